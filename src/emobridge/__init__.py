@@ -1,0 +1,41 @@
+"""emobridge: labelled emotional speech in one language in, an emotion recogniser for another language out.
+
+Public names are imported when they are first used, so that `import emobridge` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Utterance": "emobridge.types",
+    "Prediction": "emobridge.types",
+    "Score": "emobridge.types",
+    "UserError": "emobridge.errors",
+    "Settings": "emobridge.settings",
+    "scan": "emobridge.corpora",
+    "read_manifest": "emobridge.data.manifest",
+    "write_manifest": "emobridge.data.manifest",
+    "audit": "emobridge.data.audit",
+    "load_encoder": "emobridge.encoders",
+    "FeatureStore": "emobridge.features",
+    "adapt": "emobridge.adaptation",
+    "evaluate": "emobridge.inference",
+    "predict": "emobridge.inference",
+    "Bundle": "emobridge.bundle",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'emobridge' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,58 @@
+"""Plug-ins, found by file name.
+
+A plug-in is one file in the folder of its kind. `methods/pseudo_labels.py` is the method "pseudo-labels" and holds the
+class `PseudoLabels`; a corpus has no class: its module is the plug-in. Listing names imports nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from emobridge.errors import UserError, unknown
+
+# What each kind must have, checked when it is loaded.
+PROTOCOLS: dict[str, tuple[str, ...]] = {
+    "corpora": ("scan", "LANGUAGES", "LABELS", "LICENCE", "CITATION", "OBTAIN"),
+    "encoders": ("name", "statistics", "claims", "open", "forward"),
+    "heads": ("name", "forward"),
+    "adapters": ("name", "attach", "detach"),
+    "methods": ("name", "needs", "takes", "prepare", "examples", "loss"),
+}
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """The plug-ins of a kind, by name, in alphabetical order."""
+    if kind not in PROTOCOLS:
+        raise unknown("kind of plug-in", kind, PROTOCOLS)
+    folder = Path(__file__).parent / kind
+    files = (path.stem for path in folder.glob("*.py"))
+    return tuple(sorted(stem.replace("_", "-") for stem in files if not stem.startswith("_")))
+
+
+def load(kind: str, name: str) -> Any:
+    """The class (of a corpus: the module) of one plug-in.
+
+    Errors: UserError for an unknown name or kind; TypeError for a file that falls short of its protocol.
+    """
+    if name.replace("_", "-") not in names(kind):
+        raise unknown(f"{kind} plug-in", name, names(kind))
+    stem = name.replace("-", "_")
+    try:
+        module = importlib.import_module(f"emobridge.{kind}.{stem}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("emobridge"):
+            raise
+        raise UserError(f"{name} needs the package {error.name!r}: pip install 'emobridge[{name}]'") from error
+    if kind == "corpora":
+        plugin: Any = module
+    else:
+        wanted = "".join(part.capitalize() for part in stem.split("_"))
+        plugin = getattr(module, wanted, None)
+        if plugin is None:
+            raise TypeError(f"emobridge/{kind}/{stem}.py has no class {wanted}")
+    for attribute in PROTOCOLS[kind]:
+        if not hasattr(plugin, attribute):
+            raise TypeError(f"emobridge/{kind}/{stem}.py lacks {attribute!r}, which the {kind} protocol asks for")
+    return plugin

@@ -1,0 +1,99 @@
+"""The records that flow through emobridge.
+
+    audio file -> Utterance -> Batch -> Layers -> logits -> loss -> Bundle -> Prediction -> Score -> report
+
+Light ones can be made and read without torch; `Batch` and `Layers` hold tensors.
+Times are in seconds, rates in Hz.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SAMPLE_RATE = 16_000  # Hz, of every waveform after data.audio has read it
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One row of a manifest: a stretch of speech and what is known of it."""
+
+    id: str
+    corpus: str
+    path: str  # of the audio file; relative paths are relative to the manifest's folder
+    start: float = 0.0  # s
+    end: float | None = None  # s; None is the end of the file
+    language: str = "und"  # BCP 47; "und" is undetermined
+    speaker: str | None = None  # unique within the corpus
+    emotion: str | None = None  # of data.labels.EMOTIONS; None is unlabelled
+    arousal: float | None = None
+    valence: float | None = None
+    dominance: float | None = None
+    split: str | None = None  # "train", "validation" or "test" where the corpus predefines them
+    text: str | None = None
+    phones: str | None = None  # path of a phone alignment
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Waveforms of B utterances, padded with zeros to T samples."""
+
+    wave: Tensor  # (B, T) float32 at SAMPLE_RATE
+    mask: Tensor  # (B, T) bool, True on samples of the clip
+    label: Tensor | None  # (B,) int64
+    attributes: Tensor | None  # (B, 3) float32: arousal, valence, dominance
+    domain: Tensor  # (B,) int64: 0 source, 1 target
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What an encoder yields: L layers of F frames of width D for B utterances."""
+
+    hidden: Tensor  # (L, B, F, D) float32
+    mask: Tensor  # (B, F) bool, True on frames of the clip
+    frame_rate: float  # Hz; 0 where an encoder yields one frame a clip
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a recogniser says of one stretch of audio."""
+
+    id: str
+    start: float  # s
+    end: float  # s
+    labels: tuple[str, ...]  # in the bundle's order
+    probabilities: tuple[float, ...]  # one a label; they sum to 1
+    attributes: tuple[float, ...] | None = None
+    abstained: bool = False
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return max(zip(self.probabilities, self.labels))[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number of a run: a flat row of `scores.json`, the same for every command that scores."""
+
+    run: str
+    method: str
+    encoder: str
+    layer: str
+    normalisation: str
+    source: str  # corpora, joined by "+"
+    target: str
+    target_labels: str  # how many labelled target utterances the method saw: a number or "all"
+    seed: str  # a number, or "all" for the mean over seeds
+    split: str
+    side: str  # "source" or "target"
+    measure: str  # "UA", "WA", "F1 macro", "F1 weighted", "recall anger", "recall speaker f1" ...
+    labels: str  # the label set it was computed over, joined by ","
+    value: float  # in [0, 1]
+    low: float  # of the 95 % interval
+    high: float
+    n: int  # utterances
