@@ -1,0 +1,65 @@
+"""The emotions that emobridge knows, and the words that corpora use for them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+
+from emobridge.errors import UserError, nearest
+
+EMOTIONS = (
+    "anger",
+    "happiness",
+    "neutral",
+    "sadness",
+    "fear",
+    "disgust",
+    "surprise",
+    "calm",
+    "boredom",
+    "contempt",
+    "other",
+)
+
+# Words for the same thing only. What merges two emotions (excited into happiness, as IEMOCAP papers do) is a choice of
+# the experiment and belongs in a mapping; so do one-letter codes, which mean different things in different corpora.
+_WORDS: dict[str, str] = {
+    "anger": "angry ang hot_anger wut ärger zorn wütend rabbia colère colere ira enfado enojo raiva",
+    "happiness": "happy hap joy joyful freude fröhlich gioia joie alegría alegria felicidad felicidade",
+    "neutral": "neu neutrality normal neutrale neutro neutre",
+    "sadness": "sad trauer traurig tristezza tristesse tristeza",
+    "fear": "fearful fea afraid scared angst ängstlich paura peur miedo medo",
+    "disgust": "disgusted dis ekel disgusto dégoût degout asco nojo",
+    "surprise": "surprised sur surprize ps pleasant_surprise pleasant_surprised überraschung sorpresa surpresa",
+    "calm": "calmness ruhig calma calme",
+    "boredom": "bored langeweile gelangweilt noia ennui aburrimiento tédio",
+    "contempt": "contemptuous verachtung disprezzo mépris desprecio desprezo",
+    "other": "oth others altro sonstige autre otro outro",
+}
+SYNONYMS: dict[str, str] = {word: emotion for emotion, words in _WORDS.items() for word in words.split()}
+UNLABELLED = frozenset({"", "unlabelled", "unlabeled", "unknown", "none", "null", "nan", "n/a", "na"})
+
+
+def to_emotion(raw: str | None, mapping: Mapping[str, str] | None = None) -> str | None:
+    """The emotion of EMOTIONS that a corpus's own label means; None where there is no label.
+
+    `mapping` (raw label -> emotion or synonym) goes first and is exact; elsewhere case, spaces and hyphens do not matter.
+    Errors: UserError for a label that neither the mapping nor SYNONYMS knows, with the nearest that is known.
+
+    >>> to_emotion("Joy"), to_emotion("W", {"W": "anger"}), to_emotion(" ")
+    ('happiness', 'anger', None)
+    """
+    if raw is None:
+        return None
+    if mapping is not None and raw.strip() in mapping:
+        return to_emotion(mapping[raw.strip()])
+    word = unicodedata.normalize("NFC", raw).strip().casefold().replace(" ", "_").replace("-", "_")
+    if word in UNLABELLED:
+        return None
+    if word in EMOTIONS:
+        return word
+    if word in SYNONYMS:
+        return SYNONYMS[word]
+    guess = nearest(word, (*EMOTIONS, *SYNONYMS, *(mapping or ())))
+    hint = f"did you mean {guess!r}? " if guess else ""
+    raise UserError(f"unknown emotion label {raw!r}: {hint}(one of {', '.join((*(mapping or ()), *EMOTIONS))})")

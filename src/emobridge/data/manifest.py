@@ -1,0 +1,152 @@
+"""A manifest: one utterance a line, as JSON, read and written as a stream.
+
+    {"id": "f1-rab-b1", "path": "audio/rab-f1-b1.wav", "corpus": "emovo", "speaker": "f1", "emotion": "anger"}
+
+The columns are the fields of `emobridge.types.Utterance`; id, path and corpus are required, and an empty or null
+optional one is a missing one. Relative paths are relative to the manifest's folder, so that the two can move together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from emobridge.data.labels import to_emotion
+from emobridge.errors import UserError, unknown
+from emobridge.files import whole_file
+from emobridge.types import Utterance
+
+REQUIRED = ("id", "path", "corpus")
+COLUMNS = tuple(field.name for field in dataclasses.fields(Utterance))
+NUMBERS = frozenset({"start", "end", "arousal", "valence", "dominance"})
+PATHS = ("path", "phones")
+SPLITS = ("train", "validation", "test")
+
+
+def read_manifest(path: str | Path) -> Iterator[Utterance]:
+    """The utterances of a manifest in the file's order, with absolute audio and alignment paths.
+
+    Memory stays flat but for the set of ids. Audio files are not touched.
+    Errors: UserError `file:row: what` for a missing or empty file, a row that is no JSON object, a missing, unknown,
+    duplicate or ill-typed value, a number that is not finite, and times that are negative or inverted.
+    """
+    path = Path(path)
+    folder = os.path.abspath(path.parent)
+    seen: set[str] = set()
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _utterance(_parse(line, f"{path}:{number}"), f"{path}:{number}", folder, seen)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}:{number + 1}: not UTF-8 text ({error.reason})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); expected a JSONL manifest") from error
+    if not seen:
+        raise UserError(f"{path}: an empty manifest; expected one JSON object a line")
+
+
+def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
+    """Write `utterances` as a manifest and return how many there were; the file is either whole or absent.
+
+    Paths inside the manifest's folder are written relative to it, others absolute; values that are None are left out.
+    Errors: UserError where no utterance comes, or one comes that `read_manifest` would refuse.
+    """
+    path = Path(path)
+    folder = os.path.abspath(path.parent)
+    seen: set[str] = set()
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for number, utterance in enumerate(utterances, 1):
+            where = f"{path}:{number}"
+            row = dataclasses.asdict(_utterance(dataclasses.asdict(utterance), where, os.getcwd(), seen))
+            for key in PATHS:
+                row[key] = _within(row[key], folder)
+            row = {key: value for key, value in row.items() if value is not None}
+            try:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError as error:
+                raise UserError(f"{where}: a name that is not UTF-8 text: {row['path']!a}") from error
+        if not seen:  # raised inside, so that a manifest that is there stays as it was
+            raise UserError(f"{path}: no utterances to write")
+    return len(seen)
+
+
+def _parse(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{where}: not valid JSON ({getattr(error, 'msg', error)}); expected one object a line"
+        ) from error
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: expected a JSON object with {', '.join(REQUIRED)}, not {type(row).__name__}")
+    return row
+
+
+def _utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -> Utterance:
+    """The checked utterance of one row; its id joins `seen`. `where` is `file:row`."""
+    values: dict[str, Any] = {}
+    for key, value in row.items():
+        if key not in COLUMNS:
+            raise UserError(f"{where}: {unknown('column', key, COLUMNS)}")
+        if value is not None and value != "":
+            values[key] = _number(value, key, where) if key in NUMBERS else _text(value, key, where)
+    for key in REQUIRED:
+        if key not in values:
+            raise UserError(f"{where}: the required column {key!r} is {'empty' if key in row else 'missing'}")
+    try:
+        values["emotion"] = to_emotion(values.get("emotion"))
+        if values.get("split", SPLITS[0]) not in SPLITS:
+            raise unknown("split", values["split"], SPLITS)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    for key in PATHS:
+        if key in values:
+            values[key] = os.path.join(folder, values[key])
+    utterance = Utterance(**values)
+    _check_times(utterance, where)
+    if utterance.id in seen:
+        raise UserError(f"{where}: the id {utterance.id!r} is already taken; ids are unique within a manifest")
+    seen.add(utterance.id)
+    return utterance
+
+
+def _check_times(utterance: Utterance, where: str) -> None:
+    if utterance.start < 0:
+        raise UserError(f"{where}: 'start' is {utterance.start:g} s; expected 0 or more")
+    if utterance.end is not None and utterance.end <= utterance.start:
+        raise UserError(f"{where}: 'end' is {utterance.end:g} s; expected more than 'start', {utterance.start:g} s")
+
+
+def _text(value: Any, key: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"{where}: {key!r} is {json.dumps(value)}; expected text in quotes")
+    return value
+
+
+def _number(value: Any, key: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"{where}: {key!r} is {json.dumps(value)}; expected a number")
+    try:
+        value = float(value)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise UserError(f"{where}: {key!r} is {value}; expected a finite number (leave it out where it is not known)")
+    return value
+
+
+def _within(path: str | None, folder: str) -> str | None:
+    """`path` relative to `folder` where it lies inside, absolute where not."""
+    if path is None:
+        return None
+    absolute = os.path.abspath(path)
+    if absolute.startswith(os.path.join(folder, "")):
+        return Path(os.path.relpath(absolute, folder)).as_posix()
+    return absolute

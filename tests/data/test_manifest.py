@@ -1,0 +1,167 @@
+import json
+import math
+import os
+import tempfile
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emobridge.data.labels import EMOTIONS
+from emobridge.data.manifest import SPLITS, read_manifest, write_manifest
+from emobridge.errors import UserError
+from emobridge.types import Utterance
+
+word = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+name = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
+
+
+@st.composite
+def utterances(draw):
+    start = draw(st.floats(0, 1e6))
+    return Utterance(
+        id=draw(word),
+        corpus=draw(word),
+        path="/" + "/".join(draw(st.lists(name, min_size=1, max_size=3))),
+        start=start,
+        end=draw(st.none() | st.floats(start, 1e9, exclude_min=True)),
+        language=draw(word),
+        speaker=draw(st.none() | word),
+        emotion=draw(st.none() | st.sampled_from(EMOTIONS)),
+        arousal=draw(st.none() | finite),
+        valence=draw(st.none() | finite),
+        dominance=draw(st.none() | finite),
+        split=draw(st.none() | st.sampled_from(SPLITS)),
+        text=draw(st.none() | word),
+        phones=draw(st.none() | name.map("/{}.lab".format)),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(utterances(), min_size=1, max_size=5, unique_by=lambda u: u.id))
+def test_round_trip(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.jsonl"
+        assert write_manifest(path, iter(rows)) == len(rows)
+        assert list(read_manifest(path)) == rows
+        assert all(None not in json.loads(line).values() for line in path.read_text(encoding="utf-8").split("\n")[:-1])
+
+
+def test_paths_inside_the_folder_are_relative_and_move_with_it(tmp_path):
+    here = tmp_path / "here"
+    inside, outside = here / "audio" / "a.wav", tmp_path / "elsewhere" / "b.wav"
+    rows = [Utterance("a", "c", str(inside), phones=str(here / "a.lab")), Utterance("b", "c", str(outside))]
+    write_manifest(here / "m.jsonl", rows)
+    written = [json.loads(line) for line in (here / "m.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in written] == ["audio/a.wav", str(outside)]
+    assert written[0]["phones"] == "a.lab"
+    here.rename(tmp_path / "there")
+    read = list(read_manifest(tmp_path / "there" / "m.jsonl"))
+    assert [row.path for row in read] == [str(tmp_path / "there" / "audio" / "a.wav"), str(outside)]
+
+
+def test_paths_relative_to_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_manifest("out/m.jsonl", [Utterance("a", "c", "out/a.wav"), Utterance("b", "c", "b.wav")])
+    assert [row.path for row in read_manifest("out/m.jsonl")] == [str(tmp_path / "out/a.wav"), str(tmp_path / "b.wav")]
+
+
+def test_synonyms_blank_lines_byte_order_mark_and_empty_values_are_accepted(tmp_path):
+    path = tmp_path / "m.jsonl"
+    row = {"id": "a", "path": "a.wav", "corpus": "c", "emotion": "joy", "speaker": "", "end": None, "start": 1}
+    path.write_text("\ufeff\n" + json.dumps(row) + "\n\n", encoding="utf-8")
+    (read,) = read_manifest(path)
+    assert (read.emotion, read.speaker, read.end, read.start, read.language) == ("happiness", None, None, 1.0, "und")
+
+
+GOOD = '{"id": "a", "path": "a.wav", "corpus": "c"}'
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[1]", "expected a JSON object"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"id": "b", "corpus": "c"}', "required column 'path' is missing"),
+        ('{"id": "", "path": "p", "corpus": "c"}', "required column 'id' is empty"),
+        (
+            '{"id": "b", "path": "p", "corpus": "c", "emotoin": "joy"}',
+            "unknown column 'emotoin': did you mean 'emotion'",
+        ),
+        (GOOD, "the id 'a' is already taken"),
+        (
+            '{"id": "b", "path": "p", "corpus": "c", "emotion": "angri"}',
+            "unknown emotion label 'angri': did you mean 'ang",
+        ),
+        ('{"id": "b", "path": "p", "corpus": "c", "split": "dev"}', "unknown split 'dev'"),
+        ('{"id": "b", "path": "p", "corpus": "c", "start": -1}', "'start' is -1 s"),
+        (
+            '{"id": "b", "path": "p", "corpus": "c", "start": 2, "end": 1}',
+            "'end' is 1 s; expected more than 'start', 2 s",
+        ),
+        ('{"id": "b", "path": "p", "corpus": "c", "start": 2, "end": 2}', "'end' is 2 s"),
+        ('{"id": "b", "path": "p", "corpus": "c", "end": "3"}', "'end' is \"3\"; expected a number"),
+        ('{"id": "b", "path": "p", "corpus": "c", "end": true}', "'end' is true; expected a number"),
+        ('{"id": "b", "path": "p", "corpus": "c", "speaker": 7}', "'speaker' is 7; expected text"),
+        ('{"id": "b", "path": "p", "corpus": "c", "arousal": NaN}', "'arousal' is nan; expected a finite number"),
+        ('{"id": "b", "path": "p", "corpus": "c", "valence": 1e999}', "'valence' is inf"),
+        ('{"id": "b", "path": "p", "corpus": "c", "valence": 1' + "0" * 400 + "}", "'valence' is inf"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path, line, message):
+    path = tmp_path / "m.jsonl"
+    path.write_text(f"{GOOD}\n\n{line}\n")
+    with pytest.raises(UserError) as error:
+        list(read_manifest(path))
+    assert str(error.value).startswith(f"{path}:3: ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_empty_and_binary_files(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.jsonl: cannot be read"):
+        list(read_manifest(tmp_path / "absent.jsonl"))
+    with pytest.raises(UserError, match="cannot be read"):
+        list(read_manifest(tmp_path))
+    (tmp_path / "empty.jsonl").write_text("\n\n")
+    with pytest.raises(UserError, match=r"empty\.jsonl: an empty manifest"):
+        list(read_manifest(tmp_path / "empty.jsonl"))
+    (tmp_path / "latin.jsonl").write_bytes('{"id": "ü"}'.encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin\.jsonl:1: not UTF-8"):
+        list(read_manifest(tmp_path / "latin.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [Utterance("a", "c", "p"), Utterance("a", "c", "q")],
+        [Utterance("a", "c", "p", emotion="angri")],
+        [Utterance("a", "c", "p", arousal=math.nan)],
+        [Utterance("a", "c", os.fsdecode(b"/\xff.wav"))],
+    ],
+)
+def test_what_cannot_be_read_back_is_not_written(tmp_path, rows):
+    path = tmp_path / "m.jsonl"
+    path.write_text(GOOD)
+    with pytest.raises(UserError):
+        write_manifest(path, rows)
+    assert path.read_text() == GOOD
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_memory_stays_flat(tmp_path):
+    rows = 20_000
+    path = tmp_path / "m.jsonl"
+    text = "word " * 40  # ~0.3 kB a row, some 6 MB were they all held
+    write_manifest(path, (Utterance(str(row), "c", "/a.wav", text=text) for row in range(rows)))
+    tracemalloc.start()
+    count = sum(1 for _ in read_manifest(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == rows
+    assert peak < 4e6  # the ids alone
