@@ -41,9 +41,7 @@ class Evaluation:
         for prediction in self.predictions:
             _check(self.truth, prediction, self.labels)
         if len(self.speakers) != len(self.truth):
-            raise UserError(
-                f"{len(self.speakers)} speakers for {len(self.truth)} utterances: one a utterance is needed"
-            )
+            raise UserError(f"{len(self.speakers)} speakers for {len(self.truth)} utterances: each needs its own")
 
     @property
     def resampled(self) -> str:
@@ -122,7 +120,7 @@ def recall(truth: Sequence[str], prediction: Sequence[str], *, labels: Sequence[
 
 
 def ccc(truth: Sequence[float], prediction: Sequence[float]) -> float:
-    """Concordance correlation with POPULATION (1/n) moments, in [-1, 1]; NaN for fewer than two values or two equal constants.
+    """Concordance correlation with POPULATION (1/n) moments, in [-1, 1]; NaN for fewer than two values.
 
     2 s_xy / (s_x^2 + s_y^2 + (m_x - m_y)^2), Lin 1989. Libraries that divide by n - 1 give other values wherever the
     means differ, since the last term is no moment about a mean.
@@ -139,7 +137,7 @@ def _check(truth: Sequence[str], prediction: Sequence[str], labels: Sequence[str
         raise UserError(f"{len(truth)} true labels but {len(prediction)} predicted ones")
     for side, given in (("true", truth), ("predicted", prediction)):
         for label in dict.fromkeys(given):
-            if label not in labels:
+            if label not in tuple(labels):
                 raise unknown(f"{side} label", str(label), labels)
 
 
@@ -214,7 +212,7 @@ def score(evaluation: Evaluation, *, draws: int = 1000, seed: int = 0) -> tuple[
 def difference(before: Evaluation, after: Evaluation, *, draws: int = 1000, seed: int = 0) -> Estimate:
     """UA of `after` minus UA of `before` on the same utterances, in [-1, 1], with its paired interval.
 
-    Both systems see the same draw of speakers, so that what is hard about a speaker cancels. Seeds may differ in number.
+    Both systems see the same draw of speakers, so that what is hard about a speaker cancels.
     Errors: UserError where the two were not scored on the same utterances in the same order.
     """
     if (before.labels, before.truth, before.speakers) != (after.labels, after.truth, after.speakers):
@@ -222,9 +220,7 @@ def difference(before: Evaluation, after: Evaluation, *, draws: int = 1000, seed
     old, new = (_clusters(each, _cells(each))[1] for each in (before, after))
     value = _ua(new.sum(1)).mean(0) - _ua(old.sum(1)).mean(0)
     drawn = _ua(_resample(new, draws, seed)).mean(1) - _ua(_resample(old, draws, seed)).mean(1)
-    return _estimate(
-        "UA difference", value[None], drawn[:, None], len(after.truth), after.resampled, bounds=(-1.0, 1.0)
-    )
+    return _estimate("UA difference", value[None], drawn[:, None], len(after.truth), after.resampled)
 
 
 def _cells(evaluation: Evaluation) -> Counts:
@@ -245,7 +241,8 @@ def _clusters(evaluation: Evaluation, cells: Counts) -> tuple[list[str], Counts]
         return names, cells
     place = {name: index for index, name in enumerate(names)}
     counts = np.zeros((cells.shape[0], len(names), *cells.shape[2:]))
-    np.add.at(counts, (slice(None), [place[str(speaker)] for speaker in evaluation.speakers]), cells)
+    for index, speaker in enumerate(evaluation.speakers):
+        counts[:, place[str(speaker)]] += cells[:, index]
     return names, counts
 
 
@@ -258,13 +255,11 @@ def _resample(counts: Counts, draws: int, seed: int) -> Counts:
     return total.reshape(draws, seeds, c, c)
 
 
-def _estimate(
-    measure: str, value: Counts, drawn: Counts, n: int, resampled: str, bounds: tuple[float, float] = (0.0, 1.0)
-) -> Estimate:
-    """From values (S,) and drawn values (draws, S). `bounds` is the interval where no draw says anything."""
+def _estimate(measure: str, value: Counts, drawn: Counts, n: int, resampled: str) -> Estimate:
+    """From values (S,) and drawn values (draws, S); the interval is [0, 1] where no draw holds the label."""
     means = drawn.mean(1)
     means = means[~np.isnan(means)]
-    low, high = np.percentile(means, (2.5, 97.5)) if means.size else bounds
+    low, high = np.percentile(means, (2.5, 97.5)) if means.size else (0.0, 1.0)
     return Estimate(measure, float(value.mean()), float(low), float(high), n, resampled)
 
 
@@ -272,7 +267,7 @@ def _estimate(
 
 
 def to_scores(evaluation: Evaluation, condition: Condition, *, draws: int = 1000, seed: int = 0) -> list[Score]:
-    """One row a measure: for each seed (seed "0", "1" ..., its own interval), then for the mean over seeds (seed "all")."""
+    """A row for each seed ("0", "1" ...; its own interval) and measure, then for the mean over seeds ("all")."""
     each = [
         (str(index), Evaluation(evaluation.labels, evaluation.truth, (prediction,), evaluation.speakers))
         for index, prediction in enumerate(evaluation.predictions)
@@ -295,7 +290,7 @@ def to_scores(evaluation: Evaluation, condition: Condition, *, draws: int = 1000
 
 
 def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
-    """A JSON list of flat records, one line each, whole or absent. Errors: UserError where the file cannot be written."""
+    """A JSON list of flat records, one line each, whole or absent. Errors: UserError if it cannot be written."""
     rows = ",\n".join(json.dumps(asdict(row), ensure_ascii=False, allow_nan=False) for row in scores)
     with whole_file(path) as temporary:
         temporary.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
