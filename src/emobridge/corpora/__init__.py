@@ -1,1 +1,104 @@
+"""Corpora: one file each, which turns the distribution of a corpus into utterances.
 
+A corpus is a module with `scan(root, **options)`, LANGUAGES (BCP 47), LABELS (the corpus's own label -> emotion),
+LICENCE, CITATION and OBTAIN; its docstring tells its history and how its file names encode the labels. Scanning reads
+names, never audio.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from emobridge import registry
+from emobridge.data.labels import EMOTIONS
+from emobridge.errors import UserError, unknown
+from emobridge.types import Utterance
+
+# Of the formats that libsndfile reads, those that hold speech.
+_SUFFIXES = "aif aifc aiff au caf flac mp3 oga ogg opus rf64 snd sph w64 wav"
+AUDIO_SUFFIXES = frozenset("." + suffix for suffix in _SUFFIXES.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What is told of a corpus before it is there."""
+
+    name: str
+    languages: tuple[str, ...]  # BCP 47
+    emotions: tuple[str, ...]  # in the order of data.labels.EMOTIONS
+    licence: str
+    citation: str
+    obtain: str
+
+
+def scan(name: str, root: str | Path, **options: object) -> Iterator[Utterance]:
+    """The utterances of a corpus at `root`, in a fixed order.
+
+    Errors: UserError for an unknown corpus or option at once; while iterating, for a root without the corpus's files.
+    """
+    module = registry.load("corpora", name)
+    known = [key for key in inspect.signature(module.scan).parameters if key != "root"]
+    for option in options:
+        if not known:
+            raise UserError(f"the corpus {name!r} takes no options, but got {option!r}")
+        if option not in known:
+            raise unknown(f"option of the corpus {name!r}", option, known)
+    found: Iterator[Utterance] = module.scan(Path(root), **options)
+    return found
+
+
+def describe(name: str) -> Corpus:
+    """The row of one corpus in the table of corpora. Errors: UserError for an unknown corpus."""
+    module = registry.load("corpora", name)
+    emotions = tuple(emotion for emotion in EMOTIONS if emotion in module.LABELS.values())
+    return Corpus(name, module.LANGUAGES, emotions, module.LICENCE, module.CITATION, module.OBTAIN)
+
+
+def audio_files(root: Path) -> Iterator[Path]:
+    """All audio files under `root` in sorted order, by suffix; hidden ones (`._x.wav` of macOS) are passed over.
+
+    Errors: UserError where `root` is no folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}; expected that of a corpus")
+    entered = set()  # links are followed, but in no circle
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        entered.add(os.path.realpath(folder))
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) not in entered
+        )
+        for name in sorted(names):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
+                yield Path(folder, name)
+
+
+def once(root: Path, utterances: Iterator[Utterance], *, layout: str, obtain: str) -> Iterator[Utterance]:
+    """Pass `utterances` on, and see to it that there is one at all and none comes twice.
+
+    Errors: UserError where there is none (it tells the `layout` that was expected and how to `obtain` the corpus), and
+    where two files have one name: some distributions hold the whole corpus twice, others each file in two formats.
+    """
+    paths: dict[str, str] = {}
+    for utterance in utterances:
+        if utterance.id in paths:
+            raise UserError(
+                f"{root}: {utterance.id!r} is there twice ({paths[utterance.id]} and {utterance.path}); "
+                "point to the folder that holds one of them"
+            )
+        paths[utterance.id] = utterance.path
+        yield utterance
+    if not paths:
+        raise UserError(f"{root}: no file like {layout} here or below. {obtain}")
+
+
+def emotion_of(code: str, labels: dict[str, str], path: Path) -> str:
+    """The emotion that a code in a file name means. Errors: UserError naming the file and the codes that there are."""
+    if code not in labels:
+        raise UserError(f"{path}: {unknown('emotion code', code, labels)}")
+    return labels[code]

@@ -43,7 +43,7 @@ UNLABELLED = frozenset({"", "unlabelled", "unlabeled", "unknown", "none", "null"
 def to_emotion(raw: str | None, mapping: Mapping[str, str] | None = None) -> str | None:
     """The emotion of EMOTIONS that a corpus's own label means; None where there is no label.
 
-    `mapping` (raw label -> emotion or synonym) goes first and is exact; elsewhere case, spaces and hyphens do not matter.
+    `mapping` (raw label -> emotion or synonym) goes first and is exact; case, spaces, hyphens do not matter elsewhere.
     Errors: UserError for a label that neither the mapping nor SYNONYMS knows, with the nearest that is known.
 
     >>> to_emotion("Joy"), to_emotion("W", {"W": "anger"}), to_emotion(" ")

@@ -43,7 +43,7 @@ def read_manifest(path: str | Path) -> Iterator[Utterance]:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _utterance(_parse(line, f"{path}:{number}"), f"{path}:{number}", folder, seen)
+                    yield to_utterance(_parse(line, f"{path}:{number}"), f"{path}:{number}", folder, seen)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}:{number + 1}: not UTF-8 text ({error.reason})") from error
     except OSError as error:
@@ -64,7 +64,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for number, utterance in enumerate(utterances, 1):
             where = f"{path}:{number}"
-            row = dataclasses.asdict(_utterance(dataclasses.asdict(utterance), where, os.getcwd(), seen))
+            row = dataclasses.asdict(to_utterance(dataclasses.asdict(utterance), where, os.getcwd(), seen))
             for key in PATHS:
                 row[key] = _within(row[key], folder)
             row = {key: value for key, value in row.items() if value is not None}
@@ -77,20 +77,11 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     return len(seen)
 
 
-def _parse(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{where}: not valid JSON ({getattr(error, 'msg', error)}); expected one object a line"
-        ) from error
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: expected a JSON object with {', '.join(REQUIRED)}, not {type(row).__name__}")
-    return row
+def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -> Utterance:
+    """The checked utterance of one row of raw values, whose relative paths are relative to `folder`.
 
-
-def _utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -> Utterance:
-    """The checked utterance of one row; its id joins `seen`. `where` is `file:row`."""
+    Its id joins `seen`. Errors: UserError that begins with `where`, which is `file:row`.
+    """
     values: dict[str, Any] = {}
     for key, value in row.items():
         if key not in COLUMNS:
@@ -115,6 +106,18 @@ def _utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -> 
         raise UserError(f"{where}: the id {utterance.id!r} is already taken; ids are unique within a manifest")
     seen.add(utterance.id)
     return utterance
+
+
+def _parse(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{where}: not valid JSON ({getattr(error, 'msg', error)}); expected one object a line"
+        ) from error
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: expected a JSON object with {', '.join(REQUIRED)}, not {type(row).__name__}")
+    return row
 
 
 def _check_times(utterance: Utterance, where: str) -> None:

@@ -1,0 +1,78 @@
+"""What every corpus must keep to, run over all that the registry knows."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from emobridge import corpora, registry
+from emobridge.data.labels import EMOTIONS
+from emobridge.errors import UserError
+
+NAMES = registry.names("corpora")
+
+
+def test_the_known_ones_are_there():
+    assert {"emodb", "emovo", "ravdess", "table"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_told_of_a_corpus(name):
+    module = registry.load("corpora", name)
+    row = corpora.describe(name)
+    assert row.name == name
+    assert row.languages and all(language == language.strip() != "" for language in row.languages)
+    assert set(module.LABELS.values()) <= set(EMOTIONS)
+    assert len(row.emotions) >= 2
+    assert list(row.emotions) == sorted(row.emotions, key=EMOTIONS.index)
+    for text in (row.licence, row.citation, row.obtain, module.__doc__):
+        assert text.strip()
+    first, *options = inspect.signature(module.scan).parameters.values()
+    assert first.name == "root"
+    assert all(option.kind is option.KEYWORD_ONLY and option.default is not option.empty for option in options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_option_is_named_before_anything_is_read(name):
+    with pytest.raises(UserError, match="colums"):
+        corpora.scan(name, "/nowhere", colums="path=file")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "demo"])
+def test_a_missing_root_is_one_line(name, tmp_path):
+    with pytest.raises(UserError, match="absent: no such") as error:
+        list(corpora.scan(name, tmp_path / "absent"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["emodb", "emovo", "ravdess"])
+def test_a_root_without_the_corpus_tells_layout_and_source(name, tmp_path):
+    (tmp_path / "song.wav").touch()
+    with pytest.raises(UserError) as error:
+        list(corpora.scan(name, tmp_path))
+    assert "no file like" in str(error.value)
+    assert corpora.describe(name).obtain in str(error.value)
+
+
+def test_unknown_corpus_and_option():
+    with pytest.raises(UserError, match="did you mean 'ravdess'"):
+        corpora.scan("radvess", "/nowhere")
+    with pytest.raises(UserError, match=r"unknown option of the corpus 'table' 'colums': did you mean 'columns'"):
+        corpora.scan("table", "/nowhere", colums="path=file")
+
+
+def test_audio_files_are_sorted_visible_and_without_circles(tmp_path):
+    for name in ("b/2.FLAC", "b/1.wav", "a/._1.wav", "a/1.txt", "a/3.ogg", ".hidden/4.wav"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / "b" / "circle").symlink_to(tmp_path)
+    found = [path.relative_to(tmp_path).as_posix() for path in corpora.audio_files(tmp_path)]
+    assert found == ["a/3.ogg", "b/1.wav", "b/2.FLAC"]
+
+
+def test_corpora_are_light():
+    code = "import sys; from emobridge import corpora; corpora.describe('ravdess'); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
