@@ -110,6 +110,8 @@ def _agarla(
     target: str, side: str, method: str, encoder: str, labels: tuple[str, ...], budget: str, value: str, note: str
 ) -> Published:
     split = "speaker-disjoint 60/20/20, whole utterances, three seeds"
+    if "(reported)" in method:
+        split, note = "by its own authors, on their corpora and splits", ""
     return Published(
         AGARLA, "UA", "en", target, _AGARLA_TARGETS["en"], _AGARLA_TARGETS[target], side, method, encoder, labels,
         budget, float(value), f"{split}; {note}" if note else split,
@@ -137,20 +139,19 @@ def _agarla_zero_label() -> Iterator[Published]:
 def _agarla_state_of_the_art() -> Iterator[Published]:
     for row in table("agarla2024_state_of_the_art_ua"):
         method, _, encoder = row["method"].partition(" ") if "pseudo" in row["method"] else (row["method"], "", "")
-        note = (
-            "by its own authors, other corpora and splits" if "(reported)" in method else "four emotions, without fear"
-        )
         budget = "few" if method.startswith("fluda") else "0"
         for target in ("fr", "de", "it", "fa"):
             if row[target]:
-                yield _agarla(target, "target", method, encoder or NOT_STATED, FOUR, budget, row[target], note)
+                yield _agarla(
+                    target, "target", method, encoder or NOT_STATED, FOUR, budget, row[target], "without fear"
+                )
 
 
 def _agarla_ablations() -> Iterator[Published]:
     for name, words in (("rebalance", "{} rebalancing"), ("threshold", "{}")):
         for row in table(f"agarla2024_{name}_ua"):
             target, side = row["pair"].removeprefix("en-"), "target" if row["side"] == "new" else "source"
-            for column in row.keys() - {"pair", "side"}:
+            for column in [name for name in row if name not in ("pair", "side")]:
                 method = "pseudo-labels, " + words.format(column.replace("_", " "))
                 yield _agarla(target, side, method, NOT_STATED, FIVE, NOT_STATED, row[column], "ablation")
 
@@ -199,8 +200,8 @@ def _han() -> Iterator[Published]:
         source = row["encoder"].removeprefix("w2v2-") if staged else trained
         yield Published(
             HAN, "UA", _han_language(source), _han_language(tested), _HAN_CORPORA[source], _HAN_CORPORA[tested],
-            "target", row["strategy"], row["encoder"], FOUR, "0" if row["setting"] == "cross" else "all", float(row["ua"]),
-            f"setting {row['setting']}; {folds}",
+            "target", row["strategy"], row["encoder"], FOUR, "0" if row["setting"] == "cross" else "all",
+            float(row["ua"]), f"setting {row['setting']}; {folds}",
         )  # fmt: skip
     for row in table("han2024_humans_ua"):
         for tested in ("cn", "de", "en", "tj"):
@@ -227,8 +228,8 @@ def _upadhyay() -> Iterator[Published]:
         source, target = row["task"].split(">")
         yield Published(
             UPADHYAY, "UAR", _PODCAST_LANGUAGES[source], _PODCAST_LANGUAGES[target], _PODCASTS[source],
-            _PODCASTS[target], "target", row["method"], row["encoder"], FOUR, "few" if row["method"] == "few-shot" else "0",
-            float(row["uar"]), row["group"],
+            _PODCASTS[target], "target", row["method"], row["encoder"], FOUR,
+            "few" if row["method"] == "few-shot" else "0", float(row["uar"]), row["group"],
         )  # fmt: skip
     for row in table("upadhyay2024_per_emotion_uar"):
         for emotion in FOUR:
