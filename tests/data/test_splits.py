@@ -1,0 +1,180 @@
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emobridge.corpora import scan
+from emobridge.data.splits import by_fold, by_ratio, label_budgets, leave_one_speaker_out, predefined, speaker_of
+from emobridge.errors import UserError
+from emobridge.types import Utterance
+
+EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+
+
+def corpus(speakers, each=3, emotions=EMOTIONS, name="c"):
+    return [
+        Utterance(f"{speaker}-{emotion}-{take}", name, "x.wav", speaker=str(speaker), emotion=emotion)
+        for speaker in range(speakers)
+        for emotion in emotions
+        for take in range(each)
+    ]
+
+
+@st.composite
+def uneven(draw):
+    """Two corpora with speakers of the same names, uneven in size and emotions, some utterances unlabelled."""
+    rows = draw(
+        st.lists(
+            st.tuples(st.sampled_from("ab"), st.sampled_from("1234"), st.sampled_from((*EMOTIONS, None))),
+            min_size=1,
+            max_size=60,
+        )
+    )
+    return [Utterance(str(n), c, "x.wav", speaker=s, emotion=e) for n, (c, s, e) in enumerate(rows)]
+
+
+def speakers(rows, part):
+    return {speaker_of(rows[index]) for index in part}
+
+
+def assert_partition(rows, parts):
+    assert sorted(index for part in parts for index in part) == list(range(len(rows)))
+    assert all(part == tuple(sorted(part)) and part for part in parts)
+
+
+def ids(rows, parts):
+    return [sorted((rows[index].corpus, rows[index].id) for index in part) for part in parts]
+
+
+@settings(max_examples=80, deadline=None)
+@given(uneven(), st.integers(0, 5), st.randoms(use_true_random=False))
+def test_parts_cover_all_share_no_speaker_and_follow_from_the_seed(rows, seed, rng):
+    there = len({speaker_of(row) for row in rows})
+    shuffled = rng.sample(rows, len(rows))
+    for split, needed in (
+        (lambda r: by_ratio(r, seed=seed), 3),
+        (lambda r: by_fold(r, 2, seed=seed), 2),
+        (leave_one_speaker_out, 2),
+    ):
+        if there < needed:
+            with pytest.raises(UserError, match=f"need {needed} speakers, but there are {there}"):
+                split(rows)
+            continue
+        parts = split(rows)
+        assert_partition(rows, parts)
+        owners = [speaker for part in parts for speaker in speakers(rows, part)]
+        assert len(owners) == len(set(owners)) == there
+        assert split(rows) == parts
+        assert ids(shuffled, split(shuffled)) == ids(rows, parts)
+
+
+@settings(max_examples=80, deadline=None)
+@given(uneven(), st.integers(0, 5), st.randoms(use_true_random=False))
+def test_budgets_are_nested_balanced_and_follow_from_the_seed(rows, seed, rng):
+    there = Counter(row.emotion for row in rows if row.emotion)
+    sizes = sorted({0, there.total() // 3, there.total() // 2, there.total()})
+    budgets = label_budgets(rows, sizes, seed=seed)
+    assert list(budgets) == sizes
+    for size, part in budgets.items():
+        assert len(part) == len(set(part)) == size
+        held = Counter(rows[index].emotion for index in part)
+        assert None not in held
+        most = max(held.values(), default=0)
+        assert all(held[emotion] >= min(most - 1, there[emotion]) for emotion in there)
+    assert all(set(budgets[small]) <= set(budgets[large]) for small, large in zip(sizes, sizes[1:]))
+    assert label_budgets(rows, sizes, seed=seed) == budgets
+    shuffled = rng.sample(rows, len(rows))
+    again = label_budgets(shuffled, sizes, seed=seed)
+    assert ids(shuffled, again.values()) == ids(rows, budgets.values())
+    with pytest.raises(UserError, match=f"expected 0 to {there.total()}"):
+        label_budgets(rows, [there.total() + 1], seed=seed)
+
+
+def test_ratios_and_proportions_are_kept():
+    rows = corpus(24)
+    train, validation, test = by_ratio(rows, seed=0)
+    assert [len(speakers(rows, part)) for part in (train, validation, test)] == [14, 5, 5]
+    for part in (train, validation, test):
+        assert len(set(Counter(rows[index].emotion for index in part).values())) == 1
+
+
+def test_emotions_of_uneven_speakers_are_spread():
+    angry = [Utterance(f"a{n}", "c", "x", speaker=f"a{n // 10}", emotion="anger") for n in range(40)]
+    sad = [Utterance(f"s{n}", "c", "x", speaker=f"s{n // 10}", emotion="sadness") for n in range(40)]
+    for part in by_fold(angry + sad, 4, seed=1):
+        assert Counter((angry + sad)[index].emotion for index in part) == {"anger": 10, "sadness": 10}
+
+
+def test_seeds_differ():
+    rows = corpus(10)
+    assert len({by_ratio(rows, seed=seed) for seed in range(5)}) > 1
+    assert len({by_fold(rows, 5, seed=seed) for seed in range(5)}) > 1
+    assert len({label_budgets(rows, [20], seed=seed)[20] for seed in range(5)}) == 5
+
+
+def test_shared_speakers_only_when_asked():
+    rows = corpus(1, each=10)
+    with pytest.raises(UserError, match="3 parts need 3 speakers, but there are 1 .c.; with a single speaker nothing"):
+        by_ratio(rows, seed=0)
+    parts = by_ratio(rows, seed=0, share_speakers=True)
+    assert_partition(rows, parts)
+    assert [Counter(rows[index].emotion for index in part) for part in parts] == [
+        dict.fromkeys(EMOTIONS, count) for count in (6, 2, 2)
+    ]
+    nameless = [Utterance(str(n), "c", "x.wav", emotion="anger") for n in range(5)]
+    assert_partition(nameless, by_ratio(nameless, seed=0, share_speakers=True))
+    for split in (
+        by_ratio,
+        lambda rows, seed: by_fold(rows, 2, seed=seed),
+        lambda rows, seed: leave_one_speaker_out(rows),
+    ):
+        with pytest.raises(UserError, match="utterance '0' of c has no speaker"):
+            split(nameless, seed=0)
+
+
+def test_mistakes_are_named():
+    rows = corpus(4)
+    with pytest.raises(UserError, match="5 folds need 5 speakers, but there are 4"):
+        by_fold(rows, 5, seed=0)
+    with pytest.raises(UserError, match="1 folds: expected 2 or more"):
+        by_fold(rows, 1, seed=0)
+    for ratios in ((0.5, 0.4), (1.5, -0.5), ()):
+        with pytest.raises(UserError, match="expected numbers above 0 that sum to 1"):
+            by_ratio(rows, ratios, seed=0)
+    with pytest.raises(UserError, match="a budget of -1"):
+        label_budgets(rows, [-1], seed=0)
+    with pytest.raises(UserError, match="3 parts need as many utterances; there are 2"):
+        by_ratio(rows[:2], seed=0, share_speakers=True)
+
+
+def test_predefined():
+    rows = [
+        Utterance(str(n), "c", "x", split=split) for n, split in enumerate(("test", "train", "validation", "train"))
+    ]
+    assert predefined(rows) == ((1, 3), (2,), (0,))
+    with pytest.raises(UserError, match="no utterance has the split 'validation'"):
+        predefined(rows[:2])
+    with pytest.raises(UserError, match="utterance 'u' has no split"):
+        predefined([*rows, Utterance("u", "c", "x")])
+    with pytest.raises(UserError, match="utterance 'u': unknown split 'tst': did you mean 'test'"):
+        predefined([*rows, Utterance("u", "c", "x", split="tst")])
+
+
+def test_many_speakers_are_quick():
+    rows = corpus(2000, each=1)
+    random.Random(0).shuffle(rows)
+    parts = by_ratio(rows, seed=0)
+    assert [len(part) for part in parts] == [4800, 1600, 1600]
+
+
+def test_a_real_corpus(shared):
+    rows = list(scan("emodb", shared / "corpora" / "emodb"))
+    train, validation, test = by_ratio(rows, seed=0)
+    assert_partition(rows, (train, validation, test))
+    assert not speakers(rows, train) & speakers(rows, test)
+    whole = Counter(row.emotion for row in rows)
+    for part in (validation, test):
+        held = Counter(rows[index].emotion for index in part)
+        assert all(abs(held[e] / len(part) - whole[e] / len(rows)) < 0.12 for e in EMOTIONS)
