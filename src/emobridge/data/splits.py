@@ -135,7 +135,8 @@ def _divide(
         for emotion, count in Counter(utterances[index].emotion or "" for index in group).items():
             row[emotions.index(emotion)] = count
     rng = np.random.default_rng(seed)
-    deals = (_deal(counts, np.asarray(ratios), rng) for _ in range(RESTARTS))
+    restarts = RESTARTS if len(groups) < 10_000 else 1  # with so many to deal, the first is good enough
+    deals = (_deal(counts, np.asarray(ratios), rng) for _ in range(restarts))
     _, parts = min(deals, key=lambda deal: deal[0])
     return tuple(
         tuple(sorted(index for which, group in zip(parts, groups) if which == part for index in group))
