@@ -1,1 +1,69 @@
+"""Encoders: waveforms in, the hidden states of every layer out. One file a family; `load_encoder` finds it."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emobridge import registry
+from emobridge.errors import UserError, nearest, unknown
+
+if TYPE_CHECKING:
+    from emobridge.encoders._base import Encoder
+
+HUB_FILES = (
+    "config.json",
+    "preprocessor_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+)
+
+
+def load_encoder(source: str | Path, **options: str | int | float | bool) -> Encoder:
+    """The encoder that `source` names, in evaluation mode on the CPU.
+
+    `source` is a plug-in that needs no weights ("logmel", "opensmile", "emotion-cnn"), a folder with safetensors
+    weights, or a model id of the Hugging Face hub, with a revision if need be ("facebook/wav2vec2-base@refs/pr/3").
+    Errors: UserError for an unknown source, weights that are missing or of no known family, or an unknown option.
+    """
+    source = str(source)
+    if source.replace("_", "-") in registry.names("encoders"):  # a folder of that name is "./whisper"
+        return registry.load("encoders", source).open(None, **options)
+    folder = Path(source).expanduser()
+    if folder.is_file():
+        raise UserError(f"{source}: is a file, expected the folder that holds config.json and model.safetensors")
+    if not folder.is_dir():
+        if "/" not in source:
+            raise unknown("encoder", source, registry.names("encoders"))
+        if folder.is_absolute() or source.startswith((".", "~")) or source.partition("@")[0].count("/") > 1:
+            raise UserError(f"{source}: no such folder")
+        folder = _download(source)
+    return _family(folder).open(folder, **options)
+
+
+def _family(folder: Path) -> type[Encoder]:
+    """The plug-in that claims a folder's weights."""
+    from emobridge.encoders._weights import read_config, tensor_names
+
+    config, tensors = read_config(folder), frozenset(tensor_names(folder))
+    for name in registry.names("encoders"):
+        family = registry.load("encoders", name)
+        if family.claims(config, tensors):
+            return family
+    kind = f"model_type {config['model_type']!r}" if "model_type" in config else "no config.json with a model_type"
+    raise UserError(f"{folder}: weights of no known family ({kind}; known: {', '.join(registry.names('encoders'))})")
+
+
+def _download(source: str) -> Path:
+    """The local copy of a hub model: its configuration and safetensors, nothing else."""
+    from huggingface_hub import snapshot_download
+
+    model, _, revision = source.partition("@")
+    try:
+        return Path(snapshot_download(model, revision=revision or None, allow_patterns=list(HUB_FILES)))
+    except Exception as error:  # offline, unknown, private, misspelt: huggingface_hub raises a dozen kinds
+        guess = nearest(source, registry.names("encoders"))
+        hint = f"; did you mean the encoder {guess!r}?" if guess else ""
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise UserError(f"{source}: no such folder, and not to be had from the model hub ({reason}){hint}") from error

@@ -1,0 +1,56 @@
+"""Waveforms to padded batches, and which clips go together in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emobridge.types import Batch
+
+
+def pad(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """B waves (T_i,) -> (B, T) float32, zero beyond each clip, and its (B, T) bool mask."""
+    lengths = torch.tensor([len(wave) for wave in waves])
+    wave = torch.zeros(len(waves), int(lengths.max()))
+    for row, one in zip(wave, waves):
+        row[: len(one)] = torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32))
+    return wave, torch.arange(wave.shape[1]) < lengths[:, None]
+
+
+def collate(
+    waves: Sequence[np.ndarray],
+    ids: Sequence[str],
+    *,
+    labels: Sequence[int] | None = None,
+    attributes: Sequence[tuple[float, float, float]] | None = None,
+    domains: Sequence[int] | None = None,
+) -> Batch:
+    """One Batch of B waves (T_i,) at 16 kHz; `domains` are 0 (source) where none are given."""
+    wave, mask = pad(waves)
+    return Batch(
+        wave=wave,
+        mask=mask,
+        label=None if labels is None else torch.tensor(list(labels), dtype=torch.int64),
+        attributes=None if attributes is None else torch.tensor(list(attributes), dtype=torch.float32),
+        domain=torch.zeros(len(waves), dtype=torch.int64) if domains is None else torch.tensor(list(domains)),
+        ids=tuple(ids),
+    )
+
+
+def length_batches(lengths: Sequence[float], size: int, seed: int | None = None) -> list[list[int]]:
+    """Indices in batches of at most `size` clips of similar length; every index once.
+
+    Without a seed, longest first, so that a batch that is too large for the memory fails at once. With one, the order
+    of the batches, and which of nearly equal clips go together, is random, and the same for the same seed.
+    """
+    lengths = np.asarray(lengths, dtype=np.float64)
+    if seed is None:
+        order = np.argsort(-lengths, kind="stable")
+        return [order[first : first + size].tolist() for first in range(0, len(order), size)]
+    rng = np.random.default_rng(seed)
+    order = np.argsort(-lengths * rng.uniform(0.9, 1.1, len(lengths)), kind="stable")
+    batches = [order[first : first + size].tolist() for first in range(0, len(order), size)]
+    return [batches[place] for place in rng.permutation(len(batches))]

@@ -1,0 +1,111 @@
+"""What every encoder shares: ragged batches, long clips, options, and the frame mask.
+
+An encoder writes `encode`, which sees clips that are zero beyond their length, at least `minimum` samples long and at
+most `window` seconds; `forward` makes them so. A clip's frames must not depend on its neighbours in the batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.errors import UserError, unknown
+from emobridge.types import SAMPLE_RATE, Layers
+
+Option = str | int | float | bool
+
+
+class Encoder(nn.Module):
+    """Waveforms in, all layers out."""
+
+    name: ClassVar[str]
+    statistics: ClassVar[tuple[str, ...]] = ("mean", "std")  # how its frames are pooled over time, see features.pool
+    defaults: ClassVar[dict[str, Option]] = {}  # every option that `open` takes
+
+    layers: int
+    width: int
+    frame_rate: float  # Hz; 0 for one frame a clip
+    options: dict[str, Option]  # as opened, defaults included: part of the feature store's key
+    digest: str  # sha256 of the weights
+    minimum: int = 1  # samples; shorter clips are padded with zeros
+    window: float | None = None  # s; longer clips are encoded window by window, and the frames joined
+
+    @classmethod
+    def claims(cls, config: dict, tensors: frozenset[str]) -> bool:
+        """Whether a directory with this config.json and these tensor names holds this family's weights."""
+        return False
+
+    @classmethod
+    def open(cls, directory: Path | None, **options: Option) -> Encoder:
+        """The encoder with the weights in `directory`."""
+        raise NotImplementedError
+
+    def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) float32, zero beyond `lengths` (B,) samples -> hidden (L, B, F, D) and frames of each clip (B,)."""
+        raise NotImplementedError
+
+    def forward(self, wave: Tensor, mask: Tensor) -> Layers:
+        """(B, T) float32 at 16 kHz and its (B, T) bool mask -> Layers; autograd flows through it."""
+        wave, lengths = tidy(wave, mask, self.minimum)
+        size = wave.shape[1] if self.window is None else round(self.window * SAMPLE_RATE)
+        if wave.shape[1] <= size:
+            hidden, frames = self.encode(wave, lengths)
+        else:
+            hidden, frames = self._windows(wave, lengths, size)
+        valid = torch.arange(hidden.shape[2], device=frames.device) < frames[:, None]
+        return Layers(hidden, valid, self.frame_rate)
+
+    def _windows(self, wave: Tensor, lengths: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Encode `size` samples at a time. Each window of a clip but its last is full, so the frames simply join."""
+        parts, frames = [], torch.zeros_like(lengths)
+        for first in range(0, wave.shape[1], size):
+            rows = (lengths > first).nonzero()[:, 0]
+            inside = (lengths[rows] - first).clamp(max=size)
+            stretch = nn.functional.pad(wave[rows, first : first + int(inside.max())], (0, self.minimum))
+            inside = inside.clamp(min=self.minimum)
+            hidden, count = self.encode(stretch[:, : int(inside.max())], inside)
+            part = hidden.new_zeros(hidden.shape[0], len(lengths), *hidden.shape[2:])
+            parts.append(part.index_copy(1, rows, hidden))
+            frames = frames.index_add(0, rows, count)
+        return torch.cat(parts, dim=2), frames
+
+
+def tidy(wave: Tensor, mask: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
+    """Zero what lies beyond each clip, cut what no clip reaches, and lengthen clips to `minimum` samples with zeros."""
+    lengths = mask.sum(1)
+    size = max(int(lengths.max()), minimum)
+    wave = torch.where(mask, wave, 0.0)[:, :size]
+    if wave.shape[1] < size:
+        wave = nn.functional.pad(wave, (0, size - wave.shape[1]))
+    return wave, lengths.clamp(min=minimum)
+
+
+def checked(name: str, defaults: dict[str, Option], options: dict[str, Option]) -> dict[str, Option]:
+    """The defaults with `options` over them. Errors: UserError for an option that the encoder does not have."""
+    for option in options:
+        if option not in defaults:
+            if not defaults:
+                raise UserError(f"encoder {name} takes no options, and was given {option!r}")
+            raise unknown(f"option of encoder {name}", option, defaults)
+    return {**defaults, **options}
+
+
+def chosen(name: str, options: dict[str, Option], option: str, choices: tuple[str, ...]) -> str:
+    """The value of an option that is one of a few words."""
+    value = str(options[option])
+    if value not in choices:
+        raise unknown(f"{option} of encoder {name}", value, choices)
+    return value
+
+
+def state_digest(module: nn.Module) -> str:
+    """sha256 of a module's state, for weights that come from no file."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,66 @@
+"""Short-time spectra and filterbanks, batched over ragged clips."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emobridge.types import SAMPLE_RATE
+
+
+def reflected(wave: Tensor, lengths: Tensor, margin: int) -> Tensor:
+    """(B, T) -> (B, T + 2 margin): each clip continued at both of ITS ends by its mirror image; zero beyond that.
+
+    Clips must be longer than `margin` samples.
+    """
+    place = torch.arange(-margin, wave.shape[1] + margin, device=wave.device)
+    last = lengths[:, None] - 1
+    index = last - (last - place.abs()).abs()
+    known = place <= last + margin
+    return torch.where(known, wave.gather(1, index.clamp(min=0)), 0.0)
+
+
+def power(wave: Tensor, window: Tensor, size: int, hop: int) -> Tensor:
+    """Power spectrogram of already padded (B, T): (B, size // 2 + 1, frames); frame i begins at sample i * hop."""
+    spectrum = torch.stft(wave, size, hop, win_length=len(window), window=window, center=False, return_complex=True)
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def slaney_filters(bands: int, size: int) -> Tensor:
+    """Whisper's mel filters (Slaney's scale, each of unit area) over 0-8000 Hz: (bands, size // 2 + 1)."""
+    step = 200 / 3  # Hz a mel below 1000 Hz, 15 mels; logarithmic above
+    log_step = np.log(6.4) / 27
+    top = 15 + np.log(SAMPLE_RATE / 2 / 1000) / log_step
+    mels = np.linspace(0, top, bands + 2)
+    edges = np.where(mels < 15, mels * step, 1000 * np.exp(log_step * (mels - 15)))
+    return torch.from_numpy(_triangles(edges, size) * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+
+
+def htk_filters(bands: int, size: int, low: float, high: float) -> Tensor:
+    """Mel filters on the HTK scale, each with a peak of one: (bands, size // 2 + 1)."""
+    mels = np.linspace(*(2595 * np.log10(1 + np.array([low, high]) / 700)), bands + 2)
+    return torch.from_numpy(_triangles(700 * (10 ** (mels / 2595) - 1), size)).float()
+
+
+def gammatone_filters(bands: int, size: int, low: float, high: float) -> Tensor:
+    """Fourth-order gammatone filters, spaced by ERB (Glasberg and Moore 1990), on power: (bands, size // 2 + 1).
+
+    The magnitude response is (1 + ((f - f_c) / b)^2)^-2 with b = 1.019 ERB(f_c) (Patterson 1992), squared for power and
+    scaled so that each filter sums to one.
+    """
+    cams = np.linspace(*(21.4 * np.log10(1 + 0.00437 * np.array([low, high]))), bands)
+    centres = (10 ** (cams / 21.4) - 1) / 0.00437
+    widths = 1.019 * 24.7 * (0.00437 * centres + 1)
+    hertz = np.arange(size // 2 + 1) * SAMPLE_RATE / size
+    response = (1 + ((hertz - centres[:, None]) / widths[:, None]) ** 2) ** -4.0
+    return torch.from_numpy(response / response.sum(1, keepdims=True)).float()
+
+
+def _triangles(edges: np.ndarray, size: int) -> np.ndarray:
+    """Triangular filters between neighbouring edges (bands + 2, in Hz): (bands, size // 2 + 1), peak one."""
+    hertz = np.arange(size // 2 + 1) * SAMPLE_RATE / size
+    slopes = edges[:, None] - hertz
+    rise = -slopes[:-2] / np.diff(edges)[:-1, None]
+    fall = slopes[2:] / np.diff(edges)[1:, None]
+    return np.maximum(0, np.minimum(rise, fall))

@@ -1,0 +1,150 @@
+"""The encoder of OpenAI's Whisper (Radford et al. 2023), without its decoder.
+
+Whisper was trained on 30 s of audio, shorter clips padded with silence. `padding="full"` does so, and agrees with
+the published implementations; `padding="clip"`, the default, encodes the clip's own length with the first rows of the
+position table. It is many times faster and is NOT numerically the same, hence an option that is part of the store's
+key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.encoders._base import Encoder, Option, checked, chosen
+from emobridge.encoders._spectral import power, slaney_filters
+from emobridge.encoders._weights import fill, read_config, read_tensors, weights_digest
+from emobridge.errors import UserError
+from emobridge.types import SAMPLE_RATE
+
+HOP = 160  # samples between log-mel frames
+SIZE = 400  # samples of a log-mel window
+STRIDE = 2  # log-mel frames to one frame of the encoder
+PREFIXES = ("model.encoder.", "encoder.")
+
+
+class Whisper(Encoder):
+    """Layers: the embedding, then each block; the last has the final layer norm (as in transformers' hidden_states)."""
+
+    name = "whisper"
+    defaults: ClassVar = {"padding": "clip"}
+    frame_rate = SAMPLE_RATE / (HOP * STRIDE)
+
+    def __init__(self, config: dict, padding: str = "clip") -> None:
+        super().__init__()
+        width, positions = config["d_model"], config["max_source_positions"]
+        self.layers = config["encoder_layers"] + 1
+        self.width = width
+        self.window = positions / self.frame_rate  # 30 s
+        self.options = {"padding": padding}
+        self.scale = width**0.5 if config.get("scale_embedding") else 1.0
+        self.conv1 = nn.Conv1d(config["num_mel_bins"], width, 3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, 3, stride=STRIDE, padding=1)
+        self.embed_positions = nn.Embedding(positions, width)
+        self.embed_positions.requires_grad_(False)
+        sizes = (width, config["encoder_attention_heads"], config["encoder_ffn_dim"])
+        self.blocks = nn.ModuleList(Block(*sizes) for _ in range(config["encoder_layers"]))
+        self.layer_norm = nn.LayerNorm(width)
+        self.register_buffer("filters", slaney_filters(config["num_mel_bins"], SIZE), persistent=False)
+        self.register_buffer("hann", torch.hann_window(SIZE), persistent=False)
+
+    @classmethod
+    def claims(cls, config: dict, tensors: frozenset[str]) -> bool:
+        return config.get("model_type") == "whisper"
+
+    @classmethod
+    def open(cls, directory: Path | None, **options: Option) -> Whisper:
+        options = checked(cls.name, cls.defaults, options)
+        padding = chosen(cls.name, options, "padding", ("clip", "full"))
+        if directory is None:
+            raise UserError("encoder whisper needs weights: a folder, or a hub id such as openai/whisper-base")
+        config = read_config(directory)
+        if config.get("activation_function", "gelu") != "gelu":
+            raise UserError(f"{directory}: activation_function {config['activation_function']!r}, expected 'gelu'")
+        try:
+            encoder = cls(config, padding)
+        except KeyError as error:
+            raise UserError(f"{directory}/config.json: lacks {error}, which a whisper model needs") from error
+        tensors = read_tensors(directory, PREFIXES)
+        fill(encoder, {_renamed(name): tensor for name, tensor in tensors.items()}, directory)
+        encoder.digest = weights_digest(directory)
+        return encoder.eval()
+
+    def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        frames = -(-lengths // (HOP * STRIDE))
+        mel = self.log_mel(wave, lengths)
+        hidden = nn.functional.gelu(self.conv1(mel))
+        hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
+        hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
+        longest = int(frames.max())
+        mask = None
+        if self.options["padding"] == "clip" and int(frames.min()) < longest:
+            mask = (torch.arange(longest, device=wave.device) < frames[:, None])[:, None, None]
+        layers = [hidden[:, :longest]]
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+            layers.append(hidden[:, :longest])
+        layers[-1] = self.layer_norm(layers[-1])
+        return torch.stack(layers), frames
+
+    def log_mel(self, wave: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T) -> (B, bands, frames), as Whisper's reference computes it for a clip followed by silence.
+
+        Frames beyond a clip are what a lone clip's convolution would see: zero; with padding "full" silence to 30 s.
+        """
+        full = self.options["padding"] == "full"
+        count = self.embed_positions.num_embeddings * STRIDE if full else -(-wave.shape[1] // (HOP * STRIDE)) * STRIDE
+        room = count * HOP if full else (count + 2) * HOP  # two frames more can still hear the end of the clip
+        wave = nn.functional.pad(wave, (0, room - wave.shape[1]))
+        wave = nn.functional.pad(wave[:, None], (SIZE // 2, SIZE // 2), mode="reflect")[:, 0]
+        mel = (self.filters @ power(wave, self.hann, SIZE, HOP)[..., : room // HOP]).clamp(min=1e-10).log10()
+        place = torch.arange(mel.shape[2], device=wave.device)
+        own = -(-lengths // (HOP * STRIDE)) * STRIDE
+        heard = (place < own[:, None] + 2)[:, None]
+        top = torch.where(heard, mel, -10.0).amax(dim=(1, 2), keepdim=True)
+        mel = (torch.maximum(mel, top - 8.0) + 4.0) / 4.0
+        if not full:
+            mel = torch.where((place < own[:, None])[:, None], mel, 0.0)
+        return mel[..., :count]
+
+
+class Block(nn.Module):
+    """One transformer block; its modules carry the names that adapters look for."""
+
+    def __init__(self, width: int, heads: int, inner: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        hidden = hidden + self.self_attn(self.self_attn_layer_norm(hidden), mask)
+        return hidden + self.fc2(nn.functional.gelu(self.fc1(self.final_layer_norm(hidden))))
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, F, D), mask (B, 1, 1, F) True on frames to attend to -> (B, F, D)."""
+        q, k, v = (
+            project(hidden).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+def _renamed(name: str) -> str:
+    return "blocks." + name.removeprefix("layers.") if name.startswith("layers.") else name

@@ -1,0 +1,61 @@
+"""From frames to one vector a clip."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from emobridge.errors import unknown
+from emobridge.types import Layers
+
+# What must be known of each window of a long clip so that a statistic of the whole can be told.
+NEEDS = {"mean": ("mean",), "std": ("mean", "std"), "max": ("max",), "mean_max": ("mean", "max")}
+
+
+def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
+    """Statistics over each clip's own frames, side by side: (L, B, len(statistics) * D).
+
+    "mean", "std" (population, 1/n), "max", and "mean_max", the sum of mean and maximum (Niizumi et al. 2021). Gradients
+    are finite, also where a deviation is zero.
+    """
+    inside = layers.mask[None, :, :, None]
+    hidden = torch.where(inside, layers.hidden, 0.0)
+    count = layers.mask.sum(1).clamp(min=1)[None, :, None]
+    mean = hidden.sum(2) / count
+    parts = []
+    for statistic in statistics:
+        if statistic == "mean":
+            parts.append(mean)
+        elif statistic == "std":
+            square = torch.where(inside, hidden - mean[:, :, None], 0.0).square().sum(2) / count
+            varies = square > 0
+            parts.append(torch.where(varies, torch.where(varies, square, 1.0).sqrt(), 0.0))
+        elif statistic in ("max", "mean_max"):
+            top = layers.hidden.masked_fill(~inside, -torch.inf).amax(2)
+            parts.append(top if statistic == "max" else mean + top)
+        else:
+            raise unknown("statistic", statistic, NEEDS)
+    return torch.cat(parts, dim=2)
+
+
+def parts_of(statistics: tuple[str, ...]) -> tuple[str, ...]:
+    """The statistics of each window that `joined` asks for."""
+    return tuple(sorted({part for statistic in statistics for part in NEEDS[statistic]}))
+
+
+def joined(parts: list[dict[str, Tensor]], counts: list[Tensor], statistics: tuple[str, ...]) -> Tensor:
+    """The statistics (L, B, S * D) of clips whose windows had these parts and so many frames."""
+    share = torch.stack(counts) / sum(counts)  # (W, 1, B, 1)
+    whole = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}  # (W, L, B, D)
+    mean = (whole["mean"] * share).sum(0) if "mean" in whole else None
+    values = []
+    for statistic in statistics:
+        if statistic == "mean":
+            values.append(mean)
+        elif statistic == "std":
+            square = whole["std"].square() + (whole["mean"] - mean).square()
+            values.append((square * share).sum(0).sqrt())
+        else:
+            top = whole["max"].amax(0)
+            values.append(top if statistic == "max" else mean + top)
+    return torch.cat(values, dim=2)
