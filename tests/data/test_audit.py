@@ -1,0 +1,242 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from emobridge.corpora import scan
+from emobridge.data.audio import AudioError
+from emobridge.data.audit import audit, lines
+from emobridge.errors import UserError
+from emobridge.types import Utterance
+
+EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+RATE = 16_000
+
+
+def corpus(name="c", speakers=4, each=2, emotions=EMOTIONS):
+    return [
+        Utterance(f"{s}{e}{n}", name, f"/{name}/{s}{e}{n}.wav", language="de", speaker=f"{name}{s}", emotion=e)
+        for s in range(speakers)
+        for e in emotions
+        for n in range(each)
+    ]
+
+
+class Waves:
+    """A reader of noise, 1 s and 0.1 loud, different for every path, except what is set."""
+
+    def __init__(self, **special):
+        self.special = special
+        self.read = []
+
+    def __call__(self, path, start=0.0, end=None):
+        self.read.append(path)
+        wave = self.special.get(path.rpartition("/")[2].removesuffix(".wav"))
+        if isinstance(wave, Exception):
+            raise wave
+        if wave is None:
+            wave = np.random.default_rng(list(path.encode())).normal(0, 0.1, RATE)
+        return np.asarray(wave, dtype=np.float32)
+
+
+def findings(found, kind):
+    return [finding for finding in found.findings if finding.kind == kind]
+
+
+def one(found, kind):
+    (finding,) = findings(found, kind)
+    return finding
+
+
+def noise(seconds, scale=0.1, seed=0):
+    return np.random.default_rng(seed).normal(0, scale, round(seconds * RATE))
+
+
+def test_a_clean_corpus_has_no_findings_and_each_file_is_read_once():
+    rows, calls, waves = corpus(), [], Waves()
+    found = audit({"clean": rows}, read=waves, on_progress=lambda *call: calls.append(call))
+    assert found.findings == ()
+    assert waves.read == [row.path for row in rows]
+    assert calls == [(n + 1, 32) for n in range(32)]
+    assert {(c.column, c.value, c.n) for c in found.counts} == {
+        *(("emotion", emotion, 8) for emotion in EMOTIONS),
+        *(("speaker", f"c{s}", 8) for s in range(4)),
+        ("language", "de", 32),
+    }
+    (sound,) = found.sounds
+    assert (sound.utterances, sound.readable, sound.seconds, sound.shortest) == (32, 32, 32.0, 1.0)
+    assert sound.level == pytest.approx(-20, abs=0.2)
+    assert [c.features for c in found.confounds] == ["loudness and length", "loudness", "length"]
+    assert json.loads(json.dumps(dataclasses.asdict(found)))["counts"][0]["value"] == "anger"
+
+
+def test_bad_sounds_are_found():
+    waves = Waves(
+        **{
+            "0anger0": np.zeros(RATE),
+            "0anger1": np.zeros(RATE),  # no duplicate of the other silence
+            "1anger0": np.clip(noise(1, scale=2), -1, 1),
+            "1anger1": noise(0.2),
+            "2anger0": AudioError("/c/2anger0.wav: is cut short"),
+            "2anger1": AudioError("/c/2anger1.wav: no such file"),
+        }
+    )
+    found = audit({"c": corpus()}, read=waves)
+    assert {f.kind: (f.severity, f.ids) for f in found.findings} == {
+        "silent": ("error", ("0anger0", "0anger1")),
+        "truncated": ("error", ("2anger0",)),
+        "unreadable": ("error", ("2anger1",)),
+        "clipped": ("warning", ("1anger0",)),
+        "short": ("warning", ("1anger1",)),
+    }
+    assert "no such file" in one(found, "unreadable").message
+    assert found.sounds[0].readable == 30
+    severities = [finding.severity for finding in found.findings]
+    assert severities == sorted(severities)  # errors first
+
+
+def test_real_files(tmp_path):
+    rows = []
+    for name in ("whole", "cut", "empty", "text", "absent"):
+        path = tmp_path / f"{name}.wav"
+        rows.append(Utterance(name, "c", str(path), speaker=name))
+        soundfile.write(path, noise(1), RATE)
+    data = (tmp_path / "cut.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(data[: len(data) // 2])
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "absent.wav").unlink()
+    found = audit({"c": rows})
+    assert one(found, "truncated").ids == ("cut",)
+    assert one(found, "unreadable").ids == ("empty", "text", "absent")
+    assert found.sounds[0].readable == 1
+
+
+def test_duplicates_within_and_across():
+    same = noise(1, seed=5)
+    found = audit({"c": corpus()}, read=Waves(**{"0anger0": same, "0anger1": same}))
+    duplicate = one(found, "duplicate audio")
+    assert (duplicate.severity, duplicate.ids) == ("warning", ("0anger0", "0anger1"))
+    assert duplicate.message == "c: 1 recording(s) are there more than once: 0anger0 = 0anger1"
+    found = audit({"c": corpus()}, read=Waves(**{"0anger0": same, "0sadness1": same, "1sadness1": same}))
+    duplicate = one(found, "duplicate audio")
+    assert duplicate.severity == "error"
+    assert "with different emotions, with different speakers" in duplicate.message
+    a, b = corpus("a"), corpus("b")
+    b[0] = dataclasses.replace(b[0], path=a[7].path, emotion=a[7].emotion)
+    duplicate = one(audit([("left", a), ("right", b)], read=Waves()), "duplicate audio")
+    assert (duplicate.severity, duplicate.ids) == ("error", (a[7].id, b[0].id))
+    assert duplicate.message.startswith("left and right: 1 recording(s)")
+    assert "in several manifests" in duplicate.message
+
+
+def test_speakers_on_both_sides():
+    a, b = corpus("a"), corpus("b")
+    assert not findings(audit({"a": a, "b": b}, read=Waves()), "shared speakers")
+    b = [dataclasses.replace(row, corpus="a", speaker="a0") if row.speaker == "b0" else row for row in b]
+    shared = one(audit({"one": a, "other": b}, read=Waves()), "shared speakers")
+    assert (shared.severity, shared.ids) == ("error", ("a0",))
+    rows = [dataclasses.replace(row, split=("train", "test")[row.speaker == "c0"]) for row in corpus()]
+    assert audit({"c": rows}, read=Waves()).findings == ()
+    rows[0] = dataclasses.replace(rows[0], split="train")
+    split = one(audit({"c": rows}, read=Waves()), "splits share speakers")
+    assert (split.severity, split.ids) == ("error", ("c0",))
+
+
+def test_labels_and_speakers():
+    rows = corpus()
+    rows[0] = dataclasses.replace(rows[0], emotion="hapiness")
+    rows[1] = dataclasses.replace(rows[1], emotion=None, speaker=None)
+    found = audit({"c": rows}, read=Waves())
+    assert one(found, "unknown label").message == "c: 1 have the emotion 'hapiness'; did you mean 'happiness'?"
+    assert one(found, "unknown label").severity == "error"
+    assert one(found, "unlabelled").ids == one(found, "missing speaker").ids == (rows[1].id,)
+    lone = audit({"c": corpus(speakers=1)}, read=Waves())
+    assert one(lone, "single speaker").ids == ("c0",)
+    assert "no baseline" in one(lone, "confound").message
+    assert lone.confounds == ()
+
+
+def test_speakers_of_one_emotion():
+    rows = [row for row in corpus() if row.emotion == "anger" or row.speaker == "c0"]
+    found = audit({"c": rows}, read=Waves())
+    assert {(f.ids, f.severity) for f in findings(found, "class of one speaker")} == {(("c0",), "warning")}
+    assert len(findings(found, "class of one speaker")) == 3
+    sided = one(found, "one-sided speakers")
+    assert (sided.ids, sided.severity) == (("c1", "c2", "c3"), "warning")
+    assert "normalisation by speaker" in sided.message
+
+
+def test_unlabelled_manifest():
+    rows = [dataclasses.replace(row, emotion=None) for row in corpus()]
+    found = audit({"c": rows}, read=Waves())
+    assert [(f.kind, f.severity) for f in found.findings] == [("confound", "note")]
+    assert "0 emotions" in found.findings[0].message
+
+
+def test_texts_and_loudness():
+    rows = [dataclasses.replace(row, text=row.emotion) for row in corpus()]
+    assert "4 of 4 texts are said by all 4 speakers" in one(audit({"c": rows}, read=Waves()), "same text").message
+    rows = [dataclasses.replace(row, text=row.id) for row in corpus()]
+    assert audit({"c": rows}, read=Waves()).findings == ()
+    quiet = {row.id: noise(1, scale=0.01, seed=n) for n, row in enumerate(corpus())}
+
+    def read(path, start, end):
+        return Waves(**(quiet if path.startswith("/b") else {}))(path)
+
+    assert (
+        "mean levels differ by 20 dB" in one(audit({"a": corpus("a"), "b": corpus("b")}, read=read), "loudness").message
+    )
+    scaled = {row.id: (wave := noise(1, seed=n)) / np.abs(wave).max() for n, row in enumerate(corpus())}
+    assert "scaled to the same peak" in one(audit({"c": corpus()}, read=Waves(**scaled)), "loudness").message
+
+
+def test_confounds_become_findings():
+    rows = corpus(speakers=6, each=4)
+    long = {row.id: noise(1 + EMOTIONS.index(row.emotion), seed=n) for n, row in enumerate(rows)}
+    found = audit({"c": rows}, read=Waves(**long))
+    assert {f.severity for f in findings(found, "confound")} == {"warning"}
+    assert any("lengths betray the emotion" in f.message for f in found.findings)
+    assert any("scores on this corpus mean little" in f.message for f in found.findings)
+    loud = {row.id: noise(1, scale=0.1 * 0.7 ** EMOTIONS.index(row.emotion), seed=n) for n, row in enumerate(rows)}
+    found = audit({"c": rows}, read=Waves(**loud))
+    assert not any("lengths betray" in f.message for f in found.findings)
+    assert any("mean little" in f.message for f in found.findings)
+
+
+def test_lines_tell_it_all():
+    text = lines(audit({"c": corpus(), "d": [Utterance("x", "d", "/x.wav", speaker="s")]}, read=Waves()))
+    assert text[0] == "c: 32 utterances, 0.01 h, de, 4 speakers; anger 8, happiness 8, neutral 8, sadness 8"
+    assert text[1] == "d: 1 utterances, 0.00 h, und, 1 speakers; unlabelled 1"
+    assert text[2].startswith("c: loudness and length alone reach UA ")
+    assert any(line.startswith("WARNING single speaker: d: ") for line in text)
+    assert all("\n" not in line for line in text)
+
+
+def test_nothing_to_audit():
+    with pytest.raises(UserError, match="nothing to audit: no manifest"):
+        audit({})
+    with pytest.raises(UserError, match="nothing to audit: b"):
+        audit({"a": corpus(), "b": []})
+
+
+def test_the_double_of_ravdess(shared):
+    rows = [row for row in scan("ravdess", shared / "corpora" / "ravdess") if row.speaker == "07"]
+    found = audit({"ravdess": rows})
+    duplicate = one(found, "duplicate audio")
+    assert duplicate.ids == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
+    assert duplicate.severity == "warning"
+    assert {f.kind for f in found.findings} == {"duplicate audio", "single speaker", "confound"}
+
+
+def test_a_real_pair(shared):
+    emodb = [row for row in scan("emodb", shared / "corpora" / "emodb") if row.speaker in ("03", "08", "14")]
+    emovo = [row for row in scan("emovo", shared / "corpora" / "emovo") if row.speaker in ("f1", "m1")]
+    found = audit({"emodb": emodb, "emovo": emovo})
+    assert not {"duplicate audio", "shared speakers", "unreadable", "silent", "clipped"} & {
+        f.kind for f in found.findings
+    }
+    assert [f.message.partition(":")[0] for f in findings(found, "loudness")] == ["emodb", "emodb and emovo"]
+    assert all(0 <= c.low <= c.ua <= c.high <= 1 for c in found.confounds)
