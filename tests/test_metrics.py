@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import audmetric
 import numpy as np
@@ -215,6 +216,9 @@ def test_scores_survive_their_file(tmp_path):
         read_scores(path)
     with pytest.raises(UserError, match="absent"):
         read_scores(tmp_path / "absent")
+    write_scores(path, [replace(rows[0], value=float("nan"))])
+    assert "null" in path.read_text()
+    assert np.isnan(read_scores(path)[0].value)
     write_scores(path, [])
     assert read_scores(path) == ()
 

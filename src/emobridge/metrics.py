@@ -290,8 +290,9 @@ def to_scores(evaluation: Evaluation, condition: Condition, *, draws: int = 1000
 
 
 def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
-    """A JSON list of flat records, one line each, whole or absent. Errors: UserError if it cannot be written."""
-    rows = ",\n".join(json.dumps(asdict(row), ensure_ascii=False, allow_nan=False) for row in scores)
+    """A JSON list of flat records, one line each, whole or absent; NaN becomes null. Errors: UserError."""
+    records = ({key: None if value != value else value for key, value in asdict(row).items()} for row in scores)
+    rows = ",\n".join(json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)
     with whole_file(path) as temporary:
         temporary.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
 
@@ -308,4 +309,6 @@ def read_scores(path: str | Path) -> tuple[Score, ...]:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict) or set(row) != set(names):
             raise UserError(f"{path}: row {number} is no score; its keys must be {', '.join(names)}")
+        for key in ("value", "low", "high"):
+            row[key] = float("nan") if row[key] is None else row[key]
     return tuple(Score(**row) for row in rows)

@@ -112,8 +112,9 @@ def _agarla(
     split = "speaker-disjoint 60/20/20, whole utterances, three seeds"
     if "(reported)" in method:
         split, note = "by its own authors, on their corpora and splits", ""
+    source = NOT_STATED if "(reported)" in method else _AGARLA_TARGETS["en"]
     return Published(
-        AGARLA, "UA", "en", target, _AGARLA_TARGETS["en"], _AGARLA_TARGETS[target], side, method, encoder, labels,
+        AGARLA, "UA", "en", target, source, _AGARLA_TARGETS[target], side, method, encoder, labels,
         budget, float(value), f"{split}; {note}" if note else split,
     )  # fmt: skip
 

@@ -1,0 +1,88 @@
+"""A page as records: the HTML, the Markdown and the JSON of a report are three renderings of the same blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+STAMP = "SYNTHETIC run. "  # of the run: it also stands over published numbers, which are not
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A plot and the numbers behind it; Markdown and JSON show the numbers."""
+
+    svg: str
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()  # a list under the paragraphs
+    blocks: tuple[Table | Figure, ...] = ()
+    code: str = ""  # shown verbatim
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    title: str
+    subtitle: str
+    lead: str  # the verdict: one paragraph
+    warnings: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def stamped(sections: Iterable[Section]) -> tuple[Section, ...]:
+    """The same sections with every caption saying SYNTHETIC, so that no table can be quoted without it."""
+    return tuple(replace(section, blocks=tuple(map(_stamp, section.blocks))) for section in sections)
+
+
+def _stamp(block: Table | Figure) -> Table | Figure:
+    if isinstance(block, Figure):
+        return replace(block, table=replace(block.table, caption=STAMP + block.table.caption))
+    return replace(block, caption=STAMP + block.caption)
+
+
+def percent(value: float) -> str:
+    """A share as per cent with one decimal.
+
+    >>> percent(0.6666)
+    '66.7'
+    """
+    return f"{100 * value:.1f}"
+
+
+def number(measure: str, value: float) -> str:
+    """Per cent with one decimal; CCC as it is, with three; "undefined" for NaN."""
+    if value != value:
+        return "undefined"
+    return f"{value:.3f}" if measure.startswith("CCC") else percent(value)
+
+
+def interval(measure: str, value: float, low: float, high: float) -> str:
+    """A value and its interval.
+
+    >>> interval("UA", 0.667, 0.612, 0.719)
+    '66.7 (61.2 to 71.9)'
+    """
+    if value != value:
+        return "undefined"
+    return f"{number(measure, value)} ({number(measure, low)} to {number(measure, high)})"
+
+
+def count(n: int, thing: str) -> str:
+    """The number with its noun.
+
+    >>> count(1, "seed"), count(2, "utterance")
+    ('1 seed', '2 utterances')
+    """
+    return f"{n} {thing}{'' if n == 1 else 's'}"

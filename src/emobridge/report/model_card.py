@@ -1,0 +1,103 @@
+"""The model card that lies in a bundle: what was trained on what, how well it does, and what it is not for."""
+
+from __future__ import annotations
+
+import json
+
+from emobridge import registry
+from emobridge.errors import UserError
+from emobridge.report.blocks import STAMP, count, interval
+from emobridge.report.record import RunRecord
+from emobridge.report.sections import LIMITS
+from emobridge.report.systems import System, systems
+from emobridge.report.verdict import headline_measure, verdict, warnings
+from emobridge.report.write import escaped
+
+USE = (
+    "Research on emotional speech and its transfer between languages, and tools whose users know that they are being "
+    "measured and can see and correct the result. The recogniser names how an utterance sounds to annotators, with "
+    "its labels and no others."
+)
+
+
+def model_card(record: RunRecord) -> str:
+    """Markdown with a YAML head as model hubs read it. Corpora whose licence is not known are named as such."""
+    normalisation = sorted({row.normalisation for row in record.scores if row.method == record.method})
+    parts = [
+        _head(record),
+        f"# {escaped(record.name)}",
+        f"**{escaped(verdict(record))}**",
+        *(f"> **Warning.** {escaped(warning)}" for warning in warnings(record)),
+        "## What it is",
+        _list(_facts(record, normalisation)),
+        "## What it was trained on",
+        _list([_corpus(record, side) for side in ("source", "target")]),
+        "The method was handed:" if record.saw else "",
+        _list(record.saw),
+        "## How well it does",
+        _scores(record),
+        escaped(record.held_out),
+        "## Intended use",
+        USE,
+        "## Limits and responsible use",
+        *LIMITS,
+        "## Licences of the corpora",
+        "Weights trained on a corpus may fall under its terms.",
+        _list([f"{name}: {licence(name)}" for name in dict.fromkeys(row.corpus for row in record.corpora)]),
+        "## How it was made",
+        "\n".join(f"    {line}" for line in record.command.splitlines()),
+        _list([f"{name} {version}" for name, version in record.versions]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def licence(corpus: str) -> str:
+    """The licence of a corpus that emobridge knows, else a request to look it up."""
+    try:
+        return str(registry.load("corpora", corpus).LICENCE)
+    except UserError:
+        return "not known to emobridge; ask its owner before you pass the weights on"
+
+
+def _head(record: RunRecord) -> str:
+    languages = json.dumps(sorted({row.language for row in record.corpora}))
+    return f"---\nlanguage: {languages}\ntags: [speech-emotion-recognition, emobridge]\nlibrary_name: emobridge\n---"
+
+
+def _facts(record: RunRecord, normalisation: list[str]) -> list[str]:
+    encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == record.method})
+    facts = [f"Method: {record.method}", f"Labels, in this order: {', '.join(record.labels)}"]
+    facts += [f"Encoder: {', '.join(encoders)}"] if encoders else []
+    facts += [f"Normalisation: {', '.join(normalisation)}"] if normalisation else []
+    return [*facts, f"Made: {record.created}"]
+
+
+def _corpus(record: RunRecord, side: str) -> str:
+    rows = [
+        f"{row.corpus} ({row.language}, {count(row.utterances, 'utterance')}, "
+        f"{'speakers unknown' if row.speakers is None else count(row.speakers, 'speaker')})"
+        for row in record.corpora
+        if row.side == side
+    ]
+    return f"{side.capitalize()}: {'; '.join(rows) or 'none'}"
+
+
+def _scores(record: RunRecord) -> str:
+    measure = headline_measure(record)
+    found = [system for system in systems(record) if system.mean(measure)]
+    stamp = STAMP if record.synthetic else ""
+    unit = "" if measure.startswith("CCC") else ", per cent"
+    caption = f"*{stamp}Mean over seeds with 95 % interval over {record.resampled}{unit}.*"
+    head = f"| system | scored on | {escaped(measure)} | n | seeds |\n| --- | --- | --- | --- | --- |"
+    return "\n".join([caption, "", head, *(_row(system, measure) for system in found)])
+
+
+def _row(system: System, measure: str) -> str:
+    row = system.mean(measure)
+    assert row is not None
+    value = interval(measure, row.value, row.low, row.high)
+    return f"| {escaped(system.name)} | {system.side} | {value} | {row.n} | {len(system.seeds(measure))} |"
+
+
+def _list(items: list[str] | tuple[str, ...]) -> str:
+    return "\n".join(f"- {escaped(item)}" for item in items)

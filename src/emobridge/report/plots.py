@@ -1,0 +1,181 @@
+"""Plots as inline SVG: text stays text, and ink takes the page's colour, so that one drawing serves light and dark."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import re
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from emobridge.report.record import CurvePoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#123456"  # stands for the page's text colour; becomes currentColor
+COLOURS = ("#7f8c9b", "#3b8edb", "#e08214", "#2ca25f", "#a06cd5", "#d6604d", "#b8a11f", "#17a2b8")  # read on both
+_MARKERS = "osD^vP*X"
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "emobridge",
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+    """Around a whole drawing: texts and legends take their colours when they are made."""
+    import matplotlib  # here, not above: half a second that `--help` need not pay
+
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    name: str
+    value: float  # in [0, 1]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    name: str
+    points: tuple[Point, ...]
+
+
+@_style()
+def dots(series: Sequence[Series], names: Sequence[str], *, chance: float | None, title: str) -> str:
+    """Dots with intervals, one row a name, one colour a series; per cent on the x axis, chance as a dashed line."""
+    gap = 0.5 / max(1, len(series))
+    figure, axes = _figure(1.1 + max(1, len(names)) * max(0.24, 0.13 * len(series)))
+    for index, (each, colour) in enumerate(zip(series, itertools.cycle(COLOURS))):
+        points = [point for point in each.points if point.name in names]
+        shift = (index - (len(series) - 1) / 2) * gap
+        x, y = [100 * p.value for p in points], [names.index(p.name) + shift for p in points]
+        error = [[max(0, 100 * (p.value - p.low)) for p in points], [max(0, 100 * (p.high - p.value)) for p in points]]
+        marker = _MARKERS[index % len(_MARKERS)]
+        axes.errorbar(x, y, xerr=error, fmt=marker, color=colour, ms=5, lw=1.4, label=each.name)
+    if chance is not None:
+        axes.axvline(100 * chance, color=INK, ls="--", lw=0.8, alpha=0.6, label="chance")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("per cent")
+    axes.grid(axis="x", color=INK, alpha=0.12)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=9)
+    return _svg(figure, title)
+
+
+@_style()
+def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: str) -> str:
+    """Rows truth, columns prediction: per cent of the row, the count beneath; the shade is the share."""
+    n = len(labels)
+    figure, axes = _figure(0.8 + 0.55 * n, width=1.3 + 0.82 * n)
+    for row, label_counts in enumerate(counts):
+        total = sum(label_counts)
+        for column, cell in enumerate(label_counts):
+            share = cell / total if total else 0.0
+            colour = COLOURS[1] if row == column else COLOURS[2]
+            axes.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=colour, alpha=0.8 * share, lw=0)
+            axes.text(column, row - 0.12, f"{100 * share:.1f}", ha="center", va="center", fontsize=10)
+            axes.text(column, row + 0.22, f"{cell}", ha="center", va="center", fontsize=8, alpha=0.7)
+    axes.set_xticks(range(n), labels, rotation=30 if n > 5 else 0)
+    axes.set_yticks(range(n), labels)
+    axes.set_xlim(-0.5, n - 0.5)
+    axes.set_ylim(n - 0.5, -0.5)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.tick_params(length=0)
+    return _svg(figure, title)
+
+
+@_style()
+def curves(points: Sequence[CurvePoint], *, title: str) -> str:
+    """Small multiples by epoch: one panel a term, one line a run."""
+    import matplotlib.figure
+
+    terms, runs = (list(dict.fromkeys(getattr(p, field) for p in points)) for field in ("term", "run"))
+    columns = min(3, len(terms))
+    rows = -(-len(terms) // columns)
+    figure = matplotlib.figure.Figure(figsize=(7.2, 2.1 * rows + 0.5), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[len(terms) :]:
+        panel.axis("off")
+    for panel, term in zip(panels, terms):
+        for run, colour in zip(runs, itertools.cycle(COLOURS[1:])):
+            line = sorted((p.epoch, p.value) for p in points if (p.term, p.run) == (term, run))
+            if line:
+                panel.plot(*zip(*line), color=colour, lw=1.3, marker="o" if len(line) < 3 else None, label=run)
+        panel.set_title(term, fontsize=10)
+        panel.grid(color=INK, alpha=0.12)
+    figure.supxlabel("epoch", fontsize=10)
+    if 1 < len(runs) <= 8:
+        handles = {line.get_label(): line for panel in panels for line in panel.get_lines()}
+        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3, fontsize=9)
+    return _svg(figure, title)
+
+
+@_style()
+def layers(names: Sequence[str], values: Sequence[float], chosen: Sequence[str], *, title: str) -> str:
+    """Score by encoder layer, per cent; the chosen ones filled and named."""
+    figure, axes = _figure(2.6)
+    axes.plot(range(len(names)), [100 * v for v in values], color=COLOURS[1], lw=1.4, marker="o", mfc="none")
+    for place, (name, value) in enumerate(zip(names, values)):
+        if name in chosen:
+            axes.plot([place], [100 * value], "o", color=COLOURS[2], ms=8)
+            axes.annotate(f"{100 * value:.1f}", (place, 100 * value), (0, 8), textcoords="offset points", ha="center")
+    axes.margins(y=0.2)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlabel("layer")
+    axes.set_ylabel("UA on source validation (%)")
+    axes.grid(axis="y", color=INK, alpha=0.12)
+    return _svg(figure, title)
+
+
+def _figure(height: float, width: float = 7.2) -> tuple[Figure, Axes]:
+    import matplotlib.figure
+
+    figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _svg(figure: Figure, title: str) -> str:
+    """The drawing as an <svg> element with ids of its own and `title` as its description."""
+    buffer = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a script that the measuring font lacks is still text in the page
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    own = f"f{zlib.crc32(title.encode()):08x}-"  # titles differ within a page; ids must
+    text = re.sub(r'\bid="', f'id="{own}', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{own}", text)
+    escaped = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    opening = re.match(r"<svg[^>]*>", text)
+    assert opening, "matplotlib wrote no <svg>"
+    box = re.search(r'viewBox="[^"]*"', opening[0])
+    assert box, "matplotlib wrote no viewBox"
+    width = float(box[0].split()[2])
+    head = (
+        f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box[0]} xmlns="http://www.w3.org/2000/svg" version="1.1" '
+        f'role="img" aria-label="{escaped}" style="width:{width:.0f}pt">'
+    )
+    return head + text[opening.end() :]

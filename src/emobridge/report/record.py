@@ -1,0 +1,93 @@
+"""What a report is made of. Filled in by whoever ran something; read by the pages, the plots and the model card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emobridge.data.audit import Finding
+from emobridge.data.confound import Confound
+from emobridge.metrics import Estimate
+from emobridge.recipes.published import Published
+from emobridge.types import Score
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusRow:
+    """One corpus on one side of a run."""
+
+    side: str  # "source" or "target"
+    corpus: str  # the registry's name, or a name that the user gave
+    language: str  # BCP 47
+    utterances: int
+    speakers: int | None  # None where speakers are not known
+    hours: float | None  # None where nobody measured
+    counts: tuple[tuple[str, int], ...] = ()  # utterances by emotion
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Counts of one system on one side, summed over seeds."""
+
+    side: str
+    method: str
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]  # (C, C), rows truth, columns prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`after` minus `before` on the same utterances, as `metrics.difference` gives it."""
+
+    side: str
+    before: str  # methods
+    after: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One loss term (or validation value) at the end of one epoch."""
+
+    run: str  # what one line of the plot is: "pseudo-labels, seed 0"
+    epoch: int
+    term: str  # "cross-entropy", "coral", "validation UA" ...
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerScore:
+    """What one encoder layer scores on source validation: no target label enters the choice."""
+
+    layer: str
+    value: float  # UA in [0, 1]
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """All that a report of one run says. The defaults leave their section out."""
+
+    name: str
+    command: str
+    created: str  # ISO 8601
+    method: str  # the adapted system that the verdict speaks of
+    labels: tuple[str, ...]
+    synthetic: bool  # any speech of the run was made by a synthesiser
+    corpora: tuple[CorpusRow, ...]
+    saw: tuple[str, ...]  # plain sentences: what the method was handed
+    held_out: str  # one sentence: how the scored utterances were kept apart
+    scores: tuple[Score, ...]
+    baseline: str = "source-only"  # the method that the verdict compares with
+    resampled: str = "speakers"  # what the intervals draw: "speakers" or "utterances"
+    differences: tuple[Difference, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    curves: tuple[CurvePoint, ...] = ()
+    layer_choice: tuple[LayerScore, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    confounds: tuple[Confound, ...] = ()
+    warnings: tuple[str, ...] = ()  # shown under the verdict
+    published: tuple[Published, ...] = ()
+    skipped: tuple[str, ...] = ()  # one line a file that could not be read
+    settings: tuple[tuple[str, str], ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
+    bundle: str | None = None  # its folder

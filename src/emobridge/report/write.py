@@ -1,0 +1,90 @@
+"""Records to files: report.html, report.md, report.json and scores.json of a run; audit.* of an audit."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from emobridge.files import whole_file
+from emobridge.metrics import write_scores
+from emobridge.report.blocks import Figure, Page
+from emobridge.report.record import RunRecord
+from emobridge.report.sections import run_page
+
+_HERE = Path(__file__).parent
+
+
+def write_report(folder: str | Path, record: RunRecord) -> Path:
+    """Write the report of a run into `folder`; each file is whole or as it was. Returns the path of report.html.
+
+    Errors: UserError where the folder cannot be written.
+    """
+    folder = Path(folder)
+    write_scores(folder / "scores.json", record.scores)
+    return write_page(folder, "report", run_page(record), {"record": asdict(record)})
+
+
+def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
+    """Write NAME.html, NAME.md and NAME.json; `extra` joins the JSON as it is. Returns the path of NAME.html."""
+    _write(folder / f"{name}.json", json.dumps(_finite({**extra, **_plain(page)}), ensure_ascii=False, indent=1) + "\n")
+    _write(folder / f"{name}.md", markdown(page))
+    _write(folder / f"{name}.html", html(page))
+    return folder / f"{name}.html"
+
+
+def html(page: Page) -> str:
+    """The page as one file that loads nothing; every word of the record is escaped."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True)
+    environment.filters["drawing"] = Markup  # plots.py makes these; matplotlib escapes the texts in them
+    environment.filters["numeric"] = lambda cell: bool(re.fullmatch(r"[-+\d][\d.,%() to+-]*", cell))
+    style = Markup((_HERE / "style.css").read_text(encoding="utf-8").rstrip())
+    return environment.get_template("page.html").render(page=page, style=style)
+
+
+def markdown(page: Page) -> str:
+    """The page as Markdown: tables for plots, and no markup from the record gets through."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=False)
+    environment.filters["line"] = escaped
+    environment.filters["indented"] = lambda text: "\n".join("    " + line for line in text.splitlines())
+    text = environment.get_template("page.md").render(page=page)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def escaped(text: str) -> str:
+    """One line of Markdown without markup of its own.
+
+    >>> escaped("a|b <i>c")
+    'a\\\\|b &lt;i>c'
+    """
+    return re.sub(r"([\\|`*\[\]])", r"\\\1", " ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _plain(page: Page) -> dict[str, Any]:
+    """The page without its drawings."""
+    sections = []
+    for section in page.sections:
+        tables = [asdict(block.table if isinstance(block, Figure) else block) for block in section.blocks]
+        words = {"paragraphs": section.paragraphs, "items": section.items, "code": section.code}
+        sections.append({"title": section.title, **words, "tables": tables})
+    return {"title": page.title, "verdict": page.lead, "warnings": page.warnings, "sections": sections}
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN and no infinity, and a loss that diverged has them: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

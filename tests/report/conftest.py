@@ -1,0 +1,109 @@
+"""A run's record with every section filled, from a made-up experiment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from emobridge.data.audit import Finding
+from emobridge.data.confound import Confound
+from emobridge.metrics import Condition, Evaluation, confusion, difference, to_scores
+from emobridge.recipes.published import FOUR, applicable
+from emobridge.report.record import (
+    Confusion,
+    CorpusRow,
+    CurvePoint,
+    Difference,
+    LayerScore,
+    RunRecord,
+)
+
+METHODS = (("source-only", 0.35), ("pseudo-labels", 0.62))
+
+
+def evaluation(skill: float, n: int = 320, speakers: int = 10, labels=FOUR) -> Evaluation:
+    """Three seeds; speakers and classes differ in how easy they are. Same truth whatever the skill."""
+    rng = np.random.default_rng(0)
+    truth, who = rng.integers(len(labels), size=n), np.arange(n) % speakers
+    ease = skill + rng.normal(0, 0.12, speakers)[who] - 0.25 * (truth == 1)
+    said = [np.where(rng.random(n) < ease, truth, rng.choice([0, 1, 2, 2], n)) for _ in range(3)]
+    names = np.array(labels)
+    predictions = tuple(tuple(names[row].tolist()) for row in said)
+    return Evaluation(tuple(labels), tuple(names[truth].tolist()), predictions, tuple(f"{k + 3:02d}" for k in who))
+
+
+def condition(method: str, side: str) -> Condition:
+    return Condition("demo", method, "whisper-base", "4", "speaker", "ravdess", "emodb", "0", "test", side)
+
+
+def counts(found: Evaluation) -> tuple[tuple[int, ...], ...]:
+    total = sum(confusion(found.truth, prediction, labels=found.labels) for prediction in found.predictions)
+    return tuple(tuple(int(cell) for cell in row) for row in total)
+
+
+def training_log() -> tuple[CurvePoint, ...]:
+    rng = np.random.default_rng(1)
+    return tuple(
+        CurvePoint(f"pseudo-labels, seed {seed}", epoch, term, float(start * 0.9**epoch + rng.random() * 0.03))
+        for seed in range(3)
+        for epoch in range(12)
+        for term, start in (("cross-entropy", 1.4), ("assignment", 0.5), ("entropy", 0.9), ("validation UA", -0.6))
+    )
+
+
+@pytest.fixture(scope="session")
+def record() -> RunRecord:
+    before, after = (evaluation(skill) for _, skill in METHODS)
+    scores = [
+        row
+        for side, lift in (("target", 0.0), ("source", 0.25))
+        for method, skill in METHODS
+        for row in to_scores(evaluation(skill + lift), condition(method, side), draws=200)
+    ]
+    return RunRecord(
+        name="English to German with whisper-base",
+        command="emobridge adapt --source ravdess=RAVDESS --target emodb=EMODB --method pseudo-labels --out run",
+        created="2025-01-31T12:00:00+00:00",
+        method="pseudo-labels",
+        labels=FOUR,
+        synthetic=False,
+        corpora=(
+            CorpusRow("source", "ravdess", "en", 672, 24, 0.69, (("anger", 192), ("happiness", 192), ("neutral", 96))),
+            CorpusRow("target", "emodb", "de", 339, 10, None, (("anger", 127), ("sadness", 62))),
+        ),
+        saw=(
+            "Audio and labels of the source.",
+            "Unlabelled audio of the target's training speakers.",
+            "Speaker normalisation also used the target speakers' own unlabelled utterances, those scored included.",
+        ),
+        held_out="Every target speaker was scored once, in five folds that share no speaker with training.",
+        scores=tuple(scores),
+        differences=(Difference("target", *(name for name, _ in METHODS), difference(before, after)),),
+        confusions=tuple(
+            Confusion("target", name, FOUR, counts(found)) for (name, _), found in zip(METHODS, (before, after))
+        ),
+        curves=training_log(),
+        layer_choice=tuple(LayerScore(str(k), 0.4 + 0.1 * np.sin(k), k == 2) for k in range(7)),
+        findings=(
+            Finding(
+                "duplicate audio",
+                "warning",
+                "ravdess: Actor_07/03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 are the same audio",
+            ),
+            Finding("same text", "note", "emodb: every text is read by all speakers"),
+        ),
+        confounds=(Confound("ravdess", "loudness and length", FOUR, 672, 24, 0.52, 0.47, 0.57, 0.25),),
+        warnings=("The target has 12 utterances whose speaker is not known.",),
+        published=applicable(("en",), "de", FOUR, "0"),
+        skipped=("emodb/wav/16b10Wb.wav: not readable as audio",),
+        settings=(("method", "pseudo-labels"), ("epochs", "12")),
+        versions=(("emobridge", "0.1.0"), ("numpy", "2.0.0")),
+        bundle="run/bundle",
+    )
+
+
+@pytest.fixture
+def synthetic(record: RunRecord) -> RunRecord:
+    return replace(record, synthetic=True)

@@ -1,0 +1,73 @@
+"""The audit's page holds what the audit found."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from emobridge.data.audit import Audit, Count, Finding
+from emobridge.data.confound import Confound
+from emobridge.data.hearing import Sound
+from emobridge.report.audit import audit_page, write_audit
+from emobridge.report.blocks import Figure
+
+FOUND = Audit(
+    sounds=(Sound("mine", 12, 11, 30.0, 1.5, 4.0, -22.5, 3.0), Sound("other", 6, 6, 15.0, 2.0, 3.0, -30.0, 1.0)),
+    counts=(
+        Count("mine", "emotion", "anger", 7),
+        Count("mine", "emotion", "", 5),
+        Count("mine", "speaker", "a", 6),
+        Count("mine", "speaker", "b", 6),
+        Count("mine", "language", "de", 12),
+        Count("other", "emotion", "sadness", 6),
+        Count("other", "speaker", "", 6),
+        Count("other", "language", "it", 6),
+    ),
+    confounds=(Confound("mine", "length", ("anger", "sadness"), 11, 2, 0.8, 0.7, 0.9, 0.5),),
+    findings=(
+        Finding("duplicate audio", "error", "mine and other: 1 recording(s) are there more than once", ("x", "y")),
+        Finding("same text", "note", "mine: <b>1</b> text is said by all"),
+    ),
+)
+
+
+def tables(page):
+    blocks = [block for section in page.sections for block in section.blocks]
+    return {table.caption: table for table in (b.table if isinstance(b, Figure) else b for b in blocks)}
+
+
+def test_the_page_counts_and_names():
+    page = audit_page(FOUND)
+    assert page.lead == "The audit found 1 error, 0 warnings, 1 note. Scores on these manifests would be false."
+    assert page.warnings == (FOUND.findings[0].message,)
+    heard = tables(page)["What was heard"]
+    assert heard.rows[0] == ("mine", "de", "12", "11", "2", "0.01", "1.50 to 4.00", "-22.5 (3.0)")
+    assert heard.rows[1][4] == "0"  # a missing speaker is no speaker
+    emotions = tables(page)["Utterances by emotion"]
+    assert emotions.columns == ("manifest", "anger", "unlabelled", "sadness")
+    assert emotions.rows == (("mine", "7", "5", "0"), ("other", "0", "0", "6"))
+    confound = next(table for caption, table in tables(page).items() if "logistic" in caption)
+    assert confound.rows[0][2:4] == ("80.0 (70.0 to 90.0)", "50.0")
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_the_stamp(synthetic):
+    captions = tables(audit_page(FOUND, synthetic=synthetic))
+    assert len(captions) == 4
+    assert {caption.startswith("SYNTHETIC") for caption in captions} == {synthetic}
+
+
+def test_its_files(tmp_path):
+    path = write_audit(tmp_path, FOUND)
+    text = path.read_text(encoding="utf-8")
+    assert path.name == "audit.html" and "&lt;b&gt;1&lt;/b&gt;" in text and "<b>" not in text
+    told = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
+    assert told["audit"]["findings"][0]["ids"] == ["x", "y"]
+    assert "recording(s) are there more than once" in (tmp_path / "audit.md").read_text(encoding="utf-8")
+
+
+def test_nothing_found():
+    page = audit_page(Audit(FOUND.sounds[:1], FOUND.counts[:5], (), ()))
+    assert page.sections[0].paragraphs == ("Nothing was found.",)
+    assert "No error stands in the way" in page.lead

@@ -1,0 +1,48 @@
+"""Drawings: text stays text, numbers are the ones given, two drawings on one page share no id."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from emobridge.report import plots
+from emobridge.report.record import CurvePoint
+
+
+def texts(svg: str) -> list[str]:
+    return [
+        "".join(node.itertext()).strip() for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("text")
+    ]
+
+
+def test_a_confusion_holds_shares_and_counts_as_text():
+    svg = plots.confusion(("anger", "中性"), ((3, 1), (0, 0)), title="t")
+    assert texts(svg).count("75.0") == 1 and texts(svg).count("25.0") == 1
+    assert {"anger", "中性", "3", "1"} <= set(texts(svg))
+    assert "<image" not in svg
+
+
+def test_dots_show_each_name_and_series():
+    point = plots.Point("anger", 0.5, 0.4, 0.6)
+    series = (plots.Series("a", (point,)), plots.Series("b", (point,)))
+    shown = texts(plots.dots(series, ("anger",), chance=0.25, title="t"))
+    assert {"anger", "a", "b", "chance"} <= set(shown)
+    assert "chance" not in texts(plots.dots(series, ("anger",), chance=None, title="t"))
+
+
+def test_curves_have_a_panel_a_term_and_a_legend_of_runs():
+    points = [CurvePoint(run, e, term, e / 3) for run in ("r0", "r1") for e in range(4) for term in ("ce", "coral")]
+    shown = texts(plots.curves(points, title="t"))
+    assert [shown.count(word) for word in ("ce", "coral", "r0", "r1")] == [1, 1, 1, 1]
+
+
+def test_layers_name_the_chosen():
+    shown = texts(plots.layers(("0", "1"), (0.3, 0.456), ("1",), title="t"))
+    assert "45.6" in shown and "30.0" not in shown
+
+
+def test_drawings_on_one_page_share_no_id():
+    one, two = (plots.layers(("0", "1"), (0.3, 0.4), ("1",), title=title) for title in ("one", "two"))
+    ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, two)]
+    assert all(ids) and not ids[0] & ids[1]
+    assert 'aria-label="one"' in one
