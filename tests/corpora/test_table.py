@@ -24,6 +24,8 @@ def test_columns_are_found_by_name(tmp_path):
     assert (first.emotion, first.speaker, first.language, first.arousal) == ("happiness", "7", "de", 0.5)
     assert (first.start, first.end, first.split) == (0.0, None, "validation")
     assert (second.id, second.emotion, second.start, second.end) == ("a/2@1.5", None, 1.5, 2.0)
+    said = list(scan("table", table, language="nl", corpus="other"))  # what is asked for goes before the column
+    assert {(row.language, row.corpus) for row in said} == {("nl", "other")}
     write_manifest(tmp_path / "m.jsonl", [first, second])
     assert list(read_manifest(tmp_path / "m.jsonl")) == [first, second]
 

@@ -114,6 +114,18 @@ def test_real_files(tmp_path):
     assert found.sounds[0].readable == 1
 
 
+def test_only_the_stretch_of_an_utterance_is_heard():
+    wave = noise(3)
+
+    def read(path, start, end):
+        return wave[round(start * RATE) : None if end is None else round(end * RATE)]
+
+    rows = [Utterance("a", "c", "/x.wav", 0, 1), Utterance("b", "c", "/x.wav", 1)]
+    found = audit({"c": rows}, read=read)
+    assert (found.sounds[0].shortest, found.sounds[0].longest) == (1, 2)
+    assert not findings(found, "duplicate audio")
+
+
 def test_duplicates_within_and_across():
     same = noise(1, seed=5)
     found = audit({"c": corpus()}, read=Waves(**{"0anger0": same, "0anger1": same}))
@@ -135,6 +147,8 @@ def test_duplicates_within_and_across():
 def test_speakers_on_both_sides():
     a, b = corpus("a"), corpus("b")
     assert not findings(audit({"a": a, "b": b}, read=Waves()), "shared speakers")
+    namesake = [dataclasses.replace(row, speaker="a0") if row.speaker == "b0" else row for row in b]
+    assert not findings(audit({"a": a, "b": namesake}, read=Waves()), "shared speakers")  # of another corpus
     b = [dataclasses.replace(row, corpus="a", speaker="a0") if row.speaker == "b0" else row for row in b]
     shared = one(audit({"one": a, "other": b}, read=Waves()), "shared speakers")
     assert (shared.severity, shared.ids) == ("error", ("a0",))

@@ -54,6 +54,9 @@ def test_paths_inside_the_folder_are_relative_and_move_with_it(tmp_path):
     here = tmp_path / "here"
     inside, outside = here / "audio" / "a.wav", tmp_path / "elsewhere" / "b.wav"
     rows = [Utterance("a", "c", str(inside), phones=str(here / "a.lab")), Utterance("b", "c", str(outside))]
+    write_manifest(tmp_path / "else" / "m.jsonl", rows)  # "elsewhere" is not inside "else"
+    assert list(read_manifest(tmp_path / "else" / "m.jsonl")) == rows
+    assert str(outside) in (tmp_path / "else" / "m.jsonl").read_text()
     write_manifest(here / "m.jsonl", rows)
     written = [json.loads(line) for line in (here / "m.jsonl").read_text().splitlines()]
     assert [row["path"] for row in written] == ["audio/a.wav", str(outside)]

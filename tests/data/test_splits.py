@@ -108,6 +108,13 @@ def test_emotions_of_uneven_speakers_are_spread():
         assert Counter((angry + sad)[index].emotion for index in part) == {"anger": 10, "sadness": 10}
 
 
+def test_the_best_of_several_deals_is_taken():
+    rows = [Utterance(f"{s}-{n}", "c", "x", speaker=str(s), emotion="anger") for s in range(1, 9) for n in range(s**2)]
+    for seed in range(10):
+        one, other = by_fold(rows, 2, seed=seed)
+        assert abs(len(one) - len(other)) <= 8  # of 204; a single deal is often further off
+
+
 def test_seeds_differ():
     rows = corpus(10)
     assert len({by_ratio(rows, seed=seed) for seed in range(5)}) > 1
