@@ -59,15 +59,14 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     Errors: UserError where no utterance comes, or one comes that `read_manifest` would refuse.
     """
     path = Path(path)
-    folder = os.path.abspath(path.parent)
+    folder, here = os.path.abspath(path.parent), os.getcwd()
     seen: set[str] = set()
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for number, utterance in enumerate(utterances, 1):
             where = f"{path}:{number}"
-            row = dataclasses.asdict(to_utterance(dataclasses.asdict(utterance), where, os.getcwd(), seen))
-            for key in PATHS:
-                row[key] = _within(row[key], folder)
-            row = {key: value for key, value in row.items() if value is not None}
+            utterance = to_utterance({key: getattr(utterance, key) for key in COLUMNS}, where, here, seen)
+            row = {key: value for key in COLUMNS if (value := getattr(utterance, key)) is not None}
+            row |= {key: _within(row[key], folder) for key in PATHS if key in row}
             try:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
             except UnicodeEncodeError as error:
@@ -145,11 +144,7 @@ def _number(value: Any, key: str, where: str) -> float:
     return value
 
 
-def _within(path: str | None, folder: str) -> str | None:
+def _within(path: str, folder: str) -> str:
     """`path` relative to `folder` where it lies inside, absolute where not."""
-    if path is None:
-        return None
-    absolute = os.path.abspath(path)
-    if absolute.startswith(os.path.join(folder, "")):
-        return Path(os.path.relpath(absolute, folder)).as_posix()
-    return absolute
+    absolute, inside = os.path.abspath(path), os.path.join(folder, "")
+    return absolute[len(inside) :].replace(os.sep, "/") if absolute.startswith(inside) else absolute
