@@ -126,7 +126,7 @@ def test_synthetic_is_in_every_caption_or_in_none(record, synthetic):
     assert len(told) > 10 and all(caption.startswith("SYNTHETIC") for caption in told)
 
 
-HOSTILE = '<script>alert("x")</script>&"\' $\\frac{1} |`*[a](http://evil)'
+HOSTILE = '<script>alert("x")</script>&"\' $\\frac{1$ |`*[a](http://evil)'
 
 
 def test_names_are_escaped(record):
