@@ -1,0 +1,184 @@
+"""SYNTHETIC emotional speech for demonstrations and tests, spoken by espeak-ng in ten languages.
+
+Nobody feels anything in it: pitch, pitch range, tempo, loudness and voice quality are set by rule, more or less
+strongly by language (`_demo_voices.py`), under jitter and noise. It shows that the machinery works; a score on it says
+nothing of people. Beside every utterance lies a phone alignment from the synthesiser (`.phones.tsv`: start_s, end_s,
+phone), and arousal, valence and dominance, each in [-1, 1], follow from the emotion and its strength.
+
+An utterance's bytes follow from (seed, language, speaker, emotion, text, repetition), never from the order in which or
+the number of processes by which a folder is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emobridge.corpora._demo_texts import SENTENCES
+from emobridge.data.manifest import read_manifest, write_manifest
+from emobridge.errors import UserError, unknown
+from emobridge.files import whole_file
+from emobridge.types import Utterance
+
+if TYPE_CHECKING:
+    from emobridge.corpora._demo_worker import Plan
+
+LANGUAGES = tuple(SENTENCES)
+LABELS = {emotion: emotion for emotion in ("anger", "happiness", "neutral", "sadness", "fear", "disgust", "surprise")}
+LICENCE = "what is made is free to use; espeak-ng, which makes it, is GPL-3"
+CITATION = "espeak-ng, https://github.com/espeak-ng/espeak-ng"
+OBTAIN = "pip install 'emobridge[demo]', then emobridge.corpora.demo.make(folder)"
+CARD = """SYNTHETIC SPEECH
+
+Everything in this folder was made by espeak-ng under the control of emobridge (seed {seed}). No person speaks and no
+person feels, and how an emotion sounds in each language is invented. Use it to try the machinery: a score on it says
+nothing of people, and every table of such scores must say SYNTHETIC.
+"""
+
+SETTINGS = "demo.json"  # in the folder: what its bytes depend on
+VERSION = 1  # to be raised whenever the same seed would give other bytes
+PER_WORKER = 20  # utterances that make another process worth its start
+
+
+def is_synthetic(corpus: str) -> bool:
+    """Whether a corpus's name (or any of several, joined by "+") is that of a made one.
+
+    >>> is_synthetic("demo-en"), is_synthetic("emodb+demo-de"), is_synthetic("democorpus")
+    (True, True, False)
+    """
+    return any(name == "demo" or name.startswith("demo-") for name in corpus.split("+"))
+
+
+def make(
+    folder: str | Path,
+    languages: Sequence[str] = ("en", "de"),
+    *,
+    speakers: int = 8,
+    repetitions: int = 1,
+    emotions: Sequence[str] = ("anger", "happiness", "neutral", "sadness"),
+    seed: int = 0,
+    workers: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Make a corpus a language and return their manifests, `<folder>/<language>.jsonl`, in the languages' order.
+
+    Every speaker reads every sentence (ten a language) with every emotion, `repetitions` times: 320 utterances a
+    language unless asked otherwise. A run that was broken off goes on where it stopped. `workers` is a number of
+    processes (None: one a core); `on_progress(finished, all)` is called after each utterance.
+
+    Errors: UserError for an unknown language or emotion, a number that is too small, a folder that cannot be written
+    or that was made with another seed, and where espeakng-loader is not installed.
+    """
+    from emobridge.corpora._demo_worker import Plan
+
+    _check("demo language", languages, LANGUAGES)
+    _check("demo emotion", emotions, LABELS)
+    for name, number in (("speakers", speakers), ("repetitions", repetitions), ("workers", workers or 1)):
+        if number < 1:
+            raise UserError(f"{name} = {number}: expected 1 or more")
+    folder = Path(folder).absolute()
+    _claim(folder, seed)
+    plan = Plan(str(folder), tuple(languages), tuple(emotions), speakers, repetitions, seed)
+    takes = plan.takes()
+    missing = sum(not (folder / take.audio).exists() for take in takes)
+    if on_progress:
+        on_progress(len(takes) - missing, len(takes))
+    if missing:
+        _speak(plan, min(workers or _cores(), 1 + missing // PER_WORKER), missing, len(takes), on_progress)
+    manifests = [folder / f"{language}.jsonl" for language in languages]
+    for language, manifest in zip(languages, manifests):
+        write_manifest(manifest, map(plan.utterance, (take for take in takes if take.language == language)))
+    return manifests
+
+
+def scan(root: str | Path, languages: Sequence[str] | None = None) -> Iterator[Utterance]:
+    """The utterances of a made folder, of some languages or of all that it holds.
+
+    Errors: UserError where the folder was not made by `make` or lacks a language.
+    """
+    root = Path(root)
+    if languages is None:
+        languages = [language for language in LANGUAGES if (root / f"{language}.jsonl").exists()]
+    _check("demo language", languages, LANGUAGES)
+    if not (root / SETTINGS).exists() or not languages:
+        raise UserError(f"{root}: no demonstration corpus is here; {OBTAIN}")
+    for language in languages:
+        yield from read_manifest(root / f"{language}.jsonl")
+
+
+def _check(thing: str, words: Sequence[str], known: Sequence[str] | dict[str, str]) -> None:
+    for word in words:
+        if word not in known:
+            raise unknown(thing, word, known)
+    if len(set(words)) < len(words):
+        raise UserError(f"{thing}s {', '.join(words)}: one is named twice")
+
+
+def _claim(folder: Path, seed: int) -> None:
+    """Note what the folder's bytes depend on; refuse a folder that was made otherwise, whose files would be kept."""
+    settings = {"version": VERSION, "seed": seed}
+    path = folder / SETTINGS
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):  # the latter will fail below, in whole_file's words
+        before = settings
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    if before != settings:
+        raise UserError(f"{folder}: was made with {before}, not {settings}; choose another folder or delete it")
+    with whole_file(folder / "README.txt") as card:
+        card.write_text(CARD.format(seed=seed), encoding="utf-8")
+    with whole_file(path) as file:
+        file.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+
+
+def _speak(plan: Plan, workers: int, missing: int, total: int, on_progress: Callable[[int, int], None] | None) -> None:
+    """Run `workers` processes side by side until every take is made; the first failure stops them all."""
+    from emobridge.corpora._demo_worker import FAILURE
+
+    finished = total - missing
+    with contextlib.ExitStack() as stack:
+        running = []
+        read, write = os.pipe()
+        lines = stack.enter_context(os.fdopen(read, encoding="utf-8"))
+        with os.fdopen(write, "w") as output:  # the workers keep it open: it ends when the last of them ends
+            for number in range(workers):
+                home = stack.enter_context(tempfile.TemporaryDirectory(prefix="emobridge-", ignore_cleanup_errors=True))
+                running.append(_start(replace(plan, first=number, step=workers), home, output.fileno()))
+                stack.callback(_stop, running[-1])
+        for line in lines:
+            if line.startswith(FAILURE):
+                raise UserError(line[len(FAILURE) :].strip())
+            finished += 1
+            if on_progress:
+                on_progress(finished, total)
+        codes = [process.wait() for process in running]
+    if any(codes):
+        raise RuntimeError(f"a worker ended with exit code {max(codes, key=abs)}")
+
+
+def _start(plan: Plan, home: str, output: int) -> subprocess.Popen[bytes]:
+    """A worker that prints into `output`. It imports this very package, whatever its working directory."""
+    from emobridge.corpora._demo_worker import command
+
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths)), OMP_NUM_THREADS="1")
+    return subprocess.Popen(command(plan), cwd=home, stdin=subprocess.DEVNULL, stdout=output, env=environment)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
