@@ -84,6 +84,12 @@ def tidy(wave: Tensor, mask: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
     return wave, lengths.clamp(min=minimum)
 
 
+def hushed(hidden: Tensor, frames: Tensor) -> Tensor:
+    """(B, ..., F) with zeros from each clip's `frames` (B,) on: what convolutions see beyond a lone clip."""
+    inside = torch.arange(hidden.shape[-1], device=hidden.device) < frames[:, None]
+    return torch.where(inside.reshape(len(frames), *[1] * (hidden.ndim - 2), -1), hidden, 0.0)
+
+
 def checked(name: str, defaults: dict[str, Option], options: dict[str, Option]) -> dict[str, Option]:
     """The defaults with `options` over them. Errors: UserError for an option that the encoder does not have."""
     for option in options:

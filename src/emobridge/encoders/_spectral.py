@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from emobridge.types import SAMPLE_RATE
 
@@ -64,3 +64,24 @@ def _triangles(edges: np.ndarray, size: int) -> np.ndarray:
     rise = -slopes[:-2] / np.diff(edges)[:-1, None]
     fall = slopes[2:] / np.diff(edges)[1:, None]
     return np.maximum(0, np.minimum(rise, fall))
+
+
+class LogMel(nn.Module):
+    """BYOL-S's front end: 64 HTK mel bands, 60-7800 Hz, of the power in Hann windows of 25 ms every 10 ms.
+
+    The FFT has 1024 points, frames are centred with reflection, and the value is log(x + 1.1920929e-07).
+    """
+
+    bands, size, hop = 64, 1024, 160
+    rate = SAMPLE_RATE / hop  # Hz
+    minimum = size // 2 + 1  # samples that the reflection needs
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("filters", htk_filters(self.bands, self.size, 60.0, 7800.0), persistent=False)
+        self.register_buffer("hann", torch.hann_window(400), persistent=False)
+
+    def forward(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) and lengths (B,) -> (B, bands, F) and each clip's frames (B,)."""
+        spectrum = power(reflected(wave, lengths, self.size // 2), self.hann, self.size, self.hop)
+        return (self.filters @ spectrum + torch.finfo(torch.float32).eps).log(), 1 + lengths // self.hop

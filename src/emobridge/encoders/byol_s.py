@@ -1,0 +1,98 @@
+"""BYOL-S (Elbanna et al. 2022): speech representations learnt by bootstrapping, after BYOL-A (Niizumi et al. 2021)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.encoders._base import Encoder, Option, checked, hushed
+from emobridge.encoders._spectral import LogMel
+from emobridge.encoders._weights import fill, read_tensors, weights_digest
+from emobridge.errors import UserError, unknown
+
+CHANNELS = 64
+CORPUS = (-4.993728, 3.136603)  # mean and deviation of CREMA-D's log-mel frames
+
+
+class ByolS(Encoder):
+    """One layer of 512 features at 12.5 Hz; mean + maximum over time is the clip's embedding.
+
+    standardisation: how log-mel values are shifted and scaled: "corpus" (CREMA-D's two numbers), "clip" (the clip's own
+    two), or "MEAN,DEVIATION", two numbers of another corpus (as published: the averages of its clips' own two).
+    """
+
+    name = "byol-s"
+    statistics = ("mean_max",)
+    defaults: ClassVar = {"standardisation": "corpus"}
+    layers = 1
+    width = 512
+    frame_rate = LogMel.rate / 8
+    minimum = max(7 * LogMel.hop, LogMel.minimum)  # eight log-mel frames, one after three poolings
+    window = 30.0
+
+    def __init__(self, standardisation: str = "corpus") -> None:
+        super().__init__()
+        self.options = {"standardisation": standardisation}
+        self.numbers = _numbers(standardisation)
+        self.front = LogMel()
+        blocks = [_block(1), _block(CHANNELS), _block(CHANNELS)]
+        self.features = nn.Sequential(*(module for block in blocks for module in block))
+        self.fc = nn.Sequential(
+            nn.Linear(512, 512), nn.ReLU(), nn.Dropout(p=0.3), nn.Linear(512, self.width), nn.ReLU()
+        )
+
+    @classmethod
+    def claims(cls, config: dict, tensors: frozenset[str]) -> bool:
+        return "model_type" not in config and {"features.8.weight", "features.9.running_mean", "fc.3.weight"} <= tensors
+
+    @classmethod
+    def open(cls, directory: Path | None, **options: Option) -> ByolS:
+        options = checked(cls.name, cls.defaults, options)
+        if directory is None:
+            raise UserError("encoder byol-s needs weights: a folder with a safetensors file of features.* and fc.*")
+        encoder = cls(str(options["standardisation"]))
+        fill(encoder, read_tensors(directory, ("",)), directory)
+        encoder.digest = weights_digest(directory)
+        return encoder.eval()
+
+    def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        mel, frames = self.front(wave, lengths)
+        hidden = hushed(self._standardised(mel, frames)[:, None], frames)
+        for first in range(0, len(self.features), 4):
+            hidden = self.features[first : first + 4](hidden)
+            frames = frames // 2
+            hidden = hushed(hidden, frames)
+        # (B, channels, bands, F) -> (B, F, bands * channels), channel fastest
+        hidden = self.fc(hidden.permute(0, 3, 2, 1).flatten(2))
+        return hidden[None], frames
+
+    def _standardised(self, mel: Tensor, frames: Tensor) -> Tensor:
+        """(B, bands, F) -> the same, by the corpus' or each clip's own two numbers."""
+        if self.numbers is not None:
+            mean, deviation = self.numbers
+            return (mel - mean) / deviation
+        count = (frames * mel.shape[1])[:, None, None]
+        mean = hushed(mel, frames).sum((1, 2), keepdim=True) / count
+        square = hushed(mel - mean, frames).square().sum((1, 2), keepdim=True) / (count - 1)
+        return (mel - mean) / (square.sqrt() + torch.finfo(mel.dtype).eps)
+
+
+def _block(inputs: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.ReLU(), nn.MaxPool2d(2)]
+
+
+def _numbers(standardisation: str) -> tuple[float, float] | None:
+    """Mean and deviation; None is each clip's own."""
+    known = {"corpus": CORPUS, "clip": None}
+    if standardisation in known:
+        return known[standardisation]
+    try:
+        mean, deviation = map(float, standardisation.split(","))
+    except ValueError:
+        raise unknown("standardisation of encoder byol-s", standardisation, (*known, "MEAN,DEVIATION")) from None
+    if not deviation > 0:
+        raise UserError(f"standardisation {standardisation!r} of encoder byol-s: the deviation must be above zero")
+    return mean, deviation

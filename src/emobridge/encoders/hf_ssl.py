@@ -1,0 +1,163 @@
+"""Self-supervised speech transformers: wav2vec 2.0 and XLS-R (Baevski et al. 2020), HuBERT (Hsu et al. 2021), WavLM
+(Chen et al. 2022), as the transformers library implements them.
+
+The base models normalise the first convolution's channels over the whole padded batch ("group" norm), and were trained
+without attention masks, so that padding changes what they say of a clip. Here the norm looks at each clip's own frames,
+and the rest is masked: a clip in a ragged batch is encoded as it is alone, which is what these models were trained on.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.encoders._base import Encoder, Option, checked
+from emobridge.encoders._weights import read_config, weight_files, weights_digest
+from emobridge.errors import UserError
+from emobridge.types import SAMPLE_RATE
+
+warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")  # of WavLM's own attention
+FAMILIES = ("wav2vec2", "hubert", "wavlm")
+UNTRAINED = ("masked_spec_embed",)  # used in pre-training only; some checkpoints leave it out
+
+
+class HfSsl(Encoder):
+    """Layers: the input of the first block, then each block; the last as the model itself yields it.
+
+    max_seconds: longer clips are encoded in stretches of this length, since attention grows with its square.
+    """
+
+    name = "hf-ssl"
+    defaults: ClassVar = {"max_seconds": 30.0}
+
+    def __init__(self, model: nn.Module, normalises: bool, max_seconds: float = 30.0) -> None:
+        super().__init__()
+        config = model.config
+        self.model = model
+        self.normalises = normalises
+        self.steps = tuple(zip(config.conv_kernel, config.conv_stride))
+        self.layers = config.num_hidden_layers + 1
+        self.width = config.hidden_size
+        self.frame_rate = SAMPLE_RATE / math.prod(config.conv_stride)
+        self.minimum = _receptive_field(self.steps)
+        self.window = max_seconds
+        self.options = {"max_seconds": max_seconds}
+        self.norm: ClipNorm | None = None
+        if config.feat_extract_norm == "group":
+            first = model.feature_extractor.conv_layers[0]
+            self.norm = first.layer_norm = ClipNorm(first.layer_norm)
+
+    @classmethod
+    def claims(cls, config: dict, tensors: frozenset[str]) -> bool:
+        return config.get("model_type") in FAMILIES
+
+    @classmethod
+    def open(cls, directory: Path | None, **options: Option) -> HfSsl:
+        options = checked(cls.name, cls.defaults, options)
+        seconds = options["max_seconds"]
+        if isinstance(seconds, (str, bool)) or not 1 <= seconds < float("inf"):
+            raise UserError(f"max_seconds {seconds!r} of encoder hf-ssl: expected at least 1 second")
+        if directory is None:
+            raise UserError("encoder hf-ssl needs weights: a folder, or a hub id such as facebook/wav2vec2-xls-r-300m")
+        normalises = read_config(directory, "preprocessor_config.json").get("do_normalize")
+        model = _model(directory)
+        if normalises is None:  # the library's default for this architecture
+            normalises = model.config.feat_extract_norm == "layer"
+        encoder = cls(model, bool(normalises), float(seconds))
+        encoder.digest = weights_digest(directory)
+        return encoder.eval()
+
+    def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        mask = torch.arange(wave.shape[1], device=wave.device) < lengths[:, None]
+        if self.normalises:
+            wave = _normalised(wave, mask, lengths)
+        if self.norm is not None:
+            self.norm.frames = _frames(lengths, self.steps[:1])
+        out = self.model(wave, attention_mask=mask.long(), output_hidden_states=True)
+        # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
+        return torch.stack((*out.hidden_states[:-1], out.last_hidden_state)), _frames(lengths, self.steps)
+
+
+class ClipNorm(nn.Module):
+    """Group norm with one channel a group, over each clip's own frames; `frames` (B,) is set before each batch."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.frames: Tensor | None = None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, C, F) -> the same; what lies beyond a clip is normalised by the clip's numbers."""
+        channels = hidden.shape[1]
+        if self.frames is None or int(self.frames.min()) == hidden.shape[2]:
+            return nn.functional.group_norm(hidden, channels, self.weight, self.bias, self.eps)
+        count = self.frames[:, None, None]
+        inside = torch.arange(hidden.shape[2], device=hidden.device) < count
+        mean = torch.where(inside, hidden, 0.0).sum(2, keepdim=True) / count
+        square = torch.where(inside, hidden - mean, 0.0).square().sum(2, keepdim=True) / count
+        return (hidden - mean) * (square + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
+
+
+def _model(directory: Path) -> nn.Module:
+    """The bare transformer of `directory`, from safetensors.
+
+    Errors: UserError where weights are missing or fit the configuration badly.
+    """
+    from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    weight_files(directory)  # one line where there are none
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # heads that the checkpoint has and the bare model lacks are no news
+    try:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True)
+        config.layerdrop = 0.0  # a dropped block would be missing among the layers
+        config.apply_spec_augment = False
+        config.add_adapter = False  # it shortens the last layer's frames
+        model, info = AutoModel.from_pretrained(
+            directory,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            attn_implementation="eager" if config.model_type == "wavlm" else "sdpa",
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{directory}: cannot be loaded ({' '.join(str(error).split())[:200]})") from error
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+    missing = sorted(key for key in info["missing_keys"] if not key.endswith(UNTRAINED))
+    if missing:
+        raise UserError(f"{directory}: the weights lack the tensor {missing[0]!r} and {len(missing) - 1} more")
+    return model.float()
+
+
+def _normalised(wave: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
+    """Each clip with zero mean and unit variance, zero beyond it (Wav2Vec2FeatureExtractor's do_normalize)."""
+    mean = wave.sum(1, keepdim=True) / lengths[:, None]
+    centred = torch.where(mask, wave - mean, 0.0)
+    variance = centred.square().sum(1, keepdim=True) / lengths[:, None]
+    return centred / (variance + 1e-7).sqrt()
+
+
+def _frames(lengths: Tensor, steps: tuple[tuple[int, int], ...]) -> Tensor:
+    """Frames that the convolutions make of so many samples."""
+    for kernel, stride in steps:
+        lengths = (lengths - kernel) // stride + 1
+    return lengths
+
+
+def _receptive_field(steps: tuple[tuple[int, int], ...]) -> int:
+    """Samples to the first frame."""
+    field = 1
+    for kernel, stride in reversed(steps):
+        field = (field - 1) * stride + kernel
+    return field

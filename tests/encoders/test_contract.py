@@ -1,0 +1,153 @@
+"""What holds for every encoder: tiny random ones of each family go through the same tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from emobridge import registry
+from emobridge.data.batching import pad
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+from emobridge.features import FeatureStore, pool
+from emobridge.types import SAMPLE_RATE
+
+# Each with an option other than the default. Base models have group norm, large ones layer norm.
+ENCODERS = {
+    "byol-s": {"standardisation": "clip"},
+    "emotion-cnn": {"seed": 1},
+    "hubert-base": {"max_seconds": 1.0},
+    "hubert-large": {"max_seconds": 1.0},
+    "logmel": {},
+    "opensmile": {},
+    "wav2vec2-base": {"max_seconds": 1.0},
+    "wav2vec2-large": {"max_seconds": 1.0},
+    "wavlm-base": {"max_seconds": 1.0},
+    "wavlm-large": {"max_seconds": 1.0},
+    "whisper": {"padding": "full"},
+}
+
+
+@pytest.fixture(params=ENCODERS)
+def tiny(request, source):
+    torch.set_num_threads(1)
+    return load_encoder(source(request.param))
+
+
+def clips(*seconds: float) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [(0.1 * rng.standard_normal(round(s * SAMPLE_RATE))).astype(np.float32) for s in seconds]
+
+
+def pooled(encoder, waves):
+    with torch.no_grad():
+        return pool(encoder(*pad(waves)), encoder.statistics)
+
+
+def test_every_registered_encoder_is_tested():
+    of_transformers = {"hubert-base", "hubert-large", "wav2vec2-base", "wav2vec2-large", "wavlm-base", "wavlm-large"}
+    assert set(registry.names("encoders")) == ENCODERS.keys() - of_transformers | {"hf-ssl"}
+
+
+def test_shapes_and_mask(tiny):
+    waves = clips(1.5, 0.7)
+    with torch.no_grad():
+        layers = tiny(*pad(waves))
+    count, batch, frames, width = layers.hidden.shape
+    assert (count, batch, width) == (tiny.layers, 2, tiny.width)
+    assert layers.hidden.dtype == torch.float32 and layers.mask.dtype == torch.bool
+    assert layers.mask.shape == (2, frames) and layers.mask[0].all()
+    assert layers.frame_rate == tiny.frame_rate
+    own = layers.mask.sum(1).tolist()
+    if tiny.frame_rate:
+        assert own == pytest.approx([1.5 * tiny.frame_rate, 0.7 * tiny.frame_rate], abs=2)
+        assert (layers.mask[1].int().diff() <= 0).all(), "the frames of a clip come first"
+    else:
+        assert own == [1, 1]
+
+
+def test_a_clip_alone_is_the_clip_in_a_ragged_batch(tiny):
+    waves = clips(0.6, 1.31, 0.02, 1.0)
+    together = pooled(tiny, waves)
+    for row, wave in enumerate(waves):
+        alone = pooled(tiny, [wave])[:, 0]
+        scale = max(1.0, float(alone.abs().max()))
+        assert (together[:, row] - alone).abs().max() <= 1e-4 * scale
+
+
+def test_what_lies_under_the_mask_is_not_heard(tiny):
+    wave, mask = pad(clips(1.2, 0.6))
+    with torch.no_grad():
+        expected = pool(tiny(wave, mask), tiny.statistics)
+        dirty = torch.where(mask, wave, torch.full_like(wave, 7.0))
+        longer = torch.nn.functional.pad(dirty, (0, 5000), value=3.0)
+        got = pool(tiny(longer, torch.nn.functional.pad(mask, (0, 5000))), tiny.statistics)
+    torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 160, 401])
+def test_too_short_clips_are_finite(tiny, samples):
+    values = pooled(tiny, [np.full(samples, 0.1, np.float32)])
+    assert torch.isfinite(values).all()
+
+
+def test_silence_is_finite(tiny):
+    assert torch.isfinite(pooled(tiny, [np.zeros(SAMPLE_RATE, np.float32)])).all()
+
+
+def test_clips_differ(tiny):
+    first, second = pooled(tiny, clips(0.9, 1.0)).unbind(1)
+    assert (first - second).abs().max() > 1e-4
+
+
+def test_a_long_clip_is_encoded_in_windows_and_in_a_batch_as_alone(tiny):
+    if tiny.window is None:
+        pytest.skip("takes clips of any length at once")
+    tiny.window = 1.0
+    waves = clips(2.6, 0.8, 1.0)
+    with torch.no_grad():
+        together, alone = tiny(*pad(waves)), tiny(*pad(waves[:1]))
+        pieces = [tiny(*pad([waves[0][first : first + SAMPLE_RATE]])) for first in range(0, 41600, SAMPLE_RATE)]
+    joined = torch.cat([piece.hidden for piece in pieces], dim=2)
+    torch.testing.assert_close(alone.hidden, joined, atol=1e-4, rtol=1e-4)
+    own = together.hidden[:, 0, together.mask[0]]
+    torch.testing.assert_close(own, alone.hidden[:, 0], atol=1e-4, rtol=1e-4)
+    short = tiny(*pad(waves[1:2]))
+    own = together.hidden[:, 1, together.mask[1]]
+    torch.testing.assert_close(own, short.hidden[:, 0], atol=1e-4, rtol=1e-4)
+
+
+def test_gradients_reach_every_weight(tiny):
+    weights = [weight for weight in tiny.parameters() if weight.requires_grad]
+    if not weights:
+        pytest.skip("has no weights")
+    tiny.train()
+    torch.manual_seed(0)
+    pool(tiny(*pad(clips(1.0, 1.0, 0.9))), tiny.statistics).square().sum().backward()
+    lacking = [
+        name
+        for name, weight in tiny.named_parameters()
+        if weight.requires_grad and weight.grad is None and "masked_spec_embed" not in name
+    ]
+    assert not lacking
+    assert all(torch.isfinite(weight.grad).all() for weight in weights if weight.grad is not None)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_digest_is_stable_and_options_are_in_the_key(name, source, tmp_path):
+    first, again = load_encoder(source(name)), load_encoder(source(name))
+    assert first.digest == again.digest and len(first.digest) == 64
+    assert FeatureStore(tmp_path, first).folder == FeatureStore(tmp_path, again).folder
+    if ENCODERS[name]:
+        other = load_encoder(source(name), **ENCODERS[name])
+        assert other.options != first.options
+        assert FeatureStore(tmp_path, other).folder != FeatureStore(tmp_path, first).folder
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_unknown_option_names_the_nearest(name, source):
+    with pytest.raises(UserError, match=r"paddin|takes no options") as caught:
+        load_encoder(source(name), paddin="clip")
+    if name == "whisper":
+        assert "did you mean 'padding'?" in str(caught.value)
