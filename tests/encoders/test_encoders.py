@@ -1,0 +1,76 @@
+"""load_encoder: which source is what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from emobridge.encoders import HUB_FILES, load_encoder
+from emobridge.errors import UserError
+
+
+def fails(source, match, **options):
+    with pytest.raises(UserError, match=match) as caught:
+        load_encoder(source, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_name_is_told_the_nearest_and_asks_no_hub(monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
+    fails("logmle", "unknown encoder 'logmle': did you mean 'logmel'")
+    fails("./nowhere", r"\./nowhere: no such folder")
+    fails("/no/where", "/no/where: no such folder")
+
+
+def test_folders_that_hold_no_encoder(tmp_path):
+    fails(tmp_path, "holds no weights")
+    (tmp_path / "config.json").write_text("{")
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 100)
+    fails(tmp_path, r"config.json: is not valid JSON")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    fails(tmp_path, "model.safetensors: cannot be read as safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+    fails(tmp_path, r"no known family \(model_type 'bert'; known: byol-s,")
+    fails(tmp_path / "model.safetensors", "is a file, expected the folder")
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "gone.safetensors"}}))
+    fails(tmp_path, "gone.safetensors is missing")
+
+
+def test_a_hub_id_downloads_its_safetensors_only(monkeypatch, source):
+    calls = []
+
+    def download(model, **options):
+        calls.append((model, options["revision"], tuple(options["allow_patterns"])))
+        return source("whisper")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert load_encoder("someone/whisper").name == "whisper"
+    assert load_encoder("someone/whisper@refs/pr/3", padding="full").options == {"padding": "full"}
+    assert calls == [("someone/whisper", None, HUB_FILES), ("someone/whisper", "refs/pr/3", HUB_FILES)]
+    assert not any(Path(name).suffix in (".bin", ".pt", ".h5", ".msgpack") for name in HUB_FILES)
+
+
+def test_an_id_that_cannot_be_had_is_one_line(monkeypatch):
+    def download(model, **options):
+        raise ConnectionError("no\nroute")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    fails("someone/nothing", r"someone/nothing: no such folder, and not to be had from the model hub \(no route\)")
+
+
+def test_the_digest_follows_the_file(source, tmp_path):
+    weights = Path(source("byol-s"), "model.safetensors")
+    (tmp_path / "model.safetensors").write_bytes(weights.read_bytes())
+    assert load_encoder(tmp_path).digest == load_encoder(source("byol-s")).digest
+    from safetensors.torch import load_file
+
+    tensors = load_file(weights)
+    tensors["fc.0.bias"] += 1
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert load_encoder(tmp_path).digest != load_encoder(source("byol-s")).digest

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file, save_file
+
+from emobridge.data.batching import pad
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+from emobridge.types import SAMPLE_RATE
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal(round(seconds * SAMPLE_RATE))).astype(np.float32)
+
+
+def hidden(encoder, wave):
+    with torch.no_grad():
+        return encoder(*pad([wave])).hidden[:, 0]
+
+
+@pytest.mark.parametrize("weights", ["whisper-base", "whisper-tiny.en"])
+def test_agrees_with_the_original(shared, weights):
+    folder = shared / "weights" / weights
+    encoder = load_encoder(folder, padding="full")
+    for signal in ("noise", "tone220", "chirp"):
+        wave, _ = soundfile.read(folder / "reference" / f"{signal}.wav", dtype="float32")
+        expected = np.load(folder / "reference" / f"{signal}_encoder.npy")
+        assert np.abs(hidden(encoder, wave)[-1].numpy() - expected).max() <= 1e-3
+        mel = encoder.log_mel(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))[0, :, :200]
+        assert np.abs(mel.numpy() - np.load(folder / "reference" / f"{signal}_logmel.npy")).max() <= 1e-3
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.99, 2.0])
+def test_agrees_with_transformers_in_every_layer(source, seconds):
+    from transformers import WhisperConfig, WhisperFeatureExtractor
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    encoder = load_encoder(source("whisper"), padding="full")
+    with open(source("whisper") + "/config.json") as file:
+        theirs = WhisperEncoder(WhisperConfig(**json.load(file))).eval()
+    weights = load_file(source("whisper") + "/model.safetensors")
+    prefix = "model.encoder."
+    theirs.load_state_dict({k.removeprefix(prefix): v.float() for k, v in weights.items() if k.startswith(prefix)})
+    wave = noise(seconds)
+    features = WhisperFeatureExtractor(chunk_length=2)(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+    with torch.no_grad():
+        expected = theirs(features.input_features, output_hidden_states=True).hidden_states
+    got = hidden(encoder, wave)
+    assert len(got) == len(expected) == 3
+    for layer, one in zip(got, expected):
+        torch.testing.assert_close(layer, one[0, : len(layer)], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.713, 1.2])
+def test_the_log_mel_of_a_clip_is_that_of_the_padded_clip(source, seconds):
+    wave = noise(seconds)
+    wave[-50:] = 3.0  # a click at the very end, heard best in the frames after the clip
+    waves, mask = pad([wave, noise(1.5)])
+    own = 2 * -(-len(wave) // 320)
+    clip = load_encoder(source("whisper")).log_mel(waves, mask.sum(1))
+    full = load_encoder(source("whisper"), padding="full").log_mel(waves, mask.sum(1))
+    torch.testing.assert_close(clip[0, :, :own], full[0, :, :own], atol=1e-5, rtol=0)
+    assert not clip[0, :, own:].any()
+
+
+def test_padding_full_is_not_padding_clip_and_has_the_same_frames(source):
+    clip, full = (hidden(load_encoder(source("whisper"), padding=padding), noise(1.0)) for padding in ("clip", "full"))
+    assert clip.shape == full.shape == (3, 50, 16)
+    assert (clip - full).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("prefix", ["model.encoder.", "encoder."])
+@pytest.mark.parametrize("sharded", [False, True])
+def test_prefixes_and_shards(source, tmp_path, prefix, sharded):
+    expected = hidden(load_encoder(source("whisper")), noise(0.5))
+    weights = load_file(source("whisper") + "/model.safetensors")
+    weights = {name.replace("model.encoder.", prefix): tensor for name, tensor in weights.items()}
+    with open(source("whisper") + "/config.json") as file:
+        (tmp_path / "config.json").write_text(file.read())
+    if sharded:
+        names = sorted(weights)
+        shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+        for shard, own in shards.items():
+            save_file({name: weights[name] for name in own}, tmp_path / shard)
+        index = {name: shard for shard, own in shards.items() for name in own}
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    else:
+        save_file(weights, tmp_path / "model.safetensors")
+    torch.testing.assert_close(hidden(load_encoder(tmp_path), noise(0.5)), expected)
+
+
+def copy(source, folder, config=None, drop=(), replace=None):
+    weights = load_file(source("whisper") + "/model.safetensors")
+    weights = {name: tensor for name, tensor in weights.items() if not name.endswith(drop or "nothing")}
+    save_file(weights | (replace or {}), folder / "model.safetensors")
+    with open(source("whisper") + "/config.json") as file:
+        (folder / "config.json").write_text(json.dumps(json.load(file) | (config or {})))
+    return folder
+
+
+def test_bad_weights_are_one_line(source, tmp_path):
+    with pytest.raises(UserError, match=r"lack the tensor 'blocks.1.fc1.weight'"):
+        load_encoder(copy(source, tmp_path, drop="encoder.layers.1.fc1.weight"))
+    with pytest.raises(UserError, match=r"'conv1.bias' has shape \(3,\), expected \(16,\)"):
+        load_encoder(copy(source, tmp_path, replace={"model.encoder.conv1.bias": torch.zeros(3)}))
+    with pytest.raises(UserError, match="activation_function 'relu'"):
+        load_encoder(copy(source, tmp_path, config={"activation_function": "relu"}))
+    with pytest.raises(UserError, match="unknown padding of encoder whisper 'clp': did you mean 'clip'"):
+        load_encoder(source("whisper"), padding="clp")
+    with pytest.raises(UserError, match="whisper needs weights"):
+        load_encoder("whisper")
