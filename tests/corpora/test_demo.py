@@ -131,7 +131,10 @@ def test_another_seed_gives_other_bytes_and_needs_another_folder(corpus, tmp_pat
 def test_what_was_broken_off_goes_on(corpus, tmp_path):
     """The process is killed in the midst of it; the second run makes what is missing and touches nothing else."""
     script = "import sys; from emobridge.corpora import demo; demo.make(sys.argv[1], ['en'], speakers=2, workers=1)"
-    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)
+    (tmp_path / "temporary").mkdir()  # a killed process cannot tidy up; here pytest will
+    environment = dict(os.environ, TMPDIR=str(tmp_path / "temporary"))
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     while len(list(tmp_path.glob("en/*/*.flac"))) < 5:
         assert process.poll() is None
     process.kill()

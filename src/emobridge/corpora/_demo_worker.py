@@ -31,7 +31,7 @@ from emobridge.files import whole_file
 from emobridge.types import SAMPLE_RATE, Utterance
 
 FULL_SCALE = 32767
-LEVEL = -6.0  # dB, of a plain voice against what espeak-ng gives
+LEVEL = -3.0  # dB, of a plain voice against what espeak-ng gives
 LOUDEST = 0.95  # of full scale; louder takes are turned down, not clipped
 SNR = (15.0, 35.0)  # dB, drawn evenly
 OCTAVES = 8  # of the noise
