@@ -36,6 +36,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Where features are kept between runs: $EMOBRIDGE_CACHE, or emobridge in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("EMOBRIDGE_CACHE") or Path(base) / "emobridge")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -1,0 +1,137 @@
+"""From manifests to an adapted recogniser: features, layer, folds and seeds, scores, bundle, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emobridge.bundle import Recognizer, columns
+from emobridge.encoders import load_encoder
+from emobridge.encoders._base import Encoder
+from emobridge.errors import UserError, unknown
+from emobridge.features import FeatureStore
+from emobridge.files import cache_folder
+from emobridge.metrics import ua
+from emobridge.options import read_options
+from emobridge.progress import progress
+from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of
+from emobridge.settings import Settings
+from emobridge.speech import read_speech
+from emobridge.tasks import Speech
+from emobridge.training import LogPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """All that a run made; `report.run` turns it into pages."""
+
+    settings: Settings  # with the layer and statistics that were chosen
+    speech: Speech
+    predicted: tuple[Predicted, ...]
+    log: tuple[tuple[str, LogPoint], ...]  # "method, seed 0, fold 1" and a point
+    layer_scores: tuple[tuple[str, float], ...]
+    skipped: tuple[tuple[str, str], ...]
+    left_out: int  # target utterances of other emotions
+    recognizer: Recognizer
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The methods that were run, the baseline first."""
+        return systems_of(self.settings)
+
+
+def adapt(settings: Settings) -> Adapted:
+    """Run `settings`. What was finished by an interrupted run of the same settings is read, not done again.
+
+    Errors: UserError for whatever is wrong with the settings or the speech.
+    """
+    for method in systems_of(settings):
+        made_method(method, settings)
+    encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
+    settings = _completed(settings, encoder)
+    speech, left_out = read_speech(settings)
+    speech, layers, skipped = _with_features(speech, settings, encoder)
+    chosen: tuple[tuple[str, float], ...] = ()
+    if layers is not None:
+        if settings.layer == "auto":
+            chosen = layer_scores(speech, layers, settings)
+            settings = replace(settings, layer=max(chosen, key=lambda pair: pair[1])[0])
+            speech = replace(speech, features=layers[:, int(settings.layer)])
+        del layers
+    runner = Runner(settings, speech, Work(Path(settings.out) / "work", settings, speech, encoder.digest))
+    with progress("training") as report:
+        predicted = runner.run(report)
+    recognizer = runner.final(encoder)
+    return Adapted(settings, speech, predicted, tuple(runner.log), chosen, skipped, left_out, recognizer)
+
+
+def _completed(settings: Settings, encoder: Encoder) -> Settings:
+    """The settings with the encoder's first statistic where none was asked for."""
+    statistics = settings.statistics or encoder.statistics[:1]
+    for statistic in statistics:
+        if statistic not in encoder.statistics:
+            raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)
+    names = tuple(map(str, range(encoder.layers)))
+    if settings.layer != "auto" and settings.layer not in names:
+        raise unknown(f"layer of encoder {encoder.name}", settings.layer, (*names, "auto"))
+    if settings.train == "end-to-end" and not any(True for _ in encoder.parameters()):
+        raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
+    layer = "0" if settings.layer == "auto" and encoder.layers == 1 else settings.layer
+    return replace(settings, statistics=statistics, layer=layer)
+
+
+def _with_features(
+    speech: Speech, settings: Settings, encoder: Encoder
+) -> tuple[Speech, Tensor | None, tuple[tuple[str, str], ...]]:
+    """The speech with the pooled features of its layer, or of all layers (N, L, D), and what could not be read."""
+    if settings.train == "end-to-end":
+        return speech, None, ()
+    store = FeatureStore(settings.store or cache_folder(), encoder)
+    layer = None if settings.layer == "auto" else settings.layer
+    with progress(f"features of {encoder.name}") as report:
+        found = store.extract(speech.utterances, layer=layer, on_progress=report)
+    kept = {name: place for place, name in enumerate(found.ids)}
+    rows = [row for row, one in enumerate(speech.utterances) if one.id in kept]
+    if len(set(speech.domain_of[rows])) < len(set(speech.domain_of)):
+        raise UserError(f"no audio of one side can be read; the first reason: {found.skipped[0][1]}")
+    values = torch.from_numpy(found.values[..., columns(encoder, settings.statistics)])
+    speech = Speech(
+        tuple(speech.utterances[row] for row in rows),
+        speech.label[rows],
+        speech.domain_of[rows],
+        speech.target,
+        values if layer is not None else None,
+    )
+    return speech, values if layer is None else None, found.skipped
+
+
+def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tuple[str, float], ...]:
+    """UA of each layer on held-out speakers of the SOURCE, trained on its others; the target is not looked at."""
+    rows = np.flatnonzero(~speech.is_target)
+    alone = replace(settings, align="none", method=BASELINE, method_options=(), patience=0, seeds=1)
+    scores = []
+    with progress("choosing a layer") as report:
+        for layer in range(layers.shape[1]):
+            source = replace(
+                speech,
+                utterances=tuple(speech.utterances[row] for row in rows),
+                label=speech.label[rows],
+                domain_of=speech.domain_of[rows],
+                features=layers[rows, layer],
+            )
+            said = [one for one in Runner(alone, source).run() if one.side == "source"]
+            scores.append((str(layer), unweighted(source, said, settings.labels)))
+            report(layer + 1, layers.shape[1])
+    return tuple(scores)
+
+
+def unweighted(speech: Speech, predicted: Sequence[Predicted], labels: Sequence[str]) -> float:
+    """UA of some predictions together."""
+    truth = [labels[speech.label[row]] for one in predicted for row in one.rows]
+    said = [labels[best] for one in predicted for best in one.probabilities.argmax(1)]
+    return ua(truth, said, labels=labels)

@@ -1,0 +1,26 @@
+"""A linear head: logits are a linear map of the mean frame (methods E: linear and softmax)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from emobridge.heads._base import masked_mean
+
+
+class Linear(nn.Module):
+    """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
+
+    Projection and mean commute, so pooled features (F = 1) train it exactly. `dropout` falls on the mean frame; it is
+    ours, and strong by default: on frozen features it keeps a head that is fitted to one language from leaning on few
+    directions (docs/results/adaptation.md has the measurement).
+    """
+
+    name = "linear"
+
+    def __init__(self, width: int, classes: int, *, dropout: float = 0.8) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(width, classes)
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return self.output(self.dropout(masked_mean(frames, mask)))

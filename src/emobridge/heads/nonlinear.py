@@ -1,0 +1,33 @@
+"""The nonlinear head of D'Asaro et al. 2024 (methods B): a small network shared over frames, then over their mean."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from emobridge.heads._base import masked_mean
+
+
+class Nonlinear(nn.Module):
+    """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
+
+    Two blocks of linear, ReLU and dropout and a linear map, shared over frames; the mean over frames; linear and ReLU;
+    the output. The hidden size is the paper's m = 256. The paper does not give its dropout: 0.2 is ours.
+    """
+
+    name = "nonlinear"
+
+    def __init__(self, width: int, classes: int, *, hidden: int = 256, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.frames = nn.Sequential(
+            nn.Linear(width, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+        )
+        self.clip = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return self.clip(masked_mean(self.frames(frames), mask))

@@ -1,0 +1,144 @@
+"""What the training loop draws batches from: features computed once, or recordings that go through the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emobridge.data.audio import random_crop, read_audio
+from emobridge.data.batching import pad
+from emobridge.encoders._base import Encoder
+from emobridge.normalisation import EPSILON, Domain, learnt, moments
+from emobridge.pooling import pool
+from emobridge.types import SAMPLE_RATE, Utterance
+
+
+class Inputs(Protocol):
+    """N utterances, as normalised vectors of width D."""
+
+    width: int
+
+    def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """(B,) rows -> (B, D). With a generator: as in training, random crops; without: whole utterances."""
+
+    def refresh(self) -> None:
+        """Learn anew, from unlabelled audio, what has changed with the encoder."""
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        """What is trained beside the head."""
+
+
+class Frozen:
+    """Features of a frozen encoder, normalised before."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+        self.width = x.shape[1]
+
+    def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.x[rows]
+
+    def refresh(self) -> None:
+        """Nothing changes."""
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        return ()
+
+
+class Recordings:
+    """Recordings that go through an encoder which is trained.
+
+    domain_of: of each utterance, the place of its corpus in the domains. learner: the recordings whose audio tells the
+    domains' moments, these ones where there is none; with `leads`, they learn anew whenever these do.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        layer: int,
+        statistics: tuple[str, ...],
+        utterances: Sequence[Utterance],
+        *,
+        domain_of: Sequence[int],
+        target: int,
+        normalise: str,
+        learner: Recordings | None = None,
+        leads: bool = False,
+        crop: float = 2.0,
+    ) -> None:
+        self.encoder, self.layer, self.statistics = encoder, layer, statistics
+        self.utterances = tuple(utterances)
+        self.domain_of = np.asarray(domain_of)
+        self.target, self.normalise, self.crop = target, normalise, crop
+        self.learner, self.leads = learner, leads
+        self.domains: tuple[Domain, ...] = ()
+        self.width = encoder.width * len(statistics)
+        self.mean = torch.zeros(len(self.utterances), self.width)
+        self.deviation = torch.ones(len(self.utterances), self.width)
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        return (self.encoder,)
+
+    def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        waves = [self._wave(int(row), generator) for row in rows]
+        return (self._encode(waves) - self.mean[rows]) / self.deviation[rows]
+
+    def refresh(self) -> None:
+        """The moments of each domain and speaker under the encoder as it now is."""
+        if not self.utterances:
+            return
+        x = self.pooled(range(len(self.utterances)))
+        if self.learner is None:
+            self.domains = domains_of(x, self.utterances, self.domain_of, self.normalise, self.target)
+        else:
+            if self.leads:
+                self.learner.refresh()
+            self.domains = self.learner.domains
+        for place, domain in enumerate(self.domains):
+            rows = torch.from_numpy(np.flatnonzero(self.domain_of == place))
+            speakers = [self.utterances[int(row)].speaker for row in rows] if self.normalise == "speaker" else None
+            mean, deviation = moments(x[rows], domain, speakers)
+            self.mean[rows], self.deviation[rows] = mean, deviation.clamp(min=EPSILON)
+
+    def pooled(self, rows: Iterable[int]) -> Tensor:
+        """(N, D) of whole utterances, not normalised, in evaluation mode and without gradients."""
+        was_training = self.encoder.training
+        self.encoder.eval()
+        with torch.no_grad():
+            x = torch.cat([self._encode([self._wave(row, None)]) for row in rows])
+        self.encoder.train(was_training)
+        return x
+
+    def _encode(self, waves: list[np.ndarray]) -> Tensor:
+        wave, mask = pad(waves)
+        return pool(self.encoder(wave, mask), self.statistics)[self.layer]
+
+    def _wave(self, row: int, generator: torch.Generator | None) -> np.ndarray:
+        utterance = self.utterances[row]
+        wave = read_audio(utterance.path, utterance.start, utterance.end)
+        if generator is None:
+            return wave
+        seed = int(torch.randint(1 << 62, (1,), generator=generator))
+        wave = random_crop(wave, self.crop, np.random.default_rng(seed))
+        return np.resize(wave, round(self.crop * SAMPLE_RATE))  # a shorter one repeats itself: all crops are alike long
+
+
+def domains_of(
+    x: Tensor, utterances: Sequence[Utterance], domain_of: Sequence[int] | np.ndarray, normalise: str, target: int
+) -> tuple[Domain, ...]:
+    """The domain of each corpus (without alignment), in the order of its number; `target` is the target's.
+
+    With "none" all have the moments of the source corpora.
+    """
+    domain_of = np.asarray(domain_of)
+    shared = torch.from_numpy(np.flatnonzero(domain_of != target)) if normalise == "none" else None
+    domains = []
+    for place in sorted(set(domain_of.tolist())):
+        rows = np.flatnonzero(domain_of == place)
+        one = utterances[int(rows[0])]
+        domains.append(learnt(one.corpus, one.language, x[torch.from_numpy(rows) if shared is None else shared]))
+    return tuple(domains)

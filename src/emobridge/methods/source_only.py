@@ -1,0 +1,34 @@
+"""Training on what is labelled, and on nothing else: the lower bound that every method is held against."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from emobridge.methods._base import Drawn, Predict, Task, mixed, nothing, weighted_cross_entropy
+
+
+class SourceOnly:
+    """Cross-entropy on labelled speech: the source and, within the budget, labelled target utterances.
+
+    With all target labels it is the upper bound of Agarla et al. 2024 (methods E). `rebalance` oversamples labelled
+    target utterances to the number of source ones.
+    """
+
+    name = "source-only"
+    needs = frozenset({"source_labels"})
+    takes = frozenset({"target_labels"})
+
+    def __init__(self, *, rebalance: bool = True) -> None:
+        self.rebalance = rebalance
+
+    def prepare(self, task: Task) -> None:
+        self.task = task
+
+    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
+        if epoch:
+            return None
+        return mixed(self.task, self.task.few or nothing(), self.rebalance, generator)
+
+    def loss(self, logits: Tensor, label: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        return {"cross-entropy": weighted_cross_entropy(logits, label, weight)}

@@ -1,0 +1,82 @@
+"""Making the features of several corpora comparable, from unlabelled audio alone.
+
+    none      every feature standardised by the mean and deviation of the source's training utterances
+    corpus    by those of its own corpus
+    speaker   by those of its own speaker, shrunk towards the corpus's where the speaker has few utterances
+
+On top of it, `coral` recolours each source corpus to the covariance of the target (Sun et al. 2016, "Return of
+frustratingly easy domain adaptation"): x -> x C_s^(-1/2) C_t^(1/2), so that the target itself stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EPSILON = 1e-6  # below this deviation a feature is constant
+SHRINKAGE = 4.0  # utterances of the corpus that a speaker's moments are mixed with
+COVARIANCE_SHRINKAGE = 0.1  # share of the isotropic covariance: there are fewer utterances than features
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What unlabelled audio told of one corpus."""
+
+    corpus: str
+    language: str
+    mean: Tensor  # (D,)
+    deviation: Tensor  # (D,)
+    recolour: Tensor | None = None  # (D, D), applied from the right to normalised features
+
+
+def moments(
+    x: Tensor, domain: Domain, speakers: Sequence[str | None] | None, shrinkage: float = SHRINKAGE
+) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, each (N, D), by which the features x (N, D) are standardised.
+
+    speakers: one a row, to standardise by speaker; a row without one, and None for all, goes by the domain. A speaker's n
+    utterances count n, the domain `shrinkage`: m = (n m_speaker + k m_domain) / (n + k), the variance about m alike.
+    """
+    mean = domain.mean.expand_as(x).clone()
+    deviation = domain.deviation.expand_as(x).clone()
+    for speaker in sorted({name for name in speakers or () if name is not None}):
+        rows = torch.tensor([place for place, name in enumerate(speakers or ()) if name == speaker])
+        own, n = x[rows], len(rows)
+        middle = (n * own.mean(0) + shrinkage * domain.mean) / (n + shrinkage)
+        spread = (own - middle).square().mean(0)
+        mean[rows] = middle
+        deviation[rows] = ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
+    return mean, deviation
+
+
+def normalised(x: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:
+    """The features (N, D) as the head wants them."""
+    mean, deviation = moments(x, domain, speakers)
+    x = (x - mean) / deviation.clamp(min=EPSILON)
+    return x if domain.recolour is None else x @ domain.recolour
+
+
+def learnt(corpus: str, language: str, x: Tensor) -> Domain:
+    """The domain of the features (N, D) of some unlabelled utterances."""
+    return Domain(corpus, language, x.mean(0), x.std(0, correction=0))
+
+
+def coral(source: Tensor, target: Tensor, shrinkage: float = COVARIANCE_SHRINKAGE) -> Tensor:
+    """The matrix (D, D) that gives normalised source features the covariance of the target's; both (N, D).
+
+    Covariances are shrunk towards a multiple of the identity: (1 - a) C + a trace(C)/D I.
+    """
+    return (_power(_covariance(source, shrinkage), -0.5) @ _power(_covariance(target, shrinkage), 0.5)).float()
+
+
+def _covariance(x: Tensor, shrinkage: float) -> Tensor:
+    c = torch.cov(x.double().T)
+    return (1 - shrinkage) * c + shrinkage * c.trace() / len(c) * torch.eye(len(c), dtype=c.dtype)
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=1e-12) ** exponent) @ vectors.T

@@ -1,0 +1,57 @@
+"""Options given as words ("threshold=0.7") for the keyword parameters of a plug-in."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from emobridge.errors import UserError, unknown
+
+_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def read_options(words: Iterable[str]) -> dict[str, str | int | float | bool]:
+    """Each "name=value" as a pair; values that look like numbers or truth values become such.
+
+    >>> read_options(["padding=full", "threshold=0.7", "rebalance=no"])
+    {'padding': 'full', 'threshold': 0.7, 'rebalance': False}
+    """
+    options: dict[str, str | int | float | bool] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UserError(f"option {word!r}: expected NAME=VALUE")
+        options[name.replace("-", "_")] = _value(value)
+    return options
+
+
+def _value(text: str) -> str | int | float | bool:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def made(thing: str, factory: Callable[..., Any], words: Iterable[str], **given: Any) -> Any:
+    """`factory(**given, **options)`, where the options must be keyword parameters of `factory`.
+
+    Errors: UserError for an option that it does not have, and for a value that it refuses.
+    """
+    options = read_options(words)
+    known = [
+        name
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in given
+    ]
+    for name in options:
+        if name not in known:
+            raise unknown(f"option of {thing}", name, known) if known else UserError(f"{thing} has no options")
+    try:
+        return factory(**given, **options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{thing}: {error}") from error

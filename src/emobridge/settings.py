@@ -1,0 +1,125 @@
+"""What a run is asked to do, from the command line or a TOML file, checked before anything long begins."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from emobridge.errors import UserError, unknown
+from emobridge.files import whole_file
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CHOICES = {
+    "normalise": ("none", "corpus", "speaker"),
+    "align": ("none", "coral"),
+    "train": ("frozen", "end-to-end"),
+    "pool": ("closed", "open"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of `adapt`. The defaults are those of methods E of the literature unless the comment says otherwise."""
+
+    source: tuple[str, ...]  # manifests of labelled speech
+    target: str  # manifest of speech in the new language; its labels are used for scoring, and within `target_labels`
+    labels: tuple[str, ...]  # the emotions to tell apart
+    out: str = "run"
+    encoder: str = "logmel"  # folder, hub id, or an encoder that needs no weights
+    encoder_options: tuple[str, ...] = ()  # "padding=full"
+    layer: str = "auto"  # a layer's name, or "auto": the best on validation speakers of the source
+    statistics: tuple[str, ...] = ()  # of what the encoder pools ("mean", "std"); () is the first of them, ours
+    method: str = "pseudo-labels"
+    method_options: tuple[str, ...] = ()  # "threshold=0.85"
+    head: str = "linear"
+    head_options: tuple[str, ...] = ()  # "dropout=0.5"
+    target_labels: str = "0"  # how many labelled target utterances the method may see, or "all"
+    normalise: str = "speaker"  # ours
+    align: str = "coral"  # ours: recolour source features to the target's covariance (needs target audio)
+    train: str = "frozen"
+    pool: str = "closed"  # "open" keeps target utterances of other emotions among the unlabelled
+    seeds: int = 3
+    folds: int = 5  # by speaker; 0 is one 60/20/20 split
+    share_speakers: bool = False
+    epochs: int = 100
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    decay: float = 0.95  # of the learning rate, every 10 epochs
+    patience: int = 0  # epochs without a lower source-validation loss before stopping; 0 never stops
+    class_weights: bool = True
+    crop: float = 2.0  # s of each utterance in an end-to-end training step
+    store: str = ""  # folder of the feature store; "" is in the user's cache
+
+    def __post_init__(self) -> None:
+        for key, choices in CHOICES.items():
+            if getattr(self, key) not in choices:
+                raise unknown(key, getattr(self, key), choices)
+        if not self.source:
+            raise UserError("source: expected at least one manifest of labelled speech")
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+            raise UserError(f"labels: expected two or more different emotions, got {','.join(self.labels) or 'none'}")
+        if self.target_labels != "all" and not self.target_labels.isdecimal():
+            raise UserError(f"target_labels: expected a number or 'all', got {self.target_labels!r}")
+        for key in ("seeds", "epochs", "batch_size"):
+            if getattr(self, key) < 1:
+                raise UserError(f"{key}: expected 1 or more, got {getattr(self, key)}")
+        for key in ("learning_rate", "decay", "crop"):
+            if not getattr(self, key) > 0:
+                raise UserError(f"{key}: expected a number above 0, got {getattr(self, key)}")
+        if self.folds < 0 or self.folds == 1:
+            raise UserError(f"folds: expected 2 or more, or 0 for one 60/20/20 split, got {self.folds}")
+        if self.train == "end-to-end" and self.align != "none":
+            raise UserError("align: 'coral' works on frozen features; give --align none with --train end-to-end")
+        if self.train == "end-to-end" and self.layer == "auto":
+            raise UserError("layer: 'auto' works on frozen features; name a layer with --train end-to-end")
+
+
+def from_mapping(values: dict[str, Any], where: str = "settings") -> Settings:
+    """Settings from plain values. Errors: UserError for an unknown key, a missing one, or a value of a wrong type."""
+    known = {field.name: field for field in fields(Settings)}
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise UserError(f"{where}: {unknown('key', key, known)}")
+        checked[key] = _checked(where, key, str(known[key].type), value)
+    for key in ("source", "target", "labels"):
+        if key not in checked:
+            raise UserError(f"{where}: the key {key!r} is missing")
+    return Settings(**checked)
+
+
+def _checked(where: str, key: str, kind: str, value: Any) -> Any:
+    if kind == "tuple[str, ...]":
+        if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+            raise UserError(f"{where}: {key}: expected a list of words, got {value!r}")
+        return tuple(value)
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value).__name__ != kind:
+        raise UserError(f"{where}: {key}: expected {kind}, got {value!r}")
+    return value
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Settings from a TOML file. Errors: UserError naming the file, and the line or key."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is not TOML ({error})") from error
+    return from_mapping(values, str(path))
+
+
+def write_settings(path: str | Path, settings: Settings) -> None:
+    """Settings as TOML that `read_settings` gives back."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(tomli_w.dumps(asdict(settings)).encode())

@@ -1,0 +1,90 @@
+"""The manifests of a run as one Speech."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from emobridge.data.labels import EMOTIONS, to_emotion
+from emobridge.data.manifest import read_manifest
+from emobridge.errors import UserError, unknown
+from emobridge.settings import Settings
+from emobridge.tasks import UNLABELLED, Speech
+from emobridge.types import Utterance
+
+
+def read_speech(settings: Settings) -> tuple[Speech, int]:
+    """The utterances of a run, and how many of the target were left out because their emotion is not among the labels.
+
+    Errors: UserError for a bad manifest, an emotion that a source lacks altogether, a class or a speaker alone, ids that
+    stand in two manifests, speakers on both sides, and a target of several corpora.
+    """
+    labels = emotions(settings.labels)
+    sources = [_labelled(path, labels) for path in settings.source]
+    target = list(read_manifest(settings.target))
+    kept = [one for one in target if one.emotion is None or one.emotion in labels or settings.pool == "open"]
+    if not kept:
+        raise UserError(f"{settings.target}: no utterance is unlabelled or of {', '.join(labels)}")
+    corpora = [(path, rows) for path, rows in zip(settings.source, sources)]
+    domains = _domains([one for _, rows in corpora for one in rows])
+    utterances = [one for _, rows in corpora for one in rows] + kept
+    _check_ids(utterances)
+    _check_sides([one for _, rows in corpora for one in rows], kept, settings)
+    _check_classes([one for _, rows in corpora for one in rows], labels)
+    place = {name: number for number, name in enumerate(labels)}
+    return Speech(
+        tuple(utterances),
+        np.array([place.get(one.emotion or "", UNLABELLED) for one in utterances], dtype=np.int64),
+        np.array([domains[one.corpus] for one in utterances[: -len(kept)]] + [len(domains)] * len(kept)),
+        len(domains),
+    ), len(target) - len(kept)
+
+
+def emotions(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels as the vocabulary spells them. Errors: UserError for one that is no emotion, or stands twice."""
+    found = []
+    for label in labels:
+        emotion = to_emotion(label)
+        if emotion is None:
+            raise unknown("emotion", label, EMOTIONS)
+        found.append(emotion)
+    if len(set(found)) < len(found):
+        raise UserError(f"labels: {','.join(labels)} name an emotion twice")
+    return tuple(found)
+
+
+def _labelled(path: str, labels: Sequence[str]) -> list[Utterance]:
+    rows = list(read_manifest(path))
+    kept = [one for one in rows if one.emotion in labels]
+    if not kept:
+        found = ", ".join(sorted({one.emotion for one in rows if one.emotion})) or "no labels at all"
+        raise UserError(f"{path}: has no utterance of {', '.join(labels)}; it has {found}")
+    return kept
+
+
+def _domains(source: Sequence[Utterance]) -> dict[str, int]:
+    return {corpus: number for number, corpus in enumerate(dict.fromkeys(one.corpus for one in source))}
+
+
+def _check_ids(utterances: Sequence[Utterance]) -> None:
+    for name, count in Counter(one.id for one in utterances).items():
+        if count > 1:
+            raise UserError(f"the id {name!r} stands in two manifests of this run: ids must differ")
+
+
+def _check_sides(source: Sequence[Utterance], target: Sequence[Utterance], settings: Settings) -> None:
+    names = {(one.corpus, one.speaker) for one in source if one.speaker}
+    both = sorted({one.speaker for one in target if (one.corpus, one.speaker) in names and one.speaker})
+    if both and not settings.share_speakers:
+        raise UserError(f"speakers {', '.join(both[:5])} of {settings.target} are in the source too: scores would leak")
+
+
+def _check_classes(source: Sequence[Utterance], labels: Sequence[str]) -> None:
+    found = {one.emotion for one in source}
+    for label in labels:
+        if label not in found:
+            raise UserError(
+                f"the source has no utterance of {label!r}; it has {', '.join(sorted(filter(None, found)))}"
+            )

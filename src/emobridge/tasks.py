@@ -1,0 +1,250 @@
+"""From two sides of speech to what a method may see of them, and to what it is scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets
+from emobridge.encoders._base import Encoder
+from emobridge.errors import UserError
+from emobridge.inputs import Frozen, Inputs, Recordings, domains_of
+from emobridge.methods._base import Labelled, Method, Task
+from emobridge.normalisation import Domain, coral, normalised
+from emobridge.settings import Settings
+from emobridge.types import Utterance
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """All utterances of a run: those of the sources, corpus by corpus, then those of the target."""
+
+    utterances: tuple[Utterance, ...]  # N
+    label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED
+    domain_of: np.ndarray  # (N,) int64: the place of its source corpus, or `target`
+    target: int  # the number of source corpora
+    features: Tensor | None = None  # (N, D) pooled, not normalised; None where an encoder is trained
+
+    @property
+    def is_target(self) -> np.ndarray:
+        """(N,) bool."""
+        return self.domain_of == self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Rows of a Speech: what is trained on and what is scored, without common speakers."""
+
+    source: Part
+    source_test: Part
+    target: Part  # its audio adapts; its labels only within the budget
+    target_test: Part
+    validation: Part = ()  # speakers of the source, for early stopping
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """Domains of features that do not change."""
+
+    domains: tuple[Domain, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A task, and how to get at the utterances that are scored."""
+
+    task: Task
+    learner: Recordings | _Fixed  # its `domains` are in the order of `Speech.domain_of`
+    test: Inputs  # rows: source_test, then target_test
+    validation: tuple[Inputs, Labelled] | None
+
+
+def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
+    """The folds of one seed; a target without labels adapts whole and is not scored.
+
+    Errors: UserError where a side has too few speakers, or none that are known.
+    """
+    source = np.flatnonzero(~speech.is_target)
+    target = np.flatnonzero(speech.is_target)
+    scored = target[speech.label[target] != UNLABELLED]
+    rest = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
+    count = settings.folds or 5
+    if settings.folds and not settings.share_speakers:
+        count = min(count, _speakers(speech, source), _speakers(speech, scored) if len(scored) else count)
+    source_parts = _parts(speech, source, count, settings, seed)
+    target_parts = _parts(speech, scored, count, settings, seed) if len(scored) else ((),) * count
+    folds = []
+    for place in range(count if settings.folds else 1):
+        test = set(source_parts[place])
+        target_test = set(target_parts[place])
+        heard = {_speaker(speech.utterances[row]) for row in target_test} - {None}
+        held = set() if settings.share_speakers else heard
+        adapts = [row for row in scored if row not in target_test]
+        adapts += [row for row in rest if _speaker(speech.utterances[row]) not in held]
+        train = tuple(int(row) for row in source if row not in test)
+        train, validation = _apart(speech, train, settings, seed)
+        folds.append(
+            Fold(train, tuple(sorted(test)), tuple(map(int, sorted(adapts))), tuple(sorted(target_test)), validation)
+        )
+    return tuple(folds)
+
+
+def everything(speech: Speech, settings: Settings, seed: int) -> Fold:
+    """The fold that scores nothing and so holds nothing out: what the bundle is made from."""
+    source, target = np.flatnonzero(~speech.is_target), np.flatnonzero(speech.is_target)
+    train, validation = _apart(speech, tuple(source.tolist()), settings, seed)
+    return Fold(train, (), tuple(target.tolist()), (), validation)
+
+
+def _apart(speech: Speech, train: Part, settings: Settings, seed: int) -> tuple[Part, Part]:
+    """Training rows of the source without, and of, its validation speakers; none of these without early stopping."""
+    if not settings.patience:
+        return train, ()
+    some = [speech.utterances[row] for row in train]
+    kept, apart = by_ratio(some, (0.8, 0.2), seed=seed, share_speakers=settings.share_speakers)
+    return tuple(train[place] for place in kept), tuple(train[place] for place in apart)
+
+
+def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
+    """The rows of the target whose labels may be seen: `amount` of those that adapt, or "all" of them.
+
+    Smaller budgets lie inside larger ones. Errors: UserError where there are not so many labels.
+    """
+    rows = [row for row in fold.target if speech.label[row] != UNLABELLED]
+    if amount == "all":
+        return tuple(rows)
+    if not int(amount):
+        return ()
+    try:
+        chosen = label_budgets([speech.utterances[row] for row in rows], (int(amount),), seed=seed)[int(amount)]
+    except UserError as error:
+        raise UserError(f"target_labels: {error}") from error
+    return tuple(rows[place] for place in chosen)
+
+
+def build(
+    speech: Speech, fold: Fold, method: Method, classes: int, settings: Settings, encoder: Encoder | None, few: Part
+) -> Built:
+    """What `method` may see of a fold. What it names neither in `needs` nor in `takes` is not in what it receives."""
+    seen = method.needs | method.takes
+    source = fold.source if "source_labels" in seen else ()
+    labelled = few if "target_labels" in seen else ()
+    unlabelled = tuple(row for row in fold.target if row not in set(labelled)) if "target_audio" in seen else ()
+    if "target_audio" in method.needs and not unlabelled:
+        raise UserError(f"method {method.name} needs target audio, and there is none")
+    rows = [*source, *labelled, *unlabelled]
+    tests = [*fold.source_test, *fold.target_test]
+    learner, make = _maker(speech, fold, settings, encoder)
+    place = np.cumsum([0, len(source), len(labelled), len(unlabelled)])
+    task = Task(
+        inputs=make(rows, leads=True),
+        classes=classes,
+        source=_labelled(speech, rows, place[0], place[1]) if source else None,
+        few=_labelled(speech, rows, place[1], place[2]) if labelled else None,
+        target=torch.arange(place[2], place[3]) if unlabelled else None,
+        class_weights=settings.class_weights,
+    )
+    held = list(fold.validation)
+    validation = (make(held), _labelled(speech, held, 0, len(held))) if held else None
+    return Built(task, learner, make(tests), validation)
+
+
+def _labelled(speech: Speech, rows: Sequence[int], first: int, last: int) -> Labelled:
+    return Labelled(torch.arange(first, last), torch.from_numpy(speech.label[rows[first:last]]))
+
+
+def _maker(
+    speech: Speech, fold: Fold, settings: Settings, encoder: Encoder | None
+) -> tuple[Recordings | _Fixed, Callable[..., Inputs]]:
+    """Who knows the domains that a fold's unlabelled audio tells, and a function from rows to inputs normalised by them."""
+    learn = [*fold.source, *fold.target]
+    if encoder is not None:
+        trained = Recordings(
+            encoder,
+            int(settings.layer),
+            settings.statistics,
+            [_without_label(speech.utterances[row]) for row in learn],
+            domain_of=speech.domain_of[learn],
+            target=speech.target,
+            normalise=settings.normalise,
+            crop=settings.crop,
+        )
+        trained.refresh()
+        return trained, lambda rows, leads=False: _recordings(speech, rows, trained, settings, leads)
+    features = speech.features
+    domains = domains_of(
+        features[learn],
+        [speech.utterances[row] for row in learn],
+        speech.domain_of[learn],
+        settings.normalise,
+        speech.target,
+    )
+    if settings.align == "coral" and fold.target:
+        domains = _aligned(speech, fold, domains, settings)
+    return _Fixed(domains), lambda rows, leads=False: Frozen(_normalised(speech, rows, domains, settings))
+
+
+def _recordings(
+    speech: Speech, rows: Sequence[int], trained: Recordings, settings: Settings, leads: bool
+) -> Recordings:
+    return Recordings(
+        trained.encoder,
+        trained.layer,
+        trained.statistics,
+        [_without_label(speech.utterances[row]) for row in rows],
+        domain_of=speech.domain_of[list(rows)],
+        target=speech.target,
+        normalise=settings.normalise,
+        learner=trained,
+        leads=leads,
+        crop=settings.crop,
+    )
+
+
+def _aligned(speech: Speech, fold: Fold, domains: tuple[Domain, ...], settings: Settings) -> tuple[Domain, ...]:
+    """The domains with each source corpus recoloured to the target."""
+    *sources, target = domains
+    to = _normalised(speech, fold.target, domains, settings)
+    aligned = []
+    for place, domain in enumerate(sources):
+        rows = [row for row in fold.source if speech.domain_of[row] == place]
+        aligned.append(replace(domain, recolour=coral(_normalised(speech, rows, domains, settings), to)))
+    return (*aligned, target)
+
+
+def _normalised(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], settings: Settings) -> Tensor:
+    x = torch.empty(len(rows), speech.features.shape[1])
+    rows = np.asarray(rows, dtype=np.int64)
+    for place, domain in enumerate(domains):
+        mine = np.flatnonzero(speech.domain_of[rows] == place)
+        speakers = [speech.utterances[row].speaker for row in rows[mine]] if settings.normalise == "speaker" else None
+        x[torch.from_numpy(mine)] = normalised(speech.features[torch.from_numpy(rows[mine])], domain, speakers)
+    return x
+
+
+def _without_label(utterance: Utterance) -> Utterance:
+    return replace(utterance, emotion=None, arousal=None, valence=None, dominance=None)
+
+
+def _speaker(utterance: Utterance) -> tuple[str, str] | None:
+    return None if utterance.speaker is None else (utterance.corpus, utterance.speaker)
+
+
+def _speakers(speech: Speech, rows: np.ndarray) -> int:
+    return len({_speaker(speech.utterances[row]) for row in rows})
+
+
+def _parts(speech: Speech, rows: np.ndarray, count: int, settings: Settings, seed: int) -> tuple[Part, ...]:
+    """The test parts of each fold; without folds, the last fifth of a 60/20/20 split (its middle is for validation)."""
+    some = [speech.utterances[row] for row in rows]
+    if settings.share_speakers:
+        parts = by_ratio(some, (1 / count,) * count, seed=seed, share_speakers=True)
+    else:
+        parts = by_fold(some, max(count, 2), seed=seed)
+    return tuple(tuple(int(rows[place]) for place in part) for part in parts)

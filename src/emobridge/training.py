@@ -1,0 +1,242 @@
+"""The training loop.
+
+One loop for every method, head and encoder, frozen or trained. It reads top to bottom: draw examples, take steps, look
+at the validation loss, keep a checkpoint. A run that was interrupted goes on from its checkpoint and ends with the same
+weights, to the last bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from emobridge.errors import UserError
+from emobridge.files import whole_file
+from emobridge.inputs import Inputs
+from emobridge.methods._base import Drawn, Labelled, Method, Task, weighted_cross_entropy
+
+REFRESH = 10  # epochs between two looks at the moments of features that change with the encoder
+PREDICTED_TOGETHER = 4096  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how fast to train; see `Settings` for the words."""
+
+    epochs: int = 100
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    decay: float = 0.95  # of the learning rate, every 10 epochs
+    patience: int = 0  # epochs
+    checkpoint_every: float = 20.0  # s between checkpoints
+
+
+@dataclass(frozen=True, slots=True)
+class LogPoint:
+    """One value at the end of one epoch (from 0)."""
+
+    epoch: int
+    term: str
+    value: float
+
+
+class Model(nn.Module):
+    """What is trained: the head, and what the inputs bring along."""
+
+    def __init__(self, inputs: Inputs, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+        self.beside = nn.ModuleList(inputs.modules())
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, D) pooled and normalised -> (B, C) logits: a clip of one frame."""
+        return self.head(vectors[:, None], torch.ones(len(vectors), 1, dtype=torch.bool))
+
+
+def fit(
+    task: Task,
+    method: Method,
+    head: nn.Module,
+    plan: Plan,
+    *,
+    seed: int,
+    validation: tuple[Inputs, Labelled] | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[int, int], None] | None = None,
+) -> tuple[LogPoint, ...]:
+    """Train `head` (and the task's inputs) in place; the log of each loss term.
+
+    validation: source speakers kept apart; with a patience, training stops when their loss has not fallen for so many
+    epochs, and the weights of the best epoch are kept. checkpoint: a file to go on from, removed when training ends.
+    Errors: UserError where the loss is not finite.
+    """
+    inputs = task.inputs
+    model = Model(inputs, head)
+    optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.999))
+    generator = torch.Generator().manual_seed(seed)
+    state = _State(model, optimiser, generator)
+    method.prepare(task)
+
+    def predict(rows: Tensor) -> Tensor:
+        return probabilities(model, inputs, rows)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        state.resume(checkpoint)
+        saved = time.monotonic()
+        for epoch in range(state.epoch, plan.epochs):
+            if epoch % REFRESH == 0:
+                inputs.refresh()
+            drawn = method.examples(epoch, predict, generator)
+            if drawn is not None:
+                state.drawn = drawn
+                state.log += [LogPoint(epoch, term, value) for term, value in drawn.notes]
+            for group in optimiser.param_groups:
+                group["lr"] = plan.learning_rate * plan.decay ** (epoch // 10)
+            state.log += _epoch(model, inputs, method, optimiser, state.drawn, plan.batch_size, generator, epoch)
+            state.epoch = epoch + 1
+            if validation is not None and not state.improved(_validation_loss(model, *validation), plan.patience):
+                break
+            if on_epoch is not None:
+                on_epoch(state.epoch, plan.epochs)
+            if checkpoint is not None and time.monotonic() - saved > plan.checkpoint_every:
+                state.save(checkpoint)
+                saved = time.monotonic()
+        state.take_best()
+        inputs.refresh()
+    model.eval()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return tuple(state.log)
+
+
+def probabilities(model: nn.Module, inputs: Inputs, rows: Tensor) -> Tensor:
+    """(N,) rows -> (N, C), whole utterances, dropout off; the model is left in the mode it was in."""
+    was_training = model.training
+    model.eval()
+    size = 1 if inputs.modules() else PREDICTED_TOGETHER  # recordings are of many lengths
+    with torch.no_grad():
+        parts = [model(inputs.batch(some)).softmax(1) for some in rows.split(size)]
+    model.train(was_training)
+    return torch.cat(parts)
+
+
+def _epoch(
+    model: Model,
+    inputs: Inputs,
+    method: Method,
+    optimiser: torch.optim.Optimizer,
+    drawn: Drawn,
+    batch_size: int,
+    generator: torch.Generator,
+    epoch: int,
+) -> list[LogPoint]:
+    """One pass over what was drawn; the mean of each loss term."""
+    model.train()
+    totals: dict[str, Tensor] = {}
+    batches = torch.randperm(len(drawn.rows), generator=generator).split(batch_size)
+    for batch in batches:
+        logits = model(inputs.batch(drawn.rows[batch], generator))
+        terms = method.loss(logits, drawn.label[batch], drawn.weight[batch])
+        optimiser.zero_grad()
+        sum(terms.values()).backward()
+        optimiser.step()
+        for term, value in terms.items():
+            totals[term] = totals.get(term, torch.zeros(())) + value.detach()
+    log = [LogPoint(epoch, term, float(total) / len(batches)) for term, total in totals.items()]
+    for point in log:
+        if not math.isfinite(point.value):
+            raise UserError(f"the loss term {point.term!r} is {point.value} in epoch {epoch}: lower the learning rate")
+    return log
+
+
+def _validation_loss(model: Model, inputs: Inputs, validation: Labelled) -> float:
+    inputs.refresh()
+    logits = probabilities(model, inputs, validation.rows).clamp(min=1e-12).log()
+    return float(weighted_cross_entropy(logits, validation.label, torch.ones(len(logits))))
+
+
+class _State:
+    """All that a run needs to go on: weights, optimiser, random states, what is trained on, the best weights so far."""
+
+    def __init__(self, model: Model, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> None:
+        self.model, self.optimiser, self.generator = model, optimiser, generator
+        self.epoch = 0
+        self.drawn = Drawn(*(torch.empty(0),) * 3)
+        self.log: list[LogPoint] = []
+        self.best_loss, self.best_epoch = math.inf, 0
+        self.best: dict[str, Tensor] = {}
+
+    def improved(self, loss: float, patience: int) -> bool:
+        """Note a validation loss; False when it is time to stop."""
+        self.log.append(LogPoint(self.epoch - 1, "validation loss", loss))
+        if patience and loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, self.epoch
+            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        return not patience or self.epoch - self.best_epoch < patience
+
+    def take_best(self) -> None:
+        """The weights of the best epoch, where validation told one."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for place, values in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{place}.{name}": tensor for name, tensor in values.items()}
+        tensors |= {f"drawn.{name}": getattr(self.drawn, name) for name in ("rows", "label", "weight")}
+        tensors |= {"random.shuffle": self.generator.get_state(), "random.torch": torch.get_rng_state()}
+        about = {
+            "epoch": self.epoch,
+            "best_loss": repr(self.best_loss),
+            "best_epoch": self.best_epoch,
+            "log": [asdict(point) for point in self.log],
+        }
+        with whole_file(path) as temporary:
+            contiguous = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+            save_file(contiguous, temporary, metadata={"about": json.dumps(about)})
+
+    def resume(self, path: Path | None) -> None:
+        """Go on from a checkpoint, where there is one that can be read."""
+        if path is None or not path.exists():
+            return
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                about = json.loads(file.metadata()["about"])
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            return  # a damaged checkpoint: from the start, which ends the same
+        part = _parts(tensors)
+        self.model.load_state_dict(part["model"])
+        self.best = part.get("best", {})
+        whole = self.optimiser.state_dict()
+        whole["state"] = {}
+        for name, tensor in part.get("optimiser", {}).items():
+            place, key = name.split(".")
+            whole["state"].setdefault(int(place), {})[key] = tensor
+        self.optimiser.load_state_dict(whole)
+        self.drawn = Drawn(**part["drawn"])
+        self.generator.set_state(part["random"]["shuffle"])
+        torch.set_rng_state(part["random"]["torch"])
+        self.epoch, self.best_epoch = about["epoch"], about["best_epoch"]
+        self.best_loss = float(about["best_loss"])
+        self.log = [LogPoint(**point) for point in about["log"]]
+
+
+def _parts(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = tensor
+    return parts
