@@ -186,7 +186,7 @@ class FeatureStore:
 
     def _save(self, keys: list[str], tensors: dict[str, np.ndarray]) -> None:
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        sums = {name: zlib.crc32(tensor) for name, tensor in tensors.items()}
+        sums = {name: zlib.crc32(tensor.data) for name, tensor in tensors.items()}
         if not (self.folder / "store.json").exists():
             with whole_file(self.folder / "store.json") as path:
                 path.write_text(self._about, encoding="utf-8")
@@ -230,7 +230,7 @@ class FeatureStore:
                     sums = json.loads(file.metadata()["sums"])
                     for place, name in enumerate(names):
                         tensor = file.get_tensor(name)
-                        if zlib.crc32(tensor) != sums[name]:
+                        if zlib.crc32(tensor.data) != sums[name]:
                             raise ValueError(f"layer {name} does not have its checksum")
                         values[mine, place] = tensor[theirs]
             except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:

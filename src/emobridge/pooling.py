@@ -9,7 +9,7 @@ from emobridge.errors import unknown
 from emobridge.types import Layers
 
 # What must be known of each window of a long clip so that a statistic of the whole can be told.
-NEEDS = {"mean": ("mean",), "std": ("mean", "std"), "max": ("max",), "mean_max": ("mean", "max")}
+NEEDS = {"mean": ("mean",), "std": ("mean", "std"), "max": ("mean", "max"), "mean_max": ("mean", "max")}
 
 
 def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
@@ -47,7 +47,7 @@ def joined(parts: list[dict[str, Tensor]], counts: list[Tensor], statistics: tup
     """The statistics (L, B, S * D) of clips whose windows had these parts and so many frames."""
     share = torch.stack(counts) / sum(counts)  # (W, 1, B, 1)
     whole = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}  # (W, L, B, D)
-    mean = (whole["mean"] * share).sum(0) if "mean" in whole else None
+    mean = (whole["mean"] * share).sum(0)
     values = []
     for statistic in statistics:
         if statistic == "mean":

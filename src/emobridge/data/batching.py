@@ -46,11 +46,11 @@ def length_batches(lengths: Sequence[float], size: int, seed: int | None = None)
     Without a seed, longest first, so that a batch that is too large for the memory fails at once. With one, the order
     of the batches, and which of nearly equal clips go together, is random, and the same for the same seed.
     """
-    lengths = np.asarray(lengths, dtype=np.float64)
+    seconds = np.asarray(lengths, dtype=np.float64)
     if seed is None:
-        order = np.argsort(-lengths, kind="stable")
+        order = np.argsort(-seconds, kind="stable")
         return [order[first : first + size].tolist() for first in range(0, len(order), size)]
     rng = np.random.default_rng(seed)
-    order = np.argsort(-lengths * rng.uniform(0.9, 1.1, len(lengths)), kind="stable")
+    order = np.argsort(-seconds * rng.uniform(0.9, 1.1, len(seconds)), kind="stable")
     batches = [order[first : first + size].tolist() for first in range(0, len(order), size)]
     return [batches[place] for place in rng.permutation(len(batches))]

@@ -39,7 +39,8 @@ def slaney_filters(bands: int, size: int) -> Tensor:
 
 def htk_filters(bands: int, size: int, low: float, high: float) -> Tensor:
     """Mel filters on the HTK scale, each with a peak of one: (bands, size // 2 + 1)."""
-    mels = np.linspace(*(2595 * np.log10(1 + np.array([low, high]) / 700)), bands + 2)
+    first, last = 2595 * np.log10(1 + np.array([low, high]) / 700)
+    mels = np.linspace(first, last, bands + 2)
     return torch.from_numpy(_triangles(700 * (10 ** (mels / 2595) - 1), size)).float()
 
 
@@ -49,7 +50,8 @@ def gammatone_filters(bands: int, size: int, low: float, high: float) -> Tensor:
     The magnitude response is (1 + ((f - f_c) / b)^2)^-2 with b = 1.019 ERB(f_c) (Patterson 1992), squared for power and
     scaled so that each filter sums to one.
     """
-    cams = np.linspace(*(21.4 * np.log10(1 + 0.00437 * np.array([low, high]))), bands)
+    first, last = 21.4 * np.log10(1 + 0.00437 * np.array([low, high]))
+    cams = np.linspace(first, last, bands)
     centres = (10 ** (cams / 21.4) - 1) / 0.00437
     widths = 1.019 * 24.7 * (0.00437 * centres + 1)
     hertz = np.arange(size // 2 + 1) * SAMPLE_RATE / size
@@ -75,6 +77,8 @@ class LogMel(nn.Module):
     bands, size, hop = 64, 1024, 160
     rate = SAMPLE_RATE / hop  # Hz
     minimum = size // 2 + 1  # samples that the reflection needs
+    filters: Tensor
+    hann: Tensor
 
     def __init__(self) -> None:
         super().__init__()

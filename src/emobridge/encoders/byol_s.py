@@ -72,8 +72,7 @@ class ByolS(Encoder):
     def _standardised(self, mel: Tensor, frames: Tensor) -> Tensor:
         """(B, bands, F) -> the same, by the corpus' or each clip's own two numbers."""
         if self.numbers is not None:
-            mean, deviation = self.numbers
-            return (mel - mean) / deviation
+            return (mel - self.numbers[0]) / self.numbers[1]
         count = (frames * mel.shape[1])[:, None, None]
         mean = hushed(mel, frames).sum((1, 2), keepdim=True) / count
         square = hushed(mel - mean, frames).square().sum((1, 2), keepdim=True) / (count - 1)

@@ -39,6 +39,8 @@ class EmotionCnn(Encoder):
     frame_rate = SAMPLE_RATE / HOP / 27
     minimum = 35 * HOP  # 36 frames: 12 and 4 after two poolings, 3 after the last convolution, 1 after the last pooling
     window = 30.0
+    filters: Tensor
+    hann: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,9 +81,11 @@ class EmotionCnn(Encoder):
         hidden, frames = self.cochleagram(wave, lengths)
         hidden = hushed(hidden[:, None], frames)
         for convolution, norm in zip(self.convolutions, self.norms):
-            lost = 0 if convolution.padding[0] else convolution.kernel_size[0] - 1
-            hidden = nn.functional.max_pool2d(norm(convolution(hidden).relu()), 3)
-            frames = (frames - lost) // 3
+            before = hidden.shape[-1]
+            hidden = convolution(hidden)
+            frames = frames - (before - hidden.shape[-1])  # the last one is not padded
+            hidden = nn.functional.max_pool2d(norm(hidden.relu()), 3)
+            frames = frames // 3
             hidden = hushed(hidden, frames)
         # (B, channels, bands, F) -> (B, F, channels * bands)
         return hidden.flatten(1, 2).transpose(1, 2)[None], frames

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class HfSsl(Encoder):
     name = "hf-ssl"
     defaults: ClassVar = {"max_seconds": 30.0}
 
-    def __init__(self, model: nn.Module, normalises: bool, max_seconds: float = 30.0) -> None:
+    def __init__(self, model: Any, normalises: bool, max_seconds: float = 30.0) -> None:
         super().__init__()
         config = model.config
         self.model = model
@@ -103,7 +103,7 @@ class ClipNorm(nn.Module):
         return (hidden - mean) * (square + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
 
 
-def _model(directory: Path) -> nn.Module:
+def _model(directory: Path) -> Any:
     """The bare transformer of `directory`, from safetensors.
 
     Errors: UserError where weights are missing or fit the configuration badly.

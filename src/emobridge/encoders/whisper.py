@@ -32,6 +32,8 @@ class Whisper(Encoder):
     name = "whisper"
     defaults: ClassVar = {"padding": "clip"}
     frame_rate = SAMPLE_RATE / (HOP * STRIDE)
+    filters: Tensor
+    hann: Tensor
 
     def __init__(self, config: dict, padding: str = "clip") -> None:
         super().__init__()
