@@ -87,8 +87,6 @@ class Recognizer:
         tensors = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
         for place, domain in enumerate(self.domains):
             tensors |= {f"domain.{place}.mean": domain.mean, f"domain.{place}.deviation": domain.deviation}
-            if domain.recolour is not None:
-                tensors[f"domain.{place}.recolour"] = domain.recolour
         if self.spec.trained:
             tensors |= {f"encoder.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
         with whole_file(folder / "model.safetensors") as path:
@@ -124,7 +122,6 @@ class Recognizer:
                     language,
                     tensors[f"domain.{place}.mean"],
                     tensors[f"domain.{place}.deviation"],
-                    tensors.get(f"domain.{place}.recolour"),
                 )
                 for place, (corpus, language) in enumerate(spec.domains)
             )

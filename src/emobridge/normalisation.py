@@ -4,8 +4,10 @@
     corpus    by those of its own corpus
     speaker   by those of its own speaker, shrunk towards the corpus's where the speaker has few utterances
 
-On top of it, `coral` recolours each source corpus to the covariance of the target (Sun et al. 2016, "Return of
-frustratingly easy domain adaptation"): x -> x C_s^(-1/2) C_t^(1/2), so that the target itself stays as it is.
+`coral` recolours source features to the covariance of the target (Sun et al. 2016, "Return of frustratingly easy domain
+adaptation"): x -> x C_s^(-1/2) C_t^(1/2). Training sees each source utterance twice, as it is and recoloured: with the
+recoloured ones alone, as in the paper, the target gains as much and the source language is lost
+(docs/results/adaptation.md has the measurement).
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ class Domain:
     language: str
     mean: Tensor  # (D,)
     deviation: Tensor  # (D,)
-    recolour: Tensor | None = None  # (D, D), applied from the right to normalised features
 
 
 def moments(
@@ -37,8 +38,8 @@ def moments(
 ) -> tuple[Tensor, Tensor]:
     """Mean and deviation, each (N, D), by which the features x (N, D) are standardised.
 
-    speakers: one a row, to standardise by speaker; a row without one, and None for all, goes by the domain. A speaker's n
-    utterances count n, the domain `shrinkage`: m = (n m_speaker + k m_domain) / (n + k), the variance about m alike.
+    speakers: one a row, to standardise by speaker; a row without one, and None for all, goes by the domain. A speaker's
+    n utterances count n, the domain `shrinkage`: m = (n m_speaker + k m_domain) / (n + k), the variance about m alike.
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
@@ -55,8 +56,7 @@ def moments(
 def normalised(x: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:
     """The features (N, D) as the head wants them."""
     mean, deviation = moments(x, domain, speakers)
-    x = (x - mean) / deviation.clamp(min=EPSILON)
-    return x if domain.recolour is None else x @ domain.recolour
+    return (x - mean) / deviation.clamp(min=EPSILON)
 
 
 def learnt(corpus: str, language: str, x: Tensor) -> Domain:

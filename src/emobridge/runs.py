@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from emobridge import registry
+from emobridge import __version__, registry
 from emobridge.bundle import Recognizer, Spec, made_head
 from emobridge.corpora.demo import is_synthetic
 from emobridge.encoders import load_encoder
@@ -59,7 +59,7 @@ class Work:
     def __init__(self, folder: Path, settings: Settings, speech: Speech, digest: str) -> None:
         self.folder = folder
         asked = asdict(replace(settings, out="", store=""))
-        said = hashlib.sha256(json.dumps([asked, digest], sort_keys=True).encode())
+        said = hashlib.sha256(json.dumps([asked, digest, __version__], sort_keys=True).encode())
         for one, label in zip(speech.utterances, speech.label):
             said.update(f"{one.id}\0{one.corpus}\0{one.speaker}\0{one.start}\0{one.end}\0{label}\n".encode())
         if speech.features is not None:

@@ -16,10 +16,10 @@ from emobridge.types import Utterance
 
 
 def read_speech(settings: Settings) -> tuple[Speech, int]:
-    """The utterances of a run, and how many of the target were left out because their emotion is not among the labels.
+    """The utterances of a run, and how many of the target were left out: their emotion is not among the labels.
 
-    Errors: UserError for a bad manifest, an emotion that a source lacks altogether, a class or a speaker alone, ids that
-    stand in two manifests, speakers on both sides, and a target of several corpora.
+    Errors: UserError for a bad manifest, an emotion that no source has, ids that stand in two manifests, and speakers
+    on both sides.
     """
     labels = emotions(settings.labels)
     sources = [_labelled(path, labels) for path in settings.source]

@@ -142,10 +142,14 @@ def build(
     tests = [*fold.source_test, *fold.target_test]
     learner, make = _maker(speech, fold, settings, encoder)
     place = np.cumsum([0, len(source), len(labelled), len(unlabelled)])
+    inputs = make(rows, leads=True)
+    known = _labelled(speech, rows, place[0], place[1]) if source else None
+    if settings.align == "coral" and known is not None and fold.target:
+        inputs, known = _recoloured(speech, source, inputs, known, make(fold.target))
     task = Task(
-        inputs=make(rows, leads=True),
+        inputs=inputs,
         classes=classes,
-        source=_labelled(speech, rows, place[0], place[1]) if source else None,
+        source=known,
         few=_labelled(speech, rows, place[1], place[2]) if labelled else None,
         target=torch.arange(place[2], place[3]) if unlabelled else None,
         class_weights=settings.class_weights,
@@ -162,7 +166,7 @@ def _labelled(speech: Speech, rows: Sequence[int], first: int, last: int) -> Lab
 def _maker(
     speech: Speech, fold: Fold, settings: Settings, encoder: Encoder | None
 ) -> tuple[Recordings | _Fixed, Callable[..., Inputs]]:
-    """Who knows the domains that a fold's unlabelled audio tells, and a function from rows to inputs normalised by them."""
+    """Who knows the domains that a fold's unlabelled audio tells; and from rows to inputs normalised by them."""
     learn = [*fold.source, *fold.target]
     if encoder is not None:
         trained = Recordings(
@@ -185,8 +189,6 @@ def _maker(
         settings.normalise,
         speech.target,
     )
-    if settings.align == "coral" and fold.target:
-        domains = _aligned(speech, fold, domains, settings)
     return _Fixed(domains), lambda rows, leads=False: Frozen(_normalised(speech, rows, domains, settings))
 
 
@@ -207,15 +209,17 @@ def _recordings(
     )
 
 
-def _aligned(speech: Speech, fold: Fold, domains: tuple[Domain, ...], settings: Settings) -> tuple[Domain, ...]:
-    """The domains with each source corpus recoloured to the target."""
-    *sources, target = domains
-    to = _normalised(speech, fold.target, domains, settings)
-    aligned = []
-    for place, domain in enumerate(sources):
-        rows = [row for row in fold.source if speech.domain_of[row] == place]
-        aligned.append(replace(domain, recolour=coral(_normalised(speech, rows, domains, settings), to)))
-    return (*aligned, target)
+def _recoloured(
+    speech: Speech, source: Sequence[int], inputs: Frozen, known: Labelled, target: Frozen
+) -> tuple[Frozen, Labelled]:
+    """The inputs with the source utterances once more behind them, each corpus with the covariance of the target."""
+    copies = inputs.x[known.rows].clone()
+    corpora = torch.from_numpy(speech.domain_of[list(source)])
+    for corpus in corpora.unique():
+        mine = corpora == corpus
+        copies[mine] = copies[mine] @ coral(copies[mine], target.x)
+    rows = torch.cat([known.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
+    return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2))
 
 
 def _normalised(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], settings: Settings) -> Tensor:
