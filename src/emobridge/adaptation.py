@@ -21,7 +21,7 @@ from emobridge.options import read_options
 from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of
 from emobridge.settings import Settings
-from emobridge.speech import read_speech
+from emobridge.speech import emotions, read_speech
 from emobridge.tasks import Speech
 from emobridge.training import LogPoint
 
@@ -53,7 +53,7 @@ def adapt(settings: Settings) -> Adapted:
     for method in systems_of(settings):
         made_method(method, settings)
     encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
-    settings = _completed(settings, encoder)
+    settings = _completed(replace(settings, labels=emotions(settings.labels)), encoder)
     speech, left_out = read_speech(settings)
     speech, layers, skipped = _with_features(speech, settings, encoder)
     chosen: tuple[tuple[str, float], ...] = ()

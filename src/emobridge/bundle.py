@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import emobridge
 from emobridge import registry
 from emobridge.encoders import load_encoder
-from emobridge.encoders._base import Encoder
+from emobridge.encoders._base import Encoder, state_digest
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.normalisation import Domain, normalised
@@ -42,11 +42,18 @@ class Spec:
     layer: int
     statistics: tuple[str, ...]  # the part of what the encoder pools that the head sees
     normalise: str  # "none", "corpus" or "speaker"
+    align: str  # "none" or "coral": how it was trained; predicting does not need it
+    target_labels: str  # how many labelled target utterances it was trained on
     head: str
     head_options: tuple[str, ...]
     method: str
     domains: tuple[tuple[str, str], ...]  # corpus and language; the last is the target
     synthetic: bool
+
+    @property
+    def normalisation(self) -> str:
+        """Normalisation and alignment in a word, as scores name them."""
+        return self.normalise if self.align == "none" else f"{self.normalise}+{self.align}"
 
 
 class Recognizer:
@@ -112,6 +119,7 @@ class Recognizer:
         try:
             if spec.trained:
                 model.load_state_dict(_under(tensors, "encoder."))
+                model.digest = state_digest(model)
             elif model.digest != spec.digest:
                 raise UserError(
                     f"{folder}: was made with an encoder of other weights than {encoder or spec.encoder} has"

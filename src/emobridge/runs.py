@@ -128,6 +128,8 @@ class Runner:
             layer=int(settings.layer),
             statistics=settings.statistics,
             normalise=settings.normalise,
+            align=settings.align,
+            target_labels=settings.target_labels,
             head=settings.head,
             head_options=settings.head_options,
             method=settings.method,

@@ -110,13 +110,17 @@ def _checked(where: str, key: str, kind: str, value: Any) -> Any:
 
 def read_settings(path: str | Path) -> Settings:
     """Settings from a TOML file. Errors: UserError naming the file, and the line or key."""
+    return from_mapping(read_mapping(path), str(path))
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The plain values of a TOML file. Errors: UserError naming the file and what is wrong."""
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is not TOML ({error})") from error
-    return from_mapping(values, str(path))
 
 
 def write_settings(path: str | Path, settings: Settings) -> None:

@@ -18,10 +18,12 @@ from emobridge.types import Utterance
 def read_speech(settings: Settings) -> tuple[Speech, int]:
     """The utterances of a run, and how many of the target were left out: their emotion is not among the labels.
 
+    The settings' labels must be spelt as the vocabulary has them; see `emotions`.
+
     Errors: UserError for a bad manifest, an emotion that no source has, ids that stand in two manifests, and speakers
     on both sides.
     """
-    labels = emotions(settings.labels)
+    labels = settings.labels
     sources = [_labelled(path, labels) for path in settings.source]
     target = list(read_manifest(settings.target))
     kept = [one for one in target if one.emotion is None or one.emotion in labels or settings.pool == "open"]

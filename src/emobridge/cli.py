@@ -1,0 +1,271 @@
+"""The command line: it parses, calls and prints. What a command needs is imported when the command runs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emobridge.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Labelled emotional speech in one language in, an emotion recogniser for another language out.",
+)
+Words = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")]
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line and exit code 2; `--debug` shows where it arose."""
+    debug = "--debug" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--debug"]
+    try:
+        app()
+    except UserError as error:
+        if debug:
+            raise
+        _fail(str(error))
+    except OSError as error:
+        if debug or (error.filename is None and error.errno is None):
+            raise
+        _fail(f"{error.filename or 'output'}: {error.strerror}")
+    except KeyboardInterrupt:
+        print("emobridge: stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _fail(message: str) -> None:
+    print(f"emobridge: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the corpora go.")],
+    languages: Annotated[str, typer.Option(help="Which languages, by comma.")] = "en,de",
+    speakers: Annotated[int, typer.Option(help="Speakers a language.")] = 8,
+    emotions: Annotated[str, typer.Option(help="Which emotions, by comma.")] = "anger,happiness,neutral,sadness",
+    seed: int = 0,
+) -> None:
+    """Make SYNTHETIC emotional speech in several languages, one manifest each."""
+    from emobridge.corpora.demo import make
+    from emobridge.progress import progress
+
+    with progress("speaking") as report:
+        made = make(
+            folder,
+            _list(languages),
+            speakers=speakers,
+            emotions=_list(emotions),
+            seed=seed,
+            on_progress=report,
+        )
+    for path in made:
+        print(f"{path} (SYNTHETIC)")
+
+
+@app.command()
+def corpora() -> None:
+    """List the corpora that `scan` knows, with their terms."""
+    from emobridge import registry
+    from emobridge.corpora import describe
+
+    for name in registry.names("corpora"):
+        one = describe(name)
+        print(f"{one.name}  {','.join(one.languages) or 'any language'}  {','.join(one.emotions)}")
+        print(f"    {one.licence}\n    {one.obtain}")
+
+
+@app.command()
+def scan(
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
+    root: Annotated[Path, typer.Argument(help="Its folder (of `table`: the file).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.")],
+    option: Words = None,
+) -> None:
+    """Write the manifest of a corpus on this machine."""
+    from emobridge.corpora import scan as scan_corpus
+    from emobridge.data.manifest import write_manifest
+    from emobridge.options import read_options
+
+    count = write_manifest(out, scan_corpus(corpus, root, **read_options(option or [])))
+    print(f"{out}: {count} utterances")
+
+
+@app.command()
+def audit(
+    manifests: Annotated[list[Path], typer.Argument(help="One or more manifests.")],
+    out: Annotated[Path, typer.Option(help="Folder for audit.html, .md and .json.")] = Path("audit"),
+) -> None:
+    """Look for what would make scores meaningless: duplicates, shared speakers, classes told by loudness ..."""
+    from emobridge.data.audit import lines
+    from emobridge.report.audit import write_audit
+
+    found, synthetic = _audit([str(path) for path in manifests])
+    print("\n".join(lines(found)))
+    print(f"report: {write_audit(out, found, synthetic=synthetic)}")
+
+
+@app.command()
+def adapt(
+    source: Annotated[list[str] | None, typer.Option(help="Manifest of labelled speech; several may be given.")] = None,
+    target: Annotated[str | None, typer.Option(help="Manifest of speech in the new language.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Folder, hub id, or one without weights (logmel).")] = None,
+    encoder_option: Words = None,
+    layer: Annotated[str | None, typer.Option(help="A layer, or auto: the best on source speakers.")] = None,
+    statistic: Annotated[list[str] | None, typer.Option(help="Of what is pooled: mean, std.")] = None,
+    method: str | None = None,
+    method_option: Words = None,
+    head: str | None = None,
+    head_option: Words = None,
+    labels: Annotated[str | None, typer.Option(help="Emotions, by comma; default: those of all sources.")] = None,
+    target_labels: Annotated[str | None, typer.Option(help="Labelled target utterances it may see, or all.")] = None,
+    normalise: Annotated[str | None, typer.Option(help="none, corpus or speaker.")] = None,
+    align: Annotated[str | None, typer.Option(help="none or coral.")] = None,
+    train: Annotated[str | None, typer.Option(help="frozen or end-to-end.")] = None,
+    pool: Annotated[str | None, typer.Option(help="closed, or open: keep other emotions as unlabelled audio.")] = None,
+    seeds: int | None = None,
+    folds: Annotated[int | None, typer.Option(help="By speaker; 0 holds one fifth out, once.")] = None,
+    share_speakers: Annotated[bool | None, typer.Option(help="Split by utterance: scores then mean little.")] = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    patience: Annotated[int | None, typer.Option(help="Epochs without a lower source-validation loss.")] = None,
+    class_weights: bool | None = None,
+    store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file; options here override it.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for report, scores and bundle.")] = None,
+) -> None:
+    """Train on labelled speech, adapt to the new language, score both, and write report and bundle."""
+    given = dict(locals())
+    from emobridge.report.summary import run_and_report
+    from emobridge.settings import from_mapping, read_mapping
+
+    values: dict[str, Any] = read_mapping(settings) if settings else {}
+    given |= {"encoder_options": given.pop("encoder_option"), "method_options": given.pop("method_option")}
+    given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
+    values |= {key: value for key, value in given.items() if value is not None and key not in ("settings", "labels")}
+    if labels is not None:
+        values["labels"] = _list(labels)
+    elif "labels" not in values and values.get("source"):
+        values["labels"] = _common_labels(values["source"])
+    print(run_and_report(from_mapping(values), shlex.join(["emobridge", *sys.argv[1:]])))
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    on: Annotated[Path, typer.Option(help="Manifest with labels.")],
+    out: Annotated[Path, typer.Option(help="Where the scores go.")] = Path("scores.json"),
+    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
+    store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
+) -> None:
+    """Score a bundle on a manifest with labels."""
+    from emobridge.bundle import Recognizer
+    from emobridge.data.manifest import read_manifest
+    from emobridge.inference import evaluate as score
+    from emobridge.metrics import write_scores
+    from emobridge.progress import progress
+
+    skipped: list[tuple[str, str]] = []
+    with progress("features") as report:
+        scores = score(
+            Recognizer.load(bundle, encoder=encoder),
+            list(read_manifest(on)),
+            run=bundle.resolve().parent.name,
+            store=store,
+            on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
+            on_progress=report,
+        )
+    write_scores(out, scores)
+    for row in scores:
+        if row.seed == "all" and not row.measure.startswith("recall speaker"):
+            print(f"{row.measure:20} {100 * row.value:5.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}] n={row.n}")
+    _report_skipped(skipped)
+    print(f"scores: {out}")
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or manifests (.jsonl).")],
+    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+    out: Annotated[Path | None, typer.Option(help="A file; default: standard output.")] = None,
+    window: Annotated[float, typer.Option(help="Seconds; files over 30 s are cut into such windows.")] = 10.0,
+    speakers: Annotated[
+        str, typer.Option(help="Of plain files: unknown, file (one each), one (one in all).")
+    ] = "unknown",
+    language: Annotated[str | None, typer.Option(help="Of plain files; default: the target's.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
+) -> None:
+    """Say what emotions are heard in files, folders and manifests."""
+    from emobridge.bundle import Recognizer
+    from emobridge.inference import predict as said
+    from emobridge.inference import utterances_of, write_predictions
+    from emobridge.progress import progress
+
+    skipped: list[tuple[str, str]] = []
+
+    def skip(name: str, reason: str) -> None:
+        skipped.append((name, reason))
+
+    on_skip = None if strict else skip
+    recognizer = Recognizer.load(bundle, encoder=encoder)
+    utterances = list(utterances_of(audio, window=window, speakers=speakers, language=language, on_skip=on_skip))
+    with progress("listening") as report:
+        found = said(recognizer, utterances, on_skip=on_skip, on_progress=report)
+        count = write_predictions(found, out, form=form, synthetic=recognizer.spec.synthetic)
+    _report_skipped(skipped)
+    if not count:
+        raise UserError("no audio could be read: nothing predicted")
+    if out is not None:
+        print(f"{out}: {count} predictions")
+
+
+def _audit(manifests: list[str]) -> tuple[Any, bool]:
+    from emobridge.corpora.demo import is_synthetic
+    from emobridge.data.audit import audit as look
+    from emobridge.data.manifest import read_manifest
+    from emobridge.progress import progress
+
+    rows = {name: list(read_manifest(name)) for name in manifests}
+    with progress("audit") as report:
+        found = look(rows, on_progress=report)
+    return found, any(is_synthetic(one.corpus) for some in rows.values() for one in some)
+
+
+def _common_labels(manifests: list[str]) -> list[str]:
+    from emobridge.data.labels import EMOTIONS
+    from emobridge.data.manifest import read_manifest
+
+    found = [{one.emotion for one in read_manifest(path)} for path in manifests]
+    return [emotion for emotion in EMOTIONS if all(emotion in some for some in found)]
+
+
+def _report_skipped(skipped: list[tuple[str, str]]) -> None:
+    for name, reason in skipped:
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    if skipped:
+        print(f"{len(skipped)} skipped", file=sys.stderr)
+
+
+def _list(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",") if word.strip()]
+
+
+if __name__ == "__main__":
+    main()
