@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,75 @@ def shared() -> Path:
     if not (folder / "corpora").is_dir() or not (folder / "weights").is_dir():
         pytest.skip(f"no real corpora and weights at {folder.name}/ (set EMOBRIDGE_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_speech():
+    """A function to make a Speech of Gaussian features: one centre an emotion, the target's shifted away."""
+    import numpy as np
+    import torch
+
+    from emobridge.tasks import UNLABELLED, Speech
+    from emobridge.types import Utterance
+
+    def make(*, sources=("en",), speakers=4, each=3, emotions=2, width=4, shift=0.0, noise=0.3, extra=0, seed=0):
+        """`each` utterances a speaker and emotion; `extra` target utterances a speaker without an emotion.
+
+        speakers: of each source corpus, then of the target; one number for all.
+        """
+        rng = np.random.default_rng(seed)
+        counts = (speakers,) * (len(sources) + 1) if isinstance(speakers, int) else speakers
+        names = ("anger", "sadness", "neutral")[:emotions]
+        centres = np.eye(3, width)[:emotions]
+        utterances, labels, domains, features = [], [], [], []
+        for domain, (corpus, count) in enumerate(zip((*sources, "xx"), counts)):
+            away = shift if corpus == "xx" else 0.0
+            for speaker in range(count):
+                takes = [(label, take) for label in range(emotions) for take in range(each)]
+                takes += [(UNLABELLED, take) for take in range(extra if corpus == "xx" else 0)]
+                for label, take in takes:
+                    emotion = None if label == UNLABELLED else names[label]
+                    name = f"{corpus}-{speaker}-{emotion}-{take}"
+                    utterances.append(
+                        Utterance(name, corpus, f"{name}.wav", language=corpus, speaker=str(speaker), emotion=emotion)
+                    )
+                    labels.append(label)
+                    domains.append(domain)
+                    centre = centres[rng.integers(emotions)] if label == UNLABELLED else centres[label]
+                    features.append(centre + away + noise * rng.standard_normal(width))
+        values = torch.from_numpy(np.array(features, dtype=np.float32))
+        return Speech(tuple(utterances), np.array(labels), np.array(domains), len(sources), values)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _recorded(tmp_path_factory):
+    """Two manifests and their recordings: of two languages, four speakers each; anger is high and loud, sadness low."""
+    import numpy as np
+    import soundfile
+
+    from emobridge.data.manifest import write_manifest
+    from emobridge.types import Utterance
+
+    folder = tmp_path_factory.mktemp("recorded")
+    rng = np.random.default_rng(0)
+    time = np.arange(4800) / 16000
+    for corpus, pitch in (("en", 100.0), ("xx", 140.0)):
+        rows = []
+        for speaker in "abcd":
+            for emotion, high in (("anger", 6.0), ("sadness", 1.0)):
+                for take in range(2):
+                    name = f"{corpus}-{speaker}-{emotion}-{take}"
+                    wave = 0.05 * high * np.sin(2 * np.pi * pitch * high * time * rng.uniform(0.9, 1.1))
+                    soundfile.write(folder / f"{name}.wav", wave + 0.01 * rng.standard_normal(len(time)), 16000)
+                    path = str(folder / f"{name}.wav")
+                    rows.append(Utterance(name, corpus, path, language=corpus, speaker=speaker, emotion=emotion))
+        write_manifest(folder / f"{corpus}.jsonl", rows)
+    return folder
+
+
+@pytest.fixture
+def recorded(_recorded, tmp_path):
+    """A copy of the two manifests en.jsonl and xx.jsonl and their 0.3 s recordings, to be changed at will."""
+    return Path(shutil.copytree(_recorded, tmp_path / "recorded"))
