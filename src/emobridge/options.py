@@ -40,18 +40,26 @@ def _value(text: str) -> str | int | float | bool:
 def made(thing: str, factory: Callable[..., Any], words: Iterable[str], **given: Any) -> Any:
     """`factory(**given, **options)`, where the options must be keyword parameters of `factory`.
 
-    Errors: UserError for an option that it does not have, and for a value that it refuses.
+    Errors: UserError for an option that it does not have, a value of another kind than its default's, and one that it
+    refuses.
     """
     options = read_options(words)
-    known = [
-        name
+    known = {
+        name: parameter.default
         for name, parameter in inspect.signature(factory).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in given
-    ]
-    for name in options:
+    }
+    for name, value in options.items():
         if name not in known:
             raise unknown(f"option of {thing}", name, known) if known else UserError(f"{thing} has no options")
+        if not _fits(value, type(known[name])):
+            raise UserError(f"{thing}: {name}: expected {type(known[name]).__name__}, got {value!r}")
     try:
         return factory(**given, **options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{thing}: {error}") from error
+    except (TypeError, ValueError, RuntimeError) as error:  # torch raises the last for sizes below zero
+        raise UserError(f"{thing}: {' '.join(str(error).split())}") from error
+
+
+def _fits(value: object, kind: type) -> bool:
+    """Whether a value is of the kind of the default; a whole number will do for a fraction, and anything for None."""
+    return type(value) is kind or (kind is float and type(value) is int) or kind not in (str, int, float, bool)
