@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from emobridge.errors import UserError
 
 
@@ -31,6 +33,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except SafetensorError as error:  # what save_file makes of a full disk
+        raise UserError(f"{path}: cannot be written ({' '.join(str(error).split())})") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
