@@ -72,8 +72,8 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The most probable label."""
-        return max(zip(self.probabilities, self.labels))[1]
+        """The most probable label; of equal ones the first, as argmax has it."""
+        return self.labels[self.probabilities.index(max(self.probabilities))]
 
 
 @dataclass(frozen=True, slots=True)
