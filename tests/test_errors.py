@@ -1,0 +1,31 @@
+"""One line, with the nearest valid choice."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emobridge.errors import UserError, nearest, unknown
+
+
+def test_nearest_finds_a_slip_and_nothing_far():
+    assert nearest("linaer", ["linear", "nonlinear"]) == "linear"
+    assert nearest("zzz", ["linear", "nonlinear"]) is None
+    assert nearest("linear", []) is None
+
+
+def test_unknown_lists_the_choices_in_order_and_hints_only_at_what_is_near():
+    assert str(unknown("head", "linaer", ["nonlinear", "linear"])) == (
+        "unknown head 'linaer': did you mean 'linear'? (one of linear, nonlinear)"
+    )
+    assert str(unknown("head", "xyz", {"linear"})) == "unknown head 'xyz': (one of linear)"
+    assert isinstance(unknown("head", "x", ["y"]), UserError)
+
+
+def test_unknown_takes_an_iterator():
+    assert "'linear'" in str(unknown("head", "liner", iter(["linear"])))
+
+
+@given(st.text())
+def test_whatever_was_typed_the_message_is_one_line(word):
+    assert len(str(unknown("head", word, ["linear"])).splitlines()) == 1

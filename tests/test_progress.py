@@ -1,0 +1,56 @@
+"""A bar on a terminal, a line now and then elsewhere; standard output stays clean."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from emobridge import progress as room
+from emobridge.progress import QUIET, progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(room.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_lines_come_now_and_then_and_at_the_end(capsys, clock):
+    with progress("features") as report:
+        for done in range(1, 101):
+            clock[0] += QUIET / 40
+            report(done, 100)
+        report(100, 100)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    lines = shown.err.splitlines()
+    assert lines == ["features: 41 of 100", "features: 82 of 100", "features: 100 of 100"] or len(lines) == 3
+    assert lines[-1] == "features: 100 of 100"
+
+
+def test_short_work_says_only_that_it_is_done(capsys, clock):
+    with progress("layer") as report:
+        report(1, 2)
+        report(2, 2)
+    assert capsys.readouterr().err == "layer: 2 of 2\n"
+
+
+def test_an_error_goes_through():
+    with pytest.raises(ValueError, match="mine"), progress("x") as report:
+        report(1, 2)
+        raise ValueError("mine")
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress("training") as report:
+        report(3, 7)
+        report(7, 7)
+    assert "training" in terminal.getvalue() and "7/7" in terminal.getvalue()

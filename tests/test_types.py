@@ -1,0 +1,41 @@
+"""The records: frozen, light, and a label that is the same as argmax's."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emobridge.types import Batch, Layers, Prediction, Score, Utterance
+
+
+@pytest.mark.parametrize("record", [Utterance, Batch, Layers, Prediction, Score])
+def test_records_are_frozen_and_slotted(record):
+    assert record.__dataclass_params__.frozen
+    assert set(record.__slots__) == {field.name for field in dataclasses.fields(record)}
+
+
+def test_no_record_has_a_field_that_can_change():
+    """Frozen is only as good as the fields: tuples, never lists or dicts."""
+    for record in (Utterance, Prediction, Score):
+        assert not [field.name for field in dataclasses.fields(record) if "list" in field.type or "dict" in field.type]
+
+
+def test_an_utterance_needs_an_id_a_corpus_and_a_path():
+    one = Utterance("a", "c", "a.wav")
+    assert (one.start, one.end, one.language, one.emotion) == (0.0, None, "und", None)
+    with pytest.raises(TypeError):
+        Utterance("a", "c")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.emotion = "anger"
+
+
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5]), min_size=1, max_size=4))
+def test_the_label_is_where_argmax_is(probabilities):
+    """Ties too: a prediction must say what the scores of the run counted."""
+    labels = ("sadness", "anger", "neutral", "fear")[: len(probabilities)]
+    said = Prediction("a", 0.0, 1.0, labels, tuple(probabilities))
+    assert said.label == labels[int(np.argmax(probabilities))]
