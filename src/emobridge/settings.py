@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -72,8 +73,10 @@ class Settings:
             if getattr(self, key) < 1:
                 raise UserError(f"{key}: expected 1 or more, got {getattr(self, key)}")
         for key in ("learning_rate", "decay", "crop"):
-            if not getattr(self, key) > 0:
+            if not 0 < getattr(self, key) < math.inf:
                 raise UserError(f"{key}: expected a number above 0, got {getattr(self, key)}")
+        if self.patience < 0:
+            raise UserError(f"patience: expected 0 or more, got {self.patience}")
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"folds: expected 2 or more, or 0 for one 60/20/20 split, got {self.folds}")
         if self.train == "end-to-end" and self.align != "none":
@@ -98,7 +101,7 @@ def from_mapping(values: dict[str, Any], where: str = "settings") -> Settings:
 
 def _checked(where: str, key: str, kind: str, value: Any) -> Any:
     if kind == "tuple[str, ...]":
-        if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             raise UserError(f"{where}: {key}: expected a list of words, got {value!r}")
         return tuple(value)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
