@@ -35,7 +35,7 @@ def test_a_block_that_ends_well_replaces_the_file_and_makes_its_folder(tmp_path)
 def test_a_block_that_fails_leaves_the_old_file_and_its_own_error(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error, match="mine"), whole_file(path) as temporary:
+    with pytest.raises(error, match="mine"), whole_file(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise error("mine")
     assert path.read_text() == "old"
@@ -95,7 +95,7 @@ def test_a_write_that_really_fails_is_one_line_too(tmp_path, writer):
 
 def test_a_folder_that_cannot_be_made_or_is_in_the_way(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="file/a.txt: cannot be written"), whole_file(tmp_path / "file" / "a.txt"):
+    with pytest.raises(UserError, match=r"file/a\.txt: cannot be written"), whole_file(tmp_path / "file" / "a.txt"):
         pytest.fail("the block must not run")
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match="folder: cannot be written"), whole_file(tmp_path / "folder") as temporary:

@@ -38,7 +38,7 @@ def test_short_work_says_only_that_it_is_done(capsys, clock):
 
 
 def test_an_error_goes_through():
-    with pytest.raises(ValueError, match="mine"), progress("x") as report:
+    with pytest.raises(ValueError, match="mine"), progress("x") as report:  # noqa: PT012
         report(1, 2)
         raise ValueError("mine")
 

@@ -1,0 +1,178 @@
+"""Imports point one way, and what is light stays light."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import emobridge
+
+ROOT = Path(emobridge.__file__).parent
+# A room may import rooms of the lines above its own, and its own. "" is emobridge/__init__.py.
+LEVELS = (
+    ("", "types", "errors"),
+    ("files",),
+    ("registry", "options", "settings", "progress"),
+    ("metrics", "recipes"),
+    ("data",),
+    ("corpora",),
+    ("encoders", "pooling", "normalisation", "heads", "adapters"),
+    ("features", "inputs"),
+    ("methods",),
+    ("tasks", "training", "bundle"),
+    ("runs", "speech", "inference"),
+    ("adaptation",),
+    ("analysis", "study", "report"),
+    ("cli", "server"),
+)
+LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+MODULES = {
+    ".".join(("emobridge", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+
+def room_of(module: str) -> str:
+    return (module.split(".") + [""])[1]
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Everything in a module, lazy imports in functions too, but what only a type checker sees."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            yield from statements(ast.Module(node.orelse, []))
+        else:
+            yield node
+            yield from statements(node)
+
+
+def imported(source: str) -> Iterator[str]:
+    """The modules of emobridge that a source imports."""
+    for node in statements(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found = [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"a relative import, which hides where it points: {ast.unparse(node)}"
+            found = [f"{node.module}.{name.name}" for name in node.names]
+            found = [name if name in MODULES else node.module for name in found]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            constant = isinstance(node.args[0], ast.Constant)
+            found = [node.args[0].value] if constant else []  # the registry's, by a name that is made
+        else:
+            continue
+        yield from (name for name in found if name.split(".")[0] == "emobridge")
+
+
+def arrows_back(module: str, source: str) -> list[str]:
+    own = room_of(module)
+    return [name for name in imported(source) if room_of(name) != own and LEVEL[room_of(name)] >= LEVEL[own]]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module):
+    assert room_of(module) in LEVEL, f"{module}: give its room a place in LEVELS"
+    back = arrows_back(module, MODULES[module].read_text(encoding="utf-8"))
+    assert not back, f"{module} imports {', '.join(back)}, which may not be below it"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from emobridge.training import fit",
+        "import emobridge.training",
+        "from emobridge import training",
+        "def late():\n    from emobridge.training import fit",
+        "class A:\n    import emobridge.training as t",
+        "try:\n    import x\nexcept ImportError:\n    from emobridge import training",
+        "if TYPE_CHECKING:\n    pass\nelse:\n    from emobridge import training",
+        "import importlib\nimportlib.import_module('emobridge.training')",
+    ],
+)
+def test_the_check_sees_an_arrow_that_points_back(source):
+    assert arrows_back("emobridge.heads.linear", source) == ["emobridge.training"]
+
+
+def test_the_check_lets_annotations_and_arrows_forward_pass():
+    source = "if TYPE_CHECKING:\n    from emobridge.training import fit\nfrom emobridge.errors import UserError\nimport torch"
+    assert arrows_back("emobridge.heads.linear", source) == []
+
+
+def test_a_room_is_named_once():
+    rooms = [room for rooms in LEVELS for room in rooms]
+    assert len(rooms) == len(set(rooms))
+
+
+@pytest.mark.parametrize("name", emobridge.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(emobridge, name) is not None
+    assert name in dir(emobridge)
+
+
+def test_a_name_that_is_not_public():
+    with pytest.raises(AttributeError, match="adopt"):
+        emobridge.adopt  # noqa: B018
+
+
+HEAVY = ("torch", "transformers", "sklearn", "huggingface_hub", "matplotlib", "jinja2")
+
+
+def loaded_by(code: str) -> set[str]:
+    """The heavy packages that a fresh process holds after some code."""
+    code += f"\nimport sys\nprint('LOADED', *[name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    line = done.stdout.splitlines()[-1].split()
+    assert line[0] == "LOADED"
+    return set(line[1:])
+
+
+def test_the_light_rooms_leave_torch_unimported(tmp_path):
+    audio = tmp_path / "a.wav"
+    manifest = tmp_path / "m.jsonl"
+    code = f"""
+import emobridge
+dir(emobridge)
+emobridge.Utterance, emobridge.UserError, emobridge.Settings, emobridge.Prediction, emobridge.Score
+from emobridge import registry
+for kind in registry.PROTOCOLS:
+    registry.names(kind)
+for name in registry.names("corpora"):
+    registry.load("corpora", name)
+from emobridge.data import labels, splits
+from emobridge.data.manifest import read_manifest, write_manifest
+write_manifest({str(manifest)!r}, [emobridge.Utterance("a", "c", {str(audio)!r})])
+assert len(list(read_manifest({str(manifest)!r}))) == 1
+import emobridge.settings, emobridge.options, emobridge.progress, emobridge.metrics, emobridge.recipes.published
+from emobridge.corpora import scan
+try:
+    list(scan("emovo", {str(tmp_path)!r}))
+except emobridge.UserError:
+    pass
+"""
+    assert loaded_by(code) == set()
+
+
+def test_the_help_leaves_torch_unimported():
+    code = """
+import runpy, sys
+sys.argv = ["emobridge", "--help"]
+try:
+    runpy.run_module("emobridge.cli", run_name="__main__")
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+    assert loaded_by(code) == set()
+
+
+def test_every_module_can_be_imported_first():
+    """A circle of imports shows only in who begins; these are the rooms that others begin with."""
+    for room in ("emobridge.methods._base", "emobridge.inputs", "emobridge.tasks", "emobridge.bundle"):
+        assert importlib.import_module(room)
+        done = subprocess.run([sys.executable, "-c", f"import {room}"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
