@@ -25,7 +25,7 @@ _PUBLIC = {
     "adapt": "emobridge.adaptation",
     "evaluate": "emobridge.inference",
     "predict": "emobridge.inference",
-    "Bundle": "emobridge.bundle",
+    "Recognizer": "emobridge.bundle",
 }
 
 __all__ = ["__version__", *_PUBLIC]
