@@ -30,7 +30,8 @@ KINDS = {"str": text, "tuple[str, ...]": words, "bool": st.booleans()}
 
 @st.composite
 def settings(draw):
-    values = {field.name: draw(VALUES[field.name] if field.name in VALUES else KINDS[field.type]) for field in fields(Settings)}
+    kinds = {field.name: field.type for field in fields(Settings)}
+    values = {name: draw(VALUES[name] if name in VALUES else KINDS[kind]) for name, kind in kinds.items()}
     if values["train"] == "end-to-end":
         values |= {"align": "none", "layer": "0"}
     return Settings(**values)
