@@ -67,8 +67,11 @@ def learnt(corpus: str, language: str, x: Tensor) -> Domain:
 def coral(source: Tensor, target: Tensor, shrinkage: float = COVARIANCE_SHRINKAGE) -> Tensor:
     """The matrix (D, D) that gives normalised source features the covariance of the target's; both (N, D).
 
-    Covariances are shrunk towards a multiple of the identity: (1 - a) C + a trace(C)/D I.
+    Covariances are shrunk towards a multiple of the identity: (1 - a) C + a trace(C)/D I. A single utterance has none,
+    and nothing is recoloured.
     """
+    if min(len(source), len(target)) < 2:
+        return torch.eye(source.shape[1])
     return (_power(_covariance(source, shrinkage), -0.5) @ _power(_covariance(target, shrinkage), 0.5)).float()
 
 
