@@ -10,16 +10,17 @@ from emobridge.heads._base import masked_mean
 class Linear(nn.Module):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
-    Projection and mean commute, so pooled features (F = 1) train it exactly. `dropout` falls on the mean frame; it is
-    ours, and strong by default: on frozen features it keeps a head that is fitted to one language from leaning on few
-    directions (docs/results/adaptation.md has the measurement).
+    Projection and mean commute, so pooled features (F = 1) train it exactly. `dropout` falls on the mean frame. It is
+    ours, and strong: on wide frozen features it keeps a head that is fitted to one language from leaning on few
+    directions (docs/results/adaptation.md has the measurement). By default 0.8, or less where that would leave fewer
+    than 100 features at a time; pass a number in [0, 1) to choose.
     """
 
     name = "linear"
 
-    def __init__(self, width: int, classes: int, *, dropout: float = 0.8) -> None:
+    def __init__(self, width: int, classes: int, *, dropout: float | None = None) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(max(0.0, min(0.8, 1 - 100 / width)) if dropout is None else dropout)
         self.output = nn.Linear(width, classes)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
