@@ -137,7 +137,7 @@ def build(
     labelled = few if "target_labels" in seen else ()
     unlabelled = tuple(row for row in fold.target if row not in set(labelled)) if "target_audio" in seen else ()
     if "target_audio" in method.needs and not unlabelled:
-        raise UserError(f"method {method.name} needs target audio, and there is none")
+        raise UserError(f"method {method.name} needs unlabelled target audio, and there is none")
     rows = [*source, *labelled, *unlabelled]
     tests = [*fold.source_test, *fold.target_test]
     learner, make = _maker(speech, fold, settings, encoder)
