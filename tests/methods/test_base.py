@@ -1,0 +1,91 @@
+"""Weights and oversampling, by hand."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emobridge.inputs import Frozen
+from emobridge.methods._base import Labelled, Task, balanced, mixed, nothing, repeated, weighted_cross_entropy
+
+labels = st.lists(st.integers(0, 3), min_size=1, max_size=30).map(torch.tensor)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def task(source=(0, 0, 0, 1), class_weights=True) -> Task:
+    known = Labelled(torch.arange(len(source)), torch.tensor(source)) if source else None
+    return Task(Frozen(torch.zeros(20, 2)), 2, known, None, None, class_weights)
+
+
+def test_class_weights_by_hand():
+    torch.testing.assert_close(balanced(torch.tensor([0, 0, 0, 1]), 2), torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
+    # A class that does not occur has no say: two of three classes share the weight.
+    torch.testing.assert_close(balanced(torch.tensor([2, 0, 2]), 3), torch.tensor([0.75, 1.5, 0.75]))
+    assert torch.equal(balanced(torch.tensor([1, 1]), 2), torch.ones(2))
+    assert torch.equal(balanced(torch.tensor([0, 1, 1]), 2, wanted=False), torch.ones(3))
+    assert balanced(torch.empty(0, dtype=torch.int64), 2).shape == (0,)
+
+
+@given(labels)
+def test_class_weights_have_mean_one_and_every_class_the_same_total(label):
+    weight = balanced(label, 4)
+    assert float(weight.mean()) == pytest.approx(1, rel=1e-5)
+    totals = [float(weight[label == which].sum()) for which in label.unique()]
+    assert totals == pytest.approx([len(label) / len(totals)] * len(totals), rel=1e-5)
+
+
+@given(st.integers(1, 12), st.integers(0, 40), st.integers(0, 5))
+def test_oversampling_takes_each_as_often_as_any_other_give_or_take_one(count, size, seed):
+    places = repeated(torch.arange(count), size, generator(seed))
+    assert len(places) == max(count, size)
+    often = Counter(places.tolist())
+    assert set(often) == set(range(count)) and max(often.values()) - min(often.values()) <= 1
+
+
+def test_which_are_taken_once_more_is_random():
+    drawn = {tuple(sorted(repeated(torch.arange(5), 7, generator(seed)).tolist())) for seed in range(20)}
+    assert len(drawn) > 1
+    assert len(repeated(torch.empty(0, dtype=torch.int64), 7, generator())) == 0
+
+
+def test_mixing_oversamples_the_target_to_the_source_and_weighs_each_language_by_itself():
+    drawn = mixed(task(), Labelled(torch.tensor([10, 11]), torch.tensor([0, 1])), True, generator(), (("n", 1.0),))
+    assert drawn.rows.tolist()[:4] == [0, 1, 2, 3] and drawn.label.tolist()[:4] == [0, 0, 0, 1]
+    assert Counter(drawn.rows[4:].tolist()) == {10: 2, 11: 2}
+    assert dict(zip(drawn.rows.tolist(), drawn.label.tolist()))[11] == 1
+    torch.testing.assert_close(drawn.weight, torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0, 1.0, 1.0, 1.0, 1.0]))
+    assert drawn.notes == (("n", 1.0),)
+
+
+def test_mixing_without_rebalancing_takes_each_once():
+    drawn = mixed(task(), Labelled(torch.tensor([10, 11]), torch.tensor([0, 1])), False, generator())
+    assert drawn.rows.tolist() == [0, 1, 2, 3, 10, 11]
+
+
+def test_a_target_larger_than_the_source_is_taken_whole():
+    target = Labelled(torch.arange(10, 16), torch.zeros(6, dtype=torch.int64))
+    assert mixed(task(), target, True, generator()).rows.tolist() == [0, 1, 2, 3, *range(10, 16)]
+
+
+def test_mixing_with_no_target_is_the_source_alone():
+    drawn = mixed(task(class_weights=False), nothing(), True, generator())
+    assert drawn.rows.tolist() == [0, 1, 2, 3] and torch.equal(drawn.weight, torch.ones(4))
+
+
+def test_mixing_without_a_source_is_the_target_alone():
+    drawn = mixed(task(source=()), Labelled(torch.tensor([3, 4]), torch.tensor([0, 1])), True, generator())
+    assert drawn.rows.tolist() == [3, 4]
+
+
+def test_weighted_cross_entropy_by_hand():
+    logits = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
+    loss = weighted_cross_entropy(logits, torch.tensor([0, 1]), torch.tensor([2.0, 0.5]))
+    assert float(loss) == pytest.approx((2 * math.log(4 / 3) + 0.5 * math.log(2)) / 2)

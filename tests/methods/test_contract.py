@@ -1,0 +1,273 @@
+"""What holds for every method: it sees what it names, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import itertools
+import types
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from emobridge import registry
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+from emobridge.heads.linear import Linear
+from emobridge.methods._base import Labelled, Task
+from emobridge.settings import Settings
+from emobridge.tasks import Fold, Speech, budget, build
+from emobridge.training import Plan, fit
+from emobridge.types import Utterance
+
+WORDS = frozenset({"source_labels", "target_audio", "target_labels"})
+METHODS = registry.names("methods")
+SECRET = 97  # the class of every target utterance: no number of a row, and no label of the source
+
+
+class Anything:
+    """A method for any `needs` and `takes`."""
+
+    name = "anything"
+
+    def __init__(self, needs=frozenset(), takes=frozenset()) -> None:
+        self.needs, self.takes = frozenset(needs), frozenset(takes)
+
+    def prepare(self, task: Task) -> None:
+        self.task = task
+
+
+def settings(**changes) -> Settings:
+    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "statistics": ("mean",)}
+    return Settings(**{**plain, **changes})
+
+
+def fold_of(speech: Speech) -> Fold:
+    """Speakers 0 and 1 of each side train, the others are scored."""
+    rows: list[list[int]] = [[], [], [], []]
+    for row, one in enumerate(speech.utterances):
+        rows[2 * int(speech.is_target[row]) + int(one.speaker not in ("0", "1", "a", "b"))].append(row)
+    return Fold(*map(tuple, rows))
+
+
+@pytest.fixture
+def secret(toy_speech) -> Speech:
+    """A Speech whose target labels can be told from all other numbers."""
+    speech = toy_speech(each=2, extra=1)
+    label = speech.label.copy()
+    label[speech.is_target] = SECRET
+    return dataclasses.replace(speech, label=label)
+
+
+def reachable(root: object) -> Iterator[object]:
+    """Every object that can be got at from `root`, but modules, classes and the globals of functions."""
+    seen, stack = {id(root)}, [root]
+    while stack:
+        one = stack.pop()
+        yield one
+        if isinstance(one, types.FunctionType):
+            found = [*(one.__closure__ or ()), one.__defaults__, one.__kwdefaults__]
+        else:
+            found = gc.get_referents(one)
+        for each in found:
+            skipped = isinstance(each, types.ModuleType | type | types.BuiltinFunctionType) or each is None
+            if not skipped and id(each) not in seen:
+                seen.add(id(each))
+                stack.append(each)
+
+
+def numbers(one: object) -> set[int]:
+    """All whole numbers in an array or tensor, and in the memory that it looks into."""
+    if isinstance(one, torch.Tensor) and one.dtype == torch.int64:
+        memory = torch.empty(0, dtype=torch.int64).set_(one.untyped_storage())
+        return set(memory.tolist())
+    if isinstance(one, np.ndarray) and one.dtype.kind == "i":
+        while isinstance(one.base, np.ndarray):
+            one = one.base
+        return set(one.ravel().tolist())
+    return {one} if type(one) is int else set()
+
+
+def told(root: object) -> list[object]:
+    """What tells a target label."""
+    return [
+        one
+        for one in reachable(root)
+        if SECRET in numbers(one) or (isinstance(one, Utterance) and one.emotion is not None)
+    ]
+
+
+def test_the_walk_finds_a_label_wherever_it_hides(secret):
+    hidden = torch.tensor([1, SECRET])
+    for root in (
+        [secret],
+        {"a": (hidden,)},
+        hidden[:1],
+        secret.label[:1],
+        lambda: hidden,
+        Labelled(torch.arange(1), hidden),
+        secret.utterances,
+        functools.partial(print, hidden),
+        iter([hidden]),
+    ):
+        assert told(root), root
+    assert not told((torch.tensor([1.0, 97.0]), np.arange(9), Utterance("a", "b", "c"), [torch.nn.Linear(2, 2)]))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_needs_and_takes_are_known_words(name):
+    method = registry.load("methods", name)
+    assert isinstance(method.needs, frozenset) and isinstance(method.takes, frozenset)
+    assert method.needs | method.takes <= WORDS
+    assert not method.needs & method.takes
+    assert method.needs, "a method that needs nothing learns nothing"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [frozenset(some) for size in range(1, 4) for some in itertools.combinations(sorted(WORDS), size)],
+    ids=sorted,
+)
+@pytest.mark.parametrize("align", ["none", "coral"])
+@pytest.mark.parametrize("by", ["needs", "takes"])
+def test_a_task_holds_what_is_named_and_nothing_else(toy_speech, seen, align, by):
+    speech = toy_speech(each=2, extra=1)
+    fold = fold_of(speech)
+    few = budget(speech, fold, "3", seed=0)
+    method = Anything(**{by: seen})
+    task = build(speech, fold, method, 2, settings(align=align), None, few).task
+    assert (task.source is not None) == ("source_labels" in seen)
+    assert (task.few is not None) == ("target_labels" in seen)
+    assert (task.target is not None) == ("target_audio" in seen)
+    sources, unlabelled = len(fold.source), len(fold.target) - 3 * ("target_labels" in seen)
+    doubled = 2 if align == "coral" else 1
+    expected = doubled * sources * (task.source is not None) + 3 * (task.few is not None)
+    expected += unlabelled * (task.target is not None)
+    assert len(task.inputs.x) == expected, "what is not named is not among the inputs"
+    parts = [part.rows for part in (task.source, task.few) if part] + [task.target] * (task.target is not None)
+    assert sorted(torch.cat(parts).tolist()) == list(range(expected)), "each input is one thing"
+    if task.source:
+        assert task.source.label.tolist() == speech.label[list(fold.source)].tolist() * doubled
+    if task.few:
+        assert task.few.label.tolist() == speech.label[list(few)].tolist()
+
+
+@pytest.mark.parametrize("align", ["none", "coral"])
+@pytest.mark.parametrize("name", METHODS)
+def test_target_labels_beyond_the_budget_are_not_within_reach(secret, name, align):
+    method = registry.load("methods", name)()
+    built = build(secret, fold_of(secret), method, 2, settings(align=align), None, ())
+    method.prepare(built.task)
+    assert told(built.task) == [] and told(method) == []
+    assert told(built.test) == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_nor_are_they_where_the_encoder_is_trained(recorded, name):
+    from emobridge.speech import read_speech
+
+    options = settings(
+        source=(str(recorded / "en.jsonl"),),
+        target=str(recorded / "xx.jsonl"),
+        train="end-to-end",
+        align="none",
+        layer="0",
+        encoder="emotion-cnn",
+    )
+    speech, _ = read_speech(options)
+    label = speech.label.copy()
+    label[speech.is_target] = SECRET
+    speech = dataclasses.replace(speech, label=label)
+    method = registry.load("methods", name)()
+    built = build(speech, fold_of(speech), method, 2, options, load_encoder("emotion-cnn"), ())
+    method.prepare(built.task)
+    assert len(built.task.inputs.utterances) > 0
+    assert told((built.task, method, built.test)) == []
+
+
+def test_within_the_budget_they_are_those_of_the_budget_only(secret):
+    fold = fold_of(secret)
+    label = secret.label.copy()
+    few = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
+    label[list(few)] = 1
+    speech = dataclasses.replace(secret, label=label)
+    built = build(speech, fold, Anything(WORDS), 2, settings(target_labels="2"), None, few)
+    assert built.task.few.label.tolist() == [1, 1]
+    assert told(built.task) == []
+
+
+def test_a_method_that_reaches_for_what_it_did_not_name_gets_nothing(secret):
+    task = build(secret, fold_of(secret), Anything({"source_labels"}), 2, settings(), None, ()).task
+    assert task.few is None and task.target is None
+    for attribute in ("target_labels", "label", "labels", "speech", "fold", "utterances", "test"):
+        assert not hasattr(task, attribute) and not hasattr(task.inputs, attribute)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        task.few = "mine"
+
+
+def test_a_method_that_needs_target_audio_says_so_where_there_is_none(toy_speech):
+    speech = toy_speech()
+    fold = dataclasses.replace(fold_of(speech), target=())
+    with pytest.raises(UserError, match="method anything needs unlabelled target audio, and there is none"):
+        build(speech, fold, Anything({"target_audio"}), 2, settings(), None, ())
+
+
+@pytest.mark.parametrize("few", ["0", "3"])
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, few):
+    speech = toy_speech(extra=2)
+    fold = fold_of(speech)
+    draws = []
+    for _ in range(2):
+        method = registry.load("methods", name)()
+        chosen = budget(speech, fold, few, seed=0) if "target_labels" in method.needs | method.takes else ()
+        task = build(speech, fold, method, 2, settings(), None, chosen).task
+        method.prepare(task)
+        generator = torch.Generator().manual_seed(3)
+        size = len(task.inputs.x)
+
+        def predict(rows):
+            return torch.stack([rows / 100, 1 - rows / 100], 1)
+
+        drawn = [method.examples(epoch, predict, generator) for epoch in range(61)]
+        assert drawn[0] is not None, "the loop has nothing else to begin with"
+        for one in drawn:
+            if one is not None:
+                assert len(one.rows) == len(one.label) == len(one.weight) > 0
+                assert int(one.rows.min()) >= 0 and int(one.rows.max()) < size
+                assert set(one.label.tolist()) <= {0, 1}
+                assert float(one.weight.mean()) == pytest.approx(1, rel=1e-4) and (one.weight >= 0).all()
+        draws.append([one for one in drawn if one is not None])
+    for one, two in zip(*draws):
+        assert torch.equal(one.rows, two.rows) and torch.equal(one.label, two.label)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_loss_is_scalars_by_name_that_can_be_minimised(toy_speech, name):
+    method = registry.load("methods", name)()
+    speech = toy_speech()
+    method.prepare(build(speech, fold_of(speech), method, 2, settings(), None, ()).task)
+    logits = torch.zeros(4, 2, requires_grad=True)
+    terms = method.loss(logits, torch.tensor([0, 1, 0, 1]), torch.ones(4))
+    assert terms and all(isinstance(term, str) and value.shape == () for term, value in terms.items())
+    sum(terms.values()).backward()
+    assert torch.isfinite(logits.grad).all() and logits.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_an_easy_task(toy_speech, name):
+    speech = toy_speech(noise=0.1)
+    fold = fold_of(speech)
+    method = registry.load("methods", name)()
+    few = budget(speech, fold, "4", seed=0) if "target_labels" in method.needs else ()
+    built = build(speech, fold, method, 2, settings(), None, few)
+    torch.manual_seed(0)
+    head = Linear(4, 2, dropout=0.0)
+    fit(built.task, method, head, Plan(epochs=35, learning_rate=0.05), seed=0)
+    tests = torch.arange(len(fold.source_test) + len(fold.target_test))
+    head.eval()
+    said = head(built.test.batch(tests)[:, None], torch.ones(len(tests), 1, dtype=torch.bool)).argmax(1)
+    assert said.tolist() == speech.label[[*fold.source_test, *fold.target_test]].tolist()
