@@ -52,8 +52,9 @@ class Frozen:
 class Recordings:
     """Recordings that go through an encoder which is trained.
 
-    domain_of: of each utterance, the place of its corpus in the domains. learner: the recordings whose audio tells the
-    domains' moments, these ones where there is none; with `leads`, they learn anew whenever these do.
+    domain_of: of each utterance, the place of its corpus in `corpora` (name and language). learner: the recordings
+    whose audio tells the domains' moments, these ones where there is none; with `leads`, they learn anew whenever these
+    do.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Recordings:
         utterances: Sequence[Utterance],
         *,
         domain_of: Sequence[int],
+        corpora: Sequence[tuple[str, str]],
         target: int,
         normalise: str,
         learner: Recordings | None = None,
@@ -73,7 +75,7 @@ class Recordings:
         self.encoder, self.layer, self.statistics = encoder, layer, statistics
         self.utterances = tuple(utterances)
         self.domain_of = np.asarray(domain_of)
-        self.target, self.normalise, self.crop = target, normalise, crop
+        self.corpora, self.target, self.normalise, self.crop = tuple(corpora), target, normalise, crop
         self.learner, self.leads = learner, leads
         self.domains: tuple[Domain, ...] = ()
         self.width = encoder.width * len(statistics)
@@ -93,7 +95,7 @@ class Recordings:
             return
         x = self.pooled(range(len(self.utterances)))
         if self.learner is None:
-            self.domains = domains_of(x, self.utterances, self.domain_of, self.normalise, self.target)
+            self.domains = domains_of(x, self.domain_of, self.corpora, self.normalise, self.target)
         else:
             if self.leads:
                 self.learner.refresh()
@@ -128,17 +130,18 @@ class Recordings:
 
 
 def domains_of(
-    x: Tensor, utterances: Sequence[Utterance], domain_of: Sequence[int] | np.ndarray, normalise: str, target: int
+    x: Tensor, domain_of: Sequence[int] | np.ndarray, corpora: Sequence[tuple[str, str]], normalise: str, target: int
 ) -> tuple[Domain, ...]:
-    """The domain of each corpus (without alignment), in the order of its number; `target` is the target's.
+    """The domain of each of `corpora` (name and language), in their order; `target` is the place of the target.
 
-    With "none" all have the moments of the source corpora.
+    With "none" all have the moments of the source corpora together, and so has always a corpus without any utterance
+    here: in a fold that scores its only speaker.
     """
     domain_of = np.asarray(domain_of)
-    shared = torch.from_numpy(np.flatnonzero(domain_of != target)) if normalise == "none" else None
     domains = []
-    for place in sorted(set(domain_of.tolist())):
+    for place, (corpus, language) in enumerate(corpora):
         rows = np.flatnonzero(domain_of == place)
-        one = utterances[int(rows[0])]
-        domains.append(learnt(one.corpus, one.language, x[torch.from_numpy(rows) if shared is None else shared]))
+        if normalise == "none" or not len(rows):
+            rows = np.flatnonzero(domain_of != target)
+        domains.append(learnt(corpus, language, x[torch.from_numpy(rows)]))
     return tuple(domains)

@@ -36,6 +36,12 @@ class Speech:
         """(N,) bool."""
         return self.domain_of == self.target
 
+    @property
+    def corpora(self) -> tuple[tuple[str, str], ...]:
+        """Name and language of the corpora, in the order of `domain_of`."""
+        firsts = [self.utterances[row] for row in np.unique(self.domain_of, return_index=True)[1]]
+        return tuple((one.corpus, one.language) for one in firsts)
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:
@@ -175,6 +181,7 @@ def _maker(
             settings.statistics,
             [_without_label(speech.utterances[row]) for row in learn],
             domain_of=speech.domain_of[learn],
+            corpora=speech.corpora,
             target=speech.target,
             normalise=settings.normalise,
             crop=settings.crop,
@@ -184,8 +191,8 @@ def _maker(
     features = speech.features
     domains = domains_of(
         features[learn],
-        [speech.utterances[row] for row in learn],
         speech.domain_of[learn],
+        speech.corpora,
         settings.normalise,
         speech.target,
     )
@@ -201,6 +208,7 @@ def _recordings(
         trained.statistics,
         [_without_label(speech.utterances[row]) for row in rows],
         domain_of=speech.domain_of[list(rows)],
+        corpora=speech.corpora,
         target=speech.target,
         normalise=settings.normalise,
         learner=trained,
