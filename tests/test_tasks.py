@@ -1,0 +1,288 @@
+"""Folds, budgets and tasks: nobody is on two sides, and nothing is learnt from what is scored."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given
+from hypothesis import settings as quick
+from hypothesis import strategies as st
+
+from emobridge.errors import UserError
+from emobridge.methods.pseudo_labels import PseudoLabels
+from emobridge.methods.source_only import SourceOnly
+from emobridge.normalisation import coral, learnt, normalised
+from emobridge.settings import Settings
+from emobridge.tasks import UNLABELLED, Fold, Speech, budget, build, everything, folds_of
+
+SIDES = ("source", "source_test", "target", "target_test", "validation")
+
+
+def settings(**changes) -> Settings:
+    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "align": "none"}
+    return Settings(**{**plain, **changes})
+
+
+def people(speech: Speech, rows) -> set[tuple[str, str | None]]:
+    return {(speech.utterances[row].corpus, speech.utterances[row].speaker) for row in rows}
+
+
+def of_target(speech: Speech, rows) -> set[bool]:
+    return {bool(speech.is_target[row]) for row in rows}
+
+
+@pytest.mark.parametrize("patience", [0, 3])
+@pytest.mark.parametrize("folds", [0, 2, 5])
+def test_no_speaker_is_on_two_sides_whatever_the_seed(toy_speech, folds, patience):
+    speech = toy_speech(sources=("en", "de"), speakers=(6, 5, 7), extra=2)
+    seen = set()
+    for seed in range(25):
+        made = folds_of(speech, settings(folds=folds, patience=patience), seed)
+        seen.add(made)
+        assert len(made) == (folds or 1)
+        for fold in made:
+            parts = [people(speech, getattr(fold, side)) for side in SIDES]
+            assert sum(map(len, parts)) == len(set.union(*parts)), "each speaker is on one side"
+            assert all(parts[:4]) and bool(fold.validation) == bool(patience)
+            for side in SIDES:
+                assert of_target(speech, getattr(fold, side)) <= {side.startswith("target")}
+                rows = getattr(fold, side)
+                assert list(rows) == sorted(set(rows)) and all(type(row) is int for row in rows)
+            assert UNLABELLED not in speech.label[[*fold.source_test, *fold.target_test]]
+    assert len(seen) > 5, "seeds differ"
+
+
+def test_every_labelled_utterance_is_scored_once_over_the_folds(toy_speech):
+    speech = toy_speech(speakers=6, extra=1)
+    made = folds_of(speech, settings(folds=3), 0)
+    tested = [row for fold in made for row in (*fold.source_test, *fold.target_test)]
+    assert sorted(tested) == np.flatnonzero(speech.label != UNLABELLED).tolist()
+    for fold in made:
+        assert set(fold.source) | set(fold.source_test) == set(np.flatnonzero(~speech.is_target).tolist())
+
+
+def test_one_split_scores_a_fifth_of_the_speakers(toy_speech):
+    speech = toy_speech(speakers=10)
+    (fold,) = folds_of(speech, settings(folds=0), 0)
+    assert len(people(speech, fold.source_test)) == len(people(speech, fold.target_test)) == 2
+    (fold,) = folds_of(speech, settings(folds=0, patience=1), 0)
+    assert len(people(speech, fold.validation)) == 2 and len(people(speech, fold.source)) == 6
+
+
+def test_unlabelled_utterances_of_a_scored_speaker_do_not_adapt(toy_speech):
+    speech = toy_speech(speakers=4, extra=3)
+    unlabelled = {row for row in range(len(speech.label)) if speech.label[row] == UNLABELLED}
+    for fold in folds_of(speech, settings(folds=4), 1):
+        heard = people(speech, fold.target_test)
+        adapts = set(fold.target) & unlabelled
+        assert adapts == {row for row in unlabelled if not people(speech, [row]) & heard}
+        assert adapts and not people(speech, fold.target) & heard
+
+
+def test_speakers_of_the_same_name_in_two_corpora_are_two_people(toy_speech):
+    speech = toy_speech(sources=("en",), speakers=3)
+    for fold in folds_of(speech, settings(folds=3), 0):
+        assert fold.target and fold.source
+
+
+def test_there_are_no_more_folds_than_speakers(toy_speech):
+    assert len(folds_of(toy_speech(speakers=(9, 3)), settings(folds=5), 0)) == 3
+    assert len(folds_of(toy_speech(speakers=(2, 9)), settings(folds=5), 0)) == 2
+
+
+@pytest.mark.parametrize("speakers", [(1, 4), (4, 1)])
+@pytest.mark.parametrize("folds", [0, 5])
+def test_one_speaker_alone_is_a_users_mistake(toy_speech, speakers, folds):
+    with pytest.raises(UserError, match="speaker") as caught:
+        folds_of(toy_speech(speakers=speakers), settings(folds=folds), 0)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_unknown_speaker_is_a_users_mistake_unless_speakers_may_be_shared(toy_speech):
+    speech = toy_speech()
+    utterances = (replace(speech.utterances[0], speaker=None), *speech.utterances[1:])
+    speech = replace(speech, utterances=utterances)
+    with pytest.raises(UserError, match="has no speaker"):
+        folds_of(speech, settings(), 0)
+    assert folds_of(speech, settings(share_speakers=True), 0)
+
+
+@pytest.mark.parametrize("folds", [0, 3])
+def test_shared_speakers_share_no_utterance(toy_speech, folds):
+    speech = toy_speech(speakers=(1, 1), each=6, extra=4)
+    made = folds_of(speech, settings(share_speakers=True, folds=folds), 0)
+    assert len(made) == (folds or 1)
+    for fold in made:
+        rows = [row for side in SIDES for row in getattr(fold, side)]
+        assert len(rows) == len(set(rows)) == len(speech.utterances)
+        assert {row for row in range(len(speech.label)) if speech.label[row] == UNLABELLED} <= set(fold.target)
+
+
+def test_a_target_without_labels_adapts_whole_and_is_not_scored(toy_speech):
+    speech = toy_speech(extra=2)
+    speech = replace(speech, label=np.where(speech.is_target, UNLABELLED, speech.label))
+    for fold in folds_of(speech, settings(folds=2), 0):
+        assert fold.target == tuple(np.flatnonzero(speech.is_target)) and fold.target_test == ()
+        assert fold.source and fold.source_test
+
+
+def test_the_final_fold_holds_nothing_out_but_validation(toy_speech):
+    speech = toy_speech(extra=1)
+    fold = everything(speech, settings(), 0)
+    assert sorted((*fold.source, *fold.target)) == list(range(len(speech.utterances)))
+    assert fold.source_test == fold.target_test == fold.validation == ()
+    fold = everything(speech, settings(patience=2), 0)
+    assert fold.validation and not people(speech, fold.validation) & people(speech, fold.source)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4))
+@quick(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_budgets_lie_inside_each_other_and_inside_what_adapts(toy_speech, seed, folds):
+    speech = toy_speech(each=4, extra=2)
+    for fold in folds_of(speech, settings(folds=folds), seed):
+        sizes = ("0", "2", "5", "8", "all")
+        few = [set(budget(speech, fold, size, seed)) for size in sizes]
+        assert [len(some) for some in few[:-1]] == [0, 2, 5, 8]
+        assert all(small < large for small, large in itertools.pairwise(few))
+        assert few[-1] == {row for row in fold.target if speech.label[row] != UNLABELLED}
+        assert np.bincount(speech.label[list(few[1])]).tolist() == [1, 1]
+
+
+def test_budgets_of_other_seeds_differ(toy_speech):
+    speech = toy_speech(each=5)
+    fold = everything(speech, settings(), 0)
+    assert len({budget(speech, fold, "6", seed) for seed in range(10)}) > 5
+
+
+def test_a_budget_above_what_there_is_says_how_many_there_are(toy_speech):
+    speech = toy_speech(each=1)
+    fold = everything(speech, settings(), 0)
+    assert len(budget(speech, fold, "8", 0)) == 8
+    with pytest.raises(UserError, match="target_labels: a budget of 9 labelled utterances: expected 0 to 8"):
+        budget(speech, fold, "9", 0)
+
+
+# What is handed over
+
+
+def built(speech: Speech, fold: Fold, method=None, few=(), **changes):
+    return build(speech, fold, method or PseudoLabels(), 2, settings(**changes), None, few)
+
+
+def by_hand(speech: Speech, rows, learn, normalise: str) -> torch.Tensor:
+    """Rows normalised by the moments of `learn`, each corpus by its own, speakers among `rows` by theirs."""
+    rows, learn, x = list(rows), list(learn), speech.features
+    out = torch.empty(len(rows), x.shape[1])
+    for place in sorted({int(speech.domain_of[row]) for row in rows}):
+        mine = [spot for spot, row in enumerate(rows) if speech.domain_of[row] == place]
+        own = [row for row in learn if speech.domain_of[row] == place]
+        if normalise == "none":
+            own = [row for row in learn if not speech.is_target[row]]
+        speakers = [speech.utterances[rows[spot]].speaker for spot in mine] if normalise == "speaker" else None
+        out[mine] = normalised(x[[rows[spot] for spot in mine]], learnt("", "", x[own]), speakers)
+    return out
+
+
+@pytest.mark.parametrize("normalise", ["none", "corpus", "speaker"])
+def test_inputs_and_tests_are_normalised_by_what_adapts(toy_speech, normalise):
+    speech = toy_speech(sources=("en", "de"), shift=3.0, extra=1)
+    fold = folds_of(speech, settings(folds=4), 0)[1]
+    one = built(speech, fold, normalise=normalise)
+    learn = (*fold.source, *fold.target)
+    torch.testing.assert_close(one.task.inputs.x, by_hand(speech, learn, learn, normalise))
+    tests = (*fold.source_test, *fold.target_test)
+    torch.testing.assert_close(one.test.x, by_hand(speech, tests, learn, normalise))
+
+
+@pytest.mark.parametrize("normalise", ["none", "corpus", "speaker"])
+def test_what_is_scored_tells_nothing_to_what_is_trained_on(toy_speech, normalise):
+    speech = toy_speech(extra=1)
+    fold = folds_of(speech, settings(folds=2), 0)[0]
+    other = replace(speech, features=speech.features.clone())
+    other.features[list(fold.source_test + fold.target_test)] = 1e5
+    for align in ("none", "coral"):
+        one, two = (built(some, fold, normalise=normalise, align=align) for some in (speech, other))
+        assert torch.equal(one.task.inputs.x, two.task.inputs.x)
+        for a, b in zip(one.learner.domains, two.learner.domains):
+            assert torch.equal(a.mean, b.mean) and torch.equal(a.deviation, b.deviation)
+
+
+def test_a_scored_speaker_is_normalised_by_their_own_scored_utterances(toy_speech):
+    speech = toy_speech(speakers=4)
+    fold = folds_of(speech, settings(folds=2), 0)[0]
+    first = speech.utterances[fold.target_test[0]].speaker
+    theirs = [row for row in fold.target_test if speech.utterances[row].speaker != first]
+    other = replace(speech, features=speech.features.clone())
+    other.features[theirs] = 1e5
+    at = len(fold.source_test)
+    one, two = (built(some, fold, normalise="speaker").test.x[at] for some in (speech, other))
+    assert torch.equal(one, two)
+
+
+def test_coral_adds_a_recoloured_copy_of_each_source_corpus(toy_speech):
+    speech = toy_speech(sources=("en", "de"), speakers=(3, 3, 4), width=3, noise=1.0)
+    fold = everything(speech, settings(), 0)
+    one = built(speech, fold, align="coral")
+    plain = by_hand(speech, (*fold.source, *fold.target), (*fold.source, *fold.target), "speaker")
+    count = len(fold.source)
+    assert torch.equal(one.task.inputs.x[: len(plain)], plain)
+    copies = one.task.inputs.x[len(plain) :]
+    for place in (0, 1):
+        mine = speech.domain_of[list(fold.source)] == place
+        before = plain[:count][mine]
+        torch.testing.assert_close(copies[mine], before @ coral(before, plain[count:]))
+    assert torch.equal(one.task.source.label, torch.from_numpy(speech.label[list(fold.source)]).repeat(2))
+    assert one.task.target.tolist() == list(range(count, len(plain)))
+
+
+def test_validation_is_of_its_own_speakers_and_labels(toy_speech):
+    speech = toy_speech(speakers=6)
+    fold = folds_of(speech, settings(folds=3, patience=2), 0)[0]
+    one = built(speech, fold, patience=2)
+    inputs, known = one.validation
+    assert known.label.tolist() == speech.label[list(fold.validation)].tolist()
+    learn = (*fold.source, *fold.target)
+    torch.testing.assert_close(inputs.batch(known.rows), by_hand(speech, fold.validation, learn, "speaker"))
+    assert built(speech, dataclasses.replace(fold, validation=())).validation is None
+
+
+@pytest.mark.parametrize("align", ["none", "coral"])
+@pytest.mark.parametrize("normalise", ["none", "corpus", "speaker"])
+def test_a_source_corpus_that_is_only_scored_shifts_no_other(toy_speech, normalise, align):
+    """A corpus of one speaker is in no training part of one fold: the other corpora keep their own moments."""
+    speech = toy_speech(sources=("lone", "en"), speakers=(1, 3, 3), shift=40.0)
+    made = folds_of(speech, settings(folds=3), 0)
+    (fold,) = [one for one in made if 0 in speech.domain_of[list(one.source_test)]]
+    assert 0 not in speech.domain_of[list(fold.source)]
+    one = built(speech, fold, normalise=normalise, align=align)
+    learn = (*fold.source, *fold.target)
+    expected = by_hand(speech, learn, learn, normalise)
+    torch.testing.assert_close(one.task.inputs.x[: len(expected)], expected)
+    tests = (*fold.source_test, *fold.target_test)
+    known = [spot for spot, row in enumerate(tests) if speech.domain_of[row] != 0]
+    expected = by_hand(speech, [tests[spot] for spot in known], learn, normalise)
+    torch.testing.assert_close(one.test.x[known], expected)
+    lone = [spot for spot in range(len(tests)) if spot not in known]
+    assert one.test.x[lone].abs().max() < 10, "the lone corpus goes by the moments of the sources, not by the target's"
+    assert len(one.learner.domains) == 3, "one a corpus, in their order"
+
+
+def test_source_only_needs_no_target(toy_speech):
+    speech = toy_speech()
+    rows = np.flatnonzero(~speech.is_target)
+    alone = Speech(
+        tuple(speech.utterances[row] for row in rows),
+        speech.label[rows],
+        speech.domain_of[rows],
+        speech.target,
+        speech.features[rows],
+    )
+    for fold in folds_of(alone, settings(), 0):
+        assert fold.target == fold.target_test == ()
+        one = built(alone, fold, SourceOnly())
+        assert torch.isfinite(one.test.x).all() and len(one.test.x) == len(fold.source_test)
