@@ -5,27 +5,33 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from emobridge.errors import UserError
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Labelled emotional speech in one language in, an emotion recogniser for another language out.",
 )
 Words = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")]
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under a new name
+STOPPED = 130  # the exit code of a command that Ctrl-C ended
 
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2; `--debug` shows where it arose."""
     debug = "--debug" in sys.argv
-    sys.argv = [word for word in sys.argv if word != "--debug"]
+    words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        app()
+        stopped = app(words or ["--help"], prog_name="emobridge", standalone_mode=False) == STOPPED
+    except UsageError as error:
+        if debug:
+            raise
+        where = getattr(getattr(error, "ctx", None), "command_path", "emobridge").replace(" ", ": ")
+        _fail(" ".join(error.format_message().split()), where)  # type: ignore[attr-defined]
     except UserError as error:
         if debug:
             raise
@@ -34,13 +40,15 @@ def main() -> None:
         if debug or (error.filename is None and error.errno is None):
             raise
         _fail(f"{error.filename or 'output'}: {error.strerror}")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        stopped = True
+    if stopped:
         print("emobridge: stopped; the same command goes on from here", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(STOPPED)
 
 
-def _fail(message: str) -> None:
-    print(f"emobridge: {message}", file=sys.stderr)
+def _fail(message: str, where: str = "emobridge") -> NoReturn:
+    print(f"{where}: {message}", file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -150,6 +158,7 @@ def adapt(
 ) -> None:
     """Train on labelled speech, adapt to the new language, score both, and write report and bundle."""
     given = dict(locals())
+    from emobridge.data.labels import EMOTIONS
     from emobridge.report.summary import run_and_report
     from emobridge.settings import from_mapping, read_mapping
 
@@ -159,9 +168,16 @@ def adapt(
     values |= {key: value for key, value in given.items() if value is not None and key not in ("settings", "labels")}
     if labels is not None:
         values["labels"] = _list(labels)
-    elif "labels" not in values and values.get("source"):
-        values["labels"] = _common_labels(values["source"])
-    print(run_and_report(from_mapping(values), shlex.join(["emobridge", *sys.argv[1:]])))
+    for key in ("source", "target"):
+        if key not in values:
+            raise UserError(f"adapt: expected --{key} MANIFEST, or {key!r} in the file of --settings")
+    where = str(settings or "adapt")
+    if "labels" not in values:  # all else is checked before the manifests tell them
+        values["labels"] = _common_labels(from_mapping(values | {"labels": EMOTIONS}, where).source)
+    skipped: list[tuple[str, str]] = []
+    text = run_and_report(from_mapping(values, where), shlex.join(["emobridge", *sys.argv[1:]]), skipped)
+    _report_skipped(skipped)
+    print(text)
 
 
 @app.command()
@@ -226,12 +242,12 @@ def predict(
     on_skip = None if strict else skip
     recognizer = Recognizer.load(bundle, encoder=encoder)
     utterances = list(utterances_of(audio, window=window, speakers=speakers, language=language, on_skip=on_skip))
-    with progress("listening") as report:
-        found = said(recognizer, utterances, on_skip=on_skip, on_progress=report)
-        count = write_predictions(found, out, form=form, synthetic=recognizer.spec.synthetic)
-    _report_skipped(skipped)
-    if not count:
-        raise UserError("no audio could be read: nothing predicted")
+    try:
+        with progress("listening") as report:
+            found = said(recognizer, utterances, on_skip=on_skip, on_progress=report)
+            count = write_predictions(found, out, form=form, synthetic=recognizer.spec.synthetic)
+    finally:
+        _report_skipped(skipped)
     if out is not None:
         print(f"{out}: {count} predictions")
 
@@ -248,7 +264,7 @@ def _audit(manifests: list[str]) -> tuple[Any, bool]:
     return found, any(is_synthetic(one.corpus) for some in rows.values() for one in some)
 
 
-def _common_labels(manifests: list[str]) -> list[str]:
+def _common_labels(manifests: tuple[str, ...]) -> list[str]:
     from emobridge.data.labels import EMOTIONS
     from emobridge.data.manifest import read_manifest
 
@@ -258,7 +274,7 @@ def _common_labels(manifests: list[str]) -> list[str]:
 
 def _report_skipped(skipped: list[tuple[str, str]]) -> None:
     for name, reason in skipped:
-        print(f"skipped {name}: {reason}", file=sys.stderr)
+        print(f"skipped {reason if reason.startswith(name) else f'{name}: {reason}'}", file=sys.stderr)
     if skipped:
         print(f"{len(skipped)} skipped", file=sys.stderr)
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-import soundfile
 import torch
 from torch import Tensor
 
 from emobridge.bundle import Recognizer
+from emobridge.corpora import audio_files
 from emobridge.data.audio import AudioError, duration, read_audio
 from emobridge.data.batching import pad
 from emobridge.data.manifest import read_manifest
@@ -97,7 +97,7 @@ def utterances_of(
         if path.suffix == ".jsonl":
             yield from read_manifest(path)
             continue
-        files = _audio_files(path) if path.is_dir() else [path]
+        files = list(audio_files(path)) if path.is_dir() else [path]
         if not files:
             raise UserError(f"{path}: holds no audio file")
         for file in files:
@@ -117,6 +117,7 @@ def write_predictions(
     """Write predictions as JSON Lines or CSV to a file (whole or not at all) or, without one, to standard output.
 
     How many there were comes back. Each row of a recogniser made from synthetic speech says so.
+    Errors: UserError where there is none; a file that is there then stays as it was.
     """
     if form not in FORMATS:
         raise unknown("format of predictions", form, FORMATS)
@@ -140,6 +141,8 @@ def _write(said: Iterable[Prediction], file: TextIO, form: str, synthetic: bool)
         if count == 1:
             table.writerow(["id", "start", "end", "label", *(f"p_{label}" for label in one.labels), *note])
         table.writerow([one.id, start, end, one.label, *probabilities.values(), *note.values()])
+    if not count:
+        raise UserError("no audio could be read: nothing predicted")
     file.flush()
     return count
 
@@ -160,11 +163,6 @@ def _windows(whole: Utterance, seconds: float, window: float) -> Iterator[Uttera
     for place in range(count):
         end = seconds if place == count - 1 else (place + 1) * window
         yield replace(whole, start=place * window, end=end)
-
-
-def _audio_files(folder: Path) -> list[Path]:
-    suffixes = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
 
 
 def _person(utterance: Utterance) -> str | None:

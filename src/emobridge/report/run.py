@@ -27,6 +27,7 @@ from emobridge.report.record import (
 )
 from emobridge.runs import BASELINE, made_method
 from emobridge.settings import Settings
+from emobridge.tasks import folds_of
 from emobridge.types import Score
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "audmetric")
@@ -61,7 +62,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         synthetic=any(is_synthetic(row.corpus) for row in corpora),
         corpora=corpora,
         saw=saw(settings),
-        held_out=held_out(settings, any(side == "target" for _, side in evaluations)),
+        held_out=held_out(settings, folds(adapted), any(side == "target" for _, side in evaluations)),
         scores=tuple(scores),
         baseline=BASELINE,
         resampled=next(iter(evaluations.values())).resampled,
@@ -127,9 +128,14 @@ def saw(settings: Settings) -> tuple[str, ...]:
     return tuple(said)
 
 
-def held_out(settings: Settings, scored: bool) -> str:
+def folds(adapted: Adapted) -> int:
+    """How many there were: as many as asked for, or as there were speakers for; 0 is one split."""
+    return len(folds_of(adapted.speech, adapted.settings, 0)) if adapted.settings.folds else 0
+
+
+def held_out(settings: Settings, folds: int, scored: bool) -> str:
     """One sentence: how the scored utterances were kept apart."""
-    how = f"{settings.folds} folds" if settings.folds else "one split, a fifth held out"
+    how = f"{folds} folds" if folds else "one split, a fifth held out"
     what = (
         "by utterance, so that SPEAKERS ARE SHARED between training and test"
         if settings.share_speakers
@@ -172,10 +178,10 @@ def _condition(adapted: Adapted, method: str, side: str) -> Condition:
         source="+".join(corpus for corpus, _ in sources),
         target=target[0],
         target_labels=settings.target_labels,
-        split=f"{settings.folds} folds by speaker"
-        if settings.folds and not settings.share_speakers
-        else "by utterance"
+        split="by utterance"
         if settings.share_speakers
+        else f"{folds(adapted)} folds by speaker"
+        if settings.folds
         else "one split by speaker",
         side=side,
     )
@@ -221,6 +227,12 @@ def _warnings(adapted: Adapted) -> tuple[str, ...]:
         said.append(f"{adapted.left_out} target utterances of other emotions were left out, by their labels")
     if adapted.skipped:
         said.append(f"{len(adapted.skipped)} utterances could not be read and were left out")
+    if folds(adapted) < settings.folds:
+        said.append(f"{settings.folds} folds were asked for, and there are speakers for {folds(adapted)}")
+    labelled = set(speech.label[speech.is_target].tolist())
+    missing = [name for place, name in enumerate(settings.labels) if place not in labelled]
+    if 0 < len(missing) < len(settings.labels):
+        said.append(f"no target utterance is labelled {', '.join(missing)}: UA is over the other labels")
     nameless = [one for one in speech.utterances if one.speaker is None]
     if settings.normalise == "speaker" and nameless:
         said.append(f"{len(nameless)} utterances have no speaker: normalised by their corpus instead")

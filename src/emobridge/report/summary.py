@@ -16,10 +16,16 @@ from emobridge.report.write import write_report
 from emobridge.settings import Settings, write_settings
 
 
-def run_and_report(settings: Settings, command: str) -> str:
-    """Adapt, and write `out`/scores.json, report.html, report.md, report.json, settings.toml and bundle/."""
+def run_and_report(settings: Settings, command: str, skipped: list[tuple[str, str]] | None = None) -> str:
+    """Adapt, and write `out`/scores.json, report.html, report.md, report.json, settings.toml and bundle/.
+
+    The table for the terminal comes back; ids and reasons of utterances that could not be read join `skipped`.
+    """
     out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
     adapted = adapt(settings)
+    if skipped is not None:
+        skipped += adapted.skipped
     manifests = {path: list(read_manifest(path)) for path in (*settings.source, settings.target)}
     with progress("audit") as report:
         found = audit(manifests, on_progress=report)
