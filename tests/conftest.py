@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -88,3 +91,57 @@ def _recorded(tmp_path_factory):
 def recorded(_recorded, tmp_path):
     """A copy of the two manifests en.jsonl and xx.jsonl and their 0.3 s recordings, to be changed at will."""
     return Path(shutil.copytree(_recorded, tmp_path / "recorded"))
+
+
+@pytest.fixture(scope="session")
+def finished(_recorded):
+    """The folder of a finished run from en.jsonl to xx.jsonl of `recorded`; its recogniser is in bundle/."""
+    from emobridge.report.summary import run_and_report
+    from emobridge.settings import Settings
+
+    settings = Settings(
+        source=(str(_recorded / "en.jsonl"),),
+        target=str(_recorded / "xx.jsonl"),
+        labels=("anger", "sadness"),
+        out=str(_recorded.parent / "finished"),
+        store=str(_recorded.parent / "features"),
+        seeds=2,
+        folds=2,
+        epochs=4,
+    )
+    run_and_report(settings, "emobridge adapt")
+    return Path(settings.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How one command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines of standard error that do not tell progress."""
+        return [line for line in self.err.splitlines() if not re.fullmatch(r"[\w .-]+: \d+ of \d+", line)]
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """A function that runs a command line in this process."""
+    from emobridge.cli import main
+
+    monkeypatch.setenv("EMOBRIDGE_CACHE", str(tmp_path / "cache"))
+
+    def run(*words: object) -> Ran:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["emobridge", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        return Ran(code, *capsys.readouterr())
+
+    return run
