@@ -31,6 +31,12 @@ class Inputs(Protocol):
     def modules(self) -> tuple[nn.Module, ...]:
         """What is trained beside the head."""
 
+    def state(self) -> dict[str, Tensor]:
+        """What the last refresh learnt, for a checkpoint."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on with what `state` gave."""
+
 
 class Frozen:
     """Features of a frozen encoder, normalised before."""
@@ -47,6 +53,12 @@ class Frozen:
 
     def modules(self) -> tuple[nn.Module, ...]:
         return ()
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Nothing was learnt."""
 
 
 class Recordings:
@@ -84,6 +96,21 @@ class Recordings:
 
     def modules(self) -> tuple[nn.Module, ...]:
         return (self.encoder,)
+
+    def state(self) -> dict[str, Tensor]:
+        state = {"mean": self.mean, "deviation": self.deviation}
+        for place, domain in enumerate(self.domains):
+            state |= {f"{place}.mean": domain.mean, f"{place}.deviation": domain.deviation}
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.mean, self.deviation = state["mean"], state["deviation"]
+        self.domains = tuple(
+            Domain(*names, state[f"{place}.mean"], state[f"{place}.deviation"])
+            for place, names in enumerate(self.corpora)
+        )
+        if self.learner is not None:
+            self.learner.domains = self.domains
 
     def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
         waves = [self._wave(int(row), generator) for row in rows]

@@ -83,7 +83,7 @@ def fit(
     model = Model(inputs, head)
     optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.999))
     generator = torch.Generator().manual_seed(seed)
-    state = _State(model, optimiser, generator)
+    state = _State(model, inputs, optimiser, generator)
     method.prepare(task)
 
     def predict(rows: Tensor) -> Tensor:
@@ -166,10 +166,12 @@ def _validation_loss(model: Model, inputs: Inputs, validation: Labelled) -> floa
 
 
 class _State:
-    """All that a run needs to go on: weights, optimiser, random states, what is trained on, the best weights so far."""
+    """All that a run needs to go on: weights, moments, optimiser, random states, what it trains on, the best so far."""
 
-    def __init__(self, model: Model, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> None:
-        self.model, self.optimiser, self.generator = model, optimiser, generator
+    def __init__(
+        self, model: Model, inputs: Inputs, optimiser: torch.optim.Optimizer, generator: torch.Generator
+    ) -> None:
+        self.model, self.inputs, self.optimiser, self.generator = model, inputs, optimiser, generator
         self.epoch = 0
         self.drawn = Drawn(*(torch.empty(0),) * 3)
         self.log: list[LogPoint] = []
@@ -193,6 +195,7 @@ class _State:
         """Write a checkpoint, whole or not at all."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        tensors |= {f"inputs.{name}": tensor for name, tensor in self.inputs.state().items()}
         for place, values in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{place}.{name}": tensor for name, tensor in values.items()}
         tensors |= {f"drawn.{name}": getattr(self.drawn, name) for name in ("rows", "label", "weight")}
@@ -220,6 +223,7 @@ class _State:
         part = _parts(tensors)
         self.model.load_state_dict(part["model"])
         self.best = part.get("best", {})
+        self.inputs.restore(part.get("inputs", {}))
         whole = self.optimiser.state_dict()
         whole["state"] = {}
         for name, tensor in part.get("optimiser", {}).items():
