@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from emobridge import registry
@@ -21,7 +22,7 @@ from emobridge.inputs import Frozen
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
 from emobridge.settings import Settings
-from emobridge.tasks import Built, Fold, build
+from emobridge.tasks import Built, Fold, Speech, build
 from emobridge.training import LogPoint, Model, Plan, fit, probabilities
 
 PLAN = Plan(epochs=12, batch_size=10, learning_rate=0.01, checkpoint_every=0)
@@ -126,7 +127,7 @@ def test_random_numbers_elsewhere_neither_change_a_run_nor_are_changed(speech):
         state = torch.get_rng_state()
         fit(one.task, method, head, PLAN, seed=7)
         assert torch.equal(torch.get_rng_state(), state)
-        weights.append(head.output if hasattr(head, "output") else head.clip[0].weight.clone())
+        weights.append(head.clip[0].weight)
     assert torch.equal(*weights)
 
 
@@ -210,10 +211,8 @@ def test_early_stopping_goes_on_too(speech, tmp_path, stop):
     assert same(run(speech, plan=plan, patience=6, checkpoint=checkpoint), whole)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "no metadata", "folder"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "no metadata"])
 def test_a_damaged_checkpoint_starts_over(speech, tmp_path, damage):
-    from safetensors.torch import save_file
-
     checkpoint = tmp_path / "a.checkpoint"
     with pytest.raises(Interrupted):
         run(speech, checkpoint=checkpoint, stop=5)
@@ -223,10 +222,8 @@ def test_a_damaged_checkpoint_starts_over(speech, tmp_path, damage):
         checkpoint.write_bytes(b"")
     elif damage == "text":
         checkpoint.write_text("not a checkpoint")
-    elif damage == "no metadata":
-        save_file({"a": torch.zeros(1)}, checkpoint)
     else:
-        checkpoint = tmp_path / "none" / "a.checkpoint"
+        save_file({"a": torch.zeros(1)}, checkpoint)
     assert same(run(speech, checkpoint=checkpoint), run(speech))
 
 
@@ -312,8 +309,6 @@ def test_the_head_is_left_in_evaluation_mode(speech):
 @pytest.fixture
 def heard(recorded):
     """The recordings as a Speech without features."""
-    from emobridge.tasks import Speech
-
     utterances = [one for name in ("en", "xx") for one in read_manifest(recorded / f"{name}.jsonl")]
     label = np.array([("anger", "sadness").index(one.emotion) for one in utterances])
     return Speech(tuple(utterances), label, np.array([int(one.corpus == "xx") for one in utterances]), 1)
@@ -326,10 +321,8 @@ def test_the_encoder_is_trained_and_the_loss_falls(heard):
     plan = Plan(epochs=6, batch_size=8, learning_rate=0.01)
     ended = run(heard, SourceOnly(), plan=plan, head=lambda *sizes: Linear(*sizes, dropout=0.0), **END_TO_END)
     fresh = load_encoder("emotion-cnn", seed=5)
-    moved = [
-        name for name, weight in fresh.named_parameters() if not torch.equal(weight, ended.weights[f"beside.0.{name}"])
-    ]
-    assert len(moved) == len(list(fresh.parameters()))
+    for name, weight in fresh.named_parameters():
+        assert not torch.equal(weight, ended.weights[f"beside.0.{name}"]), name
     assert ended.values("cross-entropy")[-1] < 0.5 * ended.values("cross-entropy")[0]
 
 
