@@ -129,7 +129,7 @@ class Recordings:
             self.domains = self.learner.domains
         for place, domain in enumerate(self.domains):
             rows = torch.from_numpy(np.flatnonzero(self.domain_of == place))
-            speakers = [self.utterances[int(row)].speaker for row in rows] if self.normalise == "speaker" else None
+            speakers = [person(self.utterances[int(row)]) for row in rows] if self.normalise == "speaker" else None
             mean, deviation = moments(x[rows], domain, speakers)
             self.mean[rows], self.deviation[rows] = mean, deviation.clamp(min=EPSILON)
 
@@ -154,6 +154,11 @@ class Recordings:
         seed = int(torch.randint(1 << 62, (1,), generator=generator))
         wave = random_crop(wave, self.crop, np.random.default_rng(seed))
         return np.resize(wave, round(self.crop * SAMPLE_RATE))  # a shorter one repeats itself: all crops are alike long
+
+
+def person(utterance: Utterance) -> str | None:
+    """Who speaks, told apart from speakers of that name in other corpora; None where it is not known."""
+    return None if utterance.speaker is None else f"{utterance.corpus}\0{utterance.speaker}"
 
 
 def domains_of(

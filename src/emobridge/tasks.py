@@ -12,7 +12,7 @@ from torch import Tensor
 from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
-from emobridge.inputs import Frozen, Inputs, Recordings, domains_of
+from emobridge.inputs import Frozen, Inputs, Recordings, domains_of, person
 from emobridge.methods._base import Labelled, Method, Task
 from emobridge.normalisation import Domain, coral, normalised
 from emobridge.settings import Settings
@@ -89,10 +89,10 @@ def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
     for place in range(count if settings.folds else 1):
         test = set(source_parts[place])
         target_test = set(target_parts[place])
-        heard = {_speaker(speech.utterances[row]) for row in target_test} - {None}
+        heard = {person(speech.utterances[row]) for row in target_test} - {None}
         held = set() if settings.share_speakers else heard
         adapts = [row for row in scored if row not in target_test]
-        adapts += [row for row in rest if _speaker(speech.utterances[row]) not in held]
+        adapts += [row for row in rest if person(speech.utterances[row]) not in held]
         train = tuple(int(row) for row in source if row not in test)
         train, validation = _apart(speech, train, settings, seed)
         folds.append(
@@ -235,7 +235,7 @@ def _normalised(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], 
     rows = np.asarray(rows, dtype=np.int64)
     for place, domain in enumerate(domains):
         mine = np.flatnonzero(speech.domain_of[rows] == place)
-        speakers = [speech.utterances[row].speaker for row in rows[mine]] if settings.normalise == "speaker" else None
+        speakers = [person(speech.utterances[row]) for row in rows[mine]] if settings.normalise == "speaker" else None
         x[torch.from_numpy(mine)] = normalised(speech.features[torch.from_numpy(rows[mine])], domain, speakers)
     return x
 
@@ -244,12 +244,8 @@ def _without_label(utterance: Utterance) -> Utterance:
     return replace(utterance, emotion=None, arousal=None, valence=None, dominance=None)
 
 
-def _speaker(utterance: Utterance) -> tuple[str, str] | None:
-    return None if utterance.speaker is None else (utterance.corpus, utterance.speaker)
-
-
 def _speakers(speech: Speech, rows: np.ndarray) -> int:
-    return len({_speaker(speech.utterances[row]) for row in rows})
+    return len({person(speech.utterances[row]) for row in rows})
 
 
 def _parts(speech: Speech, rows: np.ndarray, count: int, settings: Settings, seed: int) -> tuple[Part, ...]:
