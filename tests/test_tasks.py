@@ -286,3 +286,14 @@ def test_source_only_needs_no_target(toy_speech):
         assert fold.target == fold.target_test == ()
         one = built(alone, fold, SourceOnly())
         assert torch.isfinite(one.test.x).all() and len(one.test.x) == len(fold.source_test)
+
+
+def test_speakers_of_one_name_in_a_target_of_two_corpora_are_normalised_apart(toy_speech):
+    speech = toy_speech(speakers=(2, 2))
+    fold = everything(speech, settings(), 0)
+    second = [row for row in fold.target if speech.utterances[row].speaker == "1"]
+    renamed = list(speech.utterances)
+    for row in second:
+        renamed[row] = replace(renamed[row], corpus="yy", speaker="0")
+    apart = built(replace(speech, utterances=tuple(renamed)), fold).task.inputs.x
+    assert torch.equal(apart, built(speech, fold).task.inputs.x)
