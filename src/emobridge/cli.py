@@ -100,7 +100,7 @@ def corpora() -> None:
 def scan(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
     root: Annotated[Path, typer.Argument(help="Its folder (of `table`: the file).")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
     option: Words = None,
 ) -> None:
     """Write the manifest of a corpus on this machine."""
@@ -184,7 +184,7 @@ def adapt(
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     on: Annotated[Path, typer.Option(help="Manifest with labels.")],
-    out: Annotated[Path, typer.Option(help="Where the scores go.")] = Path("scores.json"),
+    out: Annotated[Path, typer.Option(help="Where the scores go.", dir_okay=False)] = Path("scores.json"),
     encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
     store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
@@ -219,7 +219,7 @@ def predict(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or manifests (.jsonl).")],
     form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
-    out: Annotated[Path | None, typer.Option(help="A file; default: standard output.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A file; default: standard output.", dir_okay=False)] = None,
     window: Annotated[float, typer.Option(help="Seconds; files over 30 s are cut into such windows.")] = 10.0,
     speakers: Annotated[
         str, typer.Option(help="Of plain files: unknown, file (one each), one (one in all).")
