@@ -135,7 +135,7 @@ class Recognizer:
             )
             head = made_head(spec.head, spec.head_options, len(domains[0].mean), len(spec.labels))
             head.load_state_dict(_under(tensors, "head."))
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, IndexError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{folder / 'model.safetensors'}: does not fit bundle.json ({reason})") from error
         return cls(spec, model, domains, head)
@@ -163,14 +163,13 @@ def _read_spec(folder: Path) -> Spec:
                 f"{path}: a bundle of format {about['format']} made by emobridge {about.get('emobridge')}; this one "
                 f"({emobridge.__version__}) reads up to {FORMAT}: update emobridge"
             )
-        values = {key: about[key] for key in Spec.__slots__}
+        values = {key: tuple(one) if isinstance(one := about[key], list) else one for key in Spec.__slots__}
+        values["domains"] = tuple((corpus, language) for corpus, language in values["domains"])
+        return Spec(**values)
     except OSError as error:
         raise UserError(f"{folder}: is no bundle ({path.name} cannot be read: {error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is no description of a bundle ({type(error).__name__}: {error})") from error
-    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-    lists["domains"] = tuple((corpus, language) for corpus, language in values["domains"])
-    return Spec(**{**values, **lists})
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
