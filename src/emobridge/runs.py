@@ -191,4 +191,5 @@ def _sides(method: str, seed: int, folds: Sequence[Fold], parts: Sequence[np.nda
 
 def _lasting(encoder: str) -> str:
     """The encoder's folder as an absolute path, so that the bundle finds it from elsewhere; other names as they are."""
-    return str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
+    is_plugin = encoder.replace("_", "-") in registry.names("encoders")  # goes before a folder of its name
+    return str(Path(encoder).resolve()) if Path(encoder).is_dir() and not is_plugin else encoder
