@@ -1,0 +1,206 @@
+"""Fits of a run: what is finished is not done again, and says the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from emobridge import runs as room
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+from emobridge.methods.pseudo_labels import PseudoLabels
+from emobridge.runs import Predicted, Runner, Work, made_method, systems_of
+from emobridge.settings import Settings
+from emobridge.training import LogPoint
+
+
+def settings(**changes) -> Settings:
+    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "statistics": ("mean",), "layer": "0"}
+    plain |= {"seeds": 2, "folds": 2, "epochs": 3, "learning_rate": 0.01}
+    return Settings(**{**plain, **changes})
+
+
+@pytest.fixture
+def speech(toy_speech):
+    return toy_speech(extra=1, width=64)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """How many fits there were."""
+    calls = []
+    original = room.fit
+    monkeypatch.setattr(room, "fit", lambda *given, **named: calls.append(named) or original(*given, **named))
+    return calls
+
+
+def clear(speech):
+    """With features that tell the class without a doubt."""
+    features = torch.from_numpy(2.0 * speech.label - 1).float()[:, None] + 0.1 * speech.features
+    return replace(speech, features=features)
+
+
+def same(one: tuple[Predicted, ...], two: tuple[Predicted, ...]) -> bool:
+    def key(said: Predicted) -> tuple:
+        return said.method, said.seed, said.side, said.rows.tolist(), said.probabilities.tolist()
+
+    return [key(said) for said in one] == [key(said) for said in two]
+
+
+def test_the_baseline_comes_first_and_once():
+    assert systems_of(settings()) == ("source-only", "pseudo-labels")
+    assert systems_of(settings(method="source-only")) == ("source-only",)
+
+
+def test_options_are_the_methods_and_not_the_baselines():
+    options = settings(method_options=("threshold=0.9",))
+    assert made_method("pseudo-labels", options).threshold == 0.9
+    assert made_method("source-only", options).rebalance is True
+    with pytest.raises(UserError, match="unknown option of method pseudo-labels 'treshold': did you mean 'threshold'"):
+        made_method("pseudo-labels", settings(method_options=("treshold=0.9",)))
+    with pytest.raises(UserError, match="did you mean 'pseudo-labels'"):
+        made_method("pseudo-label", settings(method="pseudo-label"))
+
+
+def test_a_method_that_cannot_use_target_labels_says_so(monkeypatch):
+    monkeypatch.setattr(PseudoLabels, "takes", frozenset())
+    assert made_method("pseudo-labels", settings())
+    for amount in ("25", "all"):
+        with pytest.raises(UserError, match="method pseudo-labels cannot use target labels: give --target-labels 0"):
+            made_method("pseudo-labels", settings(target_labels=amount))
+
+
+def test_every_system_seed_and_side_says_something_of_each_utterance_once(speech):
+    said = Runner(settings(), speech).run()
+    assert [(one.method, one.seed, one.side) for one in said] == [
+        (method, seed, side)
+        for seed in (0, 1)
+        for method in ("source-only", "pseudo-labels")
+        for side in ("source", "target")
+    ]
+    for one in said:
+        is_side = speech.is_target == (one.side == "target")
+        assert one.rows.tolist() == np.flatnonzero(is_side & (speech.label >= 0)).tolist()
+        assert one.probabilities.shape == (len(one.rows), 2)
+        np.testing.assert_allclose(one.probabilities.sum(1), 1, rtol=1e-5)
+
+
+def test_predictions_belong_to_their_rows(toy_speech):
+    speech = clear(toy_speech(speakers=5))
+    for one in Runner(settings(seeds=1, folds=3, epochs=30, learning_rate=0.05, align="none"), speech).run():
+        assert one.probabilities.argmax(1).tolist() == speech.label[one.rows].tolist()
+
+
+def test_progress_counts_every_fit_once(speech):
+    seen = []
+    Runner(settings(), speech).run(lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 8) for done in range(1, 9)]
+
+
+def test_the_log_names_its_fit(speech):
+    runner = Runner(settings(seeds=1), speech)
+    runner.run()
+    assert {name for name, _ in runner.log} == {
+        f"{method}, seed 0, fold {fold}" for method in ("source-only", "pseudo-labels") for fold in (0, 1)
+    }
+    assert all(isinstance(point, LogPoint) for _, point in runner.log) and len(runner.log) == 4 * 3
+
+
+def test_a_second_run_reads_what_the_first_wrote(speech, tmp_path, fits):
+    def runner() -> Runner:
+        return Runner(settings(), speech, Work(tmp_path, settings(), speech, "digest"))
+
+    first = runner()
+    said = first.run()
+    assert len(fits) == 8
+    second = runner()
+    assert same(second.run(), said) and len(fits) == 8
+    assert second.log == first.log, "also what it logged"
+    assert not list(tmp_path.glob("*.checkpoint*"))
+    assert same(Runner(settings(), speech).run(), said), "as one without a folder"
+
+
+@pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
+def test_a_fit_whose_file_is_damaged_is_done_again(speech, tmp_path, fits, damage):
+    work = Work(tmp_path, settings(), speech, "digest")
+    said = Runner(settings(), speech, work).run()
+    path = work.path("pseudo-labels-seed1-fold0", "safetensors")
+    path.write_bytes(path.read_bytes()[:-7] if damage is None else damage)
+    del fits[:]
+    assert same(Runner(settings(), speech, work).run(), said) and len(fits) == 1
+
+
+def test_an_interrupted_run_does_only_what_is_left(speech, tmp_path, monkeypatch, fits):
+    work = Work(tmp_path, settings(), speech, "digest")
+    whole = Runner(settings(), speech).run()
+    del fits[:]
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Runner(settings(), speech, work).run(stop)
+    assert len(fits) == 3
+    assert same(Runner(settings(), speech, work).run(), whole) and len(fits) == 8
+
+
+def test_other_settings_speech_or_weights_are_another_run(speech, tmp_path):
+    def key(options=None, some=None, digest="digest") -> str:
+        return Work(tmp_path, options or settings(), some or speech, digest).key
+
+    utterances, label = list(speech.utterances), speech.label.copy()
+    utterances[3] = replace(utterances[3], speaker="9")
+    label[3] = 1 - label[3]
+    features = speech.features.clone()
+    features[3, 0] += 1e-3
+    keys = [
+        key(),
+        key(digest="other"),
+        *(key(settings(**change)) for change in ({"epochs": 4}, {"head": "nonlinear"}, {"target_labels": "2"})),
+        key(some=replace(speech, utterances=tuple(utterances))),
+        key(some=replace(speech, label=label)),
+        key(some=replace(speech, features=features)),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key(settings(out="elsewhere", store="there")) == key()
+
+
+def test_the_final_recogniser_is_trained_on_everything(speech):
+    encoder, speech = load_encoder("logmel"), clear(speech)
+    options = settings(epochs=20, learning_rate=0.05, seeds=1)
+    one = Runner(options, speech).final(encoder)
+    assert one.spec.method == "pseudo-labels" and one.spec.digest == encoder.digest and not one.spec.trained
+    assert one.spec.domains == (("en", "en"), ("xx", "xx")) and not one.spec.synthetic
+    target = np.flatnonzero(speech.is_target)
+    torch.testing.assert_close(one.domains[-1].mean, speech.features[target].mean(0))
+    speakers = [f"xx\0{speech.utterances[row].speaker}" for row in target]
+    pooled = torch.cat([speech.features[target], torch.full((len(target), 64), 1e9)], 1)
+    said = one.probabilities(pooled, one.domains[-1], speakers).argmax(1).numpy()
+    known = speech.label[target] >= 0
+    assert (said == speech.label[target])[known].mean() > 0.9
+    again = Runner(options, speech).final(encoder)
+    assert torch.equal(again.head.state_dict()["output.weight"], one.head.state_dict()["output.weight"])
+
+
+def test_speech_that_a_machine_made_is_told(toy_speech):
+    speech = toy_speech(sources=("demo-en",), width=64)
+    assert Runner(settings(epochs=1), speech).final(load_encoder("logmel")).spec.synthetic
+
+
+def test_a_folder_of_weights_is_remembered_by_its_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wavlm").mkdir()
+    (tmp_path / "logmel").mkdir()
+    assert room._lasting("wavlm") == str(tmp_path / "wavlm")
+    assert room._lasting("facebook/wav2vec2-base") == "facebook/wav2vec2-base"
+    assert room._lasting("logmel") == "logmel", "load_encoder takes the plug-in before a folder of its name"
+
+
+def test_a_target_without_labels_has_predictions_of_the_source_only(toy_speech):
+    speech = toy_speech(extra=2)
+    speech = replace(speech, label=np.where(speech.is_target, -1, speech.label))
+    assert {one.side for one in Runner(settings(seeds=1), speech).run()} == {"source"}
