@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.bundle import Recognizer, columns
+from emobridge.bundle import Recognizer, columns, made_head
 from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
@@ -22,7 +22,7 @@ from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of
 from emobridge.settings import Settings
 from emobridge.speech import emotions, read_speech
-from emobridge.tasks import Speech
+from emobridge.tasks import Speech, budget, folds_of
 from emobridge.training import LogPoint
 
 
@@ -52,9 +52,12 @@ def adapt(settings: Settings) -> Adapted:
     """
     for method in systems_of(settings):
         made_method(method, settings)
+    made_head(settings.head, settings.head_options, 1, len(settings.labels))
     encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
     settings = _completed(replace(settings, labels=emotions(settings.labels)), encoder)
     speech, left_out = read_speech(settings)
+    for fold in folds_of(speech, settings, 0):  # too few speakers or labels are told before anything long begins
+        budget(speech, fold, settings.target_labels, 0)
     speech, layers, skipped = _with_features(speech, settings, encoder)
     chosen: tuple[tuple[str, float], ...] = ()
     if layers is not None:
@@ -113,7 +116,7 @@ def _with_features(
 def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tuple[str, float], ...]:
     """UA of each layer on held-out speakers of the SOURCE, trained on its others; the target is not looked at."""
     rows = np.flatnonzero(~speech.is_target)
-    alone = replace(settings, align="none", method=BASELINE, method_options=(), patience=0, seeds=1)
+    alone = replace(settings, align="none", method=BASELINE, method_options=(), target_labels="0", patience=0, seeds=1)
     scores = []
     with progress("choosing a layer") as report:
         for layer in range(layers.shape[1]):
