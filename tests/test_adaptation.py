@@ -1,0 +1,341 @@
+"""A whole run on tiny recordings: interruptions, layers, labels and bad files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emobridge import adaptation as room
+from emobridge import runs
+from emobridge.adaptation import Adapted, adapt
+from emobridge.bundle import Recognizer
+from emobridge.encoders.logmel import Logmel
+from emobridge.errors import UserError
+from emobridge.settings import Settings
+
+
+@pytest.fixture
+def settings(recorded, tmp_path):
+    """Settings of a run of a second or less."""
+
+    def make(**changes) -> Settings:
+        plain = {
+            "source": (str(recorded / "en.jsonl"),),
+            "target": str(recorded / "xx.jsonl"),
+            "labels": ("anger", "sadness"),
+            "out": str(tmp_path / "run"),
+            "store": str(tmp_path / "store"),
+        }
+        plain |= {"seeds": 1, "folds": 2, "epochs": 4, "batch_size": 16, "learning_rate": 0.02}
+        return Settings(**{**plain, **changes})
+
+    return make
+
+
+def rewrite(path: Path, change) -> None:
+    """Each row of a manifest through `change`, which may drop it by None."""
+    rows = [change(json.loads(line)) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows if row is not None))
+
+
+def said(one: Adapted) -> list[tuple]:
+    return [
+        (each.method, each.seed, each.side, each.rows.tolist(), each.probabilities.tolist()) for each in one.predicted
+    ]
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    titles = []
+    original = runs.fit
+
+    def counted(*given, checkpoint=None, **named):
+        titles.append(checkpoint.stem.split("-", 1)[1] if checkpoint else "choosing")
+        return original(*given, checkpoint=checkpoint, **named)
+
+    monkeypatch.setattr(runs, "fit", counted)
+    return titles
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Nothing long may begin."""
+
+    def long(*_, **__):
+        raise AssertionError("this is long")
+
+    monkeypatch.setattr(room.FeatureStore, "extract", long)
+
+
+class Three(Logmel):
+    """Three layers: the first says nothing, the second is log-mel, the third is noise of the clip's loudness."""
+
+    name = "three"
+    layers = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.digest = hashlib.sha256(b"three").hexdigest()
+
+    def encode(self, wave, lengths):
+        hidden, frames = super().encode(wave, lengths)
+        return torch.cat([hidden * 0, hidden, (hidden * 1e4).sin()]), frames
+
+
+@pytest.fixture
+def three(monkeypatch):
+    monkeypatch.setattr(room, "load_encoder", lambda *_, **__: Three().eval())
+
+
+def test_from_recordings_to_a_recogniser(settings, tmp_path):
+    one = adapt(settings(epochs=30, method_options=("interval=10",)))
+    assert one.systems == ("source-only", "pseudo-labels")
+    assert (one.settings.layer, one.settings.statistics) == ("0", ("mean",))
+    assert one.skipped == () and one.left_out == 0 and one.layer_scores == ()
+    assert len(one.speech.utterances) == 32 and one.speech.features.shape == (32, 64)
+    for each in one.predicted:
+        right = each.probabilities.argmax(1) == one.speech.label[each.rows]
+        assert len(each.rows) == 16 and right.mean() > 0.9, "high and loud against low is easy"
+    loaded = Recognizer.load(one.recognizer.save(tmp_path / "bundle", "card"))
+    x = torch.randn(3, 128)
+    assert torch.equal(
+        *(each.probabilities(x, each.domain("xx"), ["a", "a", None]) for each in (loaded, one.recognizer))
+    )
+
+
+def test_a_second_run_reads_the_work_of_the_first(settings, fits):
+    first = adapt(settings())
+    assert len(fits) == 2 * 2 + 1 and fits[-1] == "final"
+    del fits[:]
+    second = adapt(settings())
+    assert said(second) == said(first) and second.log == first.log
+    assert fits == ["final"], "only the recogniser, which is not written down"
+    for name, tensor in first.recognizer.head.state_dict().items():
+        assert torch.equal(tensor, second.recognizer.head.state_dict()[name])
+    del fits[:]
+    adapt(settings(learning_rate=0.03))
+    assert len(fits) == 5, "other settings are another run"
+
+
+KILLED = """
+import functools, json, os, signal, sys
+from emobridge import adaptation, runs, settings, training
+
+runs.Plan = functools.partial(training.Plan, checkpoint_every=0)
+plain, epochs = training._epoch, []
+
+def epoch(*arguments):
+    epochs.append(0)
+    if len(epochs) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(*arguments)
+
+training._epoch = epoch
+adaptation.adapt(settings.from_mapping(json.loads(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is of POSIX")
+def test_a_run_that_is_killed_and_begun_again_says_the_same(settings, fits):
+    """Twice: in the middle of the second fit, and of the third."""
+    options = settings(epochs=6, method_options=("interval=2",))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for epochs in (9, 10):
+        command = [sys.executable, "-c", KILLED, json.dumps(asdict(options)), str(epochs)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    work = Path(options.out) / "work"
+    assert len(list(work.glob("*.safetensors"))) == 2 and len(list(work.glob("*.checkpoint"))) == 1
+    torch.set_num_threads(1)
+    again = adapt(options)
+    assert fits == ["pseudo-labels-seed0-fold0", "pseudo-labels-seed0-fold1", "final"]
+    assert not list(work.glob("*.checkpoint")) and not list(work.glob(".*"))
+    whole = adapt(replace(options, out=options.out + "-whole"))
+    assert said(again) == said(whole) and again.log == whole.log
+
+
+def test_the_layer_is_the_best_of_the_source(settings, three):
+    one = adapt(settings(epochs=20))
+    scores = dict(one.layer_scores)
+    assert list(scores) == ["0", "1", "2"] and scores["1"] == max(scores.values()) > scores["0"]
+    assert one.settings.layer == "1" and one.recognizer.spec.layer == 1
+    assert one.speech.features.abs().sum() > 0
+
+
+def test_the_choice_of_a_layer_does_not_look_at_the_target(settings, three, recorded):
+    """Neither at its labels nor at its audio."""
+    before = adapt(settings())
+
+    def swapped(row):
+        return {**row, "emotion": {"anger": "sadness", "sadness": "anger"}[row["emotion"]]}
+
+    rewrite(recorded / "xx.jsonl", swapped)
+    assert adapt(settings()).layer_scores == before.layer_scores
+    rewrite(recorded / "xx.jsonl", lambda row: {**row, "emotion": None} if "b-" in row["id"] else None)
+    assert adapt(settings()).layer_scores == before.layer_scores
+    rewrite(recorded / "en.jsonl", swapped)
+    rewrite(recorded / "en.jsonl", lambda row: {**row, "emotion": "anger" if "a-" in row["id"] else row["emotion"]})
+    assert adapt(settings()).layer_scores != before.layer_scores, "at the source it does"
+
+
+def test_a_layer_is_chosen_with_a_budget_of_labels_too(settings, three):
+    assert adapt(settings(target_labels="2")).layer_scores == adapt(settings()).layer_scores
+
+
+def test_a_layer_by_name(settings, three):
+    one = adapt(settings(layer="2"))
+    assert one.layer_scores == () and one.settings.layer == "2"
+    with pytest.raises(UserError, match=r"unknown layer of encoder three '3': .*\(one of 0, 1, 2, auto\)"):
+        adapt(settings(layer="3"))
+
+
+@pytest.mark.parametrize("statistics", [("mean",), ("std",), ("mean", "std")])
+def test_the_statistics_that_were_asked_for(settings, statistics):
+    one = adapt(settings(statistics=statistics, epochs=1))
+    both = adapt(settings(statistics=("mean", "std"), epochs=1)).speech.features
+    parts = {"mean": both[:, :64], "std": both[:, 64:]}
+    assert torch.equal(one.speech.features, torch.cat([parts[name] for name in statistics], 1))
+    assert one.recognizer.spec.statistics == statistics
+    assert one.recognizer.domains[0].mean.shape == (64 * len(statistics),)
+
+
+def test_an_unknown_statistic_names_the_nearest(settings):
+    with pytest.raises(UserError, match="unknown statistic of encoder logmel 'means': did you mean 'mean'"):
+        adapt(settings(statistics=("means",)))
+
+
+def test_a_target_without_labels(settings, recorded):
+    rewrite(recorded / "xx.jsonl", lambda row: {key: value for key, value in row.items() if key != "emotion"})
+    one = adapt(settings())
+    assert {each.side for each in one.predicted} == {"source"}
+    assert one.recognizer.spec.domains[-1] == ("xx", "xx")
+    with pytest.raises(UserError, match="target_labels: a budget of 5 labelled utterances: expected 0 to 0"):
+        adapt(settings(target_labels="5"))
+
+
+def test_a_target_without_speakers_is_adapted_to(settings, recorded):
+    rewrite(recorded / "xx.jsonl", lambda row: {**row, "speaker": None, "emotion": None})
+    assert adapt(settings()).recognizer
+
+
+def test_files_that_cannot_be_read_are_skipped_and_listed(settings, recorded):
+    (recorded / "en-a-anger-0.wav").write_bytes(b"no audio")
+    (recorded / "xx-b-sadness-1.wav").unlink()
+    one = adapt(settings())
+    assert {name for name, _ in one.skipped} == {"en-a-anger-0", "xx-b-sadness-1"}
+    assert all(str(recorded) in reason for _, reason in one.skipped)
+    assert len(one.speech.utterances) == len(one.speech.features) == len(one.speech.label) == 30
+    truth = [("anger", "sadness").index(each.emotion) for each in one.speech.utterances]
+    assert one.speech.label.tolist() == truth, "rows still belong together"
+
+
+@pytest.mark.parametrize("side", ["en", "xx"])
+def test_a_side_that_cannot_be_read_at_all(settings, recorded, side):
+    for path in recorded.glob(f"{side}-*.wav"):
+        path.unlink()
+    with pytest.raises(UserError, match=f"no audio of one side can be read; the first reason: .*{side}-"):
+        adapt(settings())
+
+
+@pytest.mark.parametrize("amount", ["0", "4", "all"])
+def test_target_labels_are_seen_within_the_budget(settings, amount, monkeypatch):
+    seen = []
+    original = runs.fit
+
+    def noted(task, *given, **named):
+        seen.append(task.few)
+        return original(task, *given, **named)
+
+    monkeypatch.setattr(runs, "fit", noted)
+    one = adapt(settings(target_labels=amount, method="source-only"))
+    counts = [0 if few is None else len(few.rows) for few in seen]
+    expected = {"0": [0] * 3, "4": [4] * 3, "all": [8, 8, 16]}[amount]
+    assert counts == expected, "of two folds and of the recogniser"
+    assert one.recognizer.spec.target_labels == amount
+
+
+def test_all_labels_leave_nothing_to_pseudo_label(settings):
+    with pytest.raises(UserError, match="method pseudo-labels needs unlabelled target audio, and there is none"):
+        adapt(settings(target_labels="all"))
+
+
+def test_an_open_pool_adapts_to_other_emotions_too(settings, recorded):
+    rewrite(recorded / "xx.jsonl", lambda row: {**row, "emotion": "fear"} if row["id"].endswith("-1") else row)
+    closed, opened = adapt(settings()), adapt(settings(pool="open"))
+    assert (closed.left_out, opened.left_out) == (8, 0)
+    assert (len(closed.speech.utterances), len(opened.speech.utterances)) == (24, 32)
+    for one in (closed, opened):
+        scored = next(each for each in one.predicted if each.side == "target")
+        assert len(scored.rows) == 8
+
+
+def test_labels_may_be_spelt_otherwise(settings):
+    one = adapt(settings(labels=("Angry", "sad"), epochs=1))
+    assert one.settings.labels == one.recognizer.labels == ("anger", "sadness")
+
+
+def test_an_encoder_that_is_trained_too(settings, tmp_path):
+    options = settings(
+        encoder="emotion-cnn", train="end-to-end", align="none", layer="0", crop=0.3, epochs=2, learning_rate=0.001
+    )
+    one = adapt(options)
+    assert said(adapt(options)) == said(one)
+    assert one.recognizer.spec.trained and {each.side for each in one.predicted} == {"source", "target"}
+    assert all(np.isfinite(each.probabilities).all() for each in one.predicted)
+    loaded = Recognizer.load(one.recognizer.save(tmp_path / "bundle", "card"))
+    x = torch.randn(2, 128)
+    assert torch.equal(*(each.probabilities(x, each.domains[0], None) for each in (loaded, one.recognizer)))
+    for name, tensor in one.recognizer.encoder.state_dict().items():
+        assert torch.equal(tensor, loaded.encoder.state_dict()[name])
+
+
+def test_an_end_to_end_run_reads_bad_files_out_too(settings, recorded):
+    (recorded / "en-a-anger-0.wav").write_bytes(b"no audio")
+    with pytest.raises(UserError, match=r"en-a-anger-0\.wav: cannot be read") as caught:
+        adapt(settings(encoder="emotion-cnn", train="end-to-end", align="none", layer="0", crop=0.3))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "pseudo-label"}, "did you mean 'pseudo-labels'"),
+        ({"method_options": ("threshold=2",)}, "threshold: expected 0 <= threshold < 1, got 2"),
+        ({"head": "linaer"}, "did you mean 'linear'"),
+        ({"head_options": ("dropuot=0.1",)}, "did you mean 'dropout'"),
+        ({"encoder": "logmal"}, "did you mean 'logmel'"),
+        ({"encoder_options": ("seed=1",)}, "takes no options"),
+        ({"labels": ("anger", "angr")}, "unknown emotion label 'angr'"),
+        ({"train": "end-to-end", "align": "none", "layer": "0"}, "encoder logmel has nothing to train"),
+    ],
+)
+@pytest.mark.usefixtures("hurried")
+def test_mistakes_are_found_before_anything_long_begins(settings, change, message):
+    with pytest.raises(UserError, match=message) as caught:
+        adapt(settings(**change))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.usefixtures("hurried")
+def test_one_speaker_is_a_mistake_unless_speakers_may_be_shared(settings, recorded):
+    rewrite(recorded / "en.jsonl", lambda row: row if row["speaker"] == "a" else None)
+    with pytest.raises(UserError, match="2 folds need 2 speakers, but there are 1"):
+        adapt(settings())
+    with pytest.raises(AssertionError, match="this is long"):
+        adapt(settings(share_speakers=True))
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_budget_above_the_labels_is_a_mistake(settings):
+    with pytest.raises(UserError, match="target_labels: a budget of 9 labelled utterances: expected 0 to 8"):
+        adapt(settings(target_labels="9"))
