@@ -1,0 +1,103 @@
+"""Scores of a recogniser on a manifest with labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from emobridge.bundle import Recognizer
+from emobridge.data.audio import AudioError
+from emobridge.data.manifest import read_manifest
+from emobridge.errors import UserError
+from emobridge.inference import evaluate, predict
+from emobridge.metrics import ua, wa
+
+
+@pytest.fixture(scope="module")
+def recognizer(finished):
+    return Recognizer.load(finished / "bundle")
+
+
+@pytest.fixture
+def score(recognizer, tmp_path):
+    def over(rows, **options):
+        return evaluate(recognizer, rows, store=tmp_path / "store", **options)
+
+    return over
+
+
+def value(scores, measure, seed="all"):
+    (found,) = [row for row in scores if (row.measure, row.seed) == (measure, seed)]
+    return found
+
+
+def test_scores_are_those_of_the_predictions(recognizer, recorded, score):
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    truth = [one.emotion for one in rows]
+    said = [one.label for one in predict(recognizer, rows)]
+    scores = score(rows)
+    assert value(scores, "UA").value == pytest.approx(ua(truth, said, labels=recognizer.labels))
+    assert value(scores, "WA").value == pytest.approx(wa(truth, said, labels=recognizer.labels))
+    assert value(scores, "UA", "0").value == value(scores, "UA").value, "a bundle is one seed"
+    right = sum(was == heard for was, heard in zip(truth[:4], said[:4]))
+    assert value(scores, "recall speaker a").value == pytest.approx(right / 4)
+    assert {row.seed for row in scores} == {"0", "all"}
+
+
+def test_every_row_carries_its_condition(recorded, score):
+    for row in score(list(read_manifest(recorded / "xx.jsonl")), run="mine"):
+        assert (row.run, row.method, row.encoder, row.layer) == ("mine", "pseudo-labels", "logmel", "0")
+        assert (row.normalisation, row.target_labels, row.labels) == ("speaker+coral", "0", "anger,sadness")
+        assert (row.source, row.target, row.side) == ("en", "xx", "target")
+        assert row.split == "all of the manifest"
+
+
+def test_the_side_is_that_of_the_corpora(recorded, score):
+    english, other = (list(read_manifest(recorded / f"{name}.jsonl")) for name in ("en", "xx"))
+    assert {(row.side, row.target) for row in score(english)} == {("source", "xx")}
+    assert {(row.side, row.target) for row in score(english + other)} == {("target", "en+xx")}
+    elsewhere = [replace(one, corpus="new") for one in other]
+    assert {(row.side, row.target) for row in score(elsewhere)} == {("target", "new")}
+
+
+def test_what_has_no_label_or_another_is_not_scored_but_is_heard(recognizer, recorded, score):
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    mixed = [replace(one, emotion=None) if n % 4 == 0 else one for n, one in enumerate(rows)]
+    mixed[1] = replace(mixed[1], emotion="fear")
+    scores = score(mixed)
+    assert value(scores, "UA").n == 16 - 4 - 1
+    assert value(scores, "recall speaker a").n == 2
+    whole = {one.id: one.label for one in predict(recognizer, rows)}
+    kept = [one for one in mixed if one.emotion in ("anger", "sadness")]
+    wanted = ua([one.emotion for one in kept], [whole[one.id] for one in kept], labels=("anger", "sadness"))
+    assert value(scores, "UA").value == pytest.approx(wanted), "moments of a speaker are of all its utterances"
+
+
+def test_nothing_to_score(recorded, score):
+    rows = [replace(one, emotion=None) for one in read_manifest(recorded / "xx.jsonl")]
+    with pytest.raises(UserError, match="nothing to score: no readable utterance is labelled anger, sadness"):
+        score(rows)
+    with pytest.raises(UserError, match="nothing to score"):
+        score([])
+
+
+def test_bad_files_are_skipped_or_stop(recorded, score):
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    rows[0] = replace(rows[0], path=str(recorded / "missing.wav"))
+    skipped = []
+    scores = score(rows, on_skip=lambda *told: skipped.append(told))
+    assert value(scores, "UA").n == 15
+    assert [name for name, _ in skipped] == [rows[0].id]
+    with pytest.raises(AudioError, match=r"missing\.wav"):
+        score(rows)
+    lost = [replace(one, path=str(recorded / "missing.wav")) for one in rows]
+    with pytest.raises(UserError, match="nothing to score"):
+        score(lost, on_skip=lambda *told: None)
+
+
+def test_an_unknown_speaker_leaves_utterances_to_draw(recorded, score):
+    rows = [replace(one, speaker=None) for one in read_manifest(recorded / "xx.jsonl")]
+    measures = {row.measure for row in score(rows)}
+    assert "UA" in measures
+    assert not any(measure.startswith("recall speaker") for measure in measures)
