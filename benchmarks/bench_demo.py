@@ -1,26 +1,25 @@
-"""How many utterances of the demonstration corpus are made a minute.
-
-python benchmarks/bench_demo.py [workers ...]
-"""
+"""How many utterances of the demonstration corpus are made a minute."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
-import time
 
-from emobridge.corpora import demo
+from measuring import Given, Row, child, cores, emobridge, median_used
+
+NEEDS = ("espeakng_loader",)
+UTTERANCES = 320  # of one language
+RATE = 2000  # utterances a minute
 
 
-def main() -> None:
-    """Make a corpus of 320 utterances with each number of workers and print the rate."""
-    for workers in map(int, sys.argv[1:] or ("1", "2")):
+def measure(given: Given) -> list[Row]:
+    """The command, with a process a core."""
+    runs = []
+    for _ in range(given.repeats):
         with tempfile.TemporaryDirectory() as folder:
-            began = time.perf_counter()
-            demo.make(folder, ["en"], workers=workers)
-            took = time.perf_counter() - began
-        print(f"{workers} workers: 320 utterances in {took:.1f} s, {320 * 60 / took:.0f} a minute")
-
-
-if __name__ == "__main__":
-    main()
+            runs.append(child(emobridge("demo", folder, "--languages", "en")))
+    used = median_used(runs)
+    unit = "utterances a minute"
+    return [
+        Row("emobridge demo, on the clock", 60 * UTTERANCES / used.wall, unit, least=RATE),
+        Row("emobridge demo, CPU time spread over all cores", 60 * UTTERANCES * cores() / used.cpu, unit, least=RATE),
+    ]

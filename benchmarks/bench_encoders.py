@@ -1,6 +1,4 @@
-"""What extraction costs beside the plain loop: one process, one thread, CPU time.
-
-    python benchmarks/bench_encoders.py --weights DIR/whisper-base --corpus DIR/of/audio
+"""What extraction costs beside the plain loop, and what the store saves.
 
 The plain loop is what a notebook does: one file at a time, transformers' feature extractor with its padding to 30 s,
 and transformers' encoder in single precision with all hidden states, averaged over the clip's frames.
@@ -8,26 +6,54 @@ and transformers' encoder in single precision with all hidden states, averaged o
 
 from __future__ import annotations
 
-import argparse
-import os
+import itertools
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
-
 import numpy as np
-import soundfile
 import torch
+from measuring import Given, Row, cpu_seconds, medians
 from safetensors.torch import load_file
 
 from emobridge import features
-from emobridge.data.audio import duration, read_audio
+from emobridge.corpora import scan
+from emobridge.data.audio import read_audio
 from emobridge.encoders import load_encoder
+from emobridge.encoders._base import Encoder
 from emobridge.encoders._weights import read_config
 from emobridge.features import FeatureStore
 from emobridge.types import SAMPLE_RATE, Utterance
+
+NEEDS = ("weights", "corpora")
+PADDED = 8  # clips that are padded to 30 s, which is slow
+STORED = 64
+
+
+def measure(given: Given) -> list[Row]:
+    """Extraction at both paddings against the plain loop; the second extraction against the first."""
+    torch.set_num_threads(1)
+    speech = list(scan("ravdess", given.corpora / "ravdess"))
+    few = spread(speech, PADDED)
+    plain = plain_loop(given.weights, few)
+    clip, full = load_encoder(given.weights), load_encoder(given.weights, padding="full")
+    with tempfile.TemporaryDirectory() as folder:
+        new = (Path(folder, str(number)) for number in itertools.count())
+
+        def extract(encoder: Encoder) -> np.ndarray:
+            """Everything computed: the store is a new one."""
+            return FeatureStore(next(new), encoder).extract(few).values
+
+        agree(extract(full), plain())  # and all are warm now
+        took = medians(given.repeats, plain=plain, clip=lambda: extract(clip), full=lambda: extract(full))
+        times = [stored(next(new), clip, spread(speech, STORED)) for _ in range(given.repeats)]
+    first, second = (float(np.median(some)) for some in zip(*times))
+    return [
+        Row("plain loop, 30 s: CPU a clip", took["plain"] / len(few), "s"),
+        Row("plain loop / extraction at clip length", took["plain"] / took["clip"], "x", least=3),
+        Row("extraction with full padding / plain loop", took["full"] / took["plain"], "x", most=1.05),
+        Row(f"first extraction of {STORED} clips / second, from the store", first / second, "x", least=100),
+    ]
 
 
 def plain_loop(weights: Path, clips: list[Utterance]) -> Callable[[], np.ndarray]:
@@ -55,57 +81,22 @@ def plain_loop(weights: Path, clips: list[Utterance]) -> Callable[[], np.ndarray
     return run
 
 
-def measured(run: Callable) -> tuple[float, object]:
-    """CPU seconds of one call, and what it returned."""
-    start = time.process_time()
-    result = run()
-    return time.process_time() - start, result
+def stored(folder: Path, encoder: Encoder, clips: list[Utterance]) -> tuple[float, float]:
+    """CPU seconds of the first extraction and of the second; files are hashed in both, as in a new process."""
+    times = []
+    for _ in range(2):
+        features._file_hash.cache_clear()
+        times.append(cpu_seconds(lambda: FeatureStore(folder, encoder).extract(clips)))
+    return times[0], times[1]
 
 
-def readable(folder: Path, count: int) -> list[Utterance]:
-    """Every k-th audio file below `folder`, `count` in all."""
-    formats = {f".{name.lower()}" for name in soundfile.available_formats()}
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in formats)
-    chosen = paths[:: max(1, len(paths) // count)][:count]
-    return [Utterance(id=path.stem, corpus=folder.name, path=str(path)) for path in chosen]
+def agree(values: np.ndarray, expected: np.ndarray) -> None:
+    """The mean, the first half of what is pooled, is that of the plain loop: nothing cheaper is being measured."""
+    difference = np.abs(values[:, :, : expected.shape[2]] - expected).max()
+    if difference > 1e-2:
+        raise RuntimeError(f"padding full and the plain loop differ by {difference}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--weights", type=Path, required=True, help="folder of a Whisper model")
-    parser.add_argument("--corpus", type=Path, required=True, help="folder of audio files")
-    parser.add_argument("--clips", type=int, default=60, help="how many (60)")
-    parser.add_argument("--padded", type=int, default=12, help="how many of them to pad to 30 s, which is slow (12)")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    clips = readable(options.corpus, options.clips)
-    few = clips[:: max(1, len(clips) // options.padded)][: options.padded]
-    seconds = np.array([duration(clip.path) for clip in clips])
-    print(f"{options.weights.name}: {len(clips)} clips of {seconds.mean():.2f} s on average, {len(few)} of them padded")
-
-    plain = plain_loop(options.weights, few)
-    plain()  # once to warm up
-    with tempfile.TemporaryDirectory() as folder:
-        at_length = load_encoder(options.weights)
-        padded = load_encoder(options.weights, padding="full")
-        FeatureStore(Path(folder, "warm"), at_length).extract(few[:2])
-        slow, expected = measured(plain)
-        full, values = measured(lambda: FeatureStore(folder, padded).extract(few).values)
-        same = measured(lambda: FeatureStore(Path(folder, "few"), at_length).extract(few))[0]
-        clip, first = measured(lambda: FeatureStore(folder, at_length).extract(clips).values)
-        features._file_hash.cache_clear()  # as a new process would find it
-        again, second = measured(lambda: FeatureStore(folder, at_length).extract(clips).values)
-    width = values.shape[2] // 2
-    difference = np.abs(values[:, :, :width] - expected).max()
-    assert np.array_equal(first, second)
-    print("                       CPU ms a clip   against the plain loop")
-    print(f"plain loop, 30 s       {1000 * slow / len(few):13.2f}")
-    print(f"padding full, 30 s     {1000 * full / len(few):13.2f}   {full / slow:.3f} x the time")
-    print(f"padding clip           {1000 * same / len(few):13.2f}   {slow / same:.1f} x faster")
-    print(f"padding clip, all      {1000 * clip / len(clips):13.2f}")
-    print(f"from the store         {1000 * again / len(clips):13.2f}   {clip / again:.0f} x faster than extraction")
-    print(f"largest difference of a mean over frames, padding full to the plain loop: {difference:.1e}")
-
-
-if __name__ == "__main__":
-    main()
+def spread(speech: list[Utterance], count: int) -> list[Utterance]:
+    """`count` utterances from all over a corpus."""
+    return speech[:: max(1, len(speech) // count)][:count]

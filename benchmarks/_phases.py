@@ -1,0 +1,58 @@
+"""Run the command line as it is and write the CPU seconds of its parts: _phases.py FILE.json adapt --source ..."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from emobridge import cli
+from emobridge.encoders import load_encoder  # noqa: F401  (torch is part of "start")
+from emobridge.report import summary
+from emobridge.runs import Runner
+
+PARTS = (
+    (Runner, "run", "training"),
+    (Runner, "final", "the bundle's training"),
+    (summary, "adapt", "reading"),  # what of it is not training
+    (summary, "audit", "audit"),
+    (summary, "record_of", "intervals"),
+    (summary, "write_report", "report"),
+)
+taken: dict[str, float] = defaultdict(float)
+inside: list[float] = [0.0]  # of each part that is running: what the parts within it took
+
+
+def timed(call, name: str):
+    """`call`, its own CPU seconds entered under `name`."""
+
+    @functools.wraps(call)
+    def run(*args, **named):
+        began = time.process_time()
+        inside.append(0.0)
+        try:
+            return call(*args, **named)
+        finally:
+            whole = time.process_time() - began
+            taken[name] += whole - inside.pop()
+            inside[-1] += whole
+
+    return run
+
+
+def main() -> None:
+    """The parts are replaced by timed ones, then the command runs."""
+    out = Path(sys.argv[1])
+    for owner, attribute, name in PARTS:
+        setattr(owner, attribute, timed(getattr(owner, attribute), name))
+    taken["start"] = time.process_time()
+    sys.argv = ["emobridge", *sys.argv[2:]]
+    cli.main()
+    out.write_text(json.dumps(taken))
+
+
+if __name__ == "__main__":
+    main()

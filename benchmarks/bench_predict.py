@@ -1,0 +1,75 @@
+"""How much memory `emobridge predict` takes for one long recording."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from measuring import Given, Row, child, emobridge
+
+from emobridge.bundle import Recognizer, Spec, made_head
+from emobridge.data.audio import read_audio
+from emobridge.encoders import load_encoder
+from emobridge.normalisation import Domain
+from emobridge.types import SAMPLE_RATE
+
+NEEDS = ("weights",)
+LABELS = ("anger", "happiness", "neutral", "sadness")
+GIGABYTE = 1e9  # bytes
+
+
+def measure(given: Given) -> list[Row]:
+    """Peak of the resident memory of the whole process, once: it hardly varies, and an hour takes its time."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        long_recording(folder / "long.flac", given)
+        untrained_bundle(folder / "bundle", given.weights)
+        words = emobridge(
+            "predict", folder / "bundle", folder / "long.flac", "--out", folder / "said.jsonl", "--strict"
+        )
+        used = child(words)
+    what = f"emobridge predict, {given.minutes:g} minutes in one file"
+    return [
+        Row(f"{what}: peak memory", used.peak / GIGABYTE, "GB", most=1.5),
+        Row(f"{what}: CPU a minute of audio", used.cpu / given.minutes, "s"),
+    ]
+
+
+def long_recording(path: Path, given: Given) -> None:
+    """Real clips one after the other, or noise where there are none."""
+    clips = sorted((given.corpora / "ravdess").rglob("*.flac"))[:100] if given.corpora else []
+    noise = np.random.default_rng(0).normal(0, 0.1, 10 * SAMPLE_RATE)
+    missing = round(given.minutes * 60 * SAMPLE_RATE)
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
+        while missing > 0:
+            for wave in (read_audio(clip) for clip in clips) if clips else [noise]:
+                file.write(wave[:missing])
+                missing = max(0, missing - len(wave))
+
+
+def untrained_bundle(folder: Path, weights: Path) -> None:
+    """A recogniser that is as large as a trained one."""
+    encoder = load_encoder(weights)
+    spec = Spec(
+        labels=LABELS,
+        encoder=str(weights.resolve()),
+        encoder_options=(),
+        digest=encoder.digest,
+        trained=False,
+        layer=encoder.layers // 2,
+        statistics=encoder.statistics[:1],
+        normalise="speaker",
+        align="none",
+        target_labels="0",
+        head="linear",
+        head_options=(),
+        method="source-only",
+        domains=(("ravdess", "en"),),
+        synthetic=False,
+    )
+    domain = Domain("ravdess", "en", torch.zeros(encoder.width), torch.ones(encoder.width))
+    head = made_head("linear", (), encoder.width, len(LABELS))
+    Recognizer(spec, encoder, [domain], head).save(folder, "Untrained: for a measurement of memory.\n")

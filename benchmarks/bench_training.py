@@ -1,0 +1,59 @@
+"""What the training loop costs beside the same steps written out in bare torch."""
+
+from __future__ import annotations
+
+import torch
+from measuring import Given, Row, medians
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from emobridge.bundle import made_head
+from emobridge.inputs import Frozen
+from emobridge.methods._base import Labelled, Task
+from emobridge.methods.source_only import SourceOnly
+from emobridge.training import Plan, fit
+
+NEEDS = ()
+UTTERANCES, WIDTH, CLASSES = 1440, 512, 8  # RAVDESS, Whisper base
+DROPOUT = 0.8
+TURNS = 5  # a repeat
+
+
+def measure(given: Given) -> list[Row]:
+    """A linear head on stored features, with batches of a hundred; short turns, for a ratio near 1 needs many."""
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(UTTERANCES, WIDTH, generator=generator)
+    label = torch.randint(CLASSES, (UTTERANCES,), generator=generator)
+    whole, part = Plan(), Plan(epochs=10)
+    ours(x, label, part)  # once to warm up
+    took = medians(given.repeats * TURNS, bare=lambda: bare(x, label, part), ours=lambda: ours(x, label, part))
+    fit_seconds = took["ours"] * whole.epochs / part.epochs
+    what = f"fits of a linear head, {UTTERANCES} utterances x {WIDTH} features x {whole.epochs} epochs, CPU"
+    return [
+        Row(what, 60 / fit_seconds, "a minute"),
+        Row("training loop / the same steps in bare torch", took["ours"] / took["bare"], "x", most=1.3),
+    ]
+
+
+def ours(x: Tensor, label: Tensor, plan: Plan) -> None:
+    """One fit as `emobridge adapt` makes it."""
+    inputs = Frozen(x)
+    task = Task(inputs, CLASSES, Labelled(torch.arange(len(x)), label), None, None)
+    head = made_head("linear", (f"dropout={DROPOUT}",), inputs.width, CLASSES)
+    fit(task, SourceOnly(), head, plan, seed=0)
+
+
+def bare(x: Tensor, label: Tensor, plan: Plan) -> None:
+    """The same number of steps of the same kind, without records, methods, checkpoints or log."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(x.shape[1], CLASSES))
+    optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
+    counts = torch.bincount(label, minlength=CLASSES)
+    weight = (len(label) / (CLASSES * counts))[label]
+    for _ in range(plan.epochs):
+        for batch in torch.randperm(len(x)).split(plan.batch_size):
+            loss = (cross_entropy(model(x[batch]), label[batch], reduction="none") * weight[batch]).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()

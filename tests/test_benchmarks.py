@@ -1,0 +1,96 @@
+"""The benchmarks: they can be imported, skipped and run, and their table tells when a bound does not hold."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+NAMES = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """A function to import a module of the benchmarks' folder."""
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # run.py sets it; here it is put back
+    return importlib.import_module
+
+
+def test_help_names_all_without_running_them():
+    done = subprocess.run([sys.executable, FOLDER / "run.py", "--help"], capture_output=True, text=True, check=True)
+    assert NAMES and all(name.removeprefix("bench_") in done.stdout for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_can_be_imported(benchmarks, name):
+    module = benchmarks(name)
+    assert callable(module.measure) and isinstance(module.NEEDS, tuple)
+
+
+def test_what_is_missing_is_skipped_with_the_reason(benchmarks, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("EMOBRIDGE_SHARED", str(tmp_path))
+    assert benchmarks("run").main(["--only", "encoders"]) == 0
+    assert "| encoders |  | skipped: no weights and no corpora |  |  |" in capsys.readouterr().out
+
+
+def test_a_crash_is_told_and_the_others_run(benchmarks, monkeypatch, tmp_path, capsys):
+    def crash(given):
+        raise ZeroDivisionError
+
+    run, measuring = benchmarks("run"), benchmarks("measuring")
+    monkeypatch.setattr(benchmarks("bench_training"), "measure", crash)
+    monkeypatch.setattr(benchmarks("bench_help"), "measure", lambda given: [measuring.Row("it", 0.7, "s", most=0.5)])
+    assert run.main(["--only", "training", "help", "--out", str(tmp_path / "table.md")]) == 1
+    table = capsys.readouterr().out
+    assert "crashed: ZeroDivisionError" in table and "| help | it | 0.7 s | <= 0.5 s | no |" in table
+    assert (tmp_path / "table.md").read_text() in table
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "holds"),
+    [
+        (3.0, {"least": 3}, "yes"),
+        (2.9, {"least": 3}, "no"),
+        (0.5, {"most": 0.5}, "yes"),
+        (0.6, {"most": 0.5}, "no"),
+        (7.0, {}, ""),
+    ],
+)
+def test_a_bound_holds_or_not(benchmarks, value, bounds, holds):
+    assert benchmarks("measuring").Row("it", value, "s", **bounds).holds == holds
+
+
+def test_a_child_is_measured_alone(benchmarks):
+    """Its peak is its own: this process is larger, and a child that takes 300 MB is seen."""
+    held = np.ones(60_000_000)  # 480 MB
+    child = benchmarks("measuring").child
+    small = child([sys.executable, "-c", "print('hello')"])
+    large = child([sys.executable, "-c", "b = b'x' * 300_000_000; sum(range(3_000_000))"])
+    assert small.peak < 100e6 < 300e6 < large.peak < held.nbytes
+    assert large.cpu > small.cpu > 0 and large.wall > 0
+
+
+def test_a_child_that_fails_is_no_measurement(benchmarks):
+    with pytest.raises(RuntimeError, match=r"exit code 3.*no luck"):
+        benchmarks("measuring").child([sys.executable, "-c", "import sys; print('no luck'); sys.exit(3)"])
+
+
+def test_the_bare_loop_and_ours_take_the_same_steps(benchmarks, monkeypatch):
+    """As many optimiser steps in one as in the other: the ratio compares like with like."""
+    import torch
+
+    training = benchmarks("bench_training")
+    steps = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self, *a: (steps.append(1), step(self, *a)))
+    x, label = torch.randn(250, 6), torch.randint(training.CLASSES, (250,))
+    training.bare(x, label, training.Plan(epochs=2))
+    assert len(steps) == 2 * 3
+    training.ours(x, label, training.Plan(epochs=2))
+    assert len(steps) == 2 * 2 * 3
