@@ -21,6 +21,7 @@ from emobridge.adaptation import Adapted, adapt
 from emobridge.bundle import Recognizer
 from emobridge.encoders.logmel import Logmel
 from emobridge.errors import UserError
+from emobridge.normalisation import SHRINKAGE
 from emobridge.settings import Settings
 
 
@@ -297,6 +298,27 @@ def test_an_encoder_that_is_trained_too(settings, tmp_path):
     assert torch.equal(*(each.probabilities(x, each.domains[0], None) for each in (loaded, one.recognizer)))
     for name, tensor in one.recognizer.encoder.state_dict().items():
         assert torch.equal(tensor, loaded.encoder.state_dict()[name])
+
+
+def test_what_is_scored_end_to_end_is_normalised_as_what_was_trained_on(settings, monkeypatch):
+    seen = []
+    original = runs.probabilities
+    monkeypatch.setattr(
+        runs, "probabilities", lambda model, inputs, rows: seen.append(inputs) or original(model, inputs, rows)
+    )
+    adapt(settings(encoder="emotion-cnn", train="end-to-end", align="none", layer="0", crop=0.3, epochs=1))
+    assert len(seen) == 4
+    for inputs in seen:
+        assert inputs.domains is inputs.learner.domains
+        x = inputs.pooled(range(len(inputs.utterances)))
+        domain = inputs.domains[0]
+        torch.testing.assert_close(
+            domain.mean, inputs.learner.pooled(np.flatnonzero(inputs.learner.domain_of == 0)).mean(0)
+        )
+        speaker = [row for row, one in enumerate(inputs.utterances) if one.speaker == inputs.utterances[0].speaker]
+        speaker = [row for row in speaker if inputs.domain_of[row] == 0]
+        mean = (len(speaker) * x[speaker].mean(0) + SHRINKAGE * domain.mean) / (len(speaker) + SHRINKAGE)
+        torch.testing.assert_close(inputs.mean[0], mean, atol=1e-5, rtol=1e-4)
 
 
 def test_an_end_to_end_run_reads_bad_files_out_too(settings, recorded):

@@ -27,7 +27,9 @@ def test_a_block_that_ends_well_replaces_the_file_and_makes_its_folder(tmp_path)
             assert temporary.parent == path.parent, "a rename must not cross file systems"
             temporary.write_text(text)
             assert not path.exists() or path.read_text() == "old"
+            inode = temporary.stat().st_ino
         assert path.read_text() == text
+        assert path.stat().st_ino == inode, "renamed, not copied: no moment with half a file"
     assert names(path.parent) == ["a.txt"]
 
 
