@@ -166,7 +166,9 @@ def build(
 
 
 def _labelled(speech: Speech, rows: Sequence[int], first: int, last: int) -> Labelled:
-    return Labelled(torch.arange(first, last), torch.from_numpy(speech.label[rows[first:last]]))
+    some = rows[first:last]
+    corpus = torch.from_numpy(speech.domain_of[some])
+    return Labelled(torch.arange(first, last), torch.from_numpy(speech.label[some]), corpus)
 
 
 def _maker(
@@ -227,7 +229,7 @@ def _recoloured(
         mine = corpora == corpus
         copies[mine] = copies[mine] @ coral(copies[mine], target.x)
     rows = torch.cat([known.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
-    return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2))
+    return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2), corpora.repeat(2))
 
 
 def _normalised(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], settings: Settings) -> Tensor:

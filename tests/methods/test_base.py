@@ -25,21 +25,38 @@ def task(source=(0, 0, 0, 1), class_weights=True) -> Task:
     return Task(Frozen(torch.zeros(20, 2)), 2, known, None, None, class_weights)
 
 
+def known(label, corpus=None) -> Labelled:
+    label = torch.as_tensor(label)
+    return Labelled(torch.arange(len(label)), label, None if corpus is None else torch.as_tensor(corpus))
+
+
 def test_class_weights_by_hand():
-    torch.testing.assert_close(balanced(torch.tensor([0, 0, 0, 1]), 2), torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
+    torch.testing.assert_close(balanced(known([0, 0, 0, 1]), 2), torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
     # A class that does not occur has no say: two of three classes share the weight.
-    torch.testing.assert_close(balanced(torch.tensor([2, 0, 2]), 3), torch.tensor([0.75, 1.5, 0.75]))
-    assert torch.equal(balanced(torch.tensor([1, 1]), 2), torch.ones(2))
-    assert torch.equal(balanced(torch.tensor([0, 1, 1]), 2, wanted=False), torch.ones(3))
-    assert balanced(torch.empty(0, dtype=torch.int64), 2).shape == (0,)
+    torch.testing.assert_close(balanced(known([2, 0, 2]), 3), torch.tensor([0.75, 1.5, 0.75]))
+    assert torch.equal(balanced(known([1, 1]), 2), torch.ones(2))
+    assert torch.equal(balanced(known([0, 1, 1], [0, 0, 1]), 2, wanted=False), torch.ones(3))
+    assert balanced(nothing(), 2).shape == (0,)
 
 
-@given(labels)
-def test_class_weights_have_mean_one_and_every_class_the_same_total(label):
-    weight = balanced(label, 4)
+def test_corpora_weigh_the_same_and_so_do_classes_within_each():
+    weight = balanced(known([0, 0, 0, 1, 0, 1, 1, 1], [3, 3, 3, 3, 5, 5, 5, 5]), 2)
+    torch.testing.assert_close(weight, torch.tensor([2, 2, 2, 6, 6, 2, 2, 2]) / 3)
+    # Six utterances, three a corpus in weight: the second has one utterance and one class.
+    weight = balanced(known([0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1]), 2)
+    torch.testing.assert_close(weight, torch.tensor([0.5, 0.5, 0.5, 0.75, 0.75, 3.0]))
+
+
+@given(labels, st.integers(0, 5))
+def test_class_weights_have_mean_one_and_every_corpus_and_class_the_same_total(label, seed):
+    corpus = torch.randint(3, (len(label),), generator=generator(seed))
+    weight = balanced(known(label, corpus), 4)
     assert float(weight.mean()) == pytest.approx(1, rel=1e-5)
-    totals = [float(weight[label == which].sum()) for which in label.unique()]
-    assert totals == pytest.approx([len(label) / len(totals)] * len(totals), rel=1e-5)
+    share = len(label) / len(corpus.unique())
+    for one in corpus.unique():
+        mine = corpus == one
+        totals = [float(weight[mine & (label == which)].sum()) for which in label[mine].unique()]
+        assert totals == pytest.approx([share / len(totals)] * len(totals), rel=1e-5)
 
 
 @given(st.integers(1, 12), st.integers(0, 40), st.integers(0, 5))

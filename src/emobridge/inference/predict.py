@@ -20,6 +20,7 @@ from emobridge.data.batching import pad
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
+from emobridge.inputs import person
 from emobridge.pooling import pool
 from emobridge.types import Prediction, Utterance
 
@@ -68,7 +69,7 @@ def predictions(recognizer: Recognizer, utterances: Sequence[Utterance], pooled:
     domains = [recognizer.domain(one.corpus, one.language) for one in utterances]
     for domain in {id(one): one for one in domains}.values():
         rows = [row for row, one in enumerate(domains) if one is domain]
-        speakers = [_person(utterances[row]) for row in rows]
+        speakers = [person(utterances[row]) for row in rows]
         said[rows] = recognizer.probabilities(pooled[rows], domain, speakers)
     return [
         Prediction(one.id, one.start, one.end or duration(one.path), recognizer.labels, tuple(row))
@@ -164,6 +165,3 @@ def _windows(whole: Utterance, seconds: float, window: float) -> Iterator[Uttera
         end = seconds if place == count - 1 else (place + 1) * window
         yield replace(whole, start=place * window, end=end)
 
-
-def _person(utterance: Utterance) -> str | None:
-    return None if utterance.speaker is None else f"{utterance.corpus}\0{utterance.speaker}"

@@ -22,6 +22,7 @@ class Labelled:
 
     rows: Tensor  # (N,) int64
     label: Tensor  # (N,) int64 in [0, C)
+    corpus: Tensor | None = None  # (N,) int64: which corpus each is of, where there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,22 @@ class Method(Protocol):
         """Terms of the loss by name, (B, C), (B,), (B,) -> scalars; the loop minimises their sum."""
 
 
-def balanced(label: Tensor, classes: int, wanted: bool = True) -> Tensor:
-    """(N,) weights of mean 1 that give every class which occurs the same total; ones where not `wanted`."""
+def balanced(labelled: Labelled, classes: int, wanted: bool = True) -> Tensor:
+    """(N,) weights of mean 1 that give every corpus the same total, and in it every class that occurs the same.
+
+    Ones where not `wanted`. Without equal weights a large source corpus drowns a small one that may be nearer the target.
+    """
+    label, weight = labelled.label, torch.ones(len(labelled.label))
     if not wanted or not len(label):
-        return torch.ones(len(label))
-    counts = torch.bincount(label, minlength=classes).float()
-    return (len(label) / ((counts > 0).sum() * counts))[label]
+        return weight
+    corpus = torch.zeros_like(label) if labelled.corpus is None else labelled.corpus
+    corpora = corpus.unique()
+    for one in corpora:
+        mine = corpus == one
+        counts = torch.bincount(label[mine], minlength=classes).float()
+        share = len(label) / (len(corpora) * (counts > 0).sum())
+        weight[mine] = (share / counts)[label[mine]]
+    return weight
 
 
 def repeated(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -82,7 +93,7 @@ def repeated(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
 def mixed(
     task: Task, target: Labelled, rebalance: bool, generator: torch.Generator, notes: tuple[tuple[str, float], ...] = ()
 ) -> Drawn:
-    """Source utterances and (pseudo-)labelled target ones, classes weighted equally within each of the two.
+    """Source utterances and (pseudo-)labelled target ones; classes weigh the same within each corpus.
 
     `rebalance` oversamples the target to the number of source utterances (methods E).
     """
@@ -93,7 +104,7 @@ def mixed(
     return Drawn(
         torch.cat([part.rows for part in parts]),
         torch.cat([part.label for part in parts]),
-        torch.cat([balanced(part.label, task.classes, task.class_weights) for part in parts]),
+        torch.cat([balanced(part, task.classes, task.class_weights) for part in parts]),
         notes,
     )
 

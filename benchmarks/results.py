@@ -1,0 +1,109 @@
+"""The measured results of docs/results/adaptation.md and of the README: every pair of real corpora, by `emobridge adapt`.
+
+    python benchmarks/results.py --shared ../shared --work results-work --out docs/results
+
+An interrupted run goes on; what is finished is read. Real corpora and weights are not part of the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from emobridge.corpora import scan
+from emobridge.data.manifest import write_manifest
+from emobridge.metrics import read_scores
+from emobridge.types import Score
+
+LABELS = "anger,happiness,neutral,sadness"
+PAIRS = (
+    (("ravdess",), "emodb"),
+    (("ravdess",), "emovo"),
+    (("emodb",), "emovo"),
+    (("emovo",), "emodb"),
+    (("ravdess", "emovo"), "emodb"),
+    (("ravdess", "emodb"), "emovo"),
+)
+CONDITIONS = (("none", "none"), ("speaker", "none"), ("speaker", "coral"))
+NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--work", type=Path, default=Path("results-work"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--encoder", default="whisper-base", help="folder under SHARED/weights")
+    parser.add_argument("--layer", default="3")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    for corpus in NAMES:
+        write_manifest(args.work / f"{corpus}.jsonl", scan(corpus, args.shared / "corpora" / corpus))
+    rows = [
+        row for sources, target in PAIRS for condition in CONDITIONS for row in run(args, sources, target, *condition)
+    ]
+    page = args.out / ("adaptation.md" if args.encoder == "whisper-base" else f"adaptation-{args.encoder}.md")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    text = page.read_text(encoding="utf-8") if page.exists() else "<!-- measured -->\n<!-- end -->\n"
+    before, _, rest = text.partition("<!-- measured -->")
+    after = rest.partition("<!-- end -->")[2]
+    page.write_text(f"{before}<!-- measured -->\n{tables(rows)}\n<!-- end -->{after}", encoding="utf-8")
+    print(page)
+
+
+def run(args: argparse.Namespace, sources: tuple[str, ...], target: str, normalise: str, align: str) -> list[Score]:
+    """One `emobridge adapt`, which scores source-only and pseudo-labels on both sides."""
+    out = args.work / f"{args.encoder}-{args.layer}" / f"{'+'.join(sources)}-{target}-{normalise}-{align}"
+    command = [sys.executable, "-m", "emobridge.cli", "adapt", "--target", str(args.work / f"{target}.jsonl")]
+    for source in sources:
+        command += ["--source", str(args.work / f"{source}.jsonl")]
+    command += ["--encoder", str(args.shared / "weights" / args.encoder), "--layer", args.layer]
+    command += ["--method", "pseudo-labels", "--labels", LABELS, "--target-labels", "0", "--seeds", "3"]
+    command += ["--normalise", normalise, "--align", align, "--out", str(out)]
+    print(" ".join(command[3:]), flush=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return list(read_scores(out / "scores.json"))
+
+
+def tables(rows: list[Score]) -> str:
+    """In language, then across languages."""
+    found = {
+        (row.source, row.target, row.normalisation, row.method, row.side): row
+        for row in rows
+        if row.measure == "UA" and row.seed == "all"
+    }
+    inside = [
+        "Trained and scored on one corpus (five folds by speaker), source-only:",
+        "",
+        "| corpus | no normalisation | by speaker |",
+        "|---|---|---|",
+    ]
+    for corpus, other in (("ravdess", "emodb"), ("emodb", "emovo"), ("emovo", "emodb")):
+        cells = [cell(found.get((corpus, other, name, "source-only", "source"))) for name in ("none", "speaker")]
+        inside.append(f"| {NAMES[corpus]} | {' | '.join(cells)} |")
+    names = ("none", "speaker", "speaker+coral")
+    across = [
+        "Trained on labelled source, scored on the target, no target label seen; in brackets the 95 % interval:",
+        "",
+        "| source -> target | method | " + " | ".join(names) + " | source score, " + names[-1] + " |",
+        "|---|---|---|---|---|---|",
+    ]
+    for sources, target in PAIRS:
+        for method in ("source-only", "pseudo-labels"):
+            source = "+".join(sources)
+            cells = [cell(found.get((source, target, name, method, "target"))) for name in names]
+            cells.append(cell(found.get((source, target, names[-1], method, "source"))))
+            where = f"{' + '.join(NAMES[one] for one in sources)} -> {NAMES[target]}"
+            across.append(f"| {where} | {method} | {' | '.join(cells)} |")
+    return "\n".join(["", *inside, "", *across, ""])
+
+
+def cell(row: Score | None) -> str:
+    """UA in per cent with its interval."""
+    return "-" if row is None else f"{100 * row.value:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+
+
+if __name__ == "__main__":
+    main()
