@@ -237,6 +237,7 @@ def test_coral_adds_a_recoloured_copy_of_each_source_corpus(toy_speech):
         before = plain[:count][mine]
         torch.testing.assert_close(copies[mine], before @ coral(before, plain[count:]))
     assert torch.equal(one.task.source.label, torch.from_numpy(speech.label[list(fold.source)]).repeat(2))
+    assert one.task.source.corpus.tolist() == speech.domain_of[list(fold.source)].tolist() * 2
     assert one.task.target.tolist() == list(range(count, len(plain)))
 
 
