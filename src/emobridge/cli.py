@@ -146,6 +146,9 @@ def adapt(
     pool: Annotated[str | None, typer.Option(help="closed, or open: keep other emotions as unlabelled audio.")] = None,
     seeds: int | None = None,
     folds: Annotated[int | None, typer.Option(help="By speaker; 0 holds one fifth out, once.")] = None,
+    transductive: Annotated[
+        bool | None, typer.Option(help="Adapt to the scored speakers' unlabelled audio too.")
+    ] = None,
     share_speakers: Annotated[bool | None, typer.Option(help="Split by utterance: scores then mean little.")] = None,
     epochs: int | None = None,
     batch_size: int | None = None,

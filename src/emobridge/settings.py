@@ -49,6 +49,7 @@ class Settings:
     pool: str = "closed"  # "open" keeps target utterances of other emotions among the unlabelled
     seeds: int = 3
     folds: int = 5  # by speaker; 0 is one 60/20/20 split
+    transductive: bool = False  # the scored target utterances' own audio, without labels, is among what adapts
     share_speakers: bool = False
     epochs: int = 100
     batch_size: int = 100

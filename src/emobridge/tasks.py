@@ -90,8 +90,8 @@ def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
         test = set(source_parts[place])
         target_test = set(target_parts[place])
         heard = {person(speech.utterances[row]) for row in target_test} - {None}
-        held = set() if settings.share_speakers else heard
-        adapts = [row for row in scored if row not in target_test]
+        held = set() if settings.share_speakers or settings.transductive else heard
+        adapts = [row for row in scored if settings.transductive or row not in target_test]
         adapts += [row for row in rest if person(speech.utterances[row]) not in held]
         train = tuple(int(row) for row in source if row not in test)
         train, validation = _apart(speech, train, settings, seed)
@@ -122,7 +122,8 @@ def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
 
     Smaller budgets lie inside larger ones. Errors: UserError where there are not so many labels.
     """
-    rows = [row for row in fold.target if speech.label[row] != UNLABELLED]
+    held = set(fold.target_test)  # in a transductive fold these adapt too, and never with their labels
+    rows = [row for row in fold.target if speech.label[row] != UNLABELLED and row not in held]
     if amount == "all":
         return tuple(rows)
     if not int(amount):

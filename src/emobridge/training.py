@@ -81,7 +81,7 @@ def fit(
     """
     inputs = task.inputs
     model = Model(inputs, head)
-    optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.999))
+    optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.999), fused=True)
     generator = torch.Generator().manual_seed(seed)
     state = _State(model, inputs, optimiser, generator)
     method.prepare(task)

@@ -164,4 +164,3 @@ def _windows(whole: Utterance, seconds: float, window: float) -> Iterator[Uttera
     for place in range(count):
         end = seconds if place == count - 1 else (place + 1) * window
         yield replace(whole, start=place * window, end=end)
-

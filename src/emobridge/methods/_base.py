@@ -67,7 +67,7 @@ class Method(Protocol):
 def balanced(labelled: Labelled, classes: int, wanted: bool = True) -> Tensor:
     """(N,) weights of mean 1 that give every corpus the same total, and in it every class that occurs the same.
 
-    Ones where not `wanted`. Without equal weights a large source corpus drowns a small one that may be nearer the target.
+    Ones where not `wanted`. Without equal weights a large source corpus drowns a small one, be it nearer the target.
     """
     label, weight = labelled.label, torch.ones(len(labelled.label))
     if not wanted or not len(label):

@@ -106,7 +106,8 @@ def saw(settings: Settings) -> tuple[str, ...]:
     if "source_labels" in seen:
         said.append("the labelled utterances of the source's training speakers")
     if "target_audio" in seen:
-        said.append("the unlabelled audio of the target's training speakers")
+        whose = "all target speakers, the scored too" if settings.transductive else "the target's training speakers"
+        said.append(f"the unlabelled audio of {whose}")
     if "target_labels" in seen and settings.target_labels != "0":
         said.append(f"the labels of {settings.target_labels} utterances of the target's training speakers")
     else:
@@ -120,7 +121,7 @@ def saw(settings: Settings) -> tuple[str, ...]:
         }[settings.normalise]
     )
     if settings.align == "coral":
-        said.append("CORAL alignment used the unlabelled audio of the target's training speakers, for the baseline too")
+        said.append("CORAL alignment used that unlabelled audio of the target too, for the baseline as well")
     if settings.pool == "closed":
         said.append(
             f"of the target, only utterances of {', '.join(settings.labels)} (chosen by label) or unlabelled ones"
@@ -136,11 +137,12 @@ def folds(adapted: Adapted) -> int:
 def held_out(settings: Settings, folds: int, scored: bool) -> str:
     """One sentence: how the scored utterances were kept apart."""
     how = f"{folds} folds" if folds else "one split, a fifth held out"
-    what = (
-        "by utterance, so that SPEAKERS ARE SHARED between training and test"
-        if settings.share_speakers
-        else ("by speaker on both sides: no scored speaker was trained on or adapted to")
-    )
+    if settings.share_speakers:
+        what = "by utterance, so that SPEAKERS ARE SHARED between training and test"
+    elif settings.transductive:
+        what = "by speaker: no scored speaker's label was seen, but the target's were adapted to (transductive)"
+    else:
+        what = "by speaker on both sides: no scored speaker was trained on or adapted to"
     rest = "" if scored else " The target has no labels to score."
     return f"Scores are from {how} {what}. The bundle was then trained once more, on everything.{rest}"
 
@@ -178,13 +180,17 @@ def _condition(adapted: Adapted, method: str, side: str) -> Condition:
         source="+".join(corpus for corpus, _ in sources),
         target=target[0],
         target_labels=settings.target_labels,
-        split="by utterance"
-        if settings.share_speakers
-        else f"{folds(adapted)} folds by speaker"
-        if settings.folds
-        else "one split by speaker",
+        split=_split(adapted),
         side=side,
     )
+
+
+def _split(adapted: Adapted) -> str:
+    settings = adapted.settings
+    if settings.share_speakers:
+        return "by utterance"
+    how = f"{folds(adapted)} folds by speaker" if settings.folds else "one split by speaker"
+    return f"{how}, transductive" if settings.transductive else how
 
 
 def _corpora(adapted: Adapted, audit: Audit | None) -> tuple[CorpusRow, ...]:
