@@ -26,7 +26,13 @@ PAIRS = (
     (("ravdess", "emovo"), "emodb"),
     (("ravdess", "emodb"), "emovo"),
 )
-CONDITIONS = (("none", "none"), ("speaker", "none"), ("speaker", "coral"))
+CONDITIONS = (
+    ("none", "none", False),
+    ("speaker", "none", False),
+    ("speaker", "coral", False),
+    ("speaker", "coral", True),
+)
+ALONE = (("ravdess", "emodb"), ("emodb", "emovo"), ("emovo", "emodb"))  # scored in language, beside any other corpus
 NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
 
 
@@ -41,63 +47,82 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     for corpus in NAMES:
         write_manifest(args.work / f"{corpus}.jsonl", scan(corpus, args.shared / "corpora" / corpus))
-    rows = [
-        row for sources, target in PAIRS for condition in CONDITIONS for row in run(args, sources, target, *condition)
-    ]
+    inside, across = [], []
+    for corpus, other in ALONE:
+        for normalise in ("none", "speaker"):
+            options = (
+                f"--method source-only --align none --normalise {normalise} --batch-size 32 --head-option dropout=0.5"
+            )
+            inside += run(args, (corpus,), other, f"in-language-{normalise}", *options.split())
+    for sources, target in PAIRS:
+        for normalise, align, transductive in CONDITIONS:
+            options = f"--method pseudo-labels --normalise {normalise} --align {align}"
+            name = f"{normalise}-{align}"
+            if transductive:
+                options, name = f"{options} --transductive", f"{name}-transductive"
+            across += run(args, sources, target, name, *options.split())
     page = args.out / ("adaptation.md" if args.encoder == "whisper-base" else f"adaptation-{args.encoder}.md")
     page.parent.mkdir(parents=True, exist_ok=True)
     text = page.read_text(encoding="utf-8") if page.exists() else "<!-- measured -->\n<!-- end -->\n"
     before, _, rest = text.partition("<!-- measured -->")
     after = rest.partition("<!-- end -->")[2]
-    page.write_text(f"{before}<!-- measured -->\n{tables(rows)}\n<!-- end -->{after}", encoding="utf-8")
+    page.write_text(f"{before}<!-- measured -->\n{tables(inside, across)}\n<!-- end -->{after}", encoding="utf-8")
     print(page)
 
 
-def run(args: argparse.Namespace, sources: tuple[str, ...], target: str, normalise: str, align: str) -> list[Score]:
-    """One `emobridge adapt`, which scores source-only and pseudo-labels on both sides."""
-    out = args.work / f"{args.encoder}-{args.layer}" / f"{'+'.join(sources)}-{target}-{normalise}-{align}"
+def run(args: argparse.Namespace, sources: tuple[str, ...], target: str, name: str, *options: str) -> list[Score]:
+    """One `emobridge adapt`, which scores source-only and the method asked for on both sides."""
+    out = args.work / f"{args.encoder}-{args.layer}" / f"{'+'.join(sources)}-{target}-{name}"
     command = [sys.executable, "-m", "emobridge.cli", "adapt", "--target", str(args.work / f"{target}.jsonl")]
     for source in sources:
         command += ["--source", str(args.work / f"{source}.jsonl")]
     command += ["--encoder", str(args.shared / "weights" / args.encoder), "--layer", args.layer]
-    command += ["--method", "pseudo-labels", "--labels", LABELS, "--target-labels", "0", "--seeds", "3"]
-    command += ["--normalise", normalise, "--align", align, "--out", str(out)]
+    command += ["--labels", LABELS, "--target-labels", "0", "--seeds", "3", *options, "--out", str(out)]
     print(" ".join(command[3:]), flush=True)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return list(read_scores(out / "scores.json"))
 
 
-def tables(rows: list[Score]) -> str:
+def tables(inside: list[Score], across: list[Score]) -> str:
     """In language, then across languages."""
-    found = {
-        (row.source, row.target, row.normalisation, row.method, row.side): row
-        for row in rows
-        if row.measure == "UA" and row.seed == "all"
-    }
-    inside = [
-        "Trained and scored on one corpus (five folds by speaker), source-only:",
+    alone = {(row.source, row.normalisation): row for row in overall(inside) if row.side == "source"}
+    lines = [
+        "",
+        "Trained and scored on one corpus (five folds by speaker, source-only):",
         "",
         "| corpus | no normalisation | by speaker |",
         "|---|---|---|",
     ]
-    for corpus, other in (("ravdess", "emodb"), ("emodb", "emovo"), ("emovo", "emodb")):
-        cells = [cell(found.get((corpus, other, name, "source-only", "source"))) for name in ("none", "speaker")]
-        inside.append(f"| {NAMES[corpus]} | {' | '.join(cells)} |")
-    names = ("none", "speaker", "speaker+coral")
-    across = [
-        "Trained on labelled source, scored on the target, no target label seen; in brackets the 95 % interval:",
+    for corpus, _ in ALONE:
+        cells = [cell(alone.get((corpus, name))) for name in ("none", "speaker")]
+        lines.append(f"| {NAMES[corpus]} | {' | '.join(cells)} |")
+    lines += [
         "",
-        "| source -> target | method | " + " | ".join(names) + " | source score, " + names[-1] + " |",
-        "|---|---|---|---|---|---|",
+        "Trained on labelled source, scored on the target; no target label seen; in brackets the 95 % interval. "
+        "New speakers: five folds by speaker on both sides. Transductive: the unlabelled audio of the scored target "
+        "speakers adapts too.",
+        "",
+        "| source -> target | method | none | speaker | speaker+coral | speaker+coral, transductive | source score |",
+        "|---|---|---|---|---|---|---|",
     ]
+    found = {
+        (row.source, row.target, row.normalisation, "transductive" in row.split, row.method, row.side): row
+        for row in overall(across)
+    }
     for sources, target in PAIRS:
         for method in ("source-only", "pseudo-labels"):
-            source = "+".join(sources)
-            cells = [cell(found.get((source, target, name, method, "target"))) for name in names]
-            cells.append(cell(found.get((source, target, names[-1], method, "source"))))
+            key = ("+".join(sources), target)
+            kinds = (("none", False), ("speaker", False), ("speaker+coral", False), ("speaker+coral", True))
+            cells = [cell(found.get((*key, *kind, method, "target"))) for kind in kinds]
+            cells.append(cell(found.get((*key, *kinds[2], method, "source"))))
             where = f"{' + '.join(NAMES[one] for one in sources)} -> {NAMES[target]}"
-            across.append(f"| {where} | {method} | {' | '.join(cells)} |")
-    return "\n".join(["", *inside, "", *across, ""])
+            lines.append(f"| {where} | {method} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def overall(rows: list[Score]) -> list[Score]:
+    """UA over all seeds."""
+    return [row for row in rows if row.measure == "UA" and row.seed == "all"]
 
 
 def cell(row: Score | None) -> str:

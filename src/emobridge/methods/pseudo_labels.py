@@ -17,17 +17,13 @@ from emobridge.methods._base import Drawn, Labelled, Predict, Task, mixed, nothi
 
 
 class PseudoLabels:
-    """`threshold` tau in [0, 1), `interval` W in epochs.
-
-    W = 30 is the paper's. Its text says tau = 0.5; its table of rebalancing equals the column of tau = 0.65 in its table
-    of thresholds, which is our default.
-    """
+    """`threshold` tau in [0, 1), `interval` W in epochs; the paper's values are the defaults."""
 
     name = "pseudo-labels"
     needs = frozenset({"source_labels", "target_audio"})
     takes = frozenset({"target_labels"})
 
-    def __init__(self, *, threshold: float = 0.65, interval: int = 30, rebalance: bool = True) -> None:
+    def __init__(self, *, threshold: float = 0.5, interval: int = 30, rebalance: bool = True) -> None:
         if not 0 <= threshold < 1:
             raise ValueError(f"threshold: expected 0 <= threshold < 1, got {threshold}")
         if interval < 1:
