@@ -298,3 +298,14 @@ def test_speakers_of_one_name_in_a_target_of_two_corpora_are_normalised_apart(to
         renamed[row] = replace(renamed[row], corpus="yy", speaker="0")
     apart = built(replace(speech, utterances=tuple(renamed)), fold).task.inputs.x
     assert torch.equal(apart, built(speech, fold).task.inputs.x)
+
+
+def test_a_transductive_fold_adapts_to_the_scored_audio_and_never_to_its_labels(toy_speech):
+    speech = toy_speech(extra=1)
+    for fold in folds_of(speech, settings(folds=2, transductive=True), 0):
+        assert fold.target == tuple(np.flatnonzero(speech.is_target)) and set(fold.target_test) < set(fold.target)
+        few = budget(speech, fold, "all", 0)
+        assert few and not people(speech, few) & people(speech, fold.target_test)
+        task = built(speech, fold, few=few, transductive=True).task
+        assert task.few.label.tolist() == speech.label[list(few)].tolist()
+        assert len(task.target) == len(fold.target) - len(few)
