@@ -59,6 +59,8 @@ def test_the_side_is_that_of_the_corpora(recorded, score):
     assert {(row.side, row.target) for row in score(english + other)} == {("target", "en+xx")}
     elsewhere = [replace(one, corpus="new") for one in other]
     assert {(row.side, row.target) for row in score(elsewhere)} == {("target", "new")}
+    unscored = [replace(one, emotion=None) for one in english]
+    assert {(row.side, row.target) for row in score(unscored + other)} == {("target", "xx")}
 
 
 def test_what_has_no_label_or_another_is_not_scored_but_is_heard(recognizer, recorded, score):

@@ -14,6 +14,7 @@ from emobridge.bundle import Recognizer
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.data.batching import pad
 from emobridge.data.manifest import read_manifest
+from emobridge.encoders.logmel import Logmel
 from emobridge.errors import UserError
 from emobridge.features import FeatureStore
 from emobridge.inference import predict, utterances_of, write_predictions
@@ -96,6 +97,31 @@ def test_a_speaker_is_normalised_by_all_that_is_given_of_it(recognizer, recorded
     alone = next(predict(recognizer, a[:1])).probabilities
     nobody = next(predict(recognizer, [replace(a[0], speaker=None)])).probabilities
     assert len({alone, nobody, together[a[0].id]}) == 3
+
+
+def test_a_speaker_of_many_utterances_is_one_speaker(recognizer, recorded):
+    one = next(read_manifest(recorded / "xx.jsonl"))
+    other = replace(one, path=str(recorded / "xx-a-sadness-0.wav"))
+    said = list(predict(recognizer, [one] * 20 + [other] * 20))
+    assert len({row.probabilities for row in said[:20]}) == 1
+    assert len({row.probabilities for row in said[20:]}) == 1
+    alone = next(predict(recognizer, [one] * 20)).probabilities[0]
+    assert abs(said[0].probabilities[0] - alone) > 1e-3, "the last twenty are heard too"
+
+
+def test_the_layer_is_that_of_the_bundle(by_corpus, recorded):
+    class Stacked(Logmel):
+        layers = 2
+
+        def encode(self, wave, lengths):
+            hidden, frames = super().encode(wave, lengths)
+            return torch.cat([torch.zeros_like(hidden), hidden]), frames
+
+    spec = replace(by_corpus.spec, layer=1)
+    stacked = Recognizer(spec, Stacked(), by_corpus.domains, by_corpus.head)
+    rows = list(read_manifest(recorded / "xx.jsonl"))[:3]
+    for one, two in zip(predict(by_corpus, rows), predict(stacked, rows)):
+        assert two.probabilities == pytest.approx(one.probabilities, abs=1e-6)
 
 
 def test_many_without_speakers_do_not_touch_each_other(recognizer, recorded):

@@ -110,7 +110,7 @@ def test_what_the_method_saw(made):
         "the unlabelled audio of the target's training speakers",
         "no label of the target",
         "those of the scored target speakers too",
-        "CORAL alignment used the unlabelled audio of the target's training speakers, for the baseline too",
+        "CORAL alignment used the unlabelled audio of the target's training speakers, for the baseline as well",
         "only utterances of anger, sadness (chosen by label)",
     ):
         assert words in said
@@ -127,8 +127,15 @@ def test_what_the_method_saw(made):
         ),
         ({"target_labels": "8"}, "the labels of 8 utterances of the target's training speakers", "no label"),
         ({"normalise": "none"}, "the source's training utterances only", "scored target speakers too"),
-        ({"normalise": "corpus"}, "of each corpus's training speakers", "scored target speakers too"),
+        (
+            {"normalise": "corpus"},
+            "normalisation used the unlabelled audio of the source's training speakers",
+            "scored",
+        ),
         ({"align": "none"}, "speaker normalisation", "CORAL"),
+        ({"transductive": True}, "CORAL alignment used the unlabelled audio of all target speakers, the scored", "xx"),
+        ({"transductive": True}, "the unlabelled audio of all target speakers, the scored too", "of the target's"),
+        ({"transductive": True, "normalise": "corpus"}, "source's training speakers and of all target", "xx"),
         ({"pool": "open"}, "speaker normalisation", "chosen by label"),
     ],
 )
@@ -142,6 +149,9 @@ def test_how_the_scored_were_held_out(made):
     assert "2 folds by speaker on both sides" in record(made()).held_out
     assert "on everything" in record(made()).held_out
     assert "one split, a fifth held out" in held_out(settings(folds=0), 0, True)
+    heard = record(made(settings(transductive=True)))
+    assert "adapted to (transductive)" in heard.held_out and "no scored speaker was trained on" not in heard.held_out
+    assert {row.split for row in heard.scores} == {"2 folds by speaker, transductive"}
     shared = settings(share_speakers=True)
     assert "SPEAKERS ARE SHARED" in held_out(shared, 2, True)
     found = record(made(shared))
@@ -202,6 +212,8 @@ def test_what_was_left_out_is_told(made, toy_speech):
     assert "1 utterances have no speaker" in said
     assert "no target utterance was sure enough to be pseudo-labelled" in said
     assert found.skipped == ("u1: u1.wav: is empty",)
+    by_corpus = replace(adapted, settings=settings(share_speakers=True, normalise="corpus"))
+    assert not any("have no speaker" in warning for warning in record(by_corpus).warnings)
 
 
 def test_published_numbers_are_those_of_the_languages_and_labels(made, toy_speech):

@@ -102,11 +102,11 @@ def saw(settings: Settings) -> tuple[str, ...]:
     """Plain sentences: what the method was handed, and what normalisation and alignment used."""
     method = made_method(settings.method, settings)
     seen = method.needs | method.takes
+    whose = "all target speakers, the scored too" if settings.transductive else "the target's training speakers"
     said = []
     if "source_labels" in seen:
         said.append("the labelled utterances of the source's training speakers")
     if "target_audio" in seen:
-        whose = "all target speakers, the scored too" if settings.transductive else "the target's training speakers"
         said.append(f"the unlabelled audio of {whose}")
     if "target_labels" in seen and settings.target_labels != "0":
         said.append(f"the labels of {settings.target_labels} utterances of the target's training speakers")
@@ -115,13 +115,13 @@ def saw(settings: Settings) -> tuple[str, ...]:
     said.append(
         {
             "none": "normalisation used the source's training utterances only",
-            "corpus": "normalisation used the unlabelled audio of each corpus's training speakers",
+            "corpus": f"normalisation used the unlabelled audio of the source's training speakers and of {whose}",
             "speaker": "speaker normalisation used each speaker's own unlabelled utterances, "
             "those of the scored target speakers too",
         }[settings.normalise]
     )
     if settings.align == "coral":
-        said.append("CORAL alignment used that unlabelled audio of the target too, for the baseline as well")
+        said.append(f"CORAL alignment used the unlabelled audio of {whose}, for the baseline as well")
     if settings.pool == "closed":
         said.append(
             f"of the target, only utterances of {', '.join(settings.labels)} (chosen by label) or unlabelled ones"
