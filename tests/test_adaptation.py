@@ -321,10 +321,15 @@ def test_what_is_scored_end_to_end_is_normalised_as_what_was_trained_on(settings
         torch.testing.assert_close(inputs.mean[0], mean, atol=1e-5, rtol=1e-4)
 
 
-def test_an_end_to_end_run_reads_bad_files_out_too(settings, recorded):
+@pytest.mark.parametrize("train", ["frozen", "end-to-end"])
+def test_bad_files_are_skipped_in_either_way_of_training_or_stop_a_strict_run(settings, recorded, train):
     (recorded / "en-a-anger-0.wav").write_bytes(b"no audio")
+    asked = settings(encoder="emotion-cnn", train=train, align="none", layer="0", crop=0.3)
+    one = adapt(asked)
+    assert [name for name, _ in one.skipped] == ["en-a-anger-0"]
+    assert len(one.speech.utterances) == len(one.speech.label) == 31
     with pytest.raises(UserError, match=r"en-a-anger-0\.wav: cannot be read") as caught:
-        adapt(settings(encoder="emotion-cnn", train="end-to-end", align="none", layer="0", crop=0.3))
+        adapt(asked, strict=True)
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -316,7 +316,17 @@ def test_bad_files_change_nothing_for_the_others(recorded, cli):
 def test_no_target_audio(recorded, cli):
     for path in recorded.glob("xx-*.wav"):
         path.unlink()
+    (recorded / "en-a-anger-0.wav").write_bytes(b"")  # a bad one among good ones is not the reason
     refused(cli(*adapt(recorded)), "xx-a-anger-0.wav", "No such file")
+
+
+def test_adapt_skips_bad_files_from_end_to_end_too(recorded, cli):
+    bad = with_bad_rows(recorded)
+    words = ("--encoder", "emotion-cnn", "--layer", "0", "--train", "end-to-end", "--align", "none", "--epochs", "1")
+    done = cli(*adapt(recorded, *words))
+    assert done.code == 0, done.err
+    assert done.complaints[-1] == f"{len(bad)} skipped"
+    refused(cli(*adapt(recorded, *words, "--strict")), "bad-")
 
 
 def test_predict_skips_and_counts_bad_files(recorded, finished, cli):
@@ -380,6 +390,7 @@ def test_a_folder_without_audio(tmp_path, finished, cli):
 
 def test_strict_stops_at_the_first_bad_file(recorded, finished, cli):
     with_bad_rows(recorded)
+    refused(cli(*adapt(recorded, "--strict")), "bad-")
     for words in (("predict", finished / "bundle", recorded / "xx.jsonl"), ("predict", finished / "bundle", recorded)):
         refused(cli(*words, "--strict", "--out", recorded / "out.jsonl"), "bad-")
         assert not (recorded / "out.jsonl").exists()

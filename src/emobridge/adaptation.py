@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from emobridge.bundle import Recognizer, columns, made_head
+from emobridge.data.audio import AudioError, read_audio
 from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
@@ -45,9 +46,10 @@ class Adapted:
         return systems_of(self.settings)
 
 
-def adapt(settings: Settings) -> Adapted:
+def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     """Run `settings`. What was finished by an interrupted run of the same settings is read, not done again.
 
+    Utterances that cannot be read are left out and told; with `strict` the first one raises.
     Errors: UserError for whatever is wrong with the settings or the speech.
     """
     for method in systems_of(settings):
@@ -58,7 +60,7 @@ def adapt(settings: Settings) -> Adapted:
     speech, left_out = read_speech(settings)
     for fold in folds_of(speech, settings, 0):  # too few speakers or labels are told before anything long begins
         budget(speech, fold, settings.target_labels, 0)
-    speech, layers, skipped = _with_features(speech, settings, encoder)
+    speech, layers, skipped = _with_features(speech, settings, encoder, strict)
     chosen: tuple[tuple[str, float], ...] = ()
     if layers is not None:
         if settings.layer == "auto":
@@ -89,28 +91,46 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
 
 
 def _with_features(
-    speech: Speech, settings: Settings, encoder: Encoder
+    speech: Speech, settings: Settings, encoder: Encoder, strict: bool
 ) -> tuple[Speech, Tensor | None, tuple[tuple[str, str], ...]]:
     """The speech with the pooled features of its layer, or of all layers (N, L, D), and what could not be read."""
     if settings.train == "end-to-end":
-        return speech, None, ()
+        skipped = _unreadable(speech, strict)
+        return _without(speech, skipped), None, skipped
     store = FeatureStore(settings.store or cache_folder(), encoder)
     layer = None if settings.layer == "auto" else settings.layer
     with progress(f"features of {encoder.name}") as report:
-        found = store.extract(speech.utterances, layer=layer, on_progress=report)
-    kept = {name: place for place, name in enumerate(found.ids)}
-    rows = [row for row, one in enumerate(speech.utterances) if one.id in kept]
-    if len(set(speech.domain_of[rows])) < len(set(speech.domain_of)):
-        raise UserError(f"no audio of one side can be read; the first reason: {found.skipped[0][1]}")
+        found = store.extract(speech.utterances, layer=layer, on_progress=report, strict=strict)
+    speech = _without(speech, found.skipped)
     values = torch.from_numpy(found.values[..., columns(encoder, settings.statistics)])
-    speech = Speech(
-        tuple(speech.utterances[row] for row in rows),
-        speech.label[rows],
-        speech.domain_of[rows],
-        speech.target,
-        values if layer is not None else None,
+    if layer is None:
+        return speech, values, found.skipped
+    return replace(speech, features=values), None, found.skipped
+
+
+def _unreadable(speech: Speech, strict: bool) -> tuple[tuple[str, str], ...]:
+    """Id and reason of each utterance that cannot be read, found before training comes upon it."""
+    skipped = []
+    for one in speech.utterances:
+        try:
+            read_audio(one.path, one.start, one.end)
+        except AudioError as error:
+            if strict:
+                raise
+            skipped.append((one.id, str(error)))
+    return tuple(skipped)
+
+
+def _without(speech: Speech, skipped: Sequence[tuple[str, str]]) -> Speech:
+    """The speech without what could not be read. Errors: UserError where nothing is left of a corpus."""
+    reasons = dict(skipped)
+    rows = [row for row, one in enumerate(speech.utterances) if one.id not in reasons]
+    for corpus in sorted(set(speech.domain_of.tolist()) - set(speech.domain_of[rows].tolist())):
+        first = speech.utterances[int(np.flatnonzero(speech.domain_of == corpus)[0])]
+        raise UserError(f"no audio of one side can be read; the first reason: {reasons[first.id]}")
+    return Speech(
+        tuple(speech.utterances[row] for row in rows), speech.label[rows], speech.domain_of[rows], speech.target
     )
-    return speech, values if layer is None else None, found.skipped
 
 
 def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tuple[str, float], ...]:

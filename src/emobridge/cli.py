@@ -158,6 +158,7 @@ def adapt(
     store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file; options here override it.")] = None,
     out: Annotated[str | None, typer.Option(help="Folder for report, scores and bundle.")] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
     """Train on labelled speech, adapt to the new language, score both, and write report and bundle."""
     given = dict(locals())
@@ -168,7 +169,9 @@ def adapt(
     values: dict[str, Any] = read_mapping(settings) if settings else {}
     given |= {"encoder_options": given.pop("encoder_option"), "method_options": given.pop("method_option")}
     given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
-    values |= {key: value for key, value in given.items() if value is not None and key not in ("settings", "labels")}
+    values |= {
+        key: value for key, value in given.items() if value is not None and key not in ("settings", "labels", "strict")
+    }
     if labels is not None:
         values["labels"] = _list(labels)
     for key in ("source", "target"):
@@ -178,7 +181,8 @@ def adapt(
     if "labels" not in values:  # all else is checked before the manifests tell them
         values["labels"] = _common_labels(from_mapping(values | {"labels": EMOTIONS}, where).source)
     skipped: list[tuple[str, str]] = []
-    text = run_and_report(from_mapping(values, where), shlex.join(["emobridge", *sys.argv[1:]]), skipped)
+    command = shlex.join(["emobridge", *sys.argv[1:]])
+    text = run_and_report(from_mapping(values, where), command, skipped, strict=strict)
     _report_skipped(skipped)
     print(text)
 

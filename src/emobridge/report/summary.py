@@ -16,14 +16,17 @@ from emobridge.report.write import write_report
 from emobridge.settings import Settings, write_settings
 
 
-def run_and_report(settings: Settings, command: str, skipped: list[tuple[str, str]] | None = None) -> str:
+def run_and_report(
+    settings: Settings, command: str, skipped: list[tuple[str, str]] | None = None, *, strict: bool = False
+) -> str:
     """Adapt, and write `out`/scores.json, report.html, report.md, report.json, settings.toml and bundle/.
 
-    The table for the terminal comes back; ids and reasons of utterances that could not be read join `skipped`.
+    The table for the terminal comes back; ids and reasons of utterances that could not be read join `skipped`;
+    with `strict` the first one raises.
     """
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
-    adapted = adapt(settings)
+    adapted = adapt(settings, strict=strict)
     if skipped is not None:
         skipped += adapted.skipped
     manifests = {path: list(read_manifest(path)) for path in (*settings.source, settings.target)}
