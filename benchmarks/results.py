@@ -1,4 +1,4 @@
-"""The measured results of docs/results/adaptation.md and of the README: every pair of real corpora, by `emobridge adapt`.
+"""The results of docs/results/adaptation.md and of the README: all pairs of real corpora, by `emobridge adapt`.
 
     python benchmarks/results.py --shared ../shared --work results-work --out docs/results
 

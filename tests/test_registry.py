@@ -43,7 +43,7 @@ def test_unknown_names_and_kinds_name_the_nearest():
     with pytest.raises(UserError, match="did you mean 'heads'"):
         registry.names("head")
     for name in ("", "_base", "__init__", "../settings", "linear.py", "Linear "):
-        with pytest.raises(UserError, match="unknown heads plug-in"):
+        with pytest.raises(UserError, match="unknown head"):
             registry.load("heads", name)
 
 

@@ -7,6 +7,7 @@ bundle/README.md           the model card
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,9 +99,10 @@ class Recognizer:
             tensors |= {f"encoder.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
         with whole_file(folder / "model.safetensors") as path:
             save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, path)
+            digest = _sha256(path)
         with whole_file(folder / "README.md") as path:
             path.write_text(card, encoding="utf-8")
-        about = {"format": FORMAT, "emobridge": emobridge.__version__}
+        about = {"format": FORMAT, "emobridge": emobridge.__version__, "tensors": digest}
         about |= {key: getattr(self.spec, key) for key in Spec.__slots__}
         with whole_file(folder / "bundle.json") as path:
             path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -113,9 +115,9 @@ class Recognizer:
         Errors: UserError for a folder that is no bundle, one of a newer format, and an encoder with other weights.
         """
         folder = Path(folder)
-        spec = _read_spec(folder)
+        spec, digest = _read_spec(folder)
         model = load_encoder(encoder or spec.encoder, **read_options(spec.encoder_options))
-        tensors = _read_tensors(folder / "model.safetensors")
+        tensors = _read_tensors(folder / "model.safetensors", digest)
         try:
             if spec.trained:
                 model.load_state_dict(_under(tensors, "encoder."))
@@ -154,7 +156,8 @@ def columns(encoder: Encoder, statistics: Sequence[str]) -> slice | list[int]:
     return [encoder.statistics.index(one) * width + column for one in statistics for column in range(width)]
 
 
-def _read_spec(folder: Path) -> Spec:
+def _read_spec(folder: Path) -> tuple[Spec, str]:
+    """What bundle.json says, and the digest of the tensors that belong to it."""
     path = folder / "bundle.json"
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -165,19 +168,27 @@ def _read_spec(folder: Path) -> Spec:
             )
         values = {key: tuple(one) if isinstance(one := about[key], list) else one for key in Spec.__slots__}
         values["domains"] = tuple((corpus, language) for corpus, language in values["domains"])
-        return Spec(**values)
+        return Spec(**values), str(about["tensors"])
     except OSError as error:
         raise UserError(f"{folder}: is no bundle ({path.name} cannot be read: {error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is no description of a bundle ({type(error).__name__}: {error})") from error
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        whole = _sha256(path) == digest
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+    if not whole:
+        raise UserError(f"{path}: does not fit bundle.json (it was changed, or saving was interrupted)")
+    return tensors
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

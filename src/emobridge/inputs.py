@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from emobridge.data.audio import random_crop, read_audio
 from emobridge.data.batching import pad
 from emobridge.encoders._base import Encoder
-from emobridge.normalisation import EPSILON, Domain, learnt, moments
+from emobridge.normalisation import Domain, learnt, moments
 from emobridge.pooling import pool
 from emobridge.types import SAMPLE_RATE, Utterance
+
+WARM = 32  # utterances in a batch by which fresh batch norms learn
 
 
 class Inputs(Protocol):
@@ -46,7 +48,7 @@ class Frozen:
         self.width = x.shape[1]
 
     def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return self.x[rows]
+        return self.x.index_select(0, rows)
 
     def refresh(self) -> None:
         """Nothing changes."""
@@ -120,6 +122,12 @@ class Recordings:
         """The moments of each domain and speaker under the encoder as it now is."""
         if not self.utterances:
             return
+        if self.normalise == "none":  # an encoder that is trained finds its own scale
+            still = torch.zeros(self.width), torch.ones(self.width)
+            self.domains = tuple(Domain(*names, *still) for names in self.corpora)
+            return
+        if self.learner is None and not self.domains:
+            self._warm()
         x = self.pooled(range(len(self.utterances)))
         if self.learner is None:
             self.domains = domains_of(x, self.domain_of, self.corpora, self.normalise, self.target)
@@ -131,7 +139,24 @@ class Recordings:
             rows = torch.from_numpy(np.flatnonzero(self.domain_of == place))
             speakers = [person(self.utterances[int(row)]) for row in rows] if self.normalise == "speaker" else None
             mean, deviation = moments(x[rows], domain, speakers)
-            self.mean[rows], self.deviation[rows] = mean, deviation.clamp(min=EPSILON)
+            self.mean[rows], self.deviation[rows] = mean, deviation
+
+    def _warm(self) -> None:
+        """Let batch norms that have seen nothing see speech once: their first moments would be of no speech at all."""
+        norms = [module for module in self.encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        if not norms or any(int(norm.num_batches_tracked) for norm in norms):
+            return
+        generator, was_training = torch.Generator().manual_seed(0), self.encoder.training
+        self.encoder.train()
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = None  # the plain mean over these batches
+        with torch.no_grad():
+            for rows in torch.randperm(len(self.utterances), generator=generator).split(WARM):
+                self._encode([self._wave(int(row), generator) for row in rows])
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
+        self.encoder.train(was_training)
 
     def pooled(self, rows: Iterable[int]) -> Tensor:
         """(N, D) of whole utterances, not normalised, in evaluation mode and without gradients."""

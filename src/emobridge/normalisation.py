@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-EPSILON = 1e-6  # below this deviation a feature is constant
+FLOOR = 0.1  # of the domain's mean deviation: features that hardly vary are not blown up to noise
 SHRINKAGE = 4.0  # utterances of the corpus that a speaker's moments are mixed with
 COVARIANCE_SHRINKAGE = 0.1  # share of the isotropic covariance: there are fewer utterances than features
 
@@ -40,6 +40,7 @@ def moments(
 
     speakers: one a row, to standardise by speaker; a row without one, and None for all, goes by the domain. A speaker's
     n utterances count n, the domain `shrinkage`: m = (n m_speaker + k m_domain) / (n + k), the variance about m alike.
+    No deviation is below FLOOR times the domain's mean one.
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
@@ -50,13 +51,13 @@ def moments(
         spread = (own - middle).square().mean(0)
         mean[rows] = middle
         deviation[rows] = ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
-    return mean, deviation
+    return mean, deviation.clamp(min=max(FLOOR * float(domain.deviation.mean()), torch.finfo(x.dtype).tiny))
 
 
 def normalised(x: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:
     """The features (N, D) as the head wants them."""
     mean, deviation = moments(x, domain, speakers)
-    return (x - mean) / deviation.clamp(min=EPSILON)
+    return (x - mean) / deviation
 
 
 def learnt(corpus: str, language: str, x: Tensor) -> Domain:

@@ -22,6 +22,15 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
 }
 
 
+SINGULAR = {
+    "corpora": "corpus",
+    "encoders": "encoder",
+    "heads": "head",
+    "adapters": "adapter",
+    "methods": "method",
+}
+
+
 def names(kind: str) -> tuple[str, ...]:
     """The plug-ins of a kind, by name, in alphabetical order."""
     if kind not in PROTOCOLS:
@@ -37,7 +46,7 @@ def load(kind: str, name: str) -> Any:
     Errors: UserError for an unknown name or kind; TypeError for a file that falls short of its protocol.
     """
     if name.replace("_", "-") not in names(kind):
-        raise unknown(f"{kind} plug-in", name, names(kind))
+        raise unknown(SINGULAR[kind], name, names(kind))
     stem = name.replace("-", "_")
     try:
         module = importlib.import_module(f"emobridge.{kind}.{stem}")

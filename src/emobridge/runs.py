@@ -58,12 +58,16 @@ class Work:
 
     def __init__(self, folder: Path, settings: Settings, speech: Speech, digest: str) -> None:
         self.folder = folder
-        asked = asdict(replace(settings, out="", store=""))
+        asked = asdict(replace(settings, out="", store="", seeds=1))
         said = hashlib.sha256(json.dumps([asked, digest, __version__], sort_keys=True).encode())
         for one, label in zip(speech.utterances, speech.label):
             said.update(f"{one.id}\0{one.corpus}\0{one.speaker}\0{one.start}\0{one.end}\0{label}\n".encode())
         if speech.features is not None:
             said.update(speech.features.numpy().tobytes())
+        else:
+            for one in speech.utterances:
+                stat = Path(one.path).stat()
+                said.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
         self.key = said.hexdigest()[:16]
 
     def path(self, name: str, suffix: str) -> Path:

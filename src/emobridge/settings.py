@@ -48,7 +48,7 @@ class Settings:
     train: str = "frozen"
     pool: str = "closed"  # "open" keeps target utterances of other emotions among the unlabelled
     seeds: int = 3
-    folds: int = 5  # by speaker; 0 is one 60/20/20 split
+    folds: int = 5  # by speaker; 0 holds one fifth out, once
     transductive: bool = False  # the scored target utterances' own audio, without labels, is among what adapts
     share_speakers: bool = False
     epochs: int = 100
@@ -79,7 +79,7 @@ class Settings:
         if self.patience < 0:
             raise UserError(f"patience: expected 0 or more, got {self.patience}")
         if self.folds < 0 or self.folds == 1:
-            raise UserError(f"folds: expected 2 or more, or 0 for one 60/20/20 split, got {self.folds}")
+            raise UserError(f"folds: expected 2 or more, or 0 to hold one fifth out once, got {self.folds}")
         if self.train == "end-to-end" and self.align != "none":
             raise UserError("align: 'coral' works on frozen features; give --align none with --train end-to-end")
         if self.train == "end-to-end" and self.layer == "auto":

@@ -143,7 +143,7 @@ def build(
     source = fold.source if "source_labels" in seen else ()
     labelled = few if "target_labels" in seen else ()
     unlabelled = tuple(row for row in fold.target if row not in set(labelled)) if "target_audio" in seen else ()
-    if "target_audio" in method.needs and not unlabelled:
+    if "target_audio" in method.needs and not fold.target:
         raise UserError(f"method {method.name} needs unlabelled target audio, and there is none")
     rows = [*source, *labelled, *unlabelled]
     tests = [*fold.source_test, *fold.target_test]
@@ -158,7 +158,7 @@ def build(
         classes=classes,
         source=known,
         few=_labelled(speech, rows, place[1], place[2]) if labelled else None,
-        target=torch.arange(place[2], place[3]) if unlabelled else None,
+        target=torch.arange(place[2], place[3]) if "target_audio" in seen else None,
         class_weights=settings.class_weights,
     )
     held = list(fold.validation)
@@ -252,7 +252,7 @@ def _speakers(speech: Speech, rows: np.ndarray) -> int:
 
 
 def _parts(speech: Speech, rows: np.ndarray, count: int, settings: Settings, seed: int) -> tuple[Part, ...]:
-    """The test parts of each fold; without folds, the last fifth of a 60/20/20 split (its middle is for validation)."""
+    """The test parts of the folds."""
     some = [speech.utterances[row] for row in rows]
     if settings.share_speakers:
         parts = by_ratio(some, (1 / count,) * count, seed=seed, share_speakers=True)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+
+class Dropout(nn.Dropout):
+    """nn.Dropout with single-precision random numbers: on a CPU its own cost half of a linear head's training step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        return x * (torch.rand_like(x) >= self.p) / (1 - self.p)
 
 
 def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:

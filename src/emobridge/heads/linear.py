@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import masked_mean
+from emobridge.heads._base import Dropout, masked_mean
 
 
 class Linear(nn.Module):
@@ -20,7 +20,7 @@ class Linear(nn.Module):
 
     def __init__(self, width: int, classes: int, *, dropout: float | None = None) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(max(0.0, min(0.8, 1 - 100 / width)) if dropout is None else dropout)
+        self.dropout = Dropout(max(0.0, min(0.8, 1 - 100 / width)) if dropout is None else dropout)
         self.output = nn.Linear(width, classes)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import masked_mean
+from emobridge.heads._base import Dropout, masked_mean
 
 
 class Nonlinear(nn.Module):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
     Two blocks of linear, ReLU and dropout and a linear map, shared over frames; the mean over frames; linear and ReLU;
-    the output. The hidden size is the paper's m = 256. The paper does not give its dropout: 0.2 is ours.
+    the output. The hidden size is the paper's m = 256. The paper does not give its dropout: 0.2 is ours. Where features
+    were pooled before, a clip is one frame.
     """
 
     name = "nonlinear"
@@ -21,10 +22,10 @@ class Nonlinear(nn.Module):
         self.frames = nn.Sequential(
             nn.Linear(width, hidden),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden, hidden),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden, hidden),
         )
         self.clip = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, classes))

@@ -46,7 +46,7 @@ class PseudoLabels:
         sure = confidence >= self.threshold
         rows = torch.cat([target.rows, task.target[sure]])
         label = torch.cat([target.label, best[sure]])
-        notes = (("pseudo-labelled share", float(sure.float().mean())),)
+        notes = (("pseudo-labelled share", int(sure.sum()) / max(len(sure), 1)),)
         return mixed(task, Labelled(rows, label), self.rebalance, generator, notes)
 
     def loss(self, logits: Tensor, label: Tensor, weight: Tensor) -> dict[str, Tensor]:
