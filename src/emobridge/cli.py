@@ -130,34 +130,51 @@ def audit(
 def adapt(
     source: Annotated[list[str] | None, typer.Option(help="Manifest of labelled speech; several may be given.")] = None,
     target: Annotated[str | None, typer.Option(help="Manifest of speech in the new language.")] = None,
-    encoder: Annotated[str | None, typer.Option(help="Folder, hub id, or one without weights (logmel).")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Folder, hub id, or logmel (default), which needs no weights.")
+    ] = None,
     encoder_option: Words = None,
-    layer: Annotated[str | None, typer.Option(help="A layer, or auto: the best on source speakers.")] = None,
-    statistic: Annotated[list[str] | None, typer.Option(help="Of what is pooled: mean, std.")] = None,
-    method: str | None = None,
+    layer: Annotated[
+        str | None, typer.Option(help="A layer, or auto (default): the best on held-out source speakers.")
+    ] = None,
+    statistic: Annotated[
+        list[str] | None, typer.Option(help="Of what is pooled: mean (default), std; may be given twice.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="pseudo-labels (default) or source-only; any file in methods/ by its name.")
+    ] = None,
     method_option: Words = None,
-    head: str | None = None,
+    head: Annotated[str | None, typer.Option(help="linear (default) or nonlinear.")] = None,
     head_option: Words = None,
     labels: Annotated[str | None, typer.Option(help="Emotions, by comma; default: those of all sources.")] = None,
-    target_labels: Annotated[str | None, typer.Option(help="Labelled target utterances it may see, or all.")] = None,
-    normalise: Annotated[str | None, typer.Option(help="none, corpus or speaker.")] = None,
-    align: Annotated[str | None, typer.Option(help="none or coral.")] = None,
-    train: Annotated[str | None, typer.Option(help="frozen or end-to-end.")] = None,
-    pool: Annotated[str | None, typer.Option(help="closed, or open: keep other emotions as unlabelled audio.")] = None,
-    seeds: int | None = None,
-    folds: Annotated[int | None, typer.Option(help="By speaker; 0 holds one fifth out, once.")] = None,
+    target_labels: Annotated[
+        str | None, typer.Option(help="Labelled target utterances it may see (default 0), or all.")
+    ] = None,
+    normalise: Annotated[str | None, typer.Option(help="none, corpus or speaker (default).")] = None,
+    align: Annotated[
+        str | None, typer.Option(help="none, or coral (default): recoloured copies of the source.")
+    ] = None,
+    train: Annotated[str | None, typer.Option(help="frozen (default) or end-to-end.")] = None,
+    pool: Annotated[str | None, typer.Option(help="closed (default), or open: keep other emotions as audio.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many (default 3).")] = None,
+    folds: Annotated[int | None, typer.Option(help="By speaker (default 5); 0 holds one fifth out, once.")] = None,
     transductive: Annotated[
         bool | None, typer.Option(help="Adapt to the scored speakers' unlabelled audio too.")
     ] = None,
     share_speakers: Annotated[bool | None, typer.Option(help="Split by utterance: scores then mean little.")] = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs without a lower source-validation loss.")] = None,
-    class_weights: bool | None = None,
+    epochs: Annotated[int | None, typer.Option(help="(default 100)")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="(default 100)")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="(default 0.001)")] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many epochs without a lower source-validation loss (default never)."),
+    ] = None,
+    class_weights: Annotated[
+        bool | None, typer.Option(help="Classes and corpora weigh the same (default), or not.")
+    ] = None,
     store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file; options here override it.")] = None,
-    out: Annotated[str | None, typer.Option(help="Folder for report, scores and bundle.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for report, scores and bundle (default run).")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
     """Train on labelled speech, adapt to the new language, score both, and write report and bundle."""
