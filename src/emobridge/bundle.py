@@ -166,7 +166,9 @@ def _read_spec(folder: Path) -> tuple[Spec, str]:
                 f"{path}: a bundle of format {about['format']} made by emobridge {about.get('emobridge')}; this one "
                 f"({emobridge.__version__}) reads up to {FORMAT}: update emobridge"
             )
-        values = {key: tuple(one) if isinstance(one := about[key], list) else one for key in Spec.__slots__}
+        values: dict[str, Any] = {
+            key: tuple(one) if isinstance(one := about[key], list) else one for key in Spec.__slots__
+        }
         values["domains"] = tuple((corpus, language) for corpus, language in values["domains"])
         return Spec(**values), str(about["tensors"])
     except OSError as error:

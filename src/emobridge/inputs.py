@@ -78,7 +78,7 @@ class Recordings:
         statistics: tuple[str, ...],
         utterances: Sequence[Utterance],
         *,
-        domain_of: Sequence[int],
+        domain_of: Sequence[int] | np.ndarray,
         corpora: Sequence[tuple[str, str]],
         target: int,
         normalise: str,
@@ -144,7 +144,7 @@ class Recordings:
     def _warm(self) -> None:
         """Let batch norms that have seen nothing see speech once: their first moments would be of no speech at all."""
         norms = [module for module in self.encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        if not norms or any(int(norm.num_batches_tracked) for norm in norms):
+        if not norms or any(norm.num_batches_tracked for norm in norms):
             return
         generator, was_training = torch.Generator().manual_seed(0), self.encoder.training
         self.encoder.train()

@@ -152,7 +152,9 @@ def build(
     inputs = make(rows, leads=True)
     known = _labelled(speech, rows, place[0], place[1]) if source else None
     if settings.align == "coral" and known is not None and fold.target:
-        inputs, known = _recoloured(speech, source, inputs, known, make(fold.target))
+        target = make(fold.target)
+        assert isinstance(inputs, Frozen) and isinstance(target, Frozen)  # Settings refuses others
+        inputs, known = _recoloured(speech, source, inputs, known, target)
     task = Task(
         inputs=inputs,
         classes=classes,
@@ -192,6 +194,7 @@ def _maker(
         trained.refresh()
         return trained, lambda rows, leads=False: _recordings(speech, rows, trained, settings, leads)
     features = speech.features
+    assert features is not None  # they are, where no encoder is trained
     domains = domains_of(
         features[learn],
         speech.domain_of[learn],
@@ -199,7 +202,7 @@ def _maker(
         settings.normalise,
         speech.target,
     )
-    return _Fixed(domains), lambda rows, leads=False: Frozen(_normalised(speech, rows, domains, settings))
+    return _Fixed(domains), lambda rows, leads=False: Frozen(_normalised(speech, features, rows, domains, settings))
 
 
 def _recordings(
@@ -233,13 +236,15 @@ def _recoloured(
     return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2), corpora.repeat(2))
 
 
-def _normalised(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], settings: Settings) -> Tensor:
-    x = torch.empty(len(rows), speech.features.shape[1])
-    rows = np.asarray(rows, dtype=np.int64)
+def _normalised(
+    speech: Speech, features: Tensor, rows: Sequence[int], domains: Sequence[Domain], settings: Settings
+) -> Tensor:
+    x = torch.empty(len(rows), features.shape[1])
+    wanted = np.asarray(rows, dtype=np.int64)
     for place, domain in enumerate(domains):
-        mine = np.flatnonzero(speech.domain_of[rows] == place)
-        speakers = [person(speech.utterances[row]) for row in rows[mine]] if settings.normalise == "speaker" else None
-        x[torch.from_numpy(mine)] = normalised(speech.features[torch.from_numpy(rows[mine])], domain, speakers)
+        mine = np.flatnonzero(speech.domain_of[wanted] == place)
+        speakers = [person(speech.utterances[row]) for row in wanted[mine]] if settings.normalise == "speaker" else None
+        x[torch.from_numpy(mine)] = normalised(features[torch.from_numpy(wanted[mine])], domain, speakers)
     return x
 
 

@@ -148,7 +148,7 @@ def _epoch(
         logits = model(inputs.batch(drawn.rows[batch], generator))
         terms = method.loss(logits, drawn.label[batch], drawn.weight[batch])
         optimiser.zero_grad()
-        sum(terms.values()).backward()
+        sum(terms.values(), torch.zeros(())).backward()
         optimiser.step()
         for term, value in terms.items():
             totals[term] = totals.get(term, torch.zeros(())) + value.detach()
@@ -230,7 +230,8 @@ class _State:
             place, key = name.split(".")
             whole["state"].setdefault(int(place), {})[key] = tensor
         self.optimiser.load_state_dict(whole)
-        self.drawn = Drawn(**part["drawn"])
+        drawn = part["drawn"]
+        self.drawn = Drawn(drawn["rows"], drawn["label"], drawn["weight"])
         self.generator.set_state(part["random"]["shuffle"])
         torch.set_rng_state(part["random"]["torch"])
         self.epoch, self.best_epoch = about["epoch"], about["best_epoch"]

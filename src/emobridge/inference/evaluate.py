@@ -34,8 +34,9 @@ def evaluate(
     features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
         utterances, layer=str(spec.layer), on_progress=on_progress, strict=on_skip is None
     )
-    for name, reason in features.skipped:
-        on_skip(name, reason)
+    if on_skip is not None:
+        for name, reason in features.skipped:
+            on_skip(name, reason)
     known = {one.id: one for one in utterances}
     read = [known[name] for name in features.ids]
     said = predictions(recognizer, read, torch.from_numpy(features.values)) if read else []
@@ -44,7 +45,7 @@ def evaluate(
         raise UserError(f"nothing to score: no readable utterance is labelled {', '.join(spec.labels)}")
     evaluation = Evaluation(
         spec.labels,
-        tuple(one.emotion for one, _ in scored),
+        tuple(one.emotion for one, _ in scored if one.emotion is not None),
         (tuple(prediction.label for _, prediction in scored),),
         tuple(one.speaker for one, _ in scored),
     )

@@ -42,6 +42,7 @@ class PseudoLabels:
         target = task.few or nothing()
         if not epoch:
             return mixed(task, target, self.rebalance, generator)
+        assert task.target is not None  # it is in `needs`
         confidence, best = predict(task.target).max(1)
         sure = confidence >= self.threshold
         rows = torch.cat([target.rows, task.target[sure]])

@@ -203,16 +203,15 @@ def _corpora(adapted: Adapted, audit: Audit | None) -> tuple[CorpusRow, ...]:
         counts = Counter(one.emotion or "unlabelled" for one in mine)
         corpora = "+".join(sorted({one.corpus for one in mine}))
         language = mine[0].language
-        hours = None
-        if audit is not None and all(one.end is not None for one in mine):
-            hours = sum(one.end - one.start for one in mine) / 3600
+        spans = [one.end - one.start for one in mine if one.end is not None]
+        hours = sum(spans) / 3600 if audit is not None and len(spans) == len(mine) else None
         known = None if None in speakers else len(speakers)
         rows.append(CorpusRow(side, corpora, language, len(mine), known, hours, tuple(sorted(counts.items()))))
     return tuple(rows)
 
 
 def _confusion(method: str, side: str, found: Evaluation) -> Confusion:
-    counts = sum(confusion(found.truth, said, labels=found.labels) for said in found.predictions)
+    counts = np.sum([confusion(found.truth, said, labels=found.labels) for said in found.predictions], axis=0)
     return Confusion(side, method, found.labels, tuple(tuple(int(n) for n in row) for row in counts))
 
 
