@@ -29,7 +29,10 @@ def run_and_report(
     adapted = adapt(settings, strict=strict)
     if skipped is not None:
         skipped += adapted.skipped
-    manifests = {path: list(read_manifest(path)) for path in (*settings.source, settings.target)}
+    used = {None, *adapted.settings.labels}  # what other emotions would give away is not this run's concern
+    manifests = {
+        path: [one for one in read_manifest(path) if one.emotion in used] for path in (*settings.source, settings.target)
+    }
     with progress("audit") as report:
         found = audit(manifests, on_progress=report)
     record = record_of(adapted, found, command)
