@@ -31,7 +31,8 @@ def run_and_report(
         skipped += adapted.skipped
     used = {None, *adapted.settings.labels}  # what other emotions would give away is not this run's concern
     manifests = {
-        path: [one for one in read_manifest(path) if one.emotion in used] for path in (*settings.source, settings.target)
+        path: [one for one in read_manifest(path) if one.emotion in used]
+        for path in (*settings.source, settings.target)
     }
     with progress("audit") as report:
         found = audit(manifests, on_progress=report)
