@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ emobridge.features.SHARD = 4
 emobridge.runs.Plan = functools.partial(emobridge.runs.Plan, checkpoint_every=0.0)
 main()
 """
-WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "12", "--patience", "9", "--method-option", "interval=4")
+WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "40", "--patience", "40", "--method-option", "interval=4")
 
 
 class Runs:
@@ -55,8 +56,11 @@ class Runs:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < until, "it never came so far"
             time.sleep(0.002)
-        process.send_signal(signum)
-        _, said = process.communicate(timeout=60)
+        said = None
+        while said is None:  # a callback from C may swallow an interrupt: one presses again, as a person would
+            process.send_signal(signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _, said = process.communicate(timeout=2)
         assert not (self.out / "scores.json").exists(), "too late to be a test"
         return process.returncode, said
 
