@@ -130,6 +130,8 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
+    """Self-attention (B, F, D) -> (B, F, D) that keeps to each clip's own frames."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads

@@ -10,6 +10,8 @@ STAMP = "SYNTHETIC run. "  # of the run: it also stands over published numbers, 
 
 @dataclass(frozen=True, slots=True)
 class Table:
+    """A caption, a head and rows of text."""
+
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -25,6 +27,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """A title and the blocks below it."""
+
     title: str
     paragraphs: tuple[str, ...] = ()
     items: tuple[str, ...] = ()  # a list under the paragraphs
@@ -34,6 +38,8 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """All that the three formats say."""
+
     title: str
     subtitle: str
     lead: str  # the verdict: one paragraph

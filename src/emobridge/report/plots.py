@@ -48,6 +48,8 @@ def _style() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Point:
+    """A value with its interval."""
+
     name: str
     value: float  # in [0, 1]
     low: float
@@ -56,6 +58,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
+    """What one colour of a plot shows."""
+
     name: str
     points: tuple[Point, ...]
 
