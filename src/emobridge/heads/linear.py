@@ -11,8 +11,8 @@ class Linear(nn.Module):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
     Projection and mean commute, so pooled features (F = 1) train it exactly. `dropout` falls on the mean frame. It is
-    ours, and strong: on wide frozen features it keeps a head that is fitted to one language from leaning on few
-    directions (docs/results/adaptation.md has the measurement). By default 0.8, or less where that would leave fewer
+    ours, and strong: on wide frozen features it is to keep a head that is fitted to one language from leaning on few
+    directions (docs/results/adaptation.md says how it was chosen). By default 0.8, or less where that would leave fewer
     than 100 features at a time; pass a number in [0, 1) to choose.
     """
 
