@@ -64,12 +64,12 @@ def untrained_bundle(folder: Path, weights: Path) -> None:
         normalise="speaker",
         align="none",
         target_labels="0",
-        head="linear",
+        head="single",
         head_options=(),
         method="source-only",
         domains=(("ravdess", "en"),),
         synthetic=False,
     )
     domain = Domain("ravdess", "en", torch.zeros(encoder.width), torch.ones(encoder.width))
-    head = made_head("linear", (), encoder.width, len(LABELS))
+    head = made_head("single", (), encoder.width, len(LABELS))
     Recognizer(spec, encoder, [domain], head).save(folder, "Untrained: for a measurement of memory.\n")

@@ -20,7 +20,7 @@ TURNS = 5  # a repeat
 
 
 def measure(given: Given) -> list[Row]:
-    """A linear head on stored features, with batches of a hundred; short turns, for a ratio near 1 needs many."""
+    """A single linear map on stored features, with batches of a hundred; short turns, for a ratio near 1 needs many."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(UTTERANCES, WIDTH, generator=generator)
@@ -40,7 +40,7 @@ def ours(x: Tensor, label: Tensor, plan: Plan) -> None:
     """One fit as `emobridge adapt` makes it."""
     inputs = Frozen(x)
     task = Task(inputs, CLASSES, Labelled(torch.arange(len(x)), label), None, None)
-    head = made_head("linear", (f"dropout={DROPOUT}",), inputs.width, CLASSES)
+    head = made_head("single", (f"dropout={DROPOUT}",), inputs.width, CLASSES)
     fit(task, SourceOnly(), head, plan, seed=0)
 
 

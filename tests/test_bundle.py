@@ -70,7 +70,7 @@ def test_what_is_loaded_gives_the_same_probabilities_to_the_last_bit(tmp_path, n
 
 
 def test_an_encoder_that_was_trained_comes_along(tmp_path):
-    options = {"encoder": "emotion-cnn", "trained": True, "statistics": ("mean",), "head": "linear", "head_options": ()}
+    options = {"encoder": "emotion-cnn", "trained": True, "statistics": ("mean",), "head": "single", "head_options": ()}
     one = recognizer(**options)
     with torch.no_grad():
         for tensor in one.encoder.state_dict().values():
@@ -101,7 +101,7 @@ def test_the_models_are_in_evaluation_mode(saved):
 
 
 def test_probabilities_by_hand():
-    one = recognizer(statistics=("std",), head="linear", head_options=())
+    one = recognizer(statistics=("std",), head="single", head_options=())
     x = pooled(one)
     domain = one.domains[0]
     z = normalised(x[:, one.encoder.width :], domain, ["a", "a", "a", "b", "b", "b"])

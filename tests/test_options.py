@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emobridge.errors import UserError
-from emobridge.heads.linear import Linear
 from emobridge.heads.nonlinear import Nonlinear
+from emobridge.heads.single import Single
 from emobridge.options import made, read_options
 
 
@@ -66,7 +66,7 @@ def test_a_refusal_of_the_plugin_is_one_line():
 
 @pytest.mark.parametrize(
     ("head", "word"),
-    [(Nonlinear, "hidden=-1"), (Nonlinear, "hidden=1.5"), (Linear, "dropout=2"), (Linear, "dropout=x")],
+    [(Nonlinear, "hidden=-1"), (Nonlinear, "hidden=1.5"), (Single, "dropout=2"), (Single, "dropout=x")],
 )
 def test_bad_options_of_real_heads_are_a_users_mistake(head, word):
     with pytest.raises(UserError) as caught:

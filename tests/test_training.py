@@ -16,8 +16,8 @@ from emobridge import training as room
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.heads.linear import Linear
 from emobridge.heads.nonlinear import Nonlinear
+from emobridge.heads.single import Single
 from emobridge.inputs import Frozen
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
@@ -69,7 +69,7 @@ class Interrupted(Exception):
     pass
 
 
-def run(speech, method=None, *, head=Linear, plan=PLAN, seed=0, checkpoint=None, stop=None, **changes) -> Ended:
+def run(speech, method=None, *, head=Single, plan=PLAN, seed=0, checkpoint=None, stop=None, **changes) -> Ended:
     """A run from fresh objects, as a new process has them; `stop` interrupts it after so many epochs."""
     method = method or PseudoLabels(interval=3)
     torch.manual_seed(seed)
@@ -105,7 +105,7 @@ def same(one: Ended, two: Ended) -> bool:
 
 
 def test_the_loss_falls(speech):
-    loss = run(speech, SourceOnly(), head=lambda *sizes: Linear(*sizes, dropout=0.0)).values("cross-entropy")
+    loss = run(speech, SourceOnly(), head=lambda *sizes: Single(*sizes, dropout=0.0)).values("cross-entropy")
     assert len(loss) == PLAN.epochs
     assert loss[-1] < 0.8 * loss[0]
 
@@ -144,7 +144,7 @@ def test_the_first_epoch_by_hand(speech):
     method = SourceOnly()
     one = build(speech, fold_of(speech), method, 2, settings(align="none"), None, ())
     torch.manual_seed(0)
-    head = Linear(4, 2, dropout=0.0)
+    head = Single(4, 2, dropout=0.0)
     start = head.output.weight.detach().clone().numpy()
     x, label = one.task.inputs.x.numpy(), one.task.source.label.numpy()
     logits = x @ start.T + head.output.bias.detach().numpy()
@@ -250,7 +250,7 @@ def test_the_validation_loss_by_hand(speech):
     method = SourceOnly()
     one = build(speech, fold_of(speech), method, 2, settings(patience=5), None, ())
     torch.manual_seed(0)
-    head = Linear(4, 2)
+    head = Single(4, 2)
     log = fit(one.task, method, head, Plan(epochs=1, patience=5), seed=0, validation=one.validation)
     inputs, known = one.validation
     p = head(inputs.x[:, None], torch.ones(len(inputs.x), 1, dtype=torch.bool)).softmax(1)
@@ -261,7 +261,7 @@ def test_the_validation_loss_by_hand(speech):
 def test_without_patience_validation_is_only_noted(speech):
     method = SourceOnly()
     one = build(speech, fold_of(speech), method, 2, settings(), None, ())
-    log = fit(one.task, method, Linear(4, 2), Plan(epochs=30, learning_rate=1.0), seed=0, validation=one.validation)
+    log = fit(one.task, method, Single(4, 2), Plan(epochs=30, learning_rate=1.0), seed=0, validation=one.validation)
     assert len([point for point in log if point.term == "validation loss"]) == 30
 
 
@@ -319,7 +319,7 @@ END_TO_END = {"train": "end-to-end", "align": "none", "crop": 0.3, "encoder": "e
 
 def test_the_encoder_is_trained_and_the_loss_falls(heard):
     plan = Plan(epochs=6, batch_size=8, learning_rate=0.01)
-    ended = run(heard, SourceOnly(), plan=plan, head=lambda *sizes: Linear(*sizes, dropout=0.0), **END_TO_END)
+    ended = run(heard, SourceOnly(), plan=plan, head=lambda *sizes: Single(*sizes, dropout=0.0), **END_TO_END)
     fresh = load_encoder("emotion-cnn", seed=5)
     for name, weight in fresh.named_parameters():
         assert not torch.equal(weight, ended.weights[f"beside.0.{name}"]), name

@@ -26,6 +26,9 @@ from emobridge.speech import emotions, read_speech
 from emobridge.tasks import Speech, budget, folds_of
 from emobridge.training import LogPoint
 
+DROPOUT = 0.8  # of the head `single`: ours, and strong, so that it does not lean on few directions of wide features
+KEPT = 100  # features at least that dropout leaves at a time
+
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
@@ -54,7 +57,8 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     """
     for method in systems_of(settings):
         made_method(method, settings)
-    made_head(settings.head, settings.head_options, 1, len(settings.labels))
+    if made_head(settings.head, settings.head_options, 1, len(settings.labels)).all_layers:
+        raise UserError(f"head {settings.head}: takes all layers of an encoder at once, which `emobridge probe` trains")
     encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
     settings = _completed(replace(settings, labels=emotions(settings.labels)), encoder)
     speech, left_out = read_speech(settings)
@@ -76,7 +80,10 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
 
 
 def _completed(settings: Settings, encoder: Encoder) -> Settings:
-    """The settings with the encoder's first statistic where none was asked for."""
+    """The settings with the encoder's first statistic where none was asked for, and the dropout of the head `single`.
+
+    How the dropout was chosen stands in docs/results/adaptation.md.
+    """
     statistics = settings.statistics or encoder.statistics[:1]
     for statistic in statistics:
         if statistic not in encoder.statistics:
@@ -87,7 +94,11 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
     if settings.train == "end-to-end" and not any(True for _ in encoder.parameters()):
         raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
     layer = "0" if settings.layer == "auto" and encoder.layers == 1 else settings.layer
-    return replace(settings, statistics=statistics, layer=layer)
+    options = settings.head_options
+    if settings.head == "single" and "dropout" not in read_options(options):
+        share = max(0.0, min(DROPOUT, 1 - KEPT / (encoder.width * len(statistics))))
+        options = (*options, f"dropout={share:g}")
+    return replace(settings, statistics=statistics, layer=layer, head_options=options)
 
 
 def _with_features(

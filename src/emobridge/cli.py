@@ -144,7 +144,7 @@ def adapt(
         str | None, typer.Option(help="pseudo-labels (default) or source-only; any file in methods/ by its name.")
     ] = None,
     method_option: Words = None,
-    head: Annotated[str | None, typer.Option(help="linear (default) or nonlinear.")] = None,
+    head: Annotated[str | None, typer.Option(help="single (default: one linear map), linear or nonlinear.")] = None,
     head_option: Words = None,
     labels: Annotated[str | None, typer.Option(help="Emotions, by comma; default: those of all sources.")] = None,
     target_labels: Annotated[

@@ -16,7 +16,7 @@ from emobridge.errors import UserError, unknown
 PROTOCOLS: dict[str, tuple[str, ...]] = {
     "corpora": ("scan", "LANGUAGES", "LABELS", "LICENCE", "CITATION", "OBTAIN"),
     "encoders": ("name", "statistics", "claims", "open", "forward"),
-    "heads": ("name", "forward"),
+    "heads": ("name", "needs_frames", "all_layers", "forward"),
     "adapters": ("name", "attach", "detach"),
     "methods": ("name", "needs", "takes", "prepare", "examples", "loss"),
 }

@@ -1,59 +1,64 @@
-"""The linear head: projection and mean commute, so that pooled features train it exactly."""
+"""The linear head of methods B: projection, mean and output; projection and mean commute."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from emobridge.heads.linear import Linear
 
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=torch.bool)
+LABEL = torch.tensor([0, 1])
 
 
-@pytest.fixture
 def frames():
     return torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def pooled(frames):
-    return torch.stack([frames[0].mean(0), frames[1, :2].mean(0)])[:, None]
+def pooled(x):
+    return torch.stack([x[0].mean(0), x[1, :2].mean(0)])[:, None]
 
 
-def test_it_is_an_affine_map_of_the_mean_frame(frames):
-    head = Linear(3, 2, dropout=0.0).double()
-    weight, bias = (value.detach().numpy() for value in (head.output.weight, head.output.bias))
-    expected = [weight @ np.mean(clip, axis=0) + bias for clip in (frames[0].numpy(), frames[1, :2].numpy())]
-    np.testing.assert_allclose(head(frames, MASK).detach(), expected, rtol=1e-12)
+def by_frames(head, x):
+    """The paper's order: each frame is projected, then comes the mean."""
+    projected = head.projection(x)
+    return head.output(torch.stack([projected[0].mean(0), projected[1, :2].mean(0)]))
 
 
-def test_projecting_each_frame_and_then_averaging_is_the_same(frames):
-    """The other order of methods E and of linear probes elsewhere."""
-    head = Linear(3, 2).double().eval()
-    projected = head.output(frames)
-    expected = torch.stack([projected[0].mean(0), projected[1, :2].mean(0)])
-    torch.testing.assert_close(head(frames, MASK), expected, atol=1e-12, rtol=0)
-
-
-def test_pooled_features_give_the_same_loss_and_the_same_gradients(frames):
-    ones = torch.ones(2, 1, dtype=torch.bool)
-    gradients = []
-    for vectors, mask in ((frames, MASK), (pooled(frames), ones)):
-        torch.manual_seed(0)
-        head = Linear(3, 2, dropout=0.4).double()  # dropout falls on the mean: the same draw for both
-        cross_entropy(head(vectors, mask), torch.tensor([0, 1])).backward()
-        gradients.append(torch.cat([weight.grad.flatten() for weight in head.parameters()]))
-    torch.testing.assert_close(*gradients, atol=1e-12, rtol=0)
-    assert gradients[0].abs().max() > 1e-3
-
-
-def test_dropout_is_on_in_training(frames):
-    head = Linear(3, 2, dropout=0.5).double()
+def trained(forward, x):
+    """Losses and weights of forty steps."""
     torch.manual_seed(0)
-    outputs = torch.stack([head(frames, MASK) for _ in range(20)])
-    assert outputs.std(0).min() > 0
+    head = Linear(3, 2, hidden=5).double()
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.02, weight_decay=1e-4, betas=(0.9, 0.98))
+    losses = []
+    for _ in range(40):
+        loss = cross_entropy(forward(head, x), LABEL)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    return losses, [value.detach().numpy() for value in head.parameters()]
 
 
-def test_its_weights_are_counted():
-    assert sum(weight.numel() for weight in Linear(768, 5).parameters()) == 768 * 5 + 5
+def test_the_formula_by_hand():
+    torch.manual_seed(0)
+    head = Linear(3, 2, hidden=5).double()
+    w, a, o, b = (value.detach().numpy() for value in head.parameters())
+    expected = [o @ (x @ w.T + a).mean(0) + b for x in (frames()[0].numpy(), frames()[1, :2].numpy())]
+    np.testing.assert_allclose(head(frames(), MASK).detach(), expected, rtol=1e-12)
+
+
+def test_pooled_features_train_it_as_frames_do():
+    ones = torch.ones(2, 1, dtype=torch.bool)
+    losses, weights = trained(by_frames, frames())
+    for forward, x in ((lambda head, x: head(x, MASK), frames()), (lambda head, x: head(x, ones), pooled(frames()))):
+        other_losses, other_weights = trained(forward, x)
+        np.testing.assert_allclose(other_losses, losses, rtol=1e-10)
+        for one, other in zip(weights, other_weights):
+            np.testing.assert_allclose(other, one, atol=1e-9)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_papers_size():
+    assert sum(value.numel() for value in Linear(768, 5).parameters()) == 768 * 256 + 256 + 256 * 5 + 5

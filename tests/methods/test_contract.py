@@ -16,7 +16,7 @@ import torch
 from emobridge import registry
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.heads.linear import Linear
+from emobridge.heads.single import Single
 from emobridge.methods._base import Labelled, Task
 from emobridge.settings import Settings
 from emobridge.tasks import Fold, Speech, budget, build
@@ -265,7 +265,7 @@ def test_every_method_learns_an_easy_task(toy_speech, name):
     few = budget(speech, fold, "4", seed=0) if "target_labels" in method.needs else ()
     built = build(speech, fold, method, 2, settings(), None, few)
     torch.manual_seed(0)
-    head = Linear(4, 2, dropout=0.0)
+    head = Single(4, 2, dropout=0.0)
     fit(built.task, method, head, Plan(epochs=35, learning_rate=0.05), seed=0)
     tests = torch.arange(len(fold.source_test) + len(fold.target_test))
     head.eval()

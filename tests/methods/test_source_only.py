@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from emobridge.heads.linear import Linear
+from emobridge.heads.single import Single
 from emobridge.methods.source_only import SourceOnly
 from emobridge.settings import Settings
 from emobridge.tasks import Fold, budget, build
@@ -31,7 +31,7 @@ def weights(speech, options, few=()):
     method = SourceOnly()
     task = build(speech, halves(speech), method, 2, options, None, few).task
     torch.manual_seed(0)
-    head = Linear(task.inputs.width, 2)
+    head = Single(task.inputs.width, 2)
     fit(task, method, head, PLAN, seed=0)
     return task, head.state_dict()
 

@@ -1,4 +1,10 @@
-"""What every head shares."""
+"""What every head shares.
+
+A head is an nn.Module that maps the frames of clips to logits. `needs_frames` tells whether it needs single frames, or
+whether the mean frame of a clip, which a store keeps, trains it just as well; `all_layers`, whether it takes all layers
+of an encoder at once. Heads are written so that they also work on a stack of weights (see heads/_stack.py): they touch the
+last dimensions only, and what they learn lies in nn.Linear and LayerSum.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +21,24 @@ class Dropout(nn.Dropout):
         return x * (torch.rand_like(x) >= self.p) / (1 - self.p)
 
 
+class LayerSum(nn.Module):
+    """The sum of layers weighted by softmax(weight), which begins as their plain mean."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(layers))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(L, ..., D) -> (..., D)."""
+        return torch.tensordot(self.weight.softmax(0), hidden, dims=1)
+
+
 def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
-    """(B, F, D) and (B, F) bool -> (B, D), the mean over each clip's own frames."""
+    """The mean over each clip's own frames: (..., B, F, D) and (B, F) bool -> (..., B, D).
+
+    Clips may also lie end to end, (..., T, D): the mask is then (B, T) floating, the share of each frame in each mean.
+    """
+    if mask.is_floating_point():
+        return mask @ frames
     inside = mask[..., None]
-    return (frames * inside).sum(1) / inside.sum(1).clamp(min=1)
+    return (frames * inside).sum(-2) / inside.sum(-2).clamp(min=1)

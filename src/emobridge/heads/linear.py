@@ -1,27 +1,31 @@
-"""A linear head: logits are a linear map of the mean frame (methods E: linear and softmax)."""
+"""The linear head of D'Asaro et al. 2024 (methods B): o(mean_t(l(h_t)))."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
-from emobridge.heads._base import Dropout, masked_mean
+from emobridge.heads._base import masked_mean
 
 
 class Linear(nn.Module):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
-    Projection and mean commute, so pooled features (F = 1) train it exactly. `dropout` falls on the mean frame. It is
-    ours, and strong: on wide frozen features it is to keep a head that is fitted to one language from leaning on few
-    directions (docs/results/adaptation.md says how it was chosen). By default 0.8, or less where that would leave fewer
-    than 100 features at a time; pass a number in [0, 1) to choose.
+    A projection l to `hidden` values (the paper's m = 256), shared over frames; the mean over frames; the output o.
+    Projection and mean commute, so the mean frame (F = 1) trains it exactly, and here the mean goes first: it is the
+    cheaper order. Nothing lies between the two maps: the head can say no more than `single` can, but is trained
+    otherwise.
     """
 
     name = "linear"
+    needs_frames: ClassVar = False
+    all_layers: ClassVar = False
 
-    def __init__(self, width: int, classes: int, *, dropout: float | None = None) -> None:
+    def __init__(self, width: int, classes: int, *, hidden: int = 256) -> None:
         super().__init__()
-        self.dropout = Dropout(max(0.0, min(0.8, 1 - 100 / width)) if dropout is None else dropout)
-        self.output = nn.Linear(width, classes)
+        self.projection = nn.Linear(width, hidden)
+        self.output = nn.Linear(hidden, classes)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        return self.output(self.dropout(masked_mean(frames, mask)))
+        return self.output(self.projection(masked_mean(frames, mask)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from emobridge.heads._base import Dropout, masked_mean
@@ -16,6 +18,8 @@ class Nonlinear(nn.Module):
     """
 
     name = "nonlinear"
+    needs_frames: ClassVar = True
+    all_layers: ClassVar = False
 
     def __init__(self, width: int, classes: int, *, hidden: int = 256, dropout: float = 0.2) -> None:
         super().__init__()

@@ -1,0 +1,105 @@
+"""Many heads of one kind as one module: L layers x P probes, their weights side by side.
+
+torch.func.vmap does the same for any module, but copies the features once a probe, and runs a small matrix product for
+each: on a CPU that is hardly faster than training one by one. Here a linear map that all probes of a layer feed with
+the same features is ONE product, with all their weights as columns.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.heads._base import LayerSum
+
+Moments = tuple[Tensor, Tensor]  # mean and deviation by which a probe standardises its input
+
+
+def stacked(heads: Sequence[Sequence[nn.Module]], moments: Moments | None = None) -> nn.Module:
+    """Heads (L rows of P) as one module: x (L, 1, ..., D) -> (L, P, B, C), of a multilayer head (1, P, B, C).
+
+    moments: mean and deviation, each (L, P, D), by which each probe standardises the x that it shares with the others;
+    they are folded into its first map, which is the same to rounding.
+    """
+    module = copy.deepcopy(heads[0][0])
+    first = True
+    for name, part in list(module.named_modules()):
+        kind = {nn.Linear: StackedLinear, LayerSum: StackedLayerSum}.get(type(part))
+        if kind is None:
+            continue
+        parts = [[head.get_submodule(name) for head in row] for row in heads]
+        parent, _, child = name.rpartition(".")
+        setattr(module.get_submodule(parent), child, kind(parts, moments if first else None))
+        first = False
+    return module
+
+
+def unstacked(module: nn.Module, head: nn.Module, layer: int, probe: int) -> nn.Module:
+    """The weights of one probe, loaded into a plain `head`, without its moments."""
+    own = {}
+    for name, _ in module.named_parameters():
+        parent, _, own_name = name.rpartition(".")
+        part: Any = module.get_submodule(parent)
+        own[name] = part.one(own_name, layer, probe)
+    head.load_state_dict(own)
+    return head
+
+
+class StackedLinear(nn.Module):
+    """L x P linear maps. Weights lie as (L, O, P, D), so that classes come before probes in what is multiplied out."""
+
+    def __init__(self, parts: list[list[Any]], moments: Moments | None = None) -> None:
+        super().__init__()
+        weights = [torch.stack([part.weight.detach() for part in row], 1) for row in parts]
+        biases = [torch.stack([part.bias.detach() for part in row], 1) for row in parts]
+        self.weight = nn.Parameter(torch.stack(weights))  # (L, O, P, D)
+        self.bias = nn.Parameter(torch.stack(biases))  # (L, O, P)
+        self.moments = moments
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(L, 1, ..., D), the same for all probes, or (L, P, ..., D) -> (L, P, ..., O)."""
+        layers, out, probes, width = self.weight.shape
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        if self.moments is not None:
+            mean, deviation = (value[:, None] for value in self.moments)
+            weight = weight / deviation
+            bias = bias - (weight * mean).sum(-1)
+        if x.shape[1] == 1:
+            flat = weight.reshape(layers, out * probes, width).transpose(1, 2)
+            y = torch.baddbmm(bias.reshape(layers, 1, -1), x.reshape(layers, -1, width), flat)
+            return y.unflatten(2, (out, probes)).permute(0, 3, 1, 2).unflatten(2, x.shape[2:-1])
+        flat = weight.permute(0, 2, 3, 1).reshape(layers * probes, width, out)
+        y = torch.baddbmm(bias.transpose(1, 2).reshape(-1, 1, out), x.reshape(layers * probes, -1, width), flat)
+        return y.view(layers, probes, *x.shape[2:-1], out)
+
+    def one(self, name: str, layer: int, probe: int) -> Tensor:
+        """The weight or bias of one map, laid out as nn.Linear has it."""
+        return getattr(self, name)[layer].select(1, probe)
+
+
+class StackedLayerSum(nn.Module):
+    """P weighted sums of the same layers."""
+
+    def __init__(self, parts: list[list[Any]], moments: Moments | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([part.weight.detach() for part in parts[0]]))  # (P, L)
+        self.moments = moments
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(L, 1, ..., D) -> (1, P, ..., D)."""
+        share = self.weight.softmax(1)
+        if self.moments is None:
+            return torch.tensordot(share, x[:, 0], dims=1)[None]
+        mean, deviation = (value.transpose(0, 1) for value in self.moments)  # (P, L, D)
+        scale = share[..., None] / deviation
+        summed = torch.einsum("pld,lnd->pnd", scale, x.flatten(1, -2)) - (scale * mean).sum(1)[:, None]
+        return summed.unflatten(1, x.shape[2:-1])[None]
+
+    def one(self, name: str, layer: int, probe: int) -> Tensor:
+        """The weights of one sum."""
+        return self.weight[probe]

@@ -1,0 +1,32 @@
+"""The multilayer head of D'Asaro et al. 2024 (methods B): a learnt sum of all layers, then the nonlinear head."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from emobridge.heads._base import LayerSum
+from emobridge.heads.nonlinear import Nonlinear
+
+
+class Multilayer(nn.Module):
+    """(L, B, F, D) frames of all layers and their (B, F) mask -> (B, C) logits; (B, F, D) counts as one layer.
+
+    softmax(w) weights the layers, w begins at zero (all alike; the paper does not say); `layer_sum.weight` is read out
+    as the map of the paper's Figure 2.
+    """
+
+    name = "multilayer"
+    needs_frames: ClassVar = True
+    all_layers: ClassVar = True
+
+    def __init__(self, width: int, classes: int, *, layers: int = 1, hidden: int = 256, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.layer_sum = LayerSum(layers)
+        self.head = Nonlinear(width, classes, hidden=hidden, dropout=dropout)
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        if frames.ndim == 3:
+            frames = frames[None]
+        return self.head(self.layer_sum(frames), mask)
