@@ -2,8 +2,8 @@
 
 A head is an nn.Module that maps the frames of clips to logits. `needs_frames` tells whether it needs single frames, or
 whether the mean frame of a clip, which a store keeps, trains it just as well; `all_layers`, whether it takes all layers
-of an encoder at once. Heads are written so that they also work on a stack of weights (see heads/_stack.py): they touch the
-last dimensions only, and what they learn lies in nn.Linear and LayerSum.
+of an encoder at once. Heads are written so that they also work on a stack of weights (see heads/_stack.py): they touch
+the last dimensions only, and what they learn lies in nn.Linear and LayerSum.
 """
 
 from __future__ import annotations
@@ -40,5 +40,7 @@ def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
     """
     if mask.is_floating_point():
         return mask @ frames
+    if mask.shape[-1] == 1:  # pooled before: a copy would cost a batch of small heads as much as the heads
+        return frames.squeeze(-2)
     inside = mask[..., None]
     return (frames * inside).sum(-2) / inside.sum(-2).clamp(min=1)

@@ -58,28 +58,52 @@ class StackedLinear(nn.Module):
         biases = [torch.stack([part.bias.detach() for part in row], 1) for row in parts]
         self.weight = nn.Parameter(torch.stack(weights))  # (L, O, P, D)
         self.bias = nn.Parameter(torch.stack(biases))  # (L, O, P)
-        self.moments = moments
+        self.moments = None if moments is None else (1 / moments[1], moments[0] / moments[1])
 
     def forward(self, x: Tensor) -> Tensor:
         """(L, 1, ..., D), the same for all probes, or (L, P, ..., D) -> (L, P, ..., O)."""
         layers, out, probes, width = self.weight.shape
-        weight: Tensor = self.weight
-        bias: Tensor = self.bias
-        if self.moments is not None:
-            mean, deviation = (value[:, None] for value in self.moments)
-            weight = weight / deviation
-            bias = bias - (weight * mean).sum(-1)
         if x.shape[1] == 1:
-            flat = weight.reshape(layers, out * probes, width).transpose(1, 2)
-            y = torch.baddbmm(bias.reshape(layers, 1, -1), x.reshape(layers, -1, width), flat)
-            return y.unflatten(2, (out, probes)).permute(0, 3, 1, 2).unflatten(2, x.shape[2:-1])
-        flat = weight.permute(0, 2, 3, 1).reshape(layers * probes, width, out)
-        y = torch.baddbmm(bias.transpose(1, 2).reshape(-1, 1, out), x.reshape(layers * probes, -1, width), flat)
+            y = _Shared.apply(x.reshape(layers, -1, width), self.weight, self.bias, self.moments)
+            return y.permute(0, 3, 1, 2).unflatten(2, x.shape[2:-1])
+        flat = self.weight.permute(0, 2, 3, 1).reshape(layers * probes, width, out)
+        bias = self.bias.transpose(1, 2).reshape(-1, 1, out)
+        y = torch.baddbmm(bias, x.reshape(layers * probes, -1, width), flat)
         return y.view(layers, probes, *x.shape[2:-1], out)
 
     def one(self, name: str, layer: int, probe: int) -> Tensor:
         """The weight or bias of one map, laid out as nn.Linear has it."""
         return getattr(self, name)[layer].select(1, probe)
+
+
+class _Shared(torch.autograd.Function):
+    """y = (x scale - shift) W + b for all probes at once, as x (scale W) + (b - shift W).
+
+    x (L, n, D), W (L, O, P, D), b (L, O, P) -> (L, n, O, P); moments are scale and shift, (L, P, D) each. The gradients
+    are written out: derived by autograd, they would cost as much again as the products. x gets none.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, moments: Moments | None) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.moments, ctx.shape = moments, weight.shape
+        if moments is not None:
+            scale, shift = moments
+            bias = bias - (weight * shift[:, None]).sum(-1)
+            weight = weight * scale[:, None]
+        y = torch.baddbmm(bias.flatten(1)[:, None], x, weight.flatten(1, 2).transpose(1, 2))
+        return y.unflatten(2, bias.shape[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        grad = grads[0].flatten(2)
+        weight = torch.bmm(grad.transpose(1, 2), x).view(ctx.shape)
+        bias = grad.sum(1).view(ctx.shape[:-1])
+        if ctx.moments is not None:
+            scale, shift = ctx.moments
+            weight.mul_(scale[:, None]).addcmul_(bias[..., None], shift[:, None], value=-1)
+        return None, weight, bias, None
 
 
 class StackedLayerSum(nn.Module):
