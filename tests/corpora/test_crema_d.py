@@ -1,0 +1,50 @@
+import pytest
+
+from emobridge.corpora import crema_d, scan
+from emobridge.errors import UserError
+
+NAMES = ("1001_DFA_ANG_XX", "1001_IEO_DIS_HI", "1001_IEO_DIS_LO", "1040_ITH_SAD_X", "1091_WSI_HAP_XX")
+
+
+@pytest.fixture
+def root(tmp_path):
+    for folder, suffix in (("AudioWAV", "wav"), ("AudioMP3", "mp3")):
+        (tmp_path / folder).mkdir()
+        for name in NAMES:
+            (tmp_path / folder / f"{name}.{suffix}").touch()
+    (tmp_path / "AudioWAV" / "noise.wav").touch()
+    return tmp_path
+
+
+def test_a_fabricated_clone(root):
+    rows = list(scan("crema-d", root))
+    assert [(row.id, row.speaker, row.emotion) for row in rows] == [
+        ("1001_DFA_ANG_XX", "1001", "anger"),
+        ("1001_IEO_DIS_HI", "1001", "disgust"),
+        ("1001_IEO_DIS_LO", "1001", "disgust"),
+        ("1040_ITH_SAD_X", "1040", "sadness"),
+        ("1091_WSI_HAP_XX", "1091", "happiness"),
+    ]
+    assert [row.text for row in rows[:2]] == ["Don't forget a jacket", "It's eleven o'clock"]
+    assert {(row.corpus, row.language) for row in rows} == {("crema-d", "en")}
+    assert all(row.path.endswith(".wav") for row in rows)
+    assert [row.id for row in scan("crema-d", root / "AudioWAV")] == list(NAMES)
+
+
+def test_the_other_audio(root):
+    rows = list(scan("crema-d", root, audio="mp3"))
+    assert [row.id for row in rows] == list(NAMES)
+    assert all(row.path.endswith(".mp3") for row in rows)
+    with pytest.raises(UserError, match="unknown audio of CREMA-D 'flac'"):
+        scan("crema-d", root, audio="flac")
+
+
+def test_there_are_twelve_sentences_and_six_emotions():
+    assert len(crema_d.TEXTS) == len(set(crema_d.TEXTS.values())) == 12
+    assert len(crema_d.LABELS) == len(set(crema_d.LABELS.values())) == 6
+
+
+def test_unknown_emotion_code(root):
+    (root / "AudioWAV" / "1001_DFA_SUR_XX.wav").touch()
+    with pytest.raises(UserError, match=r"1001_DFA_SUR_XX\.wav: unknown emotion code 'SUR'"):
+        list(scan("crema-d", root))
