@@ -97,6 +97,25 @@ def corpora() -> None:
 
 
 @app.command()
+def download(
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
+    folder: Annotated[Path, typer.Argument(help="Where its files go.", file_okay=False)],
+) -> None:
+    """Fetch a corpus that its licence and host let anyone fetch, and unpack it."""
+    from emobridge.corpora import describe, downloads
+    from emobridge.corpora import download as fetch
+    from emobridge.progress import progress
+
+    wanted, about = downloads(corpus), describe(corpus)
+    print(f"licence: {about.licence}\ncite: {about.citation}")
+    for one in wanted:
+        print(f"{one.url} ({one.size / 1e6:.1f} MB)", flush=True)
+    with progress("downloading MB") as report:
+        fetch(corpus, folder, on_progress=lambda done, total: report(done // 10**6, total // 10**6))
+    print(f"next: {shlex.join(['emobridge', 'scan', corpus, str(folder), '-o', f'{corpus}.jsonl'])}")
+
+
+@app.command()
 def scan(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
     root: Annotated[Path, typer.Argument(help="Its folder (of `table`: the file).")],

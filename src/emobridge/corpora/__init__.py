@@ -2,7 +2,8 @@
 
 A corpus is a module with `scan(root, **options)`, LANGUAGES (BCP 47), LABELS (the corpus's own label -> emotion),
 LICENCE, CITATION and OBTAIN; its docstring tells its history and how its file names encode the labels. Scanning reads
-names, never audio.
+names and label files, never audio, and fetches nothing. A corpus whose licence and host allow it also has DOWNLOADS, a
+tuple of `Download`, for `download`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emobridge import registry
+from emobridge.corpora._download import Download as Download
+from emobridge.corpora._download import download as download
+from emobridge.corpora._download import downloads as downloads
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
 from emobridge.types import Utterance
@@ -33,6 +37,7 @@ class Corpus:
     licence: str
     citation: str
     obtain: str
+    downloadable: bool  # by `download`
 
 
 def scan(name: str, root: str | Path, **options: object) -> Iterator[Utterance]:
@@ -55,7 +60,15 @@ def describe(name: str) -> Corpus:
     """The row of one corpus in the table of corpora. Errors: UserError for an unknown corpus."""
     module = registry.load("corpora", name)
     emotions = tuple(emotion for emotion in EMOTIONS if emotion in module.LABELS.values())
-    return Corpus(name, module.LANGUAGES, emotions, module.LICENCE, module.CITATION, module.OBTAIN)
+    return Corpus(
+        name,
+        module.LANGUAGES,
+        emotions,
+        module.LICENCE,
+        module.CITATION,
+        module.OBTAIN,
+        downloadable=bool(getattr(module, "DOWNLOADS", ())),
+    )
 
 
 def audio_files(root: Path) -> Iterator[Path]:
@@ -63,8 +76,7 @@ def audio_files(root: Path) -> Iterator[Path]:
 
     Errors: UserError where `root` is no folder.
     """
-    if not root.is_dir():
-        raise UserError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}; expected that of a corpus")
+    _check_folder(root)
     entered = set()  # links are followed, but in no circle
     for folder, subfolders, names in os.walk(root, followlinks=True):
         entered.add(os.path.realpath(folder))
@@ -76,6 +88,24 @@ def audio_files(root: Path) -> Iterator[Path]:
         for name in sorted(names):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
                 yield Path(folder, name)
+
+
+def files_like(root: Path, *patterns: str) -> list[Path]:
+    """The visible files under `root`, sorted, that match the first of the glob `patterns` which any file matches.
+
+    For label files at a known depth: it does not walk through folders of audio. Errors: UserError as `audio_files`.
+    """
+    _check_folder(root)
+    for pattern in patterns:
+        found = sorted(path for path in root.glob(pattern) if path.is_file() and not path.name.startswith("."))
+        if found:
+            return found
+    return []
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise UserError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}; expected that of a corpus")
 
 
 def once(root: Path, utterances: Iterator[Utterance], *, layout: str, obtain: str) -> Iterator[Utterance]:

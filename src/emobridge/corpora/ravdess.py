@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import Download, audio_files, emotion_of, once
 from emobridge.types import Utterance
 
 LANGUAGES = ("en",)
@@ -35,6 +35,15 @@ CITATION = (
     "PLoS ONE 13(5): e0196391. doi:10.1371/journal.pone.0196391"
 )
 OBTAIN = "Get Audio_Speech_Actors_01-24.zip from https://zenodo.org/records/1188976 and unpack it."
+DOWNLOADS = (
+    Download(
+        url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
+        checksum="md5:bc696df654c87fed845eb13823edef8a",
+        name="Audio_Speech_Actors_01-24.zip",
+        size=208_468_073,
+        unpack=True,
+    ),
+)
 
 TEXTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")

@@ -1,0 +1,103 @@
+"""The label table that MSP-Podcast and the corpora collected after its protocol share.
+
+`Labels/labels_consensus.csv` has a row a recording, with the columns FileName, EmoClass (a letter), EmoAct, EmoVal and
+EmoDom (means over raters, on a scale of 1 to 7), SpkrID, Gender and Split_Set; the recordings are in `Audios`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from emobridge.corpora import audio_files, files_like
+from emobridge.data.labels import to_emotion
+from emobridge.errors import UserError, unknown
+from emobridge.types import Utterance
+
+LABELS = {
+    "A": "anger",
+    "S": "sadness",
+    "H": "happiness",
+    "U": "surprise",
+    "F": "fear",
+    "D": "disgust",
+    "C": "contempt",
+    "N": "neutral",
+    "O": "other",
+}
+NO_AGREEMENT = "X"  # of the raters: unlabelled
+COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "Split_Set")
+# The second is how some releases of MSP-Podcast spell it.
+TABLES = tuple(
+    f"{folder}Labels/{name}.csv" for name in ("labels_consensus", "labels_concensus") for folder in ("", "*/")
+)
+
+
+def clips(root: Path, *, corpus: str, language: str, splits: Mapping[str, str | None]) -> Iterator[Utterance]:
+    """The recordings of the table below `root` that are there, in the table's order.
+
+    splits: a value of Split_Set -> what it is to emobridge; None leaves the recording out.
+    Errors: UserError `file:row` for an unknown emotion, split or number and for a missing column.
+    """
+    for table in files_like(root, *TABLES)[:1]:
+        audio = {path.name: path for path in audio_files(table.parent.parent / "Audios")}
+        for where, row in _rows(table):
+            known = splits.keys()
+            if row["Split_Set"] not in known:
+                raise UserError(f"{where}: {unknown('Split_Set', row['Split_Set'], known)}")
+            split, path = splits[row["Split_Set"]], audio.get(row["FileName"])
+            if split is None or path is None:
+                continue
+            speaker = row.get("SpkrID", "")
+            yield Utterance(
+                id=path.stem,
+                corpus=corpus,
+                path=str(path),
+                language=language,
+                speaker=None if speaker in ("", "Unknown") else speaker,
+                emotion=_emotion(row["EmoClass"], where),
+                arousal=_number(row, "EmoAct", where),
+                valence=_number(row, "EmoVal", where),
+                dominance=_number(row, "EmoDom", where),
+                split=split,
+            )
+
+
+def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of the table with where they are, `file:row`."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            names = reader.fieldnames or ()
+            for column in COLUMNS:
+                if column not in names:
+                    raise UserError(f"{table}: no column {column!r}; there are {', '.join(names) or 'none'}")
+            for row in reader:
+                where = f"{table}:{reader.line_num}"
+                if None in row or None in row.values():
+                    raise UserError(f"{where}: expected {len(names)} columns as in the header")
+                yield where, {name: value.strip() for name, value in row.items()}
+    except UnicodeDecodeError as error:
+        raise UserError(f"{table}: not UTF-8 text ({error.reason})") from error
+    except (csv.Error, OSError) as error:
+        raise UserError(f"{table}: cannot be read as a table ({error})") from error
+
+
+def _emotion(code: str, where: str) -> str | None:
+    if code == NO_AGREEMENT:
+        return None
+    try:
+        return to_emotion(code, LABELS)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _number(row: Mapping[str, str], column: str, where: str) -> float | None:
+    text = row[column]
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        raise UserError(f"{where}: {column} is {text!r}; expected a number from 1 to 7") from None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,104 @@
+"""ZED, the Zaion Emotion Dataset: unacted English with the times at which an emotion is heard, Zaion Lab 2023.
+
+180 recordings made in real life, for the task of emotion diarization: in each, one stretch is happy, sad or angry, and
+what is around it is neutral. `ZED.json` maps a recording's name to its `wav` ("datafolder/..." for a path within the
+distribution), `duration` (s), `transcription` and `emotion`, a list of {"emo", "start", "end"} (s) with, in what was
+published, one member. The recordings are in a folder a speaker, whose name is taken for the speaker.
+
+Not verified against a copy: the members of ZED.json are those that its authors' recipe reads; that a folder is a
+speaker, and the count, are told by others who converted the corpus.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from emobridge.corpora import files_like, once
+from emobridge.errors import UserError, unknown
+from emobridge.types import Utterance
+
+LANGUAGES = ("en",)
+LABELS = {"happy": "happiness", "sad": "sadness", "angry": "anger"}
+LICENCE = "CC BY-NC 4.0"
+CITATION = (
+    "Wang, Ravanelli & Yacoubi (2023). Speech Emotion Diarization: Which Emotion Appears When? ASRU 2023. "
+    "arXiv:2306.12991"
+)
+OBTAIN = "Get it by the link at https://github.com/BenoitWang/Speech_Emotion_Diarization and unpack it."
+
+PREFIX = "datafolder"
+Segment = tuple[str, float, float]  # label, start and end in s
+
+
+def scan(root: Path, *, segments: bool = False) -> Iterator[Utterance]:
+    """The recordings that ZED.json, in `root` or one folder below, tells of and that are there.
+
+    An utterance is a whole recording with its emotion; with `segments` it is the stretch in which the emotion is heard,
+    with start and end, named `recording@start`.
+    Errors: UserError naming file and recording for an unknown emotion, a missing or malformed member and, without
+    `segments`, several emotions in one recording; and where no recording is found.
+    """
+    return once(root, _utterances(root, segments), layout="ZED.json with its recordings", obtain=OBTAIN)
+
+
+def _utterances(root: Path, segments: bool) -> Iterator[Utterance]:
+    for table in files_like(root, "ZED.json", "*/ZED.json")[:1]:
+        for name, entry in _entries(table).items():
+            where = f"{table}: {name}"
+            if not isinstance(entry, dict) or not isinstance(entry.get("wav"), str):
+                raise UserError(f"{where}: expected an object with 'wav' and 'emotion'")
+            inside = PurePosixPath(entry["wav"])
+            folders = inside.parts[1:-1] if inside.parts[:1] == (PREFIX,) else inside.parts[:-1]
+            path = table.parent.joinpath(*folders, inside.name)
+            if not path.is_file():
+                continue
+            heard = _segments(entry.get("emotion"), where)
+            emotions = {emotion for emotion, _, _ in heard}
+            if not segments and len(emotions) > 1:
+                raise UserError(f"{where}: several emotions ({', '.join(sorted(emotions))}); use segments=True")
+            whole = [(heard[0][0], 0.0, None)]
+            for emotion, start, end in heard if segments else whole:
+                yield Utterance(
+                    id=f"{name}@{start:g}" if segments else name,
+                    corpus="zed",
+                    path=str(path),
+                    start=start,
+                    end=end,
+                    language="en",
+                    speaker=folders[-1] if folders else None,
+                    emotion=LABELS[emotion],
+                    text=entry.get("transcription") or None,
+                )
+
+
+def _entries(table: Path) -> dict[str, Any]:
+    try:
+        entries = json.loads(table.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{table}: not valid JSON ({error})") from error
+    except OSError as error:
+        raise UserError(f"{table}: cannot be read ({error.strerror or error})") from error
+    if not isinstance(entries, dict):
+        raise UserError(f"{table}: expected an object of recordings, not {type(entries).__name__}")
+    return entries
+
+
+def _segments(members: Any, where: str) -> list[Segment]:
+    """The emotional stretches of one recording, checked."""
+    if not isinstance(members, list) or not members:
+        raise UserError(f"{where}: expected 'emotion' to be a list of {{emo, start, end}}")
+    found = []
+    for member in members:
+        try:
+            label, start, end = member["emo"], float(member["start"]), float(member["end"])
+        except (TypeError, KeyError, ValueError) as error:
+            raise UserError(f"{where}: expected emo, start and end (s), not {member!r}") from error
+        if label not in LABELS:
+            raise UserError(f"{where}: {unknown('emotion', str(label), LABELS)}")
+        if not 0 <= start < end:
+            raise UserError(f"{where}: {label} from {start:g} to {end:g} s; expected a start before its end")
+        found.append((label, start, end))
+    return found
