@@ -34,13 +34,19 @@ class Domain:
 
 
 def moments(
-    x: Tensor, domain: Domain, speakers: Sequence[str | None] | None, shrinkage: float = SHRINKAGE
+    x: Tensor,
+    domain: Domain,
+    speakers: Sequence[str | None] | None,
+    shrinkage: float = SHRINKAGE,
+    *,
+    within: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean and deviation, each (N, D), by which the features x (N, D) are standardised.
 
     speakers: one a row, to standardise by speaker; a row without one, and None for all, goes by the domain. A speaker's
     n utterances count n, the domain `shrinkage`: m = (n m_speaker + k m_domain) / (n + k), the variance about m alike.
-    No deviation is below FLOOR times the domain's mean one.
+    No deviation is below FLOOR times the domain's mean one. within: (N, D), the variance inside each row, where rows are
+    means of frames and frames are to be standardised.
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
@@ -49,6 +55,8 @@ def moments(
         own, n = x[rows], len(rows)
         middle = (n * own.mean(0) + shrinkage * domain.mean) / (n + shrinkage)
         spread = (own - middle).square().mean(0)
+        if within is not None:
+            spread = spread + within[rows].mean(0)
         mean[rows] = middle
         deviation[rows] = ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
     return mean, deviation.clamp(min=max(FLOOR * float(domain.deviation.mean()), torch.finfo(x.dtype).tiny))
@@ -60,9 +68,12 @@ def normalised(x: Tensor, domain: Domain, speakers: Sequence[str | None] | None)
     return (x - mean) / deviation
 
 
-def learnt(corpus: str, language: str, x: Tensor) -> Domain:
-    """The domain of the features (N, D) of some unlabelled utterances."""
-    return Domain(corpus, language, x.mean(0), x.std(0, correction=0))
+def learnt(corpus: str, language: str, x: Tensor, within: Tensor | None = None) -> Domain:
+    """The domain of the features (N, D) of some unlabelled utterances; `within` as for `moments`."""
+    deviation = x.std(0, correction=0)
+    if within is not None:
+        deviation = (deviation.square() + within.mean(0)).sqrt()
+    return Domain(corpus, language, x.mean(0), deviation)
 
 
 def coral(source: Tensor, target: Tensor, shrinkage: float = COVARIANCE_SHRINKAGE) -> Tensor:

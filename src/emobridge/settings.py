@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -86,25 +86,29 @@ class Settings:
             raise UserError("layer: 'auto' works on frozen features; name a layer with --train end-to-end")
 
 
-def from_mapping(values: dict[str, Any], where: str = "settings") -> Settings:
-    """Settings from plain values. Errors: UserError for an unknown key, a missing one, or a value of a wrong type."""
-    known = {field.name: field for field in fields(Settings)}
+def from_mapping(values: dict[str, Any], where: str = "settings", kind: type[Any] = Settings) -> Any:
+    """Settings (or another dataclass of such fields) from plain values.
+
+    Errors: UserError for an unknown key, a missing one, or a value of a wrong type.
+    """
+    known = {field.name: field for field in fields(kind)}
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
             raise UserError(f"{where}: {unknown('key', key, known)}")
         checked[key] = _checked(where, key, str(known[key].type), value)
-    for key in ("source", "target", "labels"):
-        if key not in checked:
+    for key, field in known.items():
+        if key not in checked and field.default is MISSING:
             raise UserError(f"{where}: the key {key!r} is missing")
-    return Settings(**checked)
+    return kind(**checked)
 
 
 def _checked(where: str, key: str, kind: str, value: Any) -> Any:
-    if kind == "tuple[str, ...]":
-        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-            raise UserError(f"{where}: {key}: expected a list of words, got {value!r}")
-        return tuple(value)
+    if kind.startswith("tuple["):
+        one, what = ("float", "numbers") if "float" in kind else ("str", "words")
+        if isinstance(value, (list, tuple)):
+            return tuple(_checked(where, key, one, item) for item in value)
+        raise UserError(f"{where}: {key}: expected a list of {what}, got {value!r}")
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value).__name__ != kind:

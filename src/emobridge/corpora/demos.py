@@ -39,14 +39,14 @@ CITATION = (
 OBTAIN = "Ask for it at https://zenodo.org/records/2544829 (a permanent member of a university has to) and unpack it."
 
 SAMPLES = {"all": "", "prototypical": "PR", "nonprototypical": "NP"}  # the mark that names begin with
-NAME = re.compile(r"(?:([A-Za-z]+)_)?[fm]_(\d+)_([a-z]{3})[^_]*")
+NAME = re.compile(r"(?:([A-Za-z]+)_)?([fm])_(\d+)_([a-z]{3})[^_]*")
 
 
 def scan(root: Path, samples: str = "all") -> Iterator[Utterance]:
     """The clips under `root`, which holds the emotional and the neutral samples (or some of them) at any depth.
 
     samples: "all", or those marked as "prototypical" or "nonprototypical", both without neutral ones.
-    The speaker is the number of the names; files with other names are passed over.
+    The speaker is the gender and number of the names, as "f01"; files with other names are passed over.
     Errors: UserError for unknown `samples` and emotion codes, a name met twice, and where no clip is found.
     """
     if samples not in SAMPLES:
@@ -59,13 +59,13 @@ def _clips(root: Path, wanted: str) -> Iterator[Utterance]:
         match = NAME.fullmatch(path.stem)
         if match is None:
             continue
-        mark, speaker, emotion = match.groups()
+        mark, gender, speaker, emotion = match.groups()
         if wanted in ("", mark):
             yield Utterance(
                 id=path.stem,
                 corpus="demos",
                 path=str(path),
                 language="it",
-                speaker=speaker,
+                speaker=gender + speaker,
                 emotion=emotion_of(emotion, LABELS, path),
             )
