@@ -13,11 +13,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,12 +32,13 @@ from emobridge.data.batching import pad
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
-from emobridge.pooling import joined, parts_of, pool
+from emobridge.pooling import joined, parts_of, pool, segments, stretch_frames
 from emobridge.types import SAMPLE_RATE, Utterance
 
 VERSION = 1  # of the layout and of the way features are computed: part of every key
 SHARD = 64  # clips in a shard
 SHARD_FRAMES = 8  # and where every frame is kept
+_K = TypeVar("_K", bound=Hashable)
 Progress = Callable[[int, int], None]  # clips done, clips in all
 
 
@@ -52,20 +55,32 @@ class FeatureStore:
     """Layer features of one encoder in `folder`; several processes may use it at once.
 
     frames: keep every frame too, as float16, for `frames_of`.
+    segment: seconds; above zero, what is kept are means over consecutive stretches of so many seconds (see
+    `pooling.segments`), the last of a clip shorter. A clip beyond the encoder's window is cut anew in each window, so
+    that no mean crosses two; the last of each window may be shorter.
     batch_size: clips encoded together; None is one on a CPU, where more is no faster, and 16 on an accelerator. With
     one, a clip's features depend on nothing but the clip, to the last bit; with more, the rounding depends on its
     neighbours, which are the same whenever the same utterances are asked for.
     """
 
     def __init__(
-        self, folder: str | Path, encoder: Encoder, *, frames: bool = False, batch_size: int | None = None
+        self,
+        folder: str | Path,
+        encoder: Encoder,
+        *,
+        frames: bool = False,
+        segment: float = 0.0,
+        batch_size: int | None = None,
     ) -> None:
+        if not 0 <= segment < math.inf:
+            raise UserError(f"segment {segment!r} of the feature store: expected 0 or more seconds")
         self.encoder = encoder
         self.with_frames = frames
+        self.segment = float(segment)
         tensors = (*encoder.parameters(), *encoder.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
-        about = {
+        about: dict[str, object] = {
             "version": VERSION,
             "encoder": encoder.name,
             "weights": encoder.digest,
@@ -73,6 +88,8 @@ class FeatureStore:
             "statistics": encoder.statistics,
             "frames": frames,
         }
+        if frames and segment:  # where there is none, the key is what it was before there were any
+            about["segment"] = self.segment
         self._about = json.dumps(about, indent=1, sort_keys=True) + "\n"
         self.folder = Path(folder) / f"{encoder.name}-{hashlib.sha256(self._about.encode()).hexdigest()[:16]}"
         self._read_shards: set[str] = set()
@@ -108,7 +125,10 @@ class FeatureStore:
         )
 
     def frames_of(self, utterance: Utterance, layer: str | None = None) -> np.ndarray:
-        """(L, F, D) float16, or (F, D) of one layer, of one utterance; computed where the store lacks it."""
+        """(L, F, D) float16, or (F, D) of one layer, of one utterance; computed where the store lacks it.
+
+        F counts frames, or stretches of `segment` seconds.
+        """
         if not self.with_frames:
             raise UserError("this feature store keeps no frames: open it with frames=True")
         self._layers(layer)
@@ -117,6 +137,12 @@ class FeatureStore:
         with safe_open(self.folder / self._places[key][0], framework="np") as file:
             frames = file.get_slice(f"frames {key}")
             return frames[:] if layer is None else frames[int(layer)]
+
+    def size_of(self, utterances: Iterable[Utterance]) -> int:
+        """An estimate of the bytes that these utterances take in the store; files that cannot be read count nothing."""
+        rate, vector = bytes_a_second(self.encoder, self.with_frames, self.segment), bytes_a_clip(self.encoder)
+        lengths, _ = _lengths(dict(enumerate(utterances)), strict=False)
+        return round(sum(vector + rate * seconds for seconds in lengths.values()))
 
     def _layers(self, layer: str | None) -> tuple[str, ...]:
         names = tuple(map(str, range(self.encoder.layers)))
@@ -178,6 +204,7 @@ class FeatureStore:
                 parts.append({name: pool(layers, (name,)) for name in parts_of(self.encoder.statistics)})
                 counts.append(layers.mask.sum(1)[None, :, None])
                 if self.with_frames:
+                    layers = segments(layers, self.segment)
                     frames.append([_half(layers.hidden[:, row, layers.mask[row]]) for row in range(len(waves))])
             values = joined(parts, counts, self.encoder.statistics)
         self.encoder.train(was_training)
@@ -239,6 +266,21 @@ class FeatureStore:
         return values
 
 
+def bytes_a_second(encoder: Encoder, frames: bool = True, segment: float = 0.0) -> float:
+    """Bytes that the frames of a second of speech take in a store: WavLM large, 25 layers of 1024, 2.5 MB.
+
+    0 without frames, and for encoders of one frame a clip; what a clip takes whatever its length is `bytes_a_clip`.
+    """
+    if not frames:
+        return 0.0
+    return 2 * encoder.layers * encoder.width * encoder.frame_rate / stretch_frames(encoder.frame_rate, segment)
+
+
+def bytes_a_clip(encoder: Encoder) -> int:
+    """Bytes that a clip's pooled features take in a store."""
+    return 4 * encoder.layers * encoder.width * len(encoder.statistics)
+
+
 def _batches(
     wanted: dict[str, Utterance], size: int, window: float | None, strict: bool, reasons: dict[str, str]
 ) -> Iterator[list[tuple[str, np.ndarray]]]:
@@ -282,7 +324,7 @@ def _keys(utterances: list[Utterance], strict: bool) -> tuple[list[str], dict[st
     return keys, reasons
 
 
-def _lengths(wanted: dict[str, Utterance], strict: bool) -> tuple[dict[str, float], dict[str, str]]:
+def _lengths(wanted: Mapping[_K, Utterance], strict: bool) -> tuple[dict[_K, float], dict[_K, str]]:
     """Seconds of each clip, and the reasons for those whose file has no readable header."""
     lengths, reasons = {}, {}
     for key, utterance in wanted.items():
