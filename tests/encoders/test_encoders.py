@@ -56,6 +56,18 @@ def test_a_hub_id_downloads_its_safetensors_only(monkeypatch, source):
     assert not any(Path(name).suffix in (".bin", ".pt", ".h5", ".msgpack") for name in HUB_FILES)
 
 
+def test_random_weights_download_no_weights(monkeypatch, source):
+    calls = []
+
+    def download(model, **options):
+        calls.append(options["allow_patterns"])
+        return source("whisper")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert load_encoder("someone/whisper", weights="random").options["seed"] == 0
+    assert calls == [["config.json", "preprocessor_config.json"]]
+
+
 def test_an_id_that_cannot_be_had_is_one_line(monkeypatch):
     def download(model, **options):
         raise ConnectionError("no\nroute")
