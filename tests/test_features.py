@@ -290,6 +290,53 @@ def test_a_corrupt_shard_is_told_and_computed_again(clips, tmp_path, harm, monke
     np.testing.assert_array_equal(again.values, expected.values)
 
 
+def test_corrupt_frames_are_told_and_computed_again(clips, tmp_path):
+    encoder = Counting(load_encoder("logmel"))
+    store = FeatureStore(tmp_path / "store", encoder, frames=True)
+    store.extract(clips)
+    expected = [store.frames_of(clips[0]), store.frames_of(clips[1], layer="0")]
+    assert encoder.count == 7, "what is there is read"
+    for shard in store.folder.glob("*.safetensors"):
+        shard.write_bytes(shard.read_bytes()[:-40])
+    with pytest.warns(UserWarning, match="corrupt"):
+        got = [store.frames_of(clips[0]), store.frames_of(clips[1], layer="0")]
+    assert encoder.count == 9
+    for one, other in zip(got, expected):
+        np.testing.assert_array_equal(one, other)
+
+
+TWO = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from emobridge import features
+from emobridge.encoders import load_encoder
+
+features.SHARD = 2
+paths = sorted(Path(sys.argv[1]).glob("*.wav"))
+clips = [features.Utterance(id=path.name, corpus="c", path=str(path)) for path in paths][:: int(sys.argv[3])]
+encoder = load_encoder("emotion-cnn")
+for _ in range(5):
+    features.FeatureStore(sys.argv[2], encoder).extract(clips)
+"""
+
+
+def test_two_runs_at_once_share_one_store(clips, tmp_path):
+    commands = [[sys.executable, "-c", TWO, str(tmp_path), str(tmp_path / "store"), step] for step in ("1", "-1", "2")]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    torch.set_num_threads(1)
+    encoder = Counting(load_encoder("emotion-cnn"))
+    good = [clip for clip in clips if clip.start == 0 and clip.id.startswith("clip")]
+    store = FeatureStore(tmp_path / "store", encoder)
+    got = store.extract(good).values
+    assert encoder.count == 0 and not list(store.folder.glob(".*"))
+    np.testing.assert_array_equal(got, FeatureStore(tmp_path / "alone", encoder).extract(good).values)
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
