@@ -35,7 +35,7 @@ def test_folders_that_hold_no_encoder(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     fails(tmp_path, "model.safetensors: cannot be read as safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
-    fails(tmp_path, r"no known family \(model_type 'bert'; known: byol-s,")
+    fails(tmp_path, r"no known family \(model_type 'bert'; known: ast, byol-s,")
     fails(tmp_path / "model.safetensors", "is a file, expected the folder")
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "gone.safetensors"}}))

@@ -8,24 +8,22 @@ and the rest is masked: a clip in a ragged batch is encoded as it is alone, whic
 
 from __future__ import annotations
 
-import contextlib
 import math
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, named, seed_of, seeded, state_digest
-from emobridge.encoders._weights import read_config, weight_files, weights_digest
+from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, named, seed_of, state_digest
+from emobridge.encoders._transformers import open_model
+from emobridge.encoders._weights import read_config, weights_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
 warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")  # of WavLM's own attention
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
-UNTRAINED = ("masked_spec_embed",)  # used in pre-training only; some checkpoints leave it out
 
 
 class HfSsl(Encoder):
@@ -69,7 +67,7 @@ class HfSsl(Encoder):
             raise UserError("encoder hf-ssl needs weights: a folder, or a hub id such as facebook/wav2vec2-xls-r-300m")
         seed = seed_of(cls.name, options)
         normalises = read_config(directory, "preprocessor_config.json").get("do_normalize")
-        model = _model(directory, seed)
+        model = open_model(directory, seed, _adjusted)
         if normalises is None:  # the library's default for this architecture
             normalises = model.config.feat_extract_norm == "layer"
         encoder = cls(model, bool(normalises), float(seconds))
@@ -108,57 +106,11 @@ class ClipNorm(nn.Module):
         return (hidden - mean) * (square + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
 
 
-def _model(directory: Path, seed: int | None) -> Any:
-    """The bare transformer of `directory`: its weights, from safetensors, or with a seed random ones.
-
-    Errors: UserError where weights are missing or fit the configuration badly.
-    """
-    from transformers import AutoConfig, AutoModel
-
-    if seed is None:
-        weight_files(directory)  # one line where there are none
-    missing: list[str] = []
-    try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(directory, local_files_only=True)
-            config.layerdrop = 0.0  # a dropped block would be missing among the layers
-            config.apply_spec_augment = False
-            config.add_adapter = False  # it shortens the last layer's frames
-            attention = "eager" if config.model_type == "wavlm" else "sdpa"
-            if seed is None:
-                model, info = AutoModel.from_pretrained(
-                    directory,
-                    config=config,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    output_loading_info=True,
-                    attn_implementation=attention,
-                )
-                missing = sorted(key for key in info["missing_keys"] if not key.endswith(UNTRAINED))
-            else:
-                with seeded(seed):
-                    model = AutoModel.from_config(config, attn_implementation=attention)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"{directory}: cannot be loaded ({' '.join(str(error).split())[:200]})") from error
-    if missing:
-        raise UserError(f"{directory}: the weights lack the tensor {missing[0]!r} and {len(missing) - 1} more")
-    return model.float()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's bars and warnings: heads that a checkpoint has and the bare model lacks are no news."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+def _adjusted(config: Any) -> str:
+    config.layerdrop = 0.0  # a dropped block would be missing among the layers
+    config.apply_spec_augment = False
+    config.add_adapter = False  # it shortens the last layer's frames
+    return "eager" if config.model_type == "wavlm" else "sdpa"
 
 
 def _normalised(wave: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
