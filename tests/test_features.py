@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from emobridge.data.audio import AudioError
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.features import FeatureStore, pool
+from emobridge.features import FeatureStore, bytes_a_second, pool
+from emobridge.pooling import segments
 from emobridge.types import SAMPLE_RATE, Layers, Utterance
 
 
@@ -46,6 +48,30 @@ def test_pool_has_finite_gradients_where_nothing_varies():
     assert (hidden.grad[0, 0] != 0).all() and (hidden.grad[0, 1, 1:] == 0).all()
     varied = torch.randn(1, 1, 5, 3, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(lambda h: pool(layers_of(h, [4]), ("mean", "std", "max")), varied)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.13, 5.0])
+def test_segments_are_means_of_each_clips_own_stretches(seconds):
+    hidden = torch.randn(2, 3, 11, 4, generator=torch.Generator().manual_seed(0))
+    cut = segments(layers_of(hidden, [11, 1, 6]), seconds)
+    size = max(1, round(seconds * 50))
+    assert cut.frame_rate == 50 / size
+    for clip, length in enumerate([11, 1, 6]):
+        own = hidden[:, clip, :length]
+        expected = torch.stack([part.mean(1) for part in own.split(size, dim=1)], dim=1)
+        torch.testing.assert_close(cut.hidden[:, clip, cut.mask[clip]], expected)
+
+
+def test_segments_hear_nothing_beyond_a_clip_and_leave_the_rest_alone():
+    hidden = torch.ones(1, 2, 4, 3)
+    hidden[:, 1, 2:] = torch.nan
+    hidden.requires_grad_()
+    cut = segments(layers_of(hidden, [4, 2]), 0.06)
+    assert cut.mask.tolist() == [[True, True], [True, False]] and torch.isfinite(cut.hidden).all()
+    cut.hidden.sum().backward()
+    assert torch.isfinite(hidden.grad).all()
+    for layers, seconds in [(layers_of(hidden, [4, 2]), 0.0), (Layers(hidden, cut.mask, 0.0), 1.0)]:
+        assert segments(layers, seconds) is layers
 
 
 @pytest.fixture
@@ -187,6 +213,54 @@ def test_frames_on_request(clips, tmp_path):
         FeatureStore(tmp_path / "store", encoder).frames_of(one)
 
 
+def test_segments_on_request(clips, tmp_path):
+    encoder = load_encoder("logmel")
+    plain, whole, cut = (FeatureStore(tmp_path, encoder, **options) for options in KINDS)
+    one = clips[0]
+    expected = segments(encoder(*pad([features.read_audio(one.path)])), 0.25)
+    assert cut.frames_of(one).shape == (1, 4, 64) == tuple(expected.hidden[:, 0].shape)
+    np.testing.assert_allclose(cut.frames_of(one), expected.hidden[:, 0], atol=1e-2)
+    np.testing.assert_array_equal(cut.extract([one]).values, whole.extract([one]).values)
+    assert len({store.folder for store in (plain, whole, cut)}) == 3
+    with pytest.raises(UserError, match="segment -1 of the feature store"):
+        FeatureStore(tmp_path, encoder, frames=True, segment=-1)
+
+
+KINDS = ({}, {"frames": True}, {"frames": True, "segment": 0.25})
+
+
+def test_the_segment_leaves_the_keys_of_other_stores_alone(tmp_path):
+    encoder = load_encoder("logmel")
+    assert FeatureStore(tmp_path, encoder, segment=0.5).folder == FeatureStore(tmp_path, encoder).folder
+    for frames in (False, True):
+        assert '"segment"' not in FeatureStore(tmp_path, encoder, frames=frames)._about
+    assert '"segment": 0.5' in FeatureStore(tmp_path, encoder, frames=True, segment=0.5)._about
+
+
+def test_segments_begin_anew_in_each_window(clips, tmp_path):
+    encoder = load_encoder("logmel")
+    encoder.window = 1.0
+    long = next(clip for clip in clips if clip.id == "clip 4")
+    got = FeatureStore(tmp_path, encoder, frames=True, segment=0.4).frames_of(long)
+    wave = features.read_audio(long.path)
+    parts = [wave[first : first + SAMPLE_RATE] for first in range(0, len(wave), SAMPLE_RATE)]
+    expected = [segments(encoder(*pad([part])), 0.4).hidden[:, 0] for part in parts]
+    assert [part.shape[1] for part in expected] == [3, 3, 1]
+    np.testing.assert_allclose(got, torch.cat(expected, dim=1), atol=1e-2)
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_the_size_is_told_before(clips, tmp_path, options):
+    store = FeatureStore(tmp_path / "store", load_encoder("logmel"), **options)
+    told = store.size_of(clips)
+    good = store.extract(clips).ids
+    taken = sum(path.stat().st_size for path in store.folder.glob("*.safetensors"))
+    assert told == pytest.approx(taken, rel=0.25) and len(good) == 7
+    large = SimpleNamespace(layers=25, width=1024, frame_rate=50.0, statistics=("mean", "std"))
+    assert bytes_a_second(large) == 2_560_000 and bytes_a_second(large, False) == 0
+    assert bytes_a_second(large, segment=1.0) == 51_200
+
+
 def test_a_clip_beyond_the_window_is_pooled_as_a_whole(clips, tmp_path):
     for name, statistics in [("logmel", ("mean", "std")), ("logmel", ("mean_max", "max")), ("emotion-cnn", ("mean",))]:
         encoder = load_encoder(name)
@@ -214,6 +288,53 @@ def test_a_corrupt_shard_is_told_and_computed_again(clips, tmp_path, harm, monke
     assert 1 <= encoder.count <= 3, "only its clips"
     assert again.ids == expected.ids and again.skipped == expected.skipped
     np.testing.assert_array_equal(again.values, expected.values)
+
+
+def test_corrupt_frames_are_told_and_computed_again(clips, tmp_path):
+    encoder = Counting(load_encoder("logmel"))
+    store = FeatureStore(tmp_path / "store", encoder, frames=True)
+    store.extract(clips)
+    expected = [store.frames_of(clips[0]), store.frames_of(clips[1], layer="0")]
+    assert encoder.count == 7, "what is there is read"
+    for shard in store.folder.glob("*.safetensors"):
+        shard.write_bytes(shard.read_bytes()[:-40])
+    with pytest.warns(UserWarning, match="corrupt"):
+        got = [store.frames_of(clips[0]), store.frames_of(clips[1], layer="0")]
+    assert encoder.count == 9
+    for one, other in zip(got, expected):
+        np.testing.assert_array_equal(one, other)
+
+
+TWO = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from emobridge import features
+from emobridge.encoders import load_encoder
+
+features.SHARD = 2
+paths = sorted(Path(sys.argv[1]).glob("*.wav"))
+clips = [features.Utterance(id=path.name, corpus="c", path=str(path)) for path in paths][:: int(sys.argv[3])]
+encoder = load_encoder("emotion-cnn")
+for _ in range(5):
+    features.FeatureStore(sys.argv[2], encoder).extract(clips)
+"""
+
+
+def test_two_runs_at_once_share_one_store(clips, tmp_path):
+    commands = [[sys.executable, "-c", TWO, str(tmp_path), str(tmp_path / "store"), step] for step in ("1", "-1", "2")]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    torch.set_num_threads(1)
+    encoder = Counting(load_encoder("emotion-cnn"))
+    good = [clip for clip in clips if clip.start == 0 and clip.id.startswith("clip")]
+    store = FeatureStore(tmp_path / "store", encoder)
+    got = store.extract(good).values
+    assert encoder.count == 0 and not list(store.folder.glob(".*"))
+    np.testing.assert_array_equal(got, FeatureStore(tmp_path / "alone", encoder).extract(good).values)
 
 
 KILLED = """

@@ -19,7 +19,7 @@ LEVELS = (
     ("", "types", "errors"),
     ("files",),
     ("registry", "options", "settings", "progress"),
-    ("metrics", "recipes"),
+    ("metrics", "recipes", "shards"),
     ("data",),
     ("corpora",),
     ("encoders", "pooling", "normalisation", "heads", "adapters"),

@@ -1,7 +1,8 @@
 """The layer-feature store: what a frozen encoder says of each clip, computed once.
 
     folder/whisper-1f0c.../store.json             what the features in here are of
-    folder/whisper-1f0c.../9a3e....safetensors    a shard: up to SHARD clips
+    folder/whisper-1f0c.../9a3e....safetensors    a shard: up to SHARD clips (see shards.py)
+    folder/whisper-1f0c.../index.cache            of many shards: where each clip is, for quick opening
 
 A clip's key is the sha256 of its file's bytes with its start and end, so that a file may move and a changed one is
 computed anew. The encoder's name, weights, options and statistics choose the folder. Shards are whole or absent:
@@ -13,16 +14,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import warnings
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from torch import Tensor
 
 from emobridge.data.audio import AudioError, duration, read_audio
@@ -30,12 +29,14 @@ from emobridge.data.batching import pad
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
-from emobridge.pooling import joined, parts_of, pool
+from emobridge.pooling import joined, parts_of, pool, segments, stretch_frames
+from emobridge.shards import CorruptShard, Shards
 from emobridge.types import SAMPLE_RATE, Utterance
 
 VERSION = 1  # of the layout and of the way features are computed: part of every key
 SHARD = 64  # clips in a shard
 SHARD_FRAMES = 8  # and where every frame is kept
+_K = TypeVar("_K", bound=Hashable)
 Progress = Callable[[int, int], None]  # clips done, clips in all
 
 
@@ -52,20 +53,32 @@ class FeatureStore:
     """Layer features of one encoder in `folder`; several processes may use it at once.
 
     frames: keep every frame too, as float16, for `frames_of`.
+    segment: seconds; above zero, what is kept are means over consecutive stretches of so many seconds (see
+    `pooling.segments`), the last of a clip shorter. A clip beyond the encoder's window is cut anew in each window, so
+    that no mean crosses two; the last of each window may be shorter.
     batch_size: clips encoded together; None is one on a CPU, where more is no faster, and 16 on an accelerator. With
     one, a clip's features depend on nothing but the clip, to the last bit; with more, the rounding depends on its
     neighbours, which are the same whenever the same utterances are asked for.
     """
 
     def __init__(
-        self, folder: str | Path, encoder: Encoder, *, frames: bool = False, batch_size: int | None = None
+        self,
+        folder: str | Path,
+        encoder: Encoder,
+        *,
+        frames: bool = False,
+        segment: float = 0.0,
+        batch_size: int | None = None,
     ) -> None:
+        if not 0 <= segment < math.inf:
+            raise UserError(f"segment {segment!r} of the feature store: expected 0 or more seconds")
         self.encoder = encoder
         self.with_frames = frames
+        self.segment = float(segment)
         tensors = (*encoder.parameters(), *encoder.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
-        about = {
+        about: dict[str, object] = {
             "version": VERSION,
             "encoder": encoder.name,
             "weights": encoder.digest,
@@ -73,10 +86,11 @@ class FeatureStore:
             "statistics": encoder.statistics,
             "frames": frames,
         }
+        if frames and segment:  # where there is none, the key is what it was before there were any
+            about["segment"] = self.segment
         self._about = json.dumps(about, indent=1, sort_keys=True) + "\n"
         self.folder = Path(folder) / f"{encoder.name}-{hashlib.sha256(self._about.encode()).hexdigest()[:16]}"
-        self._read_shards: set[str] = set()
-        self._places: dict[str, tuple[str, int]] = {}  # key -> shard and row in it
+        self.shards = Shards(self.folder)
 
     def extract(
         self,
@@ -98,9 +112,12 @@ class FeatureStore:
             wanted = {key: utterance for key, utterance in zip(keys, utterances) if key not in reasons}
             reasons |= self._compute(wanted, on_progress, strict)
             good = [row for row, key in enumerate(keys) if key not in reasons]
-            values = self._read([keys[row] for row in good], names)
-            if values is not None:  # None: a shard turned out corrupt and is gone; compute it again
+            width = self.encoder.width * len(self.encoder.statistics)
+            try:
+                values = self.shards.read_rows(self.shards.find([keys[row] for row in good]), names, width)
                 break
+            except CorruptShard:
+                continue  # it is gone; compute its clips again
         return Features(
             values=values if layer is None else values[:, 0],
             ids=tuple(utterances[row].id for row in good),
@@ -108,15 +125,27 @@ class FeatureStore:
         )
 
     def frames_of(self, utterance: Utterance, layer: str | None = None) -> np.ndarray:
-        """(L, F, D) float16, or (F, D) of one layer, of one utterance; computed where the store lacks it."""
+        """(L, F, D) float16, or (F, D) of one layer, of one utterance; computed where the store lacks it.
+
+        F counts frames, or stretches of `segment` seconds.
+        """
         if not self.with_frames:
             raise UserError("this feature store keeps no frames: open it with frames=True")
         self._layers(layer)
-        self.extract([utterance], layer="0", strict=True)
         key = _key(utterance)
-        with safe_open(self.folder / self._places[key][0], framework="np") as file:
-            frames = file.get_slice(f"frames {key}")
-            return frames[:] if layer is None else frames[int(layer)]
+        while True:
+            if self._lacking([key]):
+                self._compute({key: utterance}, None, strict=True)
+            try:
+                return self.shards.read_frames(key, layer)
+            except CorruptShard:
+                continue
+
+    def size_of(self, utterances: Iterable[Utterance]) -> int:
+        """An estimate of the bytes that these utterances take in the store; files that cannot be read count nothing."""
+        rate, vector = bytes_a_second(self.encoder, self.with_frames, self.segment), bytes_a_clip(self.encoder)
+        lengths, _ = _lengths(dict(enumerate(utterances)), strict=False)
+        return round(sum(vector + rate * seconds for seconds in lengths.values()))
 
     def _layers(self, layer: str | None) -> tuple[str, ...]:
         names = tuple(map(str, range(self.encoder.layers)))
@@ -130,8 +159,8 @@ class FeatureStore:
         Shards are cut from all that is wanted, not from what is missing, so that an interrupted run, continued, puts
         the same clips together as one that was not.
         """
-        self._index()
-        if all(key in self._places for key in wanted):
+        self.shards.refresh()
+        if not self._lacking(wanted):
             if on_progress:
                 on_progress(len(wanted), len(wanted))
             return {}
@@ -139,7 +168,7 @@ class FeatureStore:
         order = sorted(lengths, key=lambda key: (-lengths[key], key))
         size = SHARD_FRAMES if self.with_frames else SHARD
         for first in range(0, len(order), size):
-            missing = [key for key in order[first : first + size] if key not in self._places]
+            missing = self._lacking(order[first : first + size])
             if missing:
                 reasons |= self._compute_shard({key: wanted[key] for key in missing}, strict)
             if on_progress:
@@ -178,6 +207,7 @@ class FeatureStore:
                 parts.append({name: pool(layers, (name,)) for name in parts_of(self.encoder.statistics)})
                 counts.append(layers.mask.sum(1)[None, :, None])
                 if self.with_frames:
+                    layers = segments(layers, self.segment)
                     frames.append([_half(layers.hidden[:, row, layers.mask[row]]) for row in range(len(waves))])
             values = joined(parts, counts, self.encoder.statistics)
         self.encoder.train(was_training)
@@ -185,58 +215,30 @@ class FeatureStore:
         return values.transpose(0, 1).float().cpu().numpy(), kept
 
     def _save(self, keys: list[str], tensors: dict[str, np.ndarray]) -> None:
-        tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        sums = {name: zlib.crc32(tensor.data) for name, tensor in tensors.items()}
         if not (self.folder / "store.json").exists():
             with whole_file(self.folder / "store.json") as path:
                 path.write_text(self._about, encoding="utf-8")
-        name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32] + ".safetensors"
-        with whole_file(self.folder / name) as path:
-            save_file(tensors, path, metadata={"keys": json.dumps(keys), "sums": json.dumps(sums)})
-        self._enter(name, keys)
+        self.shards.write(keys, tensors)
 
-    def _index(self) -> None:
-        """Learn what other runs have stored."""
-        for path in sorted(self.folder.glob("*.safetensors")):
-            if path.name in self._read_shards:
-                continue
-            try:
-                with safe_open(path, framework="np") as file:
-                    self._enter(path.name, json.loads(file.metadata()["keys"]))
-            except (SafetensorError, ValueError, KeyError, TypeError) as error:
-                self._discard(path.name, " ".join(str(error).split()))
+    def _lacking(self, keys: Iterable[str]) -> list[str]:
+        """Those of the keys that the store does not have."""
+        keys = list(keys)
+        return [key for key, (shard, _) in zip(keys, self.shards.find(keys).tolist()) if shard < 0]
 
-    def _enter(self, name: str, keys: list[str]) -> None:
-        self._read_shards.add(name)
-        self._places |= {key: (name, row) for row, key in enumerate(keys)}
 
-    def _discard(self, name: str, reason: str) -> None:
-        warnings.warn(f"{self.folder / name}: corrupt, is computed again ({reason})", stacklevel=2)
-        (self.folder / name).unlink(missing_ok=True)
-        self._read_shards.discard(name)
-        self._places = {key: place for key, place in self._places.items() if place[0] != name}
+def bytes_a_second(encoder: Encoder, frames: bool = True, segment: float = 0.0) -> float:
+    """Bytes that the frames of a second of speech take in a store: WavLM large, 25 layers of 1024, 2.5 MB.
 
-    def _read(self, keys: list[str], names: tuple[str, ...]) -> np.ndarray | None:
-        """(N, len(names), S * D) float32; None after a corrupt shard, which is then gone."""
-        width = self.encoder.width * len(self.encoder.statistics)
-        values = np.empty((len(keys), len(names), width), dtype=np.float32)
-        rows: dict[str, list[int]] = {}
-        for row, key in enumerate(keys):
-            rows.setdefault(self._places[key][0], []).append(row)
-        for shard, mine in rows.items():
-            theirs = [self._places[keys[row]][1] for row in mine]
-            try:
-                with safe_open(self.folder / shard, framework="np") as file:
-                    sums = json.loads(file.metadata()["sums"])
-                    for place, name in enumerate(names):
-                        tensor = file.get_tensor(name)
-                        if zlib.crc32(tensor.data) != sums[name]:
-                            raise ValueError(f"layer {name} does not have its checksum")
-                        values[mine, place] = tensor[theirs]
-            except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-                self._discard(shard, " ".join(str(error).split()))
-                return None
-        return values
+    0 without frames, and for encoders of one frame a clip; what a clip takes whatever its length is `bytes_a_clip`.
+    """
+    if not frames:
+        return 0.0
+    return 2 * encoder.layers * encoder.width * encoder.frame_rate / stretch_frames(encoder.frame_rate, segment)
+
+
+def bytes_a_clip(encoder: Encoder) -> int:
+    """Bytes that a clip's pooled features take in a store."""
+    return 4 * encoder.layers * encoder.width * len(encoder.statistics)
 
 
 def _batches(
@@ -282,7 +284,7 @@ def _keys(utterances: list[Utterance], strict: bool) -> tuple[list[str], dict[st
     return keys, reasons
 
 
-def _lengths(wanted: dict[str, Utterance], strict: bool) -> tuple[dict[str, float], dict[str, str]]:
+def _lengths(wanted: Mapping[_K, Utterance], strict: bool) -> tuple[dict[_K, float], dict[_K, str]]:
     """Seconds of each clip, and the reasons for those whose file has no readable header."""
     lengths, reasons = {}, {}
     for key, utterance in wanted.items():

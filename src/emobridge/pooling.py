@@ -38,6 +38,28 @@ def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
     return torch.cat(parts, dim=2)
 
 
+def stretch_frames(frame_rate: float, seconds: float) -> int:
+    """Frames in a stretch of `seconds`, at least one; 1 where there is nothing to shorten."""
+    return max(1, round(seconds * frame_rate))
+
+
+def segments(layers: Layers, seconds: float) -> Layers:
+    """Means over consecutive stretches of `seconds`, of each clip's own frames: (L, B, F, D) -> (L, B, ceil(F / n), D).
+
+    A stretch is n = round(seconds * frame rate) frames; a clip's last one is shorter. The frame rate falls by n. Layers
+    of one frame a clip, and 0 seconds, come back as they are. Gradients flow through.
+    """
+    size = stretch_frames(layers.frame_rate, seconds)
+    if size == 1:
+        return layers
+    missing = -layers.mask.shape[1] % size
+    mask = torch.nn.functional.pad(layers.mask, (0, missing)).unflatten(1, (-1, size))
+    hidden = torch.nn.functional.pad(layers.hidden, (0, 0, 0, missing)).unflatten(2, (-1, size))
+    total = torch.where(mask[None, ..., None], hidden, 0.0).sum(3)
+    count = mask.sum(2)
+    return Layers(total / count.clamp(min=1)[None, :, :, None], count > 0, layers.frame_rate / size)
+
+
 def parts_of(statistics: tuple[str, ...]) -> tuple[str, ...]:
     """The statistics of each window that `joined` asks for."""
     return tuple(sorted({part for statistic in statistics for part in NEEDS[statistic]}))

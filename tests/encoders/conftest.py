@@ -76,6 +76,22 @@ def write_ssl(folder: Path, name: str) -> Path:
     return folder
 
 
+AST = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_length": 192}
+
+
+def write_ast(folder: Path) -> Path:
+    """As a checkpoint with a classifier has it; random position table and tokens, which begin as zeros."""
+    from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+    torch.manual_seed(0)
+    model = ASTForAudioClassification(ASTConfig(**AST))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    ASTFeatureExtractor(max_length=192, mean=-5.0, std=4.0).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def source(tmp_path_factory):
     """name -> what load_encoder takes."""
@@ -88,7 +104,7 @@ def source(tmp_path_factory):
             return name
         if name not in folders:
             folder = tmp_path_factory.mktemp("weights") / name
-            write = {"whisper": write_whisper, "byol-s": write_byol_s}.get(name)
+            write = {"ast": write_ast, "whisper": write_whisper, "byol-s": write_byol_s}.get(name)
             folders[name] = str(write(folder) if write else write_ssl(folder, name))
         return folders[name]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from emobridge import registry
 from emobridge.data.batching import pad
@@ -15,6 +19,7 @@ from emobridge.types import SAMPLE_RATE
 
 # Each with an option other than the default. Base models have group norm, large ones layer norm.
 ENCODERS = {
+    "ast": {"weights": "random"},
     "byol-s": {"standardisation": "clip"},
     "emotion-cnn": {"seed": 1},
     "hubert-base": {"max_seconds": 1.0},
@@ -151,3 +156,72 @@ def test_an_unknown_option_names_the_nearest(name, source):
         load_encoder(source(name), paddin="clip")
     if name == "whisper":
         assert "did you mean 'padding'?" in str(caught.value)
+
+
+WEIGHTED = [name for name, options in ENCODERS.items() if name not in ("emotion-cnn", "logmel", "opensmile")]
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_random_weights_are_those_of_the_seed(name, source, tmp_path):
+    plain = load_encoder(source(name))
+    first, again, other = (load_encoder(source(name), weights="random", seed=seed) for seed in (3, 3, 4))
+    assert first.digest == again.digest and len({plain.digest, first.digest, other.digest}) == 3
+    assert first.options == {**plain.options, "weights": "random", "seed": 3}
+    assert not {"weights", "seed"} & plain.options.keys(), "the key of stores that were before"
+    assert len({FeatureStore(tmp_path, one).folder for one in (plain, first, again, other)}) == 3
+    given = dict(first.named_parameters())
+    assert all(torch.equal(weight, given[key]) for key, weight in again.named_parameters())
+    waves = clips(0.6, 1.31)
+    values = pooled(first, waves)
+    torch.testing.assert_close(values, pooled(again, waves), rtol=0, atol=0)
+    assert values.shape == pooled(plain, waves).shape and torch.isfinite(values).all()
+    assert (values - pooled(plain, waves)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_random_weights_leave_the_callers_random_numbers_alone(name, source):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    load_encoder(source(name), weights="random")
+    torch.testing.assert_close(torch.rand(2), expected)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_a_configuration_is_enough_for_random_weights(name, source, tmp_path):
+    expected = load_encoder(source(name), weights="random", seed=1).digest
+    for file in Path(source(name)).glob("*.json"):
+        shutil.copy(file, tmp_path)
+    if not (tmp_path / "config.json").exists():  # one size only
+        assert load_encoder(name, weights="random", seed=1).digest == expected
+        return
+    assert load_encoder(tmp_path, weights="random", seed=1).digest == expected
+    with pytest.raises(UserError, match="holds no weights"):
+        load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_no_weight_that_is_missing_is_made_up(name, source, tmp_path):
+    """Every tensor in turn: a checkpoint without it is refused, and the line names it."""
+    folder = shutil.copytree(source(name), tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    needed = [key for key in tensors if not any(part in key for part in ("masked_spec_embed", "decoder", "classifier"))]
+    for key in needed[:: max(1, len(needed) // 6)]:
+        save_file({other: tensor for other, tensor in tensors.items() if other != key}, folder / "model.safetensors")
+        with pytest.raises(UserError, match=r"weights lack the tensor|of no known family") as caught:
+            load_encoder(folder)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"weights": "rnadom"}, "unknown weights of encoder .* 'rnadom': did you mean 'random'"),
+        ({"weights": "random", "seed": -1}, "seed -1 of encoder"),
+        ({"weights": "random", "seed": "one"}, "seed 'one' of encoder"),
+    ],
+)
+def test_bad_weights_and_seeds(name, source, options, match):
+    with pytest.raises(UserError, match=match):
+        load_encoder(source(name), **options)

@@ -35,7 +35,7 @@ def test_folders_that_hold_no_encoder(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     fails(tmp_path, "model.safetensors: cannot be read as safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
-    fails(tmp_path, r"no known family \(model_type 'bert'; known: byol-s,")
+    fails(tmp_path, r"no known family \(model_type 'bert'; known: ast, byol-s,")
     fails(tmp_path / "model.safetensors", "is a file, expected the folder")
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "gone.safetensors"}}))
@@ -54,6 +54,18 @@ def test_a_hub_id_downloads_its_safetensors_only(monkeypatch, source):
     assert load_encoder("someone/whisper@refs/pr/3", padding="full").options == {"padding": "full"}
     assert calls == [("someone/whisper", None, HUB_FILES), ("someone/whisper", "refs/pr/3", HUB_FILES)]
     assert not any(Path(name).suffix in (".bin", ".pt", ".h5", ".msgpack") for name in HUB_FILES)
+
+
+def test_random_weights_download_no_weights(monkeypatch, source):
+    calls = []
+
+    def download(model, **options):
+        calls.append(options["allow_patterns"])
+        return source("whisper")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert load_encoder("someone/whisper", weights="random").options["seed"] == 0
+    assert calls == [["config.json", "preprocessor_config.json"]]
 
 
 def test_an_id_that_cannot_be_had_is_one_line(monkeypatch):

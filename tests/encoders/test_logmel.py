@@ -5,7 +5,7 @@ import torch
 
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
-from emobridge.encoders._spectral import htk_filters, reflected, slaney_filters
+from emobridge.encoders._spectral import htk_filters, kaldi_filters, reflected, slaney_filters
 from emobridge.types import SAMPLE_RATE
 
 
@@ -26,6 +26,9 @@ def test_mel_filters_are_those_of_transformers():
     options |= {"num_frequency_bins": 513, "num_mel_filters": 64, "min_frequency": 60.0, "max_frequency": 7800.0}
     htk = mel_filter_bank(**options, sampling_rate=SAMPLE_RATE, norm=None, mel_scale="htk")
     np.testing.assert_allclose(htk_filters(64, 1024, 60.0, 7800.0).T, htk, atol=1e-6)
+    options = {"num_frequency_bins": 257, "num_mel_filters": 128, "min_frequency": 20.0, "max_frequency": 8000.0}
+    options |= {"sampling_rate": SAMPLE_RATE, "norm": None, "mel_scale": "kaldi", "triangularize_in_mel_space": True}
+    np.testing.assert_allclose(kaldi_filters(128, 512, 20.0, 8000.0).T, mel_filter_bank(**options), atol=1e-6)
 
 
 def test_each_clip_is_reflected_at_its_own_end():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,3 +116,22 @@ def test_bad_weights_are_one_line(source, tmp_path):
         load_encoder(source("whisper"), padding="clp")
     with pytest.raises(UserError, match="whisper needs weights"):
         load_encoder("whisper")
+
+
+def test_random_weights_are_spread_as_those_of_transformers(source, tmp_path):
+    from transformers import WhisperConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    config = json.loads(Path(source("whisper"), "config.json").read_text()) | {"d_model": 64, "encoder_ffn_dim": 256}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    ours = load_encoder(tmp_path, weights="random", seed=2)
+    theirs = {
+        key.replace("layers.", "blocks."): one
+        for key, one in WhisperEncoder(WhisperConfig(**config)).state_dict().items()
+    }
+    assert theirs.keys() == ours.state_dict().keys()
+    torch.testing.assert_close(ours.embed_positions.weight, theirs["embed_positions.weight"])
+    for key, own in ours.state_dict().items():
+        assert float(own.std()) == pytest.approx(float(theirs[key].std()), rel=0.15, abs=1e-6), key
+        assert float(own.mean()) == pytest.approx(float(theirs[key].mean()), abs=2e-3), key
+    assert not ours.embed_positions.weight.requires_grad

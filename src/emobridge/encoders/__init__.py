@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ from emobridge.errors import UserError, nearest, unknown
 if TYPE_CHECKING:
     from emobridge.encoders._base import Encoder
 
+CONFIG_FILES = ("config.json", "preprocessor_config.json")
 HUB_FILES = (
-    "config.json",
-    "preprocessor_config.json",
+    *CONFIG_FILES,
     "model.safetensors",
     "model.safetensors.index.json",
     "model-*-of-*.safetensors",
@@ -25,6 +26,8 @@ def load_encoder(source: str | Path, **options: str | int | float | bool) -> Enc
 
     `source` is a plug-in that needs no weights ("logmel", "opensmile", "emotion-cnn"), a folder with safetensors
     weights, or a model id of the Hugging Face hub, with a revision if need be ("facebook/wav2vec2-base@refs/pr/3").
+    With weights="random" and seed=0, 1 ... every family gives the same encoder before its training; a folder then needs
+    no more than config.json, and no weights are downloaded.
     Errors: UserError for an unknown source, weights that are missing or of no known family, or an unknown option.
     """
     source = str(source)
@@ -38,15 +41,17 @@ def load_encoder(source: str | Path, **options: str | int | float | bool) -> Enc
             raise unknown("encoder", source, registry.names("encoders"))
         if folder.is_absolute() or source.startswith((".", "~")) or source.partition("@")[0].count("/") > 1:
             raise UserError(f"{source}: no such folder")
-        folder = _download(source)
-    return _family(folder).open(folder, **options)
+        folder = _download(source, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
+    return _family(folder, options).open(folder, **options)
 
 
-def _family(folder: Path) -> type[Encoder]:
-    """The plug-in that claims a folder's weights."""
+def _family(folder: Path, options: Mapping[str, object]) -> type[Encoder]:
+    """The plug-in that claims a folder's weights, or where random ones will do, its configuration."""
     from emobridge.encoders._weights import read_config, tensor_names
 
-    config, tensors = read_config(folder), frozenset(tensor_names(folder))
+    config, tensors = read_config(folder), frozenset[str]()
+    if options.get("weights") != "random" or "model_type" not in config:
+        tensors = frozenset(tensor_names(folder))
     for name in registry.names("encoders"):
         family = registry.load("encoders", name)
         if family.claims(config, tensors):
@@ -55,13 +60,13 @@ def _family(folder: Path) -> type[Encoder]:
     raise UserError(f"{folder}: weights of no known family ({kind}; known: {', '.join(registry.names('encoders'))})")
 
 
-def _download(source: str) -> Path:
-    """The local copy of a hub model: its configuration and safetensors, nothing else."""
+def _download(source: str, files: tuple[str, ...]) -> Path:
+    """The local copy of some files of a hub model: its configuration and safetensors, nothing else."""
     from huggingface_hub import snapshot_download
 
     model, _, revision = source.partition("@")
     try:
-        return Path(snapshot_download(model, revision=revision or None, allow_patterns=list(HUB_FILES)))
+        return Path(snapshot_download(model, revision=revision or None, allow_patterns=list(files)))
     except Exception as error:  # offline, unknown, private, misspelt: huggingface_hub raises a dozen kinds
         guess = nearest(source, registry.names("encoders"))
         hint = f"; did you mean the encoder {guess!r}?" if guess else ""

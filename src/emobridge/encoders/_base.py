@@ -6,7 +6,9 @@ most `window` seconds; `forward` makes them so. A clip's frames must not depend 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +19,9 @@ from emobridge.errors import UserError, unknown
 from emobridge.types import SAMPLE_RATE, Layers
 
 Option = str | int | float | bool
+# Options of every family whose weights come from a folder: "random" leaves the folder's weights aside, if it has any,
+# and starts the same encoder as the family does before its training. It is the floor of what training gave.
+WEIGHTS: dict[str, Option] = {"weights": "pretrained", "seed": 0}
 
 
 class Encoder(nn.Module):
@@ -106,6 +111,31 @@ def chosen(name: str, options: dict[str, Option], option: str, choices: tuple[st
     if value not in choices:
         raise unknown(f"{option} of encoder {name}", value, choices)
     return value
+
+
+def seed_of(name: str, options: dict[str, Option]) -> int | None:
+    """The seed of random weights, or None where the folder's are asked for."""
+    if chosen(name, options, "weights", ("pretrained", "random")) == "pretrained":
+        return None
+    seed = options["seed"]
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+        raise UserError(f"seed {seed!r} of encoder {name}: expected a whole number from 0")
+    return seed
+
+
+def named(options: dict[str, Option]) -> dict[str, Option]:
+    """The options as the store's key has them: where weights are the folder's, nothing is said of weights and seed."""
+    if options["weights"] == "random":
+        return options
+    return {name: value for name, value in options.items() if name not in WEIGHTS}
+
+
+@contextlib.contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Random numbers of `seed` within the block; the caller's go on as if nothing had been drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed or 0)
+        yield
 
 
 def state_digest(module: nn.Module) -> str:

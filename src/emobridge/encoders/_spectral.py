@@ -34,14 +34,20 @@ def slaney_filters(bands: int, size: int) -> Tensor:
     top = 15 + np.log(SAMPLE_RATE / 2 / 1000) / log_step
     mels = np.linspace(0, top, bands + 2)
     edges = np.where(mels < 15, mels * step, 1000 * np.exp(log_step * (mels - 15)))
-    return torch.from_numpy(_triangles(edges, size) * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+    return torch.from_numpy(_triangles(edges, _bins(size)) * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
 
 
 def htk_filters(bands: int, size: int, low: float, high: float) -> Tensor:
     """Mel filters on the HTK scale, each with a peak of one: (bands, size // 2 + 1)."""
     first, last = 2595 * np.log10(1 + np.array([low, high]) / 700)
     mels = np.linspace(first, last, bands + 2)
-    return torch.from_numpy(_triangles(700 * (10 ** (mels / 2595) - 1), size)).float()
+    return torch.from_numpy(_triangles(700 * (10 ** (mels / 2595) - 1), _bins(size))).float()
+
+
+def kaldi_filters(bands: int, size: int, low: float, high: float) -> Tensor:
+    """Kaldi's mel filters, triangles on the mel scale itself, with a peak of one: (bands, size // 2 + 1)."""
+    first, last, hertz = (1127 * np.log(1 + np.asarray(f) / 700) for f in (low, high, _bins(size)))
+    return torch.from_numpy(_triangles(np.linspace(first, last, bands + 2), hertz)).float()
 
 
 def gammatone_filters(bands: int, size: int, low: float, high: float) -> Tensor:
@@ -54,15 +60,19 @@ def gammatone_filters(bands: int, size: int, low: float, high: float) -> Tensor:
     cams = np.linspace(first, last, bands)
     centres = (10 ** (cams / 21.4) - 1) / 0.00437
     widths = 1.019 * 24.7 * (0.00437 * centres + 1)
-    hertz = np.arange(size // 2 + 1) * SAMPLE_RATE / size
+    hertz = _bins(size)
     response = (1 + ((hertz - centres[:, None]) / widths[:, None]) ** 2) ** -4.0
     return torch.from_numpy(response / response.sum(1, keepdims=True)).float()
 
 
-def _triangles(edges: np.ndarray, size: int) -> np.ndarray:
-    """Triangular filters between neighbouring edges (bands + 2, in Hz): (bands, size // 2 + 1), peak one."""
-    hertz = np.arange(size // 2 + 1) * SAMPLE_RATE / size
-    slopes = edges[:, None] - hertz
+def _bins(size: int) -> np.ndarray:
+    """The frequencies of a spectrum in Hz: (size // 2 + 1,)."""
+    return np.arange(size // 2 + 1) * SAMPLE_RATE / size
+
+
+def _triangles(edges: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Triangular filters between neighbouring edges (bands + 2,) at `places` (N,): (bands, N), peak one."""
+    slopes = edges[:, None] - places
     rise = -slopes[:-2] / np.diff(edges)[:-1, None]
     fall = slopes[2:] / np.diff(edges)[1:, None]
     return np.maximum(0, np.minimum(rise, fall))

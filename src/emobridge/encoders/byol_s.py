@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import Encoder, Option, checked, hushed
+from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, hushed, named, seed_of, seeded, state_digest
 from emobridge.encoders._spectral import LogMel
 from emobridge.encoders._weights import fill, read_tensors, weights_digest
 from emobridge.errors import UserError, unknown
@@ -22,11 +22,12 @@ class ByolS(Encoder):
 
     standardisation: how log-mel values are shifted and scaled: "corpus" (CREMA-D's two numbers), "clip" (the clip's own
     two), or "MEAN,DEVIATION", two numbers of another corpus (as published: the averages of its clips' own two).
+    weights, seed: "random" gives torch's initial weights, of the seed; it needs no folder.
     """
 
     name = "byol-s"
     statistics = ("mean_max",)
-    defaults: ClassVar = {"standardisation": "corpus"}
+    defaults: ClassVar = {"standardisation": "corpus", **WEIGHTS}
     layers = 1
     width = 512
     frame_rate = LogMel.rate / 8
@@ -51,11 +52,17 @@ class ByolS(Encoder):
     @classmethod
     def open(cls, directory: Path | None, **options: Option) -> ByolS:
         options = checked(cls.name, cls.defaults, options)
-        if directory is None:
+        seed = seed_of(cls.name, options)
+        if directory is None and seed is None:
             raise UserError("encoder byol-s needs weights: a folder with a safetensors file of features.* and fc.*")
-        encoder = cls(str(options["standardisation"]))
-        fill(encoder, read_tensors(directory, ("",)), directory)
-        encoder.digest = weights_digest(directory)
+        with seeded(seed):
+            encoder = cls(str(options["standardisation"]))
+        encoder.options = named(options)
+        if directory is None or seed is not None:
+            encoder.digest = state_digest(encoder)
+        else:
+            fill(encoder, read_tensors(directory, ("",)), directory)
+            encoder.digest = weights_digest(directory)
         return encoder.eval()
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import Encoder, Option, checked, hushed, state_digest
+from emobridge.encoders._base import Encoder, Option, checked, hushed, seeded, state_digest
 from emobridge.encoders._spectral import gammatone_filters, power, reflected
 from emobridge.encoders._weights import fill, read_tensors, weights_digest
 from emobridge.types import SAMPLE_RATE
@@ -64,8 +64,7 @@ class EmotionCnn(Encoder):
             fill(encoder, read_tensors(directory, ("",)), directory)
             encoder.digest = weights_digest(directory)
             return encoder.eval()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(options["seed"]))
+        with seeded(int(options["seed"])):
             encoder = cls()
         encoder.options = options
         encoder.digest = state_digest(encoder)

@@ -16,24 +16,25 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import Encoder, Option, checked
-from emobridge.encoders._weights import read_config, weight_files, weights_digest
+from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, named, seed_of, state_digest
+from emobridge.encoders._transformers import open_model
+from emobridge.encoders._weights import read_config, weights_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
 warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")  # of WavLM's own attention
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
-UNTRAINED = ("masked_spec_embed",)  # used in pre-training only; some checkpoints leave it out
 
 
 class HfSsl(Encoder):
     """Layers: the input of the first block, then each block; the last as the model itself yields it.
 
     max_seconds: longer clips are encoded in stretches of this length, since attention grows with its square.
+    weights, seed: "random" gives the configuration's own initial weights, of the seed, in place of the folder's.
     """
 
     name = "hf-ssl"
-    defaults: ClassVar = {"max_seconds": 30.0}
+    defaults: ClassVar = {"max_seconds": 30.0, **WEIGHTS}
 
     def __init__(self, model: Any, normalises: bool, max_seconds: float = 30.0) -> None:
         super().__init__()
@@ -64,12 +65,14 @@ class HfSsl(Encoder):
             raise UserError(f"max_seconds {seconds!r} of encoder hf-ssl: expected at least 1 second")
         if directory is None:
             raise UserError("encoder hf-ssl needs weights: a folder, or a hub id such as facebook/wav2vec2-xls-r-300m")
+        seed = seed_of(cls.name, options)
         normalises = read_config(directory, "preprocessor_config.json").get("do_normalize")
-        model = _model(directory)
+        model = open_model(directory, seed, _adjusted)
         if normalises is None:  # the library's default for this architecture
             normalises = model.config.feat_extract_norm == "layer"
         encoder = cls(model, bool(normalises), float(seconds))
-        encoder.digest = weights_digest(directory)
+        encoder.options = named(options | {"max_seconds": float(seconds)})
+        encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         return encoder.eval()
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,41 +106,11 @@ class ClipNorm(nn.Module):
         return (hidden - mean) * (square + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
 
 
-def _model(directory: Path) -> Any:
-    """The bare transformer of `directory`, from safetensors.
-
-    Errors: UserError where weights are missing or fit the configuration badly.
-    """
-    from transformers import AutoConfig, AutoModel
-    from transformers.utils import logging
-
-    weight_files(directory)  # one line where there are none
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()  # heads that the checkpoint has and the bare model lacks are no news
-    try:
-        config = AutoConfig.from_pretrained(directory, local_files_only=True)
-        config.layerdrop = 0.0  # a dropped block would be missing among the layers
-        config.apply_spec_augment = False
-        config.add_adapter = False  # it shortens the last layer's frames
-        model, info = AutoModel.from_pretrained(
-            directory,
-            config=config,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-            attn_implementation="eager" if config.model_type == "wavlm" else "sdpa",
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"{directory}: cannot be loaded ({' '.join(str(error).split())[:200]})") from error
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-    missing = sorted(key for key in info["missing_keys"] if not key.endswith(UNTRAINED))
-    if missing:
-        raise UserError(f"{directory}: the weights lack the tensor {missing[0]!r} and {len(missing) - 1} more")
-    return model.float()
+def _adjusted(config: Any) -> str:
+    config.layerdrop = 0.0  # a dropped block would be missing among the layers
+    config.apply_spec_augment = False
+    config.add_adapter = False  # it shortens the last layer's frames
+    return "eager" if config.model_type == "wavlm" else "sdpa"
 
 
 def _normalised(wave: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:

@@ -8,13 +8,14 @@ key.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import Encoder, Option, checked, chosen
+from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, chosen, named, seed_of, seeded, state_digest
 from emobridge.encoders._spectral import power, slaney_filters
 from emobridge.encoders._weights import fill, read_config, read_tensors, weights_digest
 from emobridge.errors import UserError
@@ -27,10 +28,14 @@ PREFIXES = ("model.encoder.", "encoder.")
 
 
 class Whisper(Encoder):
-    """Layers: the embedding, then each block; the last has the final layer norm (as in transformers' hidden_states)."""
+    """Layers: the embedding, then each block; the last has the final layer norm (as in transformers' hidden_states).
+
+    weights, seed: "random" gives initial weights of the seed in place of the folder's: as in transformers normal ones
+    of the configuration's `init_std`, biases zero, and sines for positions.
+    """
 
     name = "whisper"
-    defaults: ClassVar = {"padding": "clip"}
+    defaults: ClassVar = {"padding": "clip", **WEIGHTS}
     frame_rate = SAMPLE_RATE / (HOP * STRIDE)
     filters: Tensor
     hann: Tensor
@@ -66,14 +71,29 @@ class Whisper(Encoder):
         config = read_config(directory)
         if config.get("activation_function", "gelu") != "gelu":
             raise UserError(f"{directory}: activation_function {config['activation_function']!r}, expected 'gelu'")
+        seed = seed_of(cls.name, options)
         try:
-            encoder = cls(config, padding)
+            with seeded(seed):
+                encoder = cls(config, padding)
+                if seed is not None:
+                    encoder.initialise(config.get("init_std", 0.02))
         except KeyError as error:
             raise UserError(f"{directory}/config.json: lacks {error}, which a whisper model needs") from error
-        tensors = read_tensors(directory, PREFIXES)
-        fill(encoder, {_renamed(name): tensor for name, tensor in tensors.items()}, directory)
-        encoder.digest = weights_digest(directory)
+        encoder.options = named(options)
+        if seed is None:
+            tensors = read_tensors(directory, PREFIXES)
+            fill(encoder, {_renamed(name): tensor for name, tensor in tensors.items()}, directory)
+        encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         return encoder.eval()
+
+    def initialise(self, deviation: float) -> None:
+        """Weights as they are before any training."""
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Conv1d)):
+                nn.init.normal_(module.weight, std=deviation)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        self.embed_positions.weight.data.copy_(_sines(*self.embed_positions.weight.shape))
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = -(-lengths // (HOP * STRIDE))
@@ -148,6 +168,13 @@ class Attention(nn.Module):
         )
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+def _sines(positions: int, width: int) -> Tensor:
+    """Whisper's position table (positions, width): sines, then cosines, of periods from 2 pi to 20000 pi frames."""
+    slower = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(width // 2))
+    angle = torch.arange(positions)[:, None] * slower
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 def _renamed(name: str) -> str:

@@ -1,0 +1,70 @@
+"""What it takes to open a feature store of a million utterances, in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from measuring import Given, Row, child, median_used
+from safetensors.numpy import save_file
+
+from emobridge.features import SHARD
+
+NEEDS = ()
+UTTERANCES = 1_000_000
+LOOKED_UP = 1000
+OPEN = """
+import json, sys, time
+import numpy as np
+import emobridge.features
+from pathlib import Path
+from emobridge.shards import Shards
+keys = json.loads(Path(sys.argv[2]).read_text())
+began = time.process_time()
+store = Shards(Path(sys.argv[1]))
+store.refresh()
+opened = time.process_time()
+values = store.read_rows(store.find(keys), ("0",), 2)
+assert (values[:, 0, 1] == np.arange(len(keys)) + 0.5).all()
+Path(sys.argv[3]).write_text(json.dumps([opened - began, time.process_time() - opened]))
+"""
+
+
+def measure(given: Given) -> list[Row]:
+    """Shards of two numbers a clip, as many as a million utterances have; what they hold has no part in opening."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        keys = [hashlib.sha256(str(number).encode()).hexdigest()[:32] for number in range(UTTERANCES)]
+        write(folder / "store", keys)
+        (folder / "keys.json").write_text(json.dumps(keys[:LOOKED_UP]))
+        command = [sys.executable, "-c", OPEN, folder / "store", folder / "keys.json", folder / "took.json"]
+        child(command)  # without an index: it is made
+        first, _ = json.loads((folder / "took.json").read_text())
+        runs, took = [], []
+        for _ in range(given.repeats):
+            runs.append(child(command))
+            took.append(json.loads((folder / "took.json").read_text()))
+    opened, read = np.median(took, axis=0)
+    what = f"a store of {UTTERANCES} utterances"
+    return [
+        Row(f"opening {what}: CPU", float(opened), "s", most=2.0),
+        Row(f"opening {what}: peak memory of the process", median_used(runs).peak / 1e9, "GB", most=1.0),
+        Row(f"... then one layer of {LOOKED_UP} of them: CPU", float(read), "s"),
+        Row("... the first time, without an index: CPU", first, "s"),
+    ]
+
+
+def write(folder: Path, keys: list[str]) -> None:
+    """The shards, without waiting for the disk as the store itself does."""
+    folder.mkdir()
+    for first in range(0, len(keys), SHARD):
+        some = keys[first : first + SHARD]
+        values = np.stack([np.zeros(len(some)), np.arange(first, first + len(some)) + 0.5], axis=1).astype(np.float32)
+        sums = {"0": zlib.crc32(values.data)}
+        name = hashlib.sha256("".join(some).encode()).hexdigest()[:32] + ".safetensors"
+        save_file({"0": values}, folder / name, metadata={"keys": json.dumps(some), "sums": json.dumps(sums)})

@@ -1,0 +1,134 @@
+"""The Audio Spectrogram Transformer (Gong et al. 2021), as the transformers library implements it.
+
+The spectrogram is always padded to `max_length` frames, as in its training, for there is no mask in its attention: what
+a clip is encoded to depends on the clip and on that length, and on no neighbour. A frame here is the mean of the
+patches of one moment, over frequency, and only patches that lie wholly within the clip are its frames.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, seed_of, seeded, state_digest
+from emobridge.encoders._spectral import kaldi_filters
+from emobridge.encoders._transformers import open_model, quiet
+from emobridge.encoders._weights import read_config, weights_digest
+from emobridge.errors import UserError
+from emobridge.types import SAMPLE_RATE
+
+SIZE, HOP, BINS = 400, 160, 512  # samples of a window and between two, points of the FFT
+MOMENTS = (-4.2677393, 4.5689974)  # mean and deviation of AudioSet's log-mel values
+# Each of AST's own sizes: the option, its name in transformers' configuration, the published value.
+SIZES = (
+    ("max_length", "max_length", 1024),
+    ("hidden_size", "hidden_size", 768),
+    ("layers", "num_hidden_layers", 12),
+    ("heads", "num_attention_heads", 12),
+)
+
+
+class Ast(Encoder):
+    """Layers: the patch embedding, then each block; the last has the final layer norm. 10 Hz.
+
+    From a folder with its weights, or "ast" alone from scratch: random weights of the `seed`, position table and tokens
+    zero, and the published sizes unless told otherwise (0): max_length, frames of 10 ms to which clips are padded and
+    beyond which they are encoded window by window; hidden_size, a multiple of heads; layers; heads. The inner width is
+    four times the hidden one. A folder has its own sizes.
+    """
+
+    name = "ast"
+    defaults: ClassVar = {**{option: 0 for option, _, _ in SIZES}, **WEIGHTS}
+    filters: Tensor
+    hann: Tensor
+
+    def __init__(self, model: Any, moments: tuple[float, float] = MOMENTS) -> None:
+        super().__init__()
+        config = model.config
+        self.model = model
+        self.moments = moments
+        self.patch, self.stride = config.patch_size, config.time_stride
+        self.max_length = config.max_length
+        self.layers = config.num_hidden_layers + 1
+        self.width = config.hidden_size
+        self.frame_rate = SAMPLE_RATE / HOP / self.stride
+        self.minimum = SIZE + (self.patch - 1) * HOP  # one patch
+        self.window = self.max_length * HOP / SAMPLE_RATE
+        self.options = {option: getattr(config, name) for option, name, _ in SIZES}
+        self.register_buffer("filters", kaldi_filters(config.num_mel_bins, BINS, 20.0, 8000.0), persistent=False)
+        self.register_buffer("hann", torch.hann_window(SIZE, periodic=False), persistent=False)
+
+    @classmethod
+    def claims(cls, config: dict, tensors: frozenset[str]) -> bool:
+        return config.get("model_type") == "audio-spectrogram-transformer"
+
+    @classmethod
+    def open(cls, directory: Path | None, **options: Option) -> Ast:
+        options = checked(cls.name, cls.defaults, options)
+        seed = seed_of(cls.name, {**options, "weights": "random"} if directory is None else options)
+        if directory is None:
+            model, moments = _from_scratch(options, seed), MOMENTS
+        else:
+            given = [option for option, _, _ in SIZES if options[option] != 0]
+            if given:
+                raise UserError(f"{given[0]} of encoder ast: is the folder's, and {directory} has its own")
+            model = open_model(directory, seed, lambda config: "sdpa")
+            extractor = read_config(directory, "preprocessor_config.json")
+            moments = (float(extractor.get("mean", MOMENTS[0])), float(extractor.get("std", MOMENTS[1])))
+        encoder = cls(model, moments)
+        if seed is None and directory is not None:
+            encoder.digest = weights_digest(directory)
+        else:
+            encoder.options |= {"weights": "random", "seed": options["seed"]}
+            encoder.digest = state_digest(encoder)
+        return encoder.eval()
+
+    def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        frames = (1 + (lengths - SIZE) // HOP).clamp(max=self.max_length)
+        out = self.model(self.spectrogram(wave, frames), output_hidden_states=True)
+        # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
+        hidden = torch.stack((*out.hidden_states[:-1], out.last_hidden_state))
+        moments = 1 + (self.max_length - self.patch) // self.stride
+        own = 1 + (frames - self.patch) // self.stride
+        # (L, B, 2 + bands * moments, D): two tokens of the whole come first, then the bands, each over time
+        hidden = hidden[:, :, 2:].unflatten(2, (-1, moments)).mean(2)
+        return hidden[:, :, : int(own.max())], own
+
+    @torch.no_grad()
+    def spectrogram(self, wave: Tensor, frames: Tensor) -> Tensor:
+        """(B, T) -> (B, max_length, bands): Kaldi's log-mel values as the AST's feature extractor computes them.
+
+        Windows of 25 ms every 10 ms, each without its mean, pre-emphasised by 0.97; frames beyond a clip's own are zero
+        before standardisation.
+        """
+        cut = wave.unfold(1, SIZE, HOP)[:, : self.max_length]
+        cut = cut - cut.mean(2, keepdim=True)
+        cut = torch.cat([cut[..., :1] * (1 - 0.97), cut[..., 1:] - 0.97 * cut[..., :-1]], dim=2)
+        spectrum = torch.fft.rfft(cut * self.hann, BINS)
+        mel = (spectrum.real.square() + spectrum.imag.square()) @ self.filters.T
+        mel = mel.clamp(min=torch.finfo(torch.float32).eps).log()
+        inside = torch.arange(mel.shape[1], device=mel.device) < frames[:, None]
+        mel = torch.where(inside[..., None], mel, 0.0)
+        mel = nn.functional.pad(mel, (0, 0, 0, self.max_length - mel.shape[1]))
+        return (mel - self.moments[0]) / (2 * self.moments[1])
+
+
+def _from_scratch(options: dict[str, Option], seed: int | None) -> Any:
+    """The model with AST's sizes and those of `options`, and the library's own random weights."""
+    from transformers import ASTConfig, ASTModel
+
+    sizes: dict[str, Any] = {}
+    for option, name, published in SIZES:
+        value = options[option] or published
+        least = 16 if option == "max_length" else 1
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UserError(f"{option} {value!r} of encoder ast: expected a whole number from {least}, or 0")
+        sizes[name] = value
+    width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
+    if width % heads:
+        raise UserError(f"hidden_size {width} of encoder ast: expected a multiple of its {heads} heads")
+    with quiet(), seeded(seed):
+        return ASTModel._from_config(ASTConfig(**sizes, intermediate_size=4 * width), attn_implementation="sdpa")

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import ASTFeatureExtractor, AutoModel
+
+from emobridge.bundle import made_head
+from emobridge.data.batching import pad
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+from emobridge.inputs import Recordings
+from emobridge.methods._base import Labelled, Task
+from emobridge.methods.source_only import SourceOnly
+from emobridge.training import Plan, fit
+from emobridge.types import SAMPLE_RATE, Utterance
+
+TINY = {"hidden_size": 8, "layers": 2, "heads": 2, "max_length": 48}
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal(round(seconds * SAMPLE_RATE))).astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 1.9])
+def test_agrees_with_transformers(source, seconds):
+    wave = noise(seconds) + 0.2
+    extractor = ASTFeatureExtractor.from_pretrained(source("ast"))
+    values = extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
+    encoder = load_encoder(source("ast"))
+    frames = torch.tensor([1 + (len(wave) - 400) // 160])
+    torch.testing.assert_close(encoder.spectrogram(torch.from_numpy(wave)[None], frames), values, atol=2e-4, rtol=0)
+    theirs = AutoModel.from_pretrained(source("ast")).eval()
+    with torch.no_grad():
+        expected = theirs(values, output_hidden_states=True)
+        layers = encoder(*pad([wave]))
+    assert len(layers.hidden) == len(expected.hidden_states) == 3
+    count = layers.hidden.shape[2]
+    assert count == 1 + (int(frames) - 16) // 10
+    for got, one in zip(layers.hidden, (*expected.hidden_states[:-1], expected.last_hidden_state)):
+        patches = one[0, 2:].reshape(12, 18, 16)[:, :count].mean(0)
+        torch.testing.assert_close(got[0], patches, atol=1e-3, rtol=1e-3)
+
+
+def test_the_front_end_agrees_on_real_speech(shared):
+    path = next((shared / "corpora" / "ravdess").rglob("*.flac"))
+    wave, _ = soundfile.read(path, dtype="float32")
+    expected = ASTFeatureExtractor()(wave, sampling_rate=SAMPLE_RATE, return_tensors="np").input_values
+    encoder = load_encoder("ast", **{**TINY, "max_length": 1024})
+    got = encoder.spectrogram(torch.from_numpy(wave)[None], torch.tensor([1 + (len(wave) - 400) // 160]))
+    np.testing.assert_allclose(got, expected, atol=1e-3)
+
+
+def test_from_scratch_with_the_published_sizes():
+    encoder = load_encoder("ast", layers=1)
+    assert encoder.window == 10.24 and encoder.width == 768 and encoder.frame_rate == 10.0
+    assert encoder.model.embeddings.position_embeddings.shape == (1, 1214, 768)
+    assert encoder.model.layers[0].mlp.fc1.out_features == 3072
+    assert encoder.options == {
+        "max_length": 1024,
+        "hidden_size": 768,
+        "layers": 1,
+        "heads": 12,
+        "weights": "random",
+        "seed": 0,
+    }
+
+
+def test_seeds_give_other_weights():
+    digests = [load_encoder("ast", seed=seed, **TINY).digest for seed in (0, 0, 1)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"heads": 3, "hidden_size": 16}, "hidden_size 16 of encoder ast: expected a multiple of its 3 heads"),
+        ({"max_length": 8}, "max_length 8 of encoder ast: expected a whole number from 16"),
+        ({"layers": -1}, "layers -1 of encoder ast"),
+        ({"hidden_size": "wide"}, "hidden_size 'wide' of encoder ast"),
+        ({"lairs": 2}, "did you mean 'layers'"),
+    ],
+)
+def test_bad_sizes(options, match):
+    with pytest.raises(UserError, match=match):
+        load_encoder("ast", **options)
+
+
+def test_a_folder_has_its_own_sizes(source):
+    with pytest.raises(UserError, match="layers of encoder ast: is the folder's"):
+        load_encoder(source("ast"), layers=3)
+
+
+def test_it_is_trained_end_to_end_from_recordings(tmp_path):
+    """Every weight moves, through the loop that trains."""
+    utterances = []
+    for number in range(8):
+        hertz = 200 if number % 2 else 1500
+        wave = np.sin(2 * np.pi * hertz * np.arange(6000) / SAMPLE_RATE) + noise(0.375, number)
+        soundfile.write(tmp_path / f"{number}.wav", 0.3 * wave, SAMPLE_RATE)
+        path = str(tmp_path / f"{number}.wav")
+        utterances.append(Utterance(str(number), "c", path, speaker=str(number // 2)))
+    encoder = load_encoder("ast", seed=1, **TINY)
+    before = {name: tensor.clone() for name, tensor in encoder.named_parameters()}
+    inputs = Recordings(
+        encoder,
+        2,
+        ("mean",),
+        utterances,
+        domain_of=[0] * 8,
+        corpora=(("c", "en"),),
+        target=1,
+        normalise="none",
+        crop=0.375,
+    )
+    task = Task(inputs, 2, Labelled(torch.arange(8), torch.arange(8) % 2), None, None)
+    log = fit(
+        task, SourceOnly(), made_head("linear", (), 8, 2), Plan(epochs=15, batch_size=4, learning_rate=0.01), seed=0
+    )
+    still = [name for name, tensor in encoder.named_parameters() if torch.equal(tensor, before[name])]
+    assert not still
+    losses = [point.value for point in log if "loss" in point.term or "entropy" in point.term]
+    assert losses[-1] < 0.5 * losses[0]
