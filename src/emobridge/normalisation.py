@@ -45,8 +45,8 @@ def moments(
 
     speakers: one a row, to standardise by speaker; a row without one, and None for all, goes by the domain. A speaker's
     n utterances count n, the domain `shrinkage`: m = (n m_speaker + k m_domain) / (n + k), the variance about m alike.
-    No deviation is below FLOOR times the domain's mean one. within: (N, D), the variance inside each row, where rows are
-    means of frames and frames are to be standardised.
+    No deviation is below FLOOR times the domain's mean one. within: (N, D), the variance inside each row, where rows
+    are means of frames and frames are to be standardised.
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()

@@ -25,7 +25,10 @@ class ProbeSettings:
     head_options: tuple[str, ...] = ()  # "hidden=64"; given to each head that has the option
     normalise: tuple[str, ...] = ("none",)
     labels: tuple[str, ...] = ()  # (): the emotions of each training corpus
-    settings: tuple[str, ...] = ("mono", "trans")  # by language, as in Han et al. 2025 (methods C); "cross" and "other" too
+    settings: tuple[str, ...] = (
+        "mono",
+        "trans",
+    )  # by language, as in Han et al. 2025 (methods C); "cross" and "other" too
     split: str = "folds"  # "folds": each is the test part once; "80/10/10": drawn anew for each fold and seed
     folds: int = 5
     seeds: int = 3
@@ -60,7 +63,12 @@ class ProbeSettings:
         for key, choices in (("split", SPLITS), ("frames", FRAMES)):
             if getattr(self, key) not in choices:
                 raise unknown(key, getattr(self, key), choices)
-        for key, least in (("folds", 1 if self.split != "folds" else 2), ("seeds", 1), ("epochs", 1), ("batch_size", 1)):
+        for key, least in (
+            ("folds", 1 if self.split != "folds" else 2),
+            ("seeds", 1),
+            ("epochs", 1),
+            ("batch_size", 1),
+        ):
             if getattr(self, key) < least:
                 raise UserError(f"{key}: expected {least} or more, got {getattr(self, key)}")
         for key in ("sample", "patience", "segment", "disk", "weight_decay"):
@@ -74,4 +82,6 @@ class ProbeSettings:
         if len(self.learning_rates) > 1 and not self.patience:
             raise UserError("learning_rates: a choice among several looks at validation losses: give patience too")
         if self.split == "folds" and self.patience and self.folds < 3:
-            raise UserError(f"folds: {self.folds} leave nothing to train on beside test and validation: expected 3 or more")
+            raise UserError(
+                f"folds: {self.folds} leave nothing to train on beside test and validation: expected 3 or more"
+            )

@@ -55,14 +55,22 @@ class Source(Protocol):
 
 
 class Stack:
-    """L' x P heads that see the layers in `place` of a source; `rows` are heads of each layer, P each.
+    """L' x P heads that see the layers in `place` of their source; `rows` are the heads of each layer, P each.
 
     moments: (L', P, D) mean and deviation by which each probe standardises its input; None where the source did.
     """
 
-    def __init__(self, rows: Sequence[Sequence[nn.Module]], place: slice, rate: float, moments: Moments | None) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Sequence[nn.Module]],
+        source: Source,
+        *,
+        place: slice = slice(None),
+        rate: float = 5e-4,
+        moments: Moments | None = None,
+    ) -> None:
         self.module = stacked(rows, moments)
-        self.place, self.rate = place, rate
+        self.source, self.place, self.rate = source, place, rate
         self.best = {name: value.detach().clone() for name, value in self.module.named_parameters()}
         self.best_loss = torch.full((len(rows), len(rows[0])), math.inf)
         self.best_epoch = torch.zeros(self.best_loss.shape, dtype=torch.int64)
@@ -94,16 +102,15 @@ class Stack:
 
 def fit(
     stacks: Sequence[Stack],
-    source: Source,
     sets: Sets,
     plan: Plan,
     *,
     seed: int = 0,
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Train the stacks in place, on what one pass an epoch over the source yields.
+    """Train the stacks in place, all on the same windows of utterances, so that a pass over these feeds every stack.
 
-    Errors: UserError for probes without training rows, and where a loss is not finite.
+    Errors: UserError for probes without training or validation rows, and where weights are not finite.
     """
     trained = sets.weight > 0
     if not bool(trained.any(1).all()):
@@ -122,12 +129,12 @@ def fit(
         torch.manual_seed(seed)
         for epoch in range(1, plan.epochs + 1):
             for rows in used[torch.randperm(len(used), generator=generator)].tensor_split(steps):
-                _step(stacks, *source.batch(rows), sets.label[rows], sets.weight[:, rows], optimiser)
+                _step(stacks, rows, sets, optimiser)
             going = [True]
             if plan.patience:
                 going = [
                     stack.judge(loss, epoch, plan.patience)
-                    for stack, loss in zip(stacks, validation_losses(stacks, source, sets))
+                    for stack, loss in zip(stacks, validation_losses(stacks, sets))
                 ]
             if on_epoch is not None:
                 on_epoch(epoch, plan.epochs)
@@ -136,6 +143,8 @@ def fit(
     for stack in stacks:
         if plan.patience:
             stack.take_best()
+        else:
+            stack.best_epoch.fill_(plan.epochs)
         if not all(bool(value.isfinite().all()) for value in stack.module.parameters()):
             raise UserError(f"the weights of a probe are not finite: lower its learning rate, {stack.rate:g}")
         stack.module.eval()
@@ -150,44 +159,45 @@ def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     return loss.view(layers, size, probes).transpose(1, 2)
 
 
-def logits_of(stacks: Sequence[Stack], source: Source, rows: Tensor) -> list[Tensor]:
-    """Each stack's logits (L', P, N, C) of the rows (N,), dropout off."""
+def logits_of(stacks: Sequence[Stack], rows: Tensor, sources: Sequence[Source] | None = None) -> list[Tensor]:
+    """Each stack's logits (L', P, N, C) of the rows (N,), dropout off; `sources`, one a stack, where not its own."""
+    sources = sources or [stack.source for stack in stacks]
     parts: list[list[Tensor]] = [[] for _ in stacks]
     for stack in stacks:
         stack.module.eval()
     with torch.no_grad():
         for some in rows.split(TOGETHER):
-            x, mask = source.batch(some)
-            for stack, part in zip(stacks, parts):
-                part.append(stack.logits(x, mask))
+            batches = _batches(sources, some)
+            for stack, source, part in zip(stacks, sources, parts):
+                part.append(stack.logits(*batches[id(source)]))
     return [torch.cat(part, 2) for part in parts]
 
 
-def validation_losses(stacks: Sequence[Stack], source: Source, sets: Sets) -> list[Tensor]:
+def validation_losses(stacks: Sequence[Stack], sets: Sets) -> list[Tensor]:
     """Each stack's mean cross-entropy (L', P) over the validation rows of its probes."""
     rows = sets.validation.any(0).nonzero()[:, 0]
     if not bool(sets.validation.any(1).all()):
         raise UserError("a fold has no validation utterance, which stopping early needs")
     own = sets.validation[:, rows].float()
     share = own / own.sum(1, keepdim=True)
-    return [(cross_entropy(z, sets.label[rows]) * share).sum(-1) for z in logits_of(stacks, source, rows)]
+    return [(cross_entropy(z, sets.label[rows]) * share).sum(-1) for z in logits_of(stacks, rows)]
 
 
-def _step(
-    stacks: Sequence[Stack],
-    x: Tensor,
-    mask: Tensor,
-    label: Tensor,
-    weight: Tensor,
-    optimiser: torch.optim.Optimizer,
-) -> None:
+def _step(stacks: Sequence[Stack], rows: Tensor, sets: Sets, optimiser: torch.optim.Optimizer) -> None:
     """One step of every probe on its own rows of a window; a probe's loss is the mean over them."""
+    weight, label = sets.weight[:, rows], sets.label[rows]
     share = weight / (weight > 0).sum(1, keepdim=True).clamp(min=1)
+    batches = _batches([stack.source for stack in stacks], rows)
     optimiser.zero_grad()
     for stack in stacks:
         stack.module.train()
-        (cross_entropy(stack.logits(x, mask), label) * share).sum().backward()
+        (cross_entropy(stack.logits(*batches[id(stack.source)]), label) * share).sum().backward()
     optimiser.step()
+
+
+def _batches(sources: Sequence[Source], rows: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    """What each source yields of the rows, asked once."""
+    return {key: source.batch(rows) for key, source in {id(one): one for one in sources}.items()}
 
 
 def _spread(better: Tensor, name: str, value: Tensor) -> Tensor:

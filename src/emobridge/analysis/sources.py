@@ -51,7 +51,7 @@ class Frames:
         return x[:, None], shares
 
 
-def kept(store: FeatureStore, utterances: Sequence[Utterance], layers: slice | list[int]) -> Clips:
+def kept(store: FeatureStore, utterances: Sequence[Utterance]) -> Clips:
     """Frames from a store that keeps them; in memory where they find room there."""
     memory: dict[int, Tensor] = {}
     held = 0.0
@@ -60,7 +60,7 @@ def kept(store: FeatureStore, utterances: Sequence[Utterance], layers: slice | l
         nonlocal held
         if row in memory:
             return memory[row]
-        frames = torch.from_numpy(store.frames_of(utterances[row])[layers])
+        frames = torch.from_numpy(store.frames_of(utterances[row]))
         held += frames.numel() * frames.element_size()
         if held < CACHE:
             memory[row] = frames
@@ -69,9 +69,7 @@ def kept(store: FeatureStore, utterances: Sequence[Utterance], layers: slice | l
     return lambda rows: [read(row) for row in rows]
 
 
-def streamed(
-    encoder: Encoder, utterances: Sequence[Utterance], layers: slice | list[int], segment: float, *, batch_size: int = 1
-) -> Clips:
+def streamed(encoder: Encoder, utterances: Sequence[Utterance], segment: float, *, batch_size: int = 1) -> Clips:
     """Frames encoded anew whenever they are asked for; the same rows twice running are encoded once."""
     last: tuple[list[int], list[Tensor]] = ([], [])
 
@@ -87,7 +85,7 @@ def streamed(
                 places = order[first : first + batch_size]
                 hidden = segments(encoder(*pad([waves[place] for place in places])), segment)
                 for row, place in enumerate(places):
-                    clips[place] = hidden.hidden[layers, row, hidden.mask[row]].clone()
+                    clips[place] = hidden.hidden[:, row, hidden.mask[row]].clone()
         last = (list(rows), clips)
         return clips
 
