@@ -30,7 +30,7 @@ def test_every_plugin_keeps_its_protocol_and_is_named_as_its_file(kind, name):
     plugin = registry.load(kind, name)
     assert all(hasattr(plugin, attribute) for attribute in registry.PROTOCOLS[kind])
     assert plugin.__doc__ or importlib.import_module(plugin.__module__).__doc__
-    if kind != "corpora":
+    if kind not in registry.MODULES:
         assert plugin.name == name
         assert registry.load(kind, name.replace("-", "_")) is plugin
 
