@@ -90,6 +90,12 @@ def test_a_corpus_is_a_module(fabricated):
         registry.load("corpora", "fabricated-corpus")
 
 
+def test_a_format_is_a_module(fabricated):
+    fabricated("formats", "fabricated_format", "LOSES = ()\nread = None")
+    with pytest.raises(TypeError, match="lacks 'write'"):
+        registry.load("formats", "fabricated-format")
+
+
 def test_a_plugin_without_its_class_is_told_so(fabricated):
     fabricated("heads", "fabricated_head", "class Fabricated: ...")
     with pytest.raises(TypeError, match="has no class FabricatedHead"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -37,6 +38,7 @@ def emotions_of(labels: Pairs) -> dict[str, str]:
     return found
 
 
+@functools.cache
 def language_of(corpus: str) -> str:
     """The language of a corpus that emobridge knows by this name, whatever its hyphens; else "und"."""
     wanted = corpus.casefold().replace("-", "").replace("_", "")

@@ -89,7 +89,8 @@ def read(
 def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1) -> Path:
     """Write a folder for each corpus below `path`, EmoBox's `data`, and return `path`.
 
-    Utterances with a split stand in the files of the fold too. Headers of the audio are read for the lengths.
+    Utterances with a split stand in the files of the fold too. Headers of the audio are read for the lengths; a stretch
+    up to the end of its file ends at that time.
     Errors: UserError for an utterance without an emotion, a corpus that cannot be the name of a folder, a speaker or
     id with a space where there are speakers, and audio that cannot be opened.
     """

@@ -48,6 +48,8 @@ def read(
     emotions, seen = emotions_of(labels), set[str]()
     for file in files:
         content = entry(read_json(file), str(file), "labels", "meta_data")
+        if not isinstance(content["meta_data"], list):
+            raise UserError(f"{file}: expected a list in 'meta_data'")
         for number, item in enumerate(content["meta_data"], 1):
             where = f"{file}:{number}"
             row = entry(item, where, "path", "label")
