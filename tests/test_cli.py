@@ -19,7 +19,7 @@ from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.settings import read_settings
 from emobridge.types import Score, Utterance
 
-COMMANDS = ("demo", "corpora", "scan", "audit", "adapt", "evaluate", "predict")
+COMMANDS = ("demo", "corpora", "scan", "import", "export", "audit", "adapt", "evaluate", "predict")
 QUICK = ("--seeds", "2", "--folds", "2", "--epochs", "3")
 FOUR = {"anger": 6.0, "happiness": 4.0, "neutral": 2.0, "sadness": 1.0}
 
@@ -283,6 +283,23 @@ def test_scan_a_table(recorded, cli):
     found = [(one.emotion, one.language, one.speaker) for one in read_manifest(out)]
     assert found == [("happiness", "de", "a"), ("anger", "de", "b")]
     assert all(row["path"] == f"{row['id']}.wav" for row in rows_of(out)), "the manifest moves with its audio"
+
+
+def test_a_manifest_goes_to_another_tool_and_comes_back(recorded, cli, tmp_path):
+    done = cli("export", "s3prl", recorded / "en.jsonl", tmp_path / "s3prl", "--option", "splits=none=train")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        f"{tmp_path / 's3prl' / 'meta_data' / 'Session1'}: 16 utterances",
+        "not held by s3prl: id, corpus, language",
+    ]
+    done = cli("import", "s3prl", tmp_path / "s3prl", "-o", tmp_path / "back.jsonl", "--option", "language=en")
+    assert (done.code, done.out) == (0, f"{tmp_path / 'back.jsonl'}: 16 utterances\n")
+    first, back = next(read_manifest(recorded / "en.jsonl")), next(read_manifest(tmp_path / "back.jsonl"))
+    assert (back.path, back.speaker, back.emotion) == (first.path, first.speaker, first.emotion)
+    done = cli("export", "plain-csv", recorded / "en.jsonl", tmp_path / "en.csv")
+    assert done.out == f"{tmp_path / 'en.csv'}: 16 utterances\n"
+    done = cli("import", "plain-cvs", tmp_path / "en.csv", "-o", tmp_path / "x.jsonl")
+    assert done.code == 2 and "did you mean 'plain-csv'" in done.err and not (tmp_path / "x.jsonl").exists()
 
 
 def test_corpora_are_listed_with_terms_and_how_to_obtain_them(cli):

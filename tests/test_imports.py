@@ -22,6 +22,7 @@ LEVELS = (
     ("metrics", "recipes", "shards"),
     ("data",),
     ("corpora",),
+    ("formats",),
     ("encoders", "pooling", "normalisation", "heads", "adapters"),
     ("features", "inputs"),
     ("methods",),
@@ -142,8 +143,9 @@ emobridge.Utterance, emobridge.UserError, emobridge.Settings, emobridge.Predicti
 from emobridge import registry
 for kind in registry.PROTOCOLS:
     registry.names(kind)
-for name in registry.names("corpora"):
-    registry.load("corpora", name)
+for kind in ("corpora", "formats"):
+    for name in registry.names(kind):
+        registry.load(kind, name)
 from emobridge.data import labels, splits
 from emobridge.data.manifest import read_manifest, write_manifest
 write_manifest({str(manifest)!r}, [emobridge.Utterance("a", "c", {str(audio)!r})])

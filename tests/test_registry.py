@@ -30,7 +30,7 @@ def test_every_plugin_keeps_its_protocol_and_is_named_as_its_file(kind, name):
     plugin = registry.load(kind, name)
     assert all(hasattr(plugin, attribute) for attribute in registry.PROTOCOLS[kind])
     assert plugin.__doc__ or importlib.import_module(plugin.__module__).__doc__
-    if kind != "corpora":
+    if kind not in registry.MODULES:
         assert plugin.name == name
         assert registry.load(kind, name.replace("-", "_")) is plugin
 
@@ -88,6 +88,12 @@ def test_a_corpus_is_a_module(fabricated):
     fabricated("corpora", "fabricated_corpus", "LANGUAGES = LABELS = LICENCE = CITATION = scan = None")
     with pytest.raises(TypeError, match="lacks 'OBTAIN'"):
         registry.load("corpora", "fabricated-corpus")
+
+
+def test_a_format_is_a_module(fabricated):
+    fabricated("formats", "fabricated_format", "LOSES = ()\nread = None")
+    with pytest.raises(TypeError, match="lacks 'write'"):
+        registry.load("formats", "fabricated-format")
 
 
 def test_a_plugin_without_its_class_is_told_so(fabricated):

@@ -131,6 +131,40 @@ def scan(
     print(f"{out}: {count} utterances")
 
 
+@app.command("import")
+def import_(
+    name: Annotated[str, typer.Argument(metavar="FORMAT", help="audformat, emobox, nkululeko, speechbrain ...")],
+    path: Annotated[Path, typer.Argument(help="Its file or folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
+    option: Words = None,
+) -> None:
+    """Write the manifest of what another tool's format holds."""
+    from emobridge.data.manifest import write_manifest
+    from emobridge.formats import import_ as read
+    from emobridge.options import read_options
+
+    count = write_manifest(out, read(name, path, **read_options(option or [])))
+    print(f"{out}: {count} utterances")
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="FORMAT", help="audformat, emobox, nkululeko, speechbrain ...")],
+    manifest: Annotated[Path, typer.Argument(help="The manifest to export.")],
+    path: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    option: Words = None,
+) -> None:
+    """Write a manifest in another tool's format, and say what that cannot hold."""
+    from emobridge.data.manifest import read_manifest
+    from emobridge.formats import export as write
+    from emobridge.options import read_options
+
+    done = write(name, path, read_manifest(manifest), **read_options(option or []))
+    print(f"{done.path}: {done.count} utterances")
+    if done.lost:
+        print(f"not held by {name}: {', '.join(done.lost)}")
+
+
 @app.command()
 def audit(
     manifests: Annotated[list[Path], typer.Argument(help="One or more manifests.")],

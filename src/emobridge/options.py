@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from emobridge.errors import UserError, unknown
 
+Pairs = str | Mapping[str, str] | None
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -35,6 +36,25 @@ def _value(text: str) -> str | int | float | bool:
         except ValueError:
             continue
     return text
+
+
+def pairs(option: Pairs, name: str) -> dict[str, str]:
+    """The mapping in an option such as "path=file,emotion=label"; a mapping is taken as it is, None is empty.
+
+    Errors: UserError that begins with the option's `name`.
+
+    >>> pairs("W=anger, exc=happiness", "labels")
+    {'W': 'anger', 'exc': 'happiness'}
+    """
+    if option is None or isinstance(option, Mapping):
+        return dict(option or {})
+    found = {}
+    for pair in str(option).split(","):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (key and equals and value):
+            raise UserError(f"{name}: expected pairs such as 'path=file,emotion=label', not {pair!r}")
+        found[key] = value
+    return found
 
 
 def made(thing: str, factory: Callable[..., Any], words: Iterable[str], **given: Any) -> Any:

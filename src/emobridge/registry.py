@@ -1,7 +1,7 @@
 """Plug-ins, found by file name.
 
 A plug-in is one file in the folder of its kind. `methods/pseudo_labels.py` is the method "pseudo-labels" and holds the
-class `PseudoLabels`; a corpus has no class: its module is the plug-in. Listing names imports nothing.
+class `PseudoLabels`; a corpus or a format has no class: its module is the plug-in. Listing names imports nothing.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from emobridge.errors import UserError, unknown
 # What each kind must have, checked when it is loaded.
 PROTOCOLS: dict[str, tuple[str, ...]] = {
     "corpora": ("scan", "LANGUAGES", "LABELS", "LICENCE", "CITATION", "OBTAIN"),
+    "formats": ("read", "write", "LOSES"),
     "encoders": ("name", "statistics", "claims", "open", "forward"),
     "heads": ("name", "needs_frames", "all_layers", "forward"),
     "adapters": ("name", "attach", "detach"),
     "methods": ("name", "needs", "takes", "prepare", "examples", "loss"),
 }
 
-
 SINGULAR = {
     "corpora": "corpus",
+    "formats": "format",
     "encoders": "encoder",
     "heads": "head",
     "adapters": "adapter",
     "methods": "method",
 }
+MODULES = frozenset({"corpora", "formats"})  # kinds whose plug-ins are modules
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -41,7 +43,7 @@ def names(kind: str) -> tuple[str, ...]:
 
 
 def load(kind: str, name: str) -> Any:
-    """The class (of a corpus: the module) of one plug-in.
+    """The class (of a corpus or a format: the module) of one plug-in.
 
     Errors: UserError for an unknown name or kind; TypeError for a file that falls short of its protocol.
     """
@@ -54,7 +56,7 @@ def load(kind: str, name: str) -> Any:
         if (error.name or "").startswith("emobridge"):
             raise
         raise UserError(f"{name} needs the package {error.name!r}: pip install 'emobridge[{name}]'") from error
-    if kind == "corpora":
+    if kind in MODULES:
         plugin: Any = module
     else:
         wanted = "".join(part.capitalize() for part in stem.split("_"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emobridge.data.audio import AudioError, duration, random_crop, read_audio
+from emobridge.data.audio import AudioError, duration, header, random_crop, read_audio
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
@@ -24,6 +24,8 @@ def test_any_format_and_rate_reads_as_the_same_tone(tmp_path, suffix, rate):
     inside = slice(2000, -2000)
     assert np.abs(wave - expected)[inside].max() < (0.1 if suffix in ("ogg", "mp3") else 2e-3)
     assert duration(path) == pytest.approx(1.0, abs=0.01)
+    frames, rate = header(path)
+    assert frames / rate == duration(path)
 
 
 @pytest.mark.parametrize("channels", [2, 6])

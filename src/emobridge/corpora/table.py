@@ -18,6 +18,7 @@ from typing import Any
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.manifest import COLUMNS, NUMBERS, to_utterance
 from emobridge.errors import UserError, unknown
+from emobridge.options import Pairs, pairs
 from emobridge.types import Utterance
 
 LANGUAGES = ("und",)  # whatever the table says
@@ -28,14 +29,13 @@ OBTAIN = "Write a CSV with the columns path, emotion and speaker (and language, 
 
 DELIMITERS = {".csv": ",;\t", ".tsv": "\t"}
 SPLIT_WORDS = {"dev": "validation", "development": "validation", "val": "validation", "valid": "validation"}
-Options = str | Mapping[str, str] | None
 
 
 def scan(
     root: Path,
     *,
-    columns: Options = None,
-    labels: Options = None,
+    columns: Pairs = None,
+    labels: Pairs = None,
     language: str | None = None,
     corpus: str | None = None,
 ) -> Iterator[Utterance]:
@@ -47,42 +47,53 @@ def scan(
     """
     if not root.is_file():
         raise UserError(f"{root}: {'not a file' if root.exists() else 'no such file'}; expected a table. {OBTAIN}")
-    wanted = _pairs(columns, "columns")
+    wanted = pairs(columns, "columns")
     for field in wanted:
         if field not in COLUMNS:
             raise unknown("field", field, COLUMNS)
-    emotions = _pairs(labels, "labels")
+    emotions = pairs(labels, "labels")
     for emotion in emotions.values():
         to_emotion(emotion)
-    rows = _delimited(root, wanted) if root.suffix.lower() in DELIMITERS else _json(root, wanted)
     seen: set[str] = set()
-    for number, row in rows:
+    for number, row in rows(root, wanted):
         where = f"{root}:{number}"
-        values = {field: _plain(row.get(wanted.get(field, field)), field, where) for field in COLUMNS}
+        values = {field: plain(row.get(wanted.get(field, field)), field, where) for field in COLUMNS}
         values["corpus"] = corpus or values["corpus"] or root.stem
         values["language"] = language or values["language"]
         values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
-        values["id"] = values["id"] or _name(values)
-        try:
-            values["emotion"] = to_emotion(values["emotion"], emotions)
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from error
-        yield to_utterance(values, where, os.path.abspath(root.parent), seen)
+        values["id"] = values["id"] or name_of(values)
+        yield to_utterance(values, where, os.path.abspath(root.parent), seen, emotions)
     if not seen:
         raise UserError(f"{root}: an empty table. {OBTAIN}")
 
 
-def _pairs(option: Options, name: str) -> dict[str, str]:
-    """The mapping in an option such as "path=file,emotion=label"."""
-    if option is None or isinstance(option, Mapping):
-        return dict(option or {})
-    pairs = {}
-    for pair in option.split(","):
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if not (key and equals and value):
-            raise UserError(f"{name}: expected pairs such as 'path=file,emotion=label', not {pair!r}")
-        pairs[key] = value
-    return pairs
+def rows(root: Path, wanted: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The raw rows of a table with the line that each is on: CSV or TSV by its suffix, else JSON lines.
+
+    `wanted` (field -> column) are columns that must be there, and "path" one way or the other.
+    Errors: UserError naming `file:row` for what is no table, and the nearest column for one that is not there.
+    """
+    return _delimited(root, wanted) if root.suffix.lower() in DELIMITERS else _json(root, wanted)
+
+
+def plain(value: Any, field: str, where: str) -> Any:
+    """Text as it is, and a number where a field is one: everything in a CSV file is text."""
+    if isinstance(value, str):
+        value = value.strip()
+        if field in NUMBERS and value:
+            try:
+                return float(value)
+            except ValueError:
+                raise UserError(f"{where}: {field!r} is {value!r}; expected a number") from None
+    elif isinstance(value, int) and not isinstance(value, bool) and field not in NUMBERS:
+        return str(value)  # speakers are often numbered
+    return value
+
+
+def name_of(values: Mapping[str, Any]) -> str:
+    """An id from the path and, where a file holds several utterances, from the time they begin."""
+    stem, start = os.path.splitext(str(values["path"] or ""))[0], values["start"]
+    return f"{stem}@{start:g}" if stem and isinstance(start, int | float) else stem
 
 
 def _delimited(root: Path, wanted: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -132,23 +143,3 @@ def _check(root: Path, wanted: Mapping[str, str], names: Sequence[str]) -> None:
             raise UserError(f"{root}: {unknown('column', column, names)}")
     if "path" not in wanted and "path" not in names:
         raise UserError(f"{root}: no column 'path' (there are {', '.join(names)}); name it with columns=\"path=...\"")
-
-
-def _plain(value: Any, field: str, where: str) -> Any:
-    """Text as it is, and a number where a field is one: everything in a CSV file is text."""
-    if isinstance(value, str):
-        value = value.strip()
-        if field in NUMBERS and value:
-            try:
-                return float(value)
-            except ValueError:
-                raise UserError(f"{where}: {field!r} is {value!r}; expected a number") from None
-    elif isinstance(value, int) and not isinstance(value, bool) and field not in NUMBERS:
-        return str(value)  # speakers are often numbered
-    return value
-
-
-def _name(values: Mapping[str, Any]) -> str:
-    """An id from the path and, where a file holds several utterances, from the time they begin."""
-    stem, start = os.path.splitext(str(values["path"] or ""))[0], values["start"]
-    return f"{stem}@{start:g}" if stem and isinstance(start, int | float) else stem

@@ -36,6 +36,12 @@ def duration(path: str | Path) -> float:
         return file.frames / file.samplerate
 
 
+def header(path: str | Path) -> tuple[int, int]:
+    """(frames, rate in Hz) as the file's header tells them. Errors: AudioError as of `duration`."""
+    with _opened(path) as file:
+        return file.frames, file.samplerate
+
+
 def read_audio(path: str | Path, start: float = 0.0, end: float | None = None) -> np.ndarray:
     """The stretch from `start` to `end` (s; None is the end of the file): (T,) float32, mono, 16 kHz, T >= 1.
 

@@ -12,7 +12,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
             where = f"{path}:{number}"
             utterance = to_utterance({key: getattr(utterance, key) for key in COLUMNS}, where, here, seen)
             row = {key: value for key in COLUMNS if (value := getattr(utterance, key)) is not None}
-            row |= {key: _within(row[key], folder) for key in PATHS if key in row}
+            row |= {key: within(row[key], folder) for key in PATHS if key in row}
             try:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
             except UnicodeEncodeError as error:
@@ -76,10 +76,13 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     return len(seen)
 
 
-def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -> Utterance:
+def to_utterance(
+    row: dict[str, Any], where: str, folder: str, seen: set[str], labels: Mapping[str, str] | None = None
+) -> Utterance:
     """The checked utterance of one row of raw values, whose relative paths are relative to `folder`.
 
-    Its id joins `seen`. Errors: UserError that begins with `where`, which is `file:row`.
+    `labels` says what the row's own words for emotions mean (see data.labels.to_emotion). Its id joins `seen`.
+    Errors: UserError that begins with `where`, which is `file:row`.
     """
     values: dict[str, Any] = {}
     for key, value in row.items():
@@ -91,7 +94,7 @@ def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -
         if key not in values:
             raise UserError(f"{where}: the required column {key!r} is {'empty' if key in row else 'missing'}")
     try:
-        values["emotion"] = to_emotion(values.get("emotion"))
+        values["emotion"] = to_emotion(values.get("emotion"), labels)
         if values.get("split", SPLITS[0]) not in SPLITS:
             raise unknown("split", values["split"], SPLITS)
     except UserError as error:
@@ -105,6 +108,12 @@ def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -
         raise UserError(f"{where}: the id {utterance.id!r} is already taken; ids are unique within a manifest")
     seen.add(utterance.id)
     return utterance
+
+
+def within(path: str, folder: str) -> str:
+    """`path` relative to `folder` where it lies inside, absolute where not."""
+    absolute, inside = os.path.abspath(path), os.path.join(folder, "")
+    return absolute[len(inside) :].replace(os.sep, "/") if absolute.startswith(inside) else absolute
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:
@@ -142,9 +151,3 @@ def _number(value: Any, key: str, where: str) -> float:
     if not math.isfinite(value):
         raise UserError(f"{where}: {key!r} is {value}; expected a finite number (leave it out where it is not known)")
     return value
-
-
-def _within(path: str, folder: str) -> str:
-    """`path` relative to `folder` where it lies inside, absolute where not."""
-    absolute, inside = os.path.abspath(path), os.path.join(folder, "")
-    return absolute[len(inside) :].replace(os.sep, "/") if absolute.startswith(inside) else absolute

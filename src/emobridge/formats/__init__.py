@@ -1,0 +1,69 @@
+"""Formats: one file each, which reads and writes the manifests of another tool of the field.
+
+A format is a module with `read(path, **options)`, which yields utterances, `write(path, utterances, **options)`, which
+returns what was written, and LOSES: the fields of `Utterance` that it cannot hold. Its docstring tells the layout and
+where that was looked up. Values are checked as those of a manifest are; audio is never decoded.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emobridge import registry
+from emobridge.data.manifest import COLUMNS, to_utterance
+from emobridge.errors import UserError, unknown
+from emobridge.formats._shared import filled
+from emobridge.types import Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What `export` wrote, and what it could not."""
+
+    path: Path
+    count: int  # utterances
+    lost: tuple[str, ...]  # fields of Utterance that some had a value in and the format cannot hold
+
+
+def import_(name: str, path: str | Path, **options: object) -> Iterator[Utterance]:
+    """The utterances at `path` in the format `name`, with absolute audio paths.
+
+    Errors: UserError for an unknown format or option at once; while iterating, one that names `file:row` or `file:key`.
+    """
+    module = registry.load("formats", name)
+    _check(name, module.read, {"path"}, options)
+    found: Iterator[Utterance] = module.read(Path(path), **options)
+    return found
+
+
+def export(name: str, path: str | Path, utterances: Iterable[Utterance], **options: object) -> Exported:
+    """Write `utterances` to `path` in the format `name`.
+
+    Errors: UserError for an unknown format or option, where no utterance comes, for one that a manifest would refuse,
+    and for what would mean something else in the format than it does here.
+    """
+    module = registry.load("formats", name)
+    _check(name, module.write, {"path", "utterances"}, options)
+    here, seen = os.getcwd(), set[str]()
+    rows = [
+        to_utterance({key: getattr(one, key) for key in COLUMNS}, f"{path}:{number}", here, seen)
+        for number, one in enumerate(utterances, 1)
+    ]
+    if not rows:
+        raise UserError(f"{path}: no utterances to write")
+    lost = tuple(field for field in filled(rows) if field in module.LOSES)
+    return Exported(module.write(Path(path), rows, **options), len(rows), lost)
+
+
+def _check(name: str, function: Callable[..., Any], given: set[str], options: Iterable[str]) -> None:
+    known = [key for key in inspect.signature(function).parameters if key not in given]
+    for option in options:
+        if not known:
+            raise UserError(f"{function.__name__} of the format {name!r} takes no options, but got {option!r}")
+        if option not in known:
+            raise unknown(f"option of the format {name!r}", option, known)

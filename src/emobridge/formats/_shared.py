@@ -1,0 +1,154 @@
+"""What several formats need: JSON and CSV files, splits, languages, and one corpus's speakers."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emobridge import registry
+from emobridge.corpora.table import SPLIT_WORDS
+from emobridge.data.labels import to_emotion
+from emobridge.data.manifest import SPLITS
+from emobridge.errors import UserError
+from emobridge.files import whole_file
+from emobridge.options import Pairs, pairs
+from emobridge.types import Utterance
+
+UNKNOWN = {field.name: field.default for field in dataclasses.fields(Utterance)}  # what a field is that nobody filled
+IEMOCAP_NAME = re.compile(r"(Ses0[1-5])[FM]_(?:impro|script)\w*_([FM])\d{3}")
+
+
+def filled(utterances: Sequence[Utterance]) -> tuple[str, ...]:
+    """The fields in which one utterance at least has a value, in the order of `Utterance`."""
+    return tuple(field for field, empty in UNKNOWN.items() if any(getattr(one, field) != empty for one in utterances))
+
+
+def emotions_of(labels: Pairs) -> dict[str, str]:
+    """The option `labels`: raw label -> emotion. Errors: UserError for an emotion that is none."""
+    found = pairs(labels, "labels")
+    for emotion in found.values():
+        to_emotion(emotion)
+    return found
+
+
+@functools.cache
+def language_of(corpus: str) -> str:
+    """The language of a corpus that emobridge knows by this name, whatever its hyphens; else "und"."""
+    wanted = corpus.casefold().replace("-", "").replace("_", "")
+    for name in registry.names("corpora"):
+        if name.replace("-", "") == wanted:
+            languages = registry.load("corpora", name).LANGUAGES
+            return languages[0] if len(languages) == 1 else "und"
+    return "und"
+
+
+def iemocap_speaker(path: str) -> str | None:
+    """Who speaks in a clip of IEMOCAP, such as "Ses01M"; None for any other file.
+
+    `Ses01F_impro01_M000` is said by the man of session 1: the first letter tells who wore the markers. Tools that take
+    the first part of the name for the speaker put each actor under two speakers.
+    """
+    match = IEMOCAP_NAME.fullmatch(os.path.splitext(os.path.basename(path))[0])
+    return "".join(match.groups()) if match else None
+
+
+def by_split(utterances: Sequence[Utterance], names: Mapping[str, str], splits: Pairs) -> dict[str, list[Utterance]]:
+    """The utterances by the format's name of their split; `names` is ours -> the format's.
+
+    `splits` (such as "validation=train,none=train") says where those go that the format has no place for.
+    Errors: UserError naming the first utterance that has none.
+    """
+    elsewhere = {
+        SPLIT_WORDS.get(key, key): SPLIT_WORDS.get(value, value) for key, value in pairs(splits, "splits").items()
+    }
+    for key, value in elsewhere.items():
+        if key not in (*SPLITS, "none") or value not in names:
+            raise UserError(
+                f"splits: expected pairs of {', '.join(SPLITS)} or none and {', '.join(names)}, not {key}={value}"
+            )
+    found: dict[str, list[Utterance]] = {}
+    for one in utterances:
+        split = elsewhere.get(one.split or "none", one.split)
+        if split is None or split not in names:
+            raise UserError(
+                f"{one.id!r} is in {f'the split {split!r}' if split else 'no split'}, which has no place there; "
+                f'name one with splits="{split or "none"}=train"'
+            )
+        found.setdefault(names[split], []).append(one)
+    return found
+
+
+def known_split(*words: str) -> str | None:
+    """The split that one of some words names ("dev" and "valid" are validation), or None."""
+    for word in words:
+        split = SPLIT_WORDS.get(word.casefold(), word.casefold())
+        if split in SPLITS:
+            return split
+    return None
+
+
+def read_text(path: Path) -> str:
+    """The content of a text file. Errors: UserError for one that is missing or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error.reason})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Errors: UserError for one that is missing or no JSON."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({getattr(error, 'msg', error)})") from error
+
+
+def entry(value: Any, where: str, *needed: str) -> dict[str, Any]:
+    """`value`, which must be a JSON object with some keys. Errors: UserError that begins with `where`."""
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected a JSON object, not {type(value).__name__}")
+    for key in needed:
+        if key not in value:
+            raise UserError(f"{where}: no {key!r} (there are {', '.join(value)})")
+    return value
+
+
+def write_json(path: Path, content: Any, indent: int | None = None) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=indent) + "\n")
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a file of JSON lines, whole or not at all."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all. Errors: UserError for a name that is not UTF-8 text."""
+    with whole_file(path) as temporary:
+        try:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+        except UnicodeEncodeError as error:
+            raise UserError(f"{path}: a name that is not UTF-8 text: {text[error.start : error.end]!a}") from error
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as a CSV file, whole or not at all; None is an empty cell."""
+    if path.suffix.lower() != ".csv":
+        raise UserError(f"{path}: expected a file that ends in .csv")
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, tuple(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        try:
+            writer.writerows(rows)
+        except UnicodeEncodeError as error:
+            raise UserError(f"{path}: a name that is not UTF-8 text: {error.object!a}") from error

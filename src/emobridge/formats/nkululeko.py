@@ -1,0 +1,128 @@
+"""The CSV files of nkululeko (https://github.com/felixbur/nkululeko): file, start, end, speaker, emotion, ...
+
+    file,start,end,speaker,emotion
+    wav/03a01Fa.wav,0 days,0 days 00:00:01.500000,3,happiness
+
+`file` is a path, `start` and `end` (both or neither) are seconds or the time deltas that pandas prints; an empty `end`
+is the end of the file. Further columns are allowed: those named as fields of `Utterance` are read, others (gender,
+age ...) passed over, and what has no column of nkululeko's own is written under the field's name. In the column
+`split`, which nkululeko reads with `split_strategy = column`, validation is "dev". Its own corpora name languages in
+English ("polish"); the names that are known become BCP 47.
+
+Written paths are relative to the file, so set `absolute_path = False` (with the default, nkululeko puts `./` before
+them). Its loader is `nkululeko/data/dataset_csv.py`, which reads with audformat's `read_csv`; times are kept to the
+nanosecond there. Names of files without a column `id` make the ids.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from emobridge.corpora.table import SPLIT_WORDS, name_of, plain, rows
+from emobridge.data.manifest import COLUMNS, to_utterance
+from emobridge.errors import UserError, unknown
+from emobridge.formats._shared import emotions_of, filled, write_csv
+from emobridge.options import Pairs, pairs
+from emobridge.types import Utterance
+
+LOSES: tuple[str, ...] = ()
+OWN = {"path": "file", "start": "start", "end": "end", "speaker": "speaker", "emotion": "emotion"}
+NANOSECONDS = 1_000_000_000
+DELTA = re.compile(r"(?:(\d+) days?)?(?: ?(?:(\d+):)?(\d+):(\d+)(?:\.(\d{1,9}))?)?")
+LANGUAGES = {
+    "amharic": "am", "arabic": "ar", "bangla": "bn", "bengali": "bn", "chinese": "zh", "danish": "da", "dutch": "nl",
+    "english": "en", "estonian": "et", "french": "fr", "german": "de", "greek": "el", "hungarian": "hu",
+    "italian": "it", "japanese": "ja", "mandarin": "zh", "persian": "fa", "polish": "pl", "portuguese": "pt",
+    "quechua": "qu", "russian": "ru", "spanish": "es", "swedish": "sv", "turkish": "tr", "urdu": "ur",
+}  # fmt: skip
+
+
+def read(
+    path: Path,
+    *,
+    columns: Pairs = None,
+    labels: Pairs = None,
+    language: str | None = None,
+    corpus: str | None = None,
+) -> Iterator[Utterance]:
+    """The utterances of one CSV file, in its order.
+
+    `columns` (field -> column, such as "emotion=mood") and `labels` (raw label -> emotion) as for corpora.table;
+    `corpus` is else the column of that name or the name of the file.
+    Errors: UserError naming `file:row` for what a manifest would refuse and for a time that is none.
+    """
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        raise UserError(f"{path}: expected a file that is there and ends in .csv")
+    wanted = {"path": "file"} | pairs(columns, "columns")
+    for field in wanted:
+        if field not in COLUMNS:
+            raise unknown("field", field, COLUMNS)
+    emotions, seen, folder = emotions_of(labels), set[str](), os.path.abspath(path.parent)
+    for number, row in rows(path, wanted):
+        where = f"{path}:{number}"
+        raw = {field: row.get(wanted.get(field, field)) for field in COLUMNS}
+        times = {field: _seconds(raw.pop(field), field, where) for field in ("start", "end")}
+        values: dict[str, Any] = {field: plain(value, field, where) for field, value in raw.items()} | times
+        values["corpus"] = corpus or values["corpus"] or path.stem
+        spoken = values["language"] or ""
+        values["language"] = language or LANGUAGES.get(spoken.casefold(), spoken)
+        values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
+        values["id"] = values["id"] or name_of(values)
+        if values["path"]:
+            values["path"] = os.path.normpath(os.path.join(folder, values["path"]))
+        yield to_utterance(values, where, folder, seen, emotions)
+    if not seen:
+        raise UserError(f"{path}: an empty table; expected the columns file, emotion, speaker ...")
+
+
+def write(path: Path, utterances: Sequence[Utterance]) -> Path:
+    """Write `path`, which must end in .csv, and return it."""
+    folder = os.path.abspath(path.parent)
+    fields = dict.fromkeys((*OWN, *filled(utterances)))
+    if not any(one.start or one.end is not None for one in utterances):
+        fields = {field: None for field in fields if field not in ("start", "end")}
+    table = []
+    for one in utterances:
+        row = {OWN.get(field, field): getattr(one, field) for field in fields}
+        row["file"] = os.path.relpath(one.path, folder).replace(os.sep, "/")
+        if "start" in fields:
+            row |= {"start": _delta(one.start), "end": None if one.end is None else _delta(one.end)}
+        if one.split == "validation":
+            row["split"] = "dev"
+        table.append(row)
+    write_csv(path, table)
+    return path
+
+
+def _seconds(text: str | None, field: str, where: str) -> float | None:
+    """Seconds of "1.5" or "0 days 00:00:01.5"; None of an empty cell and of pandas's NaT."""
+    text = (text or "").strip()
+    if text in ("", "NaT", "nan"):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    match = DELTA.fullmatch(text)
+    if match is None:
+        raise UserError(f"{where}: {field!r} is {text!r}; expected seconds or a time such as '0 days 00:00:01.5'")
+    days, hours, minutes, seconds, fraction = match.groups()
+    whole = ((int(days or 0) * 24 + int(hours or 0)) * 60 + int(minutes or 0)) * 60 + int(seconds or 0)
+    return (whole * NANOSECONDS + int((fraction or "").ljust(9, "0"))) / NANOSECONDS
+
+
+def _delta(seconds: float) -> str:
+    """As pandas prints it: 1.5 is "0 days 00:00:01.500000"."""
+    whole, fraction = divmod(round(seconds * NANOSECONDS), NANOSECONDS)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    digits = f"{fraction:09}"
+    digits = digits.removesuffix("000") if fraction % 1000 == 0 else digits
+    return (
+        f"{days} days" + (f" {hour:02}:{minute:02}:{second:02}" if seconds else "") + (f".{digits}" if fraction else "")
+    )

@@ -1,0 +1,111 @@
+"""The metadata of s3prl's emotion task (https://github.com/s3prl/s3prl, `s3prl/downstream/emotion`).
+
+    ROOT/meta_data/Session1/train_meta_data.json, test_meta_data.json; Session2 ...
+    {"labels": {"neu": 0, "hap": 1}, "meta_data": [{"path": "Session1/...wav", "label": "neu", "speaker": "Ses01F"}]}
+
+A folder Session<k> is the fold in which session k is the test set; paths are relative to ROOT, s3prl's `datarc.root`.
+Of IEMOCAP the published `speaker` is the first part of the file's name, which is not who speaks; it is read from the
+name instead (see `_shared.iemocap_speaker`). s3prl draws its validation set from the training file at random, reads
+whole files only, and needs a label for each. The path makes the id.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from emobridge.corpora.table import name_of
+from emobridge.data.labels import EMOTIONS
+from emobridge.data.manifest import to_utterance, within
+from emobridge.errors import UserError
+from emobridge.formats._shared import by_split, emotions_of, entry, iemocap_speaker, known_split, read_json, write_json
+from emobridge.options import Pairs
+from emobridge.types import Utterance
+
+LOSES = ("id", "corpus", "start", "end", "language", "arousal", "valence", "dominance", "text", "phones")
+SUFFIX = "_meta_data.json"
+SPLITS = {"train": "train", "test": "test"}
+
+
+def read(
+    path: Path,
+    *,
+    fold: int = 1,
+    root: str | None = None,
+    labels: Pairs = None,
+    language: str | None = None,
+    corpus: str | None = None,
+) -> Iterator[Utterance]:
+    """The utterances of one fold: `path` is ROOT, a folder Session<k>, or one JSON file.
+
+    `root` is the folder of the audio where it is not ROOT; `corpus` is else the name of ROOT.
+    Errors: UserError naming `file:number` (of the entry, from 1) for what a manifest would refuse.
+    """
+    files = _files(path, fold)
+    home = _home(files[0])
+    folder = os.path.abspath(root or home)
+    emotions, seen = emotions_of(labels), set[str]()
+    for file in files:
+        content = entry(read_json(file), str(file), "labels", "meta_data")
+        if not isinstance(content["meta_data"], list):
+            raise UserError(f"{file}: expected a list in 'meta_data'")
+        for number, item in enumerate(content["meta_data"], 1):
+            where = f"{file}:{number}"
+            row = entry(item, where, "path", "label")
+            values = {
+                "id": name_of({"path": row["path"], "start": None}),
+                "corpus": corpus or os.path.basename(os.path.abspath(home)),
+                "path": row["path"],
+                "language": language,
+                "speaker": iemocap_speaker(str(row["path"])) or row.get("speaker"),
+                "emotion": row["label"],
+                "split": known_split(file.name.removesuffix(SUFFIX)),
+            }
+            yield to_utterance(values, where, folder, seen, emotions)
+    if not seen:
+        raise UserError(f"{files[0]}: no utterances")
+
+
+def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1, splits: Pairs = None) -> Path:
+    """Write the two files of one fold below ROOT, `path`, and return their folder.
+
+    Errors: UserError for a stretch of a file, an utterance without an emotion, and one that is in neither train nor
+    test: `splits` ("validation=train,none=train") says where those go.
+    """
+    for one in utterances:
+        if one.start or one.end is not None:
+            raise UserError(f"{one.id!r} is a stretch of {one.path}; s3prl reads whole files: cut it first")
+        if one.emotion is None:
+            raise UserError(f"{one.id!r} has no emotion; s3prl needs one for each: leave it out")
+    found = by_split(utterances, SPLITS, splits)
+    labels = [emotion for emotion in EMOTIONS if any(one.emotion == emotion for one in utterances)]
+    root = os.path.abspath(path)
+    session = path / "meta_data" / f"Session{fold}"
+    for split in SPLITS.values():
+        rows = [
+            {"path": within(one.path, root), "label": one.emotion} | ({"speaker": one.speaker} if one.speaker else {})
+            for one in found.get(split, ())
+        ]
+        content = {"labels": {label: number for number, label in enumerate(labels)}, "meta_data": rows}
+        write_json(session / f"{split}{SUFFIX}", content)
+    return session
+
+
+def _files(path: Path, fold: int) -> list[Path]:
+    if path.is_file():
+        return [path]
+    session = path / "meta_data" / f"Session{fold}" if (path / "meta_data").is_dir() else path
+    files = [session / f"{split}{SUFFIX}" for split in SPLITS.values()]
+    for file in files:
+        if not file.is_file():
+            raise UserError(
+                f"{file}: no such file; expected ROOT/meta_data/Session{fold}/train{SUFFIX} and test{SUFFIX}"
+            )
+    return files
+
+
+def _home(file: Path) -> Path:
+    """ROOT of a metadata file, or its own folder where it lies elsewhere."""
+    parents = file.absolute().parents
+    return parents[2] if len(parents) > 2 and parents[1].name == "meta_data" else parents[0]

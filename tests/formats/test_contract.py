@@ -1,0 +1,179 @@
+"""What every format must keep to, run over all that the registry knows."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emobridge import registry
+from emobridge.data.labels import EMOTIONS
+from emobridge.data.manifest import COLUMNS, SPLITS
+from emobridge.errors import UserError
+from emobridge.formats import export, import_
+from emobridge.types import Utterance
+
+NAMES = registry.names("formats")
+SUFFIX = {"nkululeko": ".csv", "plain-csv": ".csv", "speechbrain": ".json"}
+NEEDS = {"audformat": "audformat"}
+UNKNOWN = {field.name: field.default for field in dataclasses.fields(Utterance)}
+
+text = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn")), min_size=1, max_size=12).filter(
+    lambda word: word == word.strip() != ""
+)
+plain = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
+number = st.floats(allow_nan=False, allow_infinity=False)
+milliseconds = st.integers(0, 10**7).map(lambda count: count / 1000)
+
+
+def needed(name):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+
+
+@st.composite
+def utterances(draw, name, clips):
+    """Utterances as the format takes them: what a docstring says that it refuses is not among them."""
+    strict = name in ("emobox", "s3prl")  # which want a label and a speaker without spaces
+    word = plain if strict else text
+    emotion = st.sampled_from(EMOTIONS)
+    with_splits = draw(st.booleans()) or name == "s3prl"
+    splits = st.sampled_from(("train", "test") if name == "s3prl" else SPLITS)
+    if name not in ("emobox", "hf-audiofolder", "s3prl"):
+        splits = st.none() | splits
+    rows = []
+    for path in draw(st.lists(st.sampled_from(clips), min_size=1, max_size=5, unique=name in ("s3prl", "audformat"))):
+        start = 0.0 if name == "s3prl" else draw(milliseconds)
+        end = (
+            None
+            if name == "s3prl"
+            else draw((st.nothing() if name == "emobox" and start else st.none()) | milliseconds)
+        )
+        rows.append(
+            Utterance(
+                id=draw(word),
+                corpus=draw(word),
+                path=path,
+                start=start,
+                end=None if end is None else start + 0.001 + end,
+                language=draw(st.sampled_from(("und", "de", "en-GB", "zh-Hant", "fa"))),
+                speaker=draw(st.none() | word),
+                emotion=draw(emotion if strict else st.none() | emotion),
+                arousal=draw(st.none() | number),
+                valence=draw(st.none() | number),
+                dominance=draw(st.none() | number),
+                split=draw(splits) if with_splits else None,
+                text=draw(st.none() | text),
+                phones=draw(st.none() | plain.map("/{}.lab".format)),
+            )
+        )
+    return [dataclasses.replace(row, end=None if row.end is None else round(row.end, 3)) for row in rows]
+
+
+def comparable(row, loses):
+    """The fields that must come back, with the audio by what it is wherever it lies."""
+    held = {field: getattr(row, field) for field in COLUMNS if field not in loses}
+    return held | {"path": os.path.realpath(row.path)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_lost_but_what_is_named(name, clips):
+    needed(name)
+    loses = registry.load("formats", name).LOSES
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.data())
+    def check(data):
+        rows = data.draw(utterances(name, clips))
+        if len({row.id for row in rows}) < len(rows):
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"out{SUFFIX.get(name, '')}"
+            done = export(name, path, rows)
+            options = {"fold": 1} if name == "emobox" and rows[0].split else {}
+            back = list(import_(name, path, **options))
+            expected = [comparable(row, loses) for row in rows]
+            found = [comparable(row, loses) for row in back]
+        assert done.count == len(rows)
+        assert set(done.lost) == {
+            field for field in loses if any(getattr(row, field) != UNKNOWN[field] for row in rows)
+        }
+        key = repr
+        assert sorted(found, key=key) == sorted(expected, key=key)
+
+    check()
+
+
+def test_the_known_ones_are_there():
+    assert {"audformat", "emobox", "hf-audiofolder", "nkululeko", "plain-csv", "s3prl", "speechbrain"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_format_keeps_its_protocol(name):
+    module = registry.load("formats", name)
+    assert module.__doc__.strip()
+    assert set(module.LOSES) <= set(COLUMNS)
+    for function, given_first in ((module.read, ["path"]), (module.write, ["path", "utterances"])):
+        parameters = list(inspect.signature(function).parameters.values())
+        assert [one.name for one in parameters[: len(given_first)]] == given_first
+        for option in parameters[len(given_first) :]:
+            assert option.kind is option.KEYWORD_ONLY and option.default is not option.empty
+    assert {"labels", "language", "corpus"} <= set(inspect.signature(module.read).parameters)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_option_is_named_before_anything_is_touched(name, tmp_path):
+    with pytest.raises(UserError, match="'languag': did you mean 'language'"):
+        import_(name, "/nowhere", languag="de")
+    with pytest.raises(UserError, match="'nonsense'"):
+        export(name, tmp_path / "out", [Utterance("a", "c", "/a.wav")], nonsense=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_there_is_one_line_that_names_it(name, tmp_path):
+    needed(name)
+    with pytest.raises(UserError, match="absent") as error:
+        list(import_(name, tmp_path / "absent"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_written_of_what_a_manifest_would_refuse(name, tmp_path, clips):
+    needed(name)
+    good = Utterance("a", "c", clips[0], emotion="anger", split="train")
+    for rows, message in (
+        ([], "no utterances"),
+        ([good, good], r":2: the id 'a' is already taken"),
+        ([dataclasses.replace(good, emotion="angri")], "did you mean 'ang"),
+        ([dataclasses.replace(good, start=2.0, end=1.0)], "'end' is 1 s"),
+    ):
+        with pytest.raises(UserError, match=message):
+            export(name, tmp_path / f"out{SUFFIX.get(name, '')}", rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_raw_labels_are_understood_with_a_mapping(name, tmp_path, clips):
+    needed(name)
+    path = tmp_path / f"out{SUFFIX.get(name, '')}"
+    export(name, path, [Utterance("a", "c", clips[0], emotion="anger", split="train")])
+    for mapping in ("anger=contempt", {"anger": "contempt"}):
+        (row,) = import_(name, path, labels=mapping)
+        assert row.emotion == "contempt"
+    (row,) = import_(name, path, language="nl", corpus="mine")
+    assert (row.emotion, row.language, row.corpus) == ("anger", "nl", "mine")
+    with pytest.raises(UserError, match="unknown emotion label 'angr'"):
+        list(import_(name, path, labels="W=angr"))
+
+
+def test_unknown_formats_name_the_nearest():
+    for front in (lambda: import_("emobx", "/x"), lambda: export("emobx", "/x", [])):
+        with pytest.raises(UserError, match="unknown format 'emobx': did you mean 'emobox'"):
+            front()
