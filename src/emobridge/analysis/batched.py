@@ -84,7 +84,7 @@ class Stack:
 
         A probe that has waited `patience` epochs is done: later luck is not its own.
         """
-        waiting = epoch - self.best_epoch < patience
+        waiting = epoch - self.best_epoch <= patience
         better = (loss < self.best_loss) & waiting
         self.best_loss[better], self.best_epoch[better] = loss[better], epoch
         parameters = dict(self.module.named_parameters())

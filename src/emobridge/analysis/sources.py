@@ -41,7 +41,7 @@ class Frames:
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         clips = self.clips(rows.tolist())
         lengths = torch.tensor([clip.shape[1] for clip in clips])
-        x = torch.cat([clip.float() for clip in clips], dim=1)
+        x = torch.cat([clip.to(torch.get_default_dtype()) for clip in clips], dim=1)
         clip = torch.arange(len(rows)).repeat_interleave(lengths)
         if self.standard is not None:
             mean, deviation = (value[:, rows[clip]] for value in self.standard)
