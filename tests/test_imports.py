@@ -152,6 +152,8 @@ write_manifest({str(manifest)!r}, [emobridge.Utterance("a", "c", {str(audio)!r})
 assert len(list(read_manifest({str(manifest)!r}))) == 1
 import emobridge.settings, emobridge.options, emobridge.progress, emobridge.metrics, emobridge.recipes.published
 from emobridge.corpora import scan
+from emobridge.encoders import languages_of, presets
+assert languages_of("wavlm-base") == presets()["wavlm-base"].languages
 try:
     list(scan("emovo", {str(tmp_path)!r}))
 except emobridge.UserError:

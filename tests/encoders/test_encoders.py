@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import huggingface_hub
@@ -10,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from emobridge.encoders import HUB_FILES, load_encoder
+from emobridge import registry
+from emobridge.encoders import HUB_FILES, languages_of, load_encoder, presets
 from emobridge.errors import UserError
 
 
@@ -66,6 +69,42 @@ def test_random_weights_download_no_weights(monkeypatch, source):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert load_encoder("someone/whisper", weights="random").options["seed"] == 0
     assert calls == [["config.json", "preprocessor_config.json"]]
+
+
+def test_a_preset_is_its_hub_id_and_revision(monkeypatch, source, tmp_path):
+    calls = []
+
+    def download(model, **options):
+        calls.append((model, options["revision"]))
+        return source("whisper")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.chdir(tmp_path)
+    load_encoder("whisper-small.en")
+    load_encoder("wavlm-large", weights="random")
+    assert calls == [("openai/whisper-small.en", None), ("microsoft/wavlm-large", "refs/pr/2")]
+    shutil.copytree(source("byol-s"), "whisper-small.en")
+    assert load_encoder("whisper-small.en").name == "byol-s", "a folder of that name comes first"
+    assert len(calls) == 2
+    fails("whisper-smal", "unknown encoder 'whisper-smal': did you mean 'whisper-small'")
+
+
+def test_presets_are_complete_and_told_apart():
+    every = presets()
+    assert not set(every) & set(registry.names("encoders"))
+    for name, preset in every.items():
+        assert preset.name == name and preset.hub.count("/") == 1 and preset.where.startswith(preset.hub)
+        assert preset.languages and all(re.fullmatch("[a-z]{2,3}", language) for language in preset.languages)
+        assert (preset.layers, preset.width) in {(4, 384), (6, 512), (12, 768), (24, 1024)}
+        assert preset.licence and preset.source
+    assert len({preset.hub for preset in every.values()}) == len(every)
+
+
+def test_the_languages_of_pre_training():
+    assert languages_of("wav2vec2-base-de") == languages_of("facebook/wav2vec2-base-de-voxpopuli-v2@main") == ("de",)
+    assert languages_of("xls-r-300m") == ("mul",)
+    for source in ("logmel", "./wav2vec2-base", Path("somewhere"), "someone/whisper", ""):
+        assert languages_of(source) == ()
 
 
 def test_an_id_that_cannot_be_had_is_one_line(monkeypatch):

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emobridge import registry
+from emobridge.encoders._presets import Preset, languages_of, presets
 from emobridge.errors import UserError, nearest, unknown
 
 if TYPE_CHECKING:
     from emobridge.encoders._base import Encoder
+
+__all__ = ["Preset", "languages_of", "load_encoder", "presets"]
 
 CONFIG_FILES = ("config.json", "preprocessor_config.json")
 HUB_FILES = (
@@ -25,7 +28,8 @@ def load_encoder(source: str | Path, **options: str | int | float | bool) -> Enc
     """The encoder that `source` names, in evaluation mode on the CPU.
 
     `source` is a plug-in that needs no weights ("logmel", "opensmile", "emotion-cnn"), a folder with safetensors
-    weights, or a model id of the Hugging Face hub, with a revision if need be ("facebook/wav2vec2-base@refs/pr/3").
+    weights, the name of a preset ("whisper-small", see `presets`), or a model id of the Hugging Face hub, with a
+    revision if need be ("facebook/wav2vec2-base@refs/pr/2").
     With weights="random" and seed=0, 1 ... every family gives the same encoder before its training; a folder then needs
     no more than config.json, and no weights are downloaded.
     Errors: UserError for an unknown source, weights that are missing or of no known family, or an unknown option.
@@ -37,8 +41,10 @@ def load_encoder(source: str | Path, **options: str | int | float | bool) -> Enc
     if folder.is_file():
         raise UserError(f"{source}: is a file, expected the folder that holds config.json and model.safetensors")
     if not folder.is_dir():
+        if source in presets():  # a folder of that name comes first
+            source = presets()[source].where
         if "/" not in source:
-            raise unknown("encoder", source, registry.names("encoders"))
+            raise unknown("encoder", source, (*registry.names("encoders"), *presets()))
         if folder.is_absolute() or source.startswith((".", "~")) or source.partition("@")[0].count("/") > 1:
             raise UserError(f"{source}: no such folder")
         folder = _download(source, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
@@ -68,7 +74,7 @@ def _download(source: str, files: tuple[str, ...]) -> Path:
     try:
         return Path(snapshot_download(model, revision=revision or None, allow_patterns=list(files)))
     except Exception as error:  # offline, unknown, private, misspelt: huggingface_hub raises a dozen kinds
-        guess = nearest(source, registry.names("encoders"))
+        guess = nearest(source, (*registry.names("encoders"), *presets()))
         hint = f"; did you mean the encoder {guess!r}?" if guess else ""
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise UserError(f"{source}: no such folder, and not to be had from the model hub ({reason}){hint}") from error

@@ -1,0 +1,56 @@
+"""Encoders of the hub by a short name, as presets.toml has them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One encoder of the hub."""
+
+    name: str
+    hub: str  # id on the Hugging Face hub
+    languages: tuple[str, ...]  # of its pre-training, BCP 47; "mul" is many
+    layers: int  # transformer blocks
+    width: int
+    licence: str
+    source: str  # who made it, of what
+    revision: str = ""  # "" is the main branch
+
+    @property
+    def where(self) -> str:
+        """What `load_encoder` takes for it: the id, with its revision if there is one."""
+        return f"{self.hub}@{self.revision}" if self.revision else self.hub
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """Every preset by its name; reading them imports nothing heavy."""
+    text = (resources.files("emobridge.encoders") / "presets.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text).items()
+    return MappingProxyType(
+        {name: Preset(**{**table, "name": name, "languages": tuple(table["languages"])}) for name, table in tables}
+    )
+
+
+def languages_of(source: object) -> tuple[str, ...]:
+    """The languages that an encoder was pre-trained on: of a preset's name or hub id, with or without a revision.
+
+    ("mul",) is many languages; () is not known, which a folder's are not, or none, as of "logmel".
+    """
+    word = str(source)
+    if word in presets():
+        return presets()[word].languages
+    model = word.partition("@")[0]
+    return next((preset.languages for preset in presets().values() if preset.hub == model), ())
