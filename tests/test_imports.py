@@ -19,6 +19,7 @@ LEVELS = (
     ("", "types", "errors"),
     ("files",),
     ("registry", "options", "settings", "progress"),
+    ("probe_settings",),
     ("metrics", "recipes", "shards"),
     ("data",),
     ("corpora",),
@@ -30,6 +31,7 @@ LEVELS = (
     ("runs", "speech", "inference"),
     ("adaptation",),
     ("analysis", "study", "report"),
+    ("cli_probe",),
     ("cli", "server"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from emobridge import cli_probe
 from emobridge.errors import UserError
 
 app = typer.Typer(
@@ -327,6 +328,9 @@ def predict(
         _report_skipped(skipped)
     if out is not None:
         print(f"{out}: {count} predictions")
+
+
+app.command()(cli_probe.probe)
 
 
 def _audit(manifests: list[str]) -> tuple[Any, bool]:

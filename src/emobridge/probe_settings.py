@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from emobridge.errors import UserError, unknown
 
-NORMS = ("none", "corpus", "speaker")
-SPLITS = ("folds", "80/10/10")
-FRAMES = ("auto", "stored", "streamed")
-SETTINGS = ("mono", "trans", "cross", "other")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "normalise": ("none", "corpus", "speaker"),
+    "settings": ("mono", "trans", "cross", "other"),
+    "split": ("folds", "80/10/10"),
+    "frames": ("auto", "stored", "streamed"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,11 @@ class ProbeSettings:
                 raise UserError(f"{key}: expected at least one")
             if len(set(value)) < len(value):
                 raise UserError(f"{key}: {','.join(map(str, value))} names one twice")
-        for key, choices in (("normalise", NORMS), ("settings", SETTINGS)):
-            for value in getattr(self, key):
+        for key, choices in CHOICES.items():
+            given = getattr(self, key)
+            for value in (given,) if isinstance(given, str) else given:
                 if value not in choices:
                     raise unknown(key, value, choices)
-        for key, choices in (("split", SPLITS), ("frames", FRAMES)):
-            if getattr(self, key) not in choices:
-                raise unknown(key, getattr(self, key), choices)
         for key, least in (
             ("folds", 1 if self.split != "folds" else 2),
             ("seeds", 1),

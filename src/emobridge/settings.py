@@ -105,9 +105,9 @@ def from_mapping(values: dict[str, Any], where: str = "settings", kind: type[Any
 
 def _checked(where: str, key: str, kind: str, value: Any) -> Any:
     if kind.startswith("tuple["):
-        one, what = ("float", "numbers") if "float" in kind else ("str", "words")
-        if isinstance(value, (list, tuple)):
-            return tuple(_checked(where, key, one, item) for item in value)
+        types, what = ((int, float), "numbers") if "float" in kind else ((str,), "words")
+        if isinstance(value, (list, tuple)) and all(type(item) in types for item in value):
+            return tuple(float(item) if float in types else item for item in value)
         raise UserError(f"{where}: {key}: expected a list of {what}, got {value!r}")
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -86,10 +86,10 @@ def cells_of(study: Study) -> tuple[Cell, ...]:
 def setting_of(trained: Corpus, tested: Corpus, languages: Sequence[str]) -> str:
     """The setting of Han et al. 2025 (methods C) by the languages of the encoder's pre-training.
 
-    mono: trained and tested on a language of the encoder; trans: on another; cross: trained on a language of the encoder,
-    tested on another language. A multilingual encoder ("mul") knows every language. "other" is what the paper has no word
-    for: a corpus of the same language, or training on a language that the encoder does not know. Of encoders whose
-    languages are not known: "in language" where a corpus is tested on itself.
+    mono: trained and tested on a language of the encoder; trans: on another; cross: trained on a language of the
+    encoder, tested on another language. A multilingual encoder ("mul") knows every language. "other" is what the paper
+    has no word for: a corpus of the same language, or training on a language that the encoder does not know. Of
+    encoders whose languages are not known: "in language" where a corpus is tested on itself.
     """
     own, other = _primary(trained.language), _primary(tested.language)
     knows = "mul" in languages or own in {_primary(one) for one in languages}
@@ -139,9 +139,9 @@ def _cells(
         for seed, estimates in _scored(said, best, labels, truth, speakers):
             for found in estimates:
                 yield Cell(
-                    trained.name, trained.language, tested.name, tested.language, kind, unit.encoder, unit.weights, layer,
-                    unit.head, unit.normalise, ",".join(labels), seed, found.measure, found.value, found.low, found.high,
-                    found.n, found.resampled, float(outcome.epochs[place].mean()),
+                    trained.name, trained.language, tested.name, tested.language, kind, unit.encoder, unit.weights,
+                    layer, unit.head, unit.normalise, ",".join(labels), seed, found.measure, found.value, found.low,
+                    found.high, found.n, found.resampled, float(outcome.epochs[place].mean()),
                     _saw(study, trained, tested, unit.normalise),
                 )  # fmt: skip
 

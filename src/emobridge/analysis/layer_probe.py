@@ -24,7 +24,7 @@ from emobridge.analysis.batched import Plan, Stack, fit, logits_of
 from emobridge.analysis.cuts import Corpus, Cut, cuts_of, labels_of, read_corpus, sets_of
 from emobridge.analysis.units import Outcome, Shelf, Tested, Unit
 from emobridge.bundle import columns, made_head
-from emobridge.encoders import load_encoder
+from emobridge.encoders import languages_of, load_encoder
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.features import FeatureStore
@@ -34,6 +34,7 @@ from emobridge.normalisation import learnt, moments
 from emobridge.options import read_options
 from emobridge.probe_settings import ProbeSettings
 from emobridge.progress import progress
+from emobridge.speech import emotions
 
 TOGETHER = 250_000_000  # floats of pooled features in memory: layers beyond that wait for their turn
 FLOOR_HEADS = ("single", "linear")  # heads that log-mel statistics are given to
@@ -69,6 +70,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
 
     Errors: UserError for whatever is wrong with settings or manifests; with `strict`, for a file that cannot be read.
     """
+    settings = replace(settings, labels=emotions(settings.labels))
     corpora = tuple(read_corpus(path, settings) for path in settings.corpora)
     _check(settings, corpora)
     skipped: list[tuple[str, str]] = []
@@ -90,7 +92,8 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
             lost = {name for name, _ in bad}
             good = tuple(one for one in corpus.utterances if one.id not in lost)
             corpora = (*corpora[:place], replace(corpus, utterances=good), *corpora[place + 1 :])
-        asked = settings if listener.name in settings.encoders and listener.weights != "random" else floor(settings)
+        is_floor = listener.weights == "random" or (listener.name == "logmel" and "logmel" not in settings.encoders)
+        asked = floor(settings) if is_floor else settings
         outcomes += _Bench(asked, corpora, listener, store).run()
     return Study(settings, corpora, tuple(outcomes), tuple(languages(settings)), tuple(skipped))
 
@@ -98,12 +101,13 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
 def listeners(settings: ProbeSettings) -> Iterator[Listener]:
     """The encoders asked for, each followed by its floor, the same with random weights; at last log-mel statistics."""
     options = read_options(settings.encoder_options)
-    for name in settings.encoders:
-        encoder = _opened(name, options)
+    for word in settings.encoders:
+        name, source = named(word)
+        encoder = _opened(source, options)
         trains = "weights" in encoder.defaults
         yield Listener(name, "pretrained" if trains else "none", encoder)
         if trains and settings.floors:
-            yield Listener(name, "random", _opened(name, {**options, "weights": "random"}))
+            yield Listener(name, "random", _opened(source, {**options, "weights": "random"}))
     if settings.floors and "logmel" not in settings.encoders:
         yield Listener("logmel", "none", load_encoder("logmel"))
 
@@ -115,10 +119,20 @@ def floor(settings: ProbeSettings) -> ProbeSettings:
 
 def languages(settings: ProbeSettings) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each encoder's name and the languages of its pre-training: () where they are not known, "mul" for many."""
-    from emobridge.encoders import languages_of
-
-    for name in settings.encoders:
+    for word in settings.encoders:
+        name, _ = named(word)
         yield name, languages_of(name)
+
+
+def named(word: str) -> tuple[str, str]:
+    """The name of an encoder in tables, and where it is: "whisper-base=/models/wb", or the folder's own name.
+
+    A name that is a preset's tells the languages of its pre-training too.
+    """
+    name, equals, source = word.partition("=")
+    if equals and source:
+        return name, source
+    return (Path(word).expanduser().resolve().name if Path(word).expanduser().is_dir() else word), word
 
 
 def layers_of(settings: ProbeSettings, encoder: Encoder, name: str) -> tuple[str, ...]:
@@ -426,6 +440,6 @@ def _outcome(unit: Unit, stacks: Sequence[Stack], tested: list[Tested]) -> Outco
     rates = torch.tensor([stack.rate for stack in stacks])[best]
     weights = None
     if registry.load("heads", unit.head).all_layers:
-        every = torch.stack([stack.module.layer_sum.weight.detach().softmax(1) for stack in stacks])  # type: ignore[union-attr]
+        every = torch.stack([stack.module.get_parameter("layer_sum.weight").detach().softmax(1) for stack in stacks])
         weights = every.gather(0, best[0][None, :, None].expand(-1, -1, every.shape[2]))[0].numpy()
     return Outcome(unit, tuple(tested), epochs.numpy(), rates.numpy(), weights)
