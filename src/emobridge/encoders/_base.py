@@ -55,6 +55,8 @@ class Encoder(nn.Module):
 
     def forward(self, wave: Tensor, mask: Tensor) -> Layers:
         """(B, T) float32 at 16 kHz and its (B, T) bool mask -> Layers; autograd flows through it."""
+        if self.training and "engine" in self.options:
+            raise UserError(f"encoder {self.name} with engine {self.options['engine']}: cannot be trained")
         wave, lengths = tidy(wave, mask, self.minimum)
         size = wave.shape[1] if self.window is None else round(self.window * SAMPLE_RATE)
         if wave.shape[1] <= size:
@@ -124,10 +126,11 @@ def seed_of(name: str, options: dict[str, Option]) -> int | None:
 
 
 def named(options: dict[str, Option]) -> dict[str, Option]:
-    """The options as the store's key has them: where weights are the folder's, nothing is said of weights and seed."""
-    if options["weights"] == "random":
-        return options
-    return {name: value for name, value in options.items() if name not in WEIGHTS}
+    """The options as the store's key has them: nothing is said of the folder's own weights, nor of the torch engine."""
+    silent = set(WEIGHTS) if options["weights"] == "pretrained" else set()
+    if options.get("engine") == "torch":
+        silent.add("engine")
+    return {name: value for name, value in options.items() if name not in silent}
 
 
 @contextlib.contextmanager

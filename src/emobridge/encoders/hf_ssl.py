@@ -8,8 +8,10 @@ and the rest is masked: a clip in a ragged batch is encoded as it is alone, whic
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,12 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, named, seed_of, state_digest
+from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._transformers import open_model
 from emobridge.encoders._weights import read_config, weights_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
 warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")  # of WavLM's own attention
+# Products that the onnx-int8 engine leaves in single precision (see _onnx.py); on the first two all layers hang.
+EXACT = ("feature_extractor", "feature_projection", "output_dense")
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
 
 
@@ -31,10 +36,11 @@ class HfSsl(Encoder):
 
     max_seconds: longer clips are encoded in stretches of this length, since attention grows with its square.
     weights, seed: "random" gives the configuration's own initial weights, of the seed, in place of the folder's.
+    engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
     """
 
     name = "hf-ssl"
-    defaults: ClassVar = {"max_seconds": 30.0, **WEIGHTS}
+    defaults: ClassVar = {"max_seconds": 30.0, **WEIGHTS, **ENGINE}
 
     def __init__(self, model: Any, normalises: bool, max_seconds: float = 30.0) -> None:
         super().__init__()
@@ -48,6 +54,7 @@ class HfSsl(Encoder):
         self.minimum = _receptive_field(self.steps)
         self.window = max_seconds
         self.options = {"max_seconds": max_seconds}
+        self.engine: Engine | None = None
         self.norm: ClipNorm | None = None
         if config.feat_extract_norm == "group":
             first = model.feature_extractor.conv_layers[0]
@@ -65,7 +72,7 @@ class HfSsl(Encoder):
             raise UserError(f"max_seconds {seconds!r} of encoder hf-ssl: expected at least 1 second")
         if directory is None:
             raise UserError("encoder hf-ssl needs weights: a folder, or a hub id such as facebook/wav2vec2-xls-r-300m")
-        seed = seed_of(cls.name, options)
+        seed, onnx = seed_of(cls.name, options), wants_onnx(cls.name, options)
         normalises = read_config(directory, "preprocessor_config.json").get("do_normalize")
         model = open_model(directory, seed, _adjusted)
         if normalises is None:  # the library's default for this architecture
@@ -73,17 +80,78 @@ class HfSsl(Encoder):
         encoder = cls(model, bool(normalises), float(seconds))
         encoder.options = named(options | {"max_seconds": float(seconds)})
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
+        if onnx:
+            about = {"digest": encoder.digest, "config": read_config(directory)}
+            example = torch.randn(1, 2 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
+            with encoder.exportable() as graph:
+                encoder.engine = engine_of(cls.name, about, graph, example, axis=1, exact=EXACT)
         return encoder.eval()
+
+    @contextlib.contextmanager
+    def exportable(self) -> Iterator[nn.Module]:
+        """A module (1, T) -> hidden (L, 1, F, D) of a lone clip, in the form that is quickest to run."""
+        layers: Any = self.model.feature_extractor.conv_layers
+        first = layers[0]
+        if self.norm is not None:
+            layers[0] = FoldedNorm(first)
+        try:
+            yield _Hidden(self.model).eval()
+        finally:
+            layers[0] = first
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         mask = torch.arange(wave.shape[1], device=wave.device) < lengths[:, None]
         if self.normalises:
             wave = _normalised(wave, mask, lengths)
+        if self.engine is not None:
+            clips = [one[None, :length] for one, length in zip(wave, lengths.tolist())]
+            return self.engine.run(clips), _frames(lengths, self.steps)
         if self.norm is not None:
             self.norm.frames = _frames(lengths, self.steps[:1])
         out = self.model(wave, attention_mask=mask.long(), output_hidden_states=True)
-        # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
-        return torch.stack((*out.hidden_states[:-1], out.last_hidden_state)), _frames(lengths, self.steps)
+        return _layers_of(out), _frames(lengths, self.steps)
+
+
+class _Hidden(nn.Module):
+    """The model's hidden states as one tensor."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, wave: Tensor) -> Tensor:
+        return _layers_of(self.model(wave, output_hidden_states=True))
+
+
+class FoldedNorm(nn.Module):
+    """The first layer of base models, convolution, group norm of one channel a group and GELU, of a lone clip.
+
+    The deviation of each channel over time follows from the covariance of the kernel's few inputs, so that the norm
+    becomes part of the convolution's weights: exact, and the long output is gone through once.
+    """
+
+    weights: Tensor
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        convolution, norm = layer.conv, layer.layer_norm
+        self.stride, self.kernel, self.eps = convolution.stride[0], convolution.kernel_size[0], norm.eps
+        self.register_buffer("weights", convolution.weight[:, 0].detach())  # (C, kernel); the norm takes a bias away
+        self.register_buffer("scale", norm.weight.detach())
+        self.register_buffer("bias", norm.bias.detach())
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """(1, 1, T) -> (1, C, F)."""
+        frames = (wave.shape[2] - self.kernel) // self.stride + 1
+        heard = [wave[0, :, j : j + (frames - 1) * self.stride + 1 : self.stride] for j in range(self.kernel)]
+        inputs = torch.cat(heard)  # (kernel, F)
+        inputs = inputs - inputs.mean(1, keepdim=True)
+        covariance = inputs @ inputs.T / frames
+        variance = ((self.weights @ covariance) * self.weights).sum(1)
+        weights = self.weights * (self.scale * (variance + self.eps).rsqrt())[:, None]
+        return nn.functional.gelu(weights @ inputs + self.bias[:, None])[None]
 
 
 class ClipNorm(nn.Module):
@@ -104,6 +172,11 @@ class ClipNorm(nn.Module):
         mean = torch.where(inside, hidden, 0.0).sum(2, keepdim=True) / count
         square = torch.where(inside, hidden - mean, 0.0).square().sum(2, keepdim=True) / count
         return (hidden - mean) * (square + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
+
+
+def _layers_of(out: Any) -> Tensor:
+    # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
+    return torch.stack((*out.hidden_states[:-1], out.last_hidden_state))
 
 
 def _adjusted(config: Any) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, chosen, named, seed_of, seeded, state_digest
+from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._spectral import power, slaney_filters
 from emobridge.encoders._weights import fill, read_config, read_tensors, weights_digest
 from emobridge.errors import UserError
@@ -24,6 +25,7 @@ from emobridge.types import SAMPLE_RATE
 HOP = 160  # samples between log-mel frames
 SIZE = 400  # samples of a log-mel window
 STRIDE = 2  # log-mel frames to one frame of the encoder
+EXACT = ("fc2",)  # products that the onnx-int8 engine leaves in single precision (see _onnx.py)
 PREFIXES = ("model.encoder.", "encoder.")
 
 
@@ -32,10 +34,11 @@ class Whisper(Encoder):
 
     weights, seed: "random" gives initial weights of the seed in place of the folder's: as in transformers normal ones
     of the configuration's `init_std`, biases zero, and sines for positions.
+    engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
     """
 
     name = "whisper"
-    defaults: ClassVar = {"padding": "clip", **WEIGHTS}
+    defaults: ClassVar = {"padding": "clip", **WEIGHTS, **ENGINE}
     frame_rate = SAMPLE_RATE / (HOP * STRIDE)
     filters: Tensor
     hann: Tensor
@@ -47,6 +50,7 @@ class Whisper(Encoder):
         self.width = width
         self.window = positions / self.frame_rate  # 30 s
         self.options = {"padding": padding}
+        self.engine: Engine | None = None
         self.scale = width**0.5 if config.get("scale_embedding") else 1.0
         self.conv1 = nn.Conv1d(config["num_mel_bins"], width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=STRIDE, padding=1)
@@ -71,7 +75,7 @@ class Whisper(Encoder):
         config = read_config(directory)
         if config.get("activation_function", "gelu") != "gelu":
             raise UserError(f"{directory}: activation_function {config['activation_function']!r}, expected 'gelu'")
-        seed = seed_of(cls.name, options)
+        seed, onnx = seed_of(cls.name, options), wants_onnx(cls.name, options)
         try:
             with seeded(seed):
                 encoder = cls(config, padding)
@@ -84,6 +88,10 @@ class Whisper(Encoder):
             tensors = read_tensors(directory, PREFIXES)
             fill(encoder, {_renamed(name): tensor for name, tensor in tensors.items()}, directory)
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
+        if onnx:
+            about = {"digest": encoder.digest, "config": config}
+            example = torch.zeros(1, config["num_mel_bins"], 2 * min(100, config["max_source_positions"]))
+            encoder.engine = engine_of(cls.name, about, _Blocks(encoder), example, axis=2, exact=EXACT)
         return encoder.eval()
 
     def initialise(self, deviation: float) -> None:
@@ -97,20 +105,26 @@ class Whisper(Encoder):
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = -(-lengths // (HOP * STRIDE))
-        mel = self.log_mel(wave, lengths)
-        hidden = nn.functional.gelu(self.conv1(mel))
-        hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
-        hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
         longest = int(frames.max())
+        if self.engine is not None:
+            clips = [(wave[row : row + 1, : int(length)], length[None]) for row, length in enumerate(lengths)]
+            return self.engine.run([self.log_mel(*clip) for clip in clips])[:, :, :longest], frames
         mask = None
         if self.options["padding"] == "clip" and int(frames.min()) < longest:
             mask = (torch.arange(longest, device=wave.device) < frames[:, None])[:, None, None]
+        return self.blocks_of(self.log_mel(wave, lengths), mask, longest), frames
+
+    def blocks_of(self, mel: Tensor, mask: Tensor | None = None, longest: int | None = None) -> Tensor:
+        """(B, bands, frames) -> (L, B, F, D), of which the first `longest` frames are kept."""
+        hidden = nn.functional.gelu(self.conv1(mel))
+        hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
+        hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
         layers = [hidden[:, :longest]]
         for block in self.blocks:
             hidden = block(hidden, mask)
             layers.append(hidden[:, :longest])
         layers[-1] = self.layer_norm(layers[-1])
-        return torch.stack(layers), frames
+        return torch.stack(layers)
 
     def log_mel(self, wave: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) -> (B, bands, frames), as Whisper's reference computes it for a clip followed by silence.
@@ -131,6 +145,17 @@ class Whisper(Encoder):
         if not full:
             mel = torch.where((place < own[:, None])[:, None], mel, 0.0)
         return mel[..., :count]
+
+
+class _Blocks(nn.Module):
+    """What is exported of the encoder: all that comes after the log-mel values."""
+
+    def __init__(self, encoder: Whisper) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return self.encoder.blocks_of(mel)
 
 
 class Block(nn.Module):

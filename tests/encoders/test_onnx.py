@@ -1,0 +1,125 @@
+"""The onnx-int8 engine: near the torch one, kept in the cache, part of the store's key, never trained."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from emobridge.data.batching import pad
+from emobridge.encoders import _onnx, load_encoder
+from emobridge.errors import UserError
+from emobridge.features import FeatureStore
+from emobridge.pooling import pool
+from emobridge.types import SAMPLE_RATE
+
+NAMES = ["hubert-base", "hubert-large", "wav2vec2-base", "wav2vec2-large", "wavlm-base", "wavlm-large", "whisper"]
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal(round(seconds * SAMPLE_RATE)) + 0.02).astype(np.float32)
+
+
+def pooled(encoder, waves):
+    with torch.no_grad():
+        return pool(encoder(*pad(waves)), ("mean", "std"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("EMOBRIDGE_CACHE", str(folder))
+        yield folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_clips_of_any_length_are_near_those_of_torch(source, cache, name):
+    """Also clips shorter and longer than the example of the export, in a ragged batch, and beyond the window."""
+    options = {} if name == "whisper" else {"max_seconds": 2.0}
+    plain, quick = load_encoder(source(name), **options), load_encoder(source(name), engine="onnx-int8", **options)
+    waves = [noise(0.4), noise(1.9, 1), noise(0.05, 2), noise(4.7, 3)]
+    expected, got = pooled(plain, waves), pooled(quick, waves)
+    assert got.shape == expected.shape
+    assert torch.nn.functional.cosine_similarity(got, expected, dim=2).min() > 0.999
+    assert not torch.equal(got, expected), "the weights are rounded"
+    for row, wave in enumerate(waves):
+        torch.testing.assert_close(got[:, row], pooled(quick, [wave])[:, 0], atol=1e-6, rtol=1e-6)
+
+
+def test_without_rounding_the_export_is_the_model(source, cache):
+    """What is left in single precision agrees to the last digits: the folded norm is exact."""
+    encoder = load_encoder(source("wav2vec2-base"))
+    wave = torch.from_numpy(noise(1.3))[None]
+    with torch.no_grad():
+        expected = encoder(wave, torch.ones_like(wave, dtype=torch.bool)).hidden
+        with encoder.exportable() as graph:
+            torch.testing.assert_close(graph(wave), expected, atol=1e-4, rtol=1e-4)
+            engine = _onnx.engine_of("exact", {}, graph, wave, axis=1, exact=("",))
+        torch.testing.assert_close(engine.run([wave]), expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(encoder(wave, torch.ones_like(wave, dtype=torch.bool)).hidden, expected)
+
+
+def test_padding_full(source, cache):
+    plain, quick = (load_encoder(source("whisper"), padding="full", **more) for more in ({}, {"engine": "onnx-int8"}))
+    expected, got = pooled(plain, [noise(0.7)]), pooled(quick, [noise(0.7)])
+    assert torch.nn.functional.cosine_similarity(got, expected, dim=2).min() > 0.999
+
+
+def test_it_is_exported_once_and_anew_where_the_file_is_damaged(source, cache, monkeypatch):
+    expected = pooled(load_encoder(source("whisper"), engine="onnx-int8"), [noise(0.5)])
+    exported = []
+    export = _onnx._export
+    monkeypatch.setattr(_onnx, "_export", lambda *given: (exported.append(given[0]), export(*given)))
+    torch.testing.assert_close(pooled(load_encoder(source("whisper"), engine="onnx-int8"), [noise(0.5)]), expected)
+    assert not exported
+    for path in (cache / "onnx").glob("whisper-*.onnx"):
+        path.write_bytes(path.read_bytes()[:1000])
+    torch.testing.assert_close(pooled(load_encoder(source("whisper"), engine="onnx-int8"), [noise(0.5)]), expected)
+    assert len(exported) == 1
+    load_encoder(source("whisper"), engine="onnx-int8", weights="random")
+    assert len(exported) == 2, "other weights"
+
+
+def test_the_engine_is_in_the_key_of_the_store_only_where_it_is_not_torch(source, cache, tmp_path):
+    plain, named, quick = (
+        load_encoder(source("whisper"), **o) for o in ({}, {"engine": "torch"}, {"engine": "onnx-int8"})
+    )
+    assert plain.options == named.options == {"padding": "clip"}
+    assert quick.options == {"padding": "clip", "engine": "onnx-int8"} and quick.digest == plain.digest
+    assert FeatureStore(tmp_path, quick).folder != FeatureStore(tmp_path, plain).folder
+
+
+@pytest.mark.parametrize("name", ["whisper", "hubert-base"])
+def test_it_cannot_be_trained(source, cache, name):
+    encoder = load_encoder(source(name), engine="onnx-int8").train()
+    with pytest.raises(UserError, match="with engine onnx-int8: cannot be trained"):
+        encoder(*pad([noise(0.5)]))
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_without_the_packages_the_error_says_what_to_install(source, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"needs the package {package}: pip install 'emobridge\[onnx\]'"):
+        load_encoder(source("whisper"), engine="onnx-int8")
+
+
+def test_a_misspelt_engine(source):
+    with pytest.raises(UserError, match="unknown engine of encoder whisper 'onnx': did you mean 'onnx-int8'"):
+        load_encoder(source("whisper"), engine="onnx")
+
+
+def test_real_speech_is_near_in_every_layer(shared, cache):
+    from emobridge.data.audio import read_audio
+
+    clips = [read_audio(str(path)) for path in sorted((shared / "corpora" / "emodb").rglob("*.flac"))[::60]]
+    plain, quick = (load_encoder(shared / "weights" / "whisper-base", **o) for o in ({}, {"engine": "onnx-int8"}))
+    expected, got = (torch.cat([pooled(one, [clip]) for clip in clips], dim=1) for one in (plain, quick))
+    means = slice(0, plain.width)
+    near = torch.nn.functional.cosine_similarity(got[..., means], expected[..., means], dim=2)
+    assert near.mean(1).min() > 0.999 and near.min() > 0.995
