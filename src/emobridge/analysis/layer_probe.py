@@ -2,7 +2,7 @@
 
 Each clip goes through a frozen encoder once; what its layers say is kept, and all probes are trained on that. Where the
 frames of a corpus do not fit on the disk, they are streamed: one pass of the encoder an epoch feeds every head, layer,
-fold, seed and normalisation at once.
+fold, seed and normalisation at once. Encoders trained from scratch, a baseline, are in `scratch`.
 
 Normalisation, as in `adapt`: "none" standardises by the training utterances of each probe; "corpus" and "speaker" by
 the unlabelled audio of the corpus or speaker, that of the scored speakers too, which `saw` tells.
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from emobridge import __version__, registry
-from emobridge.analysis import sources
+from emobridge.analysis import scratch, sources
 from emobridge.analysis.batched import Plan, Stack, fit, logits_of
 from emobridge.analysis.cuts import Corpus, Cut, cuts_of, read_corpus, scored_on, scored_rows, sets_of
 from emobridge.analysis.units import Outcome, Shelf, Tested, Unit
@@ -95,6 +95,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
         is_floor = listener.weights == "random" or (listener.name == "logmel" and "logmel" not in settings.encoders)
         asked = floor(settings) if is_floor else settings
         outcomes += _Bench(asked, corpora, listener, store).run()
+    outcomes += scratch.outcomes(settings, corpora)
     return Study(settings, corpora, tuple(outcomes), tuple(languages(settings)), tuple(skipped))
 
 
@@ -191,6 +192,7 @@ def _check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
         made_head(head, head_words(settings, head), 1, 2)
     for corpus in corpora:
         sets_of(corpus, cuts_of(corpus, settings), settings)
+    scratch.check(settings)
 
 
 def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
@@ -370,7 +372,19 @@ class _Bench:
 
 
 # Settings that do not change what a unit says, or that stand in its name.
-_FREE = ("out", "store", "corpora", "encoders", "heads", "normalise", "layers", "floors", "disk", "frames")
+_FREE: tuple[str, ...] = (
+    "out",
+    "store",
+    "corpora",
+    "encoders",
+    "heads",
+    "normalise",
+    "layers",
+    "floors",
+    "disk",
+    "frames",
+)
+_FREE += ("scratch", "scratch_options", "crop")  # of `scratch` alone
 
 
 def _training_moments(values: Tensor, within: Tensor | None, cuts: Sequence[Cut]) -> tuple[Tensor, Tensor]:
