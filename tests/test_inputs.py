@@ -109,6 +109,13 @@ def test_a_short_recording_repeats_itself_in_a_crop(encoder, utterances, monkeyp
     np.testing.assert_array_equal(wave, np.tile(plain, 3)[: len(wave)])
 
 
+def test_without_repetition_a_short_recording_stays_as_it_is_and_a_long_one_is_cropped(encoder, utterances):
+    plain = read_audio(utterances[0].path)
+    for crop, length in ((0.7, len(plain)), (0.2, round(0.2 * SAMPLE_RATE))):
+        inputs = recordings(encoder, utterances, crop=crop, repeat=False)
+        assert len(inputs._wave(0, torch.Generator().manual_seed(0))) == length
+
+
 def test_gradients_reach_the_encoder(encoder, utterances):
     encoder.train()
     inputs = recordings(encoder, utterances, crop=0.5)

@@ -156,6 +156,31 @@ def test_the_first_epoch_by_hand(speech):
     np.testing.assert_allclose(head.output.weight.detach().numpy(), start - 0.01 * np.sign(gradient), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("changes", "weight_decay", "betas", "eps"),
+    [({}, 0.0, (0.9, 0.999), 1e-8), ({"weight_decay": 0.3, "betas": (0.5, 0.7), "eps": 0.1}, 0.3, (0.5, 0.7), 0.1)],
+)
+def test_adam_by_hand(speech, changes, weight_decay, betas, eps):
+    """Kingma & Ba 2015, algorithm 1, on the gradient of the loss and of weight_decay / 2 of the squared weights."""
+    one = build(speech, fold_of(speech), SourceOnly(), 2, settings(align="none"), None, ())
+    torch.manual_seed(0)
+    head = Single(4, 2)
+    weight = np.hstack([head.output.weight.detach().numpy(), head.output.bias.detach().numpy()[:, None]])
+    x, label = one.task.inputs.x.numpy(), one.task.source.label.numpy()
+    x = np.hstack([x, np.ones((len(x), 1), np.float32)])
+    first = second = np.zeros_like(weight)
+    for step in range(1, 5):
+        p = np.exp(x @ weight.T)
+        gradient = (p / p.sum(1, keepdims=True) - np.eye(2)[label]).T @ x / len(label) + weight_decay * weight
+        first = betas[0] * first + (1 - betas[0]) * gradient
+        second = betas[1] * second + (1 - betas[1]) * gradient**2
+        update = first / (1 - betas[0] ** step) / (np.sqrt(second / (1 - betas[1] ** step)) + eps)
+        weight = weight - 0.05 * update
+    plan = Plan(epochs=4, batch_size=1000, learning_rate=0.05, **changes)
+    fit(one.task, SourceOnly(), head, plan, seed=0)
+    np.testing.assert_allclose(head.output.weight.detach().numpy(), weight[:, :-1], atol=1e-5)
+
+
 def test_the_learning_rate_decays_every_ten_epochs(speech, monkeypatch):
     rates = []
     step = torch.optim.Adam.step

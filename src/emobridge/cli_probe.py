@@ -53,6 +53,12 @@ def probe(
         str | None, typer.Option(help="auto (default), stored, or streamed: encoded anew each epoch.")
     ] = None,
     disk: Annotated[float | None, typer.Option(help="GB of frames that auto may store (default 20).")] = None,
+    scratch: Annotated[
+        list[str] | None,
+        typer.Option(help="ast, emotion-cnn, byol-s: trained end to end from random weights; several may be given."),
+    ] = None,
+    scratch_option: Words = None,
+    crop: Annotated[float | None, typer.Option(help="Seconds of a clip that --scratch trains on at a time.")] = None,
     floors: Annotated[
         bool | None, typer.Option(help="Random weights, log-mel, loudness and length (default), or not.")
     ] = None,
@@ -72,6 +78,7 @@ def probe(
     values: dict[str, Any] = read_mapping(settings) if settings else {}
     names = {"corpus": "corpora", "encoder": "encoders", "settings_by_language": "settings"}
     names |= {"encoder_option": "encoder_options", "head_option": "head_options"}
+    names |= {"scratch_option": "scratch_options"}
     for key in ("settings", "dry_run", "strict"):
         given.pop(key)
     for key, value in given.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -68,7 +69,8 @@ class Recordings:
 
     domain_of: of each utterance, the place of its corpus in `corpora` (name and language). learner: the recordings
     whose audio tells the domains' moments, these ones where there is none; with `leads`, they learn anew whenever these
-    do.
+    do. crop: s of an utterance that a training step sees at most. repeat: shorter ones repeat themselves until then, as
+    batch norms need, which would see the padding of unlike lengths.
     """
 
     def __init__(
@@ -85,12 +87,13 @@ class Recordings:
         learner: Recordings | None = None,
         leads: bool = False,
         crop: float = 2.0,
+        repeat: bool = True,
     ) -> None:
         self.encoder, self.layer, self.statistics = encoder, layer, statistics
         self.utterances = tuple(utterances)
         self.domain_of = np.asarray(domain_of)
         self.corpora, self.target, self.normalise, self.crop = tuple(corpora), target, normalise, crop
-        self.learner, self.leads = learner, leads
+        self.learner, self.leads, self.repeat = learner, leads, repeat
         self.domains: tuple[Domain, ...] = ()
         self.width = encoder.width * len(statistics)
         self.mean = torch.zeros(len(self.utterances), self.width)
@@ -178,7 +181,12 @@ class Recordings:
             return wave
         seed = int(torch.randint(1 << 62, (1,), generator=generator))
         wave = random_crop(wave, self.crop, np.random.default_rng(seed))
-        return np.resize(wave, round(self.crop * SAMPLE_RATE))  # a shorter one repeats itself: all crops are alike long
+        return np.resize(wave, round(self.crop * SAMPLE_RATE)) if self.repeat else wave
+
+
+def without_label(utterance: Utterance) -> Utterance:
+    """The utterance without what was labelled: all that inputs are to know of it."""
+    return replace(utterance, emotion=None, arousal=None, valence=None, dominance=None)
 
 
 def person(utterance: Utterance) -> str | None:

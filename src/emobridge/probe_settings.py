@@ -47,14 +47,17 @@ class ProbeSettings:
     segment: float = 0.0  # s of frames averaged before heads that need frames see them; 0: every frame
     frames: str = "auto"  # "stored" keeps frames on disk, "streamed" encodes anew in each epoch
     disk: float = 20.0  # GB that "auto" may fill with frames
+    scratch: tuple[str, ...] = ()  # "ast", "emotion-cnn" ...: trained end to end from random weights, as a baseline
+    scratch_options: tuple[str, ...] = ()  # "hidden_size=64"; given to each of these that has the option
+    crop: float = 0.0  # s of a clip that their training steps see; 0: their own, see analysis.scratch
     floors: bool = True  # random weights, log-mel statistics, loudness and length
     out: str = "probe"
     store: str = ""  # folder of the feature store; "" is in the user's cache
 
     def __post_init__(self) -> None:
-        for key in ("corpora", "encoders", "layers", "heads", "normalise", "settings", "learning_rates"):
+        for key in ("corpora", "encoders", "layers", "heads", "normalise", "settings", "learning_rates", "scratch"):
             value = getattr(self, key)
-            if not value:
+            if not value and key != "scratch":
                 raise UserError(f"{key}: expected at least one")
             if len(set(value)) < len(value):
                 raise UserError(f"{key}: {','.join(map(str, value))} names one twice")
@@ -71,7 +74,7 @@ class ProbeSettings:
         ):
             if getattr(self, key) < least:
                 raise UserError(f"{key}: expected {least} or more, got {getattr(self, key)}")
-        for key in ("sample", "patience", "segment", "disk", "weight_decay"):
+        for key in ("sample", "patience", "segment", "disk", "weight_decay", "crop"):
             if not 0 <= getattr(self, key) < math.inf:
                 raise UserError(f"{key}: expected 0 or more, got {getattr(self, key)}")
         for rate in (*self.learning_rates, self.eps):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
-from emobridge.inputs import Frozen, Inputs, Recordings, domains_of, person
+from emobridge.inputs import Frozen, Inputs, Recordings, domains_of, person, without_label
 from emobridge.methods._base import Labelled, Method, Task
 from emobridge.normalisation import Domain, coral, normalised
 from emobridge.settings import Settings
@@ -184,7 +184,7 @@ def _maker(
             encoder,
             int(settings.layer),
             settings.statistics,
-            [_without_label(speech.utterances[row]) for row in learn],
+            [without_label(speech.utterances[row]) for row in learn],
             domain_of=speech.domain_of[learn],
             corpora=speech.corpora,
             target=speech.target,
@@ -212,7 +212,7 @@ def _recordings(
         trained.encoder,
         trained.layer,
         trained.statistics,
-        [_without_label(speech.utterances[row]) for row in rows],
+        [without_label(speech.utterances[row]) for row in rows],
         domain_of=speech.domain_of[list(rows)],
         corpora=speech.corpora,
         target=speech.target,
@@ -246,10 +246,6 @@ def _normalised(
         speakers = [person(speech.utterances[row]) for row in wanted[mine]] if settings.normalise == "speaker" else None
         x[torch.from_numpy(mine)] = normalised(features[torch.from_numpy(wanted[mine])], domain, speakers)
     return x
-
-
-def _without_label(utterance: Utterance) -> Utterance:
-    return replace(utterance, emotion=None, arousal=None, valence=None, dominance=None)
 
 
 def _speakers(speech: Speech, rows: np.ndarray) -> int:

@@ -38,6 +38,9 @@ class Plan:
     decay: float = 0.95  # of the learning rate, every 10 epochs
     patience: int = 0  # epochs
     checkpoint_every: float = 20.0  # s between checkpoints
+    weight_decay: float = 0.0  # of Adam: L2
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,14 @@ def fit(
     """
     inputs = task.inputs
     model = Model(inputs, head)
-    optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.999), fused=True)
+    optimiser = torch.optim.Adam(
+        model.parameters(),
+        lr=plan.learning_rate,
+        betas=plan.betas,
+        eps=plan.eps,
+        weight_decay=plan.weight_decay,
+        fused=True,
+    )
     generator = torch.Generator().manual_seed(seed)
     state = _State(model, inputs, optimiser, generator)
     method.prepare(task)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emobridge.analysis.cuts import Corpus, cuts_of, labels_of, read_corpus, sets_of
+from emobridge.analysis.cuts import Corpus, cuts_of, labels_of, read_corpus, scored_on, scored_rows, sets_of
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
 from emobridge.probe_settings import ProbeSettings
@@ -107,3 +107,34 @@ def test_what_no_probe_can_tell_apart(tmp_path):
     write_manifest(tmp_path / "two.jsonl", two)
     with pytest.raises(UserError, match="holds corpus c, other"):
         read_corpus(str(tmp_path / "two.jsonl"), asked())
+
+
+def named(name, speakers, emotions=("anger", "sadness")):
+    """A corpus of that name and language."""
+    rows = corpus(speakers, emotions=emotions).utterances
+    return Corpus(name, name, rows)
+
+
+@pytest.mark.parametrize(("trained", "tested"), [(4, 4), (2, 5), (5, 2), (2, 3)])
+def test_every_part_is_tested_once_a_seed_whatever_the_folds(trained, tested):
+    study = asked(seeds=2)
+    learnt, other = named("en", trained), named("xx", tested)
+    rows = scored_rows(other, learnt, cuts_of(other, study), trained)
+    assert [len(folds) for folds in rows] == [trained, trained]
+    for folds in rows:
+        assert sorted(row for part in folds for row in part) == list(range(len(other.utterances)))
+
+
+def test_emotions_that_were_not_learnt_are_not_scored():
+    study = asked(seeds=1)
+    learnt, other = named("en", 2), named("xx", 2, ("anger", "fear", "sadness"))
+    (folds,) = scored_rows(other, learnt, cuts_of(other, study), 2)
+    assert {other.utterances[row].emotion for part in folds for row in part} == {"anger", "sadness"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [(("mono",), ["en"]), (("cross",), ["xx", "de"]), (("other", "trans"), ["en", "xx", "de"])],
+)
+def test_which_corpora_are_tested_on(wanted, expected):
+    assert scored_on(asked(settings=wanted), "en", ("en", "xx", "de")) == expected

@@ -11,7 +11,7 @@ import numpy as np
 
 from emobridge.analysis.cuts import Corpus
 from emobridge.analysis.layer_probe import Study
-from emobridge.analysis.units import Outcome, Tested
+from emobridge.analysis.units import Outcome, Tested, Unit
 from emobridge.data.audio import read_audio
 from emobridge.data.confound import confounds
 from emobridge.data.hearing import listen
@@ -35,9 +35,9 @@ class Cell:
         str  # "mono", "trans", "cross" or "other", see `setting_of`; "in language" where the encoder's is not known
     )
     encoder: str
-    weights: str  # "pretrained", "random", or "none" of an encoder that has none
-    layer: str  # "0" ... or "all"
-    head: str
+    weights: str  # "pretrained", "random", "none" of an encoder that has none, or "scratch" of one trained end to end
+    layer: str  # "0" ... or "all"; "end" where all was trained
+    head: str  # "none" where all was trained
     normalise: str
     labels: str  # joined by ","
     seed: str  # a number, or "all" for all seeds together
@@ -77,7 +77,8 @@ def cells_of(study: Study) -> tuple[Cell, ...]:
         trained = corpora[outcome.unit.corpus]
         for name in dict.fromkeys(one.corpus for one in outcome.tested):
             tested = [one for one in outcome.tested if one.corpus == name]
-            kind = setting_of(trained, corpora[name], spoken.get(outcome.unit.encoder, ()))
+            learnt = () if outcome.unit.weights == "scratch" else spoken.get(outcome.unit.encoder, ())
+            kind = setting_of(trained, corpora[name], learnt)
             if kind in study.settings.settings or kind == "in language":
                 found += _cells(study, outcome, trained, corpora[name], kind, tested)
     return tuple(found)
@@ -89,7 +90,8 @@ def setting_of(trained: Corpus, tested: Corpus, languages: Sequence[str]) -> str
     mono: trained and tested on a language of the encoder; trans: on another; cross: trained on a language of the
     encoder, tested on another language. A multilingual encoder ("mul") knows every language. "other" is what the paper
     has no word for: a corpus of the same language, or training on a language that the encoder does not know. Of
-    encoders whose languages are not known: "in language" where a corpus is tested on itself.
+    encoders whose languages are not known, or that were trained on the corpus alone: "in language" where a corpus is
+    tested on itself.
     """
     own, other = _primary(trained.language), _primary(tested.language)
     knows = "mul" in languages or own in {_primary(one) for one in languages}
@@ -142,7 +144,7 @@ def _cells(
                     trained.name, trained.language, tested.name, tested.language, kind, unit.encoder, unit.weights,
                     layer, unit.head, unit.normalise, ",".join(labels), seed, found.measure, found.value, found.low,
                     found.high, found.n, found.resampled, float(outcome.epochs[place].mean()),
-                    _saw(study, trained, tested, unit.normalise),
+                    _saw(study, trained, tested, unit),
                 )  # fmt: skip
 
 
@@ -171,12 +173,14 @@ def _scored(
         yield "all", overall(evaluation(np.concatenate(rows), (tuple(word for words in found for word in words),)))
 
 
-def _saw(study: Study, trained: Corpus, tested: Corpus, normalise: str) -> str:
-    """What a probe was handed."""
+def _saw(study: Study, trained: Corpus, tested: Corpus, unit: Unit) -> str:
+    """What a probe, or a model from scratch, was handed."""
     words = f"labels and audio of training speakers of {trained.name}"
     if study.settings.share_speakers:
         words = f"labels and audio of {trained.name}, THE SCORED SPEAKERS' TOO"
-    if normalise != "none":
+    if unit.weights == "scratch":
+        words += ", by which the encoder was trained end to end from random weights"
+    if unit.normalise != "none":
         words += f"; unlabelled audio of all of {tested.name}, the scored speakers' too"
     if study.settings.patience:
         words += f"; labels of validation speakers of {trained.name}"

@@ -104,6 +104,31 @@ def labels_of(corpus: Corpus, labels: Sequence[str]) -> Tensor:
     return torch.tensor([place.get(str(one.emotion), -1) for one in corpus.utterances])
 
 
+def scored_on(settings: ProbeSettings, trained: str, corpora: Sequence[str]) -> list[str]:
+    """The corpora that what is trained on one is scored on."""
+    others = {"cross", "other"} & set(settings.settings)
+    own = {"mono", "trans"} & set(settings.settings)
+    return [name for name in corpora if (own if name == trained else others)]
+
+
+def scored_rows(
+    tested: Corpus, trained: Corpus, cuts: Sequence[Sequence[Cut]], folds: int
+) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """Rows of `tested`, cut into `cuts`, that each seed and fold of `trained` is scored on; emotions that it learnt.
+
+    Test part k is scored by fold k; where the corpora have unlike numbers of folds, by fold k modulo `folds`, so that a
+    seed tests every part once, and with models of its own.
+    """
+    label = labels_of(tested, trained.emotions)
+    found = []
+    for parts in cuts:
+        mine: list[list[int]] = [[] for _ in range(folds)]
+        for place, cut in enumerate(parts):
+            mine[place % folds] += [row for row in cut.test if label[row] >= 0]
+        found.append(tuple(map(tuple, mine)))
+    return tuple(found)
+
+
 def sets_of(corpus: Corpus, cuts: Sequence[Sequence[Cut]], settings: ProbeSettings) -> Sets:
     """What the probes, seeds by folds, train on. Errors: UserError for a fold whose training part has one class."""
     label = labels_of(corpus, corpus.emotions)

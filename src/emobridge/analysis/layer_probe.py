@@ -2,7 +2,7 @@
 
 Each clip goes through a frozen encoder once; what its layers say is kept, and all probes are trained on that. Where the
 frames of a corpus do not fit on the disk, they are streamed: one pass of the encoder an epoch feeds every head, layer,
-fold, seed and normalisation at once.
+fold, seed and normalisation at once. Encoders trained from scratch, a baseline, are in `scratch`.
 
 Normalisation, as in `adapt`: "none" standardises by the training utterances of each probe; "corpus" and "speaker" by
 the unlabelled audio of the corpus or speaker, that of the scored speakers too, which `saw` tells.
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from emobridge import __version__, registry
-from emobridge.analysis import sources
+from emobridge.analysis import scratch, sources
 from emobridge.analysis.batched import Plan, Stack, fit, logits_of
-from emobridge.analysis.cuts import Corpus, Cut, cuts_of, labels_of, read_corpus, sets_of
+from emobridge.analysis.cuts import Corpus, Cut, cuts_of, read_corpus, scored_on, scored_rows, sets_of
 from emobridge.analysis.units import Outcome, Shelf, Tested, Unit
 from emobridge.bundle import columns, made_head
 from emobridge.encoders import languages_of, load_encoder
@@ -95,6 +95,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
         is_floor = listener.weights == "random" or (listener.name == "logmel" and "logmel" not in settings.encoders)
         asked = floor(settings) if is_floor else settings
         outcomes += _Bench(asked, corpora, listener, store).run()
+    outcomes += scratch.outcomes(settings, corpora)
     return Study(settings, corpora, tuple(outcomes), tuple(languages(settings)), tuple(skipped))
 
 
@@ -191,6 +192,7 @@ def _check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
         made_head(head, head_words(settings, head), 1, 2)
     for corpus in corpora:
         sets_of(corpus, cuts_of(corpus, settings), settings)
+    scratch.check(settings)
 
 
 def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
@@ -289,9 +291,9 @@ class _Bench:
         everything = [stack for some in stacks.values() for stack in some]
         fit(everything, sets, plan, on_epoch=on_epoch)
         tested: dict[Unit, list[Tested]] = {unit: [] for unit in units}
-        for name in self._tests(corpus):
+        for name in scored_on(self.settings, corpus.name, tuple(self.corpora)):
             sourced = [self._source(unit, name) for unit, some in stacks.items() for _ in some]
-            rows = [[_scored(self.corpora[name], corpus, cut) for cut in folds] for folds in self.cuts[name]]
+            rows = scored_rows(self.corpora[name], corpus, self.cuts[name], len(cuts[0]))
             needed = torch.tensor(sorted({row for folds in rows for part in folds for row in part}))
             if not len(needed):
                 continue
@@ -300,12 +302,6 @@ class _Bench:
                 chosen = _chosen(some, [next(logits) for _ in some])
                 tested[unit] += _tested(name, chosen.softmax(-1), needed, rows)
         return [_outcome(unit, some, tested[unit]) for unit, some in stacks.items()]
-
-    def _tests(self, corpus: Corpus) -> list[str]:
-        """The corpora that probes trained on one are scored on."""
-        others = {"cross", "other"} & set(self.settings.settings)
-        own = {"mono", "trans"} & set(self.settings.settings)
-        return [name for name in self.corpora if (own if name == corpus.name else others)]
 
     def _stack(self, unit: Unit, rate: float) -> Stack:
         """The untrained heads of a unit; those of one seed begin alike."""
@@ -376,13 +372,19 @@ class _Bench:
 
 
 # Settings that do not change what a unit says, or that stand in its name.
-_FREE = ("out", "store", "corpora", "encoders", "heads", "normalise", "layers", "floors", "disk", "frames")
-
-
-def _scored(tested: Corpus, trained: Corpus, cut: Cut) -> list[int]:
-    """The test rows of a fold whose emotions the probe was trained to tell."""
-    label = labels_of(tested, trained.emotions)
-    return [row for row in cut.test if label[row] >= 0]
+_FREE: tuple[str, ...] = (
+    "out",
+    "store",
+    "corpora",
+    "encoders",
+    "heads",
+    "normalise",
+    "layers",
+    "floors",
+    "disk",
+    "frames",
+)
+_FREE += ("scratch", "scratch_options", "crop")  # of `scratch` alone
 
 
 def _training_moments(values: Tensor, within: Tensor | None, cuts: Sequence[Cut]) -> tuple[Tensor, Tensor]:
@@ -420,8 +422,8 @@ def _chosen(stacks: Sequence[Stack], logits: list[Tensor]) -> Tensor:
     return torch.stack(logits).gather(0, best)[0]
 
 
-def _tested(name: str, said: Tensor, rows: Tensor, tests: Sequence[Sequence[list[int]]]) -> list[Tested]:
-    """What the probes (L', P, N, C) of each seed say of their own test parts, among the rows (N,)."""
+def _tested(name: str, said: Tensor, rows: Tensor, tests: Sequence[Sequence[Sequence[int]]]) -> list[Tested]:
+    """What the probes (L', P, N, C), seeds by folds, say of their own test parts, among the rows (N,)."""
     place = {int(row): number for number, row in enumerate(rows)}
     found, probe = [], 0
     for seed, folds in enumerate(tests):

@@ -19,11 +19,11 @@ class Unit:
     """One head on some layers of one encoder, trained on one corpus with one normalisation: all folds and seeds."""
 
     encoder: str  # as the user named it
-    weights: str  # "pretrained", "random" or "none"
+    weights: str  # "pretrained", "random", "none", or "scratch": trained end to end with what is in place of a head
     corpus: str  # that it is trained on
     normalise: str
-    head: str
-    layers: tuple[str, ...]  # of a head of all layers: all of them
+    head: str  # "none" of a model from scratch
+    layers: tuple[str, ...]  # of a head of all layers: all of them; ("end",) of a model from scratch
 
     @property
     def title(self) -> str:
