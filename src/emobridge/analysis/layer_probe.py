@@ -201,7 +201,7 @@ def check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
 
 def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
     """The options that a head has, of those given for all. Errors: UserError for one that no head of the study has."""
-    has = {name: _options(name) for name in settings.heads}
+    has = {name: options_of(name) for name in settings.heads}
     for option in read_options(settings.head_options):
         if not any(option in options for options in has.values()):
             raise unknown("head option", option, {one for options in has.values() for one in options})
@@ -209,7 +209,8 @@ def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _options(head: str) -> tuple[str, ...]:
+def options_of(head: str) -> tuple[str, ...]:
+    """The names of the options that a head takes from a user."""
     import inspect
 
     parameters = inspect.signature(registry.load("heads", head)).parameters.values()

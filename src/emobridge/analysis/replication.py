@@ -12,10 +12,12 @@ from typing import Any
 
 from emobridge.analysis.cuts import Corpus, cuts_of, read_corpus, sets_of
 from emobridge.analysis.estimate import pairs_of
+from emobridge.analysis.layer_probe import options_of
 from emobridge.corpora import describe, scan
 from emobridge.data.manifest import write_manifest
 from emobridge.encoders import fetch, is_here, languages_of, presets
 from emobridge.errors import UserError, unknown
+from emobridge.options import read_options
 from emobridge.probe_settings import ProbeSettings
 from emobridge.recipes.recipe import Material, Part, Recipe
 from emobridge.speech import emotions
@@ -73,6 +75,8 @@ def _narrowed(part: Part, wanted: Mapping[str, Sequence[str]]) -> Iterable[Part]
     }
     if not all(kept.values()):
         return
+    options = {option for head in kept["heads"] for option in options_of(head)}
+    kept["head_options"] = tuple(word for word in part.settings.head_options if options & set(read_options([word])))
     scratch = tuple(one for one in part.scratch if one in wanted["encoders"])
     # TO MERGE: with `scratch` in ProbeSettings, always; and Part.scratch goes.
     if "scratch" in {field.name for field in fields(ProbeSettings)}:
