@@ -23,6 +23,7 @@ class Figure:
 
     svg: str
     table: Table
+    file: str = ""  # its name under figures/, where it is a file of its own too
 
 
 @dataclass(frozen=True, slots=True)

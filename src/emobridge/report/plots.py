@@ -153,6 +153,88 @@ def layers(names: Sequence[str], values: Sequence[float], chosen: Sequence[str],
     return _svg(figure, title)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Scores by layer."""
+
+    name: str
+    layers: tuple[str, ...]
+    values: tuple[float, ...]  # in [0, 1]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    dashed: bool = False  # a floor; it has the colour of the line of the same name
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel of curves, and what is reached without an encoder as dotted levels."""
+
+    title: str
+    lines: tuple[Line, ...]
+    levels: tuple[tuple[str, float], ...] = ()
+
+
+@_style()
+def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA") -> str:
+    """Small multiples of scores by layer in per cent, with 95 % intervals as bands; the panels share both axes."""
+    import matplotlib.figure
+
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = matplotlib.figure.Figure(figsize=(7.2, 2.9 * rows + 0.7), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for panel in axes[len(panels) :]:
+        panel.axis("off")
+    names = list(dict.fromkeys(line.name for panel in panels for line in panel.lines))
+    order = list(dict.fromkeys(layer for panel in panels for line in panel.lines for layer in line.layers))
+    for panel, drawn in zip(axes, panels):
+        for line in drawn.lines:
+            colour = COLOURS[1:][names.index(line.name) % len(COLOURS[1:])]
+            x, y = [order.index(layer) for layer in line.layers], [100 * value for value in line.values]
+            label = None if line.dashed else line.name
+            panel.plot(x, y, color=colour, lw=1.4, ls="--" if line.dashed else "-", marker="o", ms=3, label=label)
+            if line.low and not line.dashed:
+                bounds = [[100 * value for value in side] for side in (line.low, line.high)]
+                panel.fill_between(x, *bounds, color=colour, alpha=0.1, lw=0)
+        for number, (what, value) in enumerate(drawn.levels):
+            panel.axhline(100 * value, color=INK, ls=":", lw=0.8, alpha=0.7)
+            panel.annotate(what, (0.99 if number % 2 else 0.01, 100 * value), (0, 2), fontsize=7, alpha=0.8,
+                           xycoords=("axes fraction", "data"), textcoords="offset points",
+                           ha="right" if number % 2 else "left")  # fmt: skip
+        panel.set_title(drawn.title, fontsize=10)
+        panel.set_xticks(range(len(order)), order, fontsize=8)
+        panel.grid(color=INK, alpha=0.12)
+    figure.supxlabel("layer", fontsize=10)
+    figure.supylabel(f"{measure} (%)", fontsize=10)
+    handles = {str(line.get_label()): line for panel in axes for line in panel.get_lines()}
+    shown = {name: line for name, line in handles.items() if not name.startswith("_")}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)
+    return _svg(figure, title)
+
+
+@_style()
+def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], *, title: str) -> str:
+    """A map of shares: each row sums to 1, the shade is the share of the row's largest, the per cents stand in it."""
+    figure, axes = _figure(0.7 + 0.34 * len(rows), width=max(4.0, 2.6 + 0.42 * len(columns)))
+    for y, row in enumerate(values):
+        for x, value in enumerate(row):
+            shade = 0.85 * value / max(max(row), 1e-12)
+            axes.fill_between([x - 0.5, x + 0.5], y - 0.5, y + 0.5, color=COLOURS[1], alpha=shade, lw=0)
+            axes.text(x, y, f"{100 * value:.0f}", ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel("layer")
+    axes.tick_params(length=0)
+    return _svg(figure, title)
+
+
+def standalone(svg: str) -> str:
+    """A drawing as a file of its own, in a grey that reads on light and dark pages."""
+    return svg.replace("currentColor", "#6e7781") + "\n"
+
+
 def _figure(height: float, width: float = 7.2) -> tuple[Figure, Axes]:
     import matplotlib.figure
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from emobridge.files import whole_file
 from emobridge.metrics import write_scores
 from emobridge.report.blocks import Figure, Page
+from emobridge.report.plots import standalone
 from emobridge.report.record import RunRecord
 from emobridge.report.sections import run_page
 
@@ -32,9 +33,15 @@ def write_report(folder: str | Path, record: RunRecord) -> Path:
 
 
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
-    """Write NAME.html, NAME.md and NAME.json; `extra` joins the JSON as it is. Returns the path of NAME.html."""
+    """Write NAME.html, NAME.md, NAME.json and the plots that have a file; `extra` joins the JSON as it is.
+
+    Returns the path of NAME.html.
+    """
     _write(folder / f"{name}.json", json.dumps(_finite({**extra, **_plain(page)}), ensure_ascii=False, indent=1) + "\n")
     _write(folder / f"{name}.md", markdown(page))
+    for block in (block for section in page.sections for block in section.blocks):
+        if isinstance(block, Figure) and block.file:
+            _write(folder / "figures" / f"{block.file}.svg", standalone(block.svg))
     _write(folder / f"{name}.html", html(page))
     return folder / f"{name}.html"
 
