@@ -30,7 +30,8 @@ LEVELS = (
     ("tasks", "training", "bundle"),
     ("runs", "speech", "inference"),
     ("adaptation",),
-    ("analysis", "study", "report"),
+    ("analysis", "study"),
+    ("report",),
     ("cli_probe", "cli_recipe"),
     ("cli", "server"),
 )

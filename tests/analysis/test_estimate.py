@@ -122,3 +122,10 @@ def test_the_last_layer_and_heads_that_take_all(asked, tiny_encoder):
     assert {unit.head: unit.layers for unit in units} == {
         "linear": ("2",), "nonlinear": ("2",), "multilayer": ("0", "1", "2"),
     }  # fmt: skip
+
+
+def test_a_dry_run_on_the_command_line(cli, recorded, tmp_path):
+    words = ("--corpus", recorded / "en.jsonl", "--heads", "single", "--layers", "last", "--out", tmp_path / "study")
+    ran = cli("probe", *words, "--dry-run")
+    assert ran.code == 0 and "in all: 0.00 h of audio, 1 units, " in ran.out
+    assert not (tmp_path / "study").exists() and not (tmp_path / "cache").exists()
