@@ -113,6 +113,28 @@ def finished(_recorded):
     return Path(settings.out)
 
 
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory) -> Path:
+    """The folder of a Whisper encoder of two blocks of 16 with random weights; it hears two seconds at a time."""
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+
+    from emobridge.encoders.whisper import Whisper
+
+    config = {"model_type": "whisper", "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2}
+    config |= {"encoder_ffn_dim": 32, "num_mel_bins": 80, "max_source_positions": 100}
+    torch.manual_seed(1)
+    state = Whisper(config).state_dict()
+    folder = tmp_path_factory.mktemp("weights") / "tiny-whisper"
+    folder.mkdir()
+    tensors = {"model.encoder." + name.replace("blocks.", "layers."): value for name, value in state.items()}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """How one command ended."""

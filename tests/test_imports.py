@@ -30,8 +30,9 @@ LEVELS = (
     ("tasks", "training", "bundle"),
     ("runs", "speech", "inference"),
     ("adaptation",),
-    ("analysis", "study", "report"),
-    ("cli_probe",),
+    ("analysis", "study"),
+    ("report",),
+    ("cli_probe", "cli_recipe"),
     ("cli", "server"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -153,6 +154,8 @@ from emobridge.data.manifest import read_manifest, write_manifest
 write_manifest({str(manifest)!r}, [emobridge.Utterance("a", "c", {str(audio)!r})])
 assert len(list(read_manifest({str(manifest)!r}))) == 1
 import emobridge.settings, emobridge.options, emobridge.progress, emobridge.metrics, emobridge.recipes.published
+from emobridge.recipes import recipe
+[recipe.read_recipe(name) for name in recipe.names()]
 from emobridge.corpora import scan
 from emobridge.encoders import languages_of, presets
 assert languages_of("wavlm-base") == presets()["wavlm-base"].languages

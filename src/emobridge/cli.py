@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from emobridge import cli_probe
+from emobridge import cli_probe, cli_recipe
 from emobridge.errors import UserError
 
 app = typer.Typer(
@@ -331,6 +331,7 @@ def predict(
 
 
 app.command()(cli_probe.probe)
+app.add_typer(cli_recipe.app, name="recipe")
 
 
 def _audit(manifests: list[str]) -> tuple[Any, bool]:

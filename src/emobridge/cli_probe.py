@@ -22,7 +22,7 @@ def probe(
         list[str] | None, typer.Option(help="Preset, folder, hub id, or NAME=FOLDER; several may be given.")
     ] = None,
     encoder_option: Words = None,
-    layers: Annotated[str | None, typer.Option(help="all (default), or some by comma.")] = None,
+    layers: Annotated[str | None, typer.Option(help="all (default), last, or some by comma.")] = None,
     heads: Annotated[
         str | None, typer.Option(help="By comma: single, linear, nonlinear, multilayer (default all).")
     ] = None,

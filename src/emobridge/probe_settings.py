@@ -22,7 +22,7 @@ class ProbeSettings:
     corpora: tuple[str, ...]  # manifests
     encoders: tuple[str, ...] = ("logmel",)  # presets, folders, hub ids, or encoders that need no weights
     encoder_options: tuple[str, ...] = ()  # "padding=full"; given to each encoder that has the option
-    layers: tuple[str, ...] = ("all",)
+    layers: tuple[str, ...] = ("all",)  # or some, or "last"; heads that sum layers take all of them anyway
     heads: tuple[str, ...] = ("single", "linear", "nonlinear", "multilayer")
     head_options: tuple[str, ...] = ()  # "hidden=64"; given to each head that has the option
     normalise: tuple[str, ...] = ("none",)

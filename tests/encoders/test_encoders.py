@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from emobridge import registry
-from emobridge.encoders import HUB_FILES, languages_of, load_encoder, presets
+from emobridge.encoders import HUB_FILES, fetch, is_here, languages_of, load_encoder, presets
 from emobridge.errors import UserError
 
 
@@ -113,6 +113,32 @@ def test_an_id_that_cannot_be_had_is_one_line(monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     fails("someone/nothing", r"someone/nothing: no such folder, and not to be had from the model hub \(no route\)")
+
+
+def test_what_is_here_is_told_without_a_download(monkeypatch, source, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the hub"))
+    assert is_here("logmel") and is_here("ast") and is_here(source("whisper"))
+    assert not is_here("wav2vec2-base") and not is_here("someone/nothing")
+    snapshot = tmp_path / "models--facebook--wav2vec2-base" / "snapshots" / ("0" * 40)
+    shutil.copytree(source("wav2vec2-base"), snapshot)
+    revision = tmp_path / "models--facebook--wav2vec2-base" / "refs" / presets()["wav2vec2-base"].revision
+    revision.parent.mkdir(parents=True)
+    revision.write_text("0" * 40)
+    assert is_here("wav2vec2-base") and is_here("facebook/wav2vec2-base@refs/pr/2")
+    (snapshot / "model.safetensors").unlink()
+    assert not is_here("wav2vec2-base"), "a configuration alone is no encoder"
+    for word in ("wav2vec2-bse", "./nowhere"):
+        with pytest.raises(UserError, match=r"did you mean 'wav2vec2-base'|no such folder"):
+            is_here(word)
+
+
+def test_weights_are_fetched_where_they_come_from_the_hub(monkeypatch, source):
+    calls = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda model, **_: calls.append(model) or ".")
+    for word in ("logmel", source("whisper"), "whisper-small"):
+        fetch(word)
+    assert calls == ["openai/whisper-small"]
 
 
 def test_the_digest_follows_the_file(source, tmp_path):

@@ -72,11 +72,11 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     """
     settings = replace(settings, labels=emotions(settings.labels))
     corpora = tuple(read_corpus(path, settings) for path in settings.corpora)
-    _check(settings, corpora)
+    check(settings, corpora)
     skipped: list[tuple[str, str]] = []
     outcomes: list[Outcome] = []
     for number, listener in enumerate(listeners(settings)):
-        frames = _streams(settings, listener, corpora) is False
+        frames = streams(settings, listener, corpora) is False
         store = FeatureStore(
             settings.store or cache_folder(),
             listener.encoder,
@@ -104,11 +104,11 @@ def listeners(settings: ProbeSettings) -> Iterator[Listener]:
     options = read_options(settings.encoder_options)
     for word in settings.encoders:
         name, source = named(word)
-        encoder = _opened(source, options)
+        encoder = opened(source, options)
         trains = "weights" in encoder.defaults
         yield Listener(name, "pretrained" if trains else "none", encoder)
         if trains and settings.floors:
-            yield Listener(name, "random", _opened(source, {**options, "weights": "random"}))
+            yield Listener(name, "random", opened(source, {**options, "weights": "random"}))
     if settings.floors and "logmel" not in settings.encoders:
         yield Listener("logmel", "none", load_encoder("logmel"))
 
@@ -137,14 +137,15 @@ def named(word: str) -> tuple[str, str]:
 
 
 def layers_of(settings: ProbeSettings, encoder: Encoder, name: str) -> tuple[str, ...]:
-    """The layers asked for. Errors: UserError for one that the encoder does not have."""
+    """The layers asked for, of which "last" is the encoder's last. Errors: UserError for one that it does not have."""
     names = tuple(map(str, range(encoder.layers)))
     if settings.layers == ("all",) or name == "logmel":
         return names
-    for layer in settings.layers:
+    wanted = [names[-1] if layer == "last" else layer for layer in settings.layers]
+    for layer in wanted:
         if layer not in names:
-            raise unknown(f"layer of encoder {name}", layer, (*names, "all"))
-    return settings.layers
+            raise unknown(f"layer of encoder {name}", layer, (*names, "all", "last"))
+    return tuple(dict.fromkeys(wanted))
 
 
 def heads_of(settings: ProbeSettings, listener: Listener) -> tuple[str, ...]:
@@ -169,13 +170,18 @@ def plan_of(settings: ProbeSettings) -> Plan:
 
 
 def units_of(settings: ProbeSettings, listener: Listener, corpus: str, utterances: int) -> list[Unit]:
-    """What trains on one corpus, in an order: pooled heads a chunk of layers at a time, others layer by layer."""
-    names = layers_of(settings, listener.encoder, listener.name)
+    """What trains on one corpus, in an order: pooled heads a chunk of layers at a time, others layer by layer.
+
+    A head that sums layers takes all that the encoder has, whichever ones the others are asked to look at.
+    """
+    asked = layers_of(settings, listener.encoder, listener.name)
+    every = tuple(map(str, range(listener.encoder.layers)))
     chunk = max(1, TOGETHER // max(1, listener.encoder.width * utterances))
     found = []
     for normalise in settings.normalise:
         for head in heads_of(settings, listener):
             kind = registry.load("heads", head)
+            names = every if kind.all_layers else asked
             size = len(names) if kind.all_layers else 1 if kind.needs_frames else chunk
             for first in range(0, len(names), size):
                 some = names[first : first + size]
@@ -183,7 +189,7 @@ def units_of(settings: ProbeSettings, listener: Listener, corpus: str, utterance
     return found
 
 
-def _check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
+def check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
     """What would fail after hours, found at once."""
     for name in [one.name for one in corpora]:
         if sum(one.name == name for one in corpora) > 1:
@@ -197,7 +203,7 @@ def _check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
 
 def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
     """The options that a head has, of those given for all. Errors: UserError for one that no head of the study has."""
-    has = {name: _options(name) for name in settings.heads}
+    has = {name: options_of(name) for name in settings.heads}
     for option in read_options(settings.head_options):
         if not any(option in options for options in has.values()):
             raise unknown("head option", option, {one for options in has.values() for one in options})
@@ -205,14 +211,15 @@ def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _options(head: str) -> tuple[str, ...]:
+def options_of(head: str) -> tuple[str, ...]:
+    """The names of the options that a head takes from a user."""
     import inspect
 
     parameters = inspect.signature(registry.load("heads", head)).parameters.values()
     return tuple(one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "layers")
 
 
-def _opened(name: str, options: dict[str, str | int | float | bool]) -> Encoder:
+def opened(name: str, options: dict[str, str | int | float | bool]) -> Encoder:
     """An encoder with those of the options that its family has."""
     if not options:
         return load_encoder(name)
@@ -223,7 +230,7 @@ def _opened(name: str, options: dict[str, str | int | float | bool]) -> Encoder:
         return load_encoder(name, **{key: value for key, value in options.items() if key in family.defaults})
 
 
-def _streams(settings: ProbeSettings, listener: Listener, corpora: Sequence[Corpus]) -> bool | None:
+def streams(settings: ProbeSettings, listener: Listener, corpora: Sequence[Corpus]) -> bool | None:
     """Whether frames are encoded anew in each epoch; None where no head needs any."""
     if not any(registry.load("heads", head).needs_frames for head in heads_of(settings, listener)):
         return None

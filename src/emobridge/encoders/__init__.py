@@ -13,7 +13,7 @@ from emobridge.errors import UserError, nearest, unknown
 if TYPE_CHECKING:
     from emobridge.encoders._base import Encoder
 
-__all__ = ["Preset", "languages_of", "load_encoder", "presets"]
+__all__ = ["Preset", "fetch", "is_here", "languages_of", "load_encoder", "presets"]
 
 CONFIG_FILES = ("config.json", "preprocessor_config.json")
 HUB_FILES = (
@@ -35,20 +35,60 @@ def load_encoder(source: str | Path, **options: str | int | float | bool) -> Enc
     Errors: UserError for an unknown source, weights that are missing or of no known family, or an unknown option.
     """
     source = str(source)
-    if source.replace("_", "-") in registry.names("encoders"):  # a folder of that name is "./whisper"
+    if _needs_no_weights(source):
         return registry.load("encoders", source).open(None, **options)
+    folder = _place(source)
+    if isinstance(folder, str):
+        folder = _download(folder, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
+    return _family(folder, options).open(folder, **options)
+
+
+def is_here(source: str | Path) -> bool:
+    """Whether `load_encoder` finds the weights of `source` on this machine; nothing is downloaded to tell.
+
+    Errors: UserError for a source that it would not know either.
+    """
+    from emobridge.encoders._weights import weight_files
+
+    if _needs_no_weights(str(source)):
+        return True
+    folder = _place(str(source))
+    if isinstance(folder, Path):
+        return True
+    try:
+        weight_files(_snapshot(folder, HUB_FILES, local_files_only=True))
+    except Exception:  # not cached, or its configuration alone: huggingface_hub raises a dozen kinds
+        return False
+    return True
+
+
+def fetch(source: str | Path) -> None:
+    """Download the weights of `source` where they are not here. Errors: UserError as `load_encoder` has them."""
+    if _needs_no_weights(str(source)):
+        return
+    folder = _place(str(source))
+    if isinstance(folder, str):
+        _download(folder, HUB_FILES)
+
+
+def _needs_no_weights(source: str) -> bool:
+    return source.replace("_", "-") in registry.names("encoders")  # a folder of that name is "./whisper"
+
+
+def _place(source: str) -> Path | str:
+    """The folder that `source` names, or its id on the hub. Errors: UserError where it is neither."""
     folder = Path(source).expanduser()
     if folder.is_file():
         raise UserError(f"{source}: is a file, expected the folder that holds config.json and model.safetensors")
-    if not folder.is_dir():
-        if source in presets():  # a folder of that name comes first
-            source = presets()[source].where
-        if "/" not in source:
-            raise unknown("encoder", source, (*registry.names("encoders"), *presets()))
-        if folder.is_absolute() or source.startswith((".", "~")) or source.partition("@")[0].count("/") > 1:
-            raise UserError(f"{source}: no such folder")
-        folder = _download(source, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
-    return _family(folder, options).open(folder, **options)
+    if folder.is_dir():
+        return folder
+    if source in presets():  # a folder of that name comes first
+        source = presets()[source].where
+    if "/" not in source:
+        raise unknown("encoder", source, (*registry.names("encoders"), *presets()))
+    if folder.is_absolute() or source.startswith((".", "~")) or source.partition("@")[0].count("/") > 1:
+        raise UserError(f"{source}: no such folder")
+    return source
 
 
 def _family(folder: Path, options: Mapping[str, object]) -> type[Encoder]:
@@ -68,13 +108,20 @@ def _family(folder: Path, options: Mapping[str, object]) -> type[Encoder]:
 
 def _download(source: str, files: tuple[str, ...]) -> Path:
     """The local copy of some files of a hub model: its configuration and safetensors, nothing else."""
-    from huggingface_hub import snapshot_download
-
-    model, _, revision = source.partition("@")
     try:
-        return Path(snapshot_download(model, revision=revision or None, allow_patterns=list(files)))
+        return _snapshot(source, files)
     except Exception as error:  # offline, unknown, private, misspelt: huggingface_hub raises a dozen kinds
         guess = nearest(source, (*registry.names("encoders"), *presets()))
         hint = f"; did you mean the encoder {guess!r}?" if guess else ""
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise UserError(f"{source}: no such folder, and not to be had from the model hub ({reason}){hint}") from error
+
+
+def _snapshot(source: str, files: tuple[str, ...], *, local_files_only: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
+
+    model, _, revision = source.partition("@")
+    folder = snapshot_download(
+        model, revision=revision or None, allow_patterns=list(files), local_files_only=local_files_only
+    )
+    return Path(folder)

@@ -1,0 +1,180 @@
+"""A recipe on this machine: its corpora are scanned, its encoders looked for, and what is missing is named.
+
+Whatever can run, runs: a study does without a corpus or an encoder that is not here, and says so in its report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from emobridge.analysis.cuts import Corpus, cuts_of, read_corpus, sets_of
+from emobridge.analysis.estimate import pairs_of
+from emobridge.analysis.layer_probe import options_of
+from emobridge.corpora import describe, scan
+from emobridge.data.manifest import write_manifest
+from emobridge.encoders import fetch, is_here, languages_of, presets
+from emobridge.errors import UserError, unknown
+from emobridge.options import read_options
+from emobridge.probe_settings import ProbeSettings
+from emobridge.recipes.recipe import Material, Part, Recipe
+from emobridge.speech import emotions
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A study of a recipe that can run."""
+
+    title: str
+    settings: ProbeSettings
+    missing: tuple[str, ...]  # a line for each thing that it, or the recipe, has to do without
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a recipe asks for and this machine has, and why it has not the rest; both by name, in the recipe's order."""
+
+    places: tuple[tuple[str, str], ...]  # a corpus and its manifest, or an encoder and what `probe` is given for it
+    missing: tuple[tuple[str, str], ...]  # and a line
+
+
+def narrowed(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
+    """The recipe with no other studies, corpora, encoders or heads than those named in `only`.
+
+    Errors: UserError for a name that the recipe does not have, and where no study is left.
+    """
+    has = {
+        "studies": tuple(part.name for part in recipe.parts if part.name),
+        "corpora": tuple(one.corpus for one in recipe.corpora),
+        "encoders": recipe.encoders,
+        "heads": recipe.heads,
+    }
+    for key, words in only.items():
+        if key not in has:
+            raise unknown("key", key, has)
+        for word in words:
+            if word not in has[key]:
+                raise UserError(f"recipe {recipe.name}: {key}: {unknown('name', word, has[key])}")
+    wanted = {**has, **only}
+    named = [part for part in recipe.parts if part.name in only.get("studies", [part.name])]
+    parts = [left for part in named for left in _narrowed(part, wanted)]
+    if not parts:
+        words = " ".join(f"{key}={','.join(some)}" for key, some in only.items())
+        raise UserError(f"recipe {recipe.name}: no study has {words}")
+    corpora = tuple(one for one in recipe.corpora if any(one.corpus in part.settings.corpora for part in parts))
+    return replace(recipe, corpora=corpora, parts=tuple(parts))
+
+
+def _narrowed(part: Part, wanted: Mapping[str, Sequence[str]]) -> Iterable[Part]:
+    """The part, if anything is left of it."""
+    kept: dict[str, Any] = {
+        key: tuple(one for one in getattr(part.settings, key) if one in wanted[key])
+        for key in ("corpora", "encoders", "heads")
+    }
+    if not all(kept.values()):
+        return
+    options = {option for head in kept["heads"] for option in options_of(head)}
+    kept["head_options"] = tuple(word for word in part.settings.head_options if options & set(read_options([word])))
+    scratch = tuple(one for one in part.scratch if one in wanted["encoders"])
+    # TO MERGE: with `scratch` in ProbeSettings, always; and Part.scratch goes.
+    if "scratch" in {field.name for field in fields(ProbeSettings)}:
+        kept["scratch"] = scratch
+    yield replace(part, settings=replace(part.settings, **kept), scratch=scratch)
+
+
+def find_corpora(recipe: Recipe, places: Mapping[str, Path], folder: Path) -> Found:
+    """Scan the corpora that are here into manifests in `folder`.
+
+    places: of each corpus its folder, or a manifest (.jsonl), which is taken as it is.
+    """
+    found, missing = [], []
+    for one in recipe.corpora:
+        place = places.get(one.corpus)
+        try:
+            if place is None or not place.exists():
+                lacks = "no folder is given for it" if place is None else f"{place}: no such folder or manifest"
+                raise UserError(f"{lacks}. {describe(one.corpus).obtain}")
+            found.append((one.corpus, str(_manifest(one, place, folder))))
+        except UserError as error:
+            missing.append((one.corpus, f"corpus {one.corpus}: {error}"))
+    return Found(tuple(found), tuple(missing))
+
+
+def _manifest(one: Material, place: Path, folder: Path) -> Path:
+    if place.suffix == ".jsonl":
+        return place
+    path = folder / f"{one.corpus}.jsonl"
+    write_manifest(path, scan(one.corpus, place, **dict(one.options)))
+    return path
+
+
+def find_encoders(recipe: Recipe, places: Mapping[str, Path], *, may_fetch: bool) -> Found:
+    """Look for the encoders, and with `may_fetch` download those that are not here; without, they are left to be found.
+
+    places: folders of those that are not where the hub's library keeps them.
+    """
+    found, missing = [], []
+    for name in dict.fromkeys(one for part in recipe.parts for one in part.settings.encoders):
+        place = places.get(name)
+        try:
+            if place is not None and not place.is_dir():
+                raise UserError(f"{place}: no such folder")
+            if place is None and not is_here(name) and may_fetch:
+                fetch(name)
+            found.append((name, name if place is None else f"{name}={place}"))
+        except UserError as error:
+            where = f", {presets()[name].where} on the hub" if name in presets() else ""
+            missing.append((name, f"encoder {name}{where}: {error}"))
+    return Found(tuple(found), tuple(missing))
+
+
+def runs_of(
+    recipe: Recipe, corpora: Found, encoders: Found, *, out: Path, store: str = "", seeds: int | None = None
+) -> tuple[list[Run], list[str]]:
+    """The studies that can run, of several each into a folder of its own in `out`; and all that is missing."""
+    missing = dict(corpora.missing + encoders.missing)
+    runs, lines, idle = [], list(missing.values()), []
+    for part in recipe.parts:
+        asked = replace(part.settings, out=str(out / part.name), store=store, labels=emotions(part.settings.labels))
+        asked = asked if seeds is None else replace(asked, seeds=seeds)
+        lacks = [missing[name] for name in (*asked.corpora, *asked.encoders) if name in missing]
+        usable, bad = _usable(asked, dict(corpora.places))
+        lines += bad
+        named = {name: word for name, word in encoders.places if name in asked.encoders}
+        why = _why_not(asked, list(usable.values()), list(named))
+        if why:
+            idle.append(f"study {part.name or recipe.name}: {why}")
+            continue
+        settings = replace(asked, corpora=tuple(usable), encoders=tuple(named.values()))
+        runs.append(Run(f"{recipe.name} {part.name}".strip(), settings, (*lacks, *bad)))
+    runs = [replace(run, missing=(*run.missing, *idle)) for run in runs]
+    return runs, list(dict.fromkeys((*lines, *idle)))
+
+
+def _usable(settings: ProbeSettings, manifests: Mapping[str, str]) -> tuple[dict[str, Corpus], list[str]]:
+    """Each manifest whose corpus the study can train and test on, and a line for each other."""
+    usable, bad = {}, []
+    for name in settings.corpora:
+        if name not in manifests:
+            continue
+        try:
+            corpus = read_corpus(manifests[name], settings)
+            sets_of(corpus, cuts_of(corpus, settings), settings)
+            usable[manifests[name]] = corpus
+        except UserError as error:
+            bad.append(f"corpus {name}: {error}")
+    return usable, bad
+
+
+def _why_not(settings: ProbeSettings, corpora: Sequence[Corpus], encoders: Sequence[str]) -> str:
+    """Why a study cannot run, or nothing."""
+    if not corpora:
+        return "none of its corpora is here"
+    if not encoders:
+        return "none of its encoders is here"
+    if not any(pairs_of(settings, corpora, languages_of(name)) for name in encoders):
+        names = ", ".join(corpus.name for corpus in corpora)
+        return f"no pair of {names} is {' or '.join(settings.settings)} for {', '.join(encoders)}"
+    return ""
