@@ -158,7 +158,7 @@ def _shown(recipe: Recipe) -> list[str]:
     lines.append("encoders")
     for name in recipe.encoders:
         where = f": {presets()[name].where} ({presets()[name].licence})" if name in presets() else ""
-        scratch = ", trained from scratch" if any(name in part.scratch for part in recipe.parts) else ""
+        scratch = ", trained from scratch" if any(name in part.settings.scratch for part in recipe.parts) else ""
         lines.append(f"  {name}{where}{scratch}")
     shared = set.intersection(*(set(_settings(part.settings)) for part in recipe.parts))
     lines += ["settings", *(f"  {line}" for line in _settings(recipe.parts[0].settings) if line in shared)]

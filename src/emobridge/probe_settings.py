@@ -57,7 +57,7 @@ class ProbeSettings:
     def __post_init__(self) -> None:
         for key in ("corpora", "encoders", "layers", "heads", "normalise", "settings", "learning_rates", "scratch"):
             value = getattr(self, key)
-            if not value and key != "scratch":
+            if not value and key != "scratch" and not (key == "encoders" and self.scratch):
                 raise UserError(f"{key}: expected at least one")
             if len(set(value)) < len(value):
                 raise UserError(f"{key}: {','.join(map(str, value))} names one twice")

@@ -1,4 +1,4 @@
-"""A layer-wise study: each clip is encoded once, streaming says the same, nothing leaks, and it goes on where it was."""
+"""A layer-wise study: each clip is encoded once, streaming says the same, nothing leaks, and it resumes."""
 
 from __future__ import annotations
 
@@ -57,21 +57,22 @@ def test_a_whole_study_passes_each_clip_through_the_encoder_once(asked, passes):
 
 
 def test_streaming_costs_a_pass_an_epoch_whatever_it_feeds(asked, passes):
-    """One pass for pooled features and moments each; then two epochs and the tests, for each of the two corpora.
+    """One pass for pooled features, one for moments; for each of two corpora the tests, and its own two epochs.
 
-    Two norms, two heads, three layers, two folds and two seeds share them. A corpus is tested once by each.
+    Two norms, two heads, three layers, two folds and two seeds share them.
     """
     settings = asked(frames="streamed", normalise=("none", "speaker"))
     probe(settings)
     assert len(passes) == CLIPS
-    assert set(passes.values()) == {1 + 1 + settings.epochs + 2}
+    most = 1 + 1 + settings.epochs + 2
+    assert set(passes.values()) <= {most, most - 1}, "a batch asked for twice running is encoded once"
 
 
 def test_streamed_is_stored(asked, tmp_path):
     """But for the half precision of stored frames."""
     stored = probe(asked(normalise=("none", "speaker")))
     streamed = probe(asked(normalise=("none", "speaker"), frames="streamed", out=str(tmp_path / "other")))
-    same(said(stored), said(streamed), 2e-3)
+    same(said(stored), said(streamed), 1e-3)
 
 
 def test_frames_that_find_no_room_are_streamed(asked, passes):
@@ -132,9 +133,9 @@ def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monk
 
 
 def test_finished_work_of_other_settings_is_not_taken_for_this(asked, tmp_path):
-    first = said(probe(asked(heads=("single",))))
+    first = said(probe(asked(heads=("single",), head_options=())))
     for changes in ({"epochs": 3}, {"learning_rates": (0.1,)}, {"seeds": 1}, {"class_weights": False, "epochs": 5}):
-        other = said(probe(asked(heads=("single",), **changes)))
+        other = said(probe(asked(heads=("single",), head_options=(), **changes)))
         key = next(iter(first))
         assert changes == {"seeds": 1} or not np.array_equal(other[key].probabilities, first[key].probabilities)
 
@@ -154,15 +155,15 @@ def test_the_floors_are_the_same_encoder_with_random_weights_and_log_mel(asked):
 
 
 def test_a_learning_rate_is_chosen_on_validation_losses(asked):
-    study = probe(asked(heads=("single",), learning_rates=(1e-9, 0.05), patience=2, folds=4, epochs=8))
+    study = probe(asked(heads=("single",), head_options=(), learning_rates=(1e-9, 0.05), patience=2, folds=4, epochs=8))
     rates = np.concatenate([one.rates.ravel() for one in study.outcomes])
-    assert set(rates.round(6)) == {0.05}, "one that learns nothing is never the best here"
+    assert set(rates.tolist()) == {np.float32(0.05)}, "one that learns nothing is never the best here"
 
 
 def test_layers_by_name(asked, tiny):
     listener = next(listeners(asked()))
     assert layers_of(asked(), listener.encoder, "wb") == ("0", "1", "2")
-    study = probe(asked(layers=("1",), heads=("single",)))
+    study = probe(asked(layers=("1",), heads=("single",), head_options=()))
     assert {one.unit.layers for one in study.outcomes} == {("1",)}
     with pytest.raises(UserError, match=r"unknown layer of encoder wb '3'"):
         probe(asked(layers=("3",)))
@@ -187,16 +188,16 @@ def test_options_reach_the_heads_that_have_them(asked):
 def test_a_file_that_cannot_be_read_is_left_out_and_told(asked, recorded):
     bad = next(recorded.glob("en-a-anger-0.wav"))
     bad.write_bytes(b"RIFF")
-    study = probe(asked(heads=("single",)))
+    study = probe(asked(heads=("single",), head_options=()))
     assert [name for name, _ in study.skipped] == ["en-a-anger-0"]
     assert len(study.corpora[0].utterances) == 15
     with pytest.raises(UserError, match="en-a-anger-0"):
-        probe(asked(heads=("single",), out=str(Path(recorded) / "strict")), strict=True)
+        probe(asked(heads=("single",), head_options=(), out=str(Path(recorded) / "strict")), strict=True)
 
 
 def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny, tmp_path):
     with pytest.raises(UserError, match="two manifests are of the corpus en"):
-        probe(asked(corpora=(str(recorded / "en.jsonl"),) + (str(recorded / "./en.jsonl"),)))
+        probe(asked(corpora=(str(recorded / "en.jsonl"), f"{recorded}/./en.jsonl")))
     lacking = tmp_path / "lacking"
     lacking.mkdir()
     (lacking / "config.json").write_text((tiny / "config.json").read_text())

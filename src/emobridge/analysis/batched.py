@@ -71,13 +71,19 @@ class Stack:
     ) -> None:
         self.module = stacked(rows, moments)
         self.source, self.place, self.rate = source, place, rate
+        self.random = torch.Generator().manual_seed(0).get_state()  # dropout does not depend on what trains beside
         self.best = {name: value.detach().clone() for name, value in self.module.named_parameters()}
         self.best_loss = torch.full((len(rows), len(rows[0])), math.inf)
         self.best_epoch = torch.zeros(self.best_loss.shape, dtype=torch.int64)
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
         """(L', P, B, C) of a batch of the source."""
-        return self.module(x[self.place], mask)
+        if not self.module.training:
+            return self.module(x[self.place], mask)
+        torch.set_rng_state(self.random)
+        logits = self.module(x[self.place], mask)
+        self.random = torch.get_rng_state()
+        return logits
 
     def judge(self, loss: Tensor, epoch: int, patience: int) -> bool:
         """Keep the weights of the probes (L', P) whose validation loss is their lowest; whether any is still trained.
@@ -126,7 +132,6 @@ def fit(
     )
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
         for epoch in range(1, plan.epochs + 1):
             for rows in used[torch.randperm(len(used), generator=generator)].tensor_split(steps):
                 _step(stacks, rows, sets, optimiser)

@@ -80,8 +80,7 @@ def estimate(settings: ProbeSettings) -> list[str]:
     tasks = [clock.task(listener, audio) for listener in _listeners(settings)]
     lines = ["corpora", *(f"  {_corpus_line(one)}" for one in audio)]
     lines += ["encoders", *(f"  {task.line}" for task in tasks)]
-    # TO MERGE: this line goes by `settings.scratch` when ProbeSettings has it.
-    lines += [f"  {name}: trained from scratch, not estimated" for name in getattr(settings, "scratch", ())]
+    lines += [f"  {name}: trained from scratch, not estimated" for name in settings.scratch]
     total = Task(*(sum(getattr(task, key) for task in tasks) for key in ("units", "probes", "cells")))
     disk, seconds = sum(task.disk for task in tasks), sum(task.seconds for task in tasks)
     beside = "" if all(task.is_known for task in tasks) else ", without what is not here"

@@ -37,6 +37,7 @@ from emobridge.progress import progress
 from emobridge.speech import emotions
 
 TOGETHER = 250_000_000  # floats of pooled features in memory: layers beyond that wait for their turn
+STACKED = 4_000_000  # weights in a stack: steps over more wait for the memory
 FLOOR_HEADS = ("single", "linear")  # heads that log-mel statistics are given to
 
 
@@ -170,7 +171,7 @@ def plan_of(settings: ProbeSettings) -> Plan:
 
 
 def units_of(settings: ProbeSettings, listener: Listener, corpus: str, utterances: int) -> list[Unit]:
-    """What trains on one corpus, in an order: pooled heads a chunk of layers at a time, others layer by layer.
+    """What trains on one corpus, in an order: as many layers at a time as keep the weights near the processor.
 
     A head that sums layers takes all that the encoder has, whichever ones the others are asked to look at.
     """
@@ -182,7 +183,9 @@ def units_of(settings: ProbeSettings, listener: Listener, corpus: str, utterance
         for head in heads_of(settings, listener):
             kind = registry.load("heads", head)
             names = every if kind.all_layers else asked
-            size = len(names) if kind.all_layers else 1 if kind.needs_frames else chunk
+            weights = sum(value.numel() for value in made_head(head, (), listener.encoder.width, 2).parameters())
+            size = max(1, min(chunk, STACKED // (weights * settings.folds * settings.seeds)))
+            size = len(names) if kind.all_layers else size
             for first in range(0, len(names), size):
                 some = names[first : first + size]
                 found.append(Unit(listener.name, listener.weights, corpus, normalise, head, some))

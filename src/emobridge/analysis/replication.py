@@ -6,7 +6,7 @@ Whatever can run, runs: a study does without a corpus or an encoder that is not 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +73,12 @@ def _narrowed(part: Part, wanted: Mapping[str, Sequence[str]]) -> Iterable[Part]
         key: tuple(one for one in getattr(part.settings, key) if one in wanted[key])
         for key in ("corpora", "encoders", "heads")
     }
-    if not all(kept.values()):
+    kept["scratch"] = tuple(one for one in part.settings.scratch if one in wanted["encoders"])
+    if not kept["corpora"] or not kept["heads"] or not (kept["encoders"] or kept["scratch"]):
         return
     options = {option for head in kept["heads"] for option in options_of(head)}
     kept["head_options"] = tuple(word for word in part.settings.head_options if options & set(read_options([word])))
-    scratch = tuple(one for one in part.scratch if one in wanted["encoders"])
-    # TO MERGE: with `scratch` in ProbeSettings, always; and Part.scratch goes.
-    if "scratch" in {field.name for field in fields(ProbeSettings)}:
-        kept["scratch"] = scratch
-    yield replace(part, settings=replace(part.settings, **kept), scratch=scratch)
+    yield replace(part, settings=replace(part.settings, **kept))
 
 
 def find_corpora(recipe: Recipe, places: Mapping[str, Path], folder: Path) -> Found:
@@ -172,9 +169,9 @@ def _why_not(settings: ProbeSettings, corpora: Sequence[Corpus], encoders: Seque
     """Why a study cannot run, or nothing."""
     if not corpora:
         return "none of its corpora is here"
-    if not encoders:
+    if not encoders and not settings.scratch:
         return "none of its encoders is here"
-    if not any(pairs_of(settings, corpora, languages_of(name)) for name in encoders):
+    if encoders and not any(pairs_of(settings, corpora, languages_of(name)) for name in encoders):
         names = ", ".join(corpus.name for corpus in corpora)
         return f"no pair of {names} is {' or '.join(settings.settings)} for {', '.join(encoders)}"
     return ""

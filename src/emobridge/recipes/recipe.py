@@ -12,7 +12,7 @@ Names of corpora and encoders stand in the place of manifests and weights, which
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,6 @@ class Part:
 
     name: str  # "" where it is the only one
     settings: ProbeSettings  # with names of corpora and encoders; `out` and `store` mean nothing here
-    scratch: tuple[str, ...] = ()  # encoders that are trained from scratch, end to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,9 @@ class Recipe:
     @property
     def encoders(self) -> tuple[str, ...]:
         """Those of all parts, and those that are trained from scratch."""
-        return tuple(dict.fromkeys(one for part in self.parts for one in (*part.settings.encoders, *part.scratch)))
+        return tuple(
+            dict.fromkeys(one for part in self.parts for one in (*part.settings.encoders, *part.settings.scratch))
+        )
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -137,12 +138,8 @@ def _part(path: Path, values: dict[str, Any]) -> Part:
     for key in ("out", "store"):
         if key in values:
             raise UserError(f"{where}: {key} is for the command line to say, not for a recipe")
-    scratch = _words(path, "scratch", values.get("scratch", []))
-    # TO MERGE: drop these two lines, and `Part.scratch`, when ProbeSettings has `scratch`.
-    if "scratch" not in {field.name for field in fields(ProbeSettings)}:
-        values.pop("scratch", None)
     try:
-        return Part(name, from_mapping(values, where, ProbeSettings), scratch)
+        return Part(name, from_mapping(values, where, ProbeSettings))
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
 
