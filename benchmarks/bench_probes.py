@@ -1,0 +1,123 @@
+"""What batched probes cost beside the same probes trained one by one, and beside logistic regression.
+
+Layers, folds and seeds of the head `single` on what Whisper base says of RAVDESS. One by one means: the same heads,
+weighted loss, batches of 32, Adam with the same values (fused, as ours), on features that were standardised before.
+Both are run for a few epochs; logistic regression until it is done.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from measuring import Given, Row, medians
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from emobridge.analysis.batched import Plan, Sets, Stack, fit
+from emobridge.analysis.cuts import Corpus, cuts_of, sets_of
+from emobridge.analysis.sources import Pooled
+from emobridge.bundle import made_head
+from emobridge.corpora import scan
+from emobridge.encoders import load_encoder
+from emobridge.features import FeatureStore
+from emobridge.probe_settings import ProbeSettings
+
+NEEDS = ("weights", "corpora")
+LABELS = ("anger", "happiness", "neutral", "sadness")
+FOLDS, SEEDS = 5, 3
+EPOCHS = 10
+FEW = 7  # probes that are trained one by one, or by regression: the rest take as long
+WHOLE = Plan().epochs  # of a study
+
+
+def measure(given: Given) -> list[Row]:
+    """One thread: with two, the waiting of the second would count as work."""
+    torch.set_num_threads(1)
+    x, label, sets = speech(given)
+    layers = len(x)
+    rows = [set_.nonzero()[:, 0] for set_ in sets.weight > 0]
+    some = list(
+        itertools.islice(itertools.product(range(layers), range(len(rows))), 0, None, layers * len(rows) // FEW)
+    )
+    calls: dict[str, Callable[[], object]] = {
+        "batched": lambda: batched(x, sets, Plan(epochs=EPOCHS)),
+        "alone": lambda: [alone(x[layer], label, rows[probe]) for layer, probe in some],
+        "stopping": lambda: batched(x, sets, Plan(epochs=EPOCHS, patience=EPOCHS)),
+        "regression": lambda: [regression(x[layer], label, rows[probe]) for layer, probe in some],
+    }
+    calls["batched"]()  # all is warm
+    took = medians(given.repeats, **calls)
+    probes = layers * len(rows)
+    one = took["alone"] / len(some) * probes
+    what = f"{layers} layers x {FOLDS} folds x {SEEDS} seeds"
+    return [
+        Row(f"probes, {what}: one by one / batched", one / took["batched"], "x", least=20),
+        Row("the same with validation losses after each epoch / batched", took["stopping"] / took["batched"], "x"),
+        Row(
+            f"logistic regression (C = 1) over the same cells / batched, {WHOLE} epochs",
+            took["regression"] / len(some) * probes / (took["batched"] * WHOLE / EPOCHS),
+            "x",
+            least=3,
+        ),
+        Row(f"all {probes} probes, {WHOLE} epochs: CPU", took["batched"] * WHOLE / EPOCHS, "s"),
+    ]
+
+
+def speech(given: Given) -> tuple[Tensor, Tensor, Sets]:
+    """Features (L, N, D) of RAVDESS, its classes, and who trains and validates in folds by speaker."""
+    assert given.weights is not None and given.corpora is not None  # NEEDS
+    spoken = tuple(one for one in scan("ravdess", given.corpora / "ravdess") if one.emotion in LABELS)
+    settings = ProbeSettings(corpora=("ravdess",), folds=FOLDS, seeds=SEEDS, patience=1)
+    corpus = Corpus("ravdess", "en", spoken)
+    plain = replace(settings, patience=0)
+    encoder = load_encoder(given.weights)
+    with tempfile.TemporaryDirectory() as folder:
+        values = FeatureStore(folder, encoder).extract(spoken).values[..., : encoder.width]
+    sets = sets_of(corpus, cuts_of(corpus, plain), plain)
+    validation = sets_of(corpus, cuts_of(corpus, settings), settings).validation
+    return torch.from_numpy(values).transpose(0, 1).contiguous(), sets.label, replace(sets, validation=validation)
+
+
+def batched(x: Tensor, sets: Sets, plan: Plan) -> None:
+    """All probes as `emobridge probe` trains them: each standardised by its own training rows."""
+    rows = [weight.nonzero()[:, 0] for weight in sets.weight]
+    moments = (
+        torch.stack([torch.stack([layer[some].mean(0) for some in rows]) for layer in x]),
+        torch.stack([torch.stack([layer[some].std(0) for some in rows]) for layer in x]),
+    )
+    heads = [[made_head("single", (), x.shape[2], len(LABELS)) for _ in rows] for _ in x]
+    fit([Stack(heads, Pooled(x), moments=moments)], sets, plan)
+
+
+def alone(x: Tensor, label: Tensor, rows: Tensor) -> None:
+    """One probe."""
+    x = (x - x[rows].mean(0)) / x[rows].std(0)
+    head, plan = made_head("single", (), x.shape[1], len(LABELS)), Plan()
+    optimiser = torch.optim.Adam(
+        head.parameters(),
+        lr=plan.learning_rates[0],
+        betas=plan.betas,
+        eps=plan.eps,
+        weight_decay=plan.weight_decay,
+        fused=True,
+    )
+    weight = torch.ones(len(label))
+    for _ in range(EPOCHS):
+        for batch in rows[torch.randperm(len(rows))].split(plan.batch_size):
+            logits = head(x[batch][:, None], torch.ones(len(batch), 1, dtype=torch.bool))
+            loss = torch.nn.functional.cross_entropy(logits, label[batch], reduction="none")
+            optimiser.zero_grad()
+            (loss * weight[batch]).mean().backward()
+            optimiser.step()
+
+
+def regression(x: Tensor, label: Tensor, rows: Tensor) -> np.ndarray:
+    """One cell of a study by scikit-learn: trained on one fold's rows, to its end (C = 1)."""
+    x = (x - x[rows].mean(0)) / x[rows].std(0)
+    model = LogisticRegression(max_iter=1000)
+    return model.fit(x[rows].numpy(), label[rows].numpy()).predict(x.numpy())

@@ -1,0 +1,67 @@
+"""What the streamed mode costs beside the encoder's bare forward passes.
+
+One epoch of a layer-wise study with an encoder of the size of wav2vec 2.0 base (random weights): every layer's
+nonlinear probe and the multilayer one, of the folds of one seed, on means over 0.2 s, all fed by one pass. Bare is the
+same clips, read and encoded one by one, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+from measuring import Given, Row, medians
+
+from emobridge.analysis import sources
+from emobridge.analysis.batched import Plan, Sets, Stack, fit
+from emobridge.bundle import made_head
+from emobridge.corpora import scan
+from emobridge.data.audio import read_audio
+from emobridge.data.batching import pad
+from emobridge.encoders import load_encoder
+
+NEEDS = ("corpora",)
+CLIPS, FOLDS, SEGMENT = 32, 5, 0.2
+BASE = {"model_type": "wav2vec2", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
+LABELS = ("anger", "happiness", "neutral", "sadness")
+
+
+def measure(given: Given) -> list[Row]:
+    """One epoch against one pass."""
+    torch.set_num_threads(1)
+    assert given.corpora is not None  # NEEDS
+    spoken = [one for one in scan("emodb", given.corpora / "emodb") if one.emotion in LABELS]
+    spoken = spoken[:: len(spoken) // CLIPS][:CLIPS]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "config.json").write_text(json.dumps(BASE))
+        encoder = load_encoder(folder, weights="random")
+    label = torch.tensor([LABELS.index(str(one.emotion)) for one in spoken])
+    fold = torch.arange(len(spoken)) % FOLDS
+    train = torch.stack([(fold != place).float() for place in range(FOLDS)])
+    sets = Sets(label, train, train == 0)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for one in spoken:
+                encoder(*pad([read_audio(one.path)]))
+
+    def epoch() -> None:
+        source = sources.Frames(sources.streamed(encoder, spoken, SEGMENT))
+        fit(stacks(source), sets, Plan(epochs=1))
+
+    def stacks(source: sources.Frames) -> list[Stack]:
+        def heads(name: str, *words: str) -> list[list[torch.nn.Module]]:
+            return [[made_head(name, words, encoder.width, len(LABELS)) for _ in range(FOLDS)]]
+
+        every = [Stack(heads("nonlinear"), source, place=slice(n, n + 1)) for n in range(encoder.layers)]
+        return [*every, Stack(heads("multilayer", f"layers={encoder.layers}"), source)]
+
+    bare()
+    took = medians(given.repeats, bare=bare, epoch=epoch)
+    probes = (encoder.layers + 1) * FOLDS
+    what = (
+        f"streamed epoch of {probes} probes ({encoder.layers} layers, nonlinear and multilayer) / bare forward passes"
+    )
+    return [Row(what, took["epoch"] / took["bare"], "x", most=1.2)]
