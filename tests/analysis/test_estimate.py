@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from emobridge.analysis.bench import units_of
 from emobridge.analysis.cells import cells_of
 from emobridge.analysis.estimate import estimate, pairs_of
-from emobridge.analysis.layer_probe import Listener, layers_of, probe, units_of
+from emobridge.analysis.layer_probe import probe
+from emobridge.analysis.listeners import Listener, layers_of
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emobridge.analysis import layer_probe
-from emobridge.analysis.layer_probe import layers_of, listeners, named, probe
+from emobridge.analysis import bench
+from emobridge.analysis.layer_probe import probe
+from emobridge.analysis.listeners import head_words, layers_of, listeners, named
 from emobridge.encoders.whisper import Whisper
 from emobridge.errors import UserError
 
@@ -111,7 +112,7 @@ def test_labels_of_the_test_part_do_not_reach_its_probes(asked, recorded):
 
 def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monkeypatch):
     whole = said(probe(asked(out=str(tmp_path / "whole"))))
-    fits, fit = [], layer_probe.fit
+    fits, fit = [], bench.fit
 
     def stopping(*given, **named):
         if len(fits) == 3:
@@ -119,14 +120,14 @@ def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monk
         fits.append(1)
         return fit(*given, **named)
 
-    monkeypatch.setattr(layer_probe, "fit", stopping)
+    monkeypatch.setattr(bench, "fit", stopping)
     with pytest.raises(KeyboardInterrupt):
         probe(asked())
     kept = list((tmp_path / "study" / "work").glob("*.safetensors"))
     assert len(kept) == 3
     kept[0].write_bytes(kept[0].read_bytes()[:50])  # and one was cut short
     again = []
-    monkeypatch.setattr(layer_probe, "fit", lambda *given, **named: again.append(1) or fit(*given, **named))
+    monkeypatch.setattr(bench, "fit", lambda *given, **named: again.append(1) or fit(*given, **named))
     assert probe(asked()).outcomes
     same(said(probe(asked())), whole, 0)
     assert len(again) == len({path.name for path in (tmp_path / "whole" / "work").iterdir()}) - 2
@@ -160,7 +161,7 @@ def test_a_learning_rate_is_chosen_on_validation_losses(asked):
     assert set(rates.tolist()) == {np.float32(0.05)}, "one that learns nothing is never the best here"
 
 
-def test_layers_by_name(asked, tiny):
+def test_layers_by_name(asked, tiny_encoder):
     listener = next(listeners(asked()))
     assert layers_of(asked(), listener.encoder, "wb") == ("0", "1", "2")
     study = probe(asked(layers=("1",), heads=("single",), head_options=()))
@@ -169,18 +170,18 @@ def test_layers_by_name(asked, tiny):
         probe(asked(layers=("3",)))
 
 
-def test_names_of_encoders(tiny, tmp_path, monkeypatch):
-    assert named(f"wb={tiny}") == ("wb", str(tiny))
-    assert named(str(tiny)) == ("tiny", str(tiny))
+def test_names_of_encoders(tiny_encoder, tmp_path, monkeypatch):
+    assert named(f"wb={tiny_encoder}") == ("wb", str(tiny_encoder))
+    assert named(str(tiny_encoder)) == ("tiny-whisper", str(tiny_encoder))
     assert named("openai/whisper-base") == ("openai/whisper-base", "openai/whisper-base")
-    monkeypatch.chdir(tiny)
-    assert named(".") == ("tiny", ".")
+    monkeypatch.chdir(tiny_encoder)
+    assert named(".") == ("tiny-whisper", ".")
 
 
 def test_options_reach_the_heads_that_have_them(asked):
     settings = asked(head_options=("hidden=8", "dropout=0.5"))
-    assert layer_probe.head_words(settings, "single") == ("dropout=0.5",)
-    assert layer_probe.head_words(settings, "multilayer") == ("hidden=8", "dropout=0.5")
+    assert head_words(settings, "single") == ("dropout=0.5",)
+    assert head_words(settings, "multilayer") == ("hidden=8", "dropout=0.5")
     with pytest.raises(UserError, match="did you mean 'dropout'"):
         probe(asked(head_options=("dropuot=0.5",)))
 
@@ -195,11 +196,11 @@ def test_a_file_that_cannot_be_read_is_left_out_and_told(asked, recorded):
         probe(asked(heads=("single",), head_options=(), out=str(Path(recorded) / "strict")), strict=True)
 
 
-def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny, tmp_path):
+def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny_encoder, tmp_path):
     with pytest.raises(UserError, match="two manifests are of the corpus en"):
         probe(asked(corpora=(str(recorded / "en.jsonl"), f"{recorded}/./en.jsonl")))
     lacking = tmp_path / "lacking"
     lacking.mkdir()
-    (lacking / "config.json").write_text((tiny / "config.json").read_text())
+    (lacking / "config.json").write_text((tiny_encoder / "config.json").read_text())
     with pytest.raises(UserError, match="holds no weights"):
         probe(asked(encoders=(str(lacking),)))

@@ -11,19 +11,11 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from emobridge import registry
+from emobridge.analysis.bench import units_of
 from emobridge.analysis.cells import setting_of
 from emobridge.analysis.cuts import Corpus, Cut, cuts_of, read_corpus
-from emobridge.analysis.layer_probe import (
-    Listener,
-    check,
-    floor,
-    head_words,
-    languages,
-    named,
-    opened,
-    streams,
-    units_of,
-)
+from emobridge.analysis.layer_probe import check
+from emobridge.analysis.listeners import Listener, floor, head_words, languages, named, opened, streams
 from emobridge.analysis.timing import Cost, encoder_cost, head_cost
 from emobridge.analysis.units import Unit
 from emobridge.data.audio import AudioError, duration

@@ -10,49 +10,22 @@ the unlabelled audio of the corpus or speaker, that of the scored speakers too, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from emobridge import __version__, registry
-from emobridge.analysis import scratch, sources
-from emobridge.analysis.batched import Plan, Stack, fit, logits_of
-from emobridge.analysis.cuts import Corpus, Cut, cuts_of, read_corpus, scored_on, scored_rows, sets_of
-from emobridge.analysis.units import Outcome, Shelf, Tested, Unit
-from emobridge.bundle import columns, made_head
-from emobridge.encoders import languages_of, load_encoder
-from emobridge.encoders._base import Encoder
-from emobridge.errors import UserError, unknown
+from emobridge.analysis import scratch
+from emobridge.analysis.bench import Bench
+from emobridge.analysis.cuts import Corpus, cuts_of, read_corpus, sets_of
+from emobridge.analysis.listeners import floor, head_words, languages, layers_of, listeners, named, opened, streams
+from emobridge.analysis.units import Outcome
+from emobridge.bundle import made_head
+from emobridge.errors import UserError
 from emobridge.features import FeatureStore
 from emobridge.files import cache_folder
-from emobridge.inputs import person
-from emobridge.normalisation import learnt, moments
 from emobridge.options import read_options
 from emobridge.probe_settings import ProbeSettings
 from emobridge.progress import progress
 from emobridge.speech import emotions
-
-TOGETHER = 250_000_000  # floats of pooled features in memory: layers beyond that wait for their turn
-STACKED = 4_000_000  # weights in a stack: steps over more wait for the memory
-FLOOR_HEADS = ("single", "linear")  # heads that log-mel statistics are given to
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """An encoder of the study: as it was named, and opened."""
-
-    name: str
-    weights: str  # "pretrained", "random" or "none"
-    encoder: Encoder
-
-    @property
-    def digest(self) -> str:
-        """What its features depend on."""
-        return f"{self.encoder.name} {self.encoder.digest} {sorted(self.encoder.options.items())}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +47,8 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     settings = replace(settings, labels=emotions(settings.labels))
     corpora = tuple(read_corpus(path, settings) for path in settings.corpora)
     check(settings, corpora)
+    for name, source in map(named, settings.encoders):  # missing weights and layers, before anything long
+        layers_of(settings, opened(source, read_options(settings.encoder_options)), name)
     skipped: list[tuple[str, str]] = []
     outcomes: list[Outcome] = []
     for number, listener in enumerate(listeners(settings)):
@@ -85,7 +60,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
             segment=settings.segment if frames else 0.0,
         )
         for place, corpus in enumerate(corpora):
-            with progress(f"features of {listener.name} ({listener.weights}), {corpus.name}") as report:
+            with progress(f"features of {listener.title} on {corpus.name}") as report:
                 bad = store.extract(
                     corpus.utterances, layer="0", on_progress=report, strict=strict or number > 0
                 ).skipped
@@ -95,101 +70,9 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
             corpora = (*corpora[:place], replace(corpus, utterances=good), *corpora[place + 1 :])
         is_floor = listener.weights == "random" or (listener.name == "logmel" and "logmel" not in settings.encoders)
         asked = floor(settings) if is_floor else settings
-        outcomes += _Bench(asked, corpora, listener, store).run()
+        outcomes += Bench(asked, corpora, listener, store).run()
     outcomes += scratch.outcomes(settings, corpora)
     return Study(settings, corpora, tuple(outcomes), tuple(languages(settings)), tuple(skipped))
-
-
-def listeners(settings: ProbeSettings) -> Iterator[Listener]:
-    """The encoders asked for, each followed by its floor, the same with random weights; at last log-mel statistics."""
-    options = read_options(settings.encoder_options)
-    for word in settings.encoders:
-        name, source = named(word)
-        encoder = opened(source, options)
-        trains = "weights" in encoder.defaults
-        yield Listener(name, "pretrained" if trains else "none", encoder)
-        if trains and settings.floors:
-            yield Listener(name, "random", opened(source, {**options, "weights": "random"}))
-    if settings.floors and "logmel" not in settings.encoders:
-        yield Listener("logmel", "none", load_encoder("logmel"))
-
-
-def floor(settings: ProbeSettings) -> ProbeSettings:
-    """The study of a floor: one seed, which tells well enough where it lies."""
-    return replace(settings, seeds=1)
-
-
-def languages(settings: ProbeSettings) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each encoder's name and the languages of its pre-training: () where they are not known, "mul" for many."""
-    for word in settings.encoders:
-        name, _ = named(word)
-        yield name, languages_of(name)
-
-
-def named(word: str) -> tuple[str, str]:
-    """The name of an encoder in tables, and where it is: "whisper-base=/models/wb", or the folder's own name.
-
-    A name that is a preset's tells the languages of its pre-training too.
-    """
-    name, equals, source = word.partition("=")
-    if equals and source:
-        return name, source
-    return (Path(word).expanduser().resolve().name if Path(word).expanduser().is_dir() else word), word
-
-
-def layers_of(settings: ProbeSettings, encoder: Encoder, name: str) -> tuple[str, ...]:
-    """The layers asked for, of which "last" is the encoder's last. Errors: UserError for one that it does not have."""
-    names = tuple(map(str, range(encoder.layers)))
-    if settings.layers == ("all",) or name == "logmel":
-        return names
-    wanted = [names[-1] if layer == "last" else layer for layer in settings.layers]
-    for layer in wanted:
-        if layer not in names:
-            raise unknown(f"layer of encoder {name}", layer, (*names, "all", "last"))
-    return tuple(dict.fromkeys(wanted))
-
-
-def heads_of(settings: ProbeSettings, listener: Listener) -> tuple[str, ...]:
-    """The heads that an encoder is given: log-mel statistics, which are no frames, get none that need these."""
-    if listener.name != "logmel":
-        return settings.heads
-    return tuple(head for head in settings.heads if not registry.load("heads", head).needs_frames) or FLOOR_HEADS[:1]
-
-
-def plan_of(settings: ProbeSettings) -> Plan:
-    """How the probes of a study are trained."""
-    first, second = settings.betas
-    return Plan(
-        settings.epochs,
-        settings.batch_size,
-        settings.learning_rates,
-        settings.weight_decay,
-        (first, second),
-        settings.eps,
-        settings.patience,
-    )
-
-
-def units_of(settings: ProbeSettings, listener: Listener, corpus: str, utterances: int) -> list[Unit]:
-    """What trains on one corpus, in an order: as many layers at a time as keep the weights near the processor.
-
-    A head that sums layers takes all that the encoder has, whichever ones the others are asked to look at.
-    """
-    asked = layers_of(settings, listener.encoder, listener.name)
-    every = tuple(map(str, range(listener.encoder.layers)))
-    chunk = max(1, TOGETHER // max(1, listener.encoder.width * utterances))
-    found = []
-    for normalise in settings.normalise:
-        for head in heads_of(settings, listener):
-            kind = registry.load("heads", head)
-            names = every if kind.all_layers else asked
-            weights = sum(value.numel() for value in made_head(head, (), listener.encoder.width, 2).parameters())
-            size = max(1, min(chunk, STACKED // (weights * settings.folds * settings.seeds)))
-            size = len(names) if kind.all_layers else size
-            for first in range(0, len(names), size):
-                some = names[first : first + size]
-                found.append(Unit(listener.name, listener.weights, corpus, normalise, head, some))
-    return found
 
 
 def check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
@@ -202,256 +85,3 @@ def check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
     for corpus in corpora:
         sets_of(corpus, cuts_of(corpus, settings), settings)
     scratch.check(settings)
-
-
-def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
-    """The options that a head has, of those given for all. Errors: UserError for one that no head of the study has."""
-    has = {name: options_of(name) for name in settings.heads}
-    for option in read_options(settings.head_options):
-        if not any(option in options for options in has.values()):
-            raise unknown("head option", option, {one for options in has.values() for one in options})
-    words = [word for word in settings.head_options if next(iter(read_options([word]))) in has.get(head, ())]
-    return tuple(words)
-
-
-def options_of(head: str) -> tuple[str, ...]:
-    """The names of the options that a head takes from a user."""
-    import inspect
-
-    parameters = inspect.signature(registry.load("heads", head)).parameters.values()
-    return tuple(one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "layers")
-
-
-def opened(name: str, options: dict[str, str | int | float | bool]) -> Encoder:
-    """An encoder with those of the options that its family has."""
-    if not options:
-        return load_encoder(name)
-    try:
-        return load_encoder(name, **options)
-    except UserError:
-        family = load_encoder(name)
-        return load_encoder(name, **{key: value for key, value in options.items() if key in family.defaults})
-
-
-def streams(settings: ProbeSettings, listener: Listener, corpora: Sequence[Corpus]) -> bool | None:
-    """Whether frames are encoded anew in each epoch; None where no head needs any."""
-    if not any(registry.load("heads", head).needs_frames for head in heads_of(settings, listener)):
-        return None
-    if settings.frames != "auto":
-        return settings.frames == "streamed"
-    store = FeatureStore(settings.store or cache_folder(), listener.encoder, frames=True, segment=settings.segment)
-    return sum(store.size_of(corpus.utterances) for corpus in corpora) > settings.disk * 1e9
-
-
-class _Bench:
-    """One encoder with the features of all corpora at hand."""
-
-    def __init__(
-        self, settings: ProbeSettings, corpora: Sequence[Corpus], listener: Listener, store: FeatureStore
-    ) -> None:
-        self.settings, self.listener, self.store = settings, listener, store
-        self.corpora = {corpus.name: corpus for corpus in corpora}
-        self.cuts = {corpus.name: cuts_of(corpus, settings) for corpus in corpora}
-        self.clips: dict[str, sources.Clips] = {}
-        self.clip_moments: dict[str, tuple[Tensor, Tensor]] = {}
-        depends = {key: value for key, value in asdict(settings).items() if key not in _FREE}
-        said = [
-            [corpus.name, [(u.id, u.speaker, u.emotion, u.start, u.end) for u in corpus.utterances]]
-            for corpus in corpora
-        ]
-        self.shelf = Shelf(Path(settings.out) / "work", [depends, said, __version__])
-
-    def run(self) -> list[Outcome]:
-        """Every unit of the encoder, those of an interrupted run from the shelf."""
-        total = sum(len(corpus.utterances) for corpus in self.corpora.values())
-        units = [unit for name in self.corpora for unit in units_of(self.settings, self.listener, name, total)]
-        known = {unit: self.shelf.read(unit, self.listener.digest) for unit in units}
-        groups = list(self._groups([unit for unit in units if known[unit] is None]))
-        with progress(f"probes on {self.listener.name} ({self.listener.weights})") as report:
-            done, epochs = len(units) - sum(map(len, groups)), self.settings.epochs
-            for group in groups:
-
-                def on_epoch(epoch: int, _: int, before: int = done, size: int = len(group)) -> None:
-                    report(before * epochs + epoch * size, len(units) * epochs)
-
-                for outcome in self._train(group, on_epoch):
-                    self.shelf.write(outcome, self.listener.digest)
-                    known[outcome.unit] = outcome
-                done += len(group)
-                report(done * epochs, len(units) * epochs)
-        return [outcome for outcome in known.values() if outcome is not None]
-
-    def _groups(self, units: list[Unit]) -> Iterator[list[Unit]]:
-        """Units that train together: streamed ones of a corpus, which share the encoder's passes; others alone."""
-        for corpus in self.corpora:
-            mine = [unit for unit in units if unit.corpus == corpus]
-            together = [unit for unit in mine if self._framed(unit) and not self.store.with_frames]
-            if together:
-                yield together
-            yield from ([unit] for unit in mine if unit not in together)
-
-    def _framed(self, unit: Unit) -> bool:
-        return bool(registry.load("heads", unit.head).needs_frames)
-
-    def _train(self, units: Sequence[Unit], on_epoch: Callable[[int, int], None]) -> list[Outcome]:
-        corpus = self.corpora[units[0].corpus]
-        cuts = self.cuts[corpus.name]
-        sets, plan = sets_of(corpus, cuts, self.settings), plan_of(self.settings)
-        stacks = {unit: [self._stack(unit, rate) for rate in plan.learning_rates] for unit in units}
-        everything = [stack for some in stacks.values() for stack in some]
-        fit(everything, sets, plan, on_epoch=on_epoch)
-        tested: dict[Unit, list[Tested]] = {unit: [] for unit in units}
-        for name in scored_on(self.settings, corpus.name, tuple(self.corpora)):
-            sourced = [self._source(unit, name) for unit, some in stacks.items() for _ in some]
-            rows = scored_rows(self.corpora[name], corpus, self.cuts[name], len(cuts[0]))
-            needed = torch.tensor(sorted({row for folds in rows for part in folds for row in part}))
-            if not len(needed):
-                continue
-            logits = iter(logits_of(everything, needed, sourced))
-            for unit, some in stacks.items():
-                chosen = _chosen(some, [next(logits) for _ in some])
-                tested[unit] += _tested(name, chosen.softmax(-1), needed, rows)
-        return [_outcome(unit, some, tested[unit]) for unit, some in stacks.items()]
-
-    def _stack(self, unit: Unit, rate: float) -> Stack:
-        """The untrained heads of a unit; those of one seed begin alike."""
-        corpus, cuts = self.corpora[unit.corpus], self.cuts[unit.corpus]
-        kind, words = registry.load("heads", unit.head), head_words(self.settings, unit.head)
-        if kind.all_layers:
-            words = (*words, f"layers={len(unit.layers)}")
-        rows = []
-        width = self.listener.encoder.width * len(self._statistics(kind.needs_frames))
-        for _ in range(1 if kind.all_layers else len(unit.layers)):
-            heads = []
-            for seed, folds in enumerate(cuts):
-                for _ in folds:
-                    with torch.random.fork_rng(devices=[]):
-                        torch.manual_seed(seed)
-                        heads.append(made_head(unit.head, words, width, len(corpus.emotions)))
-            rows.append(heads)
-        source = self._source(unit, unit.corpus)
-        folded = None
-        if unit.normalise == "none":
-            values, within = self._vectors(unit, unit.corpus)
-            folded = _training_moments(values, within, [cut for folds in cuts for cut in folds])
-        return Stack(rows, source, rate=rate, moments=folded)
-
-    def _statistics(self, framed: bool) -> tuple[str, ...]:
-        """What pooled heads see: the mean, which trains a linear head exactly; of log-mel bands the deviation too."""
-        if framed:
-            return ("frames",)
-        return (
-            self.listener.encoder.statistics if self.listener.name == "logmel" else self.listener.encoder.statistics[:1]
-        )
-
-    def _source(self, unit: Unit, name: str) -> sources.Pooled | sources.Frames:
-        """The features of one corpus as a unit sees them."""
-        values, within = self._vectors(unit, name)
-        standard = None
-        if unit.normalise != "none":
-            standard = _standard(values, within, self.corpora[name], unit.normalise)
-        if not self._framed(unit):
-            return sources.Pooled(values if standard is None else (values - standard[0]) / standard[1])
-        place = [int(layer) for layer in unit.layers]
-        clips = self._clips(name)
-        return sources.Frames(lambda rows: [clip[place] for clip in clips(rows)], standard)
-
-    def _vectors(self, unit: Unit, name: str) -> tuple[Tensor, Tensor | None]:
-        """(L', N, D) of the unit's layers: pooled features, or means of frames and the variance within each clip."""
-        place = [int(layer) for layer in unit.layers]
-        if self._framed(unit):
-            if name not in self.clip_moments:
-                self.clip_moments[name] = sources.clip_moments(self._clips(name), len(self.corpora[name].utterances))
-            mean, variance = self.clip_moments[name]
-            return mean[place], variance[place]
-        wanted = columns(self.listener.encoder, self._statistics(False))
-        utterances = self.corpora[name].utterances
-        layers = [self.store.extract(utterances, layer=layer, strict=True).values[:, wanted] for layer in unit.layers]
-        return torch.from_numpy(np.stack(layers)), None
-
-    def _clips(self, name: str) -> sources.Clips:
-        """Frames of all layers of one corpus."""
-        if name not in self.clips:
-            utterances = self.corpora[name].utterances
-            self.clips[name] = (
-                sources.kept(self.store, utterances)
-                if self.store.with_frames
-                else sources.streamed(self.listener.encoder, utterances, self.settings.segment)
-            )
-        return self.clips[name]
-
-
-# Settings that do not change what a unit says, or that stand in its name.
-_FREE: tuple[str, ...] = (
-    "out",
-    "store",
-    "corpora",
-    "encoders",
-    "heads",
-    "normalise",
-    "layers",
-    "floors",
-    "disk",
-    "frames",
-)
-_FREE += ("scratch", "scratch_options", "crop")  # of `scratch` alone
-
-
-def _training_moments(values: Tensor, within: Tensor | None, cuts: Sequence[Cut]) -> tuple[Tensor, Tensor]:
-    """Mean and deviation (L', P, D) over the training rows of each probe."""
-    found = []
-    for layer, x in enumerate(values):
-        for cut in cuts:
-            rows = torch.tensor(cut.train)
-            inside = None if within is None else within[layer, rows]
-            domain = learnt("", "", x[rows], inside)
-            found.append(torch.stack([one[0] for one in moments(x[:1], domain, None)]))
-    return tuple(torch.stack(found).view(len(values), len(cuts), 2, -1).unbind(2))  # type: ignore[return-value]
-
-
-def _standard(values: Tensor, within: Tensor | None, corpus: Corpus, normalise: str) -> tuple[Tensor, Tensor]:
-    """Mean and deviation (L', N, D) of each utterance's corpus or speaker."""
-    speakers = [person(one) for one in corpus.utterances] if normalise == "speaker" else None
-    means, deviations = [], []
-    for layer, x in enumerate(values):
-        inside = None if within is None else within[layer]
-        mean, deviation = moments(x, learnt("", "", x, inside), speakers, within=inside)
-        means.append(mean)
-        deviations.append(deviation)
-    return torch.stack(means), torch.stack(deviations)
-
-
-def _best(stacks: Sequence[Stack]) -> Tensor:
-    """(L', P): which of the stacks, one a learning rate, has the lowest validation loss."""
-    return torch.stack([stack.best_loss for stack in stacks]).argmin(0)
-
-
-def _chosen(stacks: Sequence[Stack], logits: list[Tensor]) -> Tensor:
-    """(L', P, N, C) of each probe at its learning rate."""
-    best = _best(stacks)[None, ..., None, None].expand(-1, -1, -1, *logits[0].shape[2:])
-    return torch.stack(logits).gather(0, best)[0]
-
-
-def _tested(name: str, said: Tensor, rows: Tensor, tests: Sequence[Sequence[Sequence[int]]]) -> list[Tested]:
-    """What the probes (L', P, N, C), seeds by folds, say of their own test parts, among the rows (N,)."""
-    place = {int(row): number for number, row in enumerate(rows)}
-    found, probe = [], 0
-    for seed, folds in enumerate(tests):
-        parts = []
-        for test in folds:
-            parts.append(said[:, probe, [place[row] for row in test]])
-            probe += 1
-        wanted = np.array([row for test in folds for row in test], dtype=np.int64)
-        found.append(Tested(name, seed, wanted, torch.cat(parts, 1).numpy()))
-    return found
-
-
-def _outcome(unit: Unit, stacks: Sequence[Stack], tested: list[Tested]) -> Outcome:
-    best = _best(stacks)
-    epochs = torch.stack([stack.best_epoch for stack in stacks]).gather(0, best[None])[0]
-    rates = torch.tensor([stack.rate for stack in stacks])[best]
-    weights = None
-    if registry.load("heads", unit.head).all_layers:
-        every = torch.stack([stack.module.get_parameter("layer_sum.weight").detach().softmax(1) for stack in stacks])
-        weights = every.gather(0, best[0][None, :, None].expand(-1, -1, every.shape[2]))[0].numpy()
-    return Outcome(unit, tuple(tested), epochs.numpy(), rates.numpy(), weights)

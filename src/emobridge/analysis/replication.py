@@ -12,7 +12,7 @@ from typing import Any
 
 from emobridge.analysis.cuts import Corpus, cuts_of, read_corpus, sets_of
 from emobridge.analysis.estimate import pairs_of
-from emobridge.analysis.layer_probe import options_of
+from emobridge.analysis.listeners import options_of
 from emobridge.corpora import describe, scan
 from emobridge.data.manifest import write_manifest
 from emobridge.encoders import fetch, is_here, languages_of, presets

@@ -25,11 +25,6 @@ class Unit:
     head: str  # "none" of a model from scratch
     layers: tuple[str, ...]  # of a head of all layers: all of them; ("end",) of a model from scratch
 
-    @property
-    def title(self) -> str:
-        """For progress and errors."""
-        return f"{self.encoder} ({self.weights}), {self.corpus}, {self.head}, {self.normalise}"
-
 
 @dataclass(frozen=True, slots=True)
 class Tested:
