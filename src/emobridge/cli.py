@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from emobridge import cli_probe, cli_recipe
+from emobridge import cli_corpora, cli_probe, cli_recipe
 from emobridge.errors import UserError
 
 app = typer.Typer(
@@ -85,85 +85,11 @@ def demo(
         print(f"{path} (SYNTHETIC)")
 
 
-@app.command()
-def corpora() -> None:
-    """List the corpora that `scan` knows, with their terms."""
-    from emobridge import registry
-    from emobridge.corpora import describe
-
-    for name in registry.names("corpora"):
-        one = describe(name)
-        print(f"{one.name}  {','.join(one.languages) or 'any language'}  {','.join(one.emotions)}")
-        print(f"    {one.licence}\n    {one.obtain}")
-
-
-@app.command()
-def download(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
-    folder: Annotated[Path, typer.Argument(help="Where its files go.", file_okay=False)],
-) -> None:
-    """Fetch a corpus that its licence and host let anyone fetch, and unpack it."""
-    from emobridge.corpora import describe, downloads
-    from emobridge.corpora import download as fetch
-    from emobridge.progress import progress
-
-    wanted, about = downloads(corpus), describe(corpus)
-    print(f"licence: {about.licence}\ncite: {about.citation}")
-    for one in wanted:
-        print(f"{one.url} ({one.size / 1e6:.1f} MB)", flush=True)
-    with progress("downloading MB") as report:
-        fetch(corpus, folder, on_progress=lambda done, total: report(done // 10**6, total // 10**6))
-    print(f"next: {shlex.join(['emobridge', 'scan', corpus, str(folder), '-o', f'{corpus}.jsonl'])}")
-
-
-@app.command()
-def scan(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
-    root: Annotated[Path, typer.Argument(help="Its folder (of `table`: the file).")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
-    option: Words = None,
-) -> None:
-    """Write the manifest of a corpus on this machine."""
-    from emobridge.corpora import scan as scan_corpus
-    from emobridge.data.manifest import write_manifest
-    from emobridge.options import read_options
-
-    count = write_manifest(out, scan_corpus(corpus, root, **read_options(option or [])))
-    print(f"{out}: {count} utterances")
-
-
-@app.command("import")
-def import_(
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help="audformat, emobox, nkululeko, speechbrain ...")],
-    path: Annotated[Path, typer.Argument(help="Its file or folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
-    option: Words = None,
-) -> None:
-    """Write the manifest of what another tool's format holds."""
-    from emobridge.data.manifest import write_manifest
-    from emobridge.formats import import_ as read
-    from emobridge.options import read_options
-
-    count = write_manifest(out, read(name, path, **read_options(option or [])))
-    print(f"{out}: {count} utterances")
-
-
-@app.command()
-def export(
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help="audformat, emobox, nkululeko, speechbrain ...")],
-    manifest: Annotated[Path, typer.Argument(help="The manifest to export.")],
-    path: Annotated[Path, typer.Argument(help="The file or folder to write.")],
-    option: Words = None,
-) -> None:
-    """Write a manifest in another tool's format, and say what that cannot hold."""
-    from emobridge.data.manifest import read_manifest
-    from emobridge.formats import export as write
-    from emobridge.options import read_options
-
-    done = write(name, path, read_manifest(manifest), **read_options(option or []))
-    print(f"{done.path}: {done.count} utterances")
-    if done.lost:
-        print(f"not held by {name}: {', '.join(done.lost)}")
+app.command()(cli_corpora.corpora)
+app.command()(cli_corpora.download)
+app.command()(cli_corpora.scan)
+app.command("import")(cli_corpora.import_)
+app.command()(cli_corpora.export)
 
 
 @app.command()
@@ -188,6 +114,9 @@ def adapt(
         str | None, typer.Option(help="Folder, hub id, or logmel (default), which needs no weights.")
     ] = None,
     encoder_option: Words = None,
+    engine: Annotated[
+        str | None, typer.Option(help="torch (default) or onnx-int8: faster, and not the same numbers.")
+    ] = None,
     layer: Annotated[
         str | None, typer.Option(help="A layer, or auto (default): the best on held-out source speakers.")
     ] = None,
@@ -238,6 +167,8 @@ def adapt(
     from emobridge.settings import from_mapping, read_mapping
 
     values: dict[str, Any] = read_mapping(settings) if settings else {}
+    if chosen := given.pop("engine"):
+        given["encoder_option"] = [*(given["encoder_option"] or ()), f"engine={chosen}"]
     given |= {"encoder_options": given.pop("encoder_option"), "method_options": given.pop("method_option")}
     given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
     values |= {

@@ -22,6 +22,9 @@ def probe(
         list[str] | None, typer.Option(help="Preset, folder, hub id, or NAME=FOLDER; several may be given.")
     ] = None,
     encoder_option: Words = None,
+    engine: Annotated[
+        str | None, typer.Option(help="torch (default) or onnx-int8: faster, and not the same numbers.")
+    ] = None,
     layers: Annotated[str | None, typer.Option(help="all (default), last, or some by comma.")] = None,
     heads: Annotated[
         str | None, typer.Option(help="By comma: single, linear, nonlinear, multilayer (default all).")
@@ -81,6 +84,9 @@ def probe(
     names |= {"scratch_option": "scratch_options"}
     for key in ("settings", "dry_run", "strict"):
         given.pop(key)
+    if given["engine"]:
+        given["encoder_option"] = [*(given["encoder_option"] or ()), f"engine={given['engine']}"]
+    given.pop("engine")
     for key, value in given.items():
         if value is not None:
             values[names.get(key, key)] = _listed(key, value)
