@@ -25,7 +25,7 @@ measure = "UA"
 [corpora.cafe]
 [probe]
 encoders = ["whisper-base", "wav2vec2-base"]
-scratch = ["ast"]
+scratch = ["emotion-cnn"]
 heads = ["single", "linear"]
 head_options = ["hidden=4"]
 layers = ["last"]
@@ -49,7 +49,7 @@ def studied(monkeypatch):
     """What the report was asked for, in place of a study."""
     calls = []
 
-    def run_and_report(settings, command, *, strict=False, missing=(), title=""):
+    def run_and_report(settings, command, *, strict=False, missing=(), ours=(), title=""):
         calls.append(SimpleNamespace(settings=settings, command=command, strict=strict, missing=missing, title=title))
         return f"report: {settings.out}"
 

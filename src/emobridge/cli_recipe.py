@@ -90,15 +90,16 @@ def run(
         if dry_run:
             _estimate(runs)
         else:
-            _run(runs, strict)
+            _run(runs, strict, [f"{choice}: {text}" for choice, text in recipe.ours])
 
 
-def _run(runs: list[Run], strict: bool) -> None:
+def _run(runs: list[Run], strict: bool, ours: list[str]) -> None:
     from emobridge.report.probe import run_and_report
 
     command = shlex.join(["emobridge", *sys.argv[1:]])
     for one in runs:
-        print(run_and_report(one.settings, command, strict=strict, missing=one.missing, title=one.title), flush=True)
+        said = run_and_report(one.settings, command, strict=strict, missing=one.missing, ours=ours, title=one.title)
+        print(said, flush=True)
 
 
 def _estimate(runs: list[Run]) -> None:

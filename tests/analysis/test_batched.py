@@ -189,3 +189,43 @@ def test_what_cannot_be_trained():
     huge = Stack(heads_of("single"), Pooled(torch.full((L, N, D), 1e38)), rate=1e30)
     with pytest.raises(UserError, match="learning rate"):
         fit([huge], sets, PLAN)
+
+
+@pytest.mark.parametrize("patience", [0, 3])
+def test_training_goes_on_from_a_checkpoint_with_the_same_weights(patience, tmp_path, monkeypatch):
+    """Dropout, Adam's moments, windows and early stopping go on as if there had been no break."""
+    monkeypatch.setattr("emobridge.analysis.batched.CHECKPOINT", 0.0)
+    clips, sets = speech()
+    plan = Plan(epochs=6, batch_size=8, patience=patience)
+    source = Frames(lambda rows: [clips[row] for row in rows])
+
+    def stacks():
+        torch.manual_seed(0)
+        plain = [[made_head("nonlinear", ("hidden=8",), D, C) for _ in range(P)] for _ in range(L)]
+        return [Stack(plain, source, rate=rate) for rate in RATES]
+
+    whole = stacks()
+    fit(whole, sets, plan)
+    path = tmp_path / "probes.checkpoint"
+
+    class Broken(Exception):
+        pass
+
+    def breaks(epoch, _):
+        if epoch == 4:
+            raise Broken
+
+    with pytest.raises(Broken):
+        fit(stacks(), sets, plan, on_epoch=breaks, checkpoint=path)
+    assert path.exists()
+    seen, again = [], stacks()
+    fit(again, sets, plan, on_epoch=lambda epoch, _: seen.append(epoch), checkpoint=path)
+    assert seen[0] == 4 and not path.exists()
+    for one, other in zip(whole, again):
+        assert torch.equal(one.best_epoch, other.best_epoch)
+        for a, b in zip(one.module.parameters(), other.module.parameters()):
+            assert torch.equal(a, b)
+    path.write_bytes(b"no checkpoint")
+    afresh = stacks()
+    fit(afresh, sets, plan, checkpoint=path)
+    assert torch.equal(next(afresh[0].module.parameters()), next(whole[0].module.parameters()))

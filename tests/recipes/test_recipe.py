@@ -56,7 +56,7 @@ def test_what_dasaro_et_al_published():
     assert [presets()[name].hub.partition("/")[2] for name in asked.encoders] == [
         "wav2vec2-base", "wav2vec2-large", "wav2vec2-xls-r-300m", "whisper-small.en", "whisper-small", "whisper-medium",
     ]  # fmt: skip
-    assert recipe.encoders[-1] == "ast" and part.scratch == ("ast",)
+    assert recipe.encoders[-1] == "ast" and part.settings.scratch == ("ast",)
     assert (asked.heads, asked.layers) == (("linear", "nonlinear", "multilayer"), ("last",))
     assert (asked.epochs, asked.learning_rates, asked.weight_decay) == (30, (5e-4,), 1e-4)
     assert (asked.betas, asked.eps, asked.patience) == ((0.9, 0.98), 1e-8, 0)
@@ -100,7 +100,7 @@ def test_every_name_in_a_recipe_exists(name, tmp_path):
         assert any(one.corpus in part.settings.corpora for part in recipe.parts)
     for part in recipe.parts:
         assert set(part.settings.encoders) <= {*presets(), *registry.names("encoders")}
-        assert set(part.scratch) <= set(registry.names("encoders"))
+        assert set(part.settings.scratch) <= set(registry.names("encoders"))
         assert set(part.settings.heads) <= set(registry.names("heads"))
 
 
@@ -112,8 +112,8 @@ def test_studies_share_settings_and_override_them(written):
     recipe = read_recipe(written())
     assert recipe.name == "mine" and recipe.encoders == ("whisper-base", "ast")
     one, both = recipe.parts
-    assert (one.settings.corpora, one.settings.epochs, one.scratch) == (("emodb",), 3, ())
-    assert (both.settings.corpora, both.settings.epochs, both.scratch) == (("emodb", "iemocap"), 4, ("ast",))
+    assert (one.settings.corpora, one.settings.epochs, one.settings.scratch) == (("emodb",), 3, ())
+    assert (both.settings.corpora, both.settings.epochs, both.settings.scratch) == (("emodb", "iemocap"), 4, ("ast",))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_studies_share_settings_and_override_them(written):
         ("improvised = true", "improvised = [1]", "corpora.iemocap.improvised: expected a word"),
         ('seeds = "3"', "seeds = 3", "ours.seeds: expected a text, got 3"),
         ('tables = ["Table 1"]', 'tables = "Table 1"', "tables: expected a list of words"),
-        ('["ast"]', '"ast"', "scratch: expected a list of words"),
+        ('["ast"]', '"ast"', "study both: scratch: expected a list of words"),
         ('name = "both"', 'name = "one"', "study: two have the name 'one'"),
         ('name = "both"', 'name = "../both"', "study: expected a name in small letters"),
         ('paper = "Somebody 2020"', "", "the key 'paper' is missing"),

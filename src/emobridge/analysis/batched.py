@@ -12,16 +12,20 @@ Each probe has its own early stopping: the weights of its best epoch are kept, a
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from emobridge.analysis.checkpoint import resume, save
 from emobridge.errors import UserError
 from emobridge.heads._stack import Moments, stacked
 
+CHECKPOINT = 60.0  # s between two checkpoints
 TOGETHER = 1024  # utterances whose logits are computed at once
 
 
@@ -71,6 +75,7 @@ class Stack:
     ) -> None:
         self.module = stacked(rows, moments)
         self.source, self.place, self.rate = source, place, rate
+        self.draws = any(isinstance(part, nn.Dropout) and part.p > 0 for part in self.module.modules())
         self.random = torch.Generator().manual_seed(0).get_state()  # dropout does not depend on what trains beside
         self.best = {name: value.detach().clone() for name, value in self.module.named_parameters()}
         self.best_loss = torch.full((len(rows), len(rows[0])), math.inf)
@@ -78,7 +83,7 @@ class Stack:
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
         """(L', P, B, C) of a batch of the source."""
-        if not self.module.training:
+        if not (self.draws and self.module.training):
             return self.module(x[self.place], mask)
         torch.set_rng_state(self.random)
         logits = self.module(x[self.place], mask)
@@ -113,9 +118,11 @@ def fit(
     *,
     seed: int = 0,
     on_epoch: Callable[[int, int], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
     """Train the stacks in place, all on the same windows of utterances, so that a pass over these feeds every stack.
 
+    checkpoint: a file to go on from, written after an epoch now and then, and removed when training ends.
     Errors: UserError for probes without training or validation rows, and where weights are not finite.
     """
     trained = sets.weight > 0
@@ -131,8 +138,10 @@ def fit(
         fused=True,
     )
     generator = torch.Generator().manual_seed(seed)
+    done = resume(checkpoint, stacks, optimiser, generator) if checkpoint else 0
+    saved = time.monotonic()
     with torch.random.fork_rng(devices=[]):
-        for epoch in range(1, plan.epochs + 1):
+        for epoch in range(done + 1, plan.epochs + 1):
             for rows in used[torch.randperm(len(used), generator=generator)].tensor_split(steps):
                 _step(stacks, rows, sets, optimiser)
             going = [True]
@@ -145,6 +154,11 @@ def fit(
                 on_epoch(epoch, plan.epochs)
             if not any(going):
                 break
+            if checkpoint and time.monotonic() - saved > CHECKPOINT:
+                save(checkpoint, epoch, stacks, optimiser, generator)
+                saved = time.monotonic()
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
     for stack in stacks:
         if plan.patience:
             stack.take_best()

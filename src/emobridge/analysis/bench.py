@@ -137,7 +137,8 @@ class Bench:
         sets, plan = sets_of(corpus, cuts, self.settings), plan_of(self.settings)
         stacks = {unit: [self._stack(unit, rate) for rate in plan.learning_rates] for unit in units}
         everything = [stack for some in stacks.values() for stack in some]
-        fit(everything, sets, plan, on_epoch=on_epoch)
+        checkpoint = self.shelf.path(units[0], f"{self.listener.digest} {len(units)}").with_suffix(".checkpoint")
+        fit(everything, sets, plan, on_epoch=on_epoch, checkpoint=checkpoint)
         tested: dict[Unit, list[Tested]] = {unit: [] for unit in units}
         for name in scored_on(self.settings, corpus.name, tuple(self.corpora)):
             sourced = [self._source(unit, name) for unit, some in stacks.items() for _ in some]

@@ -27,11 +27,18 @@ VERSIONS = ("numpy", "torch", "transformers")
 
 
 def run_and_report(
-    settings: ProbeSettings, command: str, *, strict: bool = False, missing: Sequence[str] = (), title: str = ""
+    settings: ProbeSettings,
+    command: str,
+    *,
+    strict: bool = False,
+    missing: Sequence[str] = (),
+    ours: Sequence[str] = (),
+    title: str = "",
 ) -> str:
     """Run a study, write its folder, and say the most of it in a few lines.
 
-    missing: what could not be run, and why. Errors: UserError as `probe` has them.
+    missing: what could not be run, and why. ours: choices that a published study leaves open.
+    Errors: UserError as `probe` has them.
     """
     study = probe(settings, strict=strict)
     cells, floors = cells_of(study), floors_of(study)
@@ -39,7 +46,7 @@ def run_and_report(
         raise UserError(f"settings: no pair of these corpora is {' or '.join(settings.settings)} for these encoders")
     folder = Path(settings.out)
     write_cells(folder / "cells.csv", cells)
-    page = page_of(study, cells, floors, command, missing=missing, title=title)
+    page = page_of(study, cells, floors, command, missing=missing, ours=ours, title=title)
     path = write_page(folder, "probe", page, {"floors": [asdict(floor) for floor in floors], "command": command})
     lines = [page.lead, *(f"missing: {line}" for line in missing)]
     return "\n".join([*lines, f"table: {folder / 'cells.csv'}", f"report: {path}"])
@@ -52,6 +59,7 @@ def page_of(
     command: str,
     *,
     missing: Sequence[str] = (),
+    ours: Sequence[str] = (),
     title: str = "",
 ) -> Page:
     """All that the three formats say."""
@@ -79,6 +87,7 @@ def page_of(
     sections.append(Section("Floors", blocks=(tables.floor_table(floors),)))
     printed = tables.published_table(corpora)
     sections += [Section("Published", blocks=(printed,))] if printed else []
+    sections += [Section("What the paper leaves open, and was chosen here", items=tuple(ours))] if ours else []
     sections += [_corpora(study), _how(study, cells, command)]
     if study.skipped:
         sections.append(Section("Left out", items=tuple(f"{name}: {reason}" for name, reason in study.skipped)))
