@@ -46,3 +46,24 @@ def test_drawings_on_one_page_share_no_id():
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, two)]
     assert all(ids) and not ids[0] & ids[1]
     assert 'aria-label="one"' in one
+
+
+def test_layer_curves_name_lines_and_levels_and_draw_floors_dashed():
+    line = plots.Line("single", ("0", "1"), (0.5, 0.7), (0.4, 0.6), (0.6, 0.8))
+    floor = plots.Line("single", ("0", "1"), (0.4, 0.3), dashed=True)
+    panel = plots.Panel("emodb, none", (line, floor), (("chance", 0.25),))
+    svg = plots.layer_curves((panel,), title="curves")
+    for word in ("single", "emodb, none", "chance", "layer", "UA (%)"):
+        assert f">{word}</text>" in svg
+    assert svg.count("stroke-dasharray: 5.18") == 1, "the floor's line; levels are dotted"
+    assert svg.count(">single</text>") == 1
+
+
+def test_a_map_shows_each_share():
+    svg = plots.heat(("a", "b"), ("0", "1"), ((0.25, 0.75), (0.5, 0.5)), title="map")
+    assert [svg.count(f">{share}</text>") for share in (25, 75, 50)] == [1, 1, 2]
+
+
+def test_a_file_of_its_own_needs_no_page():
+    svg = plots.standalone(plots.heat(("a",), ("0",), ((1.0,),), title="map"))
+    assert svg.startswith("<svg") and svg.endswith("</svg>\n") and "currentColor" not in svg

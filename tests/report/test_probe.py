@@ -141,3 +141,14 @@ def test_synthetic_speech_is_stamped(asked, recorded):
 def test_settings_that_no_pair_meets(asked, recorded):
     with pytest.raises(UserError, match="no pair of these corpora is cross"):
         run_and_report(asked(corpora=(str(recorded / "en.jsonl"),), settings=("cross",)), "x")
+
+
+def test_the_other_tables_have_their_floors_too(page):
+    _, _, markdown, _ = page
+    assert "there with random weights" in markdown.split("## Which layer")[1].split("## ")[0]
+    heads = markdown.split("## Heads")[1].split("## ")[0]
+    for row in ("| random weights, single | none | last layer", "| random weights, multilayer | speaker | all layers"):
+        assert row in heads
+    assert "| log-mel statistics, single | none" in heads
+    assert "random weights" in markdown.split("## Corpora and encoders")[1].split("## ")[0]
+    assert "| random weights |" in markdown.split("## Across languages")[1].split("## ")[0]

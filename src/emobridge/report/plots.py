@@ -214,11 +214,11 @@ def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA") ->
 
 @_style()
 def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], *, title: str) -> str:
-    """A map of shares: each row sums to 1, the shade is the share of the row's largest, the per cents stand in it."""
+    """A map of shares: each row sums to 1; shades go from a row's least to its largest, per cents stand in them."""
     figure, axes = _figure(0.7 + 0.34 * len(rows), width=max(4.0, 2.6 + 0.42 * len(columns)))
     for y, row in enumerate(values):
         for x, value in enumerate(row):
-            shade = 0.85 * value / max(max(row), 1e-12)
+            shade = 0.05 + 0.5 * (value - min(row)) / max(max(row) - min(row), 1e-12)
             axes.fill_between([x - 0.5, x + 0.5], y - 0.5, y + 0.5, color=COLOURS[1], alpha=shade, lw=0)
             axes.text(x, y, f"{100 * value:.0f}", ha="center", va="center", fontsize=8)
     axes.set_xticks(range(len(columns)), columns)
@@ -232,7 +232,7 @@ def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
 
 def standalone(svg: str) -> str:
     """A drawing as a file of its own, in a grey that reads on light and dark pages."""
-    return svg.replace("currentColor", "#6e7781") + "\n"
+    return svg.replace("currentColor", "#6e7781")
 
 
 def _figure(height: float, width: float = 7.2) -> tuple[Figure, Axes]:

@@ -113,7 +113,7 @@ def lead(curves: Sequence[tables.Curve]) -> str:
     key, best = max(groups.items(), key=lambda item: float(np.mean([cell.value for _, cell in item[1]])))
     words = []
     for curve, cell in best:
-        floor = next((c for c in curves if c.key == (*curve.key[:3], "random", *curve.key[4:])), None)
+        floor = tables.random_of(curves, curve)
         random = f", with random weights {percent(floor.at(cell.layer).value)}" if floor else ""
         layer = "all layers" if cell.layer == "all" else f"layer {cell.layer}"
         words.append(f"{cell.test} {interval(MEASURE, cell.value, cell.low, cell.high)} at {layer}{random}")

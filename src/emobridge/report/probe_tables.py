@@ -109,11 +109,13 @@ def which_layer(curves: Sequence[Curve], measure: str) -> Table:
         layer, last = chosen_layer(curves, curve), curve.cells[-1]
         best = max(curve.cells, key=lambda cell: cell.value)
         picked = curve.at(layer) if layer else None
+        floor = random_of(curves, curve)
         rows.append(
             (
                 curve.key[2], curve.key[0], curve.head, curve.key[5],
                 f"{last.layer}: {_value(last)}",
                 f"{picked.layer}: {_value(picked)}" if picked else "no other corpus",
+                percent(floor.at((picked or last).layer).value) if floor else "",
                 f"{best.layer}: {percent(best.value)}",
             )
         )  # fmt: skip
@@ -121,8 +123,16 @@ def which_layer(curves: Sequence[Curve], measure: str) -> Table:
         f"Measured: which layer. {measure} in per cent with 95 % interval; the layer before the colon. The middle "
         "column is chosen on the other corpora and may be quoted; the last looks at the test scores and may not."
     )
-    columns = ("encoder", "corpus", "head", "normalisation", "last layer", "chosen on other corpora", "in hindsight")
+    columns = (
+        "encoder", "corpus", "head", "normalisation", "last layer", "chosen on other corpora", "there with " + RANDOM,
+        "in hindsight",
+    )  # fmt: skip
     return Table(caption, columns, tuple(rows))
+
+
+def random_of(curves: Sequence[Curve], curve: Curve) -> Curve | None:
+    """The floor of a curve: the same encoder with random weights."""
+    return next((c for c in curves if c.key == (*curve.key[:3], "random", *curve.key[4:])), None)
 
 
 def head_table(curves: Sequence[Curve], measure: str) -> Table:
@@ -131,23 +141,33 @@ def head_table(curves: Sequence[Curve], measure: str) -> Table:
     groups = list(dict.fromkeys((c.head, c.key[5]) for c in inside(curves) if c.key[2] in names))
     rows = []
     for head, normalise in groups:
-        for what in ("last layer", "chosen layer"):
-            cells, mine = [], []
-            for name in names:
-                mine = [c for c in inside(curves) if c.key[2:] == (name, _weights(curves, name), head, normalise)]
-                picked = [
-                    c.at((chosen_layer(curves, c) or c.layers[-1]) if what == "chosen layer" else c.layers[-1])
-                    for c in mine
-                ]
-                cells.append(percent(float(np.mean([cell.value for cell in picked]))) if picked else "")
-            if what == "last layer" or any(len(c.cells) > 1 for c in mine):
-                rows.append((head, normalise, "all layers" if mine and len(mine[0].cells) == 1 else what, *cells))
+        of_all = all(len(c.cells) == 1 for c in inside(curves) if c.head == head and c.key[2] in names)
+        for what in ("all layers",) if of_all else ("last layer", "chosen layer"):
+            for weights in ("", RANDOM):
+                found = [_mean(curves, name, weights, head, normalise, what) for name in names]
+                if any(found):
+                    rows.append((", ".join(filter(None, (weights, head))), normalise, what, *found))
+    for head, normalise in dict.fromkeys((c.head, c.key[5]) for c in inside(curves) if c.key[2] == "logmel"):
+        if "logmel" not in names:
+            value = _mean(curves, "logmel", "", head, normalise, "last layer")
+            rows.append((f"log-mel statistics, {head}", normalise, "none", *(value for _ in names)))
     for head in ("linear", "nonlinear", "multilayer"):
         found = [_published_head(name, head) for name in names]
         if any(found):
             rows.append((head, "published", "D'Asaro et al. 2024, nine corpora, F1", *found))
     caption = f"Measured: heads, mean {measure} over the corpora in per cent (published rows say so)."
     return Table(caption, ("head", "normalisation", "layer", *names), tuple(rows))
+
+
+def _mean(curves: Sequence[Curve], name: str, weights: str, head: str, normalise: str, what: str) -> str:
+    """The mean over corpora; the layer of random weights is that of the trained ones."""
+    values = []
+    for trained in inside(curves):
+        if trained.key[2:] == (name, _weights(curves, name), head, normalise):
+            layer = (chosen_layer(curves, trained) if what == "chosen layer" else None) or trained.layers[-1]
+            curve = random_of(curves, trained) if weights else trained
+            values += [curve.at(layer).value] if curve else []
+    return percent(float(np.mean(values))) if values else ""
 
 
 def corpora_table(curves: Sequence[Curve], floors: Sequence[Floor], measure: str) -> Table:
@@ -187,7 +207,7 @@ def cross_table(curves: Sequence[Curve], measure: str) -> Table | None:
         own = next((c for c in inside(curves) if c.key[0] == curve.key[0] and c.key[2:] == curve.key[2:]), curve)
         layer = max(own.cells, key=lambda cell: cell.value).layer if own is not curve else curve.layers[-1]
         cell = curve.at(layer)
-        floor = next((c for c in curves if c.key == (*curve.key[:3], "random", *curve.key[4:])), None)
+        floor = random_of(curves, curve)
         rows.append(
             (
                 f"{cell.train} ({cell.train_language})", f"{cell.test} ({cell.test_language})", cell.setting,
