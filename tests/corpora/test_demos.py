@@ -17,10 +17,10 @@ def root(tmp_path):
 def test_a_fabricated_tree(root):
     rows = list(scan("demos", root))
     assert [(row.id, row.speaker, row.emotion) for row in rows] == [
-        ("NP_f_01_rab02a", "01", "anger"),
-        ("NP_m_69_col03b", "69", "other"),
-        ("PR_f_01_rab01a", "01", "anger"),
-        ("m_69_neu01a", "69", "neutral"),
+        ("NP_f_01_rab02a", "f01", "anger"),
+        ("NP_m_69_col03b", "m69", "other"),
+        ("PR_f_01_rab01a", "f01", "anger"),
+        ("m_69_neu01a", "m69", "neutral"),
     ]
     assert {(row.corpus, row.language) for row in rows} == {("demos", "it")}
 
