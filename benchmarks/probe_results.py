@@ -27,7 +27,7 @@ ENCODERS = ("whisper-base", "whisper-tiny.en")
 LABELS = "anger,happiness,neutral,sadness"
 HEADS = "single,linear,nonlinear,multilayer"
 SEGMENTS = ("1", "0.5", "0.2", "0")
-PADDED = {"whisper-base": ("emodb", "emovo"), "whisper-tiny.en": CORPORA}  # RAVDESS would take another half hour
+PADDED = {"whisper-base": ("emodb",), "whisper-tiny.en": CORPORA}  # the rest of base takes another hour
 Key = tuple[str, ...]
 
 
