@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from emobridge.analysis import bench
 from emobridge.analysis.layer_probe import probe
@@ -204,3 +205,22 @@ def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny
     (lacking / "config.json").write_text((tiny_encoder / "config.json").read_text())
     with pytest.raises(UserError, match="holds no weights"):
         probe(asked(encoders=(str(lacking),)))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_moments_of_training_rows_are_those_of_the_normalisation(inside):
+    from emobridge.analysis.cuts import Cut
+    from emobridge.normalisation import learnt, moments
+
+    generator = torch.Generator().manual_seed(0)
+    values = 20 + torch.randn(2, 9, 5, generator=generator) * torch.tensor([1.0, 2.0, 3.0, 1e-4, 0.0])
+    within = torch.rand(2, 9, 5, generator=generator) if inside else None
+    cuts = [Cut((0, 1, 2, 5, 7), (), ()), Cut((3, 4, 8), (), ())]
+    mean, deviation = bench.training_moments(values, within, cuts)
+    for layer, x in enumerate(values):
+        for number, cut in enumerate(cuts):
+            rows = list(cut.train)
+            domain = learnt("", "", x[rows], None if within is None else within[layer, rows])
+            expected = moments(x[:1], domain, None)
+            torch.testing.assert_close(mean[layer, number], expected[0][0], atol=1e-4, rtol=1e-5)
+            torch.testing.assert_close(deviation[layer, number], expected[1][0], atol=1e-4, rtol=1e-4)
