@@ -27,7 +27,6 @@ ENCODERS = ("whisper-base", "whisper-tiny.en")
 LABELS = "anger,happiness,neutral,sadness"
 HEADS = "single,linear,nonlinear,multilayer"
 SEGMENTS = ("1", "0.5", "0.2", "0")
-PADDED = {"whisper-base": ("emodb",), "whisper-tiny.en": CORPORA}  # the rest of base takes another hour
 Key = tuple[str, ...]
 
 
@@ -71,7 +70,7 @@ def compare(args: argparse.Namespace) -> None:
     for encoder in ENCODERS:
         clip = scores(study(args, encoder, "", "--heads", HEADS))
         options = ("--heads", "single,linear", "--encoder-option", "padding=full", "--no-floors")
-        full = scores(study(args, encoder, "-padded", *options, corpora=PADDED[encoder]))
+        full = scores(study(args, encoder, "-padded", *options))
         lines += ["", f"{encoder}: input of the clip's own length / padded to 30 s, UA of the layers, in language:", ""]
         lines += beside(clip, full, ("single", "linear"))
     for encoder in ENCODERS:
