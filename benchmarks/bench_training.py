@@ -40,7 +40,7 @@ def ours(x: Tensor, label: Tensor, plan: Plan) -> None:
     """One fit as `emobridge adapt` makes it."""
     inputs = Frozen(x)
     task = Task(inputs, CLASSES, Labelled(torch.arange(len(x)), label), None, None)
-    head = made_head("single", (f"dropout={DROPOUT}",), inputs.width, CLASSES)
+    head = made_head("single", (f"input_dropout={DROPOUT}",), inputs.width, CLASSES)
     fit(task, SourceOnly(), head, plan, seed=0)
 
 

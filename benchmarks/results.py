@@ -59,9 +59,8 @@ def main() -> None:
     inside, across = [], []
     for corpus, other in ALONE:
         for normalise in ("none", "speaker"):
-            options = (
-                f"--method source-only --align none --normalise {normalise} --batch-size 32 --head-option dropout=0.5"
-            )
+            options = f"--method source-only --align none --normalise {normalise} --batch-size 32"
+            options += " --head-option input_dropout=0.5"
             inside += run(args, (corpus,), other, f"in-language-{normalise}", *options.split())
     for sources, target in PAIRS:
         for normalise, align, transductive in CONDITIONS:

@@ -341,7 +341,7 @@ def test_bad_files_are_skipped_in_either_way_of_training_or_stop_a_strict_run(se
         ({"method": "pseudo-label"}, "did you mean 'pseudo-labels'"),
         ({"method_options": ("threshold=2",)}, "threshold: expected 0 <= threshold < 1, got 2"),
         ({"head": "linaer"}, "did you mean 'linear'"),
-        ({"head_options": ("dropuot=0.1",)}, "did you mean 'dropout'"),
+        ({"head_options": ("input_dropuot=0.1",)}, "did you mean 'input_dropout'"),
         ({"encoder": "logmal"}, "did you mean 'logmel'"),
         ({"encoder_options": ("seed=1",)}, "takes no options"),
         ({"labels": ("anger", "angr")}, "unknown emotion label 'angr'"),

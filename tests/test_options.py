@@ -66,7 +66,7 @@ def test_a_refusal_of_the_plugin_is_one_line():
 
 @pytest.mark.parametrize(
     ("head", "word"),
-    [(Nonlinear, "hidden=-1"), (Nonlinear, "hidden=1.5"), (Single, "dropout=2"), (Single, "dropout=x")],
+    [(Nonlinear, "hidden=-1"), (Nonlinear, "hidden=1.5"), (Single, "input_dropout=2"), (Single, "input_dropout=x")],
 )
 def test_bad_options_of_real_heads_are_a_users_mistake(head, word):
     with pytest.raises(UserError) as caught:

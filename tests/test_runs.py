@@ -18,7 +18,14 @@ from emobridge.training import LogPoint
 
 
 def settings(**changes) -> Settings:
-    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "statistics": ("mean",), "layer": "0"}
+    plain = {
+        "source": ("a",),
+        "target": "b",
+        "labels": ("anger", "sadness"),
+        "statistics": ("mean",),
+        "layer": "0",
+        "head": "single",
+    }
     plain |= {"seeds": 2, "folds": 2, "epochs": 3, "learning_rate": 0.01}
     return Settings(**{**plain, **changes})
 

@@ -105,7 +105,7 @@ def same(one: Ended, two: Ended) -> bool:
 
 
 def test_the_loss_falls(speech):
-    loss = run(speech, SourceOnly(), head=lambda *sizes: Single(*sizes, dropout=0.0)).values("cross-entropy")
+    loss = run(speech, SourceOnly(), head=lambda *sizes: Single(*sizes, input_dropout=0.0)).values("cross-entropy")
     assert len(loss) == PLAN.epochs
     assert loss[-1] < 0.8 * loss[0]
 
@@ -144,7 +144,7 @@ def test_the_first_epoch_by_hand(speech):
     method = SourceOnly()
     one = build(speech, fold_of(speech), method, 2, settings(align="none"), None, ())
     torch.manual_seed(0)
-    head = Single(4, 2, dropout=0.0)
+    head = Single(4, 2, input_dropout=0.0)
     start = head.output.weight.detach().clone().numpy()
     x, label = one.task.inputs.x.numpy(), one.task.source.label.numpy()
     logits = x @ start.T + head.output.bias.detach().numpy()
@@ -293,7 +293,8 @@ def test_without_patience_validation_is_only_noted(speech):
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_is_a_users_mistake(speech, bad):
     class Bad(SourceOnly):
-        def loss(self, logits, label, weight):
+        def loss(self, step):
+            logits = step.logits()
             return {"good": logits.sum() * 0, "bad": logits.sum() * bad}
 
     with pytest.raises(UserError, match=f"the loss term 'bad' is {bad} in epoch 0: lower the learning rate"):
@@ -302,8 +303,8 @@ def test_a_loss_that_is_not_finite_is_a_users_mistake(speech, bad):
 
 def test_terms_are_summed_and_logged_apart(speech):
     class Two(SourceOnly):
-        def loss(self, logits, label, weight):
-            half = super().loss(logits, label, weight)["cross-entropy"] / 2
+        def loss(self, step):
+            half = super().loss(step)["cross-entropy"] / 2
             return {"one": half, "two": half}
 
     two, one = run(speech, Two()), run(speech, SourceOnly())
@@ -344,7 +345,7 @@ END_TO_END = {"train": "end-to-end", "align": "none", "crop": 0.3, "encoder": "e
 
 def test_the_encoder_is_trained_and_the_loss_falls(heard):
     plan = Plan(epochs=6, batch_size=8, learning_rate=0.01)
-    ended = run(heard, SourceOnly(), plan=plan, head=lambda *sizes: Single(*sizes, dropout=0.0), **END_TO_END)
+    ended = run(heard, SourceOnly(), plan=plan, head=lambda *sizes: Single(*sizes, input_dropout=0.0), **END_TO_END)
     fresh = load_encoder("emotion-cnn", seed=5)
     for name, weight in fresh.named_parameters():
         assert not torch.equal(weight, ended.weights[f"beside.0.{name}"]), name

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emobridge import registry
 from emobridge.bundle import Recognizer, columns, made_head
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.encoders import load_encoder
@@ -26,7 +27,7 @@ from emobridge.speech import emotions, read_speech
 from emobridge.tasks import Speech, budget, folds_of
 from emobridge.training import LogPoint
 
-DROPOUT = 0.8  # of the head `single`: ours, and strong, so that it does not lean on few directions of wide features
+DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
 KEPT = 100  # features at least that dropout leaves at a time
 
 
@@ -55,6 +56,8 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     Utterances that cannot be read are left out and told; with `strict` the first one raises.
     Errors: UserError for whatever is wrong with the settings or the speech.
     """
+    if settings.head == "auto":
+        settings = replace(settings, head=registry.load("methods", settings.method).head)
     for method in systems_of(settings):
         made_method(method, settings)
     if made_head(settings.head, settings.head_options, 1, len(settings.labels)).all_layers:
@@ -80,7 +83,7 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
 
 
 def _completed(settings: Settings, encoder: Encoder) -> Settings:
-    """The settings with the encoder's first statistic where none was asked for, and the dropout of the head `single`.
+    """The settings with the encoder's first statistic where none was asked for, and the dropout of a linear head.
 
     How the dropout was chosen stands in docs/results/adaptation.md.
     """
@@ -95,9 +98,9 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
         raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
     layer = "0" if settings.layer == "auto" and encoder.layers == 1 else settings.layer
     options = settings.head_options
-    if settings.head == "single" and "dropout" not in read_options(options):
+    if settings.head in ("single", "linear") and "input_dropout" not in read_options(options):
         share = max(0.0, min(DROPOUT, 1 - KEPT / (encoder.width * len(statistics))))
-        options = (*options, f"dropout={share:g}")
+        options = (*options, f"input_dropout={share:g}")
     return replace(settings, statistics=statistics, layer=layer, head_options=options)
 
 

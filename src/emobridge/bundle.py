@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import emobridge
 from emobridge import registry
@@ -25,6 +25,7 @@ from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder, state_digest
 from emobridge.errors import UserError
 from emobridge.files import whole_file
+from emobridge.heads._base import Head
 from emobridge.normalisation import Domain, normalised
 from emobridge.options import made, read_options
 
@@ -60,7 +61,7 @@ class Spec:
 class Recognizer:
     """An encoder, what is known of each corpus, and a head."""
 
-    def __init__(self, spec: Spec, encoder: Encoder, domains: Sequence[Domain], head: nn.Module) -> None:
+    def __init__(self, spec: Spec, encoder: Encoder, domains: Sequence[Domain], head: Head) -> None:
         self.spec = spec
         self.encoder = encoder.eval()
         self.domains = tuple(domains)
@@ -143,7 +144,7 @@ class Recognizer:
         return cls(spec, model, domains, head)
 
 
-def made_head(name: str, options: Sequence[str], width: int, classes: int) -> nn.Module:
+def made_head(name: str, options: Sequence[str], width: int, classes: int) -> Head:
     """A head by name. Errors: UserError for an unknown name or option."""
     return made(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
 

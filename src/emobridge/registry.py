@@ -17,9 +17,9 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
     "corpora": ("scan", "LANGUAGES", "LABELS", "LICENCE", "CITATION", "OBTAIN"),
     "formats": ("read", "write", "LOSES"),
     "encoders": ("name", "statistics", "claims", "open", "forward"),
-    "heads": ("name", "needs_frames", "all_layers", "forward"),
+    "heads": ("name", "needs_frames", "all_layers", "represent", "forward"),
     "adapters": ("name", "attach", "detach"),
-    "methods": ("name", "needs", "takes", "prepare", "examples", "loss"),
+    "methods": ("name", "needs", "takes", "head", "prepare", "examples", "loss"),
 }
 
 SINGULAR = {

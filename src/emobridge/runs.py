@@ -20,6 +20,7 @@ from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 from emobridge.files import whole_file
+from emobridge.heads._base import Head
 from emobridge.methods._base import Method
 from emobridge.options import made, read_options
 from emobridge.settings import Settings
@@ -50,6 +51,11 @@ def made_method(name: str, settings: Settings) -> Method:
     method = registry.load("methods", name)
     if settings.target_labels != "0" and "target_labels" not in method.needs | method.takes:
         raise UserError(f"method {name} cannot use target labels: give --target-labels 0")
+    if method.head != "single" and settings.head == "single" and settings.train == "frozen":
+        raise UserError(
+            f"method {name} shapes what lies before the output, where head single has nothing to train: "
+            f"give --head {method.head}, or --train end-to-end"
+        )
     return made(f"method {name}", method, settings.method_options if name == settings.method else ())
 
 
@@ -158,7 +164,7 @@ class Runner:
 
     def _fit(
         self, method: Method, title: str, seed: int, fold: Fold
-    ) -> tuple[Built, torch.nn.Module, Encoder | None, tuple[LogPoint, ...]]:
+    ) -> tuple[Built, Head, Encoder | None, tuple[LogPoint, ...]]:
         settings = self.settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -40,8 +40,8 @@ class Settings:
     statistics: tuple[str, ...] = ()  # of what the encoder pools ("mean", "std"); () is the first of them, ours
     method: str = "pseudo-labels"
     method_options: tuple[str, ...] = ()  # "threshold=0.85"
-    head: str = "single"
-    head_options: tuple[str, ...] = ()  # "dropout=0.5"; see adaptation.DROPOUT
+    head: str = "auto"  # a head's name, or "auto": the method's own
+    head_options: tuple[str, ...] = ()  # "input_dropout=0.5"; see adaptation.DROPOUT
     target_labels: str = "0"  # how many labelled target utterances the method may see, or "all"
     normalise: str = "speaker"  # ours
     align: str = "coral"  # ours: recolour source features to the target's covariance (needs target audio)

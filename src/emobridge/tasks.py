@@ -13,12 +13,13 @@ from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 from emobridge.inputs import Frozen, Inputs, Recordings, domains_of, person, without_label
-from emobridge.methods._base import Labelled, Method, Task
+from emobridge.methods._base import Labelled, Method, Task, Trait
 from emobridge.normalisation import Domain, coral, normalised
 from emobridge.settings import Settings
 from emobridge.types import Utterance
 
 UNLABELLED = -1
+TRAITS = ("gender", "naturalness")  # of an Utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,9 @@ def build(
     place = np.cumsum([0, len(source), len(labelled), len(unlabelled)])
     inputs = make(rows, leads=True)
     known = _labelled(speech, rows, place[0], place[1]) if source else None
+    copies: Sequence[int] = ()
     if settings.align == "coral" and known is not None and fold.target:
+        copies = source
         target = make(fold.target)
         assert isinstance(inputs, Frozen) and isinstance(target, Frozen)  # Settings refuses others
         inputs, known = _recoloured(speech, source, inputs, known, target)
@@ -162,10 +165,23 @@ def build(
         few=_labelled(speech, rows, place[1], place[2]) if labelled else None,
         target=torch.arange(place[2], place[3]) if "target_audio" in seen else None,
         class_weights=settings.class_weights,
+        traits=_traits(speech, rows, copies) if "traits" in seen else (),
     )
     held = list(fold.validation)
     validation = (make(held), _labelled(speech, held, 0, len(held))) if held else None
     return Built(task, learner, make(tests), validation)
+
+
+def _traits(speech: Speech, rows: Sequence[int], copies: Sequence[int]) -> tuple[Trait, ...]:
+    """What the manifests say of the speech in `rows`, and behind them of that in `copies`."""
+    traits = []
+    for name in TRAITS:
+        said = [getattr(speech.utterances[row], name) for row in (*rows, *copies)]
+        values = sorted(set(said) - {None})
+        if len(values) > 1:
+            places = [-1 if one is None else values.index(one) for one in said]
+            traits.append(Trait(name, torch.tensor(places), len(values)))
+    return tuple(traits)
 
 
 def _labelled(speech: Speech, rows: Sequence[int], first: int, last: int) -> Labelled:

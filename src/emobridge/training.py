@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from emobridge.errors import UserError
 from emobridge.files import whole_file
+from emobridge.heads._base import Head
 from emobridge.inputs import Inputs
-from emobridge.methods._base import Drawn, Labelled, Method, Task, weighted_cross_entropy
+from emobridge.methods._base import Drawn, Labelled, Method, Step, Task, weighted_cross_entropy
 
 REFRESH = 10  # epochs between two looks at the moments of features that change with the encoder
 PREDICTED_TOGETHER = 4096  # rows
@@ -53,22 +54,31 @@ class LogPoint:
 
 
 class Model(nn.Module):
-    """What is trained: the head, and what the inputs bring along."""
+    """What is trained: the head, and what the inputs and the method bring along."""
 
-    def __init__(self, inputs: Inputs, head: nn.Module) -> None:
+    def __init__(self, inputs: Inputs, head: Head) -> None:
         super().__init__()
         self.head = head
         self.beside = nn.ModuleList(inputs.modules())
+        self.width = head.output.in_features
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        """(B, D) pooled and normalised -> (B, C) logits: a clip of one frame."""
-        return self.head(vectors[:, None], torch.ones(len(vectors), 1, dtype=torch.bool))
+    def represent(self, x: Tensor) -> Tensor:
+        """(B, D) pooled and normalised -> (B, H): a clip of one frame."""
+        return self.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
+
+    def classify(self, represented: Tensor) -> Tensor:
+        """(B, H) -> (B, C) logits."""
+        return self.head.output(represented)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D) -> (B, C)."""
+        return self.classify(self.represent(x))
 
 
 def fit(
     task: Task,
     method: Method,
-    head: nn.Module,
+    head: Head,
     plan: Plan,
     *,
     seed: int,
@@ -84,23 +94,24 @@ def fit(
     """
     inputs = task.inputs
     model = Model(inputs, head)
-    optimiser = torch.optim.Adam(
-        model.parameters(),
-        lr=plan.learning_rate,
-        betas=plan.betas,
-        eps=plan.eps,
-        weight_decay=plan.weight_decay,
-        fused=True,
-    )
     generator = torch.Generator().manual_seed(seed)
-    state = _State(model, inputs, optimiser, generator)
-    method.prepare(task)
 
     def predict(rows: Tensor) -> Tensor:
         return probabilities(model, inputs, rows)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if (beside := method.prepare(task, model)) is not None:
+            model.beside.append(beside)
+        optimiser = torch.optim.Adam(
+            model.parameters(),
+            lr=plan.learning_rate,
+            betas=plan.betas,
+            eps=plan.eps,
+            weight_decay=plan.weight_decay,
+            fused=True,
+        )
+        state = _State(model, inputs, optimiser, generator)
         state.resume(checkpoint)
         saved = time.monotonic()
         for epoch in range(state.epoch, plan.epochs):
@@ -112,7 +123,7 @@ def fit(
                 state.log += [LogPoint(epoch, term, value) for term, value in drawn.notes]
             for group in optimiser.param_groups:
                 group["lr"] = plan.learning_rate * plan.decay ** (epoch // 10)
-            state.log += _epoch(model, inputs, method, optimiser, state.drawn, plan.batch_size, generator, epoch)
+            state.log += _epoch(state, method, plan, epoch)
             state.epoch = epoch + 1
             if validation is not None and not state.improved(_validation_loss(model, *validation), plan.patience):
                 break
@@ -140,26 +151,24 @@ def probabilities(model: nn.Module, inputs: Inputs, rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def _epoch(
-    model: Model,
-    inputs: Inputs,
-    method: Method,
-    optimiser: torch.optim.Optimizer,
-    drawn: Drawn,
-    batch_size: int,
-    generator: torch.Generator,
-    epoch: int,
-) -> list[LogPoint]:
+def _epoch(state: _State, method: Method, plan: Plan, epoch: int) -> list[LogPoint]:
     """One pass over what was drawn; the mean of each loss term."""
-    model.train()
+    drawn, generator = state.drawn, state.generator
+
+    def take(rows: Tensor) -> Tensor:
+        return state.inputs.batch(rows, generator)
+
+    state.model.train()
     totals: dict[str, Tensor] = {}
-    batches = torch.randperm(len(drawn.rows), generator=generator).split(batch_size)
-    for batch in batches:
-        logits = model(inputs.batch(drawn.rows[batch], generator))
-        terms = method.loss(logits, drawn.label[batch], drawn.weight[batch])
-        optimiser.zero_grad()
+    batches = torch.randperm(len(drawn.rows), generator=generator).split(plan.batch_size)
+    for place, batch in enumerate(batches):
+        rows = drawn.rows[batch]
+        done = (epoch + place / len(batches)) / plan.epochs
+        step = Step(state.model, take(rows), rows, drawn.label[batch], drawn.weight[batch], done, take, generator)
+        terms = method.loss(step)
+        state.optimiser.zero_grad()
         sum(terms.values(), torch.zeros(())).backward()
-        optimiser.step()
+        state.optimiser.step()
         for term, value in terms.items():
             totals[term] = totals.get(term, torch.zeros(())) + value.detach()
     log = [LogPoint(epoch, term, float(total) / len(batches)) for term, total in totals.items()]

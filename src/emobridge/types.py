@@ -35,6 +35,8 @@ class Utterance:
     split: str | None = None  # "train", "validation" or "test" where the corpus predefines them
     text: str | None = None
     phones: str | None = None  # path of a phone alignment
+    gender: str | None = None  # of the speaker: "female", "male" ...
+    naturalness: str | None = None  # how the emotion came about: "acted", "elicited" or "natural"
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def test_names_of_encoders(tiny_encoder, tmp_path, monkeypatch):
 
 def test_options_reach_the_heads_that_have_them(asked):
     settings = asked(head_options=("hidden=8", "dropout=0.5"))
-    assert head_words(settings, "single") == ("dropout=0.5",)
+    assert head_words(settings, "single") == ()
     assert head_words(settings, "multilayer") == ("hidden=8", "dropout=0.5")
     with pytest.raises(UserError, match="did you mean 'dropout'"):
         probe(asked(head_options=("dropuot=0.5",)))

@@ -23,6 +23,7 @@ def test_its_own_tables(tmp_path):
             language="pl",
             speaker="POLISH_m4",
             emotion="fear",
+            gender="male",
         )
     ]
 

@@ -22,7 +22,7 @@ def pooled(frames):
 
 
 def test_it_is_an_affine_map_of_the_mean_frame(frames):
-    head = Single(3, 2, dropout=0.0).double()
+    head = Single(3, 2, input_dropout=0.0).double()
     weight, bias = (value.detach().numpy() for value in (head.output.weight, head.output.bias))
     expected = [weight @ np.mean(clip, axis=0) + bias for clip in (frames[0].numpy(), frames[1, :2].numpy())]
     np.testing.assert_allclose(head(frames, MASK).detach(), expected, rtol=1e-12)
@@ -41,7 +41,7 @@ def test_pooled_features_give_the_same_loss_and_the_same_gradients(frames):
     gradients = []
     for vectors, mask in ((frames, MASK), (pooled(frames), ones)):
         torch.manual_seed(0)
-        head = Single(3, 2, dropout=0.4).double()  # dropout falls on the mean: the same draw for both
+        head = Single(3, 2, input_dropout=0.4).double()  # dropout falls on the mean: the same draw for both
         cross_entropy(head(vectors, mask), torch.tensor([0, 1])).backward()
         gradients.append(torch.cat([weight.grad.flatten() for weight in head.parameters()]))
     torch.testing.assert_close(*gradients, atol=1e-12, rtol=0)
@@ -49,7 +49,7 @@ def test_pooled_features_give_the_same_loss_and_the_same_gradients(frames):
 
 
 def test_dropout_is_on_in_training(frames):
-    head = Single(3, 2, dropout=0.5).double()
+    head = Single(3, 2, input_dropout=0.5).double()
     torch.manual_seed(0)
     outputs = torch.stack([head(frames, MASK) for _ in range(20)])
     assert outputs.std(0).min() > 0

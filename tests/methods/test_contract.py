@@ -16,14 +16,14 @@ import torch
 from emobridge import registry
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.heads.single import Single
-from emobridge.methods._base import Labelled, Task
+from emobridge.heads.linear import Linear
+from emobridge.methods._base import Labelled, Step, Task, as_probabilities
 from emobridge.settings import Settings
 from emobridge.tasks import Fold, Speech, budget, build
-from emobridge.training import Plan, fit
+from emobridge.training import Model, Plan, fit, probabilities
 from emobridge.types import Utterance
 
-WORDS = frozenset({"source_labels", "target_audio", "target_labels"})
+WORDS = frozenset({"source_labels", "target_audio", "target_labels"})  # what is of the two languages
 METHODS = registry.names("methods")
 SECRET = 97  # the class of every target utterance: no number of a row, and no label of the source
 
@@ -36,7 +36,7 @@ class Anything:
     def __init__(self, needs=frozenset(), takes=frozenset()) -> None:
         self.needs, self.takes = frozenset(needs), frozenset(takes)
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: Task, model: object) -> None:
         self.task = task
 
 
@@ -121,7 +121,7 @@ def test_the_walk_finds_a_label_wherever_it_hides(secret):
 def test_needs_and_takes_are_known_words(name):
     method = registry.load("methods", name)
     assert isinstance(method.needs, frozenset) and isinstance(method.takes, frozenset)
-    assert method.needs | method.takes <= WORDS
+    assert method.needs | method.takes <= WORDS | {"traits"}
     assert not method.needs & method.takes
     assert method.needs, "a method that needs nothing learns nothing"
 
@@ -160,7 +160,7 @@ def test_a_task_holds_what_is_named_and_nothing_else(toy_speech, seen, align, by
 def test_target_labels_beyond_the_budget_are_not_within_reach(secret, name, align):
     method = registry.load("methods", name)()
     built = build(secret, fold_of(secret), method, 2, settings(align=align), None, ())
-    method.prepare(built.task)
+    method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
     assert told(built.task) == [] and told(method) == []
     assert told(built.test) == []
 
@@ -183,7 +183,7 @@ def test_nor_are_they_where_the_encoder_is_trained(recorded, name):
     speech = dataclasses.replace(speech, label=label)
     method = registry.load("methods", name)()
     built = build(speech, fold_of(speech), method, 2, options, load_encoder("emotion-cnn"), ())
-    method.prepare(built.task)
+    method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
     assert len(built.task.inputs.utterances) > 0
     assert told((built.task, method, built.test)) == []
 
@@ -225,7 +225,7 @@ def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, few):
         method = registry.load("methods", name)()
         chosen = budget(speech, fold, few, seed=0) if "target_labels" in method.needs | method.takes else ()
         task = build(speech, fold, method, 2, settings(), None, chosen).task
-        method.prepare(task)
+        method.prepare(task, Model(task.inputs, Linear(4, 2)))
         generator = torch.Generator().manual_seed(3)
         size = len(task.inputs.x)
 
@@ -238,7 +238,8 @@ def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, few):
             if one is not None:
                 assert len(one.rows) == len(one.label) == len(one.weight) > 0
                 assert int(one.rows.min()) >= 0 and int(one.rows.max()) < size
-                assert set(one.label.tolist()) <= {0, 1}
+                label = as_probabilities(one.label, 2)
+                assert (label >= 0).all() and torch.allclose(label.sum(1), torch.ones(len(label)), atol=1e-4)
                 assert float(one.weight.mean()) == pytest.approx(1, rel=1e-4) and (one.weight >= 0).all()
         draws.append([one for one in drawn if one is not None])
     for one, two in zip(*draws):
@@ -249,12 +250,19 @@ def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, few):
 def test_a_loss_is_scalars_by_name_that_can_be_minimised(toy_speech, name):
     method = registry.load("methods", name)()
     speech = toy_speech()
-    method.prepare(build(speech, fold_of(speech), method, 2, settings(), None, ()).task)
-    logits = torch.zeros(4, 2, requires_grad=True)
-    terms = method.loss(logits, torch.tensor([0, 1, 0, 1]), torch.ones(4))
+    task = build(speech, fold_of(speech), method, 2, settings(), None, ()).task
+    torch.manual_seed(0)
+    model = Model(task.inputs, Linear(4, 2))
+    beside = method.prepare(task, model)
+    generator = torch.Generator().manual_seed(0)
+    drawn = method.examples(0, lambda rows: probabilities(model, task.inputs, rows), generator)
+    rows, label, weight = drawn.rows[:8], drawn.label[:8], drawn.weight[:8]
+    terms = method.loss(Step(model, task.inputs.batch(rows), rows, label, weight, 0.5, task.inputs.batch, generator))
     assert terms and all(isinstance(term, str) and value.shape == () for term, value in terms.items())
     sum(terms.values()).backward()
-    assert torch.isfinite(logits.grad).all() and logits.grad.abs().max() > 0
+    for part in (model.head, *([beside] if beside is not None else [])):
+        for value in part.parameters():
+            assert torch.isfinite(value.grad).all() and value.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -265,7 +273,7 @@ def test_every_method_learns_an_easy_task(toy_speech, name):
     few = budget(speech, fold, "4", seed=0) if "target_labels" in method.needs else ()
     built = build(speech, fold, method, 2, settings(), None, few)
     torch.manual_seed(0)
-    head = Single(4, 2, dropout=0.0)
+    head = Linear(4, 2)
     fit(built.task, method, head, Plan(epochs=35, learning_rate=0.05), seed=0)
     tests = torch.arange(len(fold.source_test) + len(fold.target_test))
     head.eval()

@@ -27,7 +27,7 @@ def task(few=None, class_weights=True) -> Task:
 
 def prepared(some: Task, **options) -> PseudoLabels:
     method = PseudoLabels(**options)
-    method.prepare(some)
+    method.prepare(some, None)
     return method
 
 
@@ -124,7 +124,7 @@ def accuracy(method, seed: int) -> float:
     inputs = Frozen(torch.cat([source, target]))
     unlabelled = torch.arange(400, 600) if "target_audio" in method.needs else None
     torch.manual_seed(seed)
-    head = Single(2, 2, dropout=0.0)
+    head = Single(2, 2, input_dropout=0.0)
     known = Labelled(torch.arange(400), label)
     fit(Task(inputs, 2, known, None, unlabelled), method, head, Plan(epochs=40, learning_rate=0.02, decay=1), seed=seed)
     said = probabilities(Model(inputs, head), inputs, torch.arange(600, 800)).argmax(1)

@@ -64,11 +64,11 @@ def test_it_uses_the_few_labels_of_the_budget_and_oversamples_them(toy_speech):
     assert task.few.label.tolist() == speech.label[list(few)].tolist()
     assert len(task.inputs.x) == len(fold.source) + 4
     method = SourceOnly()
-    method.prepare(task)
+    method.prepare(task, None)
     drawn = method.examples(0, None, torch.Generator().manual_seed(0))
     assert len(drawn.rows) == 2 * len(fold.source)
     assert (drawn.rows >= len(fold.source)).sum() == len(fold.source)
     assert method.examples(1, None, None) is None
     method = SourceOnly(rebalance=False)
-    method.prepare(task)
+    method.prepare(task, None)
     assert len(method.examples(0, None, None).rows) == len(fold.source) + 4

@@ -33,6 +33,7 @@ from emobridge.bundle import made_head
 from emobridge.encoders import load_encoder
 from emobridge.encoders._base import WEIGHTS, Encoder
 from emobridge.errors import UserError, unknown
+from emobridge.heads._base import Head
 from emobridge.inputs import Recordings, without_label
 from emobridge.methods._base import Labelled, Task
 from emobridge.methods.source_only import SourceOnly
@@ -52,7 +53,7 @@ class Learnt:
     """A trained model."""
 
     encoder: Encoder
-    head: nn.Module
+    head: Head
     rate: float
     epoch: int  # whose weights were kept
     loss: float  # the lowest one on the validation part; 0 where there is none

@@ -40,7 +40,7 @@ from emobridge.formats._shared import (
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
-LOSES = ("language", "arousal", "valence", "dominance", "text", "phones")
+LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness")
 SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
 WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # the others are ours with a capital

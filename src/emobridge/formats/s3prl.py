@@ -23,7 +23,20 @@ from emobridge.formats._shared import by_split, emotions_of, entry, iemocap_spea
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
-LOSES = ("id", "corpus", "start", "end", "language", "arousal", "valence", "dominance", "text", "phones")
+LOSES = (
+    "id",
+    "corpus",
+    "start",
+    "end",
+    "language",
+    "arousal",
+    "valence",
+    "dominance",
+    "text",
+    "phones",
+    "gender",
+    "naturalness",
+)
 SUFFIX = "_meta_data.json"
 SPLITS = {"train": "train", "test": "test"}
 

@@ -2,14 +2,29 @@
 
 A head is an nn.Module that maps the frames of clips to logits. `needs_frames` tells whether it needs single frames, or
 whether the mean frame of a clip, which a store keeps, trains it just as well; `all_layers`, whether it takes all layers
-of an encoder at once. Heads are written so that they also work on a stack of weights (see heads/_stack.py): they touch
-the last dimensions only, and what they learn lies in nn.Linear and LayerSum.
+of an encoder at once. `represent` gives what its last linear map, `output`, sees. Heads are written so that they also
+work on a stack of weights (see heads/_stack.py): they touch the last dimensions only, and what they learn lies in
+nn.Linear and LayerSum.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+
+class Head(nn.Module):
+    """What heads are made of: a representation of the clip, and `output`, an nn.Linear from it to the logits."""
+
+    output: nn.Linear
+
+    def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """(B, F, D) frames and their (B, F) mask -> (B, H): what the output sees."""
+        raise NotImplementedError
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """-> (B, C) logits."""
+        return self.output(self.represent(frames, mask))
 
 
 class Dropout(nn.Dropout):

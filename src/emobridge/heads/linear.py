@@ -6,26 +6,27 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import masked_mean
+from emobridge.heads._base import Dropout, Head, masked_mean
 
 
-class Linear(nn.Module):
+class Linear(Head):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
     A projection l to `hidden` values (the paper's m = 256), shared over frames; the mean over frames; the output o.
     Projection and mean commute, so the mean frame (F = 1) trains it exactly, and here the mean goes first: it is the
     cheaper order. Nothing lies between the two maps: the head can say no more than `single` can, but is trained
-    otherwise.
+    otherwise. `input_dropout`, in [0, 1), falls on the mean frame; the paper has none.
     """
 
     name = "linear"
     needs_frames: ClassVar = False
     all_layers: ClassVar = False
 
-    def __init__(self, width: int, classes: int, *, hidden: int = 256) -> None:
+    def __init__(self, width: int, classes: int, *, hidden: int = 256, input_dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = Dropout(input_dropout)
         self.projection = nn.Linear(width, hidden)
         self.output = nn.Linear(hidden, classes)
 
-    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        return self.output(self.projection(masked_mean(frames, mask)))
+    def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return self.projection(self.dropout(masked_mean(frames, mask)))

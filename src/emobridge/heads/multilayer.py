@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import LayerSum
+from emobridge.heads._base import Head, LayerSum
 from emobridge.heads.nonlinear import Nonlinear
 
 
-class Multilayer(nn.Module):
+class Multilayer(Head):
     """(L, B, F, D) frames of all layers and their (B, F) mask -> (B, C) logits; (B, F, D) counts as one layer.
 
     softmax(w) weights the layers, w begins at zero (all alike; the paper does not say); `layer_sum.weight` is read out
@@ -26,7 +26,12 @@ class Multilayer(nn.Module):
         self.layer_sum = LayerSum(layers)
         self.head = Nonlinear(width, classes, hidden=hidden, dropout=dropout)
 
-    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+    @property
+    def output(self) -> nn.Linear:  # type: ignore[override]
+        """That of the nonlinear head."""
+        return self.head.output
+
+    def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
         if frames.ndim == 3:
             frames = frames[None]
-        return self.head(self.layer_sum(frames), mask)
+        return self.head.represent(self.layer_sum(frames), mask)

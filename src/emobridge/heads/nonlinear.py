@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import Dropout, masked_mean
+from emobridge.heads._base import Dropout, Head, masked_mean
 
 
-class Nonlinear(nn.Module):
+class Nonlinear(Head):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
     Two blocks of linear, ReLU and dropout and a linear map, shared over frames; the mean over frames; linear and ReLU;
@@ -32,7 +32,8 @@ class Nonlinear(nn.Module):
             Dropout(dropout),
             nn.Linear(hidden, hidden),
         )
-        self.clip = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+        self.clip = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU())
+        self.output = nn.Linear(hidden, classes)
 
-    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+    def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
         return self.clip(masked_mean(self.frames(frames), mask))

@@ -7,24 +7,24 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import Dropout, masked_mean
+from emobridge.heads._base import Dropout, Head, masked_mean
 
 
-class Single(nn.Module):
+class Single(Head):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
-    The map and the mean commute, so pooled features (F = 1) train it exactly. `dropout`, in [0, 1), falls on the mean
-    frame. Neither paper has one; `emobridge adapt` asks for a strong one (adaptation.DROPOUT).
+    The map and the mean commute, so pooled features (F = 1) train it exactly. `input_dropout`, in [0, 1), falls on the
+    mean frame. Neither paper has one; `emobridge adapt` asks for a strong one (adaptation.DROPOUT).
     """
 
     name = "single"
     needs_frames: ClassVar = False
     all_layers: ClassVar = False
 
-    def __init__(self, width: int, classes: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, classes: int, *, input_dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(input_dropout)
         self.output = nn.Linear(width, classes)
 
-    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        return self.output(self.dropout(masked_mean(frames, mask)))
+    def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return self.dropout(masked_mean(frames, mask))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 if TYPE_CHECKING:
@@ -21,8 +21,17 @@ class Labelled:
     """Rows of the task's inputs and their classes."""
 
     rows: Tensor  # (N,) int64
-    label: Tensor  # (N,) int64 in [0, C)
+    label: Tensor  # (N,) int64 in [0, C), or (N, C) float32 probabilities
     corpus: Tensor | None = None  # (N,) int64: which corpus each is of, where there are several
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """What a manifest says of speakers and recordings beside the emotion."""
+
+    name: str  # "gender" or "naturalness"
+    values: Tensor  # (N,) int64 of each of the task's inputs: in [0, K), or -1 where it is not known
+    count: int  # K
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,7 @@ class Task:
     few: Labelled | None  # "target_labels": the labelled target utterances of the budget
     target: Tensor | None  # "target_audio": rows (N,) of utterances without labels
     class_weights: bool = True
+    traits: tuple[Trait, ...] = ()  # "traits": those with two values or more
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +52,57 @@ class Drawn:
     """What the loop trains on from now on. A row may stand in it several times (oversampling)."""
 
     rows: Tensor  # (N,) int64
-    label: Tensor  # (N,) int64
+    label: Tensor  # (N,) int64, or (N, C) float32 probabilities
     weight: Tensor  # (N,) float32, mean 1
     notes: tuple[tuple[str, float], ...] = ()  # for the log: "pseudo-labelled share" ...
+
+
+class Model(Protocol):
+    """What is trained, as a method sees it: a representation of vectors and an output over it."""
+
+    width: int  # H
+
+    def represent(self, x: Tensor) -> Tensor:
+        """(B, D) vectors of the inputs -> (B, H)."""
+
+    def classify(self, represented: Tensor) -> Tensor:
+        """(B, H) -> (B, C) logits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch of what was drawn, on its way through the model."""
+
+    model: Model
+    x: Tensor  # (B, D) vectors of the inputs
+    rows: Tensor  # (B,) of the task's inputs
+    label: Tensor  # (B,) int64, or (B, C) float32
+    weight: Tensor  # (B,) float32
+    progress: float  # share of the training that is done, in [0, 1)
+    take: Predict  # rows (N,) of the task's inputs -> their vectors (N, D), as in training
+    generator: torch.Generator
+
+    def logits(self) -> Tensor:
+        """(B, C) of the batch."""
+        return self.model.classify(self.model.represent(self.x))
 
 
 class Method(Protocol):
     """An adaptation method. One file a method, one class a file."""
 
     name: str
-    needs: frozenset[str]  # of "source_labels", "target_audio", "target_labels": without these it cannot run
+    needs: frozenset[str]  # of "source_labels", "target_audio", "target_labels", "traits": without these it cannot run
     takes: frozenset[str]  # what it uses where it is there
+    head: str  # what it trains by default; of a method that shapes the representation one that has something to shape
 
-    def prepare(self, task: Task) -> None:
-        """Once, before the first epoch."""
+    def prepare(self, task: Task, model: Model) -> nn.Module | None:
+        """Once, before the first epoch: what is trained (or remembered, as buffers) beside the model, and then lost."""
 
     def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
         """At the start of each epoch: what to train on from now on, or None for what was trained on before."""
 
-    def loss(self, logits: Tensor, label: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """Terms of the loss by name, (B, C), (B,), (B,) -> scalars; the loop minimises their sum."""
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """Terms of the loss by name, scalars; the loop minimises their sum."""
 
 
 def balanced(labelled: Labelled, classes: int, wanted: bool = True) -> Tensor:
@@ -69,17 +110,23 @@ def balanced(labelled: Labelled, classes: int, wanted: bool = True) -> Tensor:
 
     Ones where not `wanted`. Without equal weights a large source corpus drowns a small one, be it nearer the target.
     """
-    label, weight = labelled.label, torch.ones(len(labelled.label))
-    if not wanted or not len(label):
+    weight = torch.ones(len(labelled.rows))
+    if not wanted or not len(weight):
         return weight
-    corpus = torch.zeros_like(label) if labelled.corpus is None else labelled.corpus
+    label = as_probabilities(labelled.label, classes)
+    corpus = torch.zeros_like(labelled.rows) if labelled.corpus is None else labelled.corpus
     corpora = corpus.unique()
     for one in corpora:
         mine = corpus == one
-        counts = torch.bincount(label[mine], minlength=classes).float()
+        counts = label[mine].sum(0)
         share = len(label) / (len(corpora) * (counts > 0).sum())
-        weight[mine] = (share / counts)[label[mine]]
+        weight[mine] = label[mine] @ torch.where(counts > 0, share / counts, 0.0)
     return weight
+
+
+def as_probabilities(label: Tensor, classes: int) -> Tensor:
+    """(N,) classes as (N, C) float32, one of each row 1; probabilities as they are."""
+    return label if label.ndim == 2 else nn.functional.one_hot(label, classes).float()
 
 
 def repeated(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -101,9 +148,10 @@ def mixed(
     if len(target.rows):
         place = repeated(target.rows, len(task.source.rows) if rebalance and task.source else 0, generator)
         parts.append(Labelled(target.rows[place], target.label[place]))
+    soft = target.label.ndim == 2
     return Drawn(
         torch.cat([part.rows for part in parts]),
-        torch.cat([part.label for part in parts]),
+        torch.cat([as_probabilities(part.label, task.classes) if soft else part.label for part in parts]),
         torch.cat([balanced(part, task.classes, task.class_weights) for part in parts]),
         notes,
     )
@@ -115,5 +163,8 @@ def nothing() -> Labelled:
 
 
 def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """Mean over the batch of weight * -log softmax(logits)[label]; (B, C), (B,), (B,) -> scalar."""
+    """Mean over the batch of weight * -log softmax(logits)[label]; (B, C), (B,), (B,) -> scalar.
+
+    With probabilities (B, C) for labels: of weight * -sum_c label_c log softmax(logits)_c.
+    """
     return (cross_entropy(logits, label, reduction="none") * weight).mean()

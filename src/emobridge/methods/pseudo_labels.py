@@ -13,42 +13,61 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emobridge.methods._base import Drawn, Labelled, Predict, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods._base import (
+    Drawn,
+    Labelled,
+    Model,
+    Predict,
+    Step,
+    Task,
+    as_probabilities,
+    mixed,
+    nothing,
+    weighted_cross_entropy,
+)
 
 
 class PseudoLabels:
-    """`threshold` tau in [0, 1), `interval` W in epochs; the paper's values are the defaults."""
+    """`threshold` tau in [0, 1), `interval` W in epochs; the paper's values are the defaults. `once`: label at epoch W
+    and never again.
+    """
 
     name = "pseudo-labels"
     needs = frozenset({"source_labels", "target_audio"})
     takes = frozenset({"target_labels"})
+    head = "single"
 
-    def __init__(self, *, threshold: float = 0.5, interval: int = 30, rebalance: bool = True) -> None:
+    def __init__(
+        self, *, threshold: float = 0.5, interval: int = 30, once: bool = False, rebalance: bool = True
+    ) -> None:
         if not 0 <= threshold < 1:
             raise ValueError(f"threshold: expected 0 <= threshold < 1, got {threshold}")
         if interval < 1:
             raise ValueError(f"interval: expected 1 or more epochs, got {interval}")
-        self.threshold = threshold
-        self.interval = interval
-        self.rebalance = rebalance
+        self.threshold, self.interval, self.once, self.rebalance = threshold, interval, once, rebalance
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: Task, model: Model) -> None:
         self.task = task
 
     def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
-        if epoch % self.interval:
+        if epoch % self.interval or (self.once and epoch > self.interval):
             return None
         task = self.task
-        target = task.few or nothing()
+        few = task.few or nothing()
         if not epoch:
-            return mixed(task, target, self.rebalance, generator)
+            return mixed(task, few, self.rebalance, generator)
         assert task.target is not None  # it is in `needs`
-        confidence, best = predict(task.target).max(1)
-        sure = confidence >= self.threshold
-        rows = torch.cat([target.rows, task.target[sure]])
-        label = torch.cat([target.label, best[sure]])
+        p = predict(task.target)
+        sure = p.max(1).values >= self.threshold
+        label = self.label(p[sure])
+        known = as_probabilities(few.label, task.classes) if label.ndim == 2 else few.label
+        target = Labelled(torch.cat([few.rows, task.target[sure]]), torch.cat([known, label]))
         notes = (("pseudo-labelled share", int(sure.sum()) / max(len(sure), 1)),)
-        return mixed(task, Labelled(rows, label), self.rebalance, generator, notes)
+        return mixed(task, target, self.rebalance, generator, notes)
 
-    def loss(self, logits: Tensor, label: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        return {"cross-entropy": weighted_cross_entropy(logits, label, weight)}
+    def label(self, p: Tensor) -> Tensor:
+        """What utterances of the probabilities (N, C) are labelled with."""
+        return p.argmax(1)
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        return {"cross-entropy": weighted_cross_entropy(step.logits(), step.label, step.weight)}

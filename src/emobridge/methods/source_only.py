@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emobridge.methods._base import Drawn, Predict, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods._base import Drawn, Model, Predict, Step, Task, mixed, nothing, weighted_cross_entropy
 
 
 class SourceOnly:
@@ -18,11 +18,12 @@ class SourceOnly:
     name = "source-only"
     needs = frozenset({"source_labels"})
     takes = frozenset({"target_labels"})
+    head = "single"
 
     def __init__(self, *, rebalance: bool = True) -> None:
         self.rebalance = rebalance
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: Task, model: Model) -> None:
         self.task = task
 
     def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
@@ -30,5 +31,5 @@ class SourceOnly:
             return None
         return mixed(self.task, self.task.few or nothing(), self.rebalance, generator)
 
-    def loss(self, logits: Tensor, label: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        return {"cross-entropy": weighted_cross_entropy(logits, label, weight)}
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        return {"cross-entropy": weighted_cross_entropy(step.logits(), step.label, step.weight)}
