@@ -103,12 +103,12 @@ def test_from_recordings_to_a_recogniser(settings, tmp_path):
     assert one.systems == ("source-only", "pseudo-labels")
     assert (one.settings.layer, one.settings.statistics) == ("0", ("mean",))
     assert one.skipped == () and one.left_out == 0 and one.layer_scores == ()
-    assert len(one.speech.utterances) == 32 and one.speech.features.shape == (32, 64)
+    assert len(one.speech.utterances) == 32 and one.speech.features.shape == (32, 1, 64)
     for each in one.predicted:
         right = each.probabilities.argmax(1) == one.speech.label[each.rows]
         assert len(each.rows) == 16 and right.mean() > 0.9, "high and loud against low is easy"
     loaded = Recognizer.load(one.recognizer.save(tmp_path / "bundle", "card"))
-    x = torch.randn(3, 128)
+    x = torch.randn(3, 1, 128)
     assert torch.equal(
         *(each.probabilities(x, each.domain("xx"), ["a", "a", None]) for each in (loaded, one.recognizer))
     )
@@ -169,8 +169,10 @@ def test_the_layer_is_the_best_of_the_source(settings, three):
     one = adapt(settings(epochs=20))
     scores = dict(one.layer_scores)
     assert list(scores) == ["0", "1", "2"] and scores["1"] == max(scores.values()) > scores["0"]
-    assert one.settings.layer == "1" and one.recognizer.spec.layer == 1
-    assert one.speech.features.abs().sum() > 0
+    assert one.settings.layer == "0+1+2" and one.recognizer.spec.layer == "0+1+2"
+    alone = adapt(settings(epochs=20, layer="auto"))
+    assert alone.settings.layer == alone.recognizer.spec.layer == "1" and alone.layer_scores == one.layer_scores
+    assert torch.equal(alone.speech.features[:, 0], one.speech.features[:, 1])
 
 
 def test_the_choice_of_a_layer_does_not_look_at_the_target(settings, three, recorded):
@@ -196,7 +198,7 @@ def test_a_layer_is_chosen_with_a_budget_of_labels_too(settings, three):
 def test_a_layer_by_name(settings, three):
     one = adapt(settings(layer="2"))
     assert one.layer_scores == () and one.settings.layer == "2"
-    with pytest.raises(UserError, match=r"unknown layer of encoder three '3': .*\(one of 0, 1, 2, auto\)"):
+    with pytest.raises(UserError, match=r"unknown layer of encoder three '3': .*\(one of 0, 1, 2, around, auto\)"):
         adapt(settings(layer="3"))
 
 
@@ -204,10 +206,10 @@ def test_a_layer_by_name(settings, three):
 def test_the_statistics_that_were_asked_for(settings, statistics):
     one = adapt(settings(statistics=statistics, epochs=1))
     both = adapt(settings(statistics=("mean", "std"), epochs=1)).speech.features
-    parts = {"mean": both[:, :64], "std": both[:, 64:]}
-    assert torch.equal(one.speech.features, torch.cat([parts[name] for name in statistics], 1))
+    parts = {"mean": both[..., :64], "std": both[..., 64:]}
+    assert torch.equal(one.speech.features, torch.cat([parts[name] for name in statistics], -1))
     assert one.recognizer.spec.statistics == statistics
-    assert one.recognizer.domains[0].mean.shape == (64 * len(statistics),)
+    assert one.recognizer.domains[0].mean.shape == (1, 64 * len(statistics))
 
 
 def test_an_unknown_statistic_names_the_nearest(settings):
@@ -368,3 +370,11 @@ def test_one_speaker_is_a_mistake_unless_speakers_may_be_shared(settings, record
 def test_a_budget_above_the_labels_is_a_mistake(settings):
     with pytest.raises(UserError, match="target_labels: a budget of 9 labelled utterances: expected 0 to 8"):
         adapt(settings(target_labels="9"))
+
+
+@pytest.mark.parametrize(("best", "picked"), [(0, "0+1+2"), (1, "0+1+2"), (3, "2+3+4"), (4, "2+3+4")])
+def test_the_layers_around_the_best(best, picked):
+    scores = [(str(layer), 1.0 if layer == best else 0.5) for layer in range(5)]
+    assert "+".join(room._picked(scores, "around")) == picked
+    assert room._picked(scores, "auto") == (str(best),)
+    assert room._picked(scores[:2], "around") == ("0", "1"), "fewer layers than that"

@@ -309,3 +309,16 @@ def test_a_transductive_fold_adapts_to_the_scored_audio_and_never_to_its_labels(
         task = built(speech, fold, few=few, transductive=True).task
         assert task.few.label.tolist() == speech.label[list(few)].tolist()
         assert len(task.target) == len(fold.target) - len(few)
+
+
+def test_each_layer_is_normalised_and_recoloured_as_it_would_be_alone(toy_speech):
+    """Layers of unlike scales side by side: neither their floors nor their covariances mix."""
+    speech = toy_speech(noise=0.5)
+    two = torch.stack([speech.features, 1e3 * speech.features.flip(1)], 1)
+    fold, method = folds_of(speech, settings(folds=2), 0)[0], PseudoLabels()
+    options = settings(align="coral")
+    together = build(replace(speech, features=two), fold, method, 2, options, None, ()).task.inputs.x
+    width = speech.features.shape[1]
+    for layer in range(2):
+        alone = build(replace(speech, features=two[:, layer]), fold, method, 2, options, None, ()).task
+        torch.testing.assert_close(together[:, layer * width : (layer + 1) * width], alone.inputs.x)

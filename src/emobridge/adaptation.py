@@ -22,12 +22,13 @@ from emobridge.metrics import ua
 from emobridge.options import read_options
 from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of
-from emobridge.settings import Settings
+from emobridge.settings import CHOSEN, Settings, layers_of
 from emobridge.speech import emotions, read_speech
 from emobridge.tasks import Speech, budget, folds_of
 from emobridge.training import LogPoint
 
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
+BESIDE = 1  # layers on each side of the best
 KEPT = 100  # features at least that dropout leaves at a time
 
 
@@ -70,11 +71,13 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     speech, layers, skipped = _with_features(speech, settings, encoder, strict)
     chosen: tuple[tuple[str, float], ...] = ()
     if layers is not None:
-        if settings.layer == "auto":
-            chosen = layer_scores(speech, layers, settings)
-            settings = replace(settings, layer=max(chosen, key=lambda pair: pair[1])[0])
-            speech = replace(speech, features=layers[:, int(settings.layer)])
+        chosen = layer_scores(speech, layers, settings)
+        names = _picked(chosen, settings.layer)
+        settings = replace(settings, layer="+".join(names))
+        speech = replace(speech, features=layers[:, list(map(int, names))])
         del layers
+    width = encoder.width * len(settings.statistics) * len(layers_of(settings.layer))
+    settings = _dropping(settings, width)
     runner = Runner(settings, speech, Work(Path(settings.out) / "work", settings, speech, encoder.digest))
     with progress("training") as report:
         predicted = runner.run(report)
@@ -83,36 +86,41 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
 
 
 def _completed(settings: Settings, encoder: Encoder) -> Settings:
-    """The settings with the encoder's first statistic where none was asked for, and the dropout of a linear head.
-
-    How the dropout was chosen stands in docs/results/adaptation.md.
-    """
+    """The settings with the encoder's first statistic where none was asked for, and its only layer."""
     statistics = settings.statistics or encoder.statistics[:1]
     for statistic in statistics:
         if statistic not in encoder.statistics:
             raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)
     names = tuple(map(str, range(encoder.layers)))
-    if settings.layer != "auto" and settings.layer not in names:
-        raise unknown(f"layer of encoder {encoder.name}", settings.layer, (*names, "auto"))
+    for name in () if settings.layer in CHOSEN else layers_of(settings.layer):
+        if name not in names:
+            raise unknown(f"layer of encoder {encoder.name}", name, (*names, *CHOSEN))
     if settings.train == "end-to-end" and not any(True for _ in encoder.parameters()):
         raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
-    layer = "0" if settings.layer == "auto" and encoder.layers == 1 else settings.layer
-    options = settings.head_options
-    if settings.head in ("single", "linear") and "input_dropout" not in read_options(options):
-        share = max(0.0, min(DROPOUT, 1 - KEPT / (encoder.width * len(statistics))))
-        options = (*options, f"input_dropout={share:g}")
-    return replace(settings, statistics=statistics, layer=layer, head_options=options)
+    layer = "0" if settings.layer in CHOSEN and encoder.layers == 1 else settings.layer
+    return replace(settings, statistics=statistics, layer=layer)
+
+
+def _dropping(settings: Settings, width: int) -> Settings:
+    """The settings with the dropout of a linear head over vectors of this width, where none was asked for.
+
+    How it was chosen stands in docs/results/adaptation.md.
+    """
+    if settings.head not in ("single", "linear") or "input_dropout" in read_options(settings.head_options):
+        return settings
+    share = max(0.0, min(DROPOUT, 1 - KEPT / width))
+    return replace(settings, head_options=(*settings.head_options, f"input_dropout={share:g}"))
 
 
 def _with_features(
     speech: Speech, settings: Settings, encoder: Encoder, strict: bool
 ) -> tuple[Speech, Tensor | None, tuple[tuple[str, str], ...]]:
-    """The speech with the pooled features of its layer, or of all layers (N, L, D), and what could not be read."""
+    """The speech with the pooled features of its layers, or of all of them (N, L, D), and what could not be read."""
     if settings.train == "end-to-end":
         skipped = _unreadable(speech, strict)
         return _without(speech, skipped), None, skipped
     store = FeatureStore(settings.store or cache_folder(), encoder)
-    layer = None if settings.layer == "auto" else settings.layer
+    layer = None if settings.layer in CHOSEN else layers_of(settings.layer)
     with progress(f"features of {encoder.name}") as report:
         found = store.extract(speech.utterances, layer=layer, on_progress=report, strict=strict)
     speech = _without(speech, found.skipped)
@@ -147,10 +155,20 @@ def _without(speech: Speech, skipped: Sequence[tuple[str, str]]) -> Speech:
     )
 
 
+def _picked(scores: Sequence[tuple[str, float]], rule: str) -> tuple[str, ...]:
+    """The best layer, and with "around" as many as BESIDE on each side; at an end as many in all."""
+    best = max(range(len(scores)), key=lambda place: scores[place][1])
+    if rule == "auto":
+        return (scores[best][0],)
+    first = max(0, min(best - BESIDE, len(scores) - 2 * BESIDE - 1))
+    return tuple(name for name, _ in scores[first : first + 2 * BESIDE + 1])
+
+
 def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tuple[str, float], ...]:
     """UA of each layer on held-out speakers of the SOURCE, trained on its others; the target is not looked at."""
     rows = np.flatnonzero(~speech.is_target)
     alone = replace(settings, align="none", method=BASELINE, method_options=(), target_labels="0", patience=0, seeds=1)
+    alone = _dropping(alone, layers.shape[2])
     scores = []
     with progress("choosing a layer") as report:
         for layer in range(layers.shape[1]):

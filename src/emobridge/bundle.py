@@ -41,7 +41,7 @@ class Spec:
     encoder_options: tuple[str, ...]
     digest: str  # of the encoder's weights
     trained: bool  # the encoder was trained too: its weights are in the bundle
-    layer: int
+    layer: str  # "3", or "2+3+4": side by side
     statistics: tuple[str, ...]  # the part of what the encoder pools that the head sees
     normalise: str  # "none", "corpus" or "speaker"
     align: str  # "none" or "coral": how it was trained; predicting does not need it
@@ -81,14 +81,14 @@ class Recognizer:
         return self.domains[-1]
 
     def select(self, pooled: Tensor) -> Tensor:
-        """(N, S * D) of all that the encoder pools -> (N, D') of what the head sees."""
-        return pooled[:, columns(self.encoder, self.spec.statistics)]
+        """(N, V, S * D) of all that the encoder pools in its layers -> (N, V, D') of what the head sees."""
+        return pooled[..., columns(self.encoder, self.spec.statistics)]
 
     def probabilities(self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:
-        """(N, S * D) pooled features of one domain -> (N, C); `speakers` matter to speaker normalisation only."""
+        """(N, V, S * D) pooled features of one domain -> (N, C); `speakers` matter to speaker normalisation only."""
         x = normalised(self.select(pooled), domain, speakers if self.spec.normalise == "speaker" else None)
         with torch.no_grad():
-            return self.head(x[:, None], torch.ones(len(x), 1, dtype=torch.bool)).softmax(1)
+            return self.head(x.flatten(1)[:, None], torch.ones(len(x), 1, dtype=torch.bool)).softmax(1)
 
     def save(self, folder: str | Path, card: str) -> Path:
         """Write the bundle; its description comes last, so that one cut short is not taken for a bundle."""
@@ -136,7 +136,7 @@ class Recognizer:
                 )
                 for place, (corpus, language) in enumerate(spec.domains)
             )
-            head = made_head(spec.head, spec.head_options, len(domains[0].mean), len(spec.labels))
+            head = made_head(spec.head, spec.head_options, domains[0].mean.numel(), len(spec.labels))
             head.load_state_dict(_under(tensors, "head."))
         except (KeyError, IndexError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]

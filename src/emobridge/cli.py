@@ -118,7 +118,10 @@ def adapt(
         str | None, typer.Option(help="torch (default) or onnx-int8: faster, and not the same numbers.")
     ] = None,
     layer: Annotated[
-        str | None, typer.Option(help="A layer, or auto (default): the best on held-out source speakers.")
+        str | None,
+        typer.Option(
+            help="3; 2+3+4; auto: the best on held-out source speakers; around (default): that and those beside."
+        ),
     ] = None,
     statistic: Annotated[
         list[str] | None, typer.Option(help="Of what is pooled: mean (default), std; may be given twice.")

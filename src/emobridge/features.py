@@ -15,7 +15,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]  # clips done, clips in all
 class Features:
     """Pooled features of N clips, in the order of the utterances that could be read."""
 
-    values: np.ndarray  # (N, L, S * D) float32, or (N, S * D) of one layer
+    values: np.ndarray  # (N, L, S * D) float32; L layers as asked for, or (N, S * D) of one by its name
     ids: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
 
@@ -96,13 +96,14 @@ class FeatureStore:
         self,
         utterances: Iterable[Utterance],
         *,
-        layer: str | None = None,
+        layer: str | Sequence[str] | None = None,
         on_progress: Progress | None = None,
         strict: bool = False,
     ) -> Features:
         """Features of `utterances`, from the store where they are there, computed and stored where they are not.
 
-        layer: "0" to "L-1" reads one layer only. Bad files are skipped and listed; with `strict` the first one raises.
+        layer: "0" to "L-1" reads one layer only, a sequence of such names these layers. Bad files are skipped and
+        listed; with `strict` the first one raises.
         Errors: AudioError (strict); UserError for an unknown layer or a store that cannot be written.
         """
         utterances = list(utterances)
@@ -119,7 +120,7 @@ class FeatureStore:
             except CorruptShard:
                 continue  # it is gone; compute its clips again
         return Features(
-            values=values if layer is None else values[:, 0],
+            values=values[:, 0] if isinstance(layer, str) else values,
             ids=tuple(utterances[row].id for row in good),
             skipped=tuple((one.id, reasons[key]) for one, key in zip(utterances, keys) if key in reasons),
         )
@@ -147,11 +148,13 @@ class FeatureStore:
         lengths, _ = _lengths(dict(enumerate(utterances)), strict=False)
         return round(sum(vector + rate * seconds for seconds in lengths.values()))
 
-    def _layers(self, layer: str | None) -> tuple[str, ...]:
+    def _layers(self, layer: str | Sequence[str] | None) -> tuple[str, ...]:
         names = tuple(map(str, range(self.encoder.layers)))
-        if layer is not None and layer not in names:
-            raise unknown(f"layer of encoder {self.encoder.name}", layer, names)
-        return names if layer is None else (layer,)
+        wanted = names if layer is None else (layer,) if isinstance(layer, str) else tuple(layer)
+        for one in wanted:
+            if one not in names:
+                raise unknown(f"layer of encoder {self.encoder.name}", one, names)
+        return wanted
 
     def _compute(self, wanted: dict[str, Utterance], on_progress: Progress | None, strict: bool) -> dict[str, str]:
         """Compute and store what is missing; the reason for each key that could not be.

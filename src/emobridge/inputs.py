@@ -42,11 +42,12 @@ class Inputs(Protocol):
 
 
 class Frozen:
-    """Features of a frozen encoder, normalised before."""
+    """Features of a frozen encoder, normalised before: (N, D), or (N, V, D) of V layers, side by side in a vector."""
 
     def __init__(self, x: Tensor) -> None:
-        self.x = x
-        self.width = x.shape[1]
+        self.layers = x.shape[1] if x.ndim == 3 else 1
+        self.x = x.flatten(1)
+        self.width = self.x.shape[1]
 
     def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.x.index_select(0, rows)

@@ -29,8 +29,8 @@ class Domain:
 
     corpus: str
     language: str
-    mean: Tensor  # (D,)
-    deviation: Tensor  # (D,)
+    mean: Tensor  # (D,), or (V, D) of V layers: so have features everywhere here (N, D) or (N, V, D)
+    deviation: Tensor  # (D,) or (V, D)
 
 
 def moments(
@@ -45,8 +45,8 @@ def moments(
 
     speakers: one a row, to standardise by speaker; a row without one, and None for all, goes by the domain. A speaker's
     n utterances count n, the domain `shrinkage`: m = (n m_speaker + k m_domain) / (n + k), the variance about m alike.
-    No deviation is below FLOOR times the domain's mean one. within: (N, D), the variance inside each row, where rows
-    are means of frames and frames are to be standardised.
+    No deviation is below FLOOR times the mean one of domain and layer. within: (N, D), the variance inside each row,
+    where rows are means of frames and frames are to be standardised.
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
@@ -59,7 +59,8 @@ def moments(
             spread = spread + within[rows].mean(0)
         mean[rows] = middle
         deviation[rows] = ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
-    return mean, deviation.clamp(min=max(FLOOR * float(domain.deviation.mean()), torch.finfo(x.dtype).tiny))
+    floor = (FLOOR * domain.deviation.mean(-1, keepdim=True)).clamp(min=torch.finfo(x.dtype).tiny)
+    return mean, torch.maximum(deviation, floor)
 
 
 def normalised(x: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:

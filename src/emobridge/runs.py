@@ -135,7 +135,7 @@ class Runner:
             encoder_options=settings.encoder_options,
             digest=encoder.digest,
             trained=trained is not None,
-            layer=int(settings.layer),
+            layer=settings.layer,
             statistics=settings.statistics,
             normalise=settings.normalise,
             align=settings.align,

@@ -24,6 +24,7 @@ CHOICES = {
     "train": ("frozen", "end-to-end"),
     "pool": ("closed", "open"),
 }
+CHOSEN = ("auto", "around")  # the best layer on held-out speakers of the source; and those beside it, ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,10 @@ class Settings:
     out: str = "run"
     encoder: str = "logmel"  # folder, hub id, or an encoder that needs no weights
     encoder_options: tuple[str, ...] = ()  # "padding=full"
-    layer: str = "auto"  # a layer's name, or "auto": the best on validation speakers of the source
+    layer: str = (
+        "around"  # "3"; "2+3+4", side by side; "auto": the best on held-out speakers of the source; "around": that
+    )
+    # one and those beside it, ours
     statistics: tuple[str, ...] = ()  # of what the encoder pools ("mean", "std"); () is the first of them, ours
     method: str = "pseudo-labels"
     method_options: tuple[str, ...] = ()  # "threshold=0.85"
@@ -82,8 +86,17 @@ class Settings:
             raise UserError(f"folds: expected 2 or more, or 0 to hold one fifth out once, got {self.folds}")
         if self.train == "end-to-end" and self.align != "none":
             raise UserError("align: 'coral' works on frozen features; give --align none with --train end-to-end")
-        if self.train == "end-to-end" and self.layer == "auto":
-            raise UserError("layer: 'auto' works on frozen features; name a layer with --train end-to-end")
+        if self.train == "end-to-end" and (self.layer in CHOSEN or "+" in self.layer):
+            raise UserError(f"layer: {self.layer!r} works on frozen features; name one layer with --train end-to-end")
+
+
+def layers_of(layer: str) -> tuple[str, ...]:
+    """The names in the setting `layer`.
+
+    >>> layers_of("2+3+4")
+    ('2', '3', '4')
+    """
+    return tuple(layer.split("+"))
 
 
 def from_mapping(values: dict[str, Any], where: str = "settings", kind: type[Any] = Settings) -> Any:

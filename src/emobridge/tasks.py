@@ -30,7 +30,7 @@ class Speech:
     label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED
     domain_of: np.ndarray  # (N,) int64: the place of its source corpus, or `target`
     target: int  # the number of source corpora
-    features: Tensor | None = None  # (N, D) pooled, not normalised; None where an encoder is trained
+    features: Tensor | None = None  # (N, V, D) of V layers or (N, D), pooled, not normalised; None of a trained encoder
 
     @property
     def is_target(self) -> np.ndarray:
@@ -247,7 +247,8 @@ def _recoloured(
     corpora = torch.from_numpy(speech.domain_of[list(source)])
     for corpus in corpora.unique():
         mine = corpora == corpus
-        copies[mine] = copies[mine] @ coral(copies[mine], target.x)
+        for own, wanted in zip(copies.chunk(inputs.layers, 1), target.x.chunk(inputs.layers, 1)):
+            own[mine] = own[mine] @ coral(own[mine], wanted)
     rows = torch.cat([known.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
     return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2), corpora.repeat(2))
 
@@ -255,7 +256,7 @@ def _recoloured(
 def _normalised(
     speech: Speech, features: Tensor, rows: Sequence[int], domains: Sequence[Domain], settings: Settings
 ) -> Tensor:
-    x = torch.empty(len(rows), features.shape[1])
+    x = torch.empty(len(rows), *features.shape[1:])
     wanted = np.asarray(rows, dtype=np.int64)
     for place, domain in enumerate(domains):
         mine = np.flatnonzero(speech.domain_of[wanted] == place)

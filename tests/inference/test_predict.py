@@ -53,7 +53,7 @@ def test_a_prediction_is_what_head_and_moments_say(by_corpus, recorded):
 
 def test_predictions_of_a_saved_bundle_are_those_of_the_interface(recognizer, recorded):
     rows = list(read_manifest(recorded / "xx.jsonl"))
-    features = FeatureStore(recorded / "store", recognizer.encoder).extract(rows, layer="0").values
+    features = FeatureStore(recorded / "store", recognizer.encoder).extract(rows).values
     speakers = [one.speaker for one in rows]
     wanted = recognizer.probabilities(torch.from_numpy(features), recognizer.domain("xx"), speakers)
     said = torch.tensor([one.probabilities for one in predict(recognizer, rows)])
@@ -119,7 +119,7 @@ def test_the_layer_is_that_of_the_bundle(by_corpus, recorded):
             hidden, frames = super().encode(wave, lengths)
             return torch.cat([torch.zeros_like(hidden), hidden]), frames
 
-    spec = replace(by_corpus.spec, layer=1)
+    spec = replace(by_corpus.spec, layer="1")
     stacked = Recognizer(spec, Stacked(), by_corpus.domains, by_corpus.head)
     rows = list(read_manifest(recorded / "xx.jsonl"))[:3]
     for one, two in zip(predict(by_corpus, rows), predict(stacked, rows)):

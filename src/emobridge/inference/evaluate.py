@@ -13,6 +13,7 @@ from emobridge.features import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.inference.predict import Skip, predictions
 from emobridge.metrics import Condition, Evaluation, to_scores
+from emobridge.settings import layers_of
 from emobridge.types import Score, Utterance
 
 
@@ -32,7 +33,7 @@ def evaluate(
     """
     spec = recognizer.spec
     features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
-        utterances, layer=str(spec.layer), on_progress=on_progress, strict=on_skip is None
+        utterances, layer=layers_of(spec.layer), on_progress=on_progress, strict=on_skip is None
     )
     if on_skip is not None:
         for name, reason in features.skipped:
@@ -56,7 +57,7 @@ def evaluate(
         run=run,
         method=spec.method,
         encoder=Path(spec.encoder).name,
-        layer=str(spec.layer),
+        layer=spec.layer,
         normalisation=spec.normalisation,
         source="+".join(corpus for corpus, _ in sources),
         target=target[0] if side == "source" else "+".join(corpora),

@@ -22,6 +22,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 from emobridge.inputs import person
 from emobridge.pooling import pool
+from emobridge.settings import layers_of
 from emobridge.types import Prediction, Utterance
 
 LONGEST = 30.0  # s: a longer file is cut into windows, for feelings change within it
@@ -64,7 +65,7 @@ def predict(
 
 
 def predictions(recognizer: Recognizer, utterances: Sequence[Utterance], pooled: Tensor) -> list[Prediction]:
-    """Predictions from features (N, S * D) of the recogniser's layer, each by the domain of its corpus or language."""
+    """Predictions from features (N, V, S * D) of its layers, each by the domain of its corpus or language."""
     said = torch.empty(len(utterances), len(recognizer.labels))
     domains = [recognizer.domain(one.corpus, one.language) for one in utterances]
     for domain in {id(one): one for one in domains}.values():
@@ -149,10 +150,11 @@ def _write(said: Iterable[Prediction], file: TextIO, form: str, synthetic: bool)
 
 
 def _pooled(recognizer: Recognizer, utterance: Utterance) -> Tensor:
-    """(S * D,) features of the recogniser's layer."""
+    """(V, S * D) features of the recogniser's layers."""
     wave, mask = pad([read_audio(utterance.path, utterance.start, utterance.end)])
     with torch.inference_mode():
-        return pool(recognizer.encoder(wave, mask), recognizer.encoder.statistics)[recognizer.spec.layer, 0]
+        pooled = pool(recognizer.encoder(wave, mask), recognizer.encoder.statistics)
+        return pooled[list(map(int, layers_of(recognizer.spec.layer))), 0]
 
 
 def _windows(whole: Utterance, seconds: float, window: float) -> Iterator[Utterance]:

@@ -26,7 +26,7 @@ from emobridge.report.record import (
     RunRecord,
 )
 from emobridge.runs import BASELINE, made_method
-from emobridge.settings import Settings
+from emobridge.settings import Settings, layers_of
 from emobridge.tasks import folds_of
 from emobridge.types import Score
 
@@ -69,7 +69,9 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         differences=gaps,
         confusions=tuple(_confusion(method, side, found) for (method, side), found in evaluations.items()),
         curves=_curves(adapted),
-        layer_choice=tuple(LayerScore(name, value, name == settings.layer) for name, value in adapted.layer_scores),
+        layer_choice=tuple(
+            LayerScore(name, value, name in layers_of(settings.layer)) for name, value in adapted.layer_scores
+        ),
         findings=audit.findings if audit else (),
         confounds=audit.confounds if audit else (),
         warnings=_warnings(adapted),
