@@ -24,6 +24,8 @@ SPEC = Spec(
     layer="0",
     statistics=("std",),
     normalise="speaker",
+    by_corpus=("ravdess",),
+    texts=((), (), ("one", "two")),
     align="coral",
     target_labels="25",
     head="nonlinear",
@@ -40,6 +42,8 @@ def recognizer(**changes) -> Recognizer:
     spec = replace(SPEC, **{"digest": encoder.digest, **changes})
     width = encoder.width * len(spec.statistics)
     domains = [Domain(*names, torch.randn(width), torch.rand(width) + 0.5) for names in spec.domains]
+    domains[1] = replace(domains[1], by_speaker=False)
+    domains[2] = replace(domains[2], texts=spec.texts[2], offsets=torch.randn(2, width))
     head = made_head(spec.head, spec.head_options, width, len(spec.labels))
     return Recognizer(spec, encoder, domains, head)
 

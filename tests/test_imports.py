@@ -29,6 +29,7 @@ LEVELS = (
     ("methods",),
     ("tasks", "training", "bundle"),
     ("runs", "speech", "inference"),
+    ("harm",),
     ("adaptation",),
     ("analysis", "study"),
     ("report",),

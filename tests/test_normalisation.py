@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
 
-from emobridge.normalisation import COVARIANCE_SHRINKAGE, SHRINKAGE, Domain, coral, learnt, moments, normalised
+from emobridge.normalisation import (
+    COVARIANCE_SHRINKAGE,
+    SHRINKAGE,
+    Domain,
+    coral,
+    learnt,
+    moments,
+    normalised,
+    with_texts,
+)
 
 D = 3
 
@@ -133,3 +144,27 @@ def test_a_single_utterance_has_no_covariance_and_moves_nothing(lone):
     sides = [torch.from_numpy(skewed(0)), torch.from_numpy(skewed(1))]
     sides[lone] = sides[lone][:1]
     torch.testing.assert_close(coral(*sides), torch.eye(D))
+
+
+def test_a_domain_that_is_not_by_speaker_ignores_speakers(domain):
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    alone = replace(domain, by_speaker=False)
+    assert torch.equal(normalised(x, alone, ["a", "b"] * 3), normalised(x, domain, None))
+
+
+def test_what_a_text_has_in_common_is_taken_out_by_hand():
+    one = Domain("xx", "xx", torch.zeros(1), torch.ones(1))
+    x = torch.tensor([[3.0], [5.0], [-4.0], [-4.0], [9.0]])
+    learnt_texts = with_texts(one, x, [None] * 5, ["a", "a", "b", "b", None], shrinkage=2)
+    assert learnt_texts.texts == ("a", "b"), "a text that stands once has nothing in common with another"
+    # The mean of all is 1.8; those of a and b are 4 and -4, half of the way counts: n / (n + 2) = 1 / 2.
+    torch.testing.assert_close(learnt_texts.offsets, torch.tensor([[1.1], [-2.9]]))
+    out = normalised(x, learnt_texts, None, ["a", "b", "new", None, "a"])
+    torch.testing.assert_close(out, x - torch.tensor([[1.1], [-2.9], [0.0], [0.0], [1.1]]))
+    assert torch.equal(normalised(x, learnt_texts, None), x), "where no text is told"
+
+
+def test_layers_keep_their_own_floor():
+    scales = torch.tensor([[1.0, 1.0], [1e-3, 1e-3]])
+    one = Domain("xx", "xx", torch.zeros(2, 2), scales)
+    torch.testing.assert_close(moments(torch.zeros(3, 2, 2), one, None)[1], scales.expand(3, 2, 2))

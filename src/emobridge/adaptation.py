@@ -18,6 +18,7 @@ from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.features import FeatureStore
 from emobridge.files import cache_folder
+from emobridge.harm import THRESHOLD, speakers_tell
 from emobridge.metrics import ua
 from emobridge.options import read_options
 from emobridge.progress import progress
@@ -44,6 +45,7 @@ class Adapted:
     skipped: tuple[tuple[str, str], ...]
     left_out: int  # target utterances of other emotions
     recognizer: Recognizer
+    speakers_tell: tuple[tuple[str, float], ...] = ()  # I(speaker; emotion) of each corpus, nats; see harm
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -76,13 +78,18 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
         settings = replace(settings, layer="+".join(names))
         speech = replace(speech, features=layers[:, list(map(int, names))])
         del layers
+    told: tuple[tuple[str, float], ...] = ()
     width = encoder.width * len(settings.statistics) * len(layers_of(settings.layer))
     settings = _dropping(settings, width)
+    if settings.guard and settings.normalise.startswith("speaker") and settings.train == "frozen":
+        told = tuple(speakers_tell(speech, settings).items())
+        found = [corpus for corpus, nats in told if nats > THRESHOLD and corpus not in settings.by_corpus]
+        settings = replace(settings, by_corpus=(*settings.by_corpus, *found))
     runner = Runner(settings, speech, Work(Path(settings.out) / "work", settings, speech, encoder.digest))
     with progress("training") as report:
         predicted = runner.run(report)
     recognizer = runner.final(encoder)
-    return Adapted(settings, speech, predicted, tuple(runner.log), chosen, skipped, left_out, recognizer)
+    return Adapted(settings, speech, predicted, tuple(runner.log), chosen, skipped, left_out, recognizer, told)
 
 
 def _completed(settings: Settings, encoder: Encoder) -> Settings:

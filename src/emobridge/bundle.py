@@ -43,7 +43,9 @@ class Spec:
     trained: bool  # the encoder was trained too: its weights are in the bundle
     layer: str  # "3", or "2+3+4": side by side
     statistics: tuple[str, ...]  # the part of what the encoder pools that the head sees
-    normalise: str  # "none", "corpus" or "speaker"
+    normalise: str  # "none", "corpus", "speaker" or "speaker+text"
+    by_corpus: tuple[str, ...]  # corpora whose speakers are not normalised by their own
+    texts: tuple[tuple[str, ...], ...]  # of each domain, those that several utterances have
     align: str  # "none" or "coral": how it was trained; predicting does not need it
     target_labels: str  # how many labelled target utterances it was trained on
     head: str
@@ -84,9 +86,16 @@ class Recognizer:
         """(N, V, S * D) of all that the encoder pools in its layers -> (N, V, D') of what the head sees."""
         return pooled[..., columns(self.encoder, self.spec.statistics)]
 
-    def probabilities(self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:
-        """(N, V, S * D) pooled features of one domain -> (N, C); `speakers` matter to speaker normalisation only."""
-        x = normalised(self.select(pooled), domain, speakers if self.spec.normalise == "speaker" else None)
+    def probabilities(
+        self,
+        pooled: Tensor,
+        domain: Domain,
+        speakers: Sequence[str | None] | None,
+        texts: Sequence[str | None] = (),
+    ) -> Tensor:
+        """(N, V, S * D) pooled features of one domain -> (N, C); speakers and texts matter to their normalisation."""
+        own = speakers if self.spec.normalise.startswith("speaker") else None
+        x = normalised(self.select(pooled), domain, own, texts)
         with torch.no_grad():
             return self.head(x.flatten(1)[:, None], torch.ones(len(x), 1, dtype=torch.bool)).softmax(1)
 
@@ -96,6 +105,8 @@ class Recognizer:
         tensors = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
         for place, domain in enumerate(self.domains):
             tensors |= {f"domain.{place}.mean": domain.mean, f"domain.{place}.deviation": domain.deviation}
+            if domain.offsets is not None:
+                tensors[f"domain.{place}.offsets"] = domain.offsets
         if self.spec.trained:
             tensors |= {f"encoder.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
         with whole_file(folder / "model.safetensors") as path:
@@ -133,6 +144,9 @@ class Recognizer:
                     language,
                     tensors[f"domain.{place}.mean"],
                     tensors[f"domain.{place}.deviation"],
+                    corpus not in spec.by_corpus,
+                    spec.texts[place],
+                    tensors.get(f"domain.{place}.offsets"),
                 )
                 for place, (corpus, language) in enumerate(spec.domains)
             )
@@ -170,6 +184,7 @@ def _read_spec(folder: Path) -> tuple[Spec, str]:
         values: dict[str, Any] = {
             key: tuple(one) if isinstance(one := about[key], list) else one for key in Spec.__slots__
         }
+        values["texts"] = tuple(map(tuple, values["texts"]))
         values["domains"] = tuple((corpus, language) for corpus, language in values["domains"])
         return Spec(**values), str(about["tensors"])
     except OSError as error:

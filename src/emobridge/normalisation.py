@@ -3,6 +3,8 @@
     none      every feature standardised by the mean and deviation of the source's training utterances
     corpus    by those of its own corpus
     speaker   by those of its own speaker, shrunk towards the corpus's where the speaker has few utterances
+    speaker+text  and then without what all that read the same text have in common: for corpora in which everybody reads
+              the same sentences in all emotions. It takes transcripts, and no emotion
 
 `coral` recolours source features to the covariance of the target (Sun et al. 2016, "Return of frustratingly easy domain
 adaptation"): x -> x C_s^(-1/2) C_t^(1/2). Training sees each source utterance twice, as it is and recoloured: with the
@@ -12,8 +14,9 @@ recoloured ones alone, as in the paper, the target gained as much and the source
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +34,9 @@ class Domain:
     language: str
     mean: Tensor  # (D,), or (V, D) of V layers: so have features everywhere here (N, D) or (N, V, D)
     deviation: Tensor  # (D,) or (V, D)
+    by_speaker: bool = True  # False where speakers mostly show one emotion each: normalised by the corpus all the same
+    texts: tuple[str, ...] = ()  # that several utterances have
+    offsets: Tensor | None = None  # (T, D) or (T, V, D): what each text has in common, of normalised features
 
 
 def moments(
@@ -50,7 +56,7 @@ def moments(
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
-    for speaker in sorted({name for name in speakers or () if name is not None}):
+    for speaker in sorted({name for name in speakers or () if name is not None and domain.by_speaker}):
         rows = torch.tensor([place for place, name in enumerate(speakers or ()) if name == speaker])
         own, n = x[rows], len(rows)
         middle = (n * own.mean(0) + shrinkage * domain.mean) / (n + shrinkage)
@@ -63,10 +69,34 @@ def moments(
     return mean, torch.maximum(deviation, floor)
 
 
-def normalised(x: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:
-    """The features (N, D) as the head wants them."""
+def normalised(
+    x: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+) -> Tensor:
+    """The features (N, D) as the head wants them. texts: one a row; those that the domain knows are taken out."""
     mean, deviation = moments(x, domain, speakers)
-    return (x - mean) / deviation
+    x = (x - mean) / deviation
+    if domain.offsets is not None:
+        place = {text: row for row, text in enumerate(domain.texts)}
+        for row, text in enumerate(texts):
+            if text in place:
+                x[row] -= domain.offsets[place[text]]
+    return x
+
+
+def with_texts(
+    domain: Domain, x: Tensor, speakers: Sequence[str | None], texts: Sequence[str | None], shrinkage: float = SHRINKAGE
+) -> Domain:
+    """The domain with what the texts of some unlabelled utterances, features x (N, D), have in common.
+
+    Of n utterances of a text: n / (n + shrinkage) times how far their mean is from that of all, after normalisation.
+    """
+    x = normalised(x, domain, speakers)
+    known = [text for text, count in Counter(texts).items() if text and count > 1]
+    offsets = []
+    for text in known:
+        rows = torch.tensor([row for row, one in enumerate(texts) if one == text])
+        offsets.append(len(rows) / (len(rows) + shrinkage) * (x[rows].mean(0) - x.mean(0)))
+    return replace(domain, texts=tuple(known), offsets=torch.stack(offsets) if offsets else None)
 
 
 def learnt(corpus: str, language: str, x: Tensor, within: Tensor | None = None) -> Domain:

@@ -116,7 +116,7 @@ class Runner:
             for number, method in enumerate(systems):
                 parts: list[np.ndarray] = []
                 for place, fold in enumerate(folds):
-                    parts.append(self._fold(method, seed, place, fold))
+                    parts.append(self.said(method, seed, place, fold))
                     if on_progress:
                         done = (seed * len(systems) + number) * len(folds) + place + 1
                         on_progress(done, settings.seeds * len(systems) * len(folds))
@@ -138,6 +138,8 @@ class Runner:
             layer=settings.layer,
             statistics=settings.statistics,
             normalise=settings.normalise,
+            by_corpus=settings.by_corpus,
+            texts=tuple(domain.texts for domain in domains),
             align=settings.align,
             target_labels=settings.target_labels,
             head=settings.head,
@@ -148,7 +150,7 @@ class Runner:
         )
         return Recognizer(spec, trained or encoder, domains, head)
 
-    def _fold(self, name: str, seed: int, place: int, fold: Fold) -> np.ndarray:
+    def said(self, name: str, seed: int, place: int, fold: Fold) -> np.ndarray:
         """(source_test + target_test, C) probabilities of one fit, from the work folder where they are there."""
         title = f"{name}-seed{seed}-fold{place}"
         known = self.work.read(title) if self.work else None

@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 CHOICES = {
-    "normalise": ("none", "corpus", "speaker"),
+    "normalise": ("none", "corpus", "speaker", "speaker+text"),
     "align": ("none", "coral"),
     "train": ("frozen", "end-to-end"),
     "pool": ("closed", "open"),
@@ -47,7 +47,9 @@ class Settings:
     head: str = "auto"  # a head's name, or "auto": the method's own
     head_options: tuple[str, ...] = ()  # "input_dropout=0.5"; see adaptation.DROPOUT
     target_labels: str = "0"  # how many labelled target utterances the method may see, or "all"
-    normalise: str = "speaker"  # ours
+    normalise: str = "speaker"  # ours; see normalisation
+    by_corpus: tuple[str, ...] = ()  # corpora whose speakers mostly show one emotion each: not normalised by speaker
+    guard: bool = True  # find such corpora, and add them to `by_corpus`
     align: str = "coral"  # ours: recolour source features to the target's covariance (needs target audio)
     train: str = "frozen"
     pool: str = "closed"  # "open" keeps target utterances of other emotions among the unlabelled
@@ -84,6 +86,8 @@ class Settings:
             raise UserError(f"patience: expected 0 or more, got {self.patience}")
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"folds: expected 2 or more, or 0 to hold one fifth out once, got {self.folds}")
+        if self.train == "end-to-end" and (self.normalise == "speaker+text" or self.by_corpus):
+            raise UserError("normalise: 'speaker+text' and by_corpus work on frozen features")
         if self.train == "end-to-end" and self.align != "none":
             raise UserError("align: 'coral' works on frozen features; give --align none with --train end-to-end")
         if self.train == "end-to-end" and (self.layer in CHOSEN or "+" in self.layer):

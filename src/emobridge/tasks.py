@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 from emobridge.inputs import Frozen, Inputs, Recordings, domains_of, person, without_label
 from emobridge.methods._base import Labelled, Method, Task, Trait
-from emobridge.normalisation import Domain, coral, normalised
+from emobridge.normalisation import Domain, coral, normalised, with_texts
 from emobridge.settings import Settings
 from emobridge.types import Utterance
 
@@ -218,7 +218,18 @@ def _maker(
         settings.normalise,
         speech.target,
     )
+    domains = tuple(replace(domain, by_speaker=domain.corpus not in settings.by_corpus) for domain in domains)
+    if settings.normalise == "speaker+text":
+        domains = tuple(_with_texts(speech, features, learn, place, domain) for place, domain in enumerate(domains))
     return _Fixed(domains), lambda rows, leads=False: Frozen(_normalised(speech, features, rows, domains, settings))
+
+
+def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], place: int, domain: Domain) -> Domain:
+    rows = [row for row in learn if speech.domain_of[row] == place]
+    if not rows:
+        return domain
+    some = [speech.utterances[row] for row in rows]
+    return with_texts(domain, features[rows], [person(one) for one in some], [one.text for one in some])
 
 
 def _recordings(
@@ -260,8 +271,10 @@ def _normalised(
     wanted = np.asarray(rows, dtype=np.int64)
     for place, domain in enumerate(domains):
         mine = np.flatnonzero(speech.domain_of[wanted] == place)
-        speakers = [person(speech.utterances[row]) for row in wanted[mine]] if settings.normalise == "speaker" else None
-        x[torch.from_numpy(mine)] = normalised(features[torch.from_numpy(wanted[mine])], domain, speakers)
+        some = [speech.utterances[row] for row in wanted[mine]]
+        speakers = [person(one) for one in some] if settings.normalise.startswith("speaker") else None
+        own = features[torch.from_numpy(wanted[mine])]
+        x[torch.from_numpy(mine)] = normalised(own, domain, speakers, [one.text for one in some])
     return x
 
 

@@ -45,7 +45,7 @@ def predict(
     read before the first prediction; without it, predictions come as the audio is read.
     """
     utterances = list(utterances)
-    together = recognizer.spec.normalise == "speaker" and any(one.speaker is not None for one in utterances)
+    together = recognizer.spec.normalise.startswith("speaker") and any(one.speaker is not None for one in utterances)
     size = len(utterances) if together else 16
     for first in range(0, len(utterances), max(size, 1)):
         kept: list[Utterance] = []
@@ -71,7 +71,8 @@ def predictions(recognizer: Recognizer, utterances: Sequence[Utterance], pooled:
     for domain in {id(one): one for one in domains}.values():
         rows = [row for row, one in enumerate(domains) if one is domain]
         speakers = [person(utterances[row]) for row in rows]
-        said[rows] = recognizer.probabilities(pooled[rows], domain, speakers)
+        texts = [utterances[row].text for row in rows]
+        said[rows] = recognizer.probabilities(pooled[rows], domain, speakers, texts)
     return [
         Prediction(one.id, one.start, one.end or duration(one.path), recognizer.labels, tuple(row))
         for one, row in zip(utterances, said.tolist())

@@ -15,6 +15,7 @@ import emobridge
 from emobridge.adaptation import Adapted
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.audit import Audit
+from emobridge.harm import THRESHOLD
 from emobridge.metrics import Condition, Evaluation, confusion, difference, to_scores
 from emobridge.recipes.published import applicable
 from emobridge.report.record import (
@@ -120,8 +121,12 @@ def saw(settings: Settings) -> tuple[str, ...]:
             "corpus": f"normalisation used the unlabelled audio of the source's training speakers and of {whose}",
             "speaker": "speaker normalisation used each speaker's own unlabelled utterances, "
             "those of the scored target speakers too",
+            "speaker+text": "speaker normalisation used each speaker's own unlabelled utterances, those of the scored "
+            f"target speakers too, and text normalisation the transcripts of the source and of {whose}",
         }[settings.normalise]
     )
+    if settings.by_corpus:
+        said.append(f"speakers of {', '.join(settings.by_corpus)} were normalised by their corpus, not by their own")
     if settings.align == "coral":
         said.append(f"CORAL alignment used the unlabelled audio of {whose}, for the baseline as well")
     if settings.pool == "closed":
@@ -240,8 +245,14 @@ def _warnings(adapted: Adapted) -> tuple[str, ...]:
     missing = [name for place, name in enumerate(settings.labels) if place not in labelled]
     if 0 < len(missing) < len(settings.labels):
         said.append(f"no target utterance is labelled {', '.join(missing)}: UA is over the other labels")
+    for corpus, nats in adapted.speakers_tell:
+        if corpus in settings.by_corpus:
+            said.append(
+                f"speakers of {corpus} mostly show one emotion each (they tell {nats:.2f} nats of it; over "
+                f"{THRESHOLD} speaker normalisation harms): normalised by corpus instead"
+            )
     nameless = [one for one in speech.utterances if one.speaker is None]
-    if settings.normalise == "speaker" and nameless:
+    if settings.normalise.startswith("speaker") and nameless:
         said.append(f"{len(nameless)} utterances have no speaker: normalised by their corpus instead")
     shares = [point.value for run, point in adapted.log if point.term == "pseudo-labelled share"]
     if shares and min(shares) == 0:
