@@ -29,7 +29,7 @@ LEVELS = (
     ("methods",),
     ("tasks", "training", "bundle"),
     ("runs", "speech", "inference"),
-    ("harm",),
+    ("harm", "validators"),
     ("adaptation",),
     ("analysis", "study"),
     ("report",),

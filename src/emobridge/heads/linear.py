@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import Dropout, Head, masked_mean
+from emobridge.heads._base import Head, InputDropout, masked_mean
 
 
 class Linear(Head):
@@ -15,7 +15,7 @@ class Linear(Head):
     A projection l to `hidden` values (the paper's m = 256), shared over frames; the mean over frames; the output o.
     Projection and mean commute, so the mean frame (F = 1) trains it exactly, and here the mean goes first: it is the
     cheaper order. Nothing lies between the two maps: the head can say no more than `single` can, but is trained
-    otherwise. `input_dropout`, in [0, 1), falls on the mean frame; the paper has none.
+    otherwise. `input_dropout`, in [0, 1), falls on its features; the paper has none.
     """
 
     name = "linear"
@@ -24,7 +24,7 @@ class Linear(Head):
 
     def __init__(self, width: int, classes: int, *, hidden: int = 256, input_dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = Dropout(input_dropout)
+        self.dropout = InputDropout(input_dropout)
         self.projection = nn.Linear(width, hidden)
         self.output = nn.Linear(hidden, classes)
 

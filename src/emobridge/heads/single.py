@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import Dropout, Head, masked_mean
+from emobridge.heads._base import Head, InputDropout, masked_mean
 
 
 class Single(Head):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
     The map and the mean commute, so pooled features (F = 1) train it exactly. `input_dropout`, in [0, 1), falls on the
-    mean frame. Neither paper has one; `emobridge adapt` asks for a strong one (adaptation.DROPOUT).
+    features of the mean frame. Neither paper has one; `emobridge adapt` asks for a strong one (adaptation.DROPOUT).
     """
 
     name = "single"
@@ -23,7 +23,7 @@ class Single(Head):
 
     def __init__(self, width: int, classes: int, *, input_dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = Dropout(input_dropout)
+        self.dropout = InputDropout(input_dropout)
         self.output = nn.Linear(width, classes)
 
     def represent(self, frames: Tensor, mask: Tensor) -> Tensor:

@@ -58,13 +58,26 @@ def agreement(p: Array) -> float:
     return float(np.mean(pairs)) if pairs else float("nan")
 
 
-def judged(p: Sequence[Array], source_ua: float) -> dict[str, float]:
-    """All validators of one system: P of each seed, each (N, C), and its UA on held-out speakers of the source."""
+def consensus(p: Sequence[Array], others: Sequence[Sequence[Array]]) -> float:
+    """Share of utterances that a system calls as another system does, over all others and seeds, in [0, 1].
+
+    Ours, and the best of those here on ten pairs of corpora (docs/results/semi-supervised.md). It depends on who the
+    others are: NaN where there are none.
+    """
+    shares = [float((a.argmax(1) == b.argmax(1)).mean()) for other in others for a, b in zip(p, other)]
+    return float(np.mean(shares)) if shares else float("nan")
+
+
+def judged(p: Sequence[Array], others: Sequence[Sequence[Array]], source_ua: float) -> dict[str, float]:
+    """All validators of one system: P of each seed, each (N, C), that of its rivals on the same utterances, and its UA on
+    held-out speakers of the source.
+    """
     over_seeds = {one.__name__: float(np.mean([one(np.asarray(seed)) for seed in p])) for one in (snd, bnm, infomax)}
     alike = all(len(one) == len(p[0]) for one in p)  # seeds of one split each hold other speakers out
     return over_seeds | {
         "sureness": float(np.mean([sureness(np.asarray(seed)) for seed in p])),
         "agreement": agreement(np.asarray(p)) if alike else float("nan"),
+        "consensus": consensus(p, others),
         "source": source_ua,
     }
 

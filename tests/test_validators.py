@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emobridge.analysis.validators import agreement, bnm, infomax, judged, snd, sureness
+from emobridge.validators import agreement, bnm, consensus, infomax, judged, snd, sureness
 
 SURE = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
 UNSURE = np.full((4, 2), 0.5)
@@ -49,11 +49,17 @@ def test_agreement_by_hand():
     assert math.isnan(agreement(SURE[None]))
 
 
+def test_consensus_by_hand():
+    # UNSURE says the first class everywhere: half of what SURE says.
+    assert consensus([SURE, SURE], [[SURE, UNSURE], [UNSURE, UNSURE]]) == pytest.approx((1 + 0.5 + 0.5 + 0.5) / 4)
+    assert math.isnan(consensus([SURE], []))
+
+
 def test_all_of_them_at_once():
-    found = judged([SURE, SURE], 0.8)
+    found = judged([SURE, SURE], [[SURE, UNSURE]], 0.8)
     assert found["source"] == 0.8 and found["agreement"] == 1 and found["infomax"] == pytest.approx(math.log(2))
-    assert set(found) == {"snd", "bnm", "infomax", "sureness", "agreement", "source"}
-    assert math.isnan(judged([SURE, SURE[:2]], 0.8)["agreement"]), "seeds that hold out different utterances"
+    assert set(found) == {"snd", "bnm", "infomax", "sureness", "agreement", "consensus", "source"}
+    assert math.isnan(judged([SURE, SURE[:2]], [], 0.8)["agreement"]), "seeds that hold out different utterances"
 
 
 @given(st.integers(2, 12), st.integers(2, 6), st.floats(0.1, 8), st.integers(0, 99))
