@@ -69,7 +69,7 @@ def consensus(p: Sequence[Array], others: Sequence[Sequence[Array]]) -> float:
 
 
 def judged(p: Sequence[Array], others: Sequence[Sequence[Array]], source_ua: float) -> dict[str, float]:
-    """All validators of one system: P of each seed, each (N, C), that of its rivals on the same utterances, and its UA on
+    """All validators of one system: P of each seed, each (N, C), that of its rivals there, and its UA on
     held-out speakers of the source.
     """
     over_seeds = {one.__name__: float(np.mean([one(np.asarray(seed)) for seed in p])) for one in (snd, bnm, infomax)}
