@@ -13,6 +13,7 @@ import numpy as np
 
 import emobridge
 from emobridge.adaptation import Adapted
+from emobridge.analysis.embedding import embedding
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.audit import Audit
 from emobridge.metrics import Condition, Evaluation, confusion, difference, to_scores
@@ -70,6 +71,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         confusions=tuple(_confusion(method, side, found) for (method, side), found in evaluations.items()),
         curves=_curves(adapted),
         layer_choice=tuple(LayerScore(name, value, name == settings.layer) for name, value in adapted.layer_scores),
+        space=embedding(adapted.speech, adapted.recognizer, settings),
         findings=audit.findings if audit else (),
         confounds=audit.confounds if audit else (),
         warnings=_warnings(adapted),
