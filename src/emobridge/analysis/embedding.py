@@ -120,7 +120,7 @@ def principal(x: np.ndarray) -> tuple[np.ndarray, Point]:
 def _space(name: str, x: np.ndarray, groups: Sequence[Sequence[str | None]]) -> Space:
     by_emotion, by_language, by_speaker = (silhouette(x, some) for some in groups)
     points, explained = principal(x)
-    points = (points / max(np.abs(points).max(), np.finfo(np.float32).tiny)).round(3)[:DRAWN]
+    points = (points.astype(np.float64) / max(np.abs(points).max(), np.finfo(np.float32).tiny)).round(3)[:DRAWN]
     drawn = tuple((a, b, c) for a, b, c in points.tolist())
     return Space(name, x.shape[1], by_emotion, by_language, by_speaker, explained, drawn)
 
