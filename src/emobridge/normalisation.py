@@ -118,6 +118,16 @@ def coral(source: Tensor, target: Tensor, shrinkage: float = COVARIANCE_SHRINKAG
     return (_power(_covariance(source, shrinkage), -0.5) @ _power(_covariance(target, shrinkage), 0.5)).float()
 
 
+def coral_by_layer(source: Tensor, target: Tensor, layers: int) -> tuple[Tensor, ...]:
+    """`coral` of each of L layers that lie side by side in the vectors (N, L * D)."""
+    return tuple(coral(own, wanted) for own, wanted in zip(source.chunk(layers, 1), target.chunk(layers, 1)))
+
+
+def recoloured(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """The vectors (N, L * D), each layer times its matrix."""
+    return torch.cat([part @ matrix for part, matrix in zip(x.chunk(len(matrices), 1), matrices)], 1)
+
+
 def _covariance(x: Tensor, shrinkage: float) -> Tensor:
     c = torch.cov(x.double().T)
     return (1 - shrinkage) * c + shrinkage * c.trace() / len(c) * torch.eye(len(c), dtype=c.dtype)

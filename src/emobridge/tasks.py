@@ -14,7 +14,7 @@ from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 from emobridge.inputs import Frozen, Inputs, Recordings, domains_of, person, without_label
 from emobridge.methods._base import Labelled, Method, Task, Trait
-from emobridge.normalisation import Domain, coral, normalised, with_texts
+from emobridge.normalisation import Domain, coral_by_layer, normalised, recoloured, with_texts
 from emobridge.settings import Settings
 from emobridge.types import Utterance
 
@@ -221,7 +221,7 @@ def _maker(
     domains = tuple(replace(domain, by_speaker=domain.corpus not in settings.by_corpus) for domain in domains)
     if settings.normalise == "speaker+text":
         domains = tuple(_with_texts(speech, features, learn, place, domain) for place, domain in enumerate(domains))
-    return _Fixed(domains), lambda rows, leads=False: Frozen(_normalised(speech, features, rows, domains, settings))
+    return _Fixed(domains), lambda rows, leads=False: Frozen(normalised_rows(speech, features, rows, domains, settings))
 
 
 def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], place: int, domain: Domain) -> Domain:
@@ -258,15 +258,15 @@ def _recoloured(
     corpora = torch.from_numpy(speech.domain_of[list(source)])
     for corpus in corpora.unique():
         mine = corpora == corpus
-        for own, wanted in zip(copies.chunk(inputs.layers, 1), target.x.chunk(inputs.layers, 1)):
-            own[mine] = own[mine] @ coral(own[mine], wanted)
+        copies[mine] = recoloured(copies[mine], coral_by_layer(copies[mine], target.x, inputs.layers))
     rows = torch.cat([known.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
     return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2), corpora.repeat(2))
 
 
-def _normalised(
+def normalised_rows(
     speech: Speech, features: Tensor, rows: Sequence[int], domains: Sequence[Domain], settings: Settings
 ) -> Tensor:
+    """Rows of the features (N, V, D) as `settings` normalise them, each by its domain of those of the speech."""
     x = torch.empty(len(rows), *features.shape[1:])
     wanted = np.asarray(rows, dtype=np.int64)
     for place, domain in enumerate(domains):

@@ -23,6 +23,7 @@ def test_a_fabricated_tree(tmp_path):
         (str(speaker), emotion): 20 for speaker in range(1, 7) for emotion in aesdd.LABELS.values()
     }
     assert (rows[0].id, rows[0].corpus, rows[0].language, rows[0].text) == ("a01 (1)", "aesdd", "el", None)
+    assert {(row.gender, row.naturalness) for row in rows} == {(None, "acted")}
 
 
 def test_irregular_names(tmp_path):

@@ -26,9 +26,10 @@ def test_a_fabricated_tree(tmp_path):
     ]
     assert (rows[1].arousal, rows[1].valence, rows[1].dominance) == (2.33, 4.0, 6.33)
     assert {(row.corpus, row.language) for row in rows} == {("biic-podcast", "zh-TW")}
+    assert {(row.gender, row.naturalness) for row in rows} == {("male", "natural"), ("female", "natural")}
 
 
 def test_a_table_without_speakers(tmp_path):
     row = "BIIC-PODCAST_0001_0031.wav,N,3.0,4.33,3.67,Test\n"
     root = fabricate(tmp_path, row, "FileName,EmoClass,EmoAct,EmoVal,EmoDom,Split_Set\n")
-    assert [one.speaker for one in scan("biic-podcast", root)] == [None]
+    assert [(one.speaker, one.gender) for one in scan("biic-podcast", root)] == [(None, None)]

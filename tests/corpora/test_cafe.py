@@ -28,6 +28,8 @@ def test_a_whole_distribution(tmp_path):
     assert by_name["03-J-2-6"].emotion == "happiness"
     assert by_name["03-J-2-6"].text == "Six ours aimants domestiqués"
     assert {(row.corpus, row.language) for row in rows} == {("cafe", "fr-CA")}
+    assert {row.speaker for row in rows if row.gender == "female"} == {"02", "04", "06", "08", "10", "12"}
+    assert {(row.gender, row.naturalness) for row in rows} == {("male", "acted"), ("female", "acted")}
 
 
 @pytest.mark.parametrize("suffix", ["wav", "aiff"])

@@ -29,6 +29,15 @@ def test_a_fabricated_clone(root):
     assert {(row.corpus, row.language) for row in rows} == {("crema-d", "en")}
     assert all(row.path.endswith(".wav") for row in rows)
     assert [row.id for row in scan("crema-d", root / "AudioWAV")] == list(NAMES)
+    assert {(row.gender, row.naturalness) for row in rows} == {(None, "acted")}
+
+
+def test_genders_are_those_of_the_table_of_actors(root):
+    table = '"ActorID","Age","Sex"\n1001,51,"Male"\n1040,42,"Unknown"\n1091,29,"Female"\n'
+    (root / "VideoDemographics.csv").write_text(table)
+    for folder in (root, root / "AudioWAV"):
+        found = {row.speaker: row.gender for row in scan("crema-d", folder)}
+        assert found == {"1001": "male", "1040": None, "1091": "female"}
 
 
 def test_the_other_audio(root):

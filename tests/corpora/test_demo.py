@@ -55,6 +55,7 @@ def test_it_is_a_corpus_like_any_other(corpus):
     assert set(module.LABELS.values()) <= set(EMOTIONS)
     german = list(module.scan(corpus, languages=["de"]))
     assert {(utterance.corpus, utterance.language) for utterance in german} == {("demo-de", "de")}
+    assert {(u.speaker[0], u.gender, u.naturalness) for u in german} == {("f", "female", None), ("m", "male", None)}
     assert len({utterance.speaker for utterance in german}) == 8
     texts = {emotion: {u.text for u in german if u.emotion == emotion} for emotion in ("anger", "neutral", "sadness")}
     assert len(texts["anger"]) == 10

@@ -23,6 +23,10 @@ def test_a_fabricated_tree(root):
         ("m_69_neu01a", "m69", "neutral"),
     ]
     assert {(row.corpus, row.language) for row in rows} == {("demos", "it")}
+    assert {(row.speaker, row.gender, row.naturalness) for row in rows} == {
+        ("f01", "female", "elicited"),
+        ("m69", "male", "elicited"),
+    }
 
 
 @pytest.mark.parametrize("code", demos.LABELS)

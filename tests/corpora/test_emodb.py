@@ -21,6 +21,7 @@ def test_a_fabricated_tree(root):
     assert first.text == "Der Lappen liegt auf dem Eisschrank."
     assert first.phones == str(root / "lablaut" / "03a01Faxx.lablaut")
     assert (second.speaker, second.emotion, second.phones) == ("16", "anger", None)
+    assert [(row.gender, row.naturalness) for row in (first, second)] == [("male", "acted"), ("female", "acted")]
     assert [row.phones for row in scan("emodb", root / "wav")] == [first.phones, None]
 
 
@@ -36,6 +37,7 @@ def test_the_real_corpus(shared):
     complete = ("anger", "neutral", "happiness", "sadness")  # the others are there in part
     assert [counts[emotion] for emotion in complete] == [127, 79, 71, 62]
     assert len(rows) == 362
+    assert {row.speaker for row in rows if row.gender == "female"} == {"08", "09", "13", "14", "16"}
     assert {row.speaker for row in rows} == {"03", "08", "09", "10", "11", "12", "13", "14", "15", "16"}
     assert len({row.text for row in rows}) == 10
     assert sum(row.phones is not None for row in rows) > 300

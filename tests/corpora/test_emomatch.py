@@ -20,6 +20,7 @@ def test_a_fabricated_tree(tmp_path):
     assert by_name["03_Alegria_02"].emotion == "happiness"
     assert by_name["03_Ira_12"].emotion == "anger"
     assert {(row.corpus, row.language) for row in rows} == {("emomatch", "es")}
+    assert {(row.gender, row.naturalness) for row in rows} == {(None, "elicited")}
 
 
 def test_two_underscores_are_understood(tmp_path):

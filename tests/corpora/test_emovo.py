@@ -20,6 +20,10 @@ def test_a_fabricated_tree(tmp_path):
     assert by_name["gio-m3-d1"].emotion == "happiness"
     assert by_name["gio-m3-d1"].text == "Sabato sera cosa farà?"
     assert {row.language for row in rows} == {"it"}
+    assert {(row.speaker, row.gender, row.naturalness) for row in rows} == {
+        ("f1", "female", "acted"),
+        ("m3", "male", "acted"),
+    }
 
 
 def test_unknown_emotion_code(tmp_path):

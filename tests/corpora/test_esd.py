@@ -43,6 +43,12 @@ def test_a_fabricated_tree(root):
     one = rows["0011_000351"]
     assert (one.corpus, one.speaker, one.language, one.emotion, one.split) == ("esd", "0011", "en", "anger", None)
     assert {row.language for row in rows.values() if row.speaker in ("0001", "0003")} == {"zh"}
+    assert {(row.speaker, row.gender, row.naturalness) for row in rows.values()} == {
+        ("0001", "female", "acted"),
+        ("0003", "female", "acted"),
+        ("0011", "male", "acted"),
+    }
+    assert len(esd.WOMEN) == 10 and sum(speaker <= "0010" for speaker in esd.WOMEN) == 5
 
 
 def test_texts_are_read_whatever_their_encoding_and_separator(root):

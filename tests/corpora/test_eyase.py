@@ -30,6 +30,10 @@ def test_a_fabricated_tree(root):
         ("Male03/x_sad (1)", "Male03", "sadness"),
     ]
     assert {(row.corpus, row.language) for row in rows} == {("eyase", "ar-EG")}
+    assert {(row.speaker, row.gender, row.naturalness) for row in rows} == {
+        ("Female01", "female", None),
+        ("Male03", "male", None),
+    }
 
 
 def test_the_ids_do_not_depend_on_where_one_stands(root, monkeypatch):

@@ -73,6 +73,12 @@ def test_the_speaker_is_who_speaks_and_not_who_wears_the_markers(root):
     assert speakers["Ses01F_impro01_M001"] == "Ses01M"
     assert speakers["Ses05M_script01_1b_FXX0"] == "Ses05F"
     assert speakers["Ses05M_script01_1b_M001"] == "Ses05M"
+    assert {row.speaker[-1]: row.gender for row in scan("iemocap", root)} == {"F": "female", "M": "male"}
+
+
+def test_what_was_scripted_was_acted_and_what_was_improvised_elicited(root):
+    found = {(row.id.split("_")[1][:-2], row.naturalness) for row in scan("iemocap", root)}
+    assert found == {("impro", "elicited"), ("script", "acted")}
 
 
 def test_only_improvised_dialogues(root):

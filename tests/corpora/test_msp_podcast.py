@@ -41,7 +41,8 @@ def test_a_fabricated_tree(msp):
     ]
     assert (rows[2].arousal, rows[2].valence, rows[2].dominance) == (6.0, 1.5, 7.0)
     assert rows[0].path == str(msp / "Audios" / "MSP-PODCAST_0001_0008.wav")
-    assert {(row.corpus, row.language) for row in rows} == {("msp-podcast", "en")}
+    assert {(row.corpus, row.language, row.naturalness) for row in rows} == {("msp-podcast", "en", "natural")}
+    assert [row.gender for row in rows] == ["male", None, "female", "female"]
     write_manifest(msp / "m.jsonl", rows)
     assert list(read_manifest(msp / "m.jsonl")) == rows
     assert list(scan("msp-podcast", msp.parent)) == rows, "the folder above does too"

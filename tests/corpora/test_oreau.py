@@ -31,6 +31,8 @@ def test_a_fabricated_tree(root):
         "36a06Ta": ("36", "sadness"),
     }
     assert {row.emotion for row in rows} == set(oreau.LABELS.values())
+    for row in rows:
+        assert (row.gender, row.naturalness) == ({"f": "female", "m": "male"}[row.path.split("/")[-3]], "acted")
     assert {(row.corpus, row.language) for row in rows} == {("oreau", "fr")}
 
 

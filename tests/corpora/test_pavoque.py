@@ -45,6 +45,7 @@ def test_a_fabricated_tree(root):
     ]
     assert [row.path for row in rows] == [str(root / "pavoque-angry.flac")] * 2 + [str(root / "pavoque-poker.wav")]
     assert {(row.corpus, row.language, row.speaker) for row in rows} == {("pavoque", "de", "stefan")}
+    assert {(row.gender, row.naturalness) for row in rows} == {("male", "acted")}
     assert rows[0].text == "Der Wind wehte um das Haus."
     write_manifest(root / "m.jsonl", rows)
     assert list(read_manifest(root / "m.jsonl")) == rows

@@ -26,6 +26,10 @@ def test_a_fabricated_tree(tmp_path):
     rows = list(scan("ravdess", tmp_path))
     assert len(rows) == 2 * 60
     assert Counter(row.emotion for row in rows)["neutral"] == 2 * 4
+    assert {(int(row.speaker) % 2, row.gender, row.naturalness) for row in rows} == {
+        (1, "male", "acted"),
+        (0, "female", "acted"),
+    }
     first = rows[0]
     assert (first.id, first.corpus, first.language, first.speaker, first.emotion, first.text) == (
         "03-01-01-01-01-01-01",

@@ -28,6 +28,7 @@ def test_a_whole_distribution_in_either_layout(tmp_path, form):
     assert (by_name["KL_sa07"].speaker, by_name["KL_sa07"].emotion) == ("KL", "sadness")
     assert (by_name["DC_su15"].speaker, by_name["DC_su15"].emotion) == ("DC", "surprise")
     assert {(row.corpus, row.language) for row in rows} == {("savee", "en")}
+    assert {(row.gender, row.naturalness) for row in rows} == {("male", "acted")}
 
 
 def test_a_speakers_folder_is_a_root(tmp_path, monkeypatch):

@@ -26,6 +26,8 @@ def test_a_fabricated_tree(root):
         ("M14W01", "M14", "surprise"),
     ]
     assert {row.emotion for row in rows} == set(shemo.LABELS.values())
+    assert [row.gender for row in rows] == ["female"] * 3 + ["male"] * 3
+    assert {row.naturalness for row in rows} == {"acted"}
     assert {(row.corpus, row.language, row.text) for row in rows} == {("shemo", "fa", None)}
 
 

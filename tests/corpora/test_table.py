@@ -40,6 +40,13 @@ def test_mapped_columns_and_labels(tmp_path, columns, labels):
     assert rows[0].path == "/x/1.wav"
 
 
+def test_gender_and_naturalness_have_columns_too(tmp_path):
+    table = write(tmp_path / "t.csv", "path,sex,naturalness\n1.wav,F,acted\n2.wav,Male,natural\n3.wav,,\n4.wav,x,\n")
+    rows = list(scan("table", table, columns="gender=sex"))
+    assert [row.gender for row in rows] == ["female", "male", None, "x"]
+    assert [row.naturalness for row in rows] == ["acted", "natural", None, None]
+
+
 def test_tsv_and_json_lines(tmp_path):
     tsv = write(tmp_path / "t.tsv", "path\ttext\n1.wav\tone, two\n")
     (row,) = scan("table", tsv)

@@ -29,6 +29,7 @@ def test_a_fabricated_tree(tmp_path):
     assert by_name["YAF_youth_ps"].text == "Say the word youth"
     assert (by_name["OA_bite_neutral"].speaker, by_name["OA_bite_neutral"].emotion) == ("OAF", "neutral")
     assert {(row.corpus, row.language) for row in rows} == {("tess", "en")}
+    assert {(row.gender, row.naturalness) for row in rows} == {("female", "acted")}
 
 
 def test_the_corpus_within_itself(tmp_path):

@@ -46,6 +46,7 @@ def test_a_recording_is_an_utterance(root):
     ]
     assert rows[0].path == str(root / "spk1" / "spk1_1.wav")
     assert {(row.corpus, row.language, row.text) for row in rows} == {("zed", "en", "You did what?")}
+    assert {(row.gender, row.naturalness) for row in rows} == {(None, "natural")}
     assert list(scan("zed", root.parent)) == rows, "the folder above does too"
 
 

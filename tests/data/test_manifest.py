@@ -37,6 +37,8 @@ def utterances(draw):
         split=draw(st.none() | st.sampled_from(SPLITS)),
         text=draw(st.none() | word),
         phones=draw(st.none() | name.map("/{}.lab".format)),
+        gender=draw(st.none() | word),
+        naturalness=draw(st.none() | word),
     )
 
 

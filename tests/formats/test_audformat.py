@@ -75,11 +75,14 @@ def test_a_segmented_table_with_speakers_of_the_files(audformat, emodb, tmp_path
     emodb["segments"] = audformat.Table(index)
     fill(audformat, emodb, "segments", "emotion", ["happiness", "fear", None])
     emodb.schemes["language"] = audformat.Scheme("str")
+    emodb.schemes["gender"] = audformat.Scheme("str")
+    fill(audformat, emodb, "speaker", "gender", ["male", "female"])
     fill(audformat, emodb, "speaker", "language", ["deu", "gsw"])  # Swiss German has no code of two letters
     emodb.save(str(tmp_path))
     rows = list(import_("audformat", tmp_path, tables="segments"))
     assert [(row.start, row.end) for row in rows] == [(0.0, 1.5), (1.5, None), (0.25, 1.0)]
     assert [(row.emotion, row.speaker) for row in rows] == [("happiness", "3"), ("fear", "3"), (None, "8")]
+    assert [row.gender for row in rows] == ["male", "male", "female"]
     assert [row.language for row in rows] == ["de", "de", "gsw"]
     assert len({row.id for row in rows}) == 3
 

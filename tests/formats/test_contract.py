@@ -71,6 +71,8 @@ def utterances(draw, name, clips):
                 split=draw(splits) if with_splits else None,
                 text=draw(st.none() | text),
                 phones=draw(st.none() | plain.map("/{}.lab".format)),
+                gender=draw(st.sampled_from((None, "female", "male", "other"))),
+                naturalness=draw(st.sampled_from((None, "acted", "elicited", "natural"))),
             )
         )
     return [dataclasses.replace(row, end=None if row.end is None else round(row.end, 3)) for row in rows]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from emobridge.analysis.embedding import Embedding, Space
 from emobridge.data.audit import Finding
 from emobridge.data.confound import Confound
 from emobridge.metrics import Condition, Evaluation, confusion, difference, to_scores
@@ -53,6 +54,14 @@ def training_log() -> tuple[CurvePoint, ...]:
     )
 
 
+def space() -> Embedding:
+    rng = np.random.default_rng(2)
+    names = ("before: features", "features as trained on", "after: logits")
+    points = (tuple(tuple(row) for row in rng.uniform(-1, 1, (40, 3)).round(3).tolist()) for _ in names)
+    spaces = (Space(name, 4, 0.07, 0.31, float("nan"), (0.5, 0.2, 0.1), some) for name, some in zip(names, points))
+    return Embedding(tuple(spaces), (*FOUR, None) * 8, ("en", "de") * 20, 40, 90)
+
+
 @pytest.fixture(scope="session")
 def record() -> RunRecord:
     before, after = (evaluation(skill) for _, skill in METHODS)
@@ -86,6 +95,7 @@ def record() -> RunRecord:
         ),
         curves=training_log(),
         layer_choice=tuple(LayerScore(str(k), 0.4 + 0.1 * np.sin(k), k == 2) for k in range(7)),
+        space=space(),
         findings=(
             Finding(
                 "duplicate audio",

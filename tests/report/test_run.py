@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from emobridge.adaptation import Adapted
+from emobridge.heads.single import Single
+from emobridge.inputs import domains_of
 from emobridge.metrics import ua
 from emobridge.report.run import evaluation, held_out, record_of, saw
 from emobridge.runs import Predicted, systems_of
@@ -47,8 +49,10 @@ def made(toy_speech):
         normalisation = chosen.normalise if chosen.align == "none" else f"{chosen.normalise}+{chosen.align}"
         corpora = dict.fromkeys((one.corpus, one.language) for one in speech.utterances)
         spec = SimpleNamespace(encoder="somewhere/logmel", normalisation=normalisation, domains=tuple(corpora))
+        domains = domains_of(speech.features, speech.domain_of, speech.corpora, chosen.normalise, speech.target)
+        recognizer = SimpleNamespace(spec=spec, domains=domains, head=Single(speech.features.shape[1], 2))
         given = {"log": (), "layer_scores": (), "skipped": (), "left_out": 0}
-        return Adapted(chosen, speech, tuple(said), recognizer=SimpleNamespace(spec=spec), **(given | values))
+        return Adapted(chosen, speech, tuple(said), recognizer=recognizer, **(given | values))
 
     return make
 

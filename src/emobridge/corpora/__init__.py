@@ -24,6 +24,7 @@ from emobridge.types import Utterance
 
 # Of the formats that libsndfile reads, those that hold speech.
 _SUFFIXES = "aif aifc aiff au caf flac mp3 oga ogg opus rf64 snd sph w64 wav"
+GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}  # as names and tables have it, in lower case
 AUDIO_SUFFIXES = frozenset("." + suffix for suffix in _SUFFIXES.split())
 
 

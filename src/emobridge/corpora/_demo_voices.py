@@ -106,6 +106,11 @@ def speaker_name(number: int) -> str:
     return f"{'mf'[number % 2]}{number + 1:02}"
 
 
+def gender_of(speaker: str) -> str:
+    """What the speaker's voice is made like: "female" or "male"."""
+    return "female" if speaker[0] == "f" else "male"
+
+
 @dataclass(frozen=True, slots=True)
 class Acting:
     """How one utterance is to be spoken."""
@@ -146,7 +151,7 @@ def voice_lines(speaker: str, manner: Manner, language_lines: Sequence[str]) -> 
     return [
         "name emobridge-demo",
         *language_lines,
-        f"gender {'female' if sex == 'f' else 'male'}",
+        f"gender {gender_of(speaker)}",
         f"pitch {round(low)} {round(high)}",
         f"roughness {round(np.clip(1 + manner.rough, 0, 7))}",
         *(f"formant {number} {round(scale)} 100 100" for number in range(1, 9)),

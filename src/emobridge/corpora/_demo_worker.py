@@ -116,6 +116,7 @@ class Plan:
             dominance=dominance,
             text=take.text,
             phones=str(folder / take.phones),
+            gender=voices.gender_of(take.speaker),
         )
 
 

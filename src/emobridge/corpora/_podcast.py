@@ -1,7 +1,8 @@
 """The label table that MSP-Podcast and the corpora collected after its protocol share.
 
 `Labels/labels_consensus.csv` has a row a recording, with the columns FileName, EmoClass (a letter), EmoAct, EmoVal and
-EmoDom (means over raters, on a scale of 1 to 7), SpkrID, Gender and Split_Set; the recordings are in `Audios`.
+EmoDom (means over raters, on a scale of 1 to 7), SpkrID, Gender and Split_Set; the recordings are in `Audios`. SpkrID
+and Gender may be "Unknown" or lacking.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from emobridge.corpora import audio_files, files_like
+from emobridge.corpora import GENDERS, audio_files, files_like
 from emobridge.data.labels import to_emotion
 from emobridge.errors import UserError, unknown
 from emobridge.types import Utterance
@@ -62,6 +63,8 @@ def clips(root: Path, *, corpus: str, language: str, splits: Mapping[str, str | 
                 valence=_number(row, "EmoVal", where),
                 dominance=_number(row, "EmoDom", where),
                 split=split,
+                gender=GENDERS.get(row.get("Gender", "").casefold()),
+                naturalness="natural",
             )
 
 

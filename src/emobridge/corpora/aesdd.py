@@ -7,7 +7,8 @@ A name is `xAA (B)`: emotion x (a letter, as is its folder anger, disgust, fear,
 to 20) and speaker B. Some are irregular: a speaker is written (01) in `f10 (01)`, and a
 letter tells a second take in `a06 (5)b`, or the first of two in `s01 (5)a`.
 `s05 (3)` is cut off before its audio, so that reading it fails: 604 remain, of them anger 121, disgust 122, fear 120,
-happiness 119, sadness 122. What the sentences are is not in the names, so `text` is None though all share them.
+happiness 119, sadness 122. What the sentences are is not in the names, so `text` is None though all share them. Nor is
+which speakers are women: `gender` is None.
 """
 
 from __future__ import annotations
@@ -53,4 +54,5 @@ def _clips(root: Path) -> Iterator[Utterance]:
             language="el",
             speaker=str(int(speaker)),
             emotion=emotion_of(emotion, LABELS, path),
+            naturalness="acted",
         )

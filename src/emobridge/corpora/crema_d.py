@@ -1,7 +1,8 @@
 """CREMA-D, the Crowd-sourced Emotional Multimodal Actors Dataset: 91 actors (43 women, 48 men), 2014.
 
 They say twelve English sentences in six emotions: 7,442 clips, of them neutral 1,087 and each other emotion
-1,271. The label is the emotion that was acted; what the crowd heard or saw is in tables that are not read here.
+1,271. The label is the emotion that was acted; what the crowd heard or saw is in tables that are not read here;
+`gender` is from VideoDemographics.csv (ActorID, Sex ...), where that lies beside the folder of the audio.
 A name is `AAAA_SSS_EEE_LL`: actor AAAA (1001 to 1091), sentence SSS, emotion EEE and level LL (LO, MD, HI, or XX where
 none was asked for; only one of the sentences has the three). One is irregular: 1040_ITH_SAD_X.
 
@@ -12,11 +13,12 @@ place unless it is cloned with git-lfs. 1076_MTI_SAD_XX has no sound; 1076_MTI_N
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, once
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -67,11 +69,15 @@ def scan(root: Path, audio: str = "wav") -> Iterator[Utterance]:
 
 
 def _clips(root: Path, suffix: str) -> Iterator[Utterance]:
+    genders: dict[Path, dict[str, str]] = {}
     for path in audio_files(root):
         match = NAME.fullmatch(path.stem)
         if match is None or path.suffix.lower() != suffix:
             continue
         actor, sentence, emotion = match.groups()
+        folder = path.absolute().parent.parent
+        if folder not in genders:
+            genders[folder] = _genders(folder / "VideoDemographics.csv")
         yield Utterance(
             id=path.stem,
             corpus="crema-d",
@@ -80,4 +86,15 @@ def _clips(root: Path, suffix: str) -> Iterator[Utterance]:
             speaker=actor,
             emotion=emotion_of(emotion, LABELS, path),
             text=TEXTS.get(sentence, sentence),
+            gender=genders[folder].get(actor),
+            naturalness="acted",
         )
+
+
+def _genders(table: Path) -> dict[str, str]:
+    """Actor -> gender; empty where the file is missing."""
+    if not table.is_file():
+        return {}
+    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        found = {row.get("ActorID", ""): GENDERS.get((row.get("Sex") or "").casefold()) for row in csv.DictReader(file)}
+    return {actor: gender for actor, gender in found.items() if gender}

@@ -3,7 +3,8 @@
 Nobody feels anything in it: pitch, pitch range, tempo, loudness and voice quality are set by rule, more or less
 strongly by language (`_demo_voices.py`), under jitter and noise. It shows that the machinery works; a score on it says
 nothing of people. Beside every utterance lies a phone alignment from the synthesiser (`.phones.tsv`: start_s, end_s,
-phone), and arousal, valence and dominance, each in [-1, 1], follow from the emotion and its strength.
+phone), and arousal, valence and dominance, each in [-1, 1], follow from the emotion and its strength. `gender` is what
+the voice is made like; `naturalness` is None, for nobody acts, is moved, or speaks of himself.
 
 An utterance's bytes follow from (seed, language, speaker, emotion, text, repetition), never from the order in which or
 the number of processes by which a folder is made.

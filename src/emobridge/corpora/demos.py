@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, once
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -68,4 +68,6 @@ def _clips(root: Path, wanted: str) -> Iterator[Utterance]:
                 language="it",
                 speaker=gender + speaker,
                 emotion=emotion_of(emotion, LABELS, path),
+                gender=GENDERS[gender],
+                naturalness="elicited",
             )

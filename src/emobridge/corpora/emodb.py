@@ -2,8 +2,8 @@
 
 They say ten everyday sentences in seven emotions, in an anechoic chamber; of some 800 takes the 535 stayed that
 listeners recognised (80 %) and found natural (60 %), so that speakers and sentences are not balanced over emotions.
-A name is `SSTTTEv`: speaker SS (03 08 09 10 11 12 13 14 15 16), sentence TTT (a01 to b10), emotion E (the initial of
-its German word: Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral) and take v.
+A name is `SSTTTEv`: speaker SS (women 08 09 13 14 16, men 03 10 11 12 15), sentence TTT (a01 to b10), emotion E (the
+initial of its German word: Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral) and take v.
 
 Where the distribution's folder `lablaut` stands beside `wav`, `phones` is the hand-made phone alignment of the clip.
 """
@@ -46,6 +46,8 @@ TEXTS = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
+WOMEN, MEN = ("08", "09", "13", "14", "16"), ("03", "10", "11", "12", "15")
+GENDER = dict.fromkeys(WOMEN, "female") | dict.fromkeys(MEN, "male")
 NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])")
 
 
@@ -74,4 +76,6 @@ def _clips(root: Path) -> Iterator[Utterance]:
             emotion=emotion_of(emotion, LABELS, path),
             text=TEXTS.get(sentence, sentence),
             phones=str(phones) if phones.is_file() else None,
+            gender=GENDER.get(speaker),
+            naturalness="acted",
         )

@@ -7,6 +7,7 @@ A name is `SS_Eeee_NN`: speaker SS, emotion (its Spanish word, without accents: 
 Sorpresa, Tristeza) and sentence NN, whose words are not in the names. The scheme is that of code by one of the
 corpus's authors, not verified against a copy; two underscores in place of one, a slip met in such names, do no harm.
 
+A speaker's gender is not in the names: `gender` is None.
 Scan EmoMatchSpanishDB alone: in EmoSpanishDB the emotion elicited need not be the one that was heard.
 """
 
@@ -62,4 +63,5 @@ def _clips(root: Path) -> Iterator[Utterance]:
             language="es",
             speaker=speaker,
             emotion=emotion_of(emotion, LABELS, path),
+            naturalness="elicited",
         )

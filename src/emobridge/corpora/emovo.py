@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, once
 from emobridge.types import Utterance
 
 LANGUAGES = ("it",)
@@ -74,4 +74,6 @@ def _clips(root: Path) -> Iterator[Utterance]:
             speaker=speaker,
             emotion=emotion_of(emotion, LABELS, path),
             text=TEXTS.get(sentence, sentence),
+            gender=GENDERS[speaker[0]],
+            naturalness="acted",
         )

@@ -1,10 +1,11 @@
 """ESD, the Emotional Speech Dataset: ten speakers of Mandarin and ten of English, Singapore 2021.
 
 Each says 350 sentences in five emotions (neutral, happy, angry, sad, surprise), 17,500 clips a language; it was made
-for voice conversion. Speakers 0001 to 0010 speak Mandarin, 0011 to 0020 English, and all of a language say the same
-sentences. A clip is `SSSS/Emotion/SSSS_NNNNNN.wav`, or in an older distribution `SSSS/Emotion/split/SSSS_NNNNNN.wav`
-with the splits train, evaluation and test: those hold the same speakers, so that a score on them says nothing of new
-ones. The emotion is that of the folder. (The number tells it too: 1-350 neutral, then angry, happy, sad, surprise.)
+for voice conversion. Speakers 0001 to 0010 speak Mandarin, 0011 to 0020 English (five women and five men of each, as
+its readme lists them), and all of a language say the same sentences. A clip is `SSSS/Emotion/SSSS_NNNNNN.wav`, or in an
+older distribution `SSSS/Emotion/split/SSSS_NNNNNN.wav` with the splits train, evaluation and test: those hold the same
+speakers, so that a score on them says nothing of new ones. The emotion is that of the folder. (The number tells it too:
+1-350 neutral, then angry, happy, sad, surprise.)
 
 `SSSS/SSSS.txt` has the texts, a line a clip: name, text, emotion. Contrary to what one would expect it is in another
 encoding from speaker to speaker (UTF-16, GB 18030, ASCII), some lines are parted by spaces and not tabs, and the
@@ -39,6 +40,7 @@ CITATION = (
 OBTAIN = "Get it by the link at https://github.com/HLTSingapore/Emotional-Speech-Data and unpack it."
 
 SPLITS = {"train": "train", "evaluation": "validation", "test": "test"}
+WOMEN = frozenset(f"{number:04}" for number in (1, 2, 3, 7, 9, 15, 16, 17, 18, 19))
 NAME = re.compile(r"(0(?:00[1-9]|01\d|020))_\d{6}")
 LINE = re.compile(r"(\d{4}_\d{6})\s+(\S.*)")
 EMOTION_WORDS = frozenset(word.casefold() for word in LABELS) | {"中立", "生气", "快乐", "伤心", "惊喜"}
@@ -80,6 +82,8 @@ def _clips(root: Path, wanted: str) -> Iterator[Utterance]:
             emotion=emotion_of(folder.name, LABELS, path),
             split=split,
             text=texts[table].get(path.stem),
+            gender="female" if speaker in WOMEN else "male",
+            naturalness="acted",
         )
 
 

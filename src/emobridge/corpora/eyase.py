@@ -1,6 +1,7 @@
 """EYASE, the Egyptian Arabic speech emotion database: six speakers (three women, three men), 2020.
 
-579 utterances in four emotions, called semi-natural; what they were taken from was not verified.
+579 utterances in four emotions, called semi-natural; what they were taken from was not verified, so that
+`naturalness` is None.
 A speaker has a folder, Female01 to Female03 and Male01 to Male03, and a name there is `fm01_ang (1)`: speaker, emotion
 and a number. This is known from code that reads them, not from a copy, and only for women: the speaker is therefore
 taken from the folder, and of the name only the emotion between the last underscore and the bracket.
@@ -13,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, once
 from emobridge.types import Utterance
 
 LANGUAGES = ("ar-EG",)
@@ -41,8 +42,8 @@ def scan(root: Path) -> Iterator[Utterance]:
 def _clips(root: Path) -> Iterator[Utterance]:
     for path in audio_files(root):
         speaker = path.absolute().parent.name
-        match = NAME.fullmatch(path.stem)
-        if match is None or SPEAKER.fullmatch(speaker) is None:
+        match, folder = NAME.fullmatch(path.stem), SPEAKER.fullmatch(speaker)
+        if match is None or folder is None:
             continue
         yield Utterance(
             id=f"{speaker}/{path.stem}",
@@ -51,4 +52,5 @@ def _clips(root: Path) -> Iterator[Utterance]:
             language="ar-EG",
             speaker=speaker,
             emotion=emotion_of(match[1], LABELS, path),
+            gender=GENDERS[folder[1].casefold()],
         )

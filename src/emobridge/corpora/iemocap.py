@@ -9,6 +9,8 @@ each annotator said; `SessionN/dialog/transcriptions/DIALOGUE.txt` has the texts
 `SessionN/sentences/wav/DIALOGUE/TURN.wav` the turns. A turn is `Ses01F_impro01_M003`: session, who wears the motion
 capture markers (F or M), dialogue (`impro` or `script`), and who speaks: the speaker of this one is Ses01M, not Ses01F.
 
+Scripted turns are "acted", improvised ones "elicited": the situations were designed to elicit emotions.
+
 Labels are ang hap exc sad neu fru fea sur dis oth, and xxx where annotators did not agree (here without an emotion).
 Excitement and frustration are none of emobridge's emotions and become "other", or excitement happiness, as many papers
 have it: their four classes are often ang, hap + exc, neu, sad. Scripted turns share their texts between sessions.
@@ -21,7 +23,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import files_like, once
+from emobridge.corpora import GENDERS, files_like, once
 from emobridge.errors import UserError, unknown
 from emobridge.types import Utterance
 
@@ -100,6 +102,8 @@ def _turns(root: Path, labels: dict[str, str], improvised: bool) -> Iterator[Utt
                 valence=valence,
                 dominance=dominance,
                 text=texts.get(name),
+                gender=GENDERS[turn[2].casefold()],
+                naturalness="elicited" if "_impro" in dialogue else "acted",
             )
 
 

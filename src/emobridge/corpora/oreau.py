@@ -6,7 +6,8 @@ OréauFR_02 the 434 whose emotion listeners recognised (anger 67, disgust 67, fe
 55, surprise 62). The documentation calls this 90 %, but it is 86 %.
 A name is `SSxNNEa`: speaker SS (07 to 42, with gaps), utterance xNN, emotion E (the initial of its French word: colère,
 dégoût, joie, neutre, peur, surprise, tristesse) and a letter, `a` in all of OréauFR_02. The utterance is `a` and two
-digits, but also `z03` and `z04`; what it says is not in the names.
+digits, but also `z03` and `z04`; what it says is not in the names. The folder f or m above it tells the gender.
+The emotions were asked for, so that `naturalness` is "acted".
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, once
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -66,4 +67,6 @@ def _clips(root: Path, others: tuple[str, ...]) -> Iterator[Utterance]:
             language="fr",
             speaker=speaker,
             emotion=emotion_of(emotion, LABELS, path),
+            gender=next((GENDERS[folder] for folder in path.absolute().parts[-3:-1] if folder in GENDERS), None),
+            naturalness="acted",
         )

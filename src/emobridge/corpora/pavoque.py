@@ -76,6 +76,8 @@ def _utterances(root: Path) -> Iterator[Utterance]:
                 speaker=SPEAKER,
                 emotion=LABELS[style],
                 text=str(entry["text"]) if entry.get("text") else None,
+                gender="male",
+                naturalness="acted",
             )
 
 

@@ -73,4 +73,6 @@ def _clips(root: Path) -> Iterator[Utterance]:
                 speaker=actor,
                 emotion=emotion_of(emotion, LABELS, path),
                 text=TEXTS.get(sentence, sentence),
+                gender="male" if int(actor) % 2 else "female",
+                naturalness="acted",
             )

@@ -62,4 +62,6 @@ def _clips(root: Path) -> Iterator[Utterance]:
                 language="en",
                 speaker=speaker,
                 emotion=emotion_of(emotion, LABELS, path),
+                gender="male",
+                naturalness="acted",
             )

@@ -1,6 +1,7 @@
 """ShEMO, the Sharif Emotional Speech Database: 87 speakers of Persian (31 women, 56 men), Sharif University 2018.
 
-3,000 utterances, 3 h 25 min, cut out of radio plays; twelve annotators heard them, and the majority gave the label:
+3,000 utterances, 3 h 25 min, cut out of radio plays, so that `naturalness` is "acted" (the paper says semi-natural);
+twelve annotators heard them, and the majority gave the label:
 anger 1,059, neutral 1,028, sadness 449, surprise 225, happiness 201 and fear 38. It is far from balanced.
 A name is `GSSENN`: gender G (F or M), speaker SS, emotion E (A anger, F fear, H happiness, N neutral, S sadness, W
 surprise) and a number NN: F at the beginning is female, F in the middle is fear.
@@ -16,7 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, once
 from emobridge.types import Utterance
 
 LANGUAGES = ("fa",)
@@ -60,4 +61,6 @@ def _clips(root: Path) -> Iterator[Utterance]:
             language="fa",
             speaker=speaker,
             emotion=emotion_of(emotion, LABELS, path),
+            gender=GENDERS[speaker[0].casefold()],
+            naturalness="acted",
         )

@@ -3,7 +3,8 @@
 Columns named as the fields of `Utterance` (path, emotion, speaker ...) are found by themselves, and `columns` names the
 others: `columns="path=file,emotion=label"` reads `path` from the column "file". Further columns are passed over. The
 table's own words for emotions are understood where data.labels.SYNONYMS knows them; `labels="W=anger,exc=happiness"`
-tells the others. Audio paths are relative to the table. Without an id column the path (and start) makes the id.
+tells the others. In `gender`, F and m are understood. Audio paths are relative to the table. Without an id column the
+path (and start) makes the id.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emobridge.corpora import GENDERS
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.manifest import COLUMNS, NUMBERS, to_utterance
 from emobridge.errors import UserError, unknown
@@ -61,6 +63,7 @@ def scan(
         values["corpus"] = corpus or values["corpus"] or root.stem
         values["language"] = language or values["language"]
         values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
+        values["gender"] = GENDERS.get(str(values["gender"]).casefold(), values["gender"])
         values["id"] = values["id"] or name_of(values)
         yield to_utterance(values, where, os.path.abspath(root.parent), seen, emotions)
     if not seen:

@@ -60,4 +60,6 @@ def _clips(root: Path) -> Iterator[Utterance]:
             speaker=SPEAKERS[speaker],
             emotion=emotion_of(emotion, LABELS, path),
             text=f"Say the word {word}",
+            gender="female",
+            naturalness="acted",
         )

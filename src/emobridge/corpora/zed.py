@@ -6,7 +6,7 @@ distribution), `duration` (s), `transcription` and `emotion`, a list of {"emo", 
 published, one member. The recordings are in a folder a speaker, whose name is taken for the speaker.
 
 Not verified against a copy: the members of ZED.json are those that its authors' recipe reads; that a folder is a
-speaker, and the count, are told by others who converted the corpus.
+speaker, and the count, are told by others who converted the corpus. A speaker's gender is not in it.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def _utterances(root: Path, segments: bool) -> Iterator[Utterance]:
                     speaker=folders[-1] if folders else None,
                     emotion=LABELS[emotion],
                     text=entry.get("transcription") or None,
+                    naturalness="natural",
                 )
 
 

@@ -3,9 +3,9 @@
 A database has schemes (what a column means), tables whose index is a file (filewise) or a file with start and end
 (segmented; an end that is NaT is the end of the file), tables of other things such as speakers, and splits. Read are
 the rows of all tables with the scheme "emotion" (or of those asked for), and of the schemes speaker, language,
-transcription (or text), arousal, valence, dominance what any table says of the same stretch or its file; the language
-may also be that of the speaker or of the database. Languages are ISO 639-3 there, BCP 47 here. A table's split counts
-where its type is train, dev or test.
+transcription (or text), arousal, valence, dominance, gender what any table says of the same stretch or its file; gender
+and language may also be those of the speaker, and the language that of the database. Languages are ISO 639-3 there, BCP
+47 here. A table's split counts where its type is train, dev or test.
 
 Written are a table "emotion" of those without a split and "emotion.train", "emotion.dev", "emotion.test", segmented
 where a stretch is among them; the other fields have schemes of their name. The layout is that of audformat

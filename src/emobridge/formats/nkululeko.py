@@ -4,10 +4,10 @@
     wav/03a01Fa.wav,0 days,0 days 00:00:01.500000,3,happiness
 
 `file` is a path, `start` and `end` (both or neither) are seconds or the time deltas that pandas prints; an empty `end`
-is the end of the file. Further columns are allowed: those named as fields of `Utterance` are read, others (gender,
-age ...) passed over, and what has no column of nkululeko's own is written under the field's name. In the column
-`split`, which nkululeko reads with `split_strategy = column`, validation is "dev". Its own corpora name languages in
-English ("polish"); the names that are known become BCP 47.
+is the end of the file. Further columns are allowed: those named as fields of `Utterance` (gender is one of nkululeko's
+too) are read, others (age ...) passed over, and what has no column of nkululeko's own is written under the field's
+name. In the column `split`, which nkululeko reads with `split_strategy = column`, validation is "dev". Its own corpora
+name languages in English ("polish"); the names that are known become BCP 47.
 
 Written paths are relative to the file, so set `absolute_path = False` (with the default, nkululeko puts `./` before
 them). Its loader is `nkululeko/data/dataset_csv.py`, which reads with audformat's `read_csv`; times are kept to the

@@ -24,6 +24,7 @@ class Figure:
     svg: str
     table: Table
     file: str = ""  # its name under figures/, where it is a file of its own too
+    cloud: str = ""  # JSON of what cloud.html shows in its place, to be turned, where a page may run scripts
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 INK = "#123456"  # stands for the page's text colour; becomes currentColor
 COLOURS = ("#7f8c9b", "#3b8edb", "#e08214", "#2ca25f", "#a06cd5", "#d6604d", "#b8a11f", "#17a2b8")  # read on both
 _MARKERS = "osD^vP*X"
+_STILL = 500  # points of a cloud, each some hundred bytes of the page
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "emobridge",
@@ -150,6 +151,35 @@ def layers(names: Sequence[str], values: Sequence[float], chosen: Sequence[str],
     axes.set_xlabel("layer")
     axes.set_ylabel("UA on source validation (%)")
     axes.grid(axis="y", color=INK, alpha=0.12)
+    return _svg(figure, title)
+
+
+@_style()
+def clouds(
+    panels: Sequence[tuple[str, Sequence[Sequence[float]]]], groups: Sequence[tuple[str | None, str]], *, title: str
+) -> str:
+    """Panels of the same points, by their first two coordinates; `groups` has a point's colour and marker by name.
+
+    Grey is what has no colour's name. Of many points the first are drawn.
+    """
+    import matplotlib.figure
+    import matplotlib.lines
+
+    figure = matplotlib.figure.Figure(figsize=(7.2, 4.3), layout="constrained")
+    names, kinds = sorted({name for name, _ in groups if name}), list(dict.fromkeys(kind for _, kind in groups))
+    for panel, (heading, points) in zip(figure.subplots(1, len(panels), squeeze=False).ravel(), panels):
+        for name, kind in sorted(set(groups[:_STILL]), key=str):
+            mine = [point for point, group in zip(points, groups[:_STILL]) if group == (name, kind)]
+            colour = COLOURS[1:][names.index(name) % len(COLOURS[1:])] if name else COLOURS[0]
+            marker = _MARKERS[kinds.index(kind) % len(_MARKERS)]
+            panel.plot([p[0] for p in mine], [p[1] for p in mine], marker, color=colour, ms=3.5, alpha=0.7, mew=0)
+        panel.set_title(heading, fontsize=9)
+        panel.set(xlabel="component 1", ylabel="component 2", xticks=[], yticks=[])
+    shown = [(name, "o", colour) for name, colour in zip(names, itertools.cycle(COLOURS[1:]))]
+    shown += [("unlabelled", "o", COLOURS[0])] if any(name is None for name, _ in groups) else []
+    shown += [(kind, marker, INK) for kind, marker in zip(kinds, itertools.cycle(_MARKERS))]
+    keys = [matplotlib.lines.Line2D([], [], marker=mark, ls="", ms=5, color=ink, label=key) for key, mark, ink in shown]
+    figure.legend(handles=keys, loc="outside lower center", ncols=6, fontsize=9)
     return _svg(figure, title)
 
 

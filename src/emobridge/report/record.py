@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emobridge.analysis.embedding import Embedding
 from emobridge.data.audit import Finding
 from emobridge.data.confound import Confound
 from emobridge.metrics import Estimate
@@ -83,6 +84,7 @@ class RunRecord:
     confusions: tuple[Confusion, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     layer_choice: tuple[LayerScore, ...] = ()
+    space: Embedding | None = None
     findings: tuple[Finding, ...] = ()
     confounds: tuple[Confound, ...] = ()
     warnings: tuple[str, ...] = ()  # shown under the verdict

@@ -13,6 +13,7 @@ import numpy as np
 
 import emobridge
 from emobridge.adaptation import Adapted
+from emobridge.analysis.embedding import embedding
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.audit import Audit
 from emobridge.harm import THRESHOLD
@@ -73,6 +74,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         layer_choice=tuple(
             LayerScore(name, value, name in layers_of(settings.layer)) for name, value in adapted.layer_scores
         ),
+        space=embedding(adapted.speech, adapted.recognizer, settings),
         findings=audit.findings if audit else (),
         confounds=audit.confounds if audit else (),
         warnings=_warnings(adapted),

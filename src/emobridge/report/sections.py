@@ -10,6 +10,7 @@ from emobridge.recipes.published import Published
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamped
 from emobridge.report.record import Confusion, RunRecord
+from emobridge.report.space import space_section
 from emobridge.report.systems import System, shared, systems
 from emobridge.report.verdict import headline_measure, verdict, warnings
 from emobridge.types import Score
@@ -36,6 +37,7 @@ def run_page(record: RunRecord) -> Page:
         _published(record),
         _data(record),
         _audit(record),
+        space_section(record.space, trained=("train", "end-to-end") in record.settings),
         _layer_choice(record),
         _curves(record),
         Section("Limits and responsible use", LIMITS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ def write_report(folder: str | Path, record: RunRecord) -> Path:
     """
     folder = Path(folder)
     write_scores(folder / "scores.json", record.scores)
-    return write_page(folder, "report", run_page(record), {"record": asdict(record)})
+    told = replace(record, space=record.space and record.space.without_points())  # as JSON is without drawings
+    return write_page(folder, "report", run_page(record), {"record": asdict(told)})
 
 
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
@@ -50,6 +51,7 @@ def html(page: Page) -> str:
     """The page as one file that loads nothing; every word of the record is escaped."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True)
     environment.filters["drawing"] = Markup  # plots.py makes these; matplotlib escapes the texts in them
+    environment.filters["data"] = lambda text: Markup(text.replace("<", "\\u003c"))  # JSON that closes no <script>
     environment.filters["numeric"] = lambda cell: bool(re.fullmatch(r"[-+\d][\d.,%() to+-]*", cell))
     style = Markup((_HERE / "style.css").read_text(encoding="utf-8").rstrip())
     return environment.get_template("page.html").render(page=page, style=style)
