@@ -7,8 +7,8 @@ multiplied by -lambda. With the share p of the training that is done,
     L = CE(source) + BCE(domain(reversed(h)), source or target)
     lambda = strength (2 / (1 + exp(-10 p)) - 1)
 
-A `strength` of 1 is the paper's schedule; 0.3 is ours: on features of a frozen encoder 1 won for one pair of corpora what
-it lost for another. Ours where the paper is silent on speech: a domain network of one hidden layer; as many target
+A `strength` of 1 is the paper's schedule; 0.3 is ours: on features of a frozen encoder 1 won for one pair of corpora
+what it lost for another. Ours where the paper is silent on speech: a domain network of one hidden layer; as many target
 utterances in a step as source ones in the batch, drawn at random from all of the target; the source corpora as one
 domain; and the learning rate falls as for every method, not as in the paper. Where it is high, the reversed gradient
 carries the representation away.
