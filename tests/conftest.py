@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+GENDERS = ("female", "male")  # of toy speakers, in turn
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -48,9 +50,8 @@ def toy_speech():
                 for label, take in takes:
                     emotion = None if label == UNLABELLED else names[label]
                     name = f"{corpus}-{speaker}-{emotion}-{take}"
-                    utterances.append(
-                        Utterance(name, corpus, f"{name}.wav", language=corpus, speaker=str(speaker), emotion=emotion)
-                    )
+                    about = {"language": corpus, "speaker": str(speaker), "gender": GENDERS[speaker % 2]}
+                    utterances.append(Utterance(name, corpus, f"{name}.wav", emotion=emotion, **about))
                     labels.append(label)
                     domains.append(domain)
                     centre = centres[rng.integers(emotions)] if label == UNLABELLED else centres[label]
@@ -82,7 +83,8 @@ def _recorded(tmp_path_factory):
                     wave = 0.05 * high * np.sin(2 * np.pi * pitch * high * time * rng.uniform(0.9, 1.1))
                     soundfile.write(folder / f"{name}.wav", wave + 0.01 * rng.standard_normal(len(time)), 16000)
                     path = str(folder / f"{name}.wav")
-                    rows.append(Utterance(name, corpus, path, language=corpus, speaker=speaker, emotion=emotion))
+                    about = {"language": corpus, "speaker": speaker, "gender": GENDERS["abcd".index(speaker) % 2]}
+                    rows.append(Utterance(name, corpus, path, emotion=emotion, **about))
         write_manifest(folder / f"{corpus}.jsonl", rows)
     return folder
 

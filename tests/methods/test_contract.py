@@ -274,7 +274,7 @@ def test_every_method_learns_an_easy_task(toy_speech, name):
     built = build(speech, fold, method, 2, settings(), None, few)
     torch.manual_seed(0)
     head = Linear(4, 2)
-    fit(built.task, method, head, Plan(epochs=35, learning_rate=0.05), seed=0)
+    fit(built.task, method, head, Plan(epochs=35, learning_rate=0.02), seed=0)
     tests = torch.arange(len(fold.source_test) + len(fold.target_test))
     head.eval()
     said = head(built.test.batch(tests)[:, None], torch.ones(len(tests), 1, dtype=torch.bool)).argmax(1)

@@ -63,6 +63,14 @@ def test_labels_are_made_at_multiples_of_the_interval_only_and_not_at_the_start(
     assert drawn[0].notes == ()
 
 
+def test_once_labels_at_the_first_interval_and_never_again():
+    method = prepared(task(), interval=4, once=True)
+    drawn = [method.examples(epoch, predict, generator()) for epoch in range(13)]
+    assert [epoch for epoch, one in enumerate(drawn) if one is not None] == [0, 4]
+    assert dict(drawn[4].notes) == {"pseudo-labelled share": 1.0}
+    assert method.examples(8, never, generator()) is None
+
+
 def test_rebalancing_brings_the_target_to_the_number_of_source_utterances():
     drawn = prepared(task(), threshold=0.65).examples(30, predict, generator())
     target = drawn.rows[6:].tolist()

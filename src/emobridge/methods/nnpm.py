@@ -1,0 +1,125 @@
+"""Nearest neighbours as pseudo multi-labels (Li, Yan & Wang, ASRU 2021, "Unsupervised cross-lingual speech emotion
+recognition using pseudo multilabel"; "NNPM" in methods E).
+
+A memory holds the source utterances' representations, of length 1. A target utterance of representation f is like
+source utterance j by the cosine s_j = f . memory_j; those most like it are its labels, of which it has many. As in
+Wang & Zhang, CVPR 2020 ("Unsupervised person re-identification via multi-label classification"), on which it builds,
+
+    L = CE(source) + strength * mean over target utterances of
+        delta * mean over positives (s_j - 1)^2 + mean over hard negatives (s_j + 1)^2
+
+with delta = 5, and the memory of an utterance of the batch is momentum * memory + (1 - momentum) * f, brought back to
+length 1. Of the first paper only the abstract was read.
+
+Ours where the papers are silent, or to suit emotions, of which there are few: positives are those of the `neighbours`
+most alike that are more alike than `threshold` and of the emotion that most of them (by the sum of their cosines) have,
+in place of cycle consistency; an utterance without any is left out; negatives are the hardest share of the source
+utterances of other emotions; cosines are taken without dropout; and the strength.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from emobridge.methods._base import Drawn, Model, Predict, Step, Task, mixed, nothing, undropped, weighted_cross_entropy
+
+
+class Memory(nn.Module):
+    """Representations (N, H) of length 1, or 0 of utterances that have not been seen."""
+
+    features: Tensor
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.zeros(size, width))
+
+    def remember(self, places: Tensor, seen: Tensor, momentum: float) -> None:
+        """Move the memory at places (B,) towards what was seen there, (B, H) of length 1."""
+        self.features[places] = normalize(momentum * self.features[places] + (1 - momentum) * seen)
+
+
+class Nnpm:
+    """`warm_up` epochs of the source alone, 1 at least, fill the memory; `hardest`, in (0, 1], of the negatives count;
+    `rebalance` as for source only."""
+
+    name = "nnpm"
+    needs = frozenset({"source_labels", "target_audio"})
+    takes = frozenset({"target_labels"})
+    head = "linear"
+
+    def __init__(
+        self,
+        *,
+        strength: float = 0.1,
+        threshold: float = 0.5,
+        neighbours: int = 20,
+        hardest: float = 0.1,
+        delta: float = 5.0,
+        momentum: float = 0.5,
+        warm_up: int = 5,
+        rebalance: bool = True,
+    ) -> None:
+        for option, value in (("strength", strength), ("delta", delta)):
+            if not value >= 0:
+                raise ValueError(f"{option}: expected 0 or more, got {value}")
+        for option, value in (("threshold", threshold), ("momentum", momentum)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{option}: expected 0 <= {option} < 1, got {value}")
+        for option, value in (("neighbours", neighbours), ("warm_up", warm_up)):
+            if value < 1:
+                raise ValueError(f"{option}: expected 1 or more, got {value}")
+        if not 0 < hardest <= 1:
+            raise ValueError(f"hardest: expected 0 < hardest <= 1, got {hardest}")
+        self.strength, self.threshold, self.neighbours, self.hardest = strength, threshold, neighbours, hardest
+        self.delta, self.momentum, self.warm_up, self.rebalance = delta, momentum, warm_up, rebalance
+
+    def prepare(self, task: Task, model: Model) -> nn.Module:
+        source = task.source
+        assert source is not None and task.target is not None  # they are in `needs`
+        self.task, self.target, self.label, self.epoch = task, task.target, source.label, 0
+        self.place = torch.full((int(source.rows.max()) + 1,), -1)  # of a row in the memory
+        self.place[source.rows] = torch.arange(len(source.rows))
+        self.memory = Memory(len(source.rows), model.width)
+        return self.memory
+
+    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
+        self.epoch = epoch
+        if epoch:
+            return None
+        return mixed(self.task, self.task.few or nothing(), self.rebalance, generator)
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        terms = {"cross-entropy": weighted_cross_entropy(step.logits(), step.label, step.weight)}
+        known = step.rows < len(self.place)
+        places = self.place[step.rows[known]]
+        with torch.no_grad():
+            seen = normalize(undropped(step.model, step.x[known][places >= 0]))
+            self.memory.remember(places[places >= 0], seen, self.momentum)
+        if self.epoch >= self.warm_up and len(self.target):
+            rows = self.target[torch.randint(len(self.target), (len(step.rows),), generator=step.generator)]
+            cosine = normalize(undropped(step.model, step.take(rows))) @ self.memory.features.T
+            terms["neighbours"] = self.strength * self.distance(cosine)
+        return terms
+
+    def distance(self, cosine: Tensor) -> Tensor:
+        """The loss, before its strength, of target utterances with cosines (B, N) to the memory."""
+        near, index = cosine.detach().topk(min(self.neighbours, cosine.shape[1]))
+        votes = torch.zeros(len(cosine), self.task.classes)
+        votes.scatter_add_(1, self.label[index], near * (near > self.threshold))
+        emotion = votes.argmax(1, keepdim=True)
+        positive = (near > self.threshold) & (self.label[index] == emotion)
+        other = self.label != emotion  # (B, N)
+        hard = (self.hardest * other.sum(1, keepdim=True)).ceil()
+        order = cosine.detach().masked_fill(~other, -2.0).argsort(1, descending=True)
+        negative = torch.arange(cosine.shape[1]) < hard
+        loss = self.delta * masked_mean((cosine.gather(1, index) - 1) ** 2, positive)
+        loss = loss + masked_mean((cosine.gather(1, order) + 1) ** 2, negative)
+        used = positive.any(1)
+        return (loss * used).sum() / used.sum().clamp(min=1)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """(B,) means of values (B, N) where the mask is true; 0 where it nowhere is."""
+    return (values * mask).sum(1) / mask.sum(1).clamp(min=1)
