@@ -26,8 +26,8 @@ class Multitask:
     """`gender` and `naturalness` weigh these tasks, 0 leaves one out; `rebalance` as for source only."""
 
     name = "multitask"
-    needs = frozenset({"source_labels"})
-    takes = frozenset({"target_labels", "target_audio", "traits"})
+    needs = frozenset({"source_labels", "traits"})
+    takes = frozenset({"target_labels", "target_audio"})
     head = "linear"
 
     def __init__(self, *, gender: float = 0.3, naturalness: float = 0.3, rebalance: bool = True) -> None:

@@ -112,8 +112,8 @@ class Nnpm:
         positive = (near > self.threshold) & (self.label[index] == emotion)
         other = self.label != emotion  # (B, N)
         hard = (self.hardest * other.sum(1, keepdim=True)).ceil()
-        order = cosine.detach().masked_fill(~other, -2.0).argsort(1, descending=True)
-        negative = torch.arange(cosine.shape[1]) < hard
+        order = cosine.detach().masked_fill(~other, -2.0).topk(int(hard.max())).indices
+        negative = torch.arange(order.shape[1]) < hard
         loss = self.delta * masked_mean((cosine.gather(1, index) - 1) ** 2, positive)
         loss = loss + masked_mean((cosine.gather(1, order) + 1) ** 2, negative)
         used = positive.any(1)
