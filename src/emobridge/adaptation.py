@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,18 @@ KEPT = 100  # features at least that dropout leaves at a time
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What training begins with."""
+
+    settings: Settings  # with the layer and statistics that were chosen
+    speech: Speech  # with features, where no encoder is trained
+    encoder: Encoder
+    layer_scores: tuple[tuple[str, float], ...]
+    skipped: tuple[tuple[str, str], ...]
+    left_out: int  # target utterances of other emotions
+
+
+@dataclass(frozen=True, slots=True)
 class Adapted:
     """All that a run made; `report.run` turns it into pages."""
 
@@ -56,17 +68,47 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     Utterances that cannot be read are left out and told; with `strict` the first one raises.
     Errors: UserError for whatever is wrong with the settings or the speech.
     """
-    if settings.head == "auto":
-        settings = replace(settings, head=registry.load("methods", settings.method).head)
+    settings = with_head(settings)
     for method in systems_of(settings):
         made_method(method, settings)
+    ready = prepare(settings, strict=strict)
+    settings, speech, encoder = ready.settings, ready.speech, ready.encoder
+    runner = Runner(settings, speech, Work(Path(settings.out) / "work", settings, speech, encoder.digest))
+    with progress("training") as report:
+        predicted = runner.run(report)
+    return Adapted(
+        settings,
+        speech,
+        predicted,
+        tuple(runner.log),
+        ready.layer_scores,
+        ready.skipped,
+        ready.left_out,
+        runner.final(encoder),
+    )
+
+
+def with_head(settings: Settings) -> Settings:
+    """The settings with the method's own head for "auto". Errors: UserError for an unknown head, option or method."""
+    if settings.head == "auto":
+        settings = replace(settings, head=registry.load("methods", settings.method).head)
     if made_head(settings.head, settings.head_options, 1, len(settings.labels)).all_layers:
         raise UserError(f"head {settings.head}: takes all layers of an encoder at once, which `emobridge probe` trains")
+    return settings
+
+
+def prepare(
+    settings: Settings, check: Callable[[Speech, Settings], None] | None = None, *, strict: bool = False
+) -> Prepared:
+    """All that comes before training: speech, folds, features, layer. `settings` have a head.
+
+    check: what else is looked at before anything long begins, and once more when it is known what can be read; without
+    it, that there are as many labels as the settings ask for. Errors: UserError as `adapt` has them.
+    """
     encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
-    settings = _completed(replace(settings, labels=emotions(settings.labels)), encoder)
+    settings = completed(replace(settings, labels=emotions(settings.labels)), encoder)
     speech, left_out = read_speech(settings)
-    for fold in folds_of(speech, settings, 0):  # too few speakers or labels are told before anything long begins
-        budget(speech, fold, settings.target_labels, 0)
+    (check or _enough)(speech, settings)
     speech, layers, skipped = _with_features(speech, settings, encoder, strict)
     chosen: tuple[tuple[str, float], ...] = ()
     if layers is not None:
@@ -75,14 +117,18 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
             settings = replace(settings, layer=max(chosen, key=lambda pair: pair[1])[0])
             speech = replace(speech, features=layers[:, int(settings.layer)])
         del layers
-    runner = Runner(settings, speech, Work(Path(settings.out) / "work", settings, speech, encoder.digest))
-    with progress("training") as report:
-        predicted = runner.run(report)
-    recognizer = runner.final(encoder)
-    return Adapted(settings, speech, predicted, tuple(runner.log), chosen, skipped, left_out, recognizer)
+    if check and skipped:
+        check(speech, settings)
+    return Prepared(settings, speech, encoder, chosen, skipped, left_out)
 
 
-def _completed(settings: Settings, encoder: Encoder) -> Settings:
+def _enough(speech: Speech, settings: Settings) -> None:
+    """Too few speakers or labels are told before anything long begins."""
+    for fold in folds_of(speech, settings, 0):
+        budget(speech, fold, settings.target_labels, 0)
+
+
+def completed(settings: Settings, encoder: Encoder) -> Settings:
     """The settings with the encoder's first statistic where none was asked for, and the dropout of a linear head.
 
     How the dropout was chosen stands in docs/results/adaptation.md.
