@@ -33,7 +33,7 @@ LEVELS = (
     ("adaptation",),
     ("analysis", "study"),
     ("report",),
-    ("cli_corpora", "cli_probe", "cli_recipe"),
+    ("cli_budget", "cli_corpora", "cli_probe", "cli_recipe"),
     ("cli", "server"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,23 @@ KEPT = 100  # features at least that dropout leaves at a time
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What training begins with."""
+
+    settings: Settings  # with the layer and statistics that were chosen
+    speech: Speech  # with features, where no encoder is trained
+    encoder: Encoder
+    layer_scores: tuple[tuple[str, float], ...]
+    skipped: tuple[tuple[str, str], ...]
+    left_out: int  # target utterances of other emotions
+
+    @property
+    def width(self) -> int:
+        """Of the vectors that heads see."""
+        return self.encoder.width * len(self.settings.statistics) * len(layers_of(self.settings.layer))
+
+
+@dataclass(frozen=True, slots=True)
 class Adapted:
     """All that a run made; `report.run` turns it into pages."""
 
@@ -59,17 +76,49 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     Utterances that cannot be read are left out and told; with `strict` the first one raises.
     Errors: UserError for whatever is wrong with the settings or the speech.
     """
-    if settings.head == "auto":
-        settings = replace(settings, head=registry.load("methods", settings.method).head)
+    settings = with_head(settings)
     for method in systems_of(settings):
         made_method(method, settings)
+    ready = prepare(settings, strict=strict)
+    speech, encoder = ready.speech, ready.encoder
+    settings, told = guarded(dropping(ready.settings, ready.width), speech)
+    runner = Runner(settings, speech, Work(Path(settings.out) / "work", settings, speech, encoder.digest))
+    with progress("training") as report:
+        predicted = runner.run(report)
+    return Adapted(
+        settings,
+        speech,
+        predicted,
+        tuple(runner.log),
+        ready.layer_scores,
+        ready.skipped,
+        ready.left_out,
+        runner.final(encoder),
+        told,
+    )
+
+
+def with_head(settings: Settings) -> Settings:
+    """The settings with the method's own head for "auto". Errors: UserError for an unknown head, option or method."""
+    if settings.head == "auto":
+        settings = replace(settings, head=registry.load("methods", settings.method).head)
     if made_head(settings.head, settings.head_options, 1, len(settings.labels)).all_layers:
         raise UserError(f"head {settings.head}: takes all layers of an encoder at once, which `emobridge probe` trains")
+    return settings
+
+
+def prepare(
+    settings: Settings, check: Callable[[Speech, Settings], None] | None = None, *, strict: bool = False
+) -> Prepared:
+    """All that comes before training: speech, folds, features, layer. `settings` have a head.
+
+    check: what else is looked at before anything long begins, and once more when it is known what can be read; without
+    it, that there are as many labels as the settings ask for. Errors: UserError as `adapt` has them.
+    """
     encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
     settings = _completed(replace(settings, labels=emotions(settings.labels)), encoder)
     speech, left_out = read_speech(settings)
-    for fold in folds_of(speech, settings, 0):  # too few speakers or labels are told before anything long begins
-        budget(speech, fold, settings.target_labels, 0)
+    (check or _enough)(speech, settings)
     speech, layers, skipped = _with_features(speech, settings, encoder, strict)
     chosen: tuple[tuple[str, float], ...] = ()
     if layers is not None:
@@ -78,18 +127,24 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
         settings = replace(settings, layer="+".join(names))
         speech = replace(speech, features=layers[:, list(map(int, names))])
         del layers
-    told: tuple[tuple[str, float], ...] = ()
-    width = encoder.width * len(settings.statistics) * len(layers_of(settings.layer))
-    settings = _dropping(settings, width)
-    if settings.guard and settings.normalise.startswith("speaker") and settings.train == "frozen":
-        told = tuple(speakers_tell(speech, settings).items())
-        found = [corpus for corpus, nats in told if nats > THRESHOLD and corpus not in settings.by_corpus]
-        settings = replace(settings, by_corpus=(*settings.by_corpus, *found))
-    runner = Runner(settings, speech, Work(Path(settings.out) / "work", settings, speech, encoder.digest))
-    with progress("training") as report:
-        predicted = runner.run(report)
-    recognizer = runner.final(encoder)
-    return Adapted(settings, speech, predicted, tuple(runner.log), chosen, skipped, left_out, recognizer, told)
+    if check and skipped:
+        check(speech, settings)
+    return Prepared(settings, speech, encoder, chosen, skipped, left_out)
+
+
+def guarded(settings: Settings, speech: Speech) -> tuple[Settings, tuple[tuple[str, float], ...]]:
+    """The settings without speaker normalisation of corpora that it would harm; and what speakers tell, by corpus."""
+    if not (settings.guard and settings.normalise.startswith("speaker") and settings.train == "frozen"):
+        return settings, ()
+    told = tuple(speakers_tell(speech, settings).items())
+    found = [corpus for corpus, nats in told if nats > THRESHOLD and corpus not in settings.by_corpus]
+    return replace(settings, by_corpus=(*settings.by_corpus, *found)), told
+
+
+def _enough(speech: Speech, settings: Settings) -> None:
+    """Too few speakers or labels are told before anything long begins."""
+    for fold in folds_of(speech, settings, 0):
+        budget(speech, fold, settings.target_labels, 0)
 
 
 def _completed(settings: Settings, encoder: Encoder) -> Settings:
@@ -108,7 +163,7 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
     return replace(settings, statistics=statistics, layer=layer)
 
 
-def _dropping(settings: Settings, width: int) -> Settings:
+def dropping(settings: Settings, width: int) -> Settings:
     """The settings with the dropout of a linear head over vectors of this width, where none was asked for.
 
     How it was chosen stands in docs/results/adaptation.md.
@@ -175,7 +230,7 @@ def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tu
     """UA of each layer on held-out speakers of the SOURCE, trained on its others; the target is not looked at."""
     rows = np.flatnonzero(~speech.is_target)
     alone = replace(settings, align="none", method=BASELINE, method_options=(), target_labels="0", patience=0, seeds=1)
-    alone = _dropping(alone, layers.shape[2])
+    alone = dropping(alone, layers.shape[2])
     scores = []
     with progress("choosing a layer") as report:
         for layer in range(layers.shape[1]):

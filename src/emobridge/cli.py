@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from emobridge import cli_corpora, cli_probe, cli_recipe
+from emobridge import cli_budget, cli_corpora, cli_probe, cli_recipe
 from emobridge.errors import UserError
 
 app = typer.Typer(
@@ -165,31 +165,38 @@ def adapt(
 ) -> None:
     """Train on labelled speech, adapt to the new language, score both, and write report and bundle."""
     given = dict(locals())
-    from emobridge.data.labels import EMOTIONS
+    given.pop("strict")
     from emobridge.report.summary import run_and_report
+
+    skipped: list[tuple[str, str]] = []
+    command = shlex.join(["emobridge", *sys.argv[1:]])
+    text = run_and_report(_settings(given, "adapt"), command, skipped, strict=strict)
+    _report_skipped(skipped)
+    print(text)
+
+
+def _settings(given: dict[str, Any], command: str) -> Any:
+    """Settings from the options of `adapt`, over those of a file."""
+    from emobridge.data.labels import EMOTIONS
     from emobridge.settings import from_mapping, read_mapping
 
+    given = dict(given)
+    settings, labels = given.pop("settings"), given.pop("labels")
     values: dict[str, Any] = read_mapping(settings) if settings else {}
     if chosen := given.pop("engine"):
         given["encoder_option"] = [*(given["encoder_option"] or ()), f"engine={chosen}"]
     given |= {"encoder_options": given.pop("encoder_option"), "method_options": given.pop("method_option")}
     given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
-    values |= {
-        key: value for key, value in given.items() if value is not None and key not in ("settings", "labels", "strict")
-    }
+    values |= {key: value for key, value in given.items() if value is not None}
     if labels is not None:
         values["labels"] = _list(labels)
     for key in ("source", "target"):
         if key not in values:
-            raise UserError(f"adapt: expected --{key} MANIFEST, or {key!r} in the file of --settings")
-    where = str(settings or "adapt")
+            raise UserError(f"{command}: expected --{key} MANIFEST, or {key!r} in the file of --settings")
+    where = str(settings or command)
     if "labels" not in values:  # all else is checked before the manifests tell them
         values["labels"] = _common_labels(from_mapping(values | {"labels": EMOTIONS}, where).source)
-    skipped: list[tuple[str, str]] = []
-    command = shlex.join(["emobridge", *sys.argv[1:]])
-    text = run_and_report(from_mapping(values, where), command, skipped, strict=strict)
-    _report_skipped(skipped)
-    print(text)
+    return from_mapping(values, where)
 
 
 @app.command()
@@ -297,6 +304,9 @@ def _report_skipped(skipped: list[tuple[str, str]]) -> None:
 
 def _list(words: str) -> list[str]:
     return [word.strip() for word in words.split(",") if word.strip()]
+
+
+app.command()(cli_budget.command(adapt, _settings, _report_skipped))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.heads._base import Head
 from emobridge.methods._base import Method
+from emobridge.metrics import Evaluation
 from emobridge.options import made, read_options
 from emobridge.settings import Settings
-from emobridge.tasks import Built, Fold, Speech, budget, build, everything, folds_of
+from emobridge.tasks import Built, Fold, Matrices, Speech, budget, build, everything, folds_of
 from emobridge.training import LogPoint, Model, Plan, fit, probabilities
 
 BASELINE = "source-only"
@@ -97,10 +98,16 @@ class Work:
 
 
 class Runner:
-    """Runs the systems of some settings on some speech. Without `work` nothing is written down."""
+    """Runs the systems of some settings on some speech. Without `work` nothing is written down.
 
-    def __init__(self, settings: Settings, speech: Speech, work: Work | None = None) -> None:
+    matrices: what CORAL found before for the same speech; runners of one speech may share it.
+    """
+
+    def __init__(
+        self, settings: Settings, speech: Speech, work: Work | None = None, matrices: Matrices | None = None
+    ) -> None:
         self.settings, self.speech, self.work = settings, speech, work
+        self.matrices: Matrices = {} if matrices is None else matrices
         self.log: list[tuple[str, LogPoint]] = []
         self.plan = Plan(
             settings.epochs, settings.batch_size, settings.learning_rate, settings.decay, settings.patience
@@ -108,20 +115,33 @@ class Runner:
 
     def run(self, on_progress: Callable[[int, int], None] | None = None) -> tuple[Predicted, ...]:
         """Every system, seed and fold."""
-        settings = self.settings
+        settings, systems = self.settings, systems_of(self.settings)
         predicted: list[Predicted] = []
-        systems = systems_of(settings)
+        done, count = 0, 0
+
+        def one_more() -> None:
+            nonlocal done
+            done += 1
+            if on_progress:
+                on_progress(done, count)
+
         for seed in range(settings.seeds):
             folds = folds_of(self.speech, settings, seed)
-            for number, method in enumerate(systems):
-                parts: list[np.ndarray] = []
-                for place, fold in enumerate(folds):
-                    parts.append(self.said(method, seed, place, fold))
-                    if on_progress:
-                        done = (seed * len(systems) + number) * len(folds) + place + 1
-                        on_progress(done, settings.seeds * len(systems) * len(folds))
-                predicted += _sides(method, seed, folds, parts)
+            count = settings.seeds * len(systems) * len(folds)
+            self.matrices.clear()  # they are of the folds of one seed
+            for method in systems:
+                predicted += self.system(method, seed, folds, one_more)
         return tuple(predicted)
+
+    def system(
+        self, method: str, seed: int, folds: Sequence[Fold], on_fold: Callable[[], None] = lambda: None
+    ) -> list[Predicted]:
+        """One system on the folds of one seed: what it says of each side. `on_fold` is called after each fold."""
+        parts: list[np.ndarray] = []
+        for place, fold in enumerate(folds):
+            parts.append(self.said(method, seed, place, fold))
+            on_fold()
+        return _sides(method, seed, folds, parts)
 
     def final(self, encoder: Encoder) -> Recognizer:
         """The method asked for, seed 0, with nothing held out: what users get."""
@@ -174,7 +194,7 @@ class Runner:
             if settings.train == "end-to-end":
                 encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
             few = budget(self.speech, fold, settings.target_labels, seed)
-            built = build(self.speech, fold, method, len(settings.labels), settings, encoder, few)
+            built = build(self.speech, fold, method, len(settings.labels), settings, encoder, few, self.matrices)
             head = made_head(settings.head, settings.head_options, built.task.inputs.width, len(settings.labels))
         log = fit(
             built.task,
@@ -186,6 +206,33 @@ class Runner:
             checkpoint=self.work.path(title, "checkpoint") if self.work else None,
         )
         return built, head, encoder, log
+
+
+def evaluation_of(speech: Speech, labels: Sequence[str], predicted: Sequence[Predicted]) -> Evaluation | None:
+    """What one system said on one side, over all seeds; None where nothing there is labelled.
+
+    Where each seed scored other utterances, which one split a seed does, they stand one after the other as one seed.
+    """
+    if not predicted:
+        return None
+    rows = [one.rows for one in predicted]
+    said = [[labels[best] for best in one.probabilities.argmax(1)] for one in predicted]
+    if any(not np.array_equal(rows[0], some) for some in rows):
+        rows, said = [np.concatenate(rows)], [[word for words in said for word in words]]
+    return Evaluation(
+        tuple(labels),
+        tuple(labels[speech.label[row]] for row in rows[0]),
+        tuple(map(tuple, said)),
+        tuple(_speaker(speech, row) for row in rows[0]),
+    )
+
+
+def _speaker(speech: Speech, row: int) -> str | None:
+    """The speaker, with the corpus before it where several corpora are scored together."""
+    one = speech.utterances[row]
+    side = speech.is_target == speech.is_target[row]
+    alone = len(set(speech.domain_of[side])) == 1
+    return one.speaker if alone or one.speaker is None else f"{one.corpus} {one.speaker}"
 
 
 def _sides(method: str, seed: int, folds: Sequence[Fold], parts: Sequence[np.ndarray]) -> list[Predicted]:

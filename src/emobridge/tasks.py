@@ -19,6 +19,7 @@ from emobridge.settings import Settings
 from emobridge.types import Utterance
 
 UNLABELLED = -1
+Matrices = dict[tuple[object, ...], tuple[Tensor, ...]]  # of CORAL, by source, target, normalisation and corpus
 TRAITS = ("gender", "naturalness")  # of an Utterance
 
 
@@ -136,10 +137,26 @@ def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
     return tuple(rows[place] for place in chosen)
 
 
+def largest_budget(speech: Speech, settings: Settings, seeds: Sequence[int]) -> int:
+    """The largest number of target labels that every fold of these seeds has."""
+    folds = [(fold, seed) for seed in seeds for fold in folds_of(speech, settings, seed)]
+    return min(len(budget(speech, fold, "all", seed)) for fold, seed in folds)
+
+
 def build(
-    speech: Speech, fold: Fold, method: Method, classes: int, settings: Settings, encoder: Encoder | None, few: Part
+    speech: Speech,
+    fold: Fold,
+    method: Method,
+    classes: int,
+    settings: Settings,
+    encoder: Encoder | None,
+    few: Part,
+    matrices: Matrices | None = None,
 ) -> Built:
-    """What `method` may see of a fold. What it names neither in `needs` nor in `takes` is not in what it receives."""
+    """What `method` may see of a fold. What it names neither in `needs` nor in `takes` is not in what it receives.
+
+    matrices: what CORAL found before for the same speech, looked up and added to: all methods and budgets share it.
+    """
     seen = method.needs | method.takes
     source = fold.source if "source_labels" in seen else ()
     labelled = few if "target_labels" in seen else ()
@@ -157,7 +174,7 @@ def build(
         copies = source
         target = make(fold.target)
         assert isinstance(inputs, Frozen) and isinstance(target, Frozen)  # Settings refuses others
-        inputs, known = _recoloured(speech, source, inputs, known, target)
+        inputs, known = _recoloured(speech, fold, settings, inputs, known, target, matrices)
     task = Task(
         inputs=inputs,
         classes=classes,
@@ -251,14 +268,24 @@ def _recordings(
 
 
 def _recoloured(
-    speech: Speech, source: Sequence[int], inputs: Frozen, known: Labelled, target: Frozen
+    speech: Speech,
+    fold: Fold,
+    settings: Settings,
+    inputs: Frozen,
+    known: Labelled,
+    target: Frozen,
+    matrices: Matrices | None,
 ) -> tuple[Frozen, Labelled]:
     """The inputs with the source utterances once more behind them, each corpus with the covariance of the target."""
     copies = inputs.x[known.rows].clone()
-    corpora = torch.from_numpy(speech.domain_of[list(source)])
+    corpora = torch.from_numpy(speech.domain_of[list(fold.source)])
+    matrices = {} if matrices is None else matrices
     for corpus in corpora.unique():
         mine = corpora == corpus
-        copies[mine] = recoloured(copies[mine], coral_by_layer(copies[mine], target.x, inputs.layers))
+        key = fold.source, fold.target, settings.normalise, settings.by_corpus, int(corpus)
+        if key not in matrices:
+            matrices[key] = coral_by_layer(copies[mine], target.x, inputs.layers)
+        copies[mine] = recoloured(copies[mine], matrices[key])
     rows = torch.cat([known.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
     return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2), corpora.repeat(2))
 

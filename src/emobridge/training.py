@@ -160,11 +160,11 @@ def _epoch(state: _State, method: Method, plan: Plan, epoch: int) -> list[LogPoi
 
     state.model.train()
     totals: dict[str, Tensor] = {}
-    batches = torch.randperm(len(drawn.rows), generator=generator).split(plan.batch_size)
-    for place, batch in enumerate(batches):
-        rows = drawn.rows[batch]
+    order = torch.randperm(len(drawn.rows), generator=generator)
+    batches = list(zip(*(part[order].split(plan.batch_size) for part in (drawn.rows, drawn.label, drawn.weight))))
+    for place, (rows, label, weight) in enumerate(batches):
         done = (epoch + place / len(batches)) / plan.epochs
-        step = Step(state.model, take(rows), rows, drawn.label[batch], drawn.weight[batch], done, take, generator)
+        step = Step(state.model, take(rows), rows, label, weight, done, take, generator)
         terms = method.loss(step)
         state.optimiser.zero_grad()
         sum(terms.values(), torch.zeros(())).backward()

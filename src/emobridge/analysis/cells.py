@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -118,9 +119,12 @@ def floors_of(study: Study) -> tuple[Floor, ...]:
     return tuple(found)
 
 
-def write_cells(path: str | Path, cells: Sequence[Cell]) -> None:
-    """The table as CSV, whole or absent; numbers with six decimals. Errors: UserError."""
-    names = [field.name for field in fields(Cell)]
+def write_cells(path: str | Path, cells: Sequence[Any], kind: type[Any] = Cell) -> None:
+    """The table as CSV, whole or absent; numbers with six decimals. `kind` is the dataclass of its rows.
+
+    Errors: UserError.
+    """
+    names = [field.name for field in fields(kind)]
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()

@@ -205,8 +205,11 @@ class Panel:
 
 
 @_style()
-def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA") -> str:
-    """Small multiples of scores by layer in per cent, with 95 % intervals as bands; the panels share both axes."""
+def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", along: str = "layer") -> str:
+    """Small multiples of scores by layer in per cent, with 95 % intervals as bands; the panels share both axes.
+
+    along: what the x axis is called, where it is no layers that the lines go through.
+    """
     import matplotlib.figure
 
     columns = min(2, len(panels))
@@ -234,7 +237,7 @@ def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA") ->
         panel.set_title(drawn.title, fontsize=10)
         panel.set_xticks(range(len(order)), order, fontsize=8)
         panel.grid(color=INK, alpha=0.12)
-    figure.supxlabel("layer", fontsize=10)
+    figure.supxlabel(along, fontsize=10)
     figure.supylabel(f"{measure} (%)", fontsize=10)
     handles = {str(line.get_label()): line for panel in axes for line in panel.get_lines()}
     shown = {name: line for name, line in handles.items() if not name.startswith("_")}

@@ -27,9 +27,9 @@ from emobridge.report.record import (
     LayerScore,
     RunRecord,
 )
-from emobridge.runs import BASELINE, made_method
+from emobridge.runs import BASELINE, evaluation_of, made_method
 from emobridge.settings import Settings, layers_of
-from emobridge.tasks import folds_of
+from emobridge.tasks import Speech, folds_of
 from emobridge.types import Score
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "audmetric")
@@ -52,7 +52,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         for (method, side), found in evaluations.items()
         if method == BASELINE and settings.method != BASELINE
     )
-    corpora = _corpora(adapted, audit)
+    corpora = corpora_of(adapted.speech, audit)
     languages = sorted({row.language for row in corpora if row.side == "source"})
     target = next(row.language for row in corpora if row.side == "target")
     return RunRecord(
@@ -64,7 +64,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         synthetic=any(is_synthetic(row.corpus) for row in corpora),
         corpora=corpora,
         saw=saw(settings),
-        held_out=held_out(settings, folds(adapted), any(side == "target" for _, side in evaluations)),
+        held_out=held_out(settings, folds(adapted.speech, settings), any(side == "target" for _, side in evaluations)),
         scores=tuple(scores),
         baseline=BASELINE,
         resampled=next(iter(evaluations.values())).resampled,
@@ -81,26 +81,15 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         published=applicable(languages, target, settings.labels, settings.target_labels),
         skipped=tuple(f"{name}: {reason}" for name, reason in adapted.skipped),
         settings=tuple((key, _said(getattr(settings, key))) for key in Settings.__slots__),
-        versions=_versions(),
+        versions=versions(),
         bundle=str(Path(settings.out) / "bundle"),
     )
 
 
 def evaluation(adapted: Adapted, method: str, side: str) -> Evaluation | None:
     """What a system said on one side, over all seeds; None where nothing there is labelled."""
-    labels, speech = adapted.settings.labels, adapted.speech
     said = [one for one in adapted.predicted if one.method == method and one.side == side]
-    if not said:
-        return None
-    rows = said[0].rows
-    if any(not np.array_equal(one.rows, rows) for one in said):  # one split a seed: each seed scores other utterances
-        return _stacked(adapted, said)
-    return Evaluation(
-        labels,
-        tuple(labels[speech.label[row]] for row in rows),
-        tuple(tuple(labels[best] for best in one.probabilities.argmax(1)) for one in said),
-        tuple(_speaker(adapted, row) for row in rows),
-    )
+    return evaluation_of(adapted.speech, adapted.settings.labels, said)
 
 
 def saw(settings: Settings) -> tuple[str, ...]:
@@ -138,13 +127,13 @@ def saw(settings: Settings) -> tuple[str, ...]:
     return tuple(said)
 
 
-def folds(adapted: Adapted) -> int:
+def folds(speech: Speech, settings: Settings) -> int:
     """How many there were: as many as asked for, or as there were speakers for; 0 is one split."""
-    return len(folds_of(adapted.speech, adapted.settings, 0)) if adapted.settings.folds else 0
+    return len(folds_of(speech, settings, 0)) if settings.folds else 0
 
 
-def held_out(settings: Settings, folds: int, scored: bool) -> str:
-    """One sentence: how the scored utterances were kept apart."""
+def held_out(settings: Settings, folds: int, scored: bool, bundle: bool = True) -> str:
+    """One sentence: how the scored utterances were kept apart; `bundle`: and that one was made of everything."""
     how = f"{folds} folds" if folds else "one split, a fifth held out"
     if settings.share_speakers:
         what = "by utterance, so that SPEAKERS ARE SHARED between training and test"
@@ -153,28 +142,8 @@ def held_out(settings: Settings, folds: int, scored: bool) -> str:
     else:
         what = "by speaker on both sides: no scored speaker was trained on or adapted to"
     rest = "" if scored else " The target has no labels to score."
-    return f"Scores are from {how} {what}. The bundle was then trained once more, on everything.{rest}"
-
-
-def _stacked(adapted: Adapted, said: Sequence) -> Evaluation:
-    """All seeds' utterances one after the other: for runs in which every seed scores other speakers."""
-    labels, speech = adapted.settings.labels, adapted.speech
-    rows = np.concatenate([one.rows for one in said])
-    best = np.concatenate([one.probabilities.argmax(1) for one in said])
-    return Evaluation(
-        labels,
-        tuple(labels[speech.label[row]] for row in rows),
-        (tuple(labels[place] for place in best),),
-        tuple(_speaker(adapted, row) for row in rows),
-    )
-
-
-def _speaker(adapted: Adapted, row: int) -> str | None:
-    """The speaker, with the corpus before it where several corpora are scored together."""
-    one = adapted.speech.utterances[row]
-    side = adapted.speech.is_target == adapted.speech.is_target[row]
-    alone = len(set(adapted.speech.domain_of[side])) == 1
-    return one.speaker if alone or one.speaker is None else f"{one.corpus} {one.speaker}"
+    last = " The bundle was then trained once more, on everything." if bundle else ""
+    return f"Scores are from {how} {what}.{last}{rest}"
 
 
 def _condition(adapted: Adapted, method: str, side: str) -> Condition:
@@ -189,21 +158,21 @@ def _condition(adapted: Adapted, method: str, side: str) -> Condition:
         source="+".join(corpus for corpus, _ in sources),
         target=target[0],
         target_labels=settings.target_labels,
-        split=_split(adapted),
+        split=split_of(adapted.speech, settings),
         side=side,
     )
 
 
-def _split(adapted: Adapted) -> str:
-    settings = adapted.settings
+def split_of(speech: Speech, settings: Settings) -> str:
+    """The split in a few words, as scores name it."""
     if settings.share_speakers:
         return "by utterance"
-    how = f"{folds(adapted)} folds by speaker" if settings.folds else "one split by speaker"
+    how = f"{folds(speech, settings)} folds by speaker" if settings.folds else "one split by speaker"
     return f"{how}, transductive" if settings.transductive else how
 
 
-def _corpora(adapted: Adapted, audit: Audit | None) -> tuple[CorpusRow, ...]:
-    speech = adapted.speech
+def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
+    """The corpora of both sides; their hours where an audit has heard them."""
     rows = []
     for number in range(speech.target + 1):
         mine = [speech.utterances[row] for row in np.flatnonzero(speech.domain_of == number)]
@@ -233,21 +202,32 @@ def _curves(adapted: Adapted) -> tuple[CurvePoint, ...]:
 
 
 def _warnings(adapted: Adapted) -> tuple[str, ...]:
-    settings, speech = adapted.settings, adapted.speech
+    skipped = len(adapted.skipped)
+    said = list(speech_warnings(adapted.settings, adapted.speech, adapted.left_out, skipped, adapted.speakers_tell))
+    shares = [point.value for run, point in adapted.log if point.term == "pseudo-labelled share"]
+    if shares and min(shares) == 0:
+        said.append("in at least one round no target utterance was sure enough to be pseudo-labelled")
+    return tuple(said)
+
+
+def speech_warnings(
+    settings: Settings, speech: Speech, left_out: int, skipped: int, told: Sequence[tuple[str, float]] = ()
+) -> tuple[str, ...]:
+    """What a reader must know of the speech and its split before quoting a number."""
     said = []
     if settings.share_speakers:
         said.append("speakers are shared between training and test: nothing speaker-independent can be claimed")
-    if adapted.left_out:
-        said.append(f"{adapted.left_out} target utterances of other emotions were left out, by their labels")
-    if adapted.skipped:
-        said.append(f"{len(adapted.skipped)} utterances could not be read and were left out")
-    if folds(adapted) < settings.folds:
-        said.append(f"{settings.folds} folds were asked for, and there are speakers for {folds(adapted)}")
+    if left_out:
+        said.append(f"{left_out} target utterances of other emotions were left out, by their labels")
+    if skipped:
+        said.append(f"{skipped} utterances could not be read and were left out")
+    if folds(speech, settings) < settings.folds:
+        said.append(f"{settings.folds} folds were asked for, and there are speakers for {folds(speech, settings)}")
     labelled = set(speech.label[speech.is_target].tolist())
     missing = [name for place, name in enumerate(settings.labels) if place not in labelled]
     if 0 < len(missing) < len(settings.labels):
         said.append(f"no target utterance is labelled {', '.join(missing)}: UA is over the other labels")
-    for corpus, nats in adapted.speakers_tell:
+    for corpus, nats in told:
         if corpus in settings.by_corpus:
             said.append(
                 f"speakers of {corpus} mostly show one emotion each (they tell {nats:.2f} nats of it; over "
@@ -256,13 +236,11 @@ def _warnings(adapted: Adapted) -> tuple[str, ...]:
     nameless = [one for one in speech.utterances if one.speaker is None]
     if settings.normalise.startswith("speaker") and nameless:
         said.append(f"{len(nameless)} utterances have no speaker: normalised by their corpus instead")
-    shares = [point.value for run, point in adapted.log if point.term == "pseudo-labelled share"]
-    if shares and min(shares) == 0:
-        said.append("in at least one round no target utterance was sure enough to be pseudo-labelled")
     return tuple(said)
 
 
-def _versions() -> tuple[tuple[str, str], ...]:
+def versions() -> tuple[tuple[str, str], ...]:
+    """Of emobridge, Python and the packages that numbers depend on."""
     found = [("emobridge", emobridge.__version__), ("Python", platform.python_version())]
     for package in PACKAGES:
         try:

@@ -9,7 +9,7 @@ from emobridge.data.confound import Confound
 from emobridge.recipes.published import Published
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamped
-from emobridge.report.record import Confusion, RunRecord
+from emobridge.report.record import Confusion, CorpusRow, LayerScore, RunRecord
 from emobridge.report.space import space_section
 from emobridge.report.systems import System, shared, systems
 from emobridge.report.verdict import headline_measure, verdict, warnings
@@ -34,11 +34,11 @@ def run_page(record: RunRecord) -> Page:
         _recall_by_class(record),
         _confusions(record),
         _recall_by_speaker(record),
-        _published(record),
-        _data(record),
+        published_section(record.published),
+        data_section(record.corpora, record.held_out, record.saw),
         _audit(record),
         space_section(record.space, trained=("train", "end-to-end") in record.settings),
-        _layer_choice(record),
+        layer_section(record.layer_choice),
         _curves(record),
         Section("Limits and responsible use", LIMITS),
         _how(record),
@@ -142,12 +142,13 @@ def _confusion(found: Confusion) -> Figure:
     return Figure(plots.confusion(found.labels, found.counts, title=title), table)
 
 
-def _published(record: RunRecord) -> Section:
-    if not record.published:
+def published_section(found: Sequence[Published]) -> Section:
+    """Printed numbers beside which a run may be read, a table a study and label set."""
+    if not found:
         text = "No published number that we know of has this pair of languages, this label set and this label budget."
         return Section("Published numbers", (text,))
     groups: dict[tuple[str, str, tuple[str, ...]], list[Published]] = {}
-    for row in record.published:
+    for row in found:
         groups.setdefault((row.kind, row.study, row.labels), []).append(row)
     text = (
         "Others' numbers. Their corpora, splits and training differ from this run's: read them as landmarks and never "
@@ -179,18 +180,19 @@ def _published_table(rows: list[Published]) -> Table:
     return Table(caption, tuple(kept), tuple(zip(*(columns[name] for name in kept))))
 
 
-def _data(record: RunRecord) -> Section:
-    emotions = list(dict.fromkeys(emotion for row in record.corpora for emotion, _ in row.counts))
+def data_section(corpora: Sequence[CorpusRow], held_out: str, saw: tuple[str, ...]) -> Section:
+    """What was trained on and scored, and what the methods were handed of it."""
+    emotions = list(dict.fromkeys(emotion for row in corpora for emotion, _ in row.counts))
     rows = []
-    for row in record.corpora:
+    for row in corpora:
         counts = dict(row.counts)
         hours = "not measured" if row.hours is None else f"{row.hours:.2f}"
         speakers = "unknown" if row.speakers is None else str(row.speakers)
         cells = (str(counts.get(emotion, 0)) for emotion in emotions)
         rows.append((row.side, row.corpus, row.language, str(row.utterances), speakers, hours, *cells))
     columns = ("side", "corpus", "language", "utterances", "speakers", "hours", *emotions)
-    saw = ("What the method was handed:",) if record.saw else ()
-    return Section("Data", (record.held_out, *saw), record.saw, (Table("Corpora of this run", columns, tuple(rows)),))
+    words = ("What the method was handed:",) if saw else ()
+    return Section("Data", (held_out, *words), saw, (Table("Corpora of this run", columns, tuple(rows)),))
 
 
 def _audit(record: RunRecord) -> Section | None:
@@ -232,14 +234,15 @@ def confound_table(found: Sequence[Confound]) -> Table:
     return Table(caption, columns, rows)
 
 
-def _layer_choice(record: RunRecord) -> Section | None:
-    if not record.layer_choice:
+def layer_section(choice: Sequence[LayerScore]) -> Section | None:
+    """How each layer scored where one was chosen."""
+    if not choice:
         return None
-    names = [row.layer for row in record.layer_choice]
-    chosen = [row.layer for row in record.layer_choice if row.chosen]
+    names = [row.layer for row in choice]
+    chosen = [row.layer for row in choice if row.chosen]
     title = "UA on source validation by encoder layer, per cent"
-    svg = plots.layers(names, [row.value for row in record.layer_choice], chosen, title=title)
-    rows = tuple((row.layer, percent(row.value), "chosen" if row.chosen else "") for row in record.layer_choice)
+    svg = plots.layers(names, [row.value for row in choice], chosen, title=title)
+    rows = tuple((row.layer, percent(row.value), "chosen" if row.chosen else "") for row in choice)
     figure = Figure(svg, Table(f"Measured. {title}", ("layer", "UA", ""), rows))
     return Section("Layer choice", ("No target label enters this choice.",), blocks=(figure,))
 

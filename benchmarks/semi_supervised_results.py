@@ -1,0 +1,144 @@
+"""The results of docs/results/semi-supervised.md: every method, label budget and normalisation, by `emobridge budget`.
+
+    python benchmarks/semi_supervised_results.py --shared ../shared --work semi-supervised-work
+
+Three corpora (English, German, Italian), six ways from one or two of them to another, five encoders. `--only` runs some
+of the studies below; all that is finished goes into the page. An interrupted run goes on. Real corpora and weights are
+not part of the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from emobridge.corpora import scan
+from emobridge.data.manifest import write_manifest
+
+LABELS = "anger,happiness,neutral,sadness"
+PAIRS = (
+    ("ravdess", "emodb"),
+    ("ravdess", "emovo"),
+    ("emodb", "emovo"),
+    ("emovo", "emodb"),
+    ("ravdess+emovo", "emodb"),
+    ("ravdess+emodb", "emovo"),
+)
+NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
+ALL = "source-only,pseudo-labels,soft-pseudo-labels,dann,multitask,fluda,nnpm"
+LINEAR = ("--head-option", "hidden=64")  # of the methods that shape a representation
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Some grids of `emobridge budget`, one a pair; `options` beside those that all have."""
+
+    encoder: str  # folder under SHARED/weights, or a name
+    methods: str
+    budgets: str
+    normalise: str
+    folds: int = 3
+    layer: str = "around"
+    options: tuple[str, ...] = ()
+
+
+STUDIES = {
+    "goals": Study("whisper-base", "source-only,pseudo-labels", "0", "none,speaker,speaker+text", 5),
+    "base": Study("whisper-base", ALL, "0,25,50,100,all", "speaker", options=LINEAR),
+    "goals-tiny": Study("whisper-tiny.en", "source-only,pseudo-labels", "0", "none,speaker,speaker+text", 5),
+    "byol": Study("byol-s-512", ALL, "0,50,all", "speaker", layer="0", options=LINEAR),
+    "logmel": Study("logmel", ALL, "0,50,all", "speaker", layer="0", options=LINEAR),
+    "tiny": Study("whisper-tiny.en", ALL, "0,50,all", "speaker", options=LINEAR),
+    "base-none": Study("whisper-base", ALL, "0,all", "none", options=LINEAR),
+    "base-text": Study("whisper-base", ALL, "0", "speaker+text", options=LINEAR),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--work", type=Path, default=Path("semi-supervised-work"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/semi-supervised.md"))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only", default=",".join(STUDIES), help="studies, by comma; none: only write the page")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    for corpus in NAMES:
+        if not (args.work / f"{corpus}.jsonl").exists():
+            write_manifest(args.work / f"{corpus}.jsonl", scan(corpus, args.shared / "corpora" / corpus))
+    for name in filter(None, args.only.split(",")):
+        for source, target in PAIRS:
+            run(args, name, STUDIES[name], source, target)
+    before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
+    after = rest.partition("<!-- end -->")[2]
+    text = "\n".join(table for name in STUDIES for table in tables(args.work, name))
+    args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
+    print(args.out)
+
+
+def run(args: argparse.Namespace, name: str, study: Study, source: str, target: str) -> None:
+    """One `emobridge budget`."""
+    weights = args.shared / "weights" / study.encoder
+    command = [sys.executable, "-m", "emobridge.cli", "budget", "--target", str(args.work / f"{target}.jsonl")]
+    for corpus in source.split("+"):
+        command += ["--source", str(args.work / f"{corpus}.jsonl")]
+    command += ["--encoder", str(weights) if weights.is_dir() else study.encoder, "--layer", study.layer]
+    command += ["--labels", LABELS, "--methods", study.methods, "--budgets", study.budgets]
+    command += ["--normalise", study.normalise, "--folds", str(study.folds), "--seeds", "3", "--jobs", str(args.jobs)]
+    command += [*study.options, "--out", str(folder(args.work, name, source, target))]
+    print(" ".join(command[3:]), flush=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def folder(work: Path, name: str, source: str, target: str) -> Path:
+    """Where the grid of one pair goes."""
+    return work / name / f"{source}-{target}"
+
+
+def tables(work: Path, name: str) -> list[str]:
+    """A table a normalisation of one study: a row a pair and method, a cell a budget."""
+    rows = []
+    for source, target in PAIRS:
+        path = folder(work, name, source, target) / "cells.csv"
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                rows += [row for row in csv.DictReader(file) if row["seed"] == "all" and row["measure"] == "UA"]
+    study, lines = STUDIES[name], []
+    for norm in dict.fromkeys(row["normalisation"] for row in rows):
+        mine = {
+            (row["source"], row["target"], row["method"], row["target_labels"], row["side"]): row
+            for row in rows
+            if row["normalisation"] == norm
+        }
+        amounts = [amount for amount in study.budgets.split(",") if any(key[3] == amount for key in mine)]
+        lines += [
+            "",
+            f"**{study.encoder}, normalisation {norm}, {study.folds} folds by speaker** (`--only {name}`):",
+            "",
+            f"| source -> target | method | {' | '.join(f'{one} labels: target / source' for one in amounts)} |",
+            "|---" * (len(amounts) + 2) + "|",
+        ]
+        for source, target in PAIRS:
+            where = f"{' + '.join(NAMES[one] for one in source.split('+'))} -> {NAMES[target]}"
+            for method in study.methods.split(","):
+                keys = [(source, target, method, amount) for amount in amounts]
+                if any((*key, "target") in mine for key in keys):
+                    lines.append(f"| {where} | {method} | {' | '.join(cell(mine, key) for key in keys)} |")
+    return lines
+
+
+def cell(rows: dict[tuple[str, ...], dict[str, str]], key: tuple[str, ...]) -> str:
+    """UA of the target with its interval, and of the source."""
+    target, source = rows.get((*key, "target")), rows.get((*key, "source"))
+    if target is None or source is None:
+        return "-"
+    value, low, high = (f"{100 * float(target[name]):.1f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}] / {100 * float(source['value']):.1f}"
+
+
+if __name__ == "__main__":
+    main()

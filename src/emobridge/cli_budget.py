@@ -1,0 +1,66 @@
+"""The command of label budgets. It has the options of `adapt`, less the three that it varies."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+VARIED = ("method", "target_labels", "normalise")  # options of `adapt` that are lists here
+LISTS = ("methods", "budgets", "normalise")
+
+
+def command(
+    adapt: Callable[..., None],
+    settings_of: Callable[[dict[str, Any], str], Any],
+    report_skipped: Callable[[list[tuple[str, str]]], None],
+) -> Callable[..., None]:
+    """`budget`, with the options of the command `adapt`. `cli` hands over what it shares with it.
+
+    settings_of: from the options of `adapt` as they were given, and the command's name, to Settings.
+    """
+
+    def budget(**given: Any) -> None:
+        lists = {key: _list(words) for key in LISTS if (words := given.pop(key)) is not None}
+        jobs, strict = given.pop("jobs"), given.pop("strict")
+        from emobridge.analysis.label_budget import BudgetSettings
+        from emobridge.report.budget import run_and_report
+
+        base = settings_of(given | dict.fromkeys(VARIED), "budget")
+        if given["out"] is None and given["settings"] is None:
+            base = replace(base, out="budget")
+        asked = BudgetSettings(base=base, jobs=jobs, **lists)
+        skipped: list[tuple[str, str]] = []
+        text = run_and_report(asked, shlex.join(["emobridge", *sys.argv[1:]]), skipped, strict=strict)
+        report_skipped(skipped)
+        print(text)
+
+    own = inspect.signature(_own, eval_str=True).parameters
+    shared = inspect.signature(adapt, eval_str=True).parameters
+    rest = {name: one for name, one in shared.items() if name not in own and name not in VARIED}
+    budget.__signature__ = inspect.Signature([*own.values(), *rest.values()])  # type: ignore[attr-defined]
+    budget.__doc__ = "Run methods with several numbers of target labels, and draw what each label is worth."
+    return budget
+
+
+def _own(
+    methods: Annotated[str | None, typer.Option(help="By comma (default source-only,pseudo-labels).")] = None,
+    budgets: Annotated[
+        str | None, typer.Option(help="Labelled target utterances, by comma (default 0,25,50,100,all).")
+    ] = None,
+    normalise: Annotated[str | None, typer.Option(help="By comma: none, corpus, speaker (default).")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes that train, each with one thread.")] = 1,
+    out: Annotated[str | None, typer.Option(help="Folder for report, table and scores (default budget).")] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file as of adapt; options here override it.")] = None,
+) -> None:
+    """The options that `budget` has for itself."""
+
+
+def _list(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())

@@ -1,0 +1,263 @@
+"""A grid of label budgets as a page: budget.html, .md and .json, cells.csv and scores.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from emobridge.analysis.cells import write_cells
+from emobridge.analysis.label_budget import BudgetSettings, Grid, run_grid, size_of, suits
+from emobridge.corpora.demo import is_synthetic
+from emobridge.metrics import write_scores
+from emobridge.recipes.published import applicable
+from emobridge.report import plots
+from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, percent, stamped
+from emobridge.report.budget_cells import (
+    MEASURE,
+    SIDES,
+    Cell,
+    Gap,
+    cells_of,
+    evaluations_of,
+    gaps_of,
+    normalisation_of,
+    scores_of,
+)
+from emobridge.report.record import LayerScore
+from emobridge.report.run import corpora_of, folds, held_out, saw, speech_warnings, versions
+from emobridge.report.sections import LIMITS, data_section, layer_section, published_section
+from emobridge.report.write import write_page
+from emobridge.runs import BASELINE
+from emobridge.settings import Settings, layers_of
+
+FEW_SPEAKERS = 10  # below, an interval over speakers is too narrow
+_CURVES = (
+    "Solid: the target, with 95 % intervals over {resampled} as bands. Dashed, same colour: the source, whose "
+    "intervals stand in the table. Dotted: chance. Budgets are evenly spaced, whatever their size."
+)
+
+
+def run_and_report(
+    asked: BudgetSettings, command: str, skipped: list[tuple[str, str]] | None = None, *, strict: bool = False
+) -> str:
+    """Run a grid, write its folder, and say the most of it in a few lines.
+
+    Ids and reasons of utterances that could not be read join `skipped`. Errors: UserError as `run_grid` has them.
+    """
+    folder = Path(asked.base.out)
+    folder.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
+    grid = run_grid(asked, strict=strict)
+    if skipped is not None:
+        skipped += grid.ready.skipped
+    found = evaluations_of(grid)
+    scores = scores_of(grid, found)
+    cells, gaps = cells_of(grid, scores), gaps_of(found)
+    write_scores(folder / "scores.json", scores)
+    write_cells(folder / "cells.csv", cells, Cell)
+    page = page_of(grid, cells, gaps, command, found[0][2].resampled)
+    path = write_page(folder, "budget", page, {"cells": [asdict(cell) for cell in cells], "command": command})
+    return "\n".join(
+        [page.lead, *(f"warning: {one}" for one in page.warnings), f"table: {folder / 'cells.csv'}", f"report: {path}"]
+    )
+
+
+def page_of(grid: Grid, cells: Sequence[Cell], gaps: Sequence[Gap], command: str, resampled: str) -> Page:
+    """All that the three formats say."""
+    settings = grid.ready.settings
+    *sources, target = grid.speech.corpora
+    published = applicable([language for _, language in sources], target[1], settings.labels, "few")
+    choice = [LayerScore(name, value, name in layers_of(settings.layer)) for name, value in grid.ready.layer_scores]
+    sections = [
+        _curves(grid, cells, resampled),
+        _differences(grid, gaps),
+        published_section(published),
+        data_section(
+            corpora_of(grid.speech, None),
+            held_out(settings, folds(grid.speech, settings), True, bundle=False),
+            _saw(grid),
+        ),
+        layer_section(choice),
+        Section("Left out", items=tuple(f"{name}: {reason}" for name, reason in grid.ready.skipped))
+        if grid.ready.skipped
+        else None,
+        Section("Limits and responsible use", LIMITS),
+        _how(grid, command),
+    ]
+    kept = tuple(section for section in sections if section is not None)
+    synthetic = any(is_synthetic(corpus) for corpus, _ in grid.speech.corpora)
+    names = "+".join(corpus for corpus, _ in sources)
+    return Page(
+        f"Label budgets: {names} to {target[0]}",
+        f"{', '.join(grid.asked.systems)}; {count(settings.seeds, 'seed')}",
+        ("SYNTHETIC speech. " if synthetic else "") + lead(grid, cells, gaps),
+        _warnings(grid, resampled),
+        stamped(kept) if synthetic else kept,
+    )
+
+
+def lead(grid: Grid, cells: Sequence[Cell], gaps: Sequence[Gap]) -> str:
+    """The first and the last target score of each curve, and how often a method is told from the baseline."""
+    said = []
+    for norm in grid.asked.normalise:
+        for method in grid.asked.systems:
+            amounts = _amounts(grid, method, norm)
+            points = ", ".join(
+                f"{_value(cells, method, norm, amount, 'target')} with {_labels(amount)}"
+                for amount in dict.fromkeys((amounts[0], amounts[-1]))
+            )
+            mine = [g.estimate for g in gaps if (g.method, g.normalisation, g.side) == (method, norm, "target")]
+            above, below = sum(one.low > 0 for one in mine), sum(one.high < 0 for one in mine)
+            told = f"; above {BASELINE} at {above} of {count(len(mine), 'budget')}, below at {below}" if mine else ""
+            said.append(f"{method} ({normalisation_of(norm, grid.asked.base.align)}) {points}{told}.")
+    return f"{MEASURE} on the target, with 95 % intervals: " + " ".join(said)
+
+
+def _curves(grid: Grid, cells: Sequence[Cell], resampled: str) -> Section:
+    chance = 1 / len(grid.ready.settings.labels)
+    align = grid.asked.base.align
+    panels = tuple(
+        plots.Panel(
+            f"normalisation {normalisation_of(norm, align)}",
+            tuple(
+                _line(grid, cells, method, norm, side) for side in ("target", "source") for method in grid.asked.systems
+            ),
+            (("chance", chance),),
+        )
+        for norm in grid.asked.normalise
+    )
+    title = f"{MEASURE} by number of target labels"
+    svg = plots.layer_curves(panels, title=title, measure=MEASURE, along="labelled target utterances")
+    table = _table(grid, cells, resampled, chance)
+    return Section(
+        "Scores by label budget", (_CURVES.format(resampled=resampled),), (), (Figure(svg, table, "budget"),)
+    )
+
+
+def _line(grid: Grid, cells: Sequence[Cell], method: str, norm: str, side: str) -> plots.Line:
+    amounts = _amounts(grid, method, norm)
+    mine = [_find(cells, method, norm, amount, side) for amount in amounts]
+    values, low, high = (tuple(getattr(cell, key) for cell in mine) for key in ("value", "low", "high"))
+    return plots.Line(method, amounts, values, low, high, side == "source")
+
+
+def _table(grid: Grid, cells: Sequence[Cell], resampled: str, chance: float) -> Table:
+    """Rows methods and normalisations, columns budgets, target and source beside each other."""
+    asked = grid.asked
+    columns = [f"{amount}: {side}" for amount in asked.amounts for side in SIDES]
+    rows = [
+        (
+            method,
+            normalisation_of(norm, asked.base.align),
+            *(_value(cells, method, norm, amount, side) for amount in asked.amounts for side in SIDES),
+        )
+        for norm in asked.normalise
+        for method in asked.systems
+    ]
+    caption = (
+        f"Measured. {MEASURE} in per cent by number of labelled target utterances, mean over seeds with 95 % interval "
+        f"over {resampled}. Chance {percent(chance)}. Label set: {', '.join(grid.ready.settings.labels)}. Every fold "
+        f"has {grid.largest} target labels or more; all is each fold's own number."
+    )
+    return Table(caption, ("method", "normalisation", *columns), tuple(rows))
+
+
+def _differences(grid: Grid, gaps: Sequence[Gap]) -> Section | None:
+    if not gaps:
+        return None
+    found = {(gap.method, gap.normalisation, gap.side, gap.target_labels): gap.estimate for gap in gaps}
+    rows = []
+    for method, norm, side in dict.fromkeys(key[:3] for key in found):
+        mine = (found.get((method, norm, side, amount)) for amount in grid.asked.amounts)
+        points = (
+            f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})" if one else _why(method)
+            for one in mine
+        )
+        rows.append((method, normalisation_of(norm, grid.asked.base.align), side, *points))
+    caption = (
+        f"Measured. {MEASURE} minus that of {BASELINE} with the same labels, in points, with paired 95 % intervals: "
+        "both see the same draw. No interval is corrected for how many there are."
+    )
+    table = Table(caption, ("method", "normalisation", "scored on", *grid.asked.amounts), tuple(rows))
+    return Section(f"Difference from {BASELINE}", blocks=(table,))
+
+
+def _saw(grid: Grid) -> tuple[str, ...]:
+    """One sentence a method and normalisation: what it was handed at every budget, and what the budget changed."""
+    said = []
+    for norm in grid.asked.normalise:
+        for method in grid.asked.systems:
+            mine = [s for s in _settings(grid) if (s.method, s.normalise) == (method, norm)]
+            each = [saw(one) for one in mine]
+            common = [words for words in each[0] if all(words in some for some in each)]
+            rest = dict.fromkeys(words for some in each for words in some if words not in common)
+            budgets = f"; by budget {', or '.join(rest)}" if rest else ""
+            said.append(f"{method} (head {mine[0].head}), normalisation {norm}: {'; '.join(common)}{budgets}.")
+    return tuple(said)
+
+
+def _warnings(grid: Grid, resampled: str) -> tuple[str, ...]:
+    ready = grid.ready
+    settings = [one for one in _settings(grid) if one.method == BASELINE]
+    said = [
+        words
+        for one in settings
+        for words in speech_warnings(one, grid.speech, ready.left_out, len(ready.skipped), grid.told)
+    ]
+    for row in corpora_of(grid.speech, None):
+        if row.speakers is not None and row.speakers < FEW_SPEAKERS:
+            said.append(f"{row.corpus} has {count(row.speakers, 'speaker')}: its intervals are too narrow")
+    if resampled == "utterances":
+        said.append("the intervals draw utterances, not speakers: they are too narrow")
+    return tuple(dict.fromkeys(said))
+
+
+def _how(grid: Grid, command: str) -> Section:
+    asked, settings = grid.asked, grid.ready.settings
+    varied = {"methods": asked.systems, "budgets": asked.amounts, "normalise": asked.normalise}
+    rows = [(key, ", ".join(words)) for key, words in varied.items()]
+    rows += [(f"head of {one.method}", f"{one.head} {' '.join(one.head_options)}") for one in _settings(grid)]
+    for key in Settings.__slots__:
+        if key not in ("method", "target_labels", "normalise", "head", "head_options", "method_options"):
+            value = getattr(settings, key)
+            rows.append((key, ", ".join(value) if isinstance(value, tuple) else str(value)))
+    rows.append(("method_options", ", ".join(asked.base.method_options)))
+    blocks = (
+        Table("Settings", ("setting", "value"), tuple(dict.fromkeys(rows))),
+        Table("Versions", ("package", "version"), versions()),
+    )
+    chosen = f"The layer was chosen once, with {BASELINE} and normalisation {asked.normalise[0]}."
+    text = (chosen,) if grid.ready.layer_scores else ()
+    return Section("How to run it again", text, blocks=blocks, code=command)
+
+
+def _settings(grid: Grid) -> list[Settings]:
+    return [outcome.settings for outcome in grid.outcomes]
+
+
+def _amounts(grid: Grid, method: str, norm: str) -> tuple[str, ...]:
+    """The budgets that a method was run with, in ascending order."""
+    mine = [one.target_labels for one in _settings(grid) if (one.method, one.normalise) == (method, norm)]
+    return tuple(sorted(mine, key=size_of))
+
+
+def _find(cells: Sequence[Cell], method: str, norm: str, amount: str, side: str) -> Cell | None:
+    """The row of all seeds; None where the method was not run so."""
+    wanted = (method, norm, amount, side, "all")
+    found = (c for c in cells if (c.method, c.normalisation, c.target_labels, c.side, c.seed) == wanted)
+    return next(found, None)
+
+
+def _value(cells: Sequence[Cell], method: str, norm: str, amount: str, side: str) -> str:
+    cell = _find(cells, method, norm, amount, side)
+    return _why(method) if cell is None else interval(MEASURE, cell.value, cell.low, cell.high)
+
+
+def _why(method: str) -> str:
+    """Why a method was not run with some budget."""
+    return "cannot use labels" if suits(method, "0") else "needs labels"
+
+
+def _labels(amount: str) -> str:
+    words = {"0": "no target label", "1": "1 target label", "all": "all target labels"}
+    return words.get(amount, f"{amount} target labels")
