@@ -84,9 +84,13 @@ class Recognizer:
         """(N, S * D) of all that the encoder pools -> (N, D') of what the head sees."""
         return pooled[:, columns(self.encoder, self.spec.statistics)]
 
+    def normalised(self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:
+        """(N, S * D) pooled features of one domain -> (N, D') as the head sees them."""
+        return normalised(self.select(pooled), domain, speakers if self.spec.normalise == "speaker" else None)
+
     def probabilities(self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None) -> Tensor:
         """(N, S * D) pooled features of one domain -> (N, C); `speakers` matter to speaker normalisation only."""
-        x = normalised(self.select(pooled), domain, speakers if self.spec.normalise == "speaker" else None)
+        x = self.normalised(pooled, domain, speakers)
         with torch.no_grad():
             return self.head(x[:, None], torch.ones(len(x), 1, dtype=torch.bool)).softmax(1)
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from emobridge import cli_corpora, cli_probe, cli_recipe
+from emobridge import cli_corpora, cli_probe, cli_recipe, cli_suggest
 from emobridge.errors import UserError
+from emobridge.progress import report_skipped
 
 app = typer.Typer(
     add_completion=False,
@@ -133,6 +134,9 @@ def adapt(
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target utterances it may see (default 0), or all.")
     ] = None,
+    labelled: Annotated[
+        str | None, typer.Option(help="A filled list of `emobridge suggest`: the target labels it may see.")
+    ] = None,
     normalise: Annotated[str | None, typer.Option(help="none, corpus or speaker (default).")] = None,
     align: Annotated[
         str | None, typer.Option(help="none, or coral (default): recoloured copies of the source.")
@@ -185,7 +189,7 @@ def adapt(
     skipped: list[tuple[str, str]] = []
     command = shlex.join(["emobridge", *sys.argv[1:]])
     text = run_and_report(from_mapping(values, where), command, skipped, strict=strict)
-    _report_skipped(skipped)
+    report_skipped(skipped)
     print(text)
 
 
@@ -219,7 +223,7 @@ def evaluate(
     for row in scores:
         if row.seed == "all" and not row.measure.startswith("recall speaker"):
             print(f"{row.measure:20} {100 * row.value:5.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}] n={row.n}")
-    _report_skipped(skipped)
+    report_skipped(skipped)
     print(f"scores: {out}")
 
 
@@ -256,12 +260,13 @@ def predict(
             found = said(recognizer, utterances, on_skip=on_skip, on_progress=report)
             count = write_predictions(found, out, form=form, synthetic=recognizer.spec.synthetic)
     finally:
-        _report_skipped(skipped)
+        report_skipped(skipped)
     if out is not None:
         print(f"{out}: {count} predictions")
 
 
 app.command()(cli_probe.probe)
+app.command()(cli_suggest.suggest)
 app.add_typer(cli_recipe.app, name="recipe")
 
 
@@ -283,13 +288,6 @@ def _common_labels(manifests: tuple[str, ...]) -> list[str]:
 
     found = [{one.emotion for one in read_manifest(path)} for path in manifests]
     return [emotion for emotion in EMOTIONS if all(emotion in some for some in found)]
-
-
-def _report_skipped(skipped: list[tuple[str, str]]) -> None:
-    for name, reason in skipped:
-        print(f"skipped {reason if reason.startswith(name) else f'{name}: {reason}'}", file=sys.stderr)
-    if skipped:
-        print(f"{len(skipped)} skipped", file=sys.stderr)
 
 
 def _list(words: str) -> list[str]:

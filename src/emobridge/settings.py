@@ -43,6 +43,7 @@ class Settings:
     head: str = "auto"  # a head's name, or "auto": the method's own
     head_options: tuple[str, ...] = ()  # "input_dropout=0.5"; see adaptation.DROPOUT
     target_labels: str = "0"  # how many labelled target utterances the method may see, or "all"
+    labelled: str = ""  # a filled list of `suggest`: no other target label may be seen, and with "0" all of these are
     normalise: str = "speaker"  # ours
     align: str = "coral"  # ours: recolour source features to the target's covariance (needs target audio)
     train: str = "frozen"
