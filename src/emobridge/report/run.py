@@ -238,6 +238,9 @@ def _warnings(adapted: Adapted) -> tuple[str, ...]:
     missing = [name for place, name in enumerate(settings.labels) if place not in labelled]
     if 0 < len(missing) < len(settings.labels):
         said.append(f"no target utterance is labelled {', '.join(missing)}: UA is over the other labels")
+    scored = {speech.utterances[row].id for one in adapted.predicted if one.side == "target" for row in one.rows}
+    if scored and speech.given is not None and scored <= speech.given:
+        said.append("the target was scored on the utterances that were picked to be labelled, which are no fair sample")
     nameless = [one for one in speech.utterances if one.speaker is None]
     if settings.normalise == "speaker" and nameless:
         said.append(f"{len(nameless)} utterances have no speaker: normalised by their corpus instead")
