@@ -133,7 +133,7 @@ def tables(found: dict[Key, dict[str, Evaluation]], seeds: int) -> list[str]:
     heads = " | ".join(map(str, BUDGETS))
     lines = [
         "",
-        f"UA minus that of random choice, in points, mean over the four pairs ({seeds} seeds, five folds):",
+        f"UA minus that of random choice, in points, mean over the pairs (seeds: {seeds}, folds: 5):",
         "",
     ]
     lines += [f"| method | strategy | {heads} | mean |", "|---" * (len(BUDGETS) + 3) + "|"]

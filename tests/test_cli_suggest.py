@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 
 import pytest
 
+from emobridge.analysis.suggest import DEFAULT
+from emobridge.cli_suggest import suggest as command
 from emobridge.runs import Runner
 
 
@@ -78,6 +81,10 @@ def test_there_and_back(listed, adapt, unlabelled, tmp_path, monkeypatch):
     about = json.loads((tmp_path / "run" / "bundle" / "bundle.json").read_text())
     assert about["target_labels"] == "8"
     assert 'labelled = "' in (tmp_path / "run" / "settings.toml").read_text()
+
+
+def test_the_default_is_that_of_the_function():
+    assert inspect.signature(command).parameters["by"].default == DEFAULT
 
 
 def test_a_second_round_keeps_the_first_and_goes_on(listed, unlabelled, tmp_path):

@@ -11,7 +11,7 @@ import typer
 def suggest(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     on: Annotated[Path, typer.Option(help="Manifest of speech in the new language.")],
-    by: Annotated[str, typer.Option(help="core-set, entropy, margin, mixed or random.")] = "mixed",
+    by: Annotated[str, typer.Option(help="margin (default), entropy, mixed, core-set or random.")] = "margin",
     count: Annotated[int, typer.Option(help="How many utterances.")] = 50,
     out: Annotated[Path, typer.Option(help="Where the list goes (.csv).", dir_okay=False)] = Path("to-label.csv"),
     labelled: Annotated[

@@ -30,7 +30,7 @@ from emobridge.types import Utterance
 Values = NDArray[np.float64]
 Order = NDArray[np.int64]
 STRATEGIES = ("core-set", "entropy", "margin", "mixed", "random")
-DEFAULT = "mixed"  # chosen on the pairs of docs/results/suggest.md
+DEFAULT = "margin"  # chosen on the pairs of docs/results/suggest.md
 
 
 def suggest(
