@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import subprocess
 import sys
@@ -20,6 +21,45 @@ def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # run.py sets it; here it is put back
     return importlib.import_module
+
+
+def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_speech):
+    """The helper of suggest_results.py: what is trained beside a recogniser changes nothing."""
+    import torch
+
+    from emobridge.methods._base import Labelled
+    from emobridge.runs import Runner, made_method
+    from emobridge.settings import Settings
+    from emobridge.tasks import build, everything
+
+    settings = Settings(
+        source=("a",),
+        target="b",
+        labels=("anger", "sadness"),
+        method="pseudo-labels",
+        method_options=("rebalance=no", "interval=3", "threshold=0.0"),
+        head="single",
+        head_options=("input_dropout=0.5",),
+        target_labels="4",
+        epochs=5,
+        batch_size=7,
+    )
+    speech = toy_speech(shift=1.0)
+    fold = everything(speech, settings, 0)
+    task = build(speech, fold, made_method("pseudo-labels", settings), 2, settings, None, ()).task
+    label = torch.from_numpy(speech.label[speech.is_target])
+    tasks, alone = [], []
+    for names in (("xx-0-anger-0", "xx-1-sadness-0"), ("xx-2-anger-0", "xx-3-sadness-1")):
+        some = dataclasses.replace(speech, given=frozenset(names))
+        built, head, _, _ = Runner(settings, some)._fit(made_method("pseudo-labels", settings), "", 3, fold)
+        few = torch.tensor([place for place, row in enumerate(fold.target) if speech.utterances[row].id in names])
+        rest = torch.tensor([place for place in range(len(fold.target)) if place not in few.tolist()])
+        tasks.append(dataclasses.replace(task, few=Labelled(task.target[few], label[few]), target=task.target[rest]))
+        alone.append((built, head))
+    bank = benchmarks("_together").trained(tasks, settings, 3)
+    for place, (_, head) in enumerate(alone):
+        torch.testing.assert_close(bank.output.weight[place].T, head.output.weight, atol=1e-4, rtol=1e-3)
+    assert not torch.allclose(alone[0][1].output.weight, alone[1][1].output.weight, atol=1e-3)
 
 
 def test_help_names_all_without_running_them():

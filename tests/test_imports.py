@@ -24,6 +24,7 @@ LEVELS = (
     ("data",),
     ("corpora",),
     ("formats",),
+    ("label_list",),
     ("encoders", "pooling", "normalisation", "heads", "adapters"),
     ("features", "inputs"),
     ("methods",),
@@ -33,7 +34,7 @@ LEVELS = (
     ("adaptation",),
     ("analysis", "study"),
     ("report",),
-    ("cli_budget", "cli_corpora", "cli_probe", "cli_recipe"),
+    ("cli_budget", "cli_corpora", "cli_probe", "cli_recipe", "cli_suggest"),
     ("cli", "server"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -11,7 +11,7 @@ import pytest
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
 from emobridge.settings import Settings
-from emobridge.speech import emotions, read_speech
+from emobridge.speech import budgeted, emotions, read_speech
 from emobridge.tasks import UNLABELLED
 from emobridge.types import Utterance
 
@@ -83,6 +83,27 @@ def test_an_open_pool_keeps_other_emotions_unlabelled(write):
 def test_a_target_without_any_label(write):
     speech, left_out = read_speech(settings(write("en", "a sadness", "a anger"), write("it", "x -", "- -")))
     assert speech.label.tolist() == [1, 0, UNLABELLED, UNLABELLED] and left_out == 0
+
+
+def test_a_list_labels_the_target_and_bounds_what_may_be_seen(write, tmp_path):
+    source, target = write("en", "a sadness", "a anger"), write("it", "x -", "y anger", "y -", "z fear")
+    path = tmp_path / "l.csv"
+    path.write_text("id,path,emotion\nit-2,a.wav,sad\nit-0,a.wav,\n")
+    some = settings(source, target, labelled=str(path))
+    speech, left_out = read_speech(some)
+    assert speech.label.tolist() == [1, 0, UNLABELLED, 0, 1] and left_out == 1
+    assert speech.given == {"it-2"} and read_speech(settings(source, target))[0].given is None
+
+
+def test_the_budget_is_the_whole_list_unless_a_smaller_one_is_named(tmp_path):
+    path = tmp_path / "l.csv"
+    path.write_text("id,path,emotion\na,a.wav,sad\nb,b.wav,\nc,c.wav,wut\n")
+    budgets = {
+        asked: budgeted(settings("s", "t", labelled=str(path), target_labels=asked)).target_labels
+        for asked in ("0", "all", "1")
+    }
+    assert budgets == {"0": "2", "all": "2", "1": "1"}
+    assert budgeted(settings("s", "t")) == settings("s", "t")
 
 
 def test_mistakes_are_one_line_that_names_them(write):

@@ -167,6 +167,49 @@ def test_a_budget_above_what_there_is_says_how_many_there_are(toy_speech):
         budget(speech, fold, "9", 0)
 
 
+# Labels that a person gave
+
+
+def given_by_a_person(speech: Speech, *names: str) -> Speech:
+    return replace(speech, given=frozenset(names))
+
+
+def test_of_a_labelled_target_only_what_a_person_gave_is_within_the_budget(toy_speech):
+    speech = given_by_a_person(toy_speech(), "xx-0-anger-0", "xx-0-sadness-2", "xx-3-anger-1")
+    fold = everything(speech, settings(), 0)
+    for amount in ("3", "all", "7"):
+        few = budget(speech, fold, amount, 0)
+        assert {speech.utterances[row].id for row in few} == speech.given
+    assert set(budget(speech, fold, "2", 0)) < set(budget(speech, fold, "3", 0))
+    assert budget(speech, fold, "0", 0) == ()
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+def test_given_labels_train_in_the_folds_that_do_not_score_their_speaker(toy_speech, transductive):
+    speech = given_by_a_person(toy_speech(extra=1), "xx-0-anger-0", "xx-1-sadness-2", "xx-1-sadness-1")
+    trained = []
+    for fold in folds_of(speech, settings(folds=4, transductive=transductive), 0):
+        few = budget(speech, fold, "3", 0)
+        assert not people(speech, few) & people(speech, fold.target_test)
+        trained += [speech.utterances[row].id for row in few]
+    assert {name: trained.count(name) for name in speech.given} == dict.fromkeys(speech.given, 3), "in all but one"
+
+
+def test_labels_of_one_speaker_or_of_unknown_ones_train_and_score_nothing(toy_speech):
+    speech = toy_speech()
+    mine = [row for row in np.flatnonzero(speech.is_target) if speech.utterances[row].speaker == "0"]
+    label = np.where(speech.is_target, UNLABELLED, speech.label)
+    label[mine] = speech.label[mine]
+    alone = given_by_a_person(replace(speech, label=label), *(speech.utterances[row].id for row in mine))
+    utterances = tuple(replace(one, speaker=None) if one.corpus == "xx" else one for one in speech.utterances)
+    for some in (alone, replace(alone, utterances=utterances)):
+        for fold in folds_of(some, settings(folds=2), 0):
+            assert fold.target == tuple(np.flatnonzero(speech.is_target)) and fold.target_test == ()
+            assert list(budget(some, fold, "6", 0)) == mine
+    with pytest.raises(UserError, match="speaker"):
+        folds_of(replace(alone, given=None), settings(folds=2), 0)
+
+
 # What is handed over
 
 

@@ -24,7 +24,7 @@ from emobridge.options import read_options
 from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of
 from emobridge.settings import CHOSEN, Settings, layers_of
-from emobridge.speech import emotions, read_speech
+from emobridge.speech import budgeted, emotions, read_speech
 from emobridge.tasks import Speech, budget, folds_of
 from emobridge.training import LogPoint
 
@@ -76,7 +76,7 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     Utterances that cannot be read are left out and told; with `strict` the first one raises.
     Errors: UserError for whatever is wrong with the settings or the speech.
     """
-    settings = with_head(settings)
+    settings = with_head(budgeted(settings))
     for method in systems_of(settings):
         made_method(method, settings)
     ready = prepare(settings, strict=strict)
@@ -212,9 +212,8 @@ def _without(speech: Speech, skipped: Sequence[tuple[str, str]]) -> Speech:
     for corpus in sorted(set(speech.domain_of.tolist()) - set(speech.domain_of[rows].tolist())):
         first = speech.utterances[int(np.flatnonzero(speech.domain_of == corpus)[0])]
         raise UserError(f"no audio of one side can be read; the first reason: {reasons[first.id]}")
-    return Speech(
-        tuple(speech.utterances[row] for row in rows), speech.label[rows], speech.domain_of[rows], speech.target
-    )
+    kept = tuple(speech.utterances[row] for row in rows)
+    return replace(speech, utterances=kept, label=speech.label[rows], domain_of=speech.domain_of[rows])
 
 
 def _picked(scores: Sequence[tuple[str, float]], rule: str) -> tuple[str, ...]:

@@ -86,18 +86,23 @@ class Recognizer:
         """(N, V, S * D) of all that the encoder pools in its layers -> (N, V, D') of what the head sees."""
         return pooled[..., columns(self.encoder, self.spec.statistics)]
 
-    def probabilities(
-        self,
-        pooled: Tensor,
-        domain: Domain,
-        speakers: Sequence[str | None] | None,
-        texts: Sequence[str | None] = (),
+    def normalised(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
     ) -> Tensor:
-        """(N, V, S * D) pooled features of one domain -> (N, C); speakers and texts matter to their normalisation."""
+        """(N, V, S * D) pooled features of one domain -> (N, V * D') as the head sees them.
+
+        Speakers and texts matter to their normalisation only.
+        """
         own = speakers if self.spec.normalise.startswith("speaker") else None
-        x = normalised(self.select(pooled), domain, own, texts)
+        return normalised(self.select(pooled), domain, own, texts).flatten(1)
+
+    def probabilities(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+    ) -> Tensor:
+        """(N, V, S * D) pooled features of one domain -> (N, C)."""
+        x = self.normalised(pooled, domain, speakers, texts)
         with torch.no_grad():
-            return self.head(x.flatten(1)[:, None], torch.ones(len(x), 1, dtype=torch.bool)).softmax(1)
+            return self.head(x[:, None], torch.ones(len(x), 1, dtype=torch.bool)).softmax(1)
 
     def save(self, folder: str | Path, card: str) -> Path:
         """Write the bundle; its description comes last, so that one cut short is not taken for a bundle."""

@@ -9,8 +9,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from emobridge import cli_budget, cli_corpora, cli_probe, cli_recipe
+from emobridge import cli_budget, cli_corpora, cli_probe, cli_recipe, cli_suggest
 from emobridge.errors import UserError
+from emobridge.progress import report_skipped
 
 app = typer.Typer(
     add_completion=False,
@@ -136,7 +137,10 @@ def adapt(
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target utterances it may see (default 0), or all.")
     ] = None,
-    normalise: Annotated[str | None, typer.Option(help="none, corpus or speaker (default).")] = None,
+    labelled: Annotated[
+        str | None, typer.Option(help="A filled list of `emobridge suggest`: the target labels it may see.")
+    ] = None,
+    normalise: Annotated[str | None, typer.Option(help="none, corpus, speaker (default) or speaker+text.")] = None,
     align: Annotated[
         str | None, typer.Option(help="none, or coral (default): recoloured copies of the source.")
     ] = None,
@@ -171,7 +175,7 @@ def adapt(
     skipped: list[tuple[str, str]] = []
     command = shlex.join(["emobridge", *sys.argv[1:]])
     text = run_and_report(_settings(given, "adapt"), command, skipped, strict=strict)
-    _report_skipped(skipped)
+    report_skipped(skipped)
     print(text)
 
 
@@ -229,7 +233,7 @@ def evaluate(
     for row in scores:
         if row.seed == "all" and not row.measure.startswith("recall speaker"):
             print(f"{row.measure:20} {100 * row.value:5.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}] n={row.n}")
-    _report_skipped(skipped)
+    report_skipped(skipped)
     print(f"scores: {out}")
 
 
@@ -266,12 +270,13 @@ def predict(
             found = said(recognizer, utterances, on_skip=on_skip, on_progress=report)
             count = write_predictions(found, out, form=form, synthetic=recognizer.spec.synthetic)
     finally:
-        _report_skipped(skipped)
+        report_skipped(skipped)
     if out is not None:
         print(f"{out}: {count} predictions")
 
 
 app.command()(cli_probe.probe)
+app.command()(cli_suggest.suggest)
 app.add_typer(cli_recipe.app, name="recipe")
 
 
@@ -295,18 +300,11 @@ def _common_labels(manifests: tuple[str, ...]) -> list[str]:
     return [emotion for emotion in EMOTIONS if all(emotion in some for some in found)]
 
 
-def _report_skipped(skipped: list[tuple[str, str]]) -> None:
-    for name, reason in skipped:
-        print(f"skipped {reason if reason.startswith(name) else f'{name}: {reason}'}", file=sys.stderr)
-    if skipped:
-        print(f"{len(skipped)} skipped", file=sys.stderr)
-
-
 def _list(words: str) -> list[str]:
     return [word.strip() for word in words.split(",") if word.strip()]
 
 
-app.command()(cli_budget.command(adapt, _settings, _report_skipped))
+app.command()(cli_budget.command(adapt, _settings))
 
 
 if __name__ == "__main__":

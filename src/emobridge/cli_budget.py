@@ -16,11 +16,7 @@ VARIED = ("method", "target_labels", "normalise")  # options of `adapt` that are
 LISTS = ("methods", "budgets", "normalise")
 
 
-def command(
-    adapt: Callable[..., None],
-    settings_of: Callable[[dict[str, Any], str], Any],
-    report_skipped: Callable[[list[tuple[str, str]]], None],
-) -> Callable[..., None]:
+def command(adapt: Callable[..., None], settings_of: Callable[[dict[str, Any], str], Any]) -> Callable[..., None]:
     """`budget`, with the options of the command `adapt`. `cli` hands over what it shares with it.
 
     settings_of: from the options of `adapt` as they were given, and the command's name, to Settings.
@@ -30,6 +26,7 @@ def command(
         lists = {key: _list(words) for key in LISTS if (words := given.pop(key)) is not None}
         jobs, strict = given.pop("jobs"), given.pop("strict")
         from emobridge.analysis.label_budget import BudgetSettings
+        from emobridge.progress import report_skipped
         from emobridge.report.budget import run_and_report
 
         base = settings_of(given | dict.fromkeys(VARIED), "budget")
@@ -54,7 +51,11 @@ def _own(
     budgets: Annotated[
         str | None, typer.Option(help="Labelled target utterances, by comma (default 0,25,50,100,all).")
     ] = None,
-    normalise: Annotated[str | None, typer.Option(help="By comma: none, corpus, speaker (default).")] = None,
+    normalise: Annotated[
+        str | None, typer.Option(help="By comma: none, corpus, speaker (default), speaker+text.")
+    ] = None,
+        str | None, typer.Option(help="By comma: none, corpus, speaker (default), speaker+text.")
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that train, each with one thread.")] = 1,
     out: Annotated[str | None, typer.Option(help="Folder for report, table and scores (default budget).")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file as of adapt; options here override it.")] = None,

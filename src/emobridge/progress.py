@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 Progress = Callable[[int, int], None]  # done, in all
 
@@ -40,3 +40,11 @@ def _plain(label: str) -> Progress:
         print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
 
     return report
+
+
+def report_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+    """A line for each id and reason of what could not be read, and how many there were."""
+    for name, reason in skipped:
+        print(f"skipped {reason if reason.startswith(name) else f'{name}: {reason}'}", file=sys.stderr)
+    if skipped:
+        print(f"{len(skipped)} skipped", file=sys.stderr)

@@ -69,6 +69,8 @@ class Work:
         said = hashlib.sha256(json.dumps([asked, digest, __version__], sort_keys=True).encode())
         for one, label in zip(speech.utterances, speech.label):
             said.update(f"{one.id}\0{one.corpus}\0{one.speaker}\0{one.start}\0{one.end}\0{label}\n".encode())
+        if speech.given is not None:
+            said.update("\n".join(sorted(speech.given)).encode())
         if speech.features is not None:
             said.update(speech.features.numpy().tobytes())
         else:

@@ -47,6 +47,7 @@ class Settings:
     head: str = "auto"  # a head's name, or "auto": the method's own
     head_options: tuple[str, ...] = ()  # "input_dropout=0.5"; see adaptation.DROPOUT
     target_labels: str = "0"  # how many labelled target utterances the method may see, or "all"
+    labelled: str = ""  # a filled list of `suggest`: no other target label may be seen, and with "0" all of these are
     normalise: str = "speaker"  # ours; see normalisation
     by_corpus: tuple[str, ...] = ()  # corpora whose speakers mostly show one emotion each: not normalised by speaker
     guard: bool = True  # find such corpora, and add them to `by_corpus`

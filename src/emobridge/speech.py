@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
+from emobridge.label_list import read_list, with_labels
 from emobridge.settings import Settings
 from emobridge.tasks import UNLABELLED, Speech
 from emobridge.types import Utterance
@@ -20,12 +22,15 @@ def read_speech(settings: Settings) -> tuple[Speech, int]:
 
     The settings' labels must be spelt as the vocabulary has them; see `emotions`.
 
-    Errors: UserError for a bad manifest, an emotion that no source has, ids that stand in two manifests, and speakers
-    on both sides.
+    The target has the labels of the list `settings.labelled` too, and of all its labels only those may be seen.
+    Errors: UserError for a bad manifest or list, an emotion that no source has, ids that stand in two manifests, and
+    speakers on both sides.
     """
     labels = settings.labels
     sources = [_labelled(path, labels) for path in settings.source]
     target = list(read_manifest(settings.target))
+    given = read_list(settings.labelled) if settings.labelled else ()
+    target = with_labels(target, given, labels, settings.target)
     kept = [one for one in target if one.emotion is None or one.emotion in labels or settings.pool == "open"]
     if not kept:
         raise UserError(f"{settings.target}: no utterance is unlabelled or of {', '.join(labels)}")
@@ -41,7 +46,18 @@ def read_speech(settings: Settings) -> tuple[Speech, int]:
         np.array([place.get(one.emotion or "", UNLABELLED) for one in utterances], dtype=np.int64),
         np.array([domains[one.corpus] for one in utterances[: -len(kept)]] + [len(domains)] * len(kept)),
         len(domains),
+        given=frozenset(one.id for one in given) if given else None,
     ), len(target) - len(kept)
+
+
+def budgeted(settings: Settings) -> Settings:
+    """The settings with the number of labels in their list as budget, where they name none or "all".
+
+    Errors: UserError for a bad list.
+    """
+    if not settings.labelled or settings.target_labels not in ("0", "all"):
+        return settings
+    return replace(settings, target_labels=str(len(read_list(settings.labelled))))
 
 
 def emotions(labels: Sequence[str]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ class Speech:
     domain_of: np.ndarray  # (N,) int64: the place of its source corpus, or `target`
     target: int  # the number of source corpora
     features: Tensor | None = None  # (N, V, D) of V layers or (N, D), pooled, not normalised; None of a trained encoder
+    given: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
 
     @property
     def is_target(self) -> np.ndarray:
@@ -80,7 +81,7 @@ def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
     """
     source = np.flatnonzero(~speech.is_target)
     target = np.flatnonzero(speech.is_target)
-    scored = target[speech.label[target] != UNLABELLED]
+    scored = _scored(speech, target, settings)
     rest = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
     count = settings.folds or 5
     if settings.folds and not settings.share_speakers:
@@ -103,6 +104,15 @@ def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
     return tuple(folds)
 
 
+def _scored(speech: Speech, target: np.ndarray, settings: Settings) -> np.ndarray:
+    """The labelled ones; none where a person gave all labels, and of speakers who cannot be told apart or are one."""
+    scored = target[speech.label[target] != UNLABELLED]
+    if settings.share_speakers or speech.given is None or {speech.utterances[row].id for row in scored} - speech.given:
+        return scored
+    people = {person(speech.utterances[row]) for row in scored}
+    return scored[:0] if None in people or len(people) < 2 else scored
+
+
 def everything(speech: Speech, settings: Settings, seed: int) -> Fold:
     """The fold that scores nothing and so holds nothing out: what the bundle is made from."""
     source, target = np.flatnonzero(~speech.is_target), np.flatnonzero(speech.is_target)
@@ -122,11 +132,14 @@ def _apart(speech: Speech, train: Part, settings: Settings, seed: int) -> tuple[
 def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
     """The rows of the target whose labels may be seen: `amount` of those that adapt, or "all" of them.
 
-    Smaller budgets lie inside larger ones. Errors: UserError where there are not so many labels.
+    Smaller budgets lie inside larger ones. Where a person gave labels, only these are seen, and all of them when
+    `amount` is their number: those whose speaker is not scored. Errors: UserError where there are not so many labels.
     """
     held = set(fold.target_test)  # in a transductive fold these adapt too, and never with their labels
     rows = [row for row in fold.target if speech.label[row] != UNLABELLED and row not in held]
-    if amount == "all":
+    if speech.given is not None:
+        rows = [row for row in rows if speech.utterances[row].id in speech.given]
+    if amount == "all" or (speech.given is not None and int(amount) >= len(speech.given)):
         return tuple(rows)
     if not int(amount):
         return ()

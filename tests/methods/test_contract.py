@@ -199,6 +199,23 @@ def test_within_the_budget_they_are_those_of_the_budget_only(secret):
     assert told(built.task) == []
 
 
+def test_of_a_benchmark_with_a_list_only_the_lists_labels_are_within_reach(secret):
+    """Every target utterance is labelled; a person gave two of the labels, one of a scored speaker."""
+    fold, label = fold_of(secret), secret.label.copy()
+    mine = [fold.target[0], fold.target_test[0]]
+    label[mine[0]] = 1
+    ids = frozenset(secret.utterances[row].id for row in mine)
+    speech = dataclasses.replace(secret, label=label, given=ids)
+    few = budget(speech, fold, "2", 0)
+    assert few == (mine[0],), "the scored speaker's label is not for training"
+    for name in METHODS:
+        method = registry.load("methods", name)()
+        built = build(speech, fold, method, 2, settings(target_labels="2", labelled="l.csv"), None, few)
+        method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
+        assert built.task.few.label.tolist() == [1]
+        assert told((built.task, method, built.test)) == []
+
+
 def test_a_method_that_reaches_for_what_it_did_not_name_gets_nothing(secret):
     task = build(secret, fold_of(secret), Anything({"source_labels"}), 2, settings(), None, ()).task
     assert task.few is None and task.target is None

@@ -61,6 +61,15 @@ def record(adapted):
     return record_of(adapted, None, "emobridge adapt ...")
 
 
+def test_scores_on_what_was_picked_to_be_labelled_say_so(made, toy_speech):
+    picked = "picked to be labelled"
+    speech = toy_speech()
+    ids = [one.id for one, is_target in zip(speech.utterances, speech.is_target) if is_target]
+    all_of_it, some = (replace(speech, given=frozenset(names)) for names in (ids, ids[:4]))
+    assert any(picked in warning for warning in record(made(speech=all_of_it)).warnings)
+    assert not any(picked in warning for one in (speech, some) for warning in record(made(speech=one)).warnings)
+
+
 def test_scores_are_those_of_the_predictions(made):
     adapted = made()
     rows = record(adapted).scores

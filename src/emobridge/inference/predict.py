@@ -21,6 +21,7 @@ from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 from emobridge.inputs import person
+from emobridge.normalisation import Domain
 from emobridge.pooling import pool
 from emobridge.settings import layers_of
 from emobridge.types import Prediction, Utterance
@@ -67,16 +68,23 @@ def predict(
 def predictions(recognizer: Recognizer, utterances: Sequence[Utterance], pooled: Tensor) -> list[Prediction]:
     """Predictions from features (N, V, S * D) of its layers, each by the domain of its corpus or language."""
     said = torch.empty(len(utterances), len(recognizer.labels))
-    domains = [recognizer.domain(one.corpus, one.language) for one in utterances]
-    for domain in {id(one): one for one in domains}.values():
-        rows = [row for row, one in enumerate(domains) if one is domain]
-        speakers = [person(utterances[row]) for row in rows]
-        texts = [utterances[row].text for row in rows]
+    for domain, rows, speakers, texts in by_domain(recognizer, utterances):
         said[rows] = recognizer.probabilities(pooled[rows], domain, speakers, texts)
     return [
         Prediction(one.id, one.start, one.end or duration(one.path), recognizer.labels, tuple(row))
         for one, row in zip(utterances, said.tolist())
     ]
+
+
+def by_domain(
+    recognizer: Recognizer, utterances: Sequence[Utterance]
+) -> Iterator[tuple[Domain, list[int], list[str | None], list[str | None]]]:
+    """Each domain that utterances belong to, their rows, who speaks in them and what."""
+    domains = [recognizer.domain(one.corpus, one.language) for one in utterances]
+    for domain in {id(one): one for one in domains}.values():
+        rows = [row for row, one in enumerate(domains) if one is domain]
+        some = [utterances[row] for row in rows]
+        yield domain, rows, [person(one) for one in some], [one.text for one in some]
 
 
 def utterances_of(

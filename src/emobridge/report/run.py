@@ -202,8 +202,11 @@ def _curves(adapted: Adapted) -> tuple[CurvePoint, ...]:
 
 
 def _warnings(adapted: Adapted) -> tuple[str, ...]:
-    skipped = len(adapted.skipped)
-    said = list(speech_warnings(adapted.settings, adapted.speech, adapted.left_out, skipped, adapted.speakers_tell))
+    skipped, speech = len(adapted.skipped), adapted.speech
+    said = list(speech_warnings(adapted.settings, speech, adapted.left_out, skipped, adapted.speakers_tell))
+    scored = {speech.utterances[row].id for one in adapted.predicted if one.side == "target" for row in one.rows}
+    if scored and speech.given is not None and scored <= speech.given:
+        said.append("the target was scored on the utterances that were picked to be labelled, which are no fair sample")
     shares = [point.value for run, point in adapted.log if point.term == "pseudo-labelled share"]
     if shares and min(shares) == 0:
         said.append("in at least one round no target utterance was sure enough to be pseudo-labelled")

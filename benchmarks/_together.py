@@ -1,0 +1,116 @@
+"""Many linear recognisers trained by one pass of `training.fit`: they differ in which target labels they are given.
+
+One by one, they would take several times as long. What is trained beside a recogniser changes nothing in it: first
+weights, batches and dropout masks are those that it would have alone, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from emobridge.bundle import made_head
+from emobridge.heads._base import Head
+from emobridge.inputs import Frozen, Inputs
+from emobridge.methods._base import Drawn, Predict, Step, Task
+from emobridge.runs import made_method
+from emobridge.settings import Settings
+from emobridge.training import Plan, fit
+
+
+def trained(tasks: Sequence[Task], settings: Settings, seed: int) -> Bank:
+    """K recognisers, one a task; the tasks share their inputs, and each draws as many examples as the others."""
+    inputs = tasks[0].inputs
+    assert isinstance(inputs, Frozen)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        first = made_head(settings.head, settings.head_options, inputs.width, len(settings.labels))
+    bank = Bank(first, len(tasks))
+    plan = Plan(settings.epochs, settings.batch_size, settings.learning_rate, settings.decay)
+    fit(replace(tasks[0], inputs=Wide(inputs.x)), Each(tasks, settings, bank, seed), bank, plan, seed=seed)
+    return bank
+
+
+class Wide(Frozen):
+    """Frozen inputs that are asked for (B, K) rows, a column a recogniser, and give the first one's: (B, D)."""
+
+    def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return super().batch(rows[:, 0] if rows.ndim == 2 else rows)
+
+
+class Bank(Head):
+    """K linear maps that begin alike and see the same dropout."""
+
+    def __init__(self, first: Head, count: int) -> None:
+        super().__init__()
+        self.rate = float(first.dropout.p)  # type: ignore[union-attr, arg-type]
+        self.output = _Maps(first.output, count)  # type: ignore[assignment]
+
+    def kept(self, size: int) -> Tensor:
+        """(B, D): 0 where dropout falls."""
+        return (torch.rand(size, self.output.in_features) >= self.rate) / (1 - self.rate)
+
+    def said(self, inputs: Inputs, rows: Tensor) -> Tensor:
+        """(N,) rows -> probabilities (K, N, C)."""
+        with torch.no_grad():
+            return self.output(inputs.batch(rows)).softmax(2)
+
+
+class _Maps(nn.Module):
+    def __init__(self, first: nn.Linear, count: int) -> None:
+        super().__init__()
+        self.in_features = first.in_features
+        self.weight = nn.Parameter(first.weight.detach().T.repeat(count, 1, 1))  # (K, D, C)
+        self.bias = nn.Parameter(first.bias.detach().repeat(count, 1, 1))  # (K, 1, C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D) of all or (K, B, D) -> (K, B, C)."""
+        if x.ndim == 3:
+            return torch.baddbmm(self.bias, x, self.weight)
+        side_by_side = x @ self.weight.transpose(0, 1).flatten(1)  # (B, K * C)
+        return side_by_side.view(len(x), len(self.weight), self.bias.shape[2]).transpose(0, 1) + self.bias
+
+
+class Each:
+    """A method for each recogniser, with its own random numbers; what they draw lies side by side."""
+
+    name, head = "each", "single"
+    needs = takes = frozenset[str]()
+
+    def __init__(self, tasks: Sequence[Task], settings: Settings, bank: Bank, seed: int) -> None:
+        self.tasks, self.bank = tasks, bank
+        self.generators = [torch.Generator().manual_seed(seed) for _ in tasks]
+        self.methods = [made_method(settings.method, settings) for _ in tasks]
+
+    def prepare(self, task: Task, model: nn.Module) -> None:
+        for method, own in zip(self.methods, self.tasks):
+            method.prepare(own, model)  # type: ignore[arg-type]
+
+    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
+        drawn = []
+        for place, method in enumerate(self.methods):
+            p = functools.partial(self._said, place)
+            one = method.examples(epoch, p, self.generators[place])
+            drawn += [] if one is None else [one]
+        if not drawn:
+            return None
+        return Drawn(*(torch.stack([getattr(one, key) for one in drawn], 1) for key in ("rows", "label", "weight")))
+
+    def _said(self, place: int, rows: Tensor) -> Tensor:
+        return self.bank.said(self.tasks[0].inputs, rows)[place]
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """The sum over recognisers, so that each has the gradient that it would have alone."""
+        kept, common = self.bank.kept(len(step.rows)), (step.rows == step.rows[:, :1]).all(1)
+        own = step.rows[~common].T  # (K, B')
+        x = step.take(own.reshape(-1)).view(*own.shape, kept.shape[1]) * kept[~common]
+        logits = torch.cat([self.bank.output(step.x[common] * kept[common]), self.bank.output(x)], 1)  # (K, B, C)
+        order = torch.cat([common.nonzero()[:, 0], (~common).nonzero()[:, 0]])
+        label, weight = step.label[order].T, step.weight[order].T
+        each = cross_entropy(logits.flatten(0, 1), label.reshape(-1), reduction="none").view_as(weight) * weight
+        return {"cross-entropy": each.mean(1).sum()}
