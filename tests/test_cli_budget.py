@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 
 import pytest
@@ -48,10 +49,12 @@ def test_a_settings_file_and_options_over_it(cli, recorded, tmp_path):
     path = tmp_path / "grid.toml"
     path.write_text(
         f'source = ["{recorded / "en.jsonl"}"]\ntarget = "{recorded / "xx.jsonl"}"\nseeds = 1\nfolds = 2\nepochs = 1\n'
-        f'out = "{tmp_path / "a"}"\nstore = "{tmp_path / "f"}"\n'
+        f'normalise = "none"\nout = "{tmp_path / "a"}"\nstore = "{tmp_path / "f"}"\n'
     )
     assert cli("budget", "--settings", path, "--budgets", "0", "--methods", "source-only").code == 0
-    assert (tmp_path / "a" / "budget.md").exists()
+    with (tmp_path / "a" / "cells.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["method"], row["normalisation"]) for row in rows} == {("source-only", "none")}
 
 
 BAD = {

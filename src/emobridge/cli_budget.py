@@ -32,7 +32,8 @@ def command(adapt: Callable[..., None], settings_of: Callable[[dict[str, Any], s
         base = settings_of(given | dict.fromkeys(VARIED), "budget")
         if given["out"] is None and given["settings"] is None:
             base = replace(base, out="budget")
-        asked = BudgetSettings(base=base, jobs=jobs, **lists)
+        alone = {"methods": (base.method,), "normalise": (base.normalise,)}  # of the file, or as adapt has it
+        asked = BudgetSettings(base=base, jobs=jobs, **{**alone, **lists})
         skipped: list[tuple[str, str]] = []
         text = run_and_report(asked, shlex.join(["emobridge", *sys.argv[1:]]), skipped, strict=strict)
         report_skipped(skipped)

@@ -56,8 +56,12 @@ def moments(
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
-    for speaker in sorted({name for name in speakers or () if name is not None and domain.by_speaker}):
-        rows = torch.tensor([place for place, name in enumerate(speakers or ()) if name == speaker])
+    places: dict[str, list[int]] = {}
+    for place, speaker in enumerate(speakers or () if domain.by_speaker else ()):
+        if speaker is not None:
+            places.setdefault(speaker, []).append(place)
+    for own_places in places.values():
+        rows = torch.tensor(own_places)
         own, n = x[rows], len(rows)
         middle = (n * own.mean(0) + shrinkage * domain.mean) / (n + shrinkage)
         spread = (own - middle).square().mean(0)

@@ -173,7 +173,8 @@ def build(
     seen = method.needs | method.takes
     source = fold.source if "source_labels" in seen else ()
     labelled = few if "target_labels" in seen else ()
-    unlabelled = tuple(row for row in fold.target if row not in set(labelled)) if "target_audio" in seen else ()
+    known_rows = set(labelled)
+    unlabelled = tuple(row for row in fold.target if row not in known_rows) if "target_audio" in seen else ()
     if "target_audio" in method.needs and not fold.target:
         raise UserError(f"method {method.name} needs unlabelled target audio, and there is none")
     rows = [*source, *labelled, *unlabelled]
