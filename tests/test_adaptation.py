@@ -37,7 +37,7 @@ def settings(recorded, tmp_path):
             "out": str(tmp_path / "run"),
             "store": str(tmp_path / "store"),
         }
-        plain |= {"seeds": 1, "folds": 2, "epochs": 4, "batch_size": 16, "learning_rate": 0.02}
+        plain |= {"seeds": 1, "folds": 2, "epochs": 4, "batch_size": 16, "learning_rate": 0.02, "guard": False}
         return Settings(**{**plain, **changes})
 
     return make

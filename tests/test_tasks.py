@@ -365,3 +365,14 @@ def test_each_layer_is_normalised_and_recoloured_as_it_would_be_alone(toy_speech
     for layer in range(2):
         alone = build(replace(speech, features=two[:, layer]), fold, method, 2, options, None, ()).task
         torch.testing.assert_close(together[:, layer * width : (layer + 1) * width], alone.inputs.x)
+
+
+def test_a_few_labelled_utterances_are_normalised_by_all_that_their_speakers_say(toy_speech):
+    """Not by the few alone, though the method is handed no other audio of the target."""
+    speech = toy_speech(each=4, noise=0.5)
+    fold = folds_of(speech, settings(folds=2), 0)[0]
+    few = budget(speech, fold, "4", 0)
+    alone = build(speech, fold, SourceOnly(), 2, settings(target_labels="4", align="none"), None, few).task
+    whole = build(speech, fold, PseudoLabels(), 2, settings(target_labels="4", align="none"), None, few).task
+    assert alone.target is None and len(alone.inputs.x) == len(fold.source) + 4
+    torch.testing.assert_close(alone.inputs.x[alone.few.rows], whole.inputs.x[whole.few.rows])

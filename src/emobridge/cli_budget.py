@@ -55,8 +55,6 @@ def _own(
     normalise: Annotated[
         str | None, typer.Option(help="By comma: none, corpus, speaker (default), speaker+text.")
     ] = None,
-        str | None, typer.Option(help="By comma: none, corpus, speaker (default), speaker+text.")
-    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that train, each with one thread.")] = 1,
     out: Annotated[str | None, typer.Option(help="Folder for report, table and scores (default budget).")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file as of adapt; options here override it.")] = None,

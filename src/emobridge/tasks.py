@@ -252,7 +252,15 @@ def _maker(
     domains = tuple(replace(domain, by_speaker=domain.corpus not in settings.by_corpus) for domain in domains)
     if settings.normalise == "speaker+text":
         domains = tuple(_with_texts(speech, features, learn, place, domain) for place, domain in enumerate(domains))
-    return _Fixed(domains), lambda rows, leads=False: Frozen(normalised_rows(speech, features, rows, domains, settings))
+    x, place = normalised_rows(speech, features, learn, domains, settings), {row: at for at, row in enumerate(learn)}
+
+    def make(rows: Sequence[int], leads: bool = False) -> Frozen:
+        """What is learnt from by all that was heard of its speakers, though only some be labelled."""
+        if place.keys() >= set(rows):
+            return Frozen(x[[place[row] for row in rows]])
+        return Frozen(normalised_rows(speech, features, rows, domains, settings))
+
+    return _Fixed(domains), make
 
 
 def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], place: int, domain: Domain) -> Domain:

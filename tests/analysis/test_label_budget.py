@@ -29,7 +29,7 @@ def asked(recorded, tmp_path):
              jobs=1, **base):  # fmt: skip
         plain = {"source": (str(recorded / "en.jsonl"),), "target": str(recorded / "xx.jsonl")}
         plain |= {"labels": ("anger", "sadness"), "out": str(tmp_path / "grid"), "store": str(tmp_path / "store")}
-        plain |= {"seeds": 2, "folds": 2, "epochs": 3, "batch_size": 16, "learning_rate": 0.02}
+        plain |= {"seeds": 2, "folds": 2, "epochs": 3, "batch_size": 16, "learning_rate": 0.02, "guard": False}
         settings = Settings(**{**plain, **base})
         return BudgetSettings(base=settings, methods=methods, budgets=budgets, normalise=normalise, jobs=jobs)
 
@@ -97,9 +97,9 @@ def test_features_and_corals_matrices_are_made_once(asked, monkeypatch):
     from emobridge import tasks
 
     extracted, found = [], []
-    extract, coral = adaptation.FeatureStore.extract, tasks.coral
+    extract, coral = adaptation.FeatureStore.extract, tasks.coral_by_layer
     monkeypatch.setattr(adaptation.FeatureStore, "extract", lambda *a, **k: extracted.append(0) or extract(*a, **k))
-    monkeypatch.setattr(tasks, "coral", lambda *a: found.append(0) or coral(*a))
+    monkeypatch.setattr(tasks, "coral_by_layer", lambda *a: found.append(0) or coral(*a))
     run_grid(asked(normalise=("none", "speaker")))
     assert len(extracted) == 1
     assert len(found) == 2 * 2 * 2, "one a seed, fold and normalisation, for all methods and budgets"
