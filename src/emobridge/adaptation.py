@@ -12,6 +12,7 @@ from torch import Tensor
 
 from emobridge import registry
 from emobridge.bundle import Recognizer, columns, made_head
+from emobridge.choosing import AUTO, Candidate, best, methods_of, run_candidates
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder
@@ -63,6 +64,7 @@ class Adapted:
     left_out: int  # target utterances of other emotions
     recognizer: Recognizer
     speakers_tell: tuple[tuple[str, float], ...] = ()  # I(speaker; emotion) of each corpus, nats; see harm
+    candidates: tuple[Candidate, ...] = ()  # of method "auto", the chosen one among them
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -76,25 +78,42 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     Utterances that cannot be read are left out and told; with `strict` the first one raises.
     Errors: UserError for whatever is wrong with the settings or the speech.
     """
-    settings = with_head(budgeted(settings))
-    for method in systems_of(settings):
-        made_method(method, settings)
-    ready = prepare(settings, strict=strict)
+    settings = budgeted(settings)
+    cells = [with_head(replace(settings, method=name)) for name in methods_of(settings)]
+    for cell in cells:
+        for method in systems_of(cell):
+            made_method(method, cell)
+    ready = prepare(cells[0], strict=strict)
     speech, encoder = ready.speech, ready.encoder
-    settings, told = guarded(dropping(ready.settings, ready.width), speech)
-    runner = Runner(settings, speech, Work(Path(settings.out) / "work", settings, speech, encoder.digest))
+    known, told = guarded(dropping(ready.settings, ready.width), speech)
+    cells = [
+        dropping(replace(known, method=cell.method, head=cell.head, head_options=cell.head_options), ready.width)
+        for cell in cells
+    ]
+    candidates: tuple[Candidate, ...] = ()
     with progress("training") as report:
-        predicted = runner.run(report)
+        if settings.method == AUTO:
+            candidates = run_candidates(cells, speech, encoder.digest, report)
+            chosen = best(candidates, settings.validator)
+            shown = {one.method: one for one in (candidates[0], chosen)}.values()
+            predicted = tuple(said for one in shown for said in one.predicted)
+            log = tuple(point for one in shown for point in one.log)
+            cells = [chosen.settings]
+        runner = Runner(cells[0], speech, Work(Path(settings.out) / "work", cells[0], speech, encoder.digest))
+        if settings.method != AUTO:
+            predicted = runner.run(report)
+            log = tuple(runner.log)
     return Adapted(
-        settings,
+        cells[0],
         speech,
         predicted,
-        tuple(runner.log),
+        log,
         ready.layer_scores,
         ready.skipped,
         ready.left_out,
         runner.final(encoder),
         told,
+        candidates,
     )
 
 

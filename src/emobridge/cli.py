@@ -128,10 +128,16 @@ def adapt(
         list[str] | None, typer.Option(help="Of what is pooled: mean (default), std; may be given twice.")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="pseudo-labels (default) or source-only; any file in methods/ by its name.")
+        str | None,
+        typer.Option(help="pseudo-labels (default), any other by its name, or auto: chosen without target labels."),
     ] = None,
     method_option: Words = None,
-    head: Annotated[str | None, typer.Option(help="single (default: one linear map), linear or nonlinear.")] = None,
+    candidates: Annotated[str | None, typer.Option(help="Methods that auto chooses from, by comma.")] = None,
+    validator: Annotated[
+        str | None,
+        typer.Option(help="That auto chooses by: consensus (default), source, agreement, bnm, infomax, snd, sureness."),
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="single, linear or nonlinear; default: the method's own.")] = None,
     head_option: Words = None,
     labels: Annotated[str | None, typer.Option(help="Emotions, by comma; default: those of all sources.")] = None,
     target_labels: Annotated[
@@ -141,6 +147,10 @@ def adapt(
         str | None, typer.Option(help="A filled list of `emobridge suggest`: the target labels it may see.")
     ] = None,
     normalise: Annotated[str | None, typer.Option(help="none, corpus, speaker (default) or speaker+text.")] = None,
+    by_corpus: Annotated[
+        list[str] | None, typer.Option(help="A corpus whose speakers show one emotion each: not normalised by speaker.")
+    ] = None,
+    guard: Annotated[bool | None, typer.Option(help="Find such corpora (default), or not.")] = None,
     align: Annotated[
         str | None, typer.Option(help="none, or coral (default): recoloured copies of the source.")
     ] = None,
@@ -185,15 +195,16 @@ def _settings(given: dict[str, Any], command: str) -> Any:
     from emobridge.settings import from_mapping, read_mapping
 
     given = dict(given)
-    settings, labels = given.pop("settings"), given.pop("labels")
+    settings, labels, candidates = (given.pop(key, None) for key in ("settings", "labels", "candidates"))
     values: dict[str, Any] = read_mapping(settings) if settings else {}
     if chosen := given.pop("engine"):
         given["encoder_option"] = [*(given["encoder_option"] or ()), f"engine={chosen}"]
     given |= {"encoder_options": given.pop("encoder_option"), "method_options": given.pop("method_option")}
     given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
     values |= {key: value for key, value in given.items() if value is not None}
-    if labels is not None:
-        values["labels"] = _list(labels)
+    for key, words in (("labels", labels), ("candidates", candidates)):
+        if words is not None:
+            values[key] = _list(words)
     for key in ("source", "target"):
         if key not in values:
             raise UserError(f"{command}: expected --{key} MANIFEST, or {key!r} in the file of --settings")

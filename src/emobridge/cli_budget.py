@@ -1,4 +1,4 @@
-"""The command of label budgets. It has the options of `adapt`, less the three that it varies."""
+"""The command of label budgets. It has the options of `adapt`, less those that it varies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-VARIED = ("method", "target_labels", "normalise")  # options of `adapt` that are lists here
+VARIED = ("method", "target_labels", "normalise", "candidates", "validator")  # options of `adapt` not taken here
 LISTS = ("methods", "budgets", "normalise")
 
 

@@ -23,6 +23,7 @@ CHOICES = {
     "align": ("none", "coral"),
     "train": ("frozen", "end-to-end"),
     "pool": ("closed", "open"),
+    "validator": ("agreement", "bnm", "consensus", "infomax", "snd", "source", "sureness"),
 }
 CHOSEN = ("auto", "around")  # the best layer on held-out speakers of the source; and those beside it, ours
 
@@ -44,6 +45,8 @@ class Settings:
     statistics: tuple[str, ...] = ()  # of what the encoder pools ("mean", "std"); () is the first of them, ours
     method: str = "pseudo-labels"
     method_options: tuple[str, ...] = ()  # "threshold=0.85"
+    candidates: tuple[str, ...] = ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm")  # of method "auto"
+    validator: str = "consensus"  # that chooses among them and source-only
     head: str = "auto"  # a head's name, or "auto": the method's own
     head_options: tuple[str, ...] = ()  # "input_dropout=0.5"; see adaptation.DROPOUT
     target_labels: str = "0"  # how many labelled target utterances the method may see, or "all"

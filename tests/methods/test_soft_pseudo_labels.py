@@ -73,7 +73,7 @@ def test_the_target_is_labelled_with_probabilities_and_the_few_keep_their_classe
     assert drawn.rows.tolist() == list(range(10))
     expected = np.vstack([np.eye(2)[[0, 0, 1, 1, 0, 1, 0]], SAID[1:].numpy()])
     np.testing.assert_allclose(drawn.label.numpy(), expected, atol=1e-6)
-    assert dict(drawn.notes) == {"pseudo-labelled share": 1.0}
+    assert dict(drawn.notes)["pseudo-labelled share"] == 1.0
 
 
 @pytest.mark.parametrize("kind", [PseudoLabels, SoftPseudoLabels])

@@ -216,6 +216,7 @@ def test_what_was_left_out_is_told(made, toy_speech):
     speech = toy_speech()
     nameless = tuple(replace(one, speaker=None) if n == 0 else one for n, one in enumerate(speech.utterances))
     log = (("pseudo-labels, seed 0, fold 0", LogPoint(10, "pseudo-labelled share", 0.0)),)
+    log += (("pseudo-labels, seed 0, fold 1", LogPoint(10, "pseudo-labelled classes", 1)),)
     adapted = made(left_out=7, skipped=(("u1", "u1.wav: is empty"),), log=log)
     adapted = replace(adapted, speech=replace(speech, utterances=nameless), settings=settings(share_speakers=True))
     found = record(adapted)
@@ -224,6 +225,7 @@ def test_what_was_left_out_is_told(made, toy_speech):
     assert "1 utterances could not be read" in said
     assert "1 utterances have no speaker" in said
     assert "no target utterance was sure enough to be pseudo-labelled" in said
+    assert "all sure target utterances were of one emotion: their labels were not used" in said
     assert found.skipped == ("u1: u1.wav: is empty",)
     by_corpus = replace(adapted, settings=settings(share_speakers=True, normalise="corpus"))
     assert not any("have no speaker" in warning for warning in record(by_corpus).warnings)

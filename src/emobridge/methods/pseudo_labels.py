@@ -5,7 +5,8 @@ W epochs minimise the cross-entropy of labelled and pseudo-labelled utterances a
 target utterances to the number of source ones, at the start (where some are labelled) and after each labelling.
 
 Ours where the paper is silent: utterances below tau are left out until the next labelling, classes weigh the same
-within each corpus and source corpora the same among themselves, and the model goes on from where it was.
+within each corpus and source corpora the same among themselves, the model goes on from where it was, and where all that
+are sure are of one class, which would teach nothing but that class, none is used until the next labelling.
 """
 
 from __future__ import annotations
@@ -59,10 +60,14 @@ class PseudoLabels:
         assert task.target is not None  # it is in `needs`
         p = predict(task.target)
         sure = p.max(1).values >= self.threshold
+        classes = len(p[sure].argmax(1).unique())
+        if classes == 1:
+            sure = torch.zeros_like(sure)
         label = self.label(p[sure])
         known = as_probabilities(few.label, task.classes) if label.ndim == 2 else few.label
         target = Labelled(torch.cat([few.rows, task.target[sure]]), torch.cat([known, label]))
-        notes = (("pseudo-labelled share", int(sure.sum()) / max(len(sure), 1)),)
+        share = int(sure.sum()) / max(len(sure), 1)
+        notes = (("pseudo-labelled share", share), ("pseudo-labelled classes", classes))
         return mixed(task, target, self.rebalance, generator, notes)
 
     def label(self, p: Tensor) -> Tensor:

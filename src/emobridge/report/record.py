@@ -65,6 +65,16 @@ class LayerScore:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateRow:
+    """One method among those that a validator chose from, without target labels."""
+
+    method: str
+    judged: tuple[tuple[str, float], ...]  # by validator; higher is better
+    ua: float | None  # on the target, in [0, 1]: what the validators did not see; None where it has no labels
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """All that a report of one run says. The defaults leave their section out."""
 
@@ -84,6 +94,8 @@ class RunRecord:
     confusions: tuple[Confusion, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     layer_choice: tuple[LayerScore, ...] = ()
+    candidates: tuple[CandidateRow, ...] = ()
+    validator: str = ""  # that chose among the candidates
     space: Embedding | None = None
     findings: tuple[Finding, ...] = ()
     confounds: tuple[Confound, ...] = ()

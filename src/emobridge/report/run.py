@@ -14,12 +14,14 @@ import numpy as np
 import emobridge
 from emobridge.adaptation import Adapted
 from emobridge.analysis.embedding import embedding
+from emobridge.choosing import Candidate
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.audit import Audit
 from emobridge.harm import THRESHOLD
-from emobridge.metrics import Condition, Evaluation, confusion, difference, to_scores
+from emobridge.metrics import Condition, Evaluation, confusion, difference, to_scores, ua
 from emobridge.recipes.published import applicable
 from emobridge.report.record import (
+    CandidateRow,
     Confusion,
     CorpusRow,
     CurvePoint,
@@ -74,6 +76,8 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         layer_choice=tuple(
             LayerScore(name, value, name in layers_of(settings.layer)) for name, value in adapted.layer_scores
         ),
+        candidates=tuple(_candidate(adapted, one) for one in adapted.candidates),
+        validator=settings.validator if adapted.candidates else "",
         space=embedding(adapted.speech, adapted.recognizer, settings),
         findings=audit.findings if audit else (),
         confounds=audit.confounds if audit else (),
@@ -146,6 +150,15 @@ def held_out(settings: Settings, folds: int, scored: bool, bundle: bool = True) 
     return f"Scores are from {how} {what}.{last}{rest}"
 
 
+def _candidate(adapted: Adapted, one: Candidate) -> CandidateRow:
+    said = [each for each in one.predicted if each.side == "target"]
+    found = evaluation_of(adapted.speech, adapted.settings.labels, said)
+    score = None
+    if found is not None:
+        score = float(np.mean([ua(found.truth, seed, labels=found.labels) for seed in found.predictions]))
+    return CandidateRow(one.method, one.judged, score, one.method == adapted.settings.method)
+
+
 def _condition(adapted: Adapted, method: str, side: str) -> Condition:
     settings, spec = adapted.settings, adapted.recognizer.spec
     *sources, target = spec.domains
@@ -210,6 +223,8 @@ def _warnings(adapted: Adapted) -> tuple[str, ...]:
     shares = [point.value for run, point in adapted.log if point.term == "pseudo-labelled share"]
     if shares and min(shares) == 0:
         said.append("in at least one round no target utterance was sure enough to be pseudo-labelled")
+    if any(point.value == 1 for _, point in adapted.log if point.term == "pseudo-labelled classes"):
+        said.append("in at least one round all sure target utterances were of one emotion: their labels were not used")
     return tuple(said)
 
 

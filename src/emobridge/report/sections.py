@@ -9,6 +9,7 @@ from emobridge.data.confound import Confound
 from emobridge.recipes.published import Published
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamped
+from emobridge.report.choice import choice_section
 from emobridge.report.record import Confusion, CorpusRow, LayerScore, RunRecord
 from emobridge.report.space import space_section
 from emobridge.report.systems import System, shared, systems
@@ -38,6 +39,7 @@ def run_page(record: RunRecord) -> Page:
         data_section(record.corpora, record.held_out, record.saw),
         _audit(record),
         space_section(record.space, trained=("train", "end-to-end") in record.settings),
+        choice_section(record.candidates, record.validator),
         layer_section(record.layer_choice),
         _curves(record),
         Section("Limits and responsible use", LIMITS),
