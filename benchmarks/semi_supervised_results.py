@@ -18,6 +18,7 @@ from pathlib import Path
 
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
+from emobridge.types import Utterance
 
 LABELS = "anger,happiness,neutral,sadness"
 PAIRS = (
@@ -30,6 +31,7 @@ PAIRS = (
 )
 NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
 ALL = "source-only,pseudo-labels,soft-pseudo-labels,dann,multitask,fluda,nnpm"
+BOTH = "source-only,pseudo-labels"
 LINEAR = ("--head-option", "hidden=64")  # of the methods that shape a representation
 
 
@@ -44,17 +46,22 @@ class Study:
     folds: int = 3
     layer: str = "around"
     options: tuple[str, ...] = ()
+    keep: int = 0  # emotions of each target speaker that are kept, others left out; 0 keeps all
 
 
 STUDIES = {
-    "goals": Study("whisper-base", "source-only,pseudo-labels", "0", "none,speaker,speaker+text", 5),
+    "goals": Study("whisper-base", BOTH, "0", "none,speaker,speaker+text", 5),
     "base": Study("whisper-base", ALL, "0,25,50,100,all", "speaker", options=LINEAR),
-    "goals-tiny": Study("whisper-tiny.en", "source-only,pseudo-labels", "0", "none,speaker,speaker+text", 5),
+    "goals-tiny": Study("whisper-tiny.en", BOTH, "0", "none,speaker,speaker+text", 5),
     "byol": Study("byol-s-512", ALL, "0,50,all", "speaker", layer="0", options=LINEAR),
     "logmel": Study("logmel", ALL, "0,50,all", "speaker", layer="0", options=LINEAR),
     "tiny": Study("whisper-tiny.en", ALL, "0,50,all", "speaker", options=LINEAR),
     "base-none": Study("whisper-base", ALL, "0,all", "none", options=LINEAR),
     "base-text": Study("whisper-base", ALL, "0", "speaker+text", options=LINEAR),
+    "one-unguarded": Study("whisper-base", BOTH, "0", "speaker,corpus", options=("--no-guard",), keep=1),
+    "one-guarded": Study("whisper-base", BOTH, "0", "speaker", keep=1),
+    "two-unguarded": Study("whisper-base", BOTH, "0", "speaker,corpus", options=("--no-guard",), keep=2),
+    "two-guarded": Study("whisper-base", BOTH, "0", "speaker", keep=2),
 }
 
 
@@ -68,8 +75,11 @@ def main() -> None:
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     for corpus in NAMES:
-        if not (args.work / f"{corpus}.jsonl").exists():
-            write_manifest(args.work / f"{corpus}.jsonl", scan(corpus, args.shared / "corpora" / corpus))
+        if not (args.work / f"{corpus}-2.jsonl").exists():
+            rows = list(scan(corpus, args.shared / "corpora" / corpus))
+            write_manifest(args.work / f"{corpus}.jsonl", rows)
+            for keep in (1, 2):
+                write_manifest(args.work / f"{corpus}-{keep}.jsonl", one_sided(rows, keep))
     for name in filter(None, args.only.split(",")):
         for source, target in PAIRS:
             run(args, name, STUDIES[name], source, target)
@@ -80,10 +90,19 @@ def main() -> None:
     print(args.out)
 
 
+def one_sided(rows: list[Utterance], keep: int) -> list[Utterance]:
+    """Of each speaker the utterances of `keep` emotions, other ones for the next speaker."""
+    labels = LABELS.split(",")
+    speakers = sorted({str(one.speaker) for one in rows})
+    kept = {name: [labels[(at + n) % len(labels)] for n in range(keep)] for at, name in enumerate(speakers)}
+    return [one for one in rows if one.emotion in kept[str(one.speaker)]]
+
+
 def run(args: argparse.Namespace, name: str, study: Study, source: str, target: str) -> None:
     """One `emobridge budget`."""
     weights = args.shared / "weights" / study.encoder
-    command = [sys.executable, "-m", "emobridge.cli", "budget", "--target", str(args.work / f"{target}.jsonl")]
+    heard = f"{target}-{study.keep}" if study.keep else target
+    command = [sys.executable, "-m", "emobridge.cli", "budget", "--target", str(args.work / f"{heard}.jsonl")]
     for corpus in source.split("+"):
         command += ["--source", str(args.work / f"{corpus}.jsonl")]
     command += ["--encoder", str(weights) if weights.is_dir() else study.encoder, "--layer", study.layer]
@@ -108,6 +127,8 @@ def tables(work: Path, name: str) -> list[str]:
             with path.open(encoding="utf-8", newline="") as file:
                 rows += [row for row in csv.DictReader(file) if row["seed"] == "all" and row["measure"] == "UA"]
     study, lines = STUDIES[name], []
+    kept = f"; {study.keep} of four emotions of each target speaker kept" if study.keep else ""
+    kept += ", no guard" if "--no-guard" in study.options else ", guarded" if study.keep else ""
     for norm in dict.fromkeys(row["normalisation"] for row in rows):
         mine = {
             (row["source"], row["target"], row["method"], row["target_labels"], row["side"]): row
@@ -117,7 +138,7 @@ def tables(work: Path, name: str) -> list[str]:
         amounts = [amount for amount in study.budgets.split(",") if any(key[3] == amount for key in mine)]
         lines += [
             "",
-            f"**{study.encoder}, normalisation {norm}, {study.folds} folds by speaker** (`--only {name}`):",
+            f"**{study.encoder}, normalisation {norm}, {study.folds} folds by speaker{kept}** (`--only {name}`):",
             "",
             f"| source -> target | method | {' | '.join(f'{one} labels: target / source' for one in amounts)} |",
             "|---" * (len(amounts) + 2) + "|",

@@ -185,7 +185,7 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
 def dropping(settings: Settings, width: int) -> Settings:
     """The settings with the dropout of a linear head over vectors of this width, where none was asked for.
 
-    How it was chosen stands in docs/results/adaptation.md.
+    How it was chosen stands in docs/results/semi-supervised.md.
     """
     if settings.head not in ("single", "linear") or "input_dropout" in read_options(settings.head_options):
         return settings

@@ -9,7 +9,7 @@
 `coral` recolours source features to the covariance of the target (Sun et al. 2016, "Return of frustratingly easy domain
 adaptation"): x -> x C_s^(-1/2) C_t^(1/2). Training sees each source utterance twice, as it is and recoloured: with the
 recoloured ones alone, as in the paper, the target gained as much and the source language was lost
-(docs/results/adaptation.md, "What did not help").
+(docs/results/semi-supervised.md, "What did not help").
 """
 
 from __future__ import annotations
