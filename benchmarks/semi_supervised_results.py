@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ PAIRS = (
 NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
 ALL = "source-only,pseudo-labels,soft-pseudo-labels,dann,multitask,fluda,nnpm"
 BOTH = "source-only,pseudo-labels"
+TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "60", "--seeds", "1")
 LINEAR = ("--head-option", "hidden=64")  # of the methods that shape a representation
 
 
@@ -46,6 +48,7 @@ class Study:
     folds: int = 3
     layer: str = "around"
     options: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = PAIRS
     keep: int = 0  # emotions of each target speaker that are kept, others left out; 0 keeps all
 
 
@@ -62,7 +65,9 @@ STUDIES = {
     "one-guarded": Study("whisper-base", BOTH, "0", "speaker", keep=1),
     "two-unguarded": Study("whisper-base", BOTH, "0", "speaker,corpus", options=("--no-guard",), keep=2),
     "two-guarded": Study("whisper-base", BOTH, "0", "speaker", keep=2),
+    "cnn": Study("emotion-cnn", BOTH, "0", "none", 0, "0", TRAINED, (("emodb", "emovo"), ("emovo", "emodb"))),
 }
+AUTO = "auto"  # `adapt --method auto` on each pair
 
 
 def main() -> None:
@@ -71,7 +76,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("semi-supervised-work"))
     parser.add_argument("--out", type=Path, default=Path("docs/results/semi-supervised.md"))
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--only", default=",".join(STUDIES), help="studies, by comma; none: only write the page")
+    parser.add_argument("--only", default=",".join((*STUDIES, AUTO)), help="studies, by comma; empty: write the page")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     for corpus in NAMES:
@@ -81,11 +86,11 @@ def main() -> None:
             for keep in (1, 2):
                 write_manifest(args.work / f"{corpus}-{keep}.jsonl", one_sided(rows, keep))
     for name in filter(None, args.only.split(",")):
-        for source, target in PAIRS:
-            run(args, name, STUDIES[name], source, target)
+        for source, target in PAIRS if name == AUTO else STUDIES[name].pairs:
+            run(args, name, STUDIES.get(name), source, target)
     before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = rest.partition("<!-- end -->")[2]
-    text = "\n".join(table for name in STUDIES for table in tables(args.work, name))
+    text = "\n".join([*(line for name in STUDIES for line in tables(args.work, name)), *chosen(args.work)])
     args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
     print(args.out)
 
@@ -98,8 +103,17 @@ def one_sided(rows: list[Utterance], keep: int) -> list[Utterance]:
     return [one for one in rows if one.emotion in kept[str(one.speaker)]]
 
 
-def run(args: argparse.Namespace, name: str, study: Study, source: str, target: str) -> None:
-    """One `emobridge budget`."""
+def run(args: argparse.Namespace, name: str, study: Study | None, source: str, target: str) -> None:
+    """One `emobridge budget`, or without a study one `emobridge adapt --method auto`."""
+    if study is None:
+        command = [sys.executable, "-m", "emobridge.cli", "adapt", "--target", str(args.work / f"{target}.jsonl")]
+        for corpus in source.split("+"):
+            command += ["--source", str(args.work / f"{corpus}.jsonl")]
+        command += ["--encoder", str(args.shared / "weights" / "whisper-base"), "--labels", LABELS, "--folds", "3"]
+        command += ["--method", "auto", "--out", str(folder(args.work, name, source, target))]
+        print(" ".join(command[3:]), flush=True)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return
     weights = args.shared / "weights" / study.encoder
     heard = f"{target}-{study.keep}" if study.keep else target
     command = [sys.executable, "-m", "emobridge.cli", "budget", "--target", str(args.work / f"{heard}.jsonl")]
@@ -150,6 +164,34 @@ def tables(work: Path, name: str) -> list[str]:
                 if any((*key, "target") in mine for key in keys):
                     lines.append(f"| {where} | {method} | {' | '.join(cell(mine, key) for key in keys)} |")
     return lines
+
+
+def chosen(work: Path) -> list[str]:
+    """What `--method auto` chose on each pair, and how each validator ranked its candidates."""
+    rows = []
+    for source, target in PAIRS:
+        path = folder(work, AUTO, source, target) / "report.json"
+        if path.exists():
+            sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
+            table, ranks = next(one["tables"] for one in sections if one["title"].startswith("Choosing"))
+            scores = {row[0].removesuffix(" (chosen)"): float(row[-1]) for row in table["rows"]}
+            picked = next(row[0].removesuffix(" (chosen)") for row in table["rows"] if row[0].endswith("(chosen)"))
+            top = max(scores, key=lambda name: scores[name])
+            where = f"{' + '.join(NAMES[one] for one in source.split('+'))} -> {NAMES[target]}"
+            cells = [f"{name} {scores[name]:.1f}" for name in ("source-only", picked, top)]
+            rows.append([where, *cells, *(row[1] for row in ranks["rows"])])
+            names = [row[0] for row in ranks["rows"]]
+    if not rows:
+        return []
+    return [
+        "",
+        "**`--method auto`, whisper-base, speaker+coral, 3 folds by speaker** (`--only auto`; UA on the target, and "
+        "the Spearman correlation of each validator with it over the candidates):",
+        "",
+        f"| source -> target | source-only | chosen | best in hindsight | {' | '.join(names)} |",
+        "|---" * (len(names) + 4) + "|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 def cell(rows: dict[tuple[str, ...], dict[str, str]], key: tuple[str, ...]) -> str:
