@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench style clean
+.PHONY: demo demo-budget test bench style clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +17,11 @@ demo: $(READY)
 	$(BIN)/emobridge adapt --source demo/en.jsonl --target demo/de.jsonl --encoder logmel --method pseudo-labels \
 		--store demo/features --out demo/run
 	$(BIN)/emobridge predict demo/run/bundle demo/de.jsonl --out demo/predictions.jsonl
+
+demo-budget: demo
+	$(BIN)/emobridge budget --source demo/en.jsonl --target demo/de.jsonl --encoder logmel --store demo/features \
+		--methods source-only,pseudo-labels,soft-pseudo-labels,dann,multitask,fluda,nnpm --budgets 0,25,all \
+		--normalise none,speaker --folds 3 --epochs 60 --jobs 2 --out demo/budget
 
 test: $(READY)
 	$(BIN)/python -m pytest

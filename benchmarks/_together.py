@@ -51,9 +51,9 @@ class Bank(Head):
         self.rate = float(first.dropout.p)  # type: ignore[union-attr, arg-type]
         self.output = _Maps(first.output, count)  # type: ignore[assignment]
 
-    def kept(self, size: int) -> Tensor:
-        """(B, D): 0 where dropout falls."""
-        return (torch.rand(size, self.output.in_features) >= self.rate) / (1 - self.rate)
+    def kept(self) -> Tensor:
+        """(D,): 0 where dropout falls, in the whole batch."""
+        return (torch.rand(self.output.in_features) >= self.rate) / (1 - self.rate)
 
     def said(self, inputs: Inputs, rows: Tensor) -> Tensor:
         """(N,) rows -> probabilities (K, N, C)."""
@@ -106,10 +106,10 @@ class Each:
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """The sum over recognisers, so that each has the gradient that it would have alone."""
-        kept, common = self.bank.kept(len(step.rows)), (step.rows == step.rows[:, :1]).all(1)
+        kept, common = self.bank.kept(), (step.rows == step.rows[:, :1]).all(1)
         own = step.rows[~common].T  # (K, B')
-        x = step.take(own.reshape(-1)).view(*own.shape, kept.shape[1]) * kept[~common]
-        logits = torch.cat([self.bank.output(step.x[common] * kept[common]), self.bank.output(x)], 1)  # (K, B, C)
+        x = step.take(own.reshape(-1)).view(*own.shape, len(kept)) * kept
+        logits = torch.cat([self.bank.output(step.x[common] * kept), self.bank.output(x)], 1)  # (K, B, C)
         order = torch.cat([common.nonzero()[:, 0], (~common).nonzero()[:, 0]])
         label, weight = step.label[order].T, step.weight[order].T
         each = cross_entropy(logits.flatten(0, 1), label.reshape(-1), reduction="none").view_as(weight) * weight

@@ -290,7 +290,7 @@ def test_a_manifest_goes_to_another_tool_and_comes_back(recorded, cli, tmp_path)
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
         f"{tmp_path / 's3prl' / 'meta_data' / 'Session1'}: 16 utterances",
-        "not held by s3prl: id, corpus, language",
+        "not held by s3prl: id, corpus, language, gender",
     ]
     done = cli("import", "s3prl", tmp_path / "s3prl", "-o", tmp_path / "back.jsonl", "--option", "language=en")
     assert (done.code, done.out) == (0, f"{tmp_path / 'back.jsonl'}: 16 utterances\n")

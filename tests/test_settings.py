@@ -33,7 +33,7 @@ def settings(draw):
     kinds = {field.name: field.type for field in fields(Settings)}
     values = {name: draw(VALUES[name] if name in VALUES else KINDS[kind]) for name, kind in kinds.items()}
     if values["train"] == "end-to-end":
-        values |= {"align": "none", "layer": "0"}
+        values |= {"align": "none", "layer": "0", "normalise": "speaker", "by_corpus": ()}
     return Settings(**values)
 
 
