@@ -1,4 +1,4 @@
-"""The results of docs/results/semi-supervised.md: every method, label budget and normalisation, by `emobridge budget`.
+"""The results of docs/results/semi-supervised.md: every method, label budget and norm, by `emobridge budget`.
 
     python benchmarks/semi_supervised_results.py --shared ../shared --work semi-supervised-work
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Study:
     budgets: str
     normalise: str
     folds: int = 3
-    layer: str = "around"
+    layer: str = "middle"
     options: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = PAIRS
     keep: int = 0  # emotions of each target speaker that are kept, others left out; 0 keeps all
@@ -88,9 +89,17 @@ def main() -> None:
     for name in filter(None, args.only.split(",")):
         for source, target in PAIRS if name == AUTO else STUDIES[name].pairs:
             run(args, name, STUDIES.get(name), source, target)
+    curves = []
+    for source, target in PAIRS:
+        drawn = folder(args.work, "base", source, target) / "figures" / "budget.svg"
+        if drawn.exists():
+            kept = args.out.with_suffix("") / f"{source}-{target}.svg"
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copy(drawn, kept)
+            curves.append(f"![{source} to {target}: UA by label budget]({args.out.stem}/{kept.name})")
     before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = rest.partition("<!-- end -->")[2]
-    text = "\n".join([*(line for name in STUDIES for line in tables(args.work, name)), *chosen(args.work)])
+    text = "\n".join([*(line for name in STUDIES for line in tables(args.work, name)), *chosen(args.work), "", *curves])
     args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
     print(args.out)
 

@@ -166,29 +166,29 @@ def test_a_run_that_is_killed_and_begun_again_says_the_same(settings, fits):
 
 
 def test_the_layer_is_the_best_of_the_source(settings, three):
-    one = adapt(settings(epochs=20))
+    one = adapt(settings(epochs=20, layer="auto"))
     scores = dict(one.layer_scores)
     assert list(scores) == ["0", "1", "2"] and scores["1"] == max(scores.values()) > scores["0"]
-    assert one.settings.layer == "0+1+2" and one.recognizer.spec.layer == "0+1+2"
-    alone = adapt(settings(epochs=20, layer="auto"))
-    assert alone.settings.layer == alone.recognizer.spec.layer == "1" and alone.layer_scores == one.layer_scores
-    assert torch.equal(alone.speech.features[:, 0], one.speech.features[:, 1])
+    assert one.settings.layer == one.recognizer.spec.layer == "1"
+    three_layers = adapt(settings(epochs=20))
+    assert three_layers.settings.layer == "0+1+2" and three_layers.layer_scores == ()
+    assert torch.equal(three_layers.speech.features[:, 1], one.speech.features[:, 0])
 
 
 def test_the_choice_of_a_layer_does_not_look_at_the_target(settings, three, recorded):
     """Neither at its labels nor at its audio."""
-    before = adapt(settings())
+    before = adapt(settings(layer="auto"))
 
     def swapped(row):
         return {**row, "emotion": {"anger": "sadness", "sadness": "anger"}[row["emotion"]]}
 
     rewrite(recorded / "xx.jsonl", swapped)
-    assert adapt(settings()).layer_scores == before.layer_scores
+    assert adapt(settings(layer="auto")).layer_scores == before.layer_scores
     rewrite(recorded / "xx.jsonl", lambda row: {**row, "emotion": None} if "b-" in row["id"] else None)
-    assert adapt(settings()).layer_scores == before.layer_scores
+    assert adapt(settings(layer="auto")).layer_scores == before.layer_scores
     rewrite(recorded / "en.jsonl", swapped)
     rewrite(recorded / "en.jsonl", lambda row: {**row, "emotion": "anger" if "a-" in row["id"] else row["emotion"]})
-    assert adapt(settings()).layer_scores != before.layer_scores, "at the source it does"
+    assert adapt(settings(layer="auto")).layer_scores != before.layer_scores, "at the source it does"
 
 
 def test_a_layer_is_chosen_with_a_budget_of_labels_too(settings, three):
@@ -198,7 +198,7 @@ def test_a_layer_is_chosen_with_a_budget_of_labels_too(settings, three):
 def test_a_layer_by_name(settings, three):
     one = adapt(settings(layer="2"))
     assert one.layer_scores == () and one.settings.layer == "2"
-    with pytest.raises(UserError, match=r"unknown layer of encoder three '3': .*\(one of 0, 1, 2, around, auto\)"):
+    with pytest.raises(UserError, match=r"unknown layer of encoder three '3': .*\(one of 0, 1, 2, auto, middle\)"):
         adapt(settings(layer="3"))
 
 
@@ -372,9 +372,8 @@ def test_a_budget_above_the_labels_is_a_mistake(settings):
         adapt(settings(target_labels="9"))
 
 
-@pytest.mark.parametrize(("best", "picked"), [(0, "0+1+2"), (1, "0+1+2"), (3, "2+3+4"), (4, "2+3+4")])
-def test_the_layers_around_the_best(best, picked):
-    scores = [(str(layer), 1.0 if layer == best else 0.5) for layer in range(5)]
-    assert "+".join(room._picked(scores, "around")) == picked
-    assert room._picked(scores, "auto") == (str(best),)
-    assert room._picked(scores[:2], "around") == ("0", "1"), "fewer layers than that"
+@pytest.mark.parametrize(("layers", "middle"), [(1, "0"), (2, "0+1"), (3, "0+1+2"), (5, "1+2+3"), (7, "2+3+4")])
+def test_the_middle_layers(settings, layers, middle):
+    encoder = Three().eval()
+    encoder.layers = layers
+    assert room._completed(settings(), encoder).layer == middle

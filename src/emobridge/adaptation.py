@@ -24,13 +24,13 @@ from emobridge.metrics import ua
 from emobridge.options import read_options
 from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of
-from emobridge.settings import CHOSEN, Settings, layers_of
+from emobridge.settings import FOUND, Settings, layers_of
 from emobridge.speech import budgeted, emotions, read_speech
 from emobridge.tasks import Speech, budget, folds_of
 from emobridge.training import LogPoint
 
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
-BESIDE = 1  # layers on each side of the best
+BESIDE = 1  # layers on each side of the middle one
 KEPT = 100  # features at least that dropout leaves at a time
 
 
@@ -142,9 +142,8 @@ def prepare(
     chosen: tuple[tuple[str, float], ...] = ()
     if layers is not None:
         chosen = layer_scores(speech, layers, settings)
-        names = _picked(chosen, settings.layer)
-        settings = replace(settings, layer="+".join(names))
-        speech = replace(speech, features=layers[:, list(map(int, names))])
+        settings = replace(settings, layer=max(chosen, key=lambda pair: pair[1])[0])
+        speech = replace(speech, features=layers[:, [int(settings.layer)]])
         del layers
     if check and skipped:
         check(speech, settings)
@@ -173,12 +172,15 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
         if statistic not in encoder.statistics:
             raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)
     names = tuple(map(str, range(encoder.layers)))
-    for name in () if settings.layer in CHOSEN else layers_of(settings.layer):
+    for name in () if settings.layer in FOUND else layers_of(settings.layer):
         if name not in names:
-            raise unknown(f"layer of encoder {encoder.name}", name, (*names, *CHOSEN))
+            raise unknown(f"layer of encoder {encoder.name}", name, (*names, *FOUND))
     if settings.train == "end-to-end" and not any(True for _ in encoder.parameters()):
         raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
-    layer = "0" if settings.layer in CHOSEN and encoder.layers == 1 else settings.layer
+    layer = "0" if settings.layer == "auto" and encoder.layers == 1 else settings.layer
+    if layer == "middle":
+        middle = (encoder.layers - 1) // 2
+        layer = "+".join(names[max(0, middle - BESIDE) : middle + BESIDE + 1])
     return replace(settings, statistics=statistics, layer=layer)
 
 
@@ -201,7 +203,7 @@ def _with_features(
         skipped = _unreadable(speech, strict)
         return _without(speech, skipped), None, skipped
     store = FeatureStore(settings.store or cache_folder(), encoder)
-    layer = None if settings.layer in CHOSEN else layers_of(settings.layer)
+    layer = None if settings.layer == "auto" else layers_of(settings.layer)
     with progress(f"features of {encoder.name}") as report:
         found = store.extract(speech.utterances, layer=layer, on_progress=report, strict=strict)
     speech = _without(speech, found.skipped)
@@ -233,15 +235,6 @@ def _without(speech: Speech, skipped: Sequence[tuple[str, str]]) -> Speech:
         raise UserError(f"no audio of one side can be read; the first reason: {reasons[first.id]}")
     kept = tuple(speech.utterances[row] for row in rows)
     return replace(speech, utterances=kept, label=speech.label[rows], domain_of=speech.domain_of[rows])
-
-
-def _picked(scores: Sequence[tuple[str, float]], rule: str) -> tuple[str, ...]:
-    """The best layer, and with "around" as many as BESIDE on each side; at an end as many in all."""
-    best = max(range(len(scores)), key=lambda place: scores[place][1])
-    if rule == "auto":
-        return (scores[best][0],)
-    first = max(0, min(best - BESIDE, len(scores) - 2 * BESIDE - 1))
-    return tuple(name for name, _ in scores[first : first + 2 * BESIDE + 1])
 
 
 def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tuple[str, float], ...]:

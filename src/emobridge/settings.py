@@ -25,7 +25,7 @@ CHOICES = {
     "pool": ("closed", "open"),
     "validator": ("agreement", "bnm", "consensus", "infomax", "snd", "source", "sureness"),
 }
-CHOSEN = ("auto", "around")  # the best layer on held-out speakers of the source; and those beside it, ours
+FOUND = ("auto", "middle")  # the best layer on held-out speakers of the source; the middle one and its neighbours, ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +38,7 @@ class Settings:
     out: str = "run"
     encoder: str = "logmel"  # folder, hub id, or an encoder that needs no weights
     encoder_options: tuple[str, ...] = ()  # "padding=full"
-    layer: str = (
-        "around"  # "3"; "2+3+4", side by side; "auto": the best on held-out speakers of the source; "around": that
-    )
+    layer: str = "middle"  # "3", "2+3+4" side by side, or one of FOUND
     # one and those beside it, ours
     statistics: tuple[str, ...] = ()  # of what the encoder pools ("mean", "std"); () is the first of them, ours
     method: str = "pseudo-labels"
@@ -94,7 +92,7 @@ class Settings:
             raise UserError("normalise: 'speaker+text' and by_corpus work on frozen features")
         if self.train == "end-to-end" and self.align != "none":
             raise UserError("align: 'coral' works on frozen features; give --align none with --train end-to-end")
-        if self.train == "end-to-end" and (self.layer in CHOSEN or "+" in self.layer):
+        if self.train == "end-to-end" and (self.layer in FOUND or "+" in self.layer):
             raise UserError(f"layer: {self.layer!r} works on frozen features; name one layer with --train end-to-end")
 
 
