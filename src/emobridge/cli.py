@@ -121,7 +121,7 @@ def adapt(
     layer: Annotated[
         str | None,
         typer.Option(
-            help="3; 2+3+4; middle (default): the middle one and its neighbours; auto: the best on held-out source speakers."
+            help="3; 2+3+4; middle (default): that and its neighbours; auto: the best on held-out source speakers."
         ),
     ] = None,
     statistic: Annotated[
