@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -281,6 +281,35 @@ def test_the_validation_loss_by_hand(speech):
     p = head(inputs.x[:, None], torch.ones(len(inputs.x), 1, dtype=torch.bool)).softmax(1)
     expected = -p[torch.arange(len(p)), known.label].log().mean()
     assert log[-1] == LogPoint(0, "validation loss", pytest.approx(expected.item(), rel=1e-5))
+
+
+def test_the_two_sides_weigh_the_same_in_validation(speech):
+    """Three source utterances for each of the target's: the loss is the mean of the two sides' means."""
+    plain = fold_of(speech)
+    of_source = list(plain.validation)
+    of_target = [row for row in plain.target_test if speech.label[row] >= 0][: len(of_source) // 3]
+    rows = (*of_source, *of_target)
+    one = build(speech, replace(plain, validation=rows), SourceOnly(), 2, settings(patience=5), None, ())
+    torch.manual_seed(0)
+    head = Single(4, 2)
+    log = fit(one.task, SourceOnly(), head, Plan(epochs=1, patience=5), seed=0, validation=one.validation)
+    inputs, known = one.validation
+    p = head(inputs.x[:, None], torch.ones(len(inputs.x), 1, dtype=torch.bool)).softmax(1)
+    each = -p[torch.arange(len(p)), known.label].log()
+    at = len(of_source)
+    expected = (each[:at].mean() + each[at:].mean()) / 2
+    assert abs(each.mean() - expected) > 1e-3, "which the plain mean is not"
+    assert log[-1] == LogPoint(0, "validation loss", pytest.approx(expected.item(), rel=1e-5))
+
+
+def test_a_patience_of_all_epochs_keeps_the_best_and_never_stops(speech):
+    plan = Plan(epochs=40, batch_size=10, learning_rate=0.3, patience=40)
+    ended = run(speech, plan=plan, patience=40)
+    loss = ended.values("validation loss")
+    best = int(np.argmin(loss))
+    assert len(loss) == 40 and best < 35
+    until = run(speech, plan=Plan(epochs=best + 1, batch_size=10, learning_rate=0.3))
+    assert all(torch.equal(ended.weights[name], until.weights[name]) for name in ended.weights)
 
 
 def test_without_patience_validation_is_only_noted(speech):

@@ -23,6 +23,7 @@ CHOICES = {
     "align": ("none", "coral"),
     "train": ("frozen", "end-to-end"),
     "pool": ("closed", "open"),
+    "validate": ("source", "both"),
 }
 CHOSEN = ("auto", "around")  # the best layer on held-out speakers of the source; and those beside it, ours
 
@@ -61,7 +62,8 @@ class Settings:
     batch_size: int = 100
     learning_rate: float = 1e-3
     decay: float = 0.95  # of the learning rate, every 10 epochs
-    patience: int = 0  # epochs without a lower source-validation loss before stopping; 0 never stops
+    patience: int = 0  # epochs without a lower validation loss before stopping; 0 never stops
+    validate: str = "source"  # whose held-out speakers tell it; "both": LABELLED ones of the target too, as in methods E
     class_weights: bool = True
     crop: float = 2.0  # s of each utterance in an end-to-end training step
     store: str = ""  # folder of the feature store; "" is in the user's cache
@@ -84,6 +86,8 @@ class Settings:
                 raise UserError(f"{key}: expected a number above 0, got {getattr(self, key)}")
         if self.patience < 0:
             raise UserError(f"patience: expected 0 or more, got {self.patience}")
+        if self.validate == "both" and not self.patience:
+            raise UserError("validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too")
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"folds: expected 2 or more, or 0 to hold one fifth out once, got {self.folds}")
         if self.train == "end-to-end" and (self.normalise == "speaker+text" or self.by_corpus):

@@ -88,8 +88,9 @@ def fit(
 ) -> tuple[LogPoint, ...]:
     """Train `head` (and the task's inputs) in place; the log of each loss term.
 
-    validation: source speakers kept apart; with a patience, training stops when their loss has not fallen for so many
-    epochs, and the weights of the best epoch are kept. checkpoint: a file to go on from, removed when training ends.
+    validation: speakers kept apart, of one side or both (their `corpus`, the sides weigh the same); with a patience,
+    training stops when their loss has not fallen for so many epochs, and the weights of the best epoch are kept; as
+    many as there are epochs never stop it. checkpoint: a file to go on from, removed when training ends.
     Errors: UserError where the loss is not finite.
     """
     inputs = task.inputs
@@ -181,7 +182,11 @@ def _epoch(state: _State, method: Method, plan: Plan, epoch: int) -> list[LogPoi
 def _validation_loss(model: Model, inputs: Inputs, validation: Labelled) -> float:
     inputs.refresh()
     logits = probabilities(model, inputs, validation.rows).clamp(min=1e-12).log()
-    return float(weighted_cross_entropy(logits, validation.label, torch.ones(len(logits))))
+    weight = torch.ones(len(logits))
+    if validation.corpus is not None:
+        sides, side = validation.corpus.unique(return_inverse=True)
+        weight = len(logits) / (len(sides) * side.bincount()[side])
+    return float(weighted_cross_entropy(logits, validation.label, weight))
 
 
 class _State:
