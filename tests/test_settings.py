@@ -89,6 +89,7 @@ BAD = [
     ({"folds": -5}, "folds: expected 2 or more, or 0"),
     ({"patience": -1}, "patience: expected 0 or more, got -1"),
     ({"validate": "target", "patience": 1}, "unknown validate 'target'"),
+    ({"validate_by": "UA"}, "unknown validate_by 'UA'"),
     ({"validate": "both"}, "validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too"),
     ({"learning_rate": 0.0}, "learning_rate: expected a number above 0"),
     ({"learning_rate": float("nan")}, "learning_rate: expected a number above 0"),

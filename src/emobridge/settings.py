@@ -24,6 +24,7 @@ CHOICES = {
     "train": ("frozen", "end-to-end"),
     "pool": ("closed", "open"),
     "validate": ("source", "both"),
+    "validate_by": ("loss", "ua"),
 }
 CHOSEN = ("auto", "around")  # the best layer on held-out speakers of the source; and those beside it, ours
 
@@ -62,8 +63,9 @@ class Settings:
     batch_size: int = 100
     learning_rate: float = 1e-3
     decay: float = 0.95  # of the learning rate, every 10 epochs
-    patience: int = 0  # epochs without a lower validation loss before stopping; 0 never stops
-    validate: str = "source"  # whose held-out speakers tell it; "both": LABELLED ones of the target too, as in methods E
+    patience: int = 0  # epochs without a better validation before stopping; 0 never stops
+    validate: str = "source"  # whose held-out speakers tell it; "both" (methods E): by labels of the target too
+    validate_by: str = "loss"  # what is to be low: the mean cross-entropy, or 1 - UA, which lets training go on longer
     class_weights: bool = True
     crop: float = 2.0  # s of each utterance in an end-to-end training step
     store: str = ""  # folder of the feature store; "" is in the user's cache
