@@ -282,6 +282,7 @@ def test_grids_of_label_budgets_and_their_summary(cli, grids):
             page = (grids / "out" / study / f"{target}-logmel" / "budget.md").read_text()
             assert f"# grids {study} {target} logmel" in page and "corpus tess: no folder is given for it" in page
             assert "- seeds: 2" in page and "LABELS OF A FIFTH OF THE TARGET'S TRAINING SPEAKERS" in page
+            assert "no label of the target" not in page, "for labels of it chose the epoch"
     with (grids / "out" / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["study"], row["target"], row["method"], row["target_labels"]) for row in rows] == [
