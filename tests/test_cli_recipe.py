@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import re
 import shutil
@@ -197,3 +198,129 @@ def test_a_real_study_and_its_report(cli, here):
     assert ran.code == 0, ran.err
     assert (here / "out" / "inside" / "cells.csv").is_file()
     assert "corpus cafe" in ran.out and "SYNTHETIC" not in ran.out
+
+
+GRIDS = """
+paper = "Agarla et al. 2024"
+citation = "Somebody (2020). Something."
+tables = ["Table 1"]
+measure = "UA"
+[corpora.savee]
+[corpora.tess]
+[corpora.emodb]
+[corpora.emovo]
+[adapt]
+source = ["savee", "tess"]
+targets = ["emodb", "emovo"]
+encoders = ["logmel"]
+labels = ["anger", "sadness"]
+methods = ["pseudo-labels"]
+budgets = ["0", "2"]
+normalise = ["none"]
+align = "none"
+layer = "0"
+folds = 0
+seeds = 2
+epochs = 2
+patience = 2
+validate = "both"
+[[study]]
+name = "few"
+[[study]]
+name = "many"
+budgets = ["all"]
+[[counts]]
+corpora = ["emodb"]
+anger = 10
+sadness = 10
+[[counts]]
+corpora = ["emovo"]
+anger = 10
+sadness = 10
+[ours]
+seeds = "2"
+"""
+
+
+@pytest.fixture
+def grids(tmp_path):
+    """A folder with a recipe of grids and manifests of three of its corpora, of ten utterances an emotion."""
+    import numpy as np
+    import soundfile
+
+    from emobridge.data.manifest import write_manifest
+    from emobridge.types import Utterance
+
+    rng = np.random.default_rng(0)
+    for corpus, language in (("savee", "en"), ("emodb", "de"), ("emovo", "it")):
+        rows = []
+        for emotion, loud in (("anger", 0.5), ("sadness", 0.05)):
+            for take in range(10):
+                name = f"{corpus}-{emotion}-{take}"
+                path = str(tmp_path / f"{name}.wav")
+                soundfile.write(path, loud * rng.standard_normal(4800), 16000)
+                about = {"language": language, "speaker": str(take % 5), "emotion": emotion}
+                rows.append(Utterance(name, corpus, path, **about))
+        write_manifest(tmp_path / f"{corpus}.jsonl", rows)
+    (tmp_path / "grids.toml").write_text(GRIDS)
+    (tmp_path / "corpora.toml").write_text("".join(f'{one} = "{one}.jsonl"\n' for one in ("savee", "emodb", "emovo")))
+    return tmp_path
+
+
+def asked(grids, *more):
+    return (
+        "recipe", "run", grids / "grids.toml", "--corpora", grids / "corpora.toml", "--out", grids / "out",
+        "--store", grids / "features", *more,
+    )  # fmt: skip
+
+
+def test_grids_of_label_budgets_and_their_summary(cli, grids):
+    ran = cli(*asked(grids, "--seeds", "1"))
+    assert ran.code == 0, ran.err
+    for study in ("few", "many"):
+        for target in ("emodb", "emovo"):
+            page = (grids / "out" / study / f"{target}-logmel" / "budget.md").read_text()
+            assert f"# grids {study} {target} logmel" in page and "corpus tess: no folder is given for it" in page
+            assert "- seeds: 2" in page and "LABELS OF A FIFTH OF THE TARGET'S TRAINING SPEAKERS" in page
+            assert "no label of the target" not in page, "for labels of it chose the epoch"
+    with (grids / "out" / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["study"], row["target"], row["method"], row["target_labels"]) for row in rows] == [
+        (study, target, method, budget)
+        for study, budgets in (("few", ("0", "2")), ("many", ("all",)))
+        for target in ("emodb", "emovo")
+        for method in ("source-only", "pseudo-labels")
+        for budget in budgets
+    ]
+    assert {(row["source"], row["seeds"], row["encoder"]) for row in rows} == {("savee", "1", "logmel")}
+    assert ran.out.splitlines()[-1] == f"summary: {grids / 'out' / 'recipe.html'}"
+    summary = (grids / "out" / "recipe.md").read_text()
+    assert "the source is savee without tess" in summary and "Agarla et al. 2024" in summary
+
+
+def test_a_target_that_is_not_as_it_was_published_is_not_run(cli, grids):
+    lines = (grids / "emodb.jsonl").read_text().splitlines(keepends=True)
+    (grids / "emodb.jsonl").write_text("".join(lines[1:]))
+    ran = cli(*asked(grids, "--seeds", "1", "--only", "studies=many"))
+    assert ran.code == 0 and not (grids / "out" / "many" / "emodb-logmel").exists()
+    assert any("corpus emodb: not as many" in line and "anger: expected 10, found 9" in line for line in ran.complaints)
+    alone = cli(*asked(grids, "--only", "corpora=savee,emodb"))
+    assert alone.code == 2 and "nothing can run" in alone.complaints[-1]
+
+
+def test_a_dry_run_of_grids(cli, grids):
+    ran = cli(*asked(grids, "--dry-run", "--only", "studies=few"))
+    assert ran.code == 0 and not (grids / "out").exists(), ran.err
+    assert ran.out.startswith(
+        "grids few emodb logmel\n  source-only, pseudo-labels; target labels 0, 2; frozen encoder"
+    )
+    assert "0.00 h of audio, 20 of the source and 20 of the target" in ran.out
+    assert "4 cells; x 2 seeds x 1 folds: 8 fits" in ran.out
+    assert ran.out.splitlines()[-1].startswith("2 grids; the time is not estimated")
+
+
+def test_grids_are_shown(cli):
+    ran = cli("recipe", "show", "agarla2024")
+    assert ran.code == 0 and "counts of cafe: anger 144" in ran.out and describe("tess").obtain in ran.out
+    (study,) = re.findall(r"study threshold-65\n((?:  .*\n)*)", ran.out)
+    assert 'method_options = ["threshold=0.65"]' in study and "learning_rate" not in study

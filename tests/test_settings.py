@@ -34,6 +34,8 @@ def settings(draw):
     values = {name: draw(VALUES[name] if name in VALUES else KINDS[kind]) for name, kind in kinds.items()}
     if values["train"] == "end-to-end":
         values |= {"align": "none", "layer": "0", "normalise": "speaker", "by_corpus": ()}
+    if not values["patience"]:
+        values |= {"validate": "source"}
     return Settings(**values)
 
 
@@ -86,6 +88,9 @@ BAD = [
     ({"folds": 1}, "folds: expected 2 or more, or 0"),
     ({"folds": -5}, "folds: expected 2 or more, or 0"),
     ({"patience": -1}, "patience: expected 0 or more, got -1"),
+    ({"validate": "target", "patience": 1}, "unknown validate 'target'"),
+    ({"validate_by": "UA"}, "unknown validate_by 'UA'"),
+    ({"validate": "both"}, "validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too"),
     ({"learning_rate": 0.0}, "learning_rate: expected a number above 0"),
     ({"learning_rate": float("nan")}, "learning_rate: expected a number above 0"),
     ({"learning_rate": float("inf")}, "learning_rate: expected a number above 0"),

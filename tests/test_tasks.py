@@ -36,6 +36,36 @@ def of_target(speech: Speech, rows) -> set[bool]:
     return {bool(speech.is_target[row]) for row in rows}
 
 
+@pytest.mark.parametrize("transductive", [False, True])
+@pytest.mark.parametrize("folds", [0, 3])
+def test_speakers_of_both_sides_validate_where_asked_for(toy_speech, folds, transductive):
+    """Those of the target by their labelled utterances; nothing of theirs adapts, is in a budget or is scored."""
+    speech = toy_speech(speakers=(6, 7), each=2, extra=2)
+    asked = settings(folds=folds, patience=3, transductive=transductive)
+    for seed in range(5):
+        plain = folds_of(speech, asked, seed)
+        for alone, fold in zip(plain, folds_of(speech, replace(asked, validate="both"), seed), strict=True):
+            target = [row for row in fold.validation if speech.is_target[row]]
+            assert fold.validation[: len(alone.validation)] == alone.validation and len(people(speech, target)) == 1
+            assert UNLABELLED not in speech.label[target] and len(target) == 4
+            heard = people(speech, target)
+            assert fold.target == tuple(row for row in alone.target if not people(speech, [row]) & heard)
+            assert not heard & people(speech, fold.target_test)
+            assert not set(budget(speech, fold, "all", seed)) & set(target)
+            assert (fold.source, fold.source_test) == (alone.source, alone.source_test)
+            assert fold.target_test == alone.target_test
+    final = everything(speech, replace(asked, validate="both"), 0)
+    assert of_target(speech, final.validation) == {True, False}
+    assert not people(speech, final.validation) & people(speech, (*final.source, *final.target))
+
+
+def test_a_target_without_labels_cannot_validate(toy_speech):
+    speech = toy_speech()
+    speech = replace(speech, label=np.where(speech.is_target, UNLABELLED, speech.label))
+    asked = settings(folds=2, patience=3)
+    assert folds_of(speech, replace(asked, validate="both"), 0) == folds_of(speech, asked, 0)
+
+
 @pytest.mark.parametrize("patience", [0, 3])
 @pytest.mark.parametrize("folds", [0, 2, 5])
 def test_no_speaker_is_on_two_sides_whatever_the_seed(toy_speech, folds, patience):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from emobridge.heads.single import Single
 from emobridge.inputs import Frozen
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
+from emobridge.metrics import ua
 from emobridge.settings import Settings
 from emobridge.tasks import Built, Fold, Speech, build
 from emobridge.training import LogPoint, Model, Plan, fit, probabilities
@@ -281,6 +282,55 @@ def test_the_validation_loss_by_hand(speech):
     p = head(inputs.x[:, None], torch.ones(len(inputs.x), 1, dtype=torch.bool)).softmax(1)
     expected = -p[torch.arange(len(p)), known.label].log().mean()
     assert log[-1] == LogPoint(0, "validation loss", pytest.approx(expected.item(), rel=1e-5))
+
+
+def test_the_two_sides_weigh_the_same_in_validation(speech):
+    """Three source utterances for each of the target's: the loss is the mean of the two sides' means."""
+    plain = fold_of(speech)
+    of_source = list(plain.validation)
+    of_target = [row for row in plain.target_test if speech.label[row] >= 0][: len(of_source) // 3]
+    rows = (*of_source, *of_target)
+    one = build(speech, replace(plain, validation=rows), SourceOnly(), 2, settings(patience=5), None, ())
+    torch.manual_seed(0)
+    head = Single(4, 2)
+    log = fit(one.task, SourceOnly(), head, Plan(epochs=1, patience=5), seed=0, validation=one.validation)
+    inputs, known = one.validation
+    p = head(inputs.x[:, None], torch.ones(len(inputs.x), 1, dtype=torch.bool)).softmax(1)
+    each = -p[torch.arange(len(p)), known.label].log()
+    at = len(of_source)
+    expected = (each[:at].mean() + each[at:].mean()) / 2
+    assert abs(each.mean() - expected) > 1e-3, "which the plain mean is not"
+    assert log[-1] == LogPoint(0, "validation loss", pytest.approx(expected.item(), rel=1e-5))
+
+
+def test_the_error_of_both_sides_by_hand(speech):
+    """1 - UA of each side, and their mean; the epoch where it is lowest is kept."""
+    plain = fold_of(speech)
+    of_source = [row for row in plain.validation if speech.label[row] == 1 or row % 2]  # of unlike sizes
+    of_target = [row for row in plain.target_test if speech.label[row] >= 0]
+    one = build(
+        speech, replace(plain, validation=(*of_source, *of_target)), SourceOnly(), 2, settings(patience=5), None, ()
+    )
+    torch.manual_seed(0)
+    head = Single(4, 2, input_dropout=0.0)
+    plan = Plan(epochs=8, batch_size=10, learning_rate=0.03, patience=8, validate_by="ua")
+    log = fit(one.task, SourceOnly(), head, plan, seed=0, validation=one.validation)
+    inputs, known = one.validation
+    said = probabilities(Model(inputs, head), inputs, known.rows).argmax(1).tolist()
+    at, labels = len(of_source), known.label.tolist()
+    expected = 1 - (ua(labels[:at], said[:at], labels=(0, 1)) + ua(labels[at:], said[at:], labels=(0, 1))) / 2
+    errors = [point.value for point in log if point.term == "validation error"]
+    assert len(errors) == 8 and min(errors) == pytest.approx(expected, abs=1e-6) and len(set(errors)) > 1
+
+
+def test_a_patience_of_all_epochs_keeps_the_best_and_never_stops(speech):
+    plan = Plan(epochs=40, batch_size=10, learning_rate=0.3, patience=40)
+    ended = run(speech, plan=plan, patience=40)
+    loss = ended.values("validation loss")
+    best = int(np.argmin(loss))
+    assert len(loss) == 40 and best < 35
+    until = run(speech, plan=Plan(epochs=best + 1, batch_size=10, learning_rate=0.3))
+    assert all(torch.equal(ended.weights[name], until.weights[name]) for name in ended.weights)
 
 
 def test_without_patience_validation_is_only_noted(speech):

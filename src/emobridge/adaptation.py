@@ -240,7 +240,8 @@ def _without(speech: Speech, skipped: Sequence[tuple[str, str]]) -> Speech:
 def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tuple[str, float], ...]:
     """UA of each layer on held-out speakers of the SOURCE, trained on its others; the target is not looked at."""
     rows = np.flatnonzero(~speech.is_target)
-    alone = replace(settings, align="none", method=BASELINE, method_options=(), target_labels="0", patience=0, seeds=1)
+    alone = replace(settings, align="none", method=BASELINE, method_options=(), target_labels="0", seeds=1)
+    alone = replace(alone, patience=0, validate="source")
     alone = dropping(alone, layers.shape[2])
     scores = []
     with progress("choosing a layer") as report:

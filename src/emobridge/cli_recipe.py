@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,7 @@ from emobridge.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from emobridge.analysis.replication import Run
-    from emobridge.probe_settings import ProbeSettings
-    from emobridge.recipes.recipe import Recipe
+    from emobridge.recipes.recipe import Part, Recipe
 
 app = typer.Typer(help="Published experiments: list them, show one, run one on the corpora that you have.")
 Name = Annotated[str, typer.Argument(metavar="RECIPE", help="A name that `recipe list` shows, or your own .toml file.")]
@@ -51,7 +50,7 @@ def run(
     ],
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="studies, corpora, encoders or heads, by comma; may be repeated."),
+        typer.Option(metavar="NAME=VALUE", help="studies, corpora, encoders, heads or methods, by comma; repeatable."),
     ] = None,
     encoders: Annotated[
         Path | None, typer.Option(help='TOML file with folders of encoders: whisper-small = "models/ws".')
@@ -88,25 +87,47 @@ def run(
             more = f"; and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UserError(f"recipe {recipe.name}: nothing can run: {missing[0]}{more}")
         if dry_run:
-            _estimate(runs)
+            _estimate(recipe, runs)
         else:
-            _run(runs, strict, [f"{choice}: {text}" for choice, text in recipe.ours])
+            _run(recipe, runs, missing, out, strict)
 
 
-def _run(runs: list[Run], strict: bool, ours: list[str]) -> None:
-    from emobridge.report.probe import run_and_report
-
+def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict: bool) -> None:
+    """Each study or grid with its report; of grids a summary too, which grows with them."""
     command = shlex.join(["emobridge", *sys.argv[1:]])
+    options: dict[str, Any] = {"strict": strict, "ours": [f"{choice}: {text}" for choice, text in recipe.ours]}
+    report: Any
+    if recipe.adapts:
+        from emobridge.report.budget import run_and_report as report_grid
+        from emobridge.report.recipe import write_summary
+
+        report = report_grid
+    else:
+        from emobridge.report.probe import run_and_report as report_study
+
+        report = report_study
     for one in runs:
-        said = run_and_report(one.settings, command, strict=strict, missing=one.missing, ours=ours, title=one.title)
-        print(said, flush=True)
+        print(report(one.settings, command, missing=one.missing, title=one.title, **options), flush=True)
+        if recipe.adapts:
+            page = write_summary(recipe, runs, missing, out, command)
+    if recipe.adapts:
+        print(f"table: {out / 'summary.csv'}\nsummary: {page}")
 
 
-def _estimate(runs: list[Run]) -> None:
-    from emobridge.analysis.estimate import estimate
+def _estimate(recipe: Recipe, runs: list[Run]) -> None:
+    lines: Any
+    if recipe.adapts:
+        from emobridge.analysis.grids import estimate_grid
 
+        lines = estimate_grid
+    else:
+        from emobridge.analysis.estimate import estimate
+
+        lines = estimate
     for one in runs:
-        print("\n".join([one.title, *estimate(one.settings)]), flush=True)
+        print("\n".join([one.title, *lines(one.settings)]), flush=True)
+    if recipe.adapts:
+        print(f"{len(runs)} grids; the time is not estimated, and what is finished already is not subtracted.")
 
 
 def _only(words: list[str]) -> dict[str, list[str]]:
@@ -159,17 +180,24 @@ def _shown(recipe: Recipe) -> list[str]:
     lines.append("encoders")
     for name in recipe.encoders:
         where = f": {presets()[name].where} ({presets()[name].licence})" if name in presets() else ""
-        scratch = ", trained from scratch" if any(name in part.settings.scratch for part in recipe.parts) else ""
+        trained = any(name in part.encoders and name not in part.settings.encoders for part in recipe.parts)
+        scratch = ", trained from scratch" if trained else ""
         lines.append(f"  {name}{where}{scratch}")
-    shared = set.intersection(*(set(_settings(part.settings)) for part in recipe.parts))
-    lines += ["settings", *(f"  {line}" for line in _settings(recipe.parts[0].settings) if line in shared)]
+    for counts in recipe.counts:
+        words = ", ".join(f"{emotion} {count}" for emotion, count in counts.emotions)
+        lines.append(f"counts of {', '.join(counts.corpora)}: {words}")
+    shared = set.intersection(*(set(_settings(part)) for part in recipe.parts))
+    lines += ["settings", *(f"  {line}" for line in _settings(recipe.parts[0]) if line in shared)]
     for part in recipe.parts if len(recipe.parts) > 1 else ():
-        lines += [f"study {part.name}", *(f"  {line}" for line in _settings(part.settings) if line not in shared)]
+        lines += [f"study {part.name}", *(f"  {line}" for line in _settings(part) if line not in shared)]
     lines.append("ours, where the paper is silent or a corpus asks for it")
     return lines + [f"  {key}: {text}" for key, text in recipe.ours]
 
 
-def _settings(settings: ProbeSettings) -> list[str]:
+def _settings(part: Part) -> list[str]:
     """Those that are the experiment's, as TOML."""
-    values = asdict(settings).items()
+    from emobridge.recipes.adapt_study import AdaptStudy, plain
+
+    settings = part.settings
+    values = (plain(settings) if isinstance(settings, AdaptStudy) else asdict(settings)).items()
     return [f"{key} = {json.dumps(value)}" for key, value in values if key not in ("out", "store") and value != ()]

@@ -50,6 +50,7 @@ def speakers_tell(speech: Speech, settings: Settings) -> dict[str, float]:
         target_labels="0",
         by_corpus=(*settings.by_corpus, corpus),
         patience=0,
+        validate="source",
     )
     fold = replace(everything(speech, alone, 0), target_test=tuple(target.tolist()))
     said = Runner(alone, speech).said(BASELINE, 0, 0, fold).argmax(1)

@@ -112,7 +112,12 @@ class Runner:
         self.matrices: Matrices = {} if matrices is None else matrices
         self.log: list[tuple[str, LogPoint]] = []
         self.plan = Plan(
-            settings.epochs, settings.batch_size, settings.learning_rate, settings.decay, settings.patience
+            settings.epochs,
+            settings.batch_size,
+            settings.learning_rate,
+            settings.decay,
+            settings.patience,
+            settings.validate_by,
         )
 
     def run(self, on_progress: Callable[[int, int], None] | None = None) -> tuple[Predicted, ...]:

@@ -24,6 +24,8 @@ CHOICES = {
     "train": ("frozen", "end-to-end"),
     "pool": ("closed", "open"),
     "validator": ("agreement", "bnm", "consensus", "infomax", "snd", "source", "sureness"),
+    "validate": ("source", "both"),
+    "validate_by": ("loss", "ua"),
 }
 FOUND = ("auto", "middle")  # the best layer on held-out speakers of the source; the middle one and its neighbours, ours
 
@@ -63,7 +65,9 @@ class Settings:
     batch_size: int = 100
     learning_rate: float = 1e-3
     decay: float = 0.95  # of the learning rate, every 10 epochs
-    patience: int = 0  # epochs without a lower source-validation loss before stopping; 0 never stops
+    patience: int = 0  # epochs without a better validation before stopping; 0 never stops
+    validate: str = "source"  # whose held-out speakers tell it; "both" (methods E): by labels of the target too
+    validate_by: str = "loss"  # what is to be low: the mean cross-entropy, or 1 - UA, which lets training go on longer
     class_weights: bool = True
     crop: float = 2.0  # s of each utterance in an end-to-end training step
     store: str = ""  # folder of the feature store; "" is in the user's cache
@@ -86,6 +90,8 @@ class Settings:
                 raise UserError(f"{key}: expected a number above 0, got {getattr(self, key)}")
         if self.patience < 0:
             raise UserError(f"patience: expected 0 or more, got {self.patience}")
+        if self.validate == "both" and not self.patience:
+            raise UserError("validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too")
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"folds: expected 2 or more, or 0 to hold one fifth out once, got {self.folds}")
         if self.train == "end-to-end" and (self.normalise == "speaker+text" or self.by_corpus):

@@ -54,7 +54,7 @@ class Fold:
     source_test: Part
     target: Part  # its audio adapts; its labels only within the budget
     target_test: Part
-    validation: Part = ()  # speakers of the source, for early stopping
+    validation: Part = ()  # speakers of the source, or of both sides, that tell the best epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,8 @@ def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
         adapts = [row for row in scored if settings.transductive or row not in target_test]
         adapts += [row for row in rest if person(speech.utterances[row]) not in held]
         train = tuple(int(row) for row in source if row not in test)
-        train, validation = _apart(speech, train, settings, seed)
-        folds.append(
-            Fold(train, tuple(sorted(test)), tuple(map(int, sorted(adapts))), tuple(sorted(target_test)), validation)
-        )
+        fold = Fold(train, tuple(sorted(test)), tuple(map(int, sorted(adapts))), tuple(sorted(target_test)))
+        folds.append(_apart(speech, fold, settings, seed))
     return tuple(folds)
 
 
@@ -116,17 +114,31 @@ def _scored(speech: Speech, target: np.ndarray, settings: Settings) -> np.ndarra
 def everything(speech: Speech, settings: Settings, seed: int) -> Fold:
     """The fold that scores nothing and so holds nothing out: what the bundle is made from."""
     source, target = np.flatnonzero(~speech.is_target), np.flatnonzero(speech.is_target)
-    train, validation = _apart(speech, tuple(source.tolist()), settings, seed)
-    return Fold(train, (), tuple(target.tolist()), (), validation)
+    return _apart(speech, Fold(tuple(source.tolist()), (), tuple(target.tolist()), ()), settings, seed)
 
 
-def _apart(speech: Speech, train: Part, settings: Settings, seed: int) -> tuple[Part, Part]:
-    """Training rows of the source without, and of, its validation speakers; none of these without early stopping."""
+def _apart(speech: Speech, fold: Fold, settings: Settings, seed: int) -> Fold:
+    """The fold with a fifth of its training speakers as validation: none without early stopping.
+
+    Of the target, where asked for, their labelled utterances validate, and nothing of theirs adapts.
+    """
     if not settings.patience:
-        return train, ()
-    some = [speech.utterances[row] for row in train]
+        return fold
+    source, validation = _fifth(speech, fold.source, settings, seed)
+    labelled = budget(speech, fold, "all", seed) if settings.validate == "both" else ()
+    if not labelled:
+        return replace(fold, source=source, validation=validation)
+    _, apart = _fifth(speech, labelled, settings, seed)
+    held = set() if settings.share_speakers else {person(speech.utterances[row]) for row in apart} - {None}
+    adapts = [row for row in fold.target if row not in apart and person(speech.utterances[row]) not in held]
+    return replace(fold, source=source, target=tuple(adapts), validation=(*validation, *apart))
+
+
+def _fifth(speech: Speech, rows: Part, settings: Settings, seed: int) -> tuple[Part, Part]:
+    """The rows without, and of, a fifth of their speakers."""
+    some = [speech.utterances[row] for row in rows]
     kept, apart = by_ratio(some, (0.8, 0.2), seed=seed, share_speakers=settings.share_speakers)
-    return tuple(train[place] for place in kept), tuple(train[place] for place in apart)
+    return tuple(rows[place] for place in kept), tuple(rows[place] for place in apart)
 
 
 def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
@@ -200,6 +212,9 @@ def build(
     )
     held = list(fold.validation)
     validation = (make(held), _labelled(speech, held, 0, len(held))) if held else None
+    if validation is not None:
+        side = torch.from_numpy(speech.is_target[held].astype(np.int64))
+        validation = validation[0], replace(validation[1], corpus=side)
     return Built(task, learner, make(tests), validation)
 
 

@@ -23,7 +23,7 @@ from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.heads._base import Head
 from emobridge.inputs import Inputs
-from emobridge.methods._base import Drawn, Labelled, Method, Step, Task, weighted_cross_entropy
+from emobridge.methods._base import Drawn, Labelled, Method, Step, Task, balanced, weighted_cross_entropy
 
 REFRESH = 10  # epochs between two looks at the moments of features that change with the encoder
 PREDICTED_TOGETHER = 4096  # rows
@@ -38,6 +38,7 @@ class Plan:
     learning_rate: float = 1e-3
     decay: float = 0.95  # of the learning rate, every 10 epochs
     patience: int = 0  # epochs
+    validate_by: str = "loss"  # or "ua"
     checkpoint_every: float = 20.0  # s between checkpoints
     weight_decay: float = 0.0  # of Adam: L2
     betas: tuple[float, float] = (0.9, 0.999)
@@ -88,8 +89,9 @@ def fit(
 ) -> tuple[LogPoint, ...]:
     """Train `head` (and the task's inputs) in place; the log of each loss term.
 
-    validation: source speakers kept apart; with a patience, training stops when their loss has not fallen for so many
-    epochs, and the weights of the best epoch are kept. checkpoint: a file to go on from, removed when training ends.
+    validation: speakers kept apart, of one side or both (their `corpus`, the sides weigh the same); with a patience,
+    training stops when their loss (or 1 - UA) has not fallen for so many epochs, and the weights of the best epoch are
+    kept; as many as there are epochs never stop it. checkpoint: a file to go on from, removed when training ends.
     Errors: UserError where the loss is not finite.
     """
     inputs = task.inputs
@@ -125,8 +127,10 @@ def fit(
                 group["lr"] = plan.learning_rate * plan.decay ** (epoch // 10)
             state.log += _epoch(state, method, plan, epoch)
             state.epoch = epoch + 1
-            if validation is not None and not state.improved(_validation_loss(model, *validation), plan.patience):
-                break
+            if validation is not None:
+                term = "validation loss" if plan.validate_by == "loss" else "validation error"
+                if not state.improved(term, _validated(model, *validation, plan.validate_by), plan.patience):
+                    break
             if on_epoch is not None:
                 on_epoch(state.epoch, plan.epochs)
             if checkpoint is not None and time.monotonic() - saved > plan.checkpoint_every:
@@ -178,10 +182,19 @@ def _epoch(state: _State, method: Method, plan: Plan, epoch: int) -> list[LogPoi
     return log
 
 
-def _validation_loss(model: Model, inputs: Inputs, validation: Labelled) -> float:
+def _validated(model: Model, inputs: Inputs, validation: Labelled, by: str) -> float:
+    """The mean cross-entropy, or 1 - UA: the mean over sides of either."""
     inputs.refresh()
-    logits = probabilities(model, inputs, validation.rows).clamp(min=1e-12).log()
-    return float(weighted_cross_entropy(logits, validation.label, torch.ones(len(logits))))
+    p = probabilities(model, inputs, validation.rows)
+    if by == "ua":
+        wrong = (p.argmax(1) != validation.label).float()
+        return float((wrong * balanced(validation, p.shape[1])).mean())
+    logits = p.clamp(min=1e-12).log()
+    weight = torch.ones(len(logits))
+    if validation.corpus is not None:
+        sides, side = validation.corpus.unique(return_inverse=True)
+        weight = len(logits) / (len(sides) * side.bincount()[side])
+    return float(weighted_cross_entropy(logits, validation.label, weight))
 
 
 class _State:
@@ -197,9 +210,9 @@ class _State:
         self.best_loss, self.best_epoch = math.inf, 0
         self.best: dict[str, Tensor] = {}
 
-    def improved(self, loss: float, patience: int) -> bool:
-        """Note a validation loss; False when it is time to stop."""
-        self.log.append(LogPoint(self.epoch - 1, "validation loss", loss))
+    def improved(self, term: str, loss: float, patience: int) -> bool:
+        """Note a validation loss or error by its name; False when it is time to stop."""
+        self.log.append(LogPoint(self.epoch - 1, term, loss))
         if patience and loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, self.epoch
             self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from emobridge.data.labels import EMOTIONS
-from emobridge.recipes.published import ATTRIBUTES, FIVE, FOUR, SEVEN, applicable, published, table
+from emobridge.recipes.published import AGARLA, ATTRIBUTES, FIVE, FOUR, SEVEN, applicable, beside, published, table
 
 
 def find(rows, **wanted):
@@ -100,3 +100,37 @@ def test_emotion_counts_add_up():
 def test_it_is_light():
     code = "import sys, emobridge.recipes.published, emobridge.metrics; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def words(**changes):
+    plain = {"languages": ("en", "fr-CA"), "labels": FIVE, "target_labels": "0", "side": "target"}
+    return plain | changes
+
+
+@pytest.mark.parametrize(
+    ("methods", "encoder", "changes", "values"),
+    [
+        (["no target labels"], "hubert-base", {}, [58.02]),
+        (["no target labels"], "emotion-cnn", {}, [29.63]),
+        (["no target labels", "all target labels"], "byol-s", {"target_labels": "all"}, [58.02]),
+        (["all target labels"], "byol-s", {"target_labels": "all", "side": "source"}, [60.08]),
+        (["English only"], "byol-s", {"side": "source"}, [79.13]),
+        (["English only"], "byol-s", {"side": "target"}, []),
+        (["English only"], "wavlm-base", {"side": "source"}, []),
+        (["no target labels"], "hubert-base", {"target_labels": "25"}, []),
+        (["no target labels"], "hubert-base", {"labels": FOUR}, []),
+        (["pseudo-labels, tau 0.65"], "hubert-base", {"target_labels": "100"}, [73.86]),
+        (["fluda (reported)"], "byol-s", {"labels": FOUR, "languages": ("en", "de"), "target_labels": "25"}, [34.9]),
+        (["fluda (reported)"], "byol-s", {"labels": FOUR, "languages": ("en", "de")}, []),
+    ],
+)
+def test_what_stands_beside_a_measured_score(methods, encoder, changes, values):
+    assert [row.value for row in beside(AGARLA, methods, encoder, **words(**changes))] == values
+    assert beside("Somebody 2020", methods, encoder, **words(**changes)) == ()
+
+
+def test_the_source_side_and_what_states_no_budget_where_wanted():
+    rows = applicable(("en",), "it", FIVE, "few", sides=("target", "source"), unstated=True)
+    assert {row.side for row in rows} == {"target", "source"}
+    assert find(rows, method="pseudo-labels, tau 0.85", side="source")[0].value == 77.69
+    assert set(rows) > set(applicable(("en",), "it", FIVE, "few"))

@@ -6,7 +6,7 @@ multiplied out. Nothing is downloaded, and nothing is written; an encoder that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -28,6 +28,7 @@ from emobridge.options import read_options
 from emobridge.pooling import stretch_frames
 from emobridge.probe_settings import ProbeSettings
 from emobridge.speech import emotions
+from emobridge.types import Utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,18 @@ def pairs_of(settings: ProbeSettings, corpora: Sequence[Corpus], spoken: Sequenc
 
 
 def _audio(corpus: Corpus, settings: ProbeSettings) -> Audio:
+    return Audio(corpus, cuts_of(corpus, settings), *seconds_of(corpus.utterances))
+
+
+def seconds_of(utterances: Iterable[Utterance]) -> tuple[float, int]:
+    """How long some utterances are together, by their files' headers, and how many have none that can be read."""
     seconds, unread = 0.0, 0
-    for one in corpus.utterances:
+    for one in utterances:
         try:
             seconds += (duration(one.path) if one.end is None else one.end) - one.start
         except AudioError:
             unread += 1
-    return Audio(corpus, cuts_of(corpus, settings), seconds, unread)
+    return seconds, unread
 
 
 def _listeners(settings: ProbeSettings) -> Iterator[Listener]:

@@ -10,26 +10,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from emobridge import registry
 from emobridge.analysis.cuts import Corpus, cuts_of, read_corpus, sets_of
 from emobridge.analysis.estimate import pairs_of
+from emobridge.analysis.grids import grids_of, narrowed_grids
+from emobridge.analysis.label_budget import BudgetSettings
 from emobridge.analysis.listeners import options_of
 from emobridge.corpora import describe, scan
 from emobridge.data.manifest import write_manifest
-from emobridge.encoders import fetch, is_here, languages_of, presets
+from emobridge.encoders import fetch, is_here, languages_of, load_encoder, presets
 from emobridge.errors import UserError, unknown
 from emobridge.options import read_options
 from emobridge.probe_settings import ProbeSettings
+from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Material, Part, Recipe
 from emobridge.speech import emotions
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A study of a recipe that can run."""
+    """A study of a recipe that can run, or one of its grids."""
 
     title: str
-    settings: ProbeSettings
+    settings: ProbeSettings | BudgetSettings
     missing: tuple[str, ...]  # a line for each thing that it, or the recipe, has to do without
+    part: Part
+    target: str = ""  # of a grid
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Found:
 
 
 def narrowed(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
-    """The recipe with no other studies, corpora, encoders or heads than those named in `only`.
+    """The recipe with no other studies, corpora, encoders and heads (or methods) than those named in `only`.
 
     Errors: UserError for a name that the recipe does not have, and where no study is left.
     """
@@ -49,7 +56,7 @@ def narrowed(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
         "studies": tuple(part.name for part in recipe.parts if part.name),
         "corpora": tuple(one.corpus for one in recipe.corpora),
         "encoders": recipe.encoders,
-        "heads": recipe.heads,
+        "methods" if recipe.adapts else "heads": recipe.systems,
     }
     for key, words in only.items():
         if key not in has:
@@ -62,23 +69,27 @@ def narrowed(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
     parts = [left for part in named for left in _narrowed(part, wanted)]
     if not parts:
         words = " ".join(f"{key}={','.join(some)}" for key, some in only.items())
-        raise UserError(f"recipe {recipe.name}: no study has {words}")
+        both = " (a target needs one of the source corpora beside it)" if recipe.adapts and "corpora" in only else ""
+        raise UserError(f"recipe {recipe.name}: no study has {words}{both}")
     corpora = tuple(one for one in recipe.corpora if any(one.corpus in part.settings.corpora for part in parts))
     return replace(recipe, corpora=corpora, parts=tuple(parts))
 
 
 def _narrowed(part: Part, wanted: Mapping[str, Sequence[str]]) -> Iterable[Part]:
     """The part, if anything is left of it."""
+    asked = part.settings
+    if isinstance(asked, AdaptStudy):
+        yield from narrowed_grids(part, asked, wanted)
+        return
     kept: dict[str, Any] = {
-        key: tuple(one for one in getattr(part.settings, key) if one in wanted[key])
-        for key in ("corpora", "encoders", "heads")
+        key: tuple(one for one in getattr(asked, key) if one in wanted[key]) for key in ("corpora", "encoders", "heads")
     }
-    kept["scratch"] = tuple(one for one in part.settings.scratch if one in wanted["encoders"])
+    kept["scratch"] = tuple(one for one in asked.scratch if one in wanted["encoders"])
     if not kept["corpora"] or not kept["heads"] or not (kept["encoders"] or kept["scratch"]):
         return
     options = {option for head in kept["heads"] for option in options_of(head)}
-    kept["head_options"] = tuple(word for word in part.settings.head_options if options & set(read_options([word])))
-    yield replace(part, settings=replace(part.settings, **kept))
+    kept["head_options"] = tuple(word for word in asked.head_options if options & set(read_options([word])))
+    yield replace(part, settings=replace(asked, **kept))
 
 
 def find_corpora(recipe: Recipe, places: Mapping[str, Path], folder: Path) -> Found:
@@ -118,7 +129,9 @@ def find_encoders(recipe: Recipe, places: Mapping[str, Path], *, may_fetch: bool
         try:
             if place is not None and not place.is_dir():
                 raise UserError(f"{place}: no such folder")
-            if place is None and not is_here(name) and may_fetch:
+            if place is None and name in registry.names("encoders"):
+                load_encoder(name)  # some have nothing to load
+            elif place is None and not is_here(name) and may_fetch:
                 fetch(name)
             found.append((name, name if place is None else f"{name}={place}"))
         except UserError as error:
@@ -134,20 +147,59 @@ def runs_of(
     missing = dict(corpora.missing + encoders.missing)
     runs, lines, idle = [], list(missing.values()), []
     for part in recipe.parts:
-        asked = replace(part.settings, out=str(out / part.name), store=store, labels=emotions(part.settings.labels))
-        asked = asked if seeds is None else replace(asked, seeds=seeds)
-        lacks = [missing[name] for name in (*asked.corpora, *asked.encoders) if name in missing]
-        usable, bad = _usable(asked, dict(corpora.places))
+        lacks = [missing[name] for name in (*part.settings.corpora, *part.settings.encoders) if name in missing]
+        asked = part.settings
+        options: dict[str, Any] = {"out": out / part.name, "store": store, "seeds": seeds}
+        if isinstance(asked, AdaptStudy):
+            made, bad, why = _grid_runs(recipe, part, asked, corpora, encoders, **options)
+        else:
+            made, bad, why = _probe_runs(recipe, part, asked, corpora, encoders, **options)
         lines += bad
-        named = {name: word for name, word in encoders.places if name in asked.encoders}
-        why = _why_not(asked, list(usable.values()), list(named))
-        if why:
-            idle.append(f"study {part.name or recipe.name}: {why}")
-            continue
-        settings = replace(asked, corpora=tuple(usable), encoders=tuple(named.values()))
-        runs.append(Run(f"{recipe.name} {part.name}".strip(), settings, (*lacks, *bad)))
+        idle += [f"study {part.name or recipe.name}: {why}"] if why else []
+        runs += [replace(run, missing=(*lacks, *bad)) for run in made]
     runs = [replace(run, missing=(*run.missing, *idle)) for run in runs]
     return runs, list(dict.fromkeys((*lines, *idle)))
+
+
+def _grid_runs(
+    recipe: Recipe, part: Part, study: AdaptStudy, corpora: Found, encoders: Found, **options: Any
+) -> tuple[list[Run], list[str], str]:
+    """The grids of a study; what is not as it has it; and why nothing of it can run, if so."""
+    here = {name: word.removeprefix(f"{name}=") for name, word in encoders.places if name in study.encoders}
+    manifests = {name: path for name, path in corpora.places if name in study.corpora}
+    if not set(study.base.source) & set(manifests):
+        return [], [], "none of its source corpora is here"
+    if not here:
+        return [], [], "none of its encoders is here"
+    grids, said = grids_of(study, manifests, here, recipe.counts, **options)
+    runs = [
+        Run(f"{recipe.name} {part.name} {target} {name}".replace("  ", " "), asked, (), part, target, name)
+        for (target, name), asked in grids.items()
+    ]
+    return runs, said, "" if runs else "none of its targets is here as it was published, or its source is not"
+
+
+def _probe_runs(
+    recipe: Recipe,
+    part: Part,
+    settings: ProbeSettings,
+    corpora: Found,
+    encoders: Found,
+    *,
+    out: Path,
+    store: str,
+    seeds: int | None,
+) -> tuple[list[Run], list[str], str]:
+    """The study; its corpora that it cannot use; and why it cannot run, if so."""
+    asked = replace(settings, out=str(out), store=store, labels=emotions(settings.labels))
+    asked = asked if seeds is None else replace(asked, seeds=seeds)
+    usable, bad = _usable(asked, dict(corpora.places))
+    named = {name: word for name, word in encoders.places if name in asked.encoders}
+    why = _why_not(asked, list(usable.values()), list(named))
+    if why:
+        return [], bad, why
+    settings = replace(asked, corpora=tuple(usable), encoders=tuple(named.values()))
+    return [Run(f"{recipe.name} {part.name}".strip(), settings, (), part)], bad, ""
 
 
 def _usable(settings: ProbeSettings, manifests: Mapping[str, str]) -> tuple[dict[str, Corpus], list[str]]:

@@ -64,13 +64,20 @@ class Published:
 
 
 def applicable(
-    source_languages: Collection[str], target_language: str, labels: Collection[str], target_labels: str
+    source_languages: Collection[str],
+    target_language: str,
+    labels: Collection[str],
+    target_labels: str,
+    *,
+    sides: Collection[str] = ("target",),
+    unstated: bool = False,
 ) -> tuple[Published, ...]:
     """The numbers that a report of such a run should show, those of the same label budget first.
 
     They share the pair of languages (region aside) and the label set; an attribute run passes ATTRIBUTES as labels. The
     budget is the run's own; "0" and "all" are shown beside any other as the bounds that they are. Few-shot rows go with
-    budgets between. Scores of the source side and error rates of diarization are left out.
+    budgets between. Scores of the source side are left out unless `sides` has it, those of an `unstated` budget
+    unless they are wanted, and error rates of diarization always.
     """
     sources = {_primary(language) for language in source_languages}
     emotions = set(labels)
@@ -78,14 +85,45 @@ def applicable(
     found = [
         row
         for row in published()
-        if row.side == "target"
+        if row.side in sides
         and _primary(row.source_language) in sources
         and _primary(row.target_language) == _primary(target_language)
         and set(row.labels) == emotions
-        and row.target_labels in ("0", "all", wanted)
+        and row.target_labels in ("0", "all", wanted, *([NOT_STATED] if unstated else []))
         and row.measure != "EDER"
     ]
     return tuple(sorted(found, key=lambda row: row.target_labels != wanted))
+
+
+def beside(
+    study: str,
+    methods: Collection[str],
+    encoder: str,
+    *,
+    languages: tuple[str, str],
+    labels: Collection[str],
+    target_labels: str,
+    side: str,
+) -> tuple[Published, ...]:
+    """The numbers of `study` for the printed `methods` that belong beside one measured score.
+
+    What a table states is as it was measured: `languages` of source and target (of a model that no target was shown,
+    only the source's, for its score there), encoder, labels, budget and side.
+    """
+    source, target = map(_primary, languages)
+    few = target_labels not in ("0", "all")
+    return tuple(
+        row
+        for row in published()
+        if row.study == study
+        and row.method in methods
+        and row.side == side
+        and _primary(row.source_language) == source
+        and _primary(row.target_language) in ({target, source} if side == "source" else {target})
+        and row.encoder in (NOT_STATED, *_beginnings(encoder))
+        and set(row.labels) == set(labels)
+        and (row.target_labels in (target_labels, NOT_STATED) or (few and row.target_labels == "few"))
+    )
 
 
 @cache
@@ -98,6 +136,11 @@ def table(name: str) -> list[dict[str, str]]:
     """The rows of one CSV beside this file, as printed."""
     text = resources.files("emobridge.recipes").joinpath(f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
+
+
+def _beginnings(encoder: str) -> set[str]:
+    """What a printed name of a preset may be: "emotion-cnn" is printed "emotioncnn", "hubert-base" is "hubert"."""
+    return {encoder, encoder.replace("-", ""), encoder.partition("-")[0]}
 
 
 def _primary(language: str) -> str:

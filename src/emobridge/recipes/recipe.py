@@ -2,8 +2,9 @@
 
     paper, citation, tables, measure   what is repeated, and by what it is scored
     [corpora.NAME]                     each corpus by its name in the registry, with options of `scan`
-    [probe]                            settings of `probe` that its studies share
+    [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: a name each where there are several, and settings beside the shared
+    [[counts]]                         if wanted: `corpora`, and how many utterances of each emotion they have together
     [ours]                             each choice that the paper leaves open or makes otherwise, in a sentence
 
 Names of corpora and encoders stand in the place of manifests and weights, which `analysis.replication` puts in.
@@ -20,10 +21,12 @@ from typing import Any
 from emobridge import registry
 from emobridge.errors import UserError, unknown
 from emobridge.probe_settings import ProbeSettings
+from emobridge.recipes.adapt_study import AdaptStudy, adapt_study
 from emobridge.settings import from_mapping, read_mapping
 
 Value = str | int | float | bool
-KEYS = ("paper", "citation", "tables", "measure", "corpora", "probe", "study", "ours")
+KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
+KINDS = ("probe", "adapt")  # of which a recipe has one
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
 
@@ -36,11 +39,30 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """How many utterances of each emotion some corpora have together."""
+
+    corpora: tuple[str, ...]
+    emotions: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One study of a recipe."""
 
     name: str  # "" where it is the only one
-    settings: ProbeSettings  # with names of corpora and encoders; `out` and `store` mean nothing here
+    settings: ProbeSettings | AdaptStudy  # with names of corpora and encoders; `out` and `store` mean nothing here
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Those that it listens with, and those that it trains from scratch."""
+        asked = self.settings
+        return asked.encoders if isinstance(asked, AdaptStudy) else (*asked.encoders, *asked.scratch)
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """What it compares: methods, or heads."""
+        return self.settings.methods if isinstance(self.settings, AdaptStudy) else self.settings.heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +77,22 @@ class Recipe:
     corpora: tuple[Material, ...]
     parts: tuple[Part, ...]
     ours: tuple[tuple[str, str], ...]  # what is chosen, and how
+    counts: tuple[Counts, ...] = ()  # of the corpora that the paper had
+
+    @property
+    def adapts(self) -> bool:
+        """Whether its studies are grids of label budgets; those of others are layer-wise."""
+        return isinstance(self.parts[0].settings, AdaptStudy)
 
     @property
     def encoders(self) -> tuple[str, ...]:
         """Those of all parts, and those that are trained from scratch."""
-        return tuple(
-            dict.fromkeys(one for part in self.parts for one in (*part.settings.encoders, *part.settings.scratch))
-        )
+        return tuple(dict.fromkeys(one for part in self.parts for one in part.encoders))
 
     @property
-    def heads(self) -> tuple[str, ...]:
-        """Those of all parts."""
-        return tuple(dict.fromkeys(one for part in self.parts for one in part.settings.heads))
+    def systems(self) -> tuple[str, ...]:
+        """The methods, or heads, of all parts."""
+        return tuple(dict.fromkeys(one for part in self.parts for one in part.systems))
 
 
 def names() -> tuple[str, ...]:
@@ -88,12 +114,18 @@ def read_recipe(name: str | Path) -> Recipe:
         path = Path(str(resources.files("emobridge.recipes").joinpath(f"{name}.toml")))
     values = read_mapping(path)
     for key in values:
-        if key not in KEYS:
-            raise UserError(f"{path}: {unknown('key', key, KEYS)}")
+        if key not in (known := (*KEYS, *KINDS, "counts")):
+            raise UserError(f"{path}: {unknown('key', key, known)}")
     for key in KEYS:
         if key not in values:
             raise UserError(f"{path}: the key {key!r} is missing")
+    kinds = [kind for kind in KINDS if kind in values]
+    if len(kinds) != 1:
+        raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
+    if "counts" in values and kinds == ["probe"]:
+        raise UserError(f"{path}: counts: are checked for [adapt] only")
     corpora = tuple(_material(path, *item) for item in _table(path, "corpora", values["corpora"]).items())
+    parts = _parts(path, kinds[0], values, tuple(one.corpus for one in corpora))
     return Recipe(
         path.stem,
         _text(path, "paper", values["paper"]),
@@ -101,8 +133,9 @@ def read_recipe(name: str | Path) -> Recipe:
         _words(path, "tables", values["tables"]),
         _text(path, "measure", values["measure"]),
         corpora,
-        _parts(path, values["probe"], values["study"], tuple(one.corpus for one in corpora)),
+        parts,
         tuple((key, _text(path, f"ours.{key}", text)) for key, text in _table(path, "ours", values["ours"]).items()),
+        _counts(path, values.get("counts", []), parts, tuple(one.corpus for one in corpora)),
     )
 
 
@@ -115,12 +148,34 @@ def _material(path: Path, name: str, options: Any) -> Material:
     return Material(name, tuple(options.items()))
 
 
-def _parts(path: Path, shared: Any, studies: Any, corpora: tuple[str, ...]) -> tuple[Part, ...]:
-    """The studies, each with its own and the shared settings; a study that names no corpora takes all."""
+def _counts(path: Path, tables: Any, parts: tuple[Part, ...], corpora: tuple[str, ...]) -> tuple[Counts, ...]:
+    """What is counted; the emotions are those that some study tells apart."""
+    labels = {one for part in parts if isinstance(part.settings, AdaptStudy) for one in part.settings.base.labels}
+    if not isinstance(tables, list):
+        raise UserError(f"{path}: counts: expected [[counts]], got {tables!r}")
+    found = []
+    for table in tables:
+        values = dict(_table(path, "counts", table))
+        names = _words(path, "counts: corpora", values.pop("corpora", None))
+        for name in names:
+            if name not in corpora:
+                raise UserError(f"{path}: counts: {unknown('corpus', name, corpora)}")
+        for emotion, count in values.items():
+            if emotion not in labels:
+                raise UserError(f"{path}: counts of {', '.join(names)}: {unknown('emotion', emotion, labels)}")
+            if type(count) is not int:
+                raise UserError(f"{path}: counts of {', '.join(names)}: {emotion}: expected a number, got {count!r}")
+        found.append(Counts(names, tuple(values.items())))
+    return tuple(found)
+
+
+def _parts(path: Path, kind: str, values: dict[str, Any], corpora: tuple[str, ...]) -> tuple[Part, ...]:
+    """The studies, each with its own and the shared settings; a study of `probe` that names no corpora takes all."""
+    studies = values["study"]
     if not isinstance(studies, list) or not studies:
         raise UserError(f"{path}: study: expected at least one [[study]]")
-    shared = _table(path, "probe", shared)
-    parts = [_part(path, {"corpora": list(corpora)} | shared | _table(path, "study", one)) for one in studies]
+    shared = ({"corpora": list(corpora)} if kind == "probe" else {}) | _table(path, kind, values[kind])
+    parts = [_part(path, kind, shared | _table(path, "study", one)) for one in studies]
     for part in parts:
         if len(parts) > 1 and not STUDY_NAME.fullmatch(part.name):
             raise UserError(f"{path}: study: expected a name in small letters, such as 'by-speaker', got {part.name!r}")
@@ -132,14 +187,15 @@ def _parts(path: Path, shared: Any, studies: Any, corpora: tuple[str, ...]) -> t
     return tuple(parts)
 
 
-def _part(path: Path, values: dict[str, Any]) -> Part:
+def _part(path: Path, kind: str, values: dict[str, Any]) -> Part:
     name = _text(path, "study: name", values.pop("name", ""))
     where = f"{path}: study {name}".rstrip()
     for key in ("out", "store"):
         if key in values:
             raise UserError(f"{where}: {key} is for the command line to say, not for a recipe")
     try:
-        return Part(name, from_mapping(values, where, ProbeSettings))
+        settings = from_mapping(values, where, ProbeSettings) if kind == "probe" else adapt_study(values, where)
+        return Part(name, settings)
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
 

@@ -39,11 +39,19 @@ _CURVES = (
 
 
 def run_and_report(
-    asked: BudgetSettings, command: str, skipped: list[tuple[str, str]] | None = None, *, strict: bool = False
+    asked: BudgetSettings,
+    command: str,
+    skipped: list[tuple[str, str]] | None = None,
+    *,
+    strict: bool = False,
+    missing: Sequence[str] = (),
+    ours: Sequence[str] = (),
+    title: str = "",
 ) -> str:
     """Run a grid, write its folder, and say the most of it in a few lines.
 
-    Ids and reasons of utterances that could not be read join `skipped`. Errors: UserError as `run_grid` has them.
+    Ids and reasons of utterances that could not be read join `skipped`. missing: what a published study had beside.
+    ours: choices that it leaves open. Errors: UserError as `run_grid` has them.
     """
     folder = Path(asked.base.out)
     folder.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
@@ -55,23 +63,35 @@ def run_and_report(
     cells, gaps = cells_of(grid, scores), gaps_of(found)
     write_scores(folder / "scores.json", scores)
     write_cells(folder / "cells.csv", cells, Cell)
-    page = page_of(grid, cells, gaps, command, found[0][2].resampled)
+    page = page_of(grid, cells, gaps, command, found[0][2].resampled, missing=missing, ours=ours, title=title)
     path = write_page(folder, "budget", page, {"cells": [asdict(cell) for cell in cells], "command": command})
-    return "\n".join(
-        [page.lead, *(f"warning: {one}" for one in page.warnings), f"table: {folder / 'cells.csv'}", f"report: {path}"]
-    )
+    said = [*(f"warning: {one}" for one in page.warnings), *(f"missing: {one}" for one in missing)]
+    return "\n".join([page.lead, *said, f"table: {folder / 'cells.csv'}", f"report: {path}"])
 
 
-def page_of(grid: Grid, cells: Sequence[Cell], gaps: Sequence[Gap], command: str, resampled: str) -> Page:
+def page_of(
+    grid: Grid,
+    cells: Sequence[Cell],
+    gaps: Sequence[Gap],
+    command: str,
+    resampled: str,
+    *,
+    missing: Sequence[str] = (),
+    ours: Sequence[str] = (),
+    title: str = "",
+) -> Page:
     """All that the three formats say."""
     settings = grid.ready.settings
     *sources, target = grid.speech.corpora
-    published = applicable([language for _, language in sources], target[1], settings.labels, "few")
+    languages = [language for _, language in sources]
+    published = applicable(languages, target[1], settings.labels, "few", sides=SIDES, unstated=True)
     choice = [LayerScore(name, value, name in layers_of(settings.layer)) for name, value in grid.ready.layer_scores]
     sections = [
+        Section("What is missing", items=tuple(missing)) if missing else None,
         _curves(grid, cells, resampled),
         _differences(grid, gaps),
         published_section(published),
+        Section("What the paper leaves open, and was chosen here", items=tuple(ours)) if ours else None,
         data_section(
             corpora_of(grid.speech, None),
             held_out(settings, folds(grid.speech, settings), True, bundle=False),
@@ -88,7 +108,7 @@ def page_of(grid: Grid, cells: Sequence[Cell], gaps: Sequence[Gap], command: str
     synthetic = any(is_synthetic(corpus) for corpus, _ in grid.speech.corpora)
     names = "+".join(corpus for corpus, _ in sources)
     return Page(
-        f"Label budgets: {names} to {target[0]}",
+        title or f"Label budgets: {names} to {target[0]}",
         f"{', '.join(grid.asked.systems)}; {count(settings.seeds, 'seed')}",
         ("SYNTHETIC speech. " if synthetic else "") + lead(grid, cells, gaps),
         _warnings(grid, resampled),

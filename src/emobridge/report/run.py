@@ -108,8 +108,10 @@ def saw(settings: Settings) -> tuple[str, ...]:
         said.append(f"the unlabelled audio of {whose}")
     if "target_labels" in seen and settings.target_labels != "0":
         said.append(f"the labels of {settings.target_labels} utterances of the target's training speakers")
-    else:
+    elif settings.validate == "source":
         said.append("no label of the target")
+    if settings.validate == "both":
+        said.append("LABELS OF A FIFTH OF THE TARGET'S TRAINING SPEAKERS chose the epoch, for the baseline as well")
     said.append(
         {
             "none": "normalisation used the source's training utterances only",

@@ -165,7 +165,7 @@ def _published_table(rows: list[Published]) -> Table:
         "method": [row.method for row in rows],
         "encoder": [row.encoder for row in rows],
         "trained on": [row.source for row in rows],
-        "scored on": [row.target for row in rows],
+        "scored on": [row.source if row.side == "source" else row.target for row in rows],
         "target labels": [row.target_labels for row in rows],
         "measure": [row.measure for row in rows],
         "value": [_printed(row) for row in rows],
