@@ -14,7 +14,16 @@ from emobridge.errors import UserError, unknown
 from emobridge.settings import CHOICES, Settings, from_mapping
 
 LISTS = ("targets", "encoders", "methods", "budgets", "normalise")
-VARIED = ("target", "encoder", "method", "target_labels", "normalise", "out", "store")  # each grid or cell has its own
+VARIED = (
+    "target",
+    "encoder",
+    "method",
+    "target_labels",
+    "labelled",
+    "normalise",
+    "out",
+    "store",
+)  # a grid or cell has its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
