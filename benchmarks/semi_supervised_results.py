@@ -32,7 +32,8 @@ PAIRS = (
     ("ravdess+emodb", "emovo"),
 )
 NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
-ALL = "source-only,pseudo-labels,soft-pseudo-labels,dann,multitask,fluda,nnpm"
+LABELLING = "source-only,pseudo-labels,soft-pseudo-labels"
+OTHERS = "dann,multitask,fluda,nnpm"  # they shape a representation
 BOTH = "source-only,pseudo-labels"
 TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "60", "--seeds", "1")
 LINEAR = ("--head-option", "hidden=64")  # of the methods that shape a representation
@@ -55,17 +56,18 @@ class Study:
 
 STUDIES = {
     "goals": Study("whisper-base", BOTH, "0", "none,speaker,speaker+text", 5),
-    "base": Study("whisper-base", ALL, "0,25,50,100,all", "speaker", options=LINEAR),
-    "goals-tiny": Study("whisper-tiny.en", BOTH, "0", "none,speaker,speaker+text", 5),
-    "byol": Study("byol-s-512", ALL, "0,all", "speaker", layer="0", options=LINEAR),
-    "logmel": Study("logmel", ALL, "0,all", "speaker", layer="0", options=LINEAR),
-    "tiny": Study("whisper-tiny.en", ALL, "0,all", "speaker", options=LINEAR),
-    "base-none": Study("whisper-base", ALL, "0", "none", options=LINEAR),
-    "base-text": Study("whisper-base", ALL, "0", "speaker+text", options=LINEAR),
+    "base": Study("whisper-base", LABELLING, "0,25,50,100,all", "speaker"),
     "one-unguarded": Study("whisper-base", BOTH, "0", "speaker,corpus", options=("--no-guard",), keep=1),
     "one-guarded": Study("whisper-base", BOTH, "0", "speaker", keep=1),
+    "goals-tiny": Study("whisper-tiny.en", BOTH, "0", "none,speaker,speaker+text", 5),
+    "others": Study("whisper-base", OTHERS, "0", "speaker", options=LINEAR),
+    "byol": Study("byol-s-512", LABELLING, "0,all", "speaker", layer="0"),
+    "logmel": Study("logmel", LABELLING, "0,all", "speaker", layer="0"),
     "two-unguarded": Study("whisper-base", BOTH, "0", "speaker,corpus", options=("--no-guard",), keep=2),
     "two-guarded": Study("whisper-base", BOTH, "0", "speaker", keep=2),
+    "others-all": Study("whisper-base", OTHERS, "all", "speaker", options=LINEAR),
+    "others-labels": Study("whisper-base", OTHERS, "25,50,100", "speaker", options=LINEAR),
+    "others-none": Study("whisper-base", OTHERS, "0", "none", options=LINEAR),
     "cnn": Study("emotion-cnn", BOTH, "0", "none", 0, "0", TRAINED, (("emodb", "emovo"), ("emovo", "emodb"))),
 }
 AUTO = "auto"  # `adapt --method auto` on each pair
@@ -168,7 +170,8 @@ def tables(work: Path, name: str) -> list[str]:
         ]
         for source, target in PAIRS:
             where = f"{' + '.join(NAMES[one] for one in source.split('+'))} -> {NAMES[target]}"
-            for method in study.methods.split(","):
+            methods = study.methods if "source-only" in study.methods else f"source-only,{study.methods}"
+            for method in methods.split(","):
                 keys = [(source, target, method, amount) for amount in amounts]
                 if any((*key, "target") in mine for key in keys):
                     lines.append(f"| {where} | {method} | {' | '.join(cell(mine, key) for key in keys)} |")

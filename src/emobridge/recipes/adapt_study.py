@@ -14,7 +14,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.settings import CHOICES, Settings, from_mapping
 
 LISTS = ("targets", "encoders", "methods", "budgets", "normalise")
-VARIED = (
+VARIED = ("target", "encoder", "method", "target_labels", "labelled", "normalise", "out", "store")  # of each grid
     "target",
     "encoder",
     "method",
