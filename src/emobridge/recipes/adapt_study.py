@@ -15,15 +15,6 @@ from emobridge.settings import CHOICES, Settings, from_mapping
 
 LISTS = ("targets", "encoders", "methods", "budgets", "normalise")
 VARIED = ("target", "encoder", "method", "target_labels", "labelled", "normalise", "out", "store")  # of each grid
-    "target",
-    "encoder",
-    "method",
-    "target_labels",
-    "labelled",
-    "normalise",
-    "out",
-    "store",
-)  # a grid or cell has its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
