@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/emobridge demo demo --languages en,de
 	$(BIN)/emobridge audit demo/en.jsonl demo/de.jsonl --out demo/audit
-	$(BIN)/emobridge adapt --source demo/en.jsonl --target demo/de.jsonl --encoder logmel --method pseudo-labels \
+	$(BIN)/emobridge adapt --source demo/en.jsonl --target demo/de.jsonl --encoder logmel \
 		--store demo/features --out demo/run
 	$(BIN)/emobridge predict demo/run/bundle demo/de.jsonl --out demo/predictions.jsonl
 

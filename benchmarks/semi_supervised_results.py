@@ -55,16 +55,16 @@ class Study:
 
 
 STUDIES = {
-    "goals": Study("whisper-base", BOTH, "0", "none,speaker,speaker+text", 5),
+    "goals": Study("whisper-base", LABELLING, "0", "none,speaker,speaker+text", 5),
     "base": Study("whisper-base", LABELLING, "0,25,50,100,all", "speaker"),
-    "one-unguarded": Study("whisper-base", BOTH, "0", "speaker,corpus", options=("--no-guard",), keep=1),
-    "one-guarded": Study("whisper-base", BOTH, "0", "speaker", keep=1),
-    "goals-tiny": Study("whisper-tiny.en", BOTH, "0", "none,speaker,speaker+text", 5),
+    "one-unguarded": Study("whisper-base", LABELLING, "0", "speaker,corpus", options=("--no-guard",), keep=1),
+    "one-guarded": Study("whisper-base", LABELLING, "0", "speaker", keep=1),
+    "goals-tiny": Study("whisper-tiny.en", LABELLING, "0", "none,speaker,speaker+text", 5),
     "others": Study("whisper-base", OTHERS, "0", "speaker", options=LINEAR),
     "byol": Study("byol-s-512", LABELLING, "0,all", "speaker", layer="0"),
     "logmel": Study("logmel", LABELLING, "0,all", "speaker", layer="0"),
-    "two-unguarded": Study("whisper-base", BOTH, "0", "speaker,corpus", options=("--no-guard",), keep=2),
-    "two-guarded": Study("whisper-base", BOTH, "0", "speaker", keep=2),
+    "two-unguarded": Study("whisper-base", LABELLING, "0", "speaker,corpus", options=("--no-guard",), keep=2),
+    "two-guarded": Study("whisper-base", LABELLING, "0", "speaker", keep=2),
     "others-all": Study("whisper-base", OTHERS, "all", "speaker", options=LINEAR),
     "others-labels": Study("whisper-base", OTHERS, "25,50,100", "speaker", options=LINEAR),
     "others-none": Study("whisper-base", OTHERS, "0", "none", options=LINEAR),

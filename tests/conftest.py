@@ -105,6 +105,7 @@ def finished(_recorded):
         source=(str(_recorded / "en.jsonl"),),
         target=str(_recorded / "xx.jsonl"),
         labels=("anger", "sadness"),
+        method="pseudo-labels",
         out=str(_recorded.parent / "finished"),
         store=str(_recorded.parent / "features"),
         seeds=2,

@@ -36,6 +36,7 @@ def settings(recorded, tmp_path):
             "labels": ("anger", "sadness"),
             "out": str(tmp_path / "run"),
             "store": str(tmp_path / "store"),
+            "method": "pseudo-labels",
         }
         plain |= {"seeds": 1, "folds": 2, "epochs": 4, "batch_size": 16, "learning_rate": 0.02, "guard": False}
         return Settings(**{**plain, **changes})

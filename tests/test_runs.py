@@ -26,7 +26,7 @@ def settings(**changes) -> Settings:
         "layer": "0",
         "head": "single",
     }
-    plain |= {"seeds": 2, "folds": 2, "epochs": 3, "learning_rate": 0.01}
+    plain |= {"seeds": 2, "folds": 2, "epochs": 3, "learning_rate": 0.01, "method": "pseudo-labels"}
     return Settings(**{**plain, **changes})
 
 

@@ -57,7 +57,7 @@ def test_what_toml_does_not_say_is_the_default(tmp_path):
 def test_the_defaults_are_those_of_methods_e():
     one = from_mapping(PLAIN)
     assert (one.epochs, one.batch_size, one.learning_rate, one.decay, one.seeds) == (100, 100, 1e-3, 0.95, 3)
-    assert (one.method, one.head, one.target_labels, one.crop) == ("pseudo-labels", "auto", "0", 2.0)
+    assert (one.method, one.head, one.target_labels, one.crop) == ("soft-pseudo-labels", "auto", "0", 2.0)
 
 
 BAD = [

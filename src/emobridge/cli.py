@@ -129,7 +129,7 @@ def adapt(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="pseudo-labels (default), any other by its name, or auto: chosen without target labels."),
+        typer.Option(help="soft-pseudo-labels (default), any other, or auto: chosen without target labels."),
     ] = None,
     method_option: Words = None,
     candidates: Annotated[str | None, typer.Option(help="Methods that auto chooses from, by comma.")] = None,

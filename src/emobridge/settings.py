@@ -41,9 +41,8 @@ class Settings:
     encoder: str = "logmel"  # folder, hub id, or an encoder that needs no weights
     encoder_options: tuple[str, ...] = ()  # "padding=full"
     layer: str = "middle"  # "3", "2+3+4" side by side, or one of FOUND
-    # one and those beside it, ours
     statistics: tuple[str, ...] = ()  # of what the encoder pools ("mean", "std"); () is the first of them, ours
-    method: str = "pseudo-labels"
+    method: str = "soft-pseudo-labels"  # ours; see docs/results/semi-supervised.md
     method_options: tuple[str, ...] = ()  # "threshold=0.85"
     candidates: tuple[str, ...] = ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm")  # of method "auto"
     validator: str = "consensus"  # that chooses among them and source-only

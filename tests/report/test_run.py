@@ -23,6 +23,7 @@ LABELS = ("anger", "sadness")
 
 def settings(**values):
     given = {"source": ("en.jsonl",), "target": "xx.jsonl", "labels": LABELS, "layer": "0", "seeds": 2, "folds": 2}
+    given |= {"method": "pseudo-labels"}
     return Settings(**(given | values))
 
 
