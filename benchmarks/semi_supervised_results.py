@@ -35,6 +35,7 @@ NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"
 LABELLING = "source-only,pseudo-labels,soft-pseudo-labels"
 OTHERS = "dann,multitask,fluda,nnpm"  # they shape a representation
 BOTH = "source-only,pseudo-labels"
+SOFT = "source-only,soft-pseudo-labels"
 TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "60", "--seeds", "1")
 LINEAR = ("--head-option", "hidden=64")  # of the methods that shape a representation
 
@@ -57,14 +58,14 @@ class Study:
 STUDIES = {
     "goals": Study("whisper-base", LABELLING, "0", "none,speaker,speaker+text", 5),
     "base": Study("whisper-base", LABELLING, "0,25,50,100,all", "speaker"),
-    "one-unguarded": Study("whisper-base", LABELLING, "0", "speaker,corpus", options=("--no-guard",), keep=1),
-    "one-guarded": Study("whisper-base", LABELLING, "0", "speaker", keep=1),
+    "one-unguarded": Study("whisper-base", SOFT, "0", "speaker,corpus", options=("--no-guard",), keep=1),
+    "one-guarded": Study("whisper-base", SOFT, "0", "speaker", keep=1),
     "goals-tiny": Study("whisper-tiny.en", LABELLING, "0", "none,speaker,speaker+text", 5),
     "others": Study("whisper-base", OTHERS, "0", "speaker", options=LINEAR),
     "byol": Study("byol-s-512", LABELLING, "0,all", "speaker", layer="0"),
     "logmel": Study("logmel", LABELLING, "0,all", "speaker", layer="0"),
-    "two-unguarded": Study("whisper-base", LABELLING, "0", "speaker,corpus", options=("--no-guard",), keep=2),
-    "two-guarded": Study("whisper-base", LABELLING, "0", "speaker", keep=2),
+    "two-unguarded": Study("whisper-base", SOFT, "0", "speaker,corpus", options=("--no-guard",), keep=2),
+    "two-guarded": Study("whisper-base", SOFT, "0", "speaker", keep=2),
     "others-all": Study("whisper-base", OTHERS, "all", "speaker", options=LINEAR),
     "others-labels": Study("whisper-base", OTHERS, "25,50,100", "speaker", options=LINEAR),
     "others-none": Study("whisper-base", OTHERS, "0", "none", options=LINEAR),
