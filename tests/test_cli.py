@@ -26,16 +26,7 @@ FOUR = {"anger": 6.0, "happiness": 4.0, "neutral": 2.0, "sadness": 1.0}
 
 def adapt(folder, *more):
     words = ("adapt", "--source", folder / "en.jsonl", "--target", folder / "xx.jsonl", *QUICK)
-    words += ("--method", "pseudo-labels")
-        "adapt",
-        "--source",
-        folder / "en.jsonl",
-        "--target",
-        folder / "xx.jsonl",
-        *QUICK,
-        "--method",
-        "pseudo-labels",
-    )
+    words = (*words, "--method", "pseudo-labels")
     return (*words, "--out", folder / "run", *more)
 
 
