@@ -109,7 +109,7 @@ def test_a_cell_says_what_adapt_says(asked):
     grid = run_grid(asked(budgets=("4",), align="coral"))
     one = next(one for one in grid.outcomes if one.settings.method == "pseudo-labels")
     base = asked().base
-    alone = adaptation.adapt(replace(base, target_labels="4", out=base.out + "-adapt"))
+    alone = adaptation.adapt(replace(base, method="pseudo-labels", target_labels="4", out=base.out + "-adapt"))
     mine = [each.probabilities.tolist() for each in one.predicted]
     assert mine == [each.probabilities.tolist() for each in alone.predicted if each.method == "pseudo-labels"]
 
