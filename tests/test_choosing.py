@@ -105,9 +105,15 @@ def test_how_well_validators_rank():
 
 
 def test_finished_candidates_are_read(settings, monkeypatch):
-    first = adapt(settings())
-    monkeypatch.setattr(choosing.Runner, "_fit", None)  # only the final recogniser is left, which needs it
-    with pytest.raises(TypeError):
-        adapt(settings(guard=False, layer="0"))
-    monkeypatch.undo()
-    assert [one.judged for one in adapt(settings()).candidates] == [one.judged for one in first.candidates]
+    fit, fits = choosing.Runner._fit, []
+
+    def noted(self, method, title, seed, fold):
+        fits.append(title)
+        return fit(self, method, title, seed, fold)
+
+    monkeypatch.setattr(choosing.Runner, "_fit", noted)
+    first = adapt(settings(guard=False))
+    assert len(fits) == 3 * 2 * 2 + 1, "three methods, two seeds, two folds, and the recogniser"
+    del fits[:]
+    again = adapt(settings(guard=False))
+    assert fits == ["final"] and [one.judged for one in again.candidates] == [one.judged for one in first.candidates]

@@ -143,3 +143,15 @@ def test_emotions_are_spelt_as_the_vocabulary_has_them():
         emotions(("anger", "wut"))
     with pytest.raises(UserError, match="unknown emotion"):
         emotions(("anger", "unlabelled"))
+
+
+def test_a_corpus_that_the_run_does_not_have_is_named(recorded):
+    one = Settings(
+        source=(str(recorded / "en.jsonl"),),
+        target=str(recorded / "xx.jsonl"),
+        labels=("anger", "sadness"),
+        by_corpus=("xy",),
+    )
+    with pytest.raises(UserError, match="unknown corpus of this run 'xy': did you mean 'xx'"):
+        read_speech(one)
+    assert read_speech(replace(one, by_corpus=("xx",)))[0].target == 1

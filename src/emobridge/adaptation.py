@@ -20,10 +20,9 @@ from emobridge.errors import UserError, unknown
 from emobridge.features import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.harm import THRESHOLD, speakers_tell
-from emobridge.metrics import ua
-from emobridge.options import read_options
+from emobridge.options import options_of, read_options
 from emobridge.progress import progress
-from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of
+from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of, unweighted
 from emobridge.settings import FOUND, Settings, layers_of
 from emobridge.speech import budgeted, emotions, read_speech
 from emobridge.tasks import Speech, budget, folds_of
@@ -91,20 +90,18 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
         for cell in cells
     ]
     candidates: tuple[Candidate, ...] = ()
+    chosen = cells[0]
     with progress("training") as report:
         if settings.method == AUTO:
             candidates = run_candidates(cells, speech, encoder.digest, report)
-            chosen = best(candidates, settings.validator)
-            shown = {one.method: one for one in (candidates[0], chosen)}.values()
-            predicted = tuple(said for one in shown for said in one.predicted)
-            log = tuple(point for one in shown for point in one.log)
-            cells = [chosen.settings]
-        runner = Runner(cells[0], speech, Work(Path(settings.out) / "work", cells[0], speech, encoder.digest))
-        if settings.method != AUTO:
-            predicted = runner.run(report)
-            log = tuple(runner.log)
+            chosen = best(candidates, settings.validator).settings
+        runner = Runner(chosen, speech, Work(Path(settings.out) / "work", chosen, speech, encoder.digest))
+        predicted, log = () if candidates else runner.run(report), tuple(runner.log)
+    for one in candidates:
+        if one.method in systems_of(chosen):
+            predicted, log = predicted + one.predicted, log + one.log
     return Adapted(
-        cells[0],
+        chosen,
         speech,
         predicted,
         log,
@@ -185,11 +182,12 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
 
 
 def dropping(settings: Settings, width: int) -> Settings:
-    """The settings with the dropout of a linear head over vectors of this width, where none was asked for.
+    """The settings with the dropout of a head that has one of its input, `width` wide, where none was asked for.
 
     How it was chosen stands in docs/results/semi-supervised.md.
     """
-    if settings.head not in ("single", "linear") or "input_dropout" in read_options(settings.head_options):
+    has = options_of(registry.load("heads", settings.head))
+    if "input_dropout" not in has or "input_dropout" in read_options(settings.head_options):
         return settings
     share = max(0.0, min(DROPOUT, 1 - KEPT / width))
     return replace(settings, head_options=(*settings.head_options, f"input_dropout={share:g}"))
@@ -257,10 +255,3 @@ def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tu
             scores.append((str(layer), unweighted(source, said, settings.labels)))
             report(layer + 1, layers.shape[1])
     return tuple(scores)
-
-
-def unweighted(speech: Speech, predicted: Sequence[Predicted], labels: Sequence[str]) -> float:
-    """UA of some predictions together."""
-    truth = [labels[speech.label[row]] for one in predicted for row in one.rows]
-    said = [labels[best] for one in predicted for best in one.probabilities.argmax(1)]
-    return ua(truth, said, labels=labels)

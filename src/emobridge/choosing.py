@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from emobridge.errors import UserError
-from emobridge.metrics import ua
-from emobridge.runs import BASELINE, Predicted, Runner, Work
+from emobridge.runs import BASELINE, Predicted, Runner, Work, unweighted
 from emobridge.settings import Settings
 from emobridge.tasks import Fold, Matrices, Speech, folds_of
 from emobridge.training import LogPoint
@@ -99,7 +98,4 @@ def _of_target(
 
 
 def _source_ua(one: Candidate, speech: Speech) -> float:
-    labels = one.settings.labels
-    said = [each for each in one.predicted if each.side == "source"]
-    truth = [labels[speech.label[row]] for each in said for row in each.rows]
-    return ua(truth, [labels[best] for each in said for best in each.probabilities.argmax(1)], labels=labels)
+    return unweighted(speech, [each for each in one.predicted if each.side == "source"], one.settings.labels)

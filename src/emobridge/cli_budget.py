@@ -48,7 +48,9 @@ def command(adapt: Callable[..., None], settings_of: Callable[[dict[str, Any], s
 
 
 def _own(
-    methods: Annotated[str | None, typer.Option(help="By comma (default source-only,pseudo-labels).")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="By comma (default soft-pseudo-labels); source-only is run in any case.")
+    ] = None,
     budgets: Annotated[
         str | None, typer.Option(help="Labelled target utterances, by comma (default 0,25,50,100,all).")
     ] = None,

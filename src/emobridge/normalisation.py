@@ -14,7 +14,6 @@ recoloured ones alone, as in the paper, the target gained as much and the source
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -56,12 +55,7 @@ def moments(
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
-    places: dict[str, list[int]] = {}
-    for place, speaker in enumerate(speakers or () if domain.by_speaker else ()):
-        if speaker is not None:
-            places.setdefault(speaker, []).append(place)
-    for own_places in places.values():
-        rows = torch.tensor(own_places)
+    for rows in _places(speakers or () if domain.by_speaker else ()).values():
         own, n = x[rows], len(rows)
         middle = (n * own.mean(0) + shrinkage * domain.mean) / (n + shrinkage)
         spread = (own - middle).square().mean(0)
@@ -80,10 +74,10 @@ def normalised(
     mean, deviation = moments(x, domain, speakers)
     x = (x - mean) / deviation
     if domain.offsets is not None:
-        place = {text: row for row, text in enumerate(domain.texts)}
-        for row, text in enumerate(texts):
-            if text in place:
-                x[row] -= domain.offsets[place[text]]
+        found = _places(texts)
+        for text, offset in zip(domain.texts, domain.offsets):
+            if text in found:
+                x[found[text]] -= offset
     return x
 
 
@@ -95,12 +89,19 @@ def with_texts(
     Of n utterances of a text: n / (n + shrinkage) times how far their mean is from that of all, after normalisation.
     """
     x = normalised(x, domain, speakers)
-    known = [text for text, count in Counter(texts).items() if text and count > 1]
-    offsets = []
-    for text in known:
-        rows = torch.tensor([row for row, one in enumerate(texts) if one == text])
-        offsets.append(len(rows) / (len(rows) + shrinkage) * (x[rows].mean(0) - x.mean(0)))
+    known = {text: rows for text, rows in _places(texts).items() if len(rows) > 1}
+    middle = x.mean(0)
+    offsets = [len(rows) / (len(rows) + shrinkage) * (x[rows].mean(0) - middle) for rows in known.values()]
     return replace(domain, texts=tuple(known), offsets=torch.stack(offsets) if offsets else None)
+
+
+def _places(names: Sequence[str | None]) -> dict[str, Tensor]:
+    """Where each name stands, of those that are known."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        if name:
+            places.setdefault(name, []).append(place)
+    return {name: torch.tensor(rows) for name, rows in places.items()}
 
 
 def learnt(corpus: str, language: str, x: Tensor, within: Tensor | None = None) -> Domain:

@@ -57,6 +57,12 @@ def pairs(option: Pairs, name: str) -> dict[str, str]:
     return found
 
 
+def options_of(factory: Callable[..., Any]) -> dict[str, Any]:
+    """The options of a plug-in, which are its keyword parameters, and their defaults."""
+    parameters = inspect.signature(factory).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+
+
 def made(thing: str, factory: Callable[..., Any], words: Iterable[str], **given: Any) -> Any:
     """`factory(**given, **options)`, where the options must be keyword parameters of `factory`.
 
@@ -64,11 +70,7 @@ def made(thing: str, factory: Callable[..., Any], words: Iterable[str], **given:
     refuses.
     """
     options = read_options(words)
-    known = {
-        name: parameter.default
-        for name, parameter in inspect.signature(factory).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in given
-    }
+    known = {name: default for name, default in options_of(factory).items() if name not in given}
     for name, value in options.items():
         if name not in known:
             raise unknown(f"option of {thing}", name, known) if known else UserError(f"{thing} has no options")

@@ -22,7 +22,7 @@ from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.heads._base import Head
 from emobridge.methods._base import Method
-from emobridge.metrics import Evaluation
+from emobridge.metrics import Evaluation, ua
 from emobridge.options import made, read_options
 from emobridge.settings import Settings
 from emobridge.tasks import Built, Fold, Matrices, Speech, budget, build, everything, folds_of
@@ -232,6 +232,13 @@ def evaluation_of(speech: Speech, labels: Sequence[str], predicted: Sequence[Pre
         tuple(map(tuple, said)),
         tuple(_speaker(speech, row) for row in rows[0]),
     )
+
+
+def unweighted(speech: Speech, predicted: Sequence[Predicted], labels: Sequence[str]) -> float:
+    """UA in [0, 1] of some predictions together."""
+    truth = [labels[speech.label[row]] for one in predicted for row in one.rows]
+    said = [labels[best] for one in predicted for best in one.probabilities.argmax(1)]
+    return ua(truth, said, labels=labels)
 
 
 def _speaker(speech: Speech, row: int) -> str | None:

@@ -40,6 +40,10 @@ def read_speech(settings: Settings) -> tuple[Speech, int]:
     _check_ids(utterances)
     _check_sides([one for _, rows in corpora for one in rows], kept, settings)
     _check_classes([one for _, rows in corpora for one in rows], labels)
+    names = dict.fromkeys(one.corpus for one in utterances)
+    for name in settings.by_corpus:
+        if name not in names:
+            raise unknown("corpus of this run", name, names)
     place = {name: number for number, name in enumerate(labels)}
     return Speech(
         tuple(utterances),

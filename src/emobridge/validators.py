@@ -27,7 +27,7 @@ def snd(p: Array) -> float:
     unit = p / np.linalg.norm(p, axis=1, keepdims=True)
     similarity = unit @ unit.T / TEMPERATURE
     np.fill_diagonal(similarity, -np.inf)
-    return float(_entropy(_softmax(similarity)).mean())
+    return float(entropies(_softmax(similarity)).mean())
 
 
 def bnm(p: Array) -> float:
@@ -43,12 +43,12 @@ def infomax(p: Array) -> float:
 
     In nats, in [0, log C] (Krause et al. 2010, Shi & Sha 2012).
     """
-    return float(_entropy(p.mean(0)) - _entropy(p).mean())
+    return float(entropies(p.mean(0)) - entropies(p).mean())
 
 
 def sureness(p: Array) -> float:
     """Minus the mean entropy of the predictions: nats, in [-log C, 0]."""
-    return float(-_entropy(p).mean())
+    return float(-entropies(p).mean())
 
 
 def agreement(p: Array) -> float:
@@ -82,7 +82,8 @@ def judged(p: Sequence[Array], others: Sequence[Sequence[Array]], source_ua: flo
     }
 
 
-def _entropy(p: Array) -> Array:
+def entropies(p: Array) -> Array:
+    """(..., C) -> (...) in [0, log C]: -sum_c p_c log p_c in nats."""
     return -(p * np.log(np.clip(p, 1e-12, None))).sum(-1)
 
 

@@ -29,7 +29,9 @@ def asked(recorded, tmp_path):
         epochs=3,
         method_options=("interval=1",),
     )
-    return BudgetSettings(base=base, budgets=("0", "2", "all"), normalise=("none", "speaker"))
+    return BudgetSettings(
+        methods=("pseudo-labels",), base=base, budgets=("0", "2", "all"), normalise=("none", "speaker")
+    )
 
 
 def rows_of(folder):

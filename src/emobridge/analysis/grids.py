@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from emobridge.analysis.label_budget import BudgetSettings, cells_of, check_budg
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import is_here
 from emobridge.errors import UserError
-from emobridge.options import read_options
+from emobridge.options import options_of, read_options
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Counts, Part
 from emobridge.runs import BASELINE
@@ -30,11 +29,7 @@ def narrowed_grids(part: Part, study: AdaptStudy, wanted: Mapping[str, Sequence[
     methods = tuple(name for name in study.methods if name in wanted["methods"])
     if not source or not targets or not encoders or not methods:
         return
-    has = {
-        one.name
-        for name in (BASELINE, *methods)
-        for one in inspect.signature(registry.load("methods", name)).parameters.values()
-    }
+    has = {option for name in (BASELINE, *methods) for option in options_of(registry.load("methods", name))}
     words = tuple(word for word in study.base.method_options if has & set(read_options([word])))
     base = replace(study.base, source=source, method_options=words)
     beside = tuple((name, some) for name, some in study.beside if name in (BASELINE, *methods))

@@ -6,7 +6,6 @@ finished fit is written down, so that a grid which was interrupted goes on.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,7 @@ from emobridge import registry
 from emobridge.adaptation import Prepared, dropping, guarded, prepare, with_head
 from emobridge.analysis.workers import Bench, Unit, run_units
 from emobridge.errors import UserError, unknown
-from emobridge.options import read_options
+from emobridge.options import options_of, read_options
 from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, made_method
 from emobridge.settings import CHOICES, Settings
@@ -31,7 +30,7 @@ class BudgetSettings:
     """
 
     base: Settings
-    methods: tuple[str, ...] = (BASELINE, "pseudo-labels")  # the baseline is run in any case
+    methods: tuple[str, ...] = ("soft-pseudo-labels",)  # as `adapt`; the baseline is run in any case
     budgets: tuple[str, ...] = ("0", "25", "50", "100", "all")  # numbers of labelled target utterances, and "all"
     normalise: tuple[str, ...] = ("speaker",)
     jobs: int = 1  # processes
@@ -206,10 +205,7 @@ def _cell(asked: BudgetSettings, method: str, amount: str, norm: str) -> Setting
 
 def _own(thing: str, words: Sequence[str], name: str, plugins: dict[str, type]) -> tuple[str, ...]:
     """Of the options given for all those that the plug-in of `name` has. Errors: UserError for one that none has."""
-    has = {
-        key: [one.name for one in inspect.signature(plugin).parameters.values() if one.kind is one.KEYWORD_ONLY]
-        for key, plugin in plugins.items()
-    }
+    has = {key: options_of(plugin) for key, plugin in plugins.items()}
     for option in read_options(words):
         if not any(option in options for options in has.values()):
             raise unknown(f"{thing} option", option, {one for options in has.values() for one in options})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.features import FeatureStore
 from emobridge.files import cache_folder
+from emobridge.options import options_of as keyword_options
 from emobridge.options import read_options
 from emobridge.probe_settings import ProbeSettings
 
@@ -107,8 +107,7 @@ def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
 
 def options_of(head: str) -> tuple[str, ...]:
     """The names of the options that a head takes from a user."""
-    parameters = inspect.signature(registry.load("heads", head)).parameters.values()
-    return tuple(one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "layers")
+    return tuple(name for name in keyword_options(registry.load("heads", head)) if name != "layers")
 
 
 def opened(name: str, options: dict[str, str | int | float | bool]) -> Encoder:

@@ -27,6 +27,7 @@ from emobridge.inference.predict import Skip, by_domain, predictions
 from emobridge.label_list import ToLabel
 from emobridge.settings import layers_of
 from emobridge.types import Utterance
+from emobridge.validators import entropies
 
 Values = NDArray[np.float64]
 Order = NDArray[np.int64]
@@ -103,11 +104,6 @@ def margins(p: Values) -> Values:
     """
     two = np.partition(p, -2, axis=1)[:, -2:]
     return two[:, 1] - two[:, 0]
-
-
-def entropies(p: Values) -> Values:
-    """(N, C) -> (N,) in [0, log C]: -sum_c p_c log p_c in nats; large is uncertain (Settles 2009)."""
-    return -(p * np.log(np.clip(p, 1e-12, None))).sum(1)
 
 
 def core_set(x: Values, known: Values, count: int) -> Order:

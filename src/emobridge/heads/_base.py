@@ -39,8 +39,8 @@ class Dropout(nn.Dropout):
 class InputDropout(nn.Dropout):
     """Drops the same features for all clips of a batch.
 
-    Scores were within a point of those of single draws, up and down, and three layers of Whisper side by side train in
-    two thirds of the time: most of a linear head's step went into random numbers.
+    Ours: fewer random numbers. In throw-away code (three pairs of corpora, one seed), against a draw for each clip,
+    runs on one layer took 28 and 32 % less CPU time and scores on the target moved by -2.4 to +3.0 points.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+FEW_SPEAKERS = 10  # of a corpus; with fewer, an interval over speakers is too narrow
 STAMP = "SYNTHETIC run. "  # of the run: it also stands over published numbers, which are not
 
 

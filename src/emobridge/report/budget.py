@@ -12,7 +12,7 @@ from emobridge.corpora.demo import is_synthetic
 from emobridge.metrics import write_scores
 from emobridge.recipes.published import applicable
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, percent, stamped
+from emobridge.report.blocks import FEW_SPEAKERS, Figure, Page, Section, Table, count, interval, percent, stamped
 from emobridge.report.budget_cells import (
     MEASURE,
     SIDES,
@@ -31,7 +31,6 @@ from emobridge.report.write import write_page
 from emobridge.runs import BASELINE
 from emobridge.settings import Settings, layers_of
 
-FEW_SPEAKERS = 10  # below, an interval over speakers is too narrow
 _CURVES = (
     "Solid: the target, with 95 % intervals over {resampled} as bands. Dashed, same colour: the source, whose "
     "intervals stand in the table. Dotted: chance. Budgets are evenly spaced, whatever their size."

@@ -19,7 +19,7 @@ from emobridge.errors import UserError
 from emobridge.probe_settings import ProbeSettings
 from emobridge.report import plots
 from emobridge.report import probe_tables as tables
-from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, percent, stamped
+from emobridge.report.blocks import FEW_SPEAKERS, Figure, Page, Section, Table, count, interval, percent, stamped
 from emobridge.report.write import write_page
 
 MEASURE = "UA"  # of the curves
@@ -130,7 +130,7 @@ def warnings(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
         found.append("Training and test share speakers: the scores say nothing of new speakers.")
     for corpus in study.corpora:
         speakers = len({one.speaker for one in corpus.utterances})
-        if speakers < 10:
+        if speakers < FEW_SPEAKERS:
             found.append(f"{corpus.name} has {count(speakers, 'speaker')}: its intervals are too narrow.")
     if study.settings.segment and any(registry.load("heads", head).needs_frames for head in study.settings.heads):
         found.append(
