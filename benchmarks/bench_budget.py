@@ -18,8 +18,8 @@ import torch
 from measuring import Given, Row, Used, child
 
 from emobridge.analysis.workers import Bench, Unit, run_units
+from emobridge.folds import Speech
 from emobridge.settings import Settings
-from emobridge.tasks import Speech
 from emobridge.types import Utterance
 
 NEEDS = ()

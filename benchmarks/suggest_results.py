@@ -25,12 +25,13 @@ from emobridge.data.manifest import write_manifest
 from emobridge.encoders import load_encoder
 from emobridge.features import FeatureStore
 from emobridge.files import cache_folder, whole_file
+from emobridge.folds import Fold, Speech, folds_of
 from emobridge.methods._base import Labelled
 from emobridge.metrics import Estimate, Evaluation, overall
 from emobridge.runs import made_method
 from emobridge.settings import Settings
 from emobridge.speech import read_speech
-from emobridge.tasks import Fold, Speech, build, folds_of
+from emobridge.tasks import build
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
 PAIRS = (("ravdess", "emodb"), ("ravdess", "emovo"), ("emodb", "emovo"), ("emovo", "emodb"))

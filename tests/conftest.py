@@ -29,7 +29,7 @@ def toy_speech():
     import numpy as np
     import torch
 
-    from emobridge.tasks import UNLABELLED, Speech
+    from emobridge.folds import UNLABELLED, Speech
     from emobridge.types import Utterance
 
     def make(*, sources=("en",), speakers=4, each=3, emotions=2, width=4, shift=0.0, noise=0.3, extra=0, seed=0):

@@ -62,6 +62,7 @@ BAD = {
     "one twice": (("--budgets", "0,2,2"), ("budgets: 2 stands twice",)),
     "no budget": (("--budgets", ","), ("budgets: expected at least one",)),
     "an unknown method": (("--methods", "sorce-only"), ("unknown method 'sorce-only'", "did you mean 'source-only'?")),
+    "nobody of that name validates": (("--validate", "target"), ("unknown validate 'target'", "one of both, source")),
     "an unknown norm": (("--normalise", "none,speakers"), ("unknown normalise 'speakers'", "did you mean 'speaker'?")),
     "more than there is": (("--budgets", "0,200"), ("budgets: 200: expected 8 at most",)),
     "no jobs": (("--jobs", "0"), ("jobs: expected 1 or more",)),

@@ -10,9 +10,9 @@ import pytest
 
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
+from emobridge.folds import UNLABELLED
 from emobridge.settings import Settings
 from emobridge.speech import budgeted, emotions, read_speech
-from emobridge.tasks import UNLABELLED
 from emobridge.types import Utterance
 
 

@@ -16,6 +16,7 @@ from emobridge import training as room
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
+from emobridge.folds import Fold, Speech
 from emobridge.heads.nonlinear import Nonlinear
 from emobridge.heads.single import Single
 from emobridge.inputs import Frozen
@@ -23,7 +24,7 @@ from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
 from emobridge.metrics import ua
 from emobridge.settings import Settings
-from emobridge.tasks import Built, Fold, Speech, build
+from emobridge.tasks import Built, build
 from emobridge.training import LogPoint, Model, Plan, fit, probabilities
 
 PLAN = Plan(epochs=12, batch_size=10, learning_rate=0.01, checkpoint_every=0)

@@ -19,13 +19,13 @@ from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.features import FeatureStore
 from emobridge.files import cache_folder
+from emobridge.folds import Speech, budget, folds_of
 from emobridge.harm import THRESHOLD, speakers_tell
 from emobridge.options import options_of, read_options
 from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of, unweighted
 from emobridge.settings import FOUND, Settings, layers_of
 from emobridge.speech import budgeted, emotions, read_speech
-from emobridge.tasks import Speech, budget, folds_of
 from emobridge.training import LogPoint
 
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features

@@ -167,8 +167,12 @@ def adapt(
     learning_rate: Annotated[float | None, typer.Option(help="(default 0.001)")] = None,
     patience: Annotated[
         int | None,
-        typer.Option(help="Stop after so many epochs without a lower source-validation loss (default never)."),
+        typer.Option(help="Stop after so many epochs without a better validation (default never)."),
     ] = None,
+    validate: Annotated[
+        str | None, typer.Option(help="By held-out speakers of the source (default), or of both sides.")
+    ] = None,
+    validate_by: Annotated[str | None, typer.Option(help="loss (default) or ua.")] = None,
     class_weights: Annotated[
         bool | None, typer.Option(help="Classes and corpora weigh the same (default), or not.")
     ] = None,

@@ -18,9 +18,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from emobridge.folds import Speech, everything
 from emobridge.runs import BASELINE, Runner
 from emobridge.settings import Settings
-from emobridge.tasks import Speech, everything
 
 THRESHOLD = 0.17  # nats
 

@@ -20,12 +20,13 @@ from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 from emobridge.files import whole_file
+from emobridge.folds import Fold, Speech, budget, everything, folds_of
 from emobridge.heads._base import Head
 from emobridge.methods._base import Method
 from emobridge.metrics import Evaluation, ua
 from emobridge.options import made, read_options
 from emobridge.settings import Settings
-from emobridge.tasks import Built, Fold, Matrices, Speech, budget, build, everything, folds_of
+from emobridge.tasks import Built, Matrices, build
 from emobridge.training import LogPoint, Model, Plan, fit, probabilities
 
 BASELINE = "source-only"

@@ -11,9 +11,9 @@ import numpy as np
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
+from emobridge.folds import UNLABELLED, Speech
 from emobridge.label_list import read_list, with_labels
 from emobridge.settings import Settings
-from emobridge.tasks import UNLABELLED, Speech
 from emobridge.types import Utterance
 
 

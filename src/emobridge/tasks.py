@@ -1,4 +1,4 @@
-"""From two sides of speech to what a method may see of them, and to what it is scored on."""
+"""From a fold of speech to what a method may see of it, and to what it is scored on."""
 
 from __future__ import annotations
 
@@ -9,52 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets
+from emobridge.data.splits import Part
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
+from emobridge.folds import Fold, Speech
 from emobridge.inputs import Frozen, Inputs, Recordings, domains_of, person, without_label
 from emobridge.methods._base import Labelled, Method, Task, Trait
 from emobridge.normalisation import Domain, coral_by_layer, normalised, recoloured, with_texts
 from emobridge.settings import Settings
-from emobridge.types import Utterance
 
-UNLABELLED = -1
 Matrices = dict[tuple[object, ...], tuple[Tensor, ...]]  # of CORAL, by source, target, normalisation and corpus
 TRAITS = ("gender", "naturalness")  # of an Utterance
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """All utterances of a run: those of the sources, corpus by corpus, then those of the target."""
-
-    utterances: tuple[Utterance, ...]  # N
-    label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED
-    domain_of: np.ndarray  # (N,) int64: the place of its source corpus, or `target`
-    target: int  # the number of source corpora
-    features: Tensor | None = None  # (N, V, D) of V layers or (N, D), pooled, not normalised; None of a trained encoder
-    given: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
-
-    @property
-    def is_target(self) -> np.ndarray:
-        """(N,) bool."""
-        return self.domain_of == self.target
-
-    @property
-    def corpora(self) -> tuple[tuple[str, str], ...]:
-        """Name and language of the corpora, in the order of `domain_of`."""
-        firsts = [self.utterances[row] for row in np.unique(self.domain_of, return_index=True)[1]]
-        return tuple((one.corpus, one.language) for one in firsts)
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """Rows of a Speech: what is trained on and what is scored, without common speakers."""
-
-    source: Part
-    source_test: Part
-    target: Part  # its audio adapts; its labels only within the budget
-    target_test: Part
-    validation: Part = ()  # speakers of the source, or of both sides, that tell the best epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,100 +37,6 @@ class Built:
     learner: Recordings | _Fixed  # its `domains` are in the order of `Speech.domain_of`
     test: Inputs  # rows: source_test, then target_test
     validation: tuple[Inputs, Labelled] | None
-
-
-def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
-    """The folds of one seed; a target without labels adapts whole and is not scored.
-
-    Errors: UserError where a side has too few speakers, or none that are known.
-    """
-    source = np.flatnonzero(~speech.is_target)
-    target = np.flatnonzero(speech.is_target)
-    scored = _scored(speech, target, settings)
-    rest = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
-    count = settings.folds or 5
-    if settings.folds and not settings.share_speakers:
-        count = min(count, _speakers(speech, source), _speakers(speech, scored) if len(scored) else count)
-    source_parts = _parts(speech, source, count, settings, seed)
-    target_parts = _parts(speech, scored, count, settings, seed) if len(scored) else ((),) * count
-    folds = []
-    for place in range(count if settings.folds else 1):
-        test = set(source_parts[place])
-        target_test = set(target_parts[place])
-        heard = {person(speech.utterances[row]) for row in target_test} - {None}
-        held = set() if settings.share_speakers or settings.transductive else heard
-        adapts = [row for row in scored if settings.transductive or row not in target_test]
-        adapts += [row for row in rest if person(speech.utterances[row]) not in held]
-        train = tuple(int(row) for row in source if row not in test)
-        fold = Fold(train, tuple(sorted(test)), tuple(map(int, sorted(adapts))), tuple(sorted(target_test)))
-        folds.append(_apart(speech, fold, settings, seed))
-    return tuple(folds)
-
-
-def _scored(speech: Speech, target: np.ndarray, settings: Settings) -> np.ndarray:
-    """The labelled ones; none where a person gave all labels, and of speakers who cannot be told apart or are one."""
-    scored = target[speech.label[target] != UNLABELLED]
-    if settings.share_speakers or speech.given is None or {speech.utterances[row].id for row in scored} - speech.given:
-        return scored
-    people = {person(speech.utterances[row]) for row in scored}
-    return scored[:0] if None in people or len(people) < 2 else scored
-
-
-def everything(speech: Speech, settings: Settings, seed: int) -> Fold:
-    """The fold that scores nothing and so holds nothing out: what the bundle is made from."""
-    source, target = np.flatnonzero(~speech.is_target), np.flatnonzero(speech.is_target)
-    return _apart(speech, Fold(tuple(source.tolist()), (), tuple(target.tolist()), ()), settings, seed)
-
-
-def _apart(speech: Speech, fold: Fold, settings: Settings, seed: int) -> Fold:
-    """The fold with a fifth of its training speakers as validation: none without early stopping.
-
-    Of the target, where asked for, their labelled utterances validate, and nothing of theirs adapts.
-    """
-    if not settings.patience:
-        return fold
-    source, validation = _fifth(speech, fold.source, settings, seed)
-    labelled = budget(speech, fold, "all", seed) if settings.validate == "both" else ()
-    if not labelled:
-        return replace(fold, source=source, validation=validation)
-    _, apart = _fifth(speech, labelled, settings, seed)
-    held = set() if settings.share_speakers else {person(speech.utterances[row]) for row in apart} - {None}
-    adapts = [row for row in fold.target if row not in apart and person(speech.utterances[row]) not in held]
-    return replace(fold, source=source, target=tuple(adapts), validation=(*validation, *apart))
-
-
-def _fifth(speech: Speech, rows: Part, settings: Settings, seed: int) -> tuple[Part, Part]:
-    """The rows without, and of, a fifth of their speakers."""
-    some = [speech.utterances[row] for row in rows]
-    kept, apart = by_ratio(some, (0.8, 0.2), seed=seed, share_speakers=settings.share_speakers)
-    return tuple(rows[place] for place in kept), tuple(rows[place] for place in apart)
-
-
-def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
-    """The rows of the target whose labels may be seen: `amount` of those that adapt, or "all" of them.
-
-    Smaller budgets lie inside larger ones. Where a person gave labels, only these are seen, and all of them when
-    `amount` is their number: those whose speaker is not scored. Errors: UserError where there are not so many labels.
-    """
-    held = set(fold.target_test)  # in a transductive fold these adapt too, and never with their labels
-    rows = [row for row in fold.target if speech.label[row] != UNLABELLED and row not in held]
-    if speech.given is not None:
-        rows = [row for row in rows if speech.utterances[row].id in speech.given]
-    if amount == "all" or (speech.given is not None and int(amount) >= len(speech.given)):
-        return tuple(rows)
-    if not int(amount):
-        return ()
-    try:
-        chosen = label_budgets([speech.utterances[row] for row in rows], (int(amount),), seed=seed)[int(amount)]
-    except UserError as error:
-        raise UserError(f"target_labels: {error}") from error
-    return tuple(rows[place] for place in chosen)
-
-
-def largest_budget(speech: Speech, settings: Settings, seeds: Sequence[int]) -> int:
-    """The largest number of target labels that every fold of these seeds has."""
-    folds = [(fold, seed) for seed in seeds for fold in folds_of(speech, settings, seed)]
-    return min(len(budget(speech, fold, "all", seed)) for fold, seed in folds)
 
 
 def build(
@@ -340,17 +211,3 @@ def normalised_rows(
         own = features[torch.from_numpy(wanted[mine])]
         x[torch.from_numpy(mine)] = normalised(own, domain, speakers, [one.text for one in some])
     return x
-
-
-def _speakers(speech: Speech, rows: np.ndarray) -> int:
-    return len({person(speech.utterances[row]) for row in rows})
-
-
-def _parts(speech: Speech, rows: np.ndarray, count: int, settings: Settings, seed: int) -> tuple[Part, ...]:
-    """The test parts of the folds."""
-    some = [speech.utterances[row] for row in rows]
-    if settings.share_speakers:
-        parts = by_ratio(some, (1 / count,) * count, seed=seed, share_speakers=True)
-    else:
-        parts = by_fold(some, max(count, 2), seed=seed)
-    return tuple(tuple(int(rows[place]) for place in part) for part in parts)

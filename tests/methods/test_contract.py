@@ -16,10 +16,11 @@ import torch
 from emobridge import registry
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
+from emobridge.folds import Fold, Speech, budget
 from emobridge.heads.linear import Linear
 from emobridge.methods._base import Labelled, Step, Task, as_probabilities
 from emobridge.settings import Settings
-from emobridge.tasks import Fold, Speech, budget, build
+from emobridge.tasks import build
 from emobridge.training import Model, Plan, fit, probabilities
 from emobridge.types import Utterance
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from emobridge.folds import Fold, budget
 from emobridge.heads.single import Single
 from emobridge.methods.source_only import SourceOnly
 from emobridge.settings import Settings
-from emobridge.tasks import Fold, budget, build
+from emobridge.tasks import build
 from emobridge.training import Plan, fit
 
 PLAN = Plan(epochs=3, batch_size=8)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # the record of a report names the types below, and an audit'
     from torch import Tensor
 
     from emobridge.bundle import Recognizer
+    from emobridge.folds import Speech
     from emobridge.settings import Settings
-    from emobridge.tasks import Speech
 
 MEASURED = 3000  # utterances at most: each is compared with each other
 DRAWN = 1500  # at most are in the picture: the first of the measured, which are in random order

@@ -13,12 +13,12 @@ from emobridge.analysis.label_budget import BudgetSettings, cells_of, check_budg
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import is_here
 from emobridge.errors import UserError
+from emobridge.folds import folds_of
 from emobridge.options import options_of, read_options
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Counts, Part
 from emobridge.runs import BASELINE
 from emobridge.speech import emotions, read_speech
-from emobridge.tasks import folds_of
 
 
 def narrowed_grids(part: Part, study: AdaptStudy, wanted: Mapping[str, Sequence[str]]) -> Iterable[Part]:

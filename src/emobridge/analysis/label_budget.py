@@ -13,11 +13,11 @@ from emobridge import registry
 from emobridge.adaptation import Prepared, dropping, guarded, prepare, with_head
 from emobridge.analysis.workers import Bench, Unit, run_units
 from emobridge.errors import UserError, unknown
+from emobridge.folds import UNLABELLED, Speech, largest_budget
 from emobridge.options import options_of, read_options
 from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, made_method
 from emobridge.settings import CHOICES, Settings
-from emobridge.tasks import UNLABELLED, Speech, largest_budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 
 from emobridge.errors import UserError
+from emobridge.folds import Fold, Speech, folds_of
 from emobridge.runs import Predicted, Runner, Work
 from emobridge.settings import Settings
-from emobridge.tasks import Fold, Matrices, Speech, folds_of
+from emobridge.tasks import Matrices
 
 
 @dataclass(frozen=True, slots=True)

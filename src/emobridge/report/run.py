@@ -17,6 +17,7 @@ from emobridge.analysis.embedding import embedding
 from emobridge.choosing import Candidate
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.audit import Audit
+from emobridge.folds import Speech, folds_of
 from emobridge.harm import THRESHOLD
 from emobridge.metrics import Condition, Evaluation, confusion, difference, to_scores, ua
 from emobridge.recipes.published import applicable
@@ -31,7 +32,6 @@ from emobridge.report.record import (
 )
 from emobridge.runs import BASELINE, evaluation_of, made_method
 from emobridge.settings import Settings, layers_of
-from emobridge.tasks import Speech, folds_of
 from emobridge.types import Score
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "audmetric")

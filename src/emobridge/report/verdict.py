@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emobridge.data.audit import NEAR
-from emobridge.report.blocks import count, number, percent
+from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent
 from emobridge.report.record import Difference, RunRecord
 from emobridge.report.systems import System, systems
 from emobridge.types import Score
@@ -52,7 +52,7 @@ def warnings(record: RunRecord) -> tuple[str, ...]:
         found.append("Intervals draw utterances, since speakers are single or unknown: they are too narrow.")
     speakers = {len(system.speakers()) for system in systems(record) if system.side == "target"}
     few = min(speakers, default=0)
-    if record.resampled == "speakers" and 0 < few < 8:
+    if record.resampled == "speakers" and 0 < few < FEW_SPEAKERS:
         found.append(f"Only {few} target speakers were scored: with so few to draw from, intervals are too narrow.")
     found += [finding.message for finding in record.findings if finding.severity == "error"]
     return tuple(dict.fromkeys(found))
