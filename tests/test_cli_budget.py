@@ -8,6 +8,7 @@ import inspect
 import pytest
 
 from emobridge import cli as room
+from emobridge.cli_adapt import adapt
 from emobridge.cli_budget import VARIED
 
 
@@ -36,7 +37,7 @@ def test_a_grid_and_the_same_again(cli, words, tmp_path):
 def test_every_option_of_adapt_but_those_that_are_lists(cli):
     command = next(one.callback for one in room.app.registered_commands if one.callback.__name__ == "budget")
     mine = inspect.signature(command).parameters
-    shared = inspect.signature(room.adapt).parameters
+    shared = inspect.signature(adapt).parameters
     assert set(shared) - set(mine) == set(VARIED) - {"normalise"}
     assert set(mine) - set(shared) == {"methods", "budgets", "jobs"}
     ran = cli("budget", "--help")

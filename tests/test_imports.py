@@ -36,6 +36,7 @@ LEVELS = (
     ("adaptation",),
     ("analysis", "study"),
     ("report",),
+    ("cli_adapt",),
     ("cli_budget", "cli_corpora", "cli_probe", "cli_recipe", "cli_suggest"),
     ("cli", "server"),
 )

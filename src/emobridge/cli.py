@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from emobridge import cli_budget, cli_corpora, cli_probe, cli_recipe, cli_suggest
+from emobridge import cli_adapt, cli_budget, cli_corpora, cli_probe, cli_recipe, cli_suggest
 from emobridge.errors import UserError
 from emobridge.progress import report_skipped
 
@@ -18,7 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Labelled emotional speech in one language in, an emotion recogniser for another language out.",
 )
-Words = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")]
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under a new name
 STOPPED = 130  # the exit code of a command that Ctrl-C ended
 
@@ -76,9 +74,9 @@ def demo(
     with progress("speaking") as report:
         made = make(
             folder,
-            _list(languages),
+            cli_adapt.listed(languages),
             speakers=speakers,
-            emotions=_list(emotions),
+            emotions=cli_adapt.listed(emotions),
             seed=seed,
             on_progress=report,
         )
@@ -107,115 +105,8 @@ def audit(
     print(f"report: {write_audit(out, found, synthetic=synthetic)}")
 
 
-@app.command()
-def adapt(
-    source: Annotated[list[str] | None, typer.Option(help="Manifest of labelled speech; several may be given.")] = None,
-    target: Annotated[str | None, typer.Option(help="Manifest of speech in the new language.")] = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="Folder, hub id, or logmel (default), which needs no weights.")
-    ] = None,
-    encoder_option: Words = None,
-    engine: Annotated[
-        str | None, typer.Option(help="torch (default) or onnx-int8: faster, and not the same numbers.")
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            help="3; 2+3+4; middle (default): that and its neighbours; auto: the best on held-out source speakers."
-        ),
-    ] = None,
-    statistic: Annotated[
-        list[str] | None, typer.Option(help="Of what is pooled: mean (default), std; may be given twice.")
-    ] = None,
-    method: Annotated[
-        str | None,
-        typer.Option(help="soft-pseudo-labels (default), any other, or auto: chosen without target labels."),
-    ] = None,
-    method_option: Words = None,
-    candidates: Annotated[str | None, typer.Option(help="Methods that auto chooses from, by comma.")] = None,
-    validator: Annotated[
-        str | None,
-        typer.Option(help="That auto chooses by: consensus (default), source, agreement, bnm, infomax, snd, sureness."),
-    ] = None,
-    head: Annotated[str | None, typer.Option(help="single, linear or nonlinear; default: the method's own.")] = None,
-    head_option: Words = None,
-    labels: Annotated[str | None, typer.Option(help="Emotions, by comma; default: those of all sources.")] = None,
-    target_labels: Annotated[
-        str | None, typer.Option(help="Labelled target utterances it may see (default 0), or all.")
-    ] = None,
-    labelled: Annotated[
-        str | None, typer.Option(help="A filled list of `emobridge suggest`: the target labels it may see.")
-    ] = None,
-    normalise: Annotated[str | None, typer.Option(help="none, corpus, speaker (default) or speaker+text.")] = None,
-    by_corpus: Annotated[
-        list[str] | None, typer.Option(help="A corpus whose speakers show one emotion each: not normalised by speaker.")
-    ] = None,
-    guard: Annotated[bool | None, typer.Option(help="Find such corpora (default), or not.")] = None,
-    align: Annotated[
-        str | None, typer.Option(help="none, or coral (default): recoloured copies of the source.")
-    ] = None,
-    train: Annotated[str | None, typer.Option(help="frozen (default) or end-to-end.")] = None,
-    pool: Annotated[str | None, typer.Option(help="closed (default), or open: keep other emotions as audio.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many (default 3).")] = None,
-    folds: Annotated[int | None, typer.Option(help="By speaker (default 5); 0 holds one fifth out, once.")] = None,
-    transductive: Annotated[
-        bool | None, typer.Option(help="Adapt to the scored speakers' unlabelled audio too.")
-    ] = None,
-    share_speakers: Annotated[bool | None, typer.Option(help="Split by utterance: scores then mean little.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="(default 100)")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="(default 100)")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="(default 0.001)")] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(help="Stop after so many epochs without a better validation (default never)."),
-    ] = None,
-    validate: Annotated[
-        str | None, typer.Option(help="By held-out speakers of the source (default), or of both sides.")
-    ] = None,
-    validate_by: Annotated[str | None, typer.Option(help="loss (default) or ua.")] = None,
-    class_weights: Annotated[
-        bool | None, typer.Option(help="Classes and corpora weigh the same (default), or not.")
-    ] = None,
-    store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
-    settings: Annotated[Path | None, typer.Option(help="TOML file; options here override it.")] = None,
-    out: Annotated[str | None, typer.Option(help="Folder for report, scores and bundle (default run).")] = None,
-    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
-) -> None:
-    """Train on labelled speech, adapt to the new language, score both, and write report and bundle."""
-    given = dict(locals())
-    given.pop("strict")
-    from emobridge.report.summary import run_and_report
-
-    skipped: list[tuple[str, str]] = []
-    command = shlex.join(["emobridge", *sys.argv[1:]])
-    text = run_and_report(_settings(given, "adapt"), command, skipped, strict=strict)
-    report_skipped(skipped)
-    print(text)
-
-
-def _settings(given: dict[str, Any], command: str) -> Any:
-    """Settings from the options of `adapt`, over those of a file."""
-    from emobridge.data.labels import EMOTIONS
-    from emobridge.settings import from_mapping, read_mapping
-
-    given = dict(given)
-    settings, labels, candidates = (given.pop(key, None) for key in ("settings", "labels", "candidates"))
-    values: dict[str, Any] = read_mapping(settings) if settings else {}
-    if chosen := given.pop("engine"):
-        given["encoder_option"] = [*(given["encoder_option"] or ()), f"engine={chosen}"]
-    given |= {"encoder_options": given.pop("encoder_option"), "method_options": given.pop("method_option")}
-    given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
-    values |= {key: value for key, value in given.items() if value is not None}
-    for key, words in (("labels", labels), ("candidates", candidates)):
-        if words is not None:
-            values[key] = _list(words)
-    for key in ("source", "target"):
-        if key not in values:
-            raise UserError(f"{command}: expected --{key} MANIFEST, or {key!r} in the file of --settings")
-    where = str(settings or command)
-    if "labels" not in values:  # all else is checked before the manifests tell them
-        values["labels"] = _common_labels(from_mapping(values | {"labels": EMOTIONS}, where).source)
-    return from_mapping(values, where)
+app.command()(cli_adapt.adapt)
+app.command()(cli_budget.command())
 
 
 @app.command()
@@ -305,21 +196,6 @@ def _audit(manifests: list[str]) -> tuple[Any, bool]:
     with progress("audit") as report:
         found = look(rows, on_progress=report)
     return found, any(is_synthetic(one.corpus) for some in rows.values() for one in some)
-
-
-def _common_labels(manifests: tuple[str, ...]) -> list[str]:
-    from emobridge.data.labels import EMOTIONS
-    from emobridge.data.manifest import read_manifest
-
-    found = [{one.emotion for one in read_manifest(path)} for path in manifests]
-    return [emotion for emotion in EMOTIONS if all(emotion in some for some in found)]
-
-
-def _list(words: str) -> list[str]:
-    return [word.strip() for word in words.split(",") if word.strip()]
-
-
-app.command()(cli_budget.command(adapt, _settings))
 
 
 if __name__ == "__main__":

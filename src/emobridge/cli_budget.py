@@ -12,18 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
+from emobridge.cli_adapt import adapt, listed, settings_of
+
 VARIED = ("method", "target_labels", "normalise", "candidates", "validator")  # options of `adapt` not taken here
 LISTS = ("methods", "budgets", "normalise")
 
 
-def command(adapt: Callable[..., None], settings_of: Callable[[dict[str, Any], str], Any]) -> Callable[..., None]:
-    """`budget`, with the options of the command `adapt`. `cli` hands over what it shares with it.
-
-    settings_of: from the options of `adapt` as they were given, and the command's name, to Settings.
-    """
+def command() -> Callable[..., None]:
+    """`budget`, with the options of the command `adapt`."""
 
     def budget(**given: Any) -> None:
-        lists = {key: _list(words) for key in LISTS if (words := given.pop(key)) is not None}
+        lists = {key: tuple(listed(words)) for key in LISTS if (words := given.pop(key)) is not None}
         jobs, strict = given.pop("jobs"), given.pop("strict")
         from emobridge.analysis.label_budget import BudgetSettings
         from emobridge.progress import report_skipped
@@ -62,7 +61,3 @@ def _own(
     settings: Annotated[Path | None, typer.Option(help="TOML file as of adapt; options here override it.")] = None,
 ) -> None:
     """The options that `budget` has for itself."""
-
-
-def _list(words: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in words.split(",") if word.strip())
