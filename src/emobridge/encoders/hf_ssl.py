@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +24,6 @@ from emobridge.encoders._weights import read_config, weights_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
-warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")  # of WavLM's own attention
 # Products that the onnx-int8 engine leaves in single precision (see _onnx.py); on the first two all layers hang.
 EXACT = ("feature_extractor", "feature_projection", "output_dense")
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
@@ -75,6 +73,10 @@ class HfSsl(Encoder):
         seed, onnx = seed_of(cls.name, options), wants_onnx(cls.name, options)
         normalises = read_config(directory, "preprocessor_config.json").get("do_normalize")
         model = open_model(directory, seed, _adjusted)
+        if model.config.model_type == "wavlm":
+            from emobridge.encoders._wavlm import call_modules
+
+            call_modules(model)
         if normalises is None:  # the library's default for this architecture
             normalises = model.config.feat_extract_norm == "layer"
         encoder = cls(model, bool(normalises), float(seconds))
