@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +23,19 @@ Option = str | int | float | bool
 # Options of every family whose weights come from a folder: "random" leaves the folder's weights aside, if it has any,
 # and starts the same encoder as the family does before its training. It is the floor of what training gave.
 WEIGHTS: dict[str, Option] = {"weights": "pretrained", "seed": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """Where an encoder's transformer blocks are, for adapters; paths have dots, those of maps begin at a block."""
+
+    module: nn.Module  # that holds the blocks
+    blocks: tuple[str, ...]  # paths in it, in order
+    attention: tuple[str, str, str, str]  # linear maps of a block: query, key, value, output
+    inner: str  # linear maps of its feed-forward part
+    outer: str
+    public: str = ""  # how the transformers library begins the paths of blocks, where it differs
+    own: str = ""  # how they begin here
 
 
 class Encoder(nn.Module):
@@ -48,6 +62,10 @@ class Encoder(nn.Module):
     def open(cls, directory: Path | None, **options: Option) -> Encoder:
         """The encoder with the weights in `directory`."""
         raise NotImplementedError
+
+    def trunk(self) -> Trunk | None:
+        """The transformer blocks that adapters fit; None where there are none."""
+        return None
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) float32, zero beyond `lengths` (B,) samples -> hidden (L, B, F, D) and frames of each clip (B,)."""

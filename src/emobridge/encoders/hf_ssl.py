@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, named, seed_of, state_digest
+from emobridge.encoders._base import WEIGHTS, Encoder, Option, Trunk, checked, named, seed_of, state_digest
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._transformers import open_model
 from emobridge.encoders._weights import read_config, weights_digest
@@ -88,6 +88,11 @@ class HfSsl(Encoder):
             with encoder.exportable() as graph:
                 encoder.engine = engine_of(cls.name, about, graph, example, axis=1, exact=EXACT)
         return encoder.eval()
+
+    def trunk(self) -> Trunk:
+        attention = ("attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.out_proj")
+        blocks = tuple(f"encoder.layers.{place}" for place in range(self.layers - 1))
+        return Trunk(self.model, blocks, attention, "feed_forward.intermediate_dense", "feed_forward.output_dense")
 
     @contextlib.contextmanager
     def exportable(self) -> Iterator[nn.Module]:

@@ -15,7 +15,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, chosen, named, seed_of, seeded, state_digest
+from emobridge.encoders._base import (
+    WEIGHTS,
+    Encoder,
+    Option,
+    Trunk,
+    checked,
+    chosen,
+    named,
+    seed_of,
+    seeded,
+    state_digest,
+)
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._spectral import power, slaney_filters
 from emobridge.encoders._weights import fill, read_config, read_tensors, weights_digest
@@ -102,6 +113,11 @@ class Whisper(Encoder):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         self.embed_positions.weight.data.copy_(_sines(*self.embed_positions.weight.shape))
+
+    def trunk(self) -> Trunk:
+        attention = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj")
+        blocks = tuple(f"blocks.{place}" for place in range(len(self.blocks)))
+        return Trunk(self, blocks, attention, "fc1", "fc2", public="layers.", own="blocks.")
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = -(-lengths // (HOP * STRIDE))

@@ -1,0 +1,120 @@
+"""Low-rank adaptation, h = W0 x + (alpha / r) B A x (Hu et al., ICLR 2022; Goncalves et al., Interspeech 2024, methods
+A), through the peft library and in its own format.
+
+Every linear map of every transformer block: query, key, value and output of attention, both maps of the feed-forward
+part. Defaults are those of methods A; methods C has r = 8, alpha = 16, dropout = 0.1.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from emobridge.adapters._base import fitting, picked, read_weights, trunk_of
+from emobridge.encoders._base import Encoder, Trunk
+from emobridge.errors import UserError
+from emobridge.files import whole_file
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # peft's names
+PREFIX = "base_model.model."  # of peft's tensors
+
+
+class Lora:
+    """`r` the rank; alpha / r scales; `blocks` such as "3+4", all by default; `key` tells apart several in one encoder."""
+
+    name = "lora"
+
+    def __init__(
+        self,
+        *,
+        r: int = 32,
+        alpha: int = 64,
+        dropout: float = 0.05,
+        blocks: str | int | None = None,
+        key: str = "default",
+    ) -> None:
+        if r < 1:
+            raise ValueError(f"r: expected 1 or more, got {r}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout: expected 0 <= dropout < 1, got {dropout}")
+        self.r, self.alpha, self.dropout, self.blocks, self.key = r, alpha, dropout, blocks, key
+
+    def attach(self, encoder: Encoder) -> None:
+        from peft import LoraConfig
+        from peft.tuners.lora import LoraModel
+
+        self.trunk: Trunk = trunk_of(self.name, encoder)
+        maps = (*self.trunk.attention, self.trunk.inner, self.trunk.outer)
+        places = picked(f"block of adapter {self.name}", self.blocks, len(self.trunk.blocks))
+        targets = [f"{self.trunk.blocks[place]}.{one}" for place in places for one in maps]
+        self.config: Any = LoraConfig(
+            r=self.r, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets
+        )
+        frozen = [(weight, weight.requires_grad) for weight in encoder.parameters()]
+        self.tuner: Any = LoraModel(self.trunk.module, self.config, self.key)
+        for weight, trained in frozen:  # peft freezes all that is not its own, another adapter's weights too
+            weight.requires_grad_(trained)
+
+    def detach(self) -> None:
+        self.tuner.unload()
+        if hasattr(self.trunk.module, "peft_config"):
+            del self.trunk.module.peft_config
+
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        return tuple(
+            weight
+            for name, weight in self.trunk.module.named_parameters()
+            if ".lora_" in name and f".{self.key}." in f"{name}."
+        )
+
+    def save(self, folder: Path) -> None:
+        """In peft's own format, blocks named as the transformers library names them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {PREFIX + self._public(name): weight for name, weight in self._tensors().items()}
+        with whole_file(folder / WEIGHTS) as path:
+            save_file({name: weight.clone().contiguous() for name, weight in tensors.items()}, path)
+        config = copy.copy(self.config)
+        config.target_modules = sorted(self._public(name) for name in self.config.target_modules)
+        config.inference_mode = True
+        config.save_pretrained(folder)
+
+    def load(self, folder: Path) -> None:
+        where = folder / WEIGHTS
+        given = {self._own(name.removeprefix(PREFIX)): tensor for name, tensor in read_weights(where).items()}
+        own = self._tensors()
+        fitting(self.name, own, given, where)
+        for name, weight in own.items():
+            weight.data.copy_(given[name])
+
+    def _tensors(self) -> dict[str, nn.Parameter]:
+        """The adapter's weights by peft's name for them, which leaves the key out."""
+        named = dict(self.trunk.module.named_parameters())
+        mine = set(map(id, self.parameters()))
+        return {name.replace(f".{self.key}.", "."): weight for name, weight in named.items() if id(weight) in mine}
+
+    def _public(self, name: str) -> str:
+        return _renamed(name, self.trunk.own, self.trunk.public)
+
+    def _own(self, name: str) -> str:
+        return _renamed(name, self.trunk.public, self.trunk.own)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The options of `Lora` that a folder written by peft asks for. Errors: UserError for what is no plain LoRA."""
+    from peft import LoraConfig, PeftConfig
+
+    try:
+        config: Any = PeftConfig.from_pretrained(str(folder))
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(config, LoraConfig) or config.use_dora or config.bias != "none" or config.rank_pattern:
+        raise UserError(f"{folder / CONFIG}: expected plain LoRA: no dora, no bias, one rank")
+    return {"r": config.r, "alpha": config.lora_alpha, "dropout": float(config.lora_dropout)}
+
+
+def _renamed(name: str, old: str, new: str) -> str:
+    return new + name.removeprefix(old) if old and name.startswith(old) else name

@@ -1,0 +1,160 @@
+"""What every adapter does on every encoder that has transformer blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from emobridge import registry
+from emobridge.adapters import Adapters
+from emobridge.data.batching import pad
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+
+ENCODERS = ["whisper", "wav2vec2-base", "wav2vec2-large", "hubert-base", "wavlm-base", "wavlm-large"]
+SMALL = {"lora": ["lora.r=2", "lora.alpha=4"], "bottleneck": ["bottleneck.reduction=4"], "gating": []}
+TOGETHER = "lora+bottleneck+gating"
+
+
+def words(names: str) -> list[str]:
+    return [word for name in names.split("+") for word in SMALL[name]]
+
+
+def speech() -> tuple[torch.Tensor, torch.Tensor]:
+    random = np.random.default_rng(0)
+    return pad([random.standard_normal(size).astype(np.float32) for size in (4000, 2500)])
+
+
+def heard(encoder, train: bool = False):
+    encoder.train(train)
+    with torch.set_grad_enabled(train):
+        said = encoder(*speech())
+    return said.hidden * said.mask[None, :, :, None]
+
+
+def stir(weights) -> None:
+    """Weights that begin at zero hide others: here none is."""
+    generator = torch.Generator().manual_seed(0)
+    for weight in weights:
+        weight.data.copy_(0.3 * torch.randn(weight.shape, generator=generator))
+
+
+def test_all_are_tried():
+    assert set(registry.names("adapters")) == set(SMALL)
+
+
+@pytest.fixture(params=ENCODERS)
+def encoder(source, request):
+    return load_encoder(source(request.param))
+
+
+@pytest.mark.parametrize("names", [*SMALL, TOGETHER])
+def test_every_weight_is_alive(encoder, names):
+    """Moved, it moves the output; it has a gradient; and no weight of the encoder itself has one."""
+    adapters = Adapters(encoder, names, words(names))
+    own = adapters.parameters()
+    assert own and {id(w) for w in own} == {id(w) for w in encoder.parameters() if w.requires_grad}
+    stir(own)
+    before = heard(encoder)
+    for weight in own:
+        kept = weight.data.clone()
+        weight.data += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+        assert (heard(encoder) - before).abs().max() > 1e-6
+        weight.data.copy_(kept)
+    heard(encoder, train=True).square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in own)
+    assert all(w.grad is None for w in encoder.parameters() if not w.requires_grad)
+
+
+@pytest.mark.parametrize("names", ["lora", "bottleneck", "lora+bottleneck"])
+def test_it_begins_where_the_encoder_stood_and_leaves_it_so(encoder, names):
+    plain, keys = heard(encoder), set(encoder.state_dict())
+    adapters = Adapters(encoder, names, words(names))
+    torch.testing.assert_close(heard(encoder), plain, atol=1e-5, rtol=0)
+    stir(adapters.parameters())
+    assert (heard(encoder) - plain).abs().max() > 1e-3
+    adapters.detach()
+    torch.testing.assert_close(heard(encoder), plain, atol=0, rtol=0)
+    assert set(encoder.state_dict()) == keys and not any(w.requires_grad for w in encoder.parameters())
+
+
+def test_what_comes_in_is_in_the_encoders_mode(encoder):
+    Adapters(encoder, TOGETHER, words(TOGETHER))
+    assert not encoder.training and not any(module.training for module in encoder.modules())
+
+
+def test_gating_begins_as_the_mean_of_layers(encoder):
+    plain, layers = heard(encoder), encoder.layers
+    adapters = Adapters(encoder, "gating")
+    assert encoder.layers == 1
+    torch.testing.assert_close(heard(encoder), plain.mean(0, keepdim=True), atol=1e-5, rtol=0)
+    adapters.detach()
+    assert encoder.layers == layers and torch.equal(heard(encoder), plain)
+    Adapters(encoder, "gating", ["layers=1+2"])
+    torch.testing.assert_close(heard(encoder), plain[1:].mean(0, keepdim=True), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("names", [*SMALL, TOGETHER])
+def test_what_is_saved_comes_back(source, encoder, names, tmp_path):
+    adapters = Adapters(encoder, names, words(names))
+    stir(adapters.parameters())
+    expected = heard(encoder)
+    adapters.save(tmp_path)
+    adapters.detach()
+    again = Adapters.load(tmp_path, encoder)
+    assert again.names == names
+    torch.testing.assert_close(heard(encoder), expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["lora", "bottleneck"])
+def test_chosen_blocks_alone_are_changed(encoder, name):
+    adapters = Adapters(encoder, name, [*words(name), f"{name}.blocks=1"])
+    plain = heard(encoder)
+    stir(adapters.parameters())
+    changed = heard(encoder)
+    assert torch.equal(changed[:2], plain[:2]) and (changed[2] - plain[2]).abs().max() > 1e-3
+
+
+BAD = {
+    "unknown": ("lara", (), "unknown adapter 'lara'"),
+    "twice": ("lora+lora", (), "lora stands twice"),
+    "no such option": ("lora", ("rank=2",), "unknown option of adapter lora 'rank'"),
+    "of none": ("lora+gating", ("r=2",), "expected one of"),
+    "no rank": ("lora", ("r=0",), "r: expected 1 or more"),
+    "no block": ("lora", ("blocks=7",), "unknown block of adapter lora '7'"),
+    "no layer": ("gating", ("layers=3",), "unknown layer of adapter gating '3'"),
+    "too narrow": ("bottleneck", ("reduction=99",), "reduction 99 of width 16 leaves nothing"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_mistake_is_named_and_changes_nothing(source, case):
+    names, options, message = BAD[case]
+    encoder = load_encoder(source("whisper"))
+    plain = heard(encoder)
+    with pytest.raises(UserError) as error:
+        Adapters(encoder, names, options)
+    if case != "of none":
+        assert message in str(error.value)
+    assert torch.equal(heard(encoder), plain)
+
+
+@pytest.mark.parametrize("name", ["logmel", "byol-s", "emotion-cnn"])
+def test_an_encoder_without_blocks_takes_none(source, name):
+    with pytest.raises(UserError, match="no transformer blocks"):
+        Adapters(load_encoder(source(name)), "lora")
+
+
+def test_an_adapter_of_another_model_or_rank_is_refused(source, tmp_path):
+    first, other = load_encoder(source("wavlm-base")), load_encoder(source("hubert-base"))
+    Adapters(first, "lora", ["r=2"]).save(tmp_path)
+    plain = heard(other)
+    with pytest.raises(UserError, match=r"of another base model \(hf-ssl"):
+        Adapters.load(tmp_path, other)
+    (tmp_path / "adapters.json").write_text((tmp_path / "adapters.json").read_text().replace("r=2", "r=3"))
+    with pytest.raises(UserError, match=r"expected \(3, .*of another rank or base model"):
+        Adapters.load(tmp_path, load_encoder(source("wavlm-base")))
+    with pytest.raises(UserError, match="no adapters there"):
+        Adapters.load(tmp_path / "nothing", other)
+    assert torch.equal(heard(other), plain)
