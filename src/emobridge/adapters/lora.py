@@ -24,7 +24,7 @@ PREFIX = "base_model.model."  # of peft's tensors
 
 
 class Lora:
-    """`r` the rank; alpha / r scales; `blocks` such as "3+4", all by default; `key` tells apart several in one encoder."""
+    """`r` the rank; alpha / r scales; `blocks` such as "3+4", all by default; `key` tells several apart."""
 
     name = "lora"
 
