@@ -27,7 +27,7 @@ def probe(
     ] = None,
     layers: Annotated[str | None, typer.Option(help="all (default), last, or some by comma.")] = None,
     heads: Annotated[
-        str | None, typer.Option(help="By comma: single, linear, nonlinear, multilayer (default all).")
+        str | None, typer.Option(help="By comma: attentive, or of the default: single, linear, nonlinear, multilayer.")
     ] = None,
     head_option: Words = None,
     normalise: Annotated[str | None, typer.Option(help="By comma: none (default), corpus, speaker.")] = None,

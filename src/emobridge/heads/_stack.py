@@ -55,9 +55,12 @@ class StackedLinear(nn.Module):
     def __init__(self, parts: list[list[Any]], moments: Moments | None = None) -> None:
         super().__init__()
         weights = [torch.stack([part.weight.detach() for part in row], 1) for row in parts]
-        biases = [torch.stack([part.bias.detach() for part in row], 1) for row in parts]
         self.weight = nn.Parameter(torch.stack(weights))  # (L, O, P, D)
-        self.bias = nn.Parameter(torch.stack(biases))  # (L, O, P)
+        if parts[0][0].bias is None:
+            self.bias = torch.zeros(self.weight.shape[:-1])  # (L, O, P)
+        else:
+            biases = [torch.stack([part.bias.detach() for part in row], 1) for row in parts]
+            self.bias = nn.Parameter(torch.stack(biases))
         self.moments = None if moments is None else (1 / moments[1], moments[0] / moments[1])
 
     def forward(self, x: Tensor) -> Tensor:
