@@ -19,6 +19,8 @@ from emobridge import adaptation as room
 from emobridge import runs
 from emobridge.adaptation import Adapted, adapt
 from emobridge.bundle import Recognizer
+from emobridge.data.batching import pad
+from emobridge.encoders import load_encoder
 from emobridge.encoders.logmel import Logmel
 from emobridge.errors import UserError
 from emobridge.normalisation import SHRINKAGE
@@ -303,6 +305,35 @@ def test_an_encoder_that_is_trained_too(settings, tmp_path):
     assert torch.equal(*(each.probabilities(x, each.domains[0], None) for each in (loaded, one.recognizer)))
     for name, tensor in one.recognizer.encoder.state_dict().items():
         assert torch.equal(tensor, loaded.encoder.state_dict()[name])
+
+
+@pytest.mark.parametrize("adapters", ["lora", "bottleneck+gating"])
+def test_adapters_are_trained_and_nothing_else_of_the_encoder(settings, source, tmp_path, adapters):
+    small = ("r=2",) if adapters == "lora" else ("bottleneck.reduction=4",)
+    short = {"layer": "1", "align": "none", "crop": 0.3, "epochs": 2, "learning_rate": 0.01}
+    options = settings(encoder=source("whisper"), train="adapters", adapters=adapters, adapter_options=small, **short)
+    one = adapt(options)
+    assert said(adapt(options)) == said(one), "what is finished is read"
+    fitted = one.recognizer.encoder.fitted
+    assert fitted.names == adapters and one.settings.layer == ("1" if adapters == "lora" else "0")
+    assert any(weight.abs().max() > 0 for weight in fitted.parameters())
+    stock = load_encoder(source("whisper")).state_dict()
+    own = one.recognizer.encoder.state_dict()
+    shared = [name for name in stock if name in own]
+    assert shared and all(torch.equal(stock[name], own[name]) for name in shared)
+    loaded = Recognizer.load(one.recognizer.save(tmp_path / "bundle", "card"))
+    wave = pad([np.random.default_rng(0).standard_normal(4000).astype(np.float32)])
+    with torch.no_grad():
+        assert torch.equal(loaded.encoder(*wave).hidden, one.recognizer.encoder(*wave).hidden)
+        assert (loaded.encoder(*wave).hidden[-1] - load_encoder(source("whisper"))(*wave).hidden[-1]).abs().max() > 1e-5
+    assert loaded.encoder.digest != loaded.spec.digest, "features of other adapters are others in the store"
+
+
+def test_adapters_that_do_not_fit_are_told_before_anything_long(settings, source):
+    with pytest.raises(UserError, match="unknown adapter 'lra'"):
+        adapt(settings(encoder=source("whisper"), train="adapters", adapters="lra", layer="1", align="none"))
+    with pytest.raises(UserError, match="encoder emotion-cnn has no transformer blocks"):
+        adapt(settings(encoder="emotion-cnn", train="adapters", layer="0", align="none"))
 
 
 def test_what_is_scored_end_to_end_is_normalised_as_what_was_trained_on(settings, monkeypatch):

@@ -20,7 +20,7 @@ SPEC = Spec(
     encoder="logmel",
     encoder_options=(),
     digest="",
-    trained=False,
+    trained="frozen",
     layer="0",
     statistics=("std",),
     normalise="speaker",
@@ -74,7 +74,13 @@ def test_what_is_loaded_gives_the_same_probabilities_to_the_last_bit(tmp_path, n
 
 
 def test_an_encoder_that_was_trained_comes_along(tmp_path):
-    options = {"encoder": "emotion-cnn", "trained": True, "statistics": ("mean",), "head": "single", "head_options": ()}
+    options = {
+        "encoder": "emotion-cnn",
+        "trained": "end-to-end",
+        "statistics": ("mean",),
+        "head": "single",
+        "head_options": (),
+    }
     one = recognizer(**options)
     with torch.no_grad():
         for tensor in one.encoder.state_dict().values():
@@ -181,7 +187,7 @@ BROKEN = {
     "unknown encoder": (lambda saved: changed(saved, encoder="logmal"), "did you mean 'logmel'"),
     "other weights": (lambda saved: changed(saved, digest="0" * 64), "made with an encoder of other weights"),
     "other encoder": (lambda saved: changed(saved, encoder="emotion-cnn"), "made with an encoder of other weights"),
-    "trained": (lambda saved: changed(saved, trained=True, encoder="emotion-cnn"), "does not fit bundle.json"),
+    "trained": (lambda saved: changed(saved, trained="end-to-end", encoder="emotion-cnn"), "does not fit bundle.json"),
 }
 
 

@@ -321,6 +321,18 @@ def test_audit_names_what_is_wrong(recorded, cli):
     assert {path.name for path in (recorded / "audit").iterdir()} == {"audit.html", "audit.md", "audit.json"}
 
 
+def test_adapters_are_in_the_bundle_as_peft_has_them(recorded, cli, source):
+    words = ("--encoder", source("whisper"), "--layer", "1", "--train", "adapters", "--align", "none", "--seeds", "1")
+    done = cli(*adapt(recorded, *words, "--epochs", "1", "--adapter-option", "r=2"))
+    assert done.code == 0, done.err
+    names = {path.name for path in (recorded / "run" / "bundle" / "adapters").iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors", "adapters.json"} <= names
+    with safe_open(recorded / "run" / "bundle" / "model.safetensors", framework="np") as file:
+        assert not any(name.startswith("encoder.") for name in file.keys())  # noqa: SIM118
+    said = cli("predict", recorded / "run" / "bundle", recorded / "xx.jsonl")
+    assert (said.code, len(said.out.splitlines())) == (0, 16)
+
+
 @pytest.mark.parametrize("train", ["frozen", "end-to-end"])
 def test_what_was_trained_is_in_the_bundle(recorded, cli, train):
     words = ("--encoder", "emotion-cnn", "--layer", "0", "--train", train, "--align", "none", "--seeds", "1")

@@ -32,7 +32,7 @@ KINDS = {"str": text, "tuple[str, ...]": words, "bool": st.booleans()}
 def settings(draw):
     kinds = {field.name: field.type for field in fields(Settings)}
     values = {name: draw(VALUES[name] if name in VALUES else KINDS[kind]) for name, kind in kinds.items()}
-    if values["train"] == "end-to-end":
+    if values["train"] != "frozen":
         values |= {"align": "none", "layer": "0", "normalise": "speaker", "by_corpus": ()}
     if not values["patience"]:
         values |= {"validate": "source"}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from emobridge import registry
+from emobridge.adapters import Adapters
 from emobridge.bundle import Recognizer, columns, made_head
 from emobridge.choosing import AUTO, Candidate, best, methods_of, run_candidates
 from emobridge.data.audio import AudioError, read_audio
@@ -172,9 +173,12 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
     for name in () if settings.layer in FOUND else layers_of(settings.layer):
         if name not in names:
             raise unknown(f"layer of encoder {encoder.name}", name, (*names, *FOUND))
-    if settings.train == "end-to-end" and not any(True for _ in encoder.parameters()):
+    if settings.train != "frozen" and not any(True for _ in encoder.parameters()):
         raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
-    layer = "0" if settings.layer == "auto" and encoder.layers == 1 else settings.layer
+    if settings.train == "adapters":
+        Adapters(encoder, settings.adapters, settings.adapter_options).detach()  # a mistake is told here
+    gated = settings.train == "adapters" and "gating" in settings.adapters.split("+")
+    layer = "0" if gated or (settings.layer == "auto" and encoder.layers == 1) else settings.layer
     if layer == "middle":
         middle = (encoder.layers - 1) // 2
         layer = "+".join(names[max(0, middle - BESIDE) : middle + BESIDE + 1])
@@ -197,7 +201,7 @@ def _with_features(
     speech: Speech, settings: Settings, encoder: Encoder, strict: bool
 ) -> tuple[Speech, Tensor | None, tuple[tuple[str, str], ...]]:
     """The speech with the pooled features of its layers, or of all of them (N, L, D), and what could not be read."""
-    if settings.train == "end-to-end":
+    if settings.train != "frozen":
         skipped = _unreadable(speech, strict)
         return _without(speech, skipped), None, skipped
     store = FeatureStore(settings.store or cache_folder(), encoder)

@@ -1,7 +1,8 @@
 """A trained recogniser, and what is saved of it: safetensors, JSON and a model card. Never pickle.
 
 bundle/bundle.json         labels, layer, normalisation, where the encoder is, versions
-bundle/model.safetensors   the head, what is known of each corpus, and the encoder where it was trained
+bundle/model.safetensors   the head, what is known of each corpus, and the encoder where all of it was trained
+bundle/adapters/           adapters, where they were trained (LoRA as peft has it)
 bundle/README.md           the model card
 """
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 import emobridge
 from emobridge import registry
+from emobridge.adapters import Adapters
 from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder, state_digest
 from emobridge.errors import UserError
@@ -40,7 +42,7 @@ class Spec:
     encoder: str  # folder, hub id, or the name of one without weights
     encoder_options: tuple[str, ...]
     digest: str  # of the encoder's weights
-    trained: bool  # the encoder was trained too: its weights are in the bundle
+    trained: str  # of the encoder: "frozen" nothing, "adapters" or "end-to-end", which are in the bundle
     layer: str  # "3", or "2+3+4": side by side
     statistics: tuple[str, ...]  # the part of what the encoder pools that the head sees
     normalise: str  # "none", "corpus", "speaker" or "speaker+text"
@@ -112,7 +114,9 @@ class Recognizer:
             tensors |= {f"domain.{place}.mean": domain.mean, f"domain.{place}.deviation": domain.deviation}
             if domain.offsets is not None:
                 tensors[f"domain.{place}.offsets"] = domain.offsets
-        if self.spec.trained:
+        if self.spec.trained == "adapters":
+            self.encoder.fitted.save(folder / "adapters")
+        if self.spec.trained == "end-to-end":
             tensors |= {f"encoder.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
         with whole_file(folder / "model.safetensors") as path:
             save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, path)
@@ -136,13 +140,16 @@ class Recognizer:
         model = load_encoder(encoder or spec.encoder, **read_options(spec.encoder_options))
         tensors = _read_tensors(folder / "model.safetensors", digest)
         try:
-            if spec.trained:
+            if spec.trained == "end-to-end":
                 model.load_state_dict(_under(tensors, "encoder."))
                 model.digest = state_digest(model)
             elif model.digest != spec.digest:
                 raise UserError(
                     f"{folder}: was made with an encoder of other weights than {encoder or spec.encoder} has"
                 )
+            if spec.trained == "adapters":
+                Adapters.load(folder / "adapters", model)
+                model.digest = state_digest(model)  # what the feature store tells it by
             domains = tuple(
                 Domain(
                     corpus,

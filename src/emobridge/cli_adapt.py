@@ -61,7 +61,11 @@ def adapt(
     align: Annotated[
         str | None, typer.Option(help="none, or coral (default): recoloured copies of the source.")
     ] = None,
-    train: Annotated[str | None, typer.Option(help="frozen (default) or end-to-end.")] = None,
+    train: Annotated[str | None, typer.Option(help="frozen (default), adapters or end-to-end.")] = None,
+    adapters: Annotated[
+        str | None, typer.Option(help="With --train adapters: lora (default), bottleneck, gating, or several with +.")
+    ] = None,
+    adapter_option: Words = None,
     pool: Annotated[str | None, typer.Option(help="closed (default), or open: keep other emotions as audio.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many (default 3).")] = None,
     folds: Annotated[int | None, typer.Option(help="By speaker (default 5); 0 holds one fifth out, once.")] = None,
@@ -112,6 +116,7 @@ def settings_of(given: dict[str, Any], command: str) -> Any:
         given["encoder_option"] = [*(given["encoder_option"] or ()), f"engine={chosen}"]
     given |= {"encoder_options": given.pop("encoder_option"), "method_options": given.pop("method_option")}
     given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
+    given["adapter_options"] = given.pop("adapter_option")
     values |= {key: value for key, value in given.items() if value is not None}
     for key, words in (("labels", labels), ("candidates", candidates)):
         if words is not None:

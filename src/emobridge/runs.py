@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from emobridge import __version__, registry
+from emobridge.adapters import Adapters
 from emobridge.bundle import Recognizer, Spec, made_head
 from emobridge.corpora.demo import is_synthetic
 from emobridge.encoders import load_encoder
@@ -162,7 +163,7 @@ class Runner:
             encoder=_lasting(settings.encoder),
             encoder_options=settings.encoder_options,
             digest=encoder.digest,
-            trained=trained is not None,
+            trained=settings.train,
             layer=settings.layer,
             statistics=settings.statistics,
             normalise=settings.normalise,
@@ -199,8 +200,10 @@ class Runner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder = None
-            if settings.train == "end-to-end":
+            if settings.train != "frozen":
                 encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
+                if settings.train == "adapters":
+                    Adapters(encoder, settings.adapters, settings.adapter_options)
             few = budget(self.speech, fold, settings.target_labels, seed)
             built = build(self.speech, fold, method, len(settings.labels), settings, encoder, few, self.matrices)
             head = made_head(settings.head, settings.head_options, built.task.inputs.width, len(settings.labels))

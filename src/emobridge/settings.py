@@ -21,7 +21,7 @@ else:
 CHOICES = {
     "normalise": ("none", "corpus", "speaker", "speaker+text"),
     "align": ("none", "coral"),
-    "train": ("frozen", "end-to-end"),
+    "train": ("frozen", "adapters", "end-to-end"),
     "pool": ("closed", "open"),
     "validator": ("agreement", "bnm", "consensus", "infomax", "snd", "source", "sureness"),
     "validate": ("source", "both"),
@@ -54,7 +54,9 @@ class Settings:
     by_corpus: tuple[str, ...] = ()  # corpora whose speakers mostly show one emotion each: not normalised by speaker
     guard: bool = True  # find such corpora, and add them to `by_corpus`
     align: str = "coral"  # ours: recolour source features to the target's covariance (needs target audio)
-    train: str = "frozen"
+    train: str = "frozen"  # what of the encoder is trained beside the head: nothing, adapters, or all
+    adapters: str = "lora"  # with train "adapters": one of them, or "lora+bottleneck+gating"
+    adapter_options: tuple[str, ...] = ()  # "lora.r=8"
     pool: str = "closed"  # "open" keeps target utterances of other emotions among the unlabelled
     seeds: int = 3
     folds: int = 5  # by speaker; 0 holds one fifth out, once
@@ -68,7 +70,7 @@ class Settings:
     validate: str = "source"  # whose held-out speakers tell it; "both" (methods E): by labels of the target too
     validate_by: str = "loss"  # what is to be low: the mean cross-entropy, or 1 - UA, which lets training go on longer
     class_weights: bool = True
-    crop: float = 2.0  # s of each utterance in an end-to-end training step
+    crop: float = 2.0  # s of each utterance in a training step of an encoder
     store: str = ""  # folder of the feature store; "" is in the user's cache
 
     def __post_init__(self) -> None:
@@ -93,12 +95,12 @@ class Settings:
             raise UserError("validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too")
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"folds: expected 2 or more, or 0 to hold one fifth out once, got {self.folds}")
-        if self.train == "end-to-end" and (self.normalise == "speaker+text" or self.by_corpus):
+        if self.train != "frozen" and (self.normalise == "speaker+text" or self.by_corpus):
             raise UserError("normalise: 'speaker+text' and by_corpus work on frozen features")
-        if self.train == "end-to-end" and self.align != "none":
-            raise UserError("align: 'coral' works on frozen features; give --align none with --train end-to-end")
-        if self.train == "end-to-end" and (self.layer in FOUND or "+" in self.layer):
-            raise UserError(f"layer: {self.layer!r} works on frozen features; name one layer with --train end-to-end")
+        if self.train != "frozen" and self.align != "none":
+            raise UserError(f"align: 'coral' works on frozen features; give --align none with --train {self.train}")
+        if self.train != "frozen" and (self.layer in FOUND or "+" in self.layer):
+            raise UserError(f"layer: {self.layer!r} works on frozen features; name one layer with --train {self.train}")
 
 
 def layers_of(layer: str) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def fit(
         if (beside := method.prepare(task, model)) is not None:
             model.beside.append(beside)
         optimiser = torch.optim.Adam(
-            model.parameters(),
+            [weight for weight in model.parameters() if weight.requires_grad],
             lr=plan.learning_rate,
             betas=plan.betas,
             eps=plan.eps,

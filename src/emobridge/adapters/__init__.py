@@ -29,19 +29,24 @@ class Adapters:
                 raise UserError(f"adapters {names!r}: {name} stands twice")
         options = _by_adapter(wanted, words)
         order = sorted(wanted, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        if encoder.fitted is not None:
+            raise UserError(f"adapters {names!r}: {encoder.fitted.names} is in that encoder already")
         self.encoder, self.names, self.words = encoder, "+".join(order), tuple(words)
+        self.base = getattr(encoder, "digest", "")  # of its own weights alone
         parts = [made(f"adapter {name}", registry.load("adapters", name), options[name]) for name in order]
         self.parts: list[Adapter] = []
         encoder.requires_grad_(False)
         for part in parts:
             part.attach(encoder)
             self.parts.append(part)
+        encoder.fitted = self
         encoder.train(encoder.training)  # what came in, its dropout too, is as the encoder is
 
     def detach(self) -> None:
         """Take all out; the encoder is what it was, frozen."""
         while self.parts:
             self.parts.pop().detach()
+        self.encoder.fitted = None
 
     def parameters(self) -> tuple[Any, ...]:
         """All that they train."""
@@ -60,7 +65,7 @@ class Adapters:
             part.save(folder)
         about = {"adapters": self.names, "options": self.words, "encoder": self.encoder.name}
         with whole_file(folder / ABOUT) as path:
-            path.write_text(json.dumps(about | {"digest": self.encoder.digest}, indent=2) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(about | {"digest": self.base}, indent=2) + "\n", encoding="utf-8")
         return folder
 
     @classmethod

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,7 @@ class Encoder(nn.Module):
     options: dict[str, Option]  # as opened, defaults included: part of the feature store's key
     digest: str  # sha256 of the weights
     minimum: int = 1  # samples; shorter clips are padded with zeros
+    fitted: Any = None  # the emobridge.adapters.Adapters in it
     window: float | None = None  # s; longer clips are encoded window by window, and the frames joined
 
     @classmethod
