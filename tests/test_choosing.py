@@ -55,11 +55,13 @@ def test_which_methods_are_run(settings):
         methods_of(settings(method_options=("threshold=0.9",)))
     with pytest.raises(UserError, match="candidates: expected at least one method"):
         methods_of(settings(candidates=()))
+    with pytest.raises(UserError, match="validator agreement: compares seeds; give --seeds 2"):
+        methods_of(settings(validator="agreement", seeds=1))
     with pytest.raises(UserError, match="did you mean 'dann'"):
         adapt(settings(candidates=("dan",)))
 
 
-@pytest.mark.parametrize("validator", ["consensus", "source"])
+@pytest.mark.parametrize("validator", ["agreement", "consensus", "source"])
 def test_all_run_and_one_is_picked_by_the_validator(settings, validator):
     one = adapt(settings(validator=validator))
     assert [each.method for each in one.candidates] == ["source-only", "pseudo-labels", "dann"]

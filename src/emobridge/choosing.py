@@ -48,6 +48,8 @@ def methods_of(settings: Settings) -> tuple[str, ...]:
         return (settings.method,)
     if settings.method_options:
         raise UserError(f"method auto: has no options; give {settings.method_options[0]} to a method by its name")
+    if settings.validator == "agreement" and settings.seeds < 2:
+        raise UserError("validator agreement: compares seeds; give --seeds 2 or more, or --validator source")
     if not settings.candidates:
         raise UserError("candidates: expected at least one method")
     return tuple(dict.fromkeys((BASELINE, *settings.candidates)))

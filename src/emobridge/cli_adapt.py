@@ -42,7 +42,7 @@ def adapt(
     candidates: Annotated[str | None, typer.Option(help="Methods that auto chooses from, by comma.")] = None,
     validator: Annotated[
         str | None,
-        typer.Option(help="That auto chooses by: consensus (default), source, agreement, bnm, infomax, snd, sureness."),
+        typer.Option(help="That auto chooses by: agreement (default), source, consensus, bnm, infomax, snd, sureness."),
     ] = None,
     head: Annotated[str | None, typer.Option(help="single, linear or nonlinear; default: the method's own.")] = None,
     head_option: Words = None,

@@ -45,7 +45,7 @@ class Settings:
     method: str = "soft-pseudo-labels"  # ours; see docs/results/semi-supervised.md
     method_options: tuple[str, ...] = ()  # "threshold=0.85"
     candidates: tuple[str, ...] = ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm")  # of method "auto"
-    validator: str = "consensus"  # that chooses among them and source-only
+    validator: str = "agreement"  # that chooses among them and source-only
     head: str = "auto"  # a head's name, or "auto": the method's own
     head_options: tuple[str, ...] = ()  # "input_dropout=0.5"; see adaptation.DROPOUT
     target_labels: str = "0"  # how many labelled target utterances the method may see, or "all"
