@@ -79,6 +79,44 @@ def test_it_begins_where_the_encoder_stood_and_leaves_it_so(encoder, names):
     assert set(encoder.state_dict()) == keys and not any(w.requires_grad for w in encoder.parameters())
 
 
+def test_lora_can_be_merged_into_the_weights(encoder):
+    plain = heard(encoder)
+    adapters = Adapters(encoder, "lora", words("lora"))
+    stir(adapters.parameters())
+    before, name = heard(encoder), encoder.trunk().blocks[0] + "." + encoder.trunk().inner
+    inner = encoder.trunk().module.get_submodule(name)
+    kept = inner.base_layer.weight.clone()
+    adapters.merge()
+    torch.testing.assert_close(heard(encoder), before, atol=1e-4, rtol=1e-4)
+    assert not torch.equal(inner.base_layer.weight, kept)
+    adapters.merge()  # once more changes nothing
+    adapters.detach()
+    torch.testing.assert_close(heard(encoder), plain, atol=1e-5, rtol=0)
+
+
+def test_what_is_merged_comes_out_again(encoder):
+    adapters = Adapters(encoder, "lora", words("lora"))
+    stir(adapters.parameters())
+    before, name = heard(encoder), encoder.trunk().blocks[0] + "." + encoder.trunk().inner
+    inner = encoder.trunk().module.get_submodule(name)
+    kept = inner.base_layer.weight.clone()
+    adapters.merge()
+    adapters.unmerge()
+    torch.testing.assert_close(inner.base_layer.weight, kept, atol=1e-6, rtol=0)
+    torch.testing.assert_close(heard(encoder), before, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("names", ["gating", "lora+bottleneck"])
+def test_what_is_no_map_cannot_be_merged(source, names):
+    encoder = load_encoder(source("whisper"))
+    adapters = Adapters(encoder, names, words(names))
+    stir(adapters.parameters())
+    expected = heard(encoder)
+    with pytest.raises(UserError, match="cannot be merged"):
+        adapters.merge()
+    assert torch.equal(heard(encoder), expected)
+
+
 def test_what_comes_in_is_in_the_encoders_mode(encoder):
     Adapters(encoder, TOGETHER, words(TOGETHER))
     assert not encoder.training and not any(module.training for module in encoder.modules())

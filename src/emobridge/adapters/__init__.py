@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emobridge import registry
-from emobridge.adapters._base import Adapter
+from emobridge.adapters._base import Adapter, Mergeable
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
@@ -47,6 +47,22 @@ class Adapters:
         while self.parts:
             self.parts.pop().detach()
         self.encoder.fitted = None
+
+    def merge(self) -> None:
+        """Let the encoder's own weights take them in, for speed; `unmerge` takes them out again.
+
+        Errors: UserError where there is one that is no linear map beside another: bottleneck and gating.
+        """
+        for part in self.parts:
+            if not isinstance(part, Mergeable):
+                raise UserError(f"adapters {self.names!r}: {part.name} cannot be merged into an encoder's weights")
+        for part in self.parts:
+            part.merge()  # type: ignore[attr-defined]
+
+    def unmerge(self) -> None:
+        """After `merge`: train, or take them out, again."""
+        for part in self.parts:
+            part.unmerge()  # type: ignore[attr-defined]
 
     def parameters(self) -> tuple[Any, ...]:
         """All that they train."""

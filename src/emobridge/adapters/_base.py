@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -41,6 +41,17 @@ class Adapter(Protocol):
 
     def load(self, folder: Path) -> None:
         """Read weights that `save` wrote into an adapter that is attached. Errors: UserError where they do not fit."""
+
+
+@runtime_checkable
+class Mergeable(Protocol):
+    """An adapter whose weights the encoder's own can take in."""
+
+    def merge(self) -> None:
+        """Take them in."""
+
+    def unmerge(self) -> None:
+        """Take them out again."""
 
 
 def trunk_of(name: str, encoder: Encoder) -> Trunk:

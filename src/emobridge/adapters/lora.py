@@ -41,6 +41,7 @@ class Lora:
             raise ValueError(f"r: expected 1 or more, got {r}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout: expected 0 <= dropout < 1, got {dropout}")
+        self.merged = False
         self.r, self.alpha, self.dropout, self.blocks, self.key = r, alpha, dropout, blocks, key
 
     def attach(self, encoder: Encoder) -> None:
@@ -60,9 +61,22 @@ class Lora:
             weight.requires_grad_(trained)
 
     def detach(self) -> None:
+        self.unmerge()
         self.tuner.unload()
         if hasattr(self.trunk.module, "peft_config"):
             del self.trunk.module.peft_config
+
+    def merge(self) -> None:
+        """Add B A to the encoder's weights, in single precision: it then runs as fast as without an adapter."""
+        if not self.merged:
+            self.tuner.merge_adapter([self.key])
+            self.merged = True
+
+    def unmerge(self) -> None:
+        """Take B A out of the weights again, which are then what they were but for rounding."""
+        if self.merged:
+            self.tuner.unmerge_adapter()
+            self.merged = False
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
         return tuple(
