@@ -154,6 +154,7 @@ def tables(work: Path, name: str) -> list[str]:
                 rows += [row for row in csv.DictReader(file) if row["seed"] == "all" and row["measure"] == "UA"]
     study, lines = STUDIES[name], []
     kept = f"; {study.keep} of four emotions of each target speaker kept" if study.keep else ""
+    split = f"{study.folds} folds by speaker" if study.folds else "one split by speaker, one seed"
     kept += ", no guard" if "--no-guard" in study.options else ", guarded" if study.keep else ""
     for norm in dict.fromkeys(row["normalisation"] for row in rows):
         mine = {
@@ -164,7 +165,7 @@ def tables(work: Path, name: str) -> list[str]:
         amounts = [amount for amount in study.budgets.split(",") if any(key[3] == amount for key in mine)]
         lines += [
             "",
-            f"**{study.encoder}, normalisation {norm}, {study.folds} folds by speaker{kept}** (`--only {name}`):",
+            f"**{study.encoder}, normalisation {norm}, {split}{kept}** (`--only {name}`):",
             "",
             f"| source -> target | method | {' | '.join(f'{one} labels: target / source' for one in amounts)} |",
             "|---" * (len(amounts) + 2) + "|",
