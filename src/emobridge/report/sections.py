@@ -38,7 +38,7 @@ def run_page(record: RunRecord) -> Page:
         published_section(record.published),
         data_section(record.corpora, record.held_out, record.saw),
         _audit(record),
-        space_section(record.space, trained=("train", "frozen") not in record.settings),
+        space_section(record.space, trained=dict(record.settings).get("train", "frozen") != "frozen"),
         choice_section(record.candidates, record.validator),
         layer_section(record.layer_choice),
         _curves(record),
