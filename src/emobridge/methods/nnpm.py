@@ -15,6 +15,8 @@ Ours where the papers are silent, or to suit emotions, of which there are few: p
 most alike that are more alike than `threshold` and of the emotion that most of them (by the sum of their cosines) have,
 in place of cycle consistency; an utterance without any is left out; negatives are the hardest share of the source
 utterances of other emotions; cosines are taken without dropout; and the strength.
+
+It collapses to one emotion where source and target lie apart: give it normalised features (docs/results).
 """
 
 from __future__ import annotations
