@@ -310,12 +310,13 @@ def test_an_encoder_that_is_trained_too(settings, tmp_path):
 @pytest.mark.parametrize("adapters", ["lora", "bottleneck+gating"])
 def test_adapters_are_trained_and_nothing_else_of_the_encoder(settings, source, tmp_path, adapters):
     small = ("r=2",) if adapters == "lora" else ("bottleneck.reduction=4",)
-    short = {"layer": "1", "align": "none", "crop": 0.3, "epochs": 2, "learning_rate": 0.01}
+    layer = "1" if adapters == "lora" else "0"  # gating leaves one
+    short = {"layer": layer, "align": "none", "crop": 0.3, "epochs": 2, "learning_rate": 0.01}
     options = settings(encoder=source("whisper"), train="adapters", adapters=adapters, adapter_options=small, **short)
     one = adapt(options)
     assert said(adapt(options)) == said(one), "what is finished is read"
     fitted = one.recognizer.encoder.fitted
-    assert fitted.names == adapters and one.settings.layer == ("1" if adapters == "lora" else "0")
+    assert fitted.names == adapters and one.settings.layer == layer
     assert any(weight.abs().max() > 0 for weight in fitted.parameters())
     stock = load_encoder(source("whisper")).state_dict()
     own = one.recognizer.encoder.state_dict()
@@ -332,6 +333,8 @@ def test_adapters_are_trained_and_nothing_else_of_the_encoder(settings, source, 
 def test_adapters_that_do_not_fit_are_told_before_anything_long(settings, source):
     with pytest.raises(UserError, match="unknown adapter 'lra'"):
         adapt(settings(encoder=source("whisper"), train="adapters", adapters="lra", layer="1", align="none"))
+    with pytest.raises(UserError, match="unknown layer of encoder whisper '1'"):
+        adapt(settings(encoder=source("whisper"), train="adapters", adapters="gating", layer="1", align="none"))
     with pytest.raises(UserError, match="encoder emotion-cnn has no transformer blocks"):
         adapt(settings(encoder="emotion-cnn", train="adapters", layer="0", align="none"))
 

@@ -169,16 +169,18 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
     for statistic in statistics:
         if statistic not in encoder.statistics:
             raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)
-    names = tuple(map(str, range(encoder.layers)))
+    if settings.train != "frozen" and not any(True for _ in encoder.parameters()):
+        raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
+    layers = encoder.layers
+    if settings.train == "adapters":
+        fitted = Adapters(encoder, settings.adapters, settings.adapter_options)  # a mistake is told here
+        layers = encoder.layers
+        fitted.detach()
+    names = tuple(map(str, range(layers)))
     for name in () if settings.layer in FOUND else layers_of(settings.layer):
         if name not in names:
             raise unknown(f"layer of encoder {encoder.name}", name, (*names, *FOUND))
-    if settings.train != "frozen" and not any(True for _ in encoder.parameters()):
-        raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
-    if settings.train == "adapters":
-        Adapters(encoder, settings.adapters, settings.adapter_options).detach()  # a mistake is told here
-    gated = settings.train == "adapters" and "gating" in settings.adapters.split("+")
-    layer = "0" if gated or (settings.layer == "auto" and encoder.layers == 1) else settings.layer
+    layer = "0" if settings.layer == "auto" and encoder.layers == 1 else settings.layer
     if layer == "middle":
         middle = (encoder.layers - 1) // 2
         layer = "+".join(names[max(0, middle - BESIDE) : middle + BESIDE + 1])

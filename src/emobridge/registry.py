@@ -18,7 +18,7 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
     "formats": ("read", "write", "LOSES"),
     "encoders": ("name", "statistics", "claims", "open", "forward"),
     "heads": ("name", "needs_frames", "all_layers", "represent", "forward"),
-    "adapters": ("name", "attach", "detach"),
+    "adapters": ("name", "replaces", "attach", "detach", "parameters", "save", "load"),
     "methods": ("name", "needs", "takes", "head", "prepare", "examples", "loss"),
 }
 

@@ -158,10 +158,11 @@ BAD = {
     "unknown": ("lara", (), "unknown adapter 'lara'"),
     "twice": ("lora+lora", (), "lora stands twice"),
     "no such option": ("lora", ("rank=2",), "unknown option of adapter lora 'rank'"),
-    "of none": ("lora+gating", ("r=2",), "expected one of"),
+    "of none": ("lora+gating", ("r=2",), "unknown adapter in option 'r'"),
     "no rank": ("lora", ("r=0",), "r: expected 1 or more"),
     "no block": ("lora", ("blocks=7",), "unknown block of adapter lora '7'"),
     "no layer": ("gating", ("layers=3",), "unknown layer of adapter gating '3'"),
+    "the second too narrow": ("bottleneck+lora", ("bottleneck.reduction=99",), "reduction 99 of width 16"),
     "too narrow": ("bottleneck", ("reduction=99",), "reduction 99 of width 16 leaves nothing"),
 }
 
@@ -170,11 +171,12 @@ BAD = {
 def test_a_mistake_is_named_and_changes_nothing(source, case):
     names, options, message = BAD[case]
     encoder = load_encoder(source("whisper"))
-    plain = heard(encoder)
+    plain, trained = heard(encoder), [weight.requires_grad for weight in encoder.parameters()]
+    assert any(trained)
     with pytest.raises(UserError) as error:
         Adapters(encoder, names, options)
-    if case != "of none":
-        assert message in str(error.value)
+    assert message in str(error.value)
+    assert encoder.fitted is None and [weight.requires_grad for weight in encoder.parameters()] == trained
     assert torch.equal(heard(encoder), plain)
 
 

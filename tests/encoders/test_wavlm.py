@@ -10,7 +10,7 @@ from transformers import AutoModel
 
 from emobridge.encoders._wavlm import CallingAttention, call_modules
 
-FRAMES = (1600, 900)  # samples of two clips
+SAMPLES = (1600, 900)  # of two clips
 
 
 @pytest.fixture(params=["wavlm-base", "wavlm-large"])
@@ -19,8 +19,8 @@ def stock(source, request):
 
 
 def said(model, masked: bool):
-    wave = torch.randn(2, FRAMES[0], generator=torch.Generator().manual_seed(0))
-    mask = torch.arange(FRAMES[0]) < torch.tensor(FRAMES)[:, None]
+    wave = torch.randn(2, SAMPLES[0], generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(SAMPLES[0]) < torch.tensor(SAMPLES)[:, None]
     with torch.no_grad():
         return model(
             torch.where(mask, wave, 0.0) if masked else wave,

@@ -14,7 +14,6 @@ from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 from emobridge.options import made
 
-ORDER = ("lora", "bottleneck", "gating")  # in which they are attached: peft puts modules in others' place
 ABOUT = "adapters.json"
 
 
@@ -28,17 +27,25 @@ class Adapters:
             if wanted.count(name) > 1:
                 raise UserError(f"adapters {names!r}: {name} stands twice")
         options = _by_adapter(wanted, words)
-        order = sorted(wanted, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        kinds = {name: registry.load("adapters", name) for name in wanted}
+        order = sorted(wanted, key=lambda name: not kinds[name].replaces)  # hooks would go with what is replaced
         if encoder.fitted is not None:
             raise UserError(f"adapters {names!r}: {encoder.fitted.names} is in that encoder already")
         self.encoder, self.names, self.words = encoder, "+".join(order), tuple(words)
-        self.base = getattr(encoder, "digest", "")  # of its own weights alone
-        parts = [made(f"adapter {name}", registry.load("adapters", name), options[name]) for name in order]
+        self.base = encoder.digest  # of its own weights alone
+        parts = [made(f"adapter {name}", kinds[name], options[name]) for name in order]
         self.parts: list[Adapter] = []
+        trained = [weight for weight in encoder.parameters() if weight.requires_grad]
         encoder.requires_grad_(False)
-        for part in parts:
-            part.attach(encoder)
-            self.parts.append(part)
+        try:
+            for part in parts:
+                part.attach(encoder)
+                self.parts.append(part)
+        except UserError:
+            self.detach()
+            for weight in trained:
+                weight.requires_grad_(True)
+            raise
         encoder.fitted = self
         encoder.train(encoder.training)  # what came in, its dropout too, is as the encoder is
 
@@ -53,26 +60,22 @@ class Adapters:
 
         Errors: UserError where there is one that is no linear map beside another: bottleneck and gating.
         """
+        mergeable = [part for part in self.parts if isinstance(part, Mergeable)]
         for part in self.parts:
-            if not isinstance(part, Mergeable):
+            if part not in mergeable:
                 raise UserError(f"adapters {self.names!r}: {part.name} cannot be merged into an encoder's weights")
-        for part in self.parts:
-            part.merge()  # type: ignore[attr-defined]
+        for one in mergeable:
+            one.merge()
 
     def unmerge(self) -> None:
         """After `merge`: train, or take them out, again."""
         for part in self.parts:
-            part.unmerge()  # type: ignore[attr-defined]
+            if isinstance(part, Mergeable):
+                part.unmerge()
 
     def parameters(self) -> tuple[Any, ...]:
         """All that they train."""
         return tuple(weight for part in self.parts for weight in part.parameters())
-
-    @property
-    def share(self) -> float:
-        """Of the encoder's weights with its adapters, in [0, 1]."""
-        own = sum(weight.numel() for weight in self.parameters())
-        return own / sum(weight.numel() for weight in self.encoder.parameters())
 
     def save(self, folder: str | Path) -> Path:
         """Write weights, options and what they belong to; LoRA in peft's own format."""

@@ -23,6 +23,7 @@ class Adapter(Protocol):
     """An adapter. One file an adapter, one class a file; its options are keyword parameters."""
 
     name: str
+    replaces: bool  # whether it puts modules in others' place, and so comes before those that hook into them
 
     def attach(self, encoder: Encoder) -> None:
         """Put the adapter's weights into the encoder. They begin such that the encoder says what it said, or nearly.

@@ -35,6 +35,7 @@ class Bottleneck:
     """`reduction` of the width; `blocks` such as "3+4", all by default."""
 
     name = "bottleneck"
+    replaces = False
 
     def __init__(self, *, reduction: int = 16, blocks: str | int | None = None) -> None:
         if reduction < 1:

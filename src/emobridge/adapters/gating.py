@@ -24,6 +24,7 @@ class Gating:
     """`layers` such as "2+3+4", all by default, of those that the encoder yields: 0 is what the first block sees."""
 
     name = "gating"
+    replaces = False
 
     def __init__(self, *, layers: str | int | None = None) -> None:
         self.layers = layers

@@ -21,12 +21,14 @@ from emobridge.files import whole_file
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # peft's names
 PREFIX = "base_model.model."  # of peft's tensors
+KEY = "default"  # peft's, of the adapter in the model; not in its file
 
 
 class Lora:
-    """`r` the rank; alpha / r scales; `blocks` such as "3+4", all by default; `key` tells several apart."""
+    """`r` the rank; alpha / r scales; `blocks` such as "3+4", all by default."""
 
     name = "lora"
+    replaces = True
 
     def __init__(
         self,
@@ -35,14 +37,13 @@ class Lora:
         alpha: int = 64,
         dropout: float = 0.05,
         blocks: str | int | None = None,
-        key: str = "default",
     ) -> None:
         if r < 1:
             raise ValueError(f"r: expected 1 or more, got {r}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout: expected 0 <= dropout < 1, got {dropout}")
         self.merged = False
-        self.r, self.alpha, self.dropout, self.blocks, self.key = r, alpha, dropout, blocks, key
+        self.r, self.alpha, self.dropout, self.blocks = r, alpha, dropout, blocks
 
     def attach(self, encoder: Encoder) -> None:
         from peft import LoraConfig
@@ -56,7 +57,7 @@ class Lora:
             r=self.r, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets
         )
         frozen = [(weight, weight.requires_grad) for weight in encoder.parameters()]
-        self.tuner: Any = LoraModel(self.trunk.module, self.config, self.key)
+        self.tuner: Any = LoraModel(self.trunk.module, self.config, KEY)
         for weight, trained in frozen:  # peft freezes all that is not its own, another adapter's weights too
             weight.requires_grad_(trained)
 
@@ -69,7 +70,7 @@ class Lora:
     def merge(self) -> None:
         """Add B A to the encoder's weights, in single precision: it then runs as fast as without an adapter."""
         if not self.merged:
-            self.tuner.merge_adapter([self.key])
+            self.tuner.merge_adapter([KEY])
             self.merged = True
 
     def unmerge(self) -> None:
@@ -79,11 +80,7 @@ class Lora:
             self.merged = False
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        return tuple(
-            weight
-            for name, weight in self.trunk.module.named_parameters()
-            if ".lora_" in name and f".{self.key}." in f"{name}."
-        )
+        return tuple(self._tensors().values())
 
     def save(self, folder: Path) -> None:
         """In peft's own format, blocks named as the transformers library names them."""
@@ -106,9 +103,8 @@ class Lora:
 
     def _tensors(self) -> dict[str, nn.Parameter]:
         """The adapter's weights by peft's name for them, which leaves the key out."""
-        named = dict(self.trunk.module.named_parameters())
-        mine = set(map(id, self.parameters()))
-        return {name.replace(f".{self.key}.", "."): weight for name, weight in named.items() if id(weight) in mine}
+        named = self.trunk.module.named_parameters()
+        return {name.replace(f".{KEY}.", "."): weight for name, weight in named if ".lora_" in name}
 
     def _public(self, name: str) -> str:
         return _renamed(name, self.trunk.own, self.trunk.public)
@@ -125,8 +121,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         config: Any = PeftConfig.from_pretrained(str(folder))
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())[:200]})") from error
-    if not isinstance(config, LoraConfig) or config.use_dora or config.bias != "none" or config.rank_pattern:
-        raise UserError(f"{folder / CONFIG}: expected plain LoRA: no dora, no bias, one rank")
+    unlike = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "lora_bias")
+    if not isinstance(config, LoraConfig) or config.bias != "none" or any(getattr(config, one, None) for one in unlike):
+        raise UserError(f"{folder / CONFIG}: expected plain LoRA: no dora, no rslora, no bias, one rank and one alpha")
     return {"r": config.r, "alpha": config.lora_alpha, "dropout": float(config.lora_dropout)}
 
 

@@ -16,7 +16,7 @@ most alike that are more alike than `threshold` and of the emotion that most of 
 in place of cycle consistency; an utterance without any is left out; negatives are the hardest share of the source
 utterances of other emotions; cosines are taken without dropout; and the strength.
 
-It collapses to one emotion where source and target lie apart: give it normalised features (docs/results).
+Without normalisation it fell to chance on real speech (docs/results/semi-supervised.md): give it normalised features.
 """
 
 from __future__ import annotations
