@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from emobridge import adaptation as room
-from emobridge import runs
+from emobridge import runs, stages
 from emobridge.adaptation import Adapted, adapt
 from emobridge.bundle import Recognizer
 from emobridge.data.batching import pad
@@ -61,13 +61,13 @@ def said(one: Adapted) -> list[tuple]:
 @pytest.fixture
 def fits(monkeypatch):
     titles = []
-    original = runs.fit
+    original = stages.fit
 
     def counted(*given, checkpoint=None, **named):
         titles.append(checkpoint.stem.split("-", 1)[1] if checkpoint else "choosing")
         return original(*given, checkpoint=checkpoint, **named)
 
-    monkeypatch.setattr(runs, "fit", counted)
+    monkeypatch.setattr(stages, "fit", counted)
     return titles
 
 
@@ -133,9 +133,9 @@ def test_a_second_run_reads_the_work_of_the_first(settings, fits):
 
 KILLED = """
 import functools, json, os, signal, sys
-from emobridge import adaptation, runs, settings, training
+from emobridge import adaptation, runs, settings, stages, training
 
-runs.Plan = functools.partial(training.Plan, checkpoint_every=0)
+stages.Plan = functools.partial(training.Plan, checkpoint_every=0)
 plain, epochs = training._epoch, []
 
 def epoch(*arguments):
@@ -256,13 +256,13 @@ def test_a_side_that_cannot_be_read_at_all(settings, recorded, side):
 @pytest.mark.parametrize("amount", ["0", "4", "all"])
 def test_target_labels_are_seen_within_the_budget(settings, amount, monkeypatch):
     seen = []
-    original = runs.fit
+    original = stages.fit
 
     def noted(task, *given, **named):
         seen.append(task.few)
         return original(task, *given, **named)
 
-    monkeypatch.setattr(runs, "fit", noted)
+    monkeypatch.setattr(stages, "fit", noted)
     one = adapt(settings(target_labels=amount, method="source-only"))
     counts = [0 if few is None else len(few.rows) for few in seen]
     expected = {"0": [0] * 3, "4": [4] * 3, "all": [8, 8, 16]}[amount]

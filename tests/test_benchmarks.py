@@ -52,11 +52,11 @@ def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_sp
     tasks, alone = [], []
     for names in (("xx-0-anger-0", "xx-1-sadness-0"), ("xx-2-anger-0", "xx-3-sadness-1")):
         some = dataclasses.replace(speech, given=frozenset(names))
-        built, head, _, _ = Runner(settings, some)._fit(made_method("pseudo-labels", settings), "", 3, fold)
+        fitted = Runner(settings, some)._fit(made_method("pseudo-labels", settings), "", 3, fold)
         few = torch.tensor([place for place, row in enumerate(fold.target) if speech.utterances[row].id in names])
         rest = torch.tensor([place for place in range(len(fold.target)) if place not in few.tolist()])
         tasks.append(dataclasses.replace(task, few=Labelled(task.target[few], label[few]), target=task.target[rest]))
-        alone.append((built, head))
+        alone.append((fitted.built, fitted.head))
     bank = benchmarks("_together").trained(tasks, settings, 3)
     for place, (_, head) in enumerate(alone):
         torch.testing.assert_close(bank.output.weight[place].T, head.output.weight, atol=1e-4, rtol=1e-3)

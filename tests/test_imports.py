@@ -17,7 +17,7 @@ ROOT = Path(emobridge.__file__).parent
 # A room may import rooms of the lines above its own, and its own. "" is emobridge/__init__.py.
 LEVELS = (
     ("", "types", "errors"),
-    ("files",),
+    ("files", "hardware"),
     ("registry", "options", "settings", "progress"),
     ("probe_settings",),
     ("metrics", "recipes", "shards"),
@@ -29,8 +29,10 @@ LEVELS = (
     ("adapters",),
     ("features", "inputs"),
     ("methods",),
+    ("checkpoints",),
     ("folds", "training", "bundle"),
     ("tasks",),
+    ("stages",),
     ("runs", "speech", "inference"),
     ("validators",),
     ("choosing", "harm"),

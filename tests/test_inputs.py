@@ -88,10 +88,11 @@ def test_a_pooled_look_leaves_the_mode_and_the_batch_statistics(encoder, utteran
 def test_crops_are_of_one_length_and_of_the_generator(encoder, utterances, monkeypatch):
     inputs = recordings(encoder, utterances, crop=0.2)
     seen = []
-    monkeypatch.setattr(inputs, "_encode", lambda waves: seen.append(waves) or torch.zeros(len(waves), inputs.width))
+    encode = inputs._layers
+    monkeypatch.setattr(inputs, "_layers", lambda waves: seen.append(waves) or encode(waves))
     rows = torch.tensor([0, 1, 0])
     for seed in (0, 0, 1):
-        inputs.batch(rows, torch.Generator().manual_seed(seed))
+        inputs.batch(rows, inputs.draws(3, torch.Generator().manual_seed(seed)))
     inputs.batch(rows)
     first, again, other, whole = ([np.asarray(wave) for wave in waves] for waves in seen)
     assert {len(wave) for wave in first} == {round(0.2 * SAMPLE_RATE)}
@@ -100,27 +101,47 @@ def test_crops_are_of_one_length_and_of_the_generator(encoder, utterances, monke
     assert [len(wave) for wave in whole] == [4800] * 3
 
 
-def test_a_short_recording_repeats_itself_in_a_crop(encoder, utterances, monkeypatch):
+def test_a_short_recording_repeats_itself_in_a_crop_before_batch_norms(encoder, utterances):
     inputs = recordings(encoder, utterances, crop=0.7)
-    monkeypatch.setattr(inputs, "_encode", lambda waves: waves)
-    wave = inputs._wave(0, torch.Generator().manual_seed(0))
+    assert inputs.seconds is None, "all are of one length"
+    wave = inputs._wave(0, 0)
     plain = read_audio(utterances[0].path)
     assert len(wave) == round(0.7 * SAMPLE_RATE)
     np.testing.assert_array_equal(wave, np.tile(plain, 3)[: len(wave)])
 
 
-def test_without_repetition_a_short_recording_stays_as_it_is_and_a_long_one_is_cropped(encoder, utterances):
+def test_without_batch_norms_a_short_recording_stays_as_it_is_and_a_long_one_is_cropped(source, utterances):
     plain = read_audio(utterances[0].path)
     for crop, length in ((0.7, len(plain)), (0.2, round(0.2 * SAMPLE_RATE))):
-        inputs = recordings(encoder, utterances, crop=crop, repeat=False)
-        assert len(inputs._wave(0, torch.Generator().manual_seed(0))) == length
+        inputs = recordings(load_encoder(source("whisper")), utterances, crop=crop)
+        assert len(inputs._wave(0, 0)) == length
+        assert float(inputs.seconds[0]) == pytest.approx(length / SAMPLE_RATE)
+
+
+def test_frames_are_those_of_the_layer_and_normalised_as_the_mean_frame_is(source, utterances):
+    encoder = load_encoder(source("whisper"))
+    inputs, plain = (recordings(encoder, utterances, frames=frames) for frames in (True, False))
+    for one in (inputs, plain):
+        one.refresh()
+    with torch.no_grad():
+        rows = torch.tensor([2, 6])
+        frames, mean = inputs.batch(rows), plain.batch(rows)
+    assert len(frames) == 2 and frames.hidden.shape[2] == inputs.width == encoder.width
+    for row in (0, 1):
+        torch.testing.assert_close(frames.hidden[row][frames.mask[row]].mean(0), mean[row], rtol=1e-4, atol=1e-4)
+    assert torch.equal(frames[torch.tensor([1])].mask, frames.mask[1:])
+
+
+def test_an_encoder_that_stays_as_it_is_is_not_trained(source, utterances):
+    encoder = load_encoder(source("whisper")).requires_grad_(False)
+    assert recordings(encoder, utterances).modules() == ()
 
 
 def test_gradients_reach_the_encoder(encoder, utterances):
     encoder.train()
     inputs = recordings(encoder, utterances, crop=0.5)
     assert inputs.modules() == (encoder,)
-    inputs.batch(torch.arange(4), torch.Generator().manual_seed(0)).square().sum().backward()
+    inputs.batch(torch.arange(4), inputs.draws(4, torch.Generator().manual_seed(0))).square().sum().backward()
     assert all(weight.grad is not None for weight in encoder.parameters())
 
 

@@ -14,10 +14,10 @@ import pytest
 # The command line with shards of four clips and a checkpoint after every epoch, so that there is much to interrupt.
 OFTEN = """
 import functools
-import emobridge.features, emobridge.runs
+import emobridge.features, emobridge.stages
 from emobridge.cli import main
 emobridge.features.SHARD = 4
-emobridge.runs.Plan = functools.partial(emobridge.runs.Plan, checkpoint_every=0.0)
+emobridge.stages.Plan = functools.partial(emobridge.stages.Plan, checkpoint_every=0.0)
 main()
 """
 WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "40", "--patience", "40", "--method-option", "interval=4")

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from emobridge import runs as room
+from emobridge import stages
+from emobridge.checkpoints import LogPoint
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.runs import Predicted, Runner, Work, made_method, systems_of
 from emobridge.settings import Settings
-from emobridge.training import LogPoint
 
 
 def settings(**changes) -> Settings:
@@ -39,8 +40,8 @@ def speech(toy_speech):
 def fits(monkeypatch):
     """How many fits there were."""
     calls = []
-    original = room.fit
-    monkeypatch.setattr(room, "fit", lambda *given, **named: calls.append(named) or original(*given, **named))
+    original = stages.fit
+    monkeypatch.setattr(stages, "fit", lambda *given, **named: calls.append(named) or original(*given, **named))
     return calls
 
 
@@ -140,7 +141,7 @@ def test_a_second_run_reads_what_the_first_wrote(speech, tmp_path, fits):
 def test_a_fit_whose_file_is_damaged_is_done_again(speech, tmp_path, fits, damage):
     work = Work(tmp_path, settings(), speech, "digest")
     said = Runner(settings(), speech, work).run()
-    path = work.path("pseudo-labels-seed1-fold0", "safetensors")
+    path = work.said("pseudo-labels-seed1-fold0")
     path.write_bytes(path.read_bytes()[:-7] if damage is None else damage)
     del fits[:]
     assert same(Runner(settings(), speech, work).run(), said) and len(fits) == 1

@@ -22,8 +22,9 @@ VALUES = {
     "target_labels": st.one_of(st.just("all"), st.integers(0, 10**6).map(str)),
     "folds": st.integers(0, 20).filter(lambda folds: folds != 1),
     "patience": st.integers(0, 100),
-    **dict.fromkeys(("seeds", "epochs", "batch_size"), st.integers(1, 10**9)),
+    **dict.fromkeys(("seeds", "epochs", "batch_size", "accumulate"), st.integers(1, 10**9)),
     **dict.fromkeys(("learning_rate", "decay", "crop"), above),
+    "encoder_rate": st.just(0.0) | above,
 }
 KINDS = {"str": text, "tuple[str, ...]": words, "bool": st.booleans()}
 
@@ -97,6 +98,9 @@ BAD = [
     ({"learning_rate": True}, "learning_rate: expected float, got True"),
     ({"decay": -0.5}, "decay: expected a number above 0"),
     ({"crop": 0}, "crop: expected a number above 0"),
+    ({"encoder_rate": -1e-5}, "encoder_rate: expected 0 or more"),
+    ({"accumulate": 0}, "accumulate: expected 1 or more"),
+    ({"precision": "fp16"}, "unknown precision 'fp16'"),
     ({"share_speakers": 1}, "share_speakers: expected bool, got 1"),
     ({"class_weights": "yes"}, "class_weights: expected bool, got 'yes'"),
     ({"train": "end-to-end", "layer": "0", "align": "coral"}, "align: 'coral' works on frozen features"),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from emobridge import registry
 from emobridge import training as room
+from emobridge.checkpoints import LogPoint
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
@@ -25,7 +26,7 @@ from emobridge.methods.source_only import SourceOnly
 from emobridge.metrics import ua
 from emobridge.settings import Settings
 from emobridge.tasks import Built, build
-from emobridge.training import LogPoint, Model, Plan, fit, probabilities
+from emobridge.training import Model, Plan, fit, probabilities
 
 PLAN = Plan(epochs=12, batch_size=10, learning_rate=0.01, checkpoint_every=0)
 
@@ -205,7 +206,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(speech, tmp_path, stop):
     assert checkpoint.exists() == (stop > 1)
     calls = []
     original = room._epoch
-    room._epoch = lambda *arguments: calls.append(arguments[-1]) or original(*arguments)
+    room._epoch = lambda *arguments: calls.append(arguments[3]) or original(*arguments)
     try:
         assert same(run(speech, head=Nonlinear, checkpoint=checkpoint), whole)
     finally:
@@ -348,7 +349,7 @@ def test_a_loss_that_is_not_finite_is_a_users_mistake(speech, bad):
             logits = step.logits()
             return {"good": logits.sum() * 0, "bad": logits.sum() * bad}
 
-    with pytest.raises(UserError, match=f"the loss term 'bad' is {bad} in epoch 0: lower the learning rate"):
+    with pytest.raises(UserError, match=f"the loss term 'bad' is {bad} in epoch 0, batch 0: lower the learning rate"):
         run(speech, Bad(), plan=Plan(epochs=2, batch_size=1000))
 
 

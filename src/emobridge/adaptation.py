@@ -13,6 +13,7 @@ from torch import Tensor
 from emobridge import registry
 from emobridge.adapters import Adapters
 from emobridge.bundle import Recognizer, columns, made_head
+from emobridge.checkpoints import LogPoint
 from emobridge.choosing import AUTO, Candidate, best, methods_of, run_candidates
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.encoders import load_encoder
@@ -27,7 +28,7 @@ from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of, unweighted
 from emobridge.settings import FOUND, Settings, layers_of
 from emobridge.speech import budgeted, emotions, read_speech
-from emobridge.training import LogPoint
+from emobridge.stages import hardware_of, staged
 
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
 BESIDE = 1  # layers on each side of the middle one
@@ -121,7 +122,19 @@ def with_head(settings: Settings) -> Settings:
         settings = replace(settings, head=registry.load("methods", settings.method).head)
     if made_head(settings.head, settings.head_options, 1, len(settings.labels)).all_layers:
         raise UserError(f"head {settings.head}: takes all layers of an encoder at once, which `emobridge probe` trains")
-    return settings
+    return _staged(settings) if staged(settings) else settings
+
+
+def _staged(settings: Settings) -> Settings:
+    """The settings of a method that trains an encoder in stages: no alignment, which works on stored features.
+
+    Errors: UserError for what else works on stored features only.
+    """
+    if settings.normalise == "speaker+text" or settings.by_corpus:
+        raise UserError(f"normalise: 'speaker+text' and by_corpus work on frozen features, not with {settings.method}")
+    if "+" in settings.layer:
+        raise UserError(f"layer: {settings.layer!r} works on frozen features; name one layer for {settings.method}")
+    return replace(settings, align="none", layer="middle" if settings.layer == "auto" else settings.layer)
 
 
 def prepare(
@@ -150,7 +163,8 @@ def prepare(
 
 def guarded(settings: Settings, speech: Speech) -> tuple[Settings, tuple[tuple[str, float], ...]]:
     """The settings without speaker normalisation of corpora that it would harm; and what speakers tell, by corpus."""
-    if not (settings.guard and settings.normalise.startswith("speaker") and settings.train == "frozen"):
+    stored = settings.train == "frozen" and not staged(settings)
+    if not (settings.guard and settings.normalise.startswith("speaker") and stored):
         return settings, ()
     told = tuple(speakers_tell(speech, settings).items())
     found = [corpus for corpus, nats in told if nats > THRESHOLD and corpus not in settings.by_corpus]
@@ -169,18 +183,23 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
     for statistic in statistics:
         if statistic not in encoder.statistics:
             raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)
-    if settings.train != "frozen" and not any(True for _ in encoder.parameters()):
-        raise UserError(f"encoder {encoder.name} has nothing to train: give --train frozen")
+    own = registry.load("methods", settings.method).stages
+    kinds = {stage.train for stage in own} or {settings.train}
+    if kinds != {"frozen"} and not any(True for _ in encoder.parameters()):
+        way = "choose another --method" if own else "give --train frozen"
+        raise UserError(f"encoder {encoder.name} has nothing to train: {way}")
     layers = encoder.layers
-    if settings.train == "adapters":
+    if "adapters" in kinds:
         fitted = Adapters(encoder, settings.adapters, settings.adapter_options)  # a mistake is told here
-        layers = encoder.layers
+        layers = layers if own else encoder.layers
         fitted.detach()
     names = tuple(map(str, range(layers)))
     for name in () if settings.layer in FOUND else layers_of(settings.layer):
         if name not in names:
             raise unknown(f"layer of encoder {encoder.name}", name, (*names, *FOUND))
     layer = "0" if settings.layer == "auto" and encoder.layers == 1 else settings.layer
+    if own and layer == "middle":
+        layer = names[-1]
     if layer == "middle":
         middle = (encoder.layers - 1) // 2
         layer = "+".join(names[max(0, middle - BESIDE) : middle + BESIDE + 1])
@@ -193,6 +212,8 @@ def dropping(settings: Settings, width: int) -> Settings:
     How it was chosen stands in docs/results/semi-supervised.md.
     """
     has = options_of(registry.load("heads", settings.head))
+    if staged(settings):
+        return settings
     if "input_dropout" not in has or "input_dropout" in read_options(settings.head_options):
         return settings
     share = max(0.0, min(DROPOUT, 1 - KEPT / width))
@@ -208,7 +229,7 @@ def _with_features(
         return _without(speech, skipped), None, skipped
     store = FeatureStore(settings.store or cache_folder(), encoder)
     layer = None if settings.layer == "auto" else layers_of(settings.layer)
-    with progress(f"features of {encoder.name}") as report:
+    with hardware_of(settings).first(), progress(f"features of {encoder.name}") as report:
         found = store.extract(speech.utterances, layer=layer, on_progress=report, strict=strict)
     speech = _without(speech, found.skipped)
     values = torch.from_numpy(found.values[..., columns(encoder, settings.statistics)])

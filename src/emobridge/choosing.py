@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from emobridge.checkpoints import LogPoint
 from emobridge.errors import UserError
 from emobridge.folds import Fold, Speech, folds_of
 from emobridge.runs import BASELINE, Predicted, Runner, Work, unweighted
 from emobridge.settings import Settings
 from emobridge.tasks import Matrices
-from emobridge.training import LogPoint
 from emobridge.validators import judged
 
 AUTO = "auto"

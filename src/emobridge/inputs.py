@@ -10,23 +10,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emobridge.data.audio import random_crop, read_audio
+from emobridge.data.audio import duration, random_crop, read_audio
 from emobridge.data.batching import pad
 from emobridge.encoders._base import Encoder
+from emobridge.hardware import ALONE, Hardware
 from emobridge.normalisation import Domain, learnt, moments
 from emobridge.pooling import pool
-from emobridge.types import SAMPLE_RATE, Utterance
+from emobridge.types import SAMPLE_RATE, Frames, Layers, Utterance
 
+PREDICTED_TOGETHER = 4096  # rows of stored features
 WARM = 32  # utterances in a batch by which fresh batch norms learn
 
 
 class Inputs(Protocol):
-    """N utterances, as normalised vectors of width D."""
+    """N utterances, as normalised vectors of width D, or as frames of that width."""
 
     width: int
+    frames: bool  # whether it yields them
+    together: int  # rows that are predicted at once
+    seconds: Tensor | None  # (N,) of each utterance in a training step, where batches of like lengths are quicker
 
-    def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """(B,) rows -> (B, D). With a generator: as in training, random crops; without: whole utterances."""
+    def draws(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Random numbers (B,) by which `batch` crops so many utterances; None where nothing is cropped."""
+
+    def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor | Frames:
+        """(B,) rows -> (B, D), or Frames. With draws: as in training, random crops; without: whole utterances."""
+
+    def names(self, rows: Tensor) -> tuple[str, ...]:
+        """The ids of some utterances, where they are known."""
 
     def refresh(self) -> None:
         """Learn anew, from unlabelled audio, what has changed with the encoder."""
@@ -48,9 +59,17 @@ class Frozen:
         self.layers = x.shape[1] if x.ndim == 3 else 1
         self.x = x.flatten(1)
         self.width = self.x.shape[1]
+        self.frames, self.together = False, PREDICTED_TOGETHER
+        self.seconds: Tensor | None = None
 
-    def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def draws(self, count: int, generator: torch.Generator) -> None:
+        """Nothing is cropped."""
+
+    def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor:
         return self.x.index_select(0, rows)
+
+    def names(self, rows: Tensor) -> tuple[str, ...]:
+        return ()
 
     def refresh(self) -> None:
         """Nothing changes."""
@@ -66,12 +85,13 @@ class Frozen:
 
 
 class Recordings:
-    """Recordings that go through an encoder which is trained.
+    """Recordings that go through an encoder which is trained, or whose single frames are wanted.
 
     domain_of: of each utterance, the place of its corpus in `corpora` (name and language). learner: the recordings
     whose audio tells the domains' moments, these ones where there is none; with `leads`, they learn anew whenever these
-    do. crop: s of an utterance that a training step sees at most. repeat: shorter ones repeat themselves until then, as
-    batch norms need, which would see the padding of unlike lengths.
+    do. crop: s of an utterance that a training step sees at most; before batch norms, which would see the padding of
+    unlike lengths, shorter ones repeat themselves until then. frames: yield them instead of their statistics; each is
+    normalised as the mean frame is. hardware: where the encoder runs; what it yields comes back to the CPU.
     """
 
     def __init__(
@@ -88,20 +108,29 @@ class Recordings:
         learner: Recordings | None = None,
         leads: bool = False,
         crop: float = 2.0,
-        repeat: bool = True,
+        frames: bool = False,
+        hardware: Hardware = ALONE,
     ) -> None:
         self.encoder, self.layer, self.statistics = encoder, layer, statistics
         self.utterances = tuple(utterances)
         self.domain_of = np.asarray(domain_of)
         self.corpora, self.target, self.normalise, self.crop = tuple(corpora), target, normalise, crop
-        self.learner, self.leads, self.repeat = learner, leads, repeat
+        self.learner, self.leads = learner, leads
+        self.frames, self.hardware = frames, hardware
+        self.together = 1  # they are of many lengths
+        self.norms = [one for one in encoder.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+        self.seconds = None if self.norms else torch.tensor([min(crop, _seconds(one)) for one in self.utterances])
         self.domains: tuple[Domain, ...] = ()
-        self.width = encoder.width * len(statistics)
+        self.width = encoder.width * (1 if frames else len(statistics))
         self.mean = torch.zeros(len(self.utterances), self.width)
         self.deviation = torch.ones(len(self.utterances), self.width)
 
     def modules(self) -> tuple[nn.Module, ...]:
-        return (self.encoder,)
+        trained = any(weight.requires_grad for weight in self.encoder.parameters())
+        return (self.encoder,) if trained else ()
+
+    def names(self, rows: Tensor) -> tuple[str, ...]:
+        return tuple(self.utterances[int(row)].id for row in rows)
 
     def state(self) -> dict[str, Tensor]:
         state = {"mean": self.mean, "deviation": self.deviation}
@@ -118,9 +147,17 @@ class Recordings:
         if self.learner is not None:
             self.learner.domains = self.domains
 
-    def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        waves = [self._wave(int(row), generator) for row in rows]
-        return (self._encode(waves) - self.mean[rows]) / self.deviation[rows]
+    def draws(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.randint(1 << 62, (count,), generator=generator)
+
+    def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor | Frames:
+        seeds = [None] * len(rows) if draws is None else draws.tolist()
+        said = self._layers([self._wave(row, seed) for row, seed in zip(rows.tolist(), seeds)])
+        mean, deviation = self.mean[rows], self.deviation[rows]
+        if self.frames:
+            hidden = (said.hidden[self._layer] - mean[:, None]) / deviation[:, None]
+            return Frames(hidden, said.mask)
+        return (pool(said, self.statistics)[self._layer] - mean) / deviation
 
     def refresh(self) -> None:
         """The moments of each domain and speaker under the encoder as it now is."""
@@ -147,7 +184,7 @@ class Recordings:
 
     def _warm(self) -> None:
         """Let batch norms that have seen nothing see speech once: their first moments would be of no speech at all."""
-        norms = [module for module in self.encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        norms = self.norms
         if not norms or any(norm.num_batches_tracked for norm in norms):
             return
         generator, was_training = torch.Generator().manual_seed(0), self.encoder.training
@@ -157,7 +194,7 @@ class Recordings:
             norm.momentum = None  # the plain mean over these batches
         with torch.no_grad():
             for rows in torch.randperm(len(self.utterances), generator=generator).split(WARM):
-                self._encode([self._wave(int(row), generator) for row in rows])
+                self._layers([self._wave(int(row), int(self.draws(1, generator))) for row in rows])
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
         self.encoder.train(was_training)
@@ -167,22 +204,33 @@ class Recordings:
         was_training = self.encoder.training
         self.encoder.eval()
         with torch.no_grad():
-            x = torch.cat([self._encode([self._wave(row, None)]) for row in rows])
+            statistics = ("mean",) if self.frames else self.statistics
+            x = torch.cat([pool(self._layers([self._wave(row, None)]), statistics)[self._layer] for row in rows])
         self.encoder.train(was_training)
         return x
 
-    def _encode(self, waves: list[np.ndarray]) -> Tensor:
-        wave, mask = pad(waves)
-        return pool(self.encoder(wave, mask), self.statistics)[self.layer]
+    @property
+    def _layer(self) -> int:
+        """An encoder whose gating leaves one layer has no other."""
+        return 0 if self.encoder.layers == 1 else self.layer
 
-    def _wave(self, row: int, generator: torch.Generator | None) -> np.ndarray:
+    def _layers(self, waves: list[np.ndarray]) -> Layers:
+        wave, mask = (part.to(self.hardware.device) for part in pad(waves))
+        with self.hardware.autocast():
+            said = self.encoder(wave, mask)
+        return Layers(said.hidden.float().cpu(), said.mask.cpu(), said.frame_rate)
+
+    def _wave(self, row: int, seed: int | None) -> np.ndarray:
         utterance = self.utterances[row]
         wave = read_audio(utterance.path, utterance.start, utterance.end)
-        if generator is None:
+        if seed is None:
             return wave
-        seed = int(torch.randint(1 << 62, (1,), generator=generator))
         wave = random_crop(wave, self.crop, np.random.default_rng(seed))
-        return np.resize(wave, round(self.crop * SAMPLE_RATE)) if self.repeat else wave
+        return np.resize(wave, round(self.crop * SAMPLE_RATE)) if self.norms else wave
+
+
+def _seconds(utterance: Utterance) -> float:
+    return (duration(utterance.path) if utterance.end is None else utterance.end) - utterance.start
 
 
 def without_label(utterance: Utterance) -> Utterance:

@@ -19,7 +19,7 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
     "encoders": ("name", "statistics", "claims", "open", "forward"),
     "heads": ("name", "needs_frames", "all_layers", "represent", "forward"),
     "adapters": ("name", "replaces", "attach", "detach", "parameters", "save", "load"),
-    "methods": ("name", "needs", "takes", "head", "prepare", "examples", "loss"),
+    "methods": ("name", "needs", "takes", "head", "stages", "prepare", "examples", "loss"),
 }
 
 SINGULAR = {

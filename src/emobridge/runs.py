@@ -14,21 +14,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from emobridge import __version__, registry
-from emobridge.adapters import Adapters
-from emobridge.bundle import Recognizer, Spec, made_head
+from emobridge.bundle import Recognizer, Spec
+from emobridge.checkpoints import LogPoint
 from emobridge.corpora.demo import is_synthetic
-from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 from emobridge.files import whole_file
-from emobridge.folds import Fold, Speech, budget, everything, folds_of
-from emobridge.heads._base import Head
+from emobridge.folds import Fold, Speech, everything, folds_of
 from emobridge.methods._base import Method
 from emobridge.metrics import Evaluation, ua
-from emobridge.options import made, read_options
+from emobridge.options import made
 from emobridge.settings import Settings
-from emobridge.tasks import Built, Matrices, build
-from emobridge.training import LogPoint, Model, Plan, fit, probabilities
+from emobridge.stages import Fitted, hardware_of, run_stages
+from emobridge.tasks import Matrices
+from emobridge.training import Model, probabilities
 
 BASELINE = "source-only"
 
@@ -54,7 +53,9 @@ def made_method(name: str, settings: Settings) -> Method:
     method = registry.load("methods", name)
     if settings.target_labels != "0" and "target_labels" not in method.needs | method.takes:
         raise UserError(f"method {name} cannot use target labels: give --target-labels 0")
-    if method.head != "single" and settings.head == "single" and settings.train == "frozen":
+    if settings.target_labels == "0" and "target_labels" in method.needs and name == settings.method:
+        raise UserError(f"method {name} needs labels of the target: give --target-labels a number, or all")
+    if method.head != "single" and settings.head == "single" and settings.train == "frozen" and not method.stages:
         raise UserError(
             f"method {name} shapes what lies before the output, where head single has nothing to train: "
             f"give --head {method.head}, or --train end-to-end"
@@ -81,14 +82,18 @@ class Work:
                 said.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
         self.key = said.hexdigest()[:16]
 
-    def path(self, name: str, suffix: str) -> Path:
-        """The file of one fit."""
-        return self.folder / f"{self.key}-{name}.{suffix}"
+    def path(self, name: str) -> Path:
+        """The files of one fit that goes on, without their suffixes."""
+        return self.folder / f"{self.key}-{name}"
+
+    def said(self, name: str) -> Path:
+        """The file of one finished fit."""
+        return self.folder / f"{self.key}-{name}.safetensors"
 
     def read(self, name: str) -> tuple[np.ndarray, tuple[LogPoint, ...]] | None:
         """Probabilities and log of a finished fit, or None."""
         try:
-            with safe_open(self.path(name, "safetensors"), framework="np") as file:
+            with safe_open(self.said(name), framework="np") as file:
                 log = json.loads(file.metadata()["log"])
                 return file.get_tensor("probabilities"), tuple(LogPoint(*point) for point in log)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
@@ -97,30 +102,29 @@ class Work:
     def write(self, name: str, said: np.ndarray, log: Sequence[LogPoint]) -> None:
         """Note a finished fit."""
         points = json.dumps([(point.epoch, point.term, point.value) for point in log])
-        with whole_file(self.path(name, "safetensors")) as path:
+        with whole_file(self.said(name)) as path:
             save_file({"probabilities": said}, path, metadata={"log": points})
 
 
 class Runner:
     """Runs the systems of some settings on some speech. Without `work` nothing is written down.
 
-    matrices: what CORAL found before for the same speech; runners of one speech may share it.
+    matrices: what CORAL found before for the same speech; runners of one speech may share it. kept: a folder of what
+    stages ended with, which runners may share too (see `stages.run_stages`).
     """
 
     def __init__(
-        self, settings: Settings, speech: Speech, work: Work | None = None, matrices: Matrices | None = None
+        self,
+        settings: Settings,
+        speech: Speech,
+        work: Work | None = None,
+        matrices: Matrices | None = None,
+        kept: Path | None = None,
     ) -> None:
-        self.settings, self.speech, self.work = settings, speech, work
+        self.settings, self.speech, self.work, self.kept = settings, speech, work, kept
         self.matrices: Matrices = {} if matrices is None else matrices
         self.log: list[tuple[str, LogPoint]] = []
-        self.plan = Plan(
-            settings.epochs,
-            settings.batch_size,
-            settings.learning_rate,
-            settings.decay,
-            settings.patience,
-            settings.validate_by,
-        )
+        self.hardware = hardware_of(settings)
 
     def run(self, on_progress: Callable[[int, int], None] | None = None) -> tuple[Predicted, ...]:
         """Every system, seed and fold."""
@@ -156,14 +160,14 @@ class Runner:
         """The method asked for, seed 0, with nothing held out: what users get."""
         settings, fold = self.settings, everything(self.speech, self.settings, 0)
         method = made_method(settings.method, settings)
-        built, head, trained, _ = self._fit(method, "final", 0, fold)
-        domains = built.learner.domains
+        fitted = self._fit(method, "final", 0, fold)
+        domains = fitted.built.learner.domains
         spec = Spec(
             labels=settings.labels,
             encoder=_lasting(settings.encoder),
             encoder_options=settings.encoder_options,
             digest=encoder.digest,
-            trained=settings.train,
+            trained=fitted.trained,
             layer=settings.layer,
             statistics=settings.statistics,
             normalise=settings.normalise,
@@ -177,46 +181,41 @@ class Runner:
             domains=tuple((domain.corpus, domain.language) for domain in domains),
             synthetic=any(is_synthetic(one.corpus) for one in self.speech.utterances),
         )
-        return Recognizer(spec, trained or encoder, domains, head)
+        made = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
+        return Recognizer(spec, made, domains, fitted.head)
 
     def said(self, name: str, seed: int, place: int, fold: Fold) -> np.ndarray:
         """(source_test + target_test, C) probabilities of one fit, from the work folder where they are there."""
         title = f"{name}-seed{seed}-fold{place}"
         known = self.work.read(title) if self.work else None
-        if known is None:
-            built, head, _, log = self._fit(made_method(name, self.settings), title, seed, fold)
-            built.test.refresh()
+        if self.hardware.told(known is None):
+            fitted = self._fit(made_method(name, self.settings), title, seed, fold)
+            test = fitted.built.test
+            test.refresh()
             rows = torch.arange(len(fold.source_test) + len(fold.target_test))
-            known = probabilities(Model(built.test, head), built.test, rows).numpy(), log
-            if self.work:
+            known = probabilities(Model(test, fitted.head), test, rows).numpy(), fitted.log
+            if self.work and not self.hardware.rank:
                 self.work.write(title, *known)
+            self.hardware.wait()
+        elif known is None:
+            assert self.work is not None  # where the first process read it
+            known = self.work.read(title)
+        assert known is not None
         self.log += [(f"{name}, seed {seed}, fold {place}", point) for point in known[1]]
         return known[0]
 
-    def _fit(
-        self, method: Method, title: str, seed: int, fold: Fold
-    ) -> tuple[Built, Head, Encoder | None, tuple[LogPoint, ...]]:
-        settings = self.settings
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            encoder = None
-            if settings.train != "frozen":
-                encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
-                if settings.train == "adapters":
-                    Adapters(encoder, settings.adapters, settings.adapter_options)
-            few = budget(self.speech, fold, settings.target_labels, seed)
-            built = build(self.speech, fold, method, len(settings.labels), settings, encoder, few, self.matrices)
-            head = made_head(settings.head, settings.head_options, built.task.inputs.width, len(settings.labels))
-        log = fit(
-            built.task,
+    def _fit(self, method: Method, title: str, seed: int, fold: Fold) -> Fitted:
+        return run_stages(
+            self.settings,
+            self.speech,
+            fold,
             method,
-            head,
-            self.plan,
-            seed=seed,
-            validation=built.validation,
-            checkpoint=self.work.path(title, "checkpoint") if self.work else None,
+            seed,
+            matrices=self.matrices,
+            hardware=self.hardware,
+            path=self.work.path(title) if self.work else None,
+            kept=self.kept,
         )
-        return built, head, encoder, log
 
 
 def evaluation_of(speech: Speech, labels: Sequence[str], predicted: Sequence[Predicted]) -> Evaluation | None:

@@ -21,7 +21,8 @@ else:
 CHOICES = {
     "normalise": ("none", "corpus", "speaker", "speaker+text"),
     "align": ("none", "coral"),
-    "train": ("frozen", "adapters", "end-to-end"),
+    "train": ("frozen", "head", "adapters", "end-to-end"),
+    "precision": ("auto", "fp32", "bf16"),
     "pool": ("closed", "open"),
     "validator": ("agreement", "bnm", "consensus", "infomax", "snd", "source", "sureness"),
     "validate": ("source", "both"),
@@ -54,7 +55,9 @@ class Settings:
     by_corpus: tuple[str, ...] = ()  # corpora whose speakers mostly show one emotion each: not normalised by speaker
     guard: bool = True  # find such corpora, and add them to `by_corpus`
     align: str = "coral"  # ours: recolour source features to the target's covariance (needs target audio)
-    train: str = "frozen"  # what of the encoder is trained beside the head: nothing, adapters, or all
+    # What is trained beside the head: nothing, on stored features ("frozen") or with the frames of each clip ("head");
+    train: str = "frozen"  # adapters; or all. Methods with stages of their own do not look at it
+    blocks: str = ""  # "10+11": "end-to-end" trains only these of the encoder's transformer blocks
     adapters: str = "lora"  # with train "adapters": one of them, or "lora+bottleneck+gating"
     adapter_options: tuple[str, ...] = ()  # "lora.r=8"
     pool: str = "closed"  # "open" keeps target utterances of other emotions among the unlabelled
@@ -71,6 +74,10 @@ class Settings:
     validate_by: str = "loss"  # what is to be low: the mean cross-entropy, or 1 - UA, which lets training go on longer
     class_weights: bool = True
     crop: float = 2.0  # s of each utterance in a training step of an encoder
+    encoder_rate: float = 0.0  # learning rate of an encoder's own weights; 0 is learning_rate
+    accumulate: int = 1  # parts of a batch that go through an encoder one after the other, to spare memory
+    checkpointing: bool = False  # compute an encoder's blocks twice, to spare memory
+    precision: str = "auto"  # of an encoder that is trained; "auto" is bf16 on a GPU that has it
     store: str = ""  # folder of the feature store; "" is in the user's cache
 
     def __post_init__(self) -> None:
@@ -83,14 +90,15 @@ class Settings:
             raise UserError(f"labels: expected two or more different emotions, got {','.join(self.labels) or 'none'}")
         if self.target_labels != "all" and not self.target_labels.isdecimal():
             raise UserError(f"target_labels: expected a number or 'all', got {self.target_labels!r}")
-        for key in ("seeds", "epochs", "batch_size"):
+        for key in ("seeds", "epochs", "batch_size", "accumulate"):
             if getattr(self, key) < 1:
                 raise UserError(f"{key}: expected 1 or more, got {getattr(self, key)}")
         for key in ("learning_rate", "decay", "crop"):
             if not 0 < getattr(self, key) < math.inf:
                 raise UserError(f"{key}: expected a number above 0, got {getattr(self, key)}")
-        if self.patience < 0:
-            raise UserError(f"patience: expected 0 or more, got {self.patience}")
+        for key in ("patience", "encoder_rate"):
+            if not 0 <= getattr(self, key) < math.inf:
+                raise UserError(f"{key}: expected 0 or more, got {getattr(self, key)}")
         if self.validate == "both" and not self.patience:
             raise UserError("validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too")
         if self.folds < 0 or self.folds == 1:

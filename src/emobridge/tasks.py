@@ -13,6 +13,7 @@ from emobridge.data.splits import Part
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 from emobridge.folds import Fold, Speech
+from emobridge.hardware import ALONE, Hardware
 from emobridge.inputs import Frozen, Inputs, Recordings, domains_of, person, without_label
 from emobridge.methods._base import Labelled, Method, Task, Trait
 from emobridge.normalisation import Domain, coral_by_layer, normalised, recoloured, with_texts
@@ -48,10 +49,14 @@ def build(
     encoder: Encoder | None,
     few: Part,
     matrices: Matrices | None = None,
+    *,
+    frames: bool = False,
+    hardware: Hardware = ALONE,
 ) -> Built:
     """What `method` may see of a fold. What it names neither in `needs` nor in `takes` is not in what it receives.
 
     matrices: what CORAL found before for the same speech, looked up and added to: all methods and budgets share it.
+    frames: whether the head sees single frames of `encoder`, which runs on `hardware`.
     """
     seen = method.needs | method.takes
     source = fold.source if "source_labels" in seen else ()
@@ -62,7 +67,7 @@ def build(
         raise UserError(f"method {method.name} needs unlabelled target audio, and there is none")
     rows = [*source, *labelled, *unlabelled]
     tests = [*fold.source_test, *fold.target_test]
-    learner, make = _maker(speech, fold, settings, encoder)
+    learner, make = _maker(speech, fold, settings, encoder, frames, hardware)
     place = np.cumsum([0, len(source), len(labelled), len(unlabelled)])
     inputs = make(rows, leads=True)
     known = _labelled(speech, rows, place[0], place[1]) if source else None
@@ -108,7 +113,7 @@ def _labelled(speech: Speech, rows: Sequence[int], first: int, last: int) -> Lab
 
 
 def _maker(
-    speech: Speech, fold: Fold, settings: Settings, encoder: Encoder | None
+    speech: Speech, fold: Fold, settings: Settings, encoder: Encoder | None, frames: bool, hardware: Hardware
 ) -> tuple[Recordings | _Fixed, Callable[..., Inputs]]:
     """Who knows the domains that a fold's unlabelled audio tells; and from rows to inputs normalised by them."""
     learn = [*fold.source, *fold.target]
@@ -123,6 +128,8 @@ def _maker(
             target=speech.target,
             normalise=settings.normalise,
             crop=settings.crop,
+            frames=frames,
+            hardware=hardware,
         )
         trained.refresh()
         return trained, lambda rows, leads=False: _recordings(speech, rows, trained, settings, leads)
@@ -140,7 +147,7 @@ def _maker(
         domains = tuple(_with_texts(speech, features, learn, place, domain) for place, domain in enumerate(domains))
     x, place = normalised_rows(speech, features, learn, domains, settings), {row: at for at, row in enumerate(learn)}
 
-    def make(rows: Sequence[int], leads: bool = False) -> Frozen:
+    def make(rows: Sequence[int], leads: bool = False) -> Inputs:
         """What is learnt from by all that was heard of its speakers, though only some be labelled."""
         if place.keys() >= set(rows):
             return Frozen(x[[place[row] for row in rows]])
@@ -172,6 +179,8 @@ def _recordings(
         learner=trained,
         leads=leads,
         crop=settings.crop,
+        frames=trained.frames,
+        hardware=trained.hardware,
     )
 
 

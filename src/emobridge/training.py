@@ -7,26 +7,26 @@ weights, to the last bit, as one that was not.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from emobridge.checkpoints import LogPoint, State
+from emobridge.data.batching import length_batches
 from emobridge.errors import UserError
-from emobridge.files import whole_file
+from emobridge.hardware import ALONE, Hardware
 from emobridge.heads._base import Head
 from emobridge.inputs import Inputs
-from emobridge.methods._base import Drawn, Labelled, Method, Step, Task, balanced, weighted_cross_entropy
+from emobridge.methods._base import Labelled, Method, Step, Task, balanced, weighted_cross_entropy
+from emobridge.types import Frames
 
+_PRIMES = torch.tensor([1_000_003, 10_007, 101, 1])  # seed, epoch and process as one seed
 REFRESH = 10  # epochs between two looks at the moments of features that change with the encoder
-PREDICTED_TOGETHER = 4096  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,8 @@ class Plan:
     weight_decay: float = 0.0  # of Adam: L2
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-
-
-@dataclass(frozen=True, slots=True)
-class LogPoint:
-    """One value at the end of one epoch (from 0)."""
-
-    epoch: int
-    term: str
-    value: float
+    encoder_rate: float = 0.0  # learning rate of what the inputs train; 0 is the same
+    accumulate: int = 1  # parts of a batch that go through the model one after the other
 
 
 class Model(nn.Module):
@@ -63,16 +56,18 @@ class Model(nn.Module):
         self.beside = nn.ModuleList(inputs.modules())
         self.width = head.output.in_features
 
-    def represent(self, x: Tensor) -> Tensor:
-        """(B, D) pooled and normalised -> (B, H): a clip of one frame."""
+    def represent(self, x: Tensor | Frames) -> Tensor:
+        """(B, D) pooled and normalised, a clip of one frame, or Frames -> (B, H)."""
+        if isinstance(x, Frames):
+            return self.head.represent(x.hidden, x.mask)
         return self.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
 
     def classify(self, represented: Tensor) -> Tensor:
         """(B, H) -> (B, C) logits."""
         return self.head.output(represented)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, D) -> (B, C)."""
+    def forward(self, x: Tensor | Frames) -> Tensor:
+        """(B, D), or Frames -> (B, C)."""
         return self.classify(self.represent(x))
 
 
@@ -86,13 +81,15 @@ def fit(
     validation: tuple[Inputs, Labelled] | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
+    hardware: Hardware = ALONE,
 ) -> tuple[LogPoint, ...]:
     """Train `head` (and the task's inputs) in place; the log of each loss term.
 
     validation: speakers kept apart, of one side or both (their `corpus`, the sides weigh the same); with a patience,
     training stops when their loss (or 1 - UA) has not fallen for so many epochs, and the weights of the best epoch are
     kept; as many as there are epochs never stop it. checkpoint: a file to go on from, removed when training ends.
-    Errors: UserError where the loss is not finite.
+    hardware: its processes share each step, of batch_size utterances each. Errors: UserError where the loss is not
+    finite, and where memory does not suffice.
     """
     inputs = task.inputs
     model = Model(inputs, head)
@@ -105,16 +102,9 @@ def fit(
         torch.manual_seed(seed)
         if (beside := method.prepare(task, model)) is not None:
             model.beside.append(beside)
-        optimiser = torch.optim.Adam(
-            [weight for weight in model.parameters() if weight.requires_grad],
-            lr=plan.learning_rate,
-            betas=plan.betas,
-            eps=plan.eps,
-            weight_decay=plan.weight_decay,
-            fused=True,
-        )
-        state = _State(model, inputs, optimiser, generator)
+        state = State(model, inputs, _optimiser(model, inputs, plan), generator)
         state.resume(checkpoint)
+        hardware.wait()
         saved = time.monotonic()
         for epoch in range(state.epoch, plan.epochs):
             if epoch % REFRESH == 0:
@@ -123,9 +113,9 @@ def fit(
             if drawn is not None:
                 state.drawn = drawn
                 state.log += [LogPoint(epoch, term, value) for term, value in drawn.notes]
-            for group in optimiser.param_groups:
-                group["lr"] = plan.learning_rate * plan.decay ** (epoch // 10)
-            state.log += _epoch(state, method, plan, epoch)
+            for group in state.optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * plan.decay ** (epoch // 10)
+            state.log += _epoch(state, method, plan, epoch, seed, hardware)
             state.epoch = epoch + 1
             if validation is not None:
                 term = "validation loss" if plan.validate_by == "loss" else "validation error"
@@ -133,13 +123,14 @@ def fit(
                     break
             if on_epoch is not None:
                 on_epoch(state.epoch, plan.epochs)
-            if checkpoint is not None and time.monotonic() - saved > plan.checkpoint_every:
+            if checkpoint is not None and not hardware.rank and time.monotonic() - saved > plan.checkpoint_every:
                 state.save(checkpoint)
                 saved = time.monotonic()
         state.take_best()
         inputs.refresh()
     model.eval()
-    if checkpoint is not None:
+    hardware.wait()
+    if checkpoint is not None and not hardware.rank:
         checkpoint.unlink(missing_ok=True)
     return tuple(state.log)
 
@@ -148,38 +139,115 @@ def probabilities(model: nn.Module, inputs: Inputs, rows: Tensor) -> Tensor:
     """(N,) rows -> (N, C), whole utterances, dropout off; the model is left in the mode it was in."""
     was_training = model.training
     model.eval()
-    size = 1 if inputs.modules() else PREDICTED_TOGETHER  # recordings are of many lengths
     with torch.no_grad():
-        parts = [model(inputs.batch(some)).softmax(1) for some in rows.split(size)]
+        parts = [model(inputs.batch(some)).softmax(1) for some in rows.split(inputs.together)]
     model.train(was_training)
     return torch.cat(parts)
 
 
-def _epoch(state: _State, method: Method, plan: Plan, epoch: int) -> list[LogPoint]:
+def _optimiser(model: Model, inputs: Inputs, plan: Plan) -> torch.optim.Optimizer:
+    """Adam. What the inputs train, an encoder that has learnt much already, may have a rate of its own."""
+    slow = {weight for module in inputs.modules() for weight in module.parameters()} if plan.encoder_rate else set()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [weight for weight in weights if weight not in slow], "initial_lr": plan.learning_rate},
+        {"params": [weight for weight in weights if weight in slow], "initial_lr": plan.encoder_rate},
+    ]
+    return torch.optim.Adam(
+        [group for group in groups if group["params"]],
+        lr=plan.learning_rate,
+        betas=plan.betas,
+        eps=plan.eps,
+        weight_decay=plan.weight_decay,
+        fused=True,
+    )
+
+
+def _epoch(state: State, method: Method, plan: Plan, epoch: int, seed: int, hardware: Hardware) -> list[LogPoint]:
     """One pass over what was drawn; the mean of each loss term."""
-    drawn, generator = state.drawn, state.generator
-
-    def take(rows: Tensor) -> Tensor:
-        return state.inputs.batch(rows, generator)
-
+    own = state.generator  # what a step draws beside its examples
+    if hardware.processes > 1:  # each process drops and draws its own, and anew in each epoch, so that it can go on
+        own = torch.Generator().manual_seed(int(torch.tensor([seed, epoch, hardware.rank, 0]).dot(_PRIMES)))
+        torch.manual_seed(own.initial_seed() + 1)
     state.model.train()
     totals: dict[str, Tensor] = {}
-    order = torch.randperm(len(drawn.rows), generator=generator)
-    batches = list(zip(*(part[order].split(plan.batch_size) for part in (drawn.rows, drawn.label, drawn.weight))))
-    for place, (rows, label, weight) in enumerate(batches):
+    batches = _batches(state, plan, hardware.processes)
+    for place, some in enumerate(batches):
         done = (epoch + place / len(batches)) / plan.epochs
-        step = Step(state.model, take(rows), rows, label, weight, done, take, generator)
-        terms = method.loss(step)
-        state.optimiser.zero_grad()
-        sum(terms.values(), torch.zeros(())).backward()
-        state.optimiser.step()
+        try:
+            terms = _step(state, method, plan, some, done, own, hardware)
+        except RuntimeError as error:
+            raise _told(error, state.inputs, len(some) // plan.accumulate) from error
         for term, value in terms.items():
-            totals[term] = totals.get(term, torch.zeros(())) + value.detach()
-    log = [LogPoint(epoch, term, float(total) / len(batches)) for term, total in totals.items()]
-    for point in log:
-        if not math.isfinite(point.value):
-            raise UserError(f"the loss term {point.term!r} is {point.value} in epoch {epoch}: lower the learning rate")
-    return log
+            if not math.isfinite(value):
+                named = ", ".join(state.inputs.names(state.drawn.rows[some])[:5])
+                raise UserError(
+                    f"the loss term {term!r} is {float(value)} in epoch {epoch}, batch {place}"
+                    f"{f' ({named} ...)' if named else ''}: lower the learning rate; an earlier checkpoint is kept"
+                )
+            totals[term] = totals.get(term, torch.zeros(())) + value
+    return [LogPoint(epoch, term, float(total) / len(batches)) for term, total in totals.items()]
+
+
+def _batches(state: State, plan: Plan, processes: int) -> list[Tensor]:
+    """Places of what was drawn, in random order; clips of like lengths together where that spares padding."""
+    drawn, size = state.drawn, plan.batch_size * processes
+    if state.inputs.seconds is None:
+        return list(torch.randperm(len(drawn.rows), generator=state.generator).split(size))
+    seed = int(torch.randint(1 << 62, (1,), generator=state.generator))
+    seconds = state.inputs.seconds[drawn.rows]
+    return [torch.tensor(some) for some in length_batches(seconds.tolist(), size, seed)]
+
+
+def _step(
+    state: State, method: Method, plan: Plan, some: Tensor, done: float, own: torch.Generator, hardware: Hardware
+) -> dict[str, Tensor]:
+    """One step on the places `some` of what was drawn; the loss terms.
+
+    Each process has its share of them, and goes through it in `accumulate` parts. A part's loss weighs as many
+    utterances as it has, so that a loss that is a mean over utterances is the same however it is cut.
+    """
+    drawn, inputs = state.drawn, state.inputs
+
+    def take(rows: Tensor) -> Tensor | Frames:
+        return inputs.batch(rows, inputs.draws(len(rows), own))
+
+    state.optimiser.zero_grad()
+    draws = inputs.draws(len(some), state.generator)
+    count = plan.accumulate
+    parts = torch.arange(len(some)).tensor_split(count * hardware.processes)
+    terms: dict[str, Tensor] = {}
+    for part in parts[count * hardware.rank : count * (hardware.rank + 1)]:
+        if not len(part):
+            continue
+        rows, label, weight = (values[some[part]] for values in (drawn.rows, drawn.label, drawn.weight))
+        x = inputs.batch(rows, None if draws is None else draws[part])
+        found = method.loss(Step(state.model, x, rows, label, weight, done, take, own))
+        share = len(part) / len(some)
+        total = sum(found.values(), torch.zeros(()))
+        (total if share == 1 else total * share).backward()
+        for term, value in found.items():
+            terms[term] = terms.get(term, torch.zeros(())) + share * value.detach()
+    if hardware.processes > 1:
+        trained = [weight for group in state.optimiser.param_groups for weight in group["params"]]
+        for weight in trained:
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        hardware.summed([*terms.values(), *(weight.grad for weight in trained)])
+    if all(math.isfinite(value) for value in terms.values()):
+        state.optimiser.step()
+    return terms
+
+
+def _told(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
+    """A lack of memory in words that help; any other error as it is."""
+    words = str(error).lower()
+    if not isinstance(error, torch.OutOfMemoryError) and "memory" not in words:
+        return error
+    longest = "" if inputs.seconds is None else f" of up to {float(inputs.seconds.max()):.1f} s"
+    return UserError(
+        f"out of memory in a training step of {count} utterances{longest}: lower batch_size or crop, "
+        "raise accumulate, or turn checkpointing on"
+    )
 
 
 def _validated(model: Model, inputs: Inputs, validation: Labelled, by: str) -> float:
@@ -195,85 +263,3 @@ def _validated(model: Model, inputs: Inputs, validation: Labelled, by: str) -> f
         sides, side = validation.corpus.unique(return_inverse=True)
         weight = len(logits) / (len(sides) * side.bincount()[side])
     return float(weighted_cross_entropy(logits, validation.label, weight))
-
-
-class _State:
-    """All that a run needs to go on: weights, moments, optimiser, random states, what it trains on, the best so far."""
-
-    def __init__(
-        self, model: Model, inputs: Inputs, optimiser: torch.optim.Optimizer, generator: torch.Generator
-    ) -> None:
-        self.model, self.inputs, self.optimiser, self.generator = model, inputs, optimiser, generator
-        self.epoch = 0
-        self.drawn = Drawn(*(torch.empty(0),) * 3)
-        self.log: list[LogPoint] = []
-        self.best_loss, self.best_epoch = math.inf, 0
-        self.best: dict[str, Tensor] = {}
-
-    def improved(self, term: str, loss: float, patience: int) -> bool:
-        """Note a validation loss or error by its name; False when it is time to stop."""
-        self.log.append(LogPoint(self.epoch - 1, term, loss))
-        if patience and loss < self.best_loss:
-            self.best_loss, self.best_epoch = loss, self.epoch
-            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        return not patience or self.epoch - self.best_epoch < patience
-
-    def take_best(self) -> None:
-        """The weights of the best epoch, where validation told one."""
-        if self.best:
-            self.model.load_state_dict(self.best)
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
-        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
-        tensors |= {f"inputs.{name}": tensor for name, tensor in self.inputs.state().items()}
-        for place, values in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{place}.{name}": tensor for name, tensor in values.items()}
-        tensors |= {f"drawn.{name}": getattr(self.drawn, name) for name in ("rows", "label", "weight")}
-        tensors |= {"random.shuffle": self.generator.get_state(), "random.torch": torch.get_rng_state()}
-        about = {
-            "epoch": self.epoch,
-            "best_loss": repr(self.best_loss),
-            "best_epoch": self.best_epoch,
-            "log": [asdict(point) for point in self.log],
-        }
-        with whole_file(path) as temporary:
-            contiguous = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-            save_file(contiguous, temporary, metadata={"about": json.dumps(about)})
-
-    def resume(self, path: Path | None) -> None:
-        """Go on from a checkpoint, where there is one that can be read."""
-        if path is None or not path.exists():
-            return
-        try:
-            with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                about = json.loads(file.metadata()["about"])
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-            return  # a damaged checkpoint: from the start, which ends the same
-        part = _parts(tensors)
-        self.model.load_state_dict(part["model"])
-        self.best = part.get("best", {})
-        self.inputs.restore(part.get("inputs", {}))
-        whole = self.optimiser.state_dict()
-        whole["state"] = {}
-        for name, tensor in part.get("optimiser", {}).items():
-            place, key = name.split(".")
-            whole["state"].setdefault(int(place), {})[key] = tensor
-        self.optimiser.load_state_dict(whole)
-        drawn = part["drawn"]
-        self.drawn = Drawn(drawn["rows"], drawn["label"], drawn["weight"])
-        self.generator.set_state(part["random"]["shuffle"])
-        torch.set_rng_state(part["random"]["torch"])
-        self.epoch, self.best_epoch = about["epoch"], about["best_epoch"]
-        self.best_loss = float(about["best_loss"])
-        self.log = [LogPoint(**point) for point in about["log"]]
-
-
-def _parts(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        part, _, rest = name.partition(".")
-        parts.setdefault(part, {})[rest] = tensor
-    return parts

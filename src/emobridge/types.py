@@ -2,7 +2,7 @@
 
     audio file -> Utterance -> Batch -> Layers -> logits -> loss -> Bundle -> Prediction -> Score -> report
 
-Light ones can be made and read without torch; `Batch` and `Layers` hold tensors.
+Light ones can be made and read without torch; `Batch`, `Layers` and `Frames` hold tensors.
 Times are in seconds, rates in Hz.
 """
 
@@ -58,6 +58,20 @@ class Layers:
     hidden: Tensor  # (L, B, F, D) float32
     mask: Tensor  # (B, F) bool, True on frames of the clip
     frame_rate: float  # Hz; 0 where an encoder yields one frame a clip
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """One layer of B utterances, for heads that see single frames."""
+
+    hidden: Tensor  # (B, F, D) float32
+    mask: Tensor  # (B, F) bool, True on frames of the clip
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def __getitem__(self, rows: Tensor) -> Frames:
+        return Frames(self.hidden[rows], self.mask[rows])
 
 
 @dataclass(frozen=True, slots=True)

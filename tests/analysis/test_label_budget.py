@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from emobridge import adaptation, runs
+from emobridge import adaptation, stages
 from emobridge.analysis.label_budget import BudgetSettings, cells_of, run_grid, size_of
 from emobridge.errors import UserError
 from emobridge.methods.pseudo_labels import PseudoLabels
@@ -40,13 +40,13 @@ def asked(recorded, tmp_path):
 def built(monkeypatch):
     """What each fit was made from: (method, budget's rows, fold, settings)."""
     seen = []
-    original = runs.build
+    original = stages.build
 
-    def noted(speech, fold, method, classes, settings, encoder, few, matrices):
+    def noted(speech, fold, method, classes, settings, encoder, few, *rest, **named):
         seen.append((method.name, few, fold, settings))
-        return original(speech, fold, method, classes, settings, encoder, few, matrices)
+        return original(speech, fold, method, classes, settings, encoder, few, *rest, **named)
 
-    monkeypatch.setattr(runs, "build", noted)
+    monkeypatch.setattr(stages, "build", noted)
     return seen
 
 
@@ -116,7 +116,7 @@ def test_a_cell_says_what_adapt_says(asked):
 
 def test_an_interrupted_grid_does_only_what_is_left(asked, tmp_path, monkeypatch):
     whole = said(run_grid(asked(budgets=("0", "4"), out=str(tmp_path / "whole"))))
-    fit, fits, stop = runs.fit, [], True
+    fit, fits, stop = stages.fit, [], True
 
     def noted(*given, **named):
         if stop and len(fits) == 5:
@@ -124,7 +124,7 @@ def test_an_interrupted_grid_does_only_what_is_left(asked, tmp_path, monkeypatch
         fits.append(named["checkpoint"].stem)
         return fit(*given, **named)
 
-    monkeypatch.setattr(runs, "fit", noted)
+    monkeypatch.setattr(stages, "fit", noted)
     with pytest.raises(KeyboardInterrupt):
         run_grid(asked(budgets=("0", "4")))
     stop = False

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from emobridge.adaptation import Adapted
+from emobridge.checkpoints import LogPoint
 from emobridge.folds import folds_of
 from emobridge.heads.single import Single
 from emobridge.inputs import domains_of
@@ -16,7 +17,6 @@ from emobridge.metrics import ua
 from emobridge.report.run import evaluation, held_out, record_of, saw
 from emobridge.runs import Predicted, systems_of
 from emobridge.settings import Settings
-from emobridge.training import LogPoint
 
 LABELS = ("anger", "sadness")
 

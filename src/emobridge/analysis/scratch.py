@@ -222,7 +222,6 @@ def _recordings(settings: ProbeSettings, encoder: Encoder, corpus: Corpus, rows:
         target=1,  # none of them is one
         normalise="none",
         crop=settings.crop or (CROP if normed else encoder.window or CROP),
-        repeat=normed,
     )
 
 

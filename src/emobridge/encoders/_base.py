@@ -68,6 +68,14 @@ class Encoder(nn.Module):
         """The transformer blocks that adapters fit; None where there are none."""
         return None
 
+    def checkpointed(self, wanted: bool) -> None:
+        """In training, compute each block twice rather than keep what is in it.
+
+        Errors: UserError where there are no blocks.
+        """
+        if wanted:
+            raise UserError(f"checkpointing: encoder {self.name} has no transformer blocks; whisper and hf-ssl have")
+
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) float32, zero beyond `lengths` (B,) samples -> hidden (L, B, F, D) and frames of each clip (B,)."""
         raise NotImplementedError

@@ -94,6 +94,12 @@ class HfSsl(Encoder):
         blocks = tuple(f"encoder.layers.{place}" for place in range(self.layers - 1))
         return Trunk(self.model, blocks, attention, "feed_forward.intermediate_dense", "feed_forward.output_dense")
 
+    def checkpointed(self, wanted: bool) -> None:
+        if wanted:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.model.gradient_checkpointing_disable()
+
     @contextlib.contextmanager
     def exportable(self) -> Iterator[nn.Module]:
         """A module (1, T) -> hidden (L, 1, F, D) of a lone clip, in the form that is quickest to run."""

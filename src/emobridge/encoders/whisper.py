@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from emobridge.encoders._base import (
     WEIGHTS,
@@ -62,6 +63,7 @@ class Whisper(Encoder):
         self.window = positions / self.frame_rate  # 30 s
         self.options = {"padding": padding}
         self.engine: Engine | None = None
+        self.spares_memory = False
         self.scale = width**0.5 if config.get("scale_embedding") else 1.0
         self.conv1 = nn.Conv1d(config["num_mel_bins"], width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=STRIDE, padding=1)
@@ -119,6 +121,9 @@ class Whisper(Encoder):
         blocks = tuple(f"blocks.{place}" for place in range(len(self.blocks)))
         return Trunk(self, blocks, attention, "fc1", "fc2", public="layers.", own="blocks.")
 
+    def checkpointed(self, wanted: bool) -> None:
+        self.spares_memory = wanted
+
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = -(-lengths // (HOP * STRIDE))
         longest = int(frames.max())
@@ -137,7 +142,10 @@ class Whisper(Encoder):
         hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
         layers = [hidden[:, :longest]]
         for block in self.blocks:
-            hidden = block(hidden, mask)
+            if self.spares_memory and self.training:
+                hidden = checkpoint(block, hidden, mask, use_reentrant=False)
+            else:
+                hidden = block(hidden, mask)
             layers.append(hidden[:, :longest])
         layers[-1] = self.layer_norm(layers[-1])
         return torch.stack(layers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 if TYPE_CHECKING:
     from emobridge.inputs import Inputs
+    from emobridge.types import Frames
 
 Predict = Callable[[Tensor], Tensor]  # rows (N,) of the task's inputs -> probabilities (N, C), dropout off
 
@@ -66,8 +67,8 @@ class Model(Protocol):
     def train(self, mode: bool = True) -> object:
         """Dropout on, or off."""
 
-    def represent(self, x: Tensor) -> Tensor:
-        """(B, D) vectors of the inputs -> (B, H)."""
+    def represent(self, x: Tensor | Frames) -> Tensor:
+        """(B, D) vectors of the inputs, or Frames -> (B, H)."""
 
     def classify(self, represented: Tensor) -> Tensor:
         """(B, H) -> (B, C) logits."""
@@ -78,17 +79,33 @@ class Step:
     """One batch of what was drawn, on its way through the model."""
 
     model: Model
-    x: Tensor  # (B, D) vectors of the inputs
+    x: Tensor | Frames  # (B, D) vectors of the inputs
     rows: Tensor  # (B,) of the task's inputs
     label: Tensor  # (B,) int64, or (B, C) float32
     weight: Tensor  # (B,) float32
     progress: float  # share of the training that is done, in [0, 1)
-    take: Predict  # rows (N,) of the task's inputs -> their vectors (N, D), as in training
+    take: Callable[[Tensor], Tensor | Frames]  # rows (N,) of the task's inputs -> their (N, D), as in training
     generator: torch.Generator
 
     def logits(self) -> Tensor:
         """(B, C) of the batch."""
         return self.model.classify(self.model.represent(self.x))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a training: on the labelled speech of which sides, and what of the encoder is trained with the head."""
+
+    sides: tuple[str, ...]  # of "source" and "target"
+    train: str  # of settings.CHOICES: "frozen", "adapters", "end-to-end" ...
+
+    def of(self, task: Task) -> Task:
+        """The task without what a stage on these sides must not see."""
+        return replace(
+            task,
+            source=task.source if "source" in self.sides else None,
+            few=task.few if "target" in self.sides else None,
+        )
 
 
 class Method(Protocol):
@@ -98,6 +115,7 @@ class Method(Protocol):
     needs: frozenset[str]  # of "source_labels", "target_audio", "target_labels", "traits": without these it cannot run
     takes: frozenset[str]  # what it uses where it is there
     head: str  # what it trains by default; of a method that shapes the representation one that has something to shape
+    stages: tuple[Stage, ...]  # one after the other; () is one stage, on all it sees, of what the settings train
 
     def prepare(self, task: Task, model: Model) -> nn.Module | None:
         """Once, before the first epoch: what is trained (or remembered, as buffers) beside the model, and then lost."""
@@ -161,7 +179,7 @@ def mixed(
     )
 
 
-def undropped(model: Model, x: Tensor) -> Tensor:
+def undropped(model: Model, x: Tensor | Frames) -> Tensor:
     """The representation (B, H) of vectors (B, D) without dropout, for a method that compares utterances.
 
     Where a linear head drops four fifths of what it sees, an utterance is hardly like itself.

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from emobridge.methods._base import Drawn, Model, Predict, Step, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods._base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
 
 
 class Dann:
@@ -33,6 +33,7 @@ class Dann:
     needs = frozenset({"source_labels", "target_audio"})
     takes = frozenset({"target_labels"})
     head = "linear"
+    stages: tuple[Stage, ...] = ()
 
     def __init__(self, *, strength: float = 0.3, hidden: int = 100, rebalance: bool = True) -> None:
         if not strength >= 0:

@@ -29,6 +29,7 @@ from emobridge.methods._base import (
     Labelled,
     Model,
     Predict,
+    Stage,
     Step,
     Task,
     balanced,
@@ -69,6 +70,7 @@ class Fluda:
     needs = frozenset({"source_labels", "target_audio"})
     takes = frozenset({"target_labels"})
     head = "linear"
+    stages: tuple[Stage, ...] = ()
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from emobridge.errors import UserError
-from emobridge.methods._base import Drawn, Model, Predict, Step, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods._base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
 
 
 class Multitask:
@@ -29,6 +29,7 @@ class Multitask:
     needs = frozenset({"source_labels", "traits"})
     takes = frozenset({"target_labels", "target_audio"})
     head = "linear"
+    stages: tuple[Stage, ...] = ()
 
     def __init__(self, *, gender: float = 0.3, naturalness: float = 0.3, rebalance: bool = True) -> None:
         self.weights = {"gender": gender, "naturalness": naturalness}

@@ -25,7 +25,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from emobridge.methods._base import Drawn, Model, Predict, Step, Task, mixed, nothing, undropped, weighted_cross_entropy
+from emobridge.methods._base import (
+    Drawn,
+    Model,
+    Predict,
+    Stage,
+    Step,
+    Task,
+    mixed,
+    nothing,
+    undropped,
+    weighted_cross_entropy,
+)
 
 
 class Memory(nn.Module):
@@ -50,6 +61,7 @@ class Nnpm:
     needs = frozenset({"source_labels", "target_audio"})
     takes = frozenset({"target_labels"})
     head = "linear"
+    stages: tuple[Stage, ...] = ()
 
     def __init__(
         self,

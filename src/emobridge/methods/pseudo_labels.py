@@ -19,6 +19,7 @@ from emobridge.methods._base import (
     Labelled,
     Model,
     Predict,
+    Stage,
     Step,
     Task,
     as_probabilities,
@@ -37,6 +38,7 @@ class PseudoLabels:
     needs = frozenset({"source_labels", "target_audio"})
     takes = frozenset({"target_labels"})
     head = "single"
+    stages: tuple[Stage, ...] = ()
 
     def __init__(
         self, *, threshold: float = 0.5, interval: int = 30, once: bool = False, rebalance: bool = True

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from emobridge.methods._base import Step, as_probabilities
+from emobridge.errors import UserError
+from emobridge.methods._base import Model, Step, Task, as_probabilities
 from emobridge.methods.pseudo_labels import PseudoLabels
 
 
@@ -47,12 +48,20 @@ class SoftPseudoLabels(PseudoLabels):
                 raise ValueError(f"{option}: expected 0 or more, got {value}")
         self.all_classes, self.sureness, self.mixup = all_classes, sureness, mixup
 
+    def prepare(self, task: Task, model: Model) -> None:
+        """Errors: UserError where the inputs are frames, which cannot be mixed."""
+        super().prepare(task, model)
+        if self.mixup and task.inputs.frames:
+            raise UserError(
+                f"method {self.name} mixes vectors, and this head sees frames: give mixup=0, or --head single"
+            )
+
     def label(self, p: Tensor) -> Tensor:
         return p
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         x, label = step.x, step.weight[:, None] * as_probabilities(step.label, self.task.classes)
-        if self.mixup:
+        if self.mixup and isinstance(x, Tensor):
             share = _beta(self.mixup, step.generator)
             other = torch.randperm(len(x), generator=step.generator)
             x, label = share * x + (1 - share) * x[other], share * label + (1 - share) * label[other]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emobridge.methods._base import Drawn, Model, Predict, Step, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods._base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
 
 
 class SourceOnly:
@@ -19,6 +19,7 @@ class SourceOnly:
     needs = frozenset({"source_labels"})
     takes = frozenset({"target_labels"})
     head = "single"
+    stages: tuple[Stage, ...] = ()
 
     def __init__(self, *, rebalance: bool = True) -> None:
         self.rebalance = rebalance

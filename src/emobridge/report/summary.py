@@ -14,6 +14,7 @@ from emobridge.report.run import record_of
 from emobridge.report.verdict import warnings
 from emobridge.report.write import write_report
 from emobridge.settings import Settings, write_settings
+from emobridge.stages import hardware_of
 
 
 def run_and_report(
@@ -22,11 +23,13 @@ def run_and_report(
     """Adapt, and write `out`/scores.json, report.html, report.md, report.json, settings.toml and bundle/.
 
     The table for the terminal comes back; ids and reasons of utterances that could not be read join `skipped`;
-    with `strict` the first one raises.
+    with `strict` the first one raises. Of several processes (accelerate launch) the first one writes.
     """
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
     adapted = adapt(settings, strict=strict)
+    if hardware_of(settings).rank:
+        return ""  # the first process writes what all have made
     if skipped is not None:
         skipped += adapted.skipped
     used = {None, *adapted.settings.labels}  # what other emotions would give away is not this run's concern

@@ -1,0 +1,225 @@
+"""The results of docs/results/adapters.md: systems of Goncalves et al. 2024, strategies of Han et al. 2025.
+
+    python benchmarks/adapter_results.py --shared ../shared --work adapters-work
+
+Three corpora (English, German, Italian), every way from one to another. `--only` runs some of the studies below; all
+that is finished goes into the page. An interrupted run goes on, within a fit too; what two systems begin with is
+trained once. Several processes may work on it at the same time. Real corpora and weights are not part of the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from emobridge.adaptation import prepare, with_head
+from emobridge.corpora import scan
+from emobridge.data.manifest import write_manifest
+from emobridge.folds import folds_of
+from emobridge.metrics import score
+from emobridge.runs import Predicted, Runner, Work, evaluation_of
+from emobridge.settings import Settings
+
+LABELS = ("anger", "happiness", "neutral", "sadness")
+CORPORA = ("ravdess", "emodb", "emovo")
+NAMES = {"ravdess": "English", "emodb": "German", "emovo": "Italian"}
+PAIRS = tuple(itertools.permutations(CORPORA, 2))
+ALL = "lora+bottleneck+gating"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A method, and how it is called in the tables."""
+
+    title: str
+    method: str
+    adapters: str = "lora"
+    both_ways: bool = False  # the same from one language to the other as back
+
+    @property
+    def needs_target(self) -> bool:
+        return self.method in ("ft-dual", "ft-lora", "two-stage")
+
+
+SYSTEMS = {
+    "off-the-shelf": System("off-the-shelf / none", "source-only"),
+    "fine-tuned": System("fine-tuned", "fine-tuned"),
+    "lora": System("LoRA", "lora"),
+    "ft-dual": System("FT(dual)", "ft-dual", both_ways=True),
+    "ft-lora": System("FT+LoRA", "ft-lora"),
+    "all": System("LoRA + bottleneck + gating", "lora", ALL),
+    "two-stage": System("two-stage (LoRA)", "two-stage"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One encoder, some seeds."""
+
+    encoder: str  # folder under SHARED/weights
+    seeds: int
+    epochs: int
+    pairs: tuple[tuple[str, str], ...] = PAIRS
+    learning_rate: float = 1e-3
+    encoder_rate: float = 1e-4
+
+
+STUDIES = {
+    "tiny": Study("whisper-tiny.en", 3, 5),
+    "base": Study("whisper-base", 1, 5),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--work", type=Path, default=Path("adapters-work"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/adapters.md"))
+    parser.add_argument("--only", default=",".join(STUDIES), help="studies, by comma; empty: write the page")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    for corpus in CORPORA:
+        if not (args.work / f"{corpus}.jsonl").exists():
+            write_manifest(args.work / f"{corpus}.jsonl", scan(corpus, args.shared / "corpora" / corpus))
+    for name in filter(None, args.only.split(",")):
+        study = STUDIES[name]
+        for seed in range(study.seeds):
+            for system, (source, target) in itertools.product(SYSTEMS, study.pairs):
+                run(args, name, system, source, target, seed)
+    before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
+    after = rest.partition("<!-- end -->")[2]
+    text = "\n".join(line for name in STUDIES for line in tables(args, name))
+    args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
+    print(args.out)
+
+
+def run(
+    args: argparse.Namespace, name: str, system: str, source: str, target: str, seed: int, only_read: bool = False
+) -> tuple[Predicted, ...]:
+    """One fit, from the work folder where it is there; nothing where another process is at it."""
+    one, study = SYSTEMS[system], STUDIES[name]
+    if one.both_ways and CORPORA.index(source) > CORPORA.index(target):
+        other = {"source": "target", "target": "source"}
+        swapped = run(args, name, system, target, source, seed, only_read)
+        return tuple(replace(said, side=other[said.side]) for said in swapped)
+    runner, title = runner_of(args, study, one, source, target)
+    assert runner.work is not None
+    fold = folds_of(runner.speech, runner.settings, seed)[0]
+    fit = f"{one.method}-seed{seed}-fold0"
+    if runner.work.read(fit) is None:
+        if only_read:
+            return ()
+        try:
+            at = os.open(args.work / f"{name}-{system}-{source}-{target}-{seed}.lock", os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            return ()
+        try:
+            print(f"{name}: {title}, {source} -> {target}, seed {seed}", file=sys.stderr, flush=True)
+            said = tuple(runner.system(one.method, seed, [fold]))
+        finally:
+            os.close(at)
+            (args.work / f"{name}-{system}-{source}-{target}-{seed}.lock").unlink()
+        return said
+    return tuple(runner.system(one.method, seed, [fold]))
+
+
+SPEECH: dict[tuple[str, ...], object] = {}  # settings and speech of each study, pair and system
+
+
+def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, target: str) -> tuple[Runner, str]:
+    key = (study.encoder, one.title, source, target)
+    if key not in SPEECH:
+        settings = Settings(
+            source=(str(args.work / f"{source}.jsonl"),),
+            target=str(args.work / f"{target}.jsonl"),
+            labels=LABELS,
+            encoder=str(args.shared / "weights" / study.encoder),
+            method="fine-tuned" if one.method == "source-only" else one.method,  # whose layer and head it shares
+            adapters=one.adapters,
+            target_labels="all" if one.needs_target else "0",
+            normalise="none",
+            folds=0,
+            epochs=study.epochs,
+            batch_size=32,
+            learning_rate=study.learning_rate,
+            encoder_rate=study.encoder_rate,
+            decay=1.0,
+            out=str(args.work / "run"),
+        )
+        ready = prepare(with_head(settings))
+        settings = ready.settings
+        if one.method == "source-only":  # on stored features an epoch costs nothing
+            settings = replace(settings, epochs=100, batch_size=100)
+        work = Work(args.work / "fits", settings, ready.speech, ready.encoder.digest)
+        SPEECH[key] = Runner(settings, ready.speech, work, kept=args.work / "stages")
+    found = SPEECH[key]
+    assert isinstance(found, Runner)
+    return found, one.title
+
+
+def tables(args: argparse.Namespace, name: str) -> list[str]:
+    """UA of every system and pair, of the finished ones."""
+    study = STUDIES[name]
+    lines = [
+        f"\n### {study.encoder}, {study.epochs} epochs a stage, up to {study.seeds} seeds\n",
+        "| system | from | to | seeds | UA source (95 %) | UA target (95 %) | n source, target |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    values: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for system, (source, target) in itertools.product(SYSTEMS, study.pairs):
+        said = [one for seed in range(study.seeds) for one in run(args, name, system, source, target, seed, True)]
+        if not said:
+            continue
+        runner, title = runner_of(args, study, SYSTEMS[system], source, target)
+        speech = runner.speech
+        if SYSTEMS[system].both_ways and CORPORA.index(source) > CORPORA.index(target):
+            speech = runner_of(args, study, SYSTEMS[system], target, source)[0].speech
+        cells, sizes = [], []
+        for side in ("source", "target"):
+            some = [one for one in said if one.side == side]
+            found = evaluation_of(speech, LABELS, some)
+            assert found is not None
+            ua = score(found)[0]
+            cells.append(f"{100 * ua.value:.1f} [{100 * ua.low:.1f}, {100 * ua.high:.1f}]")
+            sizes.append(str(ua.n))
+        seeds = sorted({one.seed for one in said})
+        values[system, source, target] = [
+            tuple(
+                score(evaluation_of(speech, LABELS, [one for one in said if (one.side, one.seed) == (side, seed)]))[0].value
+                for side in ("source", "target")
+            )
+            for seed in seeds
+        ]
+        words = f"| {title} | {NAMES[source]} | {NAMES[target]} | {len(seeds)} "
+        lines.append(f"{words}| {cells[0]} | {cells[1]} | {', '.join(sizes)} |")
+    return [*lines, *verdicts(values)]
+
+
+def verdicts(values: dict[tuple[str, str, str], list[tuple[float, float]]]) -> list[str]:
+    """FT+LoRA beside fine-tuned and FT(dual): what it forgets, and what it gains."""
+    lines = ["\n| from | to | FT+LoRA - fine-tuned, source | FT+LoRA - FT(dual), target | FT(dual) - fine-tuned, source |"]
+    lines.append("|---|---|---|---|---|")
+    for (system, source, target), own in values.items():
+        if system != "ft-lora":
+            continue
+        plain, dual = (values.get((other, source, target)) for other in ("fine-tuned", "ft-dual"))
+        cells = []
+        for one, other, side in ((own, plain, 0), (own, dual, 1), (dual, plain, 0)):
+            if not one or not other:
+                cells.append("")
+                continue
+            count = min(len(one), len(other))
+            gaps = np.array([100 * (one[at][side] - other[at][side]) for at in range(count)])
+            cells.append(f"{gaps.mean():+.1f} ({', '.join(f'{gap:+.1f}' for gap in gaps)})")
+        lines.append(f"| {NAMES[source]} | {NAMES[target]} | {' | '.join(cells)} |")
+    return lines if len(lines) > 2 else []
+
+
+if __name__ == "__main__":
+    main()

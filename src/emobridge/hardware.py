@@ -1,0 +1,86 @@
+"""Where an encoder is trained: the device, the precision, and other processes that train the same one.
+
+The accelerate library finds the device and the processes of `accelerate launch` (or torchrun), and does what must be
+done together. Without it, which is how heads on stored features are trained, there is one process and the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emobridge.errors import UserError
+
+
+class Hardware:
+    """One process on the CPU, in single precision."""
+
+    device = torch.device("cpu")
+    rank, processes = 0, 1
+    precision = "fp32"
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Within it an encoder computes in the precision asked for."""
+        return contextlib.nullcontext()
+
+    def summed(self, tensors: Iterable[Tensor]) -> None:
+        """Each tensor becomes, in place, its sum over the processes."""
+
+    def first(self) -> contextlib.AbstractContextManager[Any]:
+        """The first process goes through it before the others, who then find what it has stored."""
+        return contextlib.nullcontext()
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+
+    def told(self, value: Any) -> Any:
+        """What the first process has for `value`: plain words and numbers."""
+        return value
+
+
+class Accelerated(Hardware):
+    """What accelerate finds. precision: "auto" is bf16 on a GPU that has it, else fp32; on a CPU bf16 is slower."""
+
+    def __init__(self, precision: str = "auto") -> None:
+        """Errors: UserError for bf16 where the GPU has none."""
+        from accelerate import Accelerator
+
+        gpu = torch.cuda.is_available()
+        has = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+        if precision == "bf16" and gpu and not has:
+            raise UserError("precision: this GPU has no bf16; give fp32 or auto")
+        self.precision = "bf16" if precision == "bf16" or (precision == "auto" and has) else "fp32"
+        self.accelerator = Accelerator(mixed_precision="bf16" if self.precision == "bf16" else "no")
+        self.device = self.accelerator.device
+        self.rank, self.processes = self.accelerator.process_index, self.accelerator.num_processes
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        return self.accelerator.autocast()
+
+    def summed(self, tensors: Iterable[Tensor]) -> None:
+        """As one message: many small ones wait longer than they take."""
+        tensors = list(tensors)
+        if self.processes == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.flatten().to(self.device) for tensor in tensors])
+        total: Any = self.accelerator.reduce(flat, reduction="sum")
+        for tensor, part in zip(tensors, total.split([tensor.numel() for tensor in tensors])):
+            tensor.copy_(part.view_as(tensor))
+
+    def first(self) -> contextlib.AbstractContextManager[Any]:
+        return self.accelerator.main_process_first()
+
+    def wait(self) -> None:
+        self.accelerator.wait_for_everyone()
+
+    def told(self, value: Any) -> Any:
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0]
+
+
+ALONE = Hardware()

@@ -1,0 +1,15 @@
+"""An encoder fine-tuned end to end on the source (Goncalves et al., Interspeech 2024; methods A)."""
+
+from __future__ import annotations
+
+from emobridge.methods._base import Stage
+from emobridge.methods.source_only import SourceOnly
+
+
+class FineTuned(SourceOnly):
+    """Encoder and head learn the source; no label of the target is seen."""
+
+    name = "fine-tuned"
+    takes = frozenset[str]()
+    head = "linear"
+    stages = (Stage(("source",), "end-to-end"),)

@@ -1,0 +1,16 @@
+"""An encoder fine-tuned end to end on both languages at once (Goncalves et al., Interspeech 2024: FT(dual))."""
+
+from __future__ import annotations
+
+from emobridge.methods._base import Stage
+from emobridge.methods.source_only import SourceOnly
+
+
+class FtDual(SourceOnly):
+    """Encoder and head learn the source and the labelled target utterances, which are oversampled to the source."""
+
+    name = "ft-dual"
+    needs = frozenset({"source_labels", "target_labels"})
+    takes = frozenset[str]()
+    head = "linear"
+    stages = (Stage(("source", "target"), "end-to-end"),)
