@@ -79,6 +79,10 @@ def test_small_waves_on_a_level_are_no_syllables():
     assert rate((sinking * deep).astype(np.float32)) == 5
 
 
+def test_a_long_clip_is_heard_in_blocks():
+    assert pitch(np.concatenate([tone(100)] * 10 + [tone(200)] * 12)) == pytest.approx(200, rel=0.005)  # 44 s
+
+
 def test_a_pause_slows_the_rate():
     swell = np.abs(np.sin(2 * np.pi * 2 * TIME))  # 4 a second
     said = (tone(200) * swell).astype(np.float32)

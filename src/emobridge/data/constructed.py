@@ -13,8 +13,8 @@ Each is standardised over all utterances of its corpus, z = (x - mean) / deviati
 that is made from it, and `data.attributes.is_constructed` knows it by that name.
 
 What to expect: level and F0 follow the microphone and the speaker's voice before they follow anything that is said, so
-normalisation by speaker takes most of them away; EmoDB's recordings were made equally loud, so that its levels say
-little; and any encoder that keeps energy and pitch will do well.
+normalisation by speaker takes most of them away; in EmoDB anger is not louder than sadness; and any encoder that keeps
+energy and pitch will do well.
 """
 
 from __future__ import annotations
