@@ -85,6 +85,15 @@ def test_a_perfect_one_is_one_in_every_draw():
         assert (one.value, one.low, one.high) == pytest.approx((1, 1, 1))
 
 
+def test_a_draw_in_which_only_rounding_varies_says_nothing():
+    """Two speakers, each rated the same throughout: a quarter of the draws hold one of them twice."""
+    truth = np.repeat([[0.7], [-0.1]], 3, axis=0)
+    said = truth.astype(np.float32).astype(float)
+    data = AttributeEvaluation(("arousal",), truth, said[None], tuple("aaabbb"))
+    found = score_attributes(data, draws=100)[0]
+    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+
+
 def test_it_does_not_depend_on_the_scale_that_both_sides_share():
     data = example()
     raters = replace(data, truth=4 + 3 * data.truth, predictions=4 + 3 * data.predictions, range=Range(1, 7))

@@ -79,6 +79,13 @@ def test_small_waves_on_a_level_are_no_syllables():
     assert rate((sinking * deep).astype(np.float32)) == 5
 
 
+def test_what_is_faint_beside_the_rest_does_not_count():
+    assert pitch(np.concatenate([tone(130), tone(250, 0.002), tone(250, 0.002)])) == pytest.approx(130, rel=0.005)
+    swell = np.abs(np.sin(2 * np.pi * 2 * TIME)) + 1e-4  # 4 a second
+    said = (tone(200) * swell).astype(np.float32)
+    assert rate(np.concatenate([said, 0.01 * said])) == pytest.approx(rate(said) / 2)
+
+
 def test_a_long_clip_is_heard_in_blocks():
     assert pitch(np.concatenate([tone(100)] * 10 + [tone(200)] * 12)) == pytest.approx(200, rel=0.005)  # 44 s
 
