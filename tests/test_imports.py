@@ -21,6 +21,7 @@ LEVELS = (
     ("registry", "options", "settings", "progress"),
     ("probe_settings",),
     ("metrics", "recipes", "shards"),
+    ("concordance",),
     ("data",),
     ("corpora",),
     ("formats",),

@@ -87,6 +87,7 @@ def demo(
 app.command()(cli_corpora.corpora)
 app.command()(cli_corpora.download)
 app.command()(cli_corpora.scan)
+app.command()(cli_corpora.constructed)
 app.command("import")(cli_corpora.import_)
 app.command()(cli_corpora.export)
 

@@ -18,7 +18,8 @@ def corpora() -> None:
 
     for name in registry.names("corpora"):
         one = describe(name)
-        print(f"{one.name}  {','.join(one.languages) or 'any language'}  {','.join(one.emotions)}")
+        attributes = f"  attributes {one.attributes}" if one.attributes else ""
+        print(f"{one.name}  {','.join(one.languages) or 'any language'}  {','.join(one.emotions)}{attributes}")
         print(f"    {one.licence}\n    {one.obtain}")
 
 
@@ -53,6 +54,28 @@ def scan(
 
     count = write_manifest(out, scan_corpus(corpus, root, **read_options(option or [])))
     print(f"{out}: {count} utterances")
+
+
+def constructed(
+    manifest: Annotated[Path, typer.Argument(help="The manifest of real speech that nobody rated.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
+    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
+) -> None:
+    """Put level, pitch and rate of the speech where arousal, valence and dominance would stand. NOT ratings."""
+    from emobridge.data.constructed import WARNING, construct
+    from emobridge.data.manifest import read_manifest, write_manifest
+    from emobridge.progress import progress, report_skipped
+
+    skipped: list[tuple[str, str]] = []
+    with progress("measuring") as report:
+        found = construct(
+            list(read_manifest(manifest)),
+            on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
+            on_progress=report,
+        )
+    count = write_manifest(out, found)
+    report_skipped(skipped)
+    print(f"{out}: {count} utterances of {', '.join(sorted({one.corpus for one in found}))}\n{WARNING}")
 
 
 def import_(

@@ -51,7 +51,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A named value (mean over seeds, in [0, 1]; a difference in [-1, 1]) with its 95 % interval."""
+    """A named value (mean over seeds, in [0, 1]; CCC and a difference in [-1, 1]) with its 95 % interval."""
 
     measure: str
     value: float
@@ -193,7 +193,7 @@ def score(evaluation: Evaluation, *, draws: int = 1000, seed: int = 0) -> tuple[
     """
     cells = _cells(evaluation)
     names, counts = _clusters(evaluation, cells)
-    drawn = _resample(counts, draws, seed)
+    drawn = resample(counts, draws, seed)
     total, kind, n = counts.sum(1), evaluation.resampled, len(evaluation.truth)
     found = _overall(total, drawn, n, kind)
     per_class, per_class_drawn = _recall(total), _recall(drawn)
@@ -204,7 +204,7 @@ def score(evaluation: Evaluation, *, draws: int = 1000, seed: int = 0) -> tuple[
             found.append(_estimate(f"recall {label}", *values, present, kind))
     for name in names:
         own = cells[:, [speaker == name for speaker in evaluation.speakers]]
-        values = _ua(own.sum(1)), _ua(_resample(own, draws, seed))
+        values = _ua(own.sum(1)), _ua(resample(own, draws, seed))
         found.append(_estimate(f"recall speaker {name}", *values, own.shape[1], "utterances"))
     return tuple(found)
 
@@ -212,7 +212,7 @@ def score(evaluation: Evaluation, *, draws: int = 1000, seed: int = 0) -> tuple[
 def overall(evaluation: Evaluation, *, draws: int = 1000, seed: int = 0) -> tuple[Estimate, ...]:
     """UA, WA and both F1 of `score`, without what it says of labels and speakers, which takes most of its time."""
     counts = _clusters(evaluation, _cells(evaluation))[1]
-    drawn = _resample(counts, draws, seed)
+    drawn = resample(counts, draws, seed)
     return tuple(_overall(counts.sum(1), drawn, len(evaluation.truth), evaluation.resampled))
 
 
@@ -230,7 +230,7 @@ def difference(before: Evaluation, after: Evaluation, *, draws: int = 1000, seed
         raise UserError("a paired difference needs two evaluations of the same utterances, in the same order")
     old, new = (_clusters(each, _cells(each))[1] for each in (before, after))
     value = _ua(new.sum(1)).mean(0) - _ua(old.sum(1)).mean(0)
-    drawn = _ua(_resample(new, draws, seed)).mean(1) - _ua(_resample(old, draws, seed)).mean(1)
+    drawn = _ua(resample(new, draws, seed)).mean(1) - _ua(resample(old, draws, seed)).mean(1)
     return _estimate("UA difference", value[None], drawn[:, None], len(after.truth), after.resampled)
 
 
@@ -257,13 +257,13 @@ def _clusters(evaluation: Evaluation, cells: Counts) -> tuple[list[str], Counts]
     return names, counts
 
 
-def _resample(counts: Counts, draws: int, seed: int) -> Counts:
-    """Counts (draws, S, C, C) after drawing K of the K clusters of (S, K, C, C) with replacement."""
-    seeds, k, c, _ = counts.shape
+def resample(counts: Counts, draws: int, seed: int) -> Counts:
+    """Counts (draws, S, ...) after drawing K of the K clusters of (S, K, ...) with replacement."""
+    seeds, k, *rest = counts.shape
     drawn = np.random.default_rng(seed).integers(k, size=(draws, k)) + np.arange(draws)[:, None] * k
     weights = np.bincount(drawn.ravel(), minlength=draws * k).reshape(draws, k).astype(float)
-    total = weights @ counts.transpose(1, 0, 2, 3).reshape(k, -1)  # (draws, S C C)
-    return total.reshape(draws, seeds, c, c)
+    total = weights @ np.moveaxis(counts, 1, 0).reshape(k, -1)  # (draws, S ...)
+    return total.reshape(draws, seeds, *rest)
 
 
 def _estimate(measure: str, value: Counts, drawn: Counts, n: int, resampled: str) -> Estimate:
@@ -283,20 +283,19 @@ def to_scores(evaluation: Evaluation, condition: Condition, *, draws: int = 1000
         (str(index), Evaluation(evaluation.labels, evaluation.truth, (prediction,), evaluation.speakers))
         for index, prediction in enumerate(evaluation.predictions)
     ]
-    labels = ",".join(evaluation.labels)
+    found = ((name, score(part, draws=draws, seed=seed)) for name, part in [*each, ("all", evaluation)])
+    return score_rows(found, condition, evaluation.labels)
+
+
+def score_rows(
+    found: Iterable[tuple[str, Iterable[Estimate]]], condition: Condition, labels: Iterable[str]
+) -> list[Score]:
+    """A row for each estimate of each seed: pairs of the seed's name ("0" ..., "all") and what was found."""
+    shared = {**asdict(condition), "labels": ",".join(labels)}
     return [
-        Score(
-            **asdict(condition),
-            seed=name,
-            measure=found.measure,
-            labels=labels,
-            value=found.value,
-            low=found.low,
-            high=found.high,
-            n=found.n,
-        )
-        for name, part in [*each, ("all", evaluation)]
-        for found in score(part, draws=draws, seed=seed)
+        Score(**shared, seed=seed, measure=one.measure, value=one.value, low=one.low, high=one.high, n=one.n)
+        for seed, estimates in found
+        for one in estimates
     ]
 
 

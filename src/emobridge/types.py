@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SAMPLE_RATE = 16_000  # Hz, of every waveform after data.audio has read it
+ATTRIBUTES = ("arousal", "valence", "dominance")  # in this order wherever they stand in one row
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The two ends of the scale that attributes are rated on."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:g}..{self.high:g}"
+
+
+SCALE = Range(-1.0, 1.0)  # that attributes are brought to before a model learns them
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +122,9 @@ class Score:
     seed: str  # a number, or "all" for the mean over seeds
     split: str
     side: str  # "source" or "target"
-    measure: str  # "UA", "WA", "F1 macro", "F1 weighted", "recall anger", "recall speaker f1" ...
-    labels: str  # the label set it was computed over, joined by ","
-    value: float  # in [0, 1]
+    measure: str  # "UA", "WA", "F1 macro", "F1 weighted", "recall anger", "recall speaker f1", "CCC arousal" ...
+    labels: str  # the label set (of CCC the attributes) it was computed over, joined by ","
+    value: float  # in [0, 1]; CCC in [-1, 1]
     low: float  # of the 95 % interval
     high: float
     n: int  # utterances

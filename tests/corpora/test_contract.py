@@ -26,6 +26,8 @@ def test_what_is_told_of_a_corpus(name):
     assert set(module.LABELS.values()) <= set(EMOTIONS)
     assert len(row.emotions) >= 2
     assert list(row.emotions) == sorted(row.emotions, key=EMOTIONS.index)
+    assert row.attributes is None or row.attributes.low < row.attributes.high
+    assert corpora.attribute_range(name) == row.attributes
     for text in (row.licence, row.citation, row.obtain, module.__doc__):
         assert text.strip()
     first, *options = inspect.signature(module.scan).parameters.values()

@@ -17,8 +17,9 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from emobridge import registry
+from emobridge import corpora, registry
 from emobridge.corpora import demo
+from emobridge.data.attributes import attributes_of
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError
 
@@ -96,7 +97,8 @@ def test_attributes_follow_the_emotion(corpus):
     assert mean["anger"][0] > 0.4 > 0.1 > mean["neutral"][0] > -0.1 > -0.3 > mean["sadness"][0]
     assert mean["happiness"][1] > 0.4 > -0.3 > mean["anger"][1]
     assert mean["anger"][2] > 0.3 > -0.3 > mean["sadness"][2]
-    assert all(-1 <= value <= 1 for u in rows for value in (u.arousal, u.valence, u.dominance))
+    values = attributes_of(rows, corpora.attribute_ranges(rows))
+    np.testing.assert_allclose(values, [[u.arousal, u.valence, u.dominance] for u in rows], atol=1e-12)  # -1 to 1
     assert len({u.arousal for u in rows if u.emotion == "anger"}) > 50
 
 

@@ -3,14 +3,15 @@
 A corpus is a module with `scan(root, **options)`, LANGUAGES (BCP 47), LABELS (the corpus's own label -> emotion),
 LICENCE, CITATION and OBTAIN; its docstring tells its history and how its file names encode the labels. Scanning reads
 names and label files, never audio, and fetches nothing. A corpus whose licence and host allow it also has DOWNLOADS, a
-tuple of `Download`, for `download`.
+tuple of `Download`, for `download`; one whose utterances have arousal, valence and dominance has ATTRIBUTE_RANGE, the
+scale they are given on.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from emobridge import registry
 from emobridge.corpora._download import Download as Download
 from emobridge.corpora._download import download as download
 from emobridge.corpora._download import downloads as downloads
+from emobridge.data.attributes import has_attributes, is_constructed, no_range
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
-from emobridge.types import Utterance
+from emobridge.types import SCALE, Range, Utterance
 
 # Of the formats that libsndfile reads, those that hold speech.
 _SUFFIXES = "aif aifc aiff au caf flac mp3 oga ogg opus rf64 snd sph w64 wav"
@@ -39,6 +41,7 @@ class Corpus:
     citation: str
     obtain: str
     downloadable: bool  # by `download`
+    attributes: Range | None  # the scale of its arousal, valence and dominance; None where it has none
 
 
 def scan(name: str, root: str | Path, **options: object) -> Iterator[Utterance]:
@@ -69,7 +72,37 @@ def describe(name: str) -> Corpus:
         module.CITATION,
         module.OBTAIN,
         downloadable=bool(getattr(module, "DOWNLOADS", ())),
+        attributes=getattr(module, "ATTRIBUTE_RANGE", None),
     )
+
+
+def attribute_range(corpus: str) -> Range | None:
+    """The scale that a corpus, by its name in a manifest, declares for attributes; None where it declares none.
+
+    >>> str(attribute_range("msp-podcast")), str(attribute_range("demo-en")), attribute_range("my calls")
+    ('1..7', '-1..1', None)
+    """
+    from emobridge.corpora.demo import is_synthetic
+
+    if is_constructed(corpus):
+        return SCALE
+    name = "demo" if is_synthetic(corpus) else corpus
+    return describe(name).attributes if name in registry.names("corpora") else None
+
+
+def attribute_ranges(utterances: Iterable[Utterance], given: Mapping[str, Range] | None = None) -> dict[str, Range]:
+    """For `data.attributes.attributes_of`: the scale of each corpus with attributes, as `given`, or else as declared.
+
+    Errors: UserError for a corpus with attributes whose scale is neither.
+    """
+    found = dict(given or {})
+    for utterance in utterances:
+        if utterance.corpus not in found and has_attributes(utterance):
+            scale = attribute_range(utterance.corpus)
+            if scale is None:
+                raise no_range(utterance.corpus)
+            found[utterance.corpus] = scale
+    return found
 
 
 def audio_files(root: Path) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from emobridge.corpora import GENDERS, audio_files, files_like
 from emobridge.data.labels import to_emotion
 from emobridge.errors import UserError, unknown
-from emobridge.types import Utterance
+from emobridge.types import Range, Utterance
 
 LABELS = {
     "A": "anger",
@@ -28,6 +28,7 @@ LABELS = {
     "N": "neutral",
     "O": "other",
 }
+ATTRIBUTE_RANGE = Range(1, 7)
 NO_AGREEMENT = "X"  # of the raters: unlabelled
 COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "Split_Set")
 # The second is how some releases of MSP-Podcast spell it.

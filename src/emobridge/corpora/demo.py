@@ -26,7 +26,7 @@ from emobridge.corpora._demo_texts import SENTENCES
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
-from emobridge.types import Utterance
+from emobridge.types import SCALE, Utterance
 
 if TYPE_CHECKING:
     from emobridge.corpora._demo_worker import Plan
@@ -35,6 +35,7 @@ LANGUAGES = tuple(SENTENCES)
 LABELS = {emotion: emotion for emotion in ("anger", "happiness", "neutral", "sadness", "fear", "disgust", "surprise")}
 LICENCE = "what is made is free to use; espeak-ng, which makes it, is GPL-3"
 CITATION = "espeak-ng, https://github.com/espeak-ng/espeak-ng"
+ATTRIBUTE_RANGE = SCALE
 OBTAIN = "pip install 'emobridge[demo]', then emobridge.corpora.demo.make(folder)"
 CARD = """SYNTHETIC SPEECH
 

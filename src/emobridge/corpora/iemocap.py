@@ -25,7 +25,7 @@ from pathlib import Path
 
 from emobridge.corpora import GENDERS, files_like, once
 from emobridge.errors import UserError, unknown
-from emobridge.types import Utterance
+from emobridge.types import Range, Utterance
 
 LANGUAGES = ("en",)
 LABELS = {
@@ -46,6 +46,7 @@ CITATION = (
     "motion capture database. Language Resources and Evaluation 42, 335-359. doi:10.1007/s10579-008-9076-6"
 )
 OBTAIN = "Ask for it at https://sail.usc.edu/iemocap/iemocap_release.htm and unpack it."
+ATTRIBUTE_RANGE = Range(1, 5)
 
 NO_AGREEMENT = "xxx"
 EXCITED = {"separate": "other", "happiness": "happiness"}

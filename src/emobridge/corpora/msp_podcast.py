@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emobridge.corpora import once
+from emobridge.corpora._podcast import ATTRIBUTE_RANGE as ATTRIBUTE_RANGE
 from emobridge.corpora._podcast import LABELS as LABELS
 from emobridge.corpora._podcast import clips
 from emobridge.errors import unknown

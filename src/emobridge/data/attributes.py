@@ -1,0 +1,90 @@
+"""Arousal, valence and dominance of utterances as numbers to learn, on one scale whatever a corpus rated them on.
+
+Corpora rate on scales of their own: 1 to 5, 1 to 7. A corpus declares its scale (`corpora.attribute_range`), or the
+user gives it, and every value is mapped linearly to [-1, 1]. A linear map of both sides does not change CCC.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emobridge.errors import UserError
+from emobridge.types import ATTRIBUTES, Range, Utterance
+
+CONSTRUCTED = "-constructed"  # ends the name of a corpus whose attributes are computed: see data.constructed
+
+
+def parse_range(text: str) -> Range:
+    """The scale in words such as "1..7". Errors: UserError for what is no two finite numbers, the lower one first.
+
+    >>> parse_range("-1..1")
+    Range(low=-1.0, high=1.0)
+    """
+    low, _, high = text.partition("..")
+    try:
+        found = Range(float(low), float(high))
+    except ValueError:
+        found = Range(math.nan, math.nan)
+    if not (math.isfinite(found.low) and math.isfinite(found.high) and found.low < found.high):
+        raise UserError(f"the range {text!r} of attributes: expected its ends, the lower one first, such as 1..7")
+    return found
+
+
+def scaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
+    """Values on a scale -> in [-1, 1], of any shape; NaN stays NaN.
+
+    >>> scaled(np.array([1.0, 4.0, 7.0]), Range(1, 7)).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    return 2 * (values - scale.low) / (scale.high - scale.low) - 1
+
+
+def is_constructed(corpus: str) -> bool:
+    """Whether a corpus's name (or any of several, joined by "+") is that of one with constructed attributes.
+
+    >>> is_constructed("ravdess-constructed"), is_constructed("emodb+ravdess-constructed"), is_constructed("ravdess")
+    (True, True, False)
+    """
+    return any(name.endswith(CONSTRUCTED) for name in corpus.split("+"))
+
+
+def has_attributes(utterance: Utterance) -> bool:
+    """Whether one of arousal, valence and dominance is known."""
+    return any(getattr(utterance, name) is not None for name in ATTRIBUTES)
+
+
+def attributes_of(utterances: Sequence[Utterance], ranges: Mapping[str, Range]) -> NDArray[np.float64]:
+    """(N, 3) in [-1, 1], in the order of types.ATTRIBUTES; NaN where one is not known. ranges: the scale by corpus.
+
+    Errors: UserError that names the utterance, the attribute, its value and the scale where it lies outside, and for a
+    corpus with attributes whose scale is not among `ranges`.
+    """
+    values = np.full((len(utterances), len(ATTRIBUTES)), np.nan)
+    for row, utterance in zip(values, utterances):
+        if not has_attributes(utterance):
+            continue
+        if utterance.corpus not in ranges:
+            raise no_range(utterance.corpus)
+        scale = ranges[utterance.corpus]
+        for index, name in enumerate(ATTRIBUTES):
+            value = getattr(utterance, name)
+            if value is None:
+                continue
+            if not scale.low <= value <= scale.high:
+                raise UserError(
+                    f"utterance {utterance.id!r}: {name} is {value:g}; expected a value in {scale}, "
+                    f"the range of {utterance.corpus}"
+                )
+            row[index] = scaled(value, scale)
+    return values
+
+
+def no_range(corpus: str) -> UserError:
+    """The error for attributes on a scale that nobody told."""
+    return UserError(
+        f"{corpus}: has attributes, but which range they were rated on is not known; give it, such as 1..7"
+    )

@@ -1,0 +1,81 @@
+"""Attributes on one scale, and what lies outside the scale of its corpus."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emobridge.corpora import attribute_range, attribute_ranges
+from emobridge.data.attributes import attributes_of, is_constructed, parse_range, scaled
+from emobridge.errors import UserError
+from emobridge.types import SCALE, Range, Utterance
+
+
+def rated(name, corpus="msp-podcast", arousal=None, valence=None, dominance=None):
+    return Utterance(name, corpus, f"{name}.wav", arousal=arousal, valence=valence, dominance=dominance)
+
+
+@pytest.mark.parametrize(("text", "low", "high"), [("1..7", 1, 7), ("-1..1", -1, 1), (" 0.5 .. 5.5", 0.5, 5.5)])
+def test_a_range_in_words(text, low, high):
+    assert parse_range(text) == Range(low, high)
+    assert parse_range(str(parse_range(text))) == Range(low, high)
+
+
+@pytest.mark.parametrize("text", ["", "7", "1-7", "7..1", "1..1", "1..seven", "1..inf", "nan..1", "..", "1..5..7"])
+def test_what_is_no_range(text):
+    with pytest.raises(UserError, match=r"expected its ends, the lower one first, such as 1\.\.7"):
+        parse_range(text)
+
+
+def test_scaling_is_linear_and_keeps_what_is_not_known():
+    assert scaled(np.array([1, 2, 3, 5]), Range(1, 5)).tolist() == [-1, -0.5, 0, 1]
+    assert np.isnan(scaled(np.array([np.nan]), Range(1, 5))).all()
+
+
+def test_corpora_of_different_scales_come_to_one():
+    rows = [
+        rated("a", arousal=7.0, valence=4.0, dominance=1.0),
+        rated("b", "iemocap", arousal=5.0, valence=3.0),
+        rated("c", "emodb"),
+        rated("d", "demo-en", valence=-0.25),
+    ]
+    values = attributes_of(rows, attribute_ranges(rows))
+    expected = [[1, 0, -1], [1, 0, np.nan], [np.nan] * 3, [np.nan, -0.25, np.nan]]
+    np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("value", [0.5, 7.01, -1])
+def test_a_value_outside_is_named_with_its_utterance(value):
+    rows = [rated("fine", arousal=1.0, valence=7.0), rated("odd", arousal=3.0, valence=value)]
+    message = rf"utterance 'odd': valence is {value:g}; expected a value in 1\.\.7, the range of msp-podcast"
+    with pytest.raises(UserError, match=message):
+        attributes_of(rows, attribute_ranges(rows))
+
+
+def test_what_is_declared():
+    assert attribute_range("msp-podcast") == attribute_range("biic-podcast") == Range(1, 7)
+    assert attribute_range("iemocap") == Range(1, 5)
+    assert attribute_range("demo-de") == attribute_range("emodb-constructed") == SCALE == Range(-1, 1)
+    assert attribute_range("emodb") is None and attribute_range("calls") is None
+
+
+def test_a_corpus_that_nobody_knows_needs_a_range():
+    rows = [rated("a", "calls", arousal=80.0), rated("b", "letters")]
+    with pytest.raises(UserError, match=r"calls: has attributes, .* give it, such as 1\.\.7"):
+        attribute_ranges(rows)
+    with pytest.raises(UserError, match="calls: has attributes"):
+        attributes_of(rows, {})
+    ranges = attribute_ranges(rows, {"calls": Range(0, 100)})
+    assert attributes_of(rows, ranges)[0, 0] == pytest.approx(0.6)
+
+
+def test_a_given_range_goes_before_the_declared_one():
+    rows = [rated("a", "iemocap", valence=5.5)]
+    with pytest.raises(UserError, match=r"'a': valence is 5\.5"):
+        attributes_of(rows, attribute_ranges(rows))
+    assert attributes_of(rows, attribute_ranges(rows, {"iemocap": Range(0.5, 5.5)}))[0, 1] == 1
+
+
+def test_a_name_tells_what_is_constructed():
+    assert is_constructed("ravdess-constructed") and is_constructed("emodb+ravdess-constructed")
+    assert not is_constructed("ravdess") and not is_constructed("constructed") and not is_constructed("")
