@@ -23,7 +23,7 @@ from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.folds import folds_of
 from emobridge.metrics import score
-from emobridge.runs import Predicted, Runner, Work, evaluation_of
+from emobridge.runs import Predicted, Runner, Work, evaluation_of, unweighted
 from emobridge.settings import Settings
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
@@ -89,9 +89,10 @@ def main() -> None:
             write_manifest(args.work / f"{corpus}.jsonl", scan(corpus, args.shared / "corpora" / corpus))
     for name in filter(None, args.only.split(",")):
         study = STUDIES[name]
-        for seed in range(study.seeds):
-            for system, (source, target) in itertools.product(SYSTEMS, study.pairs):
-                run(args, name, system, source, target, seed)
+        for _ in range(2):  # what another process was at the first time is there the second time, or was given up
+            for seed in range(study.seeds):
+                for system, (source, target) in itertools.product(SYSTEMS, study.pairs):
+                    run(args, name, system, source, target, seed)
     before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = rest.partition("<!-- end -->")[2]
     text = "\n".join(line for name in STUDIES for line in tables(args, name))
@@ -115,17 +116,18 @@ def run(
     if runner.work.read(fit) is None:
         if only_read:
             return ()
+        # What learns from the source alone is the same for all targets: one process trains it.
+        parts = (name, system, source, *((target,) if one.needs_target else ()), str(seed))
+        lock = args.work / f"{'-'.join(parts)}.lock"
         try:
-            at = os.open(args.work / f"{name}-{system}-{source}-{target}-{seed}.lock", os.O_CREAT | os.O_EXCL)
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return ()
         try:
             print(f"{name}: {title}, {source} -> {target}, seed {seed}", file=sys.stderr, flush=True)
-            said = tuple(runner.system(one.method, seed, [fold]))
+            return tuple(runner.system(one.method, seed, [fold]))
         finally:
-            os.close(at)
-            (args.work / f"{name}-{system}-{source}-{target}-{seed}.lock").unlink()
-        return said
+            lock.unlink()
     return tuple(runner.system(one.method, seed, [fold]))
 
 
@@ -191,7 +193,7 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
         seeds = sorted({one.seed for one in said})
         values[system, source, target] = [
             tuple(
-                score(evaluation_of(speech, LABELS, [one for one in said if (one.side, one.seed) == (side, seed)]))[0].value
+                unweighted(speech, [one for one in said if (one.side, one.seed) == (side, seed)], LABELS)
                 for side in ("source", "target")
             )
             for seed in seeds
@@ -203,8 +205,8 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
 
 def verdicts(values: dict[tuple[str, str, str], list[tuple[float, float]]]) -> list[str]:
     """FT+LoRA beside fine-tuned and FT(dual): what it forgets, and what it gains."""
-    lines = ["\n| from | to | FT+LoRA - fine-tuned, source | FT+LoRA - FT(dual), target | FT(dual) - fine-tuned, source |"]
-    lines.append("|---|---|---|---|---|")
+    gaps = ("FT+LoRA - fine-tuned, source", "FT+LoRA - FT(dual), target", "FT(dual) - fine-tuned, source")
+    lines = [f"\n| from | to | {' | '.join(gaps)} |", "|---|---|---|---|---|"]
     for (system, source, target), own in values.items():
         if system != "ft-lora":
             continue
@@ -215,8 +217,8 @@ def verdicts(values: dict[tuple[str, str, str], list[tuple[float, float]]]) -> l
                 cells.append("")
                 continue
             count = min(len(one), len(other))
-            gaps = np.array([100 * (one[at][side] - other[at][side]) for at in range(count)])
-            cells.append(f"{gaps.mean():+.1f} ({', '.join(f'{gap:+.1f}' for gap in gaps)})")
+            points = np.array([100 * (one[at][side] - other[at][side]) for at in range(count)])
+            cells.append(f"{points.mean():+.1f} ({', '.join(f'{one:+.1f}' for one in points)})")
         lines.append(f"| {NAMES[source]} | {NAMES[target]} | {' | '.join(cells)} |")
     return lines if len(lines) > 2 else []
 

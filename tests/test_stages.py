@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from emobridge import registry, stages, training
 from emobridge.adaptation import adapt, prepare, with_head
@@ -16,7 +23,7 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.folds import Fold
 from emobridge.hardware import Accelerated
-from emobridge.settings import Settings
+from emobridge.settings import Settings, write_settings
 from emobridge.stages import Fitted, run_stages
 
 CNN = {"encoder": "emotion-cnn", "layer": "0", "method": "fine-tuned", "target_labels": "0"}
@@ -167,8 +174,6 @@ def test_an_interrupted_fit_goes_on_in_its_stage(settings, tmp_path, monkeypatch
 
 
 def test_a_checkpoint_of_adapters_holds_no_weight_of_the_encoder(settings, tmp_path, monkeypatch):
-    from safetensors import safe_open
-
     monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, checkpoint_every=0.0))
     original = training.State.save
     names = []
@@ -285,3 +290,62 @@ def test_a_mistake_is_one_line(settings, change, message):
 def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
     assert Accelerated().precision == "fp32" and Accelerated().processes == 1
     assert dataclasses.replace(settings(), precision="bf16").precision == "bf16"
+
+
+# What each of several processes runs: the fit of a manifest, and what it ends with in a file.
+SHARED = """
+import functools, json, sys
+import torch
+from safetensors.torch import save_file
+from emobridge import registry, stages, training
+from emobridge.adaptation import prepare, with_head
+from emobridge.folds import Fold
+from emobridge.settings import read_settings
+torch.set_num_threads(1)
+path, out, stop = sys.argv[1:]
+stages.Plan = functools.partial(training.Plan, checkpoint_every=0.0, eps=1e-3)
+ready = prepare(with_head(read_settings(path)))
+fold = Fold(tuple(range(12)), tuple(range(12, 16)), tuple(range(16, 28)), tuple(range(28, 32)))
+hardware = stages.hardware_of(ready.settings)
+epoch, count = training._epoch, []
+def counted(*given):
+    count.append(given[3])
+    if len(count) == int(stop):
+        raise KeyboardInterrupt
+    return epoch(*given)
+training._epoch = counted
+method = registry.load("methods", ready.settings.method)()
+from pathlib import Path
+where = {"hardware": hardware, "path": Path(out) / "work" / "fit"}
+one = stages.run_stages(ready.settings, ready.speech, fold, method, 0, **where)
+own = {f"encoder.{name}": tensor.contiguous() for name, tensor in one.encoder.state_dict().items()}
+own |= {f"head.{name}": tensor for name, tensor in one.head.state_dict().items()}
+save_file(own, Path(out) / f"{hardware.rank}-of-{hardware.processes}.safetensors", {"epochs": json.dumps(count)})
+"""
+
+
+def run_processes(options: Settings, folder: Path, count: int, stop: int = 0) -> subprocess.CompletedProcess:
+    folder.mkdir(exist_ok=True)
+    write_settings(folder / "settings.toml", options)
+    (folder / "shared.py").write_text(SHARED)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
+    words += [folder / "shared.py", folder / "settings.toml", folder, str(stop)]
+    return subprocess.run(
+        list(map(str, words)), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_two_processes_interrupted_and_resumed_are_one_with_twice_the_batch(settings, tmp_path, monkeypatch):
+    options = settings(batch_size=4)
+    cut = run_processes(options, tmp_path / "two", 2, stop=4)
+    assert cut.returncode and not list((tmp_path / "two").glob("*-of-2.safetensors"))
+    again = run_processes(options, tmp_path / "two", 2)
+    assert again.returncode == 0, again.stderr[-2000:]
+    with safe_open(tmp_path / "two" / "0-of-2.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["epochs"]) == [1], "the last epoch of the second stage"
+    first, second = (load_file(tmp_path / "two" / f"{rank}-of-2.safetensors") for rank in (0, 1))
+    same(first, second)
+    monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, eps=1e-3))
+    same(weights(fitted(dataclasses.replace(options, batch_size=8))), first, rtol=1e-4, atol=1e-6)
+    other = weights(fitted(options))
+    assert any((first[name] - tensor).abs().max() > 1e-3 for name, tensor in other.items()), "half of it is another run"
