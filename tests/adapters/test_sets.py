@@ -96,7 +96,7 @@ def test_hooks_go_when_a_pass_fails(source):
     encoder = load_encoder(source("wavlm-base"))
     first, second = fitted(encoder, LORA, WIDE)
     wave, mask = pad(clips())
-    with pytest.raises(ValueError, match="does not match|adapter_names|shape"):
+    with pytest.raises(ValueError, match="adapter_names"):
         list(heard(encoder, wave[:2], mask[:2], [first, second, None]))
     plain = alone(load_encoder(source("wavlm-base")), clips()[0])
     torch.testing.assert_close(alone(encoder, clips()[0]), plain, atol=0, rtol=0)

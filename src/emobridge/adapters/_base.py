@@ -20,7 +20,6 @@ from emobridge.encoders._base import Encoder, Trunk
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 
-
 FIRST = "default"  # key of the first set of adapters in an encoder; peft's word, so that names are as they always were
 
 
