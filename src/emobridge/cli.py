@@ -165,7 +165,7 @@ def predict(
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
     """Say what emotions are heard in files, folders and manifests."""
-    from emobridge.bundle import Recognizer
+    from emobridge.bundle import UNKNOWN, Recognizer
     from emobridge.inference import predict as said
     from emobridge.inference import utterances_of, write_predictions
     from emobridge.progress import progress
@@ -177,8 +177,8 @@ def predict(
 
     on_skip = None if strict else skip
     recognizer = Recognizer.load(bundle, encoder=encoder)
-    if language is not None and untold is None:
-        recognizer.known(language)
+    if language not in (None, UNKNOWN) and untold is None:
+        recognizer.known(str(language))
     utterances = list(utterances_of(audio, window=window, speakers=speakers, language=language, on_skip=on_skip))
     try:
         with progress("listening") as report:

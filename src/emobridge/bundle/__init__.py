@@ -134,6 +134,8 @@ class Recognizer:
     def known(self, language: str) -> Branch:
         """The branch of a language. Errors: UserError that names those that there are."""
         found = self.branch(language)
+        if found is None and self.branches[-1].language == UNKNOWN:
+            return self.branches[-1]
         if found is None:
             raise UserError(f"language {language!r}: not one of this recogniser's ({', '.join(self.languages)})")
         return found

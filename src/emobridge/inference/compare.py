@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from emobridge.bundle import Branch, Recognizer
+from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
-from emobridge.inference.routing import UNTOLD, answers, check_untold, hidden, modes, sets_of, stored
+from emobridge.inference.routing import ALL, UNTOLD, answers, check_untold, hidden, modes, sets_of, stored
 from emobridge.metrics import ua
 from emobridge.types import Utterance
 
@@ -35,7 +33,7 @@ def compare(
     modes_of: Sequence[str] | None = None,
     store: str | Path | None = None,
 ) -> tuple[Compared, ...]:
-    """Every mode on each language that has a branch, in that order. Other utterances and labels are left out.
+    """Every mode on each language that a branch knows, in that order. Other utterances and labels are left out.
 
     modes_of: of "told" and routing.UNTOLD; all by default that the recogniser can serve. But for "told", utterances
     are asked without language and corpus. Errors: UserError for a mode that it cannot serve, and where nothing is left.
@@ -53,23 +51,14 @@ def compare(
         wanted = modes(recognizer, some, None if mode == TOLD else mode)
         heard, rows = stored(recognizer, some, [sets_of(recognizer, each) for each in wanted], store)
         said, who = answers(recognizer, some, dict(zip(rows, wanted)), heard)
-        for place, branch in enumerate(recognizer.branches):
-            own = [row for row, (_, each) in enumerate(pairs) if each is branch]
-            if own:
-                found.append(
-                    _row(mode, branch, [pairs[row][0] for row in own], said[own], [who[row] for row in own], place)
-                )
+        for language in dict.fromkeys(one.language for one, _ in pairs):
+            rows = [row for row, (one, _) in enumerate(pairs) if one.language == language]
+            truth = [str(pairs[row][0].emotion) for row in rows]
+            guess = [recognizer.labels[best] for best in said[rows].argmax(1).tolist()]
+            own = [who[row] == recognizer.branches.index(pairs[row][1]) for row in rows]
+            share = None if ALL in who else sum(own) / len(own)
+            found.append(Compared(mode, language, ua(truth, guess, labels=recognizer.labels), share, len(rows)))
     return tuple(found)
-
-
-def _row(
-    mode: str, branch: Branch, utterances: Sequence[Utterance], said: torch.Tensor, who: Sequence[int], place: int
-) -> Compared:
-    labels = branch.spec.labels
-    truth = [one.emotion for one in utterances if one.emotion is not None]
-    heard = [labels[best] for best in said.argmax(1).tolist()]
-    share = None if min(who) < 0 else who.count(place) / len(who)
-    return Compared(mode, branch.language, ua(truth, heard, labels=labels), share, len(truth))
 
 
 def _serves(recognizer: Recognizer, mode: str) -> bool:
