@@ -112,10 +112,8 @@ def test_the_branch_of_a_language(made):
     de, pt = made("de", domains=(("ravdess", "en"), ("emodb", "de"))), made("pt-BR")
     one = de.join(pt)
     of = {branch.language: branch for branch in one.branches}
-    assert (
-        one.branch("de") is one.branch("de-AT") is of["de"]
+    assert one.branch("de") is one.branch("de-AT") is of["de"]
     assert one.branch("pt") is one.branch("pt-PT") is of["pt-BR"]
-    )
     assert one.branch("en") is of["pt-BR"], "both have heard it: the later one"
     assert one.branch("und", "emodb") is one.branch(None, "emodb") is of["de"]
     assert one.branch("fr") is one.branch("und") is one.branch() is None
