@@ -91,7 +91,7 @@ def test_what_cannot_be_joined(cli, bundles, made, tmp_path):
         (bundles[0],): "expected two bundles or more",
         (bundles[0], tmp_path / "labels"): f"{tmp_path / 'labels'}: fr+en cannot join de+en: other labels",
         (bundles[0], tmp_path / "base"): f"{tmp_path / 'base'}: fr+en cannot join de+en: made on another base model",
-        (bundles[0], bundles[0]): "language 'de': is in both; ask to replace the earlier",
+        (bundles[0], bundles[0]): "language 'de': is in both; leave one out, or --replace",
         (bundles[0], tmp_path / "nowhere"): "is no bundle",
         (*bundles, "--router-base"): "--router-base goes with --router",
     }

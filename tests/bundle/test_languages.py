@@ -94,6 +94,10 @@ def test_a_fine_tuned_base_with_a_head_of_its_own_and_adapters_on_it(made, sourc
     also = Recognizer(de.spec, encoder, de.domains, de.head, beside=en.branches)
     close(says(also, "en"), alone)
     close(says(Recognizer.load(de.save(tmp_path / "one", "card"))), wanted)
+    late = Recognizer(en.spec, encoder, en.domains, en.head)  # made while the adapters are at work
+    late = late.join(Recognizer(de.spec, encoder, de.domains, de.head))
+    close(says(late, "en"), alone)
+    close(says(late), wanted)
     assert loaded.base == joined.base == en.base != digest
     with pytest.raises(UserError, match="made on another base model"):
         made("fr", 3).join(loaded)
@@ -152,7 +156,7 @@ REFUSED = {
     "other statistics": ({"statistics": ("mean", "std")}, r"other statistics \(mean, std, not mean\)"),
     "no language": ({"language": "und"}, "language 'und': a recogniser joins others under a name"),
     "no name": ({"language": "../de"}, "language '../de': a recogniser joins others under a name"),
-    "twice": ({"language": "de"}, "language 'de': is in both; ask to replace the earlier"),
+    "twice": ({"language": "de"}, "language 'de': is in both; leave one out, or --replace"),
 }
 
 

@@ -193,9 +193,7 @@ class Recognizer:
         taken = {branch.language for branch in other.branches}
         for branch in self.branches:
             if branch.language in taken and not replace:
-                raise UserError(
-                    f"language {branch.language!r}: is in both; ask to replace the earlier, or leave one out"
-                )
+                raise UserError(f"language {branch.language!r}: is in both; leave one out, or --replace the earlier")
         branches = [branch for branch in self.branches if branch.language not in taken]
         branches += [self._taken_in(branch, other.encoder) for branch in other.branches]
         *beside, last = branches
