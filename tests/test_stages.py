@@ -19,10 +19,12 @@ from safetensors.torch import load_file
 from emobridge import registry, stages, training
 from emobridge.adaptation import adapt, prepare, with_head
 from emobridge.bundle import Recognizer
+from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.folds import Fold
 from emobridge.hardware import Accelerated
+from emobridge.inference import evaluate, predict
 from emobridge.settings import Settings, write_settings
 from emobridge.stages import Fitted, run_stages
 
@@ -90,8 +92,8 @@ def test_ft_lora_adds_a_language_to_what_fine_tuning_made(settings):
     assert all(tensor.abs().max() > 0 for name, tensor in added.encoder.state_dict().items() if "lora_B" in name), (
         "and the second the adapters"
     )
-    same(tuned.head.state_dict(), added.heads[0].state_dict())
-    assert not torch.equal(added.heads[0].output.weight, added.head.output.weight), "the head goes on"
+    same(tuned.head.state_dict(), added.before[0][0].state_dict())
+    assert not torch.equal(added.before[0][0].output.weight, added.head.output.weight), "the head goes on"
 
 
 def test_only_what_a_stage_names_is_trained(settings):
@@ -220,18 +222,30 @@ def test_a_step_sees_clips_of_like_lengths_together(settings, recorded, monkeypa
     assert all(float(some.max() - some.min()) < 0.65 for some in seen), "at random most batches spread wider"
 
 
-def test_a_head_of_frames_learns_from_a_frozen_and_a_trained_encoder(settings, tmp_path):
+def test_a_head_of_frames_learns_from_a_frozen_encoder(settings):
     options = settings(method="source-only", head="attentive", train="head", target_labels="0", align="none")
     one = fitted(options)
     assert one.trained == "frozen" and one.built.task.inputs.frames and not one.built.task.inputs.modules()
     grads = [name for name, weight in one.head.named_parameters() if weight.grad is None or not weight.grad.abs().max()]
     assert grads == [], "attention too has something to learn, which one frame alone would not give it"
-    both = adapt(settings(head="attentive"))
-    assert both.recognizer.spec.trained == "end-to-end+adapters"
+
+
+def test_a_language_is_added_and_the_first_one_kept(settings, tmp_path):
+    """All comes back from the folder: the head of each language, the encoder's own weights, the adapters."""
+    options = settings(head="attentive")
+    both = adapt(options)
+    assert both.recognizer.spec.trained == "end-to-end+adapters" and both.recognizer.languages == ("en", "xx")
     loaded = Recognizer.load(both.recognizer.save(tmp_path / "bundle", "card"))
-    wave = torch.randn(1, 4000), torch.ones(1, 4000, dtype=torch.bool)
-    with torch.no_grad():
-        assert torch.equal(loaded.encoder(*wave).hidden, both.recognizer.encoder(*wave).hidden)
+    tuned = adapt(settings(head="attentive", method="fine-tuned", target_labels="0", out=str(tmp_path / "tuned")))
+    spoken = [list(read_manifest(path)) for path in (options.source[0], options.target)]
+    for utterances, first in zip(spoken, (True, False)):
+        said, again, before = (
+            [one.probabilities for one in predict(recognizer, utterances)]
+            for recognizer in (both.recognizer, loaded, tuned.recognizer)
+        )
+        np.testing.assert_allclose(said, again, atol=1e-6)
+        assert np.allclose(said, before, atol=1e-5) == first, "the source is heard as fine-tuning left it"
+    assert evaluate(loaded, spoken[1]) == evaluate(both.recognizer, spoken[1])
 
 
 def test_a_method_that_mixes_vectors_says_that_it_cannot_mix_frames(settings):

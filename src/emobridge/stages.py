@@ -24,6 +24,7 @@ from emobridge.hardware import ALONE, Accelerated, Hardware
 from emobridge.heads._base import Head
 from emobridge.inputs import Inputs
 from emobridge.methods._base import Labelled, Method, Stage
+from emobridge.normalisation import Domain
 from emobridge.options import read_options
 from emobridge.settings import Settings
 from emobridge.tasks import Built, Matrices, build
@@ -43,7 +44,7 @@ class Fitted:
     head: Head
     encoder: Encoder | None  # that was trained, or whose frames the head saw
     stages: tuple[Stage, ...]
-    heads: tuple[Head, ...]  # as each stage but the last left the head
+    before: tuple[tuple[Head, tuple[Domain, ...]], ...]  # head and domains as each stage but the last left them
     log: tuple[LogPoint, ...]
 
     @property
@@ -61,6 +62,12 @@ def stages_of(method: Method, settings: Settings) -> tuple[Stage, ...]:
 def staged(settings: Settings) -> bool:
     """Whether the method has stages of its own."""
     return settings.method != "auto" and bool(registry.load("methods", settings.method).stages)
+
+
+def sees_frames(settings: Settings) -> bool:
+    """Whether the head sees single frames: where it asks for them, and an encoder is at hand to yield them."""
+    at_hand = settings.train != "frozen" or staged(settings)
+    return at_hand and bool(registry.load("heads", settings.head).needs_frames)
 
 
 def hardware_of(settings: Settings) -> Hardware:
@@ -110,7 +117,6 @@ def run_stages(
             encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options)).to(hardware.device)
             readied(encoder, stages[0].train, settings)
         few = budget(speech, fold, settings.target_labels, seed)
-        frames = encoder is not None and registry.load("heads", settings.head).needs_frames
         built = build(
             speech,
             fold,
@@ -120,17 +126,18 @@ def run_stages(
             encoder,
             few,
             matrices,
-            frames=frames,
+            frames=encoder is not None and sees_frames(settings),
             hardware=hardware,
         )
         head = made_head(settings.head, settings.head_options, built.task.inputs.width, len(settings.labels))
-    heads: list[Head] = []
+    before: list[tuple[Head, tuple[Domain, ...]]] = []
     log: tuple[LogPoint, ...] = ()
     key = ""
     notes: list[Path] = []
     for place, stage in enumerate(stages):
         if place and encoder is not None:
-            heads.append(copy.deepcopy(head))
+            built.task.inputs.refresh()
+            before.append((copy.deepcopy(head).eval(), built.learner.domains))
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 readied(encoder, stage.train, settings)
@@ -163,7 +170,7 @@ def run_stages(
     if not hardware.rank:
         for note in notes:
             note.unlink(missing_ok=True)
-    return Fitted(built, head, encoder, stages, tuple(heads), log)
+    return Fitted(built, head, encoder, stages, tuple(before), log)
 
 
 def _plan(settings: Settings, stage: Stage) -> Plan:

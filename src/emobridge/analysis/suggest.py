@@ -23,7 +23,8 @@ from emobridge.bundle import Recognizer
 from emobridge.errors import UserError, unknown
 from emobridge.features import FeatureStore
 from emobridge.files import cache_folder
-from emobridge.inference.predict import Skip, by_domain, predictions
+from emobridge.inference.predict import Skip, predictions
+from emobridge.inference.routing import by_domain
 from emobridge.label_list import ToLabel
 from emobridge.settings import layers_of
 from emobridge.types import Utterance
@@ -56,6 +57,10 @@ def suggest(
         raise unknown("strategy", by, STRATEGIES)
     if count < 1:
         raise UserError(f"count: expected 1 or more, got {count}")
+    if recognizer.spec.frames:
+        raise UserError(
+            f"suggest: head {recognizer.spec.head} sees frames; train one of vectors, such as linear"
+        )
     features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
         utterances, layer=layers_of(recognizer.spec.layer), on_progress=on_progress, strict=on_skip is None
     )
