@@ -41,6 +41,7 @@ class System:
     method: str
     adapters: str = "lora"
     both_ways: bool = False  # the same from one language to the other as back
+    source: str = ""  # the only one it is run from
 
     @property
     def needs_target(self) -> bool:
@@ -54,7 +55,7 @@ SYSTEMS = {
     "ft-dual": System("FT(dual)", "ft-dual", both_ways=True),
     "ft-lora": System("FT+LoRA", "ft-lora"),
     "all": System("LoRA + bottleneck + gating", "lora", ALL),
-    "two-stage": System("two-stage (LoRA)", "two-stage"),
+    "two-stage": System("two-stage (LoRA)", "two-stage", source="ravdess"),  # the encoder's language, as published
 }
 
 
@@ -71,8 +72,8 @@ class Study:
 
 
 STUDIES = {
-    "tiny": Study("whisper-tiny.en", 3, 5),
-    "base": Study("whisper-base", 1, 5),
+    "tiny": Study("whisper-tiny.en", 3, 3),
+    "base": Study("whisper-base", 1, 3, pairs=(("ravdess", "emodb"), ("emodb", "ravdess"))),
 }
 
 
@@ -105,6 +106,8 @@ def run(
 ) -> tuple[Predicted, ...]:
     """One fit, from the work folder where it is there; nothing where another process is at it."""
     one, study = SYSTEMS[system], STUDIES[name]
+    if one.source not in ("", source):
+        return ()
     if one.both_ways and CORPORA.index(source) > CORPORA.index(target):
         other = {"source": "target", "target": "source"}
         swapped = run(args, name, system, target, source, seed, only_read)
@@ -143,12 +146,13 @@ def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, 
             labels=LABELS,
             encoder=str(args.shared / "weights" / study.encoder),
             method="fine-tuned" if one.method == "source-only" else one.method,  # whose layer and head it shares
+            method_options=("rebalance=no",) if one.method == "ft-dual" else (),  # as published
             adapters=one.adapters,
             target_labels="all" if one.needs_target else "0",
             normalise="none",
             folds=0,
             epochs=study.epochs,
-            batch_size=32,
+            batch_size=16,
             learning_rate=study.learning_rate,
             encoder_rate=study.encoder_rate,
             decay=1.0,

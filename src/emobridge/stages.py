@@ -32,7 +32,7 @@ from emobridge.training import Model, Plan, fit
 
 BOTH = ("source", "target")
 # What a stage's result does not depend on, but for the utterances that it learns from.
-ELSEWHERE = frozenset({"source", "target", "out", "store", "seeds", "folds", "method", "method_options", "train"})
+ELSEWHERE = frozenset({"source", "target", "out", "store", "seeds", "folds", "method", "train"})
 ELSEWHERE |= {"candidates", "validator", "target_labels", "labelled"}
 
 
