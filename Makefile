@@ -24,7 +24,7 @@ demo-budget: demo
 		--normalise none,speaker --folds 3 --epochs 60 --jobs 2 --out demo/budget
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
