@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from adapter_results import CORPORA, LABELS, again
 
 from emobridge.adaptation import prepare, with_head
 from emobridge.bundle import Recognizer
@@ -27,8 +28,6 @@ from emobridge.inference.routing import learn_router
 from emobridge.runs import Runner, Work
 from emobridge.settings import Settings
 
-LABELS = ("anger", "happiness", "neutral", "sadness")
-CORPORA = ("ravdess", "emodb", "emovo")
 PARTS = {"train": 0.6, "router": 0.2, "test": 0.2}
 LANGUAGES = {"en": "English", "de": "German", "it": "Italian"}
 
@@ -69,7 +68,8 @@ def scores(args: argparse.Namespace, seed: int) -> dict[tuple[str, str], float]:
     if not done.exists():
         spoken = {part: [] for part in PARTS}
         for corpus in CORPORA:
-            rows = [one for one in scan(corpus, args.shared / "corpora" / corpus) if one.emotion in LABELS]
+            rows = list(scan(corpus, args.shared / "corpora" / corpus))
+            rows = [one for one in rows if one.emotion in LABELS and not again(one)]
             for part, places in zip(PARTS, by_ratio(rows, tuple(PARTS.values()), seed=seed)):
                 some = [rows[place] for place in places]
                 write_manifest(folder / f"{corpus}-{part}.jsonl", some)
