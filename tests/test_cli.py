@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -342,3 +343,22 @@ def test_what_was_trained_is_in_the_bundle(recorded, cli, train):
         assert any(name.startswith("encoder.") for name in file.keys()) == (train == "end-to-end")  # noqa: SIM118
     said = cli("predict", recorded / "run" / "bundle", recorded / "xx.jsonl")
     assert (said.code, len(said.out.splitlines())) == (0, 16)
+
+
+def test_options_of_training_an_encoder_become_settings(recorded, cli, source):
+    words = ("--encoder", source("wav2vec2-base"), "--layer", "2", "--method", "ft-lora", "--target-labels", "all")
+    words += ("--adapters", "lora", "--adapter-option", "r=2", "--blocks", "1", "--crop", "0.2", "--seeds", "1")
+    words += ("--encoder-rate", "0.0001", "--accumulate", "2", "--checkpointing", "--precision", "fp32")
+    done = cli(*adapt(recorded, *words, "--normalise", "none", "--epochs", "1"))
+    assert done.code == 0, done.err
+    kept = read_settings(recorded / "run" / "settings.toml")
+    assert (kept.blocks, kept.crop, kept.encoder_rate, kept.accumulate) == ("1", 0.2, 0.0001, 2)
+    assert (kept.checkpointing, kept.precision, kept.adapter_options) == (True, "fp32", ("r=2",))
+    page = (recorded / "run" / "report.md").read_text()
+    assert "| ft-lora | source-only | source | UA |" in page
+    assert re.search(r"\| ft-lora \| 2 \| head [\d,]+, lora 896 \|", page)
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "emobridge", "adapt"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("emobridge: adapt: expected --source MANIFEST")

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import shutil
 import sys
+from importlib import resources
 from types import SimpleNamespace
 
 import pytest
@@ -316,11 +317,167 @@ def test_a_dry_run_of_grids(cli, grids):
     )
     assert "0.00 h of audio, 20 of the source and 20 of the target" in ran.out
     assert "4 cells; x 2 seeds x 1 folds: 8 fits" in ran.out
-    assert ran.out.splitlines()[-1].startswith("2 grids; the time is not estimated")
+    assert ran.out.splitlines()[-1].startswith("2 grids. Times are rough")
+    assert len(re.findall(r"about [\d.]+ (?:s|min|h) of one CPU; [\d.]+ MB on disk at most", ran.out)) == 2
 
 
 def test_grids_are_shown(cli):
+    han = cli("recipe", "show", "han2024-adaptation")
+    assert han.code == 0 and "sample of each corpus: 500 utterances of each emotion" in han.out
+    assert "subsets = 5" in cli("recipe", "show", "goncalves2024").out
     ran = cli("recipe", "show", "agarla2024")
     assert ran.code == 0 and "counts of cafe: anger 144" in ran.out and describe("tess").obtain in ran.out
     (study,) = re.findall(r"study threshold-65\n((?:  .*\n)*)", ran.out)
     assert 'method_options = ["threshold=0.65"]' in study and "learning_rate" not in study
+
+
+SPEECH = {"msp-podcast": "en", "biic-podcast": "zh-TW", "esd": "zh", "pavoque": "de", "iemocap": "en"}
+
+
+@pytest.fixture
+def staged(tmp_path, source):
+    """A function to write a published recipe made small, with manifests of its corpora; all words of a command line.
+
+    Of each corpus 12 utterances an emotion and 6 speakers (PAVOQUE: one), attributes between 1 and 7, and a split.
+    """
+    import numpy as np
+    import soundfile
+
+    from emobridge.data.manifest import write_manifest
+    from emobridge.recipes.recipe import read_recipe
+    from emobridge.types import Utterance
+
+    def make(name, changes, *, encoders, absent=()):
+        rng = np.random.default_rng(0)
+        recipe = read_recipe(name)
+        places = ""
+        for corpus in (one.corpus for one in recipe.corpora if one.corpus not in absent):
+            rows = []
+            for emotion, loud in (("anger", 0.5), ("happiness", 0.3), ("neutral", 0.1), ("sadness", 0.05)):
+                for take in range(12):
+                    path = tmp_path / f"{corpus}-{emotion}-{take}.wav"
+                    soundfile.write(path, loud * rng.standard_normal(3200), 16000)
+                    split = ("train", "validation", "test")[take % 3]
+                    speaker = "s" if corpus == "pavoque" else f"{split}{take // 3 % 2}"
+                    about = {"language": SPEECH[corpus], "speaker": speaker, "emotion": emotion, "split": split}
+                    about |= {key: 1 + 6 * rng.uniform() for key in ("arousal", "valence", "dominance")}
+                    rows.append(Utterance(path.stem, corpus, str(path), **about))
+            write_manifest(tmp_path / f"{corpus}.jsonl", rows)
+            places += f'{corpus} = "{corpus}.jsonl"\n'
+        (tmp_path / "corpora.toml").write_text(places)
+        text = (resources.files("emobridge.recipes") / f"{name}.toml").read_text()
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / f"{name}.toml").write_text(text)
+        here = [word for key, kind in encoders.items() for word in ("--encoder", f"{key}={source(kind)}")]
+        return (
+            "recipe", "run", tmp_path / f"{name}.toml", "--corpora", tmp_path / "corpora.toml", *here,
+            "--out", tmp_path / "out", "--store", tmp_path / "features",
+        )  # fmt: skip
+
+    return make
+
+
+GONCALVES = {
+    'layer = "24"': 'layer = "2"',
+    "epochs = 30": "epochs = 1",
+    "seeds = 3": "seeds = 2",
+    "subsets = 5": "subsets = 2",
+    "lora.r=32": "lora.r=2",
+    '"1000", "2000", "5000", "10000", "20000"': '"4", "8"',
+}
+
+
+def summary_of(tmp_path):
+    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
+    words = staged("goncalves2024", GONCALVES, encoders={"hubert-large": "hubert-large"})
+    english = "msp-podcast-to-biic-podcast"
+    only = ("--only", f"studies=tables-{english},low-resource-{english}", "--only", "encoders=hubert-large")
+    ran = cli(*words, *only)
+    assert ran.code == 0, ran.err
+    rows = [row for row in summary_of(tmp_path) if row["measure"] == "CCC valence"]
+    found = {(row["study"].split("-msp")[0], row["method"], row["target_labels"]): row for row in rows}
+    assert set(found) == {
+        *(("tables", name, "0") for name in ("source-only", "fine-tuned", "lora")),
+        *(("tables", name, "all") for name in ("source-only", "ft-dual", "ft-lora")),
+        *(("low-resource", name, n) for name in ("source-only", "ft-lora") for n in ("4", "8", "all")),
+    }
+    both = found["tables", "ft-lora", "all"]
+    assert (both["target_published"], both["source_published"]) == ("0.388 (ft+lora)", "0.646 (ft+lora)")
+    tuned = found["tables", "fine-tuned", "0"]
+    assert (tuned["target_published"], tuned["source_published"]) == ("0.231 (fine-tuned)", "0.645 (fine-tuned)")
+    assert found["tables", "source-only", "all"]["target_published"] == "", "the paper has none with both languages"
+    assert found["low-resource", "ft-lora", "all"]["target_value"] == both["target_value"], (
+        "the same stages, read again"
+    )
+    assert (both["target_n"], both["seeds"]) == ("16", "2"), "the test split"
+    folder = tmp_path / "out" / f"tables-{english}" / "biic-podcast-hubert-large"
+    page = (folder / "budget.md").read_text()
+    assert "the split that the corpora come with" in page and "over 4 values of each" in page
+    with (folder / "welch.csv").open(newline="") as file:
+        tests = list(csv.DictReader(file))
+    assert len(tests) == 15 * 3 * 2, "pairs of six systems, attributes, sides"
+    assert all(float(one["difference"]) >= 0 for one in tests) and {one["drawn"] for one in tests} == {"by speakers"}
+    changed = page[page.index("## What the last stage changed") : page.index("## What training took")]
+    assert changed.count("| ft-lora, all target labels | fine-tuned |") == 6, "three attributes on two sides"
+    took = page[page.index("## What training took") :]
+    assert re.search(r"\| ft-lora, all target labels \| 2 \| head [\d,]+, lora 896 \|", took), (
+        "two blocks: four maps 16 x 16 and two 16 x 32, of rank 2"
+    )
+    low = (tmp_path / "out" / f"low-resource-{english}" / "biic-podcast-hubert-large" / "budget.html").read_text()
+    assert "ft-lora, all labels" in low, "the full data's score is a level"
+    kept = list((tmp_path / "out" / "stages").iterdir())
+    assert len(kept) == 2 * (3 + 3), "seeds; each method alone, and a second stage for each budget: one fine-tuning"
+    before = (tmp_path / "out" / "summary.csv").read_bytes()
+    again = cli(*words, *only)
+    assert again.code == 0 and (tmp_path / "out" / "summary.csv").read_bytes() == before
+
+
+HAN = {
+    'layer = "8"': 'layer = "2"',
+    "epochs = 100": "epochs = 1",
+    "folds = 5": "folds = 2",
+    "sample = 500": "sample = 10",
+    "lora.r=8": "lora.r=2",
+    "reduction=16": "reduction=4",
+}
+
+
+def test_adaptation_of_han_et_al_from_end_to_end(cli, staged, tmp_path):
+    words = staged("han2024-adaptation", HAN, encoders={"wav2vec2-base-zh": "wav2vec2-base"}, absent=("iemocap",))
+    studies = ",".join(f"{name}-esd-to-pavoque" for name in ("frozen", "lora-ba-wg", "two-stage"))
+    ran = cli(*words, "--only", "encoders=wav2vec2-base-zh", "--only", f"studies={studies}")
+    assert ran.code == 0, ran.err
+    rows = summary_of(tmp_path)
+    found = {(row["study"].removesuffix("-esd-to-pavoque"), row["method"]): row for row in rows}
+    said = {key: (row["source_published"], row["target_published"]) for key, row in found.items()}
+    assert said["frozen", "source-only"] == ("91.4 (frozen)", "62.8 (frozen)"), "mono, and cross"
+    assert said["lora-ba-wg", "lora"] == ("93.9 (lora+ba+wg)", "70.7 (lora+ba+wg)")
+    assert said["two-stage", "two-stage"] == ("", "98.9 (two-stage)"), "trans"
+    assert found["frozen", "source-only"]["target_n"] == "40", "ten utterances an emotion"
+    page = (tmp_path / "out" / "recipe.md").read_text()
+    matrices = page[page.index("## Confusion matrices") :]
+    assert "two-stage with all target labels, scored on the source" not in matrices, "it has learnt the target since"
+    assert "model zh mono" in matrices and "model zh cross" in matrices and "listeners, native de" in matrices
+    assert re.search(r"\| happiness \| [\d.]+ \\\[8.0\\\] \|", matrices), "happiness as anger, across, beside ours"
+    counts = list(csv.DictReader((tmp_path / "out" / "frozen-esd-to-pavoque" / "pavoque-wav2vec2-base-zh" /
+                                  "confusions.csv").open(newline="")))  # fmt: skip
+    assert sum(int(row["count"]) for row in counts if row["side"] == "target") == 40
+
+
+def test_what_staged_recipes_lack_is_named(cli, staged):
+    words = staged("han2024-adaptation", HAN, encoders={"wav2vec2-base-zh": "wav2vec2-base"}, absent=("iemocap",))
+    ran = cli(*words, "--dry-run")
+    assert ran.code == 0, ran.err
+    assert f"missing: corpus iemocap: no folder is given for it. {describe('iemocap').obtain}" in ran.complaints
+    assert any(
+        line.startswith("missing: study lora-iemocap-to-esd: none of its source corpora") for line in ran.complaints
+    )
+    assert "wav2vec2-base-zh" in ran.out and "h of audio" in ran.out
+    times = re.findall(r"about ([\d.]+ (?:s|min|h|days)) of one CPU; ([\d.]+ [MG]B) on disk", ran.out)
+    assert len(times) == 7 and "encoder wav2vec2-base-de: not here" in ran.out

@@ -236,3 +236,34 @@ def test_labels_of_one_speaker_or_of_unknown_ones_train_and_score_nothing(toy_sp
 
 
 # What is handed over
+
+
+@pytest.mark.parametrize(("patience", "validate"), [(0, "source"), (3, "source"), (3, "both")])
+def test_the_split_of_the_corpora(toy_speech, patience, validate):
+    speech = toy_speech(each=3, extra=3)
+    names = ("train", "validation", "test")
+    parted = tuple(replace(one, split=names[place % 3]) for place, one in enumerate(speech.utterances))
+    speech = replace(speech, utterances=parted)
+    asked = settings(predefined=True, folds=0, patience=patience, validate=validate)
+    (fold,) = folds_of(speech, asked, 0)
+    assert folds_of(speech, asked, 1) == (fold,), "of every seed"
+    split = {part: {parted[row].split for row in getattr(fold, part)} for part in SIDES}
+    held = {"validation"} if patience else set()
+    assert split == {
+        "source": {"train"}, "source_test": {"test"}, "target": {"train"}, "target_test": {"test"}, "validation": held,
+    }  # fmt: skip
+    assert len(fold.source) == len(fold.source_test) == 8, "a third of four speakers' six"
+    assert UNLABELLED not in speech.label[[*fold.target_test, *fold.validation]]
+    assert of_target(speech, fold.validation) == (
+        {False, True} if validate == "both" else {False} if patience else set()
+    )
+    final = everything(speech, asked, 0)
+    assert {parted[row].split for row in final.source} == {*names} - held
+    bare = replace(speech, utterances=(replace(parted[0], split=None), *parted[1:]))
+    with pytest.raises(UserError, match="has no split; expected one of train, validation, test"):
+        folds_of(bare, asked, 0)
+
+
+def test_the_split_of_the_corpora_is_the_only_one():
+    with pytest.raises(UserError, match="predefined: is a split of its own: give folds 0"):
+        settings(predefined=True)

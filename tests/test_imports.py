@@ -31,7 +31,7 @@ LEVELS = (
     ("features", "inputs"),
     ("methods",),
     ("checkpoints",),
-    ("folds", "training", "bundle"),
+    ("folds", "training", "bundle", "cost"),
     ("tasks",),
     ("stages",),
     ("runs", "speech", "inference"),
@@ -43,6 +43,7 @@ LEVELS = (
     ("cli_adapt",),
     ("cli_budget", "cli_corpora", "cli_join", "cli_probe", "cli_recipe", "cli_suggest"),
     ("cli", "server"),
+    ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 MODULES = {

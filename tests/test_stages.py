@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from emobridge import registry, stages, training
 from emobridge.adaptation import adapt, prepare, with_head
 from emobridge.bundle import Recognizer
+from emobridge.cost import is_cost
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
@@ -171,7 +172,8 @@ def test_an_interrupted_fit_goes_on_in_its_stage(settings, tmp_path, monkeypatch
     again = fitted(options, path=tmp_path / "work" / "one")
     assert epochs == [0, 1, 0, 1], "two stages of two epochs, none twice"
     same(weights(whole), weights(again))
-    assert whole.log == again.log and [point.epoch for point in whole.log] == [0, 1, 2, 3]
+    learnt, told = ([point for point in one.log if not is_cost(point)] for one in (whole, again))
+    assert learnt == told and [point.epoch for point in learnt] == [0, 1, 2, 3]
     assert not list((tmp_path / "work").iterdir()), "nothing is left lying about"
 
 
@@ -363,3 +365,42 @@ def test_two_processes_interrupted_and_resumed_are_one_with_twice_the_batch(sett
     same(weights(fitted(dataclasses.replace(options, batch_size=8))), first, rtol=1e-4, atol=1e-6)
     other = weights(fitted(options))
     assert any((first[name] - tensor).abs().max() > 1e-3 for name, tensor in other.items()), "half of it is another run"
+
+
+def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
+    """Attributes of the source alone: the second stage, which must not see them, leaves the regressor as it was."""
+    ready = prepare(settings())
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",))
+    rows = np.where(ready.speech.is_target, np.nan, np.linspace(-0.9, 0.9, len(ready.speech.label)))
+    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    fits = []
+    original = training.fit
+    monkeypatch.setattr(stages, "fit", lambda *given, **named: fits.append(given[0]) or original(*given, **named))
+    method = registry.load("methods", "ft-lora")
+    first = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    known = [int((~task.attributes.isnan()).sum()) for task in fits]
+    assert known == [12, 0], "the target has none"
+    second = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    assert len(fits) == 2, "both stages were read"
+    same(first.regressor.state_dict(), second.regressor.state_dict())
+    alone = dataclasses.replace(asked, method="fine-tuned", target_labels="0")
+    one = run_stages(alone, speech, fold(), registry.load("methods", "fine-tuned")(), 0)
+    assert torch.equal(one.regressor.weight, first.regressor.weight)
+    other = dataclasses.replace(speech, attributes=-speech.attributes)
+    run_stages(asked, other, fold(), method(), 0, kept=tmp_path)
+    assert len(fits) == 5, "other attributes are another stage"
+    log = [point.term for point in first.log]
+    assert "1 - CCC arousal, stage 1" in log and "1 - CCC arousal, stage 2" in log
+
+
+@pytest.mark.parametrize("train", ["head", "end-to-end"])
+def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings, train):
+    """Attentive statistics pooling (methods A): the regressor sees its representation, and the encoder its gradient."""
+    ready = prepare(settings(method="source-only", target_labels="0", head="attentive", train=train, align="none"))
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",), epochs=8)
+    rows = np.where(ready.speech.is_target, np.nan, 0.5 - ready.speech.label)
+    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    one = run_stages(asked, speech, fold(), registry.load("methods", "source-only")(), 0)
+    assert one.regressor.in_features == one.head.output.in_features
+    values = [point.value for point in one.log if point.term == "1 - CCC arousal"]
+    assert len(values) == 8 and min(values) < 0.5 < values[0]

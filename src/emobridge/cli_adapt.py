@@ -46,7 +46,15 @@ def adapt(
     ] = None,
     head: Annotated[str | None, typer.Option(help="single, linear or nonlinear; default: the method's own.")] = None,
     head_option: Words = None,
-    labels: Annotated[str | None, typer.Option(help="Emotions, by comma; default: those of all sources.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Emotions, by comma, or none; default: those of all sources.")
+    ] = None,
+    attributes: Annotated[
+        str | None, typer.Option(help="Of arousal, valence, dominance, by comma: regressed beside the emotions.")
+    ] = None,
+    attribute_range: Annotated[
+        str | None, typer.Option(help="Their scale, such as 1..7, in corpora that declare none.")
+    ] = None,
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target utterances it may see (default 0), or all.")
     ] = None,
@@ -61,16 +69,40 @@ def adapt(
     align: Annotated[
         str | None, typer.Option(help="none, or coral (default): recoloured copies of the source.")
     ] = None,
-    train: Annotated[str | None, typer.Option(help="frozen (default), adapters or end-to-end.")] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(help="frozen (default), head (on frames), adapters or end-to-end; not for methods in stages."),
+    ] = None,
+    blocks: Annotated[
+        str | None, typer.Option(help="Of the encoder, as 10+11: the only ones trained end to end (default all).")
+    ] = None,
     adapters: Annotated[
-        str | None, typer.Option(help="With --train adapters: lora (default), bottleneck, gating, or several with +.")
+        str | None, typer.Option(help="Where they are trained: lora (default), bottleneck, gating, or several with +.")
     ] = None,
     adapter_option: Words = None,
+    crop: Annotated[
+        float | None, typer.Option(help="Seconds of a clip in a training step of an encoder (default 2).")
+    ] = None,
+    encoder_rate: Annotated[
+        float | None, typer.Option(help="Learning rate of an encoder's own weights (default: --learning-rate).")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Parts of a batch that an encoder is trained on one by one (default 1).")
+    ] = None,
+    checkpointing: Annotated[
+        bool | None, typer.Option(help="Compute an encoder's blocks twice, to spare memory (default not).")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of an encoder in training: auto (default: bf16 on a GPU), fp32 or bf16.")
+    ] = None,
     pool: Annotated[str | None, typer.Option(help="closed (default), or open: keep other emotions as audio.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many (default 3).")] = None,
     folds: Annotated[int | None, typer.Option(help="By speaker (default 5); 0 holds one fifth out, once.")] = None,
     transductive: Annotated[
         bool | None, typer.Option(help="Adapt to the scored speakers' unlabelled audio too.")
+    ] = None,
+    predefined: Annotated[
+        bool | None, typer.Option(help="Split by the manifests' own column split; with --folds 0.")
     ] = None,
     share_speakers: Annotated[bool | None, typer.Option(help="Split by utterance: scores then mean little.")] = None,
     epochs: Annotated[int | None, typer.Option(help="(default 100)")] = None,
@@ -110,7 +142,8 @@ def settings_of(given: dict[str, Any], command: str) -> Any:
     from emobridge.settings import from_mapping, read_mapping
 
     given = dict(given)
-    settings, labels, candidates = (given.pop(key, None) for key in ("settings", "labels", "candidates"))
+    settings = given.pop("settings", None)
+    lists = {key: given.pop(key, None) for key in ("labels", "candidates", "attributes")}
     values: dict[str, Any] = read_mapping(settings) if settings else {}
     if chosen := given.pop("engine"):
         given["encoder_option"] = [*(given["encoder_option"] or ()), f"engine={chosen}"]
@@ -118,9 +151,9 @@ def settings_of(given: dict[str, Any], command: str) -> Any:
     given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
     given["adapter_options"] = given.pop("adapter_option")
     values |= {key: value for key, value in given.items() if value is not None}
-    for key, words in (("labels", labels), ("candidates", candidates)):
+    for key, words in lists.items():
         if words is not None:
-            values[key] = listed(words)
+            values[key] = [] if key == "labels" and words == "none" else listed(words)
     for key in ("source", "target"):
         if key not in values:
             raise UserError(f"{command}: expected --{key} MANIFEST, or {key!r} in the file of --settings")

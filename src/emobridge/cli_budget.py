@@ -22,7 +22,7 @@ def command() -> Callable[..., None]:
     """`budget`, with the options of the command `adapt`."""
 
     def budget(**given: Any) -> None:
-        lists = {key: tuple(listed(words)) for key in LISTS if (words := given.pop(key)) is not None}
+        lists: dict[str, Any] = {key: tuple(listed(words)) for key in LISTS if (words := given.pop(key)) is not None}
         jobs, strict = given.pop("jobs"), given.pop("strict")
         from emobridge.analysis.label_budget import BudgetSettings
         from emobridge.progress import report_skipped
@@ -31,7 +31,10 @@ def command() -> Callable[..., None]:
         base = settings_of(given | dict.fromkeys(VARIED), "budget")
         if given["out"] is None and given["settings"] is None:
             base = replace(base, out="budget")
-        alone = {"methods": (base.method,), "normalise": (base.normalise,)}  # of the file, or as adapt has it
+        alone: dict[str, Any] = {
+            "methods": (base.method,),
+            "normalise": (base.normalise,),
+        }  # of the file, or as adapt has it
         asked = BudgetSettings(base=base, jobs=jobs, **{**alone, **lists})
         skipped: list[tuple[str, str]] = []
         text = run_and_report(asked, shlex.join(["emobridge", *sys.argv[1:]]), skipped, strict=strict)

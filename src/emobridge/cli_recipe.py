@@ -127,7 +127,10 @@ def _estimate(recipe: Recipe, runs: list[Run]) -> None:
     for one in runs:
         print("\n".join([one.title, *lines(one.settings)]), flush=True)
     if recipe.adapts:
-        print(f"{len(runs)} grids; the time is not estimated, and what is finished already is not subtracted.")
+        print(
+            f"{len(runs)} grids. Times are rough: a pass of the encoder was timed on noise, and a step of training it "
+            "is taken for three. What is finished already, and stages that grids share, are not subtracted."
+        )
 
 
 def _only(words: list[str]) -> dict[str, list[str]]:
@@ -186,6 +189,8 @@ def _shown(recipe: Recipe) -> list[str]:
     for counts in recipe.counts:
         words = ", ".join(f"{emotion} {count}" for emotion, count in counts.emotions)
         lines.append(f"counts of {', '.join(counts.corpora)}: {words}")
+    if recipe.sample:
+        lines.append(f"sample of each corpus: {recipe.sample} utterances of each emotion, drawn once")
     shared = set.intersection(*(set(_settings(part)) for part in recipe.parts))
     lines += ["settings", *(f"  {line}" for line in _settings(recipe.parts[0]) if line in shared)]
     for part in recipe.parts if len(recipe.parts) > 1 else ():

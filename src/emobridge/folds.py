@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets
+from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets, predefined
 from emobridge.errors import UserError
 from emobridge.inputs import person
 from emobridge.settings import Settings
 from emobridge.types import Utterance
 
 UNLABELLED = -1
+RATED = "rated"  # in place of an emotion, where attributes alone are the labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,29 @@ class Speech:
     """All utterances of a run: those of the sources, corpus by corpus, then those of the target."""
 
     utterances: tuple[Utterance, ...]  # N
-    label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED
+    label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED; without emotions 0 where an attribute is known
     domain_of: np.ndarray  # (N,) int64: the place of its source corpus, or `target`
     target: int  # the number of source corpora
     features: Tensor | None = None  # (N, V, D) of V layers or (N, D), pooled, not normalised; None of a trained encoder
     given: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
+    attributes: np.ndarray | None = None  # (N, K) in [-1, 1], NaN where not known; None where none are learnt
 
     @property
     def is_target(self) -> np.ndarray:
         """(N,) bool."""
         return self.domain_of == self.target
+
+    def of(self, rows: Sequence[int] | np.ndarray) -> Speech:
+        """Some of the utterances alone."""
+        some = list(rows)
+        return replace(
+            self,
+            utterances=tuple(self.utterances[row] for row in some),
+            label=self.label[some],
+            domain_of=self.domain_of[some],
+            features=None if self.features is None else self.features[some],
+            attributes=None if self.attributes is None else self.attributes[some],
+        )
 
     @property
     def corpora(self) -> tuple[tuple[str, str], ...]:
@@ -58,6 +72,8 @@ def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
     """
     source = np.flatnonzero(~speech.is_target)
     target = np.flatnonzero(speech.is_target)
+    if settings.predefined:
+        return (_given(speech, source, target, settings),)
     scored = _scored(speech, target, settings)
     rest = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
     count = settings.folds or 5
@@ -77,6 +93,23 @@ def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
         fold = Fold(train, tuple(sorted(test)), tuple(map(int, sorted(adapts))), tuple(sorted(target_test)))
         folds.append(_apart(speech, fold, settings, seed))
     return tuple(folds)
+
+
+def _given(speech: Speech, source: np.ndarray, target: np.ndarray, settings: Settings) -> Fold:
+    """The split that the corpora come with, the same for every seed; validation without patience is not used at all.
+
+    Errors: UserError as `splits.predefined` has them.
+    """
+    parts = [predefined([speech.utterances[row] for row in rows]) for rows in (source, target)]
+    (train, held, test), (adapts, apart, heard) = (
+        tuple(tuple(int(rows[place]) for place in part) for part in three)
+        for rows, three in zip((source, target), parts)
+    )
+    scored = set(_scored(speech, target, settings).tolist())
+    validation = held if settings.patience else ()
+    if settings.patience and settings.validate == "both":
+        validation += tuple(row for row in apart if row in scored)
+    return Fold(train, test, adapts, tuple(row for row in heard if row in scored), validation)
 
 
 def _scored(speech: Speech, target: np.ndarray, settings: Settings) -> np.ndarray:
@@ -101,6 +134,10 @@ def _apart(speech: Speech, fold: Fold, settings: Settings, seed: int) -> Fold:
     """
     if not settings.patience:
         return fold
+    if settings.predefined:
+        mine = {row for row in fold.source if speech.utterances[row].split == "validation"}
+        kept = tuple(row for row in fold.source if row not in mine)
+        return replace(fold, source=kept, validation=tuple(sorted(mine)))
     source, validation = _fifth(speech, fold.source, settings, seed)
     labelled = budget(speech, fold, "all", seed) if settings.validate == "both" else ()
     if not labelled:
@@ -132,8 +169,10 @@ def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
         return tuple(rows)
     if not int(amount):
         return ()
+    some = [speech.utterances[row] for row in rows]
+    some = [replace(one, emotion=one.emotion or RATED) for one in some]
     try:
-        chosen = label_budgets([speech.utterances[row] for row in rows], (int(amount),), seed=seed)[int(amount)]
+        chosen = label_budgets(some, (int(amount),), seed=seed)[int(amount)]
     except UserError as error:
         raise UserError(f"target_labels: {error}") from error
     return tuple(rows[place] for place in chosen)

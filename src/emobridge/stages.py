@@ -16,12 +16,13 @@ from emobridge.adapters import Adapters
 from emobridge.adapters._base import picked, trunk_of
 from emobridge.bundle import made_head
 from emobridge.checkpoints import LogPoint, load_learnt, save_learnt
+from emobridge.cost import Meter
 from emobridge.data.splits import Part
 from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder
 from emobridge.folds import Fold, Speech, budget
 from emobridge.hardware import ALONE, Accelerated, Hardware
-from emobridge.heads._base import Head
+from emobridge.heads._base import Head, Regressor
 from emobridge.inputs import Inputs
 from emobridge.methods._base import Labelled, Method, Stage
 from emobridge.normalisation import Domain
@@ -36,15 +37,19 @@ ELSEWHERE = frozenset({"source", "target", "out", "store", "seeds", "folds", "me
 ELSEWHERE |= {"candidates", "validator", "target_labels", "labelled"}
 
 
+Left = tuple[Head, Regressor | None, tuple[Domain, ...]]  # what is of one language when a stage ends
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """What a fit ended with."""
 
     built: Built
     head: Head
+    regressor: Regressor | None  # of attributes, where they are learnt
     encoder: Encoder | None  # that was trained, or whose frames the head saw
     stages: tuple[Stage, ...]
-    before: tuple[tuple[Head, tuple[Domain, ...]], ...]  # head and domains as each stage but the last left them
+    before: tuple[Left, ...]  # by each stage but the last
     log: tuple[LogPoint, ...]
 
     @property
@@ -121,7 +126,7 @@ def run_stages(
             speech,
             fold,
             method,
-            len(settings.labels),
+            settings.classes,
             settings,
             encoder,
             few,
@@ -129,15 +134,16 @@ def run_stages(
             frames=encoder is not None and sees_frames(settings),
             hardware=hardware,
         )
-        head = made_head(settings.head, settings.head_options, built.task.inputs.width, len(settings.labels))
-    before: list[tuple[Head, tuple[Domain, ...]]] = []
+        head = made_head(settings.head, settings.head_options, built.task.inputs.width, settings.classes)
+        regressor = Regressor(head.output.in_features, settings.attributes) if settings.attributes else None
+    before: list[Left] = []
     log: tuple[LogPoint, ...] = ()
     key = ""
     notes: list[Path] = []
     for place, stage in enumerate(stages):
         if place and encoder is not None:
             built.task.inputs.refresh()
-            before.append((copy.deepcopy(head).eval(), built.learner.domains))
+            before.append((copy.deepcopy(head).eval(), copy.deepcopy(regressor), built.learner.domains))
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 readied(encoder, stage.train, settings)
@@ -149,19 +155,22 @@ def run_stages(
             note = None
         elif note is not None and not kept:
             notes.append(note)
-        model = Model(built.task.inputs, head)
+        model = Model(built.task.inputs, head, regressor)
         known = load_learnt(model, note)
         if hardware.told(known is None):
+            meter = None if encoder is None else Meter(model, encoder, hardware)
             known = fit(
                 stage.of(built.task),
                 method,
                 head,
                 _plan(settings, stage),
                 seed=seed,
+                regressor=regressor,
                 validation=_of(built.validation, stage),
                 checkpoint=_beside(path, f"stage{place}.checkpoint" if len(stages) > 1 else "checkpoint"),
                 hardware=hardware,
             )
+            known += meter.points() if meter else ()
             if note is not None and not hardware.rank:
                 save_learnt(model, known, note)
             hardware.wait()
@@ -170,7 +179,7 @@ def run_stages(
     if not hardware.rank:
         for note in notes:
             note.unlink(missing_ok=True)
-    return Fitted(built, head, encoder, stages, tuple(before), log)
+    return Fitted(built, head, regressor, encoder, stages, tuple(before), log)
 
 
 def _plan(settings: Settings, stage: Stage) -> Plan:
@@ -195,7 +204,8 @@ def _of(validation: tuple[Inputs, Labelled] | None, stage: Stage) -> tuple[Input
     mine = torch.isin(labelled.corpus, torch.tensor([BOTH.index(side) for side in stage.sides]))
     if not mine.any():
         return None
-    return inputs, Labelled(labelled.rows[mine], labelled.label[mine], labelled.corpus[mine])
+    attributes = None if labelled.attributes is None else labelled.attributes[mine]
+    return inputs, Labelled(labelled.rows[mine], labelled.label[mine], labelled.corpus[mine], attributes)
 
 
 def _named(log: Sequence[LogPoint], stage: Stage, settings: Settings, place: int, count: int) -> tuple[LogPoint, ...]:
@@ -232,4 +242,6 @@ def _key(
     for row in rows:
         one = speech.utterances[row]
         said.update(f"{one.id}\0{one.corpus}\0{one.start}\0{one.end}\0{speech.label[row]}\n".encode())
+    if speech.attributes is not None:
+        said.update(speech.attributes[rows].tobytes())
     return said.hexdigest()[:16]

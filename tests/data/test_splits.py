@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emobridge.corpora import scan
-from emobridge.data.splits import by_fold, by_ratio, label_budgets, leave_one_speaker_out, predefined, speaker_of
+from emobridge.data.splits import (
+    by_fold,
+    by_ratio,
+    equal_sample,
+    label_budgets,
+    leave_one_speaker_out,
+    predefined,
+    speaker_of,
+)
 from emobridge.errors import UserError
 from emobridge.types import Utterance
 
@@ -185,3 +193,16 @@ def test_a_real_corpus(shared):
     for part in (validation, test):
         held = Counter(rows[index].emotion for index in part)
         assert all(abs(held[e] / len(part) - whole[e] / len(rows)) < 0.12 for e in EMOTIONS)
+
+
+def test_a_sample_has_as_many_of_each_emotion_as_the_rarest():
+    counts = {"anger": 9, "sadness": 4, "neutral": 7, "fear": 8}
+    rows = [
+        Utterance(f"{name}{n}", "c", "a.wav", speaker="s", emotion=name) for name, k in counts.items() for n in range(k)
+    ]
+    for each, expected in ((3, 3), (6, 4)):
+        drawn = [rows[place] for place in equal_sample(rows, ("anger", "sadness", "neutral"), each)]
+        assert Counter(one.emotion for one in drawn) == dict.fromkeys(("anger", "sadness", "neutral"), expected)
+    assert equal_sample(rows, ("anger",), 3) == equal_sample(rows, ("anger",), 3)
+    with pytest.raises(UserError, match="a sample of 3 utterances of each emotion: there is none of disgust"):
+        equal_sample(rows, ("anger", "disgust"), 3)

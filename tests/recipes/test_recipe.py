@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from importlib import resources
 
@@ -12,7 +13,19 @@ from emobridge import registry
 from emobridge.corpora import describe, scan
 from emobridge.encoders import languages_of, presets
 from emobridge.errors import UserError
-from emobridge.recipes.published import AGARLA, DASARO, FIVE, FOUR, HAN, published, table
+from emobridge.recipes.published import (
+    AGARLA,
+    ATTRIBUTES,
+    DASARO,
+    FIVE,
+    FOUR,
+    GONCALVES,
+    HAN,
+    beside,
+    published,
+    published_confusions,
+    table,
+)
 from emobridge.recipes.recipe import Counts, names, read_recipe
 
 MINE = """
@@ -109,6 +122,97 @@ def test_what_agarla_et_al_published():
     assert besides == printed, "every printed method stands beside something"
 
 
+LANGUAGES = {"msp-podcast": "en", "biic-podcast": "zh-TW", "esd": "zh", "pavoque": "de", "iemocap": "en"}
+
+
+def cells(recipe):
+    """Each score that a recipe of grids makes: its part, source, target, encoder, method, budget and side."""
+    for part in recipe.parts:
+        study = part.settings
+        methods = [name for name in study.methods if name in dict(study.beside)]
+        combinations = itertools.product(study.targets, study.encoders, methods, study.budgets, ("source", "target"))
+        for target, encoder, method, amount, side in combinations:
+            plugin = registry.load("methods", method)
+            needs, can = "target_labels" in plugin.needs, "target_labels" in plugin.needs | plugin.takes
+            if (not needs) if amount == "0" else can:
+                yield part, study.base.source[0], target, encoder, method, amount, side
+
+
+def printed_beside(recipe, part, source, target, encoder, method, amount, side):
+    words = dict(part.settings.beside)[method]
+    labels = part.settings.base.labels or ATTRIBUTES
+    languages = LANGUAGES[source], LANGUAGES[target]
+    return beside(recipe.paper, words, encoder, languages=languages, labels=labels, target_labels=amount, side=side)
+
+
+def test_what_goncalves_et_al_published():
+    recipe = read_recipe("goncalves2024")
+    assert {(p.settings.base.source, p.settings.targets) for p in recipe.parts} == {
+        (("msp-podcast",), ("biic-podcast",)),
+        (("biic-podcast",), ("msp-podcast",)),
+    }
+    for part in recipe.parts:
+        base = part.settings.base
+        assert part.settings.encoders == ("hubert-large", "wavlm-large")
+        assert (base.labels, set(base.attributes), base.head, base.predefined) == (
+            (),
+            set(ATTRIBUTES),
+            "attentive",
+            True,
+        )
+        assert (base.epochs, base.learning_rate, base.decay, base.batch_size) == (30, 1e-5, 1.0, 32)
+        assert set(base.adapter_options) == {"lora.r=32", "lora.alpha=64", "lora.dropout=0.05"}
+    tables, low = (p.settings for p in recipe.parts[::2])
+    assert tables.methods == ("source-only", "fine-tuned", "lora", "ft-dual", "ft-lora")
+    assert low.budgets == ("1000", "2000", "5000", "10000", "20000", "all") and low.methods == ("ft-lora",)
+    found = [
+        row for cell in cells(recipe) if cell[0].name.startswith("tables") for row in printed_beside(recipe, *cell)
+    ]
+    assert len(found) == len(set(found)) == len(table("goncalves2024_lora_ccc")) == 120, "each beside one score of ours"
+    one = next(row for row in found if row.value == 0.647 and row.measure == "CCC valence")
+    assert (one.method, one.source, one.target, one.side) == ("ft+lora", "BIIC-Podcast", "MSP-Podcast", "target")
+    own = next(row for row in found if row.value == 0.649)  # table 1: after both languages
+    assert (own.method, own.source, own.side) == ("ft+lora", "MSP-Podcast", "source")
+
+
+def test_what_han_et_al_published_of_adaptation():
+    recipe = read_recipe("han2024-adaptation")
+    assert recipe.sample == 500
+    for part in recipe.parts:
+        base = part.settings.base
+        shares = "pavoque" in (*base.source, *part.settings.targets)
+        assert base.share_speakers == shares, "one speaker alone can be split by utterance only"
+        assert (base.batch_size, base.folds, base.epochs) == (16, 5, 100)
+        if "frozen" not in part.name:
+            assert set(base.adapter_options) >= {"lora.r=8", "lora.alpha=16", "lora.dropout=0.1"}
+        if "ba-wg" in part.name or "two-stage" in part.name:
+            assert base.adapters == "lora+bottleneck+gating" and "bottleneck.reduction=16" in base.adapter_options
+    found = [(cell, row) for cell in cells(recipe) for row in printed_beside(recipe, *cell)]
+    rows = [row for _, row in found]
+    assert len(rows) == len(set(rows)) == len(table("han2024_peft_ua")) == 26, "each beside one score of ours"
+    assert {row.note.split(";")[0] for (_, *_, side), row in found if side == "source"} == {
+        "setting mono",
+        "setting trans",
+    }
+    assert "ONE speaker" in dict(recipe.ours)["one-speaker"]
+
+
+def test_the_models_of_table_iii_are_among_the_cells():
+    recipe, names = read_recipe("han2024-adaptation"), {"wav2vec2-base-zh": "zh", "wav2vec2-base-de": "de"}
+    ran = {
+        (names[encoder], LANGUAGES[source if side == "source" or amount == "0" else target],
+         LANGUAGES[source if side == "source" else target])
+        for _, source, target, encoder, _, amount, side in cells(recipe)
+    }  # fmt: skip
+    models = [one for one in published_confusions() if one.who == "model"]
+    assert len(models) == 3 and {(one.native, one.train_language, one.test_language) for one in models} <= ran
+    assert len(published_confusions()) == len({row["condition"] for row in table("han2024_confusion")}) == 9
+    for one in published_confusions():
+        assert one.labels == FOUR and all(abs(sum(row) - 1) < 0.03 for row in one.shares), "rows truth, as printed"
+    cross = next(one for one in models if one.setting == "cross")
+    assert cross.shares[1] == (0.08, 0.18, 0.51, 0.22), "happiness, heard as neutral"
+
+
 def test_the_counts_are_the_printed_ones_but_for_two_that_were_swapped():
     recipe = read_recipe("agarla2024")
     rows = table("agarla2024_emotions")
@@ -137,7 +241,8 @@ def test_every_name_in_a_recipe_exists(name, tmp_path):
 
 
 def test_the_recipes_are_of_these_studies():
-    expected = {"agarla2024": AGARLA, "dasaro2024": DASARO, "han2024-layers": HAN}
+    expected = {"agarla2024": AGARLA, "dasaro2024": DASARO, "goncalves2024": GONCALVES}
+    expected |= {"han2024-layers": HAN, "han2024-adaptation": HAN}
     assert {name: read_recipe(name).paper for name in names()} == expected
 
 
@@ -189,6 +294,18 @@ def test_an_unknown_recipe_is_told_the_nearest():
         read_recipe("nowhere.toml")
 
 
+def test_a_study_of_several_directions_is_one_for_each(written):
+    text = ADAPT.replace('source = ["savee"]\ntargets = ["emodb", "emovo"]\n', "").replace('targets = ["emovo"]\n', "")
+    text = text.replace("[adapt]", '[adapt]\npairs = ["savee + emovo > emodb", "emodb > emovo"]')
+    recipe = read_recipe(written(text))
+    assert [(part.name, part.settings.base.source, part.settings.targets) for part in recipe.parts] == [
+        ("one-savee-emovo-to-emodb", ("savee", "emovo"), ("emodb",)),
+        ("one-emodb-to-emovo", ("emodb",), ("emovo",)),
+        ("two-savee-emovo-to-emodb", ("savee", "emovo"), ("emodb",)),
+        ("two-emodb-to-emovo", ("emodb",), ("emovo",)),
+    ]
+
+
 ADAPT = """
 paper = "Somebody 2020"
 citation = "Somebody (2020). Something."
@@ -238,6 +355,14 @@ def test_a_recipe_of_grids(written):
     [
         ("epochs = 4", "epoch = 4", "study two: unknown key 'epoch': did you mean 'epochs'"),
         ("epochs = 4", 'target = "emovo"', "study two: unknown key 'target': did you mean 'targets'"),
+        ("epochs = 4", 'pairs = ["savee > emovo"]', "study two: source: pairs name it already"),
+        (
+            'source = ["savee"]\ntargets = ["emodb", "emovo"]',
+            'pairs = ["savee emodb"]',
+            "study one: pairs: expected a pair",
+        ),
+        ("epochs = 4", "subsets = 1", "study two: subsets: expected 2 or more"),
+        ('measure = "UA"', 'measure = "UA"\nsample = "few"', "sample: expected a number"),
         ("epochs = 4", 'heads = ["single"]', "study two: unknown key 'heads': did you mean 'head'"),
         ("epochs = 4", 'store = "there"', "study two: store is for the command line"),
         ("epochs = 4", "epochs = 0", "study two: epochs: expected 1 or more"),

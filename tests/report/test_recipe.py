@@ -75,7 +75,7 @@ def test_printed_numbers_of_the_same_cell_stand_beside(run, tmp_path):
     assert upper["source_published"] == "82.44 (all target labels)"
     assert rows["hubert", "source-only", "25"]["target_published"] == ""
     assert rows["hubert", "soft-pseudo-labels", "0"]["target_published"] == "78.87 (no target labels)"
-    assert (lower["target_ua"], lower["target_n"], lower["labels"].count(",")) == ("0.500000", "60", 4)
+    assert (lower["target_value"], lower["target_n"], lower["labels"].count(",")) == ("0.500000", "60", 4)
     assert "50.0 (40.0 to 60.0) | 78.87 (no target labels)" in page and "- corpus tess: it is not here" in page
     assert "- counts: the paper's, save that" in page
 

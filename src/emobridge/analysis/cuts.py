@@ -11,7 +11,7 @@ from torch import Tensor
 from emobridge.analysis.batched import Sets
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import read_manifest
-from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets
+from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample
 from emobridge.errors import UserError
 from emobridge.inputs import person
 from emobridge.methods._base import Labelled, balanced
@@ -61,9 +61,7 @@ def read_corpus(path: str, settings: ProbeSettings) -> Corpus:
         if len(found) > 1:
             raise UserError(f"{path}: holds {what} {', '.join(found[:3])}: give each a manifest of its own")
     if settings.sample:
-        least = min(sum(one.emotion == emotion for one in rows) for emotion in emotions)
-        size = len(emotions) * min(settings.sample, least)
-        rows = [rows[place] for place in label_budgets(rows, (size,), seed=0)[size]]
+        rows = [rows[place] for place in equal_sample(rows, emotions, settings.sample)]
     return Corpus(rows[0].corpus, rows[0].language, tuple(rows))
 
 

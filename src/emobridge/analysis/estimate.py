@@ -80,7 +80,8 @@ def estimate(settings: ProbeSettings) -> list[str]:
     hours = sum(one.seconds for one in audio) / 3600
     return [
         *lines,
-        f"in all: {hours:.2f} h of audio, {_counts(total)}; {_size(disk)} on disk, about {_span(seconds)}{beside}",
+        f"in all: {hours:.2f} h of audio, {_counts(total)}; {size_in_words(disk)} on disk, "
+        f"about {span_in_words(seconds)}{beside}",
         "The times are estimates: a forward pass and a few training steps were timed on noise, with this machine as",
         "busy as it is now. Features and units that are there already are not subtracted; scoring is not counted, and",
         "with patience probes may be done before their last epoch.",
@@ -171,8 +172,8 @@ class _Clock:
         mean = sum(passes[one.corpus.name] * one.seconds for one in audio) / heard if heard else 1.0
         task = Task(units, probes, cells, disk, seconds)
         layers = "1 layer" if encoder.layers == 1 else f"{encoder.layers} layers"
-        told = f"{layers} of {encoder.width}, {frames}, {_size(disk)}, {_passes(mean)}"
-        return replace(task, line=f"{title}: {told}; {_counts(task)}; about {_span(seconds)}")
+        told = f"{layers} of {encoder.width}, {frames}, {size_in_words(disk)}, {_passes(mean)}"
+        return replace(task, line=f"{title}: {told}; {_counts(task)}; about {span_in_words(seconds)}")
 
     def _bytes(self, one: Audio, encoder: Encoder, stored: bool) -> float:
         rate = bytes_a_second(encoder, stored, self.settings.segment)
@@ -247,11 +248,12 @@ def _passes(mean: float) -> str:
     return "1 pass of the encoder" if mean == 1 else f"at most {mean:.0f} passes of the encoder"
 
 
-def _size(size: float) -> str:
+def size_in_words(size: float) -> str:
+    """Bytes in words."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
-def _span(seconds: float) -> str:
+def span_in_words(seconds: float) -> str:
     """Seconds in words, with no more digits than an estimate deserves."""
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:

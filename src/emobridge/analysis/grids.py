@@ -8,17 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from emobridge import registry
-from emobridge.analysis.estimate import seconds_of
+from emobridge.analysis.estimate import seconds_of, size_in_words, span_in_words
 from emobridge.analysis.label_budget import BudgetSettings, cells_of, check_budgets
+from emobridge.analysis.timing import encoder_cost
 from emobridge.data.manifest import read_manifest
-from emobridge.encoders import is_here
+from emobridge.encoders import is_here, load_encoder
 from emobridge.errors import UserError
-from emobridge.folds import folds_of
+from emobridge.folds import Fold, Speech, budget, folds_of
 from emobridge.options import options_of, read_options
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Counts, Part
 from emobridge.runs import BASELINE
+from emobridge.settings import Settings
 from emobridge.speech import emotions, read_speech
+from emobridge.stages import stages_of
+
+TRAINED = 3  # passes of an encoder that a step of training it is taken for: forward, and two for the gradient
+FLOAT = 4  # bytes
+COPIES = 4  # of the weights in a checkpoint: themselves, Adam's two moments, the best so far
 
 
 def narrowed_grids(part: Part, study: AdaptStudy, wanted: Mapping[str, Sequence[str]]) -> Iterable[Part]:
@@ -46,11 +53,13 @@ def grids_of(
     out: Path,
     store: str,
     seeds: int | None,
+    kept: str = "",
 ) -> tuple[dict[tuple[str, str], BudgetSettings], list[str]]:
     """The grids that can be run, by target and encoder, and a line for each thing that is not as the study has it.
 
-    manifests, encoders: of those that are here. A target whose counts are not the paper's is left out, and a source
-    whose counts are not leaves no grid: what is run is what was published, as far as it is here.
+    kept: as of BudgetSettings. manifests, encoders: of those that are here. A target whose counts are not the paper's
+    is left out, and a source whose counts are not leaves no grid: what is run is what was published, as far as it is
+    here.
     """
     base = replace(study.base, labels=emotions(study.base.labels), store=store)
     base = base if seeds is None else replace(base, seeds=seeds)
@@ -70,6 +79,8 @@ def grids_of(
             methods=study.methods,
             budgets=study.budgets,
             normalise=study.normalise,
+            subsets=study.subsets,
+            kept=kept,
         )
         try:
             check_budgets(asked, read_speech(asked.base)[0], asked.base)
@@ -116,7 +127,7 @@ def miscounts(counts: Counts, manifests: Sequence[str], labels: Sequence[str]) -
 
 
 def estimate_grid(asked: BudgetSettings) -> list[str]:
-    """Lines that tell what a grid would take; its time is not estimated. Errors: UserError as `run_grid` has them."""
+    """Lines that tell what a grid would take, its time roughly. Errors: UserError as `run_grid` has them."""
     speech, _ = read_speech(asked.base)
     cells, folds = cells_of(asked), folds_of(speech, asked.base, 0)
     seconds, unread = seconds_of(speech.utterances)
@@ -126,8 +137,52 @@ def estimate_grid(asked: BudgetSettings) -> list[str]:
     lines.append(f"  {seconds / 3600:.2f} h of audio, {sides}{f'; {unread} cannot be read' if unread else ''}")
     lines.append(f"  {len(cells)} cells; x {asked.base.seeds} seeds x {len(folds)} folds: {fits:,} fits")
     if not is_here(asked.base.encoder):
-        lines.append(f"  encoder {asked.base.encoder}: not here")
-    return lines
+        return [*lines, f"  encoder {asked.base.encoder}: not here, so that neither time nor disk is estimated"]
+    return [*lines, f"  {_taken(cells, speech, folds, seconds / len(speech.utterances))}"]
+
+
+def _taken(cells: Sequence[Settings], speech: Speech, folds: Sequence[Fold], mean: float) -> str:
+    """Time and disk in words. mean: seconds of an utterance.
+
+    A pass of the encoder over a clip is timed on noise, on the CPU. Training takes TRAINED passes for each clip and
+    epoch, a head on frames one, a test one. A stage that several methods begin with is counted once. Heads on stored
+    features take little beside and are not counted.
+    """
+    settings = cells[0]
+    encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
+    cost, weights = encoder_cost(encoder), sum(weight.numel() for weight in encoder.parameters())
+    fits, fold = settings.seeds * len(folds), folds[0]
+    clip, whole = cost.of(min(mean, settings.crop)), cost.of(mean)
+    tests = len(fold.source_test) + len(fold.target_test)
+    seconds, disk, largest, stored, known = 0.0, 0.0, 0.0, False, set()
+    for cell in cells:
+        method = registry.load("methods", cell.method)
+        few = _labelled(speech, fold, cell.target_labels)
+        stages = [one for one in stages_of(method, cell) if one.train != "frozen"]
+        stored |= not stages
+        seconds += fits * tests * whole if stages else 0.0
+        before: tuple[object, ...] = ()
+        for stage in stages:
+            target = few if "target" in stage.sides else 0
+            source = len(fold.source) if "source" in stage.sides else 0
+            before = (*before, stage, target, cell.normalise)
+            if before not in known:
+                learnt = source + (max(source, target) if target else 0)  # the target is oversampled to the source
+                passes = 1 if stage.train == "head" else TRAINED
+                seconds += fits * cell.epochs * learnt * passes * clip
+                share = weights if stage.train == "end-to-end" else 0
+                disk, largest = disk + fits * FLOAT * share, max(largest, FLOAT * COPIES * share)
+            known.add(before)
+    if stored:
+        count, layers = len(speech.utterances), encoder.layers
+        seconds += count * whole
+        disk += FLOAT * count * layers * encoder.width * len(encoder.statistics)
+    return f"about {span_in_words(seconds)} of one CPU; {size_in_words(disk + largest)} on disk at most"
+
+
+def _labelled(speech: Speech, fold: Fold, amount: str) -> int:
+    """How many labelled target utterances a budget is."""
+    return len(budget(speech, fold, "all", 0)) if amount == "all" else int(amount)
 
 
 _SIDES = ((False, "source"), (True, "target"))

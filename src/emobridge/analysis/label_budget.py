@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from emobridge import registry
 from emobridge.adaptation import Prepared, dropping, guarded, prepare, with_head
 from emobridge.analysis.workers import Bench, Unit, run_units
+from emobridge.cost import Cost, costs_of
 from emobridge.errors import UserError, unknown
 from emobridge.folds import UNLABELLED, Speech, largest_budget
 from emobridge.options import options_of, read_options
@@ -26,7 +28,7 @@ class BudgetSettings:
 
     base: what all cells share; its method, target labels and normalisation mean nothing here. Options of a method or a
     head are given to each that has them. Errors: UserError for an empty list, a word that stands twice, or an unknown
-    one.
+    one, and for attributes.
     """
 
     base: Settings
@@ -34,6 +36,8 @@ class BudgetSettings:
     budgets: tuple[str, ...] = ("0", "25", "50", "100", "all")  # numbers of labelled target utterances, and "all"
     normalise: tuple[str, ...] = ("speaker",)
     jobs: int = 1  # processes
+    subsets: int = 0  # of the test utterances, by which Welch's test compares systems; 0 makes none
+    kept: str = ""  # folder where methods, and other grids, find the stages that they begin with; "" is of this grid
 
     def __post_init__(self) -> None:
         for word in self.budgets:
@@ -52,6 +56,8 @@ class BudgetSettings:
         for word in self.normalise:
             if word not in CHOICES["normalise"]:
                 raise unknown("normalise", word, CHOICES["normalise"])
+        if self.subsets < 0 or self.subsets == 1:
+            raise UserError(f"subsets: expected 2 or more, or 0 for no test, got {self.subsets}")
         if self.jobs < 1:
             raise UserError(f"jobs: expected 1 or more, got {self.jobs}")
 
@@ -72,6 +78,7 @@ class Outcome:
 
     settings: Settings  # of the cell: method, head, target_labels, normalise
     predicted: tuple[Predicted, ...]
+    costs: tuple[Cost, ...] = ()  # of each stage of each fit that an encoder took part in
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +128,18 @@ def run_grid(asked: BudgetSettings, *, strict: bool = False) -> Grid:
     )
     seeds = range(asked.base.seeds)
     units = [Unit(cell, seed) for seed in seeds for norm in asked.normalise for cell in cells if cell.normalise == norm]
-    bench = Bench(ready.speech, ready.encoder.digest)
+    bench = Bench(ready.speech, ready.encoder.digest, asked.kept or str(Path(asked.base.out) / "work" / "stages"))
     with progress("training") as report:
-        said = run_units(bench, units, asked.jobs, report)
-    outcomes = tuple(
-        Outcome(cell, tuple(one for unit, some in zip(units, said) if unit.settings == cell for one in some))
-        for cell in cells
-    )
+        done = run_units(bench, units, asked.jobs, report)
+    outcomes = []
+    for cell in cells:
+        mine = [one for unit, one in zip(units, done) if unit.settings == cell]
+        predicted = tuple(said for one in mine for said in one.predicted)
+        outcomes.append(Outcome(cell, predicted, costs_of(point for one in mine for point in one.log)))
     return Grid(
         asked,
         ready,
-        outcomes,
+        tuple(outcomes),
         largest_budget(ready.speech, ready.settings, seeds),
         told,
     )
@@ -165,8 +173,9 @@ def check_budgets(asked: BudgetSettings, speech: Speech, settings: Settings) -> 
     Errors: UserError naming the largest that is possible.
     """
     if (speech.label[speech.is_target] == UNLABELLED).all():
+        names = ", ".join(settings.labels or settings.attributes)
         raise UserError(
-            f"{settings.target}: no utterance is labelled {', '.join(settings.labels)}, so there is no score of the "
+            f"{settings.target}: no utterance is labelled {names}, so there is no score of the "
             "target to draw over label budgets; emobridge adapt works without target labels"
         )
     largest = largest_budget(speech, settings, range(settings.seeds))

@@ -17,7 +17,8 @@ from emobridge.analysis.grids import grids_of, narrowed_grids
 from emobridge.analysis.label_budget import BudgetSettings
 from emobridge.analysis.listeners import options_of
 from emobridge.corpora import describe, scan
-from emobridge.data.manifest import write_manifest
+from emobridge.data.manifest import read_manifest, write_manifest
+from emobridge.data.splits import equal_sample
 from emobridge.encoders import fetch, is_here, languages_of, load_encoder, presets
 from emobridge.errors import UserError, unknown
 from emobridge.options import read_options
@@ -104,7 +105,8 @@ def find_corpora(recipe: Recipe, places: Mapping[str, Path], folder: Path) -> Fo
             if place is None or not place.exists():
                 lacks = "no folder is given for it" if place is None else f"{place}: no such folder or manifest"
                 raise UserError(f"{lacks}. {describe(one.corpus).obtain}")
-            found.append((one.corpus, str(_manifest(one, place, folder))))
+            path = _manifest(one, place, folder)
+            found.append((one.corpus, str(_sampled(recipe, path, folder / f"{one.corpus}-{recipe.sample}.jsonl"))))
         except UserError as error:
             missing.append((one.corpus, f"corpus {one.corpus}: {error}"))
     return Found(tuple(found), tuple(missing))
@@ -115,6 +117,17 @@ def _manifest(one: Material, place: Path, folder: Path) -> Path:
         return place
     path = folder / f"{one.corpus}.jsonl"
     write_manifest(path, scan(one.corpus, place, **dict(one.options)))
+    return path
+
+
+def _sampled(recipe: Recipe, manifest: Path, path: Path) -> Path:
+    """The manifest of what the recipe has of a corpus: all, or a sample of each of its emotions."""
+    if not recipe.sample:
+        return manifest
+    studies = [part.settings for part in recipe.parts if isinstance(part.settings, AdaptStudy)]
+    labels = emotions(tuple(dict.fromkeys(label for study in studies for label in study.base.labels)))
+    rows = list(read_manifest(manifest))
+    write_manifest(path, [rows[place] for place in equal_sample(rows, labels, recipe.sample)])
     return path
 
 
@@ -171,7 +184,8 @@ def _grid_runs(
         return [], [], "none of its source corpora is here"
     if not here:
         return [], [], "none of its encoders is here"
-    grids, said = grids_of(study, manifests, here, recipe.counts, **options)
+    stages = (options["out"].parent if part.name else options["out"]) / "stages"  # the studies share them
+    grids, said = grids_of(study, manifests, here, recipe.counts, kept=str(stages), **options)
     runs = [
         Run(f"{recipe.name} {part.name} {target} {name}".replace("  ", " "), asked, (), part, target, name)
         for (target, name), asked in grids.items()

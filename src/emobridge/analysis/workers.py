@@ -14,10 +14,12 @@ from pathlib import Path
 
 import torch
 
+from emobridge.checkpoints import LogPoint
 from emobridge.errors import UserError
 from emobridge.folds import Fold, Speech, folds_of
 from emobridge.runs import Predicted, Runner, Work
 from emobridge.settings import Settings
+from emobridge.stages import staged
 from emobridge.tasks import Matrices
 
 
@@ -29,30 +31,40 @@ class Unit:
     seed: int
 
 
-class Bench:
-    """Runs units on one speech. Units of a seed should follow each other: its folds, and what CORAL finds, are kept."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a unit's method said of each side, and the log of its training."""
 
-    def __init__(self, speech: Speech, digest: str) -> None:
-        self.speech, self.digest = speech, digest
+    predicted: tuple[Predicted, ...]
+    log: tuple[tuple[str, LogPoint], ...]  # "method, seed 0, fold 1" and a point
+
+
+class Bench:
+    """Runs units on one speech. Units of a seed should follow each other: its folds, and what CORAL finds, are kept.
+
+    kept: the folder of what stages ended with, see `stages.run_stages`.
+    """
+
+    def __init__(self, speech: Speech, digest: str, kept: str) -> None:
+        self.speech, self.digest, self.kept = speech, digest, kept
         self.seed = -1
         self.folds: tuple[Fold, ...] = ()
         self.matrices: Matrices = {}
 
-    def run(self, unit: Unit, on_fold: Callable[[], None] = lambda: None) -> list[Predicted]:
-        """What the unit's method says of each side. All units of a bench share how speech is split."""
+    def run(self, unit: Unit, on_fold: Callable[[], None] = lambda: None) -> Done:
+        """One unit. All units of a bench share how speech is split."""
         settings = unit.settings
         if unit.seed != self.seed:
             self.seed, self.folds, self.matrices = unit.seed, folds_of(self.speech, settings, unit.seed), {}
         work = Work(Path(settings.out) / "work", settings, self.speech, self.digest)
-        return Runner(settings, self.speech, work, self.matrices).system(
-            settings.method, unit.seed, self.folds, on_fold
-        )
+        kept = Path(self.kept) if staged(settings) else None  # elsewhere a method has more to it than its stage
+        runner = Runner(settings, self.speech, work, self.matrices, kept)
+        said = runner.system(settings.method, unit.seed, self.folds, on_fold)
+        return Done(tuple(said), tuple(runner.log))
 
 
-def run_units(
-    bench: Bench, units: Sequence[Unit], jobs: int, report: Callable[[int, int], None]
-) -> list[list[Predicted]]:
-    """What each unit says, in order. With several jobs processes do the fits, and this one then reads them.
+def run_units(bench: Bench, units: Sequence[Unit], jobs: int, report: Callable[[int, int], None]) -> list[Done]:
+    """Each unit, in order. With several jobs processes do the fits, and this one then reads them.
 
     Errors: UserError of a fit, and where a process was killed.
     """
@@ -78,7 +90,7 @@ def _in_processes(bench: Bench, units: Sequence[Unit], jobs: int, report: Callab
         min(jobs, len(units)),
         multiprocessing.get_context("spawn"),
         _start,
-        (replace(speech, features=None), values, bench.digest),
+        (replace(speech, features=None), values, bench.digest, bench.kept),
     )
     try:
         waiting = [pool.submit(_run, unit) for unit in units]
@@ -98,12 +110,12 @@ def _in_processes(bench: Bench, units: Sequence[Unit], jobs: int, report: Callab
 _bench: Bench  # of a process that works for another
 
 
-def _start(speech: Speech, values: object, digest: str) -> None:
+def _start(speech: Speech, values: object, digest: str, kept: str) -> None:
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _bench = Bench(replace(speech, features=None if values is None else torch.as_tensor(values)), digest)
+    _bench = Bench(replace(speech, features=None if values is None else torch.as_tensor(values)), digest, kept)
 
 
 def _end_with_parent() -> None:

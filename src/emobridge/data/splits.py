@@ -107,6 +107,21 @@ def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed
     return {size: tuple(sorted(drawn[:size])) for size in sizes}
 
 
+def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], each: int) -> Part:
+    """`each` utterances of every emotion, of the rarest as many as there are and of the others no more, drawn once.
+
+    Errors: UserError for an emotion without utterances.
+    """
+    counts = {emotion: sum(one.emotion == emotion for one in utterances) for emotion in emotions}
+    for emotion, count in counts.items():
+        if not count:
+            raise UserError(f"a sample of {each} utterances of each emotion: there is none of {emotion}")
+    rows = [place for place, one in enumerate(utterances) if one.emotion in counts]
+    size = len(counts) * min(each, *counts.values())
+    chosen = label_budgets([utterances[row] for row in rows], (size,), seed=0)[size]
+    return tuple(rows[place] for place in chosen)
+
+
 def _ordered(utterances: Sequence[Utterance]) -> list[int]:
     """Indices in an order that does not depend on the one given."""
     keys = [(u.corpus, u.id, u.path, u.start) for u in utterances]

@@ -38,7 +38,10 @@ LABELS = {
     "ShEMO": ("anger", "fear", "happiness", "neutral", "sadness", "surprise"),
 }
 _AGARLA_TARGETS = {"en": "RAVDESS+SAVEE+TESS", "fr": "CaFE", "de": "EMO-DB", "it": "EMOVO", "fa": "ShEMO"}
+_HAN_EMOTIONS = {"angry": "anger", "happy": "happiness", "neutral": "neutral", "sad": "sadness"}
 _HAN_CORPORA = {"cn": "ESD", "de": "PAVOQUE (one speaker)", "en": "IEMOCAP improvised", "tj": "TJD"}
+# Of presets, as tables print them.
+_PRINTED = {"hubert-large": "hubert-large-ll60k", "wav2vec2-base-zh": "w2v2-cn", "wav2vec2-base-de": "w2v2-de"}
 _PODCASTS = {"msp": "MSP-Podcast", "biic": "BIIC-Podcast"}
 _PODCAST_LANGUAGES = {"msp": "en", "biic": "zh-TW"}
 
@@ -79,15 +82,15 @@ def applicable(
     budgets between. Scores of the source side are left out unless `sides` has it, those of an `unstated` budget
     unless they are wanted, and error rates of diarization always.
     """
-    sources = {_primary(language) for language in source_languages}
+    sources = {primary(language) for language in source_languages}
     emotions = set(labels)
     wanted = "few" if target_labels not in ("0", "all") else target_labels
     found = [
         row
         for row in published()
         if row.side in sides
-        and _primary(row.source_language) in sources
-        and _primary(row.target_language) == _primary(target_language)
+        and primary(row.source_language) in sources
+        and primary(row.target_language) == primary(target_language)
         and set(row.labels) == emotions
         and row.target_labels in ("0", "all", wanted, *([NOT_STATED] if unstated else []))
         and row.measure != "EDER"
@@ -108,21 +111,32 @@ def beside(
     """The numbers of `study` for the printed `methods` that belong beside one measured score.
 
     What a table states is as it was measured: `languages` of source and target (of a model that no target was shown,
-    only the source's, for its score there), encoder, labels, budget and side.
+    only the source's, for its score there), encoder, labels, budget and side. What was trained and tested on one
+    language belongs beside the source's score of a model that no label of another was shown.
     """
-    source, target = map(_primary, languages)
+    source, target = map(primary, languages)
     few = target_labels not in ("0", "all")
+
+    def own(row: Published) -> bool:
+        alone = side == "source" and target_labels == "0" and row.side == "target"
+        return alone and primary(row.source_language) == primary(row.target_language) == source
+
     return tuple(
         row
         for row in published()
         if row.study == study
         and row.method in methods
-        and row.side == side
-        and _primary(row.source_language) == source
-        and _primary(row.target_language) in ({target, source} if side == "source" else {target})
         and row.encoder in (NOT_STATED, *_beginnings(encoder))
         and set(row.labels) == set(labels)
-        and (row.target_labels in (target_labels, NOT_STATED) or (few and row.target_labels == "few"))
+        and (
+            own(row)
+            or (
+                row.side == side
+                and primary(row.source_language) == source
+                and primary(row.target_language) in ({target, source} if side == "source" else {target})
+                and (row.target_labels in (target_labels, NOT_STATED) or (few and row.target_labels == "few"))
+            )
+        )
     )
 
 
@@ -140,10 +154,10 @@ def table(name: str) -> list[dict[str, str]]:
 
 def _beginnings(encoder: str) -> set[str]:
     """What a printed name of a preset may be: "emotion-cnn" is printed "emotioncnn", "hubert-base" is "hubert"."""
-    return {encoder, encoder.replace("-", ""), encoder.partition("-")[0]}
+    return {encoder, encoder.replace("-", ""), encoder.partition("-")[0], _PRINTED.get(encoder, encoder)}
 
 
-def _primary(language: str) -> str:
+def primary(language: str) -> str:
     """The language without its region: zh of zh-TW, zh of cmn."""
     first = language.lower().replace("_", "-").split("-")[0]
     return "zh" if first == "cmn" else first
@@ -225,13 +239,15 @@ def _goncalves() -> Iterator[Published]:
         first = tested if row["table"] == "1" else other
         sees_both = row["method"] in ("ft-dual", "ft+lora")
         note = "in domain" if row["table"] == "1" else "across languages"
-        if row["table"] == "1" and sees_both:
+        dual = row["table"] == "1" and sees_both  # tested on its first language, with labels of both
+        if dual:
             note += f", {_PODCASTS[other]} seen as well"
         if row["significant"]:
             note += "; marked significant in print"
         yield Published(
-            GONCALVES, f"CCC {row['attribute']}", _PODCAST_LANGUAGES[first], _PODCAST_LANGUAGES[tested],
-            _PODCASTS[first], _PODCASTS[tested], "target", row["method"], row["encoder"], ATTRIBUTES,
+            GONCALVES, f"CCC {row['attribute']}", _PODCAST_LANGUAGES[first],
+            _PODCAST_LANGUAGES[other if dual else tested], _PODCASTS[first], _PODCASTS[other if dual else tested],
+            "source" if dual else "target", row["method"], row["encoder"], ATTRIBUTES,
             "all" if sees_both or row["table"] == "1" else "0", float(row["ccc"]), note,
         )  # fmt: skip
 
@@ -265,6 +281,44 @@ def _han() -> Iterator[Published]:
 
 def _han_language(code: str) -> str:
     return {"cn": "zh", "tj": "zh-x-tianjin"}.get(code, code)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedConfusion:
+    """A printed confusion matrix."""
+
+    study: str
+    who: str  # "human" or "model"
+    native: str  # language of the listeners, or of the model's pre-training
+    setting: str  # "mono", "cross" or "trans", which is "l2" of listeners
+    test_language: str
+    labels: tuple[str, ...]
+    shares: tuple[tuple[float, ...], ...]  # (C, C) of each row's utterances in [0, 1], rows truth
+
+    @property
+    def train_language(self) -> str:
+        """What a model was trained on (methods C): cross on its own language, else on the tested one."""
+        return self.native if self.setting == "cross" else self.test_language
+
+
+@cache
+def published_confusions() -> tuple[PublishedConfusion, ...]:
+    """Table III of Han et al. 2025."""
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for row in table("han2024_confusion"):
+        found.setdefault(row["condition"], {})[_HAN_EMOTIONS[row["true"]], _HAN_EMOTIONS[row["predicted"]]] = float(
+            row["share"]
+        )
+    return tuple(_confusion(condition, shares) for condition, shares in found.items())
+
+
+def _confusion(condition: str, shares: dict[tuple[str, str], float]) -> PublishedConfusion:
+    """From "model cn cross (on de)": without "on", the language is the native one."""
+    words, _, tested = condition.removesuffix(")").partition(" (on ")
+    who, native, setting = words.split()
+    rows = tuple(tuple(shares[true, said] for said in FOUR) for true in FOUR)
+    setting = "trans" if setting == "l2" else setting
+    return PublishedConfusion(HAN, who, _han_language(native), setting, _han_language(tested or native), FOUR, rows)
 
 
 def _upadhyay() -> Iterator[Published]:

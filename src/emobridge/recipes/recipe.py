@@ -4,6 +4,7 @@
     [corpora.NAME]                     each corpus by its name in the registry, with options of `scan`
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: a name each where there are several, and settings beside the shared
+    sample                             if wanted, of [adapt]: utterances of each emotion that a corpus enters with
     [[counts]]                         if wanted: `corpora`, and how many utterances of each emotion they have together
     [ours]                             each choice that the paper leaves open or makes otherwise, in a sentence
 
@@ -21,7 +22,7 @@ from typing import Any
 from emobridge import registry
 from emobridge.errors import UserError, unknown
 from emobridge.probe_settings import ProbeSettings
-from emobridge.recipes.adapt_study import AdaptStudy, adapt_study
+from emobridge.recipes.adapt_study import AdaptStudy, adapt_study, spread
 from emobridge.settings import from_mapping, read_mapping
 
 Value = str | int | float | bool
@@ -78,6 +79,7 @@ class Recipe:
     parts: tuple[Part, ...]
     ours: tuple[tuple[str, str], ...]  # what is chosen, and how
     counts: tuple[Counts, ...] = ()  # of the corpora that the paper had
+    sample: int = 0  # utterances of each emotion that a corpus enters with, drawn once; 0 is all
 
     @property
     def adapts(self) -> bool:
@@ -114,7 +116,7 @@ def read_recipe(name: str | Path) -> Recipe:
         path = Path(str(resources.files("emobridge.recipes").joinpath(f"{name}.toml")))
     values = read_mapping(path)
     for key in values:
-        if key not in (known := (*KEYS, *KINDS, "counts")):
+        if key not in (known := (*KEYS, *KINDS, "counts", "sample")):
             raise UserError(f"{path}: {unknown('key', key, known)}")
     for key in KEYS:
         if key not in values:
@@ -124,6 +126,9 @@ def read_recipe(name: str | Path) -> Recipe:
         raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
     if "counts" in values and kinds == ["probe"]:
         raise UserError(f"{path}: counts: are checked for [adapt] only")
+    sample = values.get("sample", 0)
+    if type(sample) is not int or sample < 0 or (sample and kinds == ["probe"]):
+        raise UserError(f"{path}: sample: expected a number, with [adapt] ([probe] has its own), got {sample!r}")
     corpora = tuple(_material(path, *item) for item in _table(path, "corpora", values["corpora"]).items())
     parts = _parts(path, kinds[0], values, tuple(one.corpus for one in corpora))
     return Recipe(
@@ -136,6 +141,7 @@ def read_recipe(name: str | Path) -> Recipe:
         parts,
         tuple((key, _text(path, f"ours.{key}", text)) for key, text in _table(path, "ours", values["ours"]).items()),
         _counts(path, values.get("counts", []), parts, tuple(one.corpus for one in corpora)),
+        sample,
     )
 
 
@@ -175,7 +181,12 @@ def _parts(path: Path, kind: str, values: dict[str, Any], corpora: tuple[str, ..
     if not isinstance(studies, list) or not studies:
         raise UserError(f"{path}: study: expected at least one [[study]]")
     shared = ({"corpora": list(corpora)} if kind == "probe" else {}) | _table(path, kind, values[kind])
-    parts = [_part(path, kind, shared | _table(path, "study", one)) for one in studies]
+    tables = [shared | _table(path, "study", one) for one in studies]
+    if kind == "adapt":
+        tables = [
+            one for values in tables for one in spread(values, f"{path}: study {values.get('name', '')}".rstrip())
+        ]
+    parts = [_part(path, kind, one) for one in tables]
     for part in parts:
         if len(parts) > 1 and not STUDY_NAME.fullmatch(part.name):
             raise UserError(f"{path}: study: expected a name in small letters, such as 'by-speaker', got {part.name!r}")

@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from emobridge.analysis.cells import write_cells
 from emobridge.analysis.label_budget import BudgetSettings, Grid, run_grid, size_of, suits
 from emobridge.corpora.demo import is_synthetic
+from emobridge.cost import Cost
+from emobridge.data.attributes import is_constructed
 from emobridge.metrics import write_scores
-from emobridge.recipes.published import applicable
+from emobridge.recipes.published import ATTRIBUTES, applicable
 from emobridge.report import plots
-from emobridge.report.blocks import FEW_SPEAKERS, Figure, Page, Section, Table, count, interval, percent, stamped
+from emobridge.report.blocks import (
+    CONSTRUCTED,
+    FEW_SPEAKERS,
+    Figure,
+    Page,
+    Section,
+    Table,
+    count,
+    interval,
+    percent,
+    points_of,
+    stamp_of,
+    stamped,
+)
 from emobridge.report.budget_cells import (
     MEASURE,
     SIDES,
     Cell,
+    Found,
     Gap,
     cells_of,
     evaluations_of,
     gaps_of,
+    measures_of,
     normalisation_of,
     scores_of,
 )
+from emobridge.report.changes import Change, begins_as, changes_of, changes_section, is_staged
+from emobridge.report.contests import Contest, contests_of, system_of, welch_section
+from emobridge.report.costs import cost_section
+from emobridge.report.matrices import Count, counts_of
 from emobridge.report.record import LayerScore
 from emobridge.report.run import corpora_of, folds, held_out, saw, speech_warnings, versions
 from emobridge.report.sections import LIMITS, data_section, layer_section, published_section
@@ -59,10 +81,15 @@ def run_and_report(
         skipped += grid.ready.skipped
     found = evaluations_of(grid)
     scores = scores_of(grid, found)
-    cells, gaps = cells_of(grid, scores), gaps_of(found)
+    cells, gaps, contests = cells_of(grid, scores), gaps_of(found), contests_of(grid, found)
     write_scores(folder / "scores.json", scores)
     write_cells(folder / "cells.csv", cells, Cell)
-    page = page_of(grid, cells, gaps, command, found[0][2].resampled, missing=missing, ours=ours, title=title)
+    write_cells(folder / "confusions.csv", counts_of(found), Count)
+    if contests:
+        write_cells(folder / "welch.csv", contests, Contest)
+    told: dict[str, Any] = {"contests": contests, "changes": _changes(grid, found)}
+    told |= {"missing": missing, "ours": ours, "title": title}
+    page = page_of(grid, cells, gaps, command, found[0][2].resampled, **told)
     path = write_page(folder, "budget", page, {"cells": [asdict(cell) for cell in cells], "command": command})
     said = [*(f"warning: {one}" for one in page.warnings), *(f"missing: {one}" for one in missing)]
     return "\n".join([page.lead, *said, f"table: {folder / 'cells.csv'}", f"report: {path}"])
@@ -75,6 +102,8 @@ def page_of(
     command: str,
     resampled: str,
     *,
+    contests: Sequence[Contest] = (),
+    changes: Sequence[Change] = (),
     missing: Sequence[str] = (),
     ours: Sequence[str] = (),
     title: str = "",
@@ -83,12 +112,15 @@ def page_of(
     settings = grid.ready.settings
     *sources, target = grid.speech.corpora
     languages = [language for _, language in sources]
-    published = applicable(languages, target[1], settings.labels, "few", sides=SIDES, unstated=True)
+    published = applicable(languages, target[1], settings.labels or ATTRIBUTES, "few", sides=SIDES, unstated=True)
     choice = [LayerScore(name, value, name in layers_of(settings.layer)) for name, value in grid.ready.layer_scores]
     sections = [
         Section("What is missing", items=tuple(missing)) if missing else None,
-        _curves(grid, cells, resampled),
-        _differences(grid, gaps),
+        *(_curves(grid, cells, resampled, measure) for measure in measures_of(settings)),
+        *(_differences(grid, gaps, measure) for measure in measures_of(settings)),
+        welch_section(contests),
+        changes_section(changes),
+        cost_section(_costs(grid)),
         published_section(published),
         Section("What the paper leaves open, and was chosen here", items=tuple(ours)) if ours else None,
         data_section(
@@ -105,100 +137,150 @@ def page_of(
     ]
     kept = tuple(section for section in sections if section is not None)
     synthetic = any(is_synthetic(corpus) for corpus, _ in grid.speech.corpora)
+    made = bool(settings.attributes) and any(is_constructed(corpus) for corpus, _ in grid.speech.corpora)
     names = "+".join(corpus for corpus, _ in sources)
     return Page(
         title or f"Label budgets: {names} to {target[0]}",
         f"{', '.join(grid.asked.systems)}; {count(settings.seeds, 'seed')}",
-        ("SYNTHETIC speech. " if synthetic else "") + lead(grid, cells, gaps),
+        ("SYNTHETIC speech. " if synthetic else "") + (CONSTRUCTED if made else "") + lead(grid, cells, gaps),
         _warnings(grid, resampled),
-        stamped(kept) if synthetic else kept,
+        stamped(kept, stamp) if (stamp := stamp_of(synthetic, made)) else kept,
     )
 
 
 def lead(grid: Grid, cells: Sequence[Cell], gaps: Sequence[Gap]) -> str:
     """The first and the last target score of each curve, and how often a method is told from the baseline."""
     said = []
+    measure = measures_of(grid.ready.settings)[0]
     for norm in grid.asked.normalise:
         for method in grid.asked.systems:
             amounts = _amounts(grid, method, norm)
             points = ", ".join(
-                f"{_value(cells, method, norm, amount, 'target')} with {_labels(amount)}"
+                f"{_value(cells, measure, method, norm, amount, 'target')} with {_labels(amount)}"
                 for amount in dict.fromkeys((amounts[0], amounts[-1]))
             )
-            mine = [g.estimate for g in gaps if (g.method, g.normalisation, g.side) == (method, norm, "target")]
+            wanted = (method, norm, "target", measure)
+            mine = [g.estimate for g in gaps if (g.method, g.normalisation, g.side, g.measure) == wanted]
             above, below = sum(one.low > 0 for one in mine), sum(one.high < 0 for one in mine)
             told = f"; above {BASELINE} at {above} of {count(len(mine), 'budget')}, below at {below}" if mine else ""
             said.append(f"{method} ({normalisation_of(norm, grid.asked.base.align)}) {points}{told}.")
-    return f"{MEASURE} on the target, with 95 % intervals: " + " ".join(said)
+    return f"{measure} on the target, with 95 % intervals: " + " ".join(said)
 
 
-def _curves(grid: Grid, cells: Sequence[Cell], resampled: str) -> Section:
-    chance = 1 / len(grid.ready.settings.labels)
+def _curves(grid: Grid, cells: Sequence[Cell], resampled: str, measure: str) -> Section:
     align = grid.asked.base.align
     panels = tuple(
         plots.Panel(
             f"normalisation {normalisation_of(norm, align)}",
             tuple(
-                _line(grid, cells, method, norm, side) for side in ("target", "source") for method in grid.asked.systems
+                _line(grid, cells, measure, method, norm, side)
+                for side in ("target", "source")
+                for method in grid.asked.systems
             ),
-            (("chance", chance),),
+            (*_chance(grid, measure), *_whole(grid, cells, measure, norm)),
         )
         for norm in grid.asked.normalise
     )
-    title = f"{MEASURE} by number of target labels"
-    svg = plots.layer_curves(panels, title=title, measure=MEASURE, along="labelled target utterances")
-    table = _table(grid, cells, resampled, chance)
-    return Section(
-        "Scores by label budget", (_CURVES.format(resampled=resampled),), (), (Figure(svg, table, "budget"),)
-    )
+    title = f"{measure} by number of target labels"
+    svg = plots.layer_curves(panels, title=title, measure=measure, along="labelled target utterances")
+    table = _table(grid, cells, resampled, measure)
+    several = len(measures_of(grid.ready.settings)) > 1
+    name = f"budget-{measure.lower().replace(' ', '-')}" if several else "budget"
+    words = _CURVES.format(resampled=resampled)
+    words += " The dotted levels named by a method are its scores on all target labels." if panels[0].levels[1:] else ""
+    heading = f"Scores by label budget: {measure}" if several else "Scores by label budget"
+    return Section(heading, (words,), (), (Figure(svg, table, name),))
 
 
-def _line(grid: Grid, cells: Sequence[Cell], method: str, norm: str, side: str) -> plots.Line:
-    amounts = _amounts(grid, method, norm)
-    mine = [_find(cells, method, norm, amount, side) for amount in amounts]
-    values, low, high = (tuple(getattr(cell, key) for cell in mine) for key in ("value", "low", "high"))
-    return plots.Line(method, amounts, values, low, high, side == "source")
+def _chance(grid: Grid, measure: str) -> tuple[tuple[str, float], ...]:
+    """What guessing gives: nothing of a CCC."""
+    return (("chance", 1 / len(grid.ready.settings.labels)),) if measure == MEASURE else (("nothing", 0.0),)
 
 
-def _table(grid: Grid, cells: Sequence[Cell], resampled: str, chance: float) -> Table:
+def _whole(grid: Grid, cells: Sequence[Cell], measure: str, norm: str) -> Iterator[tuple[str, float]]:
+    """The score of each method on all target labels, where it was run with some of them too."""
+    for method in grid.asked.methods:
+        some = [amount for amount in _amounts(grid, method, norm) if amount not in ("0", "all")]
+        cell = _find(cells, measure, method, norm, "all", "target")
+        if some and cell is not None and cell.value == cell.value:
+            yield f"{method}, all labels", cell.value
+
+
+def _line(grid: Grid, cells: Sequence[Cell], measure: str, method: str, norm: str, side: str) -> plots.Line:
+    found = [(amount, _find(cells, measure, method, norm, amount, side)) for amount in _amounts(grid, method, norm)]
+    mine = [(amount, cell) for amount, cell in found if cell is not None]
+    values, low, high = (tuple(getattr(cell, key) for _, cell in mine) for key in ("value", "low", "high"))
+    return plots.Line(method, tuple(amount for amount, _ in mine), values, low, high, side == "source")
+
+
+def _table(grid: Grid, cells: Sequence[Cell], resampled: str, measure: str) -> Table:
     """Rows methods and normalisations, columns budgets, target and source beside each other."""
-    asked = grid.asked
+    asked, settings = grid.asked, grid.ready.settings
     columns = [f"{amount}: {side}" for amount in asked.amounts for side in SIDES]
     rows = [
         (
             method,
             normalisation_of(norm, asked.base.align),
-            *(_value(cells, method, norm, amount, side) for amount in asked.amounts for side in SIDES),
+            *(_value(cells, measure, method, norm, amount, side) for amount in asked.amounts for side in SIDES),
         )
         for norm in asked.normalise
         for method in asked.systems
     ]
+    is_ua = measure == MEASURE
+    known = f"Chance {percent(1 / len(settings.labels))}. Label set: {', '.join(settings.labels)}. " if is_ua else ""
     caption = (
-        f"Measured. {MEASURE} in per cent by number of labelled target utterances, mean over seeds with 95 % interval "
-        f"over {resampled}. Chance {percent(chance)}. Label set: {', '.join(grid.ready.settings.labels)}. Every fold "
-        f"has {grid.largest} target labels or more; all is each fold's own number."
+        f"Measured. {measure}{' in per cent' if is_ua else ''} by number of labelled target utterances, mean over "
+        f"seeds with 95 % interval over {resampled}. {known}Every fold has {grid.largest} target labels "
+        "or more; all is each fold's own number."
     )
     return Table(caption, ("method", "normalisation", *columns), tuple(rows))
 
 
-def _differences(grid: Grid, gaps: Sequence[Gap]) -> Section | None:
+def _differences(grid: Grid, gaps: Sequence[Gap], measure: str) -> Section | None:
+    gaps = [gap for gap in gaps if gap.measure == measure]
     if not gaps:
         return None
     found = {(gap.method, gap.normalisation, gap.side, gap.target_labels): gap.estimate for gap in gaps}
     rows = []
     for method, norm, side in dict.fromkeys(key[:3] for key in found):
         mine = (found.get((method, norm, side, amount)) for amount in grid.asked.amounts)
-        points = (
-            f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})" if one else _why(method)
-            for one in mine
-        )
+        points = (points_of(measure, one) if one else _why(method) for one in mine)
         rows.append((method, normalisation_of(norm, grid.asked.base.align), side, *points))
     caption = (
-        f"Measured. {MEASURE} minus that of {BASELINE} with the same labels, in points, with paired 95 % intervals: "
-        "both see the same draw. No interval is corrected for how many there are."
+        f"Measured. {measure} minus that of {BASELINE} with the same labels"
+        f"{', in points' if measure == MEASURE else ''}, with paired 95 % intervals: both see the same draw. "
+        "No interval is corrected for how many there are."
     )
     table = Table(caption, ("method", "normalisation", "scored on", *grid.asked.amounts), tuple(rows))
-    return Section(f"Difference from {BASELINE}", blocks=(table,))
+    several = len(measures_of(grid.ready.settings)) > 1
+    return Section(f"Difference from {BASELINE}{f': {measure}' if several else ''}", blocks=(table,))
+
+
+def _changes(grid: Grid, found: Sequence[Found]) -> list[Change]:
+    """Of methods with several stages: each budget against the method that it begins as, which saw no target label."""
+    known = {(one.settings.method, one.settings.target_labels, one.settings.normalise, side, type(said)): said
+             for one, side, said in found}  # fmt: skip
+    changes: list[Change] = []
+    for outcome, side, said in found:
+        mine = outcome.settings
+        if is_staged(mine.method):
+            before = begins_as(mine.method, grid.asked.systems)
+            old = known.get((before, "0", mine.normalise, side, type(said)))
+            if old is None and before != BASELINE:  # it saw labels of the target, as it must
+                old = known.get((before, mine.target_labels, mine.normalise, side, type(said)))
+            if old is None:
+                before, old = BASELINE, known[BASELINE, mine.target_labels, mine.normalise, side, type(said)]
+            changes += changes_of(system_of(outcome), before, side, old, said)
+    return changes
+
+
+def _costs(grid: Grid) -> list[Cost]:
+    """Told apart by what each method saw."""
+    return [
+        replace(one, run=one.run.replace(outcome.settings.method, system_of(outcome), 1))
+        for outcome in grid.outcomes
+        for one in outcome.costs
+    ]
 
 
 def _saw(grid: Grid) -> tuple[str, ...]:
@@ -260,16 +342,16 @@ def _amounts(grid: Grid, method: str, norm: str) -> tuple[str, ...]:
     return tuple(sorted(mine, key=size_of))
 
 
-def _find(cells: Sequence[Cell], method: str, norm: str, amount: str, side: str) -> Cell | None:
-    """The row of all seeds; None where the method was not run so."""
-    wanted = (method, norm, amount, side, "all")
-    found = (c for c in cells if (c.method, c.normalisation, c.target_labels, c.side, c.seed) == wanted)
+def _find(cells: Sequence[Cell], measure: str, method: str, norm: str, amount: str, side: str) -> Cell | None:
+    """The row of all seeds; None where the method was not run so, or that side is not known."""
+    wanted = (measure, method, norm, amount, side, "all")
+    found = (c for c in cells if (c.measure, c.method, c.normalisation, c.target_labels, c.side, c.seed) == wanted)
     return next(found, None)
 
 
-def _value(cells: Sequence[Cell], method: str, norm: str, amount: str, side: str) -> str:
-    cell = _find(cells, method, norm, amount, side)
-    return _why(method) if cell is None else interval(MEASURE, cell.value, cell.low, cell.high)
+def _value(cells: Sequence[Cell], measure: str, method: str, norm: str, amount: str, side: str) -> str:
+    cell = _find(cells, measure, method, norm, amount, side)
+    return _why(method) if cell is None else interval(measure, cell.value, cell.low, cell.high)
 
 
 def _why(method: str) -> str:

@@ -206,12 +206,14 @@ class Panel:
 
 @_style()
 def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", along: str = "layer") -> str:
-    """Small multiples of scores by layer in per cent, with 95 % intervals as bands; the panels share both axes.
+    """Small multiples of scores by layer, with 95 % intervals as bands; the panels share both axes.
 
+    In per cent, but CCC as it is.
     along: what the x axis is called, where it is no layers that the lines go through.
     """
     import matplotlib.figure
 
+    scale = 1 if measure.startswith("CCC") else 100
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     figure = matplotlib.figure.Figure(figsize=(7.2, 2.9 * rows + 0.7), layout="constrained")
@@ -223,22 +225,22 @@ def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", al
     for panel, drawn in zip(axes, panels):
         for line in drawn.lines:
             colour = COLOURS[1:][names.index(line.name) % len(COLOURS[1:])]
-            x, y = [order.index(layer) for layer in line.layers], [100 * value for value in line.values]
+            x, y = [order.index(layer) for layer in line.layers], [scale * value for value in line.values]
             label = None if line.dashed else line.name
             panel.plot(x, y, color=colour, lw=1.4, ls="--" if line.dashed else "-", marker="o", ms=3, label=label)
             if line.low and not line.dashed:
-                bounds = [[100 * value for value in side] for side in (line.low, line.high)]
+                bounds = [[scale * value for value in side] for side in (line.low, line.high)]
                 panel.fill_between(x, *bounds, color=colour, alpha=0.1, lw=0)
         for number, (what, value) in enumerate(drawn.levels):
-            panel.axhline(100 * value, color=INK, ls=":", lw=0.8, alpha=0.7)
-            panel.annotate(what, (0.99 if number % 2 else 0.01, 100 * value), (0, 2), fontsize=7, alpha=0.8,
+            panel.axhline(scale * value, color=INK, ls=":", lw=0.8, alpha=0.7)
+            panel.annotate(what, (0.99 if number % 2 else 0.01, scale * value), (0, 2), fontsize=7, alpha=0.8,
                            xycoords=("axes fraction", "data"), textcoords="offset points",
                            ha="right" if number % 2 else "left")  # fmt: skip
         panel.set_title(drawn.title, fontsize=10)
         panel.set_xticks(range(len(order)), order, fontsize=8)
         panel.grid(color=INK, alpha=0.12)
     figure.supxlabel(along, fontsize=10)
-    figure.supylabel(f"{measure} (%)", fontsize=10)
+    figure.supylabel(measure if scale == 1 else f"{measure} (%)", fontsize=10)
     handles = {str(line.get_label()): line for panel in axes for line in panel.get_lines()}
     shown = {name: line for name, line in handles.items() if not name.startswith("_")}
     figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emobridge.analysis.embedding import Embedding
+from emobridge.cost import Cost
 from emobridge.data.audit import Finding
 from emobridge.data.confound import Confound
 from emobridge.metrics import Estimate
 from emobridge.recipes.published import Published
+from emobridge.report.changes import Change
 from emobridge.types import Score
 
 
@@ -91,8 +93,13 @@ class RunRecord:
     baseline: str = "source-only"  # the method that the verdict compares with
     resampled: str = "speakers"  # what the intervals draw: "speakers" or "utterances"
     differences: tuple[Difference, ...] = ()
+    attributes: tuple[str, ...] = ()  # that were learnt
+    attribute_differences: tuple[Difference, ...] = ()  # of CCC
+    constructed: bool = False  # attributes of the run were computed from the audio: see data.constructed
     confusions: tuple[Confusion, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
+    changes: tuple[Change, ...] = ()  # by the last of several stages
+    costs: tuple[Cost, ...] = ()  # of each stage of each fit
     layer_choice: tuple[LayerScore, ...] = ()
     candidates: tuple[CandidateRow, ...] = ()
     validator: str = ""  # that chose among the candidates

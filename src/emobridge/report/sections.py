@@ -8,8 +8,11 @@ from emobridge.data.audit import Finding
 from emobridge.data.confound import Confound
 from emobridge.recipes.published import Published
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamped
+from emobridge.report.attributes import attribute_section
+from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamp_of, stamped
+from emobridge.report.changes import changes_section
 from emobridge.report.choice import choice_section
+from emobridge.report.costs import cost_section
 from emobridge.report.record import Confusion, CorpusRow, LayerScore, RunRecord
 from emobridge.report.space import space_section
 from emobridge.report.systems import System, shared, systems
@@ -32,6 +35,7 @@ def run_page(record: RunRecord) -> Page:
     """The whole report of a run."""
     sections = [
         _headline(record),
+        attribute_section(record),
         _recall_by_class(record),
         _confusions(record),
         _recall_by_speaker(record),
@@ -42,27 +46,29 @@ def run_page(record: RunRecord) -> Page:
         choice_section(record.candidates, record.validator),
         layer_section(record.layer_choice),
         _curves(record),
+        changes_section(record.changes),
+        cost_section(record.costs),
         Section("Limits and responsible use", LIMITS),
         _how(record),
     ]
     kept = tuple(section for section in sections if section is not None)
-    if record.synthetic:
-        kept = stamped(kept)
+    kept = stamped(kept, stamp_of(record.synthetic, record.constructed))
     subtitle = f"{record.method} against {record.baseline}; {record.created}"
     return Page(record.name, subtitle, verdict(record), warnings(record), kept)
 
 
 def _headline(record: RunRecord) -> Section | None:
-    found = systems(record)
+    found = [system for system in systems(record) if system.mean("UA") is not None or not record.attributes]
     if not found:
         return None
-    speaking = dict.fromkeys(row.measure for row in record.scores if not row.measure.startswith("recall "))
+    apart = ("recall ", "CCC ") if record.attributes else ("recall ",)  # of which sections of their own tell
+    speaking = dict.fromkeys(row.measure for row in record.scores if not row.measure.startswith(apart))
     measures = tuple(speaking)
     rows = []
     for system in found:
         cells = [_cell(system.mean(measure)) for measure in measures]
         seeds = ", ".join(_plain(row) for row in system.seeds(headline_measure(record)))
-        n = max(row.n for row in system.rows)
+        n = max(row.n for row in system.rows if row.measure in measures)
         rows.append((system.name, system.side, *cells, str(n), seeds))
     label_set = ", ".join(record.labels)
     caption = (
