@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from emobridge.errors import UserError
 from emobridge.settings import CHOICES, Settings, from_mapping, read_settings, write_settings
+from emobridge.types import ATTRIBUTES
 
 PLAIN = {"source": ["en.jsonl"], "target": "xx.jsonl", "labels": ["anger", "sadness"]}
 text = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -19,6 +20,7 @@ VALUES = {
     **{name: st.sampled_from(choices) for name, choices in CHOICES.items()},
     "source": st.lists(text, min_size=1, max_size=3).map(tuple),
     "labels": st.lists(text, min_size=2, max_size=4, unique=True).map(tuple),
+    "attributes": st.lists(st.sampled_from(ATTRIBUTES), unique=True).map(tuple),
     "target_labels": st.one_of(st.just("all"), st.integers(0, 10**6).map(str)),
     "folds": st.integers(0, 20).filter(lambda folds: folds != 1),
     "patience": st.integers(0, 100),
@@ -37,6 +39,8 @@ def settings(draw):
         values |= {"align": "none", "layer": "0", "normalise": "speaker", "by_corpus": ()}
     if not values["patience"]:
         values |= {"validate": "source"}
+    if not values["attributes"]:
+        values |= {"attribute_range": ""}
     return Settings(**values)
 
 
@@ -61,6 +65,7 @@ def test_the_defaults_are_those_of_methods_e():
     assert (one.method, one.head, one.target_labels, one.crop) == ("soft-pseudo-labels", "auto", "0", 2.0)
 
 
+ALONE = {"labels": [], "attributes": ["arousal"], "method": "source-only"}
 BAD = [
     ({"sorce": ["a"]}, "unknown key 'sorce': did you mean 'source'?"),
     ({"learning-rate": 1.0}, "did you mean 'learning_rate'?"),
@@ -73,6 +78,14 @@ BAD = [
     ({"labels": ["anger"]}, "labels: expected two or more different emotions, got anger"),
     ({"labels": []}, "labels: expected two or more different emotions, got none"),
     ({"labels": ["anger", "anger"]}, "labels: expected two or more"),
+    ({"attributes": ["arousel"]}, "unknown attribute 'arousel': did you mean 'arousal'?"),
+    ({"attributes": ["valence", "valence"]}, "attributes: valence,valence: one stands twice"),
+    ({"attribute_range": "1..7"}, "attribute_range: means nothing without attributes"),
+    ({**ALONE, "method": "auto"}, "method: 'auto' goes by emotions, and labels are none: name one"),
+    ({**ALONE, "layer": "auto"}, "layer: 'auto' goes by emotions"),
+    ({**ALONE, "validate_by": "ua"}, "validate_by: 'ua' goes by emotions, and labels are none: give loss"),
+    ({**ALONE, "labels": ["anger"]}, "labels: expected two or more different emotions, got anger"),
+    ({**ALONE, "labelled": "list.csv"}, "labelled: a list holds emotions, and labels are none"),
     ({"target_labels": 25}, "target_labels: expected str, got 25"),
     ({"target_labels": "-1"}, "target_labels: expected a number or 'all', got '-1'"),
     ({"target_labels": "1.5"}, "target_labels: expected a number or 'all'"),

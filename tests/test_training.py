@@ -18,12 +18,13 @@ from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.folds import Fold, Speech
+from emobridge.heads._base import Regressor
 from emobridge.heads.nonlinear import Nonlinear
 from emobridge.heads.single import Single
 from emobridge.inputs import Frozen
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
-from emobridge.metrics import ua
+from emobridge.metrics import ccc, ua
 from emobridge.settings import Settings
 from emobridge.tasks import Built, build
 from emobridge.training import Model, Plan, fit, probabilities
@@ -75,12 +76,14 @@ class Interrupted(Exception):
 def run(speech, method=None, *, head=Single, plan=PLAN, seed=0, checkpoint=None, stop=None, **changes) -> Ended:
     """A run from fresh objects, as a new process has them; `stop` interrupts it after so many epochs."""
     method = method or PseudoLabels(interval=3)
+    names = changes.pop("attributes", ())
     torch.manual_seed(seed)
     options = settings(**changes)
     encoder = load_encoder("emotion-cnn", seed=5) if options.train == "end-to-end" else None
     one: Built = build(speech, fold_of(speech), method, 2, options, encoder, ())
     classifier = head(one.task.inputs.width, 2)
-    ended = Ended(Model(one.task.inputs, classifier), ())
+    regressor = Regressor(classifier.output.in_features, names) if names else None
+    ended = Ended(Model(one.task.inputs, classifier, regressor), ())
 
     def on_epoch(done: int, total: int) -> None:
         ended.epochs = done
@@ -94,6 +97,7 @@ def run(speech, method=None, *, head=Single, plan=PLAN, seed=0, checkpoint=None,
         classifier,
         plan,
         seed=seed,
+        regressor=regressor,
         validation=one.validation,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
@@ -419,3 +423,83 @@ def test_an_interrupted_end_to_end_run_ends_the_same(heard, tmp_path, monkeypatc
     with pytest.raises(Interrupted):
         made(checkpoint=checkpoint, stop=stop)
     assert same(made(checkpoint=checkpoint), whole)
+
+
+def with_attributes(speech) -> Speech:
+    """Arousal is the first feature, squeezed; valence, known of every other utterance, less the second."""
+    first, second = np.tanh(speech.features.numpy()[:, :2].T)
+    valence = np.where(np.arange(len(first)) % 2, -second, np.nan)
+    return replace(speech, attributes=np.stack([first, valence], 1).astype(float))
+
+
+BOTH = ("arousal", "valence")
+
+
+def test_attributes_are_learnt_beside_the_emotions_whatever_the_method(speech):
+    speech = with_attributes(speech)
+    for method in (SourceOnly(), PseudoLabels(interval=3), registry.load("methods", "dann")()):
+        ended = run(speech, method, plan=replace(PLAN, epochs=40, learning_rate=0.03), attributes=BOTH)
+        for name in BOTH:
+            values = ended.values(f"1 - CCC {name}")
+            assert values[0] > 0.5 > values[-1], (method.name, name)
+        assert ended.values("cross-entropy")
+
+
+def test_without_a_regressor_nothing_changes(speech):
+    assert same(run(speech), run(with_attributes(speech)))
+
+
+def test_an_interruption_changes_nothing_of_attributes(speech, tmp_path):
+    speech, path = with_attributes(speech), tmp_path / "checkpoint"
+    plan = replace(PLAN, patience=12)
+    whole = run(speech, plan=plan, attributes=BOTH)
+    assert "regressor.weight" in whole.weights
+    with pytest.raises(Interrupted):
+        run(speech, plan=plan, attributes=BOTH, checkpoint=path, stop=5)
+    assert same(whole, run(speech, plan=plan, attributes=BOTH, checkpoint=path))
+
+
+def test_rows_whose_attributes_are_hidden_teach_nothing(speech):
+    """All of arousal is hidden: its weights stay as they were, and its term is 0."""
+    speech = with_attributes(speech)
+    torch.manual_seed(0)
+    ended = run(replace(speech, attributes=speech.attributes * [np.nan, 1]), attributes=BOTH)
+    assert set(ended.values("1 - CCC arousal")) == {0.0}
+    torch.manual_seed(0)
+    Single(4, 2)
+    before = Regressor(4, BOTH).weight
+    assert torch.equal(ended.weights["regressor.weight"][0], before[0])
+    assert not torch.equal(ended.weights["regressor.weight"][1], before[1])
+
+
+def test_one_class_has_no_cross_entropy(speech):
+    speech = with_attributes(speech)
+    one = build(replace(speech, label=speech.label * 0), fold_of(speech), SourceOnly(), 1, settings(), None, ())
+    head, regressor = Single(4, 1), Regressor(4, BOTH)
+    log = fit(one.task, SourceOnly(), head, PLAN, seed=0, regressor=regressor)
+    assert {point.term for point in log} == {"1 - CCC arousal", "1 - CCC valence"}
+
+
+def test_validation_adds_the_mean_of_the_sides(speech):
+    """One epoch at no speed to speak of: what validates is what was there before, 1 - CCC of each side by hand."""
+    speech = with_attributes(speech)
+    plain = fold_of(speech)
+    target = tuple(row for row in plain.target if speech.utterances[row].speaker == "0" and speech.label[row] >= 0)
+    rest = tuple(row for row in plain.target if speech.utterances[row].speaker != "0")
+    fold = replace(plain, validation=(*plain.validation, *target), target=rest)
+    one = build(speech, fold, SourceOnly(), 2, settings(), None, ())
+    inputs, known = one.validation
+    plan = Plan(epochs=1, learning_rate=1e-12, patience=5)
+    losses = []
+    for regressor in (None, Regressor(4, BOTH)):
+        torch.manual_seed(3)
+        head = Single(4, 2)
+        log = fit(one.task, SourceOnly(), head, plan, seed=0, regressor=regressor, validation=one.validation)
+        losses += [point.value for point in log if point.term == "validation loss"]
+    said = regressor(inputs.batch(known.rows)).detach().numpy()
+    truth, expected = speech.attributes[list(fold.validation)], []
+    for side in (0, 1):
+        for column in (0, 1):
+            mine = (known.corpus.numpy() == side) & ~np.isnan(truth[:, column])
+            expected.append(1 - ccc(truth[mine, column].tolist(), said[mine, column].tolist()))
+    assert losses[1] - losses[0] == pytest.approx(np.mean(expected), abs=1e-5)

@@ -120,7 +120,7 @@ def with_head(settings: Settings) -> Settings:
     """The settings with the method's own head for "auto". Errors: UserError for an unknown head, option or method."""
     if settings.head == "auto":
         settings = replace(settings, head=registry.load("methods", settings.method).head)
-    if made_head(settings.head, settings.head_options, 1, len(settings.labels)).all_layers:
+    if made_head(settings.head, settings.head_options, 1, settings.classes).all_layers:
         raise UserError(f"head {settings.head}: takes all layers of an encoder at once, which `emobridge probe` trains")
     return _staged(settings) if staged(settings) else settings
 
@@ -162,9 +162,12 @@ def prepare(
 
 
 def guarded(settings: Settings, speech: Speech) -> tuple[Settings, tuple[tuple[str, float], ...]]:
-    """The settings without speaker normalisation of corpora that it would harm; and what speakers tell, by corpus."""
+    """The settings without speaker normalisation of corpora that it would harm; and what speakers tell, by corpus.
+
+    It goes by emotions: where attributes are learnt alone nothing is told.
+    """
     stored = settings.train == "frozen" and not staged(settings)
-    if not (settings.guard and settings.normalise.startswith("speaker") and stored):
+    if not (settings.guard and settings.normalise.startswith("speaker") and stored) or settings.alone:
         return settings, ()
     told = tuple(speakers_tell(speech, settings).items())
     found = [corpus for corpus, nats in told if nats > THRESHOLD and corpus not in settings.by_corpus]
@@ -258,26 +261,19 @@ def _without(speech: Speech, skipped: Sequence[tuple[str, str]]) -> Speech:
     for corpus in sorted(set(speech.domain_of.tolist()) - set(speech.domain_of[rows].tolist())):
         first = speech.utterances[int(np.flatnonzero(speech.domain_of == corpus)[0])]
         raise UserError(f"no audio of one side can be read; the first reason: {reasons[first.id]}")
-    kept = tuple(speech.utterances[row] for row in rows)
-    return replace(speech, utterances=kept, label=speech.label[rows], domain_of=speech.domain_of[rows])
+    return speech.of(rows)
 
 
 def layer_scores(speech: Speech, layers: Tensor, settings: Settings) -> tuple[tuple[str, float], ...]:
     """UA of each layer on held-out speakers of the SOURCE, trained on its others; the target is not looked at."""
     rows = np.flatnonzero(~speech.is_target)
     alone = replace(settings, align="none", method=BASELINE, method_options=(), target_labels="0", seeds=1)
-    alone = replace(alone, patience=0, validate="source")
+    alone = replace(alone, patience=0, validate="source", attributes=(), attribute_range="")
     alone = dropping(alone, layers.shape[2])
     scores = []
     with progress("choosing a layer") as report:
         for layer in range(layers.shape[1]):
-            source = replace(
-                speech,
-                utterances=tuple(speech.utterances[row] for row in rows),
-                label=speech.label[rows],
-                domain_of=speech.domain_of[rows],
-                features=layers[rows, layer],
-            )
+            source = replace(speech.of(rows), features=layers[rows, layer], attributes=None)
             said = [one for one in Runner(alone, source).run() if one.side == "source"]
             scores.append((str(layer), unweighted(source, said, settings.labels)))
             report(layer + 1, layers.shape[1])

@@ -97,7 +97,7 @@ def _of_target(
     if held:
         return held[0].probabilities.astype(np.float64)
     fold = replace(folds[0], source_test=(), target_test=folds[0].target)
-    return runner.said(method, seed, len(folds), fold).astype(np.float64)
+    return runner.said(method, seed, len(folds), fold).probabilities.astype(np.float64)
 
 
 def _source_ua(one: Candidate, speech: Speech) -> float:

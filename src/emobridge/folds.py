@@ -15,6 +15,7 @@ from emobridge.settings import Settings
 from emobridge.types import Utterance
 
 UNLABELLED = -1
+RATED = "rated"  # in place of an emotion, where attributes alone are the labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,29 @@ class Speech:
     """All utterances of a run: those of the sources, corpus by corpus, then those of the target."""
 
     utterances: tuple[Utterance, ...]  # N
-    label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED
+    label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED; without emotions 0 where an attribute is known
     domain_of: np.ndarray  # (N,) int64: the place of its source corpus, or `target`
     target: int  # the number of source corpora
     features: Tensor | None = None  # (N, V, D) of V layers or (N, D), pooled, not normalised; None of a trained encoder
     given: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
+    attributes: np.ndarray | None = None  # (N, K) in [-1, 1], NaN where not known; None where none are learnt
 
     @property
     def is_target(self) -> np.ndarray:
         """(N,) bool."""
         return self.domain_of == self.target
+
+    def of(self, rows: Sequence[int] | np.ndarray) -> Speech:
+        """Some of the utterances alone."""
+        some = list(rows)
+        return replace(
+            self,
+            utterances=tuple(self.utterances[row] for row in some),
+            label=self.label[some],
+            domain_of=self.domain_of[some],
+            features=None if self.features is None else self.features[some],
+            attributes=None if self.attributes is None else self.attributes[some],
+        )
 
     @property
     def corpora(self) -> tuple[tuple[str, str], ...]:
@@ -132,8 +146,10 @@ def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
         return tuple(rows)
     if not int(amount):
         return ()
+    some = [speech.utterances[row] for row in rows]
+    some = [replace(one, emotion=one.emotion or RATED) for one in some]
     try:
-        chosen = label_budgets([speech.utterances[row] for row in rows], (int(amount),), seed=seed)[int(amount)]
+        chosen = label_budgets(some, (int(amount),), seed=seed)[int(amount)]
     except UserError as error:
         raise UserError(f"target_labels: {error}") from error
     return tuple(rows[place] for place in chosen)

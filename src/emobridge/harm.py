@@ -50,9 +50,11 @@ def speakers_tell(speech: Speech, settings: Settings) -> dict[str, float]:
         by_corpus=(*settings.by_corpus, corpus),
         patience=0,
         validate="source",
+        attributes=(),
+        attribute_range="",
     )
     fold = replace(everything(speech, alone, 0), target_test=tuple(target.tolist()))
-    said = Runner(alone, speech).said(BASELINE, 0, 0, fold)
+    said = Runner(alone, replace(speech, attributes=None)).said(BASELINE, 0, 0, fold).probabilities
     found = {}
     for place, (name, _) in enumerate(speech.corpora):
         rows = np.flatnonzero(speech.domain_of == place)

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from emobridge import __version__, registry
 from emobridge.bundle import Recognizer, Spec
 from emobridge.checkpoints import LogPoint
+from emobridge.concordance import AttributeEvaluation
 from emobridge.corpora.demo import is_synthetic
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
@@ -27,9 +28,17 @@ from emobridge.options import made
 from emobridge.settings import Settings
 from emobridge.stages import Fitted, hardware_of, run_stages
 from emobridge.tasks import Matrices
-from emobridge.training import Model, probabilities
+from emobridge.training import Model, said
 
 BASELINE = "source-only"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one fit said of what it was asked."""
+
+    probabilities: np.ndarray  # (N, C)
+    attributes: np.ndarray | None = None  # (N, K), as Predicted has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,7 @@ class Predicted:
     side: str  # "source" or "target"
     rows: np.ndarray  # (N,) of the Speech
     probabilities: np.ndarray  # (N, C)
+    attributes: np.ndarray | None = None  # (N, K) in about [-1, 1], where they were learnt
 
 
 def systems_of(settings: Settings) -> tuple[str, ...]:
@@ -55,6 +65,8 @@ def made_method(name: str, settings: Settings) -> Method:
         raise UserError(f"method {name} cannot use target labels: give --target-labels 0")
     if settings.target_labels == "0" and "target_labels" in method.needs and name == settings.method:
         raise UserError(f"method {name} needs labels of the target: give --target-labels a number, or all")
+    if settings.alone and "emotions" in method.needs:
+        raise UserError(f"method {name} goes by emotions, and labels are none: give --method source-only, or dann")
     if method.head != "single" and settings.head == "single" and settings.train == "frozen" and not method.stages:
         raise UserError(
             f"method {name} shapes what lies before the output, where head single has nothing to train: "
@@ -74,6 +86,8 @@ class Work:
             said.update(f"{one.id}\0{one.corpus}\0{one.speaker}\0{one.start}\0{one.end}\0{label}\n".encode())
         if speech.given is not None:
             said.update("\n".join(sorted(speech.given)).encode())
+        if speech.attributes is not None:
+            said.update(speech.attributes.tobytes())
         if speech.features is not None:
             said.update(speech.features.numpy().tobytes())
         else:
@@ -90,20 +104,25 @@ class Work:
         """The file of one finished fit."""
         return self.folder / f"{self.key}-{name}.safetensors"
 
-    def read(self, name: str) -> tuple[np.ndarray, tuple[LogPoint, ...]] | None:
-        """Probabilities and log of a finished fit, or None."""
+    def read(self, name: str) -> tuple[Said, tuple[LogPoint, ...]] | None:
+        """What a finished fit said, and its log, or None."""
         try:
             with safe_open(self.said(name), framework="np") as file:
                 log = json.loads(file.metadata()["log"])
-                return file.get_tensor("probabilities"), tuple(LogPoint(*point) for point in log)
+                attributes = file.get_tensor("attributes") if "attributes" in file.keys() else None  # noqa: SIM118
+                said = Said(file.get_tensor("probabilities"), attributes)
+                return said, tuple(LogPoint(*point) for point in log)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, name: str, said: np.ndarray, log: Sequence[LogPoint]) -> None:
+    def write(self, name: str, said: Said, log: Sequence[LogPoint]) -> None:
         """Note a finished fit."""
         points = json.dumps([(point.epoch, point.term, point.value) for point in log])
         with whole_file(self.said(name)) as path:
-            save_file({"probabilities": said}, path, metadata={"log": points})
+            tensors = {"probabilities": said.probabilities}
+            if said.attributes is not None:
+                tensors["attributes"] = said.attributes
+            save_file(tensors, path, metadata={"log": points})
 
 
 class Runner:
@@ -150,7 +169,7 @@ class Runner:
         self, method: str, seed: int, folds: Sequence[Fold], on_fold: Callable[[], None] = lambda: None
     ) -> list[Predicted]:
         """One system on the folds of one seed: what it says of each side. `on_fold` is called after each fold."""
-        parts: list[np.ndarray] = []
+        parts: list[Said] = []
         for place, fold in enumerate(folds):
             parts.append(self.said(method, seed, place, fold))
             on_fold()
@@ -184,8 +203,8 @@ class Runner:
         made = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
         return Recognizer(spec, made, domains, fitted.head)
 
-    def said(self, name: str, seed: int, place: int, fold: Fold) -> np.ndarray:
-        """(source_test + target_test, C) probabilities of one fit, from the work folder where they are there."""
+    def said(self, name: str, seed: int, place: int, fold: Fold) -> Said:
+        """What one fit says of source_test, then of target_test, from the work folder where they are there."""
         title = f"{name}-seed{seed}-fold{place}"
         known = self.work.read(title) if self.work else None
         if self.hardware.told(known is None):
@@ -193,7 +212,8 @@ class Runner:
             test = fitted.built.test
             test.refresh()
             rows = torch.arange(len(fold.source_test) + len(fold.target_test))
-            known = probabilities(Model(test, fitted.head), test, rows).numpy(), fitted.log
+            p, attributes = said(Model(test, fitted.head, fitted.regressor), test, rows)
+            known = Said(p.numpy(), None if attributes is None else attributes.numpy()), fitted.log
             if self.work and not self.hardware.rank:
                 self.work.write(title, *known)
             self.hardware.wait()
@@ -219,11 +239,11 @@ class Runner:
 
 
 def evaluation_of(speech: Speech, labels: Sequence[str], predicted: Sequence[Predicted]) -> Evaluation | None:
-    """What one system said on one side, over all seeds; None where nothing there is labelled.
+    """What one system said on one side, over all seeds; None where nothing there has an emotion.
 
     Where each seed scored other utterances, which one split a seed does, they stand one after the other as one seed.
     """
-    if not predicted:
+    if not predicted or not labels:
         return None
     rows = [one.rows for one in predicted]
     said = [[labels[best] for best in one.probabilities.argmax(1)] for one in predicted]
@@ -235,6 +255,26 @@ def evaluation_of(speech: Speech, labels: Sequence[str], predicted: Sequence[Pre
         tuple(map(tuple, said)),
         tuple(_speaker(speech, row) for row in rows[0]),
     )
+
+
+def attribute_evaluation_of(
+    speech: Speech, names: Sequence[str], predicted: Sequence[Predicted]
+) -> AttributeEvaluation | None:
+    """What one system said of attributes on one side, on the scale [-1, 1]; None where they are not known.
+
+    Seeds that scored other utterances stand one after the other, as in `evaluation_of`.
+    """
+    attributes = [one.attributes for one in predicted if one.attributes is not None]
+    if speech.attributes is None or not attributes:
+        return None
+    rows = [one.rows for one in predicted]
+    if any(not np.array_equal(rows[0], some) for some in rows):
+        rows, attributes = [np.concatenate(rows)], [np.concatenate(attributes)]
+    truth = speech.attributes[rows[0]]
+    if ((~np.isnan(truth)).sum(0) < 2).all():
+        return None
+    speakers = tuple(_speaker(speech, row) for row in rows[0])
+    return AttributeEvaluation(tuple(names), truth, np.stack(attributes), speakers)
 
 
 def unweighted(speech: Speech, predicted: Sequence[Predicted], labels: Sequence[str]) -> float:
@@ -252,16 +292,19 @@ def _speaker(speech: Speech, row: int) -> str | None:
     return one.speaker if alone or one.speaker is None else f"{one.corpus} {one.speaker}"
 
 
-def _sides(method: str, seed: int, folds: Sequence[Fold], parts: Sequence[np.ndarray]) -> list[Predicted]:
+def _sides(method: str, seed: int, folds: Sequence[Fold], parts: Sequence[Said]) -> list[Predicted]:
     """What the folds said, put together for each side."""
     sides = []
     for side in ("source", "target"):
         rows = np.concatenate([getattr(fold, f"{side}_test") for fold in folds]).astype(np.int64)
         cut = [len(fold.source_test) for fold in folds]
-        said = [part[:at] if side == "source" else part[at:] for part, at in zip(parts, cut)]
+        own = [slice(0, at) if side == "source" else slice(at, None) for at in cut]
         if len(rows):
             order = np.argsort(rows)
-            sides.append(Predicted(method, seed, side, rows[order], np.concatenate(said)[order]))
+            p = np.concatenate([part.probabilities[some] for part, some in zip(parts, own)])[order]
+            regressed = [part.attributes[some] for part, some in zip(parts, own) if part.attributes is not None]
+            attributes = np.concatenate(regressed)[order] if regressed else None
+            sides.append(Predicted(method, seed, side, rows[order], p, attributes))
     return sides
 
 

@@ -12,6 +12,7 @@ import tomli_w
 
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
+from emobridge.types import ATTRIBUTES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,7 +38,9 @@ class Settings:
 
     source: tuple[str, ...]  # manifests of labelled speech
     target: str  # manifest of speech in the new language; its labels are used for scoring, and within `target_labels`
-    labels: tuple[str, ...]  # the emotions to tell apart
+    labels: tuple[str, ...]  # the emotions to tell apart; () only with attributes, which are then learnt alone
+    attributes: tuple[str, ...] = ()  # of types.ATTRIBUTES, to be regressed beside the emotions
+    attribute_range: str = ""  # "1..7": the scale of corpora that declare none
     out: str = "run"
     encoder: str = "logmel"  # folder, hub id, or an encoder that needs no weights
     encoder_options: tuple[str, ...] = ()  # "padding=full"
@@ -86,8 +89,9 @@ class Settings:
                 raise unknown(key, getattr(self, key), choices)
         if not self.source:
             raise UserError("source: expected at least one manifest of labelled speech")
-        if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+        if len(set(self.labels)) != len(self.labels) or (len(self.labels) < 2 and not self.alone):
             raise UserError(f"labels: expected two or more different emotions, got {','.join(self.labels) or 'none'}")
+        self._check_attributes()
         if self.target_labels != "all" and not self.target_labels.isdecimal():
             raise UserError(f"target_labels: expected a number or 'all', got {self.target_labels!r}")
         for key in ("seeds", "epochs", "batch_size", "accumulate"):
@@ -109,6 +113,37 @@ class Settings:
             raise UserError(f"align: 'coral' works on frozen features; give --align none with --train {self.train}")
         if self.train != "frozen" and (self.layer in FOUND or "+" in self.layer):
             raise UserError(f"layer: {self.layer!r} works on frozen features; name one layer with --train {self.train}")
+
+    @property
+    def alone(self) -> bool:
+        """Whether attributes are learnt without emotions."""
+        return bool(self.attributes) and not self.labels
+
+    @property
+    def classes(self) -> int:
+        """Of the head: the emotions; without any a single one, of which there is nothing to tell."""
+        return max(len(self.labels), 1)
+
+    def _check_attributes(self) -> None:
+        for name in self.attributes:
+            if name not in ATTRIBUTES:
+                raise unknown("attribute", name, ATTRIBUTES)
+        if len(set(self.attributes)) != len(self.attributes):
+            raise UserError(f"attributes: {','.join(self.attributes)}: one stands twice")
+        if self.attribute_range and not self.attributes:
+            raise UserError("attribute_range: means nothing without attributes; give --attributes too")
+        if not self.alone:
+            return
+        for key, value, instead in (
+            ("method", "auto", "name one"),
+            ("layer", "auto", "name one, or middle"),
+            ("validate_by", "ua", "give loss"),
+            ("normalise", "speaker+text", "give speaker"),
+        ):
+            if getattr(self, key) == value:
+                raise UserError(f"{key}: {value!r} goes by emotions, and labels are none: {instead}")
+        if self.labelled:
+            raise UserError("labelled: a list holds emotions, and labels are none")
 
 
 def layers_of(layer: str) -> tuple[str, ...]:

@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from emobridge.corpora import attribute_range, attribute_ranges
+from emobridge.data.attributes import attributes_of, parse_range
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.folds import UNLABELLED, Speech
 from emobridge.label_list import read_list, with_labels
 from emobridge.settings import Settings
-from emobridge.types import Utterance
+from emobridge.types import ATTRIBUTES, SCALE, Range, Utterance
 
 
 def read_speech(settings: Settings) -> tuple[Speech, int]:
@@ -23,15 +25,16 @@ def read_speech(settings: Settings) -> tuple[Speech, int]:
     The settings' labels must be spelt as the vocabulary has them; see `emotions`.
 
     The target has the labels of the list `settings.labelled` too, and of all its labels only those may be seen.
-    Errors: UserError for a bad manifest or list, an emotion that no source has, ids that stand in two manifests, and
-    speakers on both sides.
+    Errors: UserError for a bad manifest or list, an emotion or attribute that no source has, an attribute outside its
+    corpus's range, ids that stand in two manifests, and speakers on both sides.
     """
     labels = settings.labels
-    sources = [_labelled(path, labels) for path in settings.source]
+    sources = [_labelled(path, settings) for path in settings.source]
     target = list(read_manifest(settings.target))
     given = read_list(settings.labelled) if settings.labelled else ()
     target = with_labels(target, given, labels, settings.target)
-    kept = [one for one in target if one.emotion is None or one.emotion in labels or settings.pool == "open"]
+    every = settings.alone or settings.pool == "open"
+    kept = [one for one in target if every or one.emotion is None or one.emotion in labels]
     if not kept:
         raise UserError(f"{settings.target}: no utterance is unlabelled or of {', '.join(labels)}")
     corpora = [(path, rows) for path, rows in zip(settings.source, sources)]
@@ -44,14 +47,28 @@ def read_speech(settings: Settings) -> tuple[Speech, int]:
     for name in settings.by_corpus:
         if name not in names:
             raise unknown("corpus of this run", name, names)
+    attributes = _attributes(utterances, len(utterances) - len(kept), settings) if settings.attributes else None
     place = {name: number for number, name in enumerate(labels)}
+    label = np.array([place.get(one.emotion or "", UNLABELLED) for one in utterances], dtype=np.int64)
+    if attributes is not None and settings.alone:
+        label = np.where(np.isnan(attributes).all(1), UNLABELLED, 0)
     return Speech(
         tuple(utterances),
-        np.array([place.get(one.emotion or "", UNLABELLED) for one in utterances], dtype=np.int64),
+        label,
         np.array([domains[one.corpus] for one in utterances[: -len(kept)]] + [len(domains)] * len(kept)),
         len(domains),
         given=frozenset(one.id for one in given) if given else None,
+        attributes=attributes,
     ), len(target) - len(kept)
+
+
+def scale_of(corpus: str, settings: Settings) -> Range:
+    """The scale of a corpus's attributes: as it declares, else as the settings say, else [-1, 1].
+
+    Errors: UserError for settings whose range is none.
+    """
+    given = parse_range(settings.attribute_range) if settings.attribute_range else SCALE
+    return attribute_range(corpus) or given
 
 
 def budgeted(settings: Settings) -> Settings:
@@ -77,8 +94,27 @@ def emotions(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _labelled(path: str, labels: Sequence[str]) -> list[Utterance]:
-    rows = list(read_manifest(path))
+def _attributes(utterances: Sequence[Utterance], sources: int, settings: Settings) -> np.ndarray:
+    """(N, K) in [-1, 1] of the attributes asked for; the first `sources` utterances are of the source."""
+    given = {}
+    if settings.attribute_range:
+        corpora = dict.fromkeys(one.corpus for one in utterances)
+        given = {name: scale_of(name, settings) for name in corpora if attribute_range(name) is None}
+    found = attributes_of(utterances, attribute_ranges(utterances, given))
+    found = found[:, [ATTRIBUTES.index(name) for name in settings.attributes]]
+    for name, values in zip(settings.attributes, found[:sources].T):
+        if np.isnan(values).all():
+            raise UserError(f"the source has no utterance whose {name} is known")
+    return found
+
+
+def _labelled(path: str, settings: Settings) -> list[Utterance]:
+    rows, labels = list(read_manifest(path)), settings.labels
+    if settings.alone:
+        rated = [one for one in rows if any(getattr(one, name) is not None for name in settings.attributes)]
+        if not rated:
+            raise UserError(f"{path}: has no utterance whose {', '.join(settings.attributes)} is known")
+        return rated
     kept = [one for one in rows if one.emotion in labels]
     if not kept:
         found = ", ".join(sorted({one.emotion for one in rows if one.emotion})) or "no labels at all"

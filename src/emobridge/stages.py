@@ -21,7 +21,7 @@ from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder
 from emobridge.folds import Fold, Speech, budget
 from emobridge.hardware import ALONE, Accelerated, Hardware
-from emobridge.heads._base import Head
+from emobridge.heads._base import Head, Regressor
 from emobridge.inputs import Inputs
 from emobridge.methods._base import Labelled, Method, Stage
 from emobridge.options import read_options
@@ -41,6 +41,7 @@ class Fitted:
 
     built: Built
     head: Head
+    regressor: Regressor | None  # of attributes, where they are learnt
     encoder: Encoder | None  # that was trained, or whose frames the head saw
     stages: tuple[Stage, ...]
     heads: tuple[Head, ...]  # as each stage but the last left the head
@@ -115,7 +116,7 @@ def run_stages(
             speech,
             fold,
             method,
-            len(settings.labels),
+            settings.classes,
             settings,
             encoder,
             few,
@@ -123,7 +124,8 @@ def run_stages(
             frames=frames,
             hardware=hardware,
         )
-        head = made_head(settings.head, settings.head_options, built.task.inputs.width, len(settings.labels))
+        head = made_head(settings.head, settings.head_options, built.task.inputs.width, settings.classes)
+        regressor = Regressor(head.output.in_features, settings.attributes) if settings.attributes else None
     heads: list[Head] = []
     log: tuple[LogPoint, ...] = ()
     key = ""
@@ -142,7 +144,7 @@ def run_stages(
             note = None
         elif note is not None and not kept:
             notes.append(note)
-        model = Model(built.task.inputs, head)
+        model = Model(built.task.inputs, head, regressor)
         known = load_learnt(model, note)
         if hardware.told(known is None):
             known = fit(
@@ -151,6 +153,7 @@ def run_stages(
                 head,
                 _plan(settings, stage),
                 seed=seed,
+                regressor=regressor,
                 validation=_of(built.validation, stage),
                 checkpoint=_beside(path, f"stage{place}.checkpoint" if len(stages) > 1 else "checkpoint"),
                 hardware=hardware,
@@ -163,7 +166,7 @@ def run_stages(
     if not hardware.rank:
         for note in notes:
             note.unlink(missing_ok=True)
-    return Fitted(built, head, encoder, stages, tuple(heads), log)
+    return Fitted(built, head, regressor, encoder, stages, tuple(heads), log)
 
 
 def _plan(settings: Settings, stage: Stage) -> Plan:
@@ -188,7 +191,8 @@ def _of(validation: tuple[Inputs, Labelled] | None, stage: Stage) -> tuple[Input
     mine = torch.isin(labelled.corpus, torch.tensor([BOTH.index(side) for side in stage.sides]))
     if not mine.any():
         return None
-    return inputs, Labelled(labelled.rows[mine], labelled.label[mine], labelled.corpus[mine])
+    attributes = None if labelled.attributes is None else labelled.attributes[mine]
+    return inputs, Labelled(labelled.rows[mine], labelled.label[mine], labelled.corpus[mine], attributes)
 
 
 def _named(log: Sequence[LogPoint], stage: Stage, settings: Settings, place: int, count: int) -> tuple[LogPoint, ...]:
@@ -225,4 +229,6 @@ def _key(
     for row in rows:
         one = speech.utterances[row]
         said.update(f"{one.id}\0{one.corpus}\0{one.start}\0{one.end}\0{speech.label[row]}\n".encode())
+    if speech.attributes is not None:
+        said.update(speech.attributes[rows].tobytes())
     return said.hexdigest()[:16]

@@ -85,12 +85,14 @@ def build(
         target=torch.arange(place[2], place[3]) if "target_audio" in seen else None,
         class_weights=settings.class_weights,
         traits=_traits(speech, rows, copies) if "traits" in seen else (),
+        attributes=_attributes(speech, source, labelled, len(unlabelled), len(copies)),
     )
     held = list(fold.validation)
     validation = (make(held), _labelled(speech, held, 0, len(held))) if held else None
     if validation is not None:
         side = torch.from_numpy(speech.is_target[held].astype(np.int64))
-        validation = validation[0], replace(validation[1], corpus=side)
+        attributes = _attributes(speech, held, (), 0, 0)
+        validation = validation[0], replace(validation[1], corpus=side, attributes=attributes)
     return Built(task, learner, make(tests), validation)
 
 
@@ -104,6 +106,20 @@ def _traits(speech: Speech, rows: Sequence[int], copies: Sequence[int]) -> tuple
             places = [-1 if one is None else values.index(one) for one in said]
             traits.append(Trait(name, torch.tensor(places), len(values)))
     return tuple(traits)
+
+
+def _attributes(
+    speech: Speech, source: Sequence[int], few: Sequence[int], unlabelled: int, copies: int
+) -> Tensor | None:
+    """(N, K) of the task's inputs in their order: source, few, unlabelled, and copies of the source.
+
+    NaN for every unlabelled one, whatever is known of it.
+    """
+    if speech.attributes is None:
+        return None
+    known = torch.from_numpy(speech.attributes[[*source, *few]]).float()
+    hidden = torch.full((unlabelled, known.shape[1]), torch.nan)
+    return torch.cat([known, hidden, known[:copies]])
 
 
 def _labelled(speech: Speech, rows: Sequence[int], first: int, last: int) -> Labelled:

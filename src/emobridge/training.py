@@ -20,12 +20,14 @@ from emobridge.checkpoints import LogPoint, State
 from emobridge.data.batching import length_batches
 from emobridge.errors import UserError
 from emobridge.hardware import ALONE, Hardware
-from emobridge.heads._base import Head
+from emobridge.heads._base import Head, Regressor
 from emobridge.inputs import Inputs
 from emobridge.methods._base import Labelled, Method, Step, Task, balanced, weighted_cross_entropy
+from emobridge.methods._concordance import concordance_loss, varies
 from emobridge.types import Frames
 
 _PRIMES = torch.tensor([1_000_003, 10_007, 101, 1])  # seed, epoch and process as one seed
+Loss = Callable[[Step], dict[str, Tensor]]  # terms by name
 REFRESH = 10  # epochs between two looks at the moments of features that change with the encoder
 
 
@@ -48,11 +50,14 @@ class Plan:
 
 
 class Model(nn.Module):
-    """What is trained: the head, and what the inputs and the method bring along."""
+    """What is trained: the head, where attributes are learnt a regressor beside its output, and what the inputs and the
+    method bring along.
+    """
 
-    def __init__(self, inputs: Inputs, head: Head) -> None:
+    def __init__(self, inputs: Inputs, head: Head, regressor: Regressor | None = None) -> None:
         super().__init__()
         self.head = head
+        self.regressor = regressor
         self.beside = nn.ModuleList(inputs.modules())
         self.width = head.output.in_features
 
@@ -66,6 +71,11 @@ class Model(nn.Module):
         """(B, H) -> (B, C) logits."""
         return self.head.output(represented)
 
+    def regress(self, represented: Tensor) -> Tensor:
+        """(B, H) -> (B, K) attributes in about [-1, 1]."""
+        assert self.regressor is not None  # where attributes are asked for
+        return self.regressor(represented)
+
     def forward(self, x: Tensor | Frames) -> Tensor:
         """(B, D), or Frames -> (B, C)."""
         return self.classify(self.represent(x))
@@ -78,6 +88,7 @@ def fit(
     plan: Plan,
     *,
     seed: int,
+    regressor: Regressor | None = None,
     validation: tuple[Inputs, Labelled] | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
@@ -85,6 +96,10 @@ def fit(
 ) -> tuple[LogPoint, ...]:
     """Train `head` (and the task's inputs) in place; the log of each loss term.
 
+    regressor: is trained too, whatever the method, by 1 - CCC of each of the task's attributes. CCC is no mean over
+    utterances: it is taken over each part of a batch that goes through the model at once (`accumulate` and several
+    processes cut it; methods A has the whole batch), and a part weighs as many utterances as it has. A part with fewer
+    than two different known values of an attribute, as the rest of an epoch may be, adds nothing to its term.
     validation: speakers kept apart, of one side or both (their `corpus`, the sides weigh the same); with a patience,
     training stops when their loss (or 1 - UA) has not fallen for so many epochs, and the weights of the best epoch are
     kept; as many as there are epochs never stop it. checkpoint: a file to go on from, removed when training ends.
@@ -92,7 +107,8 @@ def fit(
     finite, and where memory does not suffice.
     """
     inputs = task.inputs
-    model = Model(inputs, head)
+    model = Model(inputs, head, regressor)
+    loss = _loss(task, method, model)
     generator = torch.Generator().manual_seed(seed)
 
     def predict(rows: Tensor) -> Tensor:
@@ -115,7 +131,7 @@ def fit(
                 state.log += [LogPoint(epoch, term, value) for term, value in drawn.notes]
             for group in state.optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * plan.decay ** (epoch // 10)
-            state.log += _epoch(state, method, plan, epoch, seed, hardware)
+            state.log += _epoch(state, loss, plan, epoch, seed, hardware)
             state.epoch = epoch + 1
             if validation is not None:
                 term = "validation loss" if plan.validate_by == "loss" else "validation error"
@@ -135,14 +151,40 @@ def fit(
     return tuple(state.log)
 
 
-def probabilities(model: nn.Module, inputs: Inputs, rows: Tensor) -> Tensor:
+def probabilities(model: Model, inputs: Inputs, rows: Tensor) -> Tensor:
     """(N,) rows -> (N, C), whole utterances, dropout off; the model is left in the mode it was in."""
+    return said(model, inputs, rows)[0]
+
+
+def said(model: Model, inputs: Inputs, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """`probabilities`, and with a regressor (N, K) attributes."""
     was_training = model.training
     model.eval()
+    classes, attributes = [], []
     with torch.no_grad():
-        parts = [model(inputs.batch(some)).softmax(1) for some in rows.split(inputs.together)]
+        for some in rows.split(inputs.together):
+            represented = model.represent(inputs.batch(some))
+            classes.append(model.classify(represented).softmax(1))
+            if model.regressor is not None:
+                attributes.append(model.regress(represented))
     model.train(was_training)
-    return torch.cat(parts)
+    return torch.cat(classes), torch.cat(attributes) if attributes else None
+
+
+def _loss(task: Task, method: Method, model: Model) -> Loss:
+    """The method's terms, and where attributes are learnt one for each; of one class there is nothing to tell."""
+    regressor, attributes = model.regressor, task.attributes
+
+    def loss(step: Step) -> dict[str, Tensor]:
+        terms = method.loss(step)
+        if regressor is None or attributes is None:
+            return terms
+        if task.classes == 1:
+            terms.pop("cross-entropy", None)
+        lost = concordance_loss(model.regress(model.represent(step.x)), attributes[step.rows])
+        return terms | {f"1 - CCC {name}": value for name, value in zip(regressor.names, lost)}
+
+    return loss
 
 
 def _optimiser(model: Model, inputs: Inputs, plan: Plan) -> torch.optim.Optimizer:
@@ -163,7 +205,7 @@ def _optimiser(model: Model, inputs: Inputs, plan: Plan) -> torch.optim.Optimize
     )
 
 
-def _epoch(state: State, method: Method, plan: Plan, epoch: int, seed: int, hardware: Hardware) -> list[LogPoint]:
+def _epoch(state: State, loss: Loss, plan: Plan, epoch: int, seed: int, hardware: Hardware) -> list[LogPoint]:
     """One pass over what was drawn; the mean of each loss term."""
     own = state.generator  # what a step draws beside its examples
     if hardware.processes > 1:  # each process drops and draws its own, and anew in each epoch, so that it can go on
@@ -175,7 +217,7 @@ def _epoch(state: State, method: Method, plan: Plan, epoch: int, seed: int, hard
     for place, some in enumerate(batches):
         done = (epoch + place / len(batches)) / plan.epochs
         try:
-            terms = _step(state, method, plan, some, done, own, hardware)
+            terms = _step(state, loss, plan, some, done, own, hardware)
         except RuntimeError as error:
             raise _told(error, state.inputs, len(some) // plan.accumulate) from error
         for term, value in terms.items():
@@ -200,7 +242,7 @@ def _batches(state: State, plan: Plan, processes: int) -> list[Tensor]:
 
 
 def _step(
-    state: State, method: Method, plan: Plan, some: Tensor, done: float, own: torch.Generator, hardware: Hardware
+    state: State, loss: Loss, plan: Plan, some: Tensor, done: float, own: torch.Generator, hardware: Hardware
 ) -> dict[str, Tensor]:
     """One step on the places `some` of what was drawn; the loss terms.
 
@@ -222,7 +264,7 @@ def _step(
             continue
         rows, label, weight = (values[some[part]] for values in (drawn.rows, drawn.label, drawn.weight))
         x = inputs.batch(rows, None if draws is None else draws[part])
-        found = method.loss(Step(state.model, x, rows, label, weight, done, take, own))
+        found = loss(Step(state.model, x, rows, label, weight, done, take, own))
         share = len(part) / len(some)
         total = sum(found.values(), torch.zeros(()))
         (total if share == 1 else total * share).backward()
@@ -251,9 +293,28 @@ def _told(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
 
 
 def _validated(model: Model, inputs: Inputs, validation: Labelled, by: str) -> float:
-    """The mean cross-entropy, or 1 - UA: the mean over sides of either."""
+    """The mean cross-entropy, or 1 - UA, and of attributes the mean 1 - CCC beside it: the mean over sides of each."""
     inputs.refresh()
-    p = probabilities(model, inputs, validation.rows)
+    p, attributes = said(model, inputs, validation.rows)
+    return _of_emotions(p, validation, by) + (0.0 if attributes is None else _of_attributes(attributes, validation))
+
+
+def _of_attributes(regressed: Tensor, validation: Labelled) -> float:
+    """The mean 1 - CCC over the attributes of each side, and over sides; 0 where nothing of them is known."""
+    truth = validation.attributes
+    if truth is None:
+        return 0.0
+    side = torch.zeros_like(validation.rows) if validation.corpus is None else validation.corpus
+    lost = []
+    for one in side.unique():
+        mine = side == one
+        tells = varies(truth[mine])
+        if tells.any():
+            lost.append(float(concordance_loss(regressed[mine], truth[mine])[tells].mean()))
+    return sum(lost) / max(len(lost), 1)
+
+
+def _of_emotions(p: Tensor, validation: Labelled, by: str) -> float:
     if by == "ua":
         wrong = (p.argmax(1) != validation.label).float()
         return float((wrong * balanced(validation, p.shape[1])).mean())

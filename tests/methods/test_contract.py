@@ -18,7 +18,7 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.folds import Fold, Speech, budget
 from emobridge.heads.linear import Linear
-from emobridge.methods._base import Labelled, Step, Task, as_probabilities
+from emobridge.methods._base import Labelled, Stage, Step, Task, as_probabilities
 from emobridge.settings import Settings
 from emobridge.tasks import build
 from emobridge.training import Model, Plan, fit, probabilities
@@ -27,6 +27,7 @@ from emobridge.types import Utterance
 WORDS = frozenset({"source_labels", "target_audio", "target_labels"})  # what is of the two languages
 METHODS = registry.names("methods")
 SECRET = 97  # the class of every target utterance: no number of a row, and no label of the source
+RATING = 0.8125  # of every target utterance, exact in single precision: no feature, and no attribute of the source
 
 
 class Anything:
@@ -60,7 +61,8 @@ def secret(toy_speech) -> Speech:
     speech = toy_speech(each=2, extra=1)
     label = speech.label.copy()
     label[speech.is_target] = SECRET
-    return dataclasses.replace(speech, label=label)
+    attributes = np.where(speech.is_target[:, None], RATING, np.linspace(-0.5, 0.5, len(label))[:, None])
+    return dataclasses.replace(speech, label=label, attributes=attributes.repeat(2, 1))
 
 
 def reachable(root: object) -> Iterator[object]:
@@ -92,12 +94,26 @@ def numbers(one: object) -> set[int]:
     return {one} if type(one) is int else set()
 
 
+def rated(one: object) -> bool:
+    """Whether a target attribute is in a number, an array or tensor, or the memory that it looks into."""
+    if isinstance(one, torch.Tensor) and one.is_floating_point():
+        memory = torch.empty(0, dtype=one.dtype).set_(one.untyped_storage())
+        return bool((memory == RATING).any())
+    if isinstance(one, np.ndarray) and one.dtype.kind == "f":
+        while isinstance(one.base, np.ndarray):
+            one = one.base
+        return bool((one == RATING).any())
+    return type(one) is float and one == RATING
+
+
 def told(root: object) -> list[object]:
     """What tells a target label."""
     return [
         one
         for one in reachable(root)
-        if SECRET in numbers(one) or (isinstance(one, Utterance) and one.emotion is not None)
+        if SECRET in numbers(one)
+        or rated(one)
+        or (isinstance(one, Utterance) and {one.emotion, one.arousal, one.valence, one.dominance} != {None})
     ]
 
 
@@ -113,6 +129,9 @@ def test_the_walk_finds_a_label_wherever_it_hides(secret):
         secret.utterances,
         functools.partial(print, hidden),
         iter([hidden]),
+        torch.tensor([1.0, RATING])[:1],
+        np.array([1.0, RATING])[:1],
+        dataclasses.replace(secret.utterances[0], emotion=None, valence=3.0),
     ):
         assert told(root), root
     assert not told((torch.tensor([1.0, 97.0]), np.arange(9), Utterance("a", "b", "c"), [torch.nn.Linear(2, 2)]))
@@ -122,7 +141,7 @@ def test_the_walk_finds_a_label_wherever_it_hides(secret):
 def test_needs_and_takes_are_known_words(name):
     method = registry.load("methods", name)
     assert isinstance(method.needs, frozenset) and isinstance(method.takes, frozenset)
-    assert method.needs | method.takes <= WORDS | {"traits"}
+    assert method.needs | method.takes <= WORDS | {"traits", "emotions"}
     assert not method.needs & method.takes
     assert method.needs, "a method that needs nothing learns nothing"
 
@@ -181,7 +200,7 @@ def test_nor_are_they_where_the_encoder_is_trained(recorded, name):
     speech, _ = read_speech(options)
     label = speech.label.copy()
     label[speech.is_target] = SECRET
-    speech = dataclasses.replace(speech, label=label)
+    speech = dataclasses.replace(speech, label=label, attributes=np.where(speech.is_target, RATING, 0.5)[:, None])
     method = registry.load("methods", name)()
     built = build(speech, fold_of(speech), method, 2, options, load_encoder("emotion-cnn"), ())
     method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
@@ -189,12 +208,54 @@ def test_nor_are_they_where_the_encoder_is_trained(recorded, name):
     assert told((built.task, method, built.test)) == []
 
 
+@pytest.mark.parametrize(
+    "seen",
+    [frozenset(some) for size in range(1, 4) for some in itertools.combinations(sorted(WORDS), size)],
+    ids=sorted,
+)
+@pytest.mark.parametrize("align", ["none", "coral"])
+def test_attributes_are_those_of_the_labels_that_are_seen(secret, seen, align):
+    fold = fold_of(secret)
+    label = np.minimum(secret.label, 1)
+    few = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
+    attributes = secret.attributes.copy()
+    attributes[list(few)] = [[0.25, 0.75], [0.75, 0.25]]
+    speech = dataclasses.replace(secret, label=label, attributes=attributes)
+    task = build(speech, fold, Anything(seen), 2, settings(align=align, target_labels="2"), None, few).task
+    assert len(task.attributes) == len(task.inputs.x)
+    assert not rated(task.attributes), "an unlabelled target row is hidden"
+    unknown = task.attributes.isnan()
+    if task.source:
+        expected = torch.from_numpy(speech.attributes[list(fold.source)]).float()
+        assert torch.equal(task.attributes[task.source.rows], expected.repeat(2 if align == "coral" else 1, 1))
+        unknown[task.source.rows] = True
+    if task.few:
+        assert task.attributes[task.few.rows].tolist() == [[0.25, 0.75], [0.75, 0.25]]
+        unknown[task.few.rows] = True
+    assert unknown.all(), "and nothing else is known"
+
+
+@pytest.mark.parametrize("sides", [("source",), ("target",), ("source", "target")])
+def test_a_stage_sees_attributes_of_its_sides_alone(secret, sides):
+    fold = fold_of(secret)
+    few = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
+    task = build(secret, fold, Anything(WORDS), 2, settings(target_labels="2"), None, few).task
+    seen = Stage(sides, "frozen").of(task)
+    for side, part in (("source", task.source), ("target", task.few)):
+        known = not seen.attributes[part.rows].isnan().any()
+        assert known == (side in sides)
+        assert known or seen.attributes[part.rows].isnan().all()
+    assert any(map(rated, reachable(seen))) == ("target" in sides), "what is hidden is nowhere in its memory"
+
+
 def test_within_the_budget_they_are_those_of_the_budget_only(secret):
     fold = fold_of(secret)
     label = secret.label.copy()
     few = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
     label[list(few)] = 1
-    speech = dataclasses.replace(secret, label=label)
+    attributes = secret.attributes.copy()
+    attributes[list(few)] = 0.25
+    speech = dataclasses.replace(secret, label=label, attributes=attributes)
     built = build(speech, fold, Anything(WORDS), 2, settings(target_labels="2"), None, few)
     assert built.task.few.label.tolist() == [1, 1]
     assert told(built.task) == []
@@ -205,6 +266,8 @@ def test_of_a_benchmark_with_a_list_only_the_lists_labels_are_within_reach(secre
     fold, label = fold_of(secret), secret.label.copy()
     mine = [fold.target[0], fold.target_test[0]]
     label[mine[0]] = 1
+    secret = dataclasses.replace(secret, attributes=secret.attributes.copy())
+    secret.attributes[mine[0]] = 0.25
     ids = frozenset(secret.utterances[row].id for row in mine)
     speech = dataclasses.replace(secret, label=label, given=ids)
     few = budget(speech, fold, "2", 0)

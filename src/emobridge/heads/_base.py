@@ -9,6 +9,8 @@ nn.Linear and LayerSum.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,14 @@ class Head(nn.Module):
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """-> (B, C) logits."""
         return self.output(self.represent(frames, mask))
+
+
+class Regressor(nn.Linear):
+    """(B, H), what the output of a head sees too -> (B, K): one attribute a name, on the scale [-1, 1], not clipped."""
+
+    def __init__(self, width: int, names: Sequence[str]) -> None:
+        super().__init__(width, len(names))
+        self.names = tuple(names)
 
 
 class Dropout(nn.Dropout):

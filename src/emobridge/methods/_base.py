@@ -24,6 +24,7 @@ class Labelled:
     rows: Tensor  # (N,) int64
     label: Tensor  # (N,) int64 in [0, C), or (N, C) float32 probabilities
     corpus: Tensor | None = None  # (N,) int64: which corpus each is of, where there are several
+    attributes: Tensor | None = None  # (N, K) of what validates; those that are learnt from are the task's
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Task:
     target: Tensor | None  # "target_audio": rows (N,) of utterances without labels
     class_weights: bool = True
     traits: tuple[Trait, ...] = ()  # "traits": those with two values or more
+    # (N, K) of each of the inputs, in [-1, 1]; NaN where it is not known or must not be seen: of all but source, few
+    attributes: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +104,26 @@ class Stage:
 
     def of(self, task: Task) -> Task:
         """The task without what a stage on these sides must not see."""
-        return replace(
+        seen = replace(
             task,
             source=task.source if "source" in self.sides else None,
             few=task.few if "target" in self.sides else None,
         )
+        if task.attributes is None:
+            return seen
+        attributes = torch.full_like(task.attributes, torch.nan)
+        for part in (seen.source, seen.few):
+            if part is not None:
+                attributes[part.rows] = task.attributes[part.rows]
+        return replace(seen, attributes=attributes)
 
 
 class Method(Protocol):
     """An adaptation method. One file a method, one class a file."""
 
     name: str
-    needs: frozenset[str]  # of "source_labels", "target_audio", "target_labels", "traits": without these it cannot run
+    # Of "source_labels", "target_audio", "target_labels", "traits", and "emotions": two or more classes to tell apart.
+    needs: frozenset[str]  # Without these it cannot run
     takes: frozenset[str]  # what it uses where it is there
     head: str  # what it trains by default; of a method that shapes the representation one that has something to shape
     stages: tuple[Stage, ...]  # one after the other; () is one stage, on all it sees, of what the settings train

@@ -21,7 +21,7 @@ def concordance_loss(said: Tensor, truth: Tensor) -> Tensor:
     away from constancy.
     """
     known = ~truth.isnan()
-    tells = _varies(truth, known)
+    tells = varies(truth)
     count = known.sum(0).clamp(min=1)
     # where() before the arithmetic: the gradient of what is left out would be 0 * NaN behind it
     x = truth.float().where(known, 0.0)
@@ -33,8 +33,12 @@ def concordance_loss(said: Tensor, truth: Tensor) -> Tensor:
     return (1 - 2 * covariance / apart.where(tells, 1.0)).where(tells, 0.0)
 
 
-def _varies(truth: Tensor, known: Tensor) -> Tensor:
-    """(K,) bool: whether the known values of an attribute differ. Exact: a variance of equal floats need not be 0."""
+def varies(truth: Tensor) -> Tensor:
+    """(B, K) -> (K,) bool: whether the known values of an attribute differ, so that there is something to learn.
+
+    Exact: a variance of equal floats need not be 0.
+    """
+    known = ~truth.isnan()
     highest = truth.where(known, -torch.inf).amax(0)
     lowest = truth.where(known, torch.inf).amin(0)
     return highest > lowest

@@ -67,7 +67,7 @@ class Fluda:
     """`shots` is K; `rebalance` as for source only."""
 
     name = "fluda"
-    needs = frozenset({"source_labels", "target_audio"})
+    needs = frozenset({"source_labels", "target_audio", "emotions"})
     takes = frozenset({"target_labels"})
     head = "linear"
     stages: tuple[Stage, ...] = ()

@@ -58,7 +58,7 @@ class Nnpm:
     `rebalance` as for source only."""
 
     name = "nnpm"
-    needs = frozenset({"source_labels", "target_audio"})
+    needs = frozenset({"source_labels", "target_audio", "emotions"})
     takes = frozenset({"target_labels"})
     head = "linear"
     stages: tuple[Stage, ...] = ()

@@ -35,7 +35,7 @@ class PseudoLabels:
     """
 
     name = "pseudo-labels"
-    needs = frozenset({"source_labels", "target_audio"})
+    needs = frozenset({"source_labels", "target_audio", "emotions"})
     takes = frozenset({"target_labels"})
     head = "single"
     stages: tuple[Stage, ...] = ()
