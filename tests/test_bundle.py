@@ -165,7 +165,7 @@ def changed(saved, **values) -> None:
 
 
 BROKEN = {
-    "newer format": (lambda saved: changed(saved, format=room.FORMAT + 1), "a bundle of format 2 .* update emobridge"),
+    "newer format": (lambda saved: changed(saved, format=room.FORMAT + 1), "a bundle of format 3 .* update emobridge"),
     "format is a word": (lambda saved: changed(saved, format="one"), "is no description of a bundle"),
     "missing key": (lambda saved: changed(saved, head=...), "is no description of a bundle .KeyError: 'head'"),
     "bad domains": (lambda saved: changed(saved, domains=[["a", "b", "c"]]), "is no description of a bundle"),

@@ -41,7 +41,7 @@ LEVELS = (
     ("analysis", "study"),
     ("report",),
     ("cli_adapt",),
-    ("cli_budget", "cli_corpora", "cli_probe", "cli_recipe", "cli_suggest"),
+    ("cli_budget", "cli_corpora", "cli_join", "cli_probe", "cli_recipe", "cli_suggest"),
     ("cli", "server"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

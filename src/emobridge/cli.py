@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from emobridge import cli_adapt, cli_budget, cli_corpora, cli_probe, cli_recipe, cli_suggest
+from emobridge import cli_adapt, cli_budget, cli_corpora, cli_join, cli_probe, cli_recipe, cli_suggest
 from emobridge.errors import UserError
 from emobridge.progress import report_skipped
 
@@ -18,6 +18,10 @@ app = typer.Typer(
     help="Labelled emotional speech in one language in, an emotion recogniser for another language out.",
 )
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under a new name
+Untold = Annotated[
+    str | None,
+    typer.Option(help="Who answers where the language is not known: target (default), averaged, confident, routed."),
+]
 STOPPED = 130  # the exit code of a command that Ctrl-C ended
 
 
@@ -115,6 +119,7 @@ def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     on: Annotated[Path, typer.Option(help="Manifest with labels.")],
     out: Annotated[Path, typer.Option(help="Where the scores go.", dir_okay=False)] = Path("scores.json"),
+    untold: Untold = None,
     encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
     store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
@@ -132,6 +137,7 @@ def evaluate(
             Recognizer.load(bundle, encoder=encoder),
             list(read_manifest(on)),
             run=bundle.resolve().parent.name,
+            untold=untold,
             store=store,
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
@@ -154,12 +160,13 @@ def predict(
     speakers: Annotated[
         str, typer.Option(help="Of plain files: unknown, file (one each), one (one in all).")
     ] = "unknown",
-    language: Annotated[str | None, typer.Option(help="Of plain files; default: the target's.")] = None,
+    language: Annotated[str | None, typer.Option(help="Of plain files; default: not known.")] = None,
+    untold: Untold = None,
     encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
     """Say what emotions are heard in files, folders and manifests."""
-    from emobridge.bundle import Recognizer
+    from emobridge.bundle import UNKNOWN, Recognizer
     from emobridge.inference import predict as said
     from emobridge.inference import utterances_of, write_predictions
     from emobridge.progress import progress
@@ -171,17 +178,20 @@ def predict(
 
     on_skip = None if strict else skip
     recognizer = Recognizer.load(bundle, encoder=encoder)
+    if language not in (None, UNKNOWN) and untold is None:
+        recognizer.known(str(language))
     utterances = list(utterances_of(audio, window=window, speakers=speakers, language=language, on_skip=on_skip))
     try:
         with progress("listening") as report:
-            found = said(recognizer, utterances, on_skip=on_skip, on_progress=report)
-            count = write_predictions(found, out, form=form, synthetic=recognizer.spec.synthetic)
+            found = said(recognizer, utterances, untold=untold, on_skip=on_skip, on_progress=report)
+            count = write_predictions(found, out, form=form, synthetic=recognizer.synthetic)
     finally:
         report_skipped(skipped)
     if out is not None:
         print(f"{out}: {count} predictions")
 
 
+app.command()(cli_join.join)
 app.command()(cli_probe.probe)
 app.command()(cli_suggest.suggest)
 app.add_typer(cli_recipe.app, name="recipe")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from emobridge import registry
-from emobridge.adapters._base import Adapter, Mergeable
+from emobridge.adapters._base import FIRST, Adapter, Mergeable
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
@@ -18,7 +20,10 @@ ABOUT = "adapters.json"
 
 
 class Adapters:
-    """Adapters such as "lora+bottleneck+gating", attached to an encoder, and their options, "lora.r=8"."""
+    """A set of adapters such as "lora+bottleneck+gating", attached to an encoder, and their options, "lora.r=8".
+
+    Of several sets in an encoder one is at work, `encoder.fitted`, or none; the others rest (see `at_work`).
+    """
 
     def __init__(self, encoder: Encoder, names: str, words: Sequence[str] = ()) -> None:
         """Errors: UserError for an unknown adapter or option, and where the encoder has no place for one."""
@@ -30,19 +35,21 @@ class Adapters:
         kinds = {name: registry.load("adapters", name) for name in wanted}
         order = sorted(wanted, key=lambda name: not kinds[name].replaces)  # hooks would go with what is replaced
         if encoder.fitted is not None:
-            raise UserError(f"adapters {names!r}: {encoder.fitted.names} is in that encoder already")
+            raise UserError(f"adapters {names!r}: {encoder.fitted.names} is at work in that encoder already")
         self.encoder, self.names, self.words = encoder, "+".join(order), tuple(words)
-        self.base = encoder.digest  # of its own weights alone
+        self.base = self.digest = encoder.digest  # of its own weights alone; of them with these, see `settle`
+        taken = [one.key for one in encoder.resting]
+        self.key = next(key for key in (FIRST, *map("set{}".format, range(len(taken)))) if key not in taken)
         parts = [made(f"adapter {name}", kinds[name], options[name]) for name in order]
         self.parts: list[Adapter] = []
         trained = [weight for weight in encoder.parameters() if weight.requires_grad]
         encoder.requires_grad_(False)
         try:
             for part in parts:
-                part.attach(encoder)
+                part.attach(encoder, self.key)
                 self.parts.append(part)
         except UserError:
-            self.detach()
+            self._out()
             for weight in trained:
                 weight.requires_grad_(True)
             raise
@@ -50,10 +57,57 @@ class Adapters:
         encoder.train(encoder.training)  # what came in, its dropout too, is as the encoder is
 
     def detach(self) -> None:
-        """Take all out; the encoder is what it was, frozen."""
+        """Take all out; the encoder is what it was, frozen. Others that are in it stay, at work or resting."""
+        other = self.encoder.fitted if self.encoder.fitted is not self else None
+        if other is not None:
+            other.rest()  # its hooks may be on modules that go
+        self._out()
+        self.encoder.resting = tuple(one for one in self.encoder.resting if one is not self)
+        if other is not None:
+            other.work()
+
+    def _out(self) -> None:
         while self.parts:
             self.parts.pop().detach()
-        self.encoder.fitted = None
+        self.encoder.fitted, self.encoder.digest = None, self.base
+
+    def rest(self) -> None:
+        """Stay in the encoder without effect. Errors: UserError while merged into its weights."""
+        if self.merged:
+            raise UserError(f"adapters {self.names!r} are merged into the encoder's weights: no others can work there")
+        for part in reversed(self.parts):
+            part.rest()
+        self.encoder.fitted, self.encoder.digest = None, self.base
+        self.encoder.resting = (*self.encoder.resting, self)
+
+    def work(self) -> None:
+        """Take effect again, in an encoder in which all others rest."""
+        for part in self.parts:
+            part.work()
+        self.encoder.fitted, self.encoder.digest = self, self.digest
+        self.encoder.resting = tuple(one for one in self.encoder.resting if one is not self)
+
+    def settle(self) -> None:
+        """Note that training is over: from here on what the encoder says is told by a digest of all weights."""
+        said = hashlib.sha256(f"{self.base} {self.names} {self.words}".encode())
+        for weight in self.parameters():
+            said.update(weight.detach().cpu().contiguous().numpy().tobytes())
+        self.digest = said.hexdigest()
+        if self.encoder.fitted is self:
+            self.encoder.digest = self.digest
+
+    def moved(self, encoder: Encoder) -> Adapters:
+        """A copy in another encoder of the same weights, where all others rest; it is at work there."""
+        copy = Adapters(encoder, self.names, self.words)
+        for own, given in zip(copy.parameters(), self.parameters()):
+            own.data.copy_(given.data)
+        copy.settle()
+        return copy
+
+    @property
+    def merged(self) -> bool:
+        """Whether the encoder's own weights hold them."""
+        return any(part.merged for part in self.parts if isinstance(part, Mergeable))
 
     def merge(self) -> None:
         """Let the encoder's own weights take them in, for speed; `unmerge` takes them out again.
@@ -116,6 +170,29 @@ class Adapters:
             adapters.detach()
             raise
         return adapters
+
+
+@contextlib.contextmanager
+def at_work(encoder: Encoder, wanted: Adapters | None) -> Iterator[None]:
+    """The encoder with these of its adapters at work in the block, None for none at all; afterwards as before.
+
+    Errors: UserError where others are merged into its weights.
+    """
+    before = encoder.fitted
+    if before is not wanted:
+        _swap(encoder, wanted)
+    try:
+        yield
+    finally:
+        if encoder.fitted is not before:
+            _swap(encoder, before)
+
+
+def _swap(encoder: Encoder, wanted: Adapters | None) -> None:
+    if encoder.fitted is not None:
+        encoder.fitted.rest()
+    if wanted is not None:
+        wanted.work()
 
 
 def _by_adapter(names: Sequence[str], words: Sequence[str]) -> dict[str, list[str]]:

@@ -1,12 +1,14 @@
 """What adapters share.
 
 An adapter is fitted to an encoder whose own weights are frozen: `attach` puts its weights in, `detach` takes them out,
-and the encoder is again what it was. Its weights and options go to a folder with `save` and come back with `load`.
+and the encoder is again what it was. In between it may `rest`, without effect, beside others that `work`. Its weights
+and options go to a folder with `save` and come back with `load`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,6 +20,8 @@ from emobridge.encoders._base import Encoder, Trunk
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 
+FIRST = "default"  # key of the first set of adapters in an encoder; peft's word, so that names are as they always were
+
 
 class Adapter(Protocol):
     """An adapter. One file an adapter, one class a file; its options are keyword parameters."""
@@ -25,11 +29,18 @@ class Adapter(Protocol):
     name: str
     replaces: bool  # whether it puts modules in others' place, and so comes before those that hook into them
 
-    def attach(self, encoder: Encoder) -> None:
+    def attach(self, encoder: Encoder, key: str = FIRST) -> None:
         """Put the adapter's weights into the encoder. They begin such that the encoder says what it said, or nearly.
 
+        key: tells it from others of its kind that rest in the encoder; letters and figures.
         Errors: UserError where the encoder has no place for it.
         """
+
+    def rest(self) -> None:
+        """Stay in the encoder without effect."""
+
+    def work(self) -> None:
+        """Take effect again."""
 
     def detach(self) -> None:
         """Take them out again."""
@@ -48,11 +59,26 @@ class Adapter(Protocol):
 class Mergeable(Protocol):
     """An adapter whose weights the encoder's own can take in."""
 
+    merged: bool
+
     def merge(self) -> None:
         """Take them in."""
 
     def unmerge(self) -> None:
         """Take them out again."""
+
+
+@runtime_checkable
+class Routable(Protocol):
+    """An adapter of which several, each with its own clips, can share one forward pass."""
+
+    key: str
+
+    def routed(self, keys: Sequence[str | None]) -> AbstractContextManager[None]:
+        """Within the block the clip in each row of a batch goes through the adapter of its key; None: through none.
+
+        Takes an encoder in evaluation mode in which all adapters rest.
+        """
 
 
 def trunk_of(name: str, encoder: Encoder) -> Trunk:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from emobridge.adapters._base import load_weights, picked, save_weights, trunk_of
+from emobridge.adapters._base import FIRST, load_weights, picked, save_weights, trunk_of
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 
@@ -42,26 +42,35 @@ class Bottleneck:
             raise ValueError(f"reduction: expected 1 or more, got {reduction}")
         self.reduction, self.blocks = reduction, blocks
 
-    def attach(self, encoder: Encoder) -> None:
+    def attach(self, encoder: Encoder, key: str = FIRST) -> None:
         trunk = trunk_of(self.name, encoder)
         places = picked(f"block of adapter {self.name}", self.blocks, len(trunk.blocks))
         units = encoder.width // self.reduction
         if not units:
             raise UserError(f"adapter {self.name}: reduction {self.reduction} of width {encoder.width} leaves nothing")
         self.modules = nn.ModuleList(Residual(encoder.width, units) for _ in places)
-        self.encoder = encoder
-        encoder.add_module(self.name, self.modules)  # so that it is moved, trained and saved with the encoder
+        self.encoder, self.own = encoder, self.name if key == FIRST else f"{self.name}_{key}"
+        encoder.add_module(self.own, self.modules)  # so that it is moved, trained and saved with the encoder
+        self.places = [f"{trunk.blocks[place]}.{trunk.outer}" for place in places]
+        self.trunk = trunk
+        self.work()
+
+    def rest(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def work(self) -> None:
+        # Looked up anew: what the maps were may meanwhile lie within what another adapter put in their place.
         self.hooks = [
-            trunk.module.get_submodule(f"{trunk.blocks[place]}.{trunk.outer}").register_forward_hook(
+            self.trunk.module.get_submodule(place).register_forward_hook(
                 lambda _module, _inputs, y, residual=residual: residual(y)
             )
-            for place, residual in zip(places, self.modules)
+            for place, residual in zip(self.places, self.modules)
         ]
 
     def detach(self) -> None:
-        for hook in self.hooks:
-            hook.remove()
-        delattr(self.encoder, self.name)
+        self.rest()
+        delattr(self.encoder, self.own)
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
         return tuple(self.modules.parameters())

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from emobridge.adapters._base import load_weights, picked, save_weights
+from emobridge.adapters._base import FIRST, load_weights, picked, save_weights
 from emobridge.encoders._base import Encoder
 from emobridge.heads._base import LayerSum
 from emobridge.types import Layers
@@ -29,21 +29,28 @@ class Gating:
     def __init__(self, *, layers: str | int | None = None) -> None:
         self.layers = layers
 
-    def attach(self, encoder: Encoder) -> None:
+    def attach(self, encoder: Encoder, key: str = FIRST) -> None:
         self.chosen = torch.tensor(picked(f"layer of adapter {self.name}", self.layers, encoder.layers))
         self.encoder, self.before = encoder, encoder.layers
         self.sum = LayerSum(len(self.chosen))
-        encoder.add_module(self.name, self.sum)
-        encoder.layers = 1
-        self.hook = encoder.register_forward_hook(self._gated)
+        self.own = self.name if key == FIRST else f"{self.name}_{key}"
+        encoder.add_module(self.own, self.sum)
+        self.work()
 
     def _gated(self, _encoder: nn.Module, _inputs: Any, said: Layers) -> Layers:
         return Layers(self.sum(said.hidden[self.chosen])[None], said.mask, said.frame_rate)
 
-    def detach(self) -> None:
+    def rest(self) -> None:
         self.hook.remove()
         self.encoder.layers = self.before
-        delattr(self.encoder, self.name)
+
+    def work(self) -> None:
+        self.encoder.layers = 1
+        self.hook = self.encoder.register_forward_hook(self._gated)
+
+    def detach(self) -> None:
+        self.rest()
+        delattr(self.encoder, self.own)
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
         return tuple(self.sum.parameters())

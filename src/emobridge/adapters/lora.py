@@ -7,21 +7,23 @@ part. Defaults are those of methods A; methods C has r = 8, alpha = 16, dropout 
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 from torch import nn
 
-from emobridge.adapters._base import fitting, picked, read_weights, trunk_of
+from emobridge.adapters._base import FIRST, fitting, picked, read_weights, trunk_of
 from emobridge.encoders._base import Encoder, Trunk
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # peft's names
 PREFIX = "base_model.model."  # of peft's tensors
-KEY = "default"  # peft's, of the adapter in the model; not in its file
+BARE = "__base__"  # peft's, of the model without an adapter
 
 
 class Lora:
@@ -45,10 +47,11 @@ class Lora:
         self.merged = False
         self.r, self.alpha, self.dropout, self.blocks = r, alpha, dropout, blocks
 
-    def attach(self, encoder: Encoder) -> None:
+    def attach(self, encoder: Encoder, key: str = FIRST) -> None:
         from peft import LoraConfig
         from peft.tuners.lora import LoraModel
 
+        self.key = key
         self.trunk: Trunk = trunk_of(self.name, encoder)
         maps = (*self.trunk.attention, self.trunk.inner, self.trunk.outer)
         places = picked(f"block of adapter {self.name}", self.blocks, len(self.trunk.blocks))
@@ -57,20 +60,55 @@ class Lora:
             r=self.r, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets
         )
         frozen = [(weight, weight.requires_grad) for weight in encoder.parameters()]
-        self.tuner: Any = LoraModel(self.trunk.module, self.config, KEY)
+        others = (part for some in encoder.resting for part in some.parts if isinstance(part, Lora))
+        self.tuner: Any = next((one.tuner for one in others), None)
+        if self.tuner is None:
+            self.tuner = LoraModel(self.trunk.module, self.config, key)
+        else:  # one model of peft holds all, else they could not share a forward pass
+            self.tuner.peft_config[key] = self.config
+            self.tuner.inject_adapter(self.trunk.module, key)
+            self.work()
         for weight, trained in frozen:  # peft freezes all that is not its own, another adapter's weights too
             weight.requires_grad_(trained)
 
+    def rest(self) -> None:
+        self.tuner.set_adapter([])
+
+    def work(self) -> None:
+        self.tuner.set_adapter(self.key)
+
     def detach(self) -> None:
         self.unmerge()
+        if set(self.tuner.peft_config) != {self.key}:
+            self.rest()  # else peft would set another to work
+            self.tuner.delete_adapter(self.key)
+            return
         self.tuner.unload()
         if hasattr(self.trunk.module, "peft_config"):
             del self.trunk.module.peft_config
 
+    @contextlib.contextmanager
+    def routed(self, keys: Sequence[str | None]) -> Iterator[None]:
+        from peft.tuners.lora import LoraLayer
+
+        names = [BARE if key is None else key for key in keys]
+        layers = [module for module in self.trunk.module.modules() if isinstance(module, LoraLayer)]
+        hooks = [
+            layer.register_forward_pre_hook(
+                lambda _layer, given, named: (given, {**named, "adapter_names": names}), with_kwargs=True
+            )
+            for layer in layers
+        ]
+        try:
+            yield
+        finally:  # peft's own context leaves its hooks where the pass fails
+            for hook in hooks:
+                hook.remove()
+
     def merge(self) -> None:
         """Add B A to the encoder's weights, in single precision: it then runs as fast as without an adapter."""
         if not self.merged:
-            self.tuner.merge_adapter([KEY])
+            self.tuner.merge_adapter([self.key])
             self.merged = True
 
     def unmerge(self) -> None:
@@ -80,12 +118,12 @@ class Lora:
             self.merged = False
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        return tuple(self._tensors().values())
+        return tuple(self.tensors().values())
 
     def save(self, folder: Path) -> None:
         """In peft's own format, blocks named as the transformers library names them."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {PREFIX + self._public(name): weight for name, weight in self._tensors().items()}
+        tensors = {PREFIX + self._public(name): weight for name, weight in self.tensors().items()}
         with whole_file(folder / WEIGHTS) as path:
             save_file({name: weight.clone().contiguous() for name, weight in tensors.items()}, path)
         config = copy.copy(self.config)
@@ -96,15 +134,15 @@ class Lora:
     def load(self, folder: Path) -> None:
         where = folder / WEIGHTS
         given = {self._own(name.removeprefix(PREFIX)): tensor for name, tensor in read_weights(where).items()}
-        own = self._tensors()
+        own = self.tensors()
         fitting(self.name, own, given, where)
         for name, weight in own.items():
             weight.data.copy_(given[name])
 
-    def _tensors(self) -> dict[str, nn.Parameter]:
+    def tensors(self) -> dict[str, nn.Parameter]:
         """The adapter's weights by peft's name for them, which leaves the key out."""
-        named = self.trunk.module.named_parameters()
-        return {name.replace(f".{KEY}.", "."): weight for name, weight in named if ".lora_" in name}
+        mark, named = f".{self.key}.", self.trunk.module.named_parameters()
+        return {name.replace(mark, "."): weight for name, weight in named if ".lora_" in name and mark in name}
 
     def _public(self, name: str) -> str:
         return _renamed(name, self.trunk.own, self.trunk.public)

@@ -23,7 +23,8 @@ from emobridge.bundle import Recognizer
 from emobridge.errors import UserError, unknown
 from emobridge.features import FeatureStore
 from emobridge.files import cache_folder
-from emobridge.inference.predict import Skip, by_domain, predictions
+from emobridge.inference.predict import Skip, predictions
+from emobridge.inference.routing import by_domain
 from emobridge.label_list import ToLabel
 from emobridge.settings import layers_of
 from emobridge.types import Utterance

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -51,7 +51,8 @@ class Encoder(nn.Module):
     options: dict[str, Option]  # as opened, defaults included: part of the feature store's key
     digest: str  # sha256 of the weights
     minimum: int = 1  # samples; shorter clips are padded with zeros
-    fitted: Any = None  # the emobridge.adapters.Adapters in it
+    fitted: Any = None  # the emobridge.adapters.Adapters at work in it
+    resting: tuple[Any, ...] = ()  # others that are in it without effect
     window: float | None = None  # s; longer clips are encoded window by window, and the frames joined
 
     @classmethod
@@ -168,10 +169,10 @@ def seeded(seed: int | None) -> Iterator[None]:
         yield
 
 
-def state_digest(module: nn.Module) -> str:
-    """sha256 of a module's state, for weights that come from no file."""
+def state_digest(state: nn.Module | Mapping[str, Tensor]) -> str:
+    """sha256 of a module's state, or of named tensors, for weights that come from no file."""
     digest = hashlib.sha256()
-    for key, tensor in sorted(module.state_dict().items()):
+    for key, tensor in sorted((state.state_dict() if isinstance(state, nn.Module) else state).items()):
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

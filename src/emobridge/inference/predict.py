@@ -10,22 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from emobridge.bundle import Recognizer
 from emobridge.corpora import audio_files
 from emobridge.data.audio import AudioError, duration, read_audio
-from emobridge.data.batching import pad
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
-from emobridge.inputs import person
-from emobridge.normalisation import Domain
-from emobridge.pooling import pool
-from emobridge.settings import layers_of
+from emobridge.inference.routing import Heard, Set, answers, by_domain, encoded, modes, sets_of
 from emobridge.types import Prediction, Utterance
 
+READ = 16  # utterances that are read before they are heard
+PASS = 8  # clips of several languages that go through the encoder at once
 LONGEST = 30.0  # s: a longer file is cut into windows, for feelings change within it
 SPEAKERS = ("unknown", "file", "one")
 FORMATS = ("jsonl", "csv")
@@ -37,54 +36,51 @@ def predict(
     recognizer: Recognizer,
     utterances: Iterable[Utterance],
     *,
+    untold: str | None = None,
     on_skip: Skip | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Prediction]:
     """A Prediction for each utterance, in order. What cannot be read goes to `on_skip`, or raises where there is none.
 
+    untold: what answers where the language is not known (see `routing`); without it the last branch does, and of
+    several languages one that is told and unknown is refused.
     With speaker normalisation a speaker's features are standardised by the utterances given here, so that all audio is
     read before the first prediction; without it, predictions come as the audio is read.
     """
     utterances = list(utterances)
-    together = recognizer.spec.normalise.startswith("speaker") and any(one.speaker is not None for one in utterances)
-    size = len(utterances) if together else 16
+    wanted = modes(recognizer, utterances, untold)
+    by_speaker = any(branch.spec.normalise.startswith("speaker") for branch in recognizer.branches)
+    together = by_speaker and any(one.speaker is not None for one in utterances)
+    size = len(utterances) if together else READ
     for first in range(0, len(utterances), max(size, 1)):
-        kept: list[Utterance] = []
-        pooled: list[Tensor] = []
-        for place, one in enumerate(utterances[first : first + size], start=first):
-            try:
-                pooled.append(_pooled(recognizer, one))
-                kept.append(one)
-            except AudioError as error:
-                if on_skip is None:
-                    raise
-                on_skip(one.id, str(error))
-            if on_progress:
-                on_progress(place + 1, len(utterances))
-        if kept:
-            yield from predictions(recognizer, kept, torch.stack(pooled))
+        kept: list[int] = []
+        heard: Heard = {}
+        for start in range(first, min(first + size, len(utterances)), READ):
+            waves: dict[int, np.ndarray] = {}
+            for place in range(start, min(start + READ, first + size, len(utterances))):
+                one = utterances[place]
+                try:
+                    waves[place] = read_audio(one.path, one.start, one.end)
+                except AudioError as error:
+                    if on_skip is None:
+                        raise
+                    on_skip(one.id, str(error))
+                if on_progress:
+                    on_progress(place + 1, len(utterances))
+            _listen(recognizer, waves, {place: sets_of(recognizer, wanted[place]) for place in waves}, heard)
+            kept += waves
+        said, _ = answers(recognizer, utterances, {place: wanted[place] for place in kept}, heard)
+        yield from _spoken(recognizer, [utterances[place] for place in kept], said)
 
 
 def predictions(recognizer: Recognizer, utterances: Sequence[Utterance], pooled: Tensor) -> list[Prediction]:
-    """Predictions from features (N, V, S * D) of its layers, each by the domain of its corpus or language."""
+    """The last branch's predictions from features (N, V, S * D) of its layers, each by the domain of its corpus or
+    language.
+    """
     said = torch.empty(len(utterances), len(recognizer.labels))
     for domain, rows, speakers, texts in by_domain(recognizer, utterances):
         said[rows] = recognizer.probabilities(pooled[rows], domain, speakers, texts)
-    return [
-        Prediction(one.id, one.start, one.end or duration(one.path), recognizer.labels, tuple(row))
-        for one, row in zip(utterances, said.tolist())
-    ]
-
-
-def by_domain(
-    recognizer: Recognizer, utterances: Sequence[Utterance]
-) -> Iterator[tuple[Domain, list[int], list[str | None], list[str | None]]]:
-    """Each domain that utterances belong to, their rows, who speaks in them and what."""
-    domains = [recognizer.domain(one.corpus, one.language) for one in utterances]
-    for domain in {id(one): one for one in domains}.values():
-        rows = [row for row, one in enumerate(domains) if one is domain]
-        some = [utterances[row] for row in rows]
-        yield domain, rows, [person(one) for one in some], [one.text for one in some]
+    return _spoken(recognizer, utterances, said)
 
 
 def utterances_of(
@@ -158,12 +154,26 @@ def _write(said: Iterable[Prediction], file: TextIO, form: str, synthetic: bool)
     return count
 
 
-def _pooled(recognizer: Recognizer, utterance: Utterance) -> Tensor:
-    """(V, S * D) features of the recogniser's layers."""
-    wave, mask = pad([read_audio(utterance.path, utterance.start, utterance.end)])
-    with torch.inference_mode():
-        pooled = pool(recognizer.encoder(wave, mask), recognizer.encoder.statistics)
-        return pooled[list(map(int, layers_of(recognizer.spec.layer))), 0]
+def _listen(recognizer: Recognizer, waves: dict[int, np.ndarray], sets: dict[int, list[Set]], heard: Heard) -> None:
+    """Add to `heard` what the encoder says of waves by their rows, each by its sets of adapters.
+
+    A clip alone where one set hears all, for more at once are no faster on a CPU; clips of several sets share passes.
+    """
+    pairs = [(row, one) for row, some in sets.items() for one in some]
+    size = 1 if len({one for _, one in pairs}) == 1 else PASS
+    for first in range(0, len(pairs), size):
+        some = pairs[first : first + size]
+        features = encoded(recognizer, [waves[row] for row, _ in some], [one for _, one in some])
+        for (row, one), value in zip(some, features):
+            heard.setdefault(one, {})[row] = value
+
+
+def _spoken(recognizer: Recognizer, utterances: Sequence[Utterance], said: Tensor) -> list[Prediction]:
+    """Probabilities (N, C) as records."""
+    return [
+        Prediction(one.id, one.start, one.end or duration(one.path), recognizer.labels, tuple(row))
+        for one, row in zip(utterances, said.tolist())
+    ]
 
 
 def _windows(whole: Utterance, seconds: float, window: float) -> Iterator[Utterance]:

@@ -1,0 +1,110 @@
+"""What a recogniser has of one language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from emobridge import registry
+from emobridge.adapters import Adapters
+from emobridge.encoders._base import Encoder
+from emobridge.heads._base import Head
+from emobridge.normalisation import Domain, normalised
+from emobridge.options import made
+
+UNKNOWN = "und"  # BCP 47 for an undetermined language
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All of a branch that is not a tensor, and how its encoder came about."""
+
+    labels: tuple[str, ...]
+    encoder: str  # folder, hub id, or the name of one without weights
+    encoder_options: tuple[str, ...]
+    digest: str  # of the encoder's weights before any training
+    trained: str  # of the encoder: "frozen" nothing, "adapters", "end-to-end" or "end-to-end+adapters"; it is stored
+    layer: str  # "3", or "2+3+4": side by side
+    statistics: tuple[str, ...]  # the part of what the encoder pools that the head sees
+    normalise: str  # "none", "corpus", "speaker" or "speaker+text"
+    by_corpus: tuple[str, ...]  # corpora whose speakers are not normalised by their own
+    texts: tuple[tuple[str, ...], ...]  # of each domain, those that several utterances have
+    align: str  # "none" or "coral": how it was trained; predicting does not need it
+    target_labels: str  # how many labelled target utterances it was trained on
+    head: str
+    head_options: tuple[str, ...]
+    method: str
+    domains: tuple[tuple[str, str], ...]  # corpus and language; the last is the target
+    synthetic: bool
+
+    @property
+    def normalisation(self) -> str:
+        """Normalisation and alignment in a word, as scores name them."""
+        return self.normalise if self.align == "none" else f"{self.normalise}+{self.align}"
+
+    @property
+    def trained_parts(self) -> frozenset[str]:
+        """Of "adapters" and "end-to-end", those that were trained."""
+        return frozenset(self.trained.split("+")) - {"frozen"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """A head, what is known of each corpus, and adapters: all that one language has of its own."""
+
+    spec: Spec
+    domains: tuple[Domain, ...]
+    head: Head
+    adapters: Adapters | None  # in the recogniser's encoder; None: it goes by the encoder as it is
+    columns: slice | list[int]  # of what the encoder pools, those that the head sees
+
+    @property
+    def language(self) -> str:
+        """The one that it was made for: its target's."""
+        return self.spec.domains[-1][1]
+
+    def domain(self, corpus: str | None = None, language: str | None = None) -> Domain:
+        """The domain of a corpus, or else of a language; the target's where neither is known."""
+        for wanted, key in ((corpus, "corpus"), (language, "language")):
+            for domain in reversed(self.domains):
+                if wanted is not None and getattr(domain, key) == wanted:
+                    return domain
+        return self.domains[-1]
+
+    def select(self, pooled: Tensor) -> Tensor:
+        """(N, V, S * D) of all that the encoder pools in its layers -> (N, V, D') of what the head sees."""
+        return pooled[..., self.columns]
+
+    def normalised(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+    ) -> Tensor:
+        """(N, V, S * D) pooled features of one domain -> (N, V * D') as the head sees them.
+
+        Speakers and texts matter to their normalisation only.
+        """
+        own = speakers if self.spec.normalise.startswith("speaker") else None
+        return normalised(self.select(pooled), domain, own, texts).flatten(1)
+
+    def probabilities(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+    ) -> Tensor:
+        """(N, V, S * D) pooled features of one domain -> (N, C)."""
+        x = self.normalised(pooled, domain, speakers, texts)
+        with torch.no_grad():
+            return self.head(x[:, None], torch.ones(len(x), 1, dtype=torch.bool)).softmax(1)
+
+
+def made_head(name: str, options: Sequence[str], width: int, classes: int) -> Head:
+    """A head by name. Errors: UserError for an unknown name or option."""
+    return made(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
+
+
+def columns(encoder: Encoder, statistics: Sequence[str]) -> slice | list[int]:
+    """Where the chosen statistics stand in what the encoder pools."""
+    if tuple(statistics) == encoder.statistics:
+        return slice(None)
+    width = encoder.width
+    return [encoder.statistics.index(one) * width + column for one in statistics for column in range(width)]

@@ -1,0 +1,47 @@
+"""The command that makes one recogniser of several; `cli` puts it beside the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emobridge.errors import UserError
+
+
+def join(
+    bundles: Annotated[list[Path], typer.Argument(help="Folders of two bundles or more, made on one encoder.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Where two were made for one language, the later one stays.")
+    ] = False,
+    router: Annotated[
+        list[Path] | None,
+        typer.Option(help="Manifest of speech in known languages, to learn from who speaks which; may be repeated."),
+    ] = None,
+    router_base: Annotated[
+        bool, typer.Option("--router-base", help="Let the router hear the encoder without adapters too.")
+    ] = False,
+    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
+    store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
+) -> None:
+    """Put recognisers of several languages together: the encoder once, what each language has of its own beside it."""
+    from emobridge.bundle import Recognizer
+    from emobridge.data.manifest import read_manifest
+    from emobridge.inference import learn_router
+    from emobridge.report.joined_card import card_of, joined_card
+
+    if len(bundles) < 2:
+        raise UserError("join: expected two bundles or more")
+    joined = Recognizer.joined(bundles, encoder=encoder, replace=replace)
+    if router:
+        utterances = [one for path in router for one in read_manifest(path)]
+        joined.router = learn_router(joined, utterances, hears_base=router_base, store=store)
+    elif router_base:
+        raise UserError("join: --router-base goes with --router MANIFEST")
+    cards = {language: card for bundle in bundles for language, card in card_of(bundle).items()}
+    joined.save(out, joined_card(joined, [str(bundle) for bundle in bundles], cards), cards)
+    synthetic = " (SYNTHETIC)" if joined.synthetic else ""
+    names = [branch.language for branch in joined.branches]
+    print(f"{out}: {', '.join(names)}; {names[-1]} where no language is told{synthetic}")

@@ -1,0 +1,75 @@
+"""The model card of a recogniser of several languages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from emobridge.bundle import LANGUAGES, Branch, Recognizer
+from emobridge.bundle._files import CARD
+from emobridge.errors import UserError
+from emobridge.report.blocks import STAMP
+from emobridge.report.model_card import USE, licence
+from emobridge.report.sections import LIMITS
+from emobridge.report.write import escaped
+
+
+def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[str, str]) -> str:
+    """Markdown with a YAML head: the languages, what each has of its own, and where its scores stand.
+
+    folders: the bundles that it was made of. cards: those of the languages, by their name.
+    """
+    languages, spec = recognizer.languages, recognizer.spec
+    last = recognizer.branches[-1].language
+    router = "learnt without emotion labels" if recognizer.router else "none"
+    corpora = dict.fromkeys(corpus for branch in recognizer.branches for corpus, _ in branch.spec.domains)
+    head = ["---", f"language: {json.dumps(sorted(languages))}", "tags: [speech-emotion-recognition, emobridge]"]
+    facts = [
+        f"Labels, in this order: {', '.join(recognizer.labels)}",
+        f"Encoder: {Path(spec.encoder).name}, layer {spec.layer}; "
+        + ("trained, and in the bundle" if "end-to-end" in spec.trained_parts else "as it was, not in the bundle"),
+        f"Where no language is told {last} answers, unless --untold says averaged, confident or routed",
+        f"Router: {router}",
+        f"Made of: {', '.join(folders)}",
+    ]
+    rows = "\n".join(_row(branch, branch.language in cards) for branch in recognizer.branches)
+    stamp = f"*{STAMP}One row a language.*" if recognizer.synthetic else "*One row a language.*"
+    parts = [
+        "\n".join([*head, "library_name: emobridge", "---"]),
+        f"# Emotions in {escaped(', '.join(branch.language for branch in recognizer.branches))}",
+        "## What it is",
+        "\n".join(f"- {escaped(fact)}" for fact in facts),
+        "## Languages",
+        f"{stamp}\n\n| language | trained on | method | target labels | of its own | scores |\n"
+        f"| --- | --- | --- | --- | --- | --- |\n{rows}",
+        "## Intended use",
+        USE,
+        "## Limits and responsible use",
+        *LIMITS,
+        "## Licences of the corpora",
+        "Weights trained on a corpus may fall under its terms.",
+        "\n".join(f"- {escaped(f'{name}: {licence(name)}')}" for name in corpora),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def card_of(bundle: str | Path) -> dict[str, str]:
+    """The cards in a bundle by their language; of one that is joined, those of its languages."""
+    bundle = Path(bundle)
+    try:
+        about = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+        own = about["domains"][-1][1]
+        joined = about.get(LANGUAGES) or {}
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise UserError(f"{bundle}: is no bundle ({error})") from error
+    places = {own: bundle / CARD} if not joined else {name: bundle / LANGUAGES / name / CARD for name in (*joined, own)}
+    return {name: path.read_text(encoding="utf-8") for name, path in places.items() if path.is_file()}
+
+
+def _row(branch: Branch, has_card: bool) -> str:
+    spec, own = branch.spec, "head" if branch.adapters is None else f"head, {branch.adapters.names}"
+    card = f"[card]({LANGUAGES}/{branch.language}/{CARD})" if has_card else "not told"
+    heard = ", ".join(f"{corpus} ({language})" for corpus, language in spec.domains)
+    cells = [escaped(text) for text in (branch.language, heard, spec.method, spec.target_labels, own)]
+    return f"| {' | '.join(cells)} | {card} |"

@@ -1,0 +1,208 @@
+"""Who answers: the branch of a told language, and without one what was chosen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from emobridge.adapters import at_work
+from emobridge.bundle.router import confidences, entropy
+from emobridge.data.audio import read_audio
+from emobridge.data.manifest import read_manifest
+from emobridge.errors import UserError
+from emobridge.inference import UNTOLD, compare, evaluate, learn_router, predict
+from emobridge.inference.compare import TOLD
+from emobridge.inference.routing import encoded, hidden
+
+
+@pytest.fixture
+def rows(recorded):
+    """Sixteen utterances of speakers who are not told apart: eight "de", eight "it"."""
+    found = [*read_manifest(recorded / "en.jsonl"), *read_manifest(recorded / "xx.jsonl")]
+    spoken = {"en": "de", "xx": "it"}
+    return [replace(one, corpus="of " + spoken[one.corpus], language=spoken[one.corpus]) for one in found[::2]]
+
+
+@pytest.fixture
+def both(made):
+    return made("de", 1).join(made("it", 2))
+
+
+def table(said) -> torch.Tensor:
+    return torch.tensor([one.probabilities for one in said])
+
+
+def by_hand(recognizer, rows) -> torch.Tensor:
+    """(N, B, C): each clip by itself through each branch, its adapters alone at work."""
+    found = []
+    for one in rows:
+        wave = read_audio(one.path, one.start, one.end)
+        each = []
+        for branch in recognizer.branches:
+            with at_work(recognizer.encoder, branch.adapters):
+                pooled = encoded(recognizer, [wave], [branch.adapters])
+            each.append(branch.probabilities(pooled, branch.domain(one.corpus, one.language), None)[0])
+        found.append(torch.stack(each))
+    return torch.stack(found)
+
+
+def unknown(rows):
+    return [hidden(one) for one in rows]
+
+
+def near(got, wanted) -> None:
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["lora", "bottleneck"])
+def test_a_manifest_of_mixed_languages_is_answered_by_each_ones_branch(made, rows, kind):
+    other = {} if kind == "lora" else {"adapters": "bottleneck", "words": ("reduction=4",)}
+    both = made("de", 1).join(made("it", 2, **other))
+    mixed = [one for pair in zip(rows[:8], rows[8:]) for one in pair]
+    each = by_hand(both, mixed)
+    places = torch.tensor([0, 1] * 8)
+    got = table(predict(both, mixed))
+    near(got, each[torch.arange(16), places])
+    assert (got - each[torch.arange(16), 1 - places]).abs().amax(1).min() > 1e-3, "another branch says otherwise"
+
+
+def test_languages_share_a_forward_pass(both, rows, monkeypatch):
+    sizes, encode = [], both.encoder.encode
+    monkeypatch.setattr(both.encoder, "encode", lambda wave, lengths: sizes.append(len(wave)) or encode(wave, lengths))
+    mixed = [one for pair in zip(rows[:8], rows[8:]) for one in pair]
+    list(predict(both, mixed))
+    assert sizes == [8, 8]
+
+
+def test_the_target_answers_where_nothing_is_told(both, rows):
+    each = by_hand(both, unknown(rows))
+    near(table(predict(both, unknown(rows))), each[:, 1])
+    near(table(predict(both, unknown(rows), untold="target")), each[:, 1])
+
+
+def test_the_surest_answers(made, rows):
+    both = made("de", 5).join(made("it", 6))
+    each = by_hand(both, unknown(rows))
+    best = entropy(each).argmin(1)
+    assert 0 < best.float().mean() < 1, "else one branch would do"
+    near(table(predict(both, unknown(rows), untold="confident")), each[torch.arange(16), best])
+
+
+def test_the_average_is_of_adapters_and_of_heads(both, rows):
+    with at_work(both.encoder, both.average):
+        pooled = torch.cat([encoded(both, [read_audio(one.path)], [both.average]) for one in rows])
+    each = torch.stack([one.probabilities(pooled, one.domains[-1], None) for one in both.branches], 1)
+    near(table(predict(both, unknown(rows), untold="averaged")), each.mean(1))
+
+
+@pytest.mark.parametrize("hears_base", [False, True])
+def test_a_router_answers_as_it_learnt(both, rows, tmp_path, hears_base):
+    both.router = learn_router(both, rows, hears_base=hears_base, store=tmp_path)
+    each = by_hand(both, unknown(rows))
+    x = confidences(each)
+    if hears_base:
+        base = torch.cat([encoded(both, [read_audio(one.path)], [None]) for one in rows])
+        x = torch.cat([x, both.select(base).flatten(1)], 1)
+    assert both.router.mean.shape == (x.shape[1],)
+    best = both.router.probabilities(x).argmax(1)
+    got = table(predict(both, unknown(rows), untold="routed"))
+    near(got, each[torch.arange(16), best])
+    found = {(one.mode, one.language): one for one in compare(both, rows, store=tmp_path)}
+    share = (best == torch.tensor([0] * 8 + [1] * 8)).float()
+    assert found["routed", "de"].own == pytest.approx(share[:8].mean().item())
+    assert share.mean() > (0.9 if hears_base else 0.6), "the two languages differ in pitch"
+
+
+def test_a_router_is_in_the_bundle(both, rows, tmp_path):
+    both.router = learn_router(both, rows, store=tmp_path / "store")
+    loaded = type(both).load(both.save(tmp_path / "bundle", "card"))
+    near(table(predict(loaded, unknown(rows), untold="routed")), table(predict(both, unknown(rows), untold="routed")))
+    assert both.join(both, replace=True).router is None
+
+
+def test_a_told_language_is_answered_so_in_every_mode(both, rows):
+    wanted = table(predict(both, rows))
+    for mode in ("target", "averaged", "confident"):
+        near(table(predict(both, rows, untold=mode)), wanted)
+
+
+def test_a_language_without_a_branch(both, made, rows):
+    french = [replace(one, language="fr", corpus="new") for one in rows]
+    with pytest.raises(UserError, match=r"language 'fr': not one of this recogniser's \(de, it, en\)"):
+        next(predict(both, french))
+    with pytest.raises(UserError, match="language 'fr'"):
+        evaluate(both, french)
+    near(table(predict(both, french, untold="confident")), table(predict(both, unknown(rows), untold="confident")))
+    alone = made("de", 1)
+    near(table(predict(alone, french)), by_hand(alone, french)[:, 0])
+
+
+REFUSED = {
+    "no such mode": (lambda both, made: both, "surest", "unknown mode for untold languages 'surest'"),
+    "no router": (lambda both, made: both, "routed", "mode 'routed': this recogniser has no router"),
+    "no LoRA": (
+        lambda both, made: both.join(made("fr", adapters="bottleneck", words=("reduction=4",))),
+        "averaged",
+        "'bottleneck' cannot be averaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_mode_that_cannot_be_is_refused_before_anything_is_read(both, made, case):
+    change, mode, message = REFUSED[case]
+    with pytest.raises(UserError, match=message):
+        list(predict(change(both, made), [], untold=mode))
+
+
+def test_a_router_needs_several_languages_and_speech_in_each(both, made, rows, tmp_path):
+    with pytest.raises(UserError, match="made for de alone"):
+        learn_router(made("de"), rows, store=tmp_path)
+    with pytest.raises(UserError, match="nobody speaks 'it'"):
+        learn_router(both, rows[:8], store=tmp_path)
+
+
+def test_scores_are_those_of_the_predictions_in_every_mode(both, rows, tmp_path):
+    """Features from the store, each branch's under a key of its own."""
+    some = [replace(one, emotion="neutral") if place % 3 == 0 else one for place, one in enumerate(rows)]
+    both.router = learn_router(both, some, store=tmp_path)
+    for mode in (None, *UNTOLD):
+        asked = some if mode is None else unknown(some)
+        guess = [one.label for one in predict(both, asked, untold=mode)]
+        (wa,) = [
+            one
+            for one in evaluate(both, asked, untold=mode, store=tmp_path)
+            if (one.measure, one.seed) == ("WA", "all")
+        ]
+        assert wa.value == pytest.approx(sum(a == b.emotion for a, b in zip(guess, some)) / len(some))
+        assert (wa.source, wa.target) == ("ravdess", "of de+of it" if mode is None else "und")
+        compared = [one for one in compare(both, some, store=tmp_path) if one.mode == (mode or TOLD)]
+        assert [one.language for one in compared] == ["de", "it"]
+        for place, one in enumerate(compared):
+            truth = [(g, row.emotion) for g, row in zip(guess, some)][8 * place : 8 * place + 8]
+            hits, counts = Counter(t for g, t in truth if g == t), Counter(t for _, t in truth)
+            assert one.ua == pytest.approx(sum(hits[t] / counts[t] for t in counts) / len(counts)) and one.n == 8
+    assert {one.mode: one.own for one in compare(both, some, store=tmp_path)}[TOLD] == 1.0
+
+
+def test_what_is_compared(both, rows, tmp_path):
+    found = compare(both, rows, store=tmp_path)
+    assert list(dict.fromkeys(one.mode for one in found)) == ["told", "target", "averaged", "confident"], "no router"
+    own = {(one.mode, one.language): one.own for one in found}
+    assert own["target", "de"] == 0 and own["target", "it"] == 1 and own["averaged", "it"] is None
+    with pytest.raises(UserError, match="has no router"):
+        compare(both, rows, modes_of=["routed"], store=tmp_path)
+    with pytest.raises(UserError, match="nothing to compare: no labelled utterance is in de, it, en"):
+        compare(both, unknown(rows), store=tmp_path)
+
+
+def test_merged_predictions(both, rows):
+    wanted = table(predict(both, rows[:8]))
+    with both.merged("de"):
+        torch.testing.assert_close(table(predict(both, rows[:8])), wanted, atol=1e-4, rtol=0)
+        with pytest.raises(UserError, match="are merged into the encoder's weights"):
+            list(predict(both, rows[4:12]))
+    near(table(predict(both, rows[:8])), wanted)
