@@ -191,7 +191,9 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
         seeds = sorted({one.seed for one in said})
         values[system, source, target] = [
             tuple(
-                score(evaluation_of(speech, LABELS, [one for one in said if (one.side, one.seed) == (side, seed)]))[0].value
+                score(evaluation_of(speech, LABELS, [one for one in said if (one.side, one.seed) == (side, seed)]))[
+                    0
+                ].value
                 for side in ("source", "target")
             )
             for seed in seeds
@@ -203,7 +205,9 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
 
 def verdicts(values: dict[tuple[str, str, str], list[tuple[float, float]]]) -> list[str]:
     """FT+LoRA beside fine-tuned and FT(dual): what it forgets, and what it gains."""
-    lines = ["\n| from | to | FT+LoRA - fine-tuned, source | FT+LoRA - FT(dual), target | FT(dual) - fine-tuned, source |"]
+    lines = [
+        "\n| from | to | FT+LoRA - fine-tuned, source | FT+LoRA - FT(dual), target | FT(dual) - fine-tuned, source |"
+    ]
     lines.append("|---|---|---|---|---|")
     for (system, source, target), own in values.items():
         if system != "ft-lora":

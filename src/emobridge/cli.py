@@ -120,6 +120,9 @@ def evaluate(
     on: Annotated[Path, typer.Option(help="Manifest with labels.")],
     out: Annotated[Path, typer.Option(help="Where the scores go.", dir_okay=False)] = Path("scores.json"),
     untold: Untold = None,
+    attribute_range: Annotated[
+        str, typer.Option(help="The scale of attributes, such as 1..7, in corpora that declare none.")
+    ] = "",
     encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
     store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
@@ -130,6 +133,7 @@ def evaluate(
     from emobridge.inference import evaluate as score
     from emobridge.metrics import write_scores
     from emobridge.progress import progress
+    from emobridge.report.blocks import number
 
     skipped: list[tuple[str, str]] = []
     with progress("features") as report:
@@ -138,6 +142,7 @@ def evaluate(
             list(read_manifest(on)),
             run=bundle.resolve().parent.name,
             untold=untold,
+            attribute_range=attribute_range,
             store=store,
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
@@ -145,7 +150,8 @@ def evaluate(
     write_scores(out, scores)
     for row in scores:
         if row.seed == "all" and not row.measure.startswith("recall speaker"):
-            print(f"{row.measure:20} {100 * row.value:5.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}] n={row.n}")
+            value, low, high = (number(row.measure, one) for one in (row.value, row.low, row.high))
+            print(f"{row.measure:20} {value:>5} [{low}, {high}] n={row.n}")
     report_skipped(skipped)
     print(f"scores: {out}")
 
@@ -184,7 +190,8 @@ def predict(
     try:
         with progress("listening") as report:
             found = said(recognizer, utterances, untold=untold, on_skip=on_skip, on_progress=report)
-            count = write_predictions(found, out, form=form, synthetic=recognizer.synthetic)
+            about = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
+            count = write_predictions(found, out, form=form, **about)
     finally:
         report_skipped(skipped)
     if out is not None:

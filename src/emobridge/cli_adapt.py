@@ -46,7 +46,15 @@ def adapt(
     ] = None,
     head: Annotated[str | None, typer.Option(help="single, linear or nonlinear; default: the method's own.")] = None,
     head_option: Words = None,
-    labels: Annotated[str | None, typer.Option(help="Emotions, by comma; default: those of all sources.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Emotions, by comma, or none; default: those of all sources.")
+    ] = None,
+    attributes: Annotated[
+        str | None, typer.Option(help="Of arousal, valence, dominance, by comma: regressed beside the emotions.")
+    ] = None,
+    attribute_range: Annotated[
+        str | None, typer.Option(help="Their scale, such as 1..7, in corpora that declare none.")
+    ] = None,
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target utterances it may see (default 0), or all.")
     ] = None,
@@ -110,7 +118,8 @@ def settings_of(given: dict[str, Any], command: str) -> Any:
     from emobridge.settings import from_mapping, read_mapping
 
     given = dict(given)
-    settings, labels, candidates = (given.pop(key, None) for key in ("settings", "labels", "candidates"))
+    settings = given.pop("settings", None)
+    lists = {key: given.pop(key, None) for key in ("labels", "candidates", "attributes")}
     values: dict[str, Any] = read_mapping(settings) if settings else {}
     if chosen := given.pop("engine"):
         given["encoder_option"] = [*(given["encoder_option"] or ()), f"engine={chosen}"]
@@ -118,9 +127,9 @@ def settings_of(given: dict[str, Any], command: str) -> Any:
     given |= {"head_options": given.pop("head_option"), "statistics": given.pop("statistic")}
     given["adapter_options"] = given.pop("adapter_option")
     values |= {key: value for key, value in given.items() if value is not None}
-    for key, words in (("labels", labels), ("candidates", candidates)):
+    for key, words in lists.items():
         if words is not None:
-            values[key] = listed(words)
+            values[key] = [] if key == "labels" and words == "none" else listed(words)
     for key in ("source", "target"):
         if key not in values:
             raise UserError(f"{command}: expected --{key} MANIFEST, or {key!r} in the file of --settings")

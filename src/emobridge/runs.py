@@ -199,9 +199,11 @@ class Runner:
             method=settings.method,
             domains=tuple((domain.corpus, domain.language) for domain in domains),
             synthetic=any(is_synthetic(one.corpus) for one in self.speech.utterances),
+            attributes=settings.attributes,
+            attribute_range=settings.attribute_range,
         )
         made = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
-        return Recognizer(spec, made, domains, fitted.head)
+        return Recognizer(spec, made, domains, fitted.head, regressor=fitted.regressor)
 
     def said(self, name: str, seed: int, place: int, fold: Fold) -> Said:
         """What one fit says of source_test, then of target_test, from the work folder where they are there."""

@@ -138,7 +138,6 @@ class Settings:
             ("method", "auto", "name one"),
             ("layer", "auto", "name one, or middle"),
             ("validate_by", "ua", "give loss"),
-            ("normalise", "speaker+text", "give speaker"),
         ):
             if getattr(self, key) == value:
                 raise UserError(f"{key}: {value!r} goes by emotions, and labels are none: {instead}")

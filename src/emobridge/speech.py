@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from emobridge.corpora import attribute_range, attribute_ranges
-from emobridge.data.attributes import attributes_of, parse_range
+from emobridge.corpora import attribute_ranges
+from emobridge.data.attributes import attributes_of
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.folds import UNLABELLED, Speech
 from emobridge.label_list import read_list, with_labels
 from emobridge.settings import Settings
-from emobridge.types import ATTRIBUTES, SCALE, Range, Utterance
+from emobridge.types import ATTRIBUTES, Utterance
 
 
 def read_speech(settings: Settings) -> tuple[Speech, int]:
@@ -62,15 +62,6 @@ def read_speech(settings: Settings) -> tuple[Speech, int]:
     ), len(target) - len(kept)
 
 
-def scale_of(corpus: str, settings: Settings) -> Range:
-    """The scale of a corpus's attributes: as it declares, else as the settings say, else [-1, 1].
-
-    Errors: UserError for settings whose range is none.
-    """
-    given = parse_range(settings.attribute_range) if settings.attribute_range else SCALE
-    return attribute_range(corpus) or given
-
-
 def budgeted(settings: Settings) -> Settings:
     """The settings with the number of labels in their list as budget, where they name none or "all".
 
@@ -96,11 +87,7 @@ def emotions(labels: Sequence[str]) -> tuple[str, ...]:
 
 def _attributes(utterances: Sequence[Utterance], sources: int, settings: Settings) -> np.ndarray:
     """(N, K) in [-1, 1] of the attributes asked for; the first `sources` utterances are of the source."""
-    given = {}
-    if settings.attribute_range:
-        corpora = dict.fromkeys(one.corpus for one in utterances)
-        given = {name: scale_of(name, settings) for name in corpora if attribute_range(name) is None}
-    found = attributes_of(utterances, attribute_ranges(utterances, given))
+    found = attributes_of(utterances, attribute_ranges(utterances, undeclared=settings.attribute_range))
     found = found[:, [ATTRIBUTES.index(name) for name in settings.attributes]]
     for name, values in zip(settings.attributes, found[:sources].T):
         if np.isnan(values).all():

@@ -64,13 +64,13 @@ class Embedding:
 
 
 def embedding(speech: Speech, recognizer: Recognizer, settings: Settings, *, seed: int = 0) -> Embedding | None:
-    """The spaces that the utterances of a finished run lie in; None where its encoder was trained.
+    """The spaces that the utterances of a finished run lie in; None where its encoder was trained, or no emotions are.
 
     Before: features standardised by the source, as with `normalise` none. Then as normalised (and, of the source, as
     recoloured by CORAL) for training; what the head represents, where it learnt to; its logits. The recogniser is the
     final one, so that all target utterances were adapted to. Of many utterances some are drawn by `seed`.
     """
-    if speech.features is None:
+    if speech.features is None or not settings.labels:
         return None
     from emobridge.inputs import person
 

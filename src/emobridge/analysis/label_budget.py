@@ -26,7 +26,7 @@ class BudgetSettings:
 
     base: what all cells share; its method, target labels and normalisation mean nothing here. Options of a method or a
     head are given to each that has them. Errors: UserError for an empty list, a word that stands twice, or an unknown
-    one.
+    one, and for attributes.
     """
 
     base: Settings
@@ -36,6 +36,8 @@ class BudgetSettings:
     jobs: int = 1  # processes
 
     def __post_init__(self) -> None:
+        if self.base.attributes:
+            raise UserError("attributes: label budgets are drawn for emotions; emobridge adapt learns attributes")
         for word in self.budgets:
             if word != "all" and not (word.isascii() and word.isdecimal()):
                 raise UserError(f"budgets: expected numbers or 'all', by comma, got {word!r}")

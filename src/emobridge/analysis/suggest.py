@@ -55,6 +55,8 @@ def suggest(
     """
     if by not in STRATEGIES:
         raise unknown("strategy", by, STRATEGIES)
+    if not recognizer.labels:
+        raise UserError("suggest: goes by emotions, and this recogniser tells attributes alone")
     if count < 1:
         raise UserError(f"count: expected 1 or more, got {count}")
     features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(

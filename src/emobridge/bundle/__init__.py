@@ -2,7 +2,7 @@
 pickle.
 
 bundle/bundle.json         labels, layer, normalisation, where the encoder is, versions
-bundle/model.safetensors   the head, what is known of each corpus, and the encoder where all of it was trained
+bundle/model.safetensors   the head, a regressor of attributes, what is known of each corpus, and a trained encoder
 bundle/adapters/           adapters, where they were trained (LoRA as peft has it)
 bundle/languages/NAME/     the same of each further language, but for the encoder; its description is language.json
 bundle/README.md           the model card
@@ -11,6 +11,7 @@ bundle/README.md           the model card
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,13 +36,15 @@ from emobridge.bundle._files import (
     write_branch,
 )
 from emobridge.bundle.router import Router
+from emobridge.data.attributes import is_constructed
 from emobridge.encoders import load_encoder
 from emobridge.encoders._base import Encoder, state_digest
 from emobridge.errors import UserError
 from emobridge.files import whole_file
-from emobridge.heads._base import Head
+from emobridge.heads._base import Head, Regressor
 from emobridge.normalisation import Domain
 from emobridge.options import read_options
+from emobridge.types import SCALE, Range
 
 __all__ = ["FORMAT", "UNKNOWN", "Branch", "Recognizer", "Spec", "columns", "made_head"]
 
@@ -64,6 +67,7 @@ class Recognizer:
         domains: Sequence[Domain],
         head: Head,
         *,
+        regressor: Regressor | None = None,
         beside: Sequence[Branch] = (),
         router: Router | None = None,
     ) -> None:
@@ -77,7 +81,7 @@ class Recognizer:
             if not inside:
                 raise ValueError("spec.trained has adapters, and there are none in the encoder")
             adapters = inside[-1]
-        own = Branch(spec, tuple(domains), head.eval(), adapters, columns(encoder, spec.statistics))
+        own = Branch(spec, tuple(domains), head.eval(), adapters, columns(encoder, spec.statistics), regressor)
         self.branches = (*beside, own)
         self.encoder, self.router = encoder.eval(), router
         self.spec, self.domains, self.head = own.spec, own.domains, own.head
@@ -106,6 +110,23 @@ class Recognizer:
     def synthetic(self) -> bool:
         """Whether synthetic speech went into any branch."""
         return any(branch.spec.synthetic for branch in self.branches)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Those that it tells, in their order."""
+        return self.spec.attributes
+
+    @property
+    def scale(self) -> Range:
+        """Of the attributes that it tells: that of all its branches' targets, or [-1, 1] where these differ."""
+        scales = {branch.scale for branch in self.branches}
+        return scales.pop() if len(scales) == 1 else SCALE
+
+    @property
+    def constructed(self) -> bool:
+        """Whether attributes that were computed from audio went into any branch: see data.constructed."""
+        corpora = [corpus for branch in self.branches for corpus, _ in branch.spec.domains]
+        return bool(self.attributes) and any(map(is_constructed, corpora))
 
     @functools.cached_property
     def average(self) -> Adapters | None:
@@ -160,6 +181,12 @@ class Recognizer:
         """`Branch.probabilities` of the last branch."""
         return self.branches[-1].probabilities(pooled, domain, speakers, texts)
 
+    def answers(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+    ) -> Tensor:
+        """`Branch.answers` of the last branch."""
+        return self.branches[-1].answers(pooled, domain, speakers, texts)
+
     @contextlib.contextmanager
     def merged(self, language: str) -> Iterator[Recognizer]:
         """Within the block the encoder's own weights hold this language's LoRA, for speed; others are refused there.
@@ -181,8 +208,8 @@ class Recognizer:
     def join(self, other: Recognizer, *, replace: bool = False) -> Recognizer:
         """A recogniser of all languages of both, on this one's encoder; the other's last language is the default.
 
-        Both go by the same base: weights and options of the encoder, layer and statistics, and the same labels in the
-        same order. A router is not kept, for it knows the old languages alone.
+        Both go by the same base: weights and options of the encoder, layer and statistics, and the same labels and
+        attributes in the same order. A router is not kept, for it knows the old languages alone.
         replace: a language that both were made for is the other's from now on. Errors: UserError that says what
         differs, and for a language that both were made for.
         """
@@ -198,7 +225,7 @@ class Recognizer:
         branches += [self._taken_in(branch, other.encoder) for branch in other.branches]
         *beside, last = branches
         _put_to_work(self.encoder, last.adapters)
-        return Recognizer(last.spec, self.encoder, last.domains, last.head, beside=beside)
+        return Recognizer(last.spec, self.encoder, last.domains, last.head, regressor=last.regressor, beside=beside)
 
     @classmethod
     def joined(cls, folders: Sequence[str | Path], *, encoder: str | None = None, replace: bool = False) -> Recognizer:
@@ -260,7 +287,7 @@ class Recognizer:
                 router = Router(tuple(told["languages"]), bool(told["hears_base"]), *weights)
         except (KeyError, IndexError, RuntimeError) as error:
             raise unfitting(folder, ABOUT, error) from error
-        return cls(spec, model, last.domains, last.head, beside=beside, router=router)
+        return cls(spec, model, last.domains, last.head, regressor=last.regressor, beside=beside, router=router)
 
     def _check(self, other: Recognizer) -> None:
         """That a branch of the other would find here what it was made on."""
@@ -269,7 +296,7 @@ class Recognizer:
         if (here.name, self.base, here.options) != (there.name, other.base, there.options):
             told = [f"{one.encoder.name} {one.base[:12]} {one.encoder.options}" for one in (other, self)]
             raise UserError(f"{names}: made on another base model ({told[0]}, not {told[1]})")
-        for what in ("labels", "layer", "statistics"):
+        for what in ("labels", "attributes", "layer", "statistics"):
             own, given = getattr(self.spec, what), getattr(other.spec, what)
             if own != given:
                 given, own = (one if isinstance(one, str) else ", ".join(one) for one in (given, own))
@@ -281,7 +308,7 @@ class Recognizer:
             return branch
         _put_to_work(self.encoder, None)
         adapters = branch.adapters.moved(self.encoder)
-        return Branch(branch.spec, branch.domains, branch.head, adapters, branch.columns)
+        return dataclasses.replace(branch, adapters=adapters)
 
 
 def _put_to_work(encoder: Encoder, wanted: Adapters | None) -> None:

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from emobridge import registry
 from emobridge.adapters import Adapters
+from emobridge.corpora import scale_of
 from emobridge.encoders._base import Encoder
-from emobridge.heads._base import Head
+from emobridge.heads._base import Head, Regressor
 from emobridge.normalisation import Domain, normalised
 from emobridge.options import made
+from emobridge.types import Range
 
 UNKNOWN = "und"  # BCP 47 for an undetermined language
 
@@ -39,6 +41,8 @@ class Spec:
     method: str
     domains: tuple[tuple[str, str], ...]  # corpus and language; the last is the target
     synthetic: bool
+    attributes: tuple[str, ...] = ()  # that are regressed; with () for labels nothing else is told
+    attribute_range: str = ""  # of corpora that declare none
 
     @property
     def normalisation(self) -> str:
@@ -60,11 +64,17 @@ class Branch:
     head: Head
     adapters: Adapters | None  # in the recogniser's encoder; None: it goes by the encoder as it is
     columns: slice | list[int]  # of what the encoder pools, those that the head sees
+    regressor: Regressor | None = None  # of attributes
 
     @property
     def language(self) -> str:
         """The one that it was made for: its target's."""
         return self.spec.domains[-1][1]
+
+    @property
+    def scale(self) -> Range:
+        """That its target's attributes are on; [-1, 1] where none is known."""
+        return scale_of(self.spec.domains[-1][0], self.spec.attribute_range)
 
     def domain(self, corpus: str | None = None, language: str | None = None) -> Domain:
         """The domain of a corpus, or else of a language; the target's where neither is known."""
@@ -92,9 +102,19 @@ class Branch:
         self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
     ) -> Tensor:
         """(N, V, S * D) pooled features of one domain -> (N, C)."""
+        return self.answers(pooled, domain, speakers, texts)[:, : len(self.spec.labels)]
+
+    def answers(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+    ) -> Tensor:
+        """(N, C + K): `probabilities`, and behind them attributes, in about [-1, 1]."""
         x = self.normalised(pooled, domain, speakers, texts)
         with torch.no_grad():
-            return self.head(x[:, None], torch.ones(len(x), 1, dtype=torch.bool)).softmax(1)
+            represented = self.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
+            parts = [self.head.output(represented).softmax(1)[:, : len(self.spec.labels)]]
+            if self.regressor is not None:
+                parts.append(self.regressor(represented))
+        return torch.cat(parts, 1)
 
 
 def made_head(name: str, options: Sequence[str], width: int, classes: int) -> Head:

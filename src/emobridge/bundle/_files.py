@@ -18,6 +18,7 @@ from emobridge.bundle._branch import Branch, Spec, columns, made_head
 from emobridge.encoders._base import Encoder
 from emobridge.errors import UserError
 from emobridge.files import whole_file
+from emobridge.heads._base import Regressor
 from emobridge.normalisation import Domain
 
 FORMAT = 2  # of the bundle; a reader refuses a higher one
@@ -29,6 +30,8 @@ def write_branch(
 ) -> str:
     """Write a branch, its description `name` last; its digest comes back. more, about: what else belongs to it."""
     tensors = {f"head.{key}": tensor for key, tensor in branch.head.state_dict().items()}
+    if branch.regressor is not None:
+        tensors |= {f"regressor.{key}": tensor for key, tensor in branch.regressor.state_dict().items()}
     for place, domain in enumerate(branch.domains):
         tensors |= {f"domain.{place}.mean": domain.mean, f"domain.{place}.deviation": domain.deviation}
         if domain.offsets is not None:
@@ -59,8 +62,9 @@ def read_about(path: Path, thing: str) -> tuple[Spec, dict[str, Any]]:
                 f"{path}: a bundle of format {about['format']} made by emobridge {about.get('emobridge')}; this one "
                 f"({emobridge.__version__}) reads up to {FORMAT}: update emobridge"
             )
+        told = {"attributes": [], "attribute_range": ""} | about  # which older bundles have not
         values: dict[str, Any] = {
-            key: tuple(one) if isinstance(one := about[key], list) else one for key in Spec.__slots__
+            key: tuple(one) if isinstance(one := told[key], list) else one for key in Spec.__slots__
         }
         values["texts"] = tuple(map(tuple, values["texts"]))
         values["domains"] = tuple((corpus, language) for corpus, language in values["domains"])
@@ -94,9 +98,12 @@ def read_branch(
             )
             for place, (corpus, language) in enumerate(spec.domains)
         )
-        head = made_head(spec.head, spec.head_options, domains[0].mean.numel(), len(spec.labels))
+        head = made_head(spec.head, spec.head_options, domains[0].mean.numel(), max(len(spec.labels), 1))
         head.load_state_dict(under(tensors, "head."))
-        return Branch(spec, domains, head.eval(), adapters, columns(encoder, spec.statistics))
+        regressor = Regressor(head.output.in_features, spec.attributes) if spec.attributes else None
+        if regressor is not None:
+            regressor.load_state_dict(under(tensors, "regressor."))
+        return Branch(spec, domains, head.eval(), adapters, columns(encoder, spec.statistics), regressor)
     except (KeyError, IndexError, RuntimeError) as error:
         raise unfitting(folder, name, error) from error
 

@@ -19,7 +19,7 @@ from emobridge import registry
 from emobridge.corpora._download import Download as Download
 from emobridge.corpora._download import download as download
 from emobridge.corpora._download import downloads as downloads
-from emobridge.data.attributes import has_attributes, is_constructed, no_range
+from emobridge.data.attributes import has_attributes, is_constructed, no_range, parse_range
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
 from emobridge.types import SCALE, Range, Utterance
@@ -90,15 +90,28 @@ def attribute_range(corpus: str) -> Range | None:
     return describe(name).attributes if name in registry.names("corpora") else None
 
 
-def attribute_ranges(utterances: Iterable[Utterance], given: Mapping[str, Range] | None = None) -> dict[str, Range]:
+def scale_of(corpus: str, undeclared: str = "") -> Range:
+    """The scale that a corpus declares for attributes, else the one in words such as "1..7", else [-1, 1].
+
+    Errors: UserError for words that are no range.
+    """
+    other = parse_range(undeclared) if undeclared else SCALE
+    return attribute_range(corpus) or other
+
+
+def attribute_ranges(
+    utterances: Iterable[Utterance], given: Mapping[str, Range] | None = None, *, undeclared: str = ""
+) -> dict[str, Range]:
     """For `data.attributes.attributes_of`: the scale of each corpus with attributes, as `given`, or else as declared.
 
-    Errors: UserError for a corpus with attributes whose scale is neither.
+    undeclared: a range in words, such as "1..7", of corpora whose scale is neither.
+    Errors: UserError for words that are no range and, without any, for a corpus with attributes whose scale is neither.
     """
     found = dict(given or {})
+    other = parse_range(undeclared) if undeclared else None
     for utterance in utterances:
         if utterance.corpus not in found and has_attributes(utterance):
-            scale = attribute_range(utterance.corpus)
+            scale = attribute_range(utterance.corpus) or other
             if scale is None:
                 raise no_range(utterance.corpus)
             found[utterance.corpus] = scale

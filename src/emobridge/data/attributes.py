@@ -43,6 +43,15 @@ def scaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
     return 2 * (values - scale.low) / (scale.high - scale.low) - 1
 
 
+def unscaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
+    """Values in [-1, 1] -> on a scale: what `scaled` undoes. What lies beyond an end stays beyond it.
+
+    >>> unscaled(np.array([-1.0, 0.0, 1.0]), Range(1, 7)).tolist()
+    [1.0, 4.0, 7.0]
+    """
+    return scale.low + (values + 1) * (scale.high - scale.low) / 2
+
+
 def is_constructed(corpus: str) -> bool:
     """Whether a corpus's name (or any of several, joined by "+") is that of one with constructed attributes.
 

@@ -54,7 +54,8 @@ def compare(
         for language in dict.fromkeys(one.language for one, _ in pairs):
             rows = [row for row, (one, _) in enumerate(pairs) if one.language == language]
             truth = [str(pairs[row][0].emotion) for row in rows]
-            guess = [recognizer.labels[best] for best in said[rows].argmax(1).tolist()]
+            p = said[rows, : len(recognizer.labels)]
+            guess = [recognizer.labels[best] for best in p.argmax(1).tolist()]
             own = [who[row] == recognizer.branches.index(pairs[row][1]) for row in rows]
             share = None if ALL in who else sum(own) / len(own)
             found.append(Compared(mode, language, ua(truth, guess, labels=recognizer.labels), share, len(rows)))

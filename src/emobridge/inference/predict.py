@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from emobridge.bundle import Recognizer
 from emobridge.corpora import audio_files
+from emobridge.data.attributes import unscaled
 from emobridge.data.audio import AudioError, duration, read_audio
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
@@ -77,9 +78,9 @@ def predictions(recognizer: Recognizer, utterances: Sequence[Utterance], pooled:
     """The last branch's predictions from features (N, V, S * D) of its layers, each by the domain of its corpus or
     language.
     """
-    said = torch.empty(len(utterances), len(recognizer.labels))
+    said = torch.empty(len(utterances), len(recognizer.labels) + len(recognizer.attributes))
     for domain, rows, speakers, texts in by_domain(recognizer, utterances):
-        said[rows] = recognizer.probabilities(pooled[rows], domain, speakers, texts)
+        said[rows] = recognizer.answers(pooled[rows], domain, speakers, texts)
     return _spoken(recognizer, utterances, said)
 
 
@@ -119,35 +120,47 @@ def utterances_of(
 
 
 def write_predictions(
-    said: Iterable[Prediction], path: str | Path | None = None, *, form: str = "jsonl", synthetic: bool = False
+    said: Iterable[Prediction],
+    path: str | Path | None = None,
+    *,
+    form: str = "jsonl",
+    synthetic: bool = False,
+    constructed: bool = False,
 ) -> int:
     """Write predictions as JSON Lines or CSV to a file (whole or not at all) or, without one, to standard output.
 
-    How many there were comes back. Each row of a recogniser made from synthetic speech says so.
+    How many there were comes back. Each row of a recogniser made from synthetic speech, or constructed attributes, says
+    so.
     Errors: UserError where there is none; a file that is there then stays as it was.
     """
     if form not in FORMATS:
         raise unknown("format of predictions", form, FORMATS)
+    words = ["SYNTHETIC"] * synthetic + ["CONSTRUCTED"] * constructed
+    note = {"trained_on": ", ".join(words)} if words else {}
     if path is None:
-        return _write(said, sys.stdout, form, synthetic)
+        return _write(said, sys.stdout, form, note)
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        return _write(said, file, form, synthetic)
+        return _write(said, file, form, note)
 
 
-def _write(said: Iterable[Prediction], file: TextIO, form: str, synthetic: bool) -> int:
+def _write(said: Iterable[Prediction], file: TextIO, form: str, note: dict[str, str]) -> int:
     count = 0
     table = csv.writer(file, lineterminator="\n")
-    note = {"trained_on": "SYNTHETIC"} if synthetic else {}
     for count, one in enumerate(said, start=1):
         start, end = round(one.start, 3), round(one.end, 3)
         probabilities = {label: round(value, 6) for label, value in zip(one.labels, one.probabilities)}
+        attributes = {name: round(value, 4) for name, value in zip(one.attribute_names, one.attributes or ())}
+        best = {"label": one.label} if one.labels else {}
         if form == "jsonl":
-            row = {"id": one.id, "start": start, "end": end, "label": one.label, "probabilities": probabilities} | note
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            row: dict[str, Any] = {"id": one.id, "start": start, "end": end} | best
+            row |= {"probabilities": probabilities} if one.labels else {}
+            row |= {"attributes": attributes} if attributes else {}
+            file.write(json.dumps(row | note, ensure_ascii=False) + "\n")
             continue
+        cells = best | {f"p_{label}": value for label, value in probabilities.items()} | attributes | note
         if count == 1:
-            table.writerow(["id", "start", "end", "label", *(f"p_{label}" for label in one.labels), *note])
-        table.writerow([one.id, start, end, one.label, *probabilities.values(), *note.values()])
+            table.writerow(["id", "start", "end", *cells])
+        table.writerow([one.id, start, end, *cells.values()])
     if not count:
         raise UserError("no audio could be read: nothing predicted")
     file.flush()
@@ -169,10 +182,20 @@ def _listen(recognizer: Recognizer, waves: dict[int, np.ndarray], sets: dict[int
 
 
 def _spoken(recognizer: Recognizer, utterances: Sequence[Utterance], said: Tensor) -> list[Prediction]:
-    """Probabilities (N, C) as records."""
+    """Probabilities and attributes in about [-1, 1], (N, C + K), as records."""
+    count, names = len(recognizer.labels), recognizer.attributes
+    attributes = unscaled(said[:, count:].double().numpy(), recognizer.scale).tolist()
     return [
-        Prediction(one.id, one.start, one.end or duration(one.path), recognizer.labels, tuple(row))
-        for one, row in zip(utterances, said.tolist())
+        Prediction(
+            one.id,
+            one.start,
+            one.end or duration(one.path),
+            recognizer.labels,
+            tuple(p),
+            tuple(regressed) if names else None,
+            attribute_names=names,
+        )
+        for one, p, regressed in zip(utterances, said[:, :count].tolist(), attributes)
     ]
 
 

@@ -42,6 +42,8 @@ def check_untold(recognizer: Recognizer, untold: str | None) -> None:
     """Errors: UserError for an unknown mode, and one that the recogniser cannot serve."""
     if untold is not None and untold not in UNTOLD:
         raise unknown("mode for untold languages", untold, UNTOLD)
+    if untold in ("confident", "routed") and not recognizer.labels:
+        raise UserError(f"mode {untold!r}: goes by how sure of an emotion branches are, and this recogniser has none")
     if untold == "averaged":
         _ = recognizer.average
     if untold == "routed":
@@ -126,11 +128,11 @@ def stored(
 def answers(
     recognizer: Recognizer, utterances: Sequence[Utterance], wanted: Mapping[int, str | Branch], heard: Heard
 ) -> tuple[Tensor, list[int]]:
-    """Of the rows in `wanted`, in its order: probabilities (N, C), and the place of the branch that gave each, ALL
-    where it was all of them.
+    """Of the rows in `wanted`, in its order: probabilities and behind them attributes (N, C + K), in about [-1, 1], and
+    the place of the branch that gave each, ALL where it was all of them.
     """
     branches, order = recognizer.branches, list(wanted)
-    said = torch.zeros(len(order), len(recognizer.labels))
+    said = torch.zeros(len(order), len(recognizer.labels) + len(recognizer.attributes))
     who = [ALL] * len(order)
     own = {row: branches[-1] if mode == "target" else mode for row, mode in wanted.items()}
     for answering in dict.fromkeys(own.values()):
@@ -155,11 +157,12 @@ def _together(
     each = torch.stack([_said(branch, utterances, rows, heard[one]) for branch, one in zip(branches, sets)], 1)
     if mode == "averaged":
         return each.mean(1), [ALL] * len(rows)
+    sure = each[..., : len(recognizer.labels)]
     if mode == "confident":
-        best = entropy(each).argmin(1)
+        best = entropy(sure).argmin(1)
     else:
         router = _router(recognizer)
-        best = router.probabilities(_evidence(recognizer, router.hears_base, each, rows, heard)).argmax(1)
+        best = router.probabilities(_evidence(recognizer, router.hears_base, sure, rows, heard)).argmax(1)
     return each[torch.arange(len(rows)), best], best.tolist()
 
 
@@ -177,6 +180,8 @@ def learn_router(
     Errors: UserError where the recogniser has one branch, or one of its languages is not spoken in the utterances.
     """
     names = tuple(branch.language for branch in recognizer.branches)
+    if not recognizer.labels:
+        raise UserError("a router goes by how sure of an emotion branches are, and this recogniser has none")
     if len(names) < 2:
         raise UserError(f"a router takes a recogniser of several languages; this one was made for {names[0]} alone")
     known = [(one, branch) for one in utterances if (branch := recognizer.branch(one.language)) is not None]
@@ -188,6 +193,7 @@ def learn_router(
     sets = list(dict.fromkeys([branch.adapters for branch in recognizer.branches] + [None] * hears_base))
     heard, rows = stored(recognizer, some, [sets] * len(some), store)
     each = torch.stack([_said(branch, some, rows, heard[branch.adapters]) for branch in recognizer.branches], 1)
+    each = each[..., : len(recognizer.labels)]
     return learnt(names, _evidence(recognizer, hears_base, each, rows, heard), truth, hears_base=hears_base)
 
 
@@ -209,11 +215,11 @@ def by_domain(
 
 
 def _said(branch: Branch, utterances: Sequence[Utterance], rows: Sequence[int], heard: dict[int, Tensor]) -> Tensor:
-    """(N, C) of the utterances in N rows, each by the domain of its corpus or language."""
-    said = torch.empty(len(rows), len(branch.spec.labels))
+    """(N, C + K) of the utterances in N rows, each by the domain of its corpus or language."""
+    said = torch.empty(len(rows), len(branch.spec.labels) + len(branch.spec.attributes))
     for domain, places, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
         pooled = torch.stack([heard[rows[place]] for place in places])
-        said[places] = branch.probabilities(pooled, domain, speakers, texts)
+        said[places] = branch.answers(pooled, domain, speakers, texts)
     return said
 
 

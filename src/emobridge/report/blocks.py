@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 FEW_SPEAKERS = 10  # of a corpus; with fewer, an interval over speakers is too narrow
 STAMP = "SYNTHETIC run. "  # of the run: it also stands over published numbers, which are not
+CONSTRUCTED = "CONSTRUCTED attributes. "  # they were computed from the audio: see data.constructed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,20 @@ class Page:
     sections: tuple[Section, ...]
 
 
-def stamped(sections: Iterable[Section]) -> tuple[Section, ...]:
+def stamp_of(synthetic: bool, constructed: bool = False) -> str:
+    """What stands before every caption of a run, if anything."""
+    return (STAMP if synthetic else "") + (CONSTRUCTED if constructed else "")
+
+
+def stamped(sections: Iterable[Section], stamp: str = STAMP) -> tuple[Section, ...]:
     """The same sections with every caption saying SYNTHETIC, so that no table can be quoted without it."""
-    return tuple(replace(section, blocks=tuple(map(_stamp, section.blocks))) for section in sections)
+    return tuple(replace(section, blocks=tuple(_stamp(one, stamp) for one in section.blocks)) for section in sections)
 
 
-def _stamp(block: Table | Figure) -> Table | Figure:
+def _stamp(block: Table | Figure, stamp: str) -> Table | Figure:
     if isinstance(block, Figure):
-        return replace(block, table=replace(block.table, caption=STAMP + block.table.caption))
-    return replace(block, caption=STAMP + block.caption)
+        return replace(block, table=replace(block.table, caption=stamp + block.table.caption))
+    return replace(block, caption=stamp + block.caption)
 
 
 def percent(value: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from emobridge.bundle import LANGUAGES, Branch, Recognizer
 from emobridge.bundle._files import CARD
 from emobridge.errors import UserError
-from emobridge.report.blocks import STAMP
+from emobridge.report.blocks import stamp_of
 from emobridge.report.model_card import USE, licence
 from emobridge.report.sections import LIMITS
 from emobridge.report.write import escaped
@@ -26,7 +26,8 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
     corpora = dict.fromkeys(corpus for branch in recognizer.branches for corpus, _ in branch.spec.domains)
     head = ["---", f"language: {json.dumps(sorted(languages))}", "tags: [speech-emotion-recognition, emobridge]"]
     facts = [
-        f"Labels, in this order: {', '.join(recognizer.labels)}",
+        *([f"Labels, in this order: {', '.join(recognizer.labels)}"] if recognizer.labels else []),
+        *([f"Attributes: {', '.join(recognizer.attributes)}, on {recognizer.scale}"] if recognizer.attributes else []),
         f"Encoder: {Path(spec.encoder).name}, layer {spec.layer}; "
         + ("trained, and in the bundle" if "end-to-end" in spec.trained_parts else "as it was, not in the bundle"),
         f"Where no language is told {last} answers, unless --untold says averaged, confident or routed",
@@ -34,7 +35,7 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
         f"Made of: {', '.join(folders)}",
     ]
     rows = "\n".join(_row(branch, branch.language in cards) for branch in recognizer.branches)
-    stamp = f"*{STAMP}One row a language.*" if recognizer.synthetic else "*One row a language.*"
+    stamp = f"*{stamp_of(recognizer.synthetic, recognizer.constructed)}One row a language.*"
     parts = [
         "\n".join([*head, "library_name: emobridge", "---"]),
         f"# Emotions in {escaped(', '.join(branch.language for branch in recognizer.branches))}",

@@ -6,7 +6,7 @@ import json
 
 from emobridge import registry
 from emobridge.errors import UserError
-from emobridge.report.blocks import STAMP, count, interval
+from emobridge.report.blocks import count, interval, stamp_of
 from emobridge.report.record import RunRecord
 from emobridge.report.sections import LIMITS
 from emobridge.report.systems import System, systems
@@ -66,7 +66,9 @@ def _head(record: RunRecord) -> str:
 
 def _facts(record: RunRecord, normalisation: list[str]) -> list[str]:
     encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == record.method})
-    facts = [f"Method: {record.method}", f"Labels, in this order: {', '.join(record.labels)}"]
+    facts = [f"Method: {record.method}"]
+    facts += [f"Labels, in this order: {', '.join(record.labels)}"] if record.labels else []
+    facts += [f"Attributes, in this order: {', '.join(record.attributes)}"] if record.attributes else []
     facts += [f"Encoder: {', '.join(encoders)}"] if encoders else []
     facts += [f"Normalisation: {', '.join(normalisation)}"] if normalisation else []
     return [*facts, f"Made: {record.created}"]
@@ -85,18 +87,25 @@ def _corpus(record: RunRecord, side: str) -> str:
 def _scores(record: RunRecord) -> str:
     measure = headline_measure(record)
     found = [system for system in systems(record) if system.mean(measure)]
-    stamp = STAMP if record.synthetic else ""
-    unit = "" if measure.startswith("CCC") else ", per cent"
+    names = [f"CCC {name}" for name in record.attributes]
+    columns = [measure, *(name for name in names if name != measure)]
+    stamp = stamp_of(record.synthetic, record.constructed)
+    unit = "" if measure.startswith("CCC") else ", per cent" + ("; CCC is in [-1, 1]" if names else "")
     caption = f"*{stamp}Mean over seeds with 95 % interval over {record.resampled}{unit}.*"
-    head = f"| system | scored on | {escaped(measure)} | n | seeds |\n| --- | --- | --- | --- | --- |"
-    return "\n".join([caption, "", head, *(_row(system, measure) for system in found)])
+    head = f"| system | scored on | {' | '.join(map(escaped, columns))} | n | seeds |"
+    rule = "|" + " --- |" * (len(columns) + 4)
+    return "\n".join([caption, "", head, rule, *(_row(system, columns) for system in found)])
 
 
-def _row(system: System, measure: str) -> str:
-    row = system.mean(measure)
+def _row(system: System, measures: list[str]) -> str:
+    row = system.mean(measures[0])
     assert row is not None
-    value = interval(measure, row.value, row.low, row.high)
-    return f"| {escaped(system.name)} | {system.side} | {value} | {row.n} | {len(system.seeds(measure))} |"
+    cells = [
+        "" if (one := system.mean(measure)) is None else interval(measure, one.value, one.low, one.high)
+        for measure in measures
+    ]
+    values = " | ".join(cells)
+    return f"| {escaped(system.name)} | {system.side} | {values} | {row.n} | {len(system.seeds(measures[0]))} |"
 
 
 def _list(items: list[str] | tuple[str, ...]) -> str:

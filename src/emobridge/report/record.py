@@ -91,6 +91,9 @@ class RunRecord:
     baseline: str = "source-only"  # the method that the verdict compares with
     resampled: str = "speakers"  # what the intervals draw: "speakers" or "utterances"
     differences: tuple[Difference, ...] = ()
+    attributes: tuple[str, ...] = ()  # that were learnt
+    attribute_differences: tuple[Difference, ...] = ()  # of CCC
+    constructed: bool = False  # attributes of the run were computed from the audio: see data.constructed
     confusions: tuple[Confusion, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     layer_choice: tuple[LayerScore, ...] = ()

@@ -15,7 +15,9 @@ import emobridge
 from emobridge.adaptation import Adapted
 from emobridge.analysis.embedding import embedding
 from emobridge.choosing import Candidate
+from emobridge.concordance import AttributeEvaluation, attribute_difference, attribute_scores
 from emobridge.corpora.demo import is_synthetic
+from emobridge.data.attributes import is_constructed
 from emobridge.data.audit import Audit
 from emobridge.folds import Speech, folds_of
 from emobridge.harm import THRESHOLD
@@ -30,7 +32,7 @@ from emobridge.report.record import (
     LayerScore,
     RunRecord,
 )
-from emobridge.runs import BASELINE, evaluation_of, made_method
+from emobridge.runs import BASELINE, attribute_evaluation_of, evaluation_of, made_method
 from emobridge.settings import Settings, layers_of
 from emobridge.types import Score
 
@@ -40,19 +42,26 @@ PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr
 def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
     """The record of a run: scores with intervals, differences, confusions, curves, and what the method saw."""
     settings = adapted.settings
-    evaluations = {
-        (method, side): found
-        for method in adapted.systems
-        for side in ("target", "source")
-        if (found := evaluation(adapted, method, side)) is not None
-    }
+    pairs = [(method, side) for method in adapted.systems for side in ("target", "source")]
+    evaluations = {pair: found for pair in pairs if (found := evaluation(adapted, *pair)) is not None}
+    rated = {pair: one for pair in pairs if (one := attribute_evaluation(adapted, *pair)) is not None}
     scores: list[Score] = []
-    for (method, side), found in evaluations.items():
-        scores += to_scores(found, _condition(adapted, method, side))
+    for pair, found in evaluations.items():
+        scores += to_scores(found, _condition(adapted, *pair))
+    for pair, regressed in rated.items():
+        scores += attribute_scores(regressed, _condition(adapted, *pair))
+    resampled = [one.resampled for one in evaluations.values()] + [one.resampled for one in rated.values()]
+    own, sides = settings.method, ("target", "source") if settings.method != BASELINE else ()
     gaps = tuple(
-        Difference(side, BASELINE, settings.method, difference(found, evaluations[settings.method, side]))
-        for (method, side), found in evaluations.items()
-        if method == BASELINE and settings.method != BASELINE
+        Difference(side, BASELINE, own, difference(evaluations[BASELINE, side], evaluations[own, side]))
+        for side in sides
+        if (BASELINE, side) in evaluations
+    )
+    attribute_gaps = tuple(
+        Difference(side, BASELINE, own, gap)
+        for side in sides
+        if (BASELINE, side) in rated
+        for gap in attribute_difference(rated[BASELINE, side], rated[own, side])
     )
     corpora = corpora_of(adapted.speech, audit)
     languages = sorted({row.language for row in corpora if row.side == "source"})
@@ -66,11 +75,14 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         synthetic=any(is_synthetic(row.corpus) for row in corpora),
         corpora=corpora,
         saw=saw(settings),
-        held_out=held_out(settings, folds(adapted.speech, settings), any(side == "target" for _, side in evaluations)),
+        held_out=held_out(settings, folds(adapted.speech, settings), any(row.side == "target" for row in scores)),
         scores=tuple(scores),
         baseline=BASELINE,
-        resampled=next(iter(evaluations.values())).resampled,
+        resampled=resampled[0],
         differences=gaps,
+        attributes=settings.attributes,
+        attribute_differences=attribute_gaps,
+        constructed=bool(settings.attributes) and any(is_constructed(row.corpus) for row in corpora),
         confusions=tuple(_confusion(method, side, found) for (method, side), found in evaluations.items()),
         curves=_curves(adapted),
         layer_choice=tuple(
@@ -82,7 +94,12 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         findings=audit.findings if audit else (),
         confounds=audit.confounds if audit else (),
         warnings=_warnings(adapted),
-        published=applicable(languages, target, settings.labels, settings.target_labels),
+        published=tuple(
+            row
+            for names in (settings.labels, settings.attributes)
+            if names
+            for row in applicable(languages, target, names, settings.target_labels)
+        ),
         skipped=tuple(f"{name}: {reason}" for name, reason in adapted.skipped),
         settings=tuple((key, _said(getattr(settings, key))) for key in Settings.__slots__),
         versions=versions(),
@@ -94,6 +111,12 @@ def evaluation(adapted: Adapted, method: str, side: str) -> Evaluation | None:
     """What a system said on one side, over all seeds; None where nothing there is labelled."""
     said = [one for one in adapted.predicted if one.method == method and one.side == side]
     return evaluation_of(adapted.speech, adapted.settings.labels, said)
+
+
+def attribute_evaluation(adapted: Adapted, method: str, side: str) -> AttributeEvaluation | None:
+    """What a system said of attributes on one side, over all seeds; None where none of them is known."""
+    said = [one for one in adapted.predicted if one.method == method and one.side == side]
+    return attribute_evaluation_of(adapted.speech, adapted.settings.attributes, said)
 
 
 def saw(settings: Settings) -> tuple[str, ...]:
@@ -110,6 +133,8 @@ def saw(settings: Settings) -> tuple[str, ...]:
         said.append(f"the labels of {settings.target_labels} utterances of the target's training speakers")
     elif settings.validate == "source":
         said.append("no label of the target")
+    if settings.attributes:
+        said.append(f"with each of these labels what is known of its {', '.join(settings.attributes)}, and no other")
     if settings.validate == "both":
         said.append("LABELS OF A FIFTH OF THE TARGET'S TRAINING SPEAKERS chose the epoch, for the baseline as well")
     said.append(
@@ -126,7 +151,7 @@ def saw(settings: Settings) -> tuple[str, ...]:
         said.append(f"speakers of {', '.join(settings.by_corpus)} were normalised by their corpus, not by their own")
     if settings.align == "coral":
         said.append(f"CORAL alignment used the unlabelled audio of {whose}, for the baseline as well")
-    if settings.pool == "closed":
+    if settings.pool == "closed" and settings.labels:
         said.append(
             f"of the target, only utterances of {', '.join(settings.labels)} (chosen by label) or unlabelled ones"
         )

@@ -8,7 +8,8 @@ from emobridge.data.audit import Finding
 from emobridge.data.confound import Confound
 from emobridge.recipes.published import Published
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamped
+from emobridge.report.attributes import attribute_section
+from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamp_of, stamped
 from emobridge.report.choice import choice_section
 from emobridge.report.record import Confusion, CorpusRow, LayerScore, RunRecord
 from emobridge.report.space import space_section
@@ -32,6 +33,7 @@ def run_page(record: RunRecord) -> Page:
     """The whole report of a run."""
     sections = [
         _headline(record),
+        attribute_section(record),
         _recall_by_class(record),
         _confusions(record),
         _recall_by_speaker(record),
@@ -46,23 +48,23 @@ def run_page(record: RunRecord) -> Page:
         _how(record),
     ]
     kept = tuple(section for section in sections if section is not None)
-    if record.synthetic:
-        kept = stamped(kept)
+    kept = stamped(kept, stamp_of(record.synthetic, record.constructed))
     subtitle = f"{record.method} against {record.baseline}; {record.created}"
     return Page(record.name, subtitle, verdict(record), warnings(record), kept)
 
 
 def _headline(record: RunRecord) -> Section | None:
-    found = systems(record)
+    found = [system for system in systems(record) if system.mean("UA") is not None or not record.attributes]
     if not found:
         return None
-    speaking = dict.fromkeys(row.measure for row in record.scores if not row.measure.startswith("recall "))
+    apart = ("recall ", "CCC ") if record.attributes else ("recall ",)  # of which sections of their own tell
+    speaking = dict.fromkeys(row.measure for row in record.scores if not row.measure.startswith(apart))
     measures = tuple(speaking)
     rows = []
     for system in found:
         cells = [_cell(system.mean(measure)) for measure in measures]
         seeds = ", ".join(_plain(row) for row in system.seeds(headline_measure(record)))
-        n = max(row.n for row in system.rows)
+        n = max(row.n for row in system.rows if row.measure in measures)
         rows.append((system.name, system.side, *cells, str(n), seeds))
     label_set = ", ".join(record.labels)
     caption = (

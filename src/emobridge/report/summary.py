@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from emobridge.adaptation import adapt
 from emobridge.data.audit import audit
 from emobridge.data.manifest import read_manifest
 from emobridge.progress import progress
+from emobridge.report.blocks import number
 from emobridge.report.model_card import model_card
 from emobridge.report.record import RunRecord
 from emobridge.report.run import record_of
@@ -15,6 +17,7 @@ from emobridge.report.verdict import warnings
 from emobridge.report.write import write_report
 from emobridge.settings import Settings, write_settings
 from emobridge.stages import hardware_of
+from emobridge.types import Score
 
 
 def run_and_report(
@@ -33,8 +36,11 @@ def run_and_report(
     if skipped is not None:
         skipped += adapted.skipped
     used = {None, *adapted.settings.labels}  # what other emotions would give away is not this run's concern
+    alone = settings.alone  # nor what any would, where none is learnt
     manifests = {
-        path: [one for one in read_manifest(path) if one.emotion in used]
+        path: [
+            replace(one, emotion=None) if alone else one for one in read_manifest(path) if alone or one.emotion in used
+        ]
         for path in (*settings.source, settings.target)
     }
     with progress("audit") as report:
@@ -47,12 +53,19 @@ def run_and_report(
 
 
 def table(record: RunRecord) -> str:
-    """UA of each system on each side, with its interval."""
-    rows = [row for row in record.scores if row.measure == "UA" and row.seed == "all"]
-    title = f"UA over {', '.join(record.labels)}; 95 % intervals; seeds averaged"
-    lines = [f"SYNTHETIC. {title}" if record.synthetic else title]
-    for row in rows:
-        where = f"{row.source} -> {row.target}" if row.side == "target" else row.source
-        value = f"{100 * row.value:5.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
-        lines.append(f"  {row.method:16} {row.side:7} {where:32} {value}  n={row.n}")
+    """UA of each system on each side, and CCC of attributes, with intervals."""
+    stamp = ("SYNTHETIC. " if record.synthetic else "") + ("CONSTRUCTED. " if record.constructed else "")
+    lines = []
+    if record.labels:
+        lines.append(f"{stamp}UA over {', '.join(record.labels)}; 95 % intervals; seeds averaged")
+        lines += [_line(row) for row in record.scores if row.measure == "UA" and row.seed == "all"]
+    for name in record.attributes:
+        lines.append(f"{stamp}CCC of {name}, in [-1, 1]; 95 % intervals; seeds averaged")
+        lines += [_line(row) for row in record.scores if row.measure == f"CCC {name}" and row.seed == "all"]
     return "\n".join(lines)
+
+
+def _line(row: Score) -> str:
+    where = f"{row.source} -> {row.target}" if row.side == "target" else row.source
+    value, low, high = (number(row.measure, one) for one in (row.value, row.low, row.high))
+    return f"  {row.method:16} {row.side:7} {where:32} {value:>5} [{low}, {high}]  n={row.n}"

@@ -10,9 +10,10 @@ from emobridge.types import Score
 
 
 def headline_measure(record: RunRecord) -> str:
-    """UA where classes were scored, else the first measure of the run."""
+    """UA where classes were scored, else CCC over attributes, else the first measure of the run."""
     measures = [row.measure for row in record.scores]
-    return "UA" if "UA" in measures or not measures else measures[0]
+    known = [name for name in ("UA", "CCC mean") if name in measures]
+    return (known or measures or ["UA"])[0]
 
 
 def verdict(record: RunRecord) -> str:
@@ -22,7 +23,8 @@ def verdict(record: RunRecord) -> str:
     before = next((s for s in on_target if s.rows[0].method == record.baseline), None)
     after = next((s for s in on_target if s.rows[0].method == record.method), None)
     parts = [f"On the target ({_who(record)}), {_reached(record, measure, before, after)}"]
-    gap = next((d for d in record.differences if d.side == "target" and d.after == record.method), None)
+    gaps = record.differences if measure == "UA" else record.attribute_differences
+    gap = next((d for d in gaps if d.side == "target" and d.estimate.measure.startswith(measure)), None)
     if gap is not None:
         parts.append(_gap(gap))
     if measure == "UA":
@@ -41,6 +43,11 @@ def warnings(record: RunRecord) -> tuple[str, ...]:
     found = []
     if record.synthetic:
         found.append("SYNTHETIC speech: these numbers show that the machinery works, and nothing about emotion.")
+    if record.constructed:
+        found.append(
+            "CONSTRUCTED attributes: level, pitch and rate of the audio stand where ratings would. CCC shows that the "
+            "regression learns, and nothing about emotion."
+        )
     found += record.warnings
     for confound in record.confounds:
         if confound.reach >= NEAR and confound.features == "loudness and length":
@@ -86,6 +93,8 @@ def _with_interval(row: Score) -> str:
 def _gap(gap: Difference) -> str:
     found = gap.estimate
     size = f"{100 * found.value:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    if found.measure.startswith("CCC"):
+        size = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
     start = f"{gap.after} minus {gap.before}, paired on the same {found.resampled}, is {size}: "
     if found.low > 0:
         return start + "a gain that the choice of speakers does not explain."
