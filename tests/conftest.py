@@ -294,6 +294,7 @@ def made(source):
     from emobridge.adapters import Adapters
     from emobridge.bundle import Recognizer, Spec, made_head
     from emobridge.encoders import load_encoder
+    from emobridge.heads._base import Regressor
     from emobridge.normalisation import Domain
 
     def make(language, seed=0, *, adapters="lora", words=("r=2", "alpha=4"), name="whisper", encoder=None, **changes):
@@ -321,11 +322,12 @@ def made(source):
         spec = Spec(**{**about, **changes})
         shape = (len(spec.layer.split("+")), encoder.width * len(spec.statistics))
         domains = [Domain(*names, torch.randn(shape), torch.rand(shape) + 0.5) for names in spec.domains]
-        head = made_head(spec.head, spec.head_options, shape[0] * shape[1], len(spec.labels))
+        head = made_head(spec.head, spec.head_options, shape[0] * shape[1], max(len(spec.labels), 1))
         torch.nn.init.normal_(head.output.weight, std=0.05)  # no probability is near one
         if adapters:
             for weight in Adapters(encoder, adapters, words).parameters():
                 torch.nn.init.normal_(weight, std=0.3)
-        return Recognizer(spec, encoder, domains, head)
+        regressor = Regressor(head.output.in_features, spec.attributes) if spec.attributes else None
+        return Recognizer(spec, encoder, domains, head, regressor=regressor)
 
     return make

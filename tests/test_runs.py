@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from emobridge import runs as room
 from emobridge import stages
 from emobridge.checkpoints import LogPoint
+from emobridge.concordance import score_attributes
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.methods.pseudo_labels import PseudoLabels
@@ -218,3 +220,71 @@ def test_a_target_without_labels_has_predictions_of_the_source_only(toy_speech):
     speech = toy_speech(extra=2)
     speech = replace(speech, label=np.where(speech.is_target, -1, speech.label))
     assert {one.side for one in Runner(settings(seeds=1), speech).run()} == {"source"}
+
+
+BOTH = ("arousal", "valence")
+
+
+def rated(speech):
+    """Arousal is the second of the features, squeezed, and valence less the third; no emotion tells either."""
+    attributes = np.tanh(speech.features.numpy()[:, 1:3].astype(float)) * [1, -1]
+    return replace(speech, attributes=attributes)
+
+
+def test_attributes_of_all_folds_are_in_the_order_of_the_rows(speech):
+    """The truth is told by one feature each: what is said of held-out speakers goes with it, row by row."""
+    x = np.random.default_rng(0).standard_normal((len(speech.label), 2))
+    speech = replace(speech, features=torch.from_numpy(x).float(), attributes=np.tanh(x) * [1, -1])
+    changes = {"epochs": 60, "learning_rate": 0.1, "normalise": "none", "align": "none"}
+    asked = settings(attributes=BOTH, method="source-only", seeds=1, **changes)
+    for one in Runner(asked, speech).run():
+        assert one.attributes.shape == (len(one.rows), 2)
+        found = room.attribute_evaluation_of(speech, BOTH, [one])
+        assert found.truth.tolist() == speech.attributes[one.rows].tolist()
+        values = {row.measure: row.value for row in score_attributes(found)}
+        assert min(values["CCC arousal"], values["CCC valence"]) > 0.8
+    assert room.attribute_evaluation_of(replace(speech, attributes=None), BOTH, [one]) is None
+    assert room.attribute_evaluation_of(replace(speech, attributes=speech.attributes * np.nan), BOTH, [one]) is None
+
+
+def test_what_was_said_of_attributes_is_read_again(speech, tmp_path, fits):
+    speech = rated(speech)
+    asked = settings(attributes=BOTH, seeds=1)
+    first = Runner(asked, speech, Work(tmp_path, asked, speech, "digest")).run()
+    done = len(fits)
+    again = Runner(asked, speech, Work(tmp_path, asked, speech, "digest")).run()
+    assert len(fits) == done
+    for one, two in zip(first, again):
+        assert np.array_equal(one.attributes, two.attributes) and np.array_equal(one.probabilities, two.probabilities)
+    other = replace(speech, attributes=-speech.attributes)
+    assert Work(tmp_path, asked, speech, "digest").key != Work(tmp_path, asked, other, "digest").key
+
+
+def test_a_file_of_a_fit_without_attributes_is_read(speech, tmp_path):
+    work = Work(tmp_path, settings(), speech, "digest")
+    save_file({"probabilities": np.eye(2)}, work.said("old"), metadata={"log": "[]"})
+    said, log = work.read("old")
+    assert said.attributes is None and said.probabilities.tolist() == [[1, 0], [0, 1]] and log == ()
+
+
+def test_attributes_alone(speech):
+    """Without emotions: one class, no cross-entropy, and only methods that do not go by emotions."""
+    speech = rated(speech)
+    speech = replace(speech, label=np.zeros_like(speech.label))
+    asked = settings(labels=(), attributes=BOTH, method="dann", head="linear", seeds=1)
+    runner = Runner(asked, speech)
+    for one in runner.run():
+        assert one.probabilities.tolist() == [[1.0]] * len(one.rows) and one.attributes.shape == (len(one.rows), 2)
+        assert room.evaluation_of(speech, (), [one]) is None
+    assert {point.term for _, point in runner.log} == {"1 - CCC arousal", "1 - CCC valence", "domain"}
+    for method in ("pseudo-labels", "soft-pseudo-labels", "fluda", "nnpm"):
+        with pytest.raises(UserError, match=f"method {method} goes by emotions, and labels are none"):
+            made_method(method, replace(asked, method=method))
+
+
+def test_the_recogniser_has_the_regressor_and_its_scale(speech):
+    speech = rated(speech)
+    asked = settings(attributes=BOTH, attribute_range="1..7", epochs=1)
+    one = Runner(asked, speech).final(load_encoder("logmel"))
+    assert one.attributes == BOTH and one.spec.attribute_range == "1..7" and str(one.scale) == "1..7"
+    assert one.branches[0].regressor.weight.shape == (2, 64)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emobridge.data.manifest import write_manifest
+from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
 from emobridge.folds import UNLABELLED
 from emobridge.settings import Settings
@@ -155,3 +155,73 @@ def test_a_corpus_that_the_run_does_not_have_is_named(recorded):
     with pytest.raises(UserError, match="unknown corpus of this run 'xy': did you mean 'xx'"):
         read_speech(one)
     assert read_speech(replace(one, by_corpus=("xx",)))[0].target == 1
+
+
+@pytest.fixture
+def rate(tmp_path, write):
+    """Write a manifest of "speaker emotion arousal valence" words; "-" is missing."""
+
+    def make(name: str, *rows: str, corpus: str = "") -> str:
+        path = write(name, *(" ".join(row.split()[:2]) for row in rows), corpus=corpus)
+        rated = []
+        for one, row in zip(list(read_manifest(path)), rows):
+            arousal, valence = (None if word == "-" else float(word) for word in row.split()[2:])
+            rated.append(replace(one, arousal=arousal, valence=valence))
+        write_manifest(path, rated)
+        return path
+
+    return make
+
+
+def test_attributes_are_brought_to_one_scale_in_the_order_asked_for(rate):
+    """MSP-Podcast declares 1..7; what the others are on is told."""
+    source = (
+        rate("en", "a anger 7 4", "b sadness - 1", corpus="msp-podcast"),
+        rate("de", "c anger 1 2", "c sadness 5 -"),
+    )
+    target = rate("it", "x - 3 3", "y anger 2 -")
+    asked = settings(source, target, attributes=("valence", "arousal"), attribute_range="1..5")
+    speech, _ = read_speech(asked)
+    nan = np.nan
+    expected = [[0, 1], [-1, nan], [-0.5, -1], [nan, 1], [0, 0], [nan, -0.5]]
+    np.testing.assert_allclose(speech.attributes, expected)
+    assert speech.label.tolist() == [0, 1, 0, 1, UNLABELLED, 0]
+    few = speech.of([1, 5])
+    np.testing.assert_allclose(few.attributes, [[-1, nan], [nan, -0.5]])
+    assert [one.id for one in few.utterances] == [speech.utterances[1].id, speech.utterances[5].id]
+    assert read_speech(settings(source, target))[0].attributes is None
+
+
+def test_attributes_alone_are_labels_themselves(rate):
+    source, target = (
+        rate("en", "a - 7 4", "b fear - 1", "b anger - -"),
+        rate("it", "x anger - 1", "y - 1 -", "y fear - -"),
+    )
+    asked = settings(source, target, labels=(), attributes=("arousal", "valence"), attribute_range="1..7")
+    speech, left_out = read_speech(asked)
+    assert [one.id for one in speech.utterances] == ["en-0", "en-1", "it-0", "it-1", "it-2"] and left_out == 0
+    assert speech.label.tolist() == [0, 0, 0, 0, UNLABELLED]
+    only = read_speech(replace(asked, attributes=("arousal",)))[0]
+    assert only.label.tolist() == [0, UNLABELLED, 0, UNLABELLED]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "message"),
+    [
+        (("a anger 7.5 4",), {}, "utterance 'en-0': arousal is 7.5; expected a value in 1..7, the range of en"),
+        (("a anger - 4",), {}, "the source has no utterance whose arousal is known"),
+        (
+            ("a anger 3 4",),
+            {"attribute_range": ""},
+            "en: has attributes, but which range they were rated on is not known",
+        ),
+        (("a anger 3 4",), {"attribute_range": "7..1"}, "the range '7..1' of attributes: expected its ends"),
+        (("a anger - -",), {"labels": ()}, "en.jsonl: has no utterance whose arousal is known"),
+    ],
+)
+def test_attributes_that_cannot_be_learnt_are_one_line(rate, rows, changes, message):
+    source, target = rate("en", *rows, "b sadness - -"), rate("it", "x anger - -")
+    asked = settings(source, target, **{"attributes": ("arousal",), "attribute_range": "1..7", **changes})
+    with pytest.raises(UserError) as caught:
+        read_speech(asked)
+    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1

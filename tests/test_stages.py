@@ -285,3 +285,29 @@ def test_a_mistake_is_one_line(settings, change, message):
 def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
     assert Accelerated().precision == "fp32" and Accelerated().processes == 1
     assert dataclasses.replace(settings(), precision="bf16").precision == "bf16"
+
+
+def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
+    """Attributes of the source alone: the second stage, which must not see them, leaves the regressor as it was."""
+    ready = prepare(settings())
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",))
+    rows = np.where(ready.speech.is_target, np.nan, np.linspace(-0.9, 0.9, len(ready.speech.label)))
+    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    fits = []
+    original = training.fit
+    monkeypatch.setattr(stages, "fit", lambda *given, **named: fits.append(given[0]) or original(*given, **named))
+    method = registry.load("methods", "ft-lora")
+    first = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    known = [int((~task.attributes.isnan()).sum()) for task in fits]
+    assert known == [12, 0], "the target has none"
+    second = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    assert len(fits) == 2, "both stages were read"
+    same(first.regressor.state_dict(), second.regressor.state_dict())
+    alone = dataclasses.replace(asked, method="fine-tuned", target_labels="0")
+    one = run_stages(alone, speech, fold(), registry.load("methods", "fine-tuned")(), 0)
+    assert torch.equal(one.regressor.weight, first.regressor.weight)
+    other = dataclasses.replace(speech, attributes=-speech.attributes)
+    run_stages(asked, other, fold(), method(), 0, kept=tmp_path)
+    assert len(fits) == 5, "other attributes are another stage"
+    log = [point.term for point in first.log]
+    assert "1 - CCC arousal, stage 1" in log and "1 - CCC arousal, stage 2" in log

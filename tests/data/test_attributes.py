@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from emobridge.corpora import attribute_range, attribute_ranges
-from emobridge.data.attributes import attributes_of, is_constructed, parse_range, scaled
+from emobridge.corpora import attribute_range, attribute_ranges, scale_of
+from emobridge.data.attributes import attributes_of, is_constructed, parse_range, scaled, unscaled
 from emobridge.errors import UserError
 from emobridge.types import SCALE, Range, Utterance
 
@@ -79,3 +81,20 @@ def test_a_given_range_goes_before_the_declared_one():
 def test_a_name_tells_what_is_constructed():
     assert is_constructed("ravdess-constructed") and is_constructed("emodb+ravdess-constructed")
     assert not is_constructed("ravdess") and not is_constructed("constructed") and not is_constructed("")
+
+
+@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.floats(-2, 2))
+def test_unscaled_undoes_scaled(low, width, value):
+    scale = Range(low, low + width)
+    there = unscaled(np.array([value]), scale)
+    assert scaled(there, scale) == pytest.approx([value], abs=1e-6)
+
+
+def test_the_scale_of_a_corpus_is_its_own_then_what_is_told():
+    assert str(scale_of("msp-podcast", "1..5")) == "1..7" and str(scale_of("calls", "1..5")) == "1..5"
+    assert scale_of("calls") == SCALE
+    with pytest.raises(UserError, match="expected its ends"):
+        scale_of("calls", "5")
+    rows = [rated("a", "calls", arousal=5), rated("b", arousal=7)]
+    assert attribute_ranges(rows, undeclared="1..5") == {"calls": Range(1, 5), "msp-podcast": Range(1, 7)}
+    assert attributes_of(rows, attribute_ranges(rows, undeclared="1..5"))[:, 0].tolist() == [1, 1]

@@ -18,6 +18,8 @@ def attribute_section(record: RunRecord) -> Section | None:
     rows = []
     for system in systems(record):
         for name, row in system.starting("CCC "):
+            if name == "mean" and len(record.attributes) == 1:
+                continue
             seeds = ", ".join(number(one.measure, one.value) for one in system.seeds(row.measure))
             cell = interval(row.measure, row.value, row.low, row.high)
             rows.append((system.name, system.side, name, cell, str(row.n), seeds))
@@ -44,6 +46,7 @@ def _differences(record: RunRecord) -> Table:
             str(gap.estimate.n),
         )
         for gap in record.attribute_differences
+        if len(record.attributes) > 1 or "mean" not in gap.estimate.measure
     )
     caption = "Measured. Paired differences of CCC with 95 % intervals: both systems see the same draw."
     return Table(caption, ("difference", "scored on", "attribute", "CCC", "n"), rows)

@@ -134,7 +134,8 @@ def saw(settings: Settings) -> tuple[str, ...]:
     elif settings.validate == "source":
         said.append("no label of the target")
     if settings.attributes:
-        said.append(f"with each of these labels what is known of its {', '.join(settings.attributes)}, and no other")
+        names = ", ".join(settings.attributes)
+        said.append(f"{names} of the utterances whose labels it was handed, where they are known, and of no others")
     if settings.validate == "both":
         said.append("LABELS OF A FIFTH OF THE TARGET'S TRAINING SPEAKERS chose the epoch, for the baseline as well")
     said.append(

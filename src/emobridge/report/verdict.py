@@ -12,7 +12,7 @@ from emobridge.types import Score
 def headline_measure(record: RunRecord) -> str:
     """UA where classes were scored, else CCC over attributes, else the first measure of the run."""
     measures = [row.measure for row in record.scores]
-    known = [name for name in ("UA", "CCC mean") if name in measures]
+    known = [name for name in ("UA", "CCC mean") if name in measures and (name == "UA" or len(record.attributes) > 1)]
     return (known or measures or ["UA"])[0]
 
 
@@ -58,6 +58,8 @@ def warnings(record: RunRecord) -> tuple[str, ...]:
     if record.scores and record.resampled == "utterances":
         found.append("Intervals draw utterances, since speakers are single or unknown: they are too narrow.")
     speakers = {len(system.speakers()) for system in systems(record) if system.side == "target"}
+    if not record.labels:  # nor is there a recall by speaker
+        speakers = {row.speakers or 0 for row in record.corpora if row.side == "target"}
     few = min(speakers, default=0)
     if record.resampled == "speakers" and 0 < few < FEW_SPEAKERS:
         found.append(f"Only {few} target speakers were scored: with so few to draw from, intervals are too narrow.")

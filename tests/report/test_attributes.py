@@ -1,0 +1,107 @@
+"""Attributes in a report: CCC as it is, and no number of constructed ones without a word of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from emobridge.concordance import AttributeEvaluation, attribute_difference, attribute_scores
+from emobridge.metrics import Condition
+from emobridge.report.attributes import attribute_section
+from emobridge.report.model_card import model_card
+from emobridge.report.record import Difference
+from emobridge.report.sections import run_page
+from emobridge.report.summary import table
+from emobridge.report.verdict import headline_measure, verdict, warnings
+from emobridge.report.write import markdown
+
+NAMES = ("arousal", "valence")
+
+
+@pytest.fixture
+def rated(record):
+    """The record with attributes of thirty utterances of six speakers: the second system is nearer the truth."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(-1, 1, (30, 2))
+    truth[:10, 1] = np.nan
+    speakers = tuple(str(row % 6) for row in range(30))
+    own = {
+        method: AttributeEvaluation(
+            NAMES, truth, np.nan_to_num(truth) + noise * rng.standard_normal((2, 30, 2)), speakers
+        )
+        for method, noise in (("source-only", 0.6), ("pseudo-labels", 0.2))
+    }
+    rows = list(record.scores)
+    for method, found in own.items():
+        one = next(row for row in record.scores if row.method == method and row.side == "target")
+        names = Condition.__slots__
+        rows += attribute_scores(found, Condition(**{name: getattr(one, name) for name in names}), draws=100)
+    gaps = attribute_difference(own["source-only"], own["pseudo-labels"], draws=100)
+    changes = {"attributes": NAMES, "scores": tuple(rows)}
+    changes["attribute_differences"] = tuple(Difference("target", *own, gap) for gap in gaps)
+    return replace(record, **changes)
+
+
+def test_ccc_of_each_attribute_with_its_interval_and_n(rated):
+    first, second = attribute_section(rated).blocks
+    assert [row[:3] for row in first.rows] == [
+        (method, "target", name) for method in ("source-only", "pseudo-labels") for name in (*NAMES, "mean")
+    ]
+    wanted = next(
+        row for row in rated.scores if (row.method, row.measure, row.seed) == ("pseudo-labels", "CCC valence", "all")
+    )
+    value, n, seeds = first.rows[4][3:]
+    assert value == f"{wanted.value:.3f} ({wanted.low:.3f} to {wanted.high:.3f})" and n == "20"
+    assert len(seeds.split(", ")) == 2
+    assert [row[2] for row in second.rows] == [*NAMES, "mean"]
+    assert all(row[3].startswith("+0.") for row in second.rows)
+    for one in (first, second):
+        assert "per cent" not in one.caption.lower() and "SYNTHETIC" not in one.caption
+
+
+def test_the_table_of_scores_in_per_cent_has_no_ccc(rated, record):
+    scores = next(section for section in run_page(rated).sections if section.title == "Scores")
+    plain = next(section for section in run_page(record).sections if section.title == "Scores")
+    assert scores == plain
+    assert attribute_section(record) is None
+
+
+def test_attributes_alone_lead(rated):
+    alone = replace(
+        rated,
+        labels=(),
+        differences=(),
+        confusions=(),
+        published=(),
+        scores=tuple(row for row in rated.scores if row.measure.startswith("CCC")),
+    )
+    assert headline_measure(alone) == "CCC mean"
+    text = verdict(alone)
+    assert "CCC mean" in text and "pseudo-labels minus source-only" in text and ": a gain" in text
+    assert "points" not in text and "Chance" not in text
+    titles = [section.title for section in run_page(alone).sections]
+    assert "Attributes" in titles and not {"Scores", "Recall by class", "Confusions"} & set(titles)
+    card = model_card(alone)
+    assert "Attributes, in this order: arousal, valence" in card and "Labels, in this order" not in card
+    assert "| system | scored on | CCC mean | CCC arousal | CCC valence | n | seeds |" in card
+    lines = table(alone).splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        f"CCC of {name}, in [-1, 1]; 95 % intervals; seeds averaged" for name in NAMES
+    ]
+    few = replace(alone, corpora=tuple(replace(row, speakers=6) for row in alone.corpora))
+    assert any("Only 6 target speakers were scored" in line for line in warnings(few))
+
+
+def test_constructed_attributes_are_named_everywhere(rated):
+    page = markdown(run_page(rated))
+    assert "CONSTRUCTED" not in page
+    made = replace(rated, constructed=True)
+    assert warnings(made)[0].startswith("CONSTRUCTED attributes: level, pitch and rate")
+    captions = [
+        line for line in markdown(run_page(made)).splitlines() if line.startswith("*") and not line.startswith("**")
+    ]
+    assert captions and all(line.startswith("*CONSTRUCTED attributes. ") for line in captions)
+    assert "*CONSTRUCTED attributes. Mean over seeds" in model_card(made)
+    assert table(replace(made, synthetic=True)).startswith("SYNTHETIC. CONSTRUCTED. UA over")
