@@ -311,3 +311,16 @@ def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
     assert len(fits) == 5, "other attributes are another stage"
     log = [point.term for point in first.log]
     assert "1 - CCC arousal, stage 1" in log and "1 - CCC arousal, stage 2" in log
+
+
+@pytest.mark.parametrize("train", ["head", "end-to-end"])
+def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings, train):
+    """Attentive statistics pooling (methods A): the regressor sees its representation, and the encoder its gradient."""
+    ready = prepare(settings(method="source-only", target_labels="0", head="attentive", train=train, align="none"))
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",), epochs=8)
+    rows = np.where(ready.speech.is_target, np.nan, 0.5 - ready.speech.label)
+    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    one = run_stages(asked, speech, fold(), registry.load("methods", "source-only")(), 0)
+    assert one.regressor.in_features == one.head.output.in_features
+    values = [point.value for point in one.log if point.term == "1 - CCC arousal"]
+    assert len(values) == 8 and min(values) < 0.5 < values[0]

@@ -503,3 +503,23 @@ def test_validation_adds_the_mean_of_the_sides(speech):
             mine = (known.corpus.numpy() == side) & ~np.isnan(truth[:, column])
             expected.append(1 - ccc(truth[mine, column].tolist(), said[mine, column].tolist()))
     assert losses[1] - losses[0] == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_a_part_of_a_batch_weighs_as_many_utterances_as_it_has(speech):
+    """CCC of each part by hand: of one step over all that is drawn, in three parts, at no speed to speak of."""
+    speech = with_attributes(speech)
+    one = build(speech, fold_of(speech), SourceOnly(), 2, settings(align="none"), None, ())
+    torch.manual_seed(3)
+    head, regressor = Single(4, 2), Regressor(4, BOTH)
+    plan = Plan(epochs=1, learning_rate=1e-12, batch_size=1000, accumulate=3)
+    log = {point.term: point.value for point in fit(one.task, SourceOnly(), head, plan, seed=0, regressor=regressor)}
+    rows = one.task.source.rows
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+    for column, name in enumerate(BOTH):
+        expected = 0.0
+        for part in rows[order].tensor_split(3):
+            said = regressor(one.task.inputs.batch(part)).detach()[:, column]
+            truth = one.task.attributes[part, column]
+            known = ~truth.isnan()
+            expected += len(part) / len(rows) * (1 - ccc(truth[known].tolist(), said[known].tolist()))
+        assert log[f"1 - CCC {name}"] == pytest.approx(expected, abs=1e-5)
