@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from emobridge import registry, stages, training
 from emobridge.adaptation import adapt, prepare, with_head
 from emobridge.bundle import Recognizer
+from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.folds import Fold
 from emobridge.hardware import Accelerated
-from emobridge.settings import Settings
+from emobridge.inference import evaluate, predict
+from emobridge.settings import Settings, write_settings
 from emobridge.stages import Fitted, run_stages
 
 CNN = {"encoder": "emotion-cnn", "layer": "0", "method": "fine-tuned", "target_labels": "0"}
@@ -83,8 +92,8 @@ def test_ft_lora_adds_a_language_to_what_fine_tuning_made(settings):
     assert all(tensor.abs().max() > 0 for name, tensor in added.encoder.state_dict().items() if "lora_B" in name), (
         "and the second the adapters"
     )
-    same(tuned.head.state_dict(), added.heads[0].state_dict())
-    assert not torch.equal(added.heads[0].output.weight, added.head.output.weight), "the head goes on"
+    same(tuned.head.state_dict(), added.before[0][0].state_dict())
+    assert not torch.equal(added.before[0][0].output.weight, added.head.output.weight), "the head goes on"
 
 
 def test_only_what_a_stage_names_is_trained(settings):
@@ -167,8 +176,6 @@ def test_an_interrupted_fit_goes_on_in_its_stage(settings, tmp_path, monkeypatch
 
 
 def test_a_checkpoint_of_adapters_holds_no_weight_of_the_encoder(settings, tmp_path, monkeypatch):
-    from safetensors import safe_open
-
     monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, checkpoint_every=0.0))
     original = training.State.save
     names = []
@@ -215,18 +222,30 @@ def test_a_step_sees_clips_of_like_lengths_together(settings, recorded, monkeypa
     assert all(float(some.max() - some.min()) < 0.65 for some in seen), "at random most batches spread wider"
 
 
-def test_a_head_of_frames_learns_from_a_frozen_and_a_trained_encoder(settings, tmp_path):
+def test_a_head_of_frames_learns_from_a_frozen_encoder(settings):
     options = settings(method="source-only", head="attentive", train="head", target_labels="0", align="none")
     one = fitted(options)
     assert one.trained == "frozen" and one.built.task.inputs.frames and not one.built.task.inputs.modules()
     grads = [name for name, weight in one.head.named_parameters() if weight.grad is None or not weight.grad.abs().max()]
     assert grads == [], "attention too has something to learn, which one frame alone would not give it"
-    both = adapt(settings(head="attentive"))
-    assert both.recognizer.spec.trained == "end-to-end+adapters"
+
+
+def test_a_language_is_added_and_the_first_one_kept(settings, tmp_path):
+    """All comes back from the folder: the head of each language, the encoder's own weights, the adapters."""
+    options = settings(head="attentive")
+    both = adapt(options)
+    assert both.recognizer.spec.trained == "end-to-end+adapters" and both.recognizer.languages == ("en", "xx")
     loaded = Recognizer.load(both.recognizer.save(tmp_path / "bundle", "card"))
-    wave = torch.randn(1, 4000), torch.ones(1, 4000, dtype=torch.bool)
-    with torch.no_grad():
-        assert torch.equal(loaded.encoder(*wave).hidden, both.recognizer.encoder(*wave).hidden)
+    tuned = adapt(settings(head="attentive", method="fine-tuned", target_labels="0", out=str(tmp_path / "tuned")))
+    spoken = [list(read_manifest(path)) for path in (options.source[0], options.target)]
+    for utterances, first in zip(spoken, (True, False)):
+        said, again, before = (
+            [one.probabilities for one in predict(recognizer, utterances)]
+            for recognizer in (both.recognizer, loaded, tuned.recognizer)
+        )
+        np.testing.assert_allclose(said, again, atol=1e-6)
+        assert np.allclose(said, before, atol=1e-5) == first, "the source is heard as fine-tuning left it"
+    assert evaluate(loaded, spoken[1]) == evaluate(both.recognizer, spoken[1])
 
 
 def test_a_method_that_mixes_vectors_says_that_it_cannot_mix_frames(settings):
@@ -313,14 +332,73 @@ def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
     assert "1 - CCC arousal, stage 1" in log and "1 - CCC arousal, stage 2" in log
 
 
-@pytest.mark.parametrize("train", ["head", "end-to-end"])
-def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings, train):
+def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings):
     """Attentive statistics pooling (methods A): the regressor sees its representation, and the encoder its gradient."""
-    ready = prepare(settings(method="source-only", target_labels="0", head="attentive", train=train, align="none"))
-    asked = dataclasses.replace(ready.settings, attributes=("arousal",), epochs=8)
+    plain = {"method": "source-only", "target_labels": "0", "head": "attentive", "align": "none", "batch_size": 12}
+    ready = prepare(settings(**plain, train="end-to-end", crop=1.0))
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",), epochs=30, learning_rate=0.003)
     rows = np.where(ready.speech.is_target, np.nan, 0.5 - ready.speech.label)
     speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
     one = run_stages(asked, speech, fold(), registry.load("methods", "source-only")(), 0)
     assert one.regressor.in_features == one.head.output.in_features
     values = [point.value for point in one.log if point.term == "1 - CCC arousal"]
-    assert len(values) == 8 and min(values) < 0.5 < values[0]
+    assert len(values) == 30 and values[-1] < 0.3 < values[0]
+
+
+# What each of several processes runs: the fit of a manifest, and what it ends with in a file.
+SHARED = """
+import functools, json, sys
+import torch
+from safetensors.torch import save_file
+from emobridge import registry, stages, training
+from emobridge.adaptation import prepare, with_head
+from emobridge.folds import Fold
+from emobridge.settings import read_settings
+torch.set_num_threads(1)
+path, out, stop = sys.argv[1:]
+stages.Plan = functools.partial(training.Plan, checkpoint_every=0.0, eps=1e-3)
+ready = prepare(with_head(read_settings(path)))
+fold = Fold(tuple(range(12)), tuple(range(12, 16)), tuple(range(16, 28)), tuple(range(28, 32)))
+hardware = stages.hardware_of(ready.settings)
+epoch, count = training._epoch, []
+def counted(*given):
+    count.append(given[3])
+    if len(count) == int(stop):
+        raise KeyboardInterrupt
+    return epoch(*given)
+training._epoch = counted
+method = registry.load("methods", ready.settings.method)()
+from pathlib import Path
+where = {"hardware": hardware, "path": Path(out) / "work" / "fit"}
+one = stages.run_stages(ready.settings, ready.speech, fold, method, 0, **where)
+own = {f"encoder.{name}": tensor.contiguous() for name, tensor in one.encoder.state_dict().items()}
+own |= {f"head.{name}": tensor for name, tensor in one.head.state_dict().items()}
+save_file(own, Path(out) / f"{hardware.rank}-of-{hardware.processes}.safetensors", {"epochs": json.dumps(count)})
+"""
+
+
+def run_processes(options: Settings, folder: Path, count: int, stop: int = 0) -> subprocess.CompletedProcess:
+    folder.mkdir(exist_ok=True)
+    write_settings(folder / "settings.toml", options)
+    (folder / "shared.py").write_text(SHARED)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
+    words += [folder / "shared.py", folder / "settings.toml", folder, str(stop)]
+    return subprocess.run(
+        list(map(str, words)), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_two_processes_interrupted_and_resumed_are_one_with_twice_the_batch(settings, tmp_path, monkeypatch):
+    options = settings(batch_size=4)
+    cut = run_processes(options, tmp_path / "two", 2, stop=4)
+    assert cut.returncode and not list((tmp_path / "two").glob("*-of-2.safetensors"))
+    again = run_processes(options, tmp_path / "two", 2)
+    assert again.returncode == 0, again.stderr[-2000:]
+    with safe_open(tmp_path / "two" / "0-of-2.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["epochs"]) == [1], "the last epoch of the second stage"
+    first, second = (load_file(tmp_path / "two" / f"{rank}-of-2.safetensors") for rank in (0, 1))
+    same(first, second)
+    monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, eps=1e-3))
+    same(weights(fitted(dataclasses.replace(options, batch_size=8))), first, rtol=1e-4, atol=1e-6)
+    other = weights(fitted(options))
+    assert any((first[name] - tensor).abs().max() > 1e-3 for name, tensor in other.items()), "half of it is another run"

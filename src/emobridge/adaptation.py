@@ -28,7 +28,7 @@ from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of, unweighted
 from emobridge.settings import FOUND, Settings, layers_of
 from emobridge.speech import budgeted, emotions, read_speech
-from emobridge.stages import hardware_of, staged
+from emobridge.stages import hardware_of, sees_frames, staged
 
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
 BESIDE = 1  # layers on each side of the middle one
@@ -191,6 +191,8 @@ def _completed(settings: Settings, encoder: Encoder) -> Settings:
     if kinds != {"frozen"} and not any(True for _ in encoder.parameters()):
         way = "choose another --method" if own else "give --train frozen"
         raise UserError(f"encoder {encoder.name} has nothing to train: {way}")
+    if sees_frames(settings) and settings.normalise != "none":
+        raise UserError(f"normalise: head {settings.head} sees single frames, which are not; give --normalise none")
     layers = encoder.layers
     if "adapters" in kinds:
         fitted = Adapters(encoder, settings.adapters, settings.adapter_options)  # a mistake is told here

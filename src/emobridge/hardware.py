@@ -7,6 +7,7 @@ done together. Without it, which is how heads on stored features are trained, th
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -54,7 +55,10 @@ class Accelerated(Hardware):
         if precision == "bf16" and gpu and not has:
             raise UserError("precision: this GPU has no bf16; give fp32 or auto")
         self.precision = "bf16" if precision == "bf16" or (precision == "auto" and has) else "fp32"
-        self.accelerator = Accelerator(mixed_precision="bf16" if self.precision == "bf16" else "no")
+        many = int(os.environ.get("WORLD_SIZE", "1")) > 1  # as torchrun says; accelerate finds no CPUs by itself
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if self.precision == "bf16" else "no", cpu=many and not gpu
+        )
         self.device = self.accelerator.device
         self.rank, self.processes = self.accelerator.process_index, self.accelerator.num_processes
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from emobridge import __version__, registry
-from emobridge.bundle import Recognizer, Spec
+from emobridge.bundle import UNKNOWN, Recognizer, Spec
 from emobridge.checkpoints import LogPoint
 from emobridge.concordance import AttributeEvaluation
 from emobridge.corpora.demo import is_synthetic
@@ -24,9 +24,10 @@ from emobridge.files import whole_file
 from emobridge.folds import Fold, Speech, everything, folds_of
 from emobridge.methods._base import Method
 from emobridge.metrics import Evaluation, ua
+from emobridge.normalisation import Domain
 from emobridge.options import made
 from emobridge.settings import Settings
-from emobridge.stages import Fitted, hardware_of, run_stages
+from emobridge.stages import Fitted, hardware_of, run_stages, sees_frames
 from emobridge.tasks import Matrices
 from emobridge.training import Model, said
 
@@ -176,17 +177,33 @@ class Runner:
         return _sides(method, seed, folds, parts)
 
     def final(self, encoder: Encoder) -> Recognizer:
-        """The method asked for, seed 0, with nothing held out: what users get."""
+        """The method asked for, seed 0, with nothing held out: what users get.
+
+        Where the source's encoder stayed as it was under the target's adapters, it answers for the source still.
+        """
         settings, fold = self.settings, everything(self.speech, self.settings, 0)
         method = made_method(settings.method, settings)
         fitted = self._fit(method, "final", 0, fold)
-        domains = fitted.built.learner.domains
-        spec = Spec(
+        made = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
+        spec = replace(self._spec(encoder, fitted.trained, fitted.built.learner.domains), layer=_layer(settings, made))
+        target = Recognizer(spec, made, fitted.built.learner.domains, fitted.head, regressor=fitted.regressor)
+        if fitted.trained != "end-to-end+adapters" or spec.layer != settings.layer:
+            return target
+        head, domains, regressor = fitted.before[0]
+        own = domains[-2:-1]  # the last of the source's corpora
+        first = self._spec(encoder, "end-to-end", own)
+        source = Recognizer(replace(first, target_labels="all"), made, own, head, regressor=regressor)
+        names = {domain.language for domain in (*own, domains[-1])}
+        return source.join(target) if len(names - {UNKNOWN}) == 2 else target
+
+    def _spec(self, encoder: Encoder, trained: str, domains: Sequence[Domain]) -> Spec:
+        settings = self.settings
+        return Spec(
             labels=settings.labels,
             encoder=_lasting(settings.encoder),
             encoder_options=settings.encoder_options,
             digest=encoder.digest,
-            trained=fitted.trained,
+            trained=trained,
             layer=settings.layer,
             statistics=settings.statistics,
             normalise=settings.normalise,
@@ -199,11 +216,10 @@ class Runner:
             method=settings.method,
             domains=tuple((domain.corpus, domain.language) for domain in domains),
             synthetic=any(is_synthetic(one.corpus) for one in self.speech.utterances),
+            frames=sees_frames(settings),
             attributes=settings.attributes,
             attribute_range=settings.attribute_range,
         )
-        made = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
-        return Recognizer(spec, made, domains, fitted.head, regressor=fitted.regressor)
 
     def said(self, name: str, seed: int, place: int, fold: Fold) -> Said:
         """What one fit says of source_test, then of target_test, from the work folder where they are there."""
@@ -308,6 +324,11 @@ def _sides(method: str, seed: int, folds: Sequence[Fold], parts: Sequence[Said])
             attributes = np.concatenate(regressed)[order] if regressed else None
             sides.append(Predicted(method, seed, side, rows[order], p, attributes))
     return sides
+
+
+def _layer(settings: Settings, encoder: Encoder) -> str:
+    """The layer's name; gating leaves one."""
+    return "0" if encoder.layers == 1 else settings.layer
 
 
 def _lasting(encoder: str) -> str:

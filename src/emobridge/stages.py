@@ -24,6 +24,7 @@ from emobridge.hardware import ALONE, Accelerated, Hardware
 from emobridge.heads._base import Head, Regressor
 from emobridge.inputs import Inputs
 from emobridge.methods._base import Labelled, Method, Stage
+from emobridge.normalisation import Domain
 from emobridge.options import read_options
 from emobridge.settings import Settings
 from emobridge.tasks import Built, Matrices, build
@@ -31,7 +32,7 @@ from emobridge.training import Model, Plan, fit
 
 BOTH = ("source", "target")
 # What a stage's result does not depend on, but for the utterances that it learns from.
-ELSEWHERE = frozenset({"source", "target", "out", "store", "seeds", "folds", "method", "method_options", "train"})
+ELSEWHERE = frozenset({"source", "target", "out", "store", "seeds", "folds", "method", "train"})
 ELSEWHERE |= {"candidates", "validator", "target_labels", "labelled"}
 
 
@@ -44,7 +45,8 @@ class Fitted:
     regressor: Regressor | None  # of attributes, where they are learnt
     encoder: Encoder | None  # that was trained, or whose frames the head saw
     stages: tuple[Stage, ...]
-    heads: tuple[Head, ...]  # as each stage but the last left the head
+    # Head, domains and regressor as each stage but the last left them.
+    before: tuple[tuple[Head, tuple[Domain, ...], Regressor | None], ...]
     log: tuple[LogPoint, ...]
 
     @property
@@ -62,6 +64,12 @@ def stages_of(method: Method, settings: Settings) -> tuple[Stage, ...]:
 def staged(settings: Settings) -> bool:
     """Whether the method has stages of its own."""
     return settings.method != "auto" and bool(registry.load("methods", settings.method).stages)
+
+
+def sees_frames(settings: Settings) -> bool:
+    """Whether the head sees single frames: where it asks for them, and an encoder is at hand to yield them."""
+    at_hand = settings.train != "frozen" or staged(settings)
+    return at_hand and bool(registry.load("heads", settings.head).needs_frames)
 
 
 def hardware_of(settings: Settings) -> Hardware:
@@ -111,7 +119,6 @@ def run_stages(
             encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options)).to(hardware.device)
             readied(encoder, stages[0].train, settings)
         few = budget(speech, fold, settings.target_labels, seed)
-        frames = encoder is not None and registry.load("heads", settings.head).needs_frames
         built = build(
             speech,
             fold,
@@ -121,18 +128,19 @@ def run_stages(
             encoder,
             few,
             matrices,
-            frames=frames,
+            frames=encoder is not None and sees_frames(settings),
             hardware=hardware,
         )
         head = made_head(settings.head, settings.head_options, built.task.inputs.width, settings.classes)
         regressor = Regressor(head.output.in_features, settings.attributes) if settings.attributes else None
-    heads: list[Head] = []
+    before: list[tuple[Head, tuple[Domain, ...], Regressor | None]] = []
     log: tuple[LogPoint, ...] = ()
     key = ""
     notes: list[Path] = []
     for place, stage in enumerate(stages):
         if place and encoder is not None:
-            heads.append(copy.deepcopy(head))
+            built.task.inputs.refresh()
+            before.append((copy.deepcopy(head).eval(), built.learner.domains, copy.deepcopy(regressor)))
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 readied(encoder, stage.train, settings)
@@ -166,7 +174,7 @@ def run_stages(
     if not hardware.rank:
         for note in notes:
             note.unlink(missing_ok=True)
-    return Fitted(built, head, regressor, encoder, stages, tuple(heads), log)
+    return Fitted(built, head, regressor, encoder, stages, tuple(before), log)
 
 
 def _plan(settings: Settings, stage: Stage) -> Plan:

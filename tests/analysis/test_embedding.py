@@ -29,7 +29,8 @@ def embedded(toy_speech):
         speech = speech or toy_speech(shift=3.0)
         x = speech.features
         domains = domains_of(x, speech.domain_of, speech.corpora, settings.normalise, speech.target)
-        recognizer = SimpleNamespace(domains=domains, head=(head or Single(x.shape[1], 2)).eval())
+        spec = SimpleNamespace(trained_parts=frozenset())
+        recognizer = SimpleNamespace(spec=spec, domains=domains, head=(head or Single(x.shape[1], 2)).eval())
         return speech, embedding(speech, recognizer, settings)
 
     return make

@@ -28,7 +28,7 @@ KINDS = {
 def says(one: Recognizer, language: str | None = None) -> torch.Tensor:
     """(2, C): probabilities of two clips by the branch of a language, or the last."""
     branch = one.known(language) if language else one.branches[-1]
-    pooled = encoded(one, WAVES, [branch.adapters] * len(WAVES))
+    pooled = torch.stack(encoded(one, WAVES, [branch.adapters] * len(WAVES)))
     return branch.probabilities(pooled, branch.domains[-1], None)
 
 

@@ -43,7 +43,7 @@ def by_hand(recognizer, rows) -> torch.Tensor:
         each = []
         for branch in recognizer.branches:
             with at_work(recognizer.encoder, branch.adapters):
-                pooled = encoded(recognizer, [wave], [branch.adapters])
+                pooled = torch.stack(encoded(recognizer, [wave], [branch.adapters]))
             each.append(branch.probabilities(pooled, branch.domain(one.corpus, one.language), None)[0])
         found.append(torch.stack(each))
     return torch.stack(found)
@@ -93,7 +93,7 @@ def test_the_surest_answers(made, rows):
 
 def test_the_average_is_of_adapters_and_of_heads(both, rows):
     with at_work(both.encoder, both.average):
-        pooled = torch.cat([encoded(both, [read_audio(one.path)], [both.average]) for one in rows])
+        pooled = torch.stack([encoded(both, [read_audio(one.path)], [both.average])[0] for one in rows])
     each = torch.stack([one.probabilities(pooled, one.domains[-1], None) for one in both.branches], 1)
     near(table(predict(both, unknown(rows), untold="averaged")), each.mean(1))
 
@@ -104,7 +104,7 @@ def test_a_router_answers_as_it_learnt(both, rows, tmp_path, hears_base):
     each = by_hand(both, unknown(rows))
     x = confidences(each)
     if hears_base:
-        base = torch.cat([encoded(both, [read_audio(one.path)], [None]) for one in rows])
+        base = torch.stack([encoded(both, [read_audio(one.path)], [None])[0] for one in rows])
         x = torch.cat([x, both.select(base).flatten(1)], 1)
     assert both.router.mean.shape == (x.shape[1],)
     best = both.router.probabilities(x).argmax(1)

@@ -70,7 +70,7 @@ def embedding(speech: Speech, recognizer: Recognizer, settings: Settings, *, see
     recoloured by CORAL) for training; what the head represents, where it learnt to; its logits. The recogniser is the
     final one, so that all target utterances were adapted to. Of many utterances some are drawn by `seed`.
     """
-    if speech.features is None or not settings.labels:
+    if speech.features is None or recognizer.spec.trained_parts or not settings.labels:
         return None
     from emobridge.inputs import person
 

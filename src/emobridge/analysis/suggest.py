@@ -59,6 +59,8 @@ def suggest(
         raise UserError("suggest: goes by emotions, and this recogniser tells attributes alone")
     if count < 1:
         raise UserError(f"count: expected 1 or more, got {count}")
+    if recognizer.spec.frames:
+        raise UserError(f"suggest: head {recognizer.spec.head} sees frames; train one of vectors, such as linear")
     features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
         utterances, layer=layers_of(recognizer.spec.layer), on_progress=on_progress, strict=on_skip is None
     )

@@ -43,6 +43,7 @@ class Spec:
     synthetic: bool
     attributes: tuple[str, ...] = ()  # that are regressed; with () for labels nothing else is told
     attribute_range: str = ""  # of corpora that declare none
+    frames: bool = False  # whether the head sees single frames, and not their statistics
 
     @property
     def normalisation(self) -> str:
@@ -110,10 +111,18 @@ class Branch:
         """(N, C + K): `probabilities`, and behind them attributes, in about [-1, 1]."""
         x = self.normalised(pooled, domain, speakers, texts)
         with torch.no_grad():
-            represented = self.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
-            parts = [self.head.output(represented).softmax(1)[:, : len(self.spec.labels)]]
-            if self.regressor is not None:
-                parts.append(self.regressor(represented))
+            return self._told(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
+
+    def heard(self, frames: Tensor) -> Tensor:
+        """(1, F, D) frames of one clip, not normalised, -> (C + K,) as `answers`."""
+        with torch.no_grad():
+            return self._told(frames, torch.ones(frames.shape[:2], dtype=torch.bool))[0]
+
+    def _told(self, frames: Tensor, mask: Tensor) -> Tensor:
+        represented = self.head.represent(frames, mask)
+        parts = [self.head.output(represented).softmax(1)[:, : len(self.spec.labels)]]
+        if self.regressor is not None:
+            parts.append(self.regressor(represented))
         return torch.cat(parts, 1)
 
 

@@ -62,9 +62,8 @@ def read_about(path: Path, thing: str) -> tuple[Spec, dict[str, Any]]:
                 f"{path}: a bundle of format {about['format']} made by emobridge {about.get('emobridge')}; this one "
                 f"({emobridge.__version__}) reads up to {FORMAT}: update emobridge"
             )
-        told = {"attributes": [], "attribute_range": ""} | about  # which older bundles have not
         values: dict[str, Any] = {
-            key: tuple(one) if isinstance(one := told[key], list) else one for key in Spec.__slots__
+            key: tuple(one) if isinstance(one := about[key], list) else one for key in Spec.__slots__ if key in about
         }
         values["texts"] = tuple(map(tuple, values["texts"]))
         values["domains"] = tuple((corpus, language) for corpus, language in values["domains"])

@@ -95,10 +95,12 @@ class HfSsl(Encoder):
         return Trunk(self.model, blocks, attention, "feed_forward.intermediate_dense", "feed_forward.output_dense")
 
     def checkpointed(self, wanted: bool) -> None:
+        new = hasattr(self.model, "activation_checkpointing_enable")  # what transformers 6 will call it
+        kind = "activation_checkpointing" if new else "gradient_checkpointing"
         if wanted:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
-        else:
-            self.model.gradient_checkpointing_disable()
+            getattr(self.model, f"{kind}_enable")({"use_reentrant": False})
+        elif self.model.is_gradient_checkpointing:
+            getattr(self.model, f"{kind}_disable")()
 
     @contextlib.contextmanager
     def exportable(self) -> Iterator[nn.Module]:

@@ -22,6 +22,7 @@ from emobridge.adapters import Adapters, at_work
 from emobridge.adapters._sets import heard as passes
 from emobridge.bundle import UNKNOWN, Branch, Recognizer
 from emobridge.bundle.router import Router, confidences, entropy, learnt
+from emobridge.data.audio import AudioError, read_audio
 from emobridge.data.batching import pad
 from emobridge.errors import UserError, unknown
 from emobridge.features import FeatureStore
@@ -35,7 +36,7 @@ from emobridge.types import Utterance
 UNTOLD = ("target", "averaged", "confident", "routed")
 ALL = -1  # in place of a branch's: all of them answered together
 Set = Adapters | None
-Heard = dict[Set, dict[int, Tensor]]  # by set of adapters and row of the utterances: (V, S * D) features
+Heard = dict[Set, dict[int, Tensor]]  # by set of adapters and row of the utterances: as `encoded` has them
 
 
 def check_untold(recognizer: Recognizer, untold: str | None) -> None:
@@ -80,15 +81,21 @@ def sets_of(recognizer: Recognizer, mode: str | Branch) -> list[Set]:
     return list(dict.fromkeys(sets))
 
 
-def encoded(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[Set]) -> Tensor:
-    """N waves (T_i,), each through its set of adapters -> (N, V, S * D) features of the recogniser's layers."""
+def encoded(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[Set]) -> list[Tensor]:
+    """N waves (T_i,), each through its set of adapters -> N times (V, S * D) features of the recogniser's layers, or
+    (1, F_i, D) frames where its heads see them.
+    """
     encoder, chosen = recognizer.encoder, list(map(int, layers_of(recognizer.spec.layer)))
     features: list[Tensor] = [torch.empty(0)] * len(waves)
     with torch.inference_mode():
         for rows, layers in passes(encoder, *pad(waves), sets):
+            if recognizer.spec.frames:
+                for place, row in enumerate(rows):
+                    features[row] = layers.hidden[chosen][:, place, layers.mask[place]]
+                continue
             for row, one in zip(rows, pool(layers, encoder.statistics)[chosen].transpose(0, 1)):
                 features[row] = one
-    return torch.stack(features)
+    return features
 
 
 def stored(
@@ -108,6 +115,9 @@ def stored(
     reasons: dict[int, str] = {}
     for kind in dict.fromkeys(one for some in sets for one in some):
         rows = [row for row, some in enumerate(sets) if kind in some]
+        if recognizer.spec.frames:  # the store keeps statistics alone
+            heard[kind] = _frames(recognizer, utterances, rows, kind, reasons, on_skip is None, on_progress)
+            continue
         with at_work(recognizer.encoder, kind):
             features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
                 [utterances[row] for row in rows],
@@ -123,6 +133,30 @@ def stored(
         if on_skip is not None:
             on_skip(utterances[row].id, reasons[row])
     return heard, [row for row in range(len(utterances)) if row not in reasons]
+
+
+def _frames(
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    rows: Sequence[int],
+    kind: Set,
+    reasons: dict[int, str],
+    strict: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> dict[int, Tensor]:
+    """Frames of the utterances in `rows`, clip by clip; `reasons` is told of those that cannot be read."""
+    heard = {}
+    for place, row in enumerate(rows):
+        one = utterances[row]
+        try:
+            heard[row] = encoded(recognizer, [read_audio(one.path, one.start, one.end)], [kind])[0]
+        except AudioError as error:
+            if strict:
+                raise
+            reasons[row] = str(error)
+        if on_progress:
+            on_progress(place + 1, len(rows))
+    return heard
 
 
 def answers(
@@ -217,6 +251,8 @@ def by_domain(
 def _said(branch: Branch, utterances: Sequence[Utterance], rows: Sequence[int], heard: dict[int, Tensor]) -> Tensor:
     """(N, C + K) of the utterances in N rows, each by the domain of its corpus or language."""
     said = torch.empty(len(rows), len(branch.spec.labels) + len(branch.spec.attributes))
+    if branch.spec.frames:
+        return torch.stack([branch.heard(heard[row]) for row in rows]) if rows else said
     for domain, places, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
         pooled = torch.stack([heard[rows[place]] for place in places])
         said[places] = branch.answers(pooled, domain, speakers, texts)
@@ -227,7 +263,9 @@ def _evidence(recognizer: Recognizer, hears_base: bool, each: Tensor, rows: Sequ
     """(N, F) of what a router goes by; each: (N, B, C) probabilities of the branches."""
     parts = [confidences(each)]
     if hears_base:
-        parts.append(recognizer.select(torch.stack([heard[None][row] for row in rows])).flatten(1))
+        base = [heard[None][row] for row in rows]
+        mean = torch.stack([one.mean(1) for one in base]) if recognizer.spec.frames else None
+        parts.append(recognizer.select(torch.stack(base)).flatten(1) if mean is None else mean.flatten(1))
     return torch.cat(parts, 1)
 
 
