@@ -308,6 +308,45 @@ def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
     assert dataclasses.replace(settings(), precision="bf16").precision == "bf16"
 
 
+def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
+    """Attributes of the source alone: the second stage, which must not see them, leaves the regressor as it was."""
+    ready = prepare(settings())
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",))
+    rows = np.where(ready.speech.is_target, np.nan, np.linspace(-0.9, 0.9, len(ready.speech.label)))
+    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    fits = []
+    original = training.fit
+    monkeypatch.setattr(stages, "fit", lambda *given, **named: fits.append(given[0]) or original(*given, **named))
+    method = registry.load("methods", "ft-lora")
+    first = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    known = [int((~task.attributes.isnan()).sum()) for task in fits]
+    assert known == [12, 0], "the target has none"
+    second = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    assert len(fits) == 2, "both stages were read"
+    same(first.regressor.state_dict(), second.regressor.state_dict())
+    alone = dataclasses.replace(asked, method="fine-tuned", target_labels="0")
+    one = run_stages(alone, speech, fold(), registry.load("methods", "fine-tuned")(), 0)
+    assert torch.equal(one.regressor.weight, first.regressor.weight)
+    other = dataclasses.replace(speech, attributes=-speech.attributes)
+    run_stages(asked, other, fold(), method(), 0, kept=tmp_path)
+    assert len(fits) == 5, "other attributes are another stage"
+    log = [point.term for point in first.log]
+    assert "1 - CCC arousal, stage 1" in log and "1 - CCC arousal, stage 2" in log
+
+
+def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings):
+    """Attentive statistics pooling (methods A): the regressor sees its representation, and the encoder its gradient."""
+    plain = {"method": "source-only", "target_labels": "0", "head": "attentive", "align": "none", "batch_size": 12}
+    ready = prepare(settings(**plain, train="end-to-end", crop=1.0))
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",), epochs=30, learning_rate=0.003)
+    rows = np.where(ready.speech.is_target, np.nan, 0.5 - ready.speech.label)
+    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    one = run_stages(asked, speech, fold(), registry.load("methods", "source-only")(), 0)
+    assert one.regressor.in_features == one.head.output.in_features
+    values = [point.value for point in one.log if point.term == "1 - CCC arousal"]
+    assert len(values) == 30 and values[-1] < 0.3 < values[0]
+
+
 # What each of several processes runs: the fit of a manifest, and what it ends with in a file.
 SHARED = """
 import functools, json, sys
@@ -365,42 +404,3 @@ def test_two_processes_interrupted_and_resumed_are_one_with_twice_the_batch(sett
     same(weights(fitted(dataclasses.replace(options, batch_size=8))), first, rtol=1e-4, atol=1e-6)
     other = weights(fitted(options))
     assert any((first[name] - tensor).abs().max() > 1e-3 for name, tensor in other.items()), "half of it is another run"
-
-
-def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
-    """Attributes of the source alone: the second stage, which must not see them, leaves the regressor as it was."""
-    ready = prepare(settings())
-    asked = dataclasses.replace(ready.settings, attributes=("arousal",))
-    rows = np.where(ready.speech.is_target, np.nan, np.linspace(-0.9, 0.9, len(ready.speech.label)))
-    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
-    fits = []
-    original = training.fit
-    monkeypatch.setattr(stages, "fit", lambda *given, **named: fits.append(given[0]) or original(*given, **named))
-    method = registry.load("methods", "ft-lora")
-    first = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
-    known = [int((~task.attributes.isnan()).sum()) for task in fits]
-    assert known == [12, 0], "the target has none"
-    second = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
-    assert len(fits) == 2, "both stages were read"
-    same(first.regressor.state_dict(), second.regressor.state_dict())
-    alone = dataclasses.replace(asked, method="fine-tuned", target_labels="0")
-    one = run_stages(alone, speech, fold(), registry.load("methods", "fine-tuned")(), 0)
-    assert torch.equal(one.regressor.weight, first.regressor.weight)
-    other = dataclasses.replace(speech, attributes=-speech.attributes)
-    run_stages(asked, other, fold(), method(), 0, kept=tmp_path)
-    assert len(fits) == 5, "other attributes are another stage"
-    log = [point.term for point in first.log]
-    assert "1 - CCC arousal, stage 1" in log and "1 - CCC arousal, stage 2" in log
-
-
-@pytest.mark.parametrize("train", ["head", "end-to-end"])
-def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings, train):
-    """Attentive statistics pooling (methods A): the regressor sees its representation, and the encoder its gradient."""
-    ready = prepare(settings(method="source-only", target_labels="0", head="attentive", train=train, align="none"))
-    asked = dataclasses.replace(ready.settings, attributes=("arousal",), epochs=8)
-    rows = np.where(ready.speech.is_target, np.nan, 0.5 - ready.speech.label)
-    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
-    one = run_stages(asked, speech, fold(), registry.load("methods", "source-only")(), 0)
-    assert one.regressor.in_features == one.head.output.in_features
-    values = [point.value for point in one.log if point.term == "1 - CCC arousal"]
-    assert len(values) == 8 and min(values) < 0.5 < values[0]

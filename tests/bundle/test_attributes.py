@@ -19,12 +19,13 @@ WAVES = [np.random.default_rng(0).standard_normal(size).astype(np.float32) for s
 def says(one: Recognizer, language: str) -> torch.Tensor:
     """(2, C + K) of two clips by the branch of a language."""
     branch = one.known(language)
-    return branch.answers(encoded(one, WAVES, [branch.adapters] * len(WAVES)), branch.domains[-1], None)
+    pooled = torch.stack(encoded(one, WAVES, [branch.adapters] * len(WAVES)))
+    return branch.answers(pooled, branch.domains[-1], None)
 
 
 def test_attributes_stand_behind_probabilities(made):
     one = made("de", 1, **BOTH)
-    pooled = encoded(one, WAVES, [one.branches[0].adapters] * 2)
+    pooled = torch.stack(encoded(one, WAVES, [one.branches[0].adapters] * 2))
     said = one.answers(pooled, one.domains[-1], None)
     assert said.shape == (2, 5)
     assert torch.equal(said[:, :3], one.probabilities(pooled, one.domains[-1], None))

@@ -49,7 +49,8 @@ def made(toy_speech):
                     said.append(Predicted(method, seed, side, rows, np.eye(2)[best]))
         normalisation = chosen.normalise if chosen.align == "none" else f"{chosen.normalise}+{chosen.align}"
         corpora = dict.fromkeys((one.corpus, one.language) for one in speech.utterances)
-        spec = SimpleNamespace(encoder="somewhere/logmel", normalisation=normalisation, domains=tuple(corpora))
+        about = {"normalisation": normalisation, "domains": tuple(corpora), "trained_parts": frozenset()}
+        spec = SimpleNamespace(encoder="somewhere/logmel", **about)
         domains = domains_of(speech.features, speech.domain_of, speech.corpora, chosen.normalise, speech.target)
         recognizer = SimpleNamespace(spec=spec, domains=domains, head=Single(speech.features.shape[1], 2))
         given = {"log": (), "layer_scores": (), "skipped": (), "left_out": 0}
