@@ -258,14 +258,13 @@ def _step(
     draws = inputs.draws(len(some), state.generator)
     count = plan.accumulate
     parts = torch.arange(len(some)).tensor_split(count * hardware.processes)
+    mine = [part for part in parts[count * hardware.rank : count * (hardware.rank + 1)] if len(part)]
     terms: dict[str, Tensor] = {}
-    for part in parts[count * hardware.rank : count * (hardware.rank + 1)]:
-        if not len(part):
-            continue
+    for part in mine or [parts[0][:1]]:  # a process without a share of a short batch goes along, and weighs nothing
         rows, label, weight = (values[some[part]] for values in (drawn.rows, drawn.label, drawn.weight))
         x = inputs.batch(rows, None if draws is None else draws[part])
         found = loss(Step(state.model, x, rows, label, weight, done, take, own))
-        share = len(part) / len(some)
+        share = len(part) / len(some) if mine else 0.0
         total = sum(found.values(), torch.zeros(()))
         (total if share == 1 else total * share).backward()
         for term, value in found.items():
