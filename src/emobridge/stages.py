@@ -115,31 +115,12 @@ def run_stages(
     Errors: UserError for adapters or blocks that do not fit, and as `training.fit` has them.
     """
     stages = stages_of(method, settings)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = None
-        if any(stage.train != "frozen" for stage in stages):
-            encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options)).to(hardware.device)
-            readied(encoder, stages[0].train, settings)
-        few = budget(speech, fold, settings.target_labels, seed)
-        built = build(
-            speech,
-            fold,
-            method,
-            settings.classes,
-            settings,
-            encoder,
-            few,
-            matrices,
-            frames=encoder is not None and sees_frames(settings),
-            hardware=hardware,
-        )
-        head = made_head(settings.head, settings.head_options, built.task.inputs.width, settings.classes)
-        regressor = Regressor(head.output.in_features, settings.attributes) if settings.attributes else None
+    few = budget(speech, fold, settings.target_labels, seed)
+    built, head, regressor, encoder = _begun(settings, speech, fold, method, few, seed, matrices, hardware)
+    model = Model(built.task.inputs, head, regressor)
     before: list[Left] = []
     log: tuple[LogPoint, ...] = ()
-    key = ""
-    notes: list[Path] = []
+    key, notes = "", []
     for place, stage in enumerate(stages):
         if place and encoder is not None:
             built.task.inputs.refresh()
@@ -148,38 +129,79 @@ def run_stages(
                 torch.manual_seed(seed)
                 readied(encoder, stage.train, settings)
                 encoder.to(hardware.device)
-        last = place + 1 == len(stages)
+            model = Model(built.task.inputs, head, regressor)  # with what the stage trains
         key = _key(settings, speech, fold, few, stage, seed, key, encoder)
-        note = kept / f"{key}.safetensors" if kept else _beside(path, f"stage{place}.safetensors")
-        if last and not kept:
-            note = None
-        elif note is not None and not kept:
+        if kept:
+            note: Path | None = kept / f"{key}.safetensors"
+        else:
+            note = _beside(path, f"stage{place}.safetensors") if place + 1 < len(stages) else None
             notes.append(note)
-        model = Model(built.task.inputs, head, regressor)
         known = load_learnt(model, note)
         if hardware.told(known is None):
-            meter = None if encoder is None else Meter(model, encoder, hardware)
-            known = fit(
-                stage.of(built.task),
-                method,
-                head,
-                _plan(settings, stage),
-                seed=seed,
-                regressor=regressor,
-                validation=_of(built.validation, stage),
-                checkpoint=_beside(path, f"stage{place}.checkpoint" if len(stages) > 1 else "checkpoint"),
-                hardware=hardware,
-            )
-            known += meter.points() if meter else ()
+            at = _beside(path, f"stage{place}.checkpoint" if len(stages) > 1 else "checkpoint")
+            known = _trained(settings, built, method, stage, model, encoder, seed, hardware, at)
             if note is not None and not hardware.rank:
                 save_learnt(model, known, note)
             hardware.wait()
         log += _named(known or (), stage, settings, place, len(stages))
     built.task.inputs.refresh()
-    if not hardware.rank:
-        for note in notes:
-            note.unlink(missing_ok=True)
+    for one in notes:
+        if one is not None and not hardware.rank:
+            one.unlink(missing_ok=True)
     return Fitted(built, head, regressor, encoder, stages, tuple(before), log)
+
+
+def _begun(
+    settings: Settings,
+    speech: Speech,
+    fold: Fold,
+    method: Method,
+    few: Part,
+    seed: int,
+    matrices: Matrices | None,
+    hardware: Hardware,
+) -> tuple[Built, Head, Regressor | None, Encoder | None]:
+    """What a fit begins with: the task, a fresh head, and the encoder that takes part, ready for the first stage."""
+    stages = stages_of(method, settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = None
+        if any(stage.train != "frozen" for stage in stages):
+            encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options)).to(hardware.device)
+            readied(encoder, stages[0].train, settings)
+        frames = encoder is not None and sees_frames(settings)
+        asked = (speech, fold, method, settings.classes, settings, encoder, few, matrices)
+        built = build(*asked, frames=frames, hardware=hardware)
+        head = made_head(settings.head, settings.head_options, built.task.inputs.width, settings.classes)
+        regressor = Regressor(head.output.in_features, settings.attributes) if settings.attributes else None
+    return built, head, regressor, encoder
+
+
+def _trained(
+    settings: Settings,
+    built: Built,
+    method: Method,
+    stage: Stage,
+    model: Model,
+    encoder: Encoder | None,
+    seed: int,
+    hardware: Hardware,
+    checkpoint: Path | None,
+) -> tuple[LogPoint, ...]:
+    """One stage; its log, and where an encoder takes part what it cost."""
+    meter = None if encoder is None else Meter(model, encoder, hardware)
+    log = fit(
+        stage.of(built.task),
+        method,
+        model.head,
+        _plan(settings, stage),
+        seed=seed,
+        regressor=model.regressor,
+        validation=_of(built.validation, stage),
+        checkpoint=checkpoint,
+        hardware=hardware,
+    )
+    return log + (meter.points() if meter else ())
 
 
 def _plan(settings: Settings, stage: Stage) -> Plan:

@@ -222,7 +222,7 @@ def test_batch_norms_get_crops_of_one_length_and_others_whole_clips(asked):
         for crop in (0.0, 0.2):
             encoder = scratch.opened(settings, name, seed=0)
             inputs = scratch._recordings(replace(settings, crop=crop), encoder, corpus, [0])
-            lengths[name, crop] = len(inputs._wave(0, torch.Generator().manual_seed(0)))
+            lengths[name, crop] = len(inputs._wave(0, 0))
     assert lengths == {("ast", 0.0): 4800, ("ast", 0.2): 3200, ("emotion-cnn", 0.0): 32000, ("emotion-cnn", 0.2): 3200}
 
 
