@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from emobridge.errors import UserError
 from emobridge.types import ATTRIBUTES, Range, Utterance
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONSTRUCTED = "-constructed"  # ends the name of a corpus whose attributes are computed: see data.constructed
 
@@ -37,6 +39,7 @@ def parse_range(text: str) -> Range:
 def scaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
     """Values on a scale -> in [-1, 1], of any shape; NaN stays NaN.
 
+    >>> import numpy as np
     >>> scaled(np.array([1.0, 4.0, 7.0]), Range(1, 7)).tolist()
     [-1.0, 0.0, 1.0]
     """
@@ -46,6 +49,7 @@ def scaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
 def unscaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
     """Values in [-1, 1] -> on a scale: what `scaled` undoes. What lies beyond an end stays beyond it.
 
+    >>> import numpy as np
     >>> unscaled(np.array([-1.0, 0.0, 1.0]), Range(1, 7)).tolist()
     [1.0, 4.0, 7.0]
     """
@@ -72,6 +76,8 @@ def attributes_of(utterances: Sequence[Utterance], ranges: Mapping[str, Range]) 
     Errors: UserError that names the utterance, the attribute, its value and the scale where it lies outside, and for a
     corpus with attributes whose scale is not among `ranges`.
     """
+    import numpy as np  # corpora are listed without it
+
     values = np.full((len(utterances), len(ATTRIBUTES)), np.nan)
     for row, utterance in zip(values, utterances):
         if not has_attributes(utterance):
