@@ -211,7 +211,7 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
         ]
         words = f"| {title} | {NAMES[source]} | {NAMES[target]} | {len(seeds)} "
         lines.append(f"{words}| {cells[0]} | {cells[1]} | {', '.join(sizes)} |")
-    return [*lines, *verdicts(values)]
+    return [*lines, *verdicts(values)] if values else [f"\n{study.encoder}: not run."]
 
 
 def verdicts(values: dict[tuple[str, str, str], list[tuple[float, float]]]) -> list[str]:

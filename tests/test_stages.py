@@ -213,10 +213,10 @@ def test_a_step_sees_clips_of_like_lengths_together(settings, recorded, monkeypa
     for place, path in enumerate(sorted(recorded.glob("en-*.wav"))):
         soundfile.write(path, np.random.default_rng(place).standard_normal(1600 * (1 + place)) * 0.1, 16000)
     seen = []
-    original = training._step
+    original = training._gradients
     monkeypatch.setattr(
         training,
-        "_step",
+        "_gradients",
         lambda state, *more: seen.append(state.inputs.seconds[state.drawn.rows[more[2]]]) or original(state, *more),
     )
     fitted(settings(method="fine-tuned", target_labels="0", crop=9.0, batch_size=4, epochs=1))
@@ -259,7 +259,7 @@ def test_memory_that_does_not_suffice_names_what_to_lower(settings, monkeypatch)
     def full(*given):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: 8 bytes")
 
-    monkeypatch.setattr(training, "_step", full)
+    monkeypatch.setattr(training, "_gradients", full)
     with pytest.raises(
         UserError, match=r"out of memory in a training step of [48] utterances of up to 0.2 s: lower batch"
     ):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from emobridge import registry
+from emobridge import __version__, registry
 from emobridge.adapters import Adapters
 from emobridge.adapters._base import picked, trunk_of
 from emobridge.bundle import made_head
@@ -130,8 +130,8 @@ def run_stages(
                 readied(encoder, stage.train, settings)
                 encoder.to(hardware.device)
             model = Model(built.task.inputs, head, regressor)  # with what the stage trains
-        key = _key(settings, speech, fold, few, stage, seed, key, encoder)
-        if kept:
+        if kept and encoder is not None:  # a head on stored features is trained as quickly as it is read
+            key = _key(settings, speech, fold, few, stage, seed, key, encoder)
             note: Path | None = kept / f"{key}.safetensors"
         else:
             note = _beside(path, f"stage{place}.safetensors") if place + 1 < len(stages) else None
@@ -250,7 +250,7 @@ def _key(
     stage: Stage,
     seed: int,
     before: str,
-    encoder: Encoder | None,
+    encoder: Encoder,
 ) -> str:
     """Names what a stage ends with: its settings, what it learns from, and the stages before it."""
     rows = [*(fold.source if "source" in stage.sides else ()), *(few if "target" in stage.sides else ())]
@@ -259,11 +259,13 @@ def _key(
         rows += [*fold.source, *fold.target]
     elsewhere = ELSEWHERE if stage.train == "adapters" else ELSEWHERE | {"adapters", "adapter_options"}
     asked = {key: getattr(settings, key) for key in Settings.__slots__ if key not in elsewhere}
-    digest = None if encoder is None else encoder.digest
-    said = hashlib.sha256(json.dumps([before, seed, stage.sides, stage.train, digest, asked]).encode())
+    named = [__version__, before, seed, stage.sides, stage.train, encoder.digest, asked]
+    said = hashlib.sha256(json.dumps(named).encode())
     for row in rows:
         one = speech.utterances[row]
-        said.update(f"{one.id}\0{one.corpus}\0{one.start}\0{one.end}\0{speech.label[row]}\n".encode())
+        stat = Path(one.path).stat()  # other audio under the same name is other speech
+        told = (one.id, one.corpus, one.start, one.end, speech.label[row], stat.st_size, stat.st_mtime_ns)
+        said.update("\0".join(map(str, told)).encode() + b"\n")
     if speech.attributes is not None:
         said.update(speech.attributes[rows].tobytes())
     return said.hexdigest()[:16]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -217,17 +218,18 @@ def _epoch(state: State, loss: Loss, plan: Plan, epoch: int, seed: int, hardware
     for place, some in enumerate(batches):
         done = (epoch + place / len(batches)) / plan.epochs
         try:
-            terms = _step(state, loss, plan, some, done, own, hardware)
+            terms = _gradients(state, loss, plan, some, done, own, hardware)
+            for term, value in terms.items():
+                if not math.isfinite(value):
+                    named = ", ".join(state.inputs.names(state.drawn.rows[some])[:5])
+                    raise UserError(
+                        f"the loss term {term!r} is {float(value)} in epoch {epoch}, batch {place}"
+                        f"{f' ({named} ...)' if named else ''}: lower the learning rate; checkpoints before it are kept"
+                    )
+                totals[term] = totals.get(term, torch.zeros(())) + value
+            state.optimiser.step()
         except RuntimeError as error:
             raise _told(error, state.inputs, len(some) // plan.accumulate) from error
-        for term, value in terms.items():
-            if not math.isfinite(value):
-                named = ", ".join(state.inputs.names(state.drawn.rows[some])[:5])
-                raise UserError(
-                    f"the loss term {term!r} is {float(value)} in epoch {epoch}, batch {place}"
-                    f"{f' ({named} ...)' if named else ''}: lower the learning rate; an earlier checkpoint is kept"
-                )
-            totals[term] = totals.get(term, torch.zeros(())) + value
     return [LogPoint(epoch, term, float(total) / len(batches)) for term, total in totals.items()]
 
 
@@ -241,10 +243,10 @@ def _batches(state: State, plan: Plan, processes: int) -> list[Tensor]:
     return [torch.tensor(some) for some in length_batches(seconds.tolist(), size, seed)]
 
 
-def _step(
+def _gradients(
     state: State, loss: Loss, plan: Plan, some: Tensor, done: float, own: torch.Generator, hardware: Hardware
 ) -> dict[str, Tensor]:
-    """One step on the places `some` of what was drawn; the loss terms.
+    """The gradients of one step on the places `some` of what was drawn; its loss terms come back.
 
     Each process has its share of them, and goes through it in `accumulate` parts. A part's loss weighs as many
     utterances as it has, so that a loss that is a mean over utterances is the same however it is cut.
@@ -257,32 +259,33 @@ def _step(
     state.optimiser.zero_grad()
     draws = inputs.draws(len(some), state.generator)
     count = plan.accumulate
-    parts = torch.arange(len(some)).tensor_split(count * hardware.processes)
-    mine = [part for part in parts[count * hardware.rank : count * (hardware.rank + 1)] if len(part)]
+    cut = count * hardware.processes
+    parts: Sequence[Any] = torch.arange(len(some)).tensor_split(cut) if cut > 1 else (slice(None),)
+    mine = [part for part in parts[count * hardware.rank : count * (hardware.rank + 1)] if len(some[part])]
     terms: dict[str, Tensor] = {}
     for part in mine or [parts[0][:1]]:  # a process without a share of a short batch goes along, and weighs nothing
-        rows, label, weight = (values[some[part]] for values in (drawn.rows, drawn.label, drawn.weight))
+        places = some[part]
+        rows, label, weight = (values[places] for values in (drawn.rows, drawn.label, drawn.weight))
         x = inputs.batch(rows, None if draws is None else draws[part])
         found = loss(Step(state.model, x, rows, label, weight, done, take, own))
-        share = len(part) / len(some) if mine else 0.0
+        share = len(places) / len(some) if mine else 0.0
         total = sum(found.values(), torch.zeros(()))
         (total if share == 1 else total * share).backward()
         for term, value in found.items():
-            terms[term] = terms.get(term, torch.zeros(())) + share * value.detach()
+            part_of = value.detach() if share == 1 else share * value.detach()
+            terms[term] = terms[term] + part_of if term in terms else part_of
     if hardware.processes > 1:
         trained = [weight for group in state.optimiser.param_groups for weight in group["params"]]
         for weight in trained:
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         hardware.summed([*terms.values(), *(weight.grad for weight in trained)])
-    if all(math.isfinite(value) for value in terms.values()):
-        state.optimiser.step()
     return terms
 
 
 def _told(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
     """A lack of memory in words that help; any other error as it is."""
     words = str(error).lower()
-    if not isinstance(error, torch.OutOfMemoryError) and "memory" not in words:
+    if not any(lack in words for lack in ("out of memory", "not enough memory", "can't allocate memory")):
         return error
     longest = "" if inputs.seconds is None else f" of up to {float(inputs.seconds.max()):.1f} s"
     return UserError(

@@ -81,13 +81,16 @@ class Routable(Protocol):
         """
 
 
-def trunk_of(name: str, encoder: Encoder) -> Trunk:
-    """The encoder's transformer blocks. Errors: UserError where it has none, or an engine that cannot be trained."""
+def trunk_of(thing: str, encoder: Encoder) -> Trunk:
+    """The encoder's transformer blocks, which a thing such as "adapter lora" asks for.
+
+    Errors: UserError where it has none, or an engine that cannot be trained.
+    """
     trunk = encoder.trunk()
     if trunk is None:
-        raise UserError(f"adapter {name}: encoder {encoder.name} has no transformer blocks; whisper and hf-ssl have")
+        raise UserError(f"{thing}: encoder {encoder.name} has no transformer blocks; whisper and hf-ssl have")
     if "engine" in encoder.options:
-        raise UserError(f"adapter {name}: engine {encoder.options['engine']} cannot be trained; give engine=torch")
+        raise UserError(f"{thing}: engine {encoder.options['engine']} cannot be trained; give engine=torch")
     return trunk
 
 

@@ -43,7 +43,7 @@ class Bottleneck:
         self.reduction, self.blocks = reduction, blocks
 
     def attach(self, encoder: Encoder, key: str = FIRST) -> None:
-        trunk = trunk_of(self.name, encoder)
+        trunk = trunk_of(f"adapter {self.name}", encoder)
         places = picked(f"block of adapter {self.name}", self.blocks, len(trunk.blocks))
         units = encoder.width // self.reduction
         if not units:

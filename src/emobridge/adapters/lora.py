@@ -52,7 +52,7 @@ class Lora:
         from peft.tuners.lora import LoraModel
 
         self.key = key
-        self.trunk: Trunk = trunk_of(self.name, encoder)
+        self.trunk: Trunk = trunk_of(f"adapter {self.name}", encoder)
         maps = (*self.trunk.attention, self.trunk.inner, self.trunk.outer)
         places = picked(f"block of adapter {self.name}", self.blocks, len(self.trunk.blocks))
         targets = [f"{self.trunk.blocks[place]}.{one}" for place in places for one in maps]

@@ -99,7 +99,7 @@ class HfSsl(Encoder):
         kind = "activation_checkpointing" if new else "gradient_checkpointing"
         if wanted:
             getattr(self.model, f"{kind}_enable")({"use_reentrant": False})
-        elif self.model.is_gradient_checkpointing:
+        elif getattr(self.model, f"is_{kind}"):
             getattr(self.model, f"{kind}_disable")()
 
     @contextlib.contextmanager
