@@ -18,6 +18,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapter_results import again
+
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.types import Utterance
@@ -34,9 +36,8 @@ PAIRS = (
 NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
 LABELLING = "source-only,pseudo-labels,soft-pseudo-labels"
 OTHERS = "dann,multitask,fluda,nnpm"  # they shape a representation
-BOTH = "source-only,pseudo-labels"
 SOFT = "source-only,soft-pseudo-labels"
-TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "60", "--seeds", "1")
+TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "30", "--method-option", "interval=10")
 LINEAR = ("--head-option", "hidden=64")  # of the methods that shape a representation
 
 
@@ -53,6 +54,7 @@ class Study:
     options: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = PAIRS
     keep: int = 0  # emotions of each target speaker that are kept, others left out; 0 keeps all
+    once: bool = False  # RAVDESS without its repetitions
 
 
 STUDIES = {
@@ -62,14 +64,14 @@ STUDIES = {
     "one-guarded": Study("whisper-base", SOFT, "0", "speaker", keep=1),
     "goals-tiny": Study("whisper-tiny.en", LABELLING, "0", "none,speaker,speaker+text", 5),
     "others": Study("whisper-base", OTHERS, "0", "speaker", options=LINEAR),
-    "byol": Study("byol-s-512", LABELLING, "0,all", "speaker", layer="0"),
-    "logmel": Study("logmel", LABELLING, "0,all", "speaker", layer="0"),
+    "byol": Study("byol-s-512", LABELLING, "0,25,50,100,all", "speaker", layer="0"),
+    "logmel": Study("logmel", LABELLING, "0,25,50,100,all", "speaker", layer="0"),
     "two-unguarded": Study("whisper-base", SOFT, "0", "speaker,corpus", options=("--no-guard",), keep=2),
     "two-guarded": Study("whisper-base", SOFT, "0", "speaker", keep=2),
     "others-all": Study("whisper-base", OTHERS, "all", "speaker", options=LINEAR),
     "others-labels": Study("whisper-base", OTHERS, "25,50,100", "speaker", options=LINEAR),
     "others-none": Study("whisper-base", OTHERS, "0", "none", options=LINEAR),
-    "cnn": Study("emotion-cnn", BOTH, "0", "none", 0, "0", TRAINED, (("emodb", "emovo"), ("emovo", "emodb"))),
+    "cnn": Study("emotion-cnn", LABELLING, "0", "none", 0, "0", TRAINED, once=True),
 }
 AUTO = "auto"  # `adapt --method auto` on each pair
 
@@ -87,6 +89,7 @@ def main() -> None:
         if not (args.work / f"{corpus}-2.jsonl").exists():
             rows = list(scan(corpus, args.shared / "corpora" / corpus))
             write_manifest(args.work / f"{corpus}.jsonl", rows)
+            write_manifest(args.work / f"{corpus}-once.jsonl", (one for one in rows if not again(one)))
             for keep in (1, 2):
                 write_manifest(args.work / f"{corpus}-{keep}.jsonl", one_sided(rows, keep))
     for name in filter(None, args.only.split(",")):
@@ -127,10 +130,11 @@ def run(args: argparse.Namespace, name: str, study: Study | None, source: str, t
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return
     weights = args.shared / "weights" / study.encoder
-    heard = f"{target}-{study.keep}" if study.keep else target
+    some = "-once" if study.once else ""
+    heard = f"{target}-{study.keep}" if study.keep else f"{target}{some}"
     command = [sys.executable, "-m", "emobridge.cli", "budget", "--target", str(args.work / f"{heard}.jsonl")]
     for corpus in source.split("+"):
-        command += ["--source", str(args.work / f"{corpus}.jsonl")]
+        command += ["--source", str(args.work / f"{corpus}{some}.jsonl")]
     command += ["--encoder", str(weights) if weights.is_dir() else study.encoder, "--layer", study.layer]
     command += ["--labels", LABELS, "--methods", study.methods, "--budgets", study.budgets]
     command += ["--normalise", study.normalise, "--folds", str(study.folds), "--seeds", "3", "--jobs", str(args.jobs)]
