@@ -9,6 +9,8 @@ import torch
 from emobridge.methods.nnpm import Memory, Nnpm
 from emobridge.methods.source_only import SourceOnly
 
+NOTHING = torch.zeros(6)  # usual cosines
+
 
 def prepared(by_hand, few=0, **options):
     task, model = by_hand(few=few)
@@ -37,7 +39,7 @@ def test_the_loss_of_one_utterance_by_hand(by_hand):
     cosine = torch.tensor([[0.9, 0.7, 0.8, -0.3, 0.55, 0.2]])
     positive = ((0.9 - 1) ** 2 + (0.7 - 1) ** 2) / 2
     negative = ((0.8 + 1) ** 2 + (0.2 + 1) ** 2) / 2  # of 0.8, -0.3 and 0.2 the hardest two: 0.6 of 3, rounded up
-    assert float(method.distance(cosine)) == pytest.approx(5 * positive + negative, rel=1e-5)
+    assert float(method.distance(cosine, NOTHING)) == pytest.approx(5 * positive + negative, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_positives_are_above_the_threshold_and_of_one_emotion(by_hand, threshold
     method, *_ = prepared(by_hand, threshold=threshold, neighbours=6, hardest=1.0, delta=1.0)
     cosine = torch.tensor([[0.9, 0.7, 0.8, -0.3, 0.55, 0.2]])
     expected = np.mean((np.array(positives) - 1) ** 2) + np.mean((np.array(others) + 1) ** 2) if positives else 0
-    assert float(method.distance(cosine)) == pytest.approx(expected, rel=1e-5)
+    assert float(method.distance(cosine, NOTHING)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_mean_is_over_utterances_that_are_like_some(by_hand):
@@ -60,7 +62,15 @@ def test_the_mean_is_over_utterances_that_are_like_some(by_hand):
     like_none = [0.1, 0.2, 0.3, 0.0, -0.5, 0.1]
     cosine = torch.tensor([[0.9, 0.7, 0.8, -0.3, 0.55, 0.2], like_none, [0.0, 0.0, 0.6, 0.0, -0.2, 0.0]])
     first, last = 2 * 0.1**2 + 1.8**2, 2 * 0.4**2 + 1.0**2
-    assert float(method.distance(cosine)) == pytest.approx((first + last) / 2, rel=1e-5)
+    assert float(method.distance(cosine, NOTHING)) == pytest.approx((first + last) / 2, rel=1e-5)
+
+
+def test_a_hub_is_nobodys_neighbour(by_hand):
+    """An utterance of emotion 0 is the nearest of all; less its usual cosine it is that of the one it is near to."""
+    method, *_ = prepared(by_hand, threshold=0.0, neighbours=1, hardest=0.01, delta=1.0)
+    cosine = torch.tensor([[0.9, -0.5, 0.6, -0.3, 0.5, 0.2], [0.9, -0.5, 0.1, -0.3, 0.5, 0.2]])
+    found = [float(method.distance(cosine[:1], usual)) for usual in (NOTHING, cosine.mean(0))]
+    assert found == pytest.approx([0.1**2 + 1.6**2, 0.4**2 + 1.9**2], rel=1e-5)
 
 
 def test_a_step_by_hand(by_hand, step_of, numpy_model, nll):
@@ -79,7 +89,7 @@ def test_a_step_by_hand(by_hand, step_of, numpy_model, nll):
     assert list(terms) == ["cross-entropy", "neighbours"]
     target = task.target[torch.randint(3, (2,), generator=torch.Generator().manual_seed(0))].tolist()
     cosine = directions(represent(x[target])) @ memory.T
-    distance = method.distance(torch.tensor(cosine, dtype=torch.float32))
+    distance = method.distance(torch.tensor(cosine, dtype=torch.float32), torch.tensor(cosine.mean(0)))
     assert float(terms["neighbours"].detach()) == pytest.approx(0.3 * float(distance), rel=1e-4)
     np.testing.assert_allclose(method.memory.features.numpy(), memory, atol=1e-6)
 

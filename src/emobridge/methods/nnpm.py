@@ -114,12 +114,17 @@ class Nnpm:
         if self.epoch >= self.warm_up and len(self.target):
             rows = self.target[torch.randint(len(self.target), (len(step.rows),), generator=step.generator)]
             cosine = normalize(undropped(step.model, step.take(rows))) @ self.memory.features.T
-            terms["neighbours"] = self.strength * self.distance(cosine)
+            usual = cosine.detach().mean(0) if len(cosine) > 1 else torch.zeros(())
+            terms["neighbours"] = self.strength * self.distance(cosine, usual)
         return terms
 
-    def distance(self, cosine: Tensor) -> Tensor:
-        """The loss, before its strength, of target utterances with cosines (B, N) to the memory."""
-        near, index = cosine.detach().topk(min(self.neighbours, cosine.shape[1]))
+    def distance(self, cosine: Tensor, usual: Tensor) -> Tensor:
+        """The loss, before its strength, of target utterances with cosines (B, N) to the memory, whose usual ones (N,)
+        do not count for being near.
+        """
+        seen = cosine.detach()
+        index = (seen - usual).topk(min(self.neighbours, seen.shape[1])).indices
+        near = seen.gather(1, index)
         votes = torch.zeros(len(cosine), self.task.classes)
         votes.scatter_add_(1, self.label[index], near * (near > self.threshold))
         emotion = votes.argmax(1, keepdim=True)
