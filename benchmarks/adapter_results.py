@@ -68,8 +68,8 @@ class Study:
     seeds: int
     epochs: int
     pairs: tuple[tuple[str, str], ...] = PAIRS
-    learning_rate: float = 1e-3
-    encoder_rate: float = 1e-4
+    learning_rate: float = 3e-4
+    encoder_rate: float = 3e-5
 
 
 STUDIES = {
@@ -159,7 +159,7 @@ def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, 
             normalise="none",
             folds=0,
             epochs=study.epochs,
-            batch_size=16,
+            batch_size=4,
             learning_rate=study.learning_rate,
             encoder_rate=study.encoder_rate,
             decay=1.0,
