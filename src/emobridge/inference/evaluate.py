@@ -39,7 +39,7 @@ def evaluate(
     Errors: UserError where no utterance has one of the labels or attributes, and for attributes outside their range;
     bad files go to `on_skip`, or raise where there is none.
     """
-    spec, branches = recognizer.spec, recognizer.branches
+    spec = recognizer.spec
     truth = _attributes(recognizer, utterances, attribute_range)
     wanted = modes(recognizer, utterances, untold)
     sets = [sets_of(recognizer, mode) for mode in wanted]
@@ -55,22 +55,8 @@ def evaluate(
     if not scored and not rated:
         wanted_words = ", ".join((*spec.labels, *spec.attributes))
         raise UserError(f"nothing to score: no readable utterance is labelled {wanted_words}")
-    sources = dict.fromkeys(corpus for branch in branches for corpus, _ in branch.spec.domains[:-1])
-    targets = dict.fromkeys(branch.spec.domains[-1][0] for branch in branches)
     corpora = sorted({one.corpus for one, _ in scored} | {utterances[rows[place]].corpus for place in rated})
-    side = "source" if set(corpora) <= set(sources) else "target"
-    condition = Condition(
-        run=run,
-        method=",".join(dict.fromkeys(branch.spec.method for branch in branches)),
-        encoder=Path(spec.encoder).name,
-        layer=spec.layer,
-        normalisation=",".join(dict.fromkeys(branch.spec.normalisation for branch in branches)),
-        source="+".join(sources),
-        target="+".join(targets) if side == "source" else "+".join(corpora),
-        target_labels=",".join(dict.fromkeys(branch.spec.target_labels for branch in branches)),
-        split="all of the manifest",
-        side=side,
-    )
+    condition = _condition(recognizer, corpora, run)
     found: list[Score] = []
     if scored:
         evaluation = Evaluation(
@@ -86,6 +72,26 @@ def evaluate(
         speakers = tuple(utterances[row].speaker for row in own)
         found += attribute_scores(AttributeEvaluation(spec.attributes, truth[own], regressed, speakers), condition)
     return found
+
+
+def _condition(recognizer: Recognizer, corpora: list[str], run: str) -> Condition:
+    """Under which the scored corpora were heard: the source's own ones as source, others as target."""
+    spec, branches = recognizer.spec, recognizer.branches
+    sources = dict.fromkeys(corpus for branch in branches for corpus, _ in branch.spec.domains[:-1])
+    targets = dict.fromkeys(branch.spec.domains[-1][0] for branch in branches)
+    side = "source" if set(corpora) <= set(sources) else "target"
+    return Condition(
+        run=run,
+        method=",".join(dict.fromkeys(branch.spec.method for branch in branches)),
+        encoder=Path(spec.encoder).name,
+        layer=spec.layer,
+        normalisation=",".join(dict.fromkeys(branch.spec.normalisation for branch in branches)),
+        source="+".join(sources),
+        target="+".join(targets) if side == "source" else "+".join(corpora),
+        target_labels=",".join(dict.fromkeys(branch.spec.target_labels for branch in branches)),
+        split="all of the manifest",
+        side=side,
+    )
 
 
 def _attributes(recognizer: Recognizer, utterances: Sequence[Utterance], attribute_range: str) -> np.ndarray:

@@ -53,18 +53,8 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
     for pair, regressed in rated.items():
         scores += attribute_scores(regressed, _condition(adapted, *pair))
     resampled = [one.resampled for one in evaluations.values()] + [one.resampled for one in rated.values()]
-    own, sides = settings.method, ("target", "source") if settings.method != BASELINE else ()
-    gaps = tuple(
-        Difference(side, BASELINE, own, difference(evaluations[BASELINE, side], evaluations[own, side]))
-        for side in sides
-        if (BASELINE, side) in evaluations
-    )
-    attribute_gaps = tuple(
-        Difference(side, BASELINE, own, gap)
-        for side in sides
-        if (BASELINE, side) in rated
-        for gap in attribute_difference(rated[BASELINE, side], rated[own, side])
-    )
+    own = settings.method
+    sides = ("target", "source") if own != BASELINE else ()
     corpora = corpora_of(adapted.speech, audit)
     languages = sorted({row.language for row in corpora if row.side == "source"})
     target = next(row.language for row in corpora if row.side == "target")
@@ -81,9 +71,9 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         scores=tuple(scores),
         baseline=BASELINE,
         resampled=resampled[0],
-        differences=gaps,
+        differences=_differences(own, sides, evaluations),
         attributes=settings.attributes,
-        attribute_differences=attribute_gaps,
+        attribute_differences=_attribute_differences(own, sides, rated),
         constructed=bool(settings.attributes) and any(is_constructed(row.corpus) for row in corpora),
         confusions=tuple(_confusion(method, side, found) for (method, side), found in evaluations.items()),
         curves=_curves(adapted),
@@ -114,6 +104,29 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         settings=tuple((key, _said(getattr(settings, key))) for key in Settings.__slots__),
         versions=versions(),
         bundle=str(Path(settings.out) / "bundle"),
+    )
+
+
+def _differences(
+    own: str, sides: Sequence[str], evaluations: dict[tuple[str, str], Evaluation]
+) -> tuple[Difference, ...]:
+    """The method less the baseline, in UA, on each side that is labelled."""
+    return tuple(
+        Difference(side, BASELINE, own, difference(evaluations[BASELINE, side], evaluations[own, side]))
+        for side in sides
+        if (BASELINE, side) in evaluations
+    )
+
+
+def _attribute_differences(
+    own: str, sides: Sequence[str], rated: dict[tuple[str, str], AttributeEvaluation]
+) -> tuple[Difference, ...]:
+    """The same in CCC of each attribute."""
+    return tuple(
+        Difference(side, BASELINE, own, gap)
+        for side in sides
+        if (BASELINE, side) in rated
+        for gap in attribute_difference(rated[BASELINE, side], rated[own, side])
     )
 
 
