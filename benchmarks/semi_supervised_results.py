@@ -38,7 +38,8 @@ NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"
 LABELLING = "source-only,pseudo-labels,soft-pseudo-labels"
 OTHERS = "dann,multitask,fluda,nnpm"  # they shape a representation
 SOFT = "source-only,soft-pseudo-labels"
-TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "30", "--method-option", "interval=10")
+TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "20", "--method-option", "interval=8")
+TRAINED += ("--batch-size", "25")  # of corpora this small 100 make four steps an epoch
 LINEAR = ("--head-option", "hidden=64")  # of the methods that shape a representation
 
 
