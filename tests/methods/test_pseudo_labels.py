@@ -110,6 +110,17 @@ def test_a_few_labels_are_used_from_the_start_and_never_replaced():
     assert labels[10] == labels[11] == 1 and {6, 8, 10, 11} == set(later.rows.tolist()[6:])
 
 
+@pytest.mark.parametrize(("options", "times"), [({}, {3}), ({"even": False}, {1, 2}), ({"rebalance": False}, {1})])
+def test_a_true_label_counts_as_much_as_the_guessed_ones(options, times):
+    """One is known and three are sure, beside six of the source."""
+    few = Labelled(torch.tensor([10]), torch.tensor([1]))
+    said = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.5, 0.5]])
+    method = prepared(task(few), threshold=0.65, **options)
+    drawn = [method.examples(epoch, lambda rows: said, generator()) for epoch in (30, 60)]
+    assert {one.rows[6:].tolist().count(10) for one in drawn} <= times
+    assert all(set(one.rows[6:].tolist()) == {6, 7, 8, 10} for one in drawn)
+
+
 @pytest.mark.parametrize("options", [{"threshold": 1.0}, {"threshold": -0.1}, {"interval": 0}])
 def test_bad_options(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -6,7 +6,9 @@ target utterances to the number of source ones, at the start (where some are lab
 
 Ours where the paper is silent: utterances below tau are left out until the next labelling, classes weigh the same
 within each corpus and source corpora the same among themselves, the model goes on from where it was, and where all that
-are sure are of one class, which would teach nothing but that class, none is used until the next labelling.
+are sure are of one class, which would teach nothing but that class, none is used until the next labelling. And with
+rebalancing true labels of the target, unless `even` is off, are repeated until they are as many as the guessed ones: a
+few drown among many, and where the encoder is weak, guesses are bad (docs/results/semi-supervised.md).
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ from emobridge.methods._base import (
     as_probabilities,
     mixed,
     nothing,
+    repeated,
     weighted_cross_entropy,
 )
 
 
 class PseudoLabels:
     """`threshold` tau in [0, 1), `interval` W in epochs; the paper's values are the defaults. `once`: label at epoch W
-    and never again.
+    and never again. `even`: true labels of the target count as much as the guessed ones; the paper has it off.
     """
 
     name = "pseudo-labels"
@@ -41,13 +44,20 @@ class PseudoLabels:
     stages: tuple[Stage, ...] = ()
 
     def __init__(
-        self, *, threshold: float = 0.5, interval: int = 30, once: bool = False, rebalance: bool = True
+        self,
+        *,
+        threshold: float = 0.5,
+        interval: int = 30,
+        once: bool = False,
+        rebalance: bool = True,
+        even: bool = True,
     ) -> None:
         if not 0 <= threshold < 1:
             raise ValueError(f"threshold: expected 0 <= threshold < 1, got {threshold}")
         if interval < 1:
             raise ValueError(f"interval: expected 1 or more epochs, got {interval}")
-        self.threshold, self.interval, self.once, self.rebalance = threshold, interval, once, rebalance
+        self.threshold, self.interval, self.once = threshold, interval, once
+        self.rebalance, self.even = rebalance, even and rebalance
 
     def prepare(self, task: Task, model: Model) -> None:
         self.task = task
@@ -66,8 +76,10 @@ class PseudoLabels:
         if classes == 1:
             sure = torch.zeros_like(sure)
         label = self.label(p[sure])
-        known = as_probabilities(few.label, task.classes) if label.ndim == 2 else few.label
-        target = Labelled(torch.cat([few.rows, task.target[sure]]), torch.cat([known, label]))
+        again = repeated(few.rows, int(sure.sum()) if self.even else 0, generator)
+        known = few.label[again]
+        known = as_probabilities(known, task.classes) if label.ndim == 2 else known
+        target = Labelled(torch.cat([few.rows[again], task.target[sure]]), torch.cat([known, label]))
         share = int(sure.sum()) / max(len(sure), 1)
         notes = (("pseudo-labelled share", share), ("pseudo-labelled classes", classes))
         return mixed(task, target, self.rebalance, generator, notes)

@@ -38,11 +38,12 @@ class SoftPseudoLabels(PseudoLabels):
         interval: int = 30,
         once: bool = False,
         rebalance: bool = True,
+        even: bool = True,
         all_classes: float = 0.8,
         sureness: float = 0.4,
         mixup: float = 4.0,
     ) -> None:
-        super().__init__(threshold=threshold, interval=interval, once=once, rebalance=rebalance)
+        super().__init__(threshold=threshold, interval=interval, once=once, rebalance=rebalance, even=even)
         for option, value in (("all_classes", all_classes), ("sureness", sureness), ("mixup", mixup)):
             if not value >= 0:
                 raise ValueError(f"{option}: expected 0 or more, got {value}")
