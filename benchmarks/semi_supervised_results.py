@@ -90,7 +90,7 @@ def main() -> None:
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     for corpus in NAMES:
-        if not (args.work / f"{corpus}-2.jsonl").exists():
+        if not all((args.work / f"{corpus}{part}.jsonl").exists() for part in ("-once", "-2")):
             rows = list(scan(corpus, args.shared / "corpora" / corpus))
             write_manifest(args.work / f"{corpus}.jsonl", rows)
             write_manifest(args.work / f"{corpus}-once.jsonl", (one for one in rows if not again(one)))

@@ -114,13 +114,14 @@ class Nnpm:
         if self.epoch >= self.warm_up and len(self.target):
             rows = self.target[torch.randint(len(self.target), (len(step.rows),), generator=step.generator)]
             cosine = normalize(undropped(step.model, step.take(rows))) @ self.memory.features.T
+            # A last batch of one utterance would be its own mean.
             usual = cosine.detach().mean(0) if len(cosine) > 1 else torch.zeros(())
             terms["neighbours"] = self.strength * self.distance(cosine, usual)
         return terms
 
     def distance(self, cosine: Tensor, usual: Tensor) -> Tensor:
-        """The loss, before its strength, of target utterances with cosines (B, N) to the memory, whose usual ones (N,)
-        do not count for being near.
+        """The loss, before its strength, of target utterances with cosines (B, N) to the memory; which are nearest is told
+        by the cosines less the usual ones, (N,), or () for all.
         """
         seen = cosine.detach()
         index = (seen - usual).topk(min(self.neighbours, seen.shape[1])).indices
