@@ -120,8 +120,8 @@ class Nnpm:
         return terms
 
     def distance(self, cosine: Tensor, usual: Tensor) -> Tensor:
-        """The loss, before its strength, of target utterances with cosines (B, N) to the memory; which are nearest is told
-        by the cosines less the usual ones, (N,), or () for all.
+        """The loss, before its strength, of target utterances with cosines (B, N) to the memory; the nearest are those
+        with the highest cosines less the usual ones, (N,), or () for all.
         """
         seen = cosine.detach()
         index = (seen - usual).topk(min(self.neighbours, seen.shape[1])).indices
