@@ -3,23 +3,26 @@
     python benchmarks/semi_supervised_results.py --shared ../shared --work semi-supervised-work
 
 Three corpora (English, German, Italian), six ways from one or two of them to another, five encoders. `--only` runs some
-of the studies below; all that is finished goes into the page. An interrupted run goes on. Real corpora and weights are
-not part of the project.
+of the studies below, `--methods` some of their methods; all that is finished goes into the page, whose other rows stay.
+An interrupted run goes on. Real corpora and weights are not part of the project.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from adapter_results import again
+from page_tables import Table, read
 
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
@@ -37,6 +40,7 @@ PAIRS = (
 NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
 LABELLING = "source-only,pseudo-labels,soft-pseudo-labels"
 OTHERS = "dann,multitask,fluda,nnpm"  # they shape a representation
+METHODS = (*LABELLING.split(","), *OTHERS.split(","))
 SOFT = "source-only,soft-pseudo-labels"
 TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "20", "--method-option", "interval=8")
 TRAINED += ("--batch-size", "25")  # of corpora this small 100 make four steps an epoch
@@ -87,6 +91,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/semi-supervised.md"))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", default=",".join((*STUDIES, AUTO)), help="studies, by comma; empty: write the page")
+    parser.add_argument("--methods", help="by comma, of those that a study has; all where left out")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     for corpus in NAMES:
@@ -102,14 +107,22 @@ def main() -> None:
     curves = []
     for source, target in PAIRS:
         drawn = folder(args.work, "base", source, target) / "figures" / "budget.svg"
+        curve = args.out.with_suffix("") / f"{source}-{target}.svg"
         if drawn.exists():
-            kept = args.out.with_suffix("") / f"{source}-{target}.svg"
-            kept.parent.mkdir(exist_ok=True)
-            shutil.copy(drawn, kept)
-            curves.append(f"![{source} to {target}: UA by label budget]({args.out.stem}/{kept.name})")
+            curve.parent.mkdir(exist_ok=True)
+            shutil.copy(drawn, curve)
+        if curve.exists():
+            curves.append(f"![{source} to {target}: UA by label budget]({args.out.stem}/{curve.name})")
     before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
-    after = rest.partition("<!-- end -->")[2]
-    text = "\n".join([*(line for name in STUDIES for line in tables(args.work, name)), *chosen(args.work), "", *curves])
+    old, _, after = rest.partition("<!-- end -->")
+    kept = {table.title: table for table in read(old)}
+    for name in STUDIES:
+        for table in tables(args.work, name):
+            kept[table.title] = table.over(kept.get(table.title), place)
+    kept |= {table.title: table for table in chosen(args.work)}
+    names = [f"`--only {name}`" for name in (*STUDIES, AUTO)]
+    ordered = sorted(kept.values(), key=lambda table: next(at for at, one in enumerate(names) if one in table.title))
+    text = "\n".join([*(str(table) for table in ordered), "", *curves])
     args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
     print(args.out)
 
@@ -140,7 +153,7 @@ def run(args: argparse.Namespace, name: str, study: Study | None, source: str, t
     for corpus in source.split("+"):
         command += ["--source", str(args.work / f"{corpus}{some}.jsonl")]
     command += ["--encoder", str(weights) if weights.is_dir() else study.encoder, "--layer", study.layer]
-    command += ["--labels", LABELS, "--methods", study.methods, "--budgets", study.budgets]
+    command += ["--labels", LABELS, "--methods", args.methods or study.methods, "--budgets", study.budgets]
     command += ["--normalise", study.normalise, "--folds", str(study.folds), "--seeds", "3", "--jobs", str(args.jobs)]
     command += [*study.options, "--out", str(folder(args.work, name, source, target))]
     print(" ".join(command[3:]), flush=True)
@@ -152,7 +165,7 @@ def folder(work: Path, name: str, source: str, target: str) -> Path:
     return work / name / f"{source}-{target}"
 
 
-def tables(work: Path, name: str) -> list[str]:
+def tables(work: Path, name: str) -> Iterator[Table]:
     """A table a normalisation of one study: a row a pair and method, a cell a budget."""
     rows = []
     for source, target in PAIRS:
@@ -160,60 +173,62 @@ def tables(work: Path, name: str) -> list[str]:
         if path.exists():
             with path.open(encoding="utf-8", newline="") as file:
                 rows += [row for row in csv.DictReader(file) if row["seed"] == "all" and row["measure"] == "UA"]
-    study, lines = STUDIES[name], []
+    study = STUDIES[name]
     kept = f"; {study.keep} of four emotions of each target speaker kept" if study.keep else ""
     split = f"{study.folds} folds by speaker" if study.folds else "one split by speaker a seed"
     kept += ", no guard" if "--no-guard" in study.options else ", guarded" if study.keep else ""
+    amounts = study.budgets.split(",")
     for norm in dict.fromkeys(row["normalisation"] for row in rows):
         mine = {
             (row["source"], row["target"], row["method"], row["target_labels"], row["side"]): row
             for row in rows
             if row["normalisation"] == norm
         }
-        amounts = [amount for amount in study.budgets.split(",") if any(key[3] == amount for key in mine)]
-        lines += [
-            "",
+        table = Table(
             f"**{study.encoder}, normalisation {norm}, {split}{kept}** (`--only {name}`):",
-            "",
             f"| source -> target | method | {' | '.join(f'{one} labels: target / source' for one in amounts)} |",
-            "|---" * (len(amounts) + 2) + "|",
-        ]
-        for source, target in PAIRS:
-            where = f"{' + '.join(NAMES[one] for one in source.split('+'))} -> {NAMES[target]}"
-            methods = study.methods if "source-only" in study.methods else f"source-only,{study.methods}"
-            for method in methods.split(","):
-                keys = [(source, target, method, amount) for amount in amounts]
-                if any((*key, "target") in mine for key in keys):
-                    lines.append(f"| {where} | {method} | {' | '.join(cell(mine, key) for key in keys)} |")
-    return lines
+        )
+        for (source, target), method in itertools.product(PAIRS, METHODS):
+            keys = [(source, target, method, amount) for amount in amounts]
+            if any((*key, "target") in mine for key in keys):
+                table.add(words(source, target), method, *(cell(mine, key) for key in keys))
+        yield table
 
 
-def chosen(work: Path) -> list[str]:
+def words(source: str, target: str) -> str:
+    """A pair as the tables name it."""
+    return f"{' + '.join(NAMES[one] for one in source.split('+'))} -> {NAMES[target]}"
+
+
+def place(row: tuple[str, str]) -> int:
+    """Where a row stands: by pair, then by method."""
+    order = [(words(*pair), method) for pair, method in itertools.product(PAIRS, METHODS)]
+    return order.index(row)
+
+
+def chosen(work: Path) -> Iterator[Table]:
     """What `--method auto` chose on each pair, and how each validator ranked its candidates."""
-    rows = []
+    table = None
     for source, target in PAIRS:
         path = folder(work, AUTO, source, target) / "report.json"
-        if path.exists():
-            sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
-            table, ranks = next(one["tables"] for one in sections if one["title"].startswith("Choosing"))
-            scores = {row[0].removesuffix(" (chosen)"): float(row[-1]) for row in table["rows"]}
-            picked = next(row[0].removesuffix(" (chosen)") for row in table["rows"] if row[0].endswith("(chosen)"))
-            top = max(scores, key=lambda name: scores[name])
-            where = f"{' + '.join(NAMES[one] for one in source.split('+'))} -> {NAMES[target]}"
-            cells = [f"{name} {scores[name]:.1f}" for name in ("source-only", picked, top)]
-            rows.append([where, *cells, *(row[1] for row in ranks["rows"])])
-            names = [row[0] for row in ranks["rows"]]
-    if not rows:
-        return []
-    return [
-        "",
-        "**`--method auto`, whisper-base, speaker+coral, 3 folds by speaker** (`--only auto`; UA on the target, and "
-        "the Spearman correlation of each validator with it over the candidates):",
-        "",
-        f"| source -> target | source-only | chosen | best in hindsight | {' | '.join(names)} |",
-        "|---" * (len(names) + 4) + "|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
+        if not path.exists():
+            continue
+        sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
+        candidates, ranks = next(one["tables"] for one in sections if one["title"].startswith("Choosing"))
+        scores = {row[0].removesuffix(" (chosen)"): float(row[-1]) for row in candidates["rows"]}
+        picked = next(row[0].removesuffix(" (chosen)") for row in candidates["rows"] if row[0].endswith("(chosen)"))
+        top = max(scores, key=lambda name: scores[name])
+        if table is None:
+            validators = " | ".join(row[0] for row in ranks["rows"])
+            table = Table(
+                "**`--method auto`, whisper-base, speaker+coral, 3 folds by speaker** (`--only auto`; UA on the target,"
+                " and the Spearman correlation of each validator with it over the candidates):",
+                f"| source -> target | source-only | chosen | best in hindsight | {validators} |",
+            )
+        cells = (f"{name} {scores[name]:.1f}" for name in ("source-only", picked, top))
+        table.add(words(source, target), *cells, *(row[1] for row in ranks["rows"]))
+    if table is not None:
+        yield table
 
 
 def cell(rows: dict[tuple[str, ...], dict[str, str]], key: tuple[str, ...]) -> str:
