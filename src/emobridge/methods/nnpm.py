@@ -11,12 +11,11 @@ Wang & Zhang, CVPR 2020 ("Unsupervised person re-identification via multi-label 
 with delta = 5, and the memory of an utterance of the batch is momentum * memory + (1 - momentum) * f, brought back to
 length 1. Of the first paper only the abstract was read.
 
-Ours where the papers are silent, or to suit emotions, of which there are few: positives are those of the `neighbours`
-most alike that are more alike than `threshold` and of the emotion that most of them (by the sum of their cosines) have,
-in place of cycle consistency; an utterance without any is left out; negatives are the hardest share of the source
-utterances of other emotions; cosines are taken without dropout; and the strength.
-
-Without normalisation it fell to chance on real speech (docs/results/semi-supervised.md): give it normalised features.
+Ours where the papers are silent, or to suit emotions, of which there are few: those most like an utterance are found by
+the cosine less its mean over the batch, without which a few source utterances (hubs) are the nearest of all; positives
+are those of the `neighbours` most alike that are more alike than `threshold` and of the emotion that most of them (by
+the sum of their cosines) have, in place of cycle consistency; an utterance without any is left out; negatives are the
+hardest share of the source utterances of other emotions; cosines are taken without dropout; and the strength.
 """
 
 from __future__ import annotations
