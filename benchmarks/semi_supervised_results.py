@@ -77,6 +77,10 @@ STUDIES = {
     "others-all": Study("whisper-base", OTHERS, "all", "speaker", options=LINEAR),
     "others-labels": Study("whisper-base", OTHERS, "25,50,100", "speaker", options=LINEAR),
     "others-none": Study("whisper-base", OTHERS, "0", "none", options=LINEAR),
+    "tiny": Study("whisper-tiny.en", LABELLING, "0,25,50,100,all", "speaker", 0),
+    "others-tiny": Study("whisper-tiny.en", OTHERS, "0", "none,speaker", 0, options=LINEAR),
+    "others-byol": Study("byol-s-512", OTHERS, "0", "none,speaker", 0, "0", LINEAR),
+    "others-logmel": Study("logmel", OTHERS, "0", "none,speaker", 0, "0", LINEAR),
     "cnn": Study("emotion-cnn", LABELLING, "0", "none", 0, "0", TRAINED, once=True),
 }
 # glibc gives large blocks back after each operation; an epoch of EmotionCNN takes half the time if it keeps them.
