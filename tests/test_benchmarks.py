@@ -135,3 +135,27 @@ def test_the_bare_loop_and_ours_take_the_same_steps(benchmarks, monkeypatch):
     assert len(steps) == 2 * 3
     training.ours(x, label, training.Plan(epochs=2))
     assert len(steps) == 2 * 2 * 3
+
+
+def test_a_page_keeps_the_rows_that_were_not_measured_anew(benchmarks):
+    page = benchmarks("page_tables")
+    old = "words\n\n**A** (x):\n\n| pair | method | UA |\n|---|---|---|\n| p | one | 1 |\n| p | three | 3 |\n\n![a](b)"
+    (table,) = page.read(old)
+    assert f"words\n{table}\n\n![a](b)" == old
+    new = page.Table("**A** (x):", "| pair | method | UA |")
+    new.add("p", "three", "4")
+    new.add("p", "two", "2")
+    both = new.over(table, lambda row: ["one", "two", "three"].index(row[1]))
+    assert list(both.rows.values()) == ["| p | one | 1 |", "| p | two | 2 |", "| p | three | 4 |"]
+    other = page.Table("**A** (x):", "| pair | method | UA, WA |")
+    assert other.over(table, lambda row: 0) is other  # of other columns: the old rows would not fit
+
+
+def test_the_page_of_semi_supervised_results_is_written_as_it_was(benchmarks):
+    page = FOLDER.parent / "docs" / "results" / "semi-supervised.md"
+    measured = page.read_text(encoding="utf-8").partition("<!-- measured -->")[2].partition("<!-- end -->")[0]
+    results = benchmarks("semi_supervised_results")
+    tables = list(benchmarks("page_tables").read(measured))
+    assert all(str(table) in measured for table in tables)
+    known = {f"`--only {name}`" for name in (*results.STUDIES, results.AUTO)}
+    assert all(any(name in table.title for name in known) for table in tables)
