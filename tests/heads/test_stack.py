@@ -1,4 +1,7 @@
-"""A stack of heads says what each of its heads says, and learns what each would learn alone."""
+"""A stack of heads says what each of its heads says, and learns what each would learn alone.
+
+In double precision: in single, what another order of sums makes is not far below what a fault would make.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def heads_of(name):
     torch.manual_seed(0)
     rows = 1 if registry.load("heads", name).all_layers else L
     words = (f"layers={L}",) if rows == 1 else ()
-    heads = [[made_head(name, words, D, C).eval() for _ in range(P)] for _ in range(rows)]
+    heads = [[made_head(name, words, D, C).eval().double() for _ in range(P)] for _ in range(rows)]
     for row in heads:
         for head in row:
             for value in head.parameters():  # layer weights too are to differ
@@ -30,9 +33,10 @@ def heads_of(name):
 
 def inputs(name):
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(L, B, F, D, generator=generator)
+    x = torch.randn(L, B, F, D, generator=generator).double()
     mask = torch.arange(F) < torch.tensor([6, 4, 1, 2, 6])[:, None]
-    mean, deviation = torch.randn(L, P, D, generator=generator), 0.5 + torch.rand(L, P, D, generator=generator)
+    mean = torch.randn(L, P, D, generator=generator).double()
+    deviation = 0.5 + torch.rand(L, P, D, generator=generator).double()
     return x, mask, (mean, deviation)
 
 
@@ -51,7 +55,7 @@ def test_each_head_of_the_stack_says_what_it_says_alone(name, standardised):
         for probe, head in enumerate(row):
             mean, deviation = (value[:, probe, None, None] for value in moments)
             own = (x - mean) / deviation if standardised else x
-            torch.testing.assert_close(said[layer, probe], head(alone(head, own, layer), mask), atol=2e-5, rtol=1e-4)
+            torch.testing.assert_close(said[layer, probe], head(alone(head, own, layer), mask), atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -60,8 +64,8 @@ def test_clips_may_lie_end_to_end(name):
     stack = stacked(heads, moments).eval()
     flat = x[:, mask]
     clip = mask.nonzero()[:, 0]
-    shares = (clip == torch.arange(B)[:, None]).float() / mask.sum(1, keepdim=True)
-    torch.testing.assert_close(stack(flat[:, None], shares), stack(x[:, None], mask), atol=1e-5, rtol=1e-4)
+    shares = (clip == torch.arange(B)[:, None]).double() / mask.sum(1, keepdim=True)
+    torch.testing.assert_close(stack(flat[:, None], shares), stack(x[:, None], mask), atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -80,4 +84,4 @@ def test_it_learns_what_each_head_learns_alone(name):
             torch.optim.SGD(head.parameters(), lr=0.1).step()
             again = unstacked(stack, copy.deepcopy(head), layer, probe)
             for (key, one), other in zip(head.named_parameters(), again.parameters()):
-                torch.testing.assert_close(other, one, atol=1e-5, rtol=1e-4, msg=key)
+                torch.testing.assert_close(other, one, atol=1e-9, rtol=1e-9, msg=key)

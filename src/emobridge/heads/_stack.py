@@ -57,7 +57,7 @@ class StackedLinear(nn.Module):
         weights = [torch.stack([part.weight.detach() for part in row], 1) for row in parts]
         self.weight = nn.Parameter(torch.stack(weights))  # (L, O, P, D)
         if parts[0][0].bias is None:
-            self.bias = torch.zeros(self.weight.shape[:-1])  # (L, O, P)
+            self.bias = self.weight.new_zeros(self.weight.shape[:-1])  # (L, O, P)
         else:
             biases = [torch.stack([part.bias.detach() for part in row], 1) for row in parts]
             self.bias = nn.Parameter(torch.stack(biases))
