@@ -14,6 +14,7 @@ import argparse
 import itertools
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,16 +66,37 @@ SYSTEMS = {
 class Study:
     """One encoder, some seeds."""
 
+    title: str
     encoder: str  # folder under SHARED/weights
     seeds: int
     epochs: int
+    systems: tuple[str, ...] = tuple(SYSTEMS)
+    pairs: tuple[tuple[str, str], ...] = PAIRS
+    budgets: tuple[str, ...] = ("all",)  # target labels of the systems that see some
     learning_rate: float = 3e-4
     encoder_rate: float = 3e-5
 
+    def fits(self) -> Iterator[tuple[str, str, str, str]]:
+        """System, source, target and number of target labels of each."""
+        for system, pair in itertools.product(self.systems, self.pairs):
+            for budget in self.budgets if SYSTEMS[system].needs_target else ("0",):
+                if SYSTEMS[system].source in ("", pair[0]):
+                    yield system, *pair, budget
+
 
 STUDIES = {
-    "tiny": Study("whisper-tiny.en", 3, 3),
-    "base": Study("whisper-base", 1, 3),
+    "tiny": Study("whisper-tiny.en", "whisper-tiny.en", 3, 3),
+    "base": Study("whisper-base", "whisper-base", 1, 3),
+    # Twelve epochs, for three of 25 utterances are twenty steps.
+    "few": Study(
+        "few target labels with whisper-tiny.en",
+        "whisper-tiny.en",
+        3,
+        12,
+        ("fine-tuned", "ft-lora"),
+        (("ravdess", "emodb"), ("ravdess", "emovo")),
+        ("25", "50", "100", "all"),
+    ),
 }
 
 
@@ -94,13 +116,13 @@ def main() -> None:
         study = STUDIES[name]
         for _ in range(2):  # what another process was at the first time is there the second time, or was given up
             for seed in range(study.seeds):
-                for system, (source, target) in itertools.product(SYSTEMS, PAIRS):
-                    run(args, name, system, source, target, seed)
+                for fit in study.fits():
+                    run(args, name, *fit, seed)
     before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
     old, _, after = rest.partition("<!-- end -->")
     earlier = {one.partition(",")[0]: f"\n### {one.rstrip()}" for one in old.split("\n### ")[1:]}
-    found = {study.encoder: "\n".join(tables(args, name)) for name, study in STUDIES.items()}
-    text = "\n".join(found[encoder] or earlier.get(encoder, f"\n{encoder}: not run.") for encoder in found)
+    found = {study.title: "\n".join(tables(args, name)) for name, study in STUDIES.items()}
+    text = "\n".join(found[title] or earlier.get(title, f"\n{title}: not run.") for title in found)
     args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
     print(args.out)
 
@@ -110,18 +132,28 @@ def again(one: Utterance) -> bool:
     return one.corpus == "ravdess" and Path(one.path).stem.split("-")[5] == "02"
 
 
+def swapped(one: System, source: str, target: str) -> bool:
+    """Whether the system is the same the other way round, and is fitted that way."""
+    return one.both_ways and CORPORA.index(source) > CORPORA.index(target)
+
+
 def run(
-    args: argparse.Namespace, name: str, system: str, source: str, target: str, seed: int, only_read: bool = False
+    args: argparse.Namespace,
+    name: str,
+    system: str,
+    source: str,
+    target: str,
+    budget: str,
+    seed: int,
+    only_read: bool = False,
 ) -> tuple[Predicted, ...]:
     """One fit, from the work folder where it is there; nothing where another process is at it."""
     one, study = SYSTEMS[system], STUDIES[name]
-    if one.source not in ("", source):
-        return ()
-    if one.both_ways and CORPORA.index(source) > CORPORA.index(target):
+    if swapped(one, source, target):
         other = {"source": "target", "target": "source"}
-        swapped = run(args, name, system, target, source, seed, only_read)
-        return tuple(replace(said, side=other[said.side]) for said in swapped)
-    runner, title = runner_of(args, study, one, source, target)
+        back = run(args, name, system, target, source, budget, seed, only_read)
+        return tuple(replace(said, side=other[said.side]) for said in back)
+    runner = runner_of(args, study, one, source, target, budget)
     assert runner.work is not None
     fold = folds_of(runner.speech, runner.settings, seed)[0]
     fit = f"{one.method}-seed{seed}-fold0"
@@ -129,14 +161,16 @@ def run(
         if only_read:
             return ()
         # What learns from the source alone is the same for all targets: one process trains it.
-        parts = (name, system, source, *((target,) if one.needs_target else ()), str(seed))
+        parts = (name, system, source, *((target, budget) if one.needs_target else ()), str(seed))
         lock = args.work / f"{'-'.join(parts)}.lock"
         try:
             os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return ()
         try:
-            print(f"{name}: {title}, {source} -> {target}, seed {seed}", file=sys.stderr, flush=True)
+            print(
+                f"{name}: {one.title}, {source} -> {target}, {budget} labels, seed {seed}", file=sys.stderr, flush=True
+            )
             return tuple(runner.system(one.method, seed, [fold]))
         finally:
             lock.unlink()
@@ -146,8 +180,8 @@ def run(
 SPEECH: dict[tuple[str, ...], object] = {}  # settings and speech of each study, pair and system
 
 
-def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, target: str) -> tuple[Runner, str]:
-    key = (study.encoder, one.title, source, target)
+def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, target: str, budget: str) -> Runner:
+    key = (study.title, one.title, source, target, budget)
     if key not in SPEECH:
         settings = Settings(
             source=(str(args.work / f"{source}.jsonl"),),
@@ -157,7 +191,7 @@ def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, 
             method="fine-tuned" if one.method == "source-only" else one.method,  # whose layer and head it shares
             method_options=("rebalance=no",) if one.method == "ft-dual" else (),  # as published
             adapters=one.adapters,
-            target_labels="all" if one.needs_target else "0",
+            target_labels=budget,
             normalise="none",
             folds=0,
             epochs=study.epochs,
@@ -175,55 +209,55 @@ def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, 
         SPEECH[key] = Runner(settings, ready.speech, work, kept=args.work / "stages")
     found = SPEECH[key]
     assert isinstance(found, Runner)
-    return found, one.title
+    return found
 
 
 def tables(args: argparse.Namespace, name: str) -> list[str]:
     """UA of every system and pair, of the finished ones."""
     study = STUDIES[name]
     lines = [
-        f"\n### {study.encoder}, {study.epochs} epochs a stage, up to {study.seeds} seeds\n",
-        "| system | from | to | seeds | UA source (95 %) | UA target (95 %) | n source, target |",
-        "|---|---|---|---|---|---|---|",
+        f"\n### {study.title}, {study.epochs} epochs a stage, up to {study.seeds} seeds\n",
+        "| system | from | to | target labels | seeds | UA source (95 %) | UA target (95 %) | n source, target |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    values: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
-    for system, (source, target) in itertools.product(SYSTEMS, PAIRS):
-        said = [one for seed in range(study.seeds) for one in run(args, name, system, source, target, seed, True)]
+    values: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
+    for system, source, target, budget in study.fits():
+        fit = (system, source, target, budget)
+        said = [one for seed in range(study.seeds) for one in run(args, name, *fit, seed, True)]
         if not said:
             continue
-        runner, title = runner_of(args, study, SYSTEMS[system], source, target)
-        speech = runner.speech
-        if SYSTEMS[system].both_ways and CORPORA.index(source) > CORPORA.index(target):
-            speech = runner_of(args, study, SYSTEMS[system], target, source)[0].speech
+        one = SYSTEMS[system]
+        pair = (target, source) if swapped(one, source, target) else (source, target)
+        speech = runner_of(args, study, one, *pair, budget).speech
         cells, sizes = [], []
         for side in ("source", "target"):
-            some = [one for one in said if one.side == side]
+            some = [each for each in said if each.side == side]
             found = evaluation_of(speech, LABELS, some)
             assert found is not None
             ua = score(found)[0]
             cells.append(f"{100 * ua.value:.1f} [{100 * ua.low:.1f}, {100 * ua.high:.1f}]")
             sizes.append(str(ua.n))
-        seeds = sorted({one.seed for one in said})
-        values[system, source, target] = [
+        seeds = sorted({each.seed for each in said})
+        values[fit] = [
             tuple(
-                unweighted(speech, [one for one in said if (one.side, one.seed) == (side, seed)], LABELS)
+                unweighted(speech, [each for each in said if (each.side, each.seed) == (side, seed)], LABELS)
                 for side in ("source", "target")
             )
             for seed in seeds
         ]
-        words = f"| {title} | {NAMES[source]} | {NAMES[target]} | {len(seeds)} "
+        words = f"| {one.title} | {NAMES[source]} | {NAMES[target]} | {budget} | {len(seeds)} "
         lines.append(f"{words}| {cells[0]} | {cells[1]} | {', '.join(sizes)} |")
     return [*lines, *verdicts(values)] if values else []
 
 
-def verdicts(values: dict[tuple[str, str, str], list[tuple[float, float]]]) -> list[str]:
+def verdicts(values: dict[tuple[str, str, str, str], list[tuple[float, float]]]) -> list[str]:
     """FT+LoRA beside fine-tuned and FT(dual): what it forgets, and what it gains."""
     gaps = ("FT+LoRA - fine-tuned, source", "FT+LoRA - FT(dual), target", "FT(dual) - fine-tuned, source")
-    lines = [f"\n| from | to | {' | '.join(gaps)} |", "|---|---|---|---|---|"]
-    for (system, source, target), own in values.items():
+    lines = [f"\n| from | to | target labels | {' | '.join(gaps)} |", "|---|---|---|---|---|---|"]
+    for (system, source, target, budget), own in values.items():
         if system != "ft-lora":
             continue
-        plain, dual = (values.get((other, source, target)) for other in ("fine-tuned", "ft-dual"))
+        plain, dual = values.get(("fine-tuned", source, target, "0")), values.get(("ft-dual", source, target, budget))
         cells = []
         for one, other, side in ((own, plain, 0), (own, dual, 1), (dual, plain, 0)):
             if not one or not other:
@@ -232,7 +266,7 @@ def verdicts(values: dict[tuple[str, str, str], list[tuple[float, float]]]) -> l
             count = min(len(one), len(other))
             points = np.array([100 * (one[at][side] - other[at][side]) for at in range(count)])
             cells.append(f"{points.mean():+.1f} ({', '.join(f'{one:+.1f}' for one in points)})")
-        lines.append(f"| {NAMES[source]} | {NAMES[target]} | {' | '.join(cells)} |")
+        lines.append(f"| {NAMES[source]} | {NAMES[target]} | {budget} | {' | '.join(cells)} |")
     return lines if len(lines) > 2 else []
 
 
