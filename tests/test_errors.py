@@ -18,7 +18,8 @@ def test_unknown_lists_the_choices_in_order_and_hints_only_at_what_is_near():
     assert str(unknown("head", "linaer", ["nonlinear", "linear"])) == (
         "unknown head 'linaer': did you mean 'linear'? (one of linear, nonlinear)"
     )
-    assert str(unknown("head", "xyz", {"linear"})) == "unknown head 'xyz': (one of linear)"
+    assert str(unknown("head", "xyz", {"linear"})) == "unknown head 'xyz' (one of linear)"
+    assert str(unknown("layer", "x", ["10", "middle", "2"])) == "unknown layer 'x' (one of 2, 10, middle)"
     assert isinstance(unknown("head", "x", ["y"]), UserError)
 
 

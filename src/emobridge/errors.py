@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -22,7 +23,7 @@ def unknown(thing: str, word: str, choices: Iterable[str]) -> UserError:
     >>> str(unknown("head", "linaer", ["linear", "nonlinear"]))
     "unknown head 'linaer': did you mean 'linear'? (one of linear, nonlinear)"
     """
-    choices = sorted(choices)
+    choices = sorted(choices, key=lambda one: (int(one) if one.isdecimal() else math.inf, one))  # 2 before 10
     guess = nearest(word, choices)
-    hint = f"did you mean {guess!r}? " if guess else ""
-    return UserError(f"unknown {thing} {word!r}: {hint}(one of {', '.join(choices)})")
+    hint = f": did you mean {guess!r}?" if guess else ""
+    return UserError(f"unknown {thing} {word!r}{hint} (one of {', '.join(choices)})")
