@@ -133,6 +133,13 @@ def with_bad_rows(folder, manifest="xx.jsonl"):
         (("--labels", "anger,angry"), ("anger,angry", "twice")),
         (("--labels", "anger,fear"), ("'fear'",)),
         (("--train", "end-to-end"), ("--align none",)),
+        (("--adapters", "lora"), ("--adapters: goes with --train adapters", "a method such as lora")),
+        (("--adapter-option", "r=8"), ("--adapter-option: goes with --train adapters",)),
+        (("--method", "lora", "--blocks", "1"), ("--blocks: goes with --train end-to-end", "such as fine-tuned")),
+        (
+            ("--method", "auto", "--seeds", "2", "--encoder-rate", "1e-5"),
+            ("--encoder-rate: goes with --train end-to-end",),
+        ),
     ],
 )
 def test_wrong_words_for_adapt(recorded, cli, words, named):

@@ -291,7 +291,6 @@ def test_a_loss_that_is_not_a_number_names_the_batch_and_keeps_the_last_checkpoi
         ({"target_labels": "0"}, "needs labels of the target"),
         ({"adapters": "lra", "adapter_options": ()}, "unknown adapter 'lra'"),
         ({"method": "fine-tuned", "blocks": "7", "target_labels": "0"}, "unknown block to train '7'"),
-        ({"method": "lora", "blocks": "1", "target_labels": "0"}, "give --train end-to-end, or --method fine-tuned"),
         ({"method": "lora"}, "method lora cannot use target labels"),
         ({"normalise": "speaker+text"}, "work on frozen features, not with ft-lora"),
         ({"layer": "1+2"}, "name one layer for ft-lora"),

@@ -28,7 +28,7 @@ from emobridge.progress import progress
 from emobridge.runs import BASELINE, Predicted, Runner, Work, made_method, systems_of, unweighted
 from emobridge.settings import FOUND, Settings, layers_of
 from emobridge.speech import budgeted, emotions, read_speech
-from emobridge.stages import hardware_of, sees_frames, staged, stages_of
+from emobridge.stages import hardware_of, sees_frames, staged
 
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
 BESIDE = 1  # layers on each side of the middle one
@@ -81,10 +81,9 @@ def adapt(settings: Settings, *, strict: bool = False) -> Adapted:
     """
     settings = budgeted(settings)
     cells = [with_head(replace(settings, method=name)) for name in methods_of(settings)]
-    made = [made_method(method, cell) for cell in cells for method in systems_of(cell)]
-    if settings.blocks and all(stage.train != "end-to-end" for one in made for stage in stages_of(one, settings)):
-        instead = "give --train end-to-end, or --method fine-tuned"
-        raise UserError(f"blocks: {settings.blocks!r} is for end-to-end training: {instead}")
+    for cell in cells:
+        for method in systems_of(cell):
+            made_method(method, cell)
     ready = prepare(cells[0], strict=strict)
     speech, encoder = ready.speech, ready.encoder
     known, told = guarded(dropping(ready.settings, ready.width), speech)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,13 @@ import typer
 from emobridge.errors import UserError
 from emobridge.progress import report_skipped
 
+# Options of a kind of training, and a method that trains so.
+OF_A_KIND = {
+    "blocks": ("end-to-end", "fine-tuned"),
+    "encoder_rate": ("end-to-end", "fine-tuned"),
+    "adapters": ("adapters", "lora"),
+    "adapter_option": ("adapters", "lora"),
+}
 Words = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")]
 
 
@@ -127,13 +135,28 @@ def adapt(
     """Train on labelled speech, adapt to the new language, score both, and write report and bundle."""
     given = dict(locals())
     given.pop("strict")
+    from emobridge.choosing import methods_of
     from emobridge.report.summary import run_and_report
 
+    asked = settings_of(given, "adapt")
+    refuse_vain(given, asked, methods_of(asked))
     skipped: list[tuple[str, str]] = []
     command = shlex.join(["emobridge", *sys.argv[1:]])
-    text = run_and_report(settings_of(given, "adapt"), command, skipped, strict=strict)
+    text = run_and_report(asked, command, skipped, strict=strict)
     report_skipped(skipped)
     print(text)
+
+
+def refuse_vain(given: dict[str, Any], settings: Any, methods: Iterable[str]) -> None:
+    """Tell of an option of a kind of training that none of the methods has: it would be passed over."""
+    from emobridge import registry
+    from emobridge.stages import stages_of
+
+    kinds = {stage.train for name in methods for stage in stages_of(registry.load("methods", name), settings)}
+    for option, (kind, method) in OF_A_KIND.items():
+        if given[option] is not None and kind not in kinds:
+            name = option.replace("_", "-")
+            raise UserError(f"--{name}: goes with --train {kind}, or with a method such as {method}")
 
 
 def settings_of(given: dict[str, Any], command: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emobridge.cli_adapt import adapt, listed, settings_of
+from emobridge.cli_adapt import adapt, listed, refuse_vain, settings_of
 
 VARIED = ("method", "target_labels", "normalise", "candidates", "validator")  # options of `adapt` not taken here
 LISTS = ("methods", "budgets", "normalise")
@@ -36,6 +36,7 @@ def command() -> Callable[..., None]:
             "normalise": (base.normalise,),
         }  # of the file, or as adapt has it
         asked = BudgetSettings(base=base, jobs=jobs, **{**alone, **lists})
+        refuse_vain(given, base, asked.methods)
         skipped: list[tuple[str, str]] = []
         text = run_and_report(asked, shlex.join(["emobridge", *sys.argv[1:]]), skipped, strict=strict)
         report_skipped(skipped)
