@@ -93,7 +93,7 @@ STUDIES = {
         "whisper-tiny.en",
         3,
         12,
-        ("fine-tuned", "ft-dual", "ft-lora"),
+        ("fine-tuned", "ft-lora"),
         (("ravdess", "emodb"), ("ravdess", "emovo")),
         ("25", "50", "100", "all"),
     ),
