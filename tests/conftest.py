@@ -268,7 +268,10 @@ def write_ast(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory):
-    """name -> what load_encoder takes."""
+    """name -> what load_encoder takes; a test's own random numbers are left alone, whichever test asks first."""
+
+    import torch
+
     folders: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -279,7 +282,8 @@ def source(tmp_path_factory):
         if name not in folders:
             folder = tmp_path_factory.mktemp("weights") / name
             write = {"ast": write_ast, "whisper": write_whisper, "byol-s": write_byol_s}.get(name)
-            folders[name] = str(write(folder) if write else write_ssl(folder, name))
+            with torch.random.fork_rng(devices=[]):
+                folders[name] = str(write(folder) if write else write_ssl(folder, name))
         return folders[name]
 
     return find
