@@ -217,7 +217,7 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
     study = STUDIES[name]
     lines = [
         f"\n### {study.title}, {study.epochs} epochs a stage, up to {study.seeds} seeds\n",
-        "| system | from | to | target labels | seeds | UA source (95 %) | UA target (95 %) | n source, target |",
+        "| system | from | to | target labels | seeds | UA source (95 %; each) | UA target (95 %; each) | n source, target |",
         "|---|---|---|---|---|---|---|---|",
     ]
     values: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
@@ -229,22 +229,19 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
         one = SYSTEMS[system]
         pair = (target, source) if swapped(one, source, target) else (source, target)
         speech = runner_of(args, study, one, *pair, budget).speech
-        cells, sizes = [], []
+        seeds = sorted({each.seed for each in said})
+        cells, sizes, by_side = [], [], []
         for side in ("source", "target"):
             some = [each for each in said if each.side == side]
             found = evaluation_of(speech, LABELS, some)
             assert found is not None
             ua = score(found)[0]
-            cells.append(f"{100 * ua.value:.1f} [{100 * ua.low:.1f}, {100 * ua.high:.1f}]")
+            own = [unweighted(speech, [each for each in some if each.seed == seed], LABELS) for seed in seeds]
+            words = f"{100 * ua.value:.1f} [{100 * ua.low:.1f}, {100 * ua.high:.1f}]"
+            cells.append(f"{words} ({', '.join(f'{100 * one_seed:.1f}' for one_seed in own)})")
             sizes.append(str(ua.n))
-        seeds = sorted({each.seed for each in said})
-        values[fit] = [
-            tuple(
-                unweighted(speech, [each for each in said if (each.side, each.seed) == (side, seed)], LABELS)
-                for side in ("source", "target")
-            )
-            for seed in seeds
-        ]
+            by_side.append(own)
+        values[fit] = list(zip(*by_side))
         words = f"| {one.title} | {NAMES[source]} | {NAMES[target]} | {budget} | {len(seeds)} "
         lines.append(f"{words}| {cells[0]} | {cells[1]} | {', '.join(sizes)} |")
     return [*lines, *verdicts(values)] if values else []
