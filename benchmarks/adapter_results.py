@@ -217,7 +217,7 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
     study = STUDIES[name]
     lines = [
         f"\n### {study.title}, {study.epochs} epochs a stage, up to {study.seeds} seeds\n",
-        "| system | from | to | target labels | seeds | UA source (95 %; each) | UA target (95 %; each) | n source, target |",
+        "| system | from | to | target labels | seeds | source (95 %; each) | target (95 %; each) | n of both |",
         "|---|---|---|---|---|---|---|---|",
     ]
     values: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
