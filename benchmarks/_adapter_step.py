@@ -18,9 +18,9 @@ import torch
 from measuring import RSS_UNIT
 
 from emobridge.encoders import load_encoder
-from emobridge.pooling import pool
+from emobridge.features.pooling import pool
 from emobridge.settings import Settings
-from emobridge.stages import readied
+from emobridge.training.stages import readied
 from emobridge.types import SAMPLE_RATE
 
 

@@ -9,10 +9,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from emobridge import cli
+from emobridge.cli import main as cli
 from emobridge.encoders import load_encoder  # noqa: F401  (torch is part of "start")
-from emobridge.report import summary
-from emobridge.runs import Runner
+from emobridge.study import summary
+from emobridge.study.run import Runner
 
 PARTS = (
     (Runner, "run", "training"),

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from emobridge.bundle import made_head
-from emobridge.heads._base import Head
-from emobridge.inputs import Frozen, Inputs
-from emobridge.methods._base import Drawn, Predict, Step, Task
-from emobridge.runs import made_method
+from emobridge.heads.base import Head
+from emobridge.methods.base import Drawn, Inputs, Predict, Step, Task
 from emobridge.settings import Settings
-from emobridge.training import Plan, fit
+from emobridge.study.run import made_method
+from emobridge.training.inputs import Frozen
+from emobridge.training.loop import Plan, fit
 
 
 def trained(tasks: Sequence[Task], settings: Settings, seed: int) -> Bank:

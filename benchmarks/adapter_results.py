@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from emobridge.adaptation import prepare, with_head
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
-from emobridge.folds import folds_of
-from emobridge.metrics import score
-from emobridge.runs import Predicted, Runner, Work, evaluation_of, unweighted
+from emobridge.data.speech import folds_of
+from emobridge.scores.classes import score
 from emobridge.settings import Settings
+from emobridge.study.adapt import prepare, with_head
+from emobridge.study.run import Predicted, Runner, Work, evaluation_of, unweighted
 from emobridge.types import Utterance
 
 LABELS = ("anger", "happiness", "neutral", "sadness")

@@ -13,7 +13,7 @@ from measuring import Given, Row, child, median_used
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.encoders import load_encoder
-from emobridge.features import FeatureStore
+from emobridge.features.store import FeatureStore
 
 NEEDS = ("weights", "corpora")
 LABELS = ("anger", "happiness", "neutral", "sadness")

@@ -22,8 +22,8 @@ from emobridge.corpora import scan
 from emobridge.data.audio import read_audio
 from emobridge.data.batching import length_batches, pad
 from emobridge.encoders import load_encoder
-from emobridge.encoders._base import Encoder
-from emobridge.pooling import pool
+from emobridge.encoders.base import Encoder
+from emobridge.features.pooling import pool
 from emobridge.types import Utterance
 
 NEEDS = ("corpora", "weights")

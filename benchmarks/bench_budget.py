@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from measuring import Given, Row, Used, child
 
-from emobridge.analysis.workers import Bench, Unit, run_units
-from emobridge.folds import Speech
+from emobridge.data.speech import Speech
 from emobridge.settings import Settings
+from emobridge.study.workers import Bench, Unit, run_units
 from emobridge.types import Utterance
 
 NEEDS = ()

@@ -16,13 +16,13 @@ import torch
 from measuring import Given, Row, cpu_seconds, medians
 from safetensors.torch import load_file
 
-from emobridge import features
 from emobridge.corpora import scan
 from emobridge.data.audio import read_audio
 from emobridge.encoders import load_encoder
-from emobridge.encoders._base import Encoder
 from emobridge.encoders._weights import read_config
-from emobridge.features import FeatureStore
+from emobridge.encoders.base import Encoder
+from emobridge.features import store as features
+from emobridge.features.store import FeatureStore
 from emobridge.types import SAMPLE_RATE, Utterance
 
 NEEDS = ("weights", "corpora")

@@ -13,7 +13,7 @@ from measuring import Given, Row, child, emobridge
 from emobridge.bundle import Recognizer, Spec, made_head
 from emobridge.data.audio import read_audio
 from emobridge.encoders import load_encoder
-from emobridge.normalisation import Domain
+from emobridge.features.normalisation import Domain
 from emobridge.types import SAMPLE_RATE
 
 NEEDS = ("weights",)

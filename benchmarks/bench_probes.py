@@ -18,15 +18,15 @@ from measuring import Given, Row, medians
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from emobridge.analysis.batched import Plan, Sets, Stack, fit
-from emobridge.analysis.bench import training_moments
-from emobridge.analysis.cuts import Corpus, Cut, cuts_of, sets_of
-from emobridge.analysis.sources import Pooled
 from emobridge.bundle import made_head
 from emobridge.corpora import scan
 from emobridge.encoders import load_encoder
-from emobridge.features import FeatureStore
-from emobridge.probe_settings import ProbeSettings
+from emobridge.features.store import FeatureStore
+from emobridge.probe.batched import Plan, Sets, Stack, fit
+from emobridge.probe.bench import training_moments
+from emobridge.probe.cuts import Corpus, Cut, cuts_of, sets_of
+from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.sources import Pooled
 
 NEEDS = ("weights", "corpora")
 LABELS = ("anger", "happiness", "neutral", "sadness")

@@ -13,7 +13,7 @@ import numpy as np
 from measuring import Given, Row, child, median_used
 from safetensors.numpy import save_file
 
-from emobridge.features import SHARD
+from emobridge.features.store import SHARD
 
 NEEDS = ()
 UTTERANCES = 1_000_000
@@ -21,9 +21,9 @@ LOOKED_UP = 1000
 OPEN = """
 import json, sys, time
 import numpy as np
-import emobridge.features
+import emobridge.features.store
 from pathlib import Path
-from emobridge.shards import Shards
+from emobridge.features.shards import Shards
 keys = json.loads(Path(sys.argv[2]).read_text())
 began = time.process_time()
 store = Shards(Path(sys.argv[1]))

@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from measuring import Given, Row, medians
 
-from emobridge.analysis import sources
-from emobridge.analysis.batched import Plan, Sets, Stack, fit
 from emobridge.bundle import made_head
 from emobridge.corpora import scan
 from emobridge.data.audio import read_audio
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
+from emobridge.probe import sources
+from emobridge.probe.batched import Plan, Sets, Stack, fit
 
 NEEDS = ("corpora",)
 CLIPS, FOLDS, SEGMENT = 32, 5, 0.2

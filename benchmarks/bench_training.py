@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from emobridge.bundle import made_head
-from emobridge.inputs import Frozen
-from emobridge.methods._base import Labelled, Task
+from emobridge.methods.base import Labelled, Task
 from emobridge.methods.source_only import SourceOnly
-from emobridge.training import Plan, fit
+from emobridge.training.inputs import Frozen
+from emobridge.training.loop import Plan, fit
 
 NEEDS = ()
 UTTERANCES, WIDTH, CLASSES = 1440, 512, 8  # RAVDESS, Whisper base

@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 from adapter_results import CORPORA, LABELS, again
 
-from emobridge.adaptation import prepare, with_head
 from emobridge.bundle import Recognizer
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.data.splits import by_ratio
 from emobridge.inference.compare import compare
 from emobridge.inference.routing import learn_router
-from emobridge.runs import Runner, Work
 from emobridge.settings import Settings
+from emobridge.study.adapt import prepare, with_head
+from emobridge.study.run import Runner, Work
 
 PARTS = {"train": 0.6, "router": 0.2, "test": 0.2}
 LANGUAGES = {"en": "English", "de": "German", "it": "Italian"}

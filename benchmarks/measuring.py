@@ -113,7 +113,7 @@ def median_used(runs: Sequence[Used]) -> Used:
 def emobridge(*words: str | Path) -> list[str]:
     """The command as a user gives it."""
     script = Path(sys.executable).with_name("emobridge")
-    start = [str(script)] if script.exists() else [sys.executable, "-m", "emobridge.cli"]
+    start = [str(script)] if script.exists() else [sys.executable, "-m", "emobridge.cli.main"]
     return start + list(map(str, words))
 
 

@@ -54,7 +54,7 @@ def main() -> None:
 def study(args: argparse.Namespace, encoder: str, name: str, *more: str, corpora: tuple[str, ...] = CORPORA) -> Path:
     """One `emobridge probe`; the folder of what it wrote."""
     out = args.work / f"probe-{encoder}{name}"
-    command = [sys.executable, "-m", "emobridge.cli", "probe", "--encoder", str(args.shared / "weights" / encoder)]
+    command = [sys.executable, "-m", "emobridge.cli.main", "probe", "--encoder", str(args.shared / "weights" / encoder)]
     for corpus in corpora:
         command += ["--corpus", str(args.work / f"{corpus}.jsonl")]
     command += ["--labels", LABELS, "--normalise", "none,speaker", "--segment", "1", "--frames", "stored"]

@@ -142,7 +142,7 @@ def one_sided(rows: list[Utterance], keep: int) -> list[Utterance]:
 def run(args: argparse.Namespace, name: str, study: Study | None, source: str, target: str) -> None:
     """One `emobridge budget`, or without a study one `emobridge adapt --method auto`."""
     if study is None:
-        command = [sys.executable, "-m", "emobridge.cli", "adapt", "--target", str(args.work / f"{target}.jsonl")]
+        command = [sys.executable, "-m", "emobridge.cli.main", "adapt", "--target", str(args.work / f"{target}.jsonl")]
         for corpus in source.split("+"):
             command += ["--source", str(args.work / f"{corpus}.jsonl")]
         command += ["--encoder", str(args.shared / "weights" / "whisper-base"), "--labels", LABELS, "--folds", "3"]
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace, name: str, study: Study | None, source: str, t
     weights = args.shared / "weights" / study.encoder
     some = "-once" if study.once else ""
     heard = f"{target}-{study.keep}" if study.keep else f"{target}{some}"
-    command = [sys.executable, "-m", "emobridge.cli", "budget", "--target", str(args.work / f"{heard}.jsonl")]
+    command = [sys.executable, "-m", "emobridge.cli.main", "budget", "--target", str(args.work / f"{heard}.jsonl")]
     for corpus in source.split("+"):
         command += ["--source", str(args.work / f"{corpus}{some}.jsonl")]
     command += ["--encoder", str(weights) if weights.is_dir() else study.encoder, "--layer", study.layer]

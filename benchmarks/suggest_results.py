@@ -18,20 +18,20 @@ import torch
 from _together import trained
 from safetensors.numpy import load_file, save_file
 
-from emobridge.analysis.suggest import ranked
 from emobridge.bundle import columns
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
+from emobridge.data.speech import Fold, Speech, folds_of
 from emobridge.encoders import load_encoder
-from emobridge.features import FeatureStore
+from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder, whole_file
-from emobridge.folds import Fold, Speech, folds_of
-from emobridge.methods._base import Labelled
-from emobridge.metrics import Estimate, Evaluation, overall
-from emobridge.runs import made_method
+from emobridge.methods.base import Labelled
+from emobridge.scores.classes import Estimate, Evaluation, overall
 from emobridge.settings import Settings
-from emobridge.speech import read_speech
-from emobridge.tasks import build
+from emobridge.study.reading import read_speech
+from emobridge.study.run import made_method
+from emobridge.study.suggest import ranked
+from emobridge.training.tasks import build
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
 PAIRS = (("ravdess", "emodb"), ("ravdess", "emovo"), ("emodb", "emovo"), ("emovo", "emodb"))

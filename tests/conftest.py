@@ -30,7 +30,7 @@ def toy_speech():
     import numpy as np
     import torch
 
-    from emobridge.folds import UNLABELLED, Speech
+    from emobridge.data.speech import UNLABELLED, Speech
     from emobridge.types import Utterance
 
     def make(*, sources=("en",), speakers=4, each=3, emotions=2, width=4, shift=0.0, noise=0.3, extra=0, seed=0):
@@ -99,8 +99,8 @@ def recorded(_recorded, tmp_path):
 @pytest.fixture(scope="session")
 def finished(_recorded):
     """The folder of a finished run from en.jsonl to xx.jsonl of `recorded`; its recogniser is in bundle/."""
-    from emobridge.report.summary import run_and_report
     from emobridge.settings import Settings
+    from emobridge.study.summary import run_and_report
 
     settings = Settings(
         source=(str(_recorded / "en.jsonl"),),
@@ -156,7 +156,7 @@ class Ran:
 @pytest.fixture
 def cli(capsys, monkeypatch, tmp_path):
     """A function that runs a command line in this process."""
-    from emobridge.cli import main
+    from emobridge.cli.main import main
 
     monkeypatch.setenv("EMOBRIDGE_CACHE", str(tmp_path / "cache"))
 
@@ -298,8 +298,8 @@ def made(source):
     from emobridge.adapters import Adapters
     from emobridge.bundle import Recognizer, Spec, made_head
     from emobridge.encoders import load_encoder
-    from emobridge.heads._base import Regressor
-    from emobridge.normalisation import Domain
+    from emobridge.features.normalisation import Domain
+    from emobridge.heads.base import Regressor
 
     def make(language, seed=0, *, adapters="lora", words=("r=2", "alpha=4"), name="whisper", encoder=None, **changes):
         torch.manual_seed(seed)

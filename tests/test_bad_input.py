@@ -518,9 +518,9 @@ def test_a_disk_that_fills_up_and_is_emptied(recorded, cli, expected, size):
     ],
 )
 def test_a_disk_full_at_a_certain_file(recorded, cli, expected, monkeypatch, word):
-    from emobridge.training import Plan
+    from emobridge.training.loop import Plan
 
-    monkeypatch.setattr("emobridge.stages.Plan", functools.partial(Plan, checkpoint_every=0.0))
+    monkeypatch.setattr("emobridge.training.stages.Plan", functools.partial(Plan, checkpoint_every=0.0))
     monkeypatch.setenv("EMOBRIDGE_CACHE", str(recorded / "empty"))
     with monkeypatch.context() as full:
         full_at(full, word)

@@ -27,11 +27,11 @@ def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_sp
     """The helper of suggest_results.py: what is trained beside a recogniser changes nothing."""
     import torch
 
-    from emobridge.folds import everything
-    from emobridge.methods._base import Labelled
-    from emobridge.runs import Runner, made_method
+    from emobridge.data.speech import everything
+    from emobridge.methods.base import Labelled
     from emobridge.settings import Settings
-    from emobridge.tasks import build
+    from emobridge.study.run import Runner, made_method
+    from emobridge.training.tasks import build
 
     settings = Settings(
         source=("a",),

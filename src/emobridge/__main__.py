@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emobridge.cli import main
+from emobridge.cli.main import main
 
 if __name__ == "__main__":
     main()

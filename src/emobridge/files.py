@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -50,3 +53,30 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def write_cells(path: str | Path, cells: Sequence[Any], kind: type[Any]) -> None:
+    """The table as CSV, whole or absent; numbers with six decimals. `kind` is the dataclass of its rows.
+
+    Errors: UserError.
+    """
+    names = [field.name for field in fields(kind)]
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        for cell in cells:
+            row = asdict(cell)
+            writer.writerow({key: f"{value:.6f}" if isinstance(value, float) else value for key, value in row.items()})
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as a CSV file, whole or not at all; None is an empty cell."""
+    if path.suffix.lower() != ".csv":
+        raise UserError(f"{path}: expected a file that ends in .csv")
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, tuple(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        try:
+            writer.writerows(rows)
+        except UnicodeEncodeError as error:
+            raise UserError(f"{path}: a name that is not UTF-8 text: {error.object!a}") from error

@@ -39,7 +39,7 @@ def names(kind: str) -> tuple[str, ...]:
         raise unknown("kind of plug-in", kind, PROTOCOLS)
     folder = Path(__file__).parent / kind
     files = (path.stem for path in folder.glob("*.py"))
-    return tuple(sorted(stem.replace("_", "-") for stem in files if not stem.startswith("_")))
+    return tuple(sorted(stem.replace("_", "-") for stem in files if not stem.startswith("_") and stem != "base"))
 
 
 def load(kind: str, name: str) -> Any:

@@ -129,3 +129,8 @@ class Score:
     low: float  # of the 95 % interval
     high: float
     n: int  # utterances
+
+
+def person(utterance: Utterance) -> str | None:
+    """Who speaks, told apart from speakers of that name in other corpora; None where it is not known."""
+    return None if utterance.speaker is None else f"{utterance.corpus}\0{utterance.speaker}"

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from emobridge.audit.findings import audit, lines
 from emobridge.corpora import scan
 from emobridge.data.audio import AudioError
-from emobridge.data.audit import audit, lines
 from emobridge.errors import UserError
 from emobridge.types import Utterance
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from emobridge.data.confound import FEATURES, confounds
+from emobridge.audit.confound import FEATURES, confounds
 from emobridge.errors import UserError
 from emobridge.types import Utterance
 

@@ -10,10 +10,10 @@ from emobridge.bundle import made_head
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.inputs import Recordings
-from emobridge.methods._base import Labelled, Task
+from emobridge.methods.base import Labelled, Task
 from emobridge.methods.source_only import SourceOnly
-from emobridge.training import Plan, fit
+from emobridge.training.inputs import Recordings
+from emobridge.training.loop import Plan, fit
 from emobridge.types import SAMPLE_RATE, Utterance
 
 TINY = {"hidden_size": 8, "layers": 2, "heads": 2, "max_length": 48}

@@ -11,8 +11,8 @@ import torch
 from emobridge.data.batching import pad
 from emobridge.encoders import _onnx, load_encoder
 from emobridge.errors import UserError
-from emobridge.features import FeatureStore
-from emobridge.pooling import pool
+from emobridge.features.pooling import pool
+from emobridge.features.store import FeatureStore
 from emobridge.types import SAMPLE_RATE
 
 NAMES = ["hubert-base", "hubert-large", "wav2vec2-base", "wav2vec2-large", "wavlm-base", "wavlm-large", "whisper"]

@@ -12,7 +12,7 @@ from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.inference import evaluate, learn_router, predict, write_predictions
-from emobridge.metrics import ccc
+from emobridge.scores.classes import ccc
 from emobridge.types import Prediction
 
 BOTH = {"attributes": ("arousal", "valence"), "attribute_range": "1..7"}

@@ -11,7 +11,7 @@ from emobridge.data.audio import AudioError
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.inference import evaluate, predict
-from emobridge.metrics import ua, wa
+from emobridge.scores.classes import ua, wa
 
 
 @pytest.fixture(scope="module")

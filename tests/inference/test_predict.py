@@ -16,10 +16,10 @@ from emobridge.data.batching import pad
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders.logmel import Logmel
 from emobridge.errors import UserError
-from emobridge.features import FeatureStore
+from emobridge.features.normalisation import moments
+from emobridge.features.pooling import pool
+from emobridge.features.store import FeatureStore
 from emobridge.inference import predict, utterances_of, write_predictions
-from emobridge.normalisation import moments
-from emobridge.pooling import pool
 from emobridge.types import Prediction, Utterance
 
 NOISE = np.random.default_rng(0).standard_normal(16000 * 47).astype(np.float32) * 0.1

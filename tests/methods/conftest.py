@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from emobridge.heads.linear import Linear
-from emobridge.inputs import Frozen
-from emobridge.methods._base import Labelled, Step, Task
-from emobridge.training import Model, Plan, fit, probabilities
+from emobridge.methods.base import Labelled, Step, Task
+from emobridge.training.inputs import Frozen
+from emobridge.training.loop import Model, Plan, fit, probabilities
 
 
 class Interrupted(Exception):

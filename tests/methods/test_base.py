@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emobridge.inputs import Frozen
-from emobridge.methods._base import Labelled, Task, balanced, mixed, nothing, repeated, weighted_cross_entropy
+from emobridge.methods.base import Labelled, Task, balanced, mixed, nothing, repeated, weighted_cross_entropy
+from emobridge.training.inputs import Frozen
 
 labels = st.lists(st.integers(0, 3), min_size=1, max_size=30).map(torch.tensor)
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from emobridge import registry
+from emobridge.data.speech import Fold, Speech, budget
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.folds import Fold, Speech, budget
 from emobridge.heads.linear import Linear
-from emobridge.methods._base import Labelled, Stage, Step, Task, as_probabilities
+from emobridge.methods.base import Labelled, Stage, Step, Task, as_probabilities
 from emobridge.settings import Settings
-from emobridge.tasks import build
-from emobridge.training import Model, Plan, fit, probabilities
+from emobridge.training.loop import Model, Plan, fit, probabilities
+from emobridge.training.tasks import build
 from emobridge.types import Utterance
 
 WORDS = frozenset({"source_labels", "target_audio", "target_labels"})  # what is of the two languages
@@ -187,7 +187,7 @@ def test_target_labels_beyond_the_budget_are_not_within_reach(secret, name, alig
 
 @pytest.mark.parametrize("name", METHODS)
 def test_nor_are_they_where_the_encoder_is_trained(recorded, name):
-    from emobridge.speech import read_speech
+    from emobridge.study.reading import read_speech
 
     options = settings(
         source=(str(recorded / "en.jsonl"),),

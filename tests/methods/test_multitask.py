@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emobridge.errors import UserError
-from emobridge.methods._base import Trait
+from emobridge.methods.base import Trait
 from emobridge.methods.multitask import Multitask, known_cross_entropy
 
 GENDER = Trait("gender", torch.tensor([0, 1, -1, 1, 0, 0, -1, 1, -1, 0]), 2)

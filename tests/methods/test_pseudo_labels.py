@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from emobridge.heads.single import Single
-from emobridge.inputs import Frozen
-from emobridge.methods._base import Labelled, Task
+from emobridge.methods.base import Labelled, Task
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
-from emobridge.training import Model, Plan, fit, probabilities
+from emobridge.training.inputs import Frozen
+from emobridge.training.loop import Model, Plan, fit, probabilities
 
 CONFIDENT = torch.tensor([[0.95, 0.05], [0.4, 0.6], [0.3, 0.7], [0.51, 0.49]])  # of rows 6 to 9
 

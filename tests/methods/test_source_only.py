@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from emobridge.folds import Fold, budget
+from emobridge.data.speech import Fold, budget
 from emobridge.heads.single import Single
 from emobridge.methods.source_only import SourceOnly
 from emobridge.settings import Settings
-from emobridge.tasks import build
-from emobridge.training import Plan, fit
+from emobridge.training.loop import Plan, fit
+from emobridge.training.tasks import build
 
 PLAN = Plan(epochs=3, batch_size=8)
 

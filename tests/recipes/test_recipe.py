@@ -13,7 +13,7 @@ from emobridge import registry
 from emobridge.corpora import describe, scan
 from emobridge.encoders import languages_of, presets
 from emobridge.errors import UserError
-from emobridge.recipes.published import (
+from emobridge.literature.published import (
     AGARLA,
     ATTRIBUTES,
     DASARO,
@@ -64,7 +64,7 @@ def test_what_dasaro_et_al_published():
     recipe = read_recipe("dasaro2024")
     (part,) = recipe.parts
     asked = part.settings
-    rows = csv.DictReader((resources.files("emobridge.recipes") / "dasaro2024_corpora.csv").read_text().splitlines())
+    rows = csv.DictReader((resources.files("emobridge.literature") / "dasaro2024_corpora.csv").read_text().splitlines())
     assert sorted(asked.corpora) == sorted(row["corpus"].lower() for row in rows)
     assert [presets()[name].hub.partition("/")[2] for name in asked.encoders] == [
         "wav2vec2-base", "wav2vec2-large", "wav2vec2-xls-r-300m", "whisper-small.en", "whisper-small", "whisper-medium",

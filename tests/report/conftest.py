@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emobridge.analysis.embedding import Embedding, Space
-from emobridge.data.audit import Finding
-from emobridge.data.confound import Confound
-from emobridge.metrics import Condition, Evaluation, confusion, difference, to_scores
-from emobridge.recipes.published import FOUR, applicable
+from emobridge.audit.confound import Confound
+from emobridge.audit.findings import Finding
+from emobridge.literature.published import FOUR, applicable
+from emobridge.report.embedding import Embedding, Space
 from emobridge.report.record import (
     Confusion,
     CorpusRow,
@@ -20,6 +19,7 @@ from emobridge.report.record import (
     LayerScore,
     RunRecord,
 )
+from emobridge.scores.classes import Condition, Evaluation, confusion, difference, to_scores
 
 METHODS = (("source-only", 0.35), ("pseudo-labels", 0.62))
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emobridge.concordance import AttributeEvaluation, attribute_difference, attribute_scores
-from emobridge.metrics import Condition
 from emobridge.report.attributes import attribute_section
 from emobridge.report.model_card import model_card
 from emobridge.report.record import Difference
 from emobridge.report.sections import run_page
-from emobridge.report.summary import table
 from emobridge.report.verdict import headline_measure, verdict, warnings
 from emobridge.report.write import markdown
+from emobridge.scores.attributes import AttributeEvaluation, attribute_difference, attribute_scores
+from emobridge.scores.classes import Condition
+from emobridge.study.summary import table
 
 NAMES = ("arousal", "valence")
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from emobridge.data.audit import Audit, Count, Finding
-from emobridge.data.confound import Confound
-from emobridge.data.hearing import Sound
+from emobridge.audit.confound import Confound
+from emobridge.audit.findings import Audit, Count, Finding
+from emobridge.audit.hearing import Sound
 from emobridge.report.audit import audit_page, write_audit
 from emobridge.report.blocks import Figure
 

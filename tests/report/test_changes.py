@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from emobridge.concordance import AttributeEvaluation
-from emobridge.cost import Cost
-from emobridge.metrics import Evaluation
 from emobridge.report.changes import begins_as, changes_of, changes_section, is_staged
 from emobridge.report.costs import cost_section
+from emobridge.scores.attributes import AttributeEvaluation
+from emobridge.scores.classes import Evaluation
+from emobridge.training.cost import Cost
 
 
 def evaluation(*said):

@@ -9,9 +9,9 @@ import pytest
 
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
-from emobridge.metrics import read_scores
-from emobridge.report.summary import run_and_report, table
+from emobridge.scores.classes import read_scores
 from emobridge.settings import Settings, read_settings
+from emobridge.study.summary import run_and_report, table
 
 
 @pytest.fixture

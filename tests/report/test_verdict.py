@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from emobridge.metrics import Estimate
 from emobridge.report.record import Difference
 from emobridge.report.verdict import headline_measure, verdict, warnings
+from emobridge.scores.classes import Estimate
 
 
 def gap(record, value, low, high):

@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from emobridge.metrics import read_scores
 from emobridge.report.record import CurvePoint
 from emobridge.report.sections import run_page
 from emobridge.report.write import escaped, html, markdown, write_report
+from emobridge.scores.classes import read_scores
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 

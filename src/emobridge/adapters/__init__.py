@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from emobridge import registry
-from emobridge.adapters._base import FIRST, Adapter, Mergeable
-from emobridge.encoders._base import Encoder
+from emobridge.adapters.base import FIRST, Adapter, Mergeable
+from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 from emobridge.options import made

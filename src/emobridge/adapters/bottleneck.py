@@ -10,8 +10,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from emobridge.adapters._base import FIRST, load_weights, picked, save_weights, trunk_of
-from emobridge.encoders._base import Encoder
+from emobridge.adapters.base import FIRST, load_weights, picked, save_weights, trunk_of
+from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 
 WEIGHTS = "bottleneck.safetensors"

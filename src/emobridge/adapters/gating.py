@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from emobridge.adapters._base import FIRST, load_weights, picked, save_weights
-from emobridge.encoders._base import Encoder
-from emobridge.heads._base import LayerSum
+from emobridge.adapters.base import FIRST, load_weights, picked, save_weights
+from emobridge.encoders.base import Encoder
+from emobridge.heads.base import LayerSum
 from emobridge.types import Layers
 
 WEIGHTS = "gating.safetensors"

@@ -16,8 +16,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
-from emobridge.adapters._base import FIRST, fitting, picked, read_weights, trunk_of
-from emobridge.encoders._base import Encoder, Trunk
+from emobridge.adapters.base import FIRST, fitting, picked, read_weights, trunk_of
+from emobridge.encoders.base import Encoder, Trunk
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 

@@ -21,9 +21,8 @@ from typing import Any
 from torch import Tensor
 
 from emobridge.adapters import Adapters, at_work
-from emobridge.adapters._sets import averaged, base_state
 from emobridge.bundle._branch import UNKNOWN, Branch, Spec, columns, made_head
-from emobridge.bundle._files import (
+from emobridge.bundle.files import (
     CARD,
     FORMAT,
     TENSORS,
@@ -36,13 +35,14 @@ from emobridge.bundle._files import (
     write_branch,
 )
 from emobridge.bundle.router import Router
+from emobridge.bundle.sets import averaged, base_state
 from emobridge.data.attributes import is_constructed
 from emobridge.encoders import load_encoder
-from emobridge.encoders._base import Encoder, state_digest
+from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError
+from emobridge.features.normalisation import Domain
 from emobridge.files import whole_file
-from emobridge.heads._base import Head, Regressor
-from emobridge.normalisation import Domain
+from emobridge.heads.base import Head, Regressor
 from emobridge.options import read_options
 from emobridge.types import SCALE, Range
 

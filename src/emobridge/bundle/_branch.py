@@ -11,9 +11,9 @@ from torch import Tensor
 from emobridge import registry
 from emobridge.adapters import Adapters
 from emobridge.corpora import scale_of
-from emobridge.encoders._base import Encoder
-from emobridge.heads._base import Head, Regressor
-from emobridge.normalisation import Domain, normalised
+from emobridge.encoders.base import Encoder
+from emobridge.features.normalisation import Domain, normalised
+from emobridge.heads.base import Head, Regressor
 from emobridge.options import made
 from emobridge.types import Range
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
+from numpy.typing import NDArray
 
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
@@ -149,3 +150,8 @@ def _mono_blocks(
         yield block.mean(axis=1, dtype=np.float32), missing > 0 or at == last
         if missing:
             return
+
+
+SILENT = -60.0  # dB of full scale, peak; the quietest clip of RAVDESS, real speech, peaks at -47
+
+Read = Callable[[str, float, "float | None"], NDArray[np.float32]]  # (path, start, end) -> (T,) at SAMPLE_RATE

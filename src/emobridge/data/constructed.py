@@ -26,8 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.data.attributes import CONSTRUCTED, is_constructed
-from emobridge.data.audio import read_audio
-from emobridge.data.hearing import SILENT, Read
+from emobridge.data.audio import SILENT, Read, read_audio
 from emobridge.data.prosody import level, pitch, rate
 from emobridge.errors import UserError
 from emobridge.types import Utterance

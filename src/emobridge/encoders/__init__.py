@@ -11,7 +11,7 @@ from emobridge.encoders._presets import Preset, languages_of, presets
 from emobridge.errors import UserError, nearest, unknown
 
 if TYPE_CHECKING:
-    from emobridge.encoders._base import Encoder
+    from emobridge.encoders.base import Encoder
 
 __all__ = ["Preset", "fetch", "is_here", "languages_of", "load_encoder", "presets"]
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import Option, chosen
+from emobridge.encoders.base import Option, chosen
 from emobridge.errors import UserError
 from emobridge.files import cache_folder, whole_file
 

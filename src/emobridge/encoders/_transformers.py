@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emobridge.encoders._base import seeded
 from emobridge.encoders._weights import weight_files
+from emobridge.encoders.base import seeded
 from emobridge.errors import UserError
 
 UNTRAINED = ("masked_spec_embed",)  # used in pre-training only; some checkpoints leave it out

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, seed_of, seeded, state_digest
 from emobridge.encoders._spectral import kaldi_filters
 from emobridge.encoders._transformers import open_model, quiet
 from emobridge.encoders._weights import read_config, weights_digest
+from emobridge.encoders.base import WEIGHTS, Encoder, Option, checked, seed_of, seeded, state_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 

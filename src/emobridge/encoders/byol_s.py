@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import WEIGHTS, Encoder, Option, checked, hushed, named, seed_of, seeded, state_digest
 from emobridge.encoders._spectral import LogMel
 from emobridge.encoders._weights import fill, read_tensors, weights_digest
+from emobridge.encoders.base import WEIGHTS, Encoder, Option, checked, hushed, named, seed_of, seeded, state_digest
 from emobridge.errors import UserError, unknown
 
 CHANNELS = 64

@@ -14,9 +14,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import Encoder, Option, checked, hushed, seeded, state_digest
 from emobridge.encoders._spectral import gammatone_filters, power, reflected
 from emobridge.encoders._weights import fill, read_tensors, weights_digest
+from emobridge.encoders.base import Encoder, Option, checked, hushed, seeded, state_digest
 from emobridge.types import SAMPLE_RATE
 
 SIZE, HOP = 512, 160  # samples

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._base import WEIGHTS, Encoder, Option, Trunk, checked, named, seed_of, state_digest
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._transformers import open_model
 from emobridge.encoders._weights import read_config, weights_digest
+from emobridge.encoders.base import WEIGHTS, Encoder, Option, Trunk, checked, named, seed_of, state_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 

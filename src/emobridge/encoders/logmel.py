@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from emobridge.encoders._base import Encoder, Option, checked
 from emobridge.encoders._spectral import LogMel
+from emobridge.encoders.base import Encoder, Option, checked
 
 
 class Logmel(Encoder):

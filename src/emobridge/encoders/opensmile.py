@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.encoders._base import Encoder, Option, checked
+from emobridge.encoders.base import Encoder, Option, checked
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 

@@ -16,7 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from emobridge.encoders._base import (
+from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
+from emobridge.encoders._spectral import power, slaney_filters
+from emobridge.encoders._weights import fill, read_config, read_tensors, weights_digest
+from emobridge.encoders.base import (
     WEIGHTS,
     Encoder,
     Option,
@@ -28,9 +31,6 @@ from emobridge.encoders._base import (
     seeded,
     state_digest,
 )
-from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
-from emobridge.encoders._spectral import power, slaney_filters
-from emobridge.encoders._weights import fill, read_config, read_tensors, weights_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 

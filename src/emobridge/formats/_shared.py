@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import json
@@ -139,16 +138,3 @@ def write_text(path: Path, text: str) -> None:
             temporary.write_text(text, encoding="utf-8", newline="\n")
         except UnicodeEncodeError as error:
             raise UserError(f"{path}: a name that is not UTF-8 text: {text[error.start : error.end]!a}") from error
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as a CSV file, whole or not at all; None is an empty cell."""
-    if path.suffix.lower() != ".csv":
-        raise UserError(f"{path}: expected a file that ends in .csv")
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, tuple(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        try:
-            writer.writerows(rows)
-        except UnicodeEncodeError as error:
-            raise UserError(f"{path}: a name that is not UTF-8 text: {error.object!a}") from error

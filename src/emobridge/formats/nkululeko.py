@@ -25,7 +25,8 @@ from typing import Any
 from emobridge.corpora.table import SPLIT_WORDS, name_of, plain, rows
 from emobridge.data.manifest import COLUMNS, to_utterance
 from emobridge.errors import UserError, unknown
-from emobridge.formats._shared import emotions_of, filled, write_csv
+from emobridge.files import write_csv
+from emobridge.formats._shared import emotions_of, filled
 from emobridge.options import Pairs, pairs
 from emobridge.types import Utterance
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from emobridge.corpora import table
 from emobridge.data.manifest import PATHS, within
-from emobridge.formats._shared import filled, write_csv
+from emobridge.files import write_csv
+from emobridge.formats._shared import filled
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from emobridge.heads._base import Dropout, Head
+from emobridge.heads.base import Dropout, Head
 
 LEAST = 1e-6  # of a variance: a clip of one frame has none, and a root has no slope there
 

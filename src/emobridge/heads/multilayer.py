@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import Head, LayerSum
+from emobridge.heads.base import Head, LayerSum
 from emobridge.heads.nonlinear import Nonlinear
 
 

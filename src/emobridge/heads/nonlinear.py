@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import Dropout, Head, masked_mean
+from emobridge.heads.base import Dropout, Head, masked_mean
 
 
 class Nonlinear(Head):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from emobridge.heads._base import Head, InputDropout, masked_mean
+from emobridge.heads.base import Head, InputDropout, masked_mean
 
 
 class Single(Head):

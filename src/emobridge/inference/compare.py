@@ -9,7 +9,7 @@ from pathlib import Path
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
 from emobridge.inference.routing import ALL, UNTOLD, answers, check_untold, hidden, modes, sets_of, stored
-from emobridge.metrics import ua
+from emobridge.scores.classes import ua
 from emobridge.types import Utterance
 
 TOLD = "told"  # the mode in which each utterance's language is

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from emobridge.bundle import Recognizer
-from emobridge.concordance import AttributeEvaluation, attribute_scores
 from emobridge.corpora import attribute_ranges
 from emobridge.data.attributes import attributes_of
 from emobridge.errors import UserError
 from emobridge.inference.predict import Skip
 from emobridge.inference.routing import answers, modes, sets_of, stored
-from emobridge.metrics import Condition, Evaluation, to_scores
+from emobridge.scores.attributes import AttributeEvaluation, attribute_scores
+from emobridge.scores.classes import Condition, Evaluation, to_scores
 from emobridge.types import ATTRIBUTES, Score, Utterance
 
 

@@ -19,19 +19,18 @@ import torch
 from torch import Tensor
 
 from emobridge.adapters import Adapters, at_work
-from emobridge.adapters._sets import heard as passes
 from emobridge.bundle import UNKNOWN, Branch, Recognizer
 from emobridge.bundle.router import Router, confidences, entropy, learnt
+from emobridge.bundle.sets import heard as passes
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.data.batching import pad
 from emobridge.errors import UserError, unknown
-from emobridge.features import FeatureStore
+from emobridge.features.normalisation import Domain
+from emobridge.features.pooling import pool
+from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
-from emobridge.inputs import person
-from emobridge.normalisation import Domain
-from emobridge.pooling import pool
 from emobridge.settings import layers_of
-from emobridge.types import Utterance
+from emobridge.types import Utterance, person
 
 UNTOLD = ("target", "averaged", "confident", "routed")
 ALL = -1  # in place of a branch's: all of them answered together

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from emobridge.methods._base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods.base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
 
 
 class Dann:

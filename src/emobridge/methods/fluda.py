@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from emobridge.errors import unknown
-from emobridge.methods._base import (
+from emobridge.methods.base import (
     Drawn,
     Labelled,
     Model,

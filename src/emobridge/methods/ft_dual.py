@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emobridge.methods._base import Stage
+from emobridge.methods.base import Stage
 from emobridge.methods.source_only import SourceOnly
 
 

@@ -6,7 +6,7 @@ trained in both stages, and goes on from the first in the second.
 
 from __future__ import annotations
 
-from emobridge.methods._base import Stage
+from emobridge.methods.base import Stage
 from emobridge.methods.source_only import SourceOnly
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from emobridge.methods._base import (
+from emobridge.methods.base import (
     Drawn,
     Model,
     Predict,

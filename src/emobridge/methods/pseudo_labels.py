@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emobridge.methods._base import (
+from emobridge.methods.base import (
     Drawn,
     Labelled,
     Model,

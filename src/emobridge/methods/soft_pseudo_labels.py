@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from emobridge.errors import UserError
-from emobridge.methods._base import Model, Step, Task, as_probabilities
+from emobridge.methods.base import Model, Step, Task, as_probabilities
 from emobridge.methods.pseudo_labels import PseudoLabels
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emobridge.methods._base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods.base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
 
 
 class SourceOnly:

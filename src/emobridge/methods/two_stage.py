@@ -6,7 +6,7 @@ validate by both sides. Without, each goes through all epochs.
 
 from __future__ import annotations
 
-from emobridge.methods._base import Stage
+from emobridge.methods.base import Stage
 from emobridge.methods.source_only import SourceOnly
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from emobridge import registry
 from emobridge.errors import UserError, unknown
-from emobridge.probe_settings import ProbeSettings
+from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, adapt_study, spread
 from emobridge.settings import from_mapping, read_mapping
 

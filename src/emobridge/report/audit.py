@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from emobridge.data.audit import SEVERITIES, Audit
+from emobridge.audit.findings import SEVERITIES, Audit
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Page, Section, Table, count, stamped
 from emobridge.report.sections import confound_table, finding_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from emobridge.metrics import Estimate
+from emobridge.scores.classes import Estimate
 
 FEW_SPEAKERS = 10  # of a corpus; with fewer, an interval over speakers is too narrow
 STAMP = "SYNTHETIC run. "  # of the run: it also stands over published numbers, which are not

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from emobridge import registry
-from emobridge.concordance import AttributeEvaluation, attribute_difference, score_attributes
-from emobridge.metrics import Estimate, Evaluation, difference, ua
+from emobridge.methods.base import BASELINE
 from emobridge.report.blocks import Section, Table, number, points_of
-from emobridge.runs import BASELINE
+from emobridge.scores.attributes import AttributeEvaluation, attribute_difference, score_attributes
+from emobridge.scores.classes import Estimate, Evaluation, difference, ua
 
 _WORDS = (
     "Before the last stage: the scores of the method that ends where it begins (fine-tuned of ft-lora, lora of "

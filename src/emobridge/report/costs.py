@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emobridge.cost import Cost
 from emobridge.report.blocks import Section, Table
+from emobridge.training.cost import Cost
 
 _WORDS = (
     "Weights that were trained are counted where they are: in the head, in the encoder itself, in adapters. Times are "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emobridge.bundle import LANGUAGES, Branch, Recognizer
-from emobridge.bundle._files import CARD
+from emobridge.bundle.files import CARD
 from emobridge.errors import UserError
 from emobridge.report.blocks import stamp_of
 from emobridge.report.model_card import USE, licence

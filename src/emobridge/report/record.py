@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emobridge.analysis.embedding import Embedding
-from emobridge.cost import Cost
-from emobridge.data.audit import Finding
-from emobridge.data.confound import Confound
-from emobridge.metrics import Estimate
-from emobridge.recipes.published import Published
+from emobridge.audit.confound import Confound
+from emobridge.audit.findings import Finding
+from emobridge.literature.published import Published
 from emobridge.report.changes import Change
+from emobridge.report.embedding import Embedding
+from emobridge.scores.classes import Estimate
+from emobridge.training.cost import Cost
 from emobridge.types import Score
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emobridge.data.audit import Finding
-from emobridge.data.confound import Confound
-from emobridge.recipes.published import Published
+from emobridge.audit.confound import Confound
+from emobridge.audit.findings import Finding
+from emobridge.literature.published import Published
 from emobridge.report import plots
 from emobridge.report.attributes import attribute_section
 from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamp_of, stamped

@@ -6,9 +6,9 @@ import itertools
 import json
 from typing import Any
 
-from emobridge.analysis.embedding import Embedding, Space
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Section, Table, percent
+from emobridge.report.embedding import Embedding, Space
 
 TITLE = "Principal components of the feature space before and after adaptation"
 TRAINED = "Left out: the encoder itself was trained, and its features are not kept."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emobridge.data.audit import NEAR
+from emobridge.audit.findings import NEAR
 from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent
 from emobridge.report.record import Difference, RunRecord
 from emobridge.report.systems import System, systems

@@ -13,11 +13,11 @@ import jinja2
 from markupsafe import Markup
 
 from emobridge.files import whole_file
-from emobridge.metrics import write_scores
 from emobridge.report.blocks import Figure, Page
 from emobridge.report.plots import standalone
 from emobridge.report.record import RunRecord
 from emobridge.report.sections import run_page
+from emobridge.scores.classes import write_scores
 
 _HERE = Path(__file__).parent
 

@@ -1,0 +1,78 @@
+"""One pass over the audio of a manifest, which keeps a few numbers and a hash an utterance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emobridge.data.audio import SILENT, Read
+from emobridge.errors import UserError
+from emobridge.types import SAMPLE_RATE, Utterance
+
+FULL_SCALE = 0.999  # of 1; resampling and averaging of channels smear the flat tops a little
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What the readable utterances of a manifest sound like."""
+
+    manifest: str
+    utterances: int  # all of them
+    readable: int
+    seconds: float  # in all
+    shortest: float  # s
+    longest: float  # s
+    level: float  # dB of full scale, mean of the RMS levels
+    level_spread: float  # dB, their standard deviation
+
+
+@dataclass(slots=True)
+class Heard:
+    """A manifest after its N utterances were decoded."""
+
+    name: str
+    rows: tuple[Utterance, ...]
+    acoustics: NDArray[np.float64]  # (N, 3): RMS level in dB, peak in dB, length in s; NaN where it cannot be read
+    clipped: NDArray[np.float64]  # (N,), share of samples at full scale
+    digests: list[bytes]  # of the samples; empty where silent or not readable
+    failures: dict[int, str]  # why an utterance cannot be read
+
+    @property
+    def readable(self) -> NDArray[np.int64]:
+        """Indices of the utterances that could be decoded."""
+        return np.flatnonzero(~np.isnan(self.acoustics[:, 0]))
+
+    @property
+    def sound(self) -> Sound:
+        """The summary over all."""
+        levels, _, seconds = self.acoustics[self.readable].T
+        if not len(levels):
+            return Sound(self.name, len(self.rows), 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        numbers = seconds.sum(), seconds.min(), seconds.max(), levels.mean(), levels.std()
+        return Sound(self.name, len(self.rows), len(levels), *map(float, numbers))
+
+    def ids(self, indices: Iterable[int]) -> tuple[str, ...]:
+        """The ids of the utterances at `indices`."""
+        return tuple(self.rows[index].id for index in indices)
+
+
+def listen(name: str, rows: tuple[Utterance, ...], read: Read, tick: Callable[[], None]) -> Heard:
+    """Decode each utterance once and call `tick` after it. What `read` raises as UserError is kept as a failure."""
+    heard = Heard(name, rows, np.full((len(rows), 3), np.nan), np.zeros(len(rows)), [b""] * len(rows), {})
+    for index, row in enumerate(rows):
+        try:
+            wave = read(row.path, row.start, row.end)
+            peak = 20 * np.log10(float(np.abs(wave).max()) + 1e-6)
+            level = 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-12)
+            heard.acoustics[index] = level, peak, len(wave) / SAMPLE_RATE
+            heard.clipped[index] = np.mean(np.abs(wave) >= FULL_SCALE)
+            if peak > SILENT:  # silence of one length is the same everywhere, and no copy
+                heard.digests[index] = hashlib.blake2b(wave.tobytes(), digest_size=16).digest()
+        except UserError as error:
+            heard.failures[index] = str(error)
+        tick()
+    return heard

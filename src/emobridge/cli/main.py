@@ -1,0 +1,226 @@
+"""The command line: it parses, calls and prints. What a command needs is imported when the command runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from emobridge.cli import adapt as cli_adapt
+from emobridge.cli import budget as cli_budget
+from emobridge.cli import corpora as cli_corpora
+from emobridge.cli import join as cli_join
+from emobridge.cli import probe as cli_probe
+from emobridge.cli import recipe as cli_recipe
+from emobridge.cli import suggest as cli_suggest
+from emobridge.errors import UserError
+from emobridge.progress import report_skipped
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Labelled emotional speech in one language in, an emotion recogniser for another language out.",
+)
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under a new name
+Untold = Annotated[
+    str | None,
+    typer.Option(help="Who answers where the language is not known: target (default), averaged, confident, routed."),
+]
+STOPPED = 130  # the exit code of a command that Ctrl-C ended
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line and exit code 2; `--debug` shows where it arose."""
+    debug = "--debug" in sys.argv
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        stopped = app(words or ["--help"], prog_name="emobridge", standalone_mode=False) == STOPPED
+    except UsageError as error:
+        if debug:
+            raise
+        where = getattr(getattr(error, "ctx", None), "command_path", "emobridge").replace(" ", ": ")
+        _fail(" ".join(error.format_message().split()), where)  # type: ignore[attr-defined]
+    except UserError as error:
+        if debug:
+            raise
+        _fail(str(error))
+    except OSError as error:
+        if debug or (error.filename is None and error.errno is None):
+            raise
+        _fail(f"{error.filename or 'output'}: {error.strerror}")
+    except (KeyboardInterrupt, typer.Abort):
+        stopped = True
+    if stopped:
+        print("emobridge: stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(STOPPED)
+
+
+def _fail(message: str, where: str = "emobridge") -> NoReturn:
+    print(f"{where}: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the corpora go.")],
+    languages: Annotated[str, typer.Option(help="Which languages, by comma.")] = "en,de",
+    speakers: Annotated[int, typer.Option(help="Speakers a language.")] = 8,
+    emotions: Annotated[str, typer.Option(help="Which emotions, by comma.")] = "anger,happiness,neutral,sadness",
+    seed: int = 0,
+) -> None:
+    """Make SYNTHETIC emotional speech in several languages, one manifest each."""
+    from emobridge.corpora.demo import make
+    from emobridge.progress import progress
+
+    with progress("speaking") as report:
+        made = make(
+            folder,
+            cli_adapt.listed(languages),
+            speakers=speakers,
+            emotions=cli_adapt.listed(emotions),
+            seed=seed,
+            on_progress=report,
+        )
+    for path in made:
+        print(f"{path} (SYNTHETIC)")
+
+
+app.command()(cli_corpora.corpora)
+app.command()(cli_corpora.download)
+app.command()(cli_corpora.scan)
+app.command()(cli_corpora.constructed)
+app.command("import")(cli_corpora.import_)
+app.command()(cli_corpora.export)
+
+
+@app.command()
+def audit(
+    manifests: Annotated[list[Path], typer.Argument(help="One or more manifests.")],
+    out: Annotated[Path, typer.Option(help="Folder for audit.html, .md and .json.")] = Path("audit"),
+) -> None:
+    """Look for what would make scores meaningless: duplicates, shared speakers, classes told by loudness ..."""
+    from emobridge.audit.findings import lines
+    from emobridge.report.audit import write_audit
+
+    found, synthetic = _audit([str(path) for path in manifests])
+    print("\n".join(lines(found)))
+    print(f"report: {write_audit(out, found, synthetic=synthetic)}")
+
+
+app.command()(cli_adapt.adapt)
+app.command()(cli_budget.command())
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    on: Annotated[Path, typer.Option(help="Manifest with labels.")],
+    out: Annotated[Path, typer.Option(help="Where the scores go.", dir_okay=False)] = Path("scores.json"),
+    untold: Untold = None,
+    attribute_range: Annotated[
+        str, typer.Option(help="The scale of attributes, such as 1..7, in corpora that declare none.")
+    ] = "",
+    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
+    store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
+) -> None:
+    """Score a bundle on a manifest with labels."""
+    from emobridge.bundle import Recognizer
+    from emobridge.data.manifest import read_manifest
+    from emobridge.inference import evaluate as score
+    from emobridge.progress import progress
+    from emobridge.report.blocks import number
+    from emobridge.scores.classes import write_scores
+
+    skipped: list[tuple[str, str]] = []
+    with progress("features") as report:
+        scores = score(
+            Recognizer.load(bundle, encoder=encoder),
+            list(read_manifest(on)),
+            run=bundle.resolve().parent.name,
+            untold=untold,
+            attribute_range=attribute_range,
+            store=store,
+            on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
+            on_progress=report,
+        )
+    write_scores(out, scores)
+    for row in scores:
+        if row.seed == "all" and not row.measure.startswith("recall speaker"):
+            value, low, high = (number(row.measure, one) for one in (row.value, row.low, row.high))
+            print(f"{row.measure:20} {value:>5} [{low}, {high}] n={row.n}")
+    report_skipped(skipped)
+    print(f"scores: {out}")
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or manifests (.jsonl).")],
+    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+    out: Annotated[Path | None, typer.Option(help="A file; default: standard output.", dir_okay=False)] = None,
+    window: Annotated[float, typer.Option(help="Seconds; files over 30 s are cut into such windows.")] = 10.0,
+    speakers: Annotated[
+        str, typer.Option(help="Of plain files: unknown, file (one each), one (one in all).")
+    ] = "unknown",
+    language: Annotated[str | None, typer.Option(help="Of plain files; default: not known.")] = None,
+    untold: Untold = None,
+    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
+) -> None:
+    """Say what emotions are heard in files, folders and manifests."""
+    from emobridge.bundle import UNKNOWN, Recognizer
+    from emobridge.inference import predict as said
+    from emobridge.inference import utterances_of, write_predictions
+    from emobridge.progress import progress
+
+    skipped: list[tuple[str, str]] = []
+
+    def skip(name: str, reason: str) -> None:
+        skipped.append((name, reason))
+
+    on_skip = None if strict else skip
+    recognizer = Recognizer.load(bundle, encoder=encoder)
+    if language not in (None, UNKNOWN) and untold is None:
+        recognizer.known(str(language))
+    utterances = list(utterances_of(audio, window=window, speakers=speakers, language=language, on_skip=on_skip))
+    try:
+        with progress("listening") as report:
+            found = said(recognizer, utterances, untold=untold, on_skip=on_skip, on_progress=report)
+            about = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
+            count = write_predictions(found, out, form=form, **about)
+    finally:
+        report_skipped(skipped)
+    if out is not None:
+        print(f"{out}: {count} predictions")
+
+
+app.command()(cli_join.join)
+app.command()(cli_probe.probe)
+app.command()(cli_suggest.suggest)
+app.add_typer(cli_recipe.app, name="recipe")
+
+
+def _audit(manifests: list[str]) -> tuple[Any, bool]:
+    from emobridge.audit.findings import audit as look
+    from emobridge.corpora.demo import is_synthetic
+    from emobridge.data.manifest import read_manifest
+    from emobridge.progress import progress
+
+    rows = {name: list(read_manifest(name)) for name in manifests}
+    with progress("audit") as report:
+        found = look(rows, on_progress=report)
+    return found, any(is_synthetic(one.corpus) for some in rows.values() for one in some)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,361 @@
+"""What the five studies print, as records: shown beside a run, never mixed with what it measured.
+
+One reader a table turns the CSV, laid out as in the paper, into rows of `Published`. Where a table does not say
+something (how many labels, which direction), the record says "not stated" instead of guessing.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+AGARLA = "Agarla et al. 2024"
+DASARO = "D'Asaro et al. 2024"
+GONCALVES = "Goncalves et al. 2024"
+HAN = "Han et al. 2025"
+UPADHYAY = "Upadhyay et al. 2024"
+
+FOUR = ("anger", "happiness", "neutral", "sadness")
+FIVE = ("anger", "fear", "happiness", "neutral", "sadness")
+SEVEN = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")  # EMO-DB
+EIGHT = ("anger", "calm", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # RAVDESS
+BIG_SIX = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # Ekman's six and neutral
+ATTRIBUTES = ("arousal", "dominance", "valence")
+NOT_STATED = "not stated"
+
+# The label sets of single-corpus studies, from the corpora's own descriptions; DEMoS's seven are not all among ours.
+LABELS = {
+    "AESDD": ("anger", "disgust", "fear", "happiness", "sadness"),
+    "CaFE": BIG_SIX,
+    "EmoDB": SEVEN,
+    "EmoMatch": BIG_SIX,
+    "EMOVO": BIG_SIX,
+    "EYASE": FOUR,
+    "Oreau": BIG_SIX,
+    "ShEMO": ("anger", "fear", "happiness", "neutral", "sadness", "surprise"),
+}
+_AGARLA_TARGETS = {"en": "RAVDESS+SAVEE+TESS", "fr": "CaFE", "de": "EMO-DB", "it": "EMOVO", "fa": "ShEMO"}
+_HAN_EMOTIONS = {"angry": "anger", "happy": "happiness", "neutral": "neutral", "sad": "sadness"}
+_HAN_CORPORA = {"cn": "ESD", "de": "PAVOQUE (one speaker)", "en": "IEMOCAP improvised", "tj": "TJD"}
+# Of presets, as tables print them.
+_PRINTED = {"hubert-large": "hubert-large-ll60k", "wav2vec2-base-zh": "w2v2-cn", "wav2vec2-base-de": "w2v2-de"}
+_PODCASTS = {"msp": "MSP-Podcast", "biic": "BIIC-Podcast"}
+_PODCAST_LANGUAGES = {"msp": "en", "biic": "zh-TW"}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One printed number. `labels` is empty where the study does not say which emotions it scored."""
+
+    study: str
+    measure: str  # "UA", "UAR", "WA", "F1", "CCC arousal", "EDER"
+    source_language: str  # BCP 47; "" where the number has no training language (listeners)
+    target_language: str
+    source: str  # corpora that were trained on
+    target: str  # corpora of the target language
+    side: str  # which was scored: "source" or "target"
+    method: str
+    encoder: str
+    labels: tuple[str, ...]
+    target_labels: str  # "0", "all", "few" or "not stated"
+    value: float  # per cent as printed; CCC in [-1, 1]
+    note: str  # what differs from a run here
+    kind: str = "published"  # or "public tool": run with a public tool, printed nowhere
+
+
+def applicable(
+    source_languages: Collection[str],
+    target_language: str,
+    labels: Collection[str],
+    target_labels: str,
+    *,
+    sides: Collection[str] = ("target",),
+    unstated: bool = False,
+) -> tuple[Published, ...]:
+    """The numbers that a report of such a run should show, those of the same label budget first.
+
+    They share the pair of languages (region aside) and the label set; an attribute run passes ATTRIBUTES as labels. The
+    budget is the run's own; "0" and "all" are shown beside any other as the bounds that they are. Few-shot rows go with
+    budgets between. Scores of the source side are left out unless `sides` has it, those of an `unstated` budget
+    unless they are wanted, and error rates of diarization always.
+    """
+    sources = {primary(language) for language in source_languages}
+    emotions = set(labels)
+    wanted = "few" if target_labels not in ("0", "all") else target_labels
+    found = [
+        row
+        for row in published()
+        if row.side in sides
+        and primary(row.source_language) in sources
+        and primary(row.target_language) == primary(target_language)
+        and set(row.labels) == emotions
+        and row.target_labels in ("0", "all", wanted, *([NOT_STATED] if unstated else []))
+        and row.measure != "EDER"
+    ]
+    return tuple(sorted(found, key=lambda row: row.target_labels != wanted))
+
+
+def beside(
+    study: str,
+    methods: Collection[str],
+    encoder: str,
+    *,
+    languages: tuple[str, str],
+    labels: Collection[str],
+    target_labels: str,
+    side: str,
+) -> tuple[Published, ...]:
+    """The numbers of `study` for the printed `methods` that belong beside one measured score.
+
+    What a table states is as it was measured: `languages` of source and target (of a model that no target was shown,
+    only the source's, for its score there), encoder, labels, budget and side. What was trained and tested on one
+    language belongs beside the source's score of a model that no label of another was shown.
+    """
+    source, target = map(primary, languages)
+    few = target_labels not in ("0", "all")
+
+    def own(row: Published) -> bool:
+        alone = side == "source" and target_labels == "0" and row.side == "target"
+        return alone and primary(row.source_language) == primary(row.target_language) == source
+
+    return tuple(
+        row
+        for row in published()
+        if row.study == study
+        and row.method in methods
+        and row.encoder in (NOT_STATED, *_beginnings(encoder))
+        and set(row.labels) == set(labels)
+        and (
+            own(row)
+            or (
+                row.side == side
+                and primary(row.source_language) == source
+                and primary(row.target_language) in ({target, source} if side == "source" else {target})
+                and (row.target_labels in (target_labels, NOT_STATED) or (few and row.target_labels == "few"))
+            )
+        )
+    )
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """Every number of every table, in the order of the tables."""
+    return tuple(row for reader in _READERS for row in reader())
+
+
+def table(name: str) -> list[dict[str, str]]:
+    """The rows of one CSV beside this file, as printed."""
+    text = resources.files("emobridge.literature").joinpath(f"{name}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _beginnings(encoder: str) -> set[str]:
+    """What a printed name of a preset may be: "emotion-cnn" is printed "emotioncnn", "hubert-base" is "hubert"."""
+    return {encoder, encoder.replace("-", ""), encoder.partition("-")[0], _PRINTED.get(encoder, encoder)}
+
+
+def primary(language: str) -> str:
+    """The language without its region: zh of zh-TW, zh of cmn."""
+    first = language.lower().replace("_", "-").split("-")[0]
+    return "zh" if first == "cmn" else first
+
+
+def _agarla(
+    target: str, side: str, method: str, encoder: str, labels: tuple[str, ...], budget: str, value: str, note: str
+) -> Published:
+    split = "speaker-disjoint 60/20/20, whole utterances, three seeds"
+    if "(reported)" in method:
+        split, note = "by its own authors, on their corpora and splits", ""
+    source = NOT_STATED if "(reported)" in method else _AGARLA_TARGETS["en"]
+    return Published(
+        AGARLA, "UA", "en", target, source, _AGARLA_TARGETS[target], side, method, encoder, labels,
+        budget, float(value), f"{split}; {note}" if note else split,
+    )  # fmt: skip
+
+
+def _agarla_all_label() -> Iterator[Published]:
+    for row in table("agarla2024_all_label_ua"):
+        target = row["training"].removeprefix("en").removeprefix("+") or "en"
+        for column, value in row.items():
+            side, _, encoder = column.partition("_")
+            if value and encoder and side in ("source", "new"):
+                method = "English only" if target == "en" else "all target labels"
+                budget = "0" if target == "en" else "all"
+                where = "source" if side == "source" else "target"
+                yield _agarla(target, where, method, encoder, FIVE, budget, value, "")
+
+
+def _agarla_zero_label() -> Iterator[Published]:
+    for row in table("agarla2024_zero_label_ua"):
+        for encoder in ("emotioncnn", "byol-s", "hubert"):
+            yield _agarla(row["language"], "target", "no target labels", encoder, FIVE, "0", row[encoder], "")
+
+
+def _agarla_state_of_the_art() -> Iterator[Published]:
+    for row in table("agarla2024_state_of_the_art_ua"):
+        method, _, encoder = row["method"].partition(" ") if "pseudo" in row["method"] else (row["method"], "", "")
+        budget = "few" if method.startswith("fluda") else "0"
+        for target in ("fr", "de", "it", "fa"):
+            if row[target]:
+                yield _agarla(
+                    target, "target", method, encoder or NOT_STATED, FOUR, budget, row[target], "without fear"
+                )
+
+
+def _agarla_ablations() -> Iterator[Published]:
+    for name, words in (("rebalance", "{} rebalancing"), ("threshold", "{}")):
+        for row in table(f"agarla2024_{name}_ua"):
+            target, side = row["pair"].removeprefix("en-"), "target" if row["side"] == "new" else "source"
+            for column in [name for name in row if name not in ("pair", "side")]:
+                method = "pseudo-labels, " + words.format(column.replace("_", " "))
+                yield _agarla(target, side, method, NOT_STATED, FIVE, NOT_STATED, row[column], "ablation")
+
+
+def _dasaro() -> Iterator[Published]:
+    note = "speaker-independent 80/10/10; macro or weighted F1 is not stated"
+    sizes = {row["corpus"]: row["emotions"] for row in table("dasaro2024_corpora")}
+    for row in table("dasaro2024_corpora_f1"):
+        tag, corpus = row["language"], row["corpus"]
+        language = "-".join([tag[:2], tag[3:].upper()]).rstrip("-")
+        yield Published(
+            DASARO, "F1", language, language, corpus, corpus, "target", f"{row['head']} head", row["encoder"],
+            LABELS.get(corpus, ()), "all", float(row["f1"]), f"{sizes[corpus]} emotions; {note}",
+        )  # fmt: skip
+    for row in table("dasaro2024_probe_heads_f1"):
+        for head in ("linear", "nonlinear", "multilayer"):
+            yield Published(
+                DASARO, "F1", "mul", "mul", "nine corpora", "nine corpora", "target", f"{head} head", row["encoder"],
+                (), "all", float(row[head]), f"over nine corpora; {note}",
+            )  # fmt: skip
+
+
+def _goncalves() -> Iterator[Published]:
+    for row in table("goncalves2024_lora_ccc"):
+        tested = row["test_corpus"].removesuffix("-podcast")
+        other = "biic" if tested == "msp" else "msp"
+        first = tested if row["table"] == "1" else other
+        sees_both = row["method"] in ("ft-dual", "ft+lora")
+        note = "in domain" if row["table"] == "1" else "across languages"
+        dual = row["table"] == "1" and sees_both  # tested on its first language, with labels of both
+        if dual:
+            note += f", {_PODCASTS[other]} seen as well"
+        if row["significant"]:
+            note += "; marked significant in print"
+        yield Published(
+            GONCALVES, f"CCC {row['attribute']}", _PODCAST_LANGUAGES[first],
+            _PODCAST_LANGUAGES[other if dual else tested], _PODCASTS[first], _PODCASTS[other if dual else tested],
+            "source" if dual else "target", row["method"], row["encoder"], ATTRIBUTES,
+            "all" if sees_both or row["table"] == "1" else "0", float(row["ccc"]), note,
+        )  # fmt: skip
+
+
+def _han() -> Iterator[Published]:
+    folds = "five folds, 400 training utterances an emotion"
+    for row in table("han2024_peft_ua"):
+        trained, tested = row["train_language"], row["test_language"]
+        staged = row["strategy"] == "two-stage"
+        source = row["encoder"].removeprefix("w2v2-") if staged else trained
+        yield Published(
+            HAN, "UA", _han_language(source), _han_language(tested), _HAN_CORPORA[source], _HAN_CORPORA[tested],
+            "target", row["strategy"], row["encoder"], FOUR, "0" if row["setting"] == "cross" else "all",
+            float(row["ua"]), f"setting {row['setting']}; {folds}",
+        )  # fmt: skip
+    for row in table("han2024_humans_ua"):
+        for tested in ("cn", "de", "en", "tj"):
+            labels = ("question", "negation", "expectation") if tested == "tj" else FOUR
+            yield Published(
+                HAN, "UA", "", _han_language(tested), "", _HAN_CORPORA[tested], "target",
+                f"listeners, native {_han_language(row['listeners'])}", "", labels, NOT_STATED, float(row[tested]),
+                "mean over listeners; 12 utterances an emotion",
+            )  # fmt: skip
+    for row in table("han2024_eder"):
+        for who in ("wavlm-large", "cn-listeners", "de-listeners"):
+            yield Published(
+                HAN, "EDER", "en", "en", "", "ZED", "target", f"diarization, {row['emotion']}", who,
+                ("anger", "happiness", "sadness"), NOT_STATED, float(row[who]), "24 utterances; lower is better",
+            )  # fmt: skip
+
+
+def _han_language(code: str) -> str:
+    return {"cn": "zh", "tj": "zh-x-tianjin"}.get(code, code)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedConfusion:
+    """A printed confusion matrix."""
+
+    study: str
+    who: str  # "human" or "model"
+    native: str  # language of the listeners, or of the model's pre-training
+    setting: str  # "mono", "cross" or "trans", which is "l2" of listeners
+    test_language: str
+    labels: tuple[str, ...]
+    shares: tuple[tuple[float, ...], ...]  # (C, C) of each row's utterances in [0, 1], rows truth
+
+    @property
+    def train_language(self) -> str:
+        """What a model was trained on (methods C): cross on its own language, else on the tested one."""
+        return self.native if self.setting == "cross" else self.test_language
+
+
+@cache
+def published_confusions() -> tuple[PublishedConfusion, ...]:
+    """Table III of Han et al. 2025."""
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for row in table("han2024_confusion"):
+        found.setdefault(row["condition"], {})[_HAN_EMOTIONS[row["true"]], _HAN_EMOTIONS[row["predicted"]]] = float(
+            row["share"]
+        )
+    return tuple(_confusion(condition, shares) for condition, shares in found.items())
+
+
+def _confusion(condition: str, shares: dict[tuple[str, str], float]) -> PublishedConfusion:
+    """From "model cn cross (on de)": without "on", the language is the native one."""
+    words, _, tested = condition.removesuffix(")").partition(" (on ")
+    who, native, setting = words.split()
+    rows = tuple(tuple(shares[true, said] for said in FOUR) for true in FOUR)
+    setting = "trans" if setting == "l2" else setting
+    return PublishedConfusion(HAN, who, _han_language(native), setting, _han_language(tested or native), FOUR, rows)
+
+
+def _upadhyay() -> Iterator[Published]:
+    for row in table("upadhyay2024_uar"):
+        source, target = row["task"].split(">")
+        yield Published(
+            UPADHYAY, "UAR", _PODCAST_LANGUAGES[source], _PODCAST_LANGUAGES[target], _PODCASTS[source],
+            _PODCASTS[target], "target", row["method"], row["encoder"], FOUR,
+            "few" if row["method"] == "few-shot" else "0", float(row["uar"]), row["group"],
+        )  # fmt: skip
+    for row in table("upadhyay2024_per_emotion_uar"):
+        for emotion in FOUR:
+            yield Published(
+                UPADHYAY, f"UAR {emotion}", NOT_STATED, NOT_STATED, NOT_STATED, NOT_STATED, "target",
+                f"LAM, anchored by {row['anchor']}, layers {row['layers']}", row["encoder"], FOUR, "0",
+                float(row[emotion]), "direction not stated in the table",
+            )  # fmt: skip
+
+
+def _anchors() -> Iterator[Published]:
+    sets = {"four": FOUR, "seven": SEVEN, "eight": EIGHT, "zed": ("anger", "happiness", "sadness")}
+    for row in table("anchors"):
+        yield Published(
+            row["study"], row["measure"], row["source_language"], row["target_language"], row["source"], row["target"],
+            "target", row["method"], row["encoder"], sets[row["labels"]], row["target_labels"] or NOT_STATED,
+            float(row["value"]), row["note"], row["kind"],
+        )  # fmt: skip
+
+
+_READERS: tuple[Callable[[], Iterator[Published]], ...] = (
+    _agarla_zero_label,
+    _agarla_state_of_the_art,
+    _agarla_all_label,
+    _agarla_ablations,
+    _dasaro,
+    _goncalves,
+    _han,
+    _upadhyay,
+    _anchors,
+)

@@ -1,0 +1,226 @@
+"""Probes by the hundred: all layers x folds x seeds x learning rates of a head train together, as one batched model.
+
+A probe is a head on one layer (or on all) with its own training rows. Probes of a layer differ in rows and in first
+weights, not in features, so that they share each step: features of a window of utterances are read once, multiplied by
+the weights of all probes side by side (heads/_stack.py), and each probe's loss counts its own training rows only. The
+window is as large as gives a probe `batch_size` training rows on average. Adam works element by element, so that every
+probe takes the steps that it would take alone on its rows of the same windows; a test holds the two together.
+
+Each probe has its own early stopping: the weights of its best epoch are kept, and what it learns later is not used.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.errors import UserError
+from emobridge.probe.checkpoint import resume, save
+from emobridge.training.stack import Moments, stacked
+
+CHECKPOINT = 60.0  # s between two checkpoints
+TOGETHER = 1024  # utterances whose logits are computed at once
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How probes are trained. The defaults are those of D'Asaro et al. 2024 (methods B); the batch is ours."""
+
+    epochs: int = 30
+    batch_size: int = 32  # training rows of a probe in a step, on average
+    learning_rates: tuple[float, ...] = (5e-4,)
+    weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-8
+    patience: int = 0  # epochs without a lower validation loss; 0 trains all epochs and looks at no validation
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """What each of P probes trains on and is stopped by: rows of N utterances."""
+
+    label: Tensor  # (N,) int64 in [0, C)
+    weight: Tensor  # (P, N) float32: of each training row's loss, 0 where a row is not trained on
+    validation: Tensor  # (P, N) bool
+
+
+class Source(Protocol):
+    """Features of N utterances by the batch."""
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) rows -> x (L, 1, ..., D) and the mask that heads take: (B, F) bool, or (B, T) shares."""
+
+
+class Stack:
+    """L' x P heads that see the layers in `place` of their source; `rows` are the heads of each layer, P each.
+
+    moments: (L', P, D) mean and deviation by which each probe standardises its input; None where the source did.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Sequence[nn.Module]],
+        source: Source,
+        *,
+        place: slice = slice(None),
+        rate: float = 5e-4,
+        moments: Moments | None = None,
+    ) -> None:
+        self.module = stacked(rows, moments)
+        self.source, self.place, self.rate = source, place, rate
+        self.draws = any(isinstance(part, nn.Dropout) and part.p > 0 for part in self.module.modules())
+        self.random = torch.Generator().manual_seed(0).get_state()  # dropout does not depend on what trains beside
+        self.best = {name: value.detach().clone() for name, value in self.module.named_parameters()}
+        self.best_loss = torch.full((len(rows), len(rows[0])), math.inf)
+        self.best_epoch = torch.zeros(self.best_loss.shape, dtype=torch.int64)
+
+    def logits(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(L', P, B, C) of a batch of the source."""
+        if not (self.draws and self.module.training):
+            return self.module(x[self.place], mask)
+        torch.set_rng_state(self.random)
+        logits = self.module(x[self.place], mask)
+        self.random = torch.get_rng_state()
+        return logits
+
+    def judge(self, loss: Tensor, epoch: int, patience: int) -> bool:
+        """Keep the weights of the probes (L', P) whose validation loss is their lowest; whether any is still trained.
+
+        A probe that has waited `patience` epochs is done: later luck is not its own.
+        """
+        waiting = epoch - self.best_epoch <= patience
+        better = (loss < self.best_loss) & waiting
+        self.best_loss[better], self.best_epoch[better] = loss[better], epoch
+        parameters = dict(self.module.named_parameters())
+        for name, part in self.best.items():
+            mask = _spread(better, name, parameters[name])
+            part.copy_(torch.where(mask, parameters[name].detach(), part))
+        return bool((epoch - self.best_epoch < patience).any())
+
+    def take_best(self) -> None:
+        """Go back to each probe's best epoch."""
+        with torch.no_grad():
+            for name, value in self.module.named_parameters():
+                value.copy_(self.best[name])
+
+
+def fit(
+    stacks: Sequence[Stack],
+    sets: Sets,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    on_epoch: Callable[[int, int], None] | None = None,
+    checkpoint: Path | None = None,
+) -> None:
+    """Train the stacks in place, all on the same windows of utterances, so that a pass over these feeds every stack.
+
+    checkpoint: a file to go on from, written after an epoch now and then, and removed when training ends.
+    Errors: UserError for probes without training or validation rows, and where weights are not finite.
+    """
+    trained = sets.weight > 0
+    if not bool(trained.any(1).all()):
+        raise UserError("a fold has no training utterance left")
+    used = trained.any(0).nonzero()[:, 0]
+    steps = max(1, round(float(trained.sum(1).float().mean()) / plan.batch_size))
+    optimiser = torch.optim.Adam(
+        [{"params": list(stack.module.parameters()), "lr": stack.rate} for stack in stacks],
+        betas=plan.betas,
+        eps=plan.eps,
+        weight_decay=plan.weight_decay,
+        fused=True,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    done = resume(checkpoint, stacks, optimiser, generator) if checkpoint else 0
+    saved = time.monotonic()
+    with torch.random.fork_rng(devices=[]):
+        for epoch in range(done + 1, plan.epochs + 1):
+            for rows in used[torch.randperm(len(used), generator=generator)].tensor_split(steps):
+                _step(stacks, rows, sets, optimiser)
+            going = [True]
+            if plan.patience:
+                going = [
+                    stack.judge(loss, epoch, plan.patience)
+                    for stack, loss in zip(stacks, validation_losses(stacks, sets))
+                ]
+            if on_epoch is not None:
+                on_epoch(epoch, plan.epochs)
+            if not any(going):
+                break
+            if checkpoint and time.monotonic() - saved > CHECKPOINT:
+                save(checkpoint, epoch, stacks, optimiser, generator)
+                saved = time.monotonic()
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    for stack in stacks:
+        if plan.patience:
+            stack.take_best()
+        else:
+            stack.best_epoch.fill_(plan.epochs)
+        if not all(bool(value.isfinite().all()) for value in stack.module.parameters()):
+            raise UserError(f"the weights of a probe are not finite: lower its learning rate, {stack.rate:g}")
+        stack.module.eval()
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """-log softmax(logits)[label] of each probe and utterance: (L, P, B, C) and (B,) -> (L, P, B)."""
+    layers, probes, size, classes = logits.shape
+    classes_first = logits.permute(0, 2, 3, 1).reshape(-1, classes, probes)  # as shared maps lay them out
+    truth = label.repeat(layers)[:, None].expand(-1, probes)
+    loss = nn.functional.cross_entropy(classes_first, truth, reduction="none")
+    return loss.view(layers, size, probes).transpose(1, 2)
+
+
+def logits_of(stacks: Sequence[Stack], rows: Tensor, sources: Sequence[Source] | None = None) -> list[Tensor]:
+    """Each stack's logits (L', P, N, C) of the rows (N,), dropout off; `sources`, one a stack, where not its own."""
+    sources = sources or [stack.source for stack in stacks]
+    parts: list[list[Tensor]] = [[] for _ in stacks]
+    for stack in stacks:
+        stack.module.eval()
+    with torch.no_grad():
+        for some in rows.split(TOGETHER):
+            batches = _batches(sources, some)
+            for stack, source, part in zip(stacks, sources, parts):
+                part.append(stack.logits(*batches[id(source)]))
+    return [torch.cat(part, 2) for part in parts]
+
+
+def validation_losses(stacks: Sequence[Stack], sets: Sets) -> list[Tensor]:
+    """Each stack's mean cross-entropy (L', P) over the validation rows of its probes."""
+    rows = sets.validation.any(0).nonzero()[:, 0]
+    if not bool(sets.validation.any(1).all()):
+        raise UserError("a fold has no validation utterance, which stopping early needs")
+    own = sets.validation[:, rows].float()
+    share = own / own.sum(1, keepdim=True)
+    return [(cross_entropy(z, sets.label[rows]) * share).sum(-1) for z in logits_of(stacks, rows)]
+
+
+def _step(stacks: Sequence[Stack], rows: Tensor, sets: Sets, optimiser: torch.optim.Optimizer) -> None:
+    """One step of every probe on its own rows of a window; a probe's loss is the mean over them."""
+    weight, label = sets.weight[:, rows], sets.label[rows]
+    share = weight / (weight > 0).sum(1, keepdim=True).clamp(min=1)
+    batches = _batches([stack.source for stack in stacks], rows)
+    optimiser.zero_grad()
+    for stack in stacks:
+        stack.module.train()
+        (cross_entropy(stack.logits(*batches[id(stack.source)]), label) * share).sum().backward()
+    optimiser.step()
+
+
+def _batches(sources: Sequence[Source], rows: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    """What each source yields of the rows, asked once."""
+    return {key: source.batch(rows) for key, source in {id(one): one for one in sources}.items()}
+
+
+def _spread(better: Tensor, name: str, value: Tensor) -> Tensor:
+    """(L', P) as a mask that fits a stacked parameter: (L', O, P, D), (L', O, P), or (P, L) of a sum of layers."""
+    if "layer_sum" in name:
+        return better[0][:, None]
+    return better[:, None, :, None] if value.ndim == 4 else better[:, None]

@@ -1,0 +1,96 @@
+"""How long an encoder and a head take on this machine, as busy as it is now: a few short runs on noise.
+
+Each is run at two sizes, and what comes between or beyond goes by the line through both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from emobridge import registry
+from emobridge.bundle import made_head
+from emobridge.encoders.base import Encoder
+from emobridge.probe.batched import Plan, Sets, Stack, fit
+from emobridge.probe.sources import Frames, Pooled
+from emobridge.types import SAMPLE_RATE
+
+SECONDS = (1, 4)  # of noise that an encoder is timed on
+CLIPS = (16, 64)  # in the batch of a head that sees pooled clips
+FRAMES = (64, 256)  # in that of one that sees frames
+CLIP = 16  # frames of a clip in it
+STEPS = 4  # training steps that are timed together
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds that something takes: so many whatever its size, and so many a unit of size."""
+
+    fixed: float
+    each: float
+
+    def of(self, size: float) -> float:
+        """Seconds for one thing of a size."""
+        return self.fixed + self.each * size
+
+
+def encoder_cost(encoder: Encoder) -> Cost:
+    """Of encoding one clip; the size is its length in seconds."""
+
+    def prepared(seconds: int) -> Callable[[], object]:
+        wave = 0.1 * torch.randn(1, seconds * SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
+        mask = torch.ones(wave.shape, dtype=torch.bool)
+        return lambda: encoder(wave, mask)
+
+    with torch.inference_mode():
+        return _line(prepared, SECONDS)
+
+
+def head_cost(
+    head: str, words: Sequence[str], *, layers: int, width: int, classes: int, probes: int, folded: bool
+) -> Cost:
+    """Of one training step of `probes` heads side by side on one layer, or of a head of all layers on all.
+
+    The size is the number of frames in the batch, or of clips where the head sees them pooled. folded: each probe
+    standardises what it sees by moments of its own.
+    """
+    framed = registry.load("heads", head).needs_frames
+    generator = torch.Generator().manual_seed(0)
+    heads: list[nn.Module] = [made_head(head, words, width, classes) for _ in range(probes)]
+    moments = (torch.zeros(layers, probes, width), torch.ones(layers, probes, width)) if folded else None
+
+    def prepared(size: int) -> Callable[[], object]:
+        count = size // CLIP if framed else size
+        x = torch.randn(layers, CLIP if framed else count, width, generator=generator)
+        source = Frames(lambda rows: [x for _ in rows]) if framed else Pooled(x)
+        everyone = torch.ones(probes, count)
+        sets = Sets(torch.arange(count) % classes, everyone, everyone.bool())
+        stack = Stack([heads], source, moments=moments)
+        return lambda: fit([stack], sets, Plan(epochs=STEPS, batch_size=count))
+
+    cost = _line(prepared, FRAMES if framed else CLIPS)
+    return Cost(cost.fixed / STEPS, cost.each / STEPS)
+
+
+def _line(prepared: Callable[[int], Callable[[], object]], sizes: tuple[int, int]) -> Cost:
+    """The line through what two sizes take: the better of two tries each, after one that is not timed."""
+    times = []
+    for size in sizes:
+        run = prepared(size)
+        run()
+        times.append(min(_timed(run) for _ in range(2)))
+    each = (times[1] - times[0]) / (sizes[1] - sizes[0])
+    fixed = times[0] - each * sizes[0]
+    if each < 0 or fixed < 0:  # noise, or something that grows faster than its size
+        return Cost(0.0, times[1] / sizes[1])
+    return Cost(fixed, each)
+
+
+def _timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

@@ -1,0 +1,41 @@
+"""The feature space of a run before and after adaptation, as a report shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One space and what lies near what in it. Silhouettes are in [-1, 1], or NaN where they are undefined."""
+
+    name: str
+    width: int
+    by_emotion: float  # of the labelled utterances of all languages together: high where emotions cluster
+    by_language: float  # of all utterances: falls where adaptation makes languages alike
+    by_speaker: float  # of those whose speaker is known
+    explained: Point  # shares of the variance that the principal components hold
+    points: tuple[Point, ...]  # of the drawn utterances; the largest coordinate of the measured ones is 1
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The spaces of a run, from the features that are not adapted to the logits."""
+
+    spaces: tuple[Space, ...]
+    emotions: tuple[str | None, ...]  # of the drawn utterances; None is unlabelled
+    languages: tuple[str, ...]  # of the drawn utterances
+    measured: int
+    utterances: int  # of which the measured ones were drawn
+
+    @property
+    def after(self) -> Space:
+        """What adaptation shaped: what the head learnt to represent, or the logits where that is its input."""
+        return self.spaces[2]
+
+    def without_points(self) -> Embedding:
+        """The numbers without the picture."""
+        spaces = tuple(replace(space, points=()) for space in self.spaces)
+        return replace(self, spaces=spaces, emotions=(), languages=())

@@ -1,0 +1,150 @@
+"""What to label next: unlabelled utterances in the order in which their labels are worth asking for.
+
+    margin     the two most probable emotions are nearly as probable (Scheffer et al. 2001)
+    entropy    the probabilities are spread widely (Settles 2009, section 3.1)
+    core-set   far from all that is labelled or chosen: greedy k-centre (Sener & Savarese 2018)
+    mixed      far apart AND uncertain: k-means++ draws over gradients of the loss (after BADGE, Ash et al. 2020)
+    random     the yardstick
+
+An order does not depend on how many are wanted: a shorter list is the beginning of a longer one. What each saves is
+measured in docs/results/suggest.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emobridge.bundle import Recognizer
+from emobridge.errors import UserError, unknown
+from emobridge.features.store import FeatureStore
+from emobridge.files import cache_folder
+from emobridge.inference.predict import Skip, predictions
+from emobridge.inference.routing import by_domain
+from emobridge.scores.validators import entropies
+from emobridge.settings import layers_of
+from emobridge.study.label_list import ToLabel
+from emobridge.types import Utterance
+
+Values = NDArray[np.float64]
+Order = NDArray[np.int64]
+STRATEGIES = ("core-set", "entropy", "margin", "mixed", "random")
+DEFAULT = "margin"  # chosen on the pairs of docs/results/suggest.md
+
+
+def suggest(
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    *,
+    by: str = DEFAULT,
+    count: int = 50,
+    seed: int = 0,
+    store: str | Path | None = None,
+    on_skip: Skip | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[ToLabel, ...]:
+    """The `count` utterances without a label whose labels are worth most, the first first.
+
+    Labelled ones are not suggested; they tell speakers' moments, and are centres of core-set.
+    Errors: UserError for an unknown strategy, a count below 1, and where no utterance that can be read lacks a label;
+    bad files go to `on_skip`, or raise where there is none.
+    """
+    if by not in STRATEGIES:
+        raise unknown("strategy", by, STRATEGIES)
+    if not recognizer.labels:
+        raise UserError("suggest: goes by emotions, and this recogniser tells attributes alone")
+    if count < 1:
+        raise UserError(f"count: expected 1 or more, got {count}")
+    if recognizer.spec.frames:
+        raise UserError(f"suggest: head {recognizer.spec.head} sees frames; train one of vectors, such as linear")
+    features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
+        utterances, layer=layers_of(recognizer.spec.layer), on_progress=on_progress, strict=on_skip is None
+    )
+    if on_skip is not None:
+        for name, reason in features.skipped:
+            on_skip(name, reason)
+    read = {one.id: one for one in utterances}
+    heard = [read[name] for name in features.ids]
+    free = np.array([one.emotion is None for one in heard], dtype=bool)
+    if not free.any():
+        raise UserError("nothing to suggest: no utterance that can be read lacks a label")
+    pooled = torch.from_numpy(features.values)
+    x = torch.empty(len(heard), recognizer.select(pooled[:1]).numel())
+    for domain, rows, speakers, texts in by_domain(recognizer, heard):
+        x[rows] = recognizer.normalised(pooled[rows], domain, speakers, texts)
+    said = predictions(recognizer, heard, pooled)
+    p, seen = np.array([one.probabilities for one in said]), x.double().numpy()
+    order = ranked(by, p[free], seen[free], known=seen[~free], count=count, seed=seed)
+    rows = np.flatnonzero(free)[order].tolist()
+    return tuple(ToLabel(heard[row], said[row].label, max(said[row].probabilities)) for row in rows)
+
+
+def ranked(by: str, p: Values, x: Values, *, known: Values | None = None, count: int | None = None, seed: int) -> Order:
+    """The first `count` (all by default) of N utterances in the order of strategy `by`, without repeats.
+
+    p: (N, C) probabilities. x: (N, D) normalised features. known: (K, D) of what is labelled already; only core-set
+    heeds it. Errors: UserError for an unknown strategy.
+    """
+    if by not in STRATEGIES:
+        raise unknown("strategy", by, STRATEGIES)
+    count = len(p) if count is None else min(count, len(p))
+    if by == "core-set":
+        return core_set(x, np.empty((0, x.shape[1])) if known is None else known, count)
+    if by == "mixed":
+        return spread_gradients(p, x, count, seed)
+    if by == "random":
+        return np.random.default_rng(seed).permutation(len(p))[:count]
+    value = margins(p) if by == "margin" else -entropies(p)
+    return np.argsort(value, kind="stable")[:count]
+
+
+def margins(p: Values) -> Values:
+    """(N, C) -> (N,) in [0, 1]: the largest probability minus the second largest; small is uncertain.
+
+    Scheffer, Decomain & Wrobel 2001, "Active hidden Markov models for information extraction".
+    """
+    two = np.partition(p, -2, axis=1)[:, -2:]
+    return two[:, 1] - two[:, 0]
+
+
+def core_set(x: Values, known: Values, count: int) -> Order:
+    """Greedy k-centre: time and again the row of x (N, D) that is farthest from its nearest centre.
+
+    Centres are `known` (K, D) and what was chosen before; without any, the first is the row nearest the mean (ours).
+    Sener & Savarese 2018, "Active learning for convolutional neural networks: a core-set approach", algorithm 1.
+    """
+    order: list[int] = []
+    far = np.full(len(x), np.inf)
+    for centre in known:
+        far = np.minimum(far, np.square(x - centre).sum(1))
+    while len(order) < count:
+        one = int(far.argmax()) if np.isfinite(far).any() else int(np.square(x - x.mean(0)).sum(1).argmin())
+        order.append(one)
+        far = np.minimum(far, np.square(x - x[one]).sum(1))
+        far[order] = -1.0
+    return np.array(order, dtype=np.int64)
+
+
+def spread_gradients(p: Values, x: Values, count: int, seed: int) -> Order:
+    """k-means++ (Arthur & Vassilvitskii 2007) over gradients, as BADGE draws a batch.
+
+    The gradient of the cross-entropy by the weights of a linear output, were the likeliest class right, is the product
+    of a = p - onehot(argmax p) and the features x: long where the recogniser is unsure. The first is the longest, each
+    further one is drawn with its squared distance from the nearest chosen one as weight. Ash et al. 2020, "Deep batch
+    active learning by diverse, uncertain gradient lower bounds", algorithm 1.
+    """
+    a = p - np.eye(p.shape[1])[p.argmax(1)]
+    length = np.square(a).sum(1) * np.square(x).sum(1)
+    rng, order = np.random.default_rng(seed), [int(length.argmax())]
+    far = np.full(len(p), np.inf)
+    while len(order) < count:
+        last = order[-1]
+        far = np.minimum(far, length + length[last] - 2 * (a @ a[last]) * (x @ x[last]))
+        far = np.clip(far, 1e-12 * (1 + length.max()), None)  # twins may still be drawn, behind all others
+        far[order] = 0.0
+        order.append(int(rng.choice(len(p), p=far / far.sum())))
+    return np.array(order[:count], dtype=np.int64)

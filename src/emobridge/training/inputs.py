@@ -1,0 +1,225 @@
+"""What the training loop draws batches from: features computed once, or recordings that go through the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emobridge.data.audio import duration, random_crop, read_audio
+from emobridge.data.batching import pad
+from emobridge.encoders.base import Encoder
+from emobridge.features.normalisation import Domain, learnt, moments
+from emobridge.features.pooling import pool
+from emobridge.training.hardware import ALONE, Hardware
+from emobridge.types import SAMPLE_RATE, Frames, Layers, Utterance, person
+
+PREDICTED_TOGETHER = 4096  # rows of stored features
+WARM = 32  # utterances in a batch by which fresh batch norms learn
+
+
+class Frozen:
+    """Features of a frozen encoder, normalised before: (N, D), or (N, V, D) of V layers, side by side in a vector."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.layers = x.shape[1] if x.ndim == 3 else 1
+        self.x = x.flatten(1)
+        self.width = self.x.shape[1]
+        self.frames, self.together = False, PREDICTED_TOGETHER
+        self.seconds: Tensor | None = None
+
+    def draws(self, count: int, generator: torch.Generator) -> None:
+        """Nothing is cropped."""
+
+    def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor:
+        return self.x.index_select(0, rows)
+
+    def names(self, rows: Tensor) -> tuple[str, ...]:
+        return ()
+
+    def refresh(self) -> None:
+        """Nothing changes."""
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        return ()
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Nothing was learnt."""
+
+
+class Recordings:
+    """Recordings that go through an encoder which is trained, or whose single frames are wanted.
+
+    domain_of: of each utterance, the place of its corpus in `corpora` (name and language). learner: the recordings
+    whose audio tells the domains' moments, these ones where there is none; with `leads`, they learn anew whenever these
+    do. crop: s of an utterance that a training step sees at most; before batch norms, which would see the padding of
+    unlike lengths, shorter ones repeat themselves until then. frames: yield them instead of their statistics; each is
+    normalised as the mean frame is. hardware: where the encoder runs; what it yields comes back to the CPU.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        layer: int,
+        statistics: tuple[str, ...],
+        utterances: Sequence[Utterance],
+        *,
+        domain_of: Sequence[int] | np.ndarray,
+        corpora: Sequence[tuple[str, str]],
+        target: int,
+        normalise: str,
+        learner: Recordings | None = None,
+        leads: bool = False,
+        crop: float = 2.0,
+        frames: bool = False,
+        hardware: Hardware = ALONE,
+    ) -> None:
+        self.encoder, self.layer, self.statistics = encoder, layer, statistics
+        self.utterances = tuple(utterances)
+        self.domain_of = np.asarray(domain_of)
+        self.corpora, self.target, self.normalise, self.crop = tuple(corpora), target, normalise, crop
+        self.learner, self.leads = learner, leads
+        self.frames, self.hardware = frames, hardware
+        self.together = 1  # they are of many lengths
+        self.norms = [one for one in encoder.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+        self.seconds = None if self.norms else torch.tensor([min(crop, _seconds(one)) for one in self.utterances])
+        self.domains: tuple[Domain, ...] = ()
+        self.width = encoder.width * (1 if frames else len(statistics))
+        self.mean = torch.zeros(len(self.utterances), self.width)
+        self.deviation = torch.ones(len(self.utterances), self.width)
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        trained = any(weight.requires_grad for weight in self.encoder.parameters())
+        return (self.encoder,) if trained else ()
+
+    def names(self, rows: Tensor) -> tuple[str, ...]:
+        return tuple(self.utterances[int(row)].id for row in rows)
+
+    def state(self) -> dict[str, Tensor]:
+        state = {"mean": self.mean, "deviation": self.deviation}
+        for place, domain in enumerate(self.domains):
+            state |= {f"{place}.mean": domain.mean, f"{place}.deviation": domain.deviation}
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.mean, self.deviation = state["mean"], state["deviation"]
+        self.domains = tuple(
+            Domain(*names, state[f"{place}.mean"], state[f"{place}.deviation"])
+            for place, names in enumerate(self.corpora)
+        )
+        if self.learner is not None:
+            self.learner.domains = self.domains
+
+    def draws(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.randint(1 << 62, (count,), generator=generator)
+
+    def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor | Frames:
+        seeds = [None] * len(rows) if draws is None else draws.tolist()
+        said = self._layers([self._wave(row, seed) for row, seed in zip(rows.tolist(), seeds)])
+        mean, deviation = self.mean[rows], self.deviation[rows]
+        if self.frames:
+            hidden = (said.hidden[self._layer] - mean[:, None]) / deviation[:, None]
+            return Frames(hidden, said.mask)
+        return (pool(said, self.statistics)[self._layer] - mean) / deviation
+
+    def refresh(self) -> None:
+        """The moments of each domain and speaker under the encoder as it now is."""
+        if not self.utterances:
+            return
+        if self.normalise == "none":  # an encoder that is trained finds its own scale
+            still = torch.zeros(self.width), torch.ones(self.width)
+            self.domains = tuple(Domain(*names, *still) for names in self.corpora)
+            return
+        if self.learner is None and not self.domains:
+            self._warm()
+        x = self.pooled(range(len(self.utterances)))
+        if self.learner is None:
+            self.domains = domains_of(x, self.domain_of, self.corpora, self.normalise, self.target)
+        else:
+            if self.leads:
+                self.learner.refresh()
+            self.domains = self.learner.domains
+        for place, domain in enumerate(self.domains):
+            rows = torch.from_numpy(np.flatnonzero(self.domain_of == place))
+            speakers = [person(self.utterances[int(row)]) for row in rows] if self.normalise == "speaker" else None
+            mean, deviation = moments(x[rows], domain, speakers)
+            self.mean[rows], self.deviation[rows] = mean, deviation
+
+    def _warm(self) -> None:
+        """Let batch norms that have seen nothing see speech once: their first moments would be of no speech at all."""
+        norms = self.norms
+        if not norms or any(norm.num_batches_tracked for norm in norms):
+            return
+        generator, was_training = torch.Generator().manual_seed(0), self.encoder.training
+        self.encoder.train()
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = None  # the plain mean over these batches
+        with torch.no_grad():
+            for rows in torch.randperm(len(self.utterances), generator=generator).split(WARM):
+                self._layers([self._wave(int(row), int(self.draws(1, generator))) for row in rows])
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
+        self.encoder.train(was_training)
+
+    def pooled(self, rows: Iterable[int]) -> Tensor:
+        """(N, D) of whole utterances, not normalised, in evaluation mode and without gradients."""
+        was_training = self.encoder.training
+        self.encoder.eval()
+        with torch.no_grad():
+            statistics = ("mean",) if self.frames else self.statistics
+            x = torch.cat([pool(self._layers([self._wave(row, None)]), statistics)[self._layer] for row in rows])
+        self.encoder.train(was_training)
+        return x
+
+    @property
+    def _layer(self) -> int:
+        """An encoder whose gating leaves one layer has no other."""
+        return 0 if self.encoder.layers == 1 else self.layer
+
+    def _layers(self, waves: list[np.ndarray]) -> Layers:
+        wave, mask = (part.to(self.hardware.device) for part in pad(waves))
+        with self.hardware.autocast():
+            said = self.encoder(wave, mask)
+        return Layers(said.hidden.float().cpu(), said.mask.cpu(), said.frame_rate)
+
+    def _wave(self, row: int, seed: int | None) -> np.ndarray:
+        utterance = self.utterances[row]
+        wave = read_audio(utterance.path, utterance.start, utterance.end)
+        if seed is None:
+            return wave
+        wave = random_crop(wave, self.crop, np.random.default_rng(seed))
+        return np.resize(wave, round(self.crop * SAMPLE_RATE)) if self.norms else wave
+
+
+def _seconds(utterance: Utterance) -> float:
+    return (duration(utterance.path) if utterance.end is None else utterance.end) - utterance.start
+
+
+def without_label(utterance: Utterance) -> Utterance:
+    """The utterance without what was labelled: all that inputs are to know of it."""
+    return replace(utterance, emotion=None, arousal=None, valence=None, dominance=None)
+
+
+def domains_of(
+    x: Tensor, domain_of: Sequence[int] | np.ndarray, corpora: Sequence[tuple[str, str]], normalise: str, target: int
+) -> tuple[Domain, ...]:
+    """The domain of each of `corpora` (name and language), in their order; `target` is the place of the target.
+
+    With "none" all have the moments of the source corpora together, and so has always a corpus without any utterance
+    here: in a fold that scores its only speaker.
+    """
+    domain_of = np.asarray(domain_of)
+    domains = []
+    for place, (corpus, language) in enumerate(corpora):
+        rows = np.flatnonzero(domain_of == place)
+        if normalise == "none" or not len(rows):
+            rows = np.flatnonzero(domain_of != target)
+        domains.append(learnt(corpus, language, x[torch.from_numpy(rows)]))
+    return tuple(domains)

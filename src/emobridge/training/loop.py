@@ -1,0 +1,327 @@
+"""The training loop.
+
+One loop for every method, head and encoder, frozen or trained. It reads top to bottom: draw examples, take steps, look
+at the validation loss, keep a checkpoint. A run that was interrupted goes on from its checkpoint and ends with the same
+weights, to the last bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.data.batching import length_batches
+from emobridge.errors import UserError
+from emobridge.heads.base import Head, Regressor
+from emobridge.methods.base import Inputs, Labelled, Method, Step, Task, balanced, weighted_cross_entropy
+from emobridge.training.checkpoints import LogPoint, State
+from emobridge.training.concordance import concordance_loss, varies
+from emobridge.training.hardware import ALONE, Hardware
+from emobridge.types import Frames
+
+_PRIMES = torch.tensor([1_000_003, 10_007, 101, 1])  # seed, epoch and process as one seed
+Loss = Callable[[Step], dict[str, Tensor]]  # terms by name
+REFRESH = 10  # epochs between two looks at the moments of features that change with the encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how fast to train; see `Settings` for the words."""
+
+    epochs: int = 100
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    decay: float = 0.95  # of the learning rate, every 10 epochs
+    patience: int = 0  # epochs
+    validate_by: str = "loss"  # or "ua"
+    checkpoint_every: float = 20.0  # s between checkpoints
+    weight_decay: float = 0.0  # of Adam: L2
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    encoder_rate: float = 0.0  # learning rate of what the inputs train; 0 is the same
+    accumulate: int = 1  # parts of a batch that go through the model one after the other
+
+
+class Model(nn.Module):
+    """What is trained: the head, where attributes are learnt a regressor beside its output, and what the inputs and the
+    method bring along.
+    """
+
+    def __init__(self, inputs: Inputs, head: Head, regressor: Regressor | None = None) -> None:
+        super().__init__()
+        self.head = head
+        self.regressor = regressor
+        self.beside = nn.ModuleList(inputs.modules())
+        self.width = head.output.in_features
+
+    def represent(self, x: Tensor | Frames) -> Tensor:
+        """(B, D) pooled and normalised, a clip of one frame, or Frames -> (B, H)."""
+        if isinstance(x, Frames):
+            return self.head.represent(x.hidden, x.mask)
+        return self.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
+
+    def classify(self, represented: Tensor) -> Tensor:
+        """(B, H) -> (B, C) logits."""
+        return self.head.output(represented)
+
+    def regress(self, represented: Tensor) -> Tensor:
+        """(B, H) -> (B, K) attributes in about [-1, 1]."""
+        assert self.regressor is not None  # where attributes are asked for
+        return self.regressor(represented)
+
+    def forward(self, x: Tensor | Frames) -> Tensor:
+        """(B, D), or Frames -> (B, C)."""
+        return self.classify(self.represent(x))
+
+
+def fit(
+    task: Task,
+    method: Method,
+    head: Head,
+    plan: Plan,
+    *,
+    seed: int,
+    regressor: Regressor | None = None,
+    validation: tuple[Inputs, Labelled] | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[int, int], None] | None = None,
+    hardware: Hardware = ALONE,
+) -> tuple[LogPoint, ...]:
+    """Train `head` (and the task's inputs) in place; the log of each loss term.
+
+    regressor: is trained too, whatever the method, by 1 - CCC of each of the task's attributes. CCC is no mean over
+    utterances: it is taken over each part of a batch that goes through the model at once (`accumulate` and several
+    processes cut it; methods A has the whole batch), and a part weighs as many utterances as it has. A part with fewer
+    than two different known values of an attribute, as the rest of an epoch may be, adds nothing to its term.
+    validation: speakers kept apart, of one side or both (their `corpus`, the sides weigh the same); with a patience,
+    training stops when their loss (or 1 - UA) has not fallen for so many epochs, and the weights of the best epoch are
+    kept; as many as there are epochs never stop it. checkpoint: a file to go on from, removed when training ends.
+    hardware: its processes share each step, of batch_size utterances each. Errors: UserError where the loss is not
+    finite, and where memory does not suffice.
+    """
+    inputs = task.inputs
+    model = Model(inputs, head, regressor)
+    loss = _loss(task, method, model)
+    generator = torch.Generator().manual_seed(seed)
+
+    def predict(rows: Tensor) -> Tensor:
+        return probabilities(model, inputs, rows)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if (beside := method.prepare(task, model)) is not None:
+            model.beside.append(beside)
+        state = State(model, inputs, _optimiser(model, inputs, plan), generator)
+        state.resume(checkpoint)
+        hardware.wait()
+        saved = time.monotonic()
+        for epoch in range(state.epoch, plan.epochs):
+            if epoch % REFRESH == 0:
+                inputs.refresh()
+            drawn = method.examples(epoch, predict, generator)
+            if drawn is not None:
+                state.drawn = drawn
+                state.log += [LogPoint(epoch, term, value) for term, value in drawn.notes]
+            for group in state.optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * plan.decay ** (epoch // 10)
+            state.log += _epoch(state, loss, plan, epoch, seed, hardware)
+            state.epoch = epoch + 1
+            if validation is not None:
+                term = "validation loss" if plan.validate_by == "loss" else "validation error"
+                if not state.improved(term, _validated(model, *validation, plan.validate_by), plan.patience):
+                    break
+            if on_epoch is not None:
+                on_epoch(state.epoch, plan.epochs)
+            if checkpoint is not None and not hardware.rank and time.monotonic() - saved > plan.checkpoint_every:
+                state.save(checkpoint)
+                saved = time.monotonic()
+        state.take_best()
+        inputs.refresh()
+    model.eval()
+    hardware.wait()
+    if checkpoint is not None and not hardware.rank:
+        checkpoint.unlink(missing_ok=True)
+    return tuple(state.log)
+
+
+def probabilities(model: Model, inputs: Inputs, rows: Tensor) -> Tensor:
+    """(N,) rows -> (N, C), whole utterances, dropout off; the model is left in the mode it was in."""
+    return said(model, inputs, rows)[0]
+
+
+def said(model: Model, inputs: Inputs, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """`probabilities`, and with a regressor (N, K) attributes."""
+    was_training = model.training
+    model.eval()
+    classes, attributes = [], []
+    with torch.no_grad():
+        for some in rows.split(inputs.together):
+            represented = model.represent(inputs.batch(some))
+            classes.append(model.classify(represented).softmax(1))
+            if model.regressor is not None:
+                attributes.append(model.regress(represented))
+    model.train(was_training)
+    return torch.cat(classes), torch.cat(attributes) if attributes else None
+
+
+def _loss(task: Task, method: Method, model: Model) -> Loss:
+    """The method's terms, and where attributes are learnt one for each; of one class there is nothing to tell."""
+    regressor, attributes = model.regressor, task.attributes
+
+    def loss(step: Step) -> dict[str, Tensor]:
+        terms = method.loss(step)
+        if regressor is None or attributes is None:
+            return terms
+        if task.classes == 1:
+            terms.pop("cross-entropy", None)
+        lost = concordance_loss(model.regress(model.represent(step.x)), attributes[step.rows])
+        return terms | {f"1 - CCC {name}": value for name, value in zip(regressor.names, lost)}
+
+    return loss
+
+
+def _optimiser(model: Model, inputs: Inputs, plan: Plan) -> torch.optim.Optimizer:
+    """Adam. What the inputs train, an encoder that has learnt much already, may have a rate of its own."""
+    slow = {weight for module in inputs.modules() for weight in module.parameters()} if plan.encoder_rate else set()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [weight for weight in weights if weight not in slow], "initial_lr": plan.learning_rate},
+        {"params": [weight for weight in weights if weight in slow], "initial_lr": plan.encoder_rate},
+    ]
+    return torch.optim.Adam(
+        [group for group in groups if group["params"]],
+        lr=plan.learning_rate,
+        betas=plan.betas,
+        eps=plan.eps,
+        weight_decay=plan.weight_decay,
+        fused=True,
+    )
+
+
+def _epoch(state: State, loss: Loss, plan: Plan, epoch: int, seed: int, hardware: Hardware) -> list[LogPoint]:
+    """One pass over what was drawn; the mean of each loss term."""
+    own = state.generator  # what a step draws beside its examples
+    if hardware.processes > 1:  # each process drops and draws its own, and anew in each epoch, so that it can go on
+        own = torch.Generator().manual_seed(int(torch.tensor([seed, epoch, hardware.rank, 0]).dot(_PRIMES)))
+        torch.manual_seed(own.initial_seed() + 1)
+    state.model.train()
+    totals: dict[str, Tensor] = {}
+    batches = _batches(state, plan, hardware.processes)
+    for place, some in enumerate(batches):
+        done = (epoch + place / len(batches)) / plan.epochs
+        try:
+            terms = _gradients(state, loss, plan, some, done, own, hardware)
+            for term, value in terms.items():
+                if not math.isfinite(value):
+                    named = ", ".join(state.inputs.names(state.drawn.rows[some])[:5])
+                    raise UserError(
+                        f"the loss term {term!r} is {float(value)} in epoch {epoch}, batch {place}"
+                        f"{f' ({named} ...)' if named else ''}: lower the learning rate; checkpoints before it are kept"
+                    )
+                totals[term] = totals.get(term, torch.zeros(())) + value
+            state.optimiser.step()
+        except RuntimeError as error:
+            raise _told(error, state.inputs, len(some) // plan.accumulate) from error
+    return [LogPoint(epoch, term, float(total) / len(batches)) for term, total in totals.items()]
+
+
+def _batches(state: State, plan: Plan, processes: int) -> list[Tensor]:
+    """Places of what was drawn, in random order; clips of like lengths together where that spares padding."""
+    drawn, size = state.drawn, plan.batch_size * processes
+    if state.inputs.seconds is None:
+        return list(torch.randperm(len(drawn.rows), generator=state.generator).split(size))
+    seed = int(torch.randint(1 << 62, (1,), generator=state.generator))
+    seconds = state.inputs.seconds[drawn.rows]
+    return [torch.tensor(some) for some in length_batches(seconds.tolist(), size, seed)]
+
+
+def _gradients(
+    state: State, loss: Loss, plan: Plan, some: Tensor, done: float, own: torch.Generator, hardware: Hardware
+) -> dict[str, Tensor]:
+    """The gradients of one step on the places `some` of what was drawn; its loss terms come back.
+
+    Each process has its share of them, and goes through it in `accumulate` parts. A part's loss weighs as many
+    utterances as it has, so that a loss that is a mean over utterances is the same however it is cut.
+    """
+    drawn, inputs = state.drawn, state.inputs
+
+    def take(rows: Tensor) -> Tensor | Frames:
+        return inputs.batch(rows, inputs.draws(len(rows), own))
+
+    state.optimiser.zero_grad()
+    draws = inputs.draws(len(some), state.generator)
+    count = plan.accumulate
+    cut = count * hardware.processes
+    parts: Sequence[Any] = torch.arange(len(some)).tensor_split(cut) if cut > 1 else (slice(None),)
+    mine = [part for part in parts[count * hardware.rank : count * (hardware.rank + 1)] if len(some[part])]
+    terms: dict[str, Tensor] = {}
+    for part in mine or [parts[0][:1]]:  # a process without a share of a short batch goes along, and weighs nothing
+        places = some[part]
+        rows, label, weight = (values[places] for values in (drawn.rows, drawn.label, drawn.weight))
+        x = inputs.batch(rows, None if draws is None else draws[part])
+        found = loss(Step(state.model, x, rows, label, weight, done, take, own))
+        share = len(places) / len(some) if mine else 0.0
+        total = sum(found.values(), torch.zeros(()))
+        (total if share == 1 else total * share).backward()
+        for term, value in found.items():
+            part_of = value.detach() if share == 1 else share * value.detach()
+            terms[term] = terms[term] + part_of if term in terms else part_of
+    if hardware.processes > 1:
+        trained = [weight for group in state.optimiser.param_groups for weight in group["params"]]
+        for weight in trained:
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        hardware.summed([*terms.values(), *(weight.grad for weight in trained)])
+    return terms
+
+
+def _told(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
+    """A lack of memory in words that help; any other error as it is."""
+    words = str(error).lower()
+    if not any(lack in words for lack in ("out of memory", "not enough memory", "can't allocate memory")):
+        return error
+    longest = "" if inputs.seconds is None else f" of up to {float(inputs.seconds.max()):.1f} s"
+    return UserError(
+        f"out of memory in a training step of {count} utterances{longest}: lower batch_size or crop, "
+        "raise accumulate, or turn checkpointing on"
+    )
+
+
+def _validated(model: Model, inputs: Inputs, validation: Labelled, by: str) -> float:
+    """The mean cross-entropy, or 1 - UA, and of attributes the mean 1 - CCC beside it: the mean over sides of each."""
+    inputs.refresh()
+    p, attributes = said(model, inputs, validation.rows)
+    return _of_emotions(p, validation, by) + (0.0 if attributes is None else _of_attributes(attributes, validation))
+
+
+def _of_attributes(regressed: Tensor, validation: Labelled) -> float:
+    """The mean 1 - CCC over the attributes of each side, and over sides; 0 where nothing of them is known."""
+    truth = validation.attributes
+    if truth is None:
+        return 0.0
+    side = torch.zeros_like(validation.rows) if validation.corpus is None else validation.corpus
+    lost = []
+    for one in side.unique():
+        mine = side == one
+        tells = varies(truth[mine])
+        if tells.any():
+            lost.append(float(concordance_loss(regressed[mine], truth[mine])[tells].mean()))
+    return sum(lost) / max(len(lost), 1)
+
+
+def _of_emotions(p: Tensor, validation: Labelled, by: str) -> float:
+    if by == "ua":
+        wrong = (p.argmax(1) != validation.label).float()
+        return float((wrong * balanced(validation, p.shape[1])).mean())
+    logits = p.clamp(min=1e-12).log()
+    weight = torch.ones(len(logits))
+    if validation.corpus is not None:
+        sides, side = validation.corpus.unique(return_inverse=True)
+        weight = len(logits) / (len(sides) * side.bincount()[side])
+    return float(weighted_cross_entropy(logits, validation.label, weight))

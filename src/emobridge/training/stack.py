@@ -1,0 +1,132 @@
+"""Many heads of one kind as one module: L layers x P probes, their weights side by side.
+
+torch.func.vmap does the same for any module, but copies the features once a probe, and runs a small matrix product for
+each: on a CPU that is hardly faster than training one by one. Here a linear map that all probes of a layer feed with
+the same features is ONE product, with all their weights as columns.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from emobridge.heads.base import LayerSum
+
+Moments = tuple[Tensor, Tensor]  # mean and deviation by which a probe standardises its input
+
+
+def stacked(heads: Sequence[Sequence[nn.Module]], moments: Moments | None = None) -> nn.Module:
+    """Heads (L rows of P) as one module: x (L, 1, ..., D) -> (L, P, B, C), of a multilayer head (1, P, B, C).
+
+    moments: mean and deviation, each (L, P, D), by which each probe standardises the x that it shares with the others;
+    they are folded into its first map, which is the same to rounding.
+    """
+    module = copy.deepcopy(heads[0][0])
+    first = True
+    for name, part in list(module.named_modules()):
+        kind = {nn.Linear: StackedLinear, LayerSum: StackedLayerSum}.get(type(part))
+        if kind is None:
+            continue
+        parts = [[head.get_submodule(name) for head in row] for row in heads]
+        parent, _, child = name.rpartition(".")
+        setattr(module.get_submodule(parent), child, kind(parts, moments if first else None))
+        first = False
+    return module
+
+
+def unstacked(module: nn.Module, head: nn.Module, layer: int, probe: int) -> nn.Module:
+    """The weights of one probe, loaded into a plain `head`, without its moments."""
+    own = {}
+    for name, _ in module.named_parameters():
+        parent, _, own_name = name.rpartition(".")
+        part: Any = module.get_submodule(parent)
+        own[name] = part.one(own_name, layer, probe)
+    head.load_state_dict(own)
+    return head
+
+
+class StackedLinear(nn.Module):
+    """L x P linear maps. Weights lie as (L, O, P, D), so that classes come before probes in what is multiplied out."""
+
+    def __init__(self, parts: list[list[Any]], moments: Moments | None = None) -> None:
+        super().__init__()
+        weights = [torch.stack([part.weight.detach() for part in row], 1) for row in parts]
+        self.weight = nn.Parameter(torch.stack(weights))  # (L, O, P, D)
+        if parts[0][0].bias is None:
+            self.bias = self.weight.new_zeros(self.weight.shape[:-1])  # (L, O, P)
+        else:
+            biases = [torch.stack([part.bias.detach() for part in row], 1) for row in parts]
+            self.bias = nn.Parameter(torch.stack(biases))
+        self.moments = None if moments is None else (1 / moments[1], moments[0] / moments[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(L, 1, ..., D), the same for all probes, or (L, P, ..., D) -> (L, P, ..., O)."""
+        layers, out, probes, width = self.weight.shape
+        if x.shape[1] == 1:
+            y = _Shared.apply(x.reshape(layers, -1, width), self.weight, self.bias, self.moments)
+            return y.permute(0, 3, 1, 2).unflatten(2, x.shape[2:-1])
+        flat = self.weight.permute(0, 2, 3, 1).reshape(layers * probes, width, out)
+        bias = self.bias.transpose(1, 2).reshape(-1, 1, out)
+        y = torch.baddbmm(bias, x.reshape(layers * probes, -1, width), flat)
+        return y.view(layers, probes, *x.shape[2:-1], out)
+
+    def one(self, name: str, layer: int, probe: int) -> Tensor:
+        """The weight or bias of one map, laid out as nn.Linear has it."""
+        return getattr(self, name)[layer].select(1, probe)
+
+
+class _Shared(torch.autograd.Function):
+    """y = (x scale - shift) W + b for all probes at once, as x (scale W) + (b - shift W).
+
+    x (L, n, D), W (L, O, P, D), b (L, O, P) -> (L, n, O, P); moments are scale and shift, (L, P, D) each. The gradients
+    are written out: derived by autograd, they would cost as much again as the products. x gets none.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, moments: Moments | None) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.moments, ctx.shape = moments, weight.shape
+        if moments is not None:
+            scale, shift = moments
+            bias = bias - (weight * shift[:, None]).sum(-1)
+            weight = weight * scale[:, None]
+        y = torch.baddbmm(bias.flatten(1)[:, None], x, weight.flatten(1, 2).transpose(1, 2))
+        return y.unflatten(2, bias.shape[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        grad = grads[0].flatten(2)
+        weight = torch.bmm(grad.transpose(1, 2), x).view(ctx.shape)
+        bias = grad.sum(1).view(ctx.shape[:-1])
+        if ctx.moments is not None:
+            scale, shift = ctx.moments
+            weight.mul_(scale[:, None]).addcmul_(bias[..., None], shift[:, None], value=-1)
+        return None, weight, bias, None
+
+
+class StackedLayerSum(nn.Module):
+    """P weighted sums of the same layers."""
+
+    def __init__(self, parts: list[list[Any]], moments: Moments | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([part.weight.detach() for part in parts[0]]))  # (P, L)
+        self.moments = moments
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(L, 1, ..., D) -> (1, P, ..., D)."""
+        share = self.weight.softmax(1)
+        if self.moments is None:
+            return torch.tensordot(share, x[:, 0], dims=1)[None]
+        mean, deviation = (value.transpose(0, 1) for value in self.moments)  # (P, L, D)
+        scale = share[..., None] / deviation
+        summed = torch.einsum("pld,lnd->pnd", scale, x.flatten(1, -2)) - (scale * mean).sum(1)[:, None]
+        return summed.unflatten(1, x.shape[2:-1])[None]
+
+    def one(self, name: str, layer: int, probe: int) -> Tensor:
+        """The weights of one sum."""
+        return self.weight[probe]

@@ -1,0 +1,141 @@
+"""`emobridge probe` at the command line: what it writes, and what it says to mistakes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from emobridge.errors import UserError
+from emobridge.probe.settings import ProbeSettings
+from emobridge.settings import from_mapping
+
+
+@pytest.fixture
+def words(recorded, tiny_encoder, tmp_path):
+    """The words of a quick study, and more behind them."""
+
+    def make(*more, encoder=None, corpora=("en",)):
+        given = [
+            "probe",
+            "--encoder",
+            encoder or f"wb={tiny_encoder}",
+            "--heads",
+            "single",
+            "--folds",
+            "2",
+            "--seeds",
+            "1",
+        ]
+        for corpus in corpora:
+            given += ["--corpus", recorded / f"{corpus}.jsonl"]
+        return [*given, "--epochs", "2", "--no-floors", "--out", tmp_path / "study", "--store", tmp_path / "f", *more]
+
+    return make
+
+
+def test_a_study_and_the_same_again(cli, words, tmp_path):
+    first = cli(*words())
+    assert first.code == 0 and not first.complaints
+    assert first.out.splitlines()[-1] == f"report: {tmp_path / 'study' / 'probe.html'}"
+    table = (tmp_path / "study" / "cells.csv").read_bytes()
+    assert cli(*words()).code == 0
+    assert (tmp_path / "study" / "cells.csv").read_bytes() == table
+
+
+def test_a_settings_file_and_options_over_it(cli, words, recorded, tiny_encoder, tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        f'corpora = ["{recorded / "en.jsonl"}"]\nencoders = ["wb={tiny_encoder}"]\nheads = ["single"]\nfolds = 2\n'
+        f'epochs = 2\nfloors = false\nlearning_rates = [1e-3]\nout = "{tmp_path / "a"}"\nstore = "{tmp_path / "f"}"\n'
+    )
+    assert cli("probe", "--settings-file", path, "--seeds", "1").code == 0
+    seeds = {line.split(",")[-9] for line in (tmp_path / "a" / "cells.csv").read_text().splitlines()[1:]}
+    assert len(seeds) == 1 or "1" not in seeds
+
+
+def test_a_dry_run_computes_nothing(cli, words, tmp_path):
+    ran = cli(*words("--dry-run"))
+    assert ran.code == 0 and "h of audio" in ran.out and "cells" in ran.out
+    assert not (tmp_path / "study").exists() and not (tmp_path / "f").exists()
+
+
+BAD = {
+    "a layer that does not exist": (("--layers", "1,7"), ("unknown layer of encoder wb '7'", "one of 0, 1, 2")),
+    "an unknown head": (("--heads", "linaer"), ("unknown head 'linaer'", "did you mean 'linear'?")),
+    "an unknown norm": (("--normalise", "speakers"), ("unknown normalise 'speakers'", "did you mean 'speaker'?")),
+    "an unknown setting": (("--settings", "mnoo"), ("unknown settings 'mnoo'", "did you mean 'mono'?")),
+    "an unknown split": (("--split", "80/20"), ("unknown split '80/20'",)),
+    "an unknown emotion": (("--labels", "anger,sadnes"), ("'sadnes'", "did you mean 'sadness'?")),
+    "an option of no head": (("--head-option", "hiden=3"), ("unknown head option 'hiden'",)),
+    "rates without validation": (("--learning-rates", "0.1,0.2"), ("give patience too",)),
+    "a rate that is no number": (
+        ("--learning-rates", "fast"),
+        ("learning_rates: expected numbers by comma, got 'fast'",),
+    ),
+    "one fold": (("--folds", "1"), ("folds: expected 2 or more",)),
+    "more folds than validation leaves": (("--patience", "2"), ("expected 3 or more",)),
+    "frames in no known way": (("--frames", "kept"), ("unknown frames 'kept'",)),
+    "no epochs": (("--epochs", "0"), ("epochs: expected 1 or more, got 0",)),
+    "a missing manifest": (("--corpus", "nowhere.jsonl"), ("nowhere.jsonl: cannot be read",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_mistake_is_one_line(cli, words, case):
+    more, expected = BAD[case]
+    ran = cli(*words(*more))
+    assert ran.code == 2 and len(ran.complaints) == 1, ran.err
+    assert all(part in ran.complaints[0] for part in expected), ran.complaints
+
+
+def test_nothing_finished_is_lost_by_a_mistake(cli, words, tmp_path):
+    assert cli(*words()).code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "study").rglob("*") if path.is_file()}
+    assert cli(*words("--layers", "9")).code == 2
+    assert {path: path.read_bytes() for path in (tmp_path / "study").rglob("*") if path.is_file()} == before
+
+
+def test_an_encoder_without_some_of_its_weights_is_refused(cli, words, tiny_encoder, tmp_path):
+    """Never is anything run on weights that were quietly drawn anew."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "lacking"
+    folder.mkdir()
+    (folder / "config.json").write_text((tiny_encoder / "config.json").read_text())
+    tensors = load_file(tiny_encoder / "model.safetensors")
+    tensors.pop("model.encoder.layers.1.fc2.weight")
+    save_file(tensors, folder / "model.safetensors")
+    ran = cli(*words(encoder=str(folder)))
+    assert ran.code == 2 and len(ran.complaints) == 1
+    assert "blocks.1.fc2.weight" in ran.complaints[0] and str(folder) in ran.complaints[0]
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_fold_of_one_class_is_named_before_anything_long(cli, words, recorded, tmp_path):
+    path = recorded / "en.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [row for row in rows if row["emotion"] == "anger" or row["speaker"] == "a"]
+    path.write_text("\n".join(map(json.dumps, kept)))
+    ran = cli(*words())
+    assert ran.code == 2 and "trains on anger alone" in ran.complaints[0]
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_store_cut_short_is_mended(cli, words, tmp_path):
+    assert cli(*words()).code == 0
+    table = (tmp_path / "study" / "cells.csv").read_bytes()
+    shards = list((tmp_path / "f").rglob("*.safetensors"))
+    shards[0].write_bytes(shards[0].read_bytes()[:100])
+    for path in (tmp_path / "study" / "work").iterdir():
+        path.unlink()
+    with pytest.warns(UserWarning, match="corrupt"):
+        ran = cli(*words())
+    assert ran.code == 0 and (tmp_path / "study" / "cells.csv").read_bytes() == table
+
+
+def test_a_misspelt_key():
+    with pytest.raises(UserError, match=r"study\.toml: unknown key 'encodrs': did you mean 'encoders'\?"):
+        from_mapping({"corpora": ["a"], "encodrs": ["x"]}, "study.toml", ProbeSettings)
+    with pytest.raises(UserError, match="the key 'corpora' is missing"):
+        from_mapping({}, "study.toml", ProbeSettings)

@@ -1,0 +1,269 @@
+"""Folds and budgets: nobody is on two sides."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as quick
+from hypothesis import strategies as st
+
+from emobridge.data.speech import UNLABELLED, Speech, budget, everything, folds_of
+from emobridge.errors import UserError
+from emobridge.settings import Settings
+
+SIDES = ("source", "source_test", "target", "target_test", "validation")
+
+
+def settings(**changes) -> Settings:
+    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "align": "none"}
+    return Settings(**{**plain, **changes})
+
+
+def people(speech: Speech, rows) -> set[tuple[str, str | None]]:
+    return {(speech.utterances[row].corpus, speech.utterances[row].speaker) for row in rows}
+
+
+def of_target(speech: Speech, rows) -> set[bool]:
+    return {bool(speech.is_target[row]) for row in rows}
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+@pytest.mark.parametrize("folds", [0, 3])
+def test_speakers_of_both_sides_validate_where_asked_for(toy_speech, folds, transductive):
+    """Those of the target by their labelled utterances; nothing of theirs adapts, is in a budget or is scored."""
+    speech = toy_speech(speakers=(6, 7), each=2, extra=2)
+    asked = settings(folds=folds, patience=3, transductive=transductive)
+    for seed in range(5):
+        plain = folds_of(speech, asked, seed)
+        for alone, fold in zip(plain, folds_of(speech, replace(asked, validate="both"), seed), strict=True):
+            target = [row for row in fold.validation if speech.is_target[row]]
+            assert fold.validation[: len(alone.validation)] == alone.validation and len(people(speech, target)) == 1
+            assert UNLABELLED not in speech.label[target] and len(target) == 4
+            heard = people(speech, target)
+            assert fold.target == tuple(row for row in alone.target if not people(speech, [row]) & heard)
+            assert not heard & people(speech, fold.target_test)
+            assert not set(budget(speech, fold, "all", seed)) & set(target)
+            assert (fold.source, fold.source_test) == (alone.source, alone.source_test)
+            assert fold.target_test == alone.target_test
+    final = everything(speech, replace(asked, validate="both"), 0)
+    assert of_target(speech, final.validation) == {True, False}
+    assert not people(speech, final.validation) & people(speech, (*final.source, *final.target))
+
+
+def test_a_target_without_labels_cannot_validate(toy_speech):
+    speech = toy_speech()
+    speech = replace(speech, label=np.where(speech.is_target, UNLABELLED, speech.label))
+    asked = settings(folds=2, patience=3)
+    assert folds_of(speech, replace(asked, validate="both"), 0) == folds_of(speech, asked, 0)
+
+
+@pytest.mark.parametrize("patience", [0, 3])
+@pytest.mark.parametrize("folds", [0, 2, 5])
+def test_no_speaker_is_on_two_sides_whatever_the_seed(toy_speech, folds, patience):
+    speech = toy_speech(sources=("en", "de"), speakers=(6, 5, 7), extra=2)
+    seen = set()
+    for seed in range(25):
+        made = folds_of(speech, settings(folds=folds, patience=patience), seed)
+        seen.add(made)
+        assert len(made) == (folds or 1)
+        for fold in made:
+            parts = [people(speech, getattr(fold, side)) for side in SIDES]
+            assert sum(map(len, parts)) == len(set.union(*parts)), "each speaker is on one side"
+            assert all(parts[:4]) and bool(fold.validation) == bool(patience)
+            for side in SIDES:
+                assert of_target(speech, getattr(fold, side)) <= {side.startswith("target")}
+                rows = getattr(fold, side)
+                assert list(rows) == sorted(set(rows)) and all(type(row) is int for row in rows)
+            assert UNLABELLED not in speech.label[[*fold.source_test, *fold.target_test]]
+    assert len(seen) > 5, "seeds differ"
+
+
+def test_every_labelled_utterance_is_scored_once_over_the_folds(toy_speech):
+    speech = toy_speech(speakers=6, extra=1)
+    made = folds_of(speech, settings(folds=3), 0)
+    tested = [row for fold in made for row in (*fold.source_test, *fold.target_test)]
+    assert sorted(tested) == np.flatnonzero(speech.label != UNLABELLED).tolist()
+    for fold in made:
+        assert set(fold.source) | set(fold.source_test) == set(np.flatnonzero(~speech.is_target).tolist())
+
+
+def test_one_split_scores_a_fifth_of_the_speakers(toy_speech):
+    speech = toy_speech(speakers=10)
+    (fold,) = folds_of(speech, settings(folds=0), 0)
+    assert len(people(speech, fold.source_test)) == len(people(speech, fold.target_test)) == 2
+    (fold,) = folds_of(speech, settings(folds=0, patience=1), 0)
+    assert len(people(speech, fold.validation)) == 2 and len(people(speech, fold.source)) == 6
+
+
+def test_unlabelled_utterances_of_a_scored_speaker_do_not_adapt(toy_speech):
+    speech = toy_speech(speakers=4, extra=3)
+    unlabelled = {row for row in range(len(speech.label)) if speech.label[row] == UNLABELLED}
+    for fold in folds_of(speech, settings(folds=4), 1):
+        heard = people(speech, fold.target_test)
+        adapts = set(fold.target) & unlabelled
+        assert adapts == {row for row in unlabelled if not people(speech, [row]) & heard}
+        assert adapts and not people(speech, fold.target) & heard
+
+
+def test_speakers_of_the_same_name_in_two_corpora_are_two_people(toy_speech):
+    speech = toy_speech(sources=("en",), speakers=3)
+    for fold in folds_of(speech, settings(folds=3), 0):
+        assert fold.target and fold.source
+
+
+def test_there_are_no_more_folds_than_speakers(toy_speech):
+    assert len(folds_of(toy_speech(speakers=(9, 3)), settings(folds=5), 0)) == 3
+    assert len(folds_of(toy_speech(speakers=(2, 9)), settings(folds=5), 0)) == 2
+
+
+@pytest.mark.parametrize("speakers", [(1, 4), (4, 1)])
+@pytest.mark.parametrize("folds", [0, 5])
+def test_one_speaker_alone_is_a_users_mistake(toy_speech, speakers, folds):
+    with pytest.raises(UserError, match="speaker") as caught:
+        folds_of(toy_speech(speakers=speakers), settings(folds=folds), 0)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_unknown_speaker_is_a_users_mistake_unless_speakers_may_be_shared(toy_speech):
+    speech = toy_speech()
+    utterances = (replace(speech.utterances[0], speaker=None), *speech.utterances[1:])
+    speech = replace(speech, utterances=utterances)
+    with pytest.raises(UserError, match="has no speaker"):
+        folds_of(speech, settings(), 0)
+    assert folds_of(speech, settings(share_speakers=True), 0)
+
+
+@pytest.mark.parametrize("folds", [0, 3])
+def test_shared_speakers_share_no_utterance(toy_speech, folds):
+    speech = toy_speech(speakers=(1, 1), each=6, extra=4)
+    made = folds_of(speech, settings(share_speakers=True, folds=folds), 0)
+    assert len(made) == (folds or 1)
+    for fold in made:
+        rows = [row for side in SIDES for row in getattr(fold, side)]
+        assert len(rows) == len(set(rows)) == len(speech.utterances)
+        assert {row for row in range(len(speech.label)) if speech.label[row] == UNLABELLED} <= set(fold.target)
+
+
+def test_a_target_without_labels_adapts_whole_and_is_not_scored(toy_speech):
+    speech = toy_speech(extra=2)
+    speech = replace(speech, label=np.where(speech.is_target, UNLABELLED, speech.label))
+    for fold in folds_of(speech, settings(folds=2), 0):
+        assert fold.target == tuple(np.flatnonzero(speech.is_target)) and fold.target_test == ()
+        assert fold.source and fold.source_test
+
+
+def test_the_final_fold_holds_nothing_out_but_validation(toy_speech):
+    speech = toy_speech(extra=1)
+    fold = everything(speech, settings(), 0)
+    assert sorted((*fold.source, *fold.target)) == list(range(len(speech.utterances)))
+    assert fold.source_test == fold.target_test == fold.validation == ()
+    fold = everything(speech, settings(patience=2), 0)
+    assert fold.validation and not people(speech, fold.validation) & people(speech, fold.source)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4))
+@quick(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_budgets_lie_inside_each_other_and_inside_what_adapts(toy_speech, seed, folds):
+    speech = toy_speech(each=4, extra=2)
+    for fold in folds_of(speech, settings(folds=folds), seed):
+        sizes = ("0", "2", "5", "8", "all")
+        few = [set(budget(speech, fold, size, seed)) for size in sizes]
+        assert [len(some) for some in few[:-1]] == [0, 2, 5, 8]
+        assert all(small < large for small, large in itertools.pairwise(few))
+        assert few[-1] == {row for row in fold.target if speech.label[row] != UNLABELLED}
+        assert np.bincount(speech.label[list(few[1])]).tolist() == [1, 1]
+
+
+def test_budgets_of_other_seeds_differ(toy_speech):
+    speech = toy_speech(each=5)
+    fold = everything(speech, settings(), 0)
+    assert len({budget(speech, fold, "6", seed) for seed in range(10)}) > 5
+
+
+def test_a_budget_above_what_there_is_says_how_many_there_are(toy_speech):
+    speech = toy_speech(each=1)
+    fold = everything(speech, settings(), 0)
+    assert len(budget(speech, fold, "8", 0)) == 8
+    with pytest.raises(UserError, match="target_labels: a budget of 9 labelled utterances: expected 0 to 8"):
+        budget(speech, fold, "9", 0)
+
+
+# Labels that a person gave
+
+
+def given_by_a_person(speech: Speech, *names: str) -> Speech:
+    return replace(speech, given=frozenset(names))
+
+
+def test_of_a_labelled_target_only_what_a_person_gave_is_within_the_budget(toy_speech):
+    speech = given_by_a_person(toy_speech(), "xx-0-anger-0", "xx-0-sadness-2", "xx-3-anger-1")
+    fold = everything(speech, settings(), 0)
+    for amount in ("3", "all", "7"):
+        few = budget(speech, fold, amount, 0)
+        assert {speech.utterances[row].id for row in few} == speech.given
+    assert set(budget(speech, fold, "2", 0)) < set(budget(speech, fold, "3", 0))
+    assert budget(speech, fold, "0", 0) == ()
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+def test_given_labels_train_in_the_folds_that_do_not_score_their_speaker(toy_speech, transductive):
+    speech = given_by_a_person(toy_speech(extra=1), "xx-0-anger-0", "xx-1-sadness-2", "xx-1-sadness-1")
+    trained = []
+    for fold in folds_of(speech, settings(folds=4, transductive=transductive), 0):
+        few = budget(speech, fold, "3", 0)
+        assert not people(speech, few) & people(speech, fold.target_test)
+        trained += [speech.utterances[row].id for row in few]
+    assert {name: trained.count(name) for name in speech.given} == dict.fromkeys(speech.given, 3), "in all but one"
+
+
+def test_labels_of_one_speaker_or_of_unknown_ones_train_and_score_nothing(toy_speech):
+    speech = toy_speech()
+    mine = [row for row in np.flatnonzero(speech.is_target) if speech.utterances[row].speaker == "0"]
+    label = np.where(speech.is_target, UNLABELLED, speech.label)
+    label[mine] = speech.label[mine]
+    alone = given_by_a_person(replace(speech, label=label), *(speech.utterances[row].id for row in mine))
+    utterances = tuple(replace(one, speaker=None) if one.corpus == "xx" else one for one in speech.utterances)
+    for some in (alone, replace(alone, utterances=utterances)):
+        for fold in folds_of(some, settings(folds=2), 0):
+            assert fold.target == tuple(np.flatnonzero(speech.is_target)) and fold.target_test == ()
+            assert list(budget(some, fold, "6", 0)) == mine
+    with pytest.raises(UserError, match="speaker"):
+        folds_of(replace(alone, given=None), settings(folds=2), 0)
+
+
+# What is handed over
+
+
+@pytest.mark.parametrize(("patience", "validate"), [(0, "source"), (3, "source"), (3, "both")])
+def test_the_split_of_the_corpora(toy_speech, patience, validate):
+    speech = toy_speech(each=3, extra=3)
+    names = ("train", "validation", "test")
+    parted = tuple(replace(one, split=names[place % 3]) for place, one in enumerate(speech.utterances))
+    speech = replace(speech, utterances=parted)
+    asked = settings(predefined=True, folds=0, patience=patience, validate=validate)
+    (fold,) = folds_of(speech, asked, 0)
+    assert folds_of(speech, asked, 1) == (fold,), "of every seed"
+    split = {part: {parted[row].split for row in getattr(fold, part)} for part in SIDES}
+    held = {"validation"} if patience else set()
+    assert split == {
+        "source": {"train"}, "source_test": {"test"}, "target": {"train"}, "target_test": {"test"}, "validation": held,
+    }  # fmt: skip
+    assert len(fold.source) == len(fold.source_test) == 8, "a third of four speakers' six"
+    assert UNLABELLED not in speech.label[[*fold.target_test, *fold.validation]]
+    assert of_target(speech, fold.validation) == (
+        {False, True} if validate == "both" else {False} if patience else set()
+    )
+    final = everything(speech, asked, 0)
+    assert {parted[row].split for row in final.source} == {*names} - held
+    bare = replace(speech, utterances=(replace(parted[0], split=None), *parted[1:]))
+    with pytest.raises(UserError, match="has no split; expected one of train, validation, test"):
+        folds_of(bare, asked, 0)
+
+
+def test_the_split_of_the_corpora_is_the_only_one():
+    with pytest.raises(UserError, match="predefined: is a split of its own: give folds 0"):
+        settings(predefined=True)

@@ -1,0 +1,170 @@
+"""Moments and alignment, each recomputed with NumPy or SciPy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from emobridge.features.normalisation import (
+    COVARIANCE_SHRINKAGE,
+    SHRINKAGE,
+    Domain,
+    coral,
+    learnt,
+    moments,
+    normalised,
+    with_texts,
+)
+
+D = 3
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    return torch.randn(12, D, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 5.0, 0.2]) + 2
+
+
+@pytest.fixture
+def domain() -> Domain:
+    return Domain("xx", "xx", torch.tensor([1.0, -1.0, 0.5]), torch.tensor([2.0, 1.0, 0.25]))
+
+
+def test_a_domain_is_the_mean_and_the_population_deviation(x):
+    domain = learnt("emovo", "it", x)
+    assert (domain.corpus, domain.language) == ("emovo", "it")
+    np.testing.assert_allclose(domain.mean, x.numpy().mean(0), rtol=1e-5)
+    np.testing.assert_allclose(domain.deviation, x.numpy().std(0), rtol=1e-5)
+
+
+def test_without_speakers_all_go_by_the_domain(x, domain):
+    expected = (x - domain.mean) / domain.deviation
+    torch.testing.assert_close(normalised(x, domain, None), expected)
+    torch.testing.assert_close(normalised(x, domain, [None] * len(x)), expected)
+
+
+def test_a_speakers_moments_are_shrunk_towards_the_domain(x, domain):
+    speakers = ["b", None, "a", "b", "b", "a", None, "b", "b", "b", "a", "c"]
+    mean, deviation = moments(x, domain, speakers)
+    values, k = x.numpy().astype(np.float64), SHRINKAGE
+    m0, s0 = domain.mean.numpy(), domain.deviation.numpy()
+    for row, speaker in enumerate(speakers):
+        if speaker is None:
+            m, s = m0, s0
+        else:
+            own = values[[one == speaker for one in speakers]]
+            n = len(own)
+            m = (own.sum(0) + k * m0) / (n + k)
+            s = np.sqrt((((own - m) ** 2).sum(0) + k * s0**2) / (n + k))
+        np.testing.assert_allclose(mean[row], m, rtol=1e-4)
+        np.testing.assert_allclose(deviation[row], s, rtol=1e-4)
+
+
+def test_many_utterances_outweigh_the_domain_and_one_does_not(domain):
+    x = torch.randn(4000, D, generator=torch.Generator().manual_seed(1)) + 50
+    mean, _ = moments(x, domain, ["a"] * 4000)
+    torch.testing.assert_close(mean[0], x.mean(0), atol=0.1, rtol=0)
+    mean, _ = moments(x[:1], domain, ["a"])
+    torch.testing.assert_close(mean[0], (x[0] + SHRINKAGE * domain.mean) / (1 + SHRINKAGE))
+
+
+def test_a_speaker_is_normalised_by_their_own_utterances_only(x, domain):
+    speakers = ["a"] * 6 + ["b"] * 6
+    other = x.clone()
+    other[6:] = 1e3
+    torch.testing.assert_close(
+        normalised(x, domain, speakers)[:6], normalised(other, domain, speakers)[:6], atol=0, rtol=0
+    )
+
+
+def test_the_order_of_the_rows_does_not_matter(x, domain):
+    speakers = ["a", "b", "c", None] * 3
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    mixed = normalised(x[order], domain, [speakers[place] for place in order])
+    torch.testing.assert_close(mixed, normalised(x, domain, speakers)[order], atol=1e-5, rtol=1e-5)
+
+
+def test_nothing_is_changed_in_place(x, domain):
+    before, mean = x.clone(), domain.mean.clone()
+    normalised(x, domain, ["a"] * 12)
+    assert torch.equal(x, before) and torch.equal(domain.mean, mean)
+
+
+def test_a_constant_feature_stays_finite():
+    x = torch.full((5, D), 3.0)
+    out = normalised(x, learnt("a", "a", x), ["s"] * 5)
+    assert torch.equal(out, torch.zeros(5, D))
+
+
+def covariance(x: np.ndarray, shrinkage: float) -> np.ndarray:
+    c = np.cov(x, rowvar=False)
+    return (1 - shrinkage) * c + shrinkage * np.trace(c) / len(c) * np.eye(len(c))
+
+
+def skewed(seed: int, count: int = 200, width: int = D) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, width)) @ rng.standard_normal((width, width))
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, COVARIANCE_SHRINKAGE, 1.0])
+def test_coral_is_that_of_the_paper(shrinkage):
+    source, target = skewed(0), skewed(1)
+    cs, ct = covariance(source, shrinkage), covariance(target, shrinkage)
+    expected = np.linalg.inv(scipy.linalg.sqrtm(cs)) @ scipy.linalg.sqrtm(ct)
+    got = coral(torch.from_numpy(source).float(), torch.from_numpy(target).float(), shrinkage)
+    assert got.dtype == torch.float32
+    np.testing.assert_allclose(got, expected.real, rtol=1e-3, atol=1e-4)
+
+
+def test_a_recoloured_source_has_the_targets_covariance():
+    source, target = skewed(0), skewed(1)
+    recolour = coral(torch.from_numpy(source), torch.from_numpy(target), 0.0).double().numpy()
+    np.testing.assert_allclose(np.cov(source @ recolour, rowvar=False), np.cov(target, rowvar=False), rtol=1e-4)
+    recolour = coral(torch.from_numpy(source), torch.from_numpy(target)).double().numpy()
+    shrunk = recolour.T @ covariance(source, COVARIANCE_SHRINKAGE) @ recolour
+    np.testing.assert_allclose(shrunk, covariance(target, COVARIANCE_SHRINKAGE), rtol=1e-4, atol=1e-5)
+
+
+def test_coral_of_one_with_itself_is_the_identity():
+    x = torch.from_numpy(skewed(3))
+    torch.testing.assert_close(coral(x, x), torch.eye(D), atol=1e-5, rtol=0)
+
+
+def test_fewer_utterances_than_features_are_enough():
+    source, target = torch.from_numpy(skewed(0, 5, 20)), torch.from_numpy(skewed(1, 2, 20))
+    recoloured = source @ coral(source, target).double()
+    assert torch.isfinite(recoloured).all() and recoloured.abs().max() < 1e3
+
+
+@pytest.mark.parametrize("lone", [0, 1])
+def test_a_single_utterance_has_no_covariance_and_moves_nothing(lone):
+    sides = [torch.from_numpy(skewed(0)), torch.from_numpy(skewed(1))]
+    sides[lone] = sides[lone][:1]
+    torch.testing.assert_close(coral(*sides), torch.eye(D))
+
+
+def test_a_domain_that_is_not_by_speaker_ignores_speakers(domain):
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    alone = replace(domain, by_speaker=False)
+    assert torch.equal(normalised(x, alone, ["a", "b"] * 3), normalised(x, domain, None))
+
+
+def test_what_a_text_has_in_common_is_taken_out_by_hand():
+    one = Domain("xx", "xx", torch.zeros(1), torch.ones(1))
+    x = torch.tensor([[3.0], [5.0], [-4.0], [-4.0], [9.0]])
+    learnt_texts = with_texts(one, x, [None] * 5, ["a", "a", "b", "b", None], shrinkage=2)
+    assert learnt_texts.texts == ("a", "b"), "a text that stands once has nothing in common with another"
+    # The mean of all is 1.8; those of a and b are 4 and -4, half of the way counts: n / (n + 2) = 1 / 2.
+    torch.testing.assert_close(learnt_texts.offsets, torch.tensor([[1.1], [-2.9]]))
+    out = normalised(x, learnt_texts, None, ["a", "b", "new", None, "a"])
+    torch.testing.assert_close(out, x - torch.tensor([[1.1], [-2.9], [0.0], [0.0], [1.1]]))
+    assert torch.equal(normalised(x, learnt_texts, None), x), "where no text is told"
+
+
+def test_layers_keep_their_own_floor():
+    scales = torch.tensor([[1.0, 1.0], [1e-3, 1e-3]])
+    one = Domain("xx", "xx", torch.zeros(2, 2), scales)
+    torch.testing.assert_close(moments(torch.zeros(3, 2, 2), one, None)[1], scales.expand(3, 2, 2))

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from emobridge.features.shards import INDEX, CorruptShard, Shards
+from emobridge.features import shards
+
+
+def key(number: int) -> str:
+    """A key; those of multiples of 256 end in a zero byte."""
+    return f"{int(number) * 2654435761 % 2**96:024x}{number:08x}"
+
+
+def filled(folder: Path, count: int, each: int = 3, first: int = 0) -> Shards:
+    """A store of `count` shards; the features of key n are n and n + 0.5."""
+    store = Shards(folder)
+    store.refresh()
+    for shard in range(first, first + count):
+        numbers = np.arange(shard * each, (shard + 1) * each)
+        layers = {str(layer): (numbers + layer / 2)[:, None].astype(np.float32) for layer in range(2)}
+        store.write([key(number) for number in numbers], layers)
+    return store
+
+
+def agrees(store: Shards, count: int, each: int = 3) -> None:
+    numbers = np.random.default_rng(0).permutation(count * each)
+    places = store.find([key(number) for number in numbers])
+    assert (places >= 0).all()
+    np.testing.assert_array_equal(store.read_rows(places, ("1",), 1)[:, 0, 0], numbers + 0.5)
+    assert (store.find([key(count * each), "f" * 32]) == -1).all()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """An index from the third shard on, and few keys beside the sorted ones."""
+    monkeypatch.setattr(shards, "FEW", 2)
+    monkeypatch.setattr(shards, "RECENT", 7)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The shards whose headers or tensors were read."""
+    names = []
+
+    def open_(path, **options):
+        names.append(Path(path).name)
+        return safe_open(path, **options)
+
+    monkeypatch.setattr(shards, "safe_open", open_)
+    return names
+
+
+def test_a_large_store_is_opened_by_its_index(tmp_path, small, opened):
+    agrees(filled(tmp_path, 40), 40)
+    opened.clear()
+    again = Shards(tmp_path)
+    again.refresh()
+    assert opened[0] == INDEX and len(opened) < 10
+    agrees(again, 40)
+
+
+def test_without_an_index_or_with_any_other_file_in_its_place_it_is_made_anew(tmp_path, small):
+    filled(tmp_path, 40)
+    whole = (tmp_path / INDEX).read_bytes()
+    flipped = bytearray(whole)
+    flipped[-5] ^= 1
+    for content in (None, b"", whole[:-9], whole[:9], bytes(flipped), b"no index" * 99):
+        (tmp_path / INDEX).unlink()
+        if content is not None:
+            (tmp_path / INDEX).write_bytes(content)
+        again = Shards(tmp_path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            again.refresh()
+        agrees(again, 40)
+        third = Shards(tmp_path)
+        third.refresh()
+        agrees(third, 40)
+
+
+def test_an_old_index_lacks_and_names_shards_that_others_wrote_and_removed(tmp_path, small):
+    filled(tmp_path, 12)
+    old = (tmp_path / INDEX).read_bytes()
+    filled(tmp_path, 12, first=12)
+    (tmp_path / INDEX).write_bytes(old)
+    again = Shards(tmp_path)
+    again.refresh()
+    agrees(again, 24)
+    name = again.names[again.find([key(0)])[0, 0]]
+    (tmp_path / name).unlink()
+    for store in (again, Shards(tmp_path)):
+        store.refresh()
+        found = store.find([key(number) for number in range(72)])
+        assert (found[:3] == -1).all() and (found[3:] >= 0).all()
+
+
+def test_a_shard_that_vanishes_while_the_store_is_open_is_absent(tmp_path):
+    store = filled(tmp_path, 2)
+    places = store.find([key(0)])
+    (tmp_path / store.names[places[0, 0]]).unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(CorruptShard):
+            store.read_rows(places, ("0",), 1)
+    assert (store.find([key(0), key(3)])[:, 0] >= 0).tolist() == [False, True]
+
+
+def test_a_shard_that_another_process_has_written_anew_is_left(tmp_path, monkeypatch):
+    store = filled(tmp_path, 1)
+    path = tmp_path / store.names[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2])
+    check = shards._stamp(path)
+    path.unlink()
+    path.write_bytes(whole + b"")
+    store._discard(path.name, ValueError("cut"), check)
+    assert path.read_bytes() == whole
+
+
+def test_half_written_files_are_not_read_and_old_ones_are_removed(tmp_path):
+    agrees(filled(tmp_path, 2), 2)
+    for name, age in [(".a.safetensors.x.part", 0), (".b.safetensors.y.part", 2 * shards.STALE)]:
+        (tmp_path / name).write_bytes(b"half")
+        then = (tmp_path / name).stat().st_mtime - age
+        os.utime(tmp_path / name, (then, then))
+    store = Shards(tmp_path)
+    store.refresh()
+    agrees(store, 2)
+    assert [path.name for path in tmp_path.glob(".*.part")] == [".a.safetensors.x.part"]
+
+
+def test_each_shard_is_opened_once_for_the_layers_that_are_asked_for(tmp_path, opened, monkeypatch):
+    store = filled(tmp_path, 4, each=50)
+    opened.clear()
+    read = []
+    monkeypatch.setattr(shards, "_check", lambda name, *_, **__: read.append(name))
+    store.read_rows(store.find([key(number) for number in (3, 160, 4, 5, 199, 3)]), ("1",), 1)
+    assert len(opened) == 2 and read == ["1", "1"]
+
+
+def test_frames_of_one_layer_have_their_own_checksum(tmp_path):
+    store = Shards(tmp_path)
+    frames = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    store.write([key(1)], {"0": np.zeros((1, 2), np.float32), f"frames {key(1)}": frames})
+    np.testing.assert_array_equal(store.read_frames(key(1), None), frames)
+    np.testing.assert_array_equal(store.read_frames(key(1), "1"), frames[1])
+    path = tmp_path / store.names[0]
+    content = bytearray(path.read_bytes())
+    content[content.rindex(frames[1].tobytes())] ^= 1
+    path.write_bytes(content)
+    np.testing.assert_array_equal(store.read_frames(key(1), "0"), frames[0])
+    with pytest.warns(UserWarning, match="frames does not have its checksum"), pytest.raises(CorruptShard):
+        store.read_frames(key(1), "1")
+    assert not path.exists()
+
+
+def test_shards_of_before_with_one_checksum_for_all_frames_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "_sums", lambda name, tensor: shards.zlib.crc32(tensor.data))
+    store = Shards(tmp_path)
+    frames = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    store.write([key(1)], {"0": np.zeros((1, 2), np.float32), f"frames {key(1)}": frames})
+    np.testing.assert_array_equal(store.read_frames(key(1), None), frames)
+    np.testing.assert_array_equal(store.read_frames(key(1), "1"), frames[1])
+
+
+@given(st.lists(st.sets(st.integers(0, 60)), max_size=8), st.integers(1, 9))
+def test_what_is_found_is_what_was_written(tmp_path_factory, groups, recent):
+    """Whatever is written in whatever groups, overlapping too, is found where it is; keys may end in zero bytes."""
+    store = Shards(tmp_path_factory.mktemp("s"))
+    before, shards.RECENT = shards.RECENT, recent
+    try:
+        for group in groups:
+            numbers = sorted(group)
+            if numbers:
+                values = np.array(numbers, np.float32)[:, None]
+                store.write([key(256 * number) for number in numbers], {"0": values})
+    finally:
+        shards.RECENT = before
+    there = set().union(*groups)
+    found = store.find([key(256 * number) for number in range(61)])
+    assert {number for number in range(61) if found[number, 0] >= 0} == there
+    numbers = sorted(there)
+    np.testing.assert_array_equal(store.read_rows(found[numbers], ("0",), 1)[:, 0, 0], numbers)
+
+
+WRITER = """
+import sys, json
+import numpy as np
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from test_shards import filled, key, shards
+shards.FEW = 2
+for shard in json.loads(sys.argv[2]):
+    filled(Path(sys.argv[1]), 1, first=shard)
+"""
+
+
+def test_two_processes_write_one_store(tmp_path, small):
+    """The first and the second half, and some shards by both at once."""
+    orders = [[*range(0, 30)], [*range(59, 20, -1)]]
+    here = str(Path(__file__).parent)
+    commands = [[sys.executable, "-c", WRITER, str(tmp_path), json.dumps(order), here] for order in orders]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0 and "corrupt" not in errors, errors
+    store = Shards(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store.refresh()
+    assert len(store.names) == 60 and not list(tmp_path.glob(".*.part"))
+    agrees(store, 60)

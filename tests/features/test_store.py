@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from emobridge.data.audio import AudioError
+from emobridge.data.batching import pad
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+from emobridge.features import store as features
+from emobridge.features.pooling import segments
+from emobridge.features.store import FeatureStore, bytes_a_second, pool
+from emobridge.types import SAMPLE_RATE, Layers, Utterance
+
+
+def layers_of(hidden, lengths):
+    mask = torch.arange(hidden.shape[2]) < torch.tensor(lengths)[:, None]
+    return Layers(hidden, mask, 50.0)
+
+
+def test_pool_is_numpy_over_each_clips_own_frames():
+    hidden = torch.randn(3, 2, 7, 4, generator=torch.Generator().manual_seed(0))
+    values = pool(layers_of(hidden, [7, 3]), ("mean", "std", "max", "mean_max"))
+    assert values.shape == (3, 2, 16)
+    for clip, length in enumerate([7, 3]):
+        own = hidden[:, clip, :length].numpy()
+        top = own.max(1)
+        expected = np.concatenate([own.mean(1), own.std(1), top, own.mean(1) + top], axis=1)
+        np.testing.assert_allclose(values[:, clip], expected, atol=1e-6)
+    with pytest.raises(UserError, match="did you mean 'mean'"):
+        pool(layers_of(hidden, [7, 3]), ("men",))
+
+
+def test_pool_has_finite_gradients_where_nothing_varies():
+    hidden = torch.ones(1, 2, 5, 3, requires_grad=True)
+    pool(layers_of(hidden, [5, 1]), ("mean", "std", "mean_max")).sum().backward()
+    assert torch.isfinite(hidden.grad).all()
+    assert (hidden.grad[0, 0] != 0).all() and (hidden.grad[0, 1, 1:] == 0).all()
+    varied = torch.randn(1, 1, 5, 3, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda h: pool(layers_of(h, [4]), ("mean", "std", "max")), varied)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.13, 5.0])
+def test_segments_are_means_of_each_clips_own_stretches(seconds):
+    hidden = torch.randn(2, 3, 11, 4, generator=torch.Generator().manual_seed(0))
+    cut = segments(layers_of(hidden, [11, 1, 6]), seconds)
+    size = max(1, round(seconds * 50))
+    assert cut.frame_rate == 50 / size
+    for clip, length in enumerate([11, 1, 6]):
+        own = hidden[:, clip, :length]
+        expected = torch.stack([part.mean(1) for part in own.split(size, dim=1)], dim=1)
+        torch.testing.assert_close(cut.hidden[:, clip, cut.mask[clip]], expected)
+
+
+def test_segments_hear_nothing_beyond_a_clip_and_leave_the_rest_alone():
+    hidden = torch.ones(1, 2, 4, 3)
+    hidden[:, 1, 2:] = torch.nan
+    hidden.requires_grad_()
+    cut = segments(layers_of(hidden, [4, 2]), 0.06)
+    assert cut.mask.tolist() == [[True, True], [True, False]] and torch.isfinite(cut.hidden).all()
+    cut.hidden.sum().backward()
+    assert torch.isfinite(hidden.grad).all()
+    for layers, seconds in [(layers_of(hidden, [4, 2]), 0.0), (Layers(hidden, cut.mask, 0.0), 1.0)]:
+        assert segments(layers, seconds) is layers
+
+
+@pytest.fixture
+def clips(tmp_path) -> list[Utterance]:
+    """Seven good clips of several lengths, one of them a stretch of another's file, and three bad ones."""
+    rng = np.random.default_rng(0)
+    found = []
+    for index, seconds in enumerate([0.9, 0.5, 1.4, 0.5, 2.2, 0.7]):
+        path = tmp_path / f"{index}.wav"
+        soundfile.write(path, 0.1 * rng.standard_normal(round(seconds * SAMPLE_RATE)), SAMPLE_RATE)
+        found.append(Utterance(id=f"clip {index}", corpus="c", path=str(path)))
+    found.append(Utterance(id="stretch", corpus="c", path=found[4].path, start=0.5, end=1.3))
+    (tmp_path / "text.wav").write_text("no audio")
+    (tmp_path / "cut.flac").write_bytes(_flac(tmp_path)[:9000])
+    bad = [("gone", "gone.wav"), ("text", "text.wav"), ("cut", "cut.flac")]
+    found[2:2] = [Utterance(id=name, corpus="c", path=str(tmp_path / file)) for name, file in bad]
+    return found
+
+
+def _flac(folder: Path) -> bytes:
+    soundfile.write(folder / "whole.flac", np.random.default_rng(9).uniform(-1, 1, SAMPLE_RATE), SAMPLE_RATE)
+    return (folder / "whole.flac").read_bytes()
+
+
+class Counting(torch.nn.Module):
+    """An encoder that counts the clips it is asked for."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.inner, self.count = encoder, 0
+
+    def __getattr__(self, name):
+        return super().__getattr__(name) if name in ("inner", "count") else getattr(self.inner, name)
+
+    def forward(self, wave, mask):
+        self.count += len(wave)
+        return self.inner(wave, mask)
+
+
+def test_good_clips_come_in_order_and_bad_ones_are_listed(clips, tmp_path):
+    encoder = load_encoder("logmel")
+    seen = []
+    found = FeatureStore(tmp_path / "store", encoder).extract(clips, on_progress=lambda *n: seen.append(n))
+    assert found.ids == tuple(one.id for one in clips if one.id not in ("gone", "text", "cut"))
+    assert [name for name, _ in found.skipped] == ["gone", "text", "cut"]
+    assert all(f"{name}." in reason and "\n" not in reason for name, reason in found.skipped)
+    assert found.values.shape == (7, 1, 128) and found.values.dtype == np.float32
+    assert seen[-1][0] == seen[-1][1]
+    for row, name in enumerate(found.ids):
+        one = next(clip for clip in clips if clip.id == name)
+        wave = features.read_audio(one.path, one.start, one.end)
+        expected = pool(encoder(*pad([wave])), encoder.statistics)[:, 0]
+        np.testing.assert_allclose(found.values[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gone", "text", "cut"])
+def test_strict_raises_on_the_first_bad_file_and_keeps_what_was_stored(clips, tmp_path, name):
+    store = FeatureStore(tmp_path / "store", load_encoder("logmel"))
+    store.extract(clips[:2])
+    with pytest.raises(AudioError, match=f"{name}\\."):
+        store.extract([*clips[:2], next(clip for clip in clips if clip.id == name)], strict=True)
+    assert len(list(store.folder.glob("*.safetensors"))) == 1
+
+
+def test_what_is_stored_is_not_computed_again(clips, tmp_path):
+    encoder = Counting(load_encoder("logmel"))
+    first = FeatureStore(tmp_path / "store", encoder).extract(clips)
+    assert encoder.count == 7
+    again = FeatureStore(tmp_path / "store", encoder).extract(clips[::-1])
+    assert encoder.count == 7
+    assert again.ids == first.ids[::-1] and [name for name, _ in again.skipped] == ["cut", "text", "gone"]
+    np.testing.assert_array_equal(again.values, first.values[::-1])
+    moved = Path(clips[0].path).rename(tmp_path / "moved.wav")
+    store = FeatureStore(tmp_path / "store", encoder)
+    np.testing.assert_array_equal(store.extract([Utterance("m", "c", str(moved))]).values[0], first.values[0])
+    assert encoder.count == 7
+    store.extract([Utterance("m", "c", str(moved), end=0.3)])
+    assert encoder.count == 8, "another stretch is another clip"
+    soundfile.write(moved, np.zeros(20_000), SAMPLE_RATE)
+    assert not np.allclose(store.extract([Utterance("m", "c", str(moved))]).values[0], first.values[0])
+    assert encoder.count == 9, "and so is a file that has changed"
+
+
+def test_the_same_audio_twice_is_computed_once(clips, tmp_path):
+    encoder = Counting(load_encoder("logmel"))
+    twin = Utterance(id="twin", corpus="d", path=clips[0].path)
+    found = FeatureStore(tmp_path / "store", encoder).extract([clips[0], twin])
+    assert encoder.count == 1 and found.ids == ("clip 0", "twin")
+    np.testing.assert_array_equal(found.values[0], found.values[1])
+
+
+def test_other_options_live_in_another_folder(clips, tmp_path):
+    stores = [FeatureStore(tmp_path, load_encoder("emotion-cnn", seed=seed)) for seed in (0, 1)]
+    first, second = (store.extract(clips[:2]).values for store in stores)
+    assert stores[0].folder != stores[1].folder and np.abs(first - second).max() > 1e-3
+    about = json.loads((stores[1].folder / "store.json").read_text())
+    assert about["encoder"] == "emotion-cnn" and about["options"] == {"seed": 1}
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_features_do_not_depend_on_the_batch(clips, tmp_path, batch_size):
+    encoder = load_encoder("emotion-cnn")
+    together = FeatureStore(tmp_path / "a", encoder, batch_size=batch_size).extract(clips)
+    for one, values in zip([clip for clip in clips if clip.id in together.ids], together.values):
+        alone = FeatureStore(tmp_path / one.id, encoder).extract([one]).values[0]
+        if batch_size == 1:
+            np.testing.assert_array_equal(values, alone)
+        np.testing.assert_allclose(values, alone, atol=1e-4)
+
+
+def test_one_layer_is_read_alone(clips, tmp_path):
+    encoder = load_encoder("logmel")
+    store = FeatureStore(tmp_path / "store", encoder)
+    every = store.extract(clips).values
+    np.testing.assert_array_equal(store.extract(clips, layer="0").values, every[:, 0])
+    with pytest.raises(UserError, match="unknown layer of encoder logmel '1'"):
+        store.extract(clips, layer="1")
+
+
+def test_training_mode_is_left_as_it_was_and_does_not_touch_the_features(clips, tmp_path):
+    encoder = load_encoder("emotion-cnn")
+    expected = FeatureStore(tmp_path / "a", encoder).extract(clips).values
+    got = FeatureStore(tmp_path / "b", encoder.train()).extract(clips).values
+    np.testing.assert_array_equal(got, expected)
+    assert encoder.training
+
+
+def test_frames_on_request(clips, tmp_path):
+    encoder = load_encoder("logmel")
+    store = FeatureStore(tmp_path / "store", encoder, frames=True)
+    store.extract(clips)
+    one = clips[0]
+    frames = store.frames_of(one)
+    expected = encoder(*pad([features.read_audio(one.path)])).hidden[:, 0]
+    assert frames.dtype == np.float16 and frames.shape == tuple(expected.shape)
+    np.testing.assert_allclose(frames, expected, atol=1e-2)
+    np.testing.assert_array_equal(store.frames_of(one, layer="0"), frames[0])
+    with pytest.raises(UserError, match="keeps no frames"):
+        FeatureStore(tmp_path / "store", encoder).frames_of(one)
+
+
+def test_segments_on_request(clips, tmp_path):
+    encoder = load_encoder("logmel")
+    plain, whole, cut = (FeatureStore(tmp_path, encoder, **options) for options in KINDS)
+    one = clips[0]
+    expected = segments(encoder(*pad([features.read_audio(one.path)])), 0.25)
+    assert cut.frames_of(one).shape == (1, 4, 64) == tuple(expected.hidden[:, 0].shape)
+    np.testing.assert_allclose(cut.frames_of(one), expected.hidden[:, 0], atol=1e-2)
+    np.testing.assert_array_equal(cut.extract([one]).values, whole.extract([one]).values)
+    assert len({store.folder for store in (plain, whole, cut)}) == 3
+    with pytest.raises(UserError, match="segment -1 of the feature store"):
+        FeatureStore(tmp_path, encoder, frames=True, segment=-1)
+
+
+KINDS = ({}, {"frames": True}, {"frames": True, "segment": 0.25})
+
+
+def test_the_segment_leaves_the_keys_of_other_stores_alone(tmp_path):
+    encoder = load_encoder("logmel")
+    assert FeatureStore(tmp_path, encoder, segment=0.5).folder == FeatureStore(tmp_path, encoder).folder
+    for frames in (False, True):
+        assert '"segment"' not in FeatureStore(tmp_path, encoder, frames=frames)._about
+    assert '"segment": 0.5' in FeatureStore(tmp_path, encoder, frames=True, segment=0.5)._about
+
+
+def test_segments_begin_anew_in_each_window(clips, tmp_path):
+    encoder = load_encoder("logmel")
+    encoder.window = 1.0
+    long = next(clip for clip in clips if clip.id == "clip 4")
+    got = FeatureStore(tmp_path, encoder, frames=True, segment=0.4).frames_of(long)
+    wave = features.read_audio(long.path)
+    parts = [wave[first : first + SAMPLE_RATE] for first in range(0, len(wave), SAMPLE_RATE)]
+    expected = [segments(encoder(*pad([part])), 0.4).hidden[:, 0] for part in parts]
+    assert [part.shape[1] for part in expected] == [3, 3, 1]
+    np.testing.assert_allclose(got, torch.cat(expected, dim=1), atol=1e-2)
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_the_size_is_told_before(clips, tmp_path, options):
+    store = FeatureStore(tmp_path / "store", load_encoder("logmel"), **options)
+    told = store.size_of(clips)
+    good = store.extract(clips).ids
+    taken = sum(path.stat().st_size for path in store.folder.glob("*.safetensors"))
+    assert told == pytest.approx(taken, rel=0.25) and len(good) == 7
+    large = SimpleNamespace(layers=25, width=1024, frame_rate=50.0, statistics=("mean", "std"))
+    assert bytes_a_second(large) == 2_560_000 and bytes_a_second(large, False) == 0
+    assert bytes_a_second(large, segment=1.0) == 51_200
+
+
+def test_a_clip_beyond_the_window_is_pooled_as_a_whole(clips, tmp_path):
+    for name, statistics in [("logmel", ("mean", "std")), ("logmel", ("mean_max", "max")), ("emotion-cnn", ("mean",))]:
+        encoder = load_encoder(name)
+        encoder.window, encoder.statistics = 1.0, statistics
+        long = [clip for clip in clips if clip.id == "clip 4"]
+        got = FeatureStore(tmp_path / f"{name} {statistics}", encoder, frames=True).extract(long).values[0]
+        with torch.no_grad():
+            expected = pool(encoder(*pad([features.read_audio(long[0].path)])), statistics)[:, 0]
+        np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "flipped", "no safetensors"])
+def test_a_corrupt_shard_is_told_and_computed_again(clips, tmp_path, harm, monkeypatch):
+    monkeypatch.setattr(features, "SHARD", 3)
+    encoder = Counting(load_encoder("logmel"))
+    store = FeatureStore(tmp_path / "store", encoder)
+    expected = store.extract(clips)
+    shard = sorted(store.folder.glob("*.safetensors"))[1]
+    content = shard.read_bytes()
+    flipped = content[:-40] + bytes(byte ^ 0x55 for byte in content[-40:])
+    shard.write_bytes({"cut": content[:-40], "empty": b"", "flipped": flipped, "no safetensors": b"hello" * 99}[harm])
+    encoder.count = 0
+    with pytest.warns(UserWarning, match=f"{shard.name}: corrupt"):
+        again = FeatureStore(tmp_path / "store", encoder).extract(clips)
+    assert 1 <= encoder.count <= 3, "only its clips"
+    assert again.ids == expected.ids and again.skipped == expected.skipped
+    np.testing.assert_array_equal(again.values, expected.values)
+
+
+def test_corrupt_frames_are_told_and_computed_again(clips, tmp_path):
+    encoder = Counting(load_encoder("logmel"))
+    store = FeatureStore(tmp_path / "store", encoder, frames=True)
+    store.extract(clips)
+    expected = [store.frames_of(clips[0]), store.frames_of(clips[1], layer="0")]
+    assert encoder.count == 7, "what is there is read"
+    for shard in store.folder.glob("*.safetensors"):
+        shard.write_bytes(shard.read_bytes()[:-40])
+    with pytest.warns(UserWarning, match="corrupt"):
+        got = [store.frames_of(clips[0]), store.frames_of(clips[1], layer="0")]
+    assert encoder.count == 9
+    for one, other in zip(got, expected):
+        np.testing.assert_array_equal(one, other)
+
+
+TWO = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from emobridge.features import store as features
+from emobridge.encoders import load_encoder
+
+features.SHARD = 2
+paths = sorted(Path(sys.argv[1]).glob("*.wav"))
+clips = [features.Utterance(id=path.name, corpus="c", path=str(path)) for path in paths][:: int(sys.argv[3])]
+encoder = load_encoder("emotion-cnn")
+for _ in range(5):
+    features.FeatureStore(sys.argv[2], encoder).extract(clips)
+"""
+
+
+def test_two_runs_at_once_share_one_store(clips, tmp_path):
+    commands = [[sys.executable, "-c", TWO, str(tmp_path), str(tmp_path / "store"), step] for step in ("1", "-1", "2")]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    torch.set_num_threads(1)
+    encoder = Counting(load_encoder("emotion-cnn"))
+    good = [clip for clip in clips if clip.start == 0 and clip.id.startswith("clip")]
+    store = FeatureStore(tmp_path / "store", encoder)
+    got = store.extract(good).values
+    assert encoder.count == 0 and not list(store.folder.glob(".*"))
+    np.testing.assert_array_equal(got, FeatureStore(tmp_path / "alone", encoder).extract(good).values)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from emobridge.features import store as features
+
+from emobridge.encoders import load_encoder
+
+features.SHARD = 4
+def progress(done, total):
+    print(done, flush=True)
+    time.sleep(30)  # to be killed in: this shard is stored, the next is not
+encoder = load_encoder("emotion-cnn")
+paths = sorted(Path(sys.argv[1]).glob("*.*"))
+clips = [features.Utterance(id=path.name, corpus="c", path=str(path)) for path in paths]
+features.FeatureStore(sys.argv[2], encoder, batch_size=3).extract(clips, on_progress=progress)
+"""
+
+
+def test_a_killed_run_continued_gives_the_very_same_features(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SHARD", 4)
+    torch.set_num_threads(1)
+    encoder = Counting(load_encoder("emotion-cnn"))
+    paths = sorted(path for path in tmp_path.iterdir() if path.is_file())
+    everything = [Utterance(id=path.name, corpus="c", path=str(path)) for path in paths]
+    expected = FeatureStore(tmp_path / "whole", encoder, batch_size=3).extract(everything)
+
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(tmp_path / "killed")]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert run.stdout.readline().strip() == b"4"
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+
+    store = FeatureStore(tmp_path / "killed", encoder, batch_size=3)
+    assert len(list(store.folder.glob("*.safetensors"))) == 1
+    whole, encoder.count = encoder.count, 0
+    continued = store.extract(everything)
+    assert 0 < encoder.count < whole
+    assert continued.ids == expected.ids and continued.skipped == expected.skipped
+    np.testing.assert_array_equal(continued.values, expected.values)
+
+
+def test_a_store_that_cannot_be_written_is_one_line(clips, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        FeatureStore(tmp_path / "file", load_encoder("logmel")).extract(clips)

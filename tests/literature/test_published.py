@@ -1,0 +1,136 @@
+"""Published numbers: read as printed, shown only where they compare."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from emobridge.data.labels import EMOTIONS
+from emobridge.literature.published import AGARLA, ATTRIBUTES, FIVE, FOUR, SEVEN, applicable, beside, published, table
+
+
+def find(rows, **wanted):
+    return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value"),
+    [
+        ({"method": "pseudo-labels", "encoder": "hubert", "target_language": "de"}, 89.0),
+        ({"method": "nnpm (reimplemented)", "target_language": "it"}, 40.2),
+        ({"method": "no target labels", "encoder": "byol-s", "target_language": "fa"}, 18.28),
+        ({"method": "all target labels", "encoder": "hubert", "target_language": "fr", "side": "source"}, 78.19),
+        ({"method": "English only", "encoder": "byol-s"}, 79.13),
+        ({"method": "pseudo-labels, with rebalancing", "target_language": "fa", "side": "target"}, 88.27),
+        ({"method": "pseudo-labels, tau 0.85", "target_language": "it", "side": "target"}, 73.1),
+        ({"source": "EMOVO", "encoder": "whisper-medium", "measure": "F1"}, 50.19),
+        ({"source_language": "mul", "encoder": "xls-r", "method": "multilayer head"}, 40.89),
+        ({"method": "LAM-GL", "encoder": "whisper", "source": "BIIC-Podcast"}, 56.37),
+        ({"method": "two-stage", "target_language": "zh"}, 85.8),
+        ({"method": "listeners, native de", "target_language": "zh-x-tianjin"}, 29.2),
+        ({"measure": "EDER", "encoder": "de-listeners", "method": "diarization, average"}, 28.2),
+        ({"study": "EmoBox (Ma et al. 2024)", "encoder": "wavlm-large", "measure": "WA"}, 92.67),
+    ],
+)
+def test_a_printed_number_is_found_by_its_meaning(wanted, value):
+    assert [row.value for row in find(published(), **wanted)] == [value]
+
+
+def test_every_cell_of_every_table_becomes_one_record():
+    cells = {
+        "agarla2024_zero_label_ua": 12,
+        "agarla2024_state_of_the_art_ua": 20,
+        "agarla2024_all_label_ua": 27,
+        "agarla2024_rebalance_ua": 16,
+        "agarla2024_threshold_ua": 24,
+        "dasaro2024_corpora_f1": 63,
+        "dasaro2024_probe_heads_f1": 18,
+        "goncalves2024_lora_ccc": 120,
+        "han2024_peft_ua": 26,
+        "han2024_humans_ua": 8,
+        "han2024_eder": 12,
+        "upadhyay2024_uar": 52,
+        "upadhyay2024_per_emotion_uar": 24,
+        "anchors": 26,
+    }
+    assert len(published()) == sum(cells.values())
+    assert len(set(published())) == len(published())
+
+
+def test_labels_are_ours_and_values_in_range():
+    known = {*EMOTIONS, *ATTRIBUTES, "question", "negation", "expectation"}
+    for row in published():
+        assert set(row.labels) <= known, row
+        assert -1 <= row.value <= 1 if row.measure.startswith("CCC") else 1 < row.value <= 100, row
+
+
+def test_english_to_german_without_labels():
+    rows = applicable(("en",), "de", FOUR, "0")
+    assert find(rows, method="pseudo-labels", encoder="hubert")[0].value == 89.0
+    assert find(rows, kind="public tool", method="SVM, scaled by speaker")[0].value == 56.0
+    assert {row.target_language for row in rows} == {"de"}
+    assert not find(rows, method="fluda (reported)")  # few-shot: another budget
+    assert not find(rows, target_labels="not stated")
+    assert {set(row.labels) == set(FOUR) for row in rows} == {True}
+
+
+def test_five_emotions_show_their_own_table_and_its_upper_bound():
+    rows = applicable({"en"}, "de", FIVE[::-1], "0")
+    assert [row.value for row in find(rows, target_labels="0")] == [29.58, 60.56, 78.87]
+    assert [row.target_labels for row in rows] == sorted(row.target_labels for row in rows)  # "0" before "all"
+    assert find(rows, target_labels="all", encoder="hubert")[0].value == 94.37
+    assert find(applicable({"en"}, "de", FOUR, "25"), method="fluda (reported)")
+
+
+def test_other_pairs_and_label_sets():
+    assert {row.study for row in applicable(("en-US",), "cmn", FOUR, "0")} == {"Upadhyay et al. 2024"}
+    assert {row.study for row in applicable(("zh",), "en", ATTRIBUTES, "all")} == {"Goncalves et al. 2024"}
+    assert "D'Asaro et al. 2024" in {row.study for row in applicable(("de",), "de", SEVEN, "all")}
+    assert applicable(("fi",), "hu", FOUR, "0") == ()
+    assert applicable(("en",), "de", ("anger", "boredom"), "0") == ()
+
+
+def test_emotion_counts_add_up():
+    for row in table("agarla2024_emotions"):
+        assert sum(int(row[emotion]) for emotion in FIVE) == int(row["total"]), row["language"]
+
+
+def test_it_is_light():
+    code = "import sys, emobridge.literature.published, emobridge.scores.classes; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def words(**changes):
+    plain = {"languages": ("en", "fr-CA"), "labels": FIVE, "target_labels": "0", "side": "target"}
+    return plain | changes
+
+
+@pytest.mark.parametrize(
+    ("methods", "encoder", "changes", "values"),
+    [
+        (["no target labels"], "hubert-base", {}, [58.02]),
+        (["no target labels"], "emotion-cnn", {}, [29.63]),
+        (["no target labels", "all target labels"], "byol-s", {"target_labels": "all"}, [58.02]),
+        (["all target labels"], "byol-s", {"target_labels": "all", "side": "source"}, [60.08]),
+        (["English only"], "byol-s", {"side": "source"}, [79.13]),
+        (["English only"], "byol-s", {"side": "target"}, []),
+        (["English only"], "wavlm-base", {"side": "source"}, []),
+        (["no target labels"], "hubert-base", {"target_labels": "25"}, []),
+        (["no target labels"], "hubert-base", {"labels": FOUR}, []),
+        (["pseudo-labels, tau 0.65"], "hubert-base", {"target_labels": "100"}, [73.86]),
+        (["fluda (reported)"], "byol-s", {"labels": FOUR, "languages": ("en", "de"), "target_labels": "25"}, [34.9]),
+        (["fluda (reported)"], "byol-s", {"labels": FOUR, "languages": ("en", "de")}, []),
+    ],
+)
+def test_what_stands_beside_a_measured_score(methods, encoder, changes, values):
+    assert [row.value for row in beside(AGARLA, methods, encoder, **words(**changes))] == values
+    assert beside("Somebody 2020", methods, encoder, **words(**changes)) == ()
+
+
+def test_the_source_side_and_what_states_no_budget_where_wanted():
+    rows = applicable(("en",), "it", FIVE, "few", sides=("target", "source"), unstated=True)
+    assert {row.side for row in rows} == {"target", "source"}
+    assert find(rows, method="pseudo-labels, tau 0.85", side="source")[0].value == 77.69
+    assert set(rows) > set(applicable(("en",), "it", FIVE, "few"))

@@ -1,0 +1,231 @@
+"""A batch of probes learns what each probe learns alone, one after the other, with torch's own Adam."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from emobridge import registry
+from emobridge.bundle import made_head
+from emobridge.errors import UserError
+from emobridge.probe.batched import Plan, Sets, Stack, cross_entropy, fit, logits_of
+from emobridge.probe.sources import Frames, Pooled
+from emobridge.training.stack import unstacked
+
+L, P, N, F, D, C = 3, 4, 40, 5, 6, 3
+PLAN = Plan(epochs=6, batch_size=8, weight_decay=1e-3)
+RATES = (3e-3, 2e-2)
+
+
+@pytest.fixture
+def double():
+    """Double precision: what is told apart are formulas, not roundings, which Adam enlarges."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def speech(seed=0):
+    """Frames whose mean tells the class, better in higher layers; unequal weights; validation rows not trained on."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(C, (N,), generator=generator)
+    lengths = torch.randint(1, F + 1, (N,), generator=generator)
+    centre = torch.randn(C, D, generator=generator)
+    clips = [
+        torch.stack([0.3 * (layer + 1) * centre[label[row]] for layer in range(L)])[:, None]
+        + torch.randn(L, int(lengths[row]), D, generator=generator)
+        for row in range(N)
+    ]
+    part = torch.rand(P, N, generator=generator)
+    weight = torch.where(part < 0.6, 0.5 + torch.rand(P, N, generator=generator), 0.0)
+    return clips, Sets(label, weight, part > 0.8)
+
+
+def heads_of(name, rate_place=0):
+    torch.manual_seed(7 + rate_place)
+    rows, words = (1, (f"layers={L}",)) if registry.load("heads", name).all_layers else (L, ())
+    if registry.load("heads", name).needs_frames:
+        words = (*words, "dropout=0.0", "hidden=8")  # masks are drawn for all probes together
+    return [[made_head(name, words, D, C) for _ in range(P)] for _ in range(rows)]
+
+
+def moments():
+    generator = torch.Generator().manual_seed(3)
+    return torch.randn(L, P, D, generator=generator), 0.5 + torch.rand(L, P, D, generator=generator)
+
+
+def alone(head, clips, sets, probe, layer, rate, plan, shift):
+    """One probe, trained without any batching: its rows of each window, padded frames, torch.optim.Adam."""
+    mean, deviation = (value[:, probe] for value in shift)
+    clips = [(clip - mean[:, None]) / deviation[:, None] for clip in clips]
+    clips = clips if head.all_layers else [clip[layer] for clip in clips]
+
+    def batch(rows):
+        most = max(clips[row].shape[-2] for row in rows)
+        padded = [nn.functional.pad(clips[row], (0, 0, 0, most - clips[row].shape[-2])) for row in rows]
+        mask = torch.stack([torch.arange(most) < clips[row].shape[-2] for row in rows])
+        return torch.stack(padded, 1 if head.all_layers else 0), mask
+
+    optimiser = torch.optim.Adam(
+        head.parameters(), lr=rate, betas=plan.betas, eps=plan.eps, weight_decay=plan.weight_decay
+    )
+    generator = torch.Generator().manual_seed(0)
+    used = (sets.weight > 0).any(0).nonzero()[:, 0]
+    steps = round(float((sets.weight > 0).sum(1).float().mean()) / plan.batch_size)
+    best, waited, weights = float("inf"), 0, copy.deepcopy(head.state_dict())
+    for _ in range(plan.epochs):
+        head.train()
+        for window in used[torch.randperm(len(used), generator=generator)].tensor_split(steps):
+            rows = [int(row) for row in window if sets.weight[probe, row] > 0]
+            loss = nn.functional.cross_entropy(head(*batch(rows)), sets.label[rows], reduction="none")
+            optimiser.zero_grad()
+            (loss * sets.weight[probe, rows]).mean().backward()
+            optimiser.step()
+        if plan.patience:
+            head.eval()
+            rows = sets.validation[probe].nonzero()[:, 0].tolist()
+            with torch.no_grad():
+                lost = float(nn.functional.cross_entropy(head(*batch(rows)), sets.label[rows]))
+            waited += 1
+            if lost < best:
+                best, waited, weights = lost, 0, copy.deepcopy(head.state_dict())
+            if waited == plan.patience:
+                break
+    if plan.patience:
+        head.load_state_dict(weights)
+    return head
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+@pytest.mark.parametrize("name", registry.names("heads"))
+def test_each_probe_ends_as_it_would_alone(name, patience, double):
+    clips, sets = speech()
+    plan = Plan(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)
+    kind = registry.load("heads", name)
+    means = [clip if kind.needs_frames else clip.mean(1, keepdim=True) for clip in clips]
+    source = Frames(lambda rows: [clips[row] for row in rows])
+    if not kind.needs_frames:
+        source = Pooled(torch.stack([clip[:, 0] for clip in means], 1))
+    shift = moments()
+    heads = [heads_of(name, place) for place in range(len(RATES))]
+    stacks = [Stack(rows, source, rate=rate, moments=shift) for rows, rate in zip(heads, RATES)]
+    fit(stacks, sets, plan)
+    stopped = set()
+    for stack, rows, rate in zip(stacks, heads, RATES):
+        stopped |= set(stack.best_epoch.flatten().tolist())
+        for layer, row in enumerate(rows):
+            for probe, head in enumerate(row):
+                before = [value.detach().clone() for value in head.parameters()]
+                one = alone(copy.deepcopy(head), means, sets, probe, layer, rate, plan, shift)
+                other = unstacked(stack.module, copy.deepcopy(head), layer, probe)
+                for (key, a), b, start in zip(one.named_parameters(), other.parameters(), before):
+                    torch.testing.assert_close(b, a, atol=1e-6, rtol=1e-6, msg=f"{key} of layer {layer}, probe {probe}")
+                    assert not torch.equal(a, start) or patience
+    if patience:
+        assert len(stopped) > 1, "else early stopping was not put to the test"
+
+
+def test_a_probe_does_not_see_what_it_does_not_train_on():
+    """Other labels and features in rows outside its training and validation rows change nothing for a probe."""
+    clips, sets = speech()
+    probe = 1
+    seen = (sets.weight[probe] > 0) | sets.validation[probe]
+    ended = []
+    for dirty in (False, True):
+        x = torch.stack([clip.mean(1) for clip in clips], 1)
+        label = sets.label.clone()
+        if dirty:
+            x[:, ~seen] = 50 * torch.randn_like(x[:, ~seen])
+            label[~seen] = (label[~seen] + 1) % C
+        stack = Stack(heads_of("single"), Pooled(x), rate=1e-2)
+        fit([stack], Sets(label, sets.weight, sets.validation), Plan(epochs=5, batch_size=8, patience=2))
+        ended.append(unstacked(stack.module, heads_of("single")[0][0], 2, probe).state_dict())
+    for key, value in ended[0].items():
+        torch.testing.assert_close(ended[1][key], value, atol=1e-6, rtol=1e-5)
+
+
+def test_stacks_with_one_source_ask_it_once_a_window():
+    clips, sets = speech()
+    asked = []
+
+    def read(rows):
+        asked.append(tuple(rows))
+        return [clips[row] for row in rows]
+
+    source = Frames(read)
+    fit([Stack(heads_of(name), source) for name in ("nonlinear", "multilayer")], sets, Plan(epochs=2, batch_size=8))
+    used = int((sets.weight > 0).any(0).sum())
+    assert sum(map(len, asked)) == 2 * used
+
+
+def test_the_loss_is_torchs():
+    logits, label = torch.randn(2, 3, 5, C), torch.tensor([0, 1, 2, 0, 1])
+    expected = [[nn.functional.cross_entropy(one, label, reduction="none") for one in row] for row in logits]
+    torch.testing.assert_close(cross_entropy(logits, label), torch.stack([torch.stack(row) for row in expected]))
+
+
+def test_logits_do_not_depend_on_how_many_are_computed_together(monkeypatch):
+    clips, _ = speech()
+    stack = Stack(heads_of("nonlinear"), Frames(lambda rows: [clips[row] for row in rows]))
+    rows = torch.arange(N)
+    whole = logits_of([stack], rows)[0]
+    monkeypatch.setattr("emobridge.probe.batched.TOGETHER", 7)
+    torch.testing.assert_close(logits_of([stack], rows)[0], whole, atol=1e-5, rtol=1e-4)
+    assert whole.shape == (L, P, N, C)
+
+
+def test_what_cannot_be_trained():
+    clips, sets = speech()
+    stack = Stack(heads_of("single"), Pooled(torch.stack([clip.mean(1) for clip in clips], 1)))
+    empty = sets.weight.clone()
+    empty[2] = 0
+    with pytest.raises(UserError, match="no training utterance"):
+        fit([stack], Sets(sets.label, empty, sets.validation), PLAN)
+    with pytest.raises(UserError, match="no validation utterance"):
+        fit([stack], Sets(sets.label, sets.weight, sets.validation & False), Plan(epochs=1, patience=1))
+    huge = Stack(heads_of("single"), Pooled(torch.full((L, N, D), 1e38)), rate=1e30)
+    with pytest.raises(UserError, match="learning rate"):
+        fit([huge], sets, PLAN)
+
+
+@pytest.mark.parametrize("patience", [0, 3])
+def test_training_goes_on_from_a_checkpoint_with_the_same_weights(patience, tmp_path, monkeypatch):
+    """Dropout, Adam's moments, windows and early stopping go on as if there had been no break."""
+    monkeypatch.setattr("emobridge.probe.batched.CHECKPOINT", 0.0)
+    clips, sets = speech()
+    plan = Plan(epochs=6, batch_size=8, patience=patience)
+    source = Frames(lambda rows: [clips[row] for row in rows])
+
+    def stacks():
+        torch.manual_seed(0)
+        plain = [[made_head("nonlinear", ("hidden=8",), D, C) for _ in range(P)] for _ in range(L)]
+        return [Stack(plain, source, rate=rate) for rate in RATES]
+
+    whole = stacks()
+    fit(whole, sets, plan)
+    path = tmp_path / "probes.checkpoint"
+
+    class Broken(Exception):
+        pass
+
+    def breaks(epoch, _):
+        if epoch == 4:
+            raise Broken
+
+    with pytest.raises(Broken):
+        fit(stacks(), sets, plan, on_epoch=breaks, checkpoint=path)
+    assert path.exists()
+    seen, again = [], stacks()
+    fit(again, sets, plan, on_epoch=lambda epoch, _: seen.append(epoch), checkpoint=path)
+    assert seen[0] == 4 and not path.exists()
+    for one, other in zip(whole, again):
+        assert torch.equal(one.best_epoch, other.best_epoch)
+        for a, b in zip(one.module.parameters(), other.module.parameters()):
+            assert torch.equal(a, b)
+    path.write_bytes(b"no checkpoint")
+    afresh = stacks()
+    fit(afresh, sets, plan, checkpoint=path)
+    assert torch.equal(next(afresh[0].module.parameters()), next(whole[0].module.parameters()))

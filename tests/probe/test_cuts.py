@@ -1,0 +1,140 @@
+"""Who trains, stops and tests a probe; properties over fabricated corpora."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emobridge.data.manifest import write_manifest
+from emobridge.errors import UserError
+from emobridge.probe.cuts import Corpus, cuts_of, labels_of, read_corpus, scored_on, scored_rows, sets_of
+from emobridge.probe.settings import ProbeSettings
+from emobridge.types import Utterance
+
+EMOTIONS = ("anger", "happiness", "sadness")
+
+
+def corpus(speakers=6, each=2, emotions=EMOTIONS):
+    rows = [
+        Utterance(
+            f"{speaker}-{emotion}-{take}", "c", f"{speaker}-{emotion}-{take}.wav", speaker=str(speaker), emotion=emotion
+        )
+        for speaker in range(speakers)
+        for emotion in emotions
+        for take in range(each)
+    ]
+    return Corpus("c", "und", tuple(rows))
+
+
+def asked(**changes):
+    return ProbeSettings(corpora=("c.jsonl",), **changes)
+
+
+@settings(deadline=None)
+@given(
+    speakers=st.integers(3, 12),
+    folds=st.integers(3, 6),
+    patience=st.integers(0, 1),
+    split=st.sampled_from(["folds", "80/10/10"]),
+)
+def test_parts_are_apart_and_share_no_speaker(speakers, folds, patience, split):
+    one = corpus(speakers)
+    for cuts in cuts_of(one, asked(folds=folds, patience=patience, split=split, seeds=2)):
+        for cut in cuts:
+            parts = [part for part in (cut.train, cut.validation, cut.test) if part]
+            voices = [{one.utterances[row].speaker for row in part} for part in parts]
+            assert len(set.union(*voices)) == sum(map(len, voices)) and cut.train and cut.test
+            assert bool(cut.validation) == (split == "80/10/10" or bool(patience))
+        if split == "folds":
+            tested = sorted(row for cut in cuts for row in cut.test)
+            assert tested == list(range(len(one.utterances))), "each is tested once a seed"
+
+
+def test_seeds_cut_differently_and_the_same_each_time():
+    three = asked(seeds=3)
+    first = cuts_of(corpus(10), three)
+    assert first == cuts_of(corpus(10), three)
+    assert len(set(first)) > 1
+
+
+def test_sets_weigh_what_trains_and_nothing_else():
+    one, study = corpus(6), asked(folds=3, patience=1, seeds=1)
+    cuts = cuts_of(one, study)
+    sets = sets_of(one, cuts, study)
+    for probe, cut in enumerate(cuts[0]):
+        assert (sets.weight[probe] > 0).nonzero()[:, 0].tolist() == list(cut.train)
+        assert sets.validation[probe].nonzero()[:, 0].tolist() == list(cut.validation)
+        assert sets.weight[probe, list(cut.train)].mean() == pytest.approx(1)
+
+
+def test_class_weights():
+    one = Corpus("c", "und", corpus(6).utterances[: 6 * 6 - 4])  # fewer of two emotions
+    balanced, plain = (
+        sets_of(one, cuts_of(one, asked(folds=3, class_weights=wanted)), asked(class_weights=wanted))
+        for wanted in (True, False)
+    )
+    label = labels_of(one, one.emotions)
+    totals = torch.stack([balanced.weight[0][label == c].sum() for c in range(3)])
+    torch.testing.assert_close(totals, totals.mean().expand(3))
+    assert set(plain.weight[0].unique().tolist()) == {0.0, 1.0}
+
+
+def test_a_fold_of_one_class_is_named():
+    rows = [row for row in corpus(3).utterances if row.emotion == "anger" or row.speaker == "0"]
+    one, study = Corpus("c", "und", tuple(rows)), asked(folds=3)
+    with pytest.raises(UserError, match="trains on anger alone"):
+        sets_of(one, cuts_of(one, study), study)
+
+
+def test_a_balanced_sample_is_drawn_once(tmp_path):
+    rows = corpus(6, each=5).utterances[:-4]  # one emotion has fewer
+    write_manifest(tmp_path / "c.jsonl", rows)
+    path = str(tmp_path / "c.jsonl")
+    one = read_corpus(path, asked(sample=10))
+    assert len(one.utterances) == 30 and one.utterances == read_corpus(path, asked(sample=10)).utterances
+    most = read_corpus(path, asked(sample=1000))
+    counts = [sum(row.emotion == emotion for row in most.utterances) for emotion in EMOTIONS]
+    assert len(set(counts)) == 1 and counts[0] == min(sum(r.emotion == e for r in rows) for e in EMOTIONS)
+
+
+def test_what_no_probe_can_tell_apart(tmp_path):
+    write_manifest(tmp_path / "c.jsonl", corpus().utterances)
+    with pytest.raises(UserError, match=r"1 emotions of anger: a probe tells two or more apart"):
+        read_corpus(str(tmp_path / "c.jsonl"), asked(labels=("anger",)))
+    two = [*corpus().utterances, Utterance("z", "other", "z.wav", speaker="1", emotion="anger")]
+    write_manifest(tmp_path / "two.jsonl", two)
+    with pytest.raises(UserError, match="holds corpus c, other"):
+        read_corpus(str(tmp_path / "two.jsonl"), asked())
+
+
+def named(name, speakers, emotions=("anger", "sadness")):
+    """A corpus of that name and language."""
+    rows = corpus(speakers, emotions=emotions).utterances
+    return Corpus(name, name, rows)
+
+
+@pytest.mark.parametrize(("trained", "tested"), [(4, 4), (2, 5), (5, 2), (2, 3)])
+def test_every_part_is_tested_once_a_seed_whatever_the_folds(trained, tested):
+    study = asked(seeds=2)
+    learnt, other = named("en", trained), named("xx", tested)
+    rows = scored_rows(other, learnt, cuts_of(other, study), trained)
+    assert [len(folds) for folds in rows] == [trained, trained]
+    for folds in rows:
+        assert sorted(row for part in folds for row in part) == list(range(len(other.utterances)))
+
+
+def test_emotions_that_were_not_learnt_are_not_scored():
+    study = asked(seeds=1)
+    learnt, other = named("en", 2), named("xx", 2, ("anger", "fear", "sadness"))
+    (folds,) = scored_rows(other, learnt, cuts_of(other, study), 2)
+    assert {other.utterances[row].emotion for part in folds for row in part} == {"anger", "sadness"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [(("mono",), ["en"]), (("cross",), ["xx", "de"]), (("other", "trans"), ["en", "xx", "de"])],
+)
+def test_which_corpora_are_tested_on(wanted, expected):
+    assert scored_on(asked(settings=wanted), "en", ("en", "xx", "de")) == expected

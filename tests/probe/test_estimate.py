@@ -1,0 +1,133 @@
+"""What is told before a study is what the study then does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from emobridge.data.manifest import read_manifest, write_manifest
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+from emobridge.probe.bench import units_of
+from emobridge.probe.cells import cells_of
+from emobridge.probe.estimate import estimate, pairs_of
+from emobridge.probe.layer_probe import probe
+from emobridge.probe.listeners import Listener, layers_of
+from emobridge.probe.settings import ProbeSettings
+
+COUNTS = re.compile(r"([\d,]+) units, ([\d,]+) probes, ([\d,]+) cells")
+
+
+@pytest.fixture
+def asked(recorded, tiny_encoder, tmp_path):
+    def make(**changes):
+        return ProbeSettings(
+            **{
+                "corpora": (str(recorded / "en.jsonl"), str(recorded / "xx.jsonl")),
+                "encoders": (f"wav2vec2-base-en={tiny_encoder}",),  # by its name it knows English alone
+                "head_options": ("hidden=4",),
+                "layers": ("last",),
+                "folds": 2,
+                "seeds": 2,
+                "epochs": 2,
+                "out": str(tmp_path / "study"),
+                "store": str(tmp_path / "features"),
+                **changes,
+            }
+        )
+
+    return make
+
+
+def counted(line):
+    return tuple(int(number.replace(",", "")) for number in COUNTS.search(line).groups())
+
+
+def line_of(lines, beginning):
+    return next(line for line in lines if line.strip().startswith(beginning))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"layers": ("all",), "heads": ("single", "multilayer"), "floors": False, "settings": ("mono", "cross")},
+        {"split": "80/10/10", "folds": 3, "patience": 1, "learning_rates": (1e-3, 1e-2), "share_speakers": True},
+    ],
+)
+def test_counts_are_those_of_the_study(asked, changes):
+    settings = asked(**changes)
+    units, probes, cells = counted(line_of(estimate(settings), "in all"))
+    study = probe(settings)
+    assert units == len(study.outcomes)
+    assert probes == sum(one.epochs.size for one in study.outcomes) * len(settings.learning_rates)
+    assert cells == len(cells_of(study)) > 0
+
+
+def test_nothing_is_written_nor_fetched(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the hub"))
+    lines = estimate(asked(encoders=("whisper-small", "someone/unknown", "logmel")))
+    assert not (tmp_path / "study").exists() and not (tmp_path / "features").exists()
+    assert "not here (openai/whisper-small on the hub); 13 layers of 768; 8 units" in line_of(lines, "whisper-small:")
+    assert line_of(lines, "whisper-small with random weights").count("8 units") == 1
+    assert "not here (someone/unknown on the hub); what it would take is not known" in line_of(lines, "someone/unknown")
+    assert "1 layer of 64, no frames" in line_of(lines, "logmel:")
+    assert "without what is not here" in line_of(lines, "in all")
+
+
+def test_corpora_are_told(asked, recorded):
+    rows = list(read_manifest(recorded / "en.jsonl"))
+    write_manifest(recorded / "en.jsonl", [*rows, replace(rows[0], id="gone", path="gone.wav")])
+    lines = estimate(asked(encoders=("logmel",), heads=("single",), head_options=()))
+    said = "en: 17 utterances, 4 speakers, 0.00 h, en, anger sadness; 1 cannot be read"
+    assert line_of(lines, "en:").strip() == said
+    assert "estimates" in lines[-3]
+
+
+def test_frames_are_stored_or_streamed(asked):
+    kept = line_of(estimate(asked(floors=False)), "wav2vec2-base-en")
+    assert "3 layers of 16, frames stored" in kept and "1 pass of the encoder" in kept
+    anew = line_of(estimate(asked(floors=False, disk=0.0)), "wav2vec2-base-en")
+    assert "frames streamed" in anew and "at most 5 passes" in anew  # features, moments, two epochs, one test
+    pooled = line_of(estimate(asked(floors=False, heads=("linear",))), "wav2vec2-base-en")
+    assert "no frames" in pooled and "1 pass" in pooled
+
+
+def test_mistakes_are_told_before_anything_is_timed(asked):
+    with pytest.raises(UserError, match="did you mean 'whisper-small'"):
+        estimate(asked(encoders=("whisper-smal",)))
+    with pytest.raises(UserError, match="parts need 3 speakers"):
+        estimate(asked(split="80/10/10", folds=1, sample=1))
+
+
+def test_pairs_by_language(asked):
+    from emobridge.probe.cuts import read_corpus
+
+    settings = asked(settings=("mono", "cross"))
+    corpora = [read_corpus(path, settings) for path in settings.corpora]
+    assert pairs_of(settings, corpora, ("en",)) == [("en", "en"), ("en", "xx")]
+    assert pairs_of(settings, corpora, ("xx",)) == [("xx", "en"), ("xx", "xx")]
+    assert pairs_of(replace(settings, settings=("trans",)), corpora, ("en",)) == [("xx", "xx")]
+
+
+def test_the_last_layer_and_heads_that_take_all(asked, tiny_encoder):
+    encoder = load_encoder(tiny_encoder)
+    settings = asked(heads=("linear", "nonlinear", "multilayer"))
+    assert layers_of(settings, encoder, "tiny") == ("2",)
+    assert layers_of(replace(settings, layers=("last", "0", "2")), encoder, "tiny") == ("2", "0")
+    with pytest.raises(UserError, match="unknown layer of encoder tiny 'lst': did you mean 'last'"):
+        layers_of(replace(settings, layers=("lst",)), encoder, "tiny")
+    units = units_of(settings, Listener("tiny", "pretrained", encoder), "en", 16)
+    assert {unit.head: unit.layers for unit in units} == {
+        "linear": ("2",), "nonlinear": ("2",), "multilayer": ("0", "1", "2"),
+    }  # fmt: skip
+
+
+def test_a_dry_run_on_the_command_line(cli, recorded, tmp_path):
+    words = ("--corpus", recorded / "en.jsonl", "--heads", "single", "--layers", "last", "--out", tmp_path / "study")
+    ran = cli("probe", *words, "--dry-run")
+    assert ran.code == 0 and "in all: 0.00 h of audio, 1 units, " in ran.out
+    assert not (tmp_path / "study").exists() and not (tmp_path / "cache").exists()

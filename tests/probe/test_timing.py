@@ -1,0 +1,43 @@
+"""Costs are lines through what was timed."""
+
+from __future__ import annotations
+
+import pytest
+
+from emobridge import registry
+from emobridge.encoders import load_encoder
+from emobridge.probe import timing
+from emobridge.probe.timing import Cost, encoder_cost, head_cost
+
+
+@pytest.mark.parametrize(
+    ("takes", "cost"),
+    [
+        (lambda size: 3 + 2 * size, Cost(3, 2)),
+        (lambda size: 2 * size, Cost(0, 2)),
+        (lambda size: 5 - size, Cost(0, 0.25)),  # what falls with its size was noise
+        (lambda size: size**2, Cost(0, 4)),
+    ],
+)
+def test_a_line_through_two_sizes(monkeypatch, takes, cost):
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+
+    def prepared(size):
+        return lambda: now.__setitem__(0, now[0] + takes(size))
+
+    assert timing._line(prepared, (1, 4)) == cost
+    assert cost.of(10) == cost.fixed + 10 * cost.each
+
+
+@pytest.mark.parametrize("head", registry.names("heads"))
+def test_every_head_is_timed(head):
+    layers = 3 if registry.load("heads", head).all_layers else 1
+    words = (f"layers={layers}",) if layers > 1 else ()
+    for folded in (False, True):
+        cost = head_cost(head, words, layers=layers, width=4, classes=3, probes=2, folded=folded)
+        assert cost.fixed >= 0 and cost.each >= 0 and 0 < cost.of(100) < 10
+
+
+def test_an_encoder_is_timed_by_its_seconds():
+    assert 0 < encoder_cost(load_encoder("logmel")).of(10) < 10

@@ -1,0 +1,155 @@
+"""The grids of a recipe: what is here of source and targets, and whether it is what was published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from emobridge.corpora import scan
+from emobridge.data.manifest import write_manifest
+from emobridge.errors import UserError
+from emobridge.recipes.grids import miscounts
+from emobridge.recipes.recipe import Counts, read_recipe
+from emobridge.recipes.replication import find_corpora, find_encoders, narrowed, runs_of
+from emobridge.types import Utterance
+
+AGARLA = "agarla2024"
+FIVE = ("anger", "fear", "happiness", "neutral", "sadness")
+COUNTS = {counts.corpora: dict(counts.emotions) for counts in read_recipe(AGARLA).counts}
+EMODB, EMOVO = COUNTS["emodb",], COUNTS["emovo",]
+SPEAKERS = {"ravdess": 24, "savee": 4, "tess": 2}
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """A function that writes a manifest of so many utterances an emotion; there is no audio."""
+
+    def write(corpus: str, counts: dict[str, int], language="en", speakers=5) -> Path:
+        rows = [
+            Utterance(f"{corpus}{emotion}{n}", corpus, "a.wav", language=language, speaker=str(n % speakers),
+                      emotion=emotion, gender=("female", "male")[n % 2])
+            for emotion, count in counts.items()
+            for n in range(count)
+        ]  # fmt: skip
+        path = tmp_path / f"{corpus}.jsonl"
+        write_manifest(path, rows)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def english(spoken):
+    """Manifests of RAVDESS, SAVEE and TESS, which have as many utterances as these corpora do."""
+    each = {"ravdess": (192, 96), "savee": (60, 120), "tess": (400, 400)}  # of an emotion; neutral
+    return {
+        corpus: spoken(corpus, dict.fromkeys(FIVE, count) | {"neutral": neutral}, speakers=SPEAKERS[corpus])
+        for corpus, (count, neutral) in each.items()
+    }
+
+
+def prepared(places, *, only=None, **options):
+    recipe = narrowed(read_recipe(AGARLA), {"encoders": ["emotion-cnn"], **(only or {})})
+    heard = find_corpora(recipe, places, Path("out"))
+    listen = find_encoders(recipe, {}, may_fetch=False)
+    return runs_of(recipe, heard, listen, out=Path("out"), **options)
+
+
+def test_a_grid_for_each_target_and_encoder(english, spoken):
+    places = english | {"emodb": spoken("emodb", EMODB, "de", 10), "emovo": spoken("emovo", EMOVO, "it", 6)}
+    runs, missing = prepared(places, seeds=2, store="there")
+    assert [run.title for run in runs] == [f"{AGARLA} emotion-cnn {name} emotion-cnn" for name in ("emodb", "emovo")]
+    for run, corpus in zip(runs, ("emodb", "emovo"), strict=True):
+        asked = run.settings
+        assert asked.base.source == tuple(map(str, english.values())) and asked.base.target == str(places[corpus])
+        assert asked.base.out == f"out/emotion-cnn/{corpus}-emotion-cnn"
+        assert (asked.base.seeds, asked.base.store, asked.base.encoder) == (2, "there", "emotion-cnn")
+        assert (asked.methods[1:], asked.budgets[-1]) == (("pseudo-labels", "soft-pseudo-labels"), "all")
+    assert [line.split(":")[0] for line in missing] == ["corpus cafe", "corpus shemo"]
+
+
+def test_the_rest_of_the_source_does_and_is_told(english, spoken):
+    places = {"ravdess": english["ravdess"], "emovo": spoken("emovo", EMOVO, "it", 6)}
+    (run,), missing = prepared(places)
+    assert run.settings.base.source == (str(english["ravdess"]),)
+    assert "the source is ravdess without savee, tess: published numbers are of ravdess, savee, tess" in run.missing
+    assert "counts of ravdess, savee, tess: not checked, for want of savee, tess" in missing
+
+
+def test_a_target_of_another_version_is_left_out_and_the_rest_runs(english, spoken):
+    places = english | {
+        "emodb": spoken("emodb", EMODB | {"fear": 5, "sadness": 60}, "de", 10),
+        "emovo": spoken("emovo", EMOVO, "it", 6),
+    }
+    (run,), missing = prepared(places)
+    assert run.target == "emovo"
+    (line,) = [line for line in missing if line.startswith("corpus emodb")]
+    assert "fear: expected 69, found 5, sadness: expected 62, found 60" in line and line in run.missing
+
+
+def test_a_source_of_another_version_runs_nothing(english, spoken):
+    english["tess"] = spoken("tess", dict.fromkeys(FIVE, 399), speakers=2)
+    runs, missing = prepared(english | {"emovo": spoken("emovo", EMOVO, "it", 6)})
+    assert not runs and "neutral: expected 616, found 615" in " ".join(missing)
+    assert any(line.startswith("study emotion-cnn: ") for line in missing)
+
+
+def test_a_target_with_too_few_labels_is_named(english, spoken, monkeypatch):
+    recipe = replace(narrowed(read_recipe(AGARLA), {"encoders": ["emotion-cnn"]}), counts=())
+    places = {**english, "emovo": spoken("emovo", dict.fromkeys(FIVE, 10), "it", 6)}
+    heard, listen = find_corpora(recipe, places, Path("out")), find_encoders(recipe, {}, may_fetch=False)
+    runs, missing = runs_of(recipe, heard, listen, out=Path("out"))
+    assert not runs and any(line.startswith("corpus emovo: budgets: 50: expected ") for line in missing)
+
+
+def test_only_the_emotions_of_a_study_are_counted(spoken):
+    path = str(spoken("emodb", EMODB | {"fear": 5, "anger": 128}, "de", 10))
+    counts = Counts(("emodb",), tuple(EMODB.items()))
+    assert miscounts(counts, [path], FIVE) == ["anger: expected 127, found 128", "fear: expected 69, found 5"]
+    assert miscounts(counts, [path], ("happiness", "neutral", "sadness")) == []
+
+
+def test_what_is_really_there(shared, tmp_path):
+    """EMO-DB is there without most of its fear; its four other emotions, and EMOVO, are as Agarla et al. count them."""
+    manifests = {}
+    for corpus in ("ravdess", "emodb", "emovo"):
+        manifests[corpus] = str(tmp_path / f"{corpus}.jsonl")
+        write_manifest(manifests[corpus], scan(corpus, shared / "corpora" / corpus))
+    assert miscounts(Counts(("emovo",), tuple(EMOVO.items())), [manifests["emovo"]], FIVE) == []
+    found = miscounts(Counts(("emodb",), tuple(EMODB.items())), [manifests["emodb"]], FIVE)
+    assert len(found) == 1 and found[0].startswith("fear: expected 69, found ")
+    ravdess = dict.fromkeys(FIVE, 192) | {"neutral": 96}  # with 60 (120) of SAVEE and 400 of TESS: 652 (616)
+    assert miscounts(Counts(("ravdess",), tuple(ravdess.items())), [manifests["ravdess"]], FIVE) == []
+
+
+def test_narrowed_to_some(english):
+    only = {"corpora": ["ravdess", "emovo"], "encoders": ["byol-s"], "methods": ["nnpm", "pseudo-labels"]}
+    recipe = narrowed(read_recipe(AGARLA), only)
+    assert [part.name for part in recipe.parts] == ["byol-s", "others-byol-s"]
+    assert [one.corpus for one in recipe.corpora] == ["ravdess", "emovo"]
+    for part in recipe.parts:
+        assert part.settings.corpora == ("ravdess", "emovo")
+        assert set(dict(part.settings.beside)) <= {"source-only", "nnpm", "pseudo-labels"}
+    assert recipe.parts[1].settings.methods == ("nnpm", "pseudo-labels")
+    with pytest.raises(UserError, match=r"no study has corpora=emovo \(a target needs one of the source corpora"):
+        narrowed(recipe, {"corpora": ["emovo"]})
+    with pytest.raises(UserError, match="unknown key 'heads': did you mean"):
+        narrowed(recipe, {"heads": ["single"]})
+
+
+def test_options_of_methods_that_are_left_out_go_with_them(english):
+    recipe = read_recipe(AGARLA)
+    (part,) = [part for part in recipe.parts if part.name == "without-rebalancing"]
+    asked = replace(part.settings, methods=("pseudo-labels", "multitask"))
+    recipe = replace(recipe, parts=(replace(part, settings=asked),))
+    (left,) = narrowed(recipe, {"methods": ["multitask"]}).parts
+    assert left.settings.base.method_options == ("rebalance=false",)
+
+
+def test_an_encoder_that_needs_a_folder_is_named(english):
+    recipe = narrowed(read_recipe(AGARLA), {"encoders": ["byol-s", "emotion-cnn"]})
+    found = find_encoders(recipe, {}, may_fetch=False)
+    assert [name for name, _ in found.places] == ["emotion-cnn"]
+    assert found.missing[0][1].startswith("encoder byol-s: encoder byol-s needs weights: a folder")

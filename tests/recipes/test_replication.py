@@ -1,0 +1,100 @@
+"""Which studies of a recipe run with what is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emobridge.data.manifest import write_manifest
+from emobridge.errors import UserError
+from emobridge.probe.cuts import cuts_of, read_corpus
+from emobridge.recipes.recipe import read_recipe
+from emobridge.recipes.replication import find_corpora, find_encoders, narrowed, runs_of
+from emobridge.types import Utterance
+
+HAN = "han2024-layers"
+FOUR = ("anger", "happiness", "neutral", "sadness")
+SPOKEN = {"esd": ("zh", 10), "pavoque": ("de", 1), "iemocap": ("en", 10)}  # language and speakers
+
+
+@pytest.fixture
+def manifests(tmp_path):
+    """Manifests of the three corpora of Han et al., twenty utterances an emotion; there is no audio."""
+    found = {}
+    for corpus, (language, speakers) in SPOKEN.items():
+        rows = [
+            Utterance(f"{emotion}{n}", corpus, "a.wav", language=language, speaker=str(n % speakers), emotion=emotion)
+            for emotion in FOUR
+            for n in range(20)
+        ]
+        found[corpus] = tmp_path / f"{corpus}.jsonl"
+        write_manifest(found[corpus], rows)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch):
+    def refuse(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+
+
+def prepared(recipe, places, *, out=Path("out"), may_fetch=False, **options):
+    heard = find_corpora(recipe, places, out / "manifests")
+    return runs_of(recipe, heard, find_encoders(recipe, {}, may_fetch=may_fetch), out=out, **options)
+
+
+def test_all_of_han_et_al(manifests):
+    runs, missing = prepared(read_recipe(HAN), manifests, seeds=2, store="there")
+    assert not missing and [run.title for run in runs] == [f"{HAN} {n}" for n in ("by-speaker", "one-speaker", "cross")]
+    assert [run.settings.out for run in runs] == ["out/by-speaker", "out/one-speaker", "out/cross"]
+    assert {(run.settings.seeds, run.settings.store) for run in runs} == {(2, "there")}
+    by_speaker, one_speaker, cross = (run.settings for run in runs)
+    assert one_speaker.corpora == (str(manifests["pavoque"]),)
+    assert cross.corpora == tuple(map(str, manifests.values()))
+    for path in by_speaker.corpora:
+        corpus = read_corpus(path, by_speaker)
+        for cut in (cut for folds in cuts_of(corpus, by_speaker) for cut in folds):
+            who = [{corpus.utterances[row].speaker for row in part} for part in (cut.train, cut.validation, cut.test)]
+            assert len(set.union(*who)) == sum(map(len, who)), "no speaker is in two parts"
+
+
+@pytest.mark.parametrize(
+    ("here", "ran", "said"),
+    [
+        (("esd",), ["by-speaker"], "study cross: no pair of esd is cross for wav2vec2-base-zh"),
+        (("pavoque",), ["one-speaker"], "study by-speaker: none of its corpora is here"),
+        (
+            ("esd", "pavoque"),
+            ["by-speaker", "one-speaker", "cross"],
+            "corpus iemocap: no folder is given for it. Ask for",
+        ),
+        ((), [], "study one-speaker: none of its corpora is here"),
+    ],
+)
+def test_studies_without_their_corpora_are_named(manifests, here, ran, said):
+    runs, missing = prepared(read_recipe(HAN), {name: manifests[name] for name in here})
+    assert [run.title.split()[-1] for run in runs] == ran
+    assert any(line.startswith(said) for line in missing)
+    idle = [line for line in missing if line.startswith("study ")]
+    assert len(idle) == 3 - len(ran) and all(set(idle) <= set(run.missing) for run in runs)
+
+
+def test_encoders_that_cannot_be_had(manifests):
+    runs, missing = prepared(read_recipe(HAN), manifests, may_fetch=True)
+    assert not runs
+    assert sum(line.startswith("encoder wav2vec2-base-") and "(no route)" in line for line in missing) == 3
+    assert "study cross: none of its encoders is here" in missing
+
+
+def test_narrowed_to_some():
+    recipe = narrowed(
+        read_recipe("dasaro2024"), {"corpora": ["emodb"], "heads": ["linear"], "encoders": ["xls-r-300m"]}
+    )
+    (part,) = recipe.parts
+    assert [one.corpus for one in recipe.corpora] == ["emodb"] and recipe.encoders == ("xls-r-300m",)
+    assert (part.settings.heads, part.settings.head_options) == (("linear",), ("hidden=256",))
+    with pytest.raises(UserError, match="recipe dasaro2024: heads: unknown name 'single'"):
+        narrowed(recipe, {"heads": ["single"]})

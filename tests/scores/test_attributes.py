@@ -1,0 +1,180 @@
+"""CCC of attributes against audmetric, and its bootstrap against a loop that anybody can read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import audmetric
+import numpy as np
+import pytest
+
+from emobridge.errors import UserError
+from emobridge.scores import classes as metrics
+from emobridge.scores.attributes import AttributeEvaluation, attribute_difference, attribute_scores, score_attributes
+from emobridge.scores.classes import Condition, read_scores, write_scores
+from emobridge.types import ATTRIBUTES, Range
+
+CONDITION = Condition("r", "source-only", "wavlm", "3", "none", "msp-podcast", "biic-podcast", "0", "test", "target")
+
+
+def example(n=120, seeds=2, speakers=6, noise=0.3, seed=0) -> AttributeEvaluation:
+    """Speakers are heard more or less well, so that clusters matter; some values are not known."""
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(-1, 1, size=(n, 3))
+    who = rng.integers(speakers, size=n)
+    bias = rng.normal(0, 0.4, size=speakers)
+    predictions = np.stack([truth + bias[who, None] + rng.normal(0, noise, size=(n, 3)) for _ in range(seeds)])
+    truth[rng.random((n, 3)) < 0.1] = np.nan
+    return AttributeEvaluation(ATTRIBUTES, truth, predictions, tuple(f"s{k}" for k in who))
+
+
+def of(estimates, measure):
+    return next(estimate for estimate in estimates if estimate.measure == measure)
+
+
+def test_values_are_those_of_audmetric_and_of_the_metric():
+    data = example(seeds=3)
+    found = score_attributes(data, draws=20)
+    assert [one.measure for one in found] == ["CCC arousal", "CCC valence", "CCC dominance", "CCC mean"]
+    values = []
+    for k, one in enumerate(found[:3]):
+        known = ~np.isnan(data.truth[:, k])
+        each = [audmetric.concordance_cc(data.truth[known, k], said[known, k]) for said in data.predictions]
+        assert one.value == pytest.approx(np.mean(each))
+        assert each[0] == pytest.approx(metrics.ccc(data.truth[known, k], data.predictions[0][known, k]))
+        assert (one.n, one.resampled) == (known.sum(), "speakers")
+        assert one.low < one.value < one.high
+        values.append(one.value)
+    assert found[3].value == pytest.approx(np.mean(values))
+    assert found[3].n == (~np.isnan(data.truth)).any(1).sum()
+
+
+def test_a_small_one_by_hand():
+    data = AttributeEvaluation(
+        ("arousal",), np.array([[0.0], [1.0], [2.0]]), np.array([[[0.0], [1.0], [1.0]]]), (None,) * 3, Range(0, 2)
+    )
+    found = score_attributes(data, draws=50)
+    assert found[0].value == found[1].value == pytest.approx(2 / 3)
+    assert found[0].resampled == "utterances"
+
+
+def test_the_interval_is_that_of_a_plain_loop_over_drawn_speakers():
+    data = example(n=50, speakers=5)
+    names = sorted(set(data.speakers))
+    values = []
+    for drawn in np.random.default_rng(4).integers(len(names), size=(200, len(names))):
+        rows = [k for index in drawn for k, speaker in enumerate(data.speakers) if speaker == names[index]]
+        by_attribute = []
+        for k in range(3):
+            known = [row for row in rows if not np.isnan(data.truth[row, k])]
+            by_attribute.append([metrics.ccc(data.truth[known, k], said[known, k]) for said in data.predictions])
+        values.append(np.mean(by_attribute, axis=1))
+    found = score_attributes(data, draws=200, seed=4)
+    for k in range(3):
+        expected = np.percentile([value[k] for value in values], (2.5, 97.5))
+        assert (found[k].low, found[k].high) == pytest.approx(tuple(expected))
+    assert (found[3].low, found[3].high) == pytest.approx(
+        tuple(np.percentile([value.mean() for value in values], (2.5, 97.5)))
+    )
+
+
+def test_a_perfect_one_is_one_in_every_draw():
+    data = example()
+    perfect = replace(data, predictions=np.nan_to_num(data.truth)[None])
+    for one in score_attributes(perfect, draws=100):
+        assert (one.value, one.low, one.high) == pytest.approx((1, 1, 1))
+
+
+def test_a_draw_in_which_only_rounding_varies_says_nothing():
+    """Two speakers, each rated the same throughout: a quarter of the draws hold one of them twice."""
+    truth = np.repeat([[0.7], [-0.1]], 3, axis=0)
+    said = truth.astype(np.float32).astype(float)
+    data = AttributeEvaluation(("arousal",), truth, said[None], tuple("aaabbb"))
+    found = score_attributes(data, draws=100)[0]
+    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+
+
+def test_it_does_not_depend_on_the_scale_that_both_sides_share():
+    data = example()
+    raters = replace(data, truth=4 + 3 * data.truth, predictions=4 + 3 * data.predictions, range=Range(1, 7))
+    for here, there in zip(score_attributes(data, draws=50), score_attributes(raters, draws=50)):
+        assert (here.value, here.low, here.high) == pytest.approx((there.value, there.low, there.high))
+
+
+def test_far_from_zero_no_digits_are_lost():
+    data = example()
+    away = replace(data, truth=data.truth + 1e6, predictions=data.predictions + 1e6, range=Range(1e6 - 1, 1e6 + 1))
+    assert score_attributes(away)[0].value == pytest.approx(score_attributes(data)[0].value, abs=1e-8)
+
+
+def test_clusters_widen_the_interval():
+    data = example(n=600, speakers=6, noise=0.1)
+    alone = replace(data, speakers=(None,) * 600)
+    clustered, single = score_attributes(data)[0], score_attributes(alone)[0]
+    assert single.resampled == "utterances"
+    assert clustered.high - clustered.low > 1.5 * (single.high - single.low)
+
+
+def test_an_attribute_that_is_hardly_known_is_left_out():
+    data = example()
+    truth = data.truth.copy()
+    truth[1:, 1] = np.nan
+    found = score_attributes(replace(data, truth=truth), draws=20)
+    assert [one.measure for one in found] == ["CCC arousal", "CCC dominance", "CCC mean"]
+    assert found[2].value == pytest.approx((found[0].value + found[1].value) / 2)
+
+
+def test_a_prediction_that_never_varies_is_zero_and_zero_by_zero_is_not_a_number():
+    truth = np.array([[0.1, 0.3], [0.5, 0.3], [0.2, 0.3]])
+    data = AttributeEvaluation(("arousal", "valence"), truth, np.full((1, 3, 2), 0.3), (None,) * 3)
+    arousal, valence, mean = score_attributes(data, draws=100)
+    assert (arousal.value, arousal.low, arousal.high) == pytest.approx((0, 0, 0), abs=1e-12)
+    assert np.isnan([valence.value, mean.value]).all()
+    assert (valence.low, valence.high) == (-1, 1)
+
+
+def test_the_paired_difference_is_narrower_than_unpaired_systems_suggest():
+    before = example(n=400, speakers=10, noise=0.5)
+    after = replace(before, predictions=0.9 * before.predictions + 0.1 * np.nan_to_num(before.truth))
+    found = attribute_difference(before, after)
+    one, two = score_attributes(before), score_attributes(after)
+    assert [each.measure for each in found] == [f"{each.measure} difference" for each in one]
+    for difference, old, new in zip(found, one, two):
+        assert difference.value == pytest.approx(new.value - old.value)
+        assert 0 < difference.low < difference.value < difference.high
+        assert difference.high - difference.low < 0.5 * (new.high - new.low)
+    assert all((each.value, each.low, each.high) == (0, 0, 0) for each in attribute_difference(before, before))
+    other = replace(before, truth=before.truth[::-1])
+    with pytest.raises(UserError, match="same utterances"):
+        attribute_difference(before, other)
+
+
+def test_rows_hold_each_seed_and_their_mean_and_survive_their_file(tmp_path):
+    data = example(seeds=2)
+    rows = attribute_scores(data, CONDITION, draws=20)
+    assert [(row.seed, row.measure) for row in rows] == [
+        (seed, f"CCC {name}") for seed in ("0", "1", "all") for name in (*ATTRIBUTES, "mean")
+    ]
+    arousal = {row.seed: row for row in rows if row.measure == "CCC arousal"}
+    assert arousal["all"].value == pytest.approx((arousal["0"].value + arousal["1"].value) / 2)
+    assert arousal["0"].low != arousal["1"].low
+    assert (arousal["all"].labels, arousal["all"].side) == ("arousal,valence,dominance", "target")
+    write_scores(tmp_path / "scores.json", rows)
+    assert read_scores(tmp_path / "scores.json") == tuple(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"speakers": ()}, "nothing to score: no utterance"),
+        ({"predictions": np.zeros((0, 120, 3))}, "nothing to score"),
+        ({"speakers": (None,) * 119}, r"expected \(119, 3\)"),
+        ({"predictions": np.zeros((2, 120, 2))}, r"predicted ones \(2, 120, 2\): expected \(120, 3\) and"),
+        ({"predictions": np.full((2, 120, 3), np.nan)}, "not a finite number"),
+        ({"truth": np.full((120, 3), 4.0)}, r"a true value is 4: expected -1\.\.1"),
+        ({"truth": np.full((120, 3), np.nan)}, "fewer than two known values of arousal, valence, dominance"),
+    ],
+)
+def test_an_evaluation_is_checked(change, message):
+    with pytest.raises(UserError, match=message):
+        replace(example(), **change)

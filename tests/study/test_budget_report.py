@@ -1,0 +1,126 @@
+"""The page of a grid of label budgets: its tables are its CSV, and it says what is made up and what was not run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+from emobridge.methods.pseudo_labels import PseudoLabels
+from emobridge.report.blocks import interval
+from emobridge.scores.classes import read_scores
+from emobridge.settings import Settings
+from emobridge.study.budget import BudgetSettings
+from emobridge.study.budget_report import run_and_report
+
+
+@pytest.fixture
+def asked(recorded, tmp_path):
+    base = Settings(
+        source=(str(recorded / "en.jsonl"),),
+        target=str(recorded / "xx.jsonl"),
+        labels=("anger", "sadness"),
+        out=str(tmp_path / "grid"),
+        store=str(tmp_path / "store"),
+        seeds=2,
+        folds=2,
+        epochs=3,
+        method_options=("interval=1",),
+    )
+    return BudgetSettings(
+        methods=("pseudo-labels",), base=base, budgets=("0", "2", "all"), normalise=("none", "speaker")
+    )
+
+
+def rows_of(folder):
+    with (folder / "cells.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def tables_of(folder, title):
+    page = json.loads((folder / "budget.json").read_text())
+    return next(section["tables"] for section in page["sections"] if section["title"] == title)
+
+
+def test_the_table_the_csv_and_the_scores_agree(asked, tmp_path):
+    text = run_and_report(asked, "emobridge budget")
+    folder = tmp_path / "grid"
+    rows = rows_of(folder)
+    assert len(rows) == 2 * 3 * 2 * 2 * 3, "methods, budgets, normalisations, sides; two seeds and all"
+    known = {
+        (row["method"], f"{row['normalisation']}+{row['align']}", f"{row['target_labels']}: {row['side']}"): row
+        for row in rows
+        if row["seed"] == "all"
+    }
+    table = tables_of(folder, "Scores by label budget")[0]
+    assert table["columns"][2:] == [f"{n}: {side}" for n in ("0", "2", "all") for side in ("target", "source")]
+    assert len(table["rows"]) == 4
+    for method, norm, *cells in table["rows"]:
+        for column, cell in zip(table["columns"][2:], cells):
+            row = known[method, norm, column]
+            assert cell == interval("UA", *(float(row[key]) for key in ("value", "low", "high")))
+    scores = read_scores(folder / "scores.json")
+    ua = {(s.method, s.normalisation, f"{s.target_labels}: {s.side}"): s for s in scores
+          if s.measure == "UA" and s.seed == "all"}  # fmt: skip
+    assert ua.keys() == known.keys()
+    assert all(abs(one.value - float(known[key]["value"])) < 1e-6 for key, one in ua.items())
+    assert (folder / "figures" / "budget.svg").exists() and "report: " in text
+    assert not (folder / "bundle").exists()
+
+
+def test_the_csv_says_what_was_seen(asked, tmp_path):
+    run_and_report(asked, "emobridge budget")
+    for row in rows_of(tmp_path / "grid"):
+        if row["target_labels"] == "0":
+            assert "no label of the target" in row["saw"]
+        else:
+            assert f"the labels of {row['target_labels']} utterances" in row["saw"]
+        assert ("unlabelled audio" in row["saw"]) and "CORAL" in row["saw"], "with normalisation none too"
+        assert ("speaker normalisation" in row["saw"]) == (row["normalisation"] == "speaker")
+
+
+def test_differences_are_from_the_baseline_with_the_same_labels(asked, tmp_path):
+    run_and_report(asked, "emobridge budget")
+    known = {
+        (row["method"], row["normalisation"], row["target_labels"], row["side"]): float(row["value"])
+        for row in rows_of(tmp_path / "grid")
+        if row["seed"] == "all"
+    }
+    table = tables_of(tmp_path / "grid", "Difference from source-only")[0]
+    assert table["columns"][3:] == ["0", "2", "all"] and len(table["rows"]) == 4
+    for method, norm, side, *points in table["rows"]:
+        for amount, said in zip(("0", "2", "all"), points):
+            name = norm.removesuffix("+coral")
+            gap = known[method, name, amount, side] - known["source-only", name, amount, side]
+            assert abs(float(said.split()[0]) - 100 * gap) < 0.06
+
+
+def test_a_method_that_cannot_use_labels_is_told_in_the_table(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr(PseudoLabels, "takes", frozenset())
+    run_and_report(asked, "emobridge budget")
+    table = tables_of(tmp_path / "grid", "Scores by label budget")[0]
+    for method, _, *cells in table["rows"]:
+        assert [cell == "cannot use labels" for cell in cells] == [False] * 2 + [method == "pseudo-labels"] * 4
+    assert {row["target_labels"] for row in rows_of(tmp_path / "grid") if row["method"] == "pseudo-labels"} == {"0"}
+
+
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_synthetic_speech_is_told_in_every_table(asked, recorded, tmp_path, synthetic):
+    if synthetic:
+        path = recorded / "en.jsonl"
+        path.write_text(path.read_text().replace('"corpus": "en"', '"corpus": "demo-en"'))
+    text = run_and_report(asked, "emobridge budget")
+    page = json.loads((tmp_path / "grid" / "budget.json").read_text())
+    captions = [table["caption"] for section in page["sections"] for table in section["tables"]]
+    assert captions and all(("SYNTHETIC" in caption) == synthetic for caption in captions)
+    assert text.startswith("SYNTHETIC") == synthetic == page["verdict"].startswith("SYNTHETIC")
+
+
+def test_what_could_not_be_read_is_listed(asked, recorded, tmp_path):
+    (recorded / "en-a-anger-0.wav").unlink()
+    skipped = []
+    run_and_report(replace(asked, budgets=("0",)), "emobridge budget", skipped)
+    assert [name for name, _ in skipped] == ["en-a-anger-0"]
+    assert "## Left out" in (tmp_path / "grid" / "budget.md").read_text()

@@ -1,0 +1,140 @@
+"""Lists for a person to label: written, filled in with whatever spreadsheet, read back."""
+
+from __future__ import annotations
+
+import csv
+import os
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as quick
+from hypothesis import strategies as st
+
+from emobridge.errors import UserError
+from emobridge.study.label_list import Given, ToLabel, read_list, with_labels, write_list
+from emobridge.types import Utterance
+
+ROWS = (
+    ToLabel(
+        Utterance("a", "c", "x/a.wav", start=1.5, end=2.0, speaker="s", text='she said "no", twice'), "anger", 0.512
+    ),
+    ToLabel(Utterance("b", "c", os.path.abspath("b.wav")), "sadness", 1.0),
+)
+
+
+def fill(path, **emotions):
+    """Write emotions into rows by their id."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, tuple(rows[0]))
+        writer.writeheader()
+        writer.writerows(row | {"emotion": emotions.get(row["id"], row["emotion"])} for row in rows)
+
+
+def test_a_list_as_it_is_written(tmp_path):
+    path = tmp_path / "l.csv"
+    write_list(path, ROWS)
+    assert path.read_text().splitlines() == [
+        "id,path,start,end,speaker,text,guess,probability,emotion",
+        f'a,{os.path.abspath("x/a.wav")},1.5,2,s,"she said ""no"", twice",anger,0.51,',
+        f"b,{os.path.abspath('b.wav')},,,,,sadness,1.00,",
+    ]
+
+
+def test_what_is_filled_in_is_read_and_what_is_not_stays_unlabelled(tmp_path):
+    path = tmp_path / "l.csv"
+    write_list(path, ROWS)
+    fill(path, b=" Traurig ")
+    assert read_list(path) == (Given("b", "sadness", f"{path}:3"),)
+    fill(path, a="unknown")
+    assert [one.id for one in read_list(path)] == ["b"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_spreadsheets_own_way_of_writing_it(tmp_path, delimiter):
+    path = tmp_path / "l.csv"
+    text = "id,path,emotion\na,a.wav,\nb,b.wav,wütend\n".replace(",", delimiter).replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert [(one.id, one.emotion) for one in read_list(path)] == [("b", "anger")]
+
+
+@given(st.lists(st.sampled_from(["anger", "sadness", ""]), min_size=1, max_size=6))
+@quick(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_labels_come_back_as_they_were_filled_in(tmp_path, emotions):
+    path = tmp_path / "l.csv"
+    path.unlink(missing_ok=True)
+    write_list(path, [ToLabel(Utterance(f"u {n}", "c", "a.wav"), "anger", 0.5) for n in range(len(emotions))])
+    fill(path, **{f"u {n}": emotion for n, emotion in enumerate(emotions)})
+    wanted = [(f"u {n}", emotion) for n, emotion in enumerate(emotions) if emotion]
+    if wanted:
+        assert [(one.id, one.emotion) for one in read_list(path)] == wanted
+    else:
+        with pytest.raises(UserError, match="nothing is filled in"):
+            read_list(path)
+
+
+def test_a_list_in_which_something_is_filled_in_is_never_overwritten(tmp_path):
+    path = tmp_path / "l.csv"
+    write_list(path, ROWS)
+    write_list(path, ROWS[:1])
+    fill(path, a="anger")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=r"l\.csv: 1 emotions are filled in there and would be lost"):
+        write_list(path, ROWS)
+    other = tmp_path / "scores.csv"
+    other.write_text("path,score\na,1\n")
+    with pytest.raises(UserError, match=r"scores\.csv: unknown column 'id'"):
+        write_list(other, ROWS)
+    with pytest.raises(UserError, match=r"l\.txt: expected a file that ends in \.csv"):
+        write_list(tmp_path / "l.txt", ROWS)
+    assert path.read_bytes() == before and other.read_text() == "path,score\na,1\n"
+    assert sorted(os.listdir(tmp_path)) == ["l.csv", "scores.csv"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,path,emotion\na,a.wav,angre\n", r"l\.csv:2: unknown emotion label 'angre': did you mean 'angry'\?"),
+        ("id,path,emotion\na,a.wav,\n", r"l\.csv: nothing is filled in"),
+        ("id,path,emotion\na,a.wav,anger\na,a.wav,anger\n", r"l\.csv:3: the id 'a' is labelled twice"),
+        ("id,path,emotions\na,a.wav,anger\n", r"l\.csv: unknown column 'emotion': did you mean 'emotions'\?"),
+        ("id,path,emotion\na,a.wav\n", r"l\.csv:2: expected 3 columns"),
+        ("", r"l\.csv: unknown column 'id'"),
+    ],
+)
+def test_a_bad_list_is_one_line(tmp_path, content, message):
+    path = tmp_path / "l.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_list(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_list_that_is_not_there_or_none(tmp_path):
+    with pytest.raises(UserError, match=r"none\.csv: cannot be read"):
+        read_list(tmp_path / "none.csv")
+    with pytest.raises(UserError, match=r"m\.jsonl: expected a list that ends in \.csv"):
+        read_list(tmp_path / "m.jsonl")
+
+
+def test_labels_join_the_utterances():
+    rows = [Utterance("u1", "c", "a"), Utterance("u2", "c", "b", emotion="anger"), Utterance("u3", "c", "d")]
+    found = with_labels(rows, [Given("u3", "sadness", "l:2"), Given("u2", "anger", "l:3")], ("anger", "sadness"), "m")
+    assert [one.emotion for one in found] == [None, "anger", "sadness"] and rows[2].emotion is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Given("utt-2x", "anger", "l:2"), "l:2: m has no utterance 'utt-2x': did you mean 'utt-2'?"),
+        (Given("9", "anger", "l:2"), "l:2: m has no utterance '9'"),
+        (Given("utt-1", "fear", "l:2"), "l:2: 'fear' is not among the labels of this run, anger, sadness"),
+        (Given("utt-2", "sadness", "l:2"), "l:2: 'utt-2' is sadness here, and anger in m"),
+    ],
+)
+def test_a_label_that_does_not_fit_is_one_line(given, message):
+    rows = [Utterance("utt-1", "c", "a"), Utterance("utt-2", "c", "b", emotion="anger")]
+    with pytest.raises(UserError) as caught:
+        with_labels(rows, [given], ("anger", "sadness"), "m")
+    assert str(caught.value).startswith(message)

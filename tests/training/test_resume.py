@@ -1,0 +1,147 @@
+"""Killed at any moment, the same command goes on and ends with the same numbers, to the last byte."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+# The command line with shards of four clips and a checkpoint after every epoch, so that there is much to interrupt.
+OFTEN = """
+import functools
+import emobridge.features.store, emobridge.training.stages
+from emobridge.cli.main import main
+emobridge.features.store.SHARD = 4
+emobridge.training.stages.Plan = functools.partial(emobridge.training.stages.Plan, checkpoint_every=0.0)
+main()
+"""
+WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "40", "--patience", "40", "--method-option", "interval=4")
+
+
+def heed():
+    """A test run in the background of a shell ignores interrupts, and its children would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Runs:
+    """One command, again and again, in processes of its own."""
+
+    def __init__(self, recorded, place):
+        self.out, self.store = place / "run", place / "store"
+        words = ("--source", recorded / "en.jsonl", "--target", recorded / "xx.jsonl", "--store", self.store)
+        command = [sys.executable, "-c", OFTEN, "adapt", *words, *WORDS, "--out", self.out]
+        self.command = list(map(str, command))
+
+    def start(self):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            self.command,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=heed,
+        )
+
+    def finish(self):
+        """Let it run to its end; scores and weights."""
+        process = self.start()
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        assert not list(self.out.rglob("*.checkpoint"))
+        weights = self.out / "bundle" / "model.safetensors"
+        return (self.out / "scores.json").read_bytes(), weights.read_bytes()
+
+    def stop(self, signum, come):
+        """Start, wait until `come()` is true, send a signal; exit code and what it said on standard error."""
+        process = self.start()
+        until = time.monotonic() + 60
+        while not come():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until, "it never came so far"
+            time.sleep(0.002)
+        process.send_signal(signum)
+        _, said = process.communicate(timeout=60)
+        assert not (self.out / "scores.json").exists(), "too late to be a test"
+        return process.returncode, said
+
+    def stored(self, count):
+        return lambda: len(list(self.store.rglob("*.safetensors"))) >= count
+
+    def fitted(self, count):
+        return lambda: len(list((self.out / "work").glob("*.safetensors"))) >= count
+
+    def training(self):
+        return any((self.out / "work").glob("*seed1*.checkpoint"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_stopped_again_and_again(recorded, tmp_path):
+    whole = Runs(recorded, tmp_path / "whole").finish()
+    runs = Runs(recorded, tmp_path / "stopped")
+    for signum, come in (
+        (signal.SIGKILL, runs.stored(3)),
+        (signal.SIGINT, runs.fitted(1)),
+        (signal.SIGKILL, runs.training),
+    ):
+        code, said = runs.stop(signum, come)
+        assert "Traceback" not in said
+        if signum == signal.SIGKILL:
+            assert code == -signal.SIGKILL
+        else:
+            assert code == 130
+            assert said.splitlines()[-1] == "emobridge: stopped; the same command goes on from here"
+    written = {path: path.stat().st_mtime_ns for path in (runs.out / "work").glob("*.safetensors")}
+    assert runs.finish() == whole
+    assert {path: path.stat().st_mtime_ns for path in written} == written, "finished fits are not done again"
+
+
+def test_stopped_at_every_write(recorded, cli, monkeypatch):
+    """Ctrl-C as a file is about to take its place: the first, then the second ... until there is no further one."""
+    words = ["adapt", "--source", recorded / "en.jsonl", "--target", recorded / "xx.jsonl", "--epochs", "2"]
+    words += ["--seeds", "1", "--folds", "2", "--out", recorded / "run", "--store", recorded / "store"]
+    assert cli(*words).code == 0
+    scores, weights = recorded / "run" / "scores.json", recorded / "run" / "bundle" / "model.safetensors"
+    whole = scores.read_bytes(), weights.read_bytes()
+    shutil.rmtree(recorded / "run")
+    shutil.rmtree(recorded / "store")
+    sync, left = os.fsync, 0
+
+    def fsync(handle):
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        sync(handle)
+
+    monkeypatch.setattr("emobridge.files.os.fsync", fsync)
+    codes = []
+    while 0 not in codes and len(codes) < 20:
+        left = len(codes)
+        done = cli(*words)
+        codes.append(done.code)
+        assert done.code == 0 or done.complaints == ["emobridge: stopped; the same command goes on from here"]
+        assert not list(recorded.rglob("*.part"))
+    assert codes[:-1] == [130] * (len(codes) - 1)
+    assert codes[-1] == 0 and len(codes) > 6
+    assert (scores.read_bytes(), weights.read_bytes()) == whole
+
+
+def test_damaged_work_is_done_again(recorded, cli):
+    words = ["adapt", "--source", recorded / "en.jsonl", "--target", recorded / "xx.jsonl", "--epochs", "2"]
+    words += ["--seeds", "1", "--folds", "2", "--out", recorded / "run", "--store", recorded / "store"]
+    assert cli(*words).code == 0
+    scores = (recorded / "run" / "scores.json").read_bytes()
+    for number, path in enumerate(sorted((recorded / "run" / "work").iterdir())):
+        path.write_bytes((b"", b"garbage", path.read_bytes()[:-9])[number % 3])
+    for path in (recorded / "store").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-99])
+    with pytest.warns(UserWarning, match="corrupt, is computed again"):
+        done = cli(*words)
+    assert done.code == 0, done.err
+    assert (recorded / "run" / "scores.json").read_bytes() == scores

@@ -1,0 +1,410 @@
+"""Fits in stages: what each learns and leaves alone, and that nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from emobridge import registry
+from emobridge.bundle import Recognizer
+from emobridge.data.manifest import read_manifest
+from emobridge.data.speech import Fold
+from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
+from emobridge.inference import evaluate, predict
+from emobridge.settings import Settings, write_settings
+from emobridge.study.adapt import adapt, prepare, with_head
+from emobridge.training import loop as training
+from emobridge.training.cost import is_cost
+from emobridge.training.hardware import Accelerated
+from emobridge.training import stages
+from emobridge.training.stages import Fitted, run_stages
+
+CNN = {"encoder": "emotion-cnn", "layer": "0", "method": "fine-tuned", "target_labels": "0"}
+
+
+@pytest.fixture
+def settings(recorded, tmp_path, source):
+    """Settings of a fit of a second or less; LoRA of rank 2 without dropout, blocks without either."""
+
+    def make(**changes) -> Settings:
+        plain = {
+            "source": (str(recorded / "en.jsonl"),),
+            "target": str(recorded / "xx.jsonl"),
+            "labels": ("anger", "sadness"),
+            "encoder": str(source("whisper")),
+            "method": "ft-lora",
+            "adapter_options": ("lora.r=2", "lora.dropout=0"),
+            "target_labels": "all",
+            "normalise": "none",
+            "layer": "2",
+            "out": str(tmp_path / "run"),
+            "store": str(tmp_path / "store"),
+        }
+        plain |= {"seeds": 1, "folds": 2, "epochs": 2, "batch_size": 8, "learning_rate": 0.01, "crop": 0.2}
+        return with_head(Settings(**{**plain, **changes}))
+
+    return make
+
+
+def fold() -> Fold:
+    """Speaker d of each side is scored."""
+    return Fold(tuple(range(12)), tuple(range(12, 16)), tuple(range(16, 28)), tuple(range(28, 32)))
+
+
+def fitted(options: Settings, **named) -> Fitted:
+    ready = prepare(options)
+    return run_stages(ready.settings, ready.speech, fold(), registry.load("methods", options.method)(), 0, **named)
+
+
+def weights(one: Fitted) -> dict[str, torch.Tensor]:
+    own = {f"encoder.{name}": tensor for name, tensor in one.encoder.state_dict().items()}
+    return own | {f"head.{name}": tensor for name, tensor in one.head.state_dict().items()}
+
+
+def plain(name: str) -> str:
+    """The name of a weight in an encoder without LoRA."""
+    return name.replace(".base_layer", "")
+
+
+def same(one: dict, two: dict, **near) -> None:
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, **(near or {"rtol": 0, "atol": 0}), msg=name)
+
+
+def test_ft_lora_adds_a_language_to_what_fine_tuning_made(settings):
+    tuned = fitted(settings(method="fine-tuned", target_labels="0"))
+    added = fitted(settings())
+    assert (tuned.trained, added.trained) == ("end-to-end", "end-to-end+adapters")
+    base = {plain(name): tensor for name, tensor in added.encoder.state_dict().items() if "lora_" not in name}
+    same(tuned.encoder.state_dict(), base)
+    stock = load_encoder(settings().encoder).state_dict()
+    assert any((stock[name] - tensor).abs().max() > 1e-4 for name, tensor in base.items()), "the first stage trains it"
+    assert all(tensor.abs().max() > 0 for name, tensor in added.encoder.state_dict().items() if "lora_B" in name), (
+        "and the second the adapters"
+    )
+    same(tuned.head.state_dict(), added.before[0][0].state_dict())
+    assert not torch.equal(added.before[0][0].output.weight, added.head.output.weight), "the head goes on"
+
+
+def test_only_what_a_stage_names_is_trained(settings):
+    lora = fitted(settings(method="lora", target_labels="0"))
+    stock = load_encoder(settings().encoder).state_dict()
+    same(stock, {plain(name): one for name, one in lora.encoder.state_dict().items() if "lora_" not in name})
+    some = fitted(settings(method="fine-tuned", target_labels="0", blocks="1"))
+    changed = {
+        name.split(".")[1] for name, one in some.encoder.state_dict().items() if not torch.equal(one, stock[name])
+    }
+    assert changed == {"1"}
+
+
+@pytest.mark.parametrize("method", ["fine-tuned", "lora", "ft-dual", "ft-lora", "two-stage"])
+def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
+    seen = []
+    original = stages.fit
+    monkeypatch.setattr(stages, "fit", lambda task, *more, **named: seen.append(task) or original(task, *more, **named))
+    needs = "target_labels" in registry.load("methods", method).needs
+    fitted(settings(method=method, target_labels="all" if needs else "0", epochs=1))
+    wanted = {
+        "fine-tuned": [(12, None)],
+        "lora": [(12, None)],
+        "ft-dual": [(12, 12)],
+        "ft-lora": [(12, None), (None, 12)],
+        "two-stage": [(12, None), (None, 12)],
+    }[method]
+    assert [tuple(part and len(part.rows) for part in (task.source, task.few)) for task in seen] == wanted
+
+
+def test_two_stages_train_the_same_adapters(settings):
+    one, two = fitted(settings(method="lora", target_labels="0")), fitted(settings(method="two-stage"))
+    assert one.trained == two.trained == "adapters" and len(two.encoder.fitted.parts) == 1
+    assert one.encoder.state_dict().keys() == two.encoder.state_dict().keys()
+
+
+def test_methods_share_the_stage_that_they_begin_with(settings, tmp_path, monkeypatch):
+    alone = fitted(settings())
+    tuned = fitted(settings(method="fine-tuned", target_labels="0"), kept=tmp_path / "kept")
+    count = []
+    original = stages.fit
+    monkeypatch.setattr(stages, "fit", lambda *more, **named: count.append(1) or original(*more, **named))
+    added = fitted(settings(), kept=tmp_path / "kept")
+    assert len(count) == 1, "the second stage"
+    same(weights(alone), weights(added))
+    again = fitted(settings(method="fine-tuned", target_labels="0"), kept=tmp_path / "kept")
+    assert len(count) == 1
+    same(weights(tuned), weights(again))
+    fitted(settings(method="fine-tuned", target_labels="0", learning_rate=0.02), kept=tmp_path / "kept")
+    assert len(count) == 2, "other settings, another result"
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_an_interrupted_fit_goes_on_in_its_stage(settings, tmp_path, monkeypatch, after):
+    monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, checkpoint_every=0.0))
+    options = settings(adapter_options=("lora.r=2", "lora.dropout=0.3"))
+    whole = fitted(options)
+    original, epochs = training._epoch, []
+
+    def counted(*given):
+        if stop and len(epochs) == after:
+            raise Interrupted
+        epochs.append(given[3])
+        return original(*given)
+
+    monkeypatch.setattr(training, "_epoch", counted)
+    stop = True
+    with pytest.raises(Interrupted):
+        fitted(options, path=tmp_path / "work" / "one")
+    stop = False
+    again = fitted(options, path=tmp_path / "work" / "one")
+    assert epochs == [0, 1, 0, 1], "two stages of two epochs, none twice"
+    same(weights(whole), weights(again))
+    learnt, told = ([point for point in one.log if not is_cost(point)] for one in (whole, again))
+    assert learnt == told and [point.epoch for point in learnt] == [0, 1, 2, 3]
+    assert not list((tmp_path / "work").iterdir()), "nothing is left lying about"
+
+
+def test_a_checkpoint_of_adapters_holds_no_weight_of_the_encoder(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, checkpoint_every=0.0))
+    original = training.State.save
+    names = []
+
+    def looked(self, path):
+        original(self, path)
+        with safe_open(path, framework="pt") as file:
+            names.extend(name for name in file.keys() if name.startswith("model."))  # noqa: SIM118
+
+    monkeypatch.setattr(training.State, "save", looked)
+    fitted(settings(method="lora", target_labels="0"), path=tmp_path / "one")
+    assert names and all("lora_" in name or name.startswith("model.head.") for name in names)
+
+
+@pytest.mark.parametrize("change", [{"accumulate": 3}, {"checkpointing": True}])
+def test_what_spares_memory_changes_no_number(settings, change, monkeypatch):
+    monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, eps=1e-3))  # of Adam: rounding stays rounding
+    near = {"rtol": 1e-3, "atol": 1e-5}
+    same(weights(fitted(settings())), weights(fitted(settings(**change))), **near)
+
+
+@pytest.mark.parametrize("family", ["wav2vec2-base", "wavlm-large", "hubert-base"])
+def test_checkpointing_changes_no_number_of_any_family(settings, source, family, monkeypatch):
+    monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, eps=1e-3))
+    plain = {"encoder": str(source(family)), "method": "lora", "target_labels": "0"}
+    one, two = (fitted(settings(**plain, checkpointing=wanted)) for wanted in (False, True))
+    same(weights(one), weights(two), rtol=1e-3, atol=1e-5)
+
+
+def test_a_step_sees_clips_of_like_lengths_together(settings, recorded, monkeypatch):
+    import soundfile
+
+    for place, path in enumerate(sorted(recorded.glob("en-*.wav"))):
+        soundfile.write(path, np.random.default_rng(place).standard_normal(1600 * (1 + place)) * 0.1, 16000)
+    seen = []
+    original = training._gradients
+    monkeypatch.setattr(
+        training,
+        "_gradients",
+        lambda state, *more: seen.append(state.inputs.seconds[state.drawn.rows[more[2]]]) or original(state, *more),
+    )
+    fitted(settings(method="fine-tuned", target_labels="0", crop=9.0, batch_size=4, epochs=1))
+    assert len(seen) == 3 and sorted(torch.cat(seen).tolist()) == pytest.approx([0.1 * n for n in range(1, 13)])
+    assert all(float(some.max() - some.min()) < 0.65 for some in seen), "at random most batches spread wider"
+
+
+def test_a_head_of_frames_learns_from_a_frozen_encoder(settings):
+    options = settings(method="source-only", head="attentive", train="head", target_labels="0", align="none")
+    one = fitted(options)
+    assert one.trained == "frozen" and one.built.task.inputs.frames and not one.built.task.inputs.modules()
+    grads = [name for name, weight in one.head.named_parameters() if weight.grad is None or not weight.grad.abs().max()]
+    assert grads == [], "attention too has something to learn, which one frame alone would not give it"
+
+
+def test_a_language_is_added_and_the_first_one_kept(settings, tmp_path):
+    """All comes back from the folder: the head of each language, the encoder's own weights, the adapters."""
+    options = settings(head="attentive")
+    both = adapt(options)
+    assert both.recognizer.spec.trained == "end-to-end+adapters" and both.recognizer.languages == ("en", "xx")
+    loaded = Recognizer.load(both.recognizer.save(tmp_path / "bundle", "card"))
+    tuned = adapt(settings(head="attentive", method="fine-tuned", target_labels="0", out=str(tmp_path / "tuned")))
+    spoken = [list(read_manifest(path)) for path in (options.source[0], options.target)]
+    for utterances, first in zip(spoken, (True, False)):
+        said, again, before = (
+            [one.probabilities for one in predict(recognizer, utterances)]
+            for recognizer in (both.recognizer, loaded, tuned.recognizer)
+        )
+        np.testing.assert_allclose(said, again, atol=1e-6)
+        assert np.allclose(said, before, atol=1e-5) == first, "the source is heard as fine-tuning left it"
+    assert evaluate(loaded, spoken[1]) == evaluate(both.recognizer, spoken[1])
+
+
+def test_a_method_that_mixes_vectors_says_that_it_cannot_mix_frames(settings):
+    with pytest.raises(UserError, match="mixes vectors, and this head sees frames"):
+        fitted(settings(method="soft-pseudo-labels", head="attentive", train="head", align="none"))
+
+
+def test_memory_that_does_not_suffice_names_what_to_lower(settings, monkeypatch):
+    def full(*given):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: 8 bytes")
+
+    monkeypatch.setattr(training, "_gradients", full)
+    with pytest.raises(
+        UserError, match=r"out of memory in a training step of [48] utterances of up to 0.2 s: lower batch"
+    ):
+        fitted(settings())
+
+
+def test_a_loss_that_is_not_a_number_names_the_batch_and_keeps_the_last_checkpoint(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, checkpoint_every=0.0))
+    method = registry.load("methods", "fine-tuned")
+    original = method.loss
+
+    def bad(self, step):
+        return {
+            name: value * (float("nan") if step.progress >= 0.5 else 1) for name, value in original(self, step).items()
+        }
+
+    monkeypatch.setattr(method, "loss", bad)
+    options = settings(method="fine-tuned", target_labels="0")
+    with pytest.raises(UserError, match=r"'cross-entropy' is nan in epoch 1, batch 0 \(en-.*\.\.\.\): lower"):
+        fitted(options, path=tmp_path / "work" / "one")
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["one.checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder": "logmel", "layer": "0"}, "encoder logmel has nothing to train: choose another --method"),
+        ({"encoder": "emotion-cnn", "layer": "0"}, "encoder emotion-cnn has no transformer blocks"),
+        ({"target_labels": "0"}, "needs labels of the target"),
+        ({"adapters": "lra", "adapter_options": ()}, "unknown adapter 'lra'"),
+        ({"method": "fine-tuned", "blocks": "7", "target_labels": "0"}, "unknown block to train '7'"),
+        ({"method": "lora"}, "method lora cannot use target labels"),
+        ({"normalise": "speaker+text"}, "work on frozen features, not with ft-lora"),
+        ({"layer": "1+2"}, "name one layer for ft-lora"),
+        ({**CNN, "checkpointing": True}, "checkpointing: encoder emotion-cnn has no transformer"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(settings, change, message):
+    with pytest.raises(UserError, match=message) as caught:
+        adapt(settings(**change))
+    assert "\n" not in str(caught.value)
+
+
+def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
+    assert Accelerated().precision == "fp32" and Accelerated().processes == 1
+    assert dataclasses.replace(settings(), precision="bf16").precision == "bf16"
+
+
+def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
+    """Attributes of the source alone: the second stage, which must not see them, leaves the regressor as it was."""
+    ready = prepare(settings())
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",))
+    rows = np.where(ready.speech.is_target, np.nan, np.linspace(-0.9, 0.9, len(ready.speech.label)))
+    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    fits = []
+    original = training.fit
+    monkeypatch.setattr(stages, "fit", lambda *given, **named: fits.append(given[0]) or original(*given, **named))
+    method = registry.load("methods", "ft-lora")
+    first = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    known = [int((~task.attributes.isnan()).sum()) for task in fits]
+    assert known == [12, 0], "the target has none"
+    second = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    assert len(fits) == 2, "both stages were read"
+    same(first.regressor.state_dict(), second.regressor.state_dict())
+    alone = dataclasses.replace(asked, method="fine-tuned", target_labels="0")
+    one = run_stages(alone, speech, fold(), registry.load("methods", "fine-tuned")(), 0)
+    assert torch.equal(one.regressor.weight, first.regressor.weight)
+    other = dataclasses.replace(speech, attributes=-speech.attributes)
+    run_stages(asked, other, fold(), method(), 0, kept=tmp_path)
+    assert len(fits) == 5, "other attributes are another stage"
+    log = [point.term for point in first.log]
+    assert "1 - CCC arousal, stage 1" in log and "1 - CCC arousal, stage 2" in log
+
+
+def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings):
+    """Attentive statistics pooling (methods A): the regressor sees its representation, and the encoder its gradient."""
+    plain = {"method": "source-only", "target_labels": "0", "head": "attentive", "align": "none", "batch_size": 12}
+    ready = prepare(settings(**plain, train="end-to-end", crop=1.0))
+    asked = dataclasses.replace(ready.settings, attributes=("arousal",), epochs=30, learning_rate=0.003)
+    rows = np.where(ready.speech.is_target, np.nan, 0.5 - ready.speech.label)
+    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    one = run_stages(asked, speech, fold(), registry.load("methods", "source-only")(), 0)
+    assert one.regressor.in_features == one.head.output.in_features
+    values = [point.value for point in one.log if point.term == "1 - CCC arousal"]
+    assert len(values) == 30 and values[-1] < 0.3 < values[0]
+
+
+# What each of several processes runs: the fit of a manifest, and what it ends with in a file.
+SHARED = """
+import functools, json, sys
+import torch
+from safetensors.torch import save_file
+from emobridge import registry
+from emobridge.training import stages
+from emobridge.training import loop as training
+from emobridge.study.adapt import prepare, with_head
+from emobridge.data.speech import Fold
+from emobridge.settings import read_settings
+torch.set_num_threads(1)
+path, out, stop = sys.argv[1:]
+stages.Plan = functools.partial(training.Plan, checkpoint_every=0.0, eps=1e-3)
+ready = prepare(with_head(read_settings(path)))
+fold = Fold(tuple(range(12)), tuple(range(12, 16)), tuple(range(16, 28)), tuple(range(28, 32)))
+hardware = stages.hardware_of(ready.settings)
+epoch, count = training._epoch, []
+def counted(*given):
+    count.append(given[3])
+    if len(count) == int(stop):
+        raise KeyboardInterrupt
+    return epoch(*given)
+training._epoch = counted
+method = registry.load("methods", ready.settings.method)()
+from pathlib import Path
+where = {"hardware": hardware, "path": Path(out) / "work" / "fit"}
+one = stages.run_stages(ready.settings, ready.speech, fold, method, 0, **where)
+own = {f"encoder.{name}": tensor.contiguous() for name, tensor in one.encoder.state_dict().items()}
+own |= {f"head.{name}": tensor for name, tensor in one.head.state_dict().items()}
+save_file(own, Path(out) / f"{hardware.rank}-of-{hardware.processes}.safetensors", {"epochs": json.dumps(count)})
+"""
+
+
+def run_processes(options: Settings, folder: Path, count: int, stop: int = 0) -> subprocess.CompletedProcess:
+    folder.mkdir(exist_ok=True)
+    write_settings(folder / "settings.toml", options)
+    (folder / "shared.py").write_text(SHARED)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
+    words += [folder / "shared.py", folder / "settings.toml", folder, str(stop)]
+    return subprocess.run(
+        list(map(str, words)), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_two_processes_interrupted_and_resumed_are_one_with_twice_the_batch(settings, tmp_path, monkeypatch):
+    options = settings(batch_size=4, accumulate=4)  # of a last batch of four one process has nothing
+    cut = run_processes(options, tmp_path / "two", 2, stop=4)
+    assert cut.returncode and not list((tmp_path / "two").glob("*-of-2.safetensors"))
+    again = run_processes(options, tmp_path / "two", 2)
+    assert again.returncode == 0, again.stderr[-2000:]
+    with safe_open(tmp_path / "two" / "0-of-2.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["epochs"]) == [1], "the last epoch of the second stage"
+    first, second = (load_file(tmp_path / "two" / f"{rank}-of-2.safetensors") for rank in (0, 1))
+    same(first, second)
+    monkeypatch.setattr(stages, "Plan", functools.partial(training.Plan, eps=1e-3))
+    same(weights(fitted(settings(batch_size=8))), first, rtol=1e-4, atol=1e-6)
+    other = weights(fitted(options))
+    assert any((first[name] - tensor).abs().max() > 1e-3 for name, tensor in other.items()), "half of it is another run"
