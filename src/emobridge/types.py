@@ -129,6 +129,8 @@ class Score:
     low: float  # of the 95 % interval
     high: float
     n: int  # utterances
+    head: str = ""  # "single", "linear" ...; "" where nobody recorded it
+    setting: str = ""  # of a layer-wise study: "mono", "trans", "cross", "other"; "" elsewhere
 
 
 def person(utterance: Utterance) -> str | None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from emobridge.features.shards import INDEX, CorruptShard, Shards
 from emobridge.features import shards
+from emobridge.features.shards import INDEX, CorruptShard, Shards
 
 
 def key(number: int) -> str:

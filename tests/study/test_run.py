@@ -16,8 +16,8 @@ from emobridge.scores.attributes import score_attributes
 from emobridge.settings import Settings
 from emobridge.study import run as room
 from emobridge.study.run import Predicted, Runner, Work, made_method, systems_of
-from emobridge.training.checkpoints import LogPoint
 from emobridge.training import stages
+from emobridge.training.checkpoints import LogPoint
 
 
 def settings(**changes) -> Settings:

@@ -26,9 +26,9 @@ from emobridge.inference import evaluate, predict
 from emobridge.settings import Settings, write_settings
 from emobridge.study.adapt import adapt, prepare, with_head
 from emobridge.training import loop as training
+from emobridge.training import stages
 from emobridge.training.cost import is_cost
 from emobridge.training.hardware import Accelerated
-from emobridge.training import stages
 from emobridge.training.stages import Fitted, run_stages
 
 CNN = {"encoder": "emotion-cnn", "layer": "0", "method": "fine-tuned", "target_labels": "0"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 import audmetric
@@ -75,6 +75,8 @@ class Condition:
     target_labels: str
     split: str
     side: str
+    head: str = ""
+    setting: str = ""
 
 
 # ---------------------------------------------------------------- point values
@@ -314,10 +316,11 @@ def read_scores(path: str | Path) -> tuple[Score, ...]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON scores ({error})") from error
     names = [field.name for field in fields(Score)]
+    needed = {field.name for field in fields(Score) if field.default is MISSING}
     if not isinstance(rows, list):
         raise UserError(f"{path}: a list of scores is expected")
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or set(row) != set(names):
+        if not isinstance(row, dict) or not needed <= set(row) <= set(names):
             raise UserError(f"{path}: row {number} is no score; its keys must be {', '.join(names)}")
         for key in ("value", "low", "high"):
             row[key] = float("nan") if row[key] is None else row[key]
