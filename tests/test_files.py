@@ -10,10 +10,15 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from emobridge.errors import UserError
-from emobridge.files import cache_folder, whole_file
+from emobridge.files import cache_folder, read_tensors, whole_file, write_tensors
 
 
 def names(folder: Path) -> list[str]:
@@ -105,11 +110,15 @@ def test_a_folder_that_cannot_be_made_or_is_in_the_way(tmp_path):
     assert names(tmp_path) == ["file", "folder"]
 
 
-def test_others_may_read_the_file_as_the_umask_says(tmp_path):
+@pytest.mark.parametrize(
+    "write", [lambda path: path.write_text(""), lambda path: save_file({"a": np.zeros(3)}, path)], ids=["", "tensors"]
+)
+def test_others_may_read_the_file_as_the_umask_says(tmp_path, write):
+    """safetensors puts a file of its own in the place of the temporary one, which its owner alone may read."""
     before = os.umask(0o027)
     try:
         with whole_file(tmp_path / "a") as temporary:
-            temporary.write_text("")
+            write(temporary)
         assert os.umask(0o027) == 0o027, "the umask is as it was"
     finally:
         os.umask(before)
@@ -135,3 +144,121 @@ def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "emobridge"
+
+
+NUMPY = {
+    "turned": np.arange(6).reshape(2, 3).T,
+    "single": np.ones(1, np.float32),
+    "scalar": np.float64(2.5),
+    "empty": np.zeros((0, 4), np.float16),
+    "truth": np.array([True, False]),
+    "big-endian": np.arange(3, dtype=">i4"),
+    "nan": np.array([np.nan, -0.0]),
+}
+TORCH = {
+    "turned": torch.arange(6.0).reshape(2, 3).T,
+    "scalar": torch.tensor(2.5, dtype=torch.bfloat16),
+    "empty": torch.zeros(0, 4, dtype=torch.int64),
+    "truth": torch.tensor([True]),
+    "trained": torch.ones(2, requires_grad=True),
+}
+METADATA = {"log": '[["loss", 0.5]]', "names": "Bär"}
+
+
+@pytest.mark.parametrize("tensors", [{}, NUMPY, TORCH], ids=["none", "numpy", "torch"])
+@pytest.mark.parametrize("metadata", [{}, METADATA], ids=["", "metadata"])
+def test_tensors_come_back_as_they_were_written(tmp_path, tensors, metadata):
+    write_tensors(tmp_path / "a", tensors, metadata)
+    read, read_metadata = read_tensors(tmp_path / "a")
+    assert read_metadata == metadata and read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert isinstance(read[name], torch.Tensor) == isinstance(tensor, torch.Tensor)
+        assert tuple(read[name].shape) == tuple(tensor.shape)
+        assert str(read[name].dtype) == str(tensor.dtype).replace(">i4", "int32")
+        if isinstance(tensor, torch.Tensor):
+            assert torch.equal(read[name], tensor)
+        else:
+            np.testing.assert_array_equal(read[name], tensor)
+
+
+def test_tensors_that_share_their_memory_are_written_too(tmp_path):
+    weight = torch.ones(3)
+    write_tensors(tmp_path / "a", {"weight": weight, "tied": weight, "part": weight[1:]}, {})
+    assert read_tensors(tmp_path / "a")[0]["part"].tolist() == [1.0, 1.0]
+
+
+def test_numpy_and_torch_in_one_file_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="a: expected a torch tensor as the others are, got ndarray"):
+        write_tensors(tmp_path / "a", {"a": np.zeros(1), "b": torch.zeros(1)}, {})
+
+
+@pytest.fixture(scope="module", params=[NUMPY, TORCH], ids=["numpy", "torch"])
+def checked(request, tmp_path_factory):
+    """A file of tensors and its bytes."""
+    path = tmp_path_factory.mktemp("tensors") / "a.safetensors"
+    write_tensors(path, request.param, METADATA)
+    return path, path.read_bytes()
+
+
+@given(data=st.data())
+def test_a_damaged_file_reads_as_none_or_as_it_was(checked, data):
+    """Every bit counts: of the header, the metadata, the checksum and the values."""
+    path, raw = checked
+    path.write_bytes(raw)
+    expected = repr(read_tensors(path))
+    place = data.draw(st.integers(0, len(raw) - 1))
+    flipped = bytes([raw[place] ^ data.draw(st.integers(1, 255))])
+    damaged = [raw[:place], raw[:place] + flipped + raw[place + 1 :], raw + flipped, raw[:place] + raw[place + 1 :]]
+    for content in damaged:
+        path.write_bytes(content)
+        assert repr(read_tensors(path)) in ("None", expected)
+    path.write_bytes(damaged[0])
+    assert read_tensors(path) is None, "a file cut short"
+
+
+@given(st.binary(max_size=200))
+def test_any_other_file_reads_as_none(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "foreign"
+    path.write_bytes(content)
+    assert read_tensors(path) is None
+
+
+def test_a_file_without_our_checksum_reads_as_none(tmp_path):
+    assert read_tensors(tmp_path / "absent") is None
+    save_file({"a": np.zeros(2)}, tmp_path / "a")
+    assert read_tensors(tmp_path / "a") is None
+    assert read_tensors(tmp_path / "a" / "below a file") is None
+    save_file({"a": np.zeros(2)}, tmp_path / "a", metadata={"emobridge.checksum": "0" * 32})
+    assert read_tensors(tmp_path / "a") is None
+
+
+def test_a_swapped_value_shape_name_or_metadata_is_damage(tmp_path):
+    """A checksum of the values alone would let these pass."""
+    write_tensors(tmp_path / "a", {"a": np.arange(4), "b": np.arange(4)[::-1]}, {"k": "1", "l": "2"})
+    raw = (tmp_path / "a").read_bytes()
+    for old, new in ((b'"a"', b'"c"'), (b'"k":"1"', b'"k":"3"'), (b"I64", b"U64"), (b'"l":', b'"m":')):
+        assert raw.count(old)
+        (tmp_path / "a").write_bytes(raw.replace(old, new, 1))
+        assert read_tensors(tmp_path / "a") is None
+
+
+def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch):
+    write_tensors(tmp_path / "a", {"a": np.zeros(2)}, {})
+    for number in (errno.EACCES, errno.EIO):
+
+        def refuse(*_, number=number, **__):
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", refuse)
+            with pytest.raises(UserError, match=rf"a: cannot be read \({os.strerror(number)}\)"):
+                read_tensors(tmp_path / "a")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_tensors(tmp_path)
+    assert read_tensors(tmp_path / "a") is not None
+
+
+def test_tensors_that_cannot_be_written_leave_the_old_file(tmp_path):
+    with pytest.raises(UserError, match="cannot be written"):
+        write_tensors(tmp_path, {"a": np.zeros(2)}, {})
+    assert not names(tmp_path)

@@ -1,19 +1,31 @@
-"""Files that are either whole or absent: written under a temporary name, then renamed."""
+"""Files that are either whole or absent: written under a temporary name, then renamed.
+
+`write_tensors` and `read_tensors` are for caches: what was damaged on the way reads as if it were not there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from safetensors import SafetensorError
+import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from emobridge.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Tensors: TypeAlias = "Mapping[str, np.ndarray] | Mapping[str, Tensor]"
+_CHECKSUM, _FRAMEWORK = "emobridge.checksum", "emobridge.framework"  # keys in the metadata of a file of tensors
 
 
 @contextlib.contextmanager
@@ -29,8 +41,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes it private; a result is not
         yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp and safetensors make it private; a result is not
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -41,6 +53,90 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def write_tensors(path: str | Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
+    """Write tensors and metadata as one safetensors file with a checksum, whole or not at all.
+
+    The tensors are all of numpy or all of torch. Errors: UserError where the file cannot be written; TypeError for
+    tensors of both kinds.
+    """
+    framework, arrays = _contiguous(tensors)
+    metadata = {**metadata, _FRAMEWORK: framework}
+    metadata[_CHECKSUM] = _checksum(arrays, metadata)
+    save: Any  # imported here: torch takes seconds, and a file of numpy arrays has no need of it
+    if framework == "pt":
+        from safetensors.torch import save_file as save
+    else:
+        from safetensors.numpy import save_file as save
+    with whole_file(path) as temporary:
+        save(arrays, temporary, metadata=metadata)
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, str]] | None:
+    """The tensors and the metadata that `write_tensors` wrote; None where the file is absent, damaged or another's.
+
+    The tensors are of numpy or torch, as they were written; torch's are on the CPU.
+    Errors: UserError where the file is there but cannot be read: no permission, a failing disk. That is no damage, and
+    the file may be somebody else's good one.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            file.read(1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        return _read_checked(path)
+    except FileNotFoundError:  # removed in this moment
+        return None
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError):
+        return None  # all that safetensors, json, numpy and torch make of damaged headers
+    except OSError as error:
+        if error.errno is None:  # safetensors' own: an empty file
+            return None
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _read_checked(path: str | Path) -> tuple[dict[str, Any], dict[str, str]] | None:
+    with safe_open(path, framework="np") as file:
+        metadata = dict(file.metadata() or {})
+    checksum = metadata.pop(_CHECKSUM)
+    with safe_open(path, framework=metadata[_FRAMEWORK]) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if _checksum(tensors, metadata) != checksum:
+        return None
+    del metadata[_FRAMEWORK]
+    return tensors, metadata
+
+
+def _contiguous(tensors: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The framework, "np" or "pt", and the tensors as safetensors takes them: contiguous, little-endian, not shared."""
+    if all(isinstance(tensor, (np.ndarray, np.generic)) for tensor in tensors.values()):
+        little = {name: tensor.dtype.newbyteorder("<") for name, tensor in tensors.items()}
+        return "np", {name: np.asarray(tensor, little[name], order="C") for name, tensor in tensors.items()}
+    import torch
+
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name}: expected a torch tensor as the others are, got {type(tensor).__name__}")
+    return "pt", {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _checksum(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
+    """BLAKE2b over names, dtypes, shapes, values and metadata, in the order of the names."""
+    names = sorted(tensors)
+    header = [[name, str(tensors[name].dtype), list(tensors[name].shape)] for name in names]
+    digest = hashlib.blake2b(json.dumps([header, metadata], sort_keys=True).encode(), digest_size=16)
+    for name in names:
+        flat = tensors[name].reshape(-1)
+        if not isinstance(flat, np.ndarray):
+            import torch
+
+            flat = flat.view(torch.uint8).numpy()
+        digest.update(flat.view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def cache_folder() -> Path:
