@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
 from emobridge.errors import UserError
-from emobridge.files import cache_folder, whole_file
+from emobridge.files import cache_folder, file_digest, whole_file
 
 
 def names(folder: Path) -> list[str]:
@@ -135,3 +137,35 @@ def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "emobridge"
+
+
+def test_a_digest_follows_the_content_and_is_not_computed_twice(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"one content")
+    assert file_digest(path) == hashlib.sha256(b"one content").digest()
+    monkeypatch.delattr("builtins.open")
+    assert file_digest(path) == file_digest(str(path)) == hashlib.sha256(b"one content").digest()
+
+
+@pytest.mark.parametrize("replace", ["in place", "another inode"])
+def test_a_digest_sees_new_content_of_the_same_size_and_time(tmp_path, replace):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old content")
+    stat = path.stat()
+    assert file_digest(path) == hashlib.sha256(b"old content").digest()
+    time.sleep(0.02)  # file systems note the time of a change in steps of some milliseconds
+    new = path if replace == "in place" else tmp_path / "b.bin"
+    new.write_bytes(b"new content")
+    os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    new.replace(path)
+    assert path.stat().st_mtime_ns == stat.st_mtime_ns
+    assert file_digest(path) == hashlib.sha256(b"new content").digest()
+
+
+def test_a_relative_path_is_the_file_of_the_present_folder(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+        os.utime(tmp_path / name / "x", ns=(0, 0))
+        monkeypatch.chdir(tmp_path / name)
+        assert file_digest("x") == hashlib.sha256(name.encode()).digest()

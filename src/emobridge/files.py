@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +43,27 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def file_digest(path: str | Path) -> bytes:
+    """The sha256 of a file's content, 32 bytes.
+
+    A process reads a file again only when its size, time of modification or of change, inode or device has changed.
+    Errors: OSError.
+    """
+    path = os.path.abspath(path)
+    stat = os.stat(path)
+    return _file_digest(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _file_digest(path: str, *version: int) -> bytes:
+    """The digest of this version of a file; the version only tells it from others."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()
 
 
 def cache_folder() -> Path:
