@@ -16,12 +16,12 @@ import torch
 from measuring import Given, Row, cpu_seconds, medians
 from safetensors.torch import load_file
 
+from emobridge import files
 from emobridge.corpora import scan
 from emobridge.data.audio import read_audio
 from emobridge.encoders import load_encoder
 from emobridge.encoders._weights import read_config
 from emobridge.encoders.base import Encoder
-from emobridge.features import store as features
 from emobridge.features.store import FeatureStore
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -85,7 +85,7 @@ def stored(folder: Path, encoder: Encoder, clips: list[Utterance]) -> tuple[floa
     """CPU seconds of the first extraction and of the second; files are hashed in both, as in a new process."""
     times = []
     for _ in range(2):
-        features._file_hash.cache_clear()
+        files._file_digest.cache_clear()
         times.append(cpu_seconds(lambda: FeatureStore(folder, encoder).extract(clips)))
     return times[0], times[1]
 

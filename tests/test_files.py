@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from emobridge.errors import UserError
-from emobridge.files import cache_folder, read_tensors, whole_file, write_tensors
+from emobridge.files import cache_folder, file_digest, read_tensors, whole_file, write_tensors
 
 
 def names(folder: Path) -> list[str]:
@@ -262,3 +264,35 @@ def test_tensors_that_cannot_be_written_leave_the_old_file(tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
         write_tensors(tmp_path, {"a": np.zeros(2)}, {})
     assert not names(tmp_path)
+
+
+def test_a_digest_follows_the_content_and_is_not_computed_twice(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"one content")
+    assert file_digest(path) == hashlib.sha256(b"one content").digest()
+    monkeypatch.delattr("builtins.open")
+    assert file_digest(path) == file_digest(str(path)) == hashlib.sha256(b"one content").digest()
+
+
+@pytest.mark.parametrize("replace", ["in place", "another inode"])
+def test_a_digest_sees_new_content_of_the_same_size_and_time(tmp_path, replace):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old content")
+    stat = path.stat()
+    assert file_digest(path) == hashlib.sha256(b"old content").digest()
+    time.sleep(0.02)  # file systems note the time of a change in steps of some milliseconds
+    new = path if replace == "in place" else tmp_path / "b.bin"
+    new.write_bytes(b"new content")
+    os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    new.replace(path)
+    assert path.stat().st_mtime_ns == stat.st_mtime_ns
+    assert file_digest(path) == hashlib.sha256(b"new content").digest()
+
+
+def test_a_relative_path_is_the_file_of_the_present_folder(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+        os.utime(tmp_path / name / "x", ns=(0, 0))
+        monkeypatch.chdir(tmp_path / name)
+        assert file_digest("x") == hashlib.sha256(name.encode()).digest()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import hashlib
 import json
 import os
@@ -137,6 +138,27 @@ def _checksum(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
             flat = flat.view(torch.uint8).numpy()
         digest.update(flat.view(np.uint8).data)
     return digest.hexdigest()
+
+
+def file_digest(path: str | Path) -> bytes:
+    """The sha256 of a file's content, 32 bytes.
+
+    A process reads a file again only when its size, time of modification or of change, inode or device has changed.
+    Errors: OSError.
+    """
+    path = os.path.abspath(path)
+    stat = os.stat(path)
+    return _file_digest(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _file_digest(path: str, *version: int) -> bytes:
+    """The digest of this version of a file; the version only tells it from others."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()
 
 
 def cache_folder() -> Path:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emobridge.data.audio import AudioError, duration, header, random_crop, read_audio
+from emobridge.data.audio import AudioError, audio_digest, duration, header, random_crop, read_audio
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
@@ -149,3 +149,12 @@ def test_random_crop():
     assert all(len(crop) == 2 * SAMPLE_RATE and (np.diff(crop) == 1).all() for crop in crops)
     assert crops[0][0] == crops[1][0] != crops[2][0]
     assert random_crop(wave, 5.0, np.random.default_rng(0)) is wave
+
+
+def test_the_digest_of_a_file_is_that_of_its_content(tmp_path):
+    for name, frequency in (("a.wav", 440.0), ("b.wav", 440.0), ("c.wav", 441.0)):
+        soundfile.write(tmp_path / name, tone(0.1, 8000, frequency), 8000)
+    same, copy, other = (audio_digest(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav"))
+    assert same == copy != other and len(same) == 32
+    with pytest.raises(AudioError, match=r"d\.wav: cannot be read \(No such file"):
+        audio_digest(tmp_path / "d.wav")

@@ -17,6 +17,7 @@ import soxr
 from numpy.typing import NDArray
 
 from emobridge.errors import UserError
+from emobridge.files import file_digest
 from emobridge.types import SAMPLE_RATE
 
 END_TOLERANCE = 0.05  # s that `end` may lie beyond the file: labels are often rounded
@@ -41,6 +42,17 @@ def header(path: str | Path) -> tuple[int, int]:
     """(frames, rate in Hz) as the file's header tells them. Errors: AudioError as of `duration`."""
     with _opened(path) as file:
         return file.frames, file.samplerate
+
+
+def audio_digest(path: str | Path) -> bytes:
+    """The sha256 (32 bytes) of the file's content, whatever it holds; read again only when the file has changed.
+
+    Errors: AudioError for a file that is missing or cannot be read.
+    """
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def read_audio(path: str | Path, start: float = 0.0, end: float | None = None) -> np.ndarray:

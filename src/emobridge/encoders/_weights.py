@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from pathlib import Path
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from emobridge.errors import UserError
+from emobridge.files import file_digest
 
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -74,10 +74,7 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], directory: Path) -> None
 
 def weights_digest(directory: Path) -> str:
     """sha256 over the weight files' bytes; computed once for a file that does not change."""
-    parts = []
-    for path in weight_files(directory):
-        stat = path.stat()
-        parts.append(_file_digest(path.resolve(), stat.st_size, stat.st_mtime_ns))
+    parts = [file_digest(path).hex() for path in weight_files(directory)]
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
@@ -104,12 +101,3 @@ def _header(path: Path) -> list[str]:
             return list(file.keys())
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: cannot be read as safetensors ({' '.join(str(error).split())})") from error
-
-
-@functools.lru_cache(maxsize=64)
-def _file_digest(path: Path, size: int, mtime: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -11,7 +11,6 @@ whatever is killed loses at most the shard that it was computing.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
@@ -24,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.data.audio import AudioError, duration, read_audio
+from emobridge.data.audio import AudioError, audio_digest, duration, read_audio
 from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
@@ -302,20 +301,6 @@ def _lengths(wanted: Mapping[_K, Utterance], strict: bool) -> tuple[dict[_K, flo
 
 
 def _key(utterance: Utterance) -> str:
-    path = Path(utterance.path)
-    try:
-        stat = path.stat()
-        content = _file_hash(path, stat.st_size, stat.st_mtime_ns)
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
+    content = audio_digest(utterance.path).hex()
     end = None if utterance.end is None else float(utterance.end)
     return hashlib.sha256(f"{content} {float(utterance.start)} {end}".encode()).hexdigest()[:32]
-
-
-@functools.lru_cache(maxsize=1 << 17)
-def _file_hash(path: Path, size: int, mtime: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
