@@ -128,6 +128,42 @@ def test_each_probe_ends_as_it_would_alone(name, patience, double):
         assert len(stopped) > 1, "else early stopping was not put to the test"
 
 
+@pytest.mark.parametrize("patience", [0, 2])
+@pytest.mark.parametrize("layers", [1, L])
+@pytest.mark.parametrize("name", registry.names("heads"))
+def test_a_lone_probe_learns_what_it_learns_among_three_and_unstacked(name, layers, patience, double):
+    """One fold, one seed, one learning rate: a batch of a single probe."""
+    clips, sets = speech()
+    clips = [clip[:layers] for clip in clips]
+    alike = Sets(sets.label, sets.weight[:1].expand(3, -1), sets.validation[:1].expand(3, -1))
+    lone = Sets(sets.label, sets.weight[:1], sets.validation[:1])
+    plan = Plan(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)
+    kind = registry.load("heads", name)
+    means = [clip if kind.needs_frames else clip.mean(1, keepdim=True) for clip in clips]
+    source = Frames(lambda rows: [means[row] for row in rows])
+    shift = tuple(value[:layers] for value in moments())
+    words = (f"layers={layers}",) if kind.all_layers else ()
+    words += ("dropout=0.0", "hidden=8") if kind.needs_frames else ()
+    torch.manual_seed(0)
+    rows = 1 if kind.all_layers else layers
+    heads = [[made_head(name, words, D, C) for _ in range(3)] for _ in range(rows)]
+    three = Stack(heads, source, rate=2e-2, moments=tuple(value[:, :3] for value in shift))
+    single = Stack([row[:1] for row in heads], source, rate=2e-2, moments=tuple(value[:, :1] for value in shift))
+    fit([three], alike, plan)
+    fit([single], lone, plan)
+    for layer, row in enumerate(heads):
+        expected = alone(copy.deepcopy(row[0]), means, lone, 0, layer, 2e-2, plan, shift)
+        among = unstacked(three.module, copy.deepcopy(row[0]), layer, 0)
+        found = unstacked(single.module, copy.deepcopy(row[0]), layer, 0)
+        for (key, value), other, begun in zip(expected.named_parameters(), found.parameters(), row[0].parameters()):
+            torch.testing.assert_close(other, value, atol=1e-6, rtol=1e-6, msg=f"{key} of layer {layer}, unstacked")
+            other_among = among.get_parameter(key)
+            torch.testing.assert_close(
+                other, other_among, atol=1e-6, rtol=1e-6, msg=f"{key} of layer {layer}, of three"
+            )
+            assert not torch.equal(value, begun) or key == "layer_sum.weight"
+
+
 def test_a_probe_does_not_see_what_it_does_not_train_on():
     """Other labels and features in rows outside its training and validation rows change nothing for a probe."""
     clips, sets = speech()

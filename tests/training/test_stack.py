@@ -1,4 +1,4 @@
-"""A stack of heads says what each of its heads says, and learns what each would learn alone.
+"""A stack of heads gives the logits that each of its heads gives, and learns what each learns alone.
 
 In double precision: in single, what another order of sums makes is not far below what a fault would make.
 """
@@ -13,17 +13,21 @@ from torch import nn
 
 from emobridge import registry
 from emobridge.bundle import made_head
+from emobridge.errors import UserError
+from emobridge.heads.base import Head, LayerSum, masked_mean
 from emobridge.training.stack import stacked, unstacked
 
 L, P, B, F, D, C = 3, 4, 5, 6, 7, 2
 HEADS = registry.names("heads")
+SIZES = [(L, P), (L, 1), (1, P), (1, 1)]  # layers and probes
 
 
-def heads_of(name):
+def heads_of(name, layers=L, probes=P):
     torch.manual_seed(0)
-    rows = 1 if registry.load("heads", name).all_layers else L
-    words = (f"layers={L}",) if rows == 1 else ()
-    heads = [[made_head(name, words, D, C).eval().double() for _ in range(P)] for _ in range(rows)]
+    all_layers = registry.load("heads", name).all_layers
+    words = (f"layers={layers}",) if all_layers else ()
+    rows = 1 if all_layers else layers
+    heads = [[made_head(name, words, D, C).eval().double() for _ in range(probes)] for _ in range(rows)]
     for row in heads:
         for head in row:
             for value in head.parameters():  # layer weights too are to differ
@@ -31,12 +35,12 @@ def heads_of(name):
     return heads
 
 
-def inputs(name):
+def inputs(layers=L, probes=P):
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(L, B, F, D, generator=generator).double()
+    x = torch.randn(layers, B, F, D, generator=generator).double()
     mask = torch.arange(F) < torch.tensor([6, 4, 1, 2, 6])[:, None]
-    mean = torch.randn(L, P, D, generator=generator).double()
-    deviation = 0.5 + torch.rand(L, P, D, generator=generator).double()
+    mean = torch.randn(layers, probes, D, generator=generator).double()
+    deviation = 0.5 + torch.rand(layers, probes, D, generator=generator).double()
     return x, mask, (mean, deviation)
 
 
@@ -46,21 +50,22 @@ def alone(head, x, layer):
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("standardised", [False, True])
-def test_each_head_of_the_stack_says_what_it_says_alone(name, standardised):
-    heads, (x, mask, moments) = heads_of(name), inputs(name)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_each_head_of_the_stack_gives_its_own_logits(name, standardised, sizes):
+    heads, (x, mask, moments) = heads_of(name, *sizes), inputs(*sizes)
     stack = stacked(heads, moments if standardised else None).eval()
-    said = stack(x[:, None], mask)
-    assert said.shape == (len(heads), P, B, C)
+    logits = stack(x[:, None], mask)
+    assert logits.shape == (len(heads), sizes[1], B, C)
     for layer, row in enumerate(heads):
         for probe, head in enumerate(row):
             mean, deviation = (value[:, probe, None, None] for value in moments)
             own = (x - mean) / deviation if standardised else x
-            torch.testing.assert_close(said[layer, probe], head(alone(head, own, layer), mask), atol=1e-9, rtol=1e-9)
+            torch.testing.assert_close(logits[layer, probe], head(alone(head, own, layer), mask), atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", HEADS)
 def test_clips_may_lie_end_to_end(name):
-    heads, (x, mask, moments) = heads_of(name), inputs(name)
+    heads, (x, mask, moments) = heads_of(name), inputs()
     stack = stacked(heads, moments).eval()
     flat = x[:, mask]
     clip = mask.nonzero()[:, 0]
@@ -69,8 +74,9 @@ def test_clips_may_lie_end_to_end(name):
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_it_learns_what_each_head_learns_alone(name):
-    heads, (x, mask, _) = heads_of(name), inputs(name)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_it_learns_what_each_head_learns_alone(name, sizes):
+    heads, (x, mask, _) = heads_of(name, *sizes), inputs(*sizes)
     label = torch.tensor([0, 1, 0, 1, 1])
     stack = stacked(heads).eval()  # without dropout, whose masks are drawn for all together
     loss = sum(
@@ -80,8 +86,52 @@ def test_it_learns_what_each_head_learns_alone(name):
     torch.optim.SGD(stack.parameters(), lr=0.1).step()
     for layer, row in enumerate(heads):
         for probe, head in enumerate(row):
+            before = {key: value.detach().clone() for key, value in head.named_parameters()}
             nn.functional.cross_entropy(head(alone(head, x, layer), mask), label).backward()
             torch.optim.SGD(head.parameters(), lr=0.1).step()
             again = unstacked(stack, copy.deepcopy(head), layer, probe)
-            for (key, one), other in zip(head.named_parameters(), again.parameters()):
-                torch.testing.assert_close(other, one, atol=1e-9, rtol=1e-9, msg=key)
+            for (key, value), other in zip(head.named_parameters(), again.parameters()):
+                torch.testing.assert_close(other, value, atol=1e-9, rtol=1e-9, msg=key)
+                moves = key != "layer_sum.weight" or sizes[0] > 1  # the share of a single layer is always 1
+                assert torch.equal(value, before[key]) != moves, f"{key} of layer {layer}, probe {probe}"
+
+
+class OutputFirst(Head):
+    """Its first map is not the one that sees the features; `width` and `hidden` are the same."""
+
+    def __init__(self):
+        super().__init__()
+        self.output = nn.Linear(D, C)
+        self.projection = nn.Linear(D, D)
+
+    def represent(self, frames, mask):
+        return self.projection(masked_mean(frames, mask))
+
+
+class SeesTwice(OutputFirst):
+    """Two of its maps see the features."""
+
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.projection, self.gate, self.output = nn.Linear(D, D), nn.Linear(D, D), nn.Linear(D, C)
+
+    def represent(self, frames, mask):
+        mean = masked_mean(frames, mask)
+        return self.projection(mean) * self.gate(mean).sigmoid()
+
+
+class SumsLate(SeesTwice):
+    """It sums layers behind a map."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer_sum = LayerSum(L)
+
+
+@pytest.mark.parametrize(
+    ("kind", "probes"), [(OutputFirst, 1), (OutputFirst, P), (SeesTwice, P), (SumsLate, 1), (SumsLate, P)]
+)
+def test_a_head_whose_maps_do_not_lie_as_expected_is_refused(kind, probes):
+    x, mask, _ = inputs(L, probes)
+    with pytest.raises(UserError, match="must be the only one that sees the features"):
+        stacked([[kind().double() for _ in range(probes)] for _ in range(L)])(x[:, None], mask)

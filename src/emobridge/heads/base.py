@@ -3,7 +3,7 @@
 A head is an nn.Module that maps the frames of clips to logits. `needs_frames` tells whether it needs single frames, or
 whether the mean frame of a clip, which a store keeps, trains it just as well; `all_layers`, whether it takes all layers
 of an encoder at once. `represent` gives what its last linear map, `output`, sees. Heads are written so that they also
-work on a stack of weights (see heads/_stack.py): they touch the last dimensions only, and what they learn lies in
+work on a stack of weights (see training/stack.py): they touch the last dimensions only, and what they learn lies in
 nn.Linear and LayerSum.
 """
 

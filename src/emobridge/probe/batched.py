@@ -2,7 +2,7 @@
 
 A probe is a head on one layer (or on all) with its own training rows. Probes of a layer differ in rows and in first
 weights, not in features, so that they share each step: features of a window of utterances are read once, multiplied by
-the weights of all probes side by side (heads/_stack.py), and each probe's loss counts its own training rows only. The
+the weights of all probes side by side (training/stack.py), and each probe's loss counts its own training rows only. The
 window is as large as gives a probe `batch_size` training rows on average. Adam works element by element, so that every
 probe takes the steps that it would take alone on its rows of the same windows; a test holds the two together.
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from emobridge.errors import UserError
 from emobridge.heads.base import LayerSum
 
 Moments = tuple[Tensor, Tensor]  # mean and deviation by which a probe standardises its input
@@ -22,37 +23,53 @@ Moments = tuple[Tensor, Tensor]  # mean and deviation by which a probe standardi
 def stacked(heads: Sequence[Sequence[nn.Module]], moments: Moments | None = None) -> nn.Module:
     """Heads (L rows of P) as one module: x (L, 1, ..., D) -> (L, P, B, C), of a multilayer head (1, P, B, C).
 
-    moments: mean and deviation, each (L, P, D), by which each probe standardises the x that it shares with the others;
-    they are folded into its first map, which is the same to rounding.
+    The first nn.Linear or LayerSum that a head defines sees the features, which all probes of a layer share; every
+    later one sees what the first one gives, which differs from probe to probe.
+    moments: mean and deviation, each (L, P, D), by which each probe standardises the features; they are folded into
+    the first map, which is the same to rounding.
+    Errors: UserError for a head whose maps see something else; when it is used, if not before.
     """
     module = copy.deepcopy(heads[0][0])
-    first = True
+    is_first = True
     for name, part in list(module.named_modules()):
         kind = {nn.Linear: StackedLinear, LayerSum: StackedLayerSum}.get(type(part))
         if kind is None:
             continue
+        if kind is StackedLayerSum and not is_first:
+            raise _misplaced(name)
         parts = [[head.get_submodule(name) for head in row] for row in heads]
         parent, _, child = name.rpartition(".")
-        setattr(module.get_submodule(parent), child, kind(parts, moments if first else None))
-        first = False
+        stack = kind(parts, moments) if is_first else StackedLinear(parts, sees_features=False)
+        setattr(module.get_submodule(parent), child, stack)
+        is_first = False
     return module
 
 
 def unstacked(module: nn.Module, head: nn.Module, layer: int, probe: int) -> nn.Module:
     """The weights of one probe, loaded into a plain `head`, without its moments."""
-    own = {}
+    weights = {}
     for name, _ in module.named_parameters():
-        parent, _, own_name = name.rpartition(".")
+        parent, _, parameter = name.rpartition(".")
         part: Any = module.get_submodule(parent)
-        own[name] = part.one(own_name, layer, probe)
-    head.load_state_dict(own)
+        weights[name] = part.weights_of(parameter, layer, probe)
+    head.load_state_dict(weights)
     return head
 
 
-class StackedLinear(nn.Module):
-    """L x P linear maps. Weights lie as (L, O, P, D), so that classes come before probes in what is multiplied out."""
+def _misplaced(name: str) -> UserError:
+    return UserError(
+        f"head: {name}: the first nn.Linear or LayerSum that a head defines must be the only one that sees the features"
+    )
 
-    def __init__(self, parts: list[list[Any]], moments: Moments | None = None) -> None:
+
+class StackedLinear(nn.Module):
+    """L x P linear maps. Weights lie as (L, O, P, D), so that classes come before probes in what is multiplied out.
+
+    sees_features: whether the input is the features, the same for all probes of a layer. It is stated, not read from
+    the input's shape, which is the same for one probe as for features that probes share.
+    """
+
+    def __init__(self, parts: list[list[Any]], moments: Moments | None = None, *, sees_features: bool = True) -> None:
         super().__init__()
         weights = [torch.stack([part.weight.detach() for part in row], 1) for row in parts]
         self.weight = nn.Parameter(torch.stack(weights))  # (L, O, P, D)
@@ -62,19 +79,24 @@ class StackedLinear(nn.Module):
             biases = [torch.stack([part.bias.detach() for part in row], 1) for row in parts]
             self.bias = nn.Parameter(torch.stack(biases))
         self.moments = None if moments is None else (1 / moments[1], moments[0] / moments[1])
+        self.sees_features = sees_features
 
     def forward(self, x: Tensor) -> Tensor:
-        """(L, 1, ..., D), the same for all probes, or (L, P, ..., D) -> (L, P, ..., O)."""
+        """(L, 1, ..., D) features, the same for all probes, or (L, P, ..., D) -> (L, P, ..., O)."""
         layers, out, probes, width = self.weight.shape
-        if x.shape[1] == 1:
+        if self.sees_features:
+            if x.shape[1] != 1 or x.requires_grad:
+                raise _misplaced(f"{width} to {out} values")
             y = _Shared.apply(x.reshape(layers, -1, width), self.weight, self.bias, self.moments)
             return y.permute(0, 3, 1, 2).unflatten(2, x.shape[2:-1])
+        if x.shape[1] != probes:
+            raise _misplaced(f"{width} to {out} values")
         flat = self.weight.permute(0, 2, 3, 1).reshape(layers * probes, width, out)
         bias = self.bias.transpose(1, 2).reshape(-1, 1, out)
         y = torch.baddbmm(bias, x.reshape(layers * probes, -1, width), flat)
         return y.view(layers, probes, *x.shape[2:-1], out)
 
-    def one(self, name: str, layer: int, probe: int) -> Tensor:
+    def weights_of(self, name: str, layer: int, probe: int) -> Tensor:
         """The weight or bias of one map, laid out as nn.Linear has it."""
         return getattr(self, name)[layer].select(1, probe)
 
@@ -127,6 +149,6 @@ class StackedLayerSum(nn.Module):
         summed = torch.einsum("pld,lnd->pnd", scale, x.flatten(1, -2)) - (scale * mean).sum(1)[:, None]
         return summed.unflatten(1, x.shape[2:-1])[None]
 
-    def one(self, name: str, layer: int, probe: int) -> Tensor:
+    def weights_of(self, name: str, layer: int, probe: int) -> Tensor:
         """The weights of one sum."""
         return self.weight[probe]
