@@ -22,16 +22,16 @@ from emobridge.bundle import made_head
 from emobridge.corpora import scan
 from emobridge.encoders import load_encoder
 from emobridge.features.store import FeatureStore
-from emobridge.probe.batched import Plan, Sets, Stack, fit
-from emobridge.probe.bench import training_moments
-from emobridge.probe.cuts import Corpus, Cut, cuts_of, sets_of
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.sources import Pooled
+from emobridge.probe.splits import Corpus, Split, split_corpus, training_sets
+from emobridge.probe.trainer import training_moments
 
 NEEDS = ("weights", "corpora")
 LABELS = ("anger", "happiness", "neutral", "sadness")
 FOLDS, SEEDS = 5, 3
-EPOCHS = Plan().epochs  # of a study
+EPOCHS = ProbeTraining().epochs  # of a study
 FEW = 7  # probes that are trained one by one, or by regression: the rest take as long
 
 
@@ -45,9 +45,9 @@ def measure(given: Given) -> list[Row]:
         itertools.islice(itertools.product(range(layers), range(len(rows))), 0, None, layers * len(rows) // FEW)
     )
     calls: dict[str, Callable[[], object]] = {
-        "batched": lambda: batched(x, sets, Plan(epochs=EPOCHS)),
+        "batched": lambda: batched(x, sets, ProbeTraining(epochs=EPOCHS)),
         "alone": lambda: [alone(x[layer], label, rows[probe]) for layer, probe in some],
-        "stopping": lambda: batched(x, sets, Plan(epochs=EPOCHS, patience=EPOCHS)),
+        "stopping": lambda: batched(x, sets, ProbeTraining(epochs=EPOCHS, patience=EPOCHS)),
         "regression": lambda: [regression(x[layer], label, rows[probe]) for layer, probe in some],
     }
     calls["batched"]()  # all is warm
@@ -68,7 +68,7 @@ def measure(given: Given) -> list[Row]:
     ]
 
 
-def speech(given: Given) -> tuple[Tensor, Tensor, Sets]:
+def speech(given: Given) -> tuple[Tensor, Tensor, TrainingSets]:
     """Features (L, N, D) of RAVDESS, its classes, and who trains and validates in folds by speaker."""
     assert given.weights is not None and given.corpora is not None  # NEEDS
     spoken = tuple(one for one in scan("ravdess", given.corpora / "ravdess") if one.emotion in LABELS)
@@ -78,14 +78,14 @@ def speech(given: Given) -> tuple[Tensor, Tensor, Sets]:
     encoder = load_encoder(given.weights)
     with tempfile.TemporaryDirectory() as folder:
         values = FeatureStore(folder, encoder).extract(spoken).values[..., : encoder.width]
-    sets = sets_of(corpus, cuts_of(corpus, plain), plain)
-    validation = sets_of(corpus, cuts_of(corpus, settings), settings).validation
+    sets = training_sets(corpus, split_corpus(corpus, plain), plain)
+    validation = training_sets(corpus, split_corpus(corpus, settings), settings).validation
     return torch.from_numpy(values).transpose(0, 1).contiguous(), sets.label, replace(sets, validation=validation)
 
 
-def batched(x: Tensor, sets: Sets, plan: Plan) -> None:
+def batched(x: Tensor, sets: TrainingSets, plan: ProbeTraining) -> None:
     """All probes as `emobridge probe` trains them: each standardised by its own training rows."""
-    cuts = [Cut(tuple(weight.nonzero()[:, 0].tolist()), (), ()) for weight in sets.weight]
+    cuts = [Split(tuple(weight.nonzero()[:, 0].tolist()), (), ()) for weight in sets.weight]
     heads = [[made_head("single", (), x.shape[2], len(LABELS)) for _ in cuts] for _ in x]
     fit([Stack(heads, Pooled(x), moments=training_moments(x, None, cuts))], sets, plan)
 
@@ -93,7 +93,7 @@ def batched(x: Tensor, sets: Sets, plan: Plan) -> None:
 def alone(x: Tensor, label: Tensor, rows: Tensor) -> None:
     """One probe."""
     x = (x - x[rows].mean(0)) / x[rows].std(0)
-    head, plan = made_head("single", (), x.shape[1], len(LABELS)), Plan()
+    head, plan = made_head("single", (), x.shape[1], len(LABELS)), ProbeTraining()
     optimiser = torch.optim.Adam(
         head.parameters(),
         lr=plan.learning_rates[0],

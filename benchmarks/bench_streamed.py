@@ -20,7 +20,7 @@ from emobridge.data.audio import read_audio
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.probe import sources
-from emobridge.probe.batched import Plan, Sets, Stack, fit
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit
 
 NEEDS = ("corpora",)
 CLIPS, FOLDS, SEGMENT = 32, 5, 0.2
@@ -40,7 +40,7 @@ def measure(given: Given) -> list[Row]:
     label = torch.tensor([LABELS.index(str(one.emotion)) for one in spoken])
     fold = torch.arange(len(spoken)) % FOLDS
     train = torch.stack([(fold != place).float() for place in range(FOLDS)])
-    sets = Sets(label, train, train == 0)
+    sets = TrainingSets(label, train, train == 0)
 
     def bare() -> None:
         with torch.inference_mode():
@@ -49,7 +49,7 @@ def measure(given: Given) -> list[Row]:
 
     def epoch() -> None:
         source = sources.Frames(sources.streamed(encoder, spoken, SEGMENT))
-        fit(stacks(source), sets, Plan(epochs=1))
+        fit(stacks(source), sets, ProbeTraining(epochs=1))
 
     def stacks(source: sources.Frames) -> list[Stack]:
         def heads(name: str, *words: str) -> list[list[torch.nn.Module]]:

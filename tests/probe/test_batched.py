@@ -11,12 +11,12 @@ from torch import nn
 from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.errors import UserError
-from emobridge.probe.batched import Plan, Sets, Stack, cross_entropy, fit, logits_of
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, cross_entropy, fit, logits_of
 from emobridge.probe.sources import Frames, Pooled
 from emobridge.training.stack import unstacked
 
 L, P, N, F, D, C = 3, 4, 40, 5, 6, 3
-PLAN = Plan(epochs=6, batch_size=8, weight_decay=1e-3)
+PLAN = ProbeTraining(epochs=6, batch_size=8, weight_decay=1e-3)
 RATES = (3e-3, 2e-2)
 
 
@@ -41,7 +41,7 @@ def speech(seed=0):
     ]
     part = torch.rand(P, N, generator=generator)
     weight = torch.where(part < 0.6, 0.5 + torch.rand(P, N, generator=generator), 0.0)
-    return clips, Sets(label, weight, part > 0.8)
+    return clips, TrainingSets(label, weight, part > 0.8)
 
 
 def heads_of(name, rate_place=0):
@@ -103,7 +103,7 @@ def alone(head, clips, sets, probe, layer, rate, plan, shift):
 @pytest.mark.parametrize("name", registry.names("heads"))
 def test_each_probe_ends_as_it_would_alone(name, patience, double):
     clips, sets = speech()
-    plan = Plan(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)
+    plan = ProbeTraining(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)
     kind = registry.load("heads", name)
     means = [clip if kind.needs_frames else clip.mean(1, keepdim=True) for clip in clips]
     source = Frames(lambda rows: [clips[row] for row in rows])
@@ -135,9 +135,9 @@ def test_a_lone_probe_learns_what_it_learns_among_three_and_unstacked(name, laye
     """One fold, one seed, one learning rate: a batch of a single probe."""
     clips, sets = speech()
     clips = [clip[:layers] for clip in clips]
-    alike = Sets(sets.label, sets.weight[:1].expand(3, -1), sets.validation[:1].expand(3, -1))
-    lone = Sets(sets.label, sets.weight[:1], sets.validation[:1])
-    plan = Plan(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)
+    alike = TrainingSets(sets.label, sets.weight[:1].expand(3, -1), sets.validation[:1].expand(3, -1))
+    lone = TrainingSets(sets.label, sets.weight[:1], sets.validation[:1])
+    plan = ProbeTraining(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)
     kind = registry.load("heads", name)
     means = [clip if kind.needs_frames else clip.mean(1, keepdim=True) for clip in clips]
     source = Frames(lambda rows: [means[row] for row in rows])
@@ -177,7 +177,11 @@ def test_a_probe_does_not_see_what_it_does_not_train_on():
             x[:, ~seen] = 50 * torch.randn_like(x[:, ~seen])
             label[~seen] = (label[~seen] + 1) % C
         stack = Stack(heads_of("single"), Pooled(x), rate=1e-2)
-        fit([stack], Sets(label, sets.weight, sets.validation), Plan(epochs=5, batch_size=8, patience=2))
+        fit(
+            [stack],
+            TrainingSets(label, sets.weight, sets.validation),
+            ProbeTraining(epochs=5, batch_size=8, patience=2),
+        )
         ended.append(unstacked(stack.module, heads_of("single")[0][0], 2, probe).state_dict())
     for key, value in ended[0].items():
         torch.testing.assert_close(ended[1][key], value, atol=1e-6, rtol=1e-5)
@@ -192,7 +196,11 @@ def test_stacks_with_one_source_ask_it_once_a_window():
         return [clips[row] for row in rows]
 
     source = Frames(read)
-    fit([Stack(heads_of(name), source) for name in ("nonlinear", "multilayer")], sets, Plan(epochs=2, batch_size=8))
+    fit(
+        [Stack(heads_of(name), source) for name in ("nonlinear", "multilayer")],
+        sets,
+        ProbeTraining(epochs=2, batch_size=8),
+    )
     used = int((sets.weight > 0).any(0).sum())
     assert sum(map(len, asked)) == 2 * used
 
@@ -219,9 +227,11 @@ def test_what_cannot_be_trained():
     empty = sets.weight.clone()
     empty[2] = 0
     with pytest.raises(UserError, match="no training utterance"):
-        fit([stack], Sets(sets.label, empty, sets.validation), PLAN)
+        fit([stack], TrainingSets(sets.label, empty, sets.validation), PLAN)
     with pytest.raises(UserError, match="no validation utterance"):
-        fit([stack], Sets(sets.label, sets.weight, sets.validation & False), Plan(epochs=1, patience=1))
+        fit(
+            [stack], TrainingSets(sets.label, sets.weight, sets.validation & False), ProbeTraining(epochs=1, patience=1)
+        )
     huge = Stack(heads_of("single"), Pooled(torch.full((L, N, D), 1e38)), rate=1e30)
     with pytest.raises(UserError, match="learning rate"):
         fit([huge], sets, PLAN)
@@ -232,7 +242,7 @@ def test_training_goes_on_from_a_checkpoint_with_the_same_weights(patience, tmp_
     """Dropout, Adam's moments, windows and early stopping go on as if there had been no break."""
     monkeypatch.setattr("emobridge.probe.batched.CHECKPOINT", 0.0)
     clips, sets = speech()
-    plan = Plan(epochs=6, batch_size=8, patience=patience)
+    plan = ProbeTraining(epochs=6, batch_size=8, patience=patience)
     source = Frames(lambda rows: [clips[row] for row in rows])
 
     def stacks():

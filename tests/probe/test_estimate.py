@@ -10,12 +10,12 @@ import pytest
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.probe.bench import units_of
-from emobridge.probe.cells import cells_of
+from emobridge.probe.encoders import ProbedEncoder, layer_names
 from emobridge.probe.estimate import estimate, pairs_of
-from emobridge.probe.layer_probe import probe
-from emobridge.probe.listeners import Listener, layers_of
+from emobridge.probe.run import probe
+from emobridge.probe.scoring import cells_of
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.trainer import units_of
 
 COUNTS = re.compile(r"([\d,]+) units, ([\d,]+) probes, ([\d,]+) cells")
 
@@ -104,7 +104,7 @@ def test_mistakes_are_told_before_anything_is_timed(asked):
 
 
 def test_pairs_by_language(asked):
-    from emobridge.probe.cuts import read_corpus
+    from emobridge.probe.splits import read_corpus
 
     settings = asked(settings=("mono", "cross"))
     corpora = [read_corpus(path, settings) for path in settings.corpora]
@@ -116,11 +116,11 @@ def test_pairs_by_language(asked):
 def test_the_last_layer_and_heads_that_take_all(asked, tiny_encoder):
     encoder = load_encoder(tiny_encoder)
     settings = asked(heads=("linear", "nonlinear", "multilayer"))
-    assert layers_of(settings, encoder, "tiny") == ("2",)
-    assert layers_of(replace(settings, layers=("last", "0", "2")), encoder, "tiny") == ("2", "0")
+    assert layer_names(settings, encoder, "tiny") == ("2",)
+    assert layer_names(replace(settings, layers=("last", "0", "2")), encoder, "tiny") == ("2", "0")
     with pytest.raises(UserError, match="unknown layer of encoder tiny 'lst': did you mean 'last'"):
-        layers_of(replace(settings, layers=("lst",)), encoder, "tiny")
-    units = units_of(settings, Listener("tiny", "pretrained", encoder), "en", 16)
+        layer_names(replace(settings, layers=("lst",)), encoder, "tiny")
+    units = units_of(settings, ProbedEncoder("tiny", "pretrained", encoder), "en", 16)
     assert {unit.head: unit.layers for unit in units} == {
         "linear": ("2",), "nonlinear": ("2",), "multilayer": ("0", "1", "2"),
     }  # fmt: skip

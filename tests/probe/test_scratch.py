@@ -13,10 +13,10 @@ import torch
 
 from emobridge.errors import UserError
 from emobridge.probe import scratch
-from emobridge.probe.cells import cells_of
-from emobridge.probe.cuts import cuts_of, read_corpus
-from emobridge.probe.layer_probe import probe
+from emobridge.probe.run import probe
+from emobridge.probe.scoring import cells_of
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import read_corpus, split_corpus
 from emobridge.training.loop import Plan
 
 AST = ("hidden_size=16", "layers=1", "heads=2", "max_length=32")
@@ -100,7 +100,7 @@ def test_an_encoder_of_known_languages_has_none_from_scratch(asked):
 def test_the_loop_is_handed_no_test_utterance_and_no_label_beside_them(asked, monkeypatch):
     settings = asked(folds=4, patience=1, epochs=1)
     corpus = read_corpus(settings.corpora[0], settings)
-    fit, cuts, seen = scratch.fit, list(cuts_of(corpus, settings)[0]), []
+    fit, cuts, seen = scratch.fit, list(split_corpus(corpus, settings)[0]), []
 
     def noted(task, method, head, plan, **more):
         inputs, known = more["validation"]
@@ -122,7 +122,7 @@ def test_the_loop_is_handed_no_test_utterance_and_no_label_beside_them(asked, mo
 def test_labels_of_the_test_part_change_nothing(asked):
     settings = asked()
     corpus = read_corpus(settings.corpora[0], settings)
-    cut = cuts_of(corpus, settings)[0][0]
+    cut = split_corpus(corpus, settings)[0][0]
     other = {"anger": "sadness", "sadness": "anger"}
     swapped = list(corpus.utterances)
     for row in cut.test:
@@ -206,7 +206,7 @@ def test_early_stopping_and_the_choice_of_a_rate(asked):
         settings,
         "emotion-cnn",
         corpus,
-        cuts_of(corpus, settings)[0][0],
+        split_corpus(corpus, settings)[0][0],
         seed=0,
         on_epoch=lambda *both: calls.append(both),
     )

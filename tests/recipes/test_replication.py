@@ -8,7 +8,7 @@ import pytest
 
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
-from emobridge.probe.cuts import cuts_of, read_corpus
+from emobridge.probe.splits import read_corpus, split_corpus
 from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.replication import find_corpora, find_encoders, narrowed, runs_of
 from emobridge.types import Utterance
@@ -56,7 +56,7 @@ def test_all_of_han_et_al(manifests):
     assert cross.corpora == tuple(map(str, manifests.values()))
     for path in by_speaker.corpora:
         corpus = read_corpus(path, by_speaker)
-        for cut in (cut for folds in cuts_of(corpus, by_speaker) for cut in folds):
+        for cut in (cut for folds in split_corpus(corpus, by_speaker) for cut in folds):
             who = [{corpus.utterances[row].speaker for row in part} for part in (cut.train, cut.validation, cut.test)]
             assert len(set.union(*who)) == sum(map(len, who)), "no speaker is in two parts"
 

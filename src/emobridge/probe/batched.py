@@ -30,7 +30,7 @@ TOGETHER = 1024  # utterances whose logits are computed at once
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProbeTraining:
     """How probes are trained. The defaults are those of D'Asaro et al. 2024 (methods B); the batch is ours."""
 
     epochs: int = 30
@@ -43,7 +43,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Sets:
+class TrainingSets:
     """What each of P probes trains on and is stopped by: rows of N utterances."""
 
     label: Tensor  # (N,) int64 in [0, C)
@@ -113,8 +113,8 @@ class Stack:
 
 def fit(
     stacks: Sequence[Stack],
-    sets: Sets,
-    plan: Plan,
+    sets: TrainingSets,
+    plan: ProbeTraining,
     *,
     seed: int = 0,
     on_epoch: Callable[[int, int], None] | None = None,
@@ -192,7 +192,7 @@ def logits_of(stacks: Sequence[Stack], rows: Tensor, sources: Sequence[Source] |
     return [torch.cat(part, 2) for part in parts]
 
 
-def validation_losses(stacks: Sequence[Stack], sets: Sets) -> list[Tensor]:
+def validation_losses(stacks: Sequence[Stack], sets: TrainingSets) -> list[Tensor]:
     """Each stack's mean cross-entropy (L', P) over the validation rows of its probes."""
     rows = sets.validation.any(0).nonzero()[:, 0]
     if not bool(sets.validation.any(1).all()):
@@ -202,7 +202,7 @@ def validation_losses(stacks: Sequence[Stack], sets: Sets) -> list[Tensor]:
     return [(cross_entropy(z, sets.label[rows]) * share).sum(-1) for z in logits_of(stacks, rows)]
 
 
-def _step(stacks: Sequence[Stack], rows: Tensor, sets: Sets, optimiser: torch.optim.Optimizer) -> None:
+def _step(stacks: Sequence[Stack], rows: Tensor, sets: TrainingSets, optimiser: torch.optim.Optimizer) -> None:
     """One step of every probe on its own rows of a window; a probe's loss is the mean over them."""
     weight, label = sets.weight[:, rows], sets.label[rows]
     share = weight / (weight > 0).sum(1, keepdim=True).clamp(min=1)

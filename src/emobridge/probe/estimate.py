@@ -17,13 +17,21 @@ from emobridge.encoders.base import Encoder
 from emobridge.features.pooling import stretch_frames
 from emobridge.features.store import bytes_a_clip, bytes_a_second
 from emobridge.options import read_options
-from emobridge.probe.bench import units_of
-from emobridge.probe.cells import setting_of
-from emobridge.probe.cuts import Corpus, Cut, cuts_of, read_corpus
-from emobridge.probe.layer_probe import check
-from emobridge.probe.listeners import Listener, floor, head_words, languages, named, opened, streams
+from emobridge.probe.encoders import (
+    ProbedEncoder,
+    floor,
+    languages,
+    named,
+    open_encoder,
+    options_for_head,
+    streams_frames,
+)
+from emobridge.probe.run import check
+from emobridge.probe.scoring import setting_of
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import Corpus, Split, read_corpus, split_corpus
 from emobridge.probe.timing import Cost, encoder_cost, head_cost
+from emobridge.probe.trainer import units_of
 from emobridge.probe.units import Unit
 from emobridge.scores.classes import OVERALL
 from emobridge.study.reading import emotions
@@ -35,7 +43,7 @@ class Audio:
     """One corpus: who trains on what, and how much there is to hear."""
 
     corpus: Corpus
-    cuts: tuple[tuple[Cut, ...], ...]  # of each seed
+    cuts: tuple[tuple[Split, ...], ...]  # of each seed
     seconds: float
     unread: int  # files without a readable header
 
@@ -100,7 +108,7 @@ def pairs_of(settings: ProbeSettings, corpora: Sequence[Corpus], spoken: Sequenc
 
 
 def _audio(corpus: Corpus, settings: ProbeSettings) -> Audio:
-    return Audio(corpus, cuts_of(corpus, settings), *seconds_of(corpus.utterances))
+    return Audio(corpus, split_corpus(corpus, settings), *seconds_of(corpus.utterances))
 
 
 def seconds_of(utterances: Iterable[Utterance]) -> tuple[float, int]:
@@ -114,23 +122,23 @@ def seconds_of(utterances: Iterable[Utterance]) -> tuple[float, int]:
     return seconds, unread
 
 
-def _listeners(settings: ProbeSettings) -> Iterator[Listener]:
+def _listeners(settings: ProbeSettings) -> Iterator[ProbedEncoder]:
     """As the study opens them, but for encoders that are not here: their shape, as far as a preset tells it."""
     options = read_options(settings.encoder_options)
     for word in settings.encoders:
         name, source = named(word)
         if is_here(source):
-            encoder = opened(source, options)
+            encoder = open_encoder(source, options)
         else:
             known = next((one for one in presets().values() if source in (one.name, one.hub, one.where)), None)
             shape = Shape(known.layers + 1, known.width, known.where) if known else Shape(0, 0, source)
             encoder = cast(Encoder, shape)
         trains = isinstance(encoder, Shape) or "weights" in encoder.defaults
-        yield Listener(name, "pretrained" if trains else "none", encoder)
+        yield ProbedEncoder(name, "pretrained" if trains else "none", encoder)
         if trains and settings.floors and encoder.layers:
-            yield Listener(name, "random", encoder)  # of the same shape, which is all that counts here
+            yield ProbedEncoder(name, "random", encoder)  # of the same shape, which is all that counts here
     if settings.floors and "logmel" not in settings.encoders:
-        yield Listener("logmel", "none", load_encoder("logmel"))
+        yield ProbedEncoder("logmel", "none", load_encoder("logmel"))
 
 
 class _Clock:
@@ -142,7 +150,7 @@ class _Clock:
         self.encoders: dict[str, Cost] = {}
         self.heads: dict[tuple[object, ...], Cost] = {}
 
-    def task(self, listener: Listener, audio: Sequence[Audio]) -> Task:
+    def task(self, listener: ProbedEncoder, audio: Sequence[Audio]) -> Task:
         """What one encoder gives to do, in numbers and in words."""
         encoder, settings = listener.encoder, self.settings
         title = listener.name + (" with random weights" if listener.weights == "random" else "")
@@ -161,7 +169,7 @@ class _Clock:
             task = Task(units, probes, cells, is_known=False)
             counts = _counts(task) if encoder.layers else "what it would take is not known"
             return replace(task, line=f"{title}: {where}; {shape}{counts}")
-        streamed = streams(settings, listener, corpora)
+        streamed = streams_frames(settings, listener, corpora)
         disk = sum(self._bytes(one, encoder, streamed is False) for one in audio)
         heard = sum(one.seconds for one in audio)
         passes = {one.corpus.name: self._passes(one.corpus.name, pairs, bool(streamed)) for one in audio}
@@ -196,7 +204,7 @@ class _Clock:
         """Seconds to train all probes of a unit for all epochs: the steps of one layer, timed, times the layers."""
         kind = registry.load("heads", unit.head)
         layers = len(unit.layers) if kind.all_layers else 1
-        words = head_words(settings, unit.head) + ((f"layers={layers}",) if kind.all_layers else ())
+        words = options_for_head(settings, unit.head) + ((f"layers={layers}",) if kind.all_layers else ())
         shape = {
             "layers": layers,
             "width": encoder.width * (len(encoder.statistics) if unit.encoder == "logmel" else 1),

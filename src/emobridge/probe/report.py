@@ -16,8 +16,8 @@ from emobridge.corpora.demo import is_synthetic
 from emobridge.errors import UserError
 from emobridge.files import write_cells
 from emobridge.probe import tables
-from emobridge.probe.cells import Cell, Floor, cells_of, floors_of
-from emobridge.probe.layer_probe import Study, probe
+from emobridge.probe.run import Study, probe
+from emobridge.probe.scoring import Cell, Floor, cells_of, floors_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.report import plots
 from emobridge.report.blocks import FEW_SPEAKERS, Figure, Page, Section, Table, count, interval, percent, stamped

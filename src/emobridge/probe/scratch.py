@@ -35,9 +35,9 @@ from emobridge.heads.base import Head
 from emobridge.methods.base import Labelled, Task
 from emobridge.methods.source_only import SourceOnly
 from emobridge.options import read_options
-from emobridge.probe.cuts import Corpus, Cut, cuts_of, labels_of, scored_on, scored_rows
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.units import Outcome, Shelf, Tested, Unit
+from emobridge.probe.splits import Corpus, Split, corpora_to_test, labels_of, rows_to_test, split_corpus
+from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache
 from emobridge.progress import progress
 from emobridge.training.inputs import Recordings, without_label
 from emobridge.training.loop import Model, Plan, fit, probabilities
@@ -64,7 +64,7 @@ class Job:
     """A model to be trained, and the rows of each corpus that it is scored on."""
 
     seed: int
-    cut: Cut
+    cut: Split
     tests: tuple[tuple[Corpus, tuple[int, ...]], ...]
     digest: str  # of all that its words depend on, but what the shelf knows
 
@@ -74,7 +74,9 @@ def outcomes(settings: ProbeSettings, corpora: Sequence[Corpus]) -> Iterator[Out
 
     Models that an interrupted run finished are read, not trained again. Errors: UserError where a loss is not finite.
     """
-    shelf = Shelf(Path(settings.out) / "work", [[getattr(settings, key) for key in (*_TRAINING, "crop")], __version__])
+    shelf = UnitCache(
+        Path(settings.out) / "work", [[getattr(settings, key) for key in (*_TRAINING, "crop")], __version__]
+    )
     for name in settings.scratch:
         for corpus in corpora:
             unit = Unit(name, "scratch", corpus.name, "none", "none", ("end",))
@@ -121,7 +123,7 @@ def learn(
     settings: ProbeSettings,
     name: str,
     corpus: Corpus,
-    cut: Cut,
+    cut: Split,
     *,
     seed: int,
     checkpoint: Path | None = None,
@@ -149,7 +151,7 @@ def _learn(
     settings: ProbeSettings,
     name: str,
     corpus: Corpus,
-    cut: Cut,
+    cut: Split,
     seed: int,
     rate: float,
     checkpoint: Path | None,
@@ -231,10 +233,10 @@ def _labelled(corpus: Corpus, rows: Sequence[int]) -> Labelled:
 
 def _jobs(settings: ProbeSettings, name: str, corpus: Corpus, corpora: Sequence[Corpus]) -> list[Job]:
     """The models of one encoder and corpus: seeds by folds."""
-    cuts = cuts_of(corpus, settings)
-    names = scored_on(settings, corpus.name, [one.name for one in corpora])
+    cuts = split_corpus(corpus, settings)
+    names = corpora_to_test(settings, corpus.name, [one.name for one in corpora])
     tested = [one for one in corpora if one.name in names]
-    every = [scored_rows(one, corpus, cuts_of(one, settings), len(cuts[0])) for one in tested]
+    every = [rows_to_test(one, corpus, split_corpus(one, settings), len(cuts[0])) for one in tested]
     keys = [_key(one) for one in (corpus, *tested)]
     jobs = []
     for seed, folds in enumerate(cuts):
@@ -250,14 +252,14 @@ def _trained(
     unit: Unit,
     corpus: Corpus,
     job: Job,
-    shelf: Shelf,
+    shelf: UnitCache,
     on_epoch: Callable[[int, int], None],
 ) -> Outcome:
     """What one model says once it is trained; it is on the shelf then."""
     checkpoint = shelf.path(unit, job.digest)
     learnt = learn(settings, unit.encoder, corpus, job.cut, seed=job.seed, checkpoint=checkpoint, on_epoch=on_epoch)
     tested = tuple(
-        Tested(one.name, job.seed, np.array(rows, dtype=np.int64), _said(settings, learnt, one, rows)[None])
+        Predictions(one.name, job.seed, np.array(rows, dtype=np.int64), _said(settings, learnt, one, rows)[None])
         for one, rows in job.tests
     )
     outcome = Outcome(unit, tested, np.array([[learnt.epoch]]), np.array([[learnt.rate]]), None)
@@ -283,12 +285,14 @@ def _said(settings: ProbeSettings, learnt: Learnt, corpus: Corpus, rows: Sequenc
 
 def _joined(unit: Unit, parts: Sequence[Outcome]) -> Outcome:
     """The models of all seeds and folds as one outcome: what those of a seed say of a corpus, fold after fold."""
-    together: dict[tuple[str, int], list[Tested]] = {}
+    together: dict[tuple[str, int], list[Predictions]] = {}
     for part in parts:
         for one in part.tested:
             together.setdefault((one.corpus, one.seed), []).append(one)
     tested = tuple(
-        Tested(*key, np.concatenate([one.rows for one in some]), np.concatenate([one.probabilities for one in some], 1))
+        Predictions(
+            *key, np.concatenate([one.rows for one in some]), np.concatenate([one.probabilities for one in some], 1)
+        )
         for key, some in together.items()
     )
     epochs, rates = (np.concatenate([getattr(part, key) for part in parts], 1) for key in ("epochs", "rates"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emobridge.literature.published import Published, published
-from emobridge.probe.cells import ALL_LAYERS, Cell, Floor
+from emobridge.probe.scoring import ALL_LAYERS, Cell, Floor
 from emobridge.report.blocks import Table, interval, percent
 
 Key = tuple[str, str, str, str, str, str]  # train, test, encoder, weights, head, normalise

@@ -15,7 +15,7 @@ from torch import nn
 from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.encoders.base import Encoder
-from emobridge.probe.batched import Plan, Sets, Stack, fit
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit
 from emobridge.probe.sources import Frames, Pooled
 from emobridge.types import SAMPLE_RATE
 
@@ -68,9 +68,9 @@ def head_cost(
         x = torch.randn(layers, CLIP if framed else count, width, generator=generator)
         source = Frames(lambda rows: [x for _ in rows]) if framed else Pooled(x)
         everyone = torch.ones(probes, count)
-        sets = Sets(torch.arange(count) % classes, everyone, everyone.bool())
+        sets = TrainingSets(torch.arange(count) % classes, everyone, everyone.bool())
         stack = Stack([heads], source, moments=moments)
-        return lambda: fit([stack], sets, Plan(epochs=STEPS, batch_size=count))
+        return lambda: fit([stack], sets, ProbeTraining(epochs=STEPS, batch_size=count))
 
     cost = _line(prepared, FRAMES if framed else CLIPS)
     return Cost(cost.fixed / STEPS, cost.each / STEPS)

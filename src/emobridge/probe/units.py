@@ -27,7 +27,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Predictions:
     """What the probes of one seed say of the test parts of one corpus, fold after fold."""
 
     corpus: str
@@ -41,13 +41,13 @@ class Outcome:
     """All that came of a unit."""
 
     unit: Unit
-    tested: tuple[Tested, ...]
+    tested: tuple[Predictions, ...]
     epochs: np.ndarray  # (L', P): the best one of each probe, or all where none was stopped
     rates: np.ndarray  # (L', P): the learning rate of each probe
     layer_weights: np.ndarray | None  # (P, L): softmax weights of a head of all layers
 
 
-class Shelf:
+class UnitCache:
     """Finished units in a folder, each under a name made of all that it depends on."""
 
     def __init__(self, folder: Path, depends: object) -> None:
@@ -66,7 +66,7 @@ class Shelf:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 tested = json.loads(file.metadata()["tested"])
             parts = tuple(
-                Tested(corpus, seed, tensors[f"{place}.rows"], tensors[f"{place}.probabilities"])
+                Predictions(corpus, seed, tensors[f"{place}.rows"], tensors[f"{place}.probabilities"])
                 for place, (corpus, seed) in enumerate(tested)
             )
             return Outcome(unit, parts, tensors["epochs"], tensors["rates"], tensors.get("layer_weights"))

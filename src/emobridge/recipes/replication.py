@@ -17,10 +17,10 @@ from emobridge.data.splits import equal_sample
 from emobridge.encoders import fetch, is_here, languages_of, load_encoder, presets
 from emobridge.errors import UserError, unknown
 from emobridge.options import read_options
-from emobridge.probe.cuts import Corpus, cuts_of, read_corpus, sets_of
+from emobridge.probe.encoders import head_option_names
 from emobridge.probe.estimate import pairs_of
-from emobridge.probe.listeners import options_of
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import Corpus, read_corpus, split_corpus, training_sets
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.grids import grids_of, narrowed_grids
 from emobridge.recipes.recipe import Material, Part, Recipe
@@ -88,7 +88,7 @@ def _narrowed(part: Part, wanted: Mapping[str, Sequence[str]]) -> Iterable[Part]
     kept["scratch"] = tuple(one for one in asked.scratch if one in wanted["encoders"])
     if not kept["corpora"] or not kept["heads"] or not (kept["encoders"] or kept["scratch"]):
         return
-    options = {option for head in kept["heads"] for option in options_of(head)}
+    options = {option for head in kept["heads"] for option in head_option_names(head)}
     kept["head_options"] = tuple(word for word in asked.head_options if options & set(read_options([word])))
     yield replace(part, settings=replace(asked, **kept))
 
@@ -224,7 +224,7 @@ def _usable(settings: ProbeSettings, manifests: Mapping[str, str]) -> tuple[dict
             continue
         try:
             corpus = read_corpus(manifests[name], settings)
-            sets_of(corpus, cuts_of(corpus, settings), settings)
+            training_sets(corpus, split_corpus(corpus, settings), settings)
             usable[manifests[name]] = corpus
         except UserError as error:
             bad.append(f"corpus {name}: {error}")

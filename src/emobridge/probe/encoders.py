@@ -12,17 +12,16 @@ from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
-from emobridge.options import options_of as keyword_options
-from emobridge.options import read_options
-from emobridge.probe.cuts import Corpus
+from emobridge.options import options_of, read_options
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import Corpus
 
 FLOOR_HEADS = ("single", "linear")  # heads that log-mel statistics are given to
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """An encoder of the study: as it was named, and opened."""
+class ProbedEncoder:
+    """An encoder of the study: as it was named, and open_encoder."""
 
     name: str
     weights: str  # "pretrained", "random" or "none"
@@ -39,18 +38,18 @@ class Listener:
         return f"{self.encoder.name} {self.encoder.digest} {sorted(self.encoder.options.items())}"
 
 
-def listeners(settings: ProbeSettings) -> Iterator[Listener]:
+def open_encoders(settings: ProbeSettings) -> Iterator[ProbedEncoder]:
     """The encoders asked for, each followed by its floor, the same with random weights; at last log-mel statistics."""
     options = read_options(settings.encoder_options)
     for word in settings.encoders:
         name, source = named(word)
-        encoder = opened(source, options)
+        encoder = open_encoder(source, options)
         trains = "weights" in encoder.defaults
-        yield Listener(name, "pretrained" if trains else "none", encoder)
+        yield ProbedEncoder(name, "pretrained" if trains else "none", encoder)
         if trains and settings.floors:
-            yield Listener(name, "random", opened(source, {**options, "weights": "random"}))
+            yield ProbedEncoder(name, "random", open_encoder(source, {**options, "weights": "random"}))
     if settings.floors and "logmel" not in settings.encoders:
-        yield Listener("logmel", "none", load_encoder("logmel"))
+        yield ProbedEncoder("logmel", "none", load_encoder("logmel"))
 
 
 def floor(settings: ProbeSettings) -> ProbeSettings:
@@ -76,7 +75,7 @@ def named(word: str) -> tuple[str, str]:
     return (Path(word).expanduser().resolve().name if Path(word).expanduser().is_dir() else word), word
 
 
-def layers_of(settings: ProbeSettings, encoder: Encoder, name: str) -> tuple[str, ...]:
+def layer_names(settings: ProbeSettings, encoder: Encoder, name: str) -> tuple[str, ...]:
     """The layers asked for, of which "last" is the encoder's last. Errors: UserError for one that it does not have."""
     names = tuple(map(str, range(encoder.layers)))
     if settings.layers == ("all",) or name == "logmel":
@@ -88,16 +87,16 @@ def layers_of(settings: ProbeSettings, encoder: Encoder, name: str) -> tuple[str
     return tuple(dict.fromkeys(wanted))
 
 
-def heads_of(settings: ProbeSettings, listener: Listener) -> tuple[str, ...]:
+def heads_for(settings: ProbeSettings, listener: ProbedEncoder) -> tuple[str, ...]:
     """The heads that an encoder is given: log-mel statistics, which are no frames, get none that need these."""
     if listener.name != "logmel":
         return settings.heads
     return tuple(head for head in settings.heads if not registry.load("heads", head).needs_frames) or FLOOR_HEADS[:1]
 
 
-def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
+def options_for_head(settings: ProbeSettings, head: str) -> tuple[str, ...]:
     """The options that a head has, of those given for all. Errors: UserError for one that no head of the study has."""
-    has = {name: options_of(name) for name in settings.heads}
+    has = {name: head_option_names(name) for name in settings.heads}
     for option in read_options(settings.head_options):
         if not any(option in options for options in has.values()):
             raise unknown("head option", option, {one for options in has.values() for one in options})
@@ -105,12 +104,12 @@ def head_words(settings: ProbeSettings, head: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def options_of(head: str) -> tuple[str, ...]:
+def head_option_names(head: str) -> tuple[str, ...]:
     """The names of the options that a head takes from a user."""
-    return tuple(name for name in keyword_options(registry.load("heads", head)) if name != "layers")
+    return tuple(name for name in options_of(registry.load("heads", head)) if name != "layers")
 
 
-def opened(name: str, options: dict[str, str | int | float | bool]) -> Encoder:
+def open_encoder(name: str, options: dict[str, str | int | float | bool]) -> Encoder:
     """An encoder with those of the options that its family has."""
     if not options:
         return load_encoder(name)
@@ -121,9 +120,9 @@ def opened(name: str, options: dict[str, str | int | float | bool]) -> Encoder:
         return load_encoder(name, **{key: value for key, value in options.items() if key in family.defaults})
 
 
-def streams(settings: ProbeSettings, listener: Listener, corpora: Sequence[Corpus]) -> bool | None:
+def streams_frames(settings: ProbeSettings, listener: ProbedEncoder, corpora: Sequence[Corpus]) -> bool | None:
     """Whether frames are encoded anew in each epoch; None where no head needs any."""
-    if not any(registry.load("heads", head).needs_frames for head in heads_of(settings, listener)):
+    if not any(registry.load("heads", head).needs_frames for head in heads_for(settings, listener)):
         return None
     if settings.frames != "auto":
         return settings.frames == "streamed"

@@ -11,9 +11,9 @@ from emobridge.audit.confound import confounds
 from emobridge.audit.hearing import listen
 from emobridge.data.audio import read_audio
 from emobridge.errors import UserError
-from emobridge.probe.cuts import Corpus
-from emobridge.probe.layer_probe import Study
-from emobridge.probe.units import Outcome, Tested, Unit
+from emobridge.probe.run import Study
+from emobridge.probe.splits import Corpus
+from emobridge.probe.units import Outcome, Predictions, Unit
 from emobridge.scores.classes import Estimate, Evaluation, overall
 from emobridge.types import person
 
@@ -116,7 +116,7 @@ def floors_of(study: Study) -> tuple[Floor, ...]:
 
 
 def _cells(
-    study: Study, outcome: Outcome, trained: Corpus, tested: Corpus, kind: str, said: Sequence[Tested]
+    study: Study, outcome: Outcome, trained: Corpus, tested: Corpus, kind: str, said: Sequence[Predictions]
 ) -> Iterator[Cell]:
     unit, labels = outcome.unit, trained.emotions
     names = (ALL_LAYERS,) if said[0].probabilities.shape[0] < len(unit.layers) else unit.layers
@@ -135,7 +135,7 @@ def _cells(
 
 
 def _scored(
-    said: Sequence[Tested],
+    said: Sequence[Predictions],
     best: Sequence[Sequence[str]],
     labels: Sequence[str],
     truth: Sequence[str],

@@ -13,7 +13,7 @@ from emobridge.data.manifest import read_manifest
 from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample
 from emobridge.errors import UserError
 from emobridge.methods.base import Labelled, balanced
-from emobridge.probe.batched import Sets
+from emobridge.probe.batched import TrainingSets
 from emobridge.probe.settings import ProbeSettings
 from emobridge.types import Utterance, person
 
@@ -34,7 +34,7 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Split:
     """Rows of a corpus that train one probe, stop it, and test it."""
 
     train: Part
@@ -64,7 +64,7 @@ def read_corpus(path: str, settings: ProbeSettings) -> Corpus:
     return Corpus(rows[0].corpus, rows[0].language, tuple(rows))
 
 
-def cuts_of(corpus: Corpus, settings: ProbeSettings) -> tuple[tuple[Cut, ...], ...]:
+def split_corpus(corpus: Corpus, settings: ProbeSettings) -> tuple[tuple[Split, ...], ...]:
     """The cuts of each seed, one a fold.
 
     split "folds": each fold is the test part once, the next one validation where there is early stopping; a corpus of
@@ -78,7 +78,7 @@ def cuts_of(corpus: Corpus, settings: ProbeSettings) -> tuple[tuple[Cut, ...], .
         if settings.split == "80/10/10":
             draws = (seed * settings.folds + fold for fold in range(settings.folds))
             parts = [by_ratio(rows, (0.8, 0.1, 0.1), seed=n, share_speakers=settings.share_speakers) for n in draws]
-            found.append(tuple(Cut(*three) for three in parts))
+            found.append(tuple(Split(*three) for three in parts))
             continue
         if settings.share_speakers:
             folds = by_ratio(rows, (1 / settings.folds,) * settings.folds, seed=seed, share_speakers=True)
@@ -88,11 +88,11 @@ def cuts_of(corpus: Corpus, settings: ProbeSettings) -> tuple[tuple[Cut, ...], .
     return tuple(found)
 
 
-def _rotated(folds: Sequence[Part], place: int, stops: bool) -> Cut:
+def _rotated(folds: Sequence[Part], place: int, stops: bool) -> Split:
     test, validation = folds[place], folds[(place + 1) % len(folds)] if stops else ()
     held = {*test, *validation}
     train = tuple(sorted(row for fold in folds for row in fold if row not in held))
-    return Cut(train, validation, test)
+    return Split(train, validation, test)
 
 
 def labels_of(corpus: Corpus, labels: Sequence[str]) -> Tensor:
@@ -101,15 +101,15 @@ def labels_of(corpus: Corpus, labels: Sequence[str]) -> Tensor:
     return torch.tensor([place.get(str(one.emotion), -1) for one in corpus.utterances])
 
 
-def scored_on(settings: ProbeSettings, trained: str, corpora: Sequence[str]) -> list[str]:
+def corpora_to_test(settings: ProbeSettings, trained: str, corpora: Sequence[str]) -> list[str]:
     """The corpora that what is trained on one is scored on."""
     others = {"cross", "other"} & set(settings.settings)
     own = {"mono", "trans"} & set(settings.settings)
     return [name for name in corpora if (own if name == trained else others)]
 
 
-def scored_rows(
-    tested: Corpus, trained: Corpus, cuts: Sequence[Sequence[Cut]], folds: int
+def rows_to_test(
+    tested: Corpus, trained: Corpus, cuts: Sequence[Sequence[Split]], folds: int
 ) -> tuple[tuple[tuple[int, ...], ...], ...]:
     """Rows of `tested`, cut into `cuts`, that each seed and fold of `trained` is scored on; emotions that it learnt.
 
@@ -126,7 +126,7 @@ def scored_rows(
     return tuple(found)
 
 
-def sets_of(corpus: Corpus, cuts: Sequence[Sequence[Cut]], settings: ProbeSettings) -> Sets:
+def training_sets(corpus: Corpus, cuts: Sequence[Sequence[Split]], settings: ProbeSettings) -> TrainingSets:
     """What the probes, seeds by folds, train on. Errors: UserError for a fold whose training part has one class."""
     label = labels_of(corpus, corpus.emotions)
     weights, validations = [], []
@@ -143,4 +143,4 @@ def sets_of(corpus: Corpus, cuts: Sequence[Sequence[Cut]], settings: ProbeSettin
             validation = torch.zeros(len(label), dtype=torch.bool)
             validation[list(cut.validation)] = True
             validations.append(validation)
-    return Sets(label, torch.stack(weights), torch.stack(validations))
+    return TrainingSets(label, torch.stack(weights), torch.stack(validations))

@@ -12,9 +12,9 @@ import torch
 
 from emobridge.encoders.whisper import Whisper
 from emobridge.errors import UserError
-from emobridge.probe import bench
-from emobridge.probe.layer_probe import probe
-from emobridge.probe.listeners import head_words, layers_of, listeners, named
+from emobridge.probe import trainer
+from emobridge.probe.encoders import layer_names, named, open_encoders, options_for_head
+from emobridge.probe.run import probe
 
 CLIPS = 32  # in the two corpora
 
@@ -113,7 +113,7 @@ def test_labels_of_the_test_part_do_not_reach_its_probes(asked, recorded):
 
 def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monkeypatch):
     whole = said(probe(asked(out=str(tmp_path / "whole"))))
-    fits, fit = [], bench.fit
+    fits, fit = [], trainer.fit
 
     def stopping(*given, **named):
         if len(fits) == 3:
@@ -121,14 +121,14 @@ def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monk
         fits.append(1)
         return fit(*given, **named)
 
-    monkeypatch.setattr(bench, "fit", stopping)
+    monkeypatch.setattr(trainer, "fit", stopping)
     with pytest.raises(KeyboardInterrupt):
         probe(asked())
     kept = list((tmp_path / "study" / "work").glob("*.safetensors"))
     assert len(kept) == 3
     kept[0].write_bytes(kept[0].read_bytes()[:50])  # and one was cut short
     again = []
-    monkeypatch.setattr(bench, "fit", lambda *given, **named: again.append(1) or fit(*given, **named))
+    monkeypatch.setattr(trainer, "fit", lambda *given, **named: again.append(1) or fit(*given, **named))
     assert probe(asked()).outcomes
     same(said(probe(asked())), whole, 0)
     assert len(again) == len({path.name for path in (tmp_path / "whole" / "work").iterdir()}) - 2
@@ -163,8 +163,8 @@ def test_a_learning_rate_is_chosen_on_validation_losses(asked):
 
 
 def test_layers_by_name(asked, tiny_encoder):
-    listener = next(listeners(asked()))
-    assert layers_of(asked(), listener.encoder, "wb") == ("0", "1", "2")
+    listener = next(open_encoders(asked()))
+    assert layer_names(asked(), listener.encoder, "wb") == ("0", "1", "2")
     study = probe(asked(layers=("1",), heads=("single",), head_options=()))
     assert {one.unit.layers for one in study.outcomes} == {("1",)}
     with pytest.raises(UserError, match=r"unknown layer of encoder wb '3'"):
@@ -181,8 +181,8 @@ def test_names_of_encoders(tiny_encoder, tmp_path, monkeypatch):
 
 def test_options_reach_the_heads_that_have_them(asked):
     settings = asked(head_options=("hidden=8", "dropout=0.5"))
-    assert head_words(settings, "single") == ()
-    assert head_words(settings, "multilayer") == ("hidden=8", "dropout=0.5")
+    assert options_for_head(settings, "single") == ()
+    assert options_for_head(settings, "multilayer") == ("hidden=8", "dropout=0.5")
     with pytest.raises(UserError, match="did you mean 'dropout'"):
         probe(asked(head_options=("dropuot=0.5",)))
 
@@ -210,13 +210,13 @@ def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny
 @pytest.mark.parametrize("inside", [False, True])
 def test_moments_of_training_rows_are_those_of_the_normalisation(inside):
     from emobridge.features.normalisation import learnt, moments
-    from emobridge.probe.cuts import Cut
+    from emobridge.probe.splits import Split
 
     generator = torch.Generator().manual_seed(0)
     values = 20 + torch.randn(2, 9, 5, generator=generator) * torch.tensor([1.0, 2.0, 3.0, 1e-4, 0.0])
     within = torch.rand(2, 9, 5, generator=generator) if inside else None
-    cuts = [Cut((0, 1, 2, 5, 7), (), ()), Cut((3, 4, 8), (), ())]
-    mean, deviation = bench.training_moments(values, within, cuts)
+    cuts = [Split((0, 1, 2, 5, 7), (), ()), Split((3, 4, 8), (), ())]
+    mean, deviation = trainer.training_moments(values, within, cuts)
     for layer, x in enumerate(values):
         for number, cut in enumerate(cuts):
             rows = list(cut.train)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from emobridge.files import write_cells
-from emobridge.probe.cells import Cell, cells_of, floors_of, setting_of
-from emobridge.probe.cuts import Corpus
-from emobridge.probe.layer_probe import Study
+from emobridge.probe.run import Study
+from emobridge.probe.scoring import Cell, cells_of, floors_of, setting_of
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.units import Outcome, Tested, Unit
+from emobridge.probe.splits import Corpus
+from emobridge.probe.units import Outcome, Predictions, Unit
 from emobridge.scores.classes import ua
 from emobridge.types import Utterance
 
@@ -52,7 +52,7 @@ def test_scores_by_hand():
     truth = [0, 0, 0, 1, 1, 1]
     right = [truth[row] for row in rows]
     wrong = [1 - value if row in (0, 3) else value for row, value in zip(rows, right)]
-    tested = [Tested("a", 0, rows, said([0] * 6, right)), Tested("a", 1, rows, said([0] * 6, wrong))]
+    tested = [Predictions("a", 0, rows, said([0] * 6, right)), Predictions("a", 1, rows, said([0] * 6, wrong))]
     cells = cells_of(study(tested))
     value = {(cell.layer, cell.seed): cell for cell in cells if cell.measure == "UA"}
     assert value["0", "0"].value == 0.5
@@ -68,8 +68,8 @@ def test_scores_by_hand():
 
 def test_seeds_that_test_other_utterances_are_scored_together():
     tested = [
-        Tested("a", 0, np.array([0, 3]), said([0, 1], [0, 1])),
-        Tested("a", 1, np.array([1, 4, 5]), said([1, 1, 1], [0, 1, 1])),
+        Predictions("a", 0, np.array([0, 3]), said([0, 1], [0, 1])),
+        Predictions("a", 1, np.array([1, 4, 5]), said([1, 1, 1], [0, 1, 1])),
     ]
     cells = [cell for cell in cells_of(study(tested)) if cell.measure == "WA" and cell.layer == "0"]
     assert {(cell.seed, cell.n, round(cell.value, 3)) for cell in cells} == {
@@ -80,7 +80,7 @@ def test_seeds_that_test_other_utterances_are_scored_together():
 
 
 def test_a_head_of_all_layers_has_one_row():
-    tested = [Tested("a", 0, np.arange(6), said([0] * 6))]
+    tested = [Predictions("a", 0, np.arange(6), said([0] * 6))]
     assert {cell.layer for cell in cells_of(study(tested))} == {"all"}
 
 
@@ -104,7 +104,7 @@ def test_settings_by_language(trained, tested, languages, expected):
 
 
 def test_what_a_probe_saw():
-    tested = [Tested("a", 0, np.arange(6), said([0] * 6))]
+    tested = [Predictions("a", 0, np.arange(6), said([0] * 6))]
 
     def saw(**changes):
         return cells_of(study(tested, **changes))[0].saw
@@ -116,7 +116,7 @@ def test_what_a_probe_saw():
 
 
 def test_the_table_is_tidy(tmp_path):
-    tested = [Tested("a", 0, np.arange(6), said([0] * 6, [0, 0, 0, 1, 1, 1]))]
+    tested = [Predictions("a", 0, np.arange(6), said([0] * 6, [0, 0, 0, 1, 1, 1]))]
     cells = cells_of(study(tested))
     write_cells(tmp_path / "cells.csv", cells, Cell)
     with (tmp_path / "cells.csv").open(newline="") as file:
@@ -130,7 +130,7 @@ def test_the_table_is_tidy(tmp_path):
 
 def test_floors_of_the_recorded_speech(recorded):
     """Anger is loud there: loudness tells all, chance half."""
-    from emobridge.probe.cuts import read_corpus
+    from emobridge.probe.splits import read_corpus
 
     settings = ProbeSettings(corpora=(str(recorded / "en.jsonl"),))
     found = floors_of(Study(settings, (read_corpus(settings.corpora[0], settings),), (), (), ()))

@@ -15,11 +15,11 @@ from emobridge.bundle import columns, made_head
 from emobridge.features.normalisation import FLOOR, learnt, moments
 from emobridge.features.store import FeatureStore
 from emobridge.probe import sources
-from emobridge.probe.batched import Plan, Stack, fit, logits_of
-from emobridge.probe.cuts import Corpus, Cut, cuts_of, scored_on, scored_rows, sets_of
-from emobridge.probe.listeners import Listener, head_words, heads_of, layers_of
+from emobridge.probe.batched import ProbeTraining, Stack, fit, logits_of
+from emobridge.probe.encoders import ProbedEncoder, heads_for, layer_names, options_for_head
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.units import Outcome, Shelf, Tested, Unit
+from emobridge.probe.splits import Corpus, Split, corpora_to_test, rows_to_test, split_corpus, training_sets
+from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache
 from emobridge.progress import progress
 from emobridge.types import person
 
@@ -45,10 +45,10 @@ _FREE = frozenset(
 )
 
 
-def plan_of(settings: ProbeSettings) -> Plan:
+def training_plan(settings: ProbeSettings) -> ProbeTraining:
     """How the probes of a study are trained."""
     first, second = settings.betas
-    return Plan(
+    return ProbeTraining(
         settings.epochs,
         settings.batch_size,
         settings.learning_rates,
@@ -59,17 +59,17 @@ def plan_of(settings: ProbeSettings) -> Plan:
     )
 
 
-def units_of(settings: ProbeSettings, listener: Listener, corpus: str, utterances: int) -> list[Unit]:
+def units_of(settings: ProbeSettings, listener: ProbedEncoder, corpus: str, utterances: int) -> list[Unit]:
     """What trains on one corpus, in an order: as many layers at a time as keep the weights near the processor.
 
     A head that sums layers takes all that the encoder has, whichever ones the others are asked to look at.
     """
-    asked = layers_of(settings, listener.encoder, listener.name)
+    asked = layer_names(settings, listener.encoder, listener.name)
     every = tuple(map(str, range(listener.encoder.layers)))
     chunk = max(1, TOGETHER // max(1, listener.encoder.width * utterances))
     found = []
     for normalise in settings.normalise:
-        for head in heads_of(settings, listener):
+        for head in heads_for(settings, listener):
             kind = registry.load("heads", head)
             names = every if kind.all_layers else asked
             weights = sum(value.numel() for value in made_head(head, (), listener.encoder.width, 2).parameters())
@@ -81,15 +81,15 @@ def units_of(settings: ProbeSettings, listener: Listener, corpus: str, utterance
     return found
 
 
-class Bench:
+class Trainer:
     """One encoder with the features of all corpora at hand."""
 
     def __init__(
-        self, settings: ProbeSettings, corpora: Sequence[Corpus], listener: Listener, store: FeatureStore
+        self, settings: ProbeSettings, corpora: Sequence[Corpus], listener: ProbedEncoder, store: FeatureStore
     ) -> None:
         self.settings, self.listener, self.store = settings, listener, store
         self.corpora = {corpus.name: corpus for corpus in corpora}
-        self.cuts = {corpus.name: cuts_of(corpus, settings) for corpus in corpora}
+        self.cuts = {corpus.name: split_corpus(corpus, settings) for corpus in corpora}
         self.clips: dict[str, sources.Clips] = {}
         self.clip_moments: dict[str, tuple[Tensor, Tensor]] = {}
         depends = {key: value for key, value in asdict(settings).items() if key not in _FREE}
@@ -97,7 +97,7 @@ class Bench:
             [corpus.name, [(u.id, u.speaker, u.emotion, u.start, u.end) for u in corpus.utterances]]
             for corpus in corpora
         ]
-        self.shelf = Shelf(Path(settings.out) / "work", [depends, said, __version__])
+        self.shelf = UnitCache(Path(settings.out) / "work", [depends, said, __version__])
 
     def run(self) -> list[Outcome]:
         """Every unit of the encoder, those of an interrupted run from the shelf."""
@@ -134,15 +134,15 @@ class Bench:
     def _train(self, units: Sequence[Unit], on_epoch: Callable[[int, int], None]) -> list[Outcome]:
         corpus = self.corpora[units[0].corpus]
         cuts = self.cuts[corpus.name]
-        sets, plan = sets_of(corpus, cuts, self.settings), plan_of(self.settings)
+        sets, plan = training_sets(corpus, cuts, self.settings), training_plan(self.settings)
         stacks = {unit: [self._stack(unit, rate) for rate in plan.learning_rates] for unit in units}
         everything = [stack for some in stacks.values() for stack in some]
         checkpoint = self.shelf.path(units[0], f"{self.listener.digest} {len(units)}").with_suffix(".checkpoint")
         fit(everything, sets, plan, on_epoch=on_epoch, checkpoint=checkpoint)
-        tested: dict[Unit, list[Tested]] = {unit: [] for unit in units}
-        for name in scored_on(self.settings, corpus.name, tuple(self.corpora)):
+        tested: dict[Unit, list[Predictions]] = {unit: [] for unit in units}
+        for name in corpora_to_test(self.settings, corpus.name, tuple(self.corpora)):
             sourced = [self._source(unit, name) for unit, some in stacks.items() for _ in some]
-            rows = scored_rows(self.corpora[name], corpus, self.cuts[name], len(cuts[0]))
+            rows = rows_to_test(self.corpora[name], corpus, self.cuts[name], len(cuts[0]))
             needed = torch.tensor(sorted({row for folds in rows for part in folds for row in part}))
             if not len(needed):
                 continue
@@ -155,7 +155,7 @@ class Bench:
     def _stack(self, unit: Unit, rate: float) -> Stack:
         """The untrained heads of a unit; those of one seed begin alike."""
         corpus, cuts = self.corpora[unit.corpus], self.cuts[unit.corpus]
-        kind, words = registry.load("heads", unit.head), head_words(self.settings, unit.head)
+        kind, words = registry.load("heads", unit.head), options_for_head(self.settings, unit.head)
         if kind.all_layers:
             words = (*words, f"layers={len(unit.layers)}")
         rows = []
@@ -220,7 +220,7 @@ class Bench:
         return self.clips[name]
 
 
-def training_moments(values: Tensor, within: Tensor | None, cuts: Sequence[Cut]) -> tuple[Tensor, Tensor]:
+def training_moments(values: Tensor, within: Tensor | None, cuts: Sequence[Split]) -> tuple[Tensor, Tensor]:
     """Mean and deviation (L', P, D) over the training rows of each probe, as `normalisation.moments` gives them.
 
     values (L', N, D); within: the variance inside each row. All probes at once, as sums over rows by a product.
@@ -260,7 +260,7 @@ def _chosen(stacks: Sequence[Stack], logits: list[Tensor]) -> Tensor:
     return torch.stack(logits).gather(0, best)[0]
 
 
-def _tested(name: str, said: Tensor, rows: Tensor, tests: Sequence[Sequence[Sequence[int]]]) -> list[Tested]:
+def _tested(name: str, said: Tensor, rows: Tensor, tests: Sequence[Sequence[Sequence[int]]]) -> list[Predictions]:
     """What the probes (L', P, N, C), seeds by folds, say of their own test parts, among the rows (N,)."""
     place = {int(row): number for number, row in enumerate(rows)}
     found, probe = [], 0
@@ -270,11 +270,11 @@ def _tested(name: str, said: Tensor, rows: Tensor, tests: Sequence[Sequence[Sequ
             parts.append(said[:, probe, [place[row] for row in test]])
             probe += 1
         wanted = np.array([row for test in folds for row in test], dtype=np.int64)
-        found.append(Tested(name, seed, wanted, torch.cat(parts, 1).numpy()))
+        found.append(Predictions(name, seed, wanted, torch.cat(parts, 1).numpy()))
     return found
 
 
-def _outcome(unit: Unit, stacks: Sequence[Stack], tested: list[Tested]) -> Outcome:
+def _outcome(unit: Unit, stacks: Sequence[Stack], tested: list[Predictions]) -> Outcome:
     best = _best(stacks)
     epochs = torch.stack([stack.best_epoch for stack in stacks]).gather(0, best[None])[0]
     rates = torch.tensor([stack.rate for stack in stacks])[best]

@@ -19,10 +19,19 @@ from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.options import read_options
 from emobridge.probe import scratch
-from emobridge.probe.bench import Bench
-from emobridge.probe.cuts import Corpus, cuts_of, read_corpus, sets_of
-from emobridge.probe.listeners import floor, head_words, languages, layers_of, listeners, named, opened, streams
+from emobridge.probe.encoders import (
+    floor,
+    languages,
+    layer_names,
+    named,
+    open_encoder,
+    open_encoders,
+    options_for_head,
+    streams_frames,
+)
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import Corpus, read_corpus, split_corpus, training_sets
+from emobridge.probe.trainer import Trainer
 from emobridge.probe.units import Outcome
 from emobridge.progress import progress
 from emobridge.study.reading import emotions
@@ -48,11 +57,11 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     corpora = tuple(read_corpus(path, settings) for path in settings.corpora)
     check(settings, corpora)
     for name, source in map(named, settings.encoders):  # missing weights and layers, before anything long
-        layers_of(settings, opened(source, read_options(settings.encoder_options)), name)
+        layer_names(settings, open_encoder(source, read_options(settings.encoder_options)), name)
     skipped: list[tuple[str, str]] = []
     outcomes: list[Outcome] = []
-    for number, listener in enumerate(listeners(settings)):
-        frames = streams(settings, listener, corpora) is False
+    for number, listener in enumerate(open_encoders(settings)):
+        frames = streams_frames(settings, listener, corpora) is False
         store = FeatureStore(
             settings.store or cache_folder(),
             listener.encoder,
@@ -70,7 +79,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
             corpora = (*corpora[:place], replace(corpus, utterances=good), *corpora[place + 1 :])
         is_floor = listener.weights == "random" or (listener.name == "logmel" and "logmel" not in settings.encoders)
         asked = floor(settings) if is_floor else settings
-        outcomes += Bench(asked, corpora, listener, store).run()
+        outcomes += Trainer(asked, corpora, listener, store).run()
     outcomes += scratch.outcomes(settings, corpora)
     return Study(settings, corpora, tuple(outcomes), tuple(languages(settings)), tuple(skipped))
 
@@ -81,7 +90,7 @@ def check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
         if sum(one.name == name for one in corpora) > 1:
             raise UserError(f"two manifests are of the corpus {name}: a study takes each once")
     for head in settings.heads:
-        made_head(head, head_words(settings, head), 1, 2)
+        made_head(head, options_for_head(settings, head), 1, 2)
     for corpus in corpora:
-        sets_of(corpus, cuts_of(corpus, settings), settings)
+        training_sets(corpus, split_corpus(corpus, settings), settings)
     scratch.check(settings)

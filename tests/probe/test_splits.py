@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
-from emobridge.probe.cuts import Corpus, cuts_of, labels_of, read_corpus, scored_on, scored_rows, sets_of
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import (
+    Corpus,
+    corpora_to_test,
+    labels_of,
+    read_corpus,
+    rows_to_test,
+    split_corpus,
+    training_sets,
+)
 from emobridge.types import Utterance
 
 EMOTIONS = ("anger", "happiness", "sadness")
@@ -41,7 +49,7 @@ def asked(**changes):
 )
 def test_parts_are_apart_and_share_no_speaker(speakers, folds, patience, split):
     one = corpus(speakers)
-    for cuts in cuts_of(one, asked(folds=folds, patience=patience, split=split, seeds=2)):
+    for cuts in split_corpus(one, asked(folds=folds, patience=patience, split=split, seeds=2)):
         for cut in cuts:
             parts = [part for part in (cut.train, cut.validation, cut.test) if part]
             voices = [{one.utterances[row].speaker for row in part} for part in parts]
@@ -54,15 +62,15 @@ def test_parts_are_apart_and_share_no_speaker(speakers, folds, patience, split):
 
 def test_seeds_cut_differently_and_the_same_each_time():
     three = asked(seeds=3)
-    first = cuts_of(corpus(10), three)
-    assert first == cuts_of(corpus(10), three)
+    first = split_corpus(corpus(10), three)
+    assert first == split_corpus(corpus(10), three)
     assert len(set(first)) > 1
 
 
 def test_sets_weigh_what_trains_and_nothing_else():
     one, study = corpus(6), asked(folds=3, patience=1, seeds=1)
-    cuts = cuts_of(one, study)
-    sets = sets_of(one, cuts, study)
+    cuts = split_corpus(one, study)
+    sets = training_sets(one, cuts, study)
     for probe, cut in enumerate(cuts[0]):
         assert (sets.weight[probe] > 0).nonzero()[:, 0].tolist() == list(cut.train)
         assert sets.validation[probe].nonzero()[:, 0].tolist() == list(cut.validation)
@@ -72,7 +80,7 @@ def test_sets_weigh_what_trains_and_nothing_else():
 def test_class_weights():
     one = Corpus("c", "und", corpus(6).utterances[: 6 * 6 - 4])  # fewer of two emotions
     balanced, plain = (
-        sets_of(one, cuts_of(one, asked(folds=3, class_weights=wanted)), asked(class_weights=wanted))
+        training_sets(one, split_corpus(one, asked(folds=3, class_weights=wanted)), asked(class_weights=wanted))
         for wanted in (True, False)
     )
     label = labels_of(one, one.emotions)
@@ -85,7 +93,7 @@ def test_a_fold_of_one_class_is_named():
     rows = [row for row in corpus(3).utterances if row.emotion == "anger" or row.speaker == "0"]
     one, study = Corpus("c", "und", tuple(rows)), asked(folds=3)
     with pytest.raises(UserError, match="trains on anger alone"):
-        sets_of(one, cuts_of(one, study), study)
+        training_sets(one, split_corpus(one, study), study)
 
 
 def test_a_balanced_sample_is_drawn_once(tmp_path):
@@ -119,7 +127,7 @@ def named(name, speakers, emotions=("anger", "sadness")):
 def test_every_part_is_tested_once_a_seed_whatever_the_folds(trained, tested):
     study = asked(seeds=2)
     learnt, other = named("en", trained), named("xx", tested)
-    rows = scored_rows(other, learnt, cuts_of(other, study), trained)
+    rows = rows_to_test(other, learnt, split_corpus(other, study), trained)
     assert [len(folds) for folds in rows] == [trained, trained]
     for folds in rows:
         assert sorted(row for part in folds for row in part) == list(range(len(other.utterances)))
@@ -128,7 +136,7 @@ def test_every_part_is_tested_once_a_seed_whatever_the_folds(trained, tested):
 def test_emotions_that_were_not_learnt_are_not_scored():
     study = asked(seeds=1)
     learnt, other = named("en", 2), named("xx", 2, ("anger", "fear", "sadness"))
-    (folds,) = scored_rows(other, learnt, cuts_of(other, study), 2)
+    (folds,) = rows_to_test(other, learnt, split_corpus(other, study), 2)
     assert {other.utterances[row].emotion for part in folds for row in part} == {"anger", "sadness"}
 
 
@@ -137,4 +145,4 @@ def test_emotions_that_were_not_learnt_are_not_scored():
     [(("mono",), ["en"]), (("cross",), ["xx", "de"]), (("other", "trans"), ["en", "xx", "de"])],
 )
 def test_which_corpora_are_tested_on(wanted, expected):
-    assert scored_on(asked(settings=wanted), "en", ("en", "xx", "de")) == expected
+    assert corpora_to_test(asked(settings=wanted), "en", ("en", "xx", "de")) == expected
