@@ -164,7 +164,7 @@ def pink_noise(samples: int, chance: np.random.Generator) -> NDArray[np.float32]
     for octave in range(OCTAVES):
         white = chance.standard_normal((samples >> octave) + 1, np.float32)
         noise += np.repeat(white, 1 << octave)[:samples]
-    return noise / np.sqrt(np.mean(noise**2))
+    return np.asarray(noise / np.sqrt(np.mean(noise**2)))
 
 
 def phone_table(phones: Sequence[Phone], lead: float) -> str:

@@ -141,7 +141,7 @@ class Espeak:
             raise RuntimeError(f"espeak-ng says nothing for {text!r}")
         return Speech(wave, _phones(self._marks, len(wave)))
 
-    def _collect(self, wave: ctypes._Pointer, samples: int, events: ctypes._Pointer) -> int:
+    def _collect(self, wave: ctypes._Pointer[ctypes.c_short], samples: int, events: ctypes._Pointer[_Event]) -> int:
         if wave and samples:
             self._pieces.append(ctypes.string_at(wave, 2 * samples))
         index = 0

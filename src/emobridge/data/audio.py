@@ -35,7 +35,7 @@ def duration(path: str | Path) -> float:
     Errors: AudioError for a file that is missing, empty, no audio or visibly cut short.
     """
     with _opened(path) as file:
-        return file.frames / file.samplerate
+        return float(file.frames / file.samplerate)
 
 
 def header(path: str | Path) -> tuple[int, int]:

@@ -87,7 +87,8 @@ def squashed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     count = np.maximum(known.sum(0), 1)
     away = values - np.where(known, values, 0.0).sum(0) / count
     deviation = np.sqrt(np.where(known, away**2, 0.0).sum(0) / count)
-    return np.tanh(np.divide(away, 2 * deviation, out=np.full_like(values, np.nan), where=deviation > 1e-9))
+    half = np.divide(away, 2 * deviation, out=np.full_like(values, np.nan), where=deviation > 1e-9)
+    return np.asarray(np.tanh(half))
 
 
 def _with(utterance: Utterance, values: NDArray[np.float64]) -> Utterance:

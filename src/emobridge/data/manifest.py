@@ -145,9 +145,9 @@ def _number(value: Any, key: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"{where}: {key!r} is {json.dumps(value)}; expected a number")
     try:
-        value = float(value)
+        number = float(value)
     except OverflowError:
-        value = math.inf
-    if not math.isfinite(value):
-        raise UserError(f"{where}: {key!r} is {value}; expected a finite number (leave it out where it is not known)")
-    return value
+        number = math.inf
+    if not math.isfinite(number):
+        raise UserError(f"{where}: {key!r} is {number}; expected a finite number (leave it out where it is not known)")
+    return number

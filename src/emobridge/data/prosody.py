@@ -59,7 +59,7 @@ def _pitches(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     strength = np.where(peak, height - OCTAVE_COST * np.log2(lags / first), -1.0)
     best = strength.argmax(1)
     voiced = np.flatnonzero(strength.max(1) > VOICED)
-    return SAMPLE_RATE / (lags + between)[voiced, best[voiced]]
+    return np.asarray(SAMPLE_RATE / (lags + between)[voiced, best[voiced]])
 
 
 def rate(wave: Wave) -> float:

@@ -15,6 +15,7 @@ in it. Needs the package audformat.
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -115,12 +116,12 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
 
 def _package() -> ModuleType:
     try:
-        import audformat
+        package = importlib.import_module("audformat")
     except ModuleNotFoundError as error:
         raise UserError(
             "the format audformat needs the package 'audformat': pip install 'emobridge[audformat]'"
         ) from error
-    return audformat
+    return package
 
 
 def _load(audformat: ModuleType, path: Path) -> Any:
