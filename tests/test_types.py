@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emobridge.types import Batch, Layers, Prediction, Score, Utterance
+from emobridge.types import Batch, Layers, Prediction, Score, Utterance, person, person_labels
 
 
 @pytest.mark.parametrize("record", [Utterance, Batch, Layers, Prediction, Score])
@@ -39,3 +39,12 @@ def test_the_label_is_where_argmax_is(probabilities):
     labels = ("sadness", "anger", "neutral", "fear")[: len(probabilities)]
     said = Prediction("a", 0.0, 1.0, labels, tuple(probabilities))
     assert said.label == labels[int(np.argmax(probabilities))]
+
+
+def test_a_person_is_a_speaker_of_a_corpus():
+    rows = [Utterance(str(n), corpus, "a.wav", speaker=f"{n:02}") for corpus in ("en", "de") for n in range(8)]
+    assert len(set(map(person, rows))) == len(set(person_labels(rows))) == 16
+    assert person_labels(rows)[8] == "de 00" and person_labels(rows[8:])[0] == "00"
+    nobody = Utterance("a", "it", "a.wav")
+    assert person(nobody) is None and person_labels([nobody]) == (None,)
+    assert person_labels([nobody, rows[0]]) == (None, "en 00") and person_labels([]) == ()

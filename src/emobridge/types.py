@@ -8,6 +8,7 @@ Times are in seconds, rates in Hz.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -136,3 +137,17 @@ class Score:
 def person(utterance: Utterance) -> str | None:
     """Who speaks, told apart from speakers of that name in other corpora; None where it is not known."""
     return None if utterance.speaker is None else f"{utterance.corpus}\0{utterance.speaker}"
+
+
+def person_labels(utterances: Sequence[Utterance]) -> tuple[str | None, ...]:
+    """How the `person` of each utterance is shown: the speaker's name, after the corpus where there are several.
+
+    >>> rows = [Utterance("1", "emodb", "1.wav", speaker="03"), Utterance("2", "emovo", "2.wav", speaker="03")]
+    >>> person_labels(rows[:1]), person_labels(rows)
+    (('03',), ('emodb 03', 'emovo 03'))
+    """
+    several = len({utterance.corpus for utterance in utterances}) > 1
+    return tuple(
+        f"{utterance.corpus} {utterance.speaker}" if several and utterance.speaker is not None else utterance.speaker
+        for utterance in utterances
+    )

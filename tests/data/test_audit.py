@@ -97,6 +97,25 @@ def test_bad_sounds_are_found():
     assert severities == sorted(severities)  # errors first
 
 
+def test_speakers_of_two_corpora_in_one_manifest_are_told_apart():
+    """Each corpus has four speakers of the same names, and each shows one emotion: eight speakers, eight one-sided."""
+    rows = [
+        dataclasses.replace(row, id=f"{row.corpus} {row.id}", speaker=row.id[0])
+        for name in ("c", "d")
+        for row in corpus(name)
+        if row.emotion == EMOTIONS[int(row.id[0])]
+    ]
+    found = audit({"both": rows}, read=Waves())
+    assert {c.value: c.n for c in found.counts if c.column == "speaker"} == {
+        f"{name} {speaker}": 2 for name in ("c", "d") for speaker in range(4)
+    }
+    assert (
+        "8 of 8 speakers show mostly one emotion (c 0, c 1, c 2 and 5 more)" in one(found, "one-sided speakers").message
+    )
+    assert "8 speakers; " in lines(found)[0]
+    assert {c.speakers for c in found.confounds} == {8}
+
+
 def test_real_files(tmp_path):
     rows = []
     for name in ("whole", "cut", "empty", "text", "absent"):

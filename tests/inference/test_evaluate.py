@@ -98,6 +98,30 @@ def test_bad_files_are_skipped_or_stop(recorded, score):
         score(lost, on_skip=lambda *told: None)
 
 
+def test_speakers_of_one_name_in_two_corpora_are_two_people(recorded, score):
+    """The speakers of both corpora are a, b, c and d: eight people, whose eight scores the intervals are drawn from."""
+    both = [row for name in ("en", "xx") for row in read_manifest(recorded / f"{name}.jsonl")]
+    scores = score(both)
+    people = {row.measure: row.n for row in scores if row.seed == "all" and "speaker" in row.measure}
+    assert people == {f"recall speaker {corpus} {name}": 4 for corpus in ("en", "xx") for name in "abcd"}
+    apart = [replace(row, corpus="all", speaker=f"{row.corpus} {row.speaker}") for row in both]
+    unlike = [replace(row, corpus="all", speaker=row.speaker) for row in both]
+    interval = [(value(rows, "WA").low, value(rows, "WA").high) for rows in (scores, score(apart), score(unlike))]
+    assert interval[0] == interval[1] != interval[2]
+
+
+def test_attributes_are_resampled_by_person_too(made, recorded, tmp_path):
+    rows = [
+        replace(row, arousal=place % 7 + 1.0, language="it")
+        for name in ("en", "xx")
+        for place, row in enumerate(read_manifest(recorded / f"{name}.jsonl"))
+    ]
+    recognizer = made("it", 1, attributes=("arousal",), attribute_range="1..7")
+    apart = [replace(row, corpus="all", speaker=f"{row.corpus} {row.speaker}") for row in rows]
+    first, second = (value(evaluate(recognizer, some, store=tmp_path), "CCC arousal") for some in (rows, apart))
+    assert (first.low, first.high) == (second.low, second.high)
+
+
 def test_an_unknown_speaker_leaves_utterances_to_draw(recorded, score):
     rows = [replace(one, speaker=None) for one in read_manifest(recorded / "xx.jsonl")]
     measures = {row.measure for row in score(rows)}

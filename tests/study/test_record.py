@@ -265,6 +265,22 @@ def test_speakers_of_two_sources_with_one_name_are_two_people(made, toy_speech):
     assert set(evaluation(adapted, "source-only", "target").speakers) == {"0", "1", "2"}
 
 
+def test_speakers_of_two_target_corpora_with_one_name_are_two_people(made, toy_speech):
+    """The two are one side of the run, which does not make one person of the speakers 0 of both."""
+    speech = toy_speech(speakers=(4, 8))
+    moved = [row.corpus == "xx" and int(row.speaker) > 3 for row in speech.utterances]
+    speakers = [str(int(row.speaker) - 4) if move else row.speaker for row, move in zip(speech.utterances, moved)]
+    utterances = tuple(
+        replace(row, corpus="yy" if move else row.corpus, speaker=speaker)
+        for row, move, speaker in zip(speech.utterances, moved, speakers)
+    )
+    adapted = made(speech=replace(speech, utterances=utterances))
+    people = {f"{corpus} {number}" for corpus in ("xx", "yy") for number in range(4)}
+    assert set(evaluation(adapted, "source-only", "target").speakers) == people
+    (target,) = [row for row in record(adapted).corpora if row.side == "target"]
+    assert target.corpus == "xx+yy" and target.speakers == 8
+
+
 def test_made_speech_is_named(made, toy_speech):
     speech = toy_speech()
     named = tuple(replace(one, corpus=f"demo-{one.corpus}") for one in speech.utterances)

@@ -18,10 +18,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from emobridge.data.labels import EMOTIONS
-from emobridge.data.splits import by_fold, speaker_of
+from emobridge.data.splits import by_fold
 from emobridge.errors import UserError
 from emobridge.scores.classes import Evaluation, score
-from emobridge.types import Utterance
+from emobridge.types import Utterance, person
 
 FOLDS = 5
 MOST = 20_000  # utterances; of more, an even sample
@@ -63,7 +63,7 @@ def confounds(
     labels = tuple(emotion for emotion in EMOTIONS if emotion in truth)
     if len(labels) < 2:
         raise UserError(f"{manifest}: {len(labels)} emotions; what loudness and length tell takes two or more")
-    names = tuple("/".join(speaker_of(row)) for row in rows)
+    names = tuple(map(person, rows))
     folds = by_fold(rows, max(2, min(FOLDS, len(set(names)))), seed=seed)
     features = np.column_stack([acoustics[kept, 0], acoustics[kept, 1], np.log(acoustics[kept, 2])])
     found = []

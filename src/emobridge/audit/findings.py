@@ -18,7 +18,7 @@ from emobridge.audit.hearing import Heard, Sound, listen
 from emobridge.data.audio import SILENT, Read, read_audio
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, nearest
-from emobridge.types import Utterance
+from emobridge.types import Utterance, person, person_labels
 
 CLIPPED = 0.001  # of the samples at full scale
 SHORT = 0.3  # s
@@ -122,7 +122,8 @@ def _some(names: Sequence[str]) -> str:
 
 def _counts(heard: Heard) -> Iterator[Count]:
     for column in ("emotion", "speaker", "language"):
-        for value, n in sorted(Counter(getattr(row, column) or "" for row in heard.rows).items()):
+        values = person_labels(heard.rows) if column == "speaker" else [getattr(row, column) for row in heard.rows]
+        for value, n in sorted(Counter(value or "" for value in values).items()):
             yield Count(heard.name, column, value, n)
 
 
@@ -143,22 +144,22 @@ def _speakers(heard: Heard) -> Iterator[Finding]:
     if missing:
         message = f"{heard.name}: {len(missing)} have no speaker, so no split can keep speakers apart: {_some(missing)}"
         yield Finding("missing speaker", "warning", message, missing)
-    shown: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for row in heard.rows:
-        if row.speaker is not None:
-            shown[row.corpus, row.speaker].update([row.emotion] if row.emotion else [])
+    shown: dict[str, Counter[str]] = defaultdict(Counter)
+    for speaker, row in zip(person_labels(heard.rows), heard.rows):
+        if speaker is not None:
+            shown[speaker].update([row.emotion] if row.emotion else [])
     if len(shown) == 1:
         message = f"{heard.name}: a single speaker, so nothing can be claimed of others"
-        yield Finding("single speaker", "warning", message, (next(iter(shown))[1],))
+        yield Finding("single speaker", "warning", message, (next(iter(shown)),))
     emotions = sorted({emotion for counts in shown.values() for emotion in counts})
     if len(shown) < 2 or len(emotions) < 2:
         return
     for emotion in emotions:
-        who = [speaker for (_, speaker), counts in shown.items() if counts[emotion]]
+        who = [speaker for speaker, counts in shown.items() if counts[emotion]]
         if len(who) == 1:
             message = f"{heard.name}: only the speaker {who[0]} shows {emotion}, so the voice gives it away"
             yield Finding("class of one speaker", "warning", message, tuple(who))
-    labelled = {speaker: counts for (_, speaker), counts in shown.items() if counts}
+    labelled = {speaker: counts for speaker, counts in shown.items() if counts}
     one_sided = tuple(s for s, counts in labelled.items() if max(counts.values()) >= ONE_SIDED * sum(counts.values()))
     if one_sided:
         message = (
@@ -170,11 +171,11 @@ def _speakers(heard: Heard) -> Iterator[Finding]:
 
 
 def _splits(heard: Heard) -> Iterator[Finding]:
-    parts: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in heard.rows:
-        if row.split and row.speaker is not None:
-            parts[row.corpus, row.speaker].add(row.split)
-    both = tuple(speaker for (_, speaker), splits in sorted(parts.items()) if len(splits) > 1)
+    parts: dict[str, set[str]] = defaultdict(set)
+    for speaker, row in zip(person_labels(heard.rows), heard.rows):
+        if row.split and speaker is not None:
+            parts[speaker].add(row.split)
+    both = tuple(speaker for speaker, splits in sorted(parts.items()) if len(splits) > 1)
     if both:
         message = f"{heard.name}: {len(both)} speakers are in several of its splits: {_some(both)}"
         yield Finding("splits share speakers", "error", message, both)
@@ -203,10 +204,11 @@ def _sounds(heard: Heard) -> Iterator[Finding]:
 
 
 def _texts(heard: Heard) -> Iterator[Finding]:
-    saying: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    saying: dict[str, set[str]] = defaultdict(set)
     for row in heard.rows:
-        if row.text and row.speaker is not None:
-            saying[row.text].add((row.corpus, row.speaker))
+        speaker = person(row)
+        if row.text and speaker is not None:
+            saying[row.text].add(speaker)
     everyone = set().union(*saying.values())
     shared = [text for text, who in saying.items() if who == everyone]
     if len(everyone) > 1 and shared:
@@ -225,7 +227,7 @@ def _duplicates(heard: Sequence[Heard]) -> Iterator[Finding]:
         if len(place) > 1:
             names, rows = list(dict.fromkeys(name for name, _ in place)), [row for _, row in place]
             unlike = ["with different emotions"] * (len({row.emotion for row in rows}) > 1)
-            unlike += ["with different speakers"] * (len({(row.corpus, row.speaker) for row in rows}) > 1)
+            unlike += ["with different speakers"] * (len(set(map(person, rows))) > 1)
             unlike += ["in several manifests"] * (len(names) > 1)
             found["error" if unlike else "warning", " and ".join(names), ", ".join(unlike)].append(rows)
     for (severity, where, how), groups in found.items():
@@ -235,9 +237,9 @@ def _duplicates(heard: Sequence[Heard]) -> Iterator[Finding]:
 
 
 def _shared_speakers(heard: Sequence[Heard]) -> Iterator[Finding]:
-    people = [{(row.corpus, row.speaker) for row in each.rows if row.speaker is not None} for each in heard]
+    people = [{str(person(row)): row.speaker for row in each.rows if row.speaker is not None} for each in heard]
     for (one, ones), (other, others) in itertools.combinations(zip(heard, people), 2):
-        both = tuple(speaker for _, speaker in sorted(ones & others))
+        both = tuple(speaker for key, speaker in sorted(ones.items()) if key in others)
         if both:
             message = f"{one.name} and {other.name}: {len(both)} speakers are in both: {_some(both)}"
             yield Finding("shared speakers", "error", message, both)

@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 
 from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, unknown
-from emobridge.types import Utterance
+from emobridge.types import Utterance, person
 
 Part = tuple[int, ...]
 RESTARTS = 10  # the best of so many; more would give every seed the same split
 
 
-def speaker_of(utterance: Utterance) -> tuple[str, str]:
-    """(corpus, speaker), which tells people apart. Errors: UserError where the speaker is not known."""
-    if utterance.speaker is None:
+def speaker_of(utterance: Utterance) -> str:
+    """The `person` who speaks. Errors: UserError where the speaker is not known."""
+    speaker = person(utterance)
+    if speaker is None:
         raise UserError(f"utterance {utterance.id!r} of {utterance.corpus} has no speaker; expected one for this split")
-    return utterance.corpus, utterance.speaker
+    return speaker
 
 
 def by_ratio(
@@ -130,11 +131,11 @@ def _ordered(utterances: Sequence[Utterance]) -> list[int]:
 
 def _by_speaker(utterances: Sequence[Utterance], what: str, needed: int) -> list[list[int]]:
     """The indices of each speaker, in the order of their names. Errors: UserError where they are too few for `what`."""
-    groups: dict[tuple[str, str], list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for index, utterance in enumerate(utterances):
         groups.setdefault(speaker_of(utterance), []).append(index)
     if len(groups) < needed:
-        corpora = ", ".join(sorted({corpus for corpus, _ in groups})) or "no corpus"
+        corpora = ", ".join(sorted({utterance.corpus for utterance in utterances})) or "no corpus"
         lone = "; with a single speaker nothing can be claimed of others" if len(groups) == 1 else ""
         raise UserError(f"{what} need {needed} speakers, but there are {len(groups)} ({corpora}){lone}")
     return [groups[key] for key in sorted(groups)]

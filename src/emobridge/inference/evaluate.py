@@ -16,7 +16,7 @@ from emobridge.inference.predict import Skip
 from emobridge.inference.routing import answers, modes, sets_of, stored
 from emobridge.scores.attributes import AttributeEvaluation, attribute_scores
 from emobridge.scores.classes import Condition, Evaluation, to_scores
-from emobridge.types import ATTRIBUTES, Score, Utterance
+from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels
 
 
 def evaluate(
@@ -63,13 +63,13 @@ def evaluate(
             spec.labels,
             tuple(one.emotion for one, _ in scored if one.emotion is not None),
             (tuple(label for _, label in scored),),
-            tuple(one.speaker for one, _ in scored),
+            person_labels([one for one, _ in scored]),
         )
         found += to_scores(evaluation, condition)
     if rated:
         own = [rows[place] for place in rated]
         regressed = said[rated, count:].double().numpy()[None]
-        speakers = tuple(utterances[row].speaker for row in own)
+        speakers = person_labels([utterances[row] for row in own])
         found += attribute_scores(AttributeEvaluation(spec.attributes, truth[own], regressed, speakers), condition)
     return found
 

@@ -232,8 +232,7 @@ def learn_router(
 
 def hidden(one: Utterance) -> Utterance:
     """The utterance without its language and corpus, by which it would be told; speakers stay apart."""
-    speaker = None if one.speaker is None else f"{one.corpus} {one.speaker}"
-    return replace(one, corpus=UNKNOWN, language=UNKNOWN, speaker=speaker)
+    return replace(one, corpus=UNKNOWN, language=UNKNOWN, speaker=person(one))
 
 
 def by_domain(

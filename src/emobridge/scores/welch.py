@@ -22,7 +22,7 @@ from emobridge.data.splits import Part, by_fold, by_ratio
 from emobridge.errors import UserError, unknown
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.classes import OVERALL, Evaluation, ccc, confusion
-from emobridge.types import Utterance
+from emobridge.types import Utterance, person
 
 TAILS = ("greater", "less", "two-sided")
 LEVEL = 0.05  # of both studies
@@ -86,8 +86,8 @@ def subsets(utterances: Sequence[Utterance], count: int, *, seed: int = 0) -> Su
     """
     if count < 2:
         raise UserError(f"{count} test subsets: expected 2 or more")
-    speakers = {(utterance.corpus, utterance.speaker) for utterance in utterances}
-    if len(speakers) >= count and all(utterance.speaker is not None for utterance in utterances):
+    people = {person(utterance) for utterance in utterances}
+    if len(people) >= count and None not in people:
         return Subsets(by_fold(utterances, count, seed=seed), "speakers")
     return Subsets(by_ratio(utterances, (1 / count,) * count, seed=seed, share_speakers=True), "utterances")
 

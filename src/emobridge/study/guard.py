@@ -23,6 +23,7 @@ from emobridge.data.speech import Speech, everything
 from emobridge.methods.base import BASELINE
 from emobridge.settings import Settings
 from emobridge.study.run import Runner
+from emobridge.types import person
 
 THRESHOLD = 0.14  # nats
 SHUFFLES = 20
@@ -60,7 +61,7 @@ def speakers_tell(speech: Speech, settings: Settings) -> dict[str, float]:
     for place, (name, _) in enumerate(speech.corpora):
         rows = np.flatnonzero(speech.domain_of == place)
         p = said if place == speech.target else np.eye(len(settings.labels))[speech.label[rows]]
-        found[name] = information(p, [speech.utterances[row].speaker for row in rows])
+        found[name] = information(p, [person(speech.utterances[row]) for row in rows])
     return found
 
 

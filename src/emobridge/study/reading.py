@@ -16,7 +16,7 @@ from emobridge.data.speech import UNLABELLED, Speech
 from emobridge.errors import UserError, unknown
 from emobridge.settings import Settings
 from emobridge.study.label_list import read_list, with_labels
-from emobridge.types import ATTRIBUTES, Utterance
+from emobridge.types import ATTRIBUTES, Utterance, person
 
 
 def read_speech(settings: Settings) -> tuple[Speech, int]:
@@ -120,8 +120,8 @@ def _check_ids(utterances: Sequence[Utterance]) -> None:
 
 
 def _check_sides(source: Sequence[Utterance], target: Sequence[Utterance], settings: Settings) -> None:
-    names = {(one.corpus, one.speaker) for one in source if one.speaker}
-    both = sorted({one.speaker for one in target if (one.corpus, one.speaker) in names and one.speaker})
+    people = {person(one) for one in source}
+    both = sorted({one.speaker for one in target if one.speaker is not None and person(one) in people})
     if both and not settings.share_speakers:
         raise UserError(f"speakers {', '.join(both[:5])} of {settings.target} are in the source too: scores would leak")
 

@@ -37,7 +37,7 @@ from emobridge.study.guard import THRESHOLD
 from emobridge.study.run import attribute_evaluation_of, evaluation_of, made_method
 from emobridge.study.space import embedding
 from emobridge.training.cost import costs_of, is_cost
-from emobridge.types import Score
+from emobridge.types import Score, person
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "audmetric")
 
@@ -249,7 +249,7 @@ def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
     for number in range(speech.target + 1):
         mine = [speech.utterances[row] for row in np.flatnonzero(speech.domain_of == number)]
         side = "target" if number == speech.target else "source"
-        speakers = {one.speaker for one in mine}
+        speakers = {person(one) for one in mine}
         counts = Counter(one.emotion or "unlabelled" for one in mine)
         corpora = "+".join(sorted({one.corpus for one in mine}))
         language = mine[0].language

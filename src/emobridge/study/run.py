@@ -30,6 +30,7 @@ from emobridge.training.checkpoints import LogPoint
 from emobridge.training.loop import Model, said
 from emobridge.training.stages import Fitted, hardware_of, run_stages, sees_frames
 from emobridge.training.tasks import Matrices
+from emobridge.types import person_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +270,7 @@ def evaluation_of(speech: Speech, labels: Sequence[str], predicted: Sequence[Pre
         tuple(labels),
         tuple(labels[speech.label[row]] for row in rows[0]),
         tuple(map(tuple, said)),
-        tuple(_speaker(speech, row) for row in rows[0]),
+        person_labels([speech.utterances[row] for row in rows[0]]),
     )
 
 
@@ -289,7 +290,7 @@ def attribute_evaluation_of(
     truth = speech.attributes[rows[0]]
     if ((~np.isnan(truth)).sum(0) < 2).all():
         return None
-    speakers = tuple(_speaker(speech, row) for row in rows[0])
+    speakers = person_labels([speech.utterances[row] for row in rows[0]])
     return AttributeEvaluation(tuple(names), truth, np.stack(attributes), speakers)
 
 
@@ -298,14 +299,6 @@ def unweighted(speech: Speech, predicted: Sequence[Predicted], labels: Sequence[
     truth = [labels[speech.label[row]] for one in predicted for row in one.rows]
     said = [labels[best] for one in predicted for best in one.probabilities.argmax(1)]
     return ua(truth, said, labels=labels)
-
-
-def _speaker(speech: Speech, row: int) -> str | None:
-    """The speaker, with the corpus before it where several corpora are scored together."""
-    one = speech.utterances[row]
-    side = speech.is_target == speech.is_target[row]
-    alone = len(set(speech.domain_of[side])) == 1
-    return one.speaker if alone or one.speaker is None else f"{one.corpus} {one.speaker}"
 
 
 def _sides(method: str, seed: int, folds: Sequence[Fold], parts: Sequence[Said]) -> list[Predicted]:
