@@ -158,7 +158,7 @@ import emobridge
 dir(emobridge)
 emobridge.Utterance, emobridge.UserError, emobridge.Settings, emobridge.Prediction, emobridge.Score
 from emobridge import registry
-for kind in registry.PROTOCOLS:
+for kind in registry.KINDS:
     registry.names(kind)
 for kind in ("corpora", "formats"):
     for name in registry.names(kind):
