@@ -1,41 +1,121 @@
-"""Options given as words ("threshold=0.7") for the keyword parameters of a plug-in."""
+"""The options of plug-ins: their keyword parameters, given as text ("threshold=0.7") or as values.
+
+Text is read by the type of the option: where the default is a text, "no" is Norwegian; where it is a truth value, "no"
+is False. An option whose default is None goes by its annotation.
+"""
 
 from __future__ import annotations
 
+import collections.abc
+import copy
 import inspect
+import math
+import numbers
+import typing
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from emobridge import registry
 from emobridge.errors import UserError, unknown
 
 Pairs = str | Mapping[str, str] | None
-_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+Value = str | int | float | bool | tuple[str, ...] | None
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_EXPECTED = {bool: "yes or no", int: "a whole number", float: "a number", str: "text", tuple: "texts, joined by ','"}
 
 
-def read_options(words: Iterable[str]) -> dict[str, str | int | float | bool]:
-    """Each "name=value" as a pair; values that look like numbers or truth values become such.
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plug-in and its options.
 
-    >>> read_options(["padding=full", "threshold=0.7", "rebalance=no"])
-    {'padding': 'full', 'threshold': 0.7, 'rebalance': False}
+    name: whatever `registry.load` takes: a name, "./file.py", "package.module:Class", or a class or an object itself.
+    options: names and values, sorted by name; a mapping is made so. Values are text until `check` has read them.
+
+    >>> print(Plugin("dann", {"strength": 0.5}).check("methods"))
+    dann(strength=0.5)
     """
-    options: dict[str, str | int | float | bool] = {}
+
+    name: Any
+    options: tuple[tuple[str, Value], ...] = ()
+
+    def __post_init__(self) -> None:
+        values = {name.replace("-", "_"): value for name, value in dict(self.options).items()}
+        hashable = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        object.__setattr__(self, "options", tuple(sorted(hashable.items())))
+
+    @classmethod
+    def parse(cls, name: Any, words: Iterable[str] = ()) -> Plugin:
+        """The plug-in with options such as "threshold=0.7". Errors: UserError for what is no NAME=VALUE.
+
+        >>> Plugin.parse("dann", ["strength=0.5"])
+        Plugin(name='dann', options=(('strength', '0.5'),))
+        """
+        return cls(name, tuple(read_options(words).items()))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options as `parse` reads them; None, which is a default, is left out."""
+        return tuple(f"{name}={_text(value)}" for name, value in self.options if value is not None)
+
+    def check(self, kind: str) -> Plugin:
+        """The plug-in with its options read by their types.
+
+        Errors: UserError for an unknown plug-in or option, and for a value that the option cannot have.
+        """
+        loaded = registry.load(kind, self.name)
+        return Plugin(self.name, tuple(typed_options(self._label(kind), self.options, _parameters(loaded)).items()))
+
+    def make(self, kind: str, **arguments: Any) -> Any:
+        """The object, made with `arguments` and the options; of an encoder, opened in the folder `directory`.
+
+        An object that was given as such is copied, so that what one training leaves in it is not in the next.
+        Errors: UserError as `check`, for a value that the plug-in refuses, and for options or arguments of an object.
+        """
+        loaded: Any = registry.load(kind, self.name)
+        label = self._label(kind)
+        if not inspect.isclass(loaded):
+            if self.options or arguments:
+                raise UserError(f"{label}: is an object, made with its options already: give the class")
+            return loaded if kind == "encoders" else copy.deepcopy(loaded)
+        parameters = _parameters(loaded)
+        options = typed_options(label, self.options, {key: parameters[key] for key in parameters.keys() - arguments})
+        if kind == "encoders":
+            return _call(label, loaded.open, arguments.get("directory"), **options)
+        return _call(label, loaded, **arguments, **options)
+
+    def identity(self, kind: str) -> str:
+        """For keys of caches: `registry.identity` and all options, those left at their defaults too.
+
+        >>> Plugin("dann").identity("methods") == Plugin.parse("dann", ["strength=0.30"]).identity("methods")
+        True
+        """
+        loaded = registry.load(kind, self.name)
+        defaults = options_of(loaded) if inspect.isclass(loaded) else {}
+        options = {**defaults, **dict(self.check(kind).options)}
+        return f"{registry.identity(kind, self.name)} {sorted(options.items())!r}"
+
+    def __str__(self) -> str:
+        name = self.name if isinstance(self.name, str) else str(getattr(self.name, "name", self.name))
+        return f"{name}({', '.join(self.words)})" if self.options else name
+
+    def _label(self, kind: str) -> str:
+        return f"{registry.KINDS[kind].singular} {registry.name_of(kind, self.name)}"
+
+
+def read_options(words: Iterable[str]) -> dict[str, Any]:
+    """Each "name=value" as a pair of texts; hyphens in the name become underscores.
+
+    >>> read_options(["padding=full", "language=no", "all-classes=0.7"])
+    {'padding': 'full', 'language': 'no', 'all_classes': '0.7'}
+    """
+    options: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise UserError(f"option {word!r}: expected NAME=VALUE")
-        options[name.replace("-", "_")] = _value(value)
+        options[name.replace("-", "_")] = value
     return options
-
-
-def _value(text: str) -> str | int | float | bool:
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def pairs(option: Pairs, name: str) -> dict[str, str]:
@@ -48,40 +128,162 @@ def pairs(option: Pairs, name: str) -> dict[str, str]:
     """
     if option is None or isinstance(option, Mapping):
         return dict(option or {})
-    found = {}
+    mapping = {}
     for pair in str(option).split(","):
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not (key and equals and value):
             raise UserError(f"{name}: expected pairs such as 'path=file,emotion=label', not {pair!r}")
-        found[key] = value
-    return found
+        mapping[key] = value
+    return mapping
 
 
 def options_of(factory: Callable[..., Any]) -> dict[str, Any]:
-    """The options of a plug-in, which are its keyword parameters, and their defaults."""
-    parameters = inspect.signature(factory).parameters.values()
-    return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+    """The options of a plug-in and their defaults, see `parameters_of`; those of an encoder are in its `defaults`."""
+    return {name: parameter.default for name, parameter in _parameters(factory).items()}
 
 
-def made(thing: str, factory: Callable[..., Any], words: Iterable[str], **given: Any) -> Any:
-    """`factory(**given, **options)`, where the options must be keyword parameters of `factory`.
+def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The options of a class or function: its parameters that are keyword-only or have a default.
 
-    Errors: UserError for an option that it does not have, a value of another kind than its default's, and one that it
-    refuses.
+    Annotations are evaluated where they can be.
     """
-    options = read_options(words)
-    known = {name: default for name, default in options_of(factory).items() if name not in given}
-    for name, value in options.items():
-        if name not in known:
-            raise unknown(f"option of {thing}", name, known) if known else UserError(f"{thing} has no options")
-        if not _fits(value, type(known[name])):
-            raise UserError(f"{thing}: {name}: expected {type(known[name]).__name__}, got {value!r}")
+    signature = inspect.signature(function)
     try:
-        return factory(**given, **options)
+        hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)  # type: ignore[misc]
+    except Exception:  # an annotation may name what is imported for type checkers alone
+        hints = {}
+    return {
+        name: parameter.replace(annotation=hints.get(name, parameter.annotation))
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+        or (parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is not parameter.empty)
+    }
+
+
+def unknown_option(thing: str, option: str, options: Iterable[str]) -> UserError:
+    """The error for an option that `thing` does not have.
+
+    >>> str(unknown_option("encoder logmel", "padding", []))
+    "encoder logmel takes no options, but got 'padding'"
+    """
+    options = list(options)
+    if not options:
+        return UserError(f"{thing} takes no options, but got {option!r}")
+    return unknown(f"option of {thing}", option, options)
+
+
+def typed_options(
+    thing: str,
+    options: Mapping[str, Any] | Iterable[tuple[str, Any]],
+    parameters: Mapping[str, inspect.Parameter] | Mapping[str, Value],
+) -> dict[str, Any]:
+    """The options with text read by the types of their `parameters`, or by the types of defaults.
+
+    Errors: UserError that begins with `thing` for an unknown option, or a value that is not of the option's type.
+    """
+    values = {}
+    for name, value in dict(options).items():
+        if name not in parameters:
+            raise unknown_option(thing, name, parameters)
+        parameter = parameters[name]
+        if not isinstance(parameter, inspect.Parameter):
+            parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=parameter)
+        values[name] = _typed(f"{thing}: {name}", value, _types(parameter))
+    return values
+
+
+def make(thing: str, factory: Callable[..., Any], words: Iterable[str], **arguments: Any) -> Any:
+    """`factory(**arguments, **options)`, where the options must be keyword parameters of `factory`.
+
+    Errors: UserError that begins with `thing`, as `typed_options`, and for values that the factory refuses.
+    """
+    parameters = {name: value for name, value in parameters_of(factory).items() if name not in arguments}
+    return _call(thing, factory, **arguments, **typed_options(thing, read_options(words), parameters))
+
+
+made = make  # for callers that are about to change
+
+
+def _parameters(loaded: Any) -> dict[str, inspect.Parameter]:
+    """The options of a plug-in that was loaded. An encoder has them in `defaults`, or as parameters of `open`."""
+    if isinstance(getattr(loaded, "defaults", None), Mapping) and hasattr(loaded, "open"):
+        options = {
+            name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+            for name, default in loaded.defaults.items()
+        }
+        own = {name: value for name, value in parameters_of(loaded.open).items() if value.kind is value.KEYWORD_ONLY}
+        return options | own
+    return parameters_of(loaded) if callable(loaded) else {}
+
+
+def _call(thing: str, factory: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    try:
+        return factory(*arguments, **options)
     except (TypeError, ValueError, RuntimeError) as error:  # torch raises the last for sizes below zero
         raise UserError(f"{thing}: {' '.join(str(error).split())}") from error
 
 
-def _fits(value: object, kind: type) -> bool:
-    """Whether a value is of the kind of the default; a whole number will do for a fraction, and anything for None."""
-    return type(value) is kind or (kind is float and type(value) is int) or kind not in (str, int, float, bool)
+def _types(parameter: inspect.Parameter) -> tuple[type, ...]:
+    """Of bool, int, float, str, tuple and NoneType those that an option's value may have; () is anything."""
+    default, hint = parameter.default, parameter.annotation
+    hints = typing.get_args(hint) if not isinstance(hint, type) and _is_union(hint) else (hint,)
+    types = {_plain_type(part) for part in hints}
+    if type(default) in (bool, int, float, str):
+        return (type(default), *((type(None),) if type(None) in types else ()))
+    return tuple(kind for kind in (bool, int, float, str, tuple, type(None)) if kind in types)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Union or type(hint).__name__ == "UnionType"
+
+
+def _plain_type(hint: Any) -> Any:
+    """A type; tuple for a sequence of texts."""
+    sequence = typing.get_origin(hint) in (tuple, list, collections.abc.Sequence, collections.abc.Iterable)
+    return tuple if sequence and typing.get_args(hint)[0] is str else hint
+
+
+def _typed(where: str, value: Any, types: tuple[type, ...]) -> Any:
+    """A value of one of the types. Text is read as the first of them that it can be; a whole number is a number too."""
+    kinds = tuple(kind for kind in types if kind is not type(None))
+    if not kinds or (value is None and type(None) in types):
+        return value
+    for kind in kinds:
+        if isinstance(value, str):
+            read = _read(value, kind)
+        elif kind is tuple and isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+            read = tuple(value)
+        else:
+            read = _number(value, kind)
+        if read is not None:
+            return read
+    raise UserError(f"{where}: expected {' or '.join(_EXPECTED[kind] for kind in kinds)}, got {value!r}")
+
+
+def _read(text: str, kind: type) -> Any:
+    """Text as a value of a type, or None."""
+    if kind is bool:
+        return _TRUTH.get(text.lower())
+    if kind is tuple:
+        return tuple(part.strip() for part in text.split(","))
+    try:
+        return kind(text)
+    except ValueError:
+        return None
+
+
+def _number(value: Any, kind: type) -> Any:
+    """A truth value or number, of numpy too, as Python's own of a type; None where it is none."""
+    if type(value).__name__ in ("bool", "bool_"):
+        return bool(value) if kind is bool else None
+    if kind is int and isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if kind is float and isinstance(value, numbers.Real) else None
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return repr(value) if isinstance(value, float) and math.isfinite(value) else str(value)
