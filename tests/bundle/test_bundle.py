@@ -142,6 +142,10 @@ def test_the_domain_of_a_corpus_or_of_a_language_or_else_the_targets():
     assert one.domain("elsewhere", "de").corpus == "emodb"
     assert one.domain("elsewhere", "fr").corpus == "emovo"
     assert one.domain().corpus == "emovo"
+    for language in ("deu", "de_AT", "DE"):
+        assert one.domain("elsewhere", language).corpus == "emodb", "any spelling of German"
+    regions = recognizer(domains=(("a", "zh-TW"), ("b", "cmn"), ("c", "en")))
+    assert [regions.domain(None, tag).corpus for tag in ("zh-TW", "cmn", "zh_TW", "zh")] == ["a", "b", "b", "b"]
     twice = recognizer(domains=(("esd", "en"), ("esd", "zh"), ("esd", "zh")))
     assert twice.domain("esd") is twice.domains[2], "the target's before a source's of the same name"
 

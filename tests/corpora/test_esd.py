@@ -67,8 +67,10 @@ def test_a_text_without_an_emotion_keeps_its_last_word(root):
 def test_languages_are_an_option(root):
     assert {row.speaker for row in scan("esd", root, language="zh")} == {"0001", "0003"}
     assert {row.speaker for row in scan("esd", root, language="en")} == {"0011"}
-    with pytest.raises(UserError, match=r"language of ESD 'eng': did you mean 'en'"):
-        scan("esd", root, language="eng")
+    for language in ("cmn", "zh_CN", "zho"):
+        assert list(scan("esd", root, language=language)) == list(scan("esd", root, language="zh"))
+    with pytest.raises(UserError, match=r"language of ESD 'engl': did you mean 'en'"):
+        scan("esd", root, language="engl")
 
 
 def test_the_older_distribution_has_splits(tmp_path):

@@ -28,7 +28,7 @@ def utterances(draw):
         path="/" + "/".join(draw(st.lists(name, min_size=1, max_size=3))),
         start=start,
         end=draw(st.none() | st.floats(start, 1e9, exclude_min=True)),
-        language=draw(word),
+        language=draw(st.sampled_from(("und", "de", "zh-Hant-TW", "gsw", "x-mine"))),
         speaker=draw(st.none() | word),
         emotion=draw(st.none() | st.sampled_from(EMOTIONS)),
         arousal=draw(st.none() | finite),
@@ -82,6 +82,16 @@ def test_synonyms_blank_lines_byte_order_mark_and_empty_values_are_accepted(tmp_
     assert (read.emotion, read.speaker, read.end, read.start, read.language) == ("happiness", None, None, 1.0, "und")
 
 
+def test_a_language_is_read_and_written_in_its_usual_spelling(tmp_path):
+    path = tmp_path / "m.jsonl"
+    spellings = ("zh_TW", "ZHO", "cmn", "deu-at", "und", "")
+    lines = [json.dumps({"id": tag or "-", "path": "a", "corpus": "c", "language": tag}) for tag in spellings]
+    path.write_text("\n".join(lines))
+    assert [row.language for row in read_manifest(path)] == ["zh-TW", "zh", "cmn", "de-AT", "und", "und"]
+    write_manifest(path, [Utterance(tag, "c", "a", language=tag) for tag in spellings[:-1]])
+    assert [row.language for row in read_manifest(path)] == ["zh-TW", "zh", "cmn", "de-AT", "und"]
+
+
 GOOD = '{"id": "a", "path": "a.wav", "corpus": "c"}'
 
 
@@ -98,6 +108,10 @@ GOOD = '{"id": "a", "path": "a.wav", "corpus": "c"}'
             "unknown column 'emotoin': did you mean 'emotion'",
         ),
         (GOOD, "the id 'a' is already taken"),
+        (
+            '{"id": "b", "path": "p", "corpus": "c", "language": "italiano"}',
+            "language 'italiano': did you mean 'it' (Italian)? expected a BCP 47 tag",
+        ),
         (
             '{"id": "b", "path": "p", "corpus": "c", "emotion": "angri"}',
             "unknown emotion label 'angri': did you mean 'ang",

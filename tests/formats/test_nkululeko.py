@@ -28,6 +28,15 @@ def test_its_own_tables(tmp_path):
     ]
 
 
+def test_names_of_languages_become_codes(tmp_path):
+    names = ("Mandarin", "bangla", "Deutsch", "zh_TW", "deu", "")
+    lines = "".join(f"{number}.wav,{name}\n" for number, name in enumerate(names))
+    rows = list(import_("nkululeko", write(tmp_path / "t.csv", f"file,language\n{lines}")))
+    assert [row.language for row in rows] == ["zh", "bn", "de", "zh-TW", "de", "und"]
+    with pytest.raises(UserError, match=r"t.csv:2: language 'klingonese'"):
+        list(import_("nkululeko", write(tmp_path / "t.csv", "file,language\na.wav,klingonese\n")))
+
+
 def test_times_as_pandas_prints_them_and_as_seconds(tmp_path):
     table = write(
         tmp_path / "t.csv",

@@ -8,7 +8,18 @@ import sys
 import pytest
 
 from emobridge.data.labels import EMOTIONS
-from emobridge.literature.published import AGARLA, ATTRIBUTES, FIVE, FOUR, SEVEN, applicable, beside, published, table
+from emobridge.literature.published import (
+    AGARLA,
+    ATTRIBUTES,
+    FIVE,
+    FOUR,
+    GONCALVES,
+    SEVEN,
+    applicable,
+    beside,
+    published,
+    table,
+)
 
 
 def find(rows, **wanted):
@@ -90,6 +101,18 @@ def test_other_pairs_and_label_sets():
     assert "D'Asaro et al. 2024" in {row.study for row in applicable(("de",), "de", SEVEN, "all")}
     assert applicable(("fi",), "hu", FOUR, "0") == ()
     assert applicable(("en",), "de", ("anger", "boredom"), "0") == ()
+
+
+@pytest.mark.parametrize("spelling", ["zh", "zho", "chi", "cmn", "zh_TW", "zh-Hant", "ZH"])
+def test_a_language_has_its_numbers_however_it_is_spelt(spelling):
+    assert applicable(("eng",), spelling, FOUR, "0") == applicable(("en",), "zh-TW", FOUR, "0") != ()
+    score = {"labels": ATTRIBUTES, "target_labels": "0", "side": "target"}
+    rows = beside(GONCALVES, ["fine-tuned"], "hubert-large", languages=("en", spelling), **score)
+    assert rows == beside(GONCALVES, ["fine-tuned"], "hubert-large", languages=("en_US", "zh-TW"), **score) != ()
+
+
+def test_an_unknown_language_has_no_numbers():
+    assert applicable(("und",), "de", FOUR, "0") == applicable(("",), "", FOUR, "0") == ()
 
 
 def test_emotion_counts_add_up():

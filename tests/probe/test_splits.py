@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -115,6 +117,17 @@ def test_what_no_probe_can_tell_apart(tmp_path):
     write_manifest(tmp_path / "two.jsonl", two)
     with pytest.raises(UserError, match="holds corpus c, other"):
         read_corpus(str(tmp_path / "two.jsonl"), asked())
+
+
+def test_a_manifest_of_several_languages_is_refused_and_of_several_spellings_is_not(tmp_path):
+    first, *others = corpus().utterances
+    mandarin = [replace(row, language="cmn") for row in others]
+    path = tmp_path / "c.jsonl"
+    write_manifest(path, [replace(first, language="zh-TW"), *mandarin])
+    assert read_corpus(str(path), asked()).language == "zh-TW"
+    write_manifest(path, [replace(first, language="de"), *mandarin])
+    with pytest.raises(UserError, match="holds language de, zh: give each a manifest of its own"):
+        read_corpus(str(path), asked())
 
 
 def named(name, speakers, emotions=("anger", "sadness")):

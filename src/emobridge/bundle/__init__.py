@@ -43,6 +43,7 @@ from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain
 from emobridge.files import whole_file
 from emobridge.heads.base import Head, Regressor
+from emobridge.languages import primary_language
 from emobridge.options import read_options
 from emobridge.types import SCALE, Range
 
@@ -139,7 +140,7 @@ class Recognizer:
         "de-AT" goes to "de" and to "de-DE" where nothing is nearer. Later branches come first.
         """
         if language not in (None, UNKNOWN):
-            for kept in (str, _primary):
+            for kept in (str, primary_language):
                 wanted = kept(str(language))
                 for branch in reversed(self.branches):
                     if kept(branch.language) == wanted:
@@ -317,10 +318,6 @@ def _put_to_work(encoder: Encoder, wanted: Adapters | None) -> None:
             encoder.fitted.rest()
         if wanted is not None:
             wanted.work()
-
-
-def _primary(tag: str) -> str:
-    return tag.partition("-")[0]
 
 
 def _listed(folder: Path, about: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from emobridge.corpora import scale_of
 from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import Domain, normalised
 from emobridge.heads.base import Head, Regressor
+from emobridge.languages import primary_language
 from emobridge.options import made
 from emobridge.types import Range
 
@@ -78,12 +79,17 @@ class Branch:
         return scale_of(self.spec.domains[-1][0], self.spec.attribute_range)
 
     def domain(self, corpus: str | None = None, language: str | None = None) -> Domain:
-        """The domain of a corpus, or else of a language; the target's where neither is known."""
-        for wanted, key in ((corpus, "corpus"), (language, "language")):
-            for domain in reversed(self.domains):
-                if wanted is not None and getattr(domain, key) == wanted:
-                    return domain
-        return self.domains[-1]
+        """The domain of a corpus, or else of a language; the target's where neither is known.
+
+        A domain of the very tag goes before one of the same language in another region.
+        """
+        later_first = self.domains[::-1]
+        matches = [domain for domain in later_first if corpus is not None and domain.corpus == corpus]
+        if language is not None:
+            matches += [domain for domain in later_first if domain.language == language]
+            same = primary_language(language)
+            matches += [domain for domain in later_first if primary_language(domain.language) == same]
+        return (*matches, self.domains[-1])[0]
 
     def select(self, pooled: Tensor) -> Tensor:
         """(N, V, S * D) of all that the encoder pools in its layers -> (N, V, D') of what the head sees."""

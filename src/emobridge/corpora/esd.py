@@ -21,6 +21,7 @@ from pathlib import Path
 
 from emobridge.corpora import audio_files, emotion_of, once
 from emobridge.errors import unknown
+from emobridge.languages import primary_language
 from emobridge.types import Utterance
 
 LANGUAGES = ("zh", "en")
@@ -53,12 +54,13 @@ def scan(root: Path, *, language: str = "all") -> Iterator[Utterance]:
     Errors: UserError for another language, a clip in a folder that is no emotion, a name met twice, and where no clip
     is found.
     """
-    if language not in (*LANGUAGES, "all"):
+    chosen = primary_language(str(language))
+    if chosen not in (*LANGUAGES, "all"):
         raise unknown("language of ESD", str(language), (*LANGUAGES, "all"))
-    return once(root, _clips(root, language), layout="0011/Angry/0011_000351.wav", obtain=OBTAIN)
+    return once(root, _clips(root, chosen), layout="0011/Angry/0011_000351.wav", obtain=OBTAIN)
 
 
-def _clips(root: Path, wanted: str) -> Iterator[Utterance]:
+def _clips(root: Path, chosen: str) -> Iterator[Utterance]:
     texts: dict[Path, dict[str, str]] = {}
     for path in audio_files(root):
         match = NAME.fullmatch(path.stem)
@@ -66,7 +68,7 @@ def _clips(root: Path, wanted: str) -> Iterator[Utterance]:
             continue
         speaker = match[1]
         language = "zh" if int(speaker) <= 10 else "en"
-        if wanted not in (language, "all"):
+        if chosen not in (language, "all"):
             continue
         split = SPLITS.get(path.parent.name)
         folder = path.parent.parent if split else path.parent

@@ -19,6 +19,7 @@ from typing import Any
 from emobridge.data.labels import to_emotion
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
+from emobridge.languages import language_tag
 from emobridge.types import Utterance
 
 REQUIRED = ("id", "path", "corpus")
@@ -95,6 +96,8 @@ def to_utterance(
             raise UserError(f"{where}: the required column {key!r} is {'empty' if key in row else 'missing'}")
     try:
         values["emotion"] = to_emotion(values.get("emotion"), labels)
+        if "language" in values:
+            values["language"] = language_tag(values["language"])
         if values.get("split", SPLITS[0]) not in SPLITS:
             raise unknown("split", values["split"], SPLITS)
     except UserError as error:

@@ -62,7 +62,7 @@ def read(
         if name not in db.tables:
             raise unknown(f"table in {path}", name, db.tables)
     known = {field: _column(db, field, wanted, path) for field in SCHEMES}
-    common = _bcp47(db.languages[0]) if len(db.languages) == 1 else "und"
+    common = db.languages[0] if len(db.languages) == 1 else "und"
     emotions, seen, root = emotions_of(labels), set[str](), os.path.abspath(path)
     for stretch, split in _stretches(db, wanted).items():
         file, start, end = stretch
@@ -70,8 +70,7 @@ def read(
         values |= {"path": file, "start": start / NANOSECONDS, "split": split}
         values["end"] = None if end is None else end / NANOSECONDS
         values["corpus"] = corpus or values["corpus"] or db.name
-        spoken = _bcp47(values["language"]) if values["language"] else common
-        values["language"] = language or spoken
+        values["language"] = language or values["language"] or common
         values["id"] = values["id"] or name_of(values | {"start": values["start"] or None})
         yield to_utterance(values, f"{path}:{file}", root, seen, emotions)
     if not seen:
@@ -190,16 +189,6 @@ def _nanoseconds(delta: Any) -> int | None:
 def _of(column: dict[Stretch, Any], stretch: Stretch) -> Any:
     """What is known of a stretch, or of its file."""
     return column.get(stretch, column.get((stretch[0], 0, None)))
-
-
-def _bcp47(language: str) -> str:
-    """ISO 639-3 as BCP 47, which has two letters where there are: "deu" is "de". Others stay as they are."""
-    import iso639
-
-    try:
-        return iso639.Lang(pt3=language).pt1 or language
-    except (iso639.exceptions.InvalidLanguageValue, iso639.exceptions.DeprecatedLanguageValue):
-        return language
 
 
 def _iso(audformat: ModuleType, language: str) -> str | None:

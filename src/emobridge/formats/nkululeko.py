@@ -27,6 +27,7 @@ from emobridge.data.manifest import COLUMNS, to_utterance
 from emobridge.errors import UserError, unknown
 from emobridge.files import write_csv
 from emobridge.formats._shared import emotions_of, filled
+from emobridge.languages import language_named
 from emobridge.options import Pairs, pairs
 from emobridge.types import Utterance
 
@@ -34,12 +35,6 @@ LOSES: tuple[str, ...] = ()
 OWN = {"path": "file", "start": "start", "end": "end", "speaker": "speaker", "emotion": "emotion"}
 NANOSECONDS = 1_000_000_000
 DELTA = re.compile(r"(?:(\d+) days?)?(?: ?(?:(\d+):)?(\d+):(\d+)(?:\.(\d{1,9}))?)?")
-LANGUAGES = {
-    "amharic": "am", "arabic": "ar", "bangla": "bn", "bengali": "bn", "chinese": "zh", "danish": "da", "dutch": "nl",
-    "english": "en", "estonian": "et", "french": "fr", "german": "de", "greek": "el", "hungarian": "hu",
-    "italian": "it", "japanese": "ja", "mandarin": "zh", "persian": "fa", "polish": "pl", "portuguese": "pt",
-    "quechua": "qu", "russian": "ru", "spanish": "es", "swedish": "sv", "turkish": "tr", "urdu": "ur",
-}  # fmt: skip
 
 
 def read(
@@ -70,7 +65,7 @@ def read(
         values: dict[str, Any] = {field: plain(value, field, where) for field, value in raw.items()} | times
         values["corpus"] = corpus or values["corpus"] or path.stem
         spoken = values["language"] or ""
-        values["language"] = language or LANGUAGES.get(spoken.casefold(), spoken)
+        values["language"] = language or language_named(spoken) or spoken
         values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
         values["id"] = values["id"] or name_of(values)
         if values["path"]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from emobridge.languages import language_tag, primary_language
+
 AGARLA = "Agarla et al. 2024"
 DASARO = "D'Asaro et al. 2024"
 GONCALVES = "Goncalves et al. 2024"
@@ -82,15 +84,15 @@ def applicable(
     budgets between. Scores of the source side are left out unless `sides` has it, those of an `unstated` budget
     unless they are wanted, and error rates of diarization always.
     """
-    sources = {primary(language) for language in source_languages}
+    sources = {primary_language(language) for language in source_languages}
     emotions = set(labels)
     wanted = "few" if target_labels not in ("0", "all") else target_labels
     found = [
         row
         for row in published()
         if row.side in sides
-        and primary(row.source_language) in sources
-        and primary(row.target_language) == primary(target_language)
+        and primary_language(row.source_language) in sources
+        and primary_language(row.target_language) == primary_language(target_language)
         and set(row.labels) == emotions
         and row.target_labels in ("0", "all", wanted, *([NOT_STATED] if unstated else []))
         and row.measure != "EDER"
@@ -114,12 +116,12 @@ def beside(
     only the source's, for its score there), encoder, labels, budget and side. What was trained and tested on one
     language belongs beside the source's score of a model that no label of another was shown.
     """
-    source, target = map(primary, languages)
+    source, target = map(primary_language, languages)
     few = target_labels not in ("0", "all")
 
     def own(row: Published) -> bool:
         alone = side == "source" and target_labels == "0" and row.side == "target"
-        return alone and primary(row.source_language) == primary(row.target_language) == source
+        return alone and primary_language(row.source_language) == primary_language(row.target_language) == source
 
     return tuple(
         row
@@ -132,8 +134,8 @@ def beside(
             own(row)
             or (
                 row.side == side
-                and primary(row.source_language) == source
-                and primary(row.target_language) in ({target, source} if side == "source" else {target})
+                and primary_language(row.source_language) == source
+                and primary_language(row.target_language) in ({target, source} if side == "source" else {target})
                 and (row.target_labels in (target_labels, NOT_STATED) or (few and row.target_labels == "few"))
             )
         )
@@ -155,12 +157,6 @@ def table(name: str) -> list[dict[str, str]]:
 def _beginnings(encoder: str) -> set[str]:
     """What a printed name of a preset may be: "emotion-cnn" is printed "emotioncnn", "hubert-base" is "hubert"."""
     return {encoder, encoder.replace("-", ""), encoder.partition("-")[0], _PRINTED.get(encoder, encoder)}
-
-
-def primary(language: str) -> str:
-    """The language without its region: zh of zh-TW, zh of cmn."""
-    first = language.lower().replace("_", "-").split("-")[0]
-    return "zh" if first == "cmn" else first
 
 
 def _agarla(
@@ -218,8 +214,7 @@ def _dasaro() -> Iterator[Published]:
     note = "speaker-independent 80/10/10; macro or weighted F1 is not stated"
     sizes = {row["corpus"]: row["emotions"] for row in table("dasaro2024_corpora")}
     for row in table("dasaro2024_corpora_f1"):
-        tag, corpus = row["language"], row["corpus"]
-        language = "-".join([tag[:2], tag[3:].upper()]).rstrip("-")
+        language, corpus = language_tag(row["language"]), row["corpus"]
         yield Published(
             DASARO, "F1", language, language, corpus, corpus, "target", f"{row['head']} head", row["encoder"],
             LABELS.get(corpus, ()), "all", float(row["f1"]), f"{sizes[corpus]} emotions; {note}",

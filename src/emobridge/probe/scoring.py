@@ -11,6 +11,7 @@ from emobridge.audit.confound import confounds
 from emobridge.audit.hearing import listen
 from emobridge.data.audio import read_audio
 from emobridge.errors import UserError
+from emobridge.languages import primary_language
 from emobridge.probe.run import Study
 from emobridge.probe.splits import Corpus
 from emobridge.probe.units import Outcome, Predictions, Unit
@@ -90,8 +91,8 @@ def setting_of(trained: Corpus, tested: Corpus, languages: Sequence[str]) -> str
     encoders whose languages are not known, or that were trained on the corpus alone: "in language" where a corpus is
     tested on itself.
     """
-    own, other = _primary(trained.language), _primary(tested.language)
-    knows = "mul" in languages or own in {_primary(one) for one in languages}
+    own, other = primary_language(trained.language), primary_language(tested.language)
+    knows = "mul" in languages or own in {primary_language(one) for one in languages}
     if trained.name == tested.name:
         return ("mono" if knows else "trans") if languages else "in language"
     return "cross" if own != other and (knows or not languages) else "other"
@@ -171,8 +172,3 @@ def _saw(study: Study, trained: Corpus, tested: Corpus, unit: Unit) -> str:
     if study.settings.patience:
         words += f"; labels of validation speakers of {trained.name}"
     return words
-
-
-def _primary(language: str) -> str:
-    first = language.lower().replace("_", "-").split("-")[0]
-    return "zh" if first in ("cmn", "zho") else first

@@ -12,6 +12,7 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import read_manifest
 from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample
 from emobridge.errors import UserError
+from emobridge.languages import primary_language
 from emobridge.methods.base import Labelled, balanced
 from emobridge.probe.batched import TrainingSets
 from emobridge.probe.settings import ProbeSettings
@@ -55,10 +56,10 @@ def read_corpus(path: str, settings: ProbeSettings) -> Corpus:
     if len(emotions) < 2:
         wanted = f" of {', '.join(settings.labels)}" if settings.labels else ""
         raise UserError(f"{path}: {len(emotions)} emotions{wanted}: a probe tells two or more apart")
-    for what in ("corpus", "language"):
-        found = sorted({getattr(one, what) for one in rows})
-        if len(found) > 1:
-            raise UserError(f"{path}: holds {what} {', '.join(found[:3])}: give each a manifest of its own")
+    corpora, languages = {row.corpus for row in rows}, {primary_language(row.language) for row in rows}
+    for what, values in (("corpus", corpora), ("language", languages)):
+        if len(values) > 1:
+            raise UserError(f"{path}: holds {what} {', '.join(sorted(values)[:3])}: give each a manifest of its own")
     if settings.sample:
         rows = [rows[place] for place in equal_sample(rows, emotions, settings.sample)]
     return Corpus(rows[0].corpus, rows[0].language, tuple(rows))

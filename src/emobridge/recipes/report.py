@@ -12,7 +12,8 @@ from emobridge.data.attributes import is_constructed
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import languages_of
 from emobridge.files import write_cells
-from emobridge.literature.published import ATTRIBUTES, Published, beside, primary, published_confusions
+from emobridge.languages import primary_language
+from emobridge.literature.published import ATTRIBUTES, Published, beside, published_confusions
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Run
@@ -180,8 +181,10 @@ def _matrix_tables(recipe: Recipe, run: Run) -> Iterator[Table]:
     counts = read_counts(Path(base.out) / "confusions.csv")
     if not counts:
         return
-    source, target = (primary(next(iter(read_manifest(path))).language) for path in (base.source[0], base.target))
-    own = tuple(map(primary, languages_of(run.encoder)))
+    source, target = (
+        primary_language(next(iter(read_manifest(path))).language) for path in (base.source[0], base.target)
+    )
+    own = tuple(map(primary_language, languages_of(run.encoder)))
     for (method, amount, _, side), mine in counts.items():
         if side == "source" and amount != "0":
             continue  # it has learnt the target since

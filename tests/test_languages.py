@@ -1,0 +1,125 @@
+"""One language is one language, however its tag is spelt."""
+
+from __future__ import annotations
+
+import csv
+from importlib import resources
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emobridge.errors import UserError
+from emobridge.languages import language_named, language_tag, primary_language
+
+with resources.files("emobridge").joinpath("languages.csv").open(encoding="utf-8") as file:
+    TABLE = tuple(csv.DictReader(file))
+SPELLINGS = {
+    "zh": "zh zho chi cmn yue wuu ZH zh-TW zh_TW zh-Hans-CN zh_hant_tw zho-TW cmn-Hant-TW zh-cmn zh_CN.UTF-8 zh-x-a",
+    "de": "de DE deu ger de-AT de_DE de_DE@euro DEU-at",
+    "fa": "fa fas per pes prs fa-IR fa_AF",
+    "no": "no nor nb nob nn nno nb-NO no_NO",
+    "ar": "ar ara arb arz ar-EG arz-EG apc",
+    "en": "en eng EN en-US en_GB.utf8",
+    "fr": "fr fra fre fr-CA fr_BE",
+    "id": "id ind in",
+    "ms": "ms msa may zsm ms-MY",
+    "he": "he heb iw",
+    "hr": "hr hrv scr",
+    "sr": "sr srp scc sr-Latn sr_RS@latin",
+    "tl": "tl tgl fil fil-PH",
+    "ak": "ak aka tw twi fat",
+    "et": "et est ekk vro",
+    "gsw": "gsw gsw-CH GSW",
+    "und": "und UND und-x-other",
+    "mul": "mul",
+    "x-mine": "x-mine X_Mine",
+}
+TAGS = st.sampled_from([tag for tags in SPELLINGS.values() for tag in tags.split()])
+CODES = st.sampled_from([code for row in TABLE for code in (row["code"], *f"{row['codes']} {row['members']}".split())])
+
+
+@pytest.mark.parametrize("language", SPELLINGS)
+def test_every_spelling_of_a_language_is_that_language(language):
+    assert {tag: primary_language(tag) for tag in SPELLINGS[language].split()} == dict.fromkeys(
+        SPELLINGS[language].split(), language
+    )
+
+
+@given(TAGS | CODES | st.text(max_size=12))
+def test_the_answer_is_its_own_answer(text):
+    answer = primary_language(text)
+    assert primary_language(answer) == answer
+
+
+@given(TAGS | CODES, st.sampled_from(["", "-TW", "_latn", "-Cyrl-RS", "-x-private"]))
+def test_a_tag_in_its_usual_spelling_stays_as_it_is_and_names_the_same_language(tag, ending):
+    usual = language_tag(tag + ending)
+    assert language_tag(usual) == usual
+    assert primary_language(usual) == primary_language(tag + ending)
+    for other in (tag.upper(), tag.replace("-", "_"), f" {tag} "):
+        assert language_tag(other) == language_tag(tag)
+
+
+def test_the_table_has_every_code_of_two_letters_once():
+    """Against the package iso639-lang, which comes with audformat."""
+    iso639 = pytest.importorskip("iso639")
+    languages = {language.pt1: language for language in iso639.iter_langs() if language.pt1}
+    assert {row["code"] for row in TABLE} == {*languages, "sh"}, "sh is retired, and Serbo-Croatian's only code"
+    for row in TABLE:
+        if row["code"] != "sh":
+            language = languages[row["code"]]
+            codes = {language.pt2b, language.pt2t, language.pt3} - {""}
+            assert codes <= set(row["codes"].split()), row
+            members = {member.pt3 for member in language.individuals() if not member.pt1}
+            assert members <= set(row["members"].split()), row
+    codes = [code for row in TABLE for code in f"{row['codes']} {row['members']}".split()]
+    assert len(codes) == len(set(codes)), "a code leads to one language"
+    names = [name.casefold() for row in TABLE for name in row["names"].split("|")]
+    assert len(names) == len(set(names)), "a name leads to one language"
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("de", "de"), ("DE", "de"), ("ger", "de"), ("deu_at", "de-AT"), ("zh_hant_tw", "zh-Hant-TW"), ("zho", "zh"),
+        ("cmn", "cmn"), ("yue_HK", "yue-HK"), ("de_DE.UTF-8", "de-DE"), ("sr_RS@latin", "sr-RS"), ("iw", "he"),
+        ("sl-rozaj-biske", "sl-rozaj-biske"), ("de-1996", "de-1996"), ("en-x-us", "en-x-us"), ("es-419", "es-419"),
+        ("ewe", "ee"), ("twi", "tw"), ("lao", "lo"), ("X-Mine", "x-mine"), ("und", "und"), ("nob", "nb"),
+    ],
+)  # fmt: skip
+def test_a_tag_is_written_in_its_usual_spelling(text, tag):
+    assert language_tag(text) == tag
+
+
+@pytest.mark.parametrize(
+    ("text", "guess"),
+    [
+        ("Italian", "'it' (Italian)"),
+        ("italiano", "'it' (Italian)"),
+        ("German", "'de' (German)"),
+        ("Deutsch", "'de' (German)"),  # and not Dutch, which is spelt most like it in English
+        ("Mandarin", "'zh' (Chinese)"),
+        ("frensh", "'fr' (French)"),
+        ("ελληνικά", "'el' (Greek)"),
+        ("gr", "'el' (Greek)"),  # a country's code in place of the language's
+        ("cn-CN", "'zh' (Chinese)"),
+        ("JP", "'ja' (Japanese)"),
+    ],
+)
+def test_what_is_no_tag_gets_the_language_that_it_names(text, guess):
+    with pytest.raises(UserError) as error:
+        language_tag(text)
+    assert str(error.value) == f"language {text!r}: did you mean {guess}? expected a BCP 47 tag such as 'de' or 'zh-TW'"
+
+
+@pytest.mark.parametrize("text", ["", " ", "-", "d", "1", "de-", "de--AT", "de AT", "x", "x-", "de-123456789", "\0"])
+def test_what_is_no_tag_is_refused(text):
+    with pytest.raises(UserError, match=r"expected a BCP 47 tag such as 'de' or 'zh-TW'$"):
+        language_tag(text)
+
+
+def test_names_lead_to_languages():
+    named = {"Polish": "pl", "mandarin": "zh", "Bangla": "bn", "farsi": "fa", "Bokmål": "nb", "français": "fr"}
+    assert {name: language_named(name) for name in named} == named
+    assert language_named("pl") is None and language_named("") is None
