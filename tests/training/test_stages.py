@@ -129,7 +129,7 @@ def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
 
 def test_two_stages_train_the_same_adapters(settings):
     one, two = fitted(settings(method="lora", target_labels="0")), fitted(settings(method="two-stage"))
-    assert one.trained == two.trained == "adapters" and len(two.encoder.fitted.parts) == 1
+    assert one.trained == two.trained == "adapters" and len(two.encoder.active_adapters.parts) == 1
     assert one.encoder.state_dict().keys() == two.encoder.state_dict().keys()
 
 
