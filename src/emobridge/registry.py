@@ -7,6 +7,7 @@ class `PseudoLabels`; a corpus or a format has no class: its module is the plug-
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ SINGULAR = {
     "methods": "method",
 }
 MODULES = frozenset({"corpora", "formats"})  # kinds whose plug-ins are modules
+
+
+def plugin_name(class_name: str) -> str:
+    """The name of a plug-in by that of its class.
+
+    >>> plugin_name("SoftPseudoLabels")
+    'soft-pseudo-labels'
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", class_name).lower()
 
 
 def names(kind: str) -> tuple[str, ...]:

@@ -264,7 +264,7 @@ def test_target_labels_are_seen_within_the_budget(settings, amount, monkeypatch)
     original = stages.fit
 
     def noted(task, *given, **named):
-        seen.append(task.few)
+        seen.append(task.labelled_target)
         return original(task, *given, **named)
 
     monkeypatch.setattr(stages, "fit", noted)

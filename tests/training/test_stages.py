@@ -124,7 +124,7 @@ def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
         "ft-lora": [(12, None), (None, 12)],
         "two-stage": [(12, None), (None, 12)],
     }[method]
-    assert [tuple(part and len(part.rows) for part in (task.source, task.few)) for task in seen] == wanted
+    assert [tuple(part and len(part.rows) for part in (task.source, task.labelled_target)) for task in seen] == wanted
 
 
 def test_two_stages_train_the_same_adapters(settings):
