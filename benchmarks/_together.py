@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from emobridge.bundle import made_head
 from emobridge.heads.base import Head
-from emobridge.methods.base import Drawn, Inputs, Predict, Step, Task
+from emobridge.methods.base import Examples, Inputs, Predict, Step, Task
 from emobridge.settings import Settings
 from emobridge.study.run import made_method
 from emobridge.training.inputs import Frozen
@@ -91,7 +91,7 @@ class Each:
         for method, own in zip(self.methods, self.tasks):
             method.prepare(own, model)  # type: ignore[arg-type]
 
-    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
+    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Examples | None:
         drawn = []
         for place, method in enumerate(self.methods):
             p = functools.partial(self._said, place)
@@ -99,7 +99,7 @@ class Each:
             drawn += [] if one is None else [one]
         if not drawn:
             return None
-        return Drawn(*(torch.stack([getattr(one, key) for one in drawn], 1) for key in ("rows", "label", "weight")))
+        return Examples(*(torch.stack([getattr(one, key) for one in drawn], 1) for key in ("rows", "label", "weight")))
 
     def _said(self, place: int, rows: Tensor) -> Tensor:
         return self.bank.said(self.tasks[0].inputs, rows)[place]

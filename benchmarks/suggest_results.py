@@ -119,7 +119,7 @@ def one_fold(speech: Speech, settings: Settings, seed: int, fold: Fold, path: Pa
         order = torch.from_numpy(ranked(by, p, x, count=max(BUDGETS), seed=seed))
         for n in BUDGETS:
             rest = torch.ones(len(pool), dtype=torch.bool).index_fill(0, order[:n], False)
-            tasks.append(replace(task, few=Labelled(pool[order[:n]], label[order[:n]]), target=pool[rest]))
+            tasks.append(replace(task, labelled_target=Labelled(pool[order[:n]], label[order[:n]]), target=pool[rest]))
     bank = trained(tasks, settings, seed)
     said = dict(zip(names, bank.said(built.test, tests).numpy()))
     said["none 0"] = blind.said(built.test, tests)[0].numpy()

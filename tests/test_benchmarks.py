@@ -55,7 +55,9 @@ def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_sp
         fitted = Runner(settings, some)._fit(made_method("pseudo-labels", settings), "", 3, fold)
         few = torch.tensor([place for place, row in enumerate(fold.target) if speech.utterances[row].id in names])
         rest = torch.tensor([place for place in range(len(fold.target)) if place not in few.tolist()])
-        tasks.append(dataclasses.replace(task, few=Labelled(task.target[few], label[few]), target=task.target[rest]))
+        tasks.append(
+            dataclasses.replace(task, labelled_target=Labelled(task.target[few], label[few]), target=task.target[rest])
+        )
         alone.append((fitted.built, fitted.head))
     bank = benchmarks("_together").trained(tasks, settings, 3)
     for place, (_, head) in enumerate(alone):

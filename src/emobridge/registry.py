@@ -59,6 +59,15 @@ _files: dict[tuple[str, str], ModuleType] = {}  # loaded files, by their path an
 _tokens: dict[int, tuple[object, str]] = {}  # by id, objects without a text of their own; they are held, so none moves
 
 
+def plugin_name(class_name: str) -> str:
+    """The name of a plug-in by that of its class.
+
+    >>> plugin_name("SoftPseudoLabels")
+    'soft-pseudo-labels'
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", class_name).lower()
+
+
 def names(kind: str) -> tuple[str, ...]:
     """The built-in plug-ins of a kind and those of entry points, by name, in alphabetical order.
 

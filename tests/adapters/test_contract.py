@@ -176,7 +176,7 @@ def test_a_mistake_is_named_and_changes_nothing(source, case):
     with pytest.raises(UserError) as error:
         Adapters(encoder, names, options)
     assert message in str(error.value)
-    assert encoder.fitted is None and [weight.requires_grad for weight in encoder.parameters()] == trained
+    assert encoder.active_adapters is None and [weight.requires_grad for weight in encoder.parameters()] == trained
     assert torch.equal(heard(encoder), plain)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from emobridge.adapters import Adapters, at_work
+from emobridge.adapters import Adapters, use_adapters
 from emobridge.bundle import Recognizer, Spec
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
@@ -49,7 +49,7 @@ def test_each_language_answers_as_alone_before_and_after_saving(made, tmp_path, 
         for language, expected in wanted.items():
             close(says(one, language), expected)
         close(says(one), wanted["it"])
-        assert one.encoder.fitted is one.branches[-1].adapters
+        assert one.encoder.active_adapters is one.branches[-1].adapters
     close(says(de), wanted["de"])
     for old, new in zip(joined.branches, loaded.branches):
         assert new.spec == old.spec and torch.equal(new.domains[1].mean, old.domains[1].mean)
@@ -71,7 +71,7 @@ def test_three_come_together_from_their_folders(made, tmp_path):
     loaded = Recognizer.load(saved)
     for name in names:
         close(says(loaded, name), wanted[name])
-    assert len(loaded.encoder.resting) == 2
+    assert len(loaded.encoder.inactive_adapters) == 2
 
 
 def test_a_fine_tuned_base_with_a_head_of_its_own_and_adapters_on_it(made, source, tmp_path):
@@ -139,7 +139,7 @@ def test_what_is_merged_is_as_it_was_and_comes_out_again(made):
     for name, tensor in one.encoder.state_dict().items():
         torch.testing.assert_close(tensor, state[name], atol=1e-6, rtol=0)
     close(says(one, "it"), other)
-    assert one.encoder.fitted is one.branches[-1].adapters
+    assert one.encoder.active_adapters is one.branches[-1].adapters
     with pytest.raises(UserError, match="language 'fr': not one"), one.merged("fr"):
         pass
 
@@ -228,6 +228,6 @@ def test_the_store_tells_a_trained_recogniser_from_its_base(made, source):
     plain = load_encoder(source("whisper")).digest
     one = made("de")
     assert one.encoder.digest != plain and one.base == plain
-    with at_work(one.encoder, None):
+    with use_adapters(one.encoder, None):
         assert one.encoder.digest == plain
-    assert isinstance(one.encoder.fitted, Adapters) and len(pad(WAVES)) == 2
+    assert isinstance(one.encoder.active_adapters, Adapters) and len(pad(WAVES)) == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from emobridge.adapters import Adapters, at_work
+from emobridge.adapters import Adapters, use_adapters
 from emobridge.bundle.sets import averaged, base_state, heard
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
@@ -32,7 +32,7 @@ def fitted(encoder, *kinds) -> list[Adapters]:
     sets = []
     for seed, (names, words) in enumerate(kinds):
         sets.append(stirred(Adapters(encoder, names, words), seed))
-        sets[-1].rest()
+        sets[-1].deactivate()
     return sets
 
 
@@ -74,7 +74,7 @@ def test_a_mixed_batch_says_what_each_set_says_alone(source, name, mix):
         torch.testing.assert_close(said, expected, atol=1e-5, rtol=0)
     assert count == (1 if mix == "lora" else 3)
     assert (order[0] - alone(own, waves[0])).abs().max() > 1e-3, "the adapters matter"
-    assert encoder.fitted is None and torch.equal(alone(encoder, waves[0]), wanted[0])
+    assert encoder.active_adapters is None and torch.equal(alone(encoder, waves[0]), wanted[0])
 
 
 def test_long_clips_and_training_go_set_by_set(source):
@@ -88,7 +88,7 @@ def test_long_clips_and_training_go_set_by_set(source):
     got, count = passes(encoder, [first, second, first, None], waves)
     assert count == 3
     for set_, said, clip in zip([first, second, first, None], got, waves):
-        with at_work(encoder, set_):
+        with use_adapters(encoder, set_):
             torch.testing.assert_close(said, alone(encoder, clip), atol=1e-5, rtol=0)
 
 
@@ -107,13 +107,18 @@ def test_sets_come_and_go_without_a_trace(source, mix):
     encoder, clip = load_encoder(source("wavlm-base")), clips()[0]
     plain, keys, digest, layers = alone(encoder, clip), set(encoder.state_dict()), encoder.digest, encoder.layers
     first, second = fitted(encoder, *MIXES[mix])
-    with at_work(encoder, second):
+    with use_adapters(encoder, second):
         said = alone(encoder, clip)
         first.detach()
-        assert torch.equal(alone(encoder, clip), said) and encoder.fitted is second
+        assert torch.equal(alone(encoder, clip), said) and encoder.active_adapters is second
     second.detach()
     assert torch.equal(alone(encoder, clip), plain) and set(encoder.state_dict()) == keys
-    assert (encoder.digest, encoder.layers, encoder.fitted, encoder.resting) == (digest, layers, None, ())
+    assert (encoder.digest, encoder.layers, encoder.active_adapters, encoder.inactive_adapters) == (
+        digest,
+        layers,
+        None,
+        (),
+    )
     Adapters(encoder, "lora", ("r=2",)).detach()
     assert torch.equal(alone(encoder, clip), plain)
 
@@ -121,7 +126,7 @@ def test_sets_come_and_go_without_a_trace(source, mix):
 def test_what_works_is_trained_and_nothing_else(source):
     encoder = load_encoder(source("hubert-base"))
     first, _ = fitted(encoder, LORA, WIDE)
-    with at_work(encoder, first):
+    with use_adapters(encoder, first):
         assert {id(w) for w in encoder.parameters() if w.requires_grad} == {id(w) for w in first.parameters()}
 
 
@@ -129,10 +134,10 @@ def test_a_digest_tells_what_is_at_work(source):
     encoder = load_encoder(source("whisper"))
     base, sets = encoder.digest, fitted(encoder, LORA, LORA)
     for one in sets:
-        one.settle()
+        one.update_digest()
     seen = {base}
     for one in sets:
-        with at_work(encoder, one):
+        with use_adapters(encoder, one):
             seen.add(encoder.digest)
         assert encoder.digest == base
     assert len(seen) == 3
@@ -144,8 +149,8 @@ def test_the_average_is_that_of_the_products(source, name):
     encoder, clip = load_encoder(source(name)), clips()[0]
     first, second = fitted(encoder, LORA, WIDE)
     mean = averaged([first, None, second])
-    assert encoder.fitted is None and mean in encoder.resting
-    with at_work(encoder, mean):
+    assert encoder.active_adapters is None and mean in encoder.inactive_adapters
+    with use_adapters(encoder, mean):
         got = alone(encoder, clip)
     plain = load_encoder(source(name))
     for one, scale in ((first, 4 / 2), (second, 3 / 3)):
@@ -172,7 +177,7 @@ def test_the_average_of_none_is_none_and_of_others_is_refused(source):
 def test_the_bases_own_state_whatever_is_in_it(source, name, mix):
     encoder, plain = load_encoder(source(name)), load_encoder(source(name))
     first, _ = fitted(encoder, *MIXES[mix])
-    with at_work(encoder, first):
+    with use_adapters(encoder, first):
         state = base_state(encoder)
     assert state_digest(state) == state_digest(plain) and set(state) == set(plain.state_dict())
 
@@ -180,7 +185,7 @@ def test_the_bases_own_state_whatever_is_in_it(source, name, mix):
 def test_while_one_is_merged_no_other_works(source):
     encoder, waves = load_encoder(source("whisper")), clips()
     first, second = fitted(encoder, LORA, WIDE)
-    with at_work(encoder, first):
+    with use_adapters(encoder, first):
         wanted = alone(encoder, waves[0])
         first.merge()
         torch.testing.assert_close(passes(encoder, [first] * 4, waves)[0][0], wanted, atol=1e-4, rtol=1e-4)
@@ -194,7 +199,7 @@ def test_while_one_is_merged_no_other_works(source):
 def test_a_copy_in_another_encoder_says_the_same(source):
     encoder, other = load_encoder(source("hubert-base")), load_encoder(source("hubert-base"))
     first, _ = fitted(encoder, BOTH, GATING)
-    copy = first.moved(other)
-    with at_work(encoder, first):
+    copy = first.copy_to(other)
+    with use_adapters(encoder, first):
         assert torch.equal(alone(other, clips()[0]), alone(encoder, clips()[0]))
-    assert other.fitted is copy
+    assert other.active_adapters is copy

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from emobridge.adapters import at_work
+from emobridge.adapters import use_adapters
 from emobridge.bundle.router import confidences, entropy
 from emobridge.data.audio import read_audio
 from emobridge.data.manifest import read_manifest
@@ -42,7 +42,7 @@ def by_hand(recognizer, rows) -> torch.Tensor:
         wave = read_audio(one.path, one.start, one.end)
         each = []
         for branch in recognizer.branches:
-            with at_work(recognizer.encoder, branch.adapters):
+            with use_adapters(recognizer.encoder, branch.adapters):
                 pooled = torch.stack(encoded(recognizer, [wave], [branch.adapters]))
             each.append(branch.probabilities(pooled, branch.domain(one.corpus, one.language), None)[0])
         found.append(torch.stack(each))
@@ -92,7 +92,7 @@ def test_the_surest_answers(made, rows):
 
 
 def test_the_average_is_of_adapters_and_of_heads(both, rows):
-    with at_work(both.encoder, both.average):
+    with use_adapters(both.encoder, both.average):
         pooled = torch.stack([encoded(both, [read_audio(one.path)], [both.average])[0] for one in rows])
     each = torch.stack([one.probabilities(pooled, one.domains[-1], None) for one in both.branches], 1)
     near(table(predict(both, unknown(rows), untold="averaged")), each.mean(1))

@@ -38,7 +38,7 @@ def step_of():
 
     def make(task, model, rows, weight=None, progress=0.5, seed=0):
         rows = torch.tensor(rows)
-        known = [part for part in (task.source, task.few) if part]
+        known = [part for part in (task.source, task.labelled_target) if part]
         label = dict(zip(torch.cat([part.rows for part in known]).tolist(), torch.cat([part.label for part in known])))
         weight = torch.ones(len(rows)) if weight is None else torch.tensor(weight)
         labels = torch.stack([label[int(row)] for row in rows])

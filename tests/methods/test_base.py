@@ -9,8 +9,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from emobridge.methods.base import Labelled, Task, balanced, mixed, nothing, repeated, weighted_cross_entropy
+from emobridge.errors import UserError
+from emobridge.methods.base import (
+    Labelled,
+    Method,
+    Step,
+    Task,
+    balanced_weights,
+    combine,
+    oversample,
+    weighted_cross_entropy,
+)
+from emobridge.methods.source_only import SourceOnly
 from emobridge.training.inputs import Frozen
 
 labels = st.lists(st.integers(0, 3), min_size=1, max_size=30).map(torch.tensor)
@@ -31,26 +43,26 @@ def known(label, corpus=None) -> Labelled:
 
 
 def test_class_weights_by_hand():
-    torch.testing.assert_close(balanced(known([0, 0, 0, 1]), 2), torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
+    torch.testing.assert_close(balanced_weights(known([0, 0, 0, 1]), 2), torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
     # A class that does not occur has no say: two of three classes share the weight.
-    torch.testing.assert_close(balanced(known([2, 0, 2]), 3), torch.tensor([0.75, 1.5, 0.75]))
-    assert torch.equal(balanced(known([1, 1]), 2), torch.ones(2))
-    assert torch.equal(balanced(known([0, 1, 1], [0, 0, 1]), 2, wanted=False), torch.ones(3))
-    assert balanced(nothing(), 2).shape == (0,)
+    torch.testing.assert_close(balanced_weights(known([2, 0, 2]), 3), torch.tensor([0.75, 1.5, 0.75]))
+    assert torch.equal(balanced_weights(known([1, 1]), 2), torch.ones(2))
+    assert torch.equal(balanced_weights(known([0, 1, 1], [0, 0, 1]), 2, enabled=False), torch.ones(3))
+    assert balanced_weights(Labelled.empty(), 2).shape == (0,)
 
 
 def test_corpora_weigh_the_same_and_so_do_classes_within_each():
-    weight = balanced(known([0, 0, 0, 1, 0, 1, 1, 1], [3, 3, 3, 3, 5, 5, 5, 5]), 2)
+    weight = balanced_weights(known([0, 0, 0, 1, 0, 1, 1, 1], [3, 3, 3, 3, 5, 5, 5, 5]), 2)
     torch.testing.assert_close(weight, torch.tensor([2, 2, 2, 6, 6, 2, 2, 2]) / 3)
     # Six utterances, three a corpus in weight: the second has one utterance and one class.
-    weight = balanced(known([0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1]), 2)
+    weight = balanced_weights(known([0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1]), 2)
     torch.testing.assert_close(weight, torch.tensor([0.5, 0.5, 0.5, 0.75, 0.75, 3.0]))
 
 
 @given(labels, st.integers(0, 5))
 def test_class_weights_have_mean_one_and_every_corpus_and_class_the_same_total(label, seed):
     corpus = torch.randint(3, (len(label),), generator=generator(seed))
-    weight = balanced(known(label, corpus), 4)
+    weight = balanced_weights(known(label, corpus), 4)
     assert float(weight.mean()) == pytest.approx(1, rel=1e-5)
     share = len(label) / len(corpus.unique())
     for one in corpus.unique():
@@ -61,20 +73,20 @@ def test_class_weights_have_mean_one_and_every_corpus_and_class_the_same_total(l
 
 @given(st.integers(1, 12), st.integers(0, 40), st.integers(0, 5))
 def test_oversampling_takes_each_as_often_as_any_other_give_or_take_one(count, size, seed):
-    places = repeated(torch.arange(count), size, generator(seed))
+    places = oversample(torch.arange(count), size, generator(seed))
     assert len(places) == max(count, size)
     often = Counter(places.tolist())
     assert set(often) == set(range(count)) and max(often.values()) - min(often.values()) <= 1
 
 
 def test_which_are_taken_once_more_is_random():
-    drawn = {tuple(sorted(repeated(torch.arange(5), 7, generator(seed)).tolist())) for seed in range(20)}
+    drawn = {tuple(sorted(oversample(torch.arange(5), 7, generator(seed)).tolist())) for seed in range(20)}
     assert len(drawn) > 1
-    assert len(repeated(torch.empty(0, dtype=torch.int64), 7, generator())) == 0
+    assert len(oversample(torch.empty(0, dtype=torch.int64), 7, generator())) == 0
 
 
 def test_mixing_oversamples_the_target_to_the_source_and_weighs_each_language_by_itself():
-    drawn = mixed(task(), Labelled(torch.tensor([10, 11]), torch.tensor([0, 1])), True, generator(), (("n", 1.0),))
+    drawn = combine(task(), Labelled(torch.tensor([10, 11]), torch.tensor([0, 1])), True, generator(), (("n", 1.0),))
     assert drawn.rows.tolist()[:4] == [0, 1, 2, 3] and drawn.label.tolist()[:4] == [0, 0, 0, 1]
     assert Counter(drawn.rows[4:].tolist()) == {10: 2, 11: 2}
     assert dict(zip(drawn.rows.tolist(), drawn.label.tolist()))[11] == 1
@@ -83,22 +95,22 @@ def test_mixing_oversamples_the_target_to_the_source_and_weighs_each_language_by
 
 
 def test_mixing_without_rebalancing_takes_each_once():
-    drawn = mixed(task(), Labelled(torch.tensor([10, 11]), torch.tensor([0, 1])), False, generator())
+    drawn = combine(task(), Labelled(torch.tensor([10, 11]), torch.tensor([0, 1])), False, generator())
     assert drawn.rows.tolist() == [0, 1, 2, 3, 10, 11]
 
 
 def test_a_target_larger_than_the_source_is_taken_whole():
     target = Labelled(torch.arange(10, 16), torch.zeros(6, dtype=torch.int64))
-    assert mixed(task(), target, True, generator()).rows.tolist() == [0, 1, 2, 3, *range(10, 16)]
+    assert combine(task(), target, True, generator()).rows.tolist() == [0, 1, 2, 3, *range(10, 16)]
 
 
 def test_mixing_with_no_target_is_the_source_alone():
-    drawn = mixed(task(class_weights=False), nothing(), True, generator())
+    drawn = combine(task(class_weights=False), Labelled.empty(), True, generator())
     assert drawn.rows.tolist() == [0, 1, 2, 3] and torch.equal(drawn.weight, torch.ones(4))
 
 
 def test_mixing_without_a_source_is_the_target_alone():
-    drawn = mixed(task(source=()), Labelled(torch.tensor([3, 4]), torch.tensor([0, 1])), True, generator())
+    drawn = combine(task(source=()), Labelled(torch.tensor([3, 4]), torch.tensor([0, 1])), True, generator())
     assert drawn.rows.tolist() == [3, 4]
 
 
@@ -106,3 +118,54 @@ def test_weighted_cross_entropy_by_hand():
     logits = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
     loss = weighted_cross_entropy(logits, torch.tensor([0, 1]), torch.tensor([2.0, 0.5]))
     assert float(loss) == pytest.approx((2 * math.log(4 / 3) + 0.5 * math.log(2)) / 2)
+
+
+class MeanDistance(Method):
+    """Cross-entropy, and the squared distance between the means of source and target."""
+
+    needs = frozenset({"source_labels", "target_audio"})
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        source = step.represent()
+        target = step.represent(step.sample(self.task.target))
+        distance = (source.mean(0) - target.mean(0)).square().sum()
+        return {"cross-entropy": step.cross_entropy(source), "distance": distance}
+
+
+def test_a_method_is_its_formula(ends):
+    """Two features tell the classes; the target is the source, moved along the second."""
+    assert (MeanDistance.name, MeanDistance.head, MeanDistance.stages) == ("mean-distance", "linear", ())
+    assert MeanDistance.takes == {"target_labels"} and MeanDistance().rebalance
+    label = torch.arange(200) % 2
+    source = (2.0 * label - 1)[:, None] + 0.4 * torch.randn(200, 2, generator=generator())
+    target = source + torch.tensor([0.0, 3.0])
+    problem = source, label, target, label
+    plain, _ = ends(SourceOnly(), problem, 0, learning_rate=0.02)
+    adapted, _ = ends(MeanDistance(), problem, 0, learning_rate=0.02)
+    assert plain < 0.8 < 0.97 < adapted
+
+
+def test_a_step_by_hand(by_hand, step_of):
+    task, model = by_hand()
+    model.eval()
+    step = step_of(task, model, [0, 2, 4], weight=[1.0, 2.0, 0.0])
+    expected = weighted_cross_entropy(model(step.x), step.label, step.weight)
+    assert torch.equal(step.cross_entropy(), expected) and torch.equal(step.cross_entropy(step.represent()), expected)
+    rows = torch.tensor([7, 8])
+    assert torch.equal(step.represent(rows), model.represent(task.inputs.batch(rows)))
+    assert len(step.sample(rows)) == 3 and set(step.sample(rows, 20).tolist()) == {7, 8}
+    assert step.sample(rows[:1], 2).tolist() == [7, 7] and step.sample(rows[:0], 5).tolist() == []
+
+
+def test_a_need_that_no_one_can_meet_is_refused():
+    with pytest.raises(UserError, match="unknown need of method typo 'target_label': did you mean 'target_labels'"):
+        type("Typo", (MeanDistance,), {"needs": frozenset({"target_label"})})
+
+
+def test_what_a_method_needs_it_does_not_merely_take():
+    assert type("Both", (MeanDistance,), {"needs": frozenset({"target_labels"})}).takes == frozenset()
+
+
+def test_a_method_without_a_loss_is_refused():
+    with pytest.raises(TypeError, match="loss"):
+        type("Idle", (Method,), {})()

@@ -18,8 +18,9 @@ from emobridge.data.speech import Fold, Speech, budget
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.heads.linear import Linear
-from emobridge.methods.base import Labelled, Stage, Step, Task, as_probabilities
+from emobridge.methods.base import Labelled, Stage, Step, Task, Trait, as_probabilities
 from emobridge.settings import Settings
+from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Model, Plan, fit, probabilities
 from emobridge.training.tasks import build
 from emobridge.types import Utterance
@@ -160,19 +161,21 @@ def test_a_task_holds_what_is_named_and_nothing_else(toy_speech, seen, align, by
     method = Anything(**{by: seen})
     task = build(speech, fold, method, 2, settings(align=align), None, few).task
     assert (task.source is not None) == ("source_labels" in seen)
-    assert (task.few is not None) == ("target_labels" in seen)
+    assert (task.labelled_target is not None) == ("target_labels" in seen)
     assert (task.target is not None) == ("target_audio" in seen)
     sources, unlabelled = len(fold.source), len(fold.target) - 3 * ("target_labels" in seen)
     doubled = 2 if align == "coral" else 1
-    expected = doubled * sources * (task.source is not None) + 3 * (task.few is not None)
+    expected = doubled * sources * (task.source is not None) + 3 * (task.labelled_target is not None)
     expected += unlabelled * (task.target is not None)
     assert len(task.inputs.x) == expected, "what is not named is not among the inputs"
-    parts = [part.rows for part in (task.source, task.few) if part] + [task.target] * (task.target is not None)
+    parts = [part.rows for part in (task.source, task.labelled_target) if part] + [task.target] * (
+        task.target is not None
+    )
     assert sorted(torch.cat(parts).tolist()) == list(range(expected)), "each input is one thing"
     if task.source:
         assert task.source.label.tolist() == speech.label[list(fold.source)].tolist() * doubled
-    if task.few:
-        assert task.few.label.tolist() == speech.label[list(few)].tolist()
+    if task.labelled_target:
+        assert task.labelled_target.label.tolist() == speech.label[list(few)].tolist()
 
 
 @pytest.mark.parametrize("align", ["none", "coral"])
@@ -229,9 +232,9 @@ def test_attributes_are_those_of_the_labels_that_are_seen(secret, seen, align):
         expected = torch.from_numpy(speech.attributes[list(fold.source)]).float()
         assert torch.equal(task.attributes[task.source.rows], expected.repeat(2 if align == "coral" else 1, 1))
         unknown[task.source.rows] = True
-    if task.few:
-        assert task.attributes[task.few.rows].tolist() == [[0.25, 0.75], [0.75, 0.25]]
-        unknown[task.few.rows] = True
+    if task.labelled_target:
+        assert task.attributes[task.labelled_target.rows].tolist() == [[0.25, 0.75], [0.75, 0.25]]
+        unknown[task.labelled_target.rows] = True
     assert unknown.all(), "and nothing else is known"
 
 
@@ -241,7 +244,7 @@ def test_a_stage_sees_attributes_of_its_sides_alone(secret, sides):
     few = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
     task = build(secret, fold, Anything(WORDS), 2, settings(target_labels="2"), None, few).task
     seen = Stage(sides, "frozen").of(task)
-    for side, part in (("source", task.source), ("target", task.few)):
+    for side, part in (("source", task.source), ("target", task.labelled_target)):
         known = not seen.attributes[part.rows].isnan().any()
         assert known == (side in sides)
         assert known or seen.attributes[part.rows].isnan().all()
@@ -257,7 +260,7 @@ def test_within_the_budget_they_are_those_of_the_budget_only(secret):
     attributes[list(few)] = 0.25
     speech = dataclasses.replace(secret, label=label, attributes=attributes)
     built = build(speech, fold, Anything(WORDS), 2, settings(target_labels="2"), None, few)
-    assert built.task.few.label.tolist() == [1, 1]
+    assert built.task.labelled_target.label.tolist() == [1, 1]
     assert told(built.task) == []
 
 
@@ -277,19 +280,19 @@ def test_of_a_benchmark_with_a_list_only_the_lists_labels_are_within_reach(secre
         built = build(speech, fold, method, 2, settings(target_labels="2", labelled="l.csv"), None, few)
         method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
         if "target_labels" in method.needs | method.takes:
-            assert built.task.few.label.tolist() == [1]
+            assert built.task.labelled_target.label.tolist() == [1]
         else:
-            assert built.task.few is None
+            assert built.task.labelled_target is None
         assert told((built.task, method, built.test)) == []
 
 
 def test_a_method_that_reaches_for_what_it_did_not_name_gets_nothing(secret):
     task = build(secret, fold_of(secret), Anything({"source_labels"}), 2, settings(), None, ()).task
-    assert task.few is None and task.target is None
+    assert task.labelled_target is None and task.target is None
     for attribute in ("target_labels", "label", "labels", "speech", "fold", "utterances", "test"):
         assert not hasattr(task, attribute) and not hasattr(task.inputs, attribute)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        task.few = "mine"
+        task.labelled_target = "mine"
 
 
 def test_a_method_that_needs_target_audio_says_so_where_there_is_none(toy_speech):
@@ -347,6 +350,38 @@ def test_a_loss_is_scalars_by_name_that_can_be_minimised(toy_speech, name):
     for part in (model.head, *([beside] if beside is not None else [])):
         for value in part.parameters():
             assert torch.isfinite(value.grad).all() and value.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [(1, (0, 0)), (2, (0,)), (2, (1, 1, 1)), (2, (0, 1, 0))],
+    ids=["a class", "a row", "a class of two", "two classes"],
+)
+@pytest.mark.parametrize("unlabelled", [0, 1, 3])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_loss_of_the_smallest_sizes_is_finite(name, classes, unlabelled, labels):
+    """One source row, one class present, a batch of one row, no unlabelled row: through every epoch of a training."""
+    method = registry.load("methods", name)()
+    if classes == 1 and "emotions" in method.needs:
+        pytest.skip("needs two classes")
+    random = torch.Generator().manual_seed(0)
+    inputs = Frozen(torch.randn(len(labels) + unlabelled + 1, 3, generator=random))
+    target = torch.arange(len(labels) + 1, len(labels) + 1 + unlabelled)
+    labelled = Labelled(torch.tensor([len(labels)]), torch.tensor([0]))
+    traits = (Trait("gender", torch.full((len(inputs.x),), -1), 2),)
+    task = Task(
+        inputs,
+        classes,
+        Labelled(torch.arange(len(labels)), torch.tensor(labels)),
+        labelled if "target_labels" in method.needs else None,
+        target if "target_audio" in method.needs | method.takes else None,
+        traits=traits,
+    )
+    torch.manual_seed(0)
+    head = Linear(3, classes, hidden=1)
+    log = fit(task, method, head, Plan(epochs=31, batch_size=1, learning_rate=0.01), seed=0)
+    assert log and all(np.isfinite(point.value) for point in log)
+    assert all(torch.isfinite(weight).all() for weight in head.parameters())
 
 
 @pytest.mark.parametrize("name", METHODS)

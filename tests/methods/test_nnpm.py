@@ -26,9 +26,9 @@ def directions(x):
 def test_the_memory_moves_towards_what_is_seen_and_keeps_its_length():
     memory = Memory(3, 2)
     assert memory.features.tolist() == [[0, 0]] * 3 and "features" in memory.state_dict()
-    memory.remember(torch.tensor([2, 0]), torch.tensor([[0.6, 0.8], [1.0, 0.0]]), 0.5)
+    memory.update(torch.tensor([2, 0]), torch.tensor([[0.6, 0.8], [1.0, 0.0]]), 0.5)
     torch.testing.assert_close(memory.features, torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.6, 0.8]]))
-    memory.remember(torch.tensor([0]), torch.tensor([[0.0, 1.0]]), 0.75)
+    memory.update(torch.tensor([0]), torch.tensor([[0.0, 1.0]]), 0.75)
     expected = np.array([0.75, 0.25]) / np.hypot(0.75, 0.25)
     np.testing.assert_allclose(memory.features[0].numpy(), expected, rtol=1e-6)
 

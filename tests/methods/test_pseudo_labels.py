@@ -65,7 +65,7 @@ def test_labels_are_made_at_multiples_of_the_interval_only_and_not_at_the_start(
 
 
 def test_once_labels_at_the_first_interval_and_never_again():
-    method = prepared(task(), interval=4, once=True)
+    method = prepared(task(), interval=4, label_once=True)
     drawn = [method.examples(epoch, predict, generator()) for epoch in range(13)]
     assert [epoch for epoch, one in enumerate(drawn) if one is not None] == [0, 4]
     assert dict(drawn[4].notes) == {"pseudo-labelled share": 1.0, "pseudo-labelled classes": 2}

@@ -44,7 +44,7 @@ def test_it_never_touches_target_audio(toy_speech, normalise):
     other.features[torch.from_numpy(other.is_target)] = 1e4
     task, one = weights(speech, settings(normalise=normalise))
     _, two = weights(other, settings(normalise=normalise))
-    assert task.target is None and task.few is None
+    assert task.target is None and task.labelled_target is None
     assert len(task.inputs.x) == len(halves(speech).source)
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -62,7 +62,7 @@ def test_it_uses_the_few_labels_of_the_budget_and_oversamples_them(toy_speech):
     fold = halves(speech)
     few = budget(speech, fold, "4", seed=0)
     task, _ = weights(speech, settings(target_labels="4"), few)
-    assert task.few.label.tolist() == speech.label[list(few)].tolist()
+    assert task.labelled_target.label.tolist() == speech.label[list(few)].tolist()
     assert len(task.inputs.x) == len(fold.source) + 4
     method = SourceOnly()
     method.prepare(task, None)

@@ -109,7 +109,7 @@ def test_the_loop_is_handed_no_test_utterance_and_no_label_beside_them(asked, mo
         for one, rows in ((task.inputs, cut.train), (inputs, cut.validation)):
             assert [u.id for u in one.utterances] == [corpus.utterances[row].id for row in rows]
             assert all(u.emotion is None for u in one.utterances)
-        assert task.few is None and task.target is None
+        assert task.labelled_target is None and task.target is None
         assert known.label.tolist() == [int(corpus.utterances[row].emotion == "sadness") for row in cut.validation]
         assert plan == Plan(1, 4, 3e-3, 1.0, 1, weight_decay=1e-4, betas=(0.9, 0.98))
         return fit(task, method, head, plan, **more)

@@ -264,7 +264,7 @@ def test_target_labels_are_seen_within_the_budget(settings, amount, monkeypatch)
     original = stages.fit
 
     def noted(task, *given, **named):
-        seen.append(task.few)
+        seen.append(task.labelled_target)
         return original(task, *given, **named)
 
     monkeypatch.setattr(stages, "fit", noted)
@@ -320,7 +320,7 @@ def test_adapters_are_trained_and_nothing_else_of_the_encoder(settings, source, 
     options = settings(encoder=source("whisper"), train="adapters", adapters=adapters, adapter_options=small, **short)
     one = adapt(options)
     assert said(adapt(options)) == said(one), "what is finished is read"
-    fitted = one.recognizer.encoder.fitted
+    fitted = one.recognizer.encoder.active_adapters
     assert fitted.names == adapters and one.settings.layer == layer
     assert any(weight.abs().max() > 0 for weight in fitted.parameters())
     stock = load_encoder(source("whisper")).state_dict()

@@ -124,12 +124,12 @@ def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
         "ft-lora": [(12, None), (None, 12)],
         "two-stage": [(12, None), (None, 12)],
     }[method]
-    assert [tuple(part and len(part.rows) for part in (task.source, task.few)) for task in seen] == wanted
+    assert [tuple(part and len(part.rows) for part in (task.source, task.labelled_target)) for task in seen] == wanted
 
 
 def test_two_stages_train_the_same_adapters(settings):
     one, two = fitted(settings(method="lora", target_labels="0")), fitted(settings(method="two-stage"))
-    assert one.trained == two.trained == "adapters" and len(two.encoder.fitted.parts) == 1
+    assert one.trained == two.trained == "adapters" and len(two.encoder.active_adapters.parts) == 1
     assert one.encoder.state_dict().keys() == two.encoder.state_dict().keys()
 
 

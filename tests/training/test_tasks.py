@@ -163,7 +163,7 @@ def test_a_transductive_fold_adapts_to_the_scored_audio_and_never_to_its_labels(
         few = budget(speech, fold, "all", 0)
         assert few and not people(speech, few) & people(speech, fold.target_test)
         task = built(speech, fold, few=few, transductive=True).task
-        assert task.few.label.tolist() == speech.label[list(few)].tolist()
+        assert task.labelled_target.label.tolist() == speech.label[list(few)].tolist()
         assert len(task.target) == len(fold.target) - len(few)
 
 
@@ -188,4 +188,4 @@ def test_a_few_labelled_utterances_are_normalised_by_all_that_their_speakers_say
     alone = build(speech, fold, SourceOnly(), 2, settings(target_labels="4", align="none"), None, few).task
     whole = build(speech, fold, PseudoLabels(), 2, settings(target_labels="4", align="none"), None, few).task
     assert alone.target is None and len(alone.inputs.x) == len(fold.source) + 4
-    torch.testing.assert_close(alone.inputs.x[alone.few.rows], whole.inputs.x[whole.few.rows])
+    torch.testing.assert_close(alone.inputs.x[alone.labelled_target.rows], whole.inputs.x[whole.labelled_target.rows])

@@ -22,7 +22,8 @@ ABOUT = "adapters.json"
 class Adapters:
     """A set of adapters such as "lora+bottleneck+gating", attached to an encoder, and their options, "lora.r=8".
 
-    Of several sets in an encoder one is at work, `encoder.fitted`, or none; the others rest (see `at_work`).
+    Of several sets in an encoder at most one is active, `encoder.active_adapters`; the others have no effect (see
+    `use_adapters`).
     """
 
     def __init__(self, encoder: Encoder, names: str, words: Sequence[str] = ()) -> None:
@@ -34,11 +35,11 @@ class Adapters:
         options = _by_adapter(wanted, words)
         kinds = {name: registry.load("adapters", name) for name in wanted}
         order = sorted(wanted, key=lambda name: not kinds[name].replaces)  # hooks would go with what is replaced
-        if encoder.fitted is not None:
-            raise UserError(f"adapters {names!r}: {encoder.fitted.names} is at work in that encoder already")
+        if encoder.active_adapters is not None:
+            raise UserError(f"adapters {names!r}: {encoder.active_adapters.names} is at work in that encoder already")
         self.encoder, self.names, self.words = encoder, "+".join(order), tuple(words)
         self.base = self.digest = encoder.digest  # of its own weights alone; of them with these, see `settle`
-        taken = [one.key for one in encoder.resting]
+        taken = [one.key for one in encoder.inactive_adapters]
         self.key = next(key for key in (FIRST, *map("set{}".format, range(len(taken)))) if key not in taken)
         parts = [made(f"adapter {name}", kinds[name], options[name]) for name in order]
         self.parts: list[Adapter] = []
@@ -53,55 +54,55 @@ class Adapters:
             for weight in trained:
                 weight.requires_grad_(True)
             raise
-        encoder.fitted = self
+        encoder.active_adapters = self
         encoder.train(encoder.training)  # what came in, its dropout too, is as the encoder is
 
     def detach(self) -> None:
         """Take all out; the encoder is what it was, frozen. Others that are in it stay, at work or resting."""
-        other = self.encoder.fitted if self.encoder.fitted is not self else None
+        other = self.encoder.active_adapters if self.encoder.active_adapters is not self else None
         if other is not None:
-            other.rest()  # its hooks may be on modules that go
+            other.deactivate()  # its hooks may be on modules that go
         self._out()
-        self.encoder.resting = tuple(one for one in self.encoder.resting if one is not self)
+        self.encoder.inactive_adapters = tuple(one for one in self.encoder.inactive_adapters if one is not self)
         if other is not None:
-            other.work()
+            other.activate()
 
     def _out(self) -> None:
         while self.parts:
             self.parts.pop().detach()
-        self.encoder.fitted, self.encoder.digest = None, self.base
+        self.encoder.active_adapters, self.encoder.digest = None, self.base
 
-    def rest(self) -> None:
+    def deactivate(self) -> None:
         """Stay in the encoder without effect. Errors: UserError while merged into its weights."""
         if self.merged:
             raise UserError(f"adapters {self.names!r} are merged into the encoder's weights: no others can work there")
         for part in reversed(self.parts):
-            part.rest()
-        self.encoder.fitted, self.encoder.digest = None, self.base
-        self.encoder.resting = (*self.encoder.resting, self)
+            part.deactivate()
+        self.encoder.active_adapters, self.encoder.digest = None, self.base
+        self.encoder.inactive_adapters = (*self.encoder.inactive_adapters, self)
 
-    def work(self) -> None:
+    def activate(self) -> None:
         """Take effect again, in an encoder in which all others rest."""
         for part in self.parts:
-            part.work()
-        self.encoder.fitted, self.encoder.digest = self, self.digest
-        self.encoder.resting = tuple(one for one in self.encoder.resting if one is not self)
+            part.activate()
+        self.encoder.active_adapters, self.encoder.digest = self, self.digest
+        self.encoder.inactive_adapters = tuple(one for one in self.encoder.inactive_adapters if one is not self)
 
-    def settle(self) -> None:
+    def update_digest(self) -> None:
         """Note that training is over: from here on what the encoder says is told by a digest of all weights."""
         said = hashlib.sha256(f"{self.base} {self.names} {self.words}".encode())
         for weight in self.parameters():
             said.update(weight.detach().cpu().contiguous().numpy().tobytes())
         self.digest = said.hexdigest()
-        if self.encoder.fitted is self:
+        if self.encoder.active_adapters is self:
             self.encoder.digest = self.digest
 
-    def moved(self, encoder: Encoder) -> Adapters:
+    def copy_to(self, encoder: Encoder) -> Adapters:
         """A copy in another encoder of the same weights, where all others rest; it is at work there."""
         copy = Adapters(encoder, self.names, self.words)
         for own, given in zip(copy.parameters(), self.parameters()):
             own.data.copy_(given.data)
-        copy.settle()
+        copy.update_digest()
         return copy
 
     @property
@@ -173,26 +174,26 @@ class Adapters:
 
 
 @contextlib.contextmanager
-def at_work(encoder: Encoder, wanted: Adapters | None) -> Iterator[None]:
+def use_adapters(encoder: Encoder, wanted: Adapters | None) -> Iterator[None]:
     """The encoder with these of its adapters at work in the block, None for none at all; afterwards as before.
 
     Errors: UserError where others are merged into its weights.
     """
-    before = encoder.fitted
+    before = encoder.active_adapters
     if before is not wanted:
         _swap(encoder, wanted)
     try:
         yield
     finally:
-        if encoder.fitted is not before:
+        if encoder.active_adapters is not before:
             _swap(encoder, before)
 
 
 def _swap(encoder: Encoder, wanted: Adapters | None) -> None:
-    if encoder.fitted is not None:
-        encoder.fitted.rest()
+    if encoder.active_adapters is not None:
+        encoder.active_adapters.deactivate()
     if wanted is not None:
-        wanted.work()
+        wanted.activate()
 
 
 def _by_adapter(names: Sequence[str], words: Sequence[str]) -> dict[str, list[str]]:

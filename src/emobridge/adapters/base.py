@@ -36,10 +36,10 @@ class Adapter(Protocol):
         Errors: UserError where the encoder has no place for it.
         """
 
-    def rest(self) -> None:
+    def deactivate(self) -> None:
         """Stay in the encoder without effect."""
 
-    def work(self) -> None:
+    def activate(self) -> None:
         """Take effect again."""
 
     def detach(self) -> None:
@@ -94,7 +94,7 @@ def trunk_of(thing: str, encoder: Encoder) -> Trunk:
     return trunk
 
 
-def picked(thing: str, wanted: str | int | None, count: int) -> tuple[int, ...]:
+def parse_indices(thing: str, wanted: str | int | None, count: int) -> tuple[int, ...]:
     """The places in an option such as "3+4+5", of `count` from 0; all for None. Errors: UserError for any other."""
     known = tuple(map(str, range(count)))
     words = known if wanted is None else str(wanted).split("+")

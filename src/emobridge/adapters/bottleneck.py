@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from emobridge.adapters.base import FIRST, load_weights, picked, save_weights, trunk_of
+from emobridge.adapters.base import FIRST, load_weights, parse_indices, save_weights, trunk_of
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 
@@ -44,7 +44,7 @@ class Bottleneck:
 
     def attach(self, encoder: Encoder, key: str = FIRST) -> None:
         trunk = trunk_of(f"adapter {self.name}", encoder)
-        places = picked(f"block of adapter {self.name}", self.blocks, len(trunk.blocks))
+        places = parse_indices(f"block of adapter {self.name}", self.blocks, len(trunk.blocks))
         units = encoder.width // self.reduction
         if not units:
             raise UserError(f"adapter {self.name}: reduction {self.reduction} of width {encoder.width} leaves nothing")
@@ -53,13 +53,13 @@ class Bottleneck:
         encoder.add_module(self.own, self.modules)  # so that it is moved, trained and saved with the encoder
         self.places = [f"{trunk.blocks[place]}.{trunk.outer}" for place in places]
         self.trunk = trunk
-        self.work()
+        self.activate()
 
-    def rest(self) -> None:
+    def deactivate(self) -> None:
         for hook in self.hooks:
             hook.remove()
 
-    def work(self) -> None:
+    def activate(self) -> None:
         # Looked up anew: what the maps were may meanwhile lie within what another adapter put in their place.
         self.hooks = [
             self.trunk.module.get_submodule(place).register_forward_hook(
@@ -69,7 +69,7 @@ class Bottleneck:
         ]
 
     def detach(self) -> None:
-        self.rest()
+        self.deactivate()
         delattr(self.encoder, self.own)
 
     def parameters(self) -> tuple[nn.Parameter, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from emobridge.adapters.base import FIRST, load_weights, picked, save_weights
+from emobridge.adapters.base import FIRST, load_weights, parse_indices, save_weights
 from emobridge.encoders.base import Encoder
 from emobridge.heads.base import LayerSum
 from emobridge.types import Layers
@@ -30,26 +30,26 @@ class Gating:
         self.layers = layers
 
     def attach(self, encoder: Encoder, key: str = FIRST) -> None:
-        self.chosen = torch.tensor(picked(f"layer of adapter {self.name}", self.layers, encoder.layers))
+        self.chosen = torch.tensor(parse_indices(f"layer of adapter {self.name}", self.layers, encoder.layers))
         self.encoder, self.before = encoder, encoder.layers
         self.sum = LayerSum(len(self.chosen))
         self.own = self.name if key == FIRST else f"{self.name}_{key}"
         encoder.add_module(self.own, self.sum)
-        self.work()
+        self.activate()
 
     def _gated(self, _encoder: nn.Module, _inputs: Any, said: Layers) -> Layers:
         return Layers(self.sum(said.hidden[self.chosen])[None], said.mask, said.frame_rate)
 
-    def rest(self) -> None:
+    def deactivate(self) -> None:
         self.hook.remove()
         self.encoder.layers = self.before
 
-    def work(self) -> None:
+    def activate(self) -> None:
         self.encoder.layers = 1
         self.hook = self.encoder.register_forward_hook(self._gated)
 
     def detach(self) -> None:
-        self.rest()
+        self.deactivate()
         delattr(self.encoder, self.own)
 
     def parameters(self) -> tuple[nn.Parameter, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
-from emobridge.adapters.base import FIRST, fitting, picked, read_weights, trunk_of
+from emobridge.adapters.base import FIRST, fitting, parse_indices, read_weights, trunk_of
 from emobridge.encoders.base import Encoder, Trunk
 from emobridge.errors import UserError
 from emobridge.files import whole_file
@@ -54,33 +54,33 @@ class Lora:
         self.key = key
         self.trunk: Trunk = trunk_of(f"adapter {self.name}", encoder)
         maps = (*self.trunk.attention, self.trunk.inner, self.trunk.outer)
-        places = picked(f"block of adapter {self.name}", self.blocks, len(self.trunk.blocks))
+        places = parse_indices(f"block of adapter {self.name}", self.blocks, len(self.trunk.blocks))
         targets = [f"{self.trunk.blocks[place]}.{one}" for place in places for one in maps]
         self.config: Any = LoraConfig(
             r=self.r, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets
         )
         frozen = [(weight, weight.requires_grad) for weight in encoder.parameters()]
-        others = (part for some in encoder.resting for part in some.parts if isinstance(part, Lora))
+        others = (part for some in encoder.inactive_adapters for part in some.parts if isinstance(part, Lora))
         self.tuner: Any = next((one.tuner for one in others), None)
         if self.tuner is None:
             self.tuner = LoraModel(self.trunk.module, self.config, key)
         else:  # one model of peft holds all, else they could not share a forward pass
             self.tuner.peft_config[key] = self.config
             self.tuner.inject_adapter(self.trunk.module, key)
-            self.work()
+            self.activate()
         for weight, trained in frozen:  # peft freezes all that is not its own, another adapter's weights too
             weight.requires_grad_(trained)
 
-    def rest(self) -> None:
+    def deactivate(self) -> None:
         self.tuner.set_adapter([])
 
-    def work(self) -> None:
+    def activate(self) -> None:
         self.tuner.set_adapter(self.key)
 
     def detach(self) -> None:
         self.unmerge()
         if set(self.tuner.peft_config) != {self.key}:
-            self.rest()  # else peft would set another to work
+            self.deactivate()  # else peft would set another to work
             self.tuner.delete_adapter(self.key)
             return
         self.tuner.unload()

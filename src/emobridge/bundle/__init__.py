@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import Tensor
 
-from emobridge.adapters import Adapters, at_work
+from emobridge.adapters import Adapters, use_adapters
 from emobridge.bundle._branch import UNKNOWN, Branch, Spec, columns, made_head
 from emobridge.bundle.files import (
     CARD,
@@ -58,7 +58,7 @@ class Recognizer:
     """An encoder, and for each language a branch: a head, what is known of its corpora, and adapters if it has any.
 
     The last branch answers where no language is told; `spec`, `domains` and `head` are its, and its adapters are at
-    work in the encoder. Those of others take effect within `adapters.at_work` (see the inference room).
+    work in the encoder. Those of others take effect within `adapters.use_adapters` (see the inference room).
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Recognizer:
 
         beside: branches that go before it, on the same encoder.
         """
-        inside = (*encoder.resting, *([encoder.fitted] if encoder.fitted is not None else ()))
+        inside = encoder.all_adapters
         adapters: Adapters | None = None
         if "adapters" in spec.trained_parts:
             if not inside:
@@ -86,13 +86,13 @@ class Recognizer:
         self.branches = (*beside, own)
         self.encoder, self.router = encoder.eval(), router
         self.spec, self.domains, self.head = own.spec, own.domains, own.head
-        with at_work(encoder, None):
+        with use_adapters(encoder, None):
             if "end-to-end" in spec.trained_parts:
                 encoder.digest = state_digest(base_state(encoder))
             self.base = encoder.digest
         for one in inside:
             one.base = self.base
-            one.settle()
+            one.update_digest()
         _put_to_work(encoder, adapters)
 
     @property
@@ -196,7 +196,7 @@ class Recognizer:
         that cannot be merged.
         """
         adapters = self.known(language).adapters
-        with at_work(self.encoder, adapters):
+        with use_adapters(self.encoder, adapters):
             if adapters is None:
                 yield self
                 return
@@ -308,16 +308,16 @@ class Recognizer:
         if branch.adapters is None or home is self.encoder:
             return branch
         _put_to_work(self.encoder, None)
-        adapters = branch.adapters.moved(self.encoder)
+        adapters = branch.adapters.copy_to(self.encoder)
         return dataclasses.replace(branch, adapters=adapters)
 
 
 def _put_to_work(encoder: Encoder, wanted: Adapters | None) -> None:
-    if encoder.fitted is not wanted:
-        if encoder.fitted is not None:
-            encoder.fitted.rest()
+    if encoder.active_adapters is not wanted:
+        if encoder.active_adapters is not None:
+            encoder.active_adapters.deactivate()
         if wanted is not None:
-            wanted.work()
+            wanted.activate()
 
 
 def _listed(folder: Path, about: Mapping[str, Any]) -> list[tuple[str, str]]:

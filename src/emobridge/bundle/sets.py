@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from emobridge.adapters import Adapters, at_work
+from emobridge.adapters import Adapters, use_adapters
 from emobridge.adapters.base import Routable
 from emobridge.adapters.lora import Lora
 from emobridge.encoders.base import Encoder
@@ -30,13 +30,13 @@ def heard(encoder: Encoder, wave: Tensor, mask: Tensor, sets: Sequence[Set]) -> 
     kinds = list(dict.fromkeys(sets))
     if len(kinds) > 1 and _share(encoder, wave, kinds):
         router, keys = _router(kinds), [None if one is None else one.key for one in sets]
-        with at_work(encoder, None), router.routed(keys):
+        with use_adapters(encoder, None), router.routed(keys):
             said = encoder(wave, mask)
         yield list(range(len(sets))), said
         return
     for kind in kinds:
         rows = [row for row, one in enumerate(sets) if one is kind]
-        with at_work(encoder, kind):
+        with use_adapters(encoder, kind):
             said = encoder(wave[rows], mask[rows])
         yield rows, said
 
@@ -56,7 +56,7 @@ def averaged(sets: Sequence[Set]) -> Set:
     encoder = given[0].encoder
     parts = [_weights(one) for one in given]
     rank = sum(lora.r for lora, _ in parts)
-    with at_work(encoder, None):
+    with use_adapters(encoder, None):
         mean = Adapters(encoder, Lora.name, (f"r={rank}", f"alpha={rank}", "dropout=0.0"))
         for name, weight in _weights(mean)[1].items():
             weight.data.zero_()
@@ -67,14 +67,14 @@ def averaged(sets: Sequence[Set]) -> Set:
                 elif name in own:
                     weight.data[:, first : first + lora.r] = lora.alpha / lora.r / len(sets) * own[name].data
                 first += lora.r
-        mean.settle()
-        mean.rest()
+        mean.update_digest()
+        mean.deactivate()
     return mean
 
 
 def base_state(encoder: Encoder) -> dict[str, Tensor]:
     """The encoder's own weights by their own names, whatever adapters are in it; none may be merged."""
-    sets = (*encoder.resting, *([encoder.fitted] if encoder.fitted else ()))
+    sets = encoder.all_adapters
     foreign = {id(weight) for one in sets for weight in one.parameters()}
     state = encoder.state_dict(keep_vars=True)
     own = {name: tensor for name, tensor in state.items() if id(tensor) not in foreign}

@@ -51,9 +51,16 @@ class Encoder(nn.Module):
     options: dict[str, Option]  # as opened, defaults included: part of the feature store's key
     digest: str  # sha256 of the weights
     minimum: int = 1  # samples; shorter clips are padded with zeros
-    fitted: Any = None  # the emobridge.adapters.Adapters at work in it
-    resting: tuple[Any, ...] = ()  # others that are in it without effect
+    active_adapters: Any = None  # the emobridge.adapters.Adapters at work in it
+    inactive_adapters: tuple[Any, ...] = ()  # others that are in it without effect
     window: float | None = None  # s; longer clips are encoded window by window, and the frames joined
+
+    @property
+    def all_adapters(self) -> tuple[Any, ...]:
+        """Every set of adapters in the encoder, without effect or active; the active one comes last."""
+        return (
+            self.inactive_adapters if self.active_adapters is None else (*self.inactive_adapters, self.active_adapters)
+        )
 
     @classmethod
     def claims(cls, config: dict, tensors: frozenset[str]) -> bool:
@@ -69,7 +76,7 @@ class Encoder(nn.Module):
         """The transformer blocks that adapters fit; None where there are none."""
         return None
 
-    def checkpointed(self, wanted: bool) -> None:
+    def set_checkpointing(self, wanted: bool) -> None:
         """In training, compute each block twice rather than keep what is in it.
 
         Errors: UserError where there are no blocks.

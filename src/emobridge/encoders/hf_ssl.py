@@ -94,7 +94,7 @@ class HfSsl(Encoder):
         blocks = tuple(f"encoder.layers.{place}" for place in range(self.layers - 1))
         return Trunk(self.model, blocks, attention, "feed_forward.intermediate_dense", "feed_forward.output_dense")
 
-    def checkpointed(self, wanted: bool) -> None:
+    def set_checkpointing(self, wanted: bool) -> None:
         new = hasattr(self.model, "activation_checkpointing_enable")  # what transformers 6 will call it
         kind = "activation_checkpointing" if new else "gradient_checkpointing"
         if wanted:

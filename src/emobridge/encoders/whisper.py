@@ -121,7 +121,7 @@ class Whisper(Encoder):
         blocks = tuple(f"blocks.{place}" for place in range(len(self.blocks)))
         return Trunk(self, blocks, attention, "fc1", "fc2", public="layers.", own="blocks.")
 
-    def checkpointed(self, wanted: bool) -> None:
+    def set_checkpointing(self, wanted: bool) -> None:
         self.spares_memory = wanted
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.adapters import Adapters, at_work
+from emobridge.adapters import Adapters, use_adapters
 from emobridge.bundle import UNKNOWN, Branch, Recognizer
 from emobridge.bundle.router import Router, confidences, entropy, learnt
 from emobridge.bundle.sets import heard as passes
@@ -117,7 +117,7 @@ def stored(
         if recognizer.spec.frames:  # the store keeps statistics alone
             heard[kind] = _frames(recognizer, utterances, rows, kind, reasons, on_skip is None, on_progress)
             continue
-        with at_work(recognizer.encoder, kind):
+        with use_adapters(recognizer.encoder, kind):
             features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
                 [utterances[row] for row in rows],
                 layer=layers_of(recognizer.spec.layer),

@@ -1,17 +1,39 @@
-"""What a method is handed, and what it hands back to the loop."""
+"""The base class of adaptation methods, and the records that a method and the training loop exchange.
+
+A method is a subclass of `Method` with `needs` and `loss`; everything else has a default:
+
+    class MeanDistance(Method):
+        needs = frozenset({"source_labels", "target_audio"})
+
+        def loss(self, step: Step) -> dict[str, Tensor]:
+            source = step.represent()
+            target = step.represent(step.sample(self.task.target))
+            distance = (source.mean(0) - target.mean(0)).square().sum()
+            return {"cross-entropy": step.cross_entropy(source), "distance": distance}
+
+In shapes N is a number of utterances, B those of a batch, D the width of an input, H that of a representation, C the
+classes and K the attributes.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from emobridge.errors import unknown
+from emobridge.registry import plugin_name
+
 if TYPE_CHECKING:
     from emobridge.types import Frames
+
+BASELINE = "source-only"  # the method that every other one is compared with
+NEEDS = ("source_labels", "target_audio", "target_labels", "traits", "emotions")  # "emotions": two or more classes
 
 Predict = Callable[[Tensor], Tensor]  # rows (N,) of the task's inputs -> probabilities (N, C), dropout off
 
@@ -22,37 +44,43 @@ class Labelled:
 
     rows: Tensor  # (N,) int64
     label: Tensor  # (N,) int64 in [0, C), or (N, C) float32 probabilities
-    corpus: Tensor | None = None  # (N,) int64: which corpus each is of, where there are several
-    attributes: Tensor | None = None  # (N, K) of what validates; those that are learnt from are the task's
+    corpus: Tensor | None = None  # (N,) int64: the corpus of each row, where there are several
+    attributes: Tensor | None = None  # (N, K), of validation rows; those of training rows are in Task.attributes
+
+    @staticmethod
+    def empty() -> Labelled:
+        """No row."""
+        return Labelled(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
 
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """What a manifest says of speakers and recordings beside the emotion."""
+    """A column of the manifests that describes speakers or recordings."""
 
     name: str  # "gender" or "naturalness"
-    values: Tensor  # (N,) int64 of each of the task's inputs: in [0, K), or -1 where it is not known
-    count: int  # K
+    values: Tensor  # (N,) int64, one for each of the task's inputs: in [0, count), or -1 where it is unknown
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All that a method sees. What it did not ask for is None here, and is not among the inputs."""
+    """All that a method sees. What it names neither in `needs` nor in `takes` is None, and not among the inputs."""
 
     inputs: Inputs
     classes: int
     source: Labelled | None  # "source_labels"
-    few: Labelled | None  # "target_labels": the labelled target utterances of the budget
-    target: Tensor | None  # "target_audio": rows (N,) of utterances without labels
+    labelled_target: Labelled | None  # "target_labels": the labelled target utterances of the budget
+    target: Tensor | None  # "target_audio": rows (N,) of the other target utterances, without labels
     class_weights: bool = True
     traits: tuple[Trait, ...] = ()  # "traits": those with two values or more
-    # (N, K) of each of the inputs, in [-1, 1]; NaN where it is not known or must not be seen: of all but source, few
+    # (N, K), one row for each of the inputs, in [-1, 1]; NaN where unknown, and for every row outside `source` and
+    # `labelled_target`
     attributes: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What the loop trains on from now on. A row may stand in it several times (oversampling)."""
+class Examples:
+    """The rows that the loop trains on until the method gives others. A row may occur several times (oversampling)."""
 
     rows: Tensor  # (N,) int64
     label: Tensor  # (N,) int64, or (N, C) float32 probabilities
@@ -61,13 +89,13 @@ class Drawn:
 
 
 class Model(Protocol):
-    """What is trained, as a method sees it: a representation of vectors and an output over it."""
+    """What is trained, as a method sees it: a representation of the inputs, and an output over it."""
 
     width: int  # H
     training: bool  # whether dropout is on
 
     def train(self, mode: bool = True) -> object:
-        """Dropout on, or off."""
+        """Turn dropout on, or off."""
 
     def represent(self, x: Tensor | Frames) -> Tensor:
         """(B, D) vectors of the inputs, or Frames -> (B, H)."""
@@ -78,7 +106,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One batch of what was drawn, on its way through the model."""
+    """One batch of the examples, and the model that it goes through."""
 
     model: Model
     x: Tensor | Frames  # (B, D) vectors of the inputs
@@ -89,110 +117,172 @@ class Step:
     take: Callable[[Tensor], Tensor | Frames]  # rows (N,) of the task's inputs -> their (N, D), as in training
     generator: torch.Generator
 
-    def logits(self) -> Tensor:
-        """(B, C) of the batch."""
-        return self.model.classify(self.model.represent(self.x))
+    def represent(self, rows: Tensor | None = None) -> Tensor:
+        """(B, H) of the batch, or (N, H) of these rows (N,) of the task's inputs."""
+        return self.model.represent(self.x if rows is None else self.take(rows))
+
+    def cross_entropy(self, represented: Tensor | None = None) -> Tensor:
+        """`weighted_cross_entropy` of the batch; represented: its representation (B, H), if it is computed already."""
+        represented = self.represent() if represented is None else represented
+        return weighted_cross_entropy(self.model.classify(represented), self.label, self.weight)
+
+    def sample(self, rows: Tensor, count: int | None = None) -> Tensor:
+        """`count` of the rows (N,), drawn with replacement; by default as many as the batch has. None of no rows."""
+        if not len(rows):
+            return rows
+        count = len(self.rows) if count is None else count
+        return rows[torch.randint(len(rows), (count,), generator=self.generator)]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of a training: on the labelled speech of which sides, and what of the encoder is trained with the head."""
+    """A part of a training: the sides whose labelled speech it learns from, and the parts of the encoder it trains."""
 
     sides: tuple[str, ...]  # of "source" and "target"
     train: str  # of settings.CHOICES: "frozen", "adapters", "end-to-end" ...
 
     def of(self, task: Task) -> Task:
-        """The task without what a stage on these sides must not see."""
+        """The task without the labels and attributes of the other side."""
         seen = replace(
             task,
             source=task.source if "source" in self.sides else None,
-            few=task.few if "target" in self.sides else None,
+            labelled_target=task.labelled_target if "target" in self.sides else None,
         )
         if task.attributes is None:
             return seen
         attributes = torch.full_like(task.attributes, torch.nan)
-        for part in (seen.source, seen.few):
+        for part in (seen.source, seen.labelled_target):
             if part is not None:
                 attributes[part.rows] = task.attributes[part.rows]
         return replace(seen, attributes=attributes)
 
 
-class Method(Protocol):
-    """An adaptation method. One file a method, one class a file."""
+class Method(ABC):
+    """An adaptation method. One file a method, one class a file; its options are keyword parameters of `__init__`.
 
-    name: str
-    # Of "source_labels", "target_audio", "target_labels", "traits", and "emotions": two or more classes to tell apart.
-    needs: frozenset[str]  # Without these it cannot run
-    takes: frozenset[str]  # what it uses where it is there
-    head: str  # what it trains by default; of a method that shapes the representation one that has something to shape
-    stages: tuple[Stage, ...]  # one after the other; () is one stage, on all it sees, of what the settings train
+    A subclass gives `needs` and `loss`, and overrides the defaults that do not fit it.
+    """
+
+    name: ClassVar[str]  # by default that of the class: SoftPseudoLabels is "soft-pseudo-labels"
+    needs: ClassVar[frozenset[str]] = frozenset({"source_labels"})  # of NEEDS: it cannot run without these
+    takes: ClassVar[frozenset[str]] = frozenset({"target_labels"})  # of NEEDS: it uses these where they are there
+    head: ClassVar[str] = "linear"  # the default; a method that shapes the representation needs one with weights
+    stages: ClassVar[tuple[Stage, ...]] = ()  # in this order; () is one stage on all data, as the settings train it
+    task: Task  # from `prepare` on
+
+    def __init__(self, *, rebalance: bool = True) -> None:
+        """rebalance: repeat labelled target utterances until they are as many as the source utterances."""
+        self.rebalance = rebalance
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = plugin_name(cls.__name__)
+        for need in cls.needs | cls.takes:
+            if need not in NEEDS:
+                raise unknown(f"need of method {cls.name}", need, NEEDS)
+        cls.takes = cls.takes - cls.needs
 
     def prepare(self, task: Task, model: Model) -> nn.Module | None:
-        """Once, before the first epoch: what is trained (or remembered, as buffers) beside the model, and then lost."""
+        """Called once, before the first epoch. Returns a module with the method's own weights and buffers, or None.
 
-    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
-        """At the start of each epoch: what to train on from now on, or None for what was trained on before."""
+        Its weights are trained with the model, checkpoints keep it, and it is dropped when the training ends. An
+        override begins with `super().prepare(task, model)`.
+        """
+        self.task = task
+        return None
 
+    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Examples | None:
+        """Called at the start of each epoch, from 0: what to train on from now on, or None to go on as before.
+
+        By default all labelled utterances, for all epochs.
+        """
+        return None if epoch else combine(self.task, self.task.labelled_target, self.rebalance, generator)
+
+    @abstractmethod
     def loss(self, step: Step) -> dict[str, Tensor]:
         """Terms of the loss by name, scalars; the loop minimises their sum."""
 
 
-def balanced(labelled: Labelled, classes: int, wanted: bool = True) -> Tensor:
-    """(N,) weights of mean 1 that give every corpus the same total, and in it every class that occurs the same.
+def check_least(least: float, **values: float) -> None:
+    """Check that options are `least` or more. Errors: ValueError that names the option."""
+    for option, value in values.items():
+        if not value >= least:
+            raise ValueError(f"{option}: expected {least} or more, got {value}")
 
-    Ones where not `wanted`. Without equal weights a large source corpus drowns a small one, be it nearer the target.
+
+def check_share(**values: float) -> None:
+    """Check that options are in [0, 1). Errors: ValueError that names the option."""
+    for option, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{option}: expected 0 <= {option} < 1, got {value}")
+
+
+def balanced_weights(labelled: Labelled, classes: int, enabled: bool = True) -> Tensor:
+    """(N,) weights of mean 1: every corpus has the same total, and in it every class that occurs has the same.
+
+    Of N rows in G corpora, a row of a corpus with k classes, and n rows of its own class, weighs N / (G k n). Without
+    this a large source corpus drowns a small one that is nearer the target. All ones where not `enabled`.
     """
     weight = torch.ones(len(labelled.rows))
-    if not wanted or not len(weight):
+    if not enabled or not len(weight):
         return weight
     label = as_probabilities(labelled.label, classes)
     corpus = torch.zeros_like(labelled.rows) if labelled.corpus is None else labelled.corpus
     corpora = corpus.unique()
-    for one in corpora:
-        mine = corpus == one
-        counts = label[mine].sum(0)
+    for index in corpora:
+        inside = corpus == index
+        counts = label[inside].sum(0)
         share = len(label) / (len(corpora) * (counts > 0).sum())
-        weight[mine] = label[mine] @ torch.where(counts > 0, share / counts, 0.0)
+        weight[inside] = label[inside] @ torch.where(counts > 0, share / counts, 0.0)
     return weight
 
 
 def as_probabilities(label: Tensor, classes: int) -> Tensor:
-    """(N,) classes as (N, C) float32, one of each row 1; probabilities as they are."""
+    """Classes (N,) as (N, C) float32 with a single 1 in each row; probabilities (N, C) as they are."""
     return label if label.ndim == 2 else nn.functional.one_hot(label, classes).float()
 
 
-def repeated(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Places (size,) into `rows`: each as often as any other, give or take one, in random order."""
+def oversample(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Indices (max(N, size),) into `rows` (N,): each as often as any other or once more, in random order.
+
+    In their own order where `size` is N or less.
+    """
     if not len(rows) or size <= len(rows):
         return torch.arange(len(rows))
     rounds = -(-size // len(rows))
     return torch.cat([torch.randperm(len(rows), generator=generator) for _ in range(rounds)])[:size]
 
 
-def mixed(
-    task: Task, target: Labelled, rebalance: bool, generator: torch.Generator, notes: tuple[tuple[str, float], ...] = ()
-) -> Drawn:
-    """Source utterances and (pseudo-)labelled target ones; classes weigh the same within each corpus.
+def combine(
+    task: Task,
+    target: Labelled | None,
+    rebalance: bool,
+    generator: torch.Generator,
+    notes: tuple[tuple[str, float], ...] = (),
+) -> Examples:
+    """Examples of the labelled source and of labelled or pseudo-labelled target utterances, with balanced weights.
 
-    `rebalance` oversamples the target to the number of source utterances (methods E).
+    rebalance: oversample the target to the number of source utterances (methods E).
     """
+    target = target or Labelled.empty()
     parts = [task.source] if task.source is not None else []
     if len(target.rows):
-        place = repeated(target.rows, len(task.source.rows) if rebalance and task.source else 0, generator)
-        parts.append(Labelled(target.rows[place], target.label[place]))
+        index = oversample(target.rows, len(task.source.rows) if rebalance and task.source else 0, generator)
+        parts.append(Labelled(target.rows[index], target.label[index]))
     soft = target.label.ndim == 2
-    return Drawn(
+    return Examples(
         torch.cat([part.rows for part in parts]),
         torch.cat([as_probabilities(part.label, task.classes) if soft else part.label for part in parts]),
-        torch.cat([balanced(part, task.classes, task.class_weights) for part in parts]),
+        torch.cat([balanced_weights(part, task.classes, task.class_weights) for part in parts]),
         notes,
     )
 
 
-def undropped(model: Model, x: Tensor | Frames) -> Tensor:
-    """The representation (B, H) of vectors (B, D) without dropout, for a method that compares utterances.
+def represent_without_dropout(model: Model, x: Tensor | Frames) -> Tensor:
+    """The representation (B, H) of vectors (B, D) with dropout off, for methods that compare utterances.
 
-    Where a linear head drops four fifths of what it sees, an utterance is hardly like itself.
+    A linear head may drop four fifths of its input: two draws of one utterance are then hardly alike.
     """
     was_training = model.training
     model.train(False)
@@ -201,47 +291,39 @@ def undropped(model: Model, x: Tensor | Frames) -> Tensor:
     return represented
 
 
-def nothing() -> Labelled:
-    """No utterance."""
-    return Labelled(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
-
-
 def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """Mean over the batch of weight * -log softmax(logits)[label]; (B, C), (B,), (B,) -> scalar.
+    """1/B sum_b weight_b * -log softmax(logits_b)[label_b]; (B, C), (B,), (B,) -> scalar, at least 0.
 
-    With probabilities (B, C) for labels: of weight * -sum_c label_c log softmax(logits)_c.
+    With probabilities (B, C) for labels: 1/B sum_b weight_b * -sum_c label_bc log softmax(logits_b)_c.
     """
     return (cross_entropy(logits, label, reduction="none") * weight).mean()
-
-
-BASELINE = "source-only"
 
 
 class Inputs(Protocol):
     """N utterances, as normalised vectors of width D, or as frames of that width."""
 
-    width: int
-    frames: bool  # whether it yields them
+    width: int  # D
+    frames: bool  # whether `batch` yields Frames
     together: int  # rows that are predicted at once
-    seconds: Tensor | None  # (N,) of each utterance in a training step, where batches of like lengths are quicker
+    seconds: Tensor | None  # (N,) of each utterance in a training step; None where like lengths in a batch save no time
 
     def draws(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """Random numbers (B,) by which `batch` crops so many utterances; None where nothing is cropped."""
+        """Random numbers (count,) by which `batch` crops as many utterances; None where nothing is cropped."""
 
     def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor | Frames:
-        """(B,) rows -> (B, D), or Frames. With draws: as in training, random crops; without: whole utterances."""
+        """Rows (B,) -> (B, D), or Frames. With draws random crops, as in training; without whole utterances."""
 
     def names(self, rows: Tensor) -> tuple[str, ...]:
-        """The ids of some utterances, where they are known."""
+        """The ids of these utterances; () where they are unknown."""
 
     def refresh(self) -> None:
-        """Learn anew, from unlabelled audio, what has changed with the encoder."""
+        """Compute the moments for normalisation again, from unlabelled audio, after the encoder has changed."""
 
     def modules(self) -> tuple[nn.Module, ...]:
         """What is trained beside the head."""
 
     def state(self) -> dict[str, Tensor]:
-        """What the last refresh learnt, for a checkpoint."""
+        """The moments of the last refresh, for a checkpoint."""
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on with what `state` gave."""
+        """Take over the moments that `state` gave."""

@@ -23,50 +23,39 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from emobridge.methods.base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods.base import Labelled, Method, Model, Step, Task, check_least
 
 
-class Dann:
+class Dann(Method):
     """`strength` multiplies lambda; `hidden` units of the domain network; `rebalance` as for source only."""
 
-    name = "dann"
     needs = frozenset({"source_labels", "target_audio"})
-    takes = frozenset({"target_labels"})
-    head = "linear"
-    stages: tuple[Stage, ...] = ()
 
     def __init__(self, *, strength: float = 0.3, hidden: int = 100, rebalance: bool = True) -> None:
-        if not strength >= 0:
-            raise ValueError(f"strength: expected 0 or more, got {strength}")
-        if hidden < 1:
-            raise ValueError(f"hidden: expected 1 or more units, got {hidden}")
-        self.strength, self.hidden, self.rebalance = strength, hidden, rebalance
+        super().__init__(rebalance=rebalance)
+        check_least(0, strength=strength)
+        check_least(1, hidden=hidden)
+        self.strength, self.hidden = strength, hidden
 
     def prepare(self, task: Task, model: Model) -> nn.Module:
+        super().prepare(task, model)
         assert task.source is not None and task.target is not None  # they are in `needs`
-        self.task = task
         self.source = task.source.rows
-        self.target = torch.cat([task.target, (task.few or nothing()).rows])
+        self.target = torch.cat([task.target, (task.labelled_target or Labelled.empty()).rows])
         self.domain = nn.Sequential(nn.Linear(model.width, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1))
         return self.domain
 
-    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
-        if epoch:
-            return None
-        return mixed(self.task, self.task.few or nothing(), self.rebalance, generator)
-
     def loss(self, step: Step) -> dict[str, Tensor]:
-        represented = step.model.represent(step.x)
+        represented = step.represent()
+        terms = {"cross-entropy": step.cross_entropy(represented)}
         source = represented[torch.isin(step.rows, self.source)]
-        size = max(len(source), 1)  # a short last batch may have none of the source
-        rows = self.target[torch.randint(len(self.target), (size,), generator=step.generator)]
-        both = torch.cat([source, step.model.represent(step.take(rows))])
-        is_target = torch.cat([torch.zeros(len(source)), torch.ones(size)])
-        said = self.domain(reversed_gradient(both, self.strength * schedule(step.progress))).squeeze(1)
-        return {
-            "cross-entropy": weighted_cross_entropy(step.model.classify(represented), step.label, step.weight),
-            "domain": binary_cross_entropy_with_logits(said, is_target),
-        }
+        rows = step.sample(self.target, max(len(source), 1))  # a short last batch may have none of the source
+        if len(rows):
+            both = torch.cat([source, step.represent(rows)])
+            is_target = torch.cat([torch.zeros(len(source)), torch.ones(len(rows))])
+            logits = self.domain(reversed_gradient(both, self.strength * schedule(step.progress))).squeeze(1)
+            terms["domain"] = binary_cross_entropy_with_logits(logits, is_target)
+        return terms
 
 
 def schedule(progress: float) -> float:

@@ -9,7 +9,6 @@ from emobridge.methods.source_only import SourceOnly
 class FineTuned(SourceOnly):
     """Encoder and head learn the source; no label of the target is seen."""
 
-    name = "fine-tuned"
     takes = frozenset[str]()
     head = "linear"
     stages = (Stage(("source",), "end-to-end"),)

@@ -1,9 +1,9 @@
 """Few-shot episodes across languages (Ahn, Lee & Shin, IEEE Signal Processing Letters 2021, "Cross-corpus speech
 emotion recognition based on few-shot learning and domain adaptation"; "FLUDA" in methods E).
 
-In each step K labelled utterances of every emotion are its support; how like an emotion a query is, the distance of its
-representation to the mean of that support tells. Queries are the batch and as many target utterances, whose emotions
-are pseudo-labels:
+In each step K labelled utterances of every emotion are its support. The distance between the representation of a query
+and the mean of that support says how like the emotion the query is. Queries are the batch and as many target
+utterances, whose emotions are pseudo-labels:
 
     L = CE(batch) + strength * (episode(batch) + episode(target))
 
@@ -25,16 +25,16 @@ from torch.nn.functional import one_hot
 
 from emobridge.errors import unknown
 from emobridge.methods.base import (
-    Drawn,
+    Examples,
     Labelled,
+    Method,
     Model,
     Predict,
-    Stage,
     Step,
     Task,
-    balanced,
-    mixed,
-    nothing,
+    balanced_weights,
+    check_least,
+    check_share,
     weighted_cross_entropy,
 )
 
@@ -43,9 +43,9 @@ HIDDEN = 64  # units of the relation network
 
 
 class Episodes(nn.Module):
-    """What is kept beside the model: the pseudo-labels, and the relation network where there is one."""
+    """The pseudo-labels of the target, and the relation network where the metric is "relation"."""
 
-    label: Tensor  # (N,) int64 of the unlabelled target utterances, -1 where there is none
+    label: Tensor  # (N,) int64 of the unlabelled target utterances, -1 where the head was not sure
 
     def __init__(self, targets: int, width: int, metric: str) -> None:
         super().__init__()
@@ -63,14 +63,10 @@ class Episodes(nn.Module):
         return ((wrong**2).mean(1) * weight).mean()
 
 
-class Fluda:
+class Fluda(Method):
     """`shots` is K; `rebalance` as for source only."""
 
-    name = "fluda"
     needs = frozenset({"source_labels", "target_audio", "emotions"})
-    takes = frozenset({"target_labels"})
-    head = "linear"
-    stages: tuple[Stage, ...] = ()
 
     def __init__(
         self,
@@ -84,58 +80,59 @@ class Fluda:
     ) -> None:
         if metric not in METRICS:
             raise unknown("metric of method fluda", metric, METRICS)
-        for option, least, value in (("shots", 1, shots), ("interval", 1, interval), ("strength", 0, strength)):
-            if not value >= least:
-                raise ValueError(f"{option}: expected {least} or more, got {value}")
-        if not 0 <= threshold < 1:
-            raise ValueError(f"threshold: expected 0 <= threshold < 1, got {threshold}")
+        super().__init__(rebalance=rebalance)
+        check_least(1, shots=shots, interval=interval)
+        check_least(0, strength=strength)
+        check_share(threshold=threshold)
         self.metric, self.shots, self.strength = metric, shots, strength
-        self.threshold, self.interval, self.rebalance = threshold, interval, rebalance
+        self.threshold, self.interval = threshold, interval
 
     def prepare(self, task: Task, model: Model) -> nn.Module:
+        super().prepare(task, model)
         assert task.source is not None and task.target is not None  # they are in `needs`
-        self.task, self.target = task, task.target
-        few = task.few or nothing()
-        rows, label = torch.cat([task.source.rows, few.rows]), torch.cat([task.source.label, few.label])
-        self.rows_of = [rows[label == one] for one in range(task.classes)]
+        self.target = task.target
+        labelled = task.source, task.labelled_target or Labelled.empty()
+        rows, label = torch.cat([part.rows for part in labelled]), torch.cat([part.label for part in labelled])
+        self.rows_of = [rows[label == emotion] for emotion in range(task.classes)]
         self.episodes = Episodes(len(task.target), model.width, self.metric)
         return self.episodes
 
-    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
-        if not epoch:
-            return mixed(self.task, self.task.few or nothing(), self.rebalance, generator)
-        if epoch % self.interval == 0:
+    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Examples | None:
+        if epoch and epoch % self.interval == 0:
             sureness, label = predict(self.target).max(1)
             has_support = torch.tensor([len(rows) > 0 for rows in self.rows_of])[label]
             self.episodes.label.copy_(torch.where((sureness >= self.threshold) & has_support, label, -1))
-        return None
+        return super().examples(epoch, predict, generator)
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        represented = step.model.represent(step.x)
+        represented = step.represent()
         prototypes = self.prototypes(step)
         terms = {
-            "cross-entropy": weighted_cross_entropy(step.model.classify(represented), step.label, step.weight),
+            "cross-entropy": step.cross_entropy(represented),
             "episode": self.strength * self.episodes(prototypes, represented, step.label, step.weight),
         }
-        known = self.episodes.label >= 0
-        if known.any():
-            rows, label = self.target[known], self.episodes.label[known]
-            weight = balanced(Labelled(rows, label), self.task.classes, self.task.class_weights)
-            place = torch.multinomial(weight, len(step.rows), replacement=True, generator=step.generator)
-            queries = step.model.represent(step.take(rows[place]))
-            loss = self.episodes(prototypes, queries, label[place], torch.ones(len(place)))
+        sure = self.episodes.label >= 0
+        if sure.any():
+            rows, label = self.target[sure], self.episodes.label[sure]
+            weight = balanced_weights(Labelled(rows, label), self.task.classes, self.task.class_weights)
+            index = torch.multinomial(weight, len(step.rows), replacement=True, generator=step.generator)
+            queries = step.represent(rows[index])
+            loss = self.episodes(prototypes, queries, label[index], torch.ones(len(index)))
             terms["target episode"] = self.strength * loss
         return terms
 
     def prototypes(self, step: Step) -> Tensor:
-        """(C, H) means of K labelled utterances a class, outside the batch where it has such; 0 where it has none."""
+        """(C, H) means of K labelled utterances of each class; 0 for a class without any.
+
+        They are outside the batch where the class has others.
+        """
         means = torch.zeros(self.task.classes, step.model.width)
-        for one, rows in enumerate(self.rows_of):
+        for emotion, rows in enumerate(self.rows_of):
             if len(rows):
-                apart = rows[~torch.isin(rows, step.rows)]
-                some = apart if len(apart) else rows
-                some = some[torch.randperm(len(some), generator=step.generator)[: self.shots]]
-                means[one] = step.model.represent(step.take(some)).mean(0)
+                outside = rows[~torch.isin(rows, step.rows)]
+                support = outside if len(outside) else rows
+                support = support[torch.randperm(len(support), generator=step.generator)[: self.shots]]
+                means[emotion] = step.represent(support).mean(0)
         return means
 
 

@@ -9,8 +9,6 @@ from emobridge.methods.source_only import SourceOnly
 class FtDual(SourceOnly):
     """Encoder and head learn the source and the labelled target utterances, which are oversampled to the source."""
 
-    name = "ft-dual"
     needs = frozenset({"source_labels", "target_labels"})
-    takes = frozenset[str]()
     head = "linear"
     stages = (Stage(("source", "target"), "end-to-end"),)

@@ -13,8 +13,6 @@ from emobridge.methods.source_only import SourceOnly
 class FtLora(SourceOnly):
     """Encoder and head learn the source, then the adapters of the settings and the head labelled target utterances."""
 
-    name = "ft-lora"
     needs = frozenset({"source_labels", "target_labels"})
-    takes = frozenset[str]()
     head = "linear"
     stages = (Stage(("source",), "end-to-end"), Stage(("target",), "adapters"))

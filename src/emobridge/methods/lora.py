@@ -12,7 +12,6 @@ class Lora(SourceOnly):
     No label of the target is seen.
     """
 
-    name = "lora"
     takes = frozenset[str]()
     head = "linear"
     stages = (Stage(("source",), "adapters"),)

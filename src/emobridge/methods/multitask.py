@@ -19,51 +19,40 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from emobridge.errors import UserError
-from emobridge.methods.base import Drawn, Model, Predict, Stage, Step, Task, mixed, nothing, weighted_cross_entropy
+from emobridge.methods.base import Method, Model, Step, Task, check_least
 
 
-class Multitask:
-    """`gender` and `naturalness` weigh these tasks, 0 leaves one out; `rebalance` as for source only."""
+class Multitask(Method):
+    """`gender` and `naturalness` weigh these tasks, 0 leaves a task out; `rebalance` as for source only."""
 
-    name = "multitask"
     needs = frozenset({"source_labels", "traits"})
     takes = frozenset({"target_labels", "target_audio"})
-    head = "linear"
-    stages: tuple[Stage, ...] = ()
 
     def __init__(self, *, gender: float = 0.3, naturalness: float = 0.3, rebalance: bool = True) -> None:
+        super().__init__(rebalance=rebalance)
         self.weights = {"gender": gender, "naturalness": naturalness}
-        for option, value in self.weights.items():
-            if not value >= 0:
-                raise ValueError(f"{option}: expected 0 or more, got {value}")
-        self.rebalance = rebalance
+        check_least(0, **self.weights)
 
     def prepare(self, task: Task, model: Model) -> nn.Module:
         """Errors: UserError where no trait has two values."""
-        self.task = task
+        super().prepare(task, model)
         self.traits = tuple(trait for trait in task.traits if self.weights.get(trait.name))
         if not self.traits:
-            named = " or ".join(name for name, weight in self.weights.items() if weight) or "gender or naturalness"
-            raise UserError(f"method {self.name}: the manifests need a column {named} with two values or more")
+            columns = " or ".join(name for name, weight in self.weights.items() if weight) or "gender or naturalness"
+            raise UserError(f"method {self.name}: the manifests need a column {columns} with two values or more")
         self.outputs = nn.ModuleDict({trait.name: nn.Linear(model.width, trait.count) for trait in self.traits})
         return self.outputs
 
-    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
-        if epoch:
-            return None
-        return mixed(self.task, self.task.few or nothing(), self.rebalance, generator)
-
     def loss(self, step: Step) -> dict[str, Tensor]:
-        represented, rows = step.model.represent(step.x), step.rows
-        terms = {"cross-entropy": weighted_cross_entropy(step.model.classify(represented), step.label, step.weight)}
-        target = self.task.target
-        if target is not None and len(target):
-            more = target[torch.randint(len(target), (len(rows),), generator=step.generator)]
+        represented, rows = step.represent(), step.rows
+        terms = {"cross-entropy": step.cross_entropy(represented)}
+        if self.task.target is not None and len(self.task.target):
+            more = step.sample(self.task.target)
             rows = torch.cat([rows, more])
-            represented = torch.cat([represented, step.model.represent(step.take(more))])
+            represented = torch.cat([represented, step.represent(more)])
         for trait in self.traits:
-            said = self.outputs[trait.name](represented)
-            terms[trait.name] = self.weights[trait.name] * known_cross_entropy(said, trait.values[rows])
+            logits = self.outputs[trait.name](represented)
+            terms[trait.name] = self.weights[trait.name] * known_cross_entropy(logits, trait.values[rows])
         return terms
 
 

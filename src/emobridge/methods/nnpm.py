@@ -25,16 +25,15 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from emobridge.methods.base import (
-    Drawn,
+    Examples,
+    Method,
     Model,
     Predict,
-    Stage,
     Step,
     Task,
-    mixed,
-    nothing,
-    undropped,
-    weighted_cross_entropy,
+    check_least,
+    check_share,
+    represent_without_dropout,
 )
 
 
@@ -47,20 +46,16 @@ class Memory(nn.Module):
         super().__init__()
         self.register_buffer("features", torch.zeros(size, width))
 
-    def remember(self, places: Tensor, seen: Tensor, momentum: float) -> None:
-        """Move the memory at places (B,) towards what was seen there, (B, H) of length 1."""
-        self.features[places] = normalize(momentum * self.features[places] + (1 - momentum) * seen)
+    def update(self, index: Tensor, represented: Tensor, momentum: float) -> None:
+        """Move the memory at `index` (B,) towards these representations (B, H) of length 1."""
+        self.features[index] = normalize(momentum * self.features[index] + (1 - momentum) * represented)
 
 
-class Nnpm:
-    """`warm_up` epochs of the source alone, 1 at least, fill the memory; `hardest`, in (0, 1], of the negatives count;
-    `rebalance` as for source only."""
+class Nnpm(Method):
+    """`warm_up` epochs, 1 at least, of labelled speech alone fill the memory; `hardest`, in (0, 1], is the share of the
+    negatives that counts; `rebalance` as for source only."""
 
-    name = "nnpm"
     needs = frozenset({"source_labels", "target_audio", "emotions"})
-    takes = frozenset({"target_labels"})
-    head = "linear"
-    stages: tuple[Stage, ...] = ()
 
     def __init__(
         self,
@@ -74,64 +69,59 @@ class Nnpm:
         warm_up: int = 5,
         rebalance: bool = True,
     ) -> None:
-        for option, value in (("strength", strength), ("delta", delta)):
-            if not value >= 0:
-                raise ValueError(f"{option}: expected 0 or more, got {value}")
-        for option, value in (("threshold", threshold), ("momentum", momentum)):
-            if not 0 <= value < 1:
-                raise ValueError(f"{option}: expected 0 <= {option} < 1, got {value}")
-        for option, value in (("neighbours", neighbours), ("warm_up", warm_up)):
-            if value < 1:
-                raise ValueError(f"{option}: expected 1 or more, got {value}")
+        super().__init__(rebalance=rebalance)
+        check_least(0, strength=strength, delta=delta)
+        check_least(1, neighbours=neighbours, warm_up=warm_up)
+        check_share(threshold=threshold, momentum=momentum)
         if not 0 < hardest <= 1:
             raise ValueError(f"hardest: expected 0 < hardest <= 1, got {hardest}")
         self.strength, self.threshold, self.neighbours, self.hardest = strength, threshold, neighbours, hardest
-        self.delta, self.momentum, self.warm_up, self.rebalance = delta, momentum, warm_up, rebalance
+        self.delta, self.momentum, self.warm_up = delta, momentum, warm_up
 
     def prepare(self, task: Task, model: Model) -> nn.Module:
+        super().prepare(task, model)
         source = task.source
         assert source is not None and task.target is not None  # they are in `needs`
-        self.task, self.target, self.label, self.epoch = task, task.target, source.label, 0
-        self.place = torch.full((int(source.rows.max()) + 1,), -1)  # of a row in the memory
-        self.place[source.rows] = torch.arange(len(source.rows))
+        self.target, self.label, self.epoch = task.target, source.label, 0
+        self.index = torch.full((int(source.rows.max()) + 1,), -1)  # of a row of the inputs in the memory
+        self.index[source.rows] = torch.arange(len(source.rows))
         self.memory = Memory(len(source.rows), model.width)
         return self.memory
 
-    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Drawn | None:
+    def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Examples | None:
         self.epoch = epoch
-        if epoch:
-            return None
-        return mixed(self.task, self.task.few or nothing(), self.rebalance, generator)
+        return super().examples(epoch, predict, generator)
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        terms = {"cross-entropy": weighted_cross_entropy(step.logits(), step.label, step.weight)}
-        known = step.rows < len(self.place)
-        places = self.place[step.rows[known]]
+        terms = {"cross-entropy": step.cross_entropy()}
+        index = self.index[step.rows.clamp(max=len(self.index) - 1)]
+        is_source = (step.rows < len(self.index)) & (index >= 0)
         with torch.no_grad():
-            seen = normalize(undropped(step.model, step.x[known][places >= 0]))
-            self.memory.remember(places[places >= 0], seen, self.momentum)
+            unit = normalize(represent_without_dropout(step.model, step.x[is_source]))
+            self.memory.update(index[is_source], unit, self.momentum)
         if self.epoch >= self.warm_up and len(self.target):
-            rows = self.target[torch.randint(len(self.target), (len(step.rows),), generator=step.generator)]
-            cosine = normalize(undropped(step.model, step.take(rows))) @ self.memory.features.T
+            target = step.take(step.sample(self.target))
+            cosine = normalize(represent_without_dropout(step.model, target)) @ self.memory.features.T
             # A last batch of one utterance would be its own mean.
             usual = cosine.detach().mean(0) if len(cosine) > 1 else torch.zeros(())
             terms["neighbours"] = self.strength * self.distance(cosine, usual)
         return terms
 
     def distance(self, cosine: Tensor, usual: Tensor) -> Tensor:
-        """The loss, before its strength, of target utterances with cosines (B, N) to the memory; the nearest are those
-        with the highest cosines less the usual ones, (N,), or () for all.
+        """The loss, before its strength, of target utterances with cosines (B, N) to the memory.
+
+        The nearest are those with the highest cosines less the usual ones, (N,), or () where these are 0.
         """
-        seen = cosine.detach()
-        index = (seen - usual).topk(min(self.neighbours, seen.shape[1])).indices
-        near = seen.gather(1, index)
+        fixed = cosine.detach()
+        index = (fixed - usual).topk(min(self.neighbours, fixed.shape[1])).indices
+        near = fixed.gather(1, index)
         votes = torch.zeros(len(cosine), self.task.classes)
         votes.scatter_add_(1, self.label[index], near * (near > self.threshold))
         emotion = votes.argmax(1, keepdim=True)
         positive = (near > self.threshold) & (self.label[index] == emotion)
         other = self.label != emotion  # (B, N)
         hard = (self.hardest * other.sum(1, keepdim=True)).ceil()
-        order = cosine.detach().masked_fill(~other, -2.0).topk(int(hard.max())).indices
+        order = fixed.masked_fill(~other, -2.0).topk(int(hard.max())).indices
         negative = torch.arange(order.shape[1]) < hard
         loss = self.delta * masked_mean((cosine.gather(1, index) - 1) ** 2, positive)
         loss = loss + masked_mean((cosine.gather(1, order) + 1) ** 2, negative)
@@ -140,5 +130,5 @@ class Nnpm:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """(B,) means of values (B, N) where the mask is true; 0 where it nowhere is."""
+    """(B,) means of values (B, N) where the mask is true; 0 for a row where it is true nowhere."""
     return (values * mask).sum(1) / mask.sum(1).clamp(min=1)

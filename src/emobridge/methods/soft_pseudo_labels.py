@@ -12,7 +12,7 @@ the way it stands here, from u to m.
 
 Ours where the paper is silent: a = 4, as in Arazo et al. 2020 ("Pseudo-labeling and confirmation bias in deep
 semi-supervised learning"), from which the loss is taken; no threshold; mixed are the vectors that the head sees,
-those of an encoder that is trained too; and the weights of classes and corpora go with the labels into the mix.
+also where the encoder is trained; and the weights of classes and corpora are mixed with the labels.
 """
 
 from __future__ import annotations
@@ -22,31 +22,27 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from emobridge.errors import UserError
-from emobridge.methods.base import Model, Step, Task, as_probabilities
+from emobridge.methods.base import Model, Step, Task, as_probabilities, check_least
 from emobridge.methods.pseudo_labels import PseudoLabels
 
 
 class SoftPseudoLabels(PseudoLabels):
     """`all_classes` weighs R_A, `sureness` R_H; `mixup` is a, 0 mixes nothing; the others as for hard ones."""
 
-    name = "soft-pseudo-labels"
-
     def __init__(
         self,
         *,
         threshold: float = 0.0,
         interval: int = 30,
-        once: bool = False,
+        label_once: bool = False,
         rebalance: bool = True,
         even: bool = True,
         all_classes: float = 0.8,
         sureness: float = 0.4,
         mixup: float = 4.0,
     ) -> None:
-        super().__init__(threshold=threshold, interval=interval, once=once, rebalance=rebalance, even=even)
-        for option, value in (("all_classes", all_classes), ("sureness", sureness), ("mixup", mixup)):
-            if not value >= 0:
-                raise ValueError(f"{option}: expected 0 or more, got {value}")
+        super().__init__(threshold=threshold, interval=interval, label_once=label_once, rebalance=rebalance, even=even)
+        check_least(0, all_classes=all_classes, sureness=sureness, mixup=mixup)
         self.all_classes, self.sureness, self.mixup = all_classes, sureness, mixup
 
     def prepare(self, task: Task, model: Model) -> None:
@@ -66,7 +62,7 @@ class SoftPseudoLabels(PseudoLabels):
             share = _beta(self.mixup, step.generator)
             other = torch.randperm(len(x), generator=step.generator)
             x, label = share * x + (1 - share) * x[other], share * label + (1 - share) * label[other]
-        logits = step.model.classify(step.model.represent(x))
+        logits = step.model.classify(step.model.represent(x))  # of the mix, not of the batch
         return {
             "cross-entropy": cross_entropy(logits, label),
             "all classes": self.all_classes * all_classes(logits),
@@ -88,5 +84,5 @@ def mean_entropy(logits: Tensor) -> Tensor:
 
 def _beta(a: float, generator: torch.Generator) -> float:
     """One draw of Beta(a, a), as the share of one gamma variable in two."""
-    one, two = torch._standard_gamma(torch.full((2,), a), generator).tolist()
-    return one / max(one + two, 1e-12)
+    first, second = torch._standard_gamma(torch.full((2,), a), generator).tolist()
+    return first / max(first + second, 1e-12)

@@ -13,8 +13,6 @@ from emobridge.methods.source_only import SourceOnly
 class TwoStage(SourceOnly):
     """The adapters of the settings and the head learn the source, then labelled target utterances."""
 
-    name = "two-stage"
     needs = frozenset({"source_labels", "target_labels"})
-    takes = frozenset[str]()
     head = "linear"
     stages = (Stage(("source",), "adapters"), Stage(("target",), "adapters"))

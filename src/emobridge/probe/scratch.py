@@ -168,7 +168,14 @@ def _learn(
     if settings.patience:
         validation = _recordings(settings, encoder, corpus, cut.validation), _labelled(corpus, cut.validation)
     log = fit(
-        Task(inputs, len(corpus.emotions), source, few=None, target=None, class_weights=settings.class_weights),
+        Task(
+            inputs,
+            len(corpus.emotions),
+            source,
+            labelled_target=None,
+            target=None,
+            class_weights=settings.class_weights,
+        ),
         SourceOnly(),
         head,
         _plan(settings, rate),

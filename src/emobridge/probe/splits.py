@@ -13,7 +13,7 @@ from emobridge.data.manifest import read_manifest
 from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample
 from emobridge.errors import UserError
 from emobridge.languages import primary_language
-from emobridge.methods.base import Labelled, balanced
+from emobridge.methods.base import Labelled, balanced_weights
 from emobridge.probe.batched import TrainingSets
 from emobridge.probe.settings import ProbeSettings
 from emobridge.types import Utterance, person
@@ -139,7 +139,7 @@ def training_sets(corpus: Corpus, cuts: Sequence[Sequence[Split]], settings: Pro
                 only = corpus.emotions[int(classes[0])] if len(classes) else "nothing"
                 raise UserError(f"{corpus.name}: fold {fold} of seed {seed} trains on {only} alone; try fewer folds")
             weight = torch.zeros(len(label))
-            weight[rows] = balanced(Labelled(rows, label[rows]), len(corpus.emotions), settings.class_weights)
+            weight[rows] = balanced_weights(Labelled(rows, label[rows]), len(corpus.emotions), settings.class_weights)
             weights.append(weight)
             validation = torch.zeros(len(label), dtype=torch.bool)
             validation[list(cut.validation)] = True

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from emobridge.files import whole_file
-from emobridge.methods.base import Drawn, Inputs
+from emobridge.methods.base import Examples, Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class State:
     ) -> None:
         self.model, self.inputs, self.optimiser, self.generator = model, inputs, optimiser, generator
         self.epoch = 0
-        self.drawn = Drawn(*(torch.empty(0),) * 3)
+        self.drawn = Examples(*(torch.empty(0),) * 3)
         self.log: list[LogPoint] = []
         self.best_loss, self.best_epoch = math.inf, 0
         self.best: dict[str, Tensor] = {}
@@ -107,7 +107,7 @@ class State:
             whole["state"].setdefault(int(place), {})[key] = tensor
         self.optimiser.load_state_dict(whole)
         drawn = part["drawn"]
-        self.drawn = Drawn(drawn["rows"], drawn["label"], drawn["weight"])
+        self.drawn = Examples(drawn["rows"], drawn["label"], drawn["weight"])
         self.generator.set_state(part["random"]["shuffle"])
         torch.set_rng_state(part["random"]["torch"])
         if "cuda" in part["random"]:

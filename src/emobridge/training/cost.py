@@ -52,7 +52,8 @@ class Meter:
 
 def trained_in(model: nn.Module, encoder: Encoder) -> tuple[tuple[str, int], ...]:
     """How many weights are trained in the head (and beside it), the encoder's own, and each adapter."""
-    adapters = {} if encoder.fitted is None else {part.name: part.parameters() for part in encoder.fitted.parts}
+    active = encoder.active_adapters
+    adapters = {} if active is None else {part.name: part.parameters() for part in active.parts}
     inside = {id(weight) for weights in adapters.values() for weight in weights}
     own = [weight for weight in encoder.parameters() if id(weight) not in inside]
     inside |= {id(weight) for weight in own}

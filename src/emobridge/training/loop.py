@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from emobridge.data.batching import length_batches
 from emobridge.errors import UserError
 from emobridge.heads.base import Head, Regressor
-from emobridge.methods.base import Inputs, Labelled, Method, Step, Task, balanced, weighted_cross_entropy
+from emobridge.methods.base import Inputs, Labelled, Method, Step, Task, balanced_weights, weighted_cross_entropy
 from emobridge.training.checkpoints import LogPoint, State
 from emobridge.training.concordance import concordance_loss, varies
 from emobridge.training.hardware import ALONE, Hardware
@@ -318,7 +318,7 @@ def _of_attributes(regressed: Tensor, validation: Labelled) -> float:
 def _of_emotions(p: Tensor, validation: Labelled, by: str) -> float:
     if by == "ua":
         wrong = (p.argmax(1) != validation.label).float()
-        return float((wrong * balanced(validation, p.shape[1])).mean())
+        return float((wrong * balanced_weights(validation, p.shape[1])).mean())
     logits = p.clamp(min=1e-12).log()
     weight = torch.ones(len(logits))
     if validation.corpus is not None:

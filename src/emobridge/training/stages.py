@@ -13,7 +13,7 @@ import torch
 
 from emobridge import __version__, registry
 from emobridge.adapters import Adapters
-from emobridge.adapters.base import picked, trunk_of
+from emobridge.adapters.base import parse_indices, trunk_of
 from emobridge.bundle import made_head
 from emobridge.data.speech import Fold, Speech, budget
 from emobridge.data.splits import Part
@@ -82,17 +82,17 @@ def hardware_of(settings: Settings) -> Hardware:
 def readied(encoder: Encoder, train: str, settings: Settings) -> None:
     """Let of the encoder be trained what a stage says. Errors: UserError for adapters or blocks that it has not."""
     if train == "adapters":
-        if encoder.fitted is None:
+        if encoder.active_adapters is None:
             Adapters(encoder, settings.adapters, settings.adapter_options)
     elif train == "end-to-end" and settings.blocks:
         trunk = trunk_of("blocks", encoder)
-        places = picked("block to train", settings.blocks, len(trunk.blocks))
+        places = parse_indices("block to train", settings.blocks, len(trunk.blocks))
         encoder.requires_grad_(False)
         for place in places:
             trunk.module.get_submodule(trunk.blocks[place]).requires_grad_(True)
     elif train in ("frozen", "head"):
         encoder.requires_grad_(False)
-    encoder.checkpointed(settings.checkpointing and train in ("adapters", "end-to-end"))
+    encoder.set_checkpointing(settings.checkpointing and train in ("adapters", "end-to-end"))
 
 
 def run_stages(

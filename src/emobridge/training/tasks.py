@@ -82,7 +82,7 @@ def build(
         inputs=inputs,
         classes=classes,
         source=known,
-        few=_labelled(speech, rows, place[1], place[2]) if labelled else None,
+        labelled_target=_labelled(speech, rows, place[1], place[2]) if labelled else None,
         target=torch.arange(place[2], place[3]) if "target_audio" in seen else None,
         class_weights=settings.class_weights,
         traits=_traits(speech, rows, copies) if "traits" in seen else (),
