@@ -23,7 +23,6 @@ import numpy as np
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.data.speech import folds_of
-from emobridge.scores.classes import score
 from emobridge.settings import Settings
 from emobridge.study.adapt import prepare, with_head
 from emobridge.study.run import Predicted, Runner, Work, evaluation_of, unweighted
@@ -235,7 +234,7 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
             some = [each for each in said if each.side == side]
             found = evaluation_of(speech, LABELS, some)
             assert found is not None
-            ua = score(found)[0]
+            ua = found.estimates(details=False)[0]
             own = [unweighted(speech, [each for each in some if each.seed == seed], LABELS) for seed in seeds]
             words = f"{100 * ua.value:.1f} [{100 * ua.low:.1f}, {100 * ua.high:.1f}]"
             cells.append(f"{words} ({', '.join(f'{100 * one_seed:.1f}' for one_seed in own)})")

@@ -26,7 +26,8 @@ from emobridge.encoders import load_encoder
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder, whole_file
 from emobridge.methods.base import Labelled
-from emobridge.scores.classes import Estimate, Evaluation, overall
+from emobridge.scores.base import Estimate
+from emobridge.scores.classes import Evaluation
 from emobridge.settings import Settings
 from emobridge.study.reading import read_speech
 from emobridge.study.run import made_method
@@ -130,7 +131,7 @@ def one_fold(speech: Speech, settings: Settings, seed: int, fold: Fold, path: Pa
 
 def tables(found: dict[Key, dict[str, Evaluation]], seeds: int) -> list[str]:
     """All pairs together, the labels that each strategy needs, and each pair by itself."""
-    scores = {key: {name: overall(one)[0] for name, one in said.items()} for key, said in found.items()}
+    scores = {key: {name: one.estimates(details=False)[0] for name, one in said.items()} for key, said in found.items()}
     heads = " | ".join(map(str, BUDGETS))
     lines = [
         "",

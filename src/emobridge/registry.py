@@ -50,6 +50,12 @@ KINDS: dict[str, Kind] = {
     "heads": Kind("head", ("name", "needs_frames", "all_layers", "represent", "forward")),
     "adapters": Kind("adapter", ("name", "replaces", "attach", "detach", "parameters", "save", "load")),
     "methods": Kind("method", ("name", "needs", "takes", "head", "stages", "prepare", "examples", "loss")),
+    "measures": Kind(
+        "measure",
+        ("name", "long_name", "of", "unit", "range", "digits", "order", "chance", "value"),
+        folder="scores/measures",
+    ),
+    "validators": Kind("validator", ("name", "least_seeds", "judge"), folder="scores/validators"),
 }
 
 _FILE = re.compile(r"(?P<place>.+\.py)(?::(?P<name>\w+))?", re.DOTALL)

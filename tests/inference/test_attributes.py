@@ -12,7 +12,7 @@ from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.inference import evaluate, learn_router, predict, write_predictions
-from emobridge.scores.classes import ccc
+from emobridge.scores.measures.ccc import Ccc
 from emobridge.types import Prediction
 
 BOTH = {"attributes": ("arousal", "valence"), "attribute_range": "1..7"}
@@ -70,7 +70,7 @@ def test_scores_are_those_of_the_predictions(made, rows, tmp_path, labels):
     for column, name in enumerate(BOTH["attributes"]):
         known = [place for place, row in enumerate(rows) if getattr(row, name) is not None]
         truth = [getattr(rows[place], name) for place in known]
-        expected = ccc(truth, [said[place].attributes[column] for place in known])
+        expected = Ccc()(truth, [said[place].attributes[column] for place in known])
         assert scores[f"CCC {name}"].value == pytest.approx(expected, abs=1e-6)
         assert scores[f"CCC {name}"].n == len(known) and scores[f"CCC {name}"].labels == "arousal,valence"
     assert ("UA" in scores) == bool(labels)

@@ -11,7 +11,8 @@ from emobridge.data.audio import AudioError
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.inference import evaluate, predict
-from emobridge.scores.classes import ua, wa
+from emobridge.scores.measures.ua import Ua
+from emobridge.scores.measures.wa import Wa
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ def test_scores_are_those_of_the_predictions(recognizer, recorded, score):
     truth = [one.emotion for one in rows]
     said = [one.label for one in predict(recognizer, rows)]
     scores = score(rows)
-    assert value(scores, "UA").value == pytest.approx(ua(truth, said, labels=recognizer.labels))
-    assert value(scores, "WA").value == pytest.approx(wa(truth, said, labels=recognizer.labels))
+    assert value(scores, "UA").value == pytest.approx(Ua()(truth, said, labels=recognizer.labels))
+    assert value(scores, "WA").value == pytest.approx(Wa()(truth, said, labels=recognizer.labels))
     assert value(scores, "UA", "0").value == value(scores, "UA").value, "a bundle is one seed"
     right = sum(was == heard for was, heard in zip(truth[:4], said[:4]))
     assert value(scores, "recall speaker a").value == pytest.approx(right / 4)
@@ -72,7 +73,7 @@ def test_what_has_no_label_or_another_is_not_scored_but_is_heard(recognizer, rec
     assert value(scores, "recall speaker a").n == 2
     whole = {one.id: one.label for one in predict(recognizer, rows)}
     kept = [one for one in mixed if one.emotion in ("anger", "sadness")]
-    wanted = ua([one.emotion for one in kept], [whole[one.id] for one in kept], labels=("anger", "sadness"))
+    wanted = Ua()([one.emotion for one in kept], [whole[one.id] for one in kept], labels=("anger", "sadness"))
     assert value(scores, "UA").value == pytest.approx(wanted), "moments of a speaker are of all its utterances"
 
 

@@ -14,7 +14,7 @@ from emobridge.probe.scoring import Cell, cells_of, floors_of, setting_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
 from emobridge.probe.units import Outcome, Predictions, Unit
-from emobridge.scores.classes import ua
+from emobridge.scores.measures.ua import Ua
 from emobridge.types import Utterance
 
 LABELS = ("anger", "happiness")
@@ -59,7 +59,7 @@ def test_scores_by_hand():
     assert value["1", "0"].value == 1.0
     words = tuple(LABELS[value] for value in truth)
     said_1 = tuple(LABELS[1 - value] if row in (0, 3) else LABELS[value] for row, value in enumerate(truth))
-    assert value["1", "1"].value == pytest.approx(ua(words, said_1, labels=LABELS))
+    assert value["1", "1"].value == pytest.approx(Ua()(words, said_1, labels=LABELS))
     assert value["1", "all"].value == pytest.approx((1 + value["1", "1"].value) / 2)
     assert value["1", "all"].n == 6 and value["1", "all"].low <= value["1", "all"].value <= value["1", "all"].high
     assert {cell.measure for cell in cells} == {"UA", "WA", "F1 macro", "F1 weighted"}

@@ -19,7 +19,8 @@ from emobridge.report.record import (
     LayerScore,
     RunRecord,
 )
-from emobridge.scores.classes import Condition, Evaluation, confusion, difference, to_scores
+from emobridge.scores.base import Condition
+from emobridge.scores.classes import Evaluation
 
 METHODS = (("source-only", 0.35), ("pseudo-labels", 0.62))
 
@@ -40,8 +41,7 @@ def condition(method: str, side: str) -> Condition:
 
 
 def counts(found: Evaluation) -> tuple[tuple[int, ...], ...]:
-    total = sum(confusion(found.truth, prediction, labels=found.labels) for prediction in found.predictions)
-    return tuple(tuple(int(cell) for cell in row) for row in total)
+    return tuple(tuple(int(cell) for cell in row) for row in found.confusion())
 
 
 def training_log() -> tuple[CurvePoint, ...]:
@@ -69,7 +69,7 @@ def record() -> RunRecord:
         row
         for side, lift in (("target", 0.0), ("source", 0.25))
         for method, skill in METHODS
-        for row in to_scores(evaluation(skill + lift), condition(method, side), draws=200)
+        for row in evaluation(skill + lift).scores(condition(method, side), draws=200)
     ]
     return RunRecord(
         name="English to German with whisper-base",
@@ -89,7 +89,7 @@ def record() -> RunRecord:
         ),
         held_out="Every target speaker was scored once, in five folds that share no speaker with training.",
         scores=tuple(scores),
-        differences=(Difference("target", *(name for name, _ in METHODS), difference(before, after)),),
+        differences=(Difference("target", *(name for name, _ in METHODS), *after.difference(before)),),
         confusions=tuple(
             Confusion("target", name, FOUR, counts(found)) for (name, _), found in zip(METHODS, (before, after))
         ),

@@ -13,8 +13,8 @@ from emobridge.report.record import Difference
 from emobridge.report.sections import run_page
 from emobridge.report.verdict import headline_measure, verdict, warnings
 from emobridge.report.write import markdown
-from emobridge.scores.attributes import AttributeEvaluation, attribute_difference, attribute_scores
-from emobridge.scores.classes import Condition
+from emobridge.scores.attributes import AttributeEvaluation
+from emobridge.scores.base import Condition
 from emobridge.study.summary import table
 
 NAMES = ("arousal", "valence")
@@ -37,8 +37,8 @@ def rated(record):
     for method, found in own.items():
         one = next(row for row in record.scores if row.method == method and row.side == "target")
         names = Condition.__slots__
-        rows += attribute_scores(found, Condition(**{name: getattr(one, name) for name in names}), draws=100)
-    gaps = attribute_difference(own["source-only"], own["pseudo-labels"], draws=100)
+        rows += found.scores(Condition(**{name: getattr(one, name) for name in names}), draws=100)
+    gaps = own["pseudo-labels"].difference(own["source-only"], draws=100)
     changes = {"attributes": NAMES, "scores": tuple(rows)}
     changes["attribute_differences"] = tuple(Difference("target", *own, gap) for gap in gaps)
     return replace(record, **changes)

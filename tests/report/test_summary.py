@@ -9,7 +9,7 @@ import pytest
 
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
-from emobridge.scores.classes import read_scores
+from emobridge.scores.files import read_scores
 from emobridge.settings import Settings, read_settings
 from emobridge.study.summary import run_and_report, table
 

@@ -8,7 +8,7 @@ import pytest
 
 from emobridge.report.record import Difference
 from emobridge.report.verdict import headline_measure, verdict, warnings
-from emobridge.scores.classes import Estimate
+from emobridge.scores.base import Estimate
 
 
 def gap(record, value, low, high):

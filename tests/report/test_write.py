@@ -13,7 +13,7 @@ import pytest
 from emobridge.report.record import CurvePoint
 from emobridge.report.sections import run_page
 from emobridge.report.write import escaped, html, markdown, write_report
-from emobridge.scores.classes import read_scores
+from emobridge.scores.files import read_scores
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 

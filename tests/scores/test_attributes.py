@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from emobridge.errors import UserError
-from emobridge.scores import classes as metrics
-from emobridge.scores.attributes import AttributeEvaluation, attribute_difference, attribute_scores, score_attributes
-from emobridge.scores.classes import Condition, read_scores, write_scores
+from emobridge.scores.attributes import AttributeEvaluation
+from emobridge.scores.base import Condition
+from emobridge.scores.files import read_scores, write_scores
+from emobridge.scores.measures.ccc import Ccc
 from emobridge.types import ATTRIBUTES, Range
 
 CONDITION = Condition("r", "source-only", "wavlm", "3", "none", "msp-podcast", "biic-podcast", "0", "test", "target")
@@ -34,14 +35,14 @@ def of(estimates, measure):
 
 def test_values_are_those_of_audmetric_and_of_the_metric():
     data = example(seeds=3)
-    found = score_attributes(data, draws=20)
+    found = data.estimates(draws=20)
     assert [one.measure for one in found] == ["CCC arousal", "CCC valence", "CCC dominance", "CCC mean"]
     values = []
     for k, one in enumerate(found[:3]):
         known = ~np.isnan(data.truth[:, k])
         each = [audmetric.concordance_cc(data.truth[known, k], said[known, k]) for said in data.predictions]
         assert one.value == pytest.approx(np.mean(each))
-        assert each[0] == pytest.approx(metrics.ccc(data.truth[known, k], data.predictions[0][known, k]))
+        assert each[0] == pytest.approx(Ccc()(data.truth[known, k], data.predictions[0][known, k]))
         assert (one.n, one.resampled) == (known.sum(), "speakers")
         assert one.low < one.value < one.high
         values.append(one.value)
@@ -53,7 +54,7 @@ def test_a_small_one_by_hand():
     data = AttributeEvaluation(
         ("arousal",), np.array([[0.0], [1.0], [2.0]]), np.array([[[0.0], [1.0], [1.0]]]), (None,) * 3, Range(0, 2)
     )
-    found = score_attributes(data, draws=50)
+    found = data.estimates(draws=50)
     assert found[0].value == found[1].value == pytest.approx(2 / 3)
     assert found[0].resampled == "utterances"
 
@@ -67,9 +68,9 @@ def test_the_interval_is_that_of_a_plain_loop_over_drawn_speakers():
         by_attribute = []
         for k in range(3):
             known = [row for row in rows if not np.isnan(data.truth[row, k])]
-            by_attribute.append([metrics.ccc(data.truth[known, k], said[known, k]) for said in data.predictions])
+            by_attribute.append([Ccc()(data.truth[known, k], said[known, k]) for said in data.predictions])
         values.append(np.mean(by_attribute, axis=1))
-    found = score_attributes(data, draws=200, seed=4)
+    found = data.estimates(draws=200, seed=4)
     for k in range(3):
         expected = np.percentile([value[k] for value in values], (2.5, 97.5))
         assert (found[k].low, found[k].high) == pytest.approx(tuple(expected))
@@ -81,7 +82,7 @@ def test_the_interval_is_that_of_a_plain_loop_over_drawn_speakers():
 def test_a_perfect_one_is_one_in_every_draw():
     data = example()
     perfect = replace(data, predictions=np.nan_to_num(data.truth)[None])
-    for one in score_attributes(perfect, draws=100):
+    for one in perfect.estimates(draws=100):
         assert (one.value, one.low, one.high) == pytest.approx((1, 1, 1))
 
 
@@ -90,27 +91,27 @@ def test_a_draw_in_which_only_rounding_varies_says_nothing():
     truth = np.repeat([[0.7], [-0.1]], 3, axis=0)
     said = truth.astype(np.float32).astype(float)
     data = AttributeEvaluation(("arousal",), truth, said[None], tuple("aaabbb"))
-    found = score_attributes(data, draws=100)[0]
+    found = data.estimates(draws=100)[0]
     assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
 
 
 def test_it_does_not_depend_on_the_scale_that_both_sides_share():
     data = example()
     raters = replace(data, truth=4 + 3 * data.truth, predictions=4 + 3 * data.predictions, range=Range(1, 7))
-    for here, there in zip(score_attributes(data, draws=50), score_attributes(raters, draws=50)):
+    for here, there in zip(data.estimates(draws=50), raters.estimates(draws=50)):
         assert (here.value, here.low, here.high) == pytest.approx((there.value, there.low, there.high))
 
 
 def test_far_from_zero_no_digits_are_lost():
     data = example()
     away = replace(data, truth=data.truth + 1e6, predictions=data.predictions + 1e6, range=Range(1e6 - 1, 1e6 + 1))
-    assert score_attributes(away)[0].value == pytest.approx(score_attributes(data)[0].value, abs=1e-8)
+    assert away.estimates()[0].value == pytest.approx(data.estimates()[0].value, abs=1e-8)
 
 
 def test_clusters_widen_the_interval():
     data = example(n=600, speakers=6, noise=0.1)
     alone = replace(data, speakers=(None,) * 600)
-    clustered, single = score_attributes(data)[0], score_attributes(alone)[0]
+    clustered, single = data.estimates()[0], alone.estimates()[0]
     assert single.resampled == "utterances"
     assert clustered.high - clustered.low > 1.5 * (single.high - single.low)
 
@@ -119,7 +120,7 @@ def test_an_attribute_that_is_hardly_known_is_left_out():
     data = example()
     truth = data.truth.copy()
     truth[1:, 1] = np.nan
-    found = score_attributes(replace(data, truth=truth), draws=20)
+    found = replace(data, truth=truth).estimates(draws=20)
     assert [one.measure for one in found] == ["CCC arousal", "CCC dominance", "CCC mean"]
     assert found[2].value == pytest.approx((found[0].value + found[1].value) / 2)
 
@@ -127,7 +128,7 @@ def test_an_attribute_that_is_hardly_known_is_left_out():
 def test_a_prediction_that_never_varies_is_zero_and_zero_by_zero_is_not_a_number():
     truth = np.array([[0.1, 0.3], [0.5, 0.3], [0.2, 0.3]])
     data = AttributeEvaluation(("arousal", "valence"), truth, np.full((1, 3, 2), 0.3), (None,) * 3)
-    arousal, valence, mean = score_attributes(data, draws=100)
+    arousal, valence, mean = data.estimates(draws=100)
     assert (arousal.value, arousal.low, arousal.high) == pytest.approx((0, 0, 0), abs=1e-12)
     assert np.isnan([valence.value, mean.value]).all()
     assert (valence.low, valence.high) == (-1, 1)
@@ -136,22 +137,22 @@ def test_a_prediction_that_never_varies_is_zero_and_zero_by_zero_is_not_a_number
 def test_the_paired_difference_is_narrower_than_unpaired_systems_suggest():
     before = example(n=400, speakers=10, noise=0.5)
     after = replace(before, predictions=0.9 * before.predictions + 0.1 * np.nan_to_num(before.truth))
-    found = attribute_difference(before, after)
-    one, two = score_attributes(before), score_attributes(after)
+    found = after.difference(before)
+    one, two = before.estimates(), after.estimates()
     assert [each.measure for each in found] == [f"{each.measure} difference" for each in one]
     for difference, old, new in zip(found, one, two):
         assert difference.value == pytest.approx(new.value - old.value)
         assert 0 < difference.low < difference.value < difference.high
         assert difference.high - difference.low < 0.5 * (new.high - new.low)
-    assert all((each.value, each.low, each.high) == (0, 0, 0) for each in attribute_difference(before, before))
+    assert all((each.value, each.low, each.high) == (0, 0, 0) for each in before.difference(before))
     other = replace(before, truth=before.truth[::-1])
     with pytest.raises(UserError, match="same utterances"):
-        attribute_difference(before, other)
+        other.difference(before)
 
 
 def test_rows_hold_each_seed_and_their_mean_and_survive_their_file(tmp_path):
     data = example(seeds=2)
-    rows = attribute_scores(data, CONDITION, draws=20)
+    rows = data.scores(CONDITION, draws=20)
     assert [(row.seed, row.measure) for row in rows] == [
         (seed, f"CCC {name}") for seed in ("0", "1", "all") for name in (*ATTRIBUTES, "mean")
     ]
@@ -178,3 +179,34 @@ def test_rows_hold_each_seed_and_their_mean_and_survive_their_file(tmp_path):
 def test_an_evaluation_is_checked(change, message):
     with pytest.raises(UserError, match=message):
         replace(example(), **change)
+
+
+def test_sizes_of_one():
+    """One speaker, one seed, one attribute; one utterance cannot be scored."""
+    alone = AttributeEvaluation(("arousal",), np.array([[0.1], [0.5]]), np.array([[[0.2], [0.4]]]), ("s", "s"))
+    rows = alone.estimates(draws=20)
+    assert [row.measure for row in rows] == ["CCC arousal", "CCC mean"] and rows[0].value == rows[1].value
+    assert (alone.resampled, alone.collapsed, alone.confusion()) == ("utterances", None, None)
+    with pytest.raises(UserError, match="fewer than two known values of arousal"):
+        AttributeEvaluation(("arousal",), np.array([[0.1]]), np.array([[[0.2]]]), ("s",))
+
+
+def test_the_face_that_callers_see():
+    data = example(seeds=2)
+    assert data.values() == {row.measure: row.value for row in data.estimates(draws=20)}
+    assert (data.of, data.lead.name, data.chance, data.label_set) == ("attributes", "CCC", 0, ATTRIBUTES)
+    assert [part.predictions.tolist() for part in data.seeds()] == [row[None].tolist() for row in data.predictions]
+    values = data.per_subset([range(60), range(60, 120)])
+    assert list(values) == [f"CCC {name}" for name in ATTRIBUTES]
+    known = [row for row in range(60, 120) if not np.isnan(data.truth[row, 0])]
+    assert values["CCC arousal"][3] == pytest.approx(Ccc()(data.truth[known, 0], data.predictions[1][known, 0]))
+
+
+def test_a_regressor_that_gives_the_same_value_for_everything_is_told():
+    data = example(seeds=2)
+    assert data.collapsed is None
+    flat = data.predictions.copy()
+    flat[1, :, 2] = 0.2
+    assert replace(data, predictions=flat).collapsed == "the same dominance for all 120 utterances"
+    level = np.where(np.isnan(data.truth), np.nan, 0.2)
+    assert replace(data, predictions=flat, truth=level).collapsed is None, "as it should"

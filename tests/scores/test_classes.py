@@ -1,19 +1,20 @@
-"""Metrics against scikit-learn and audmetric, and the bootstrap against a loop that anybody can read."""
+"""Evaluations of classes against the measures, and the bootstrap against a loop that anybody can read."""
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import replace
 
-import audmetric
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
 from emobridge.errors import UserError
-from emobridge.scores import classes as metrics
-from emobridge.scores.classes import Condition, Evaluation, difference, read_scores, score, to_scores, write_scores
+from emobridge.scores import base
+from emobridge.scores.base import Condition, resample
+from emobridge.scores.classes import Evaluation
+from emobridge.scores.measures.f1_macro import F1Macro
+from emobridge.scores.measures.f1_weighted import F1Weighted
+from emobridge.scores.measures.ua import Ua
+from emobridge.scores.measures.wa import Wa
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
 CONDITION = Condition("r", "source-only", "whisper", "3", "speaker", "ravdess", "emodb", "0", "test", "target")
@@ -35,79 +36,6 @@ def of(estimates, measure):
     return next(estimate for estimate in estimates if estimate.measure == measure)
 
 
-def test_point_values_agree_with_scikit_learn():
-    data = example()
-    truth, prediction = data.truth, data.predictions[0]
-    assert (
-        metrics.confusion(truth, prediction, labels=LABELS).tolist()
-        == confusion_matrix(truth, prediction, labels=LABELS).tolist()
-    )
-    assert metrics.ua(truth, prediction, labels=LABELS) == pytest.approx(
-        recall_score(truth, prediction, labels=LABELS, average="macro")
-    )
-    assert metrics.ua(truth, prediction, labels=LABELS) == pytest.approx(
-        audmetric.unweighted_average_recall(truth, prediction, LABELS)
-    )
-    assert metrics.wa(truth, prediction, labels=LABELS) == pytest.approx(accuracy_score(truth, prediction))
-    for average, function in (("macro", metrics.f1_macro), ("weighted", metrics.f1_weighted)):
-        expected = f1_score(truth, prediction, labels=LABELS, average=average)
-        assert function(truth, prediction, labels=LABELS) == pytest.approx(expected)
-    by_class = recall_score(truth, prediction, labels=LABELS, average=None)
-    assert list(metrics.recall(truth, prediction, labels=LABELS).values()) == pytest.approx(by_class)
-
-
-def test_ua_does_not_depend_on_which_labels_happened_to_be_predicted():
-    # ([0, 0], [0, 1]): labels inferred from both sides give 0.25, and ([0, 0], [0, 0]) would give 1.0 over ONE label
-    assert audmetric.unweighted_average_recall(["a", "a"], ["a", "b"]) == 0.25
-    assert metrics.ua(["a", "a"], ["a", "b"], labels=["a", "b"]) == 0.5
-    assert metrics.ua(["a", "a"], ["a", "b"], labels=["a", "b", "c"]) == 0.5
-    assert metrics.ua(["a", "a"], ["a", "c"], labels=["a", "b", "c"]) == 0.5
-    assert metrics.recall(["a", "a"], ["a", "b"], labels=["a", "b"]) == {"a": 0.5}
-    # a label that the truth holds and nobody predicted does count
-    assert metrics.ua(["a", "b"], ["a", "a"], labels=["a", "b"]) == 0.5
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_label_that_truth_lacks_is_left_out_of_means():
-    truth, prediction = ["a", "a", "b", "b"], ["a", "c", "b", "b"]
-    assert metrics.ua(truth, prediction, labels="abc") == pytest.approx(balanced_accuracy_score(truth, prediction))
-    # it is left out of macro F1 whether it was predicted or not; the misses still count against a
-    expected = f1_score(truth, prediction, labels=["a", "b"], average="macro")
-    assert metrics.f1_macro(truth, prediction, labels="abc") == pytest.approx(expected)
-    assert metrics.f1_macro(truth, prediction, labels="abc") == metrics.f1_macro(truth, prediction, labels="abcd")
-
-
-def test_ccc_has_population_moments():
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=12), rng.normal(0.7, 1, size=12)
-
-    def by_hand(ddof):
-        covariance = np.cov(x, y, ddof=ddof)[0, 1]
-        return 2 * covariance / (x.var(ddof=ddof) + y.var(ddof=ddof) + (x.mean() - y.mean()) ** 2)
-
-    assert metrics.ccc(x, y) == pytest.approx(by_hand(0), abs=1e-12)
-    assert abs(metrics.ccc(x, y) - by_hand(1)) > 1e-3
-    assert metrics.ccc(x, x) == pytest.approx(1)
-    assert metrics.ccc([0, 1, 2], [0, 1, 1]) == pytest.approx(2 / 3)
-    with pytest.raises(UserError, match="2 true values but 1 predicted"):
-        metrics.ccc([0.0, 1.0], [0.0])
-
-
-@pytest.mark.parametrize(
-    ("truth", "prediction", "labels", "message"),
-    [
-        (["a"], ["a", "b"], "ab", "1 true labels but 2 predicted"),
-        (["angr"], ["anger"], ["anger", "neutral"], "unknown true label 'angr': did you mean 'anger'"),
-        (["anger"], ["joy"], ["anger", "neutral"], "unknown predicted label 'joy'"),
-        (["a"], ["a"], "aa", "distinct labels"),
-        ([None], ["a"], "a", "unknown true label 'None'"),
-    ],
-)
-def test_mistakes_are_named(truth, prediction, labels, message):
-    with pytest.raises(UserError, match=message):
-        metrics.ua(truth, prediction, labels=labels)
-
-
 def test_an_evaluation_is_checked():
     with pytest.raises(UserError, match="nothing to score"):
         Evaluation(("a",), (), ((),), ())
@@ -117,12 +45,12 @@ def test_an_evaluation_is_checked():
 
 def test_score_is_the_mean_over_seeds_of_the_point_values():
     data = example(seeds=3)
-    found = score(data, draws=50)
+    found = data.estimates(draws=50)
     for measure, function in (
-        ("UA", metrics.ua),
-        ("WA", metrics.wa),
-        ("F1 macro", metrics.f1_macro),
-        ("F1 weighted", metrics.f1_weighted),
+        ("UA", Ua()),
+        ("WA", Wa()),
+        ("F1 macro", F1Macro()),
+        ("F1 weighted", F1Weighted()),
     ):
         expected = np.mean([function(data.truth, p, labels=LABELS) for p in data.predictions])
         estimate = of(found, measure)
@@ -131,7 +59,7 @@ def test_score_is_the_mean_over_seeds_of_the_point_values():
         assert (estimate.n, estimate.resampled) == (200, "speakers")
     assert of(found, "recall anger").n == data.truth.count("anger")
     keep = [k for k, speaker in enumerate(data.speakers) if speaker == "s3"]
-    own = [metrics.ua([data.truth[k] for k in keep], [p[k] for k in keep], labels=LABELS) for p in data.predictions]
+    own = [Ua()([data.truth[k] for k in keep], [p[k] for k in keep], labels=LABELS) for p in data.predictions]
     estimate = of(found, "recall speaker s3")
     assert estimate.value == pytest.approx(np.mean(own))
     assert (estimate.n, estimate.resampled) == (len(keep), "utterances")
@@ -144,8 +72,8 @@ def test_the_interval_is_that_of_a_plain_loop_over_drawn_speakers():
     for drawn in np.random.default_rng(4).integers(len(names), size=(200, len(names))):
         rows = [k for index in drawn for k, speaker in enumerate(data.speakers) if speaker == names[index]]
         truth = [data.truth[k] for k in rows]
-        values.append(np.mean([metrics.ua(truth, [p[k] for k in rows], labels=LABELS) for p in data.predictions]))
-    found = of(score(data, draws=200, seed=4), "UA")
+        values.append(np.mean([Ua()(truth, [p[k] for k in rows], labels=LABELS) for p in data.predictions]))
+    found = of(data.estimates(draws=200, seed=4), "UA")
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, (2.5, 97.5))))
 
 
@@ -153,21 +81,21 @@ def test_clusters_widen_the_interval():
     """Speakers that differ carry less information than as many independent utterances."""
     data = example(n=800, speakers=6)
     alone = Evaluation(data.labels, data.truth, data.predictions, (None,) * 800)
-    clustered, single = of(score(data), "UA"), of(score(alone), "UA")
+    clustered, single = of(data.estimates(), "UA"), of(alone.estimates(), "UA")
     assert single.resampled == "utterances"
     assert clustered.high - clustered.low > 1.5 * (single.high - single.low)
 
 
 def test_a_single_speaker_falls_back_to_utterances_and_says_so():
     data = example(speakers=1)
-    found = of(score(data), "UA")
+    found = of(data.estimates(), "UA")
     assert (data.resampled, found.resampled) == ("utterances", "utterances")
     assert 0.02 < found.high - found.low < 0.25
 
 
 def test_absent_labels_have_no_row_and_rare_ones_a_finite_interval():
     data = Evaluation(("a", "b", "c"), ("a", "a", "b"), (("a", "c", "b"),), ("x", "x", "y"))
-    found = score(data, draws=20)
+    found = data.estimates(draws=20)
     assert [e.measure for e in found if e.measure.startswith("recall")] == [
         "recall a",
         "recall b",
@@ -183,53 +111,112 @@ def test_the_paired_difference_is_narrower_than_unpaired_systems_suggest():
     rng = np.random.default_rng(9)  # the second system repairs a fifth of what the first says
     repaired = tuple(t if rng.random() < 0.2 else p for t, p in zip(before.truth, before.predictions[0]))
     after = Evaluation(before.labels, before.truth, (repaired,), before.speakers)
-    found = difference(before, after)
-    one, two = of(score(before), "UA"), of(score(after), "UA")
+    (found,) = after.difference(before)
+    one, two = of(before.estimates(), "UA"), of(after.estimates(), "UA")
     assert found.value == pytest.approx(two.value - one.value)
     assert 0 < found.low < found.value < found.high
     assert found.high - found.low < 0.7 * (one.high - one.low)
-    same = difference(before, before)
+    (same,) = before.difference(before)
     assert (same.value, same.low, same.high) == (0, 0, 0)
     shuffled = Evaluation(before.labels, before.truth[::-1], before.predictions, before.speakers)
     with pytest.raises(UserError, match="same utterances"):
-        difference(before, shuffled)
+        shuffled.difference(before)
 
 
 def test_rows_hold_each_seed_and_their_mean():
     data = example(seeds=2, speakers=3)
-    rows = to_scores(data, CONDITION, draws=30)
+    rows = data.scores(CONDITION, draws=30)
     assert {row.seed for row in rows} == {"0", "1", "all"}
     ua = {row.seed: row for row in rows if row.measure == "UA"}
     assert ua["all"].value == pytest.approx((ua["0"].value + ua["1"].value) / 2)
-    assert ua["0"].value == pytest.approx(metrics.ua(data.truth, data.predictions[0], labels=LABELS))
+    assert ua["0"].value == pytest.approx(Ua()(data.truth, data.predictions[0], labels=LABELS))
     assert ua["0"].low != ua["1"].low
     assert (ua["all"].labels, ua["all"].side, ua["all"].n) == (",".join(LABELS), "target", 200)
 
 
-def test_scores_survive_their_file(tmp_path):
-    rows = to_scores(example(seeds=1, speakers=2), CONDITION, draws=10)
-    path = tmp_path / "scores.json"
-    write_scores(path, rows)
-    assert read_scores(path) == tuple(rows)
-    path.write_text(json.dumps([{"run": "r"}]))
-    with pytest.raises(UserError, match="row 1 is no score"):
-        read_scores(path)
-    with pytest.raises(UserError, match="absent"):
-        read_scores(tmp_path / "absent")
-    write_scores(path, [replace(rows[0], value=float("nan"))])
-    assert "null" in path.read_text()
-    assert np.isnan(read_scores(path)[0].value)
-    write_scores(path, [])
-    assert read_scores(path) == ()
+def test_sizes_of_one():
+    """One utterance, one speaker, one seed, one class."""
+    alone = Evaluation(("a",), ("a",), (("a",),), ("s",))
+    estimates = alone.estimates(draws=20)
+    assert [(row.measure, row.value, row.low, row.high) for row in estimates] == [
+        (name, 1, 1, 1) for name in ("UA", "WA", "F1 macro", "F1 weighted", "recall a", "recall speaker s")
+    ]
+    assert (alone.resampled, alone.collapsed, alone.chance) == ("utterances", None, 1)
+    assert alone.difference(alone, draws=20)[0].value == 0
+    assert alone.confusion().tolist() == [[1]]
+    assert [row.seed for row in alone.scores(CONDITION, draws=5)][::6] == ["0", "all"]
+
+
+def test_the_face_that_callers_see():
+    data = example(seeds=2)
+    estimates = data.estimates(draws=20)
+    assert data.estimates(draws=20, details=False) == estimates[:4]
+    assert data.values() == {row.measure: row.value for row in estimates[:4]}
+    assert (data.of, data.lead.name, data.chance, data.label_set) == ("classes", "UA", 0.25, LABELS)
+    assert [part.predictions for part in data.seeds()] == [(row,) for row in data.predictions]
+    assert data.confusion().sum() == 2 * 200
+    parts = [range(0, 200, 2), [3]]
+    values = data.per_subset(parts)["UA"]
+    assert values == [
+        Ua()([data.truth[k] for k in part], [row[k] for k in part], labels=LABELS)
+        for row in data.predictions
+        for part in parts
+    ]
+    with pytest.raises(UserError, match="unknown measure 'CCC'"):
+        data.per_subset(parts, measure="CCC")
+
+
+def test_speakers_who_are_not_known_have_no_row():
+    data = Evaluation(("a", "b"), ("a", "b", "a"), (("a", "b", "b"),), ("s", None, "s"))
+    estimates = data.estimates(draws=20)
+    assert [row.measure for row in estimates if "speaker" in row.measure] == ["recall speaker s"]
+    assert (of(estimates, "recall speaker s").n, of(estimates, "recall speaker s").value) == (2, 0.5)
+
+
+def collapse(*predictions, truth="aabb", folds=()):
+    return Evaluation(
+        ("a", "b"), tuple(truth), tuple(map(tuple, predictions)), tuple("wxyz"[: len(truth)]), folds
+    ).collapsed
+
+
+def test_a_model_that_predicts_one_class_for_everything_is_told():
+    assert collapse("aaaa") == collapse("aaaa", "aaaa") == "a for all 4 utterances"
+    assert collapse("aaaa", "bbbb") == "a, b for all 4 utterances"
+    assert collapse("aaaa", "abbb") == "a for all 4 utterances in 1 of 2 seeds"
+    assert collapse("aaab") is None
+    assert collapse("aaaa", truth="aaaa") is None, "as it should"
+    assert collapse("a", truth="a") is None
+
+
+def test_a_fold_whose_model_predicts_one_class_is_told_too():
+    assert collapse("aaab", truth="abab", folds=(0, 0, 1, 1)) == "a for all utterances of 1 of 2 folds"
+    assert collapse("aabb", truth="abab", folds=(0, 0, 1, 1)) == "a, b for all utterances of 2 of 2 folds"
+    assert collapse("aabb", truth="aabb", folds=(0, 0, 1, 1)) is None, "each fold holds one class"
+    with pytest.raises(UserError, match="3 folds for 4 utterances"):
+        collapse("aaaa", folds=(0, 0, 1))
+
+
+def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
+    counts = np.random.default_rng(0).integers(5, size=(2, 7, 3)).astype(float)
+    plain = resample(counts, 101, 3)
+    monkeypatch.setattr(base, "LARGEST_DRAW", 50)
+    assert np.array_equal(resample(counts, 101, 3), plain)
+    assert plain.shape == (101, 2, 3)
 
 
 def test_it_is_fast():
     data = example(n=1500, seeds=3, speakers=24)
     best = min(_seconds(data) for _ in range(3))
-    assert best < 0.5  # about 0.06 s on an idle core; the bound leaves room for a busy machine
+    assert best < 0.5  # about 0.04 s on an idle core; the bound leaves room for a busy machine
 
 
-def _seconds(data):
+def test_the_time_grows_with_the_utterances_and_not_with_their_square():
+    few, many = (example(n=n, seeds=1, speakers=n // 10) for n in (1000, 16_000))
+    small, large = (min(_seconds(data, draws=20) for _ in range(3)) for data in (few, many))
+    assert large < 64 * small  # 16 times as many; the square would be 256
+
+
+def _seconds(data, draws=1000):
     start = time.perf_counter()
-    score(data)
+    data.estimates(draws=draws)
     return time.perf_counter() - start

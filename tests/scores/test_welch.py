@@ -7,10 +7,12 @@ import pytest
 from scipy.stats import ttest_ind
 
 from emobridge.errors import UserError
-from emobridge.scores import classes as metrics
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.classes import Evaluation
-from emobridge.scores.welch import TAILS, attribute_values, emotion_values, subsets, welch
+from emobridge.scores.measures.ccc import Ccc
+from emobridge.scores.measures.ua import Ua
+from emobridge.scores.measures.wa import Wa
+from emobridge.scores.welch import TAILS, subsets, welch
 from emobridge.types import Utterance
 
 
@@ -106,15 +108,15 @@ def test_values_of_emotions_by_seed_and_subset():
     predictions = tuple(tuple(map(str, rng.choice(("anger", "sadness"), len(rows)))) for _ in range(2))
     data = Evaluation(("anger", "sadness"), truth, predictions, tuple(row.speaker for row in rows))
     parts = subsets(rows, 3).parts
-    values = emotion_values(data, parts)
+    values = data.per_subset(parts)["UA"]
     assert len(values) == 2 * 3
     rest = [truth[index] for index in parts[2]], [predictions[1][index] for index in parts[2]]
-    assert values[5] == metrics.ua(*rest, labels=data.labels)
-    assert emotion_values(data, parts, measure="WA")[5] == metrics.wa(*rest, labels=data.labels)
+    assert values[5] == Ua()(*rest, labels=data.labels)
+    assert data.per_subset(parts, measure="WA")["WA"][5] == Wa()(*rest, labels=data.labels)
     with pytest.raises(UserError, match="unknown measure 'UAR'"):
-        emotion_values(data, parts, measure="UAR")
+        data.per_subset(parts, measure="UAR")
     right = Evaluation(data.labels, truth, (truth, truth), data.speakers)
-    assert welch(emotion_values(right, parts), values).significant
+    assert welch(right.per_subset(parts)["UA"], values).significant
 
 
 def test_values_of_attributes_by_seed_and_subset():
@@ -125,12 +127,14 @@ def test_values_of_attributes_by_seed_and_subset():
     truth[3, 1] = np.nan
     data = AttributeEvaluation(("arousal", "valence"), truth, said, tuple(row.speaker for row in rows))
     parts = subsets(rows, 3).parts
-    values = attribute_values(data, parts, "valence")
+    found = data.per_subset(parts)
+    assert list(found) == ["CCC arousal", "CCC valence"]
+    values = found["CCC valence"]
     assert len(values) == 2 * 3
     for seed in range(2):
         for which, part in enumerate(parts):
             known = [index for index in part if index != 3]
-            expected = metrics.ccc(truth[known, 1], said[seed, known, 1])
+            expected = Ccc()(truth[known, 1], said[seed, known, 1])
             assert values[3 * seed + which] == pytest.approx(expected)
-    with pytest.raises(UserError, match="unknown attribute 'valance': did you mean 'valence'"):
-        attribute_values(data, parts, "valance")
+    alone = data.per_subset([[3], range(24)])["CCC valence"]
+    assert np.isnan(alone[0]) and not np.isnan(alone[1]), "a single utterance has no CCC"

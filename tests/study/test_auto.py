@@ -12,7 +12,7 @@ from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
 from emobridge.report.choice import choice_section, ranks
 from emobridge.report.record import CandidateRow
-from emobridge.scores.validators import judged
+from emobridge.scores.validators.base import View, judge
 from emobridge.settings import CHOICES, Settings
 from emobridge.study import auto as choosing
 from emobridge.study.adapt import adapt
@@ -38,7 +38,7 @@ def candidate(method: str, **values) -> Candidate:
 
 
 def test_the_settings_name_every_validator():
-    names = judged([np.full((3, 2), 0.5)], [], 0.5)
+    names = judge(View((np.full((3, 2), 0.5),)))
     assert CHOICES["validator"] == tuple(sorted(names))
 
 

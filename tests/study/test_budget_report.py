@@ -10,7 +10,7 @@ import pytest
 
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.report.blocks import interval
-from emobridge.scores.classes import read_scores
+from emobridge.scores.files import read_scores
 from emobridge.settings import Settings
 from emobridge.study.budget import BudgetSettings
 from emobridge.study.budget_report import run_and_report

@@ -10,7 +10,7 @@ import pytest
 
 from emobridge.data.speech import folds_of
 from emobridge.heads.single import Single
-from emobridge.scores.classes import ua
+from emobridge.scores.measures.ua import Ua
 from emobridge.settings import Settings
 from emobridge.study.adapt import Adapted
 from emobridge.study.record import evaluation, held_out, record_of, saw
@@ -86,7 +86,7 @@ def test_scores_are_those_of_the_predictions(made):
                 for row in rows
                 if (row.method, row.side, row.measure, row.seed) == (method, "target", "UA", str(one.seed))
             ]
-            assert row.value == pytest.approx(ua(truth, said, labels=LABELS))
+            assert row.value == pytest.approx(Ua()(truth, said, labels=LABELS))
             assert row.n == 24
 
 

@@ -12,7 +12,6 @@ from safetensors.numpy import save_file
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.methods.pseudo_labels import PseudoLabels
-from emobridge.scores.attributes import score_attributes
 from emobridge.settings import Settings
 from emobridge.study import run as room
 from emobridge.study.run import Predicted, Runner, Work, made_method, systems_of
@@ -241,7 +240,7 @@ def test_attributes_of_all_folds_are_in_the_order_of_the_rows(speech):
         assert one.attributes.shape == (len(one.rows), 2)
         found = room.attribute_evaluation_of(speech, BOTH, [one])
         assert found.truth.tolist() == speech.attributes[one.rows].tolist()
-        values = {row.measure: row.value for row in score_attributes(found)}
+        values = found.values()
         assert min(values["CCC arousal"], values["CCC valence"]) > 0.8
     assert room.attribute_evaluation_of(replace(speech, attributes=None), BOTH, [one]) is None
     assert room.attribute_evaluation_of(replace(speech, attributes=speech.attributes * np.nan), BOTH, [one]) is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from emobridge.scores import classes as metrics
+from emobridge.scores.measures.ccc import Ccc
 from emobridge.training.concordance import concordance_loss
 
 NAN = float("nan")
@@ -24,7 +24,7 @@ def test_it_is_the_formula_over_the_whole_batch():
     assert loss.shape == (3,) and loss.dtype == torch.float32
     for k in range(3):
         assert loss[k].item() == pytest.approx(by_hand(said[:, k], truth[:, k]), abs=1e-6)
-        assert loss[k].item() == pytest.approx(1 - metrics.ccc(truth[:, k], said[:, k]), abs=1e-6)
+        assert loss[k].item() == pytest.approx(1 - Ccc()(truth[:, k], said[:, k]), abs=1e-6)
 
 
 def test_numbers_that_a_person_can_follow():

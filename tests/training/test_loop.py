@@ -21,7 +21,8 @@ from emobridge.heads.nonlinear import Nonlinear
 from emobridge.heads.single import Single
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
-from emobridge.scores.classes import ccc, ua
+from emobridge.scores.measures.ccc import Ccc
+from emobridge.scores.measures.ua import Ua
 from emobridge.settings import Settings
 from emobridge.training import loop as room
 from emobridge.training.checkpoints import LogPoint
@@ -324,7 +325,7 @@ def test_the_error_of_both_sides_by_hand(speech):
     inputs, known = one.validation
     said = probabilities(Model(inputs, head), inputs, known.rows).argmax(1).tolist()
     at, labels = len(of_source), known.label.tolist()
-    expected = 1 - (ua(labels[:at], said[:at], labels=(0, 1)) + ua(labels[at:], said[at:], labels=(0, 1))) / 2
+    expected = 1 - (Ua()(labels[:at], said[:at], labels=(0, 1)) + Ua()(labels[at:], said[at:], labels=(0, 1))) / 2
     errors = [point.value for point in log if point.term == "validation error"]
     assert len(errors) == 8 and min(errors) == pytest.approx(expected, abs=1e-6) and len(set(errors)) > 1
 
@@ -501,7 +502,7 @@ def test_validation_adds_the_mean_of_the_sides(speech):
     for side in (0, 1):
         for column in (0, 1):
             mine = (known.corpus.numpy() == side) & ~np.isnan(truth[:, column])
-            expected.append(1 - ccc(truth[mine, column].tolist(), said[mine, column].tolist()))
+            expected.append(1 - Ccc()(truth[mine, column].tolist(), said[mine, column].tolist()))
     assert losses[1] - losses[0] == pytest.approx(np.mean(expected), abs=1e-5)
 
 
@@ -521,5 +522,5 @@ def test_a_part_of_a_batch_weighs_as_many_utterances_as_it_has(speech):
             said = regressor(one.task.inputs.batch(part)).detach()[:, column]
             truth = one.task.attributes[part, column]
             known = ~truth.isnan()
-            expected += len(part) / len(rows) * (1 - ccc(truth[known].tolist(), said[known].tolist()))
+            expected += len(part) / len(rows) * (1 - Ccc()(truth[known].tolist(), said[known].tolist()))
         assert log[f"1 - CCC {name}"] == pytest.approx(expected, abs=1e-5)

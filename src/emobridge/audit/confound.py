@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.splits import by_fold
 from emobridge.errors import UserError
-from emobridge.scores.classes import Evaluation, score
+from emobridge.scores.classes import Evaluation
 from emobridge.types import Utterance, person
 
 FOLDS = 5
@@ -70,7 +70,7 @@ def confounds(
     for name, columns in FEATURES.items():
         said = _predict(features[:, columns], truth, folds)
         evaluation = Evaluation(labels, tuple(truth.tolist()), (said,), names)
-        ua = next(estimate for estimate in score(evaluation, seed=seed) if estimate.measure == "UA")
+        ua = evaluation.estimates(seed=seed, details=False)[0]
         numbers = len(rows), len(set(names)), ua.value, ua.low, ua.high
         found.append(Confound(manifest, name, labels, *numbers, chance=1 / len(labels)))
     return tuple(found)

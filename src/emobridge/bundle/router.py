@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from emobridge.scores.entropy import entropy
+
 PENALTY = 1e-2  # times the weights' mean square: more features than clips are no harm
 STEPS = 200  # of L-BFGS, at most
 
@@ -34,11 +36,6 @@ class Router:
 def confidences(probabilities: Tensor) -> Tensor:
     """(N, B, C) of B branches -> (N, 2 B): the largest of each, then the entropy of each in nats."""
     return torch.cat([probabilities.amax(2), entropy(probabilities)], 1)
-
-
-def entropy(probabilities: Tensor) -> Tensor:
-    """(..., C) -> (...) in nats, from 0 to log C."""
-    return torch.special.entr(probabilities).sum(-1)
 
 
 def learnt(languages: tuple[str, ...], x: Tensor, truth: Tensor, *, hears_base: bool = False) -> Router:

@@ -139,7 +139,7 @@ def evaluate(
     from emobridge.inference import evaluate as score
     from emobridge.progress import progress
     from emobridge.report.blocks import number
-    from emobridge.scores.classes import write_scores
+    from emobridge.scores.files import write_scores
 
     skipped: list[tuple[str, str]] = []
     with progress("features") as report:

@@ -9,7 +9,7 @@ from pathlib import Path
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
 from emobridge.inference.routing import ALL, UNTOLD, answers, check_untold, hidden, modes, sets_of, stored
-from emobridge.scores.classes import ua
+from emobridge.scores.measures.ua import Ua
 from emobridge.types import Utterance
 
 TOLD = "told"  # the mode in which each utterance's language is
@@ -58,7 +58,7 @@ def compare(
             guess = [recognizer.labels[best] for best in p.argmax(1).tolist()]
             own = [who[row] == recognizer.branches.index(pairs[row][1]) for row in rows]
             share = None if ALL in who else sum(own) / len(own)
-            found.append(Compared(mode, language, ua(truth, guess, labels=recognizer.labels), share, len(rows)))
+            found.append(Compared(mode, language, Ua()(truth, guess, labels=recognizer.labels), share, len(rows)))
     return tuple(found)
 
 

@@ -14,8 +14,9 @@ from emobridge.data.attributes import attributes_of
 from emobridge.errors import UserError
 from emobridge.inference.predict import Skip
 from emobridge.inference.routing import answers, modes, sets_of, stored
-from emobridge.scores.attributes import AttributeEvaluation, attribute_scores
-from emobridge.scores.classes import Condition, Evaluation, to_scores
+from emobridge.scores.attributes import AttributeEvaluation
+from emobridge.scores.base import BaseEvaluation, Condition
+from emobridge.scores.classes import Evaluation
 from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels
 
 
@@ -57,21 +58,17 @@ def evaluate(
         raise UserError(f"nothing to score: no readable utterance is labelled {wanted_words}")
     corpora = sorted({one.corpus for one, _ in scored} | {utterances[rows[place]].corpus for place in rated})
     condition = _condition(recognizer, corpora, run)
-    found: list[Score] = []
+    evaluations: list[BaseEvaluation] = []
     if scored:
-        evaluation = Evaluation(
-            spec.labels,
-            tuple(one.emotion for one, _ in scored if one.emotion is not None),
-            (tuple(label for _, label in scored),),
-            person_labels([one for one, _ in scored]),
-        )
-        found += to_scores(evaluation, condition)
+        truth_words = tuple(one.emotion for one, _ in scored if one.emotion is not None)
+        predictions = (tuple(label for _, label in scored),)
+        evaluations.append(Evaluation(spec.labels, truth_words, predictions, person_labels([one for one, _ in scored])))
     if rated:
         own = [rows[place] for place in rated]
         regressed = said[rated, count:].double().numpy()[None]
         speakers = person_labels([utterances[row] for row in own])
-        found += attribute_scores(AttributeEvaluation(spec.attributes, truth[own], regressed, speakers), condition)
-    return found
+        evaluations.append(AttributeEvaluation(spec.attributes, truth[own], regressed, speakers))
+    return [row for evaluation in evaluations for row in evaluation.scores(condition)]
 
 
 def _condition(recognizer: Recognizer, corpora: list[str], run: str) -> Condition:

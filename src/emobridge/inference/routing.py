@@ -20,7 +20,7 @@ from torch import Tensor
 
 from emobridge.adapters import Adapters, use_adapters
 from emobridge.bundle import UNKNOWN, Branch, Recognizer
-from emobridge.bundle.router import Router, confidences, entropy, learnt
+from emobridge.bundle.router import Router, confidences, learnt
 from emobridge.bundle.sets import heard as passes
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.data.batching import pad
@@ -29,6 +29,7 @@ from emobridge.features.normalisation import Domain
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
+from emobridge.scores.entropy import entropy
 from emobridge.settings import layers_of
 from emobridge.types import Utterance, person
 

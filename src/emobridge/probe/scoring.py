@@ -15,7 +15,8 @@ from emobridge.languages import primary_language
 from emobridge.probe.run import Study
 from emobridge.probe.splits import Corpus
 from emobridge.probe.units import Outcome, Predictions, Unit
-from emobridge.scores.classes import Estimate, Evaluation, overall
+from emobridge.scores.base import Estimate
+from emobridge.scores.classes import Evaluation
 from emobridge.types import person
 
 ALL_LAYERS = "all"  # the layer of a head that takes all
@@ -153,11 +154,12 @@ def _scored(
         )
 
     for one, mine, words in zip(said, rows, found):
-        yield str(one.seed), overall(evaluation(mine, (words,)))
+        yield str(one.seed), evaluation(mine, (words,)).estimates(details=False)
     if all(np.array_equal(mine, rows[0]) for mine in rows):
-        yield "all", overall(evaluation(rows[0], tuple(found)))
+        yield "all", evaluation(rows[0], tuple(found)).estimates(details=False)
     else:
-        yield "all", overall(evaluation(np.concatenate(rows), (tuple(word for words in found for word in words),)))
+        joined = (tuple(word for words in found for word in words),)
+        yield "all", evaluation(np.concatenate(rows), joined).estimates(details=False)
 
 
 def _saw(study: Study, trained: Corpus, tested: Corpus, unit: Unit) -> str:

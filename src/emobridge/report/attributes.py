@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from emobridge.report.blocks import Section, Table, interval, number
+from emobridge.report.blocks import Section, Table, interval, number, points_of
 from emobridge.report.record import RunRecord
 from emobridge.report.systems import shared, systems
+from emobridge.scores.base import DIFFERENCE
+from emobridge.scores.measures.base import measures
 
 WHAT = (
     "CCC, the concordance correlation coefficient (Lin 1989), is 1 where prediction and rating are the same and 0 "
@@ -15,21 +17,25 @@ WHAT = (
 
 def attribute_section(record: RunRecord) -> Section | None:
     """CCC of each attribute by system and side, and what adaptation changed; None where none was scored."""
+    lead, *others = measures("attributes")
     rows = []
     for system in systems(record):
-        for name, row in system.starting("CCC "):
+        for name, row in system.starting(f"{lead.name} "):
             if name == "mean" and len(record.attributes) == 1:
                 continue
             seeds = ", ".join(number(one.measure, one.value) for one in system.seeds(row.measure))
-            cell = interval(row.measure, row.value, row.low, row.high)
-            rows.append((system.name, system.side, name, cell, str(row.n), seeds))
+            scores = [row, *(system.mean(f"{measure.name} {name}") for measure in others)]
+            cells = ["" if one is None else interval(one.measure, one.value, one.low, one.high) for one in scores]
+            rows.append((system.name, system.side, name, *cells, str(row.n), seeds))
     if not rows or not record.attributes:
         return None
+    ranges = ", ".join(f"{one.name} in [{one.range[0]:g}, {one.range[1]:g}]" for one in (lead, *others))
     caption = (
-        f"Measured. CCC in [-1, 1], mean over seeds with 95 % interval over {record.resampled}. "
+        f"Measured. {ranges}, mean over seeds with 95 % interval over {record.resampled}. "
         f"All rows: {shared(record) or 'nothing in common'}."
     )
-    columns = ("system", "scored on", "attribute", "CCC", "n", "CCC of each seed")
+    names = [measure.name for measure in (lead, *others)]
+    columns = ("system", "scored on", "attribute", *names, "n", f"{lead.name} of each seed")
     blocks = [Table(caption, columns, tuple(rows))]
     if record.attribute_differences:
         blocks.append(_differences(record))
@@ -37,16 +43,17 @@ def attribute_section(record: RunRecord) -> Section | None:
 
 
 def _differences(record: RunRecord) -> Table:
+    lead = measures("attributes")[0].name
     rows = tuple(
         (
             f"{gap.after} minus {gap.before}",
             gap.side,
-            gap.estimate.measure.removeprefix("CCC ").removesuffix(" difference"),
-            f"{gap.estimate.value:+.3f} ({gap.estimate.low:+.3f} to {gap.estimate.high:+.3f})",
+            gap.estimate.measure.removeprefix(f"{lead} ").removesuffix(DIFFERENCE),
+            points_of(gap.estimate.measure, gap.estimate),
             str(gap.estimate.n),
         )
         for gap in record.attribute_differences
         if len(record.attributes) > 1 or "mean" not in gap.estimate.measure
     )
-    caption = "Measured. Paired differences of CCC with 95 % intervals: both systems see the same draw."
-    return Table(caption, ("difference", "scored on", "attribute", "CCC", "n"), rows)
+    caption = f"Measured. Paired differences of {lead} with 95 % intervals: both systems see the same draw."
+    return Table(caption, ("difference", "scored on", "attribute", lead, "n"), rows)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from emobridge.scores.classes import Estimate
+from emobridge.scores.base import Estimate
+from emobridge.scores.measures.base import measure_of
 
 FEW_SPEAKERS = 10  # of a corpus; with fewer, an interval over speakers is too narrow
 STAMP = "SYNTHETIC run. "  # of the run: it also stands over published numbers, which are not
@@ -79,10 +80,12 @@ def percent(value: float) -> str:
 
 
 def number(measure: str, value: float) -> str:
-    """Per cent with one decimal; CCC as it is, with three; "undefined" for NaN."""
-    if value != value:
-        return "undefined"
-    return f"{value:.3f}" if measure.startswith("CCC") else percent(value)
+    """A value in the unit and with the digits of its measure; "undefined" for NaN.
+
+    >>> number("UA", 0.6666), number("CCC arousal", 0.6666)
+    ('66.7', '0.667')
+    """
+    return measure_of(measure).number(value)
 
 
 def interval(measure: str, value: float, low: float, high: float) -> str:
@@ -97,9 +100,9 @@ def interval(measure: str, value: float, low: float, high: float) -> str:
 
 
 def points_of(measure: str, difference: Estimate) -> str:
-    """A difference with its interval, in points; of a CCC as it is."""
-    scale, digits = (1, 3) if measure.startswith("CCC") else (100, 1)
-    value, low, high = (f"{scale * one:+.{digits}f}" for one in (difference.value, difference.low, difference.high))
+    """A difference with its interval: in points where the measure is in per cent."""
+    signed = measure_of(measure).signed
+    value, low, high = (signed(number) for number in (difference.value, difference.low, difference.high))
     return f"{value} ({low} to {high})"
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from emobridge import registry
 from emobridge.methods.base import BASELINE
 from emobridge.report.blocks import Section, Table, number, points_of
-from emobridge.scores.attributes import AttributeEvaluation, attribute_difference, score_attributes
-from emobridge.scores.classes import Estimate, Evaluation, difference, ua
+from emobridge.scores.base import DIFFERENCE, BaseEvaluation, Estimate
 
 _WORDS = (
     "Before the last stage: the scores of the method that ends where it begins (fine-tuned of ft-lora, lora of "
@@ -43,25 +40,15 @@ def begins_as(method: str, others: Collection[str]) -> str:
     return next((one for one in others if registry.load("methods", one).stages == stages), BASELINE)
 
 
-def changes_of(
-    name: str,
-    before: str,
-    side: str,
-    old: Evaluation | AttributeEvaluation,
-    new: Evaluation | AttributeEvaluation,
-) -> tuple[Change, ...]:
-    """A change for each measure of two evaluations of the same utterances."""
-    if isinstance(old, Evaluation):
-        assert isinstance(new, Evaluation)
-        values = (_ua(old), _ua(new))
-        return (Change(name, before, side, "UA", values, difference(old, new)),)
-    assert isinstance(new, AttributeEvaluation)
-    pairs = zip(score_attributes(old), score_attributes(new), attribute_difference(old, new), strict=True)
-    return tuple(
-        Change(name, before, side, one.measure, (one.value, two.value), gap)
-        for one, two, gap in pairs
-        if one.measure != "CCC mean"
-    )
+def changes_of(name: str, before: str, side: str, old: BaseEvaluation, new: BaseEvaluation) -> tuple[Change, ...]:
+    """A change in the leading measure (of attributes: of each) of two evaluations of the same utterances."""
+    values_before, values_after = old.values(), new.values()
+    changes = []
+    for gap in new.difference(old):
+        measure = gap.measure.removesuffix(DIFFERENCE)
+        if not measure.endswith(" mean"):
+            changes.append(Change(name, before, side, measure, (values_before[measure], values_after[measure]), gap))
+    return tuple(changes)
 
 
 def changes_section(changes: Sequence[Change]) -> Section | None:
@@ -78,7 +65,3 @@ def changes_section(changes: Sequence[Change]) -> Section | None:
     columns = ("method", "before", "scored on", "measure", "before", "after", "difference")
     table = Table("Measured. UA in per cent, its differences in points.", columns, rows)
     return Section("What the last stage changed", (_WORDS,), blocks=(table,))
-
-
-def _ua(one: Evaluation) -> float:
-    return float(np.mean([ua(one.truth, said, labels=one.labels) for said in one.predictions]))

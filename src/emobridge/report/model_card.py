@@ -12,6 +12,7 @@ from emobridge.report.sections import LIMITS
 from emobridge.report.systems import System, systems
 from emobridge.report.verdict import headline_measure, verdict, warnings
 from emobridge.report.write import escaped
+from emobridge.scores.measures.base import measure_of, measures
 
 USE = (
     "Research on emotional speech and its transfer between languages, and tools whose users know that they are being "
@@ -87,10 +88,13 @@ def _corpus(record: RunRecord, side: str) -> str:
 def _scores(record: RunRecord) -> str:
     measure = headline_measure(record)
     found = [system for system in systems(record) if system.mean(measure)]
-    names = [f"CCC {name}" for name in record.attributes]
+    lead = measures("attributes")[0]
+    names = [f"{lead.name} {name}" for name in record.attributes]
     columns = [measure, *(name for name in names if name != measure)]
     stamp = stamp_of(record.synthetic, record.constructed)
-    unit = "" if measure.startswith("CCC") else ", per cent" + ("; CCC is in [-1, 1]" if names else "")
+    unit = measure_of(measure).unit and f", {measure_of(measure).unit}"
+    if unit and names:
+        unit += f"; {lead.name} is in [{lead.range[0]:g}, {lead.range[1]:g}]"
     caption = f"*{stamp}Mean over seeds with 95 % interval over {record.resampled}{unit}.*"
     head = f"| system | scored on | {' | '.join(map(escaped, columns))} | n | seeds |"
     rule = "|" + " --- |" * (len(columns) + 4)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emobridge.report.record import CurvePoint
+from emobridge.scores.measures.base import measure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -208,12 +209,12 @@ class Panel:
 def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", along: str = "layer") -> str:
     """Small multiples of scores by layer, with 95 % intervals as bands; the panels share both axes.
 
-    In per cent, but CCC as it is.
+    In the unit of the measure.
     along: what the x axis is called, where it is no layers that the lines go through.
     """
     import matplotlib.figure
 
-    scale = 1 if measure.startswith("CCC") else 100
+    scale = measure_of(measure).scale
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     figure = matplotlib.figure.Figure(figsize=(7.2, 2.9 * rows + 0.7), layout="constrained")
@@ -240,7 +241,7 @@ def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", al
         panel.set_xticks(range(len(order)), order, fontsize=8)
         panel.grid(color=INK, alpha=0.12)
     figure.supxlabel(along, fontsize=10)
-    figure.supylabel(measure if scale == 1 else f"{measure} (%)", fontsize=10)
+    figure.supylabel(measure if not measure_of(measure).unit else f"{measure} (%)", fontsize=10)
     handles = {str(line.get_label()): line for panel in axes for line in panel.get_lines()}
     shown = {name: line for name, line in handles.items() if not name.startswith("_")}
     figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)

@@ -9,7 +9,7 @@ from emobridge.audit.findings import Finding
 from emobridge.literature.published import Published
 from emobridge.report.changes import Change
 from emobridge.report.embedding import Embedding
-from emobridge.scores.classes import Estimate
+from emobridge.scores.base import Estimate
 from emobridge.training.cost import Cost
 from emobridge.types import Score
 
@@ -39,7 +39,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`after` minus `before` on the same utterances, as `metrics.difference` gives it."""
+    """`after` minus `before` on the same utterances, as `Evaluation.difference` gives it."""
 
     side: str
     before: str  # methods

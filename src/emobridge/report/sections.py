@@ -9,7 +9,19 @@ from emobridge.audit.findings import Finding
 from emobridge.literature.published import Published
 from emobridge.report import plots
 from emobridge.report.attributes import attribute_section
-from emobridge.report.blocks import Figure, Page, Section, Table, count, interval, number, percent, stamp_of, stamped
+from emobridge.report.blocks import (
+    Figure,
+    Page,
+    Section,
+    Table,
+    count,
+    interval,
+    number,
+    percent,
+    points_of,
+    stamp_of,
+    stamped,
+)
 from emobridge.report.changes import changes_section
 from emobridge.report.choice import choice_section
 from emobridge.report.costs import cost_section
@@ -17,6 +29,7 @@ from emobridge.report.record import Confusion, CorpusRow, LayerScore, RunRecord
 from emobridge.report.space import space_section
 from emobridge.report.systems import System, shared, systems
 from emobridge.report.verdict import headline_measure, verdict, warnings
+from emobridge.scores.measures.base import measure_of
 from emobridge.types import Score
 
 MOST_SPEAKERS = 40  # in the plot; the table beside it has all
@@ -61,9 +74,8 @@ def _headline(record: RunRecord) -> Section | None:
     found = [system for system in systems(record) if system.mean("UA") is not None or not record.attributes]
     if not found:
         return None
-    apart = ("recall ", "CCC ") if record.attributes else ("recall ",)  # of which sections of their own tell
-    speaking = dict.fromkeys(row.measure for row in record.scores if not row.measure.startswith(apart))
-    measures = tuple(speaking)
+    names = (name for name in dict.fromkeys(row.measure for row in record.scores) if not name.startswith("recall "))
+    measures = tuple(name for name in names if measure_of(name).of == "classes" or not record.attributes)
     rows = []
     for system in found:
         cells = [_cell(system.mean(measure)) for measure in measures]
@@ -87,7 +99,7 @@ def _differences(record: RunRecord) -> tuple[Table, ...]:
         (
             f"{d.after} minus {d.before}",
             d.side,
-            f"{100 * d.estimate.value:+.1f} ({100 * d.estimate.low:+.1f} to {100 * d.estimate.high:+.1f})",
+            points_of(d.estimate.measure, d.estimate),
             str(d.estimate.n),
         )
         for d in record.differences
@@ -287,4 +299,5 @@ def _plain(row: Score) -> str:
 
 def _printed(row: Published) -> str:
     """As the paper prints it, with the decimal that a whole number loses in a CSV."""
-    return f"{row.value:.3f}" if row.measure.startswith("CCC") else f"{row.value:.2f}".removesuffix("0") + " %"
+    measure = measure_of(row.measure)
+    return f"{row.value:.2f}".removesuffix("0") + " %" if measure.unit else f"{row.value:.{measure.digits}f}"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from emobridge.audit.findings import NEAR
-from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent
+from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent, points_of
 from emobridge.report.record import Difference, RunRecord
 from emobridge.report.systems import System, systems
+from emobridge.scores.measures.base import measure_of, measures
 from emobridge.types import Score
 
 
 def headline_measure(record: RunRecord) -> str:
-    """UA where classes were scored, else CCC over attributes, else the first measure of the run."""
-    measures = [row.measure for row in record.scores]
-    known = [name for name in ("UA", "CCC mean") if name in measures and (name == "UA" or len(record.attributes) > 1)]
-    return (known or measures or ["UA"])[0]
+    """UA where classes were scored, else the mean CCC of several attributes, else the first measure of the run."""
+    scored = [row.measure for row in record.scores]
+    classes, attributes = measures("classes")[0].name, f"{measures('attributes')[0].name} mean"
+    leading = (classes, attributes) if len(record.attributes) > 1 else (classes,)
+    return ([name for name in leading if name in scored] or scored or [classes])[0]
 
 
 def verdict(record: RunRecord) -> str:
@@ -23,11 +25,12 @@ def verdict(record: RunRecord) -> str:
     before = next((s for s in on_target if s.rows[0].method == record.baseline), None)
     after = next((s for s in on_target if s.rows[0].method == record.method), None)
     parts = [f"On the target ({_who(record)}), {_reached(record, measure, before, after)}"]
-    gaps = record.differences if measure == "UA" else record.attribute_differences
+    of_classes = measure_of(measure).of == "classes"
+    gaps = record.differences if of_classes else record.attribute_differences
     gap = next((d for d in gaps if d.side == "target" and d.estimate.measure.startswith(measure)), None)
     if gap is not None:
         parts.append(_gap(gap))
-    if measure == "UA":
+    if of_classes:
         parts.append(f"Chance over {count(len(record.labels), 'label')} is {percent(1 / len(record.labels))} %.")
         best = after or before
         if best is not None and _row(best, measure).low <= 1 / len(record.labels):
@@ -88,15 +91,15 @@ def _reached(record: RunRecord, measure: str, before: System | None, after: Syst
 def _with_interval(row: Score) -> str:
     """66.7 % UA (61.2 to 71.9)."""
     value, low, high = (number(row.measure, share) for share in (row.value, row.low, row.high))
-    unit = "" if row.measure.startswith("CCC") else " %"
+    unit = " %" if measure_of(row.measure).unit else ""
     return f"{value}{unit} {row.measure} ({low} to {high})"
 
 
 def _gap(gap: Difference) -> str:
     found = gap.estimate
-    size = f"{100 * found.value:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-    if found.measure.startswith("CCC"):
-        size = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    size = points_of(found.measure, found)
+    if measure_of(found.measure).unit:
+        size = size.replace(" ", " points ", 1)
     start = f"{gap.after} minus {gap.before}, paired on the same {found.resampled}, is {size}: "
     if found.low > 0:
         return start + "a gain that the choice of speakers does not explain."

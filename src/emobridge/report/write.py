@@ -17,7 +17,7 @@ from emobridge.report.blocks import Figure, Page
 from emobridge.report.plots import standalone
 from emobridge.report.record import RunRecord
 from emobridge.report.sections import run_page
-from emobridge.scores.classes import write_scores
+from emobridge.scores.files import write_scores
 
 _HERE = Path(__file__).parent
 

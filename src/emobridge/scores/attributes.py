@@ -1,27 +1,33 @@
-"""Concordance (CCC) of regressed attributes, by attribute, with intervals: `metrics` for numbers instead of labels.
+"""Evaluation of predicted attributes, such as arousal: measures such as CCC by attribute, and their mean.
 
-CCC needs nothing of the utterances but the sums of 1, x, y, x^2, y^2 and xy, so that the bootstrap over speakers is
-arithmetic on the sums of each speaker. Population (1/n) moments, as in `metrics.ccc`.
+Measures of attributes need nothing of the utterances but the sums of 1, x, y, x^2, y^2 and xy, so that the bootstrap
+over speakers is arithmetic on the sums of each speaker.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emobridge.errors import UserError
-from emobridge.scores.classes import Condition, Estimate, resample, score_rows
-from emobridge.types import SCALE, Range, Score
+from emobridge.scores.base import BaseEvaluation, Column, clusters_of
+from emobridge.scores.measures.base import Measure, Values, power_sums
+from emobridge.types import SCALE, Range
 
-Values = NDArray[np.float64]
-NOTHING = 1e-12  # a denominator that is smaller than so much of the squares it is made of is rounding
+FLAT = 1e-6  # of the scale of ratings: predictions that vary less do not vary
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AttributeEvaluation:
-    """What one system said of K attributes of N utterances, once for each of S seeds. Checked when it is made."""
+class AttributeEvaluation(BaseEvaluation):
+    """What a system predicted of K attributes of N utterances, for each of S seeds. Checked when it is made.
+
+    Errors: UserError for nothing to score, shapes that do not fit, and values that are not finite or off the scale.
+    """
+
+    of: ClassVar[str] = "attributes"
 
     names: tuple[str, ...]  # K, such as ("arousal", "valence", "dominance")
     truth: Values  # (N, K), within `range`; NaN where it is not known
@@ -40,108 +46,73 @@ class AttributeEvaluation:
             )
         if not np.isfinite(self.predictions).all():
             raise UserError("a predicted value is not a finite number")
-        known = self.truth[~np.isnan(self.truth)]
-        outside = known[(known < self.range.low) | (known > self.range.high)]
+        values = self.truth[~np.isnan(self.truth)]
+        outside = values[(values < self.range.low) | (values > self.range.high)]
         if len(outside):
             raise UserError(f"a true value is {outside[0]:g}: expected {self.range}")
         if not self.scored:
             raise UserError(f"nothing to score: fewer than two known values of {', '.join(self.names)}")
 
     @property
+    def label_set(self) -> tuple[str, ...]:
+        """The attributes."""
+        return self.names
+
+    @property
     def scored(self) -> tuple[int, ...]:
-        """The attributes that can be scored, as places in `names`: those with two known values or more."""
+        """The attributes that can be scored, as indices in `names`: those with two known values or more."""
         return tuple(np.flatnonzero((~np.isnan(self.truth)).sum(0) >= 2).tolist())
 
     @property
-    def resampled(self) -> str:
-        """What the bootstrap draws: "speakers", or "utterances" where there is one speaker or one is not known."""
-        return "utterances" if None in self.speakers or len(set(self.speakers)) < 2 else "speakers"
+    def collapsed(self) -> str | None:
+        """Words where a seed predicts the same value for every utterance of an attribute that varies."""
+        size = FLAT * (self.range.high - self.range.low)
+        varies = np.nanmax(self.truth[:, list(self.scored)], 0) - np.nanmin(self.truth[:, list(self.scored)], 0) > size
+        flat = np.ptp(self.predictions[:, :, list(self.scored)], axis=1) <= size  # (S, K)
+        names = [self.names[index] for index, is_flat in zip(self.scored, (flat & varies).any(0)) if is_flat]
+        return f"the same {', '.join(names)} for all {len(self.speakers)} utterances" if names else None
 
+    def seeds(self) -> tuple[AttributeEvaluation, ...]:
+        """The evaluation of each seed by itself."""
+        return tuple(replace(self, predictions=prediction[None]) for prediction in self.predictions)
 
-def score_attributes(evaluation: AttributeEvaluation, *, draws: int = 1000, seed: int = 0) -> tuple[Estimate, ...]:
-    """CCC of each attribute with two known values or more ("CCC arousal") and "CCC mean" over these; in [-1, 1].
+    def is_paired_with(self, other: BaseEvaluation) -> bool:
+        """Whether both hold predictions for the same utterances in the same order."""
+        return (
+            isinstance(other, AttributeEvaluation)
+            and (self.names, self.speakers) == (other.names, other.speakers)
+            and np.array_equal(self.truth, other.truth, equal_nan=True)
+        )
 
-    A value is the mean over seeds, its interval the 2.5th to 97.5th percentile over draws of speakers with replacement,
-    the same for every seed, as `metrics.score` draws them. NaN where neither truth nor prediction varies and both are
-    the same (0/0); a draw where that happens is left out.
-    """
-    sums = _sums(evaluation)
-    return _estimates(evaluation, "", _values(sums.sum(1)), _values(resample(sums, draws, seed)))
+    def clusters(self) -> Values:
+        """(S, C, K, 6): `power_sums` of each speaker, or of each utterance where these are drawn."""
+        sums = self._sums()
+        if self.resampled == "utterances":
+            return sums
+        speakers, owner = clusters_of(self.speakers)
+        clusters = np.zeros((len(sums), len(speakers), *sums.shape[2:]))
+        np.add.at(clusters.swapaxes(0, 1), owner, sums.swapaxes(0, 1))
+        return clusters
 
+    def parts(self, parts: Sequence[Sequence[int]]) -> Values:
+        """(S, P, K, 6): `power_sums` of each of P subsets of the utterances."""
+        sums = self._sums()
+        return np.stack([sums[:, list(part)].sum(1) for part in parts], 1)
 
-def attribute_difference(
-    before: AttributeEvaluation, after: AttributeEvaluation, *, draws: int = 1000, seed: int = 0
-) -> tuple[Estimate, ...]:
-    """CCC of `after` minus CCC of `before`, in [-2, 2], with paired intervals: "CCC arousal difference" ...
+    def columns(self, measure: Measure) -> tuple[Column, ...]:
+        """A row for each attribute that can be scored ("CCC arousal"), and one for their mean ("CCC mean")."""
+        rated = ~np.isnan(self.truth[:, list(self.scored)])
+        columns = [
+            Column(f"{measure.name} {self.names[index]}", n) for index, n in zip(self.scored, rated.sum(0).tolist())
+        ]
+        return (*columns, Column(f"{measure.name} mean", int(rated.any(1).sum()), is_mean=True))
 
-    Both systems see the same draw of speakers, so that what is hard about a speaker cancels.
-    Errors: UserError where the two were not scored on the same utterances in the same order.
-    """
-    same = (before.names, before.speakers) == (after.names, after.speakers)
-    if not same or not np.array_equal(before.truth, after.truth, equal_nan=True):
-        raise UserError("a paired difference needs two evaluations of the same utterances, in the same order")
-    old, new = _sums(before), _sums(after)
-    value = _values(new.sum(1)).mean(0) - _values(old.sum(1)).mean(0)
-    drawn = _values(resample(new, draws, seed)).mean(1) - _values(resample(old, draws, seed)).mean(1)
-    return _estimates(after, " difference", value[None], drawn[:, None])
+    def column_values(self, measure: Measure, counts: Values) -> Values:
+        """(..., K, 6) -> (..., K + 1): the values of each attribute and their mean."""
+        values = measure.value(counts)
+        return np.concatenate([values, values.mean(-1, keepdims=True)], -1)
 
-
-def attribute_scores(
-    evaluation: AttributeEvaluation, condition: Condition, *, draws: int = 1000, seed: int = 0
-) -> list[Score]:
-    """Rows of scores.json as `metrics.to_scores` makes them: for each seed, then for the mean over seeds ("all")."""
-    each = [
-        (str(index), replace(evaluation, predictions=said[None])) for index, said in enumerate(evaluation.predictions)
-    ]
-    found = ((name, score_attributes(part, draws=draws, seed=seed)) for name, part in [*each, ("all", evaluation)])
-    return score_rows(found, condition, evaluation.names)
-
-
-def _sums(evaluation: AttributeEvaluation) -> Values:
-    """(S, C, K, 6): over the known values of each of the C things that the bootstrap draws, 1, x, y, x^2, y^2, xy.
-
-    From the mean of the truth: CCC does not know a common shift, and squares of small numbers lose fewer digits.
-    """
-    scored = list(evaluation.scored)
-    truth, said = evaluation.truth[:, scored].astype(float), evaluation.predictions[:, :, scored].astype(float)
-    known = ~np.isnan(truth)
-    centre = np.nanmean(truth, 0)
-    y = np.where(known, said - centre, 0.0)
-    x = np.broadcast_to(np.where(known, truth - centre, 0.0), y.shape)
-    sums = np.stack([np.broadcast_to(known, y.shape), x, y, x * x, y * y, x * y], -1)
-    if evaluation.resampled == "utterances":
-        return sums
-    place = {name: index for index, name in enumerate(sorted(set(map(str, evaluation.speakers))))}
-    owners = np.array([place[str(speaker)] for speaker in evaluation.speakers])
-    clusters = np.zeros((len(sums), len(place), *sums.shape[2:]))
-    np.add.at(clusters.swapaxes(0, 1), owners, sums.swapaxes(0, 1))
-    return clusters
-
-
-def _values(sums: Values) -> Values:
-    """(..., K, 6) -> (..., K + 1): CCC of each attribute and their mean; NaN where it is 0/0."""
-    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
-    least = np.maximum(n, 1)
-    mean_x, mean_y = x / least, y / least
-    covariance = xy / least - mean_x * mean_y
-    squares = (xx + yy) / least
-    apart = squares - 2 * mean_x * mean_y  # s_x^2 + s_y^2 + (m_x - m_y)^2
-    defined = (n >= 2) & (apart > NOTHING * squares)
-    values = np.divide(2 * covariance, apart, out=np.full(n.shape, np.nan), where=defined).clip(-1, 1)
-    return np.concatenate([values, values.mean(-1, keepdims=True)], -1)
-
-
-def _estimates(evaluation: AttributeEvaluation, ending: str, values: Values, drawn: Values) -> tuple[Estimate, ...]:
-    """Of values (S, K + 1) and drawn ones (draws, S, K + 1); the widest interval where no draw says anything."""
-    known = ~np.isnan(evaluation.truth[:, list(evaluation.scored)])
-    counts = [*known.sum(0).tolist(), int(known.any(1).sum())]
-    names = [*(evaluation.names[index] for index in evaluation.scored), "mean"]
-    widest = 2.0 if ending else 1.0
-    found = []
-    for index, (name, n) in enumerate(zip(names, counts)):
-        means = drawn[..., index].mean(1)
-        means = means[~np.isnan(means)]
-        low, high = np.percentile(means, (2.5, 97.5)) if means.size else (-widest, widest)
-        value = float(values[:, index].mean())
-        found.append(Estimate(f"CCC {name}{ending}", value, float(low), float(high), n, evaluation.resampled))
-    return tuple(found)
+    def _sums(self) -> Values:
+        """(S, N, K, 6), over the attributes that can be scored."""
+        scored = list(self.scored)
+        return power_sums(self.truth[:, scored].astype(float), self.predictions[:, :, scored].astype(float))

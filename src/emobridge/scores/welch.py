@@ -7,7 +7,7 @@ each listener has one value: `welch` alone.
 
 Seeds share the utterances and subsets share the model, so that seeds x subsets are not independent, and p is smaller
 than it ought to be; what is common to both systems is not paired away, which makes it larger. The paired bootstrap over
-speakers (`metrics.difference`, `concordance.attribute_difference`) is the better answer; this one is for comparison.
+speakers (`difference` of an evaluation) is the better answer; this one is for comparison.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from scipy.stats import t as student
 
 from emobridge.data.splits import Part, by_fold, by_ratio
 from emobridge.errors import UserError, unknown
-from emobridge.scores.attributes import AttributeEvaluation
-from emobridge.scores.classes import OVERALL, Evaluation, ccc, confusion
 from emobridge.types import Utterance, person
 
 TAILS = ("greater", "less", "two-sided")
@@ -90,38 +88,3 @@ def subsets(utterances: Sequence[Utterance], count: int, *, seed: int = 0) -> Su
     if len(people) >= count and None not in people:
         return Subsets(by_fold(utterances, count, seed=seed), "speakers")
     return Subsets(by_ratio(utterances, (1 / count,) * count, seed=seed, share_speakers=True), "utterances")
-
-
-def emotion_values(evaluation: Evaluation, parts: Sequence[Part], *, measure: str = "UA") -> list[float]:
-    """A value for each seed and subset, seeds outermost: "UA", "WA", "F1 macro" or "F1 weighted", in [0, 1].
-
-    Errors: UserError for an unknown measure.
-    """
-    if measure not in OVERALL:
-        raise unknown("measure", measure, OVERALL)
-    return [
-        float(
-            OVERALL[measure](
-                confusion(
-                    [evaluation.truth[index] for index in part],
-                    [prediction[index] for index in part],
-                    labels=evaluation.labels,
-                )
-            )
-        )
-        for prediction in evaluation.predictions
-        for part in parts
-    ]
-
-
-def attribute_values(evaluation: AttributeEvaluation, parts: Sequence[Part], attribute: str) -> list[float]:
-    """CCC of one attribute for each seed and subset, seeds outermost, in [-1, 1]; NaN of a subset that has no CCC.
-
-    Errors: UserError for an unknown attribute.
-    """
-    if attribute not in evaluation.names:
-        raise unknown("attribute", attribute, evaluation.names)
-    column = evaluation.names.index(attribute)
-    truth = evaluation.truth[:, column]
-    known = [[index for index in part if not np.isnan(truth[index])] for part in parts]
-    return [ccc(truth[part].tolist(), said[part, column].tolist()) for said in evaluation.predictions for part in known]

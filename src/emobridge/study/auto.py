@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from emobridge import registry
 from emobridge.data.speech import Fold, Speech, folds_of
 from emobridge.errors import UserError
 from emobridge.methods.base import BASELINE
-from emobridge.scores.validators import judged
+from emobridge.scores.validators.base import View, judge
 from emobridge.settings import Settings
 from emobridge.study.run import Predicted, Runner, Work, unweighted
 from emobridge.training.checkpoints import LogPoint
@@ -49,8 +50,11 @@ def methods_of(settings: Settings) -> tuple[str, ...]:
         return (settings.method,)
     if settings.method_options:
         raise UserError(f"method auto: has no options; give {settings.method_options[0]} to a method by its name")
-    if settings.validator == "agreement" and settings.seeds < 2:
-        raise UserError("validator agreement: compares seeds; give --seeds 2 or more, or --validator source")
+    least = registry.load("validators", settings.validator).least_seeds
+    if settings.seeds < least:
+        raise UserError(
+            f"validator {settings.validator}: compares seeds; give --seeds {least} or more, or --validator source"
+        )
     if not settings.candidates:
         raise UserError("candidates: expected at least one method")
     return tuple(dict.fromkeys((BASELINE, *settings.candidates)))
@@ -74,10 +78,12 @@ def run_candidates(
             said.append(_of_target(runner, predicted, cell.method, seed, folds))
             report(len(runs) * len(matrices) + seed + 1, len(cells) * len(matrices))
         runs.append((Candidate(cell, tuple(predicted), tuple(log)), said))
-    return tuple(
-        replace(one, judged=tuple(judged(own, [p for _, p in runs if p is not own], _source_ua(one, speech)).items()))
-        for one, own in runs
-    )
+    judged = []
+    for candidate, p in runs:
+        rivals = tuple(tuple(others) for _, others in runs if others is not p)
+        verdicts = judge(View(tuple(p), rivals, _source_ua(candidate, speech)))
+        judged.append(replace(candidate, judged=tuple(verdicts.items())))
+    return tuple(judged)
 
 
 def best(candidates: Sequence[Candidate], validator: str) -> Candidate:

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emobridge.methods.base import BASELINE
-from emobridge.scores.attributes import AttributeEvaluation, attribute_difference, attribute_scores
-from emobridge.scores.classes import Condition, Estimate, Evaluation, difference, to_scores
+from emobridge.scores.base import DIFFERENCE, BaseEvaluation, Condition, Estimate
+from emobridge.scores.measures.base import measures
 from emobridge.settings import Settings
 from emobridge.study.budget import Grid, Outcome
 from emobridge.study.record import saw, split_of
 from emobridge.study.run import attribute_evaluation_of, evaluation_of
 from emobridge.types import Score
 
-MEASURE = "UA"  # of emotions
 SIDES = ("target", "source")
 
 
@@ -51,12 +50,13 @@ class Gap:
     estimate: Estimate
 
 
-Found = tuple[Outcome, str, Evaluation | AttributeEvaluation]  # a cell, a side, and what the cell said of it
+Found = tuple[Outcome, str, BaseEvaluation]  # a cell, a side, and what the cell said of it
 
 
 def measures_of(settings: Settings) -> tuple[str, ...]:
     """What a grid is scored by: UA where there are emotions, and CCC of each attribute."""
-    return (*((MEASURE,) if settings.labels else ()), *(f"CCC {name}" for name in settings.attributes))
+    classes, attributes = (measures(kind)[0].name for kind in ("classes", "attributes"))
+    return (*((classes,) if settings.labels else ()), *(f"{attributes} {name}" for name in settings.attributes))
 
 
 def evaluations_of(grid: Grid) -> list[Found]:
@@ -91,10 +91,7 @@ def scores_of(grid: Grid, found: Sequence[Found]) -> list[Score]:
             split=split,
             side=side,
         )
-        if isinstance(evaluation, Evaluation):
-            rows += to_scores(evaluation, condition)
-        else:
-            rows += attribute_scores(evaluation, condition)
+        rows += evaluation.scores(condition)
     return rows
 
 
@@ -126,24 +123,14 @@ def gaps_of(found: Sequence[Found]) -> list[Gap]:
     for outcome, side, after in found:
         settings, before = outcome.settings, base.get(_paired(outcome, side, after))
         if settings.method != BASELINE and before is not None:
-            for one in _differences(before, after):
-                measure = one.measure.removesuffix(" difference")
+            for one in after.difference(before):
+                measure = one.measure.removesuffix(DIFFERENCE)
                 gaps.append(Gap(settings.method, settings.target_labels, settings.normalise, side, measure, one))
     return gaps
 
 
-def _paired(outcome: Outcome, side: str, said: Evaluation | AttributeEvaluation) -> tuple[str, str, str, type]:
-    return outcome.settings.target_labels, outcome.settings.normalise, side, type(said)
-
-
-def _differences(
-    before: Evaluation | AttributeEvaluation, after: Evaluation | AttributeEvaluation
-) -> tuple[Estimate, ...]:
-    if isinstance(before, Evaluation):
-        assert isinstance(after, Evaluation)
-        return (difference(before, after),)
-    assert isinstance(after, AttributeEvaluation)
-    return attribute_difference(before, after)
+def _paired(outcome: Outcome, side: str, evaluation: BaseEvaluation) -> tuple[str, str, str, str]:
+    return outcome.settings.target_labels, outcome.settings.normalise, side, evaluation.of
 
 
 def normalisation_of(normalise: str, align: str) -> str:

@@ -32,11 +32,11 @@ from emobridge.report.costs import cost_section
 from emobridge.report.record import LayerScore
 from emobridge.report.sections import LIMITS, data_section, layer_section, published_section
 from emobridge.report.write import write_page
-from emobridge.scores.classes import write_scores
+from emobridge.scores.files import write_scores
+from emobridge.scores.measures.base import measure_of
 from emobridge.settings import Settings, layers_of
 from emobridge.study.budget import BudgetSettings, Grid, run_grid, size_of, suits
 from emobridge.study.budget_cells import (
-    MEASURE,
     SIDES,
     Cell,
     Found,
@@ -193,8 +193,9 @@ def _curves(grid: Grid, cells: Sequence[Cell], resampled: str, measure: str) -> 
 
 
 def _chance(grid: Grid, measure: str) -> tuple[tuple[str, float], ...]:
-    """What guessing gives: nothing of a CCC."""
-    return (("chance", 1 / len(grid.ready.settings.labels)),) if measure == MEASURE else (("nothing", 0.0),)
+    """What guessing reaches, where that is known."""
+    chance = measure_of(measure).chance(len(grid.ready.settings.labels))
+    return () if chance is None else (("chance" if chance else "nothing", chance),)
 
 
 def _whole(grid: Grid, cells: Sequence[Cell], measure: str, norm: str) -> Iterator[tuple[str, float]]:
@@ -226,11 +227,13 @@ def _table(grid: Grid, cells: Sequence[Cell], resampled: str, measure: str) -> T
         for norm in asked.normalise
         for method in asked.systems
     ]
-    is_ua = measure == MEASURE
-    known = f"Chance {percent(1 / len(settings.labels))}. Label set: {', '.join(settings.labels)}. " if is_ua else ""
+    scale = measure_of(measure)
+    of_classes = scale.of == "classes"
+    chance = f"Chance {percent(1 / len(settings.labels))}. " if of_classes else ""
+    known = f"{chance}Label set: {', '.join(settings.labels)}. " if of_classes else ""
     caption = (
-        f"Measured. {measure}{' in per cent' if is_ua else ''} by number of labelled target utterances, mean over "
-        f"seeds with 95 % interval over {resampled}. {known}Every fold has {grid.largest} target labels "
+        f"Measured. {measure}{f' in {scale.unit}' if scale.unit else ''} by number of labelled target utterances, "
+        f"mean over seeds with 95 % interval over {resampled}. {known}Every fold has {grid.largest} target labels "
         "or more; all is each fold's own number."
     )
     return Table(caption, ("method", "normalisation", *columns), tuple(rows))
@@ -248,7 +251,7 @@ def _differences(grid: Grid, gaps: Sequence[Gap], measure: str) -> Section | Non
         rows.append((method, normalisation_of(norm, grid.asked.base.align), side, *points))
     caption = (
         f"Measured. {measure} minus that of {BASELINE} with the same labels"
-        f"{', in points' if measure == MEASURE else ''}, with paired 95 % intervals: both see the same draw. "
+        f"{', in points' if measure_of(measure).unit else ''}, with paired 95 % intervals: both see the same draw. "
         "No interval is corrected for how many there are."
     )
     table = Table(caption, ("method", "normalisation", "scored on", *grid.asked.amounts), tuple(rows))
@@ -258,18 +261,18 @@ def _differences(grid: Grid, gaps: Sequence[Gap], measure: str) -> Section | Non
 
 def _changes(grid: Grid, found: Sequence[Found]) -> list[Change]:
     """Of methods with several stages: each budget against the method that it begins as, which saw no target label."""
-    known = {(one.settings.method, one.settings.target_labels, one.settings.normalise, side, type(said)): said
+    known = {(one.settings.method, one.settings.target_labels, one.settings.normalise, side, said.of): said
              for one, side, said in found}  # fmt: skip
     changes: list[Change] = []
     for outcome, side, said in found:
         mine = outcome.settings
         if is_staged(mine.method):
             before = begins_as(mine.method, grid.asked.systems)
-            old = known.get((before, "0", mine.normalise, side, type(said)))
+            old = known.get((before, "0", mine.normalise, side, said.of))
             if old is None and before != BASELINE:  # it saw labels of the target, as it must
-                old = known.get((before, mine.target_labels, mine.normalise, side, type(said)))
+                old = known.get((before, mine.target_labels, mine.normalise, side, said.of))
             if old is None:
-                before, old = BASELINE, known[BASELINE, mine.target_labels, mine.normalise, side, type(said)]
+                before, old = BASELINE, known[BASELINE, mine.target_labels, mine.normalise, side, said.of]
             changes += changes_of(system_of(outcome), before, side, old, said)
     return changes
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 from emobridge.errors import UserError
 from emobridge.report.blocks import Section, Table
-from emobridge.scores.attributes import AttributeEvaluation
-from emobridge.scores.classes import Evaluation
-from emobridge.scores.welch import LEVEL, Subsets, attribute_values, emotion_values, subsets, welch
+from emobridge.scores.welch import LEVEL, Subsets, subsets, welch
 from emobridge.study.budget import Grid, Outcome
-from emobridge.study.budget_cells import MEASURE, Found
+from emobridge.study.budget_cells import Found
 
 _WORDS = (
     "One-tailed Welch tests (Welch 1947) of each system against each other, over {count} values of each: a score for "
@@ -50,7 +48,7 @@ def contests_of(grid: Grid, found: Sequence[Found]) -> list[Contest]:
     drawn: dict[str, Subsets] = {}
     for outcome, side, said in found:
         parts = drawn[side] = _subsets(grid, outcome, side)
-        for measure, mine in _values(said, parts).items():
+        for measure, mine in said.per_subset(parts.parts).items():
             values.setdefault((side, measure), {})[system_of(outcome)] = mine
     contests: list[Contest] = []
     for (side, measure), systems in values.items():
@@ -86,13 +84,6 @@ def _subsets(grid: Grid, outcome: Outcome, side: str) -> Subsets:
     """The same of every system: all are scored on the same utterances."""
     rows = [row for one in outcome.predicted if one.side == side and one.seed == 0 for row in one.rows]
     return subsets([grid.speech.utterances[row] for row in rows], grid.asked.subsets)
-
-
-def _values(said: Evaluation | AttributeEvaluation, drawn: Subsets) -> dict[str, list[float]]:
-    if isinstance(said, Evaluation):
-        return {MEASURE: emotion_values(said, drawn.parts)}
-    names = [said.names[place] for place in said.scored]
-    return {f"CCC {name}": attribute_values(said, drawn.parts, name) for name in names}
 
 
 def _pairs(side: str, measure: str, systems: Mapping[str, Sequence[float]], drawn: Subsets) -> list[Contest]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from emobridge.data.speech import Speech, everything
 from emobridge.methods.base import BASELINE
+from emobridge.scores.entropy import entropy
 from emobridge.settings import Settings
 from emobridge.study.run import Runner
 from emobridge.types import person
@@ -70,8 +71,4 @@ def _told(p: np.ndarray, group: np.ndarray) -> float:
     sums = np.zeros((group.max() + 1, p.shape[1]))
     np.add.at(sums, group, p)
     size = np.bincount(group)
-    return float(_entropy(p.mean(0)) - (size / len(p)) @ _entropy(sums / size[:, None]))
-
-
-def _entropy(p: np.ndarray) -> np.ndarray:
-    return -(p * np.log(np.maximum(p, 1e-12))).sum(-1)
+    return float(entropy(p.mean(0)) - (size / len(p)) @ entropy(sums / size[:, None]))

@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from emobridge.literature.published import PublishedConfusion
 from emobridge.report.blocks import Table, percent
-from emobridge.scores.classes import Evaluation, confusion
 from emobridge.study.budget_cells import Found
 
 
@@ -32,13 +29,12 @@ def counts_of(found: Sequence[Found]) -> list[Count]:
     """The rows of confusions.csv."""
     rows = []
     for outcome, side, said in found:
-        if isinstance(said, Evaluation):
-            total = np.sum([confusion(said.truth, one, labels=said.labels) for one in said.predictions], axis=0)
+        if (total := said.confusion()) is not None:
             settings = outcome.settings
             rows += [
                 Count(settings.method, settings.target_labels, settings.normalise, side, true, predicted, int(count))
-                for true, counts in zip(said.labels, total)
-                for predicted, count in zip(said.labels, counts)
+                for true, counts in zip(said.label_set, total)
+                for predicted, count in zip(said.label_set, counts)
             ]
     return rows
 

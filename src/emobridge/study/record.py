@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,8 +28,9 @@ from emobridge.report.record import (
     LayerScore,
     RunRecord,
 )
-from emobridge.scores.attributes import AttributeEvaluation, attribute_difference, attribute_scores
-from emobridge.scores.classes import Condition, Evaluation, confusion, difference, to_scores, ua
+from emobridge.scores.attributes import AttributeEvaluation
+from emobridge.scores.base import BaseEvaluation, Condition
+from emobridge.scores.classes import Evaluation
 from emobridge.settings import Settings, layers_of
 from emobridge.study.adapt import Adapted
 from emobridge.study.auto import Candidate
@@ -49,10 +50,8 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
     evaluations = {pair: found for pair in pairs if (found := evaluation(adapted, *pair)) is not None}
     rated = {pair: one for pair in pairs if (one := attribute_evaluation(adapted, *pair)) is not None}
     scores: list[Score] = []
-    for pair, found in evaluations.items():
-        scores += to_scores(found, _condition(adapted, *pair))
-    for pair, regressed in rated.items():
-        scores += attribute_scores(regressed, _condition(adapted, *pair))
+    for pair, scored in (*evaluations.items(), *rated.items()):
+        scores += scored.scores(_condition(adapted, *pair))
     resampled = [one.resampled for one in evaluations.values()] + [one.resampled for one in rated.values()]
     own = settings.method
     sides = ("target", "source") if own != BASELINE else ()
@@ -74,16 +73,16 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
         resampled=resampled[0],
         differences=_differences(own, sides, evaluations),
         attributes=settings.attributes,
-        attribute_differences=_attribute_differences(own, sides, rated),
+        attribute_differences=_differences(own, sides, rated),
         constructed=bool(settings.attributes) and any(is_constructed(row.corpus) for row in corpora),
         confusions=tuple(_confusion(method, side, found) for (method, side), found in evaluations.items()),
         curves=_curves(adapted),
         changes=tuple(
             change
             for side in (sides if is_staged(own) else ())
-            for found in (evaluations, rated)
-            if (BASELINE, side) in found
-            for change in changes_of(own, BASELINE, side, found[BASELINE, side], found[own, side])
+            for pairs_scored in (evaluations, rated)
+            if (BASELINE, side) in pairs_scored
+            for change in changes_of(own, BASELINE, side, pairs_scored[BASELINE, side], pairs_scored[own, side])
         ),
         costs=costs_of(adapted.log),
         layer_choice=tuple(
@@ -109,25 +108,14 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:
 
 
 def _differences(
-    own: str, sides: Sequence[str], evaluations: dict[tuple[str, str], Evaluation]
+    own: str, sides: Sequence[str], evaluations: Mapping[tuple[str, str], BaseEvaluation]
 ) -> tuple[Difference, ...]:
-    """The method less the baseline, in UA, on each side that is labelled."""
-    return tuple(
-        Difference(side, BASELINE, own, difference(evaluations[BASELINE, side], evaluations[own, side]))
-        for side in sides
-        if (BASELINE, side) in evaluations
-    )
-
-
-def _attribute_differences(
-    own: str, sides: Sequence[str], rated: dict[tuple[str, str], AttributeEvaluation]
-) -> tuple[Difference, ...]:
-    """The same in CCC of each attribute."""
+    """The method less the baseline, in the leading measure, on each side that is labelled."""
     return tuple(
         Difference(side, BASELINE, own, gap)
         for side in sides
-        if (BASELINE, side) in rated
-        for gap in attribute_difference(rated[BASELINE, side], rated[own, side])
+        if (BASELINE, side) in evaluations
+        for gap in evaluations[own, side].difference(evaluations[BASELINE, side])
     )
 
 
@@ -210,9 +198,7 @@ def held_out(settings: Settings, folds: int, scored: bool, bundle: bool = True) 
 def _candidate(adapted: Adapted, one: Candidate) -> CandidateRow:
     said = [each for each in one.predicted if each.side == "target"]
     found = evaluation_of(adapted.speech, adapted.settings.labels, said)
-    score = None
-    if found is not None:
-        score = float(np.mean([ua(found.truth, seed, labels=found.labels) for seed in found.predictions]))
+    score = None if found is None else found.values()["UA"]
     return CandidateRow(one.method, one.judged, score, one.method == adapted.settings.method)
 
 
@@ -261,8 +247,7 @@ def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
 
 
 def _confusion(method: str, side: str, found: Evaluation) -> Confusion:
-    counts = np.sum([confusion(found.truth, said, labels=found.labels) for said in found.predictions], axis=0)
-    return Confusion(side, method, found.labels, tuple(tuple(int(n) for n in row) for row in counts))
+    return Confusion(side, method, found.labels, tuple(tuple(int(n) for n in row) for row in found.confusion()))
 
 
 def _curves(adapted: Adapted) -> tuple[CurvePoint, ...]:

@@ -24,7 +24,8 @@ from emobridge.files import whole_file
 from emobridge.methods.base import BASELINE, Method
 from emobridge.options import made
 from emobridge.scores.attributes import AttributeEvaluation
-from emobridge.scores.classes import Evaluation, ua
+from emobridge.scores.classes import Evaluation
+from emobridge.scores.measures.ua import Ua
 from emobridge.settings import Settings
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.loop import Model, said
@@ -298,7 +299,7 @@ def unweighted(speech: Speech, predicted: Sequence[Predicted], labels: Sequence[
     """UA in [0, 1] of some predictions together."""
     truth = [labels[speech.label[row]] for one in predicted for row in one.rows]
     said = [labels[best] for one in predicted for best in one.probabilities.argmax(1)]
-    return ua(truth, said, labels=labels)
+    return Ua()(truth, said, labels=labels)
 
 
 def _sides(method: str, seed: int, folds: Sequence[Fold], parts: Sequence[Said]) -> list[Predicted]:

@@ -25,7 +25,7 @@ from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.inference.predict import Skip, predictions
 from emobridge.inference.routing import by_domain
-from emobridge.scores.validators import entropies
+from emobridge.scores.entropy import entropy
 from emobridge.settings import layers_of
 from emobridge.study.label_list import ToLabel
 from emobridge.types import Utterance
@@ -98,7 +98,7 @@ def ranked(by: str, p: Values, x: Values, *, known: Values | None = None, count:
         return spread_gradients(p, x, count, seed)
     if by == "random":
         return np.random.default_rng(seed).permutation(len(p))[:count]
-    value = margins(p) if by == "margin" else -entropies(p)
+    value = margins(p) if by == "margin" else -entropy(p)
     return np.argsort(value, kind="stable")[:count]
 
 

@@ -2,8 +2,8 @@
 
     CCC = 2 s_xy / (s_x^2 + s_y^2 + (m_x - m_y)^2) = 2 rho s_x s_y / (the same)
 
-over a whole batch, with population (1/n) moments, as `metrics.ccc` has it. It is no mean over utterances: half a batch
-has another value, so that gradients of parts of a batch must not be added up in its place.
+over a whole batch, with population (1/n) moments, as the measure `Ccc` has them. It is no mean over utterances: half a
+batch has another value, so that gradients of parts of a batch must not be added up in its place.
 """
 
 from __future__ import annotations

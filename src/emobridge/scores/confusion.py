@@ -1,0 +1,64 @@
+"""Confusion counts, and recall and F1 of each class from them.
+
+Labels are always explicit. The rule for a label that the truth lacks: its recall is 0/0, so it is left out of every
+mean over labels, as scikit-learn's `balanced_accuracy_score` does. What was predicted never changes which labels count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emobridge.errors import UserError, unknown
+
+Counts = NDArray[np.float64]  # (..., C, C), rows truth, columns prediction
+
+
+def confusion(truth: Sequence[str], prediction: Sequence[str], *, labels: Sequence[str]) -> Counts:
+    """Counts (C, C), rows truth, columns prediction, in the order of `labels`.
+
+    Errors: UserError for unequal lengths and for a label outside the set, on either side.
+
+    >>> confusion(["a", "a", "b"], ["a", "b", "b"], labels=["a", "b"]).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    check_labels(truth, prediction, labels)
+    return count_pairs(indices(truth, labels), indices(prediction, labels), len(labels))
+
+
+def indices(words: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
+    """(N,): the index in `labels` of each of N labels."""
+    index = {label: number for number, label in enumerate(labels)}
+    return np.fromiter((index[word] for word in words), np.int64, len(words))
+
+
+def count_pairs(truth: NDArray[np.int64], prediction: NDArray[np.int64], classes: int) -> Counts:
+    """Counts (C, C) of pairs of indices (N,) and (N,)."""
+    pairs = np.bincount(truth * classes + prediction, minlength=classes * classes)
+    return pairs.reshape(classes, classes).astype(np.float64)
+
+
+def check_labels(truth: Sequence[str], prediction: Sequence[str], labels: Sequence[str]) -> None:
+    """Errors: UserError for labels that are not distinct, for unequal lengths and for a label outside the set."""
+    if len(set(labels)) != len(labels) or not labels:
+        raise UserError(f"the label set {', '.join(map(str, labels)) or '(empty)'}: distinct labels are needed")
+    if len(truth) != len(prediction):
+        raise UserError(f"{len(truth)} true labels but {len(prediction)} predicted ones")
+    for side, words in (("true", truth), ("predicted", prediction)):
+        for label in dict.fromkeys(words):
+            if label not in tuple(labels):
+                raise unknown(f"{side} label", str(label), labels)
+
+
+def recall_by_class(counts: Counts) -> Counts:
+    """(..., C, C) -> (..., C) in [0, 1]; NaN where the truth lacks the label."""
+    rows = counts.sum(-1)
+    return np.divide(np.diagonal(counts, 0, -2, -1), rows, out=np.full(rows.shape, np.nan), where=rows > 0)
+
+
+def f1_by_class(counts: Counts) -> Counts:
+    """(..., C, C) -> (..., C) in [0, 1]; NaN where the truth lacks the label."""
+    rows, both = counts.sum(-1), counts.sum(-1) + counts.sum(-2)
+    return np.divide(2 * np.diagonal(counts, 0, -2, -1), both, out=np.full(rows.shape, np.nan), where=rows > 0)

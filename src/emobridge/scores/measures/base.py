@@ -1,0 +1,142 @@
+"""A measure: a number that says how well a system does, its range and chance level, and how it is printed.
+
+A measure is one file of this folder, or a class that a plug-in names. It derives from `ClassMeasure` or
+`AttributeMeasure` and holds its name and its formula; tables, pages and scores.json then show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emobridge import registry
+from emobridge.errors import UserError, unknown
+from emobridge.scores.confusion import confusion
+
+Values = NDArray[np.float64]
+PER_CENT = "per cent"
+RECALL = "recall"  # a detail of every evaluation of classes, by class and by speaker: no measure of its own
+
+
+class Measure:
+    """One measure of classes or of attributes."""
+
+    name: str  # as rows of scores.json and columns of tables name it
+    long_name: str = ""
+    of: str  # "classes" or "attributes"
+    unit: str = ""  # "per cent", or "" for a number that is printed as it is
+    range: tuple[float, float] = (0.0, 1.0)  # of `value`, before it is brought to its unit
+    digits: int = 3  # after the decimal point, in its unit
+    order: int = 100  # in tables: lower comes first, and the first of its kind leads; equal ones go by name
+
+    def value(self, counts: Values) -> Values:
+        """The measure from what is counted or summed; NaN where it is not defined."""
+        raise NotImplementedError(f"measure {self.name} has no formula")
+
+    def chance(self, classes: int) -> float | None:
+        """What guessing reaches with so many classes; None where that depends on the data."""
+        return None
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by to be printed in its unit."""
+        return 100.0 if self.unit == PER_CENT else 1.0
+
+    def number(self, value: float) -> str:
+        """A value as it is printed, without its unit."""
+        return "undefined" if value != value else f"{self.scale * value:.{self.digits}f}"
+
+    def signed(self, difference: float) -> str:
+        """A difference of two values as it is printed, with its sign."""
+        return "undefined" if difference != difference else f"{self.scale * difference:+.{self.digits}f}"
+
+
+class ClassMeasure(Measure):
+    """A measure of predicted classes, from confusion counts (..., C, C), rows truth -> (...)."""
+
+    of = "classes"
+    unit = PER_CENT
+    digits = 1
+
+    def __call__(self, truth: Sequence[str], prediction: Sequence[str], *, labels: Sequence[str]) -> float:
+        """The measure of N predictions over an explicit label set; NaN of none.
+
+        Errors: UserError for unequal lengths and for a label outside the set.
+        """
+        counts = confusion(truth, prediction, labels=labels)
+        return float(self.value(counts)) if len(truth) else float("nan")
+
+
+class AttributeMeasure(Measure):
+    """A measure of predicted attributes, from the sums (..., 6) of 1, x, y, x^2, y^2 and xy -> (...).
+
+    x are true values and y predicted ones, BOTH less the mean of the true values: squares of small numbers lose fewer
+    digits. So a measure of attributes must not change where both sides are shifted alike.
+    """
+
+    of = "attributes"
+    range = (-1.0, 1.0)
+
+    def __call__(self, truth: Sequence[float], prediction: Sequence[float]) -> float:
+        """The measure of N predicted values; true values that are NaN are not known and left out.
+
+        Errors: UserError for unequal lengths.
+        """
+        if len(truth) != len(prediction):
+            raise UserError(f"{len(truth)} true values but {len(prediction)} predicted ones")
+        x, y = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
+        return float(self.value(power_sums(x, y).sum(0)))
+
+
+def power_sums(truth: Values, prediction: Values) -> Values:
+    """(N, ...) and (..., N, ...) -> (..., N, ..., 6): of each value 1, x, y, x^2, y^2 and xy; zeros where truth is NaN.
+
+    x and y are `truth` and `prediction` less the mean over N of the known true values.
+    """
+    known_rows = ~np.isnan(truth)
+    count = known_rows.sum(0)
+    centre = np.where(known_rows, truth, 0.0).sum(0) / np.maximum(count, 1)
+    y = np.where(known_rows, prediction - centre, 0.0)
+    x = np.broadcast_to(np.where(known_rows, truth - centre, 0.0), y.shape)
+    return np.stack([np.broadcast_to(known_rows, y.shape), x, y, x * x, y * y, x * y], -1)
+
+
+def measures(of: str = "") -> tuple[Measure, ...]:
+    """All measures, or those of "classes" or of "attributes", in the order in which tables show them."""
+    return tuple(measure for measure in _loaded(registry.names("measures")) if of in ("", measure.of))
+
+
+def measure_named(name: str, of: str = "") -> Measure:
+    """The measure of that name, among all or those of one kind. Errors: UserError that names the nearest."""
+    for measure in measures(of):
+        if measure.name == name:
+            return measure
+    raise unknown("measure", name, [measure.name for measure in measures(of)])
+
+
+def measure_of(row: str) -> Measure:
+    """The measure that a row of scores is of: "CCC" of "CCC arousal"; of recalls and of what nobody knows a share.
+
+    >>> measure_of("CCC arousal").name, measure_of("F1 macro difference").name, measure_of("recall anger").unit
+    ('CCC', 'F1 macro', 'per cent')
+    """
+    starts = [measure for measure in measures() if f"{row} ".startswith(f"{measure.name} ")]
+    return max(starts, key=lambda measure: len(measure.name), default=_SHARE)
+
+
+class _Share(ClassMeasure):
+    name = RECALL
+    long_name = "share"
+
+
+_SHARE = _Share()
+
+
+@lru_cache(maxsize=8)
+def _loaded(names: tuple[str, ...]) -> tuple[Measure, ...]:
+    """One of each measure; loaded again where other plug-ins are there."""
+    loaded: list[Measure] = [registry.load("measures", name)() for name in names]
+    return tuple(sorted(loaded, key=lambda measure: (measure.order, measure.name)))

@@ -1,0 +1,1 @@
+"""Validators judge a recogniser without target labels, one file each."""
