@@ -42,7 +42,9 @@ STOP_WORDS = frozenset(
 )  # fmt: skip
 MOST_PARAMETERS = 8
 GROUND = "ground"
-PLUG_INS = ("adapters", "corpora", "encoders", "formats", "heads", "methods")  # folders whose modules are plug-ins
+PLUG_INS = (  # folders whose modules are plug-ins
+    "adapters", "corpora", "encoders", "formats", "heads", "methods", "scores/measures", "scores/validators",
+)  # fmt: skip
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -63,7 +65,9 @@ class Module:
     @property
     def is_plug_in(self) -> bool:
         """Whether the module is a plug-in, rather than the base or a private helper of plug-ins."""
-        return self.path.parts[0] in PLUG_INS and self.path.stem != "base" and not self.path.stem.startswith("_")
+        return (
+            self.path.parent.as_posix() in PLUG_INS and self.path.stem != "base" and not self.path.stem.startswith("_")
+        )
 
 
 @dataclass(frozen=True)
@@ -316,7 +320,7 @@ def is_registered(function: ast.FunctionDef | ast.AsyncFunctionDef, option_types
 def protocol_names(modules: Iterable[Module]) -> set[str]:
     """Names that two plug-in modules of one folder define."""
     count = Counter(
-        (module.path.parts[0], name)
+        (module.path.parent, name)
         for module in modules
         if module.is_plug_in
         for name in {name for name, _ in definitions(module.tree)}

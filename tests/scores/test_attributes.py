@@ -35,28 +35,30 @@ def of(estimates, measure):
 
 def test_values_are_those_of_audmetric_and_of_the_metric():
     data = example(seeds=3)
-    found = data.estimates(draws=20)
-    assert [one.measure for one in found] == ["CCC arousal", "CCC valence", "CCC dominance", "CCC mean"]
+    estimates = data.estimates(draws=20)
+    assert [row.measure for row in estimates] == ["CCC arousal", "CCC valence", "CCC dominance", "CCC mean"]
     values = []
-    for k, one in enumerate(found[:3]):
-        known = ~np.isnan(data.truth[:, k])
-        each = [audmetric.concordance_cc(data.truth[known, k], said[known, k]) for said in data.predictions]
-        assert one.value == pytest.approx(np.mean(each))
-        assert each[0] == pytest.approx(Ccc()(data.truth[known, k], data.predictions[0][known, k]))
-        assert (one.n, one.resampled) == (known.sum(), "speakers")
-        assert one.low < one.value < one.high
-        values.append(one.value)
-    assert found[3].value == pytest.approx(np.mean(values))
-    assert found[3].n == (~np.isnan(data.truth)).any(1).sum()
+    for k, row in enumerate(estimates[:3]):
+        rated = ~np.isnan(data.truth[:, k])
+        expected = [
+            audmetric.concordance_cc(data.truth[rated, k], prediction[rated, k]) for prediction in data.predictions
+        ]
+        assert row.value == pytest.approx(np.mean(expected))
+        assert expected[0] == pytest.approx(Ccc()(data.truth[rated, k], data.predictions[0][rated, k]))
+        assert (row.n, row.resampled) == (rated.sum(), "speakers")
+        assert row.low < row.value < row.high
+        values.append(row.value)
+    assert estimates[3].value == pytest.approx(np.mean(values))
+    assert estimates[3].n == (~np.isnan(data.truth)).any(1).sum()
 
 
 def test_a_small_one_by_hand():
     data = AttributeEvaluation(
         ("arousal",), np.array([[0.0], [1.0], [2.0]]), np.array([[[0.0], [1.0], [1.0]]]), (None,) * 3, Range(0, 2)
     )
-    found = data.estimates(draws=50)
-    assert found[0].value == found[1].value == pytest.approx(2 / 3)
-    assert found[0].resampled == "utterances"
+    estimates = data.estimates(draws=50)
+    assert estimates[0].value == estimates[1].value == pytest.approx(2 / 3)
+    assert estimates[0].resampled == "utterances"
 
 
 def test_the_interval_is_that_of_a_plain_loop_over_drawn_speakers():
@@ -67,14 +69,14 @@ def test_the_interval_is_that_of_a_plain_loop_over_drawn_speakers():
         rows = [k for index in drawn for k, speaker in enumerate(data.speakers) if speaker == names[index]]
         by_attribute = []
         for k in range(3):
-            known = [row for row in rows if not np.isnan(data.truth[row, k])]
-            by_attribute.append([Ccc()(data.truth[known, k], said[known, k]) for said in data.predictions])
+            rated = [row for row in rows if not np.isnan(data.truth[row, k])]
+            by_attribute.append([Ccc()(data.truth[rated, k], prediction[rated, k]) for prediction in data.predictions])
         values.append(np.mean(by_attribute, axis=1))
-    found = data.estimates(draws=200, seed=4)
+    estimates = data.estimates(draws=200, seed=4)
     for k in range(3):
         expected = np.percentile([value[k] for value in values], (2.5, 97.5))
-        assert (found[k].low, found[k].high) == pytest.approx(tuple(expected))
-    assert (found[3].low, found[3].high) == pytest.approx(
+        assert (estimates[k].low, estimates[k].high) == pytest.approx(tuple(expected))
+    assert (estimates[3].low, estimates[3].high) == pytest.approx(
         tuple(np.percentile([value.mean() for value in values], (2.5, 97.5)))
     )
 
@@ -82,17 +84,17 @@ def test_the_interval_is_that_of_a_plain_loop_over_drawn_speakers():
 def test_a_perfect_one_is_one_in_every_draw():
     data = example()
     perfect = replace(data, predictions=np.nan_to_num(data.truth)[None])
-    for one in perfect.estimates(draws=100):
-        assert (one.value, one.low, one.high) == pytest.approx((1, 1, 1))
+    for row in perfect.estimates(draws=100):
+        assert (row.value, row.low, row.high) == pytest.approx((1, 1, 1))
 
 
 def test_a_draw_in_which_only_rounding_varies_says_nothing():
     """Two speakers, each rated the same throughout: a quarter of the draws hold one of them twice."""
     truth = np.repeat([[0.7], [-0.1]], 3, axis=0)
-    said = truth.astype(np.float32).astype(float)
-    data = AttributeEvaluation(("arousal",), truth, said[None], tuple("aaabbb"))
-    found = data.estimates(draws=100)[0]
-    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+    predicted = truth.astype(np.float32).astype(float)
+    data = AttributeEvaluation(("arousal",), truth, predicted[None], tuple("aaabbb"))
+    estimate = data.estimates(draws=100)[0]
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((1, 1, 1))
 
 
 def test_it_does_not_depend_on_the_scale_that_both_sides_share():
@@ -120,9 +122,9 @@ def test_an_attribute_that_is_hardly_known_is_left_out():
     data = example()
     truth = data.truth.copy()
     truth[1:, 1] = np.nan
-    found = replace(data, truth=truth).estimates(draws=20)
-    assert [one.measure for one in found] == ["CCC arousal", "CCC dominance", "CCC mean"]
-    assert found[2].value == pytest.approx((found[0].value + found[1].value) / 2)
+    estimates = replace(data, truth=truth).estimates(draws=20)
+    assert [row.measure for row in estimates] == ["CCC arousal", "CCC dominance", "CCC mean"]
+    assert estimates[2].value == pytest.approx((estimates[0].value + estimates[1].value) / 2)
 
 
 def test_a_prediction_that_never_varies_is_zero_and_zero_by_zero_is_not_a_number():
@@ -137,14 +139,14 @@ def test_a_prediction_that_never_varies_is_zero_and_zero_by_zero_is_not_a_number
 def test_the_paired_difference_is_narrower_than_unpaired_systems_suggest():
     before = example(n=400, speakers=10, noise=0.5)
     after = replace(before, predictions=0.9 * before.predictions + 0.1 * np.nan_to_num(before.truth))
-    found = after.difference(before)
-    one, two = before.estimates(), after.estimates()
-    assert [each.measure for each in found] == [f"{each.measure} difference" for each in one]
-    for difference, old, new in zip(found, one, two):
+    gaps = after.difference(before)
+    first, second = before.estimates(), after.estimates()
+    assert [row.measure for row in gaps] == [f"{row.measure} difference" for row in first]
+    for difference, old, new in zip(gaps, first, second):
         assert difference.value == pytest.approx(new.value - old.value)
         assert 0 < difference.low < difference.value < difference.high
         assert difference.high - difference.low < 0.5 * (new.high - new.low)
-    assert all((each.value, each.low, each.high) == (0, 0, 0) for each in before.difference(before))
+    assert all((row.value, row.low, row.high) == (0, 0, 0) for row in before.difference(before))
     other = replace(before, truth=before.truth[::-1])
     with pytest.raises(UserError, match="same utterances"):
         other.difference(before)
@@ -198,8 +200,8 @@ def test_the_face_that_callers_see():
     assert [part.predictions.tolist() for part in data.seeds()] == [row[None].tolist() for row in data.predictions]
     values = data.per_subset([range(60), range(60, 120)])
     assert list(values) == [f"CCC {name}" for name in ATTRIBUTES]
-    known = [row for row in range(60, 120) if not np.isnan(data.truth[row, 0])]
-    assert values["CCC arousal"][3] == pytest.approx(Ccc()(data.truth[known, 0], data.predictions[1][known, 0]))
+    rated = [row for row in range(60, 120) if not np.isnan(data.truth[row, 0])]
+    assert values["CCC arousal"][3] == pytest.approx(Ccc()(data.truth[rated, 0], data.predictions[1][rated, 0]))
 
 
 def test_a_regressor_that_gives_the_same_value_for_everything_is_told():

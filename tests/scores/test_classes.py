@@ -45,7 +45,7 @@ def test_an_evaluation_is_checked():
 
 def test_score_is_the_mean_over_seeds_of_the_point_values():
     data = example(seeds=3)
-    found = data.estimates(draws=50)
+    estimates = data.estimates(draws=50)
     for measure, function in (
         ("UA", Ua()),
         ("WA", Wa()),
@@ -53,15 +53,15 @@ def test_score_is_the_mean_over_seeds_of_the_point_values():
         ("F1 weighted", F1Weighted()),
     ):
         expected = np.mean([function(data.truth, p, labels=LABELS) for p in data.predictions])
-        estimate = of(found, measure)
+        estimate = of(estimates, measure)
         assert estimate.value == pytest.approx(expected)
         assert estimate.low < estimate.value < estimate.high
         assert (estimate.n, estimate.resampled) == (200, "speakers")
-    assert of(found, "recall anger").n == data.truth.count("anger")
+    assert of(estimates, "recall anger").n == data.truth.count("anger")
     keep = [k for k, speaker in enumerate(data.speakers) if speaker == "s3"]
-    own = [Ua()([data.truth[k] for k in keep], [p[k] for k in keep], labels=LABELS) for p in data.predictions]
-    estimate = of(found, "recall speaker s3")
-    assert estimate.value == pytest.approx(np.mean(own))
+    expected = [Ua()([data.truth[k] for k in keep], [p[k] for k in keep], labels=LABELS) for p in data.predictions]
+    estimate = of(estimates, "recall speaker s3")
+    assert estimate.value == pytest.approx(np.mean(expected))
     assert (estimate.n, estimate.resampled) == (len(keep), "utterances")
 
 
@@ -73,8 +73,8 @@ def test_the_interval_is_that_of_a_plain_loop_over_drawn_speakers():
         rows = [k for index in drawn for k, speaker in enumerate(data.speakers) if speaker == names[index]]
         truth = [data.truth[k] for k in rows]
         values.append(np.mean([Ua()(truth, [p[k] for k in rows], labels=LABELS) for p in data.predictions]))
-    found = of(data.estimates(draws=200, seed=4), "UA")
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, (2.5, 97.5))))
+    interval = of(data.estimates(draws=200, seed=4), "UA")
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.percentile(values, (2.5, 97.5))))
 
 
 def test_clusters_widen_the_interval():
@@ -88,22 +88,22 @@ def test_clusters_widen_the_interval():
 
 def test_a_single_speaker_falls_back_to_utterances_and_says_so():
     data = example(speakers=1)
-    found = of(data.estimates(), "UA")
-    assert (data.resampled, found.resampled) == ("utterances", "utterances")
-    assert 0.02 < found.high - found.low < 0.25
+    estimate = of(data.estimates(), "UA")
+    assert (data.resampled, estimate.resampled) == ("utterances", "utterances")
+    assert 0.02 < estimate.high - estimate.low < 0.25
 
 
 def test_absent_labels_have_no_row_and_rare_ones_a_finite_interval():
     data = Evaluation(("a", "b", "c"), ("a", "a", "b"), (("a", "c", "b"),), ("x", "x", "y"))
-    found = data.estimates(draws=20)
-    assert [e.measure for e in found if e.measure.startswith("recall")] == [
+    estimates = data.estimates(draws=20)
+    assert [e.measure for e in estimates if e.measure.startswith("recall")] == [
         "recall a",
         "recall b",
         "recall speaker x",
         "recall speaker y",
     ]
-    assert all(np.isfinite([e.low, e.high]).all() for e in found)
-    assert of(found, "UA").value == 0.75
+    assert all(np.isfinite([e.low, e.high]).all() for e in estimates)
+    assert of(estimates, "UA").value == 0.75
 
 
 def test_the_paired_difference_is_narrower_than_unpaired_systems_suggest():
@@ -111,11 +111,11 @@ def test_the_paired_difference_is_narrower_than_unpaired_systems_suggest():
     rng = np.random.default_rng(9)  # the second system repairs a fifth of what the first says
     repaired = tuple(t if rng.random() < 0.2 else p for t, p in zip(before.truth, before.predictions[0]))
     after = Evaluation(before.labels, before.truth, (repaired,), before.speakers)
-    (found,) = after.difference(before)
-    one, two = of(before.estimates(), "UA"), of(after.estimates(), "UA")
-    assert found.value == pytest.approx(two.value - one.value)
-    assert 0 < found.low < found.value < found.high
-    assert found.high - found.low < 0.7 * (one.high - one.low)
+    (gap,) = after.difference(before)
+    old, new = of(before.estimates(), "UA"), of(after.estimates(), "UA")
+    assert gap.value == pytest.approx(new.value - old.value)
+    assert 0 < gap.low < gap.value < gap.high
+    assert gap.high - gap.low < 0.7 * (old.high - old.low)
     (same,) = before.difference(before)
     assert (same.value, same.low, same.high) == (0, 0, 0)
     shuffled = Evaluation(before.labels, before.truth[::-1], before.predictions, before.speakers)
@@ -211,9 +211,9 @@ def test_it_is_fast():
 
 
 def test_the_time_grows_with_the_utterances_and_not_with_their_square():
-    few, many = (example(n=n, seeds=1, speakers=n // 10) for n in (1000, 16_000))
-    small, large = (min(_seconds(data, draws=20) for _ in range(3)) for data in (few, many))
-    assert large < 64 * small  # 16 times as many; the square would be 256
+    small, large = (example(n=n, seeds=1, speakers=n // 10) for n in (1000, 16_000))
+    brief, long = (min(_seconds(data, draws=20) for _ in range(3)) for data in (small, large))
+    assert long < 64 * brief  # 16 times as many; the square would be 256
 
 
 def _seconds(data, draws=1000):

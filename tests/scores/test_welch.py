@@ -19,16 +19,16 @@ from emobridge.types import Utterance
 def test_it_is_the_formula():
     x, y = [0.60, 0.62, 0.65, 0.61, 0.66], [0.55, 0.60, 0.50, 0.61]
     parts = np.var(x, ddof=1) / 5, np.var(y, ddof=1) / 4
-    found = welch(x, y)
-    assert found.t == pytest.approx((np.mean(x) - np.mean(y)) / np.sqrt(sum(parts)))
-    assert found.freedom == pytest.approx(sum(parts) ** 2 / (parts[0] ** 2 / 4 + parts[1] ** 2 / 3))
+    test = welch(x, y)
+    assert test.t == pytest.approx((np.mean(x) - np.mean(y)) / np.sqrt(sum(parts)))
+    assert test.freedom == pytest.approx(sum(parts) ** 2 / (parts[0] ** 2 / 4 + parts[1] ** 2 / 3))
     for tail in TAILS:
         expected = ttest_ind(x, y, equal_var=False, alternative=tail)
-        found = welch(x, y, tail=tail)
-        assert (found.t, found.freedom, found.p) == pytest.approx((expected.statistic, expected.df, expected.pvalue))
-    found = welch(x, y)
-    assert found.difference == pytest.approx(np.mean(x) - np.mean(y))
-    assert (found.tail, found.counts, found.significant) == ("greater", (5, 4), True)
+        test = welch(x, y, tail=tail)
+        assert (test.t, test.freedom, test.p) == pytest.approx((expected.statistic, expected.df, expected.pvalue))
+    test = welch(x, y)
+    assert test.difference == pytest.approx(np.mean(x) - np.mean(y))
+    assert (test.tail, test.counts, test.significant) == ("greater", (5, 4), True)
 
 
 def test_the_tails():
@@ -42,14 +42,14 @@ def test_the_tails():
 
 def test_equal_systems_differ_as_often_as_the_level_says():
     rng = np.random.default_rng(0)
-    found = [welch(rng.normal(size=10), rng.normal(0, 3, size=15)).significant for _ in range(2000)]
-    assert np.mean(found) == pytest.approx(0.05, abs=0.015)
+    significant = [welch(rng.normal(size=10), rng.normal(0, 3, size=15)).significant for _ in range(2000)]
+    assert np.mean(significant) == pytest.approx(0.05, abs=0.015)
 
 
 def test_where_nothing_varies_nothing_is_claimed():
-    found = welch([0.5, 0.5], [0.4, 0.4])
-    assert np.isnan(found.p) and not found.significant
-    assert found.difference == pytest.approx(0.1)
+    test = welch([0.5, 0.5], [0.4, 0.4])
+    assert np.isnan(test.p) and not test.significant
+    assert test.difference == pytest.approx(0.1)
     assert welch([0.5, 0.5, 0.5], [0.4, 0.41, 0.39]).significant
 
 
@@ -66,43 +66,43 @@ def test_mistakes_are_named(x, y, tail, message):
         welch(x, y, tail=tail)
 
 
-def heard(speakers=6, each=4, corpus="c"):
+def utterances(speakers=6, takes=4, corpus="c"):
     return [
         Utterance(f"{speaker}-{take}", corpus, "x.wav", speaker=f"s{speaker}", emotion=("anger", "sadness")[take % 2])
         for speaker in range(speakers)
-        for take in range(each)
+        for take in range(takes)
     ]
 
 
 def test_subsets_share_no_speaker_where_there_are_enough():
-    rows = heard()
-    found = subsets(rows, 3, seed=1)
-    assert found.by == "speakers"
-    assert sorted(index for part in found.parts for index in part) == list(range(24))
-    people = [{rows[index].speaker for index in part} for part in found.parts]
-    assert [len(some) for some in people] == [2, 2, 2]
+    rows = utterances()
+    drawn = subsets(rows, 3, seed=1)
+    assert drawn.by == "speakers"
+    assert sorted(index for part in drawn.parts for index in part) == list(range(24))
+    people = [{rows[index].speaker for index in part} for part in drawn.parts]
+    assert [len(names) for names in people] == [2, 2, 2]
     assert len(set().union(*people)) == 6
-    assert subsets(rows, 3, seed=1) == found
+    assert subsets(rows, 3, seed=1) == drawn
 
 
-@pytest.mark.parametrize("rows", [heard(speakers=2, each=12), [*heard(), Utterance("u", "c", "x.wav")]])
+@pytest.mark.parametrize("rows", [utterances(speakers=2, takes=12), [*utterances(), Utterance("u", "c", "x.wav")]])
 def test_else_they_share_speakers_and_say_so(rows):
-    found = subsets(rows, 4)
-    assert found.by == "utterances"
-    assert sorted(index for part in found.parts for index in part) == list(range(len(rows)))
-    emotions = [sum(rows[index].emotion == "anger" for index in part) for part in found.parts]
+    drawn = subsets(rows, 4)
+    assert drawn.by == "utterances"
+    assert sorted(index for part in drawn.parts for index in part) == list(range(len(rows)))
+    emotions = [sum(rows[index].emotion == "anger" for index in part) for part in drawn.parts]
     assert emotions == [3, 3, 3, 3]
 
 
 def test_subsets_that_cannot_be():
     with pytest.raises(UserError, match="1 test subsets: expected 2 or more"):
-        subsets(heard(), 1)
+        subsets(utterances(), 1)
     with pytest.raises(UserError, match="9 parts need as many utterances; there are 4"):
-        subsets(heard(speakers=1), 9)
+        subsets(utterances(speakers=1), 9)
 
 
 def test_values_of_emotions_by_seed_and_subset():
-    rows = heard()
+    rows = utterances()
     truth = tuple(row.emotion for row in rows)
     rng = np.random.default_rng(0)
     predictions = tuple(tuple(map(str, rng.choice(("anger", "sadness"), len(rows)))) for _ in range(2))
@@ -110,9 +110,9 @@ def test_values_of_emotions_by_seed_and_subset():
     parts = subsets(rows, 3).parts
     values = data.per_subset(parts)["UA"]
     assert len(values) == 2 * 3
-    rest = [truth[index] for index in parts[2]], [predictions[1][index] for index in parts[2]]
-    assert values[5] == Ua()(*rest, labels=data.labels)
-    assert data.per_subset(parts, measure="WA")["WA"][5] == Wa()(*rest, labels=data.labels)
+    subset = [truth[index] for index in parts[2]], [predictions[1][index] for index in parts[2]]
+    assert values[5] == Ua()(*subset, labels=data.labels)
+    assert data.per_subset(parts, measure="WA")["WA"][5] == Wa()(*subset, labels=data.labels)
     with pytest.raises(UserError, match="unknown measure 'UAR'"):
         data.per_subset(parts, measure="UAR")
     right = Evaluation(data.labels, truth, (truth, truth), data.speakers)
@@ -120,21 +120,21 @@ def test_values_of_emotions_by_seed_and_subset():
 
 
 def test_values_of_attributes_by_seed_and_subset():
-    rows = heard()
+    rows = utterances()
     rng = np.random.default_rng(0)
     truth = rng.uniform(-1, 1, size=(24, 2))
-    said = np.stack([truth + rng.normal(0, scale, size=(24, 2)) for scale in (0.1, 0.2)])
+    predicted = np.stack([truth + rng.normal(0, scale, size=(24, 2)) for scale in (0.1, 0.2)])
     truth[3, 1] = np.nan
-    data = AttributeEvaluation(("arousal", "valence"), truth, said, tuple(row.speaker for row in rows))
+    data = AttributeEvaluation(("arousal", "valence"), truth, predicted, tuple(row.speaker for row in rows))
     parts = subsets(rows, 3).parts
-    found = data.per_subset(parts)
-    assert list(found) == ["CCC arousal", "CCC valence"]
-    values = found["CCC valence"]
+    values_by_attribute = data.per_subset(parts)
+    assert list(values_by_attribute) == ["CCC arousal", "CCC valence"]
+    values = values_by_attribute["CCC valence"]
     assert len(values) == 2 * 3
     for seed in range(2):
         for which, part in enumerate(parts):
-            known = [index for index in part if index != 3]
-            expected = Ccc()(truth[known, 1], said[seed, known, 1])
+            rated = [index for index in part if index != 3]
+            expected = Ccc()(truth[rated, 1], predicted[seed, rated, 1])
             assert values[3 * seed + which] == pytest.approx(expected)
     alone = data.per_subset([[3], range(24)])["CCC valence"]
     assert np.isnan(alone[0]) and not np.isnan(alone[1]), "a single utterance has no CCC"

@@ -33,7 +33,7 @@ from emobridge.probe.splits import Corpus, Split, read_corpus, split_corpus
 from emobridge.probe.timing import Cost, encoder_cost, head_cost
 from emobridge.probe.trainer import units_of
 from emobridge.probe.units import Unit
-from emobridge.scores.measures.base import measures
+from emobridge.scores.measures.base import all_measures
 from emobridge.study.reading import emotions
 from emobridge.types import Utterance, person
 
@@ -233,7 +233,7 @@ def _counted(settings: ProbeSettings, one: Audio, unit: Unit, pairs: Sequence[tu
     maps = 1 if registry.load("heads", unit.head).all_layers else len(unit.layers)
     tested = sum(trained == unit.corpus for trained, _ in pairs)
     probes = maps * sum(map(len, one.cuts)) * len(settings.learning_rates)
-    return probes, maps * tested * (len(one.cuts) + 1) * len(measures("classes"))
+    return probes, maps * tested * (len(one.cuts) + 1) * len(all_measures("classes"))
 
 
 def _corpus_line(one: Audio) -> str:

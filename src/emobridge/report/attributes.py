@@ -6,7 +6,7 @@ from emobridge.report.blocks import Section, Table, interval, number, points_of
 from emobridge.report.record import RunRecord
 from emobridge.report.systems import shared, systems
 from emobridge.scores.base import DIFFERENCE
-from emobridge.scores.measures.base import measures
+from emobridge.scores.measures.base import all_measures, leading_measure
 
 WHAT = (
     "CCC, the concordance correlation coefficient (Lin 1989), is 1 where prediction and rating are the same and 0 "
@@ -17,7 +17,7 @@ WHAT = (
 
 def attribute_section(record: RunRecord) -> Section | None:
     """CCC of each attribute by system and side, and what adaptation changed; None where none was scored."""
-    lead, *others = measures("attributes")
+    lead, *others = all_measures("attributes")
     rows = []
     for system in systems(record):
         for name, row in system.starting(f"{lead.name} "):
@@ -43,7 +43,7 @@ def attribute_section(record: RunRecord) -> Section | None:
 
 
 def _differences(record: RunRecord) -> Table:
-    lead = measures("attributes")[0].name
+    lead = leading_measure("attributes").name
     rows = tuple(
         (
             f"{gap.after} minus {gap.before}",

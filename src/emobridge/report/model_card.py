@@ -12,7 +12,7 @@ from emobridge.report.sections import LIMITS
 from emobridge.report.systems import System, systems
 from emobridge.report.verdict import headline_measure, verdict, warnings
 from emobridge.report.write import escaped
-from emobridge.scores.measures.base import measure_of, measures
+from emobridge.scores.measures.base import leading_measure, measure_of
 
 USE = (
     "Research on emotional speech and its transfer between languages, and tools whose users know that they are being "
@@ -88,7 +88,7 @@ def _corpus(record: RunRecord, side: str) -> str:
 def _scores(record: RunRecord) -> str:
     measure = headline_measure(record)
     found = [system for system in systems(record) if system.mean(measure)]
-    lead = measures("attributes")[0]
+    lead = leading_measure("attributes")
     names = [f"{lead.name} {name}" for name in record.attributes]
     columns = [measure, *(name for name in names if name != measure)]
     stamp = stamp_of(record.synthetic, record.constructed)

@@ -6,14 +6,14 @@ from emobridge.audit.findings import NEAR
 from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent, points_of
 from emobridge.report.record import Difference, RunRecord
 from emobridge.report.systems import System, systems
-from emobridge.scores.measures.base import measure_of, measures
+from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
 
 def headline_measure(record: RunRecord) -> str:
     """UA where classes were scored, else the mean CCC of several attributes, else the first measure of the run."""
     scored = [row.measure for row in record.scores]
-    classes, attributes = measures("classes")[0].name, f"{measures('attributes')[0].name} mean"
+    classes, attributes = leading_measure("classes").name, f"{leading_measure('attributes').name} mean"
     leading = (classes, attributes) if len(record.attributes) > 1 else (classes,)
     return ([name for name in leading if name in scored] or scored or [classes])[0]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.errors import UserError
-from emobridge.scores.measures.base import Measure, Values, measure_named, measures
+from emobridge.scores.measures.base import Measure, Values, all_measures, leading_measure, measure_named
 from emobridge.types import Score
 
 LARGEST_DRAW = 20_000_000  # numbers that are held at once while resampling
@@ -113,7 +113,7 @@ class BaseEvaluation(ABC):
     @property
     def lead(self) -> Measure:
         """The measure that differences, subsets and headlines are in: the first of its kind."""
-        return measures(self.of)[0]
+        return leading_measure(self.of)
 
     @property
     def chance(self) -> float | None:
@@ -125,7 +125,7 @@ class BaseEvaluation(ABC):
         total = self.clusters().sum(1)
         return {
             column.name: float(values.mean())
-            for measure in measures(self.of)
+            for measure in all_measures(self.of)
             for column, values in zip(self.columns(measure), self._by_column(measure, total))
         }
 
@@ -140,10 +140,10 @@ class BaseEvaluation(ABC):
         clusters = self.clusters()
         total, drawn = clusters.sum(1), resample(clusters, draws, seed)
         estimates: list[Estimate] = []
-        for measure in measures(self.of):
+        for measure in all_measures(self.of):
             values, samples = self._by_column(measure, total), self._by_column(measure, drawn)
             for column, value, sample in zip(self.columns(measure), values, samples):
-                estimates.append(estimate(column.name, value, sample, column.n, self.resampled, measure.range))
+                estimates.append(estimate_from(column.name, value, sample, column.n, self.resampled, measure.range))
         if details:
             estimates += self.details(total, drawn, draws, seed)
         return tuple(estimates)
@@ -174,7 +174,7 @@ class BaseEvaluation(ABC):
         )
         gaps = zip(self.columns(formula), values_after - values_before, samples_after - samples_before)
         return tuple(
-            estimate(
+            estimate_from(
                 f"{column.name}{DIFFERENCE}", value[None], sample[:, None], column.n, self.resampled,
                 (low - high, high - low),
             )
@@ -221,7 +221,7 @@ def resample(counts: Values, draws: int, seed: int) -> Values:
     return np.concatenate(sums).reshape(draws, seeds, *shape)
 
 
-def estimate(
+def estimate_from(
     measure: str, values: Values, samples: Values, n: int, resampled: str, limits: tuple[float, float] = (0.0, 1.0)
 ) -> Estimate:
     """From values (S,) and drawn values (draws, S); the interval is `limits` where no draw is defined."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.errors import UserError
-from emobridge.scores.base import BaseEvaluation, Column, Estimate, clusters_of, estimate, resample
+from emobridge.scores.base import BaseEvaluation, Column, Estimate, clusters_of, estimate_from, resample
 from emobridge.scores.confusion import Counts, check_labels, count_pairs, indices, recall_by_class
 from emobridge.scores.measures.base import RECALL, Measure
 
@@ -60,8 +60,8 @@ class Evaluation(BaseEvaluation):
         classes = [_only_class(truth, prediction, everything) for prediction in predictions]
         collapsed = [index for index in classes if index is not None]
         if collapsed:
-            some = "" if len(collapsed) == len(classes) else f" in {len(collapsed)} of {len(classes)} seeds"
-            return f"{self._listed(collapsed)} for all {len(truth)} utterances{some}"
+            share = "" if len(collapsed) == len(classes) else f" in {len(collapsed)} of {len(classes)} seeds"
+            return f"{self._listed(collapsed)} for all {len(truth)} utterances{share}"
         groups = [np.flatnonzero(np.array(self.folds) == fold) for fold in sorted(set(self.folds))]
         classes = [_only_class(truth, prediction, rows) for prediction in predictions for rows in groups]
         collapsed = [index for index in classes if index is not None]
@@ -118,7 +118,7 @@ class Evaluation(BaseEvaluation):
         values, samples = recall_by_class(total), recall_by_class(drawn)
         for index, label in enumerate(self.labels):
             if n := self.truth.count(label):
-                yield estimate(f"{RECALL} {label}", values[..., index], samples[..., index], n, self.resampled)
+                yield estimate_from(f"{RECALL} {label}", values[..., index], samples[..., index], n, self.resampled)
 
     def _by_speaker(self, draws: int, seed: int) -> Iterator[Estimate]:
         truth, predictions = self._indices()
@@ -129,7 +129,7 @@ class Evaluation(BaseEvaluation):
             rows = order[start:end]
             cells = _one_hot(truth[rows], predictions[:, rows], len(self.labels))
             values = self.lead.value(cells.sum(1)), self.lead.value(resample(cells, draws, seed))
-            yield estimate(f"{RECALL} speaker {name}", *values, len(rows), "utterances")
+            yield estimate_from(f"{RECALL} speaker {name}", *values, len(rows), "utterances")
 
     def _indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(N,) of the truth and (S, N) of the predictions, as indices in `labels`."""

@@ -28,10 +28,10 @@ def confusion(truth: Sequence[str], prediction: Sequence[str], *, labels: Sequen
     return count_pairs(indices(truth, labels), indices(prediction, labels), len(labels))
 
 
-def indices(words: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
+def indices(names: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
     """(N,): the index in `labels` of each of N labels."""
     index = {label: number for number, label in enumerate(labels)}
-    return np.fromiter((index[word] for word in words), np.int64, len(words))
+    return np.fromiter((index[name] for name in names), np.int64, len(names))
 
 
 def count_pairs(truth: NDArray[np.int64], prediction: NDArray[np.int64], classes: int) -> Counts:
@@ -46,8 +46,8 @@ def check_labels(truth: Sequence[str], prediction: Sequence[str], labels: Sequen
         raise UserError(f"the label set {', '.join(map(str, labels)) or '(empty)'}: distinct labels are needed")
     if len(truth) != len(prediction):
         raise UserError(f"{len(truth)} true labels but {len(prediction)} predicted ones")
-    for side, words in (("true", truth), ("predicted", prediction)):
-        for label in dict.fromkeys(words):
+    for side, names in (("true", truth), ("predicted", prediction)):
+        for label in dict.fromkeys(names):
             if label not in tuple(labels):
                 raise unknown(f"{side} label", str(label), labels)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emobridge.methods.base import BASELINE
 from emobridge.scores.base import DIFFERENCE, BaseEvaluation, Condition, Estimate
-from emobridge.scores.measures.base import measures
+from emobridge.scores.measures.base import leading_measure
 from emobridge.settings import Settings
 from emobridge.study.budget import Grid, Outcome
 from emobridge.study.record import saw, split_of
@@ -55,7 +55,7 @@ Found = tuple[Outcome, str, BaseEvaluation]  # a cell, a side, and what the cell
 
 def measures_of(settings: Settings) -> tuple[str, ...]:
     """What a grid is scored by: UA where there are emotions, and CCC of each attribute."""
-    classes, attributes = (measures(kind)[0].name for kind in ("classes", "attributes"))
+    classes, attributes = (leading_measure(kind).name for kind in ("classes", "attributes"))
     return (*((classes,) if settings.labels else ()), *(f"{attributes} {name}" for name in settings.attributes))
 
 

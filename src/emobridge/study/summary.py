@@ -13,7 +13,7 @@ from emobridge.report.model_card import model_card
 from emobridge.report.record import RunRecord
 from emobridge.report.verdict import warnings
 from emobridge.report.write import write_report
-from emobridge.scores.measures.base import measures
+from emobridge.scores.measures.base import leading_measure
 from emobridge.settings import Settings, write_settings
 from emobridge.study.adapt import adapt
 from emobridge.study.record import record_of
@@ -58,11 +58,11 @@ def table(record: RunRecord) -> str:
     stamp = ("SYNTHETIC. " if record.synthetic else "") + ("CONSTRUCTED. " if record.constructed else "")
     lines = []
     if record.labels:
-        lead = measures("classes")[0]
+        lead = leading_measure("classes")
         lines.append(f"{stamp}{lead.name} over {', '.join(record.labels)}; 95 % intervals; seeds averaged")
         lines += [_line(row) for row in record.scores if row.measure == lead.name and row.seed == "all"]
     for name in record.attributes:
-        lead = measures("attributes")[0]
+        lead = leading_measure("attributes")
         low, high = lead.range
         lines.append(f"{stamp}{lead.name} of {name}, in [{low:g}, {high:g}]; 95 % intervals; seeds averaged")
         lines += [_line(row) for row in record.scores if row.measure == f"{lead.name} {name}" and row.seed == "all"]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
-
 import numpy as np
 import pytest
 
@@ -14,7 +11,7 @@ from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import Condition
 from emobridge.scores.classes import Evaluation
 from emobridge.scores.measures import base
-from emobridge.scores.measures.base import AttributeMeasure, ClassMeasure, measure_named, measure_of, measures
+from emobridge.scores.measures.base import AttributeMeasure, ClassMeasure, all_measures, measure_named, measure_of
 
 CONDITION = Condition("r", "source-only", "whisper", "3", "speaker", "ravdess", "emodb", "0", "test", "target")
 
@@ -59,9 +56,9 @@ def plugged(monkeypatch):
 
 
 def test_the_order_is_that_of_tables():
-    assert [measure.name for measure in measures("classes")] == ["UA", "WA", "F1 macro", "F1 weighted"]
-    assert [measure.name for measure in measures("attributes")] == ["CCC"]
-    assert len(measures()) == len(registry.names("measures"))
+    assert [measure.name for measure in all_measures("classes")] == ["UA", "WA", "F1 macro", "F1 weighted"]
+    assert [measure.name for measure in all_measures("attributes")] == ["CCC"]
+    assert len(all_measures()) == len(registry.names("measures"))
 
 
 @pytest.mark.parametrize("name", registry.names("measures"))
@@ -107,7 +104,7 @@ def test_a_formula_is_needed():
 
 
 def test_a_measure_of_ones_own_stands_in_the_rows(plugged):
-    assert [measure.name for measure in measures("classes")] == ["UA", "WA", "F1 macro", "kappa", "F1 weighted"]
+    assert [measure.name for measure in all_measures("classes")] == ["UA", "WA", "F1 macro", "kappa", "F1 weighted"]
     truth, predicted = ("a", "b", "a", "b"), ("a", "b", "b", "b")
     data = Evaluation(("a", "b"), truth, (predicted,), ("x", "x", "y", "y"))
     rows = {row.measure: row for row in data.scores(CONDITION, draws=20) if row.seed == "all"}
@@ -122,20 +119,13 @@ def test_a_measure_of_ones_own_stands_in_the_rows(plugged):
 
 
 def test_it_goes_when_its_plug_in_goes(plugged, monkeypatch):
-    assert "kappa" in [measure.name for measure in measures()]
+    assert "kappa" in [measure.name for measure in all_measures()]
     monkeypatch.undo()
-    assert "kappa" not in [measure.name for measure in measures()]
+    assert "kappa" not in [measure.name for measure in all_measures()]
 
 
-def test_a_file_in_the_folder_is_a_measure(monkeypatch):
-    """Its name is its file's and its class is named alike."""
-    module = ModuleType("emobridge.scores.measures.kappa")
-    module.Kappa = Kappa
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    plain = registry.names
-    monkeypatch.setattr(registry, "names", lambda kind: (*plain(kind), "kappa") if kind == "measures" else plain(kind))
-    assert measure_named("kappa").digits == 2
-    del module.Kappa
+def test_two_measures_may_not_share_a_name(plugged, monkeypatch):
+    monkeypatch.setattr(Kappa, "name", "UA")
     base._loaded.cache_clear()
-    with pytest.raises(TypeError, match=r"scores/measures/kappa\.py has no class Kappa"):
-        measures()
+    with pytest.raises(UserError, match="the name 'UA' is taken"):
+        all_measures()

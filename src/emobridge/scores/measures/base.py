@@ -6,6 +6,7 @@ A measure is one file of this folder, or a class that a plug-in names. It derive
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -104,17 +105,22 @@ def power_sums(truth: Values, prediction: Values) -> Values:
     return np.stack([np.broadcast_to(known_rows, y.shape), x, y, x * x, y * y, x * y], -1)
 
 
-def measures(of: str = "") -> tuple[Measure, ...]:
+def all_measures(of: str = "") -> tuple[Measure, ...]:
     """All measures, or those of "classes" or of "attributes", in the order in which tables show them."""
     return tuple(measure for measure in _loaded(registry.names("measures")) if of in ("", measure.of))
 
 
+def leading_measure(of: str) -> Measure:
+    """The measure of "classes" or "attributes" that headlines and differences are in: the first."""
+    return all_measures(of)[0]
+
+
 def measure_named(name: str, of: str = "") -> Measure:
     """The measure of that name, among all or those of one kind. Errors: UserError that names the nearest."""
-    for measure in measures(of):
+    for measure in all_measures(of):
         if measure.name == name:
             return measure
-    raise unknown("measure", name, [measure.name for measure in measures(of)])
+    raise unknown("measure", name, [measure.name for measure in all_measures(of)])
 
 
 def measure_of(row: str) -> Measure:
@@ -123,7 +129,7 @@ def measure_of(row: str) -> Measure:
     >>> measure_of("CCC arousal").name, measure_of("F1 macro difference").name, measure_of("recall anger").unit
     ('CCC', 'F1 macro', 'per cent')
     """
-    starts = [measure for measure in measures() if f"{row} ".startswith(f"{measure.name} ")]
+    starts = [measure for measure in all_measures() if f"{row} ".startswith(f"{measure.name} ")]
     return max(starts, key=lambda measure: len(measure.name), default=_SHARE)
 
 
@@ -137,6 +143,10 @@ _SHARE = _Share()
 
 @lru_cache(maxsize=8)
 def _loaded(names: tuple[str, ...]) -> tuple[Measure, ...]:
-    """One of each measure; loaded again where other plug-ins are there."""
+    """An instance of each measure; loaded again when other plug-ins are there. Errors: UserError for equal names."""
     loaded: list[Measure] = [registry.load("measures", name)() for name in names]
+    titles = Counter(measure.name for measure in (*loaded, _SHARE))
+    for measure in loaded:
+        if titles[measure.name] > 1:
+            raise UserError(f"measure {type(measure).__name__}: the name {measure.name!r} is taken")
     return tuple(sorted(loaded, key=lambda measure: (measure.order, measure.name)))

@@ -56,5 +56,5 @@ def mean_over_seeds(formula: Callable[[Array], float], view: View) -> float:
 
 @lru_cache(maxsize=8)
 def _loaded(names: tuple[str, ...]) -> tuple[Validator, ...]:
-    """One of each validator; loaded again where other plug-ins are there."""
+    """An instance of each validator; loaded again when other plug-ins are there."""
     return tuple(registry.load("validators", name)() for name in names)
