@@ -112,7 +112,7 @@ def with_bad_rows(folder, manifest="xx.jsonl"):
         (("--head", "linaer"), ("'linaer'", "did you mean 'linear'?")),
         (("--method-option", "thresold=0.5"), ("'thresold'", "did you mean 'threshold'?")),
         (("--method-option", "threshold=2"), ("threshold: expected 0 <= threshold < 1, got 2",)),
-        (("--method-option", "threshold=high"), ("threshold: expected float, got 'high'",)),
+        (("--method-option", "threshold=high"), ("threshold: expected a number, got 'high'",)),
         (("--method-option", "threshold"), ("'threshold'", "NAME=VALUE")),
         (("--head-option", "drop=0.5"), ("'drop'", "did you mean 'input_dropout'?")),
         (("--encoder-option", "padding=full"), ("logmel takes no options", "'padding'")),

@@ -17,12 +17,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from emobridge.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 Tensors: TypeAlias = "Mapping[str, np.ndarray] | Mapping[str, Tensor]"
@@ -114,6 +114,8 @@ def _read_checked(path: str | Path) -> tuple[dict[str, Any], dict[str, str]] | N
 
 def _contiguous(tensors: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The framework, "np" or "pt", and the tensors as safetensors takes them: contiguous, little-endian, not shared."""
+    import numpy as np
+
     if all(isinstance(tensor, (np.ndarray, np.generic)) for tensor in tensors.values()):
         little = {name: tensor.dtype.newbyteorder("<") for name, tensor in tensors.items()}
         return "np", {name: np.asarray(tensor, little[name], order="C") for name, tensor in tensors.items()}
@@ -132,11 +134,11 @@ def _checksum(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
     digest = hashlib.blake2b(json.dumps([header, metadata], sort_keys=True).encode(), digest_size=16)
     for name in names:
         flat = tensors[name].reshape(-1)
-        if not isinstance(flat, np.ndarray):
+        if hasattr(flat, "numpy"):  # of torch
             import torch
 
             flat = flat.view(torch.uint8).numpy()
-        digest.update(flat.view(np.uint8).data)
+        digest.update(flat.view("uint8").data)
     return digest.hexdigest()
 
 

@@ -74,7 +74,8 @@ class Plugin:
         """
         loaded: Any = registry.load(kind, self.name)
         label = self._label(kind)
-        if not inspect.isclass(loaded):
+        is_class = inspect.isclass(loaded)
+        if not is_class:
             if self.options or arguments:
                 raise UserError(f"{label}: is an object, made with its options already: give the class")
             return loaded if kind == "encoders" else copy.deepcopy(loaded)
@@ -149,7 +150,7 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """
     signature = inspect.signature(function)
     try:
-        hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)  # type: ignore[misc]
+        hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
     except Exception:  # an annotation may name what is imported for type checkers alone
         hints = {}
     return {
@@ -224,13 +225,14 @@ def _call(thing: str, factory: Callable[..., Any], *arguments: Any, **options: A
 
 
 def _types(parameter: inspect.Parameter) -> tuple[type, ...]:
-    """Of bool, int, float, str, tuple and NoneType those that an option's value may have; () is anything."""
+    """Of bool, int, float, str, tuple and NoneType those that an option's value may have; `object` is anything else."""
     default, hint = parameter.default, parameter.annotation
     hints = typing.get_args(hint) if not isinstance(hint, type) and _is_union(hint) else (hint,)
     types = {_plain_type(part) for part in hints}
     if type(default) in (bool, int, float, str):
         return (type(default), *((type(None),) if type(None) in types else ()))
-    return tuple(kind for kind in (bool, int, float, str, tuple, type(None)) if kind in types)
+    known = tuple(kind for kind in (bool, int, float, str, tuple, type(None)) if kind in types)
+    return known if types.issubset(known) else (*known, object)
 
 
 def _is_union(hint: Any) -> bool:
@@ -245,8 +247,8 @@ def _plain_type(hint: Any) -> Any:
 
 def _typed(where: str, value: Any, types: tuple[type, ...]) -> Any:
     """A value of one of the types. Text is read as the first of them that it can be; a whole number is a number too."""
-    kinds = tuple(kind for kind in types if kind is not type(None))
-    if not kinds or (value is None and type(None) in types):
+    kinds = tuple(kind for kind in types if kind not in (type(None), object))
+    if not kinds or (value is None and type(None) in types) or (object in types and not isinstance(value, str)):
         return value
     for kind in kinds:
         if isinstance(value, str):

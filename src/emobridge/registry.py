@@ -22,15 +22,16 @@ import inspect
 import os
 import re
 import sys
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emobridge.errors import UserError, nearest, unknown
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,8 @@ def _entry_points(kind: str) -> dict[str, EntryPoint]:
 @functools.cache
 def _installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     """The entry points of a group, read once for each state of sys.path: that takes milliseconds a package."""
+    from importlib.metadata import entry_points
+
     return tuple(entry_points(group=group))
 
 
@@ -367,7 +370,7 @@ def _digest(factory: Any) -> str:
 
 def _token(value: object) -> str:
     """A text for an object that is its own in all processes, the same each time."""
-    return _tokens.setdefault(id(value), (value, uuid.uuid4().hex))[1]
+    return _tokens.setdefault(id(value), (value, os.urandom(16).hex()))[1]
 
 
 def _plain(value: Any) -> str:

@@ -67,7 +67,7 @@ BAD = {
     "an unknown setting": (("--settings", "mnoo"), ("unknown settings 'mnoo'", "did you mean 'mono'?")),
     "an unknown split": (("--split", "80/20"), ("unknown split '80/20'",)),
     "an unknown emotion": (("--labels", "anger,sadnes"), ("'sadnes'", "did you mean 'sadness'?")),
-    "an option of no head": (("--head-option", "hiden=3"), ("unknown head option 'hiden'",)),
+    "an option of no head": (("--head-option", "hiden=3"), ("unknown option of head single 'hiden'",)),
     "rates without validation": (("--learning-rates", "0.1,0.2"), ("give patience too",)),
     "a rate that is no number": (
         ("--learning-rates", "fast"),

@@ -30,6 +30,14 @@ def test_columns_are_found_by_name(tmp_path):
     assert list(read_manifest(tmp_path / "m.jsonl")) == [first, second]
 
 
+def test_norwegian_is_a_language_and_not_false(tmp_path, cli):
+    table = write(tmp_path / "calls.csv", "path,emotion\na/1.wav,joy\n")
+    words = ("--option", "language=no", "--option", "corpus=off")
+    assert cli("scan", "table", table, "-o", tmp_path / "m.jsonl", *words).code == 0
+    (row,) = read_manifest(tmp_path / "m.jsonl")
+    assert (row.language, row.corpus) == ("no", "off")
+
+
 @pytest.mark.parametrize("columns", ["path=file, emotion=label", {"path": "file", "emotion": "label"}])
 @pytest.mark.parametrize("labels", ["W=anger,exc=joy", {"W": "anger", "exc": "happiness"}])
 def test_mapped_columns_and_labels(tmp_path, columns, labels):

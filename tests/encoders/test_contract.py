@@ -219,7 +219,7 @@ def test_no_weight_that_is_missing_is_made_up(name, source, tmp_path):
     [
         ({"weights": "rnadom"}, "unknown weights of encoder .* 'rnadom': did you mean 'random'"),
         ({"weights": "random", "seed": -1}, "seed -1 of encoder"),
-        ({"weights": "random", "seed": "one"}, "seed 'one' of encoder"),
+        ({"weights": "random", "seed": "one"}, "encoder .*: seed: expected a whole number, got 'one'"),
     ],
 )
 def test_bad_weights_and_seeds(name, source, options, match):

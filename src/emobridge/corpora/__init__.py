@@ -9,7 +9,6 @@ scale they are given on.
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from emobridge.corpora._download import downloads as downloads
 from emobridge.data.attributes import has_attributes, is_constructed, no_range, parse_range
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
+from emobridge.options import parameters_of, typed_options
 from emobridge.types import SCALE, Range, Utterance
 
 # Of the formats that libsndfile reads, those that hold speech.
@@ -47,17 +47,14 @@ class Corpus:
 def scan(name: str, root: str | Path, **options: object) -> Iterator[Utterance]:
     """The utterances of a corpus at `root`, in a fixed order.
 
-    Errors: UserError for an unknown corpus or option at once; while iterating, for a root without the corpus's files.
+    name: of a corpus, or "package.module" or "./file.py" of one's own. The options may be text, as the command line has
+    them. Errors: UserError for an unknown corpus or option at once; while iterating, for a root without its files.
     """
     module = registry.load("corpora", name)
-    known = [key for key in inspect.signature(module.scan).parameters if key != "root"]
-    for option in options:
-        if not known:
-            raise UserError(f"the corpus {name!r} takes no options, but got {option!r}")
-        if option not in known:
-            raise unknown(f"option of the corpus {name!r}", option, known)
-    found: Iterator[Utterance] = module.scan(Path(root), **options)
-    return found
+    utterances: Iterator[Utterance] = module.scan(
+        Path(root), **typed_options(f"the corpus {name!r}", options, parameters_of(module.scan))
+    )
+    return utterances
 
 
 def describe(name: str) -> Corpus:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from emobridge import registry
 from emobridge.encoders._presets import Preset, languages_of, presets
 from emobridge.errors import UserError, nearest, unknown
+from emobridge.options import Plugin
 
 if TYPE_CHECKING:
     from emobridge.encoders.base import Encoder
@@ -24,19 +25,22 @@ HUB_FILES = (
 )
 
 
-def load_encoder(source: str | Path, **options: str | int | float | bool) -> Encoder:
+def load_encoder(source: str | Path | type[Encoder] | Encoder, **options: str | int | float | bool) -> Encoder:
     """The encoder that `source` names, in evaluation mode on the CPU.
 
-    `source` is a plug-in that needs no weights ("logmel", "opensmile", "emotion-cnn"), a folder with safetensors
+    `source` is a plug-in that needs no weights ("logmel", "opensmile", "emotion-cnn"; or one of your own, as
+    "./file.py", "package.module:Class", or the class or object itself, see `registry`), a folder with safetensors
     weights, the name of a preset ("whisper-small", see `presets`), or a model id of the Hugging Face hub, with a
-    revision if need be ("facebook/wav2vec2-base@refs/pr/2").
+    revision if need be ("facebook/wav2vec2-base@refs/pr/2"). The options may be text, as the command line has them.
     With weights="random" and seed=0, 1 ... every family gives the same encoder before its training; a folder then needs
     no more than config.json, and no weights are downloaded.
     Errors: UserError for an unknown source, weights that are missing or of no known family, or an unknown option.
     """
-    source = str(source)
-    if _needs_no_weights(source):
-        return registry.load("encoders", source).open(None, **options)
+    if isinstance(source, Path):
+        source = str(source)
+    if not isinstance(source, str) or _needs_no_weights(source):
+        encoder: Encoder = Plugin(source, tuple(options.items())).make("encoders")
+        return encoder
     folder = _place(source)
     if isinstance(folder, str):
         folder = _download(folder, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
@@ -72,7 +76,7 @@ def fetch(source: str | Path) -> None:
 
 
 def _needs_no_weights(source: str) -> bool:
-    return source.replace("_", "-") in registry.names("encoders")  # a folder of that name is "./whisper"
+    return registry.is_name("encoders", source)  # a folder of that name is "./whisper"
 
 
 def _place(source: str) -> Path | str:

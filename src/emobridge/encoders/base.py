@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.errors import UserError, unknown
+from emobridge.options import typed_options
 from emobridge.types import SAMPLE_RATE, Layers
 
 Option = str | int | float | bool
@@ -133,13 +134,11 @@ def hushed(hidden: Tensor, frames: Tensor) -> Tensor:
 
 
 def checked(name: str, defaults: dict[str, Option], options: dict[str, Option]) -> dict[str, Option]:
-    """The defaults with `options` over them. Errors: UserError for an option that the encoder does not have."""
-    for option in options:
-        if option not in defaults:
-            if not defaults:
-                raise UserError(f"encoder {name} takes no options, and was given {option!r}")
-            raise unknown(f"option of encoder {name}", option, defaults)
-    return {**defaults, **options}
+    """The defaults with `options` over them, text read by the type of the default.
+
+    Errors: UserError for an option that the encoder does not have, and a value of another type than its default's.
+    """
+    return {**defaults, **typed_options(f"encoder {name}", options, defaults)}
 
 
 def chosen(name: str, options: dict[str, Option], option: str, choices: tuple[str, ...]) -> str:
@@ -154,8 +153,8 @@ def seed_of(name: str, options: dict[str, Option]) -> int | None:
     """The seed of random weights, or None where the folder's are asked for."""
     if chosen(name, options, "weights", ("pretrained", "random")) == "pretrained":
         return None
-    seed = options["seed"]
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+    seed = int(options["seed"])
+    if not 0 <= seed < 1 << 63:
         raise UserError(f"seed {seed!r} of encoder {name}: expected a whole number from 0")
     return seed
 

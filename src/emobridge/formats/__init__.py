@@ -7,17 +7,17 @@ where that was looked up. Values are checked as those of a manifest are; audio i
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emobridge import registry
 from emobridge.data.manifest import COLUMNS, to_utterance
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError
 from emobridge.formats._shared import filled
+from emobridge.options import parameters_of, typed_options
 from emobridge.types import Utterance
 
 
@@ -36,9 +36,8 @@ def import_(name: str, path: str | Path, **options: object) -> Iterator[Utteranc
     Errors: UserError for an unknown format or option at once; while iterating, one that names `file:row` or `file:key`.
     """
     module = registry.load("formats", name)
-    _check(name, module.read, {"path"}, options)
-    found: Iterator[Utterance] = module.read(Path(path), **options)
-    return found
+    utterances: Iterator[Utterance] = module.read(Path(path), **_options(name, module.read, options))
+    return utterances
 
 
 def export(name: str, path: str | Path, utterances: Iterable[Utterance], **options: object) -> Exported:
@@ -48,7 +47,7 @@ def export(name: str, path: str | Path, utterances: Iterable[Utterance], **optio
     and for what would mean something else in the format than it does here.
     """
     module = registry.load("formats", name)
-    _check(name, module.write, {"path", "utterances"}, options)
+    options = _options(name, module.write, options)
     here, seen = os.getcwd(), set[str]()
     rows = [
         to_utterance({key: getattr(one, key) for key in COLUMNS}, f"{path}:{number}", here, seen)
@@ -60,10 +59,5 @@ def export(name: str, path: str | Path, utterances: Iterable[Utterance], **optio
     return Exported(module.write(Path(path), rows, **options), len(rows), lost)
 
 
-def _check(name: str, function: Callable[..., Any], given: set[str], options: Iterable[str]) -> None:
-    known = [key for key in inspect.signature(function).parameters if key not in given]
-    for option in options:
-        if not known:
-            raise UserError(f"{function.__name__} of the format {name!r} takes no options, but got {option!r}")
-        if option not in known:
-            raise unknown(f"option of the format {name!r}", option, known)
+def _options(name: str, function: Callable[..., Any], options: Mapping[str, object]) -> dict[str, Any]:
+    return typed_options(f"{function.__name__} of the format {name!r}", options, parameters_of(function))

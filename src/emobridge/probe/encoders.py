@@ -12,7 +12,7 @@ from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
-from emobridge.options import options_of, read_options
+from emobridge.options import options_of, read_options, unknown_option
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
 
@@ -99,7 +99,8 @@ def options_for_head(settings: ProbeSettings, head: str) -> tuple[str, ...]:
     has = {name: head_option_names(name) for name in settings.heads}
     for option in read_options(settings.head_options):
         if not any(option in options for options in has.values()):
-            raise unknown("head option", option, {one for options in has.values() for one in options})
+            known = {name for options in has.values() for name in options}
+            raise unknown_option(f"head {' or '.join(settings.heads)}", option, known)
     words = [word for word in settings.head_options if next(iter(read_options([word]))) in has.get(head, ())]
     return tuple(words)
 

@@ -30,11 +30,11 @@ from emobridge import __version__, registry
 from emobridge.bundle import made_head
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import WEIGHTS, Encoder
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError
 from emobridge.heads.base import Head
 from emobridge.methods.base import Labelled, Task
 from emobridge.methods.source_only import SourceOnly
-from emobridge.options import read_options
+from emobridge.options import read_options, unknown_option
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, Split, corpora_to_test, labels_of, rows_to_test, split_corpus
 from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache
@@ -100,10 +100,8 @@ def check(settings: ProbeSettings) -> None:
         return
     known = {option for name in settings.scratch for option in _own(name)}
     for option in read_options(settings.scratch_options):
-        if not known:
-            raise UserError(f"scratch: {', '.join(settings.scratch)} takes no options, and was given {option!r}")
         if option not in known:
-            raise unknown("scratch option", option, known)
+            raise unknown_option(f"scratch {' or '.join(settings.scratch)}", option, known)
     for name in settings.scratch:
         opened(settings, name, seed=0)
 
