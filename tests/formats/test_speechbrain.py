@@ -62,7 +62,7 @@ def test_speechbrain_finds_the_audio_whatever_braces_it_has(tmp_path, clips):
 def test_mistakes_are_named(tmp_path, clips):
     file = tmp_path / "m.json"
     for content, message in (
-        ({"k": {"wav": "{root}/a.wav"}}, r"m\.json:k: '{root}/a\.wav' has a place for what is not known"),
+        ({"k": {"wav": "{root}/a.wav"}}, r"m\.json:k: '{root}/a\.wav' has {root}; expected no braces but {data_root}"),
         ({"k": {"length": 1}}, r"m\.json:k: no 'wav'"),
         ({"k": {"wav": "a.wav", "emo": "fru"}}, r"m\.json:k: unknown emotion label 'fru'"),
         ({"k": {"wav": {"files": ["a.wav"]}}}, r"m\.json:k: 'path' is .*expected text"),

@@ -3,8 +3,8 @@
 A corpus is a module with `scan(root, **options)`, LANGUAGES (BCP 47), LABELS (the corpus's own label -> emotion),
 LICENCE, CITATION and OBTAIN; its docstring tells its history and how its file names encode the labels. Scanning reads
 names and label files, never audio, and fetches nothing. A corpus whose licence and host allow it also has DOWNLOADS, a
-tuple of `Download`, for `download`; one whose utterances have arousal, valence and dominance has ATTRIBUTE_RANGE, the
-scale they are given on.
+tuple of `Download`, for `download`. A corpus whose utterances have arousal, valence and dominance has ATTRIBUTE_RANGE,
+the scale that they were rated on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.options import parameters_of, typed_options
 from emobridge.types import SCALE, Range, Utterance
 
-# Of the formats that libsndfile reads, those that hold speech.
+# Formats that libsndfile reads and that speech is stored in.
 _SUFFIXES = "aif aifc aiff au caf flac mp3 oga ogg opus rf64 snd sph w64 wav"
 GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}  # as names and tables have it, in lower case
 AUDIO_SUFFIXES = frozenset("." + suffix for suffix in _SUFFIXES.split())
@@ -32,7 +32,7 @@ AUDIO_SUFFIXES = frozenset("." + suffix for suffix in _SUFFIXES.split())
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What is told of a corpus before it is there."""
+    """The facts about a corpus that need no copy of it."""
 
     name: str
     languages: tuple[str, ...]  # BCP 47
@@ -45,7 +45,7 @@ class Corpus:
 
 
 def scan(name: str, root: str | Path, **options: object) -> Iterator[Utterance]:
-    """The utterances of a corpus at `root`, in a fixed order.
+    """Read the utterances of a corpus at `root`, in a fixed order.
 
     name: of a corpus, or "package.module" or "./file.py" of one's own. The options may be text, as the command line has
     them. Errors: UserError for an unknown corpus or option at once; while iterating, for a root without its files.
@@ -58,7 +58,7 @@ def scan(name: str, root: str | Path, **options: object) -> Iterator[Utterance]:
 
 
 def describe(name: str) -> Corpus:
-    """The row of one corpus in the table of corpora. Errors: UserError for an unknown corpus."""
+    """The facts about a corpus. Errors: UserError for an unknown corpus."""
     module = registry.load("corpora", name)
     emotions = tuple(emotion for emotion in EMOTIONS if emotion in module.LABELS.values())
     return Corpus(
@@ -88,40 +88,40 @@ def attribute_range(corpus: str) -> Range | None:
 
 
 def scale_of(corpus: str, undeclared: str = "") -> Range:
-    """The scale that a corpus declares for attributes, else the one in words such as "1..7", else [-1, 1].
+    """The scale that a corpus declares for attributes, else `undeclared`, such as "1..7", else [-1, 1].
 
-    Errors: UserError for words that are no range.
+    Errors: UserError for an `undeclared` that is no range.
     """
     other = parse_range(undeclared) if undeclared else SCALE
     return attribute_range(corpus) or other
 
 
 def attribute_ranges(
-    utterances: Iterable[Utterance], given: Mapping[str, Range] | None = None, *, undeclared: str = ""
+    utterances: Iterable[Utterance], ranges: Mapping[str, Range] | None = None, *, undeclared: str = ""
 ) -> dict[str, Range]:
-    """For `data.attributes.attributes_of`: the scale of each corpus with attributes, as `given`, or else as declared.
+    """The scale of each corpus with attributes, for `data.attributes.attributes_of`: from `ranges`, or as declared.
 
-    undeclared: a range in words, such as "1..7", of corpora whose scale is neither.
-    Errors: UserError for words that are no range and, without any, for a corpus with attributes whose scale is neither.
+    undeclared: the scale, such as "1..7", of corpora that declare none and are not in `ranges`.
+    Errors: UserError for an `undeclared` that is no range, and for a corpus with attributes whose scale is not known.
     """
-    found = dict(given or {})
+    scales = dict(ranges or {})
     other = parse_range(undeclared) if undeclared else None
     for utterance in utterances:
-        if utterance.corpus not in found and has_attributes(utterance):
+        if utterance.corpus not in scales and has_attributes(utterance):
             scale = attribute_range(utterance.corpus) or other
             if scale is None:
                 raise no_range(utterance.corpus)
-            found[utterance.corpus] = scale
-    return found
+            scales[utterance.corpus] = scale
+    return scales
 
 
 def audio_files(root: Path) -> Iterator[Path]:
-    """All audio files under `root` in sorted order, by suffix; hidden ones (`._x.wav` of macOS) are passed over.
+    """All audio files under `root`, known by their suffix, in sorted order; hidden ones (`._x.wav`) are left out.
 
     Errors: UserError where `root` is no folder.
     """
     _check_folder(root)
-    entered = set()  # links are followed, but in no circle
+    entered = set()  # real paths: links are followed, but never in a circle
     for folder, subfolders, names in os.walk(root, followlinks=True):
         entered.add(os.path.realpath(folder))
         subfolders[:] = sorted(
@@ -135,15 +135,16 @@ def audio_files(root: Path) -> Iterator[Path]:
 
 
 def files_like(root: Path, *patterns: str) -> list[Path]:
-    """The visible files under `root`, sorted, that match the first of the glob `patterns` which any file matches.
+    """The visible files under `root`, sorted, of the first glob pattern that any file matches.
 
-    For label files at a known depth: it does not walk through folders of audio. Errors: UserError as `audio_files`.
+    It is for label files at a fixed depth, and does not walk through folders of audio.
+    Errors: UserError where `root` is no folder.
     """
     _check_folder(root)
     for pattern in patterns:
-        found = sorted(path for path in root.glob(pattern) if path.is_file() and not path.name.startswith("."))
-        if found:
-            return found
+        files = sorted(path for path in root.glob(pattern) if path.is_file() and not path.name.startswith("."))
+        if files:
+            return files
     return []
 
 
@@ -152,11 +153,11 @@ def _check_folder(root: Path) -> None:
         raise UserError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}; expected that of a corpus")
 
 
-def once(root: Path, utterances: Iterator[Utterance], *, layout: str, obtain: str) -> Iterator[Utterance]:
-    """Pass `utterances` on, and see to it that there is one at all and none comes twice.
+def unique_utterances(root: Path, utterances: Iterator[Utterance], *, layout: str, obtain: str) -> Iterator[Utterance]:
+    """Pass `utterances` on and check that there is at least one, and none twice.
 
-    Errors: UserError where there is none (it tells the `layout` that was expected and how to `obtain` the corpus), and
-    where two files have one name: some distributions hold the whole corpus twice, others each file in two formats.
+    Errors: UserError where there is none (it names the expected `layout` and how to `obtain` the corpus), and where two
+    files have the same name: some distributions hold the whole corpus twice, others each file in two formats.
     """
     paths: dict[str, str] = {}
     for utterance in utterances:
@@ -171,8 +172,8 @@ def once(root: Path, utterances: Iterator[Utterance], *, layout: str, obtain: st
         raise UserError(f"{root}: no file like {layout} here or below. {obtain}")
 
 
-def emotion_of(code: str, labels: dict[str, str], path: Path) -> str:
-    """The emotion that a code in a file name means. Errors: UserError naming the file and the codes that there are."""
+def emotion_of(code: str, labels: Mapping[str, str], path: Path) -> str:
+    """The emotion that a code in a file name means. Errors: UserError that names the file and the valid codes."""
     if code not in labels:
         raise UserError(f"{path}: {unknown('emotion code', code, labels)}")
     return labels[code]

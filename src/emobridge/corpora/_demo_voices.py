@@ -96,7 +96,7 @@ PLAIN_BREATH = (0, 2, 3, 3, 3, 3, 3, 2)  # of the eight formants, at breath 1
 
 
 def random_of(*parts: object) -> np.random.Generator:
-    """A generator that depends on what is named and on nothing else, such as the order of calls."""
+    """A random generator that depends on `parts` alone, and not on the order of calls."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
 
@@ -121,13 +121,13 @@ class Acting:
 
 def act(seed: int, language: str, speaker: str, emotion: str, text: str, repetition: int) -> Acting:
     """The manner of one utterance and its attributes, which follow from the emotion and its strength."""
-    person = random_of(seed, language, speaker)
-    own = astuple(PLAIN_MANNERS[language]) + np.array(astuple(SPEAKERS)) * person.standard_normal(8)
-    strength = np.exp(STRENGTH_OF_SPEAKERS * person.standard_normal())
+    voice = random_of(seed, language, speaker)
+    usual = astuple(PLAIN_MANNERS[language]) + np.array(astuple(SPEAKERS)) * voice.standard_normal(8)
+    strength = np.exp(STRENGTH_OF_SPEAKERS * voice.standard_normal())
     chance = random_of(seed, language, speaker, emotion, text, repetition, "manner")
     strength *= np.exp(STRENGTH_OF_UTTERANCES * chance.standard_normal())
     shown = np.array(astuple(WEIGHTS[language])) * astuple(EMOTIONS[emotion])
-    manner = own + strength * shown + np.array(astuple(JITTER)) * chance.standard_normal(8)
+    manner = usual + strength * shown + np.array(astuple(JITTER)) * chance.standard_normal(8)
     attributes = strength * np.array(ATTRIBUTES[emotion]) + ATTRIBUTE_NOISE * chance.standard_normal(3)
     arousal, valence, dominance = (round(float(value), 3) for value in np.clip(attributes, -1, 1))
     return Acting(Manner(*map(float, manner)), (arousal, valence, dominance))

@@ -1,4 +1,4 @@
-"""Fetching a corpus whose licence and host allow it; only ever when asked to."""
+"""Download a corpus whose licence and host allow it. Nothing else in emobridge fetches a corpus."""
 
 from __future__ import annotations
 
@@ -33,37 +33,37 @@ class Download:
 
 
 def downloads(name: str) -> tuple[Download, ...]:
-    """What `download` would fetch. Errors: UserError for an unknown corpus and one that cannot be downloaded."""
+    """The files that `download` would fetch. Errors: UserError for an unknown corpus, or one that it cannot fetch."""
     module = registry.load("corpora", name)
-    found: tuple[Download, ...] = getattr(module, "DOWNLOADS", ())
-    if not found:
+    files: tuple[Download, ...] = getattr(module, "DOWNLOADS", ())
+    if not files:
         raise UserError(f"{name} is not downloaded by emobridge. {module.OBTAIN}")
-    return found
+    return files
 
 
 def download(name: str, folder: str | Path, *, on_progress: Progress | None = None) -> Path:
     """Fetch the files of a corpus into `folder`, unpack them there, and return `folder`, ready for `scan`.
 
-    A file that is there with the right checksum is not fetched again, nor what was unpacked unpacked again; a file is
-    fetched from its beginning, and stands under its name only when it is whole and its checksum is right.
+    A file that is there with the right checksum is not fetched again, and an archive is not unpacked again. A file gets
+    its name only when it is complete and its checksum is right; a broken download starts again from the beginning.
     Errors: UserError as `downloads`; for a host that does not answer, does not have the file or breaks off, a wrong
     checksum, a folder that cannot be written, and an archive that is broken or would write outside its folder.
     """
     folder = Path(folder)
-    wanted = downloads(name)
-    total, before = sum(one.size for one in wanted), 0
-    for one in wanted:
-        counter = _Counter(before, one.size, total, on_progress)
-        _fetch(one, folder / one.name, counter)
-        before += one.size
-        counter.report(one.size)
-        if one.unpack:
-            _unpack(folder / one.name)
+    files = downloads(name)
+    total, before = sum(file.size for file in files), 0
+    for file in files:
+        counter = _Counter(before, file.size, total, on_progress)
+        _fetch(file, folder / file.name, counter)
+        before += file.size
+        counter.report(file.size)
+        if file.unpack:
+            _unpack(folder / file.name)
     return folder
 
 
 class _Counter:
-    """What pooch takes for a progress bar: it counts the bytes of one file as a part of all of them."""
+    """A progress bar for pooch: it counts the bytes of one file as a part of all files."""
 
     def __init__(self, before: int, size: int, in_all: int, on_progress: Progress | None) -> None:
         self.before, self.size, self.in_all, self.on_progress = before, size, in_all, on_progress
@@ -83,30 +83,31 @@ class _Counter:
             self.on_progress(self.before + min(done, self.size), self.in_all)
 
 
-def _fetch(one: Download, target: Path, counter: _Counter) -> None:
+def _fetch(download: Download, target: Path, counter: _Counter) -> None:
     from pooch import HTTPDownloader
     from requests.exceptions import HTTPError, RequestException
 
-    if target.is_file() and _checksum(target, one) == one.checksum:
+    if target.is_file() and _checksum(target, download) == download.checksum:
         return
     with whole_file(target) as part:
         try:
-            HTTPDownloader(progressbar=counter, chunk_size=CHUNK)(one.url, str(part), None)
+            HTTPDownloader(progressbar=counter, chunk_size=CHUNK)(download.url, str(part), None)
         except HTTPError as error:
             answer = getattr(error.response, "status_code", error)
-            raise UserError(f"{one.url}: cannot be downloaded (the host answers {answer})") from error
+            raise UserError(f"{download.url}: cannot be downloaded (the host answers {answer})") from error
         except RequestException as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"{one.url}: cannot be downloaded ({reason}); try again later") from error
-        got = _checksum(part, one)
-        if got != one.checksum:
-            raise UserError(f"{one.url}: what came is not the file: expected {one.checksum}, got {got}; try again")
+            raise UserError(f"{download.url}: cannot be downloaded ({reason}); try again later") from error
+        actual, expected = _checksum(part, download), download.checksum
+        if actual != expected:
+            raise UserError(f"{download.url}: what came is not the file: expected {expected}, got {actual}; try again")
 
 
-def _checksum(path: Path, one: Download) -> str:
+def _checksum(path: Path, download: Download) -> str:
+    """The checksum of a file, by the algorithm of the expected one."""
     from pooch import file_hash
 
-    algorithm = one.checksum.partition(":")[0]
+    algorithm = download.checksum.partition(":")[0]
     return f"{algorithm}:{file_hash(str(path), alg=algorithm)}"
 
 
@@ -135,7 +136,7 @@ def _unpack(archive: Path) -> None:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The files of an archive, opened one after the other; folders and links are passed over."""
+    """The files of an archive, opened in turn; folders and links are skipped."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             for name in packed.namelist():

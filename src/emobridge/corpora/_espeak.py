@@ -30,7 +30,7 @@ _SPEED, _VOLUME = 1, 2  # parameters
 _HEADROOM = 60  # volume, of 100: loud voices would clip inside the library
 
 _LONGEST_DATA_PATH = 150  # bytes; the library cuts longer ones and then falls back on its own, silently
-_KEPT = ("language", "phonemes", "dictionary", "dictrules", "tunes", "intonation", "stressRule", "words")
+_LANGUAGE_LINES = ("language", "phonemes", "dictionary", "dictrules", "tunes", "intonation", "stressRule", "words")
 
 # What espeak-ng leaves of its own mnemonics in its "IPA".
 _REPAIRS = (
@@ -96,15 +96,15 @@ class Espeak:
     def __init__(self, folder: Path) -> None:
         library, self._data = paths()
         os.chdir(folder)
-        given = os.fsencode(self._data)
-        if len(given) > _LONGEST_DATA_PATH and hasattr(os, "symlink"):
+        data_path = os.fsencode(self._data)
+        if len(data_path) > _LONGEST_DATA_PATH and hasattr(os, "symlink"):
             os.symlink(self._data, "espeak-ng-data")
-            given = b"espeak-ng-data"
+            data_path = b"espeak-ng-data"
         try:
             self._library = ctypes.CDLL(str(library))
         except OSError as error:
             raise UserError(f"{library}: the espeak-ng library cannot be loaded ({error})") from error
-        if self._library.espeak_Initialize(_SYNCHRONOUS, 0, given, _EVENTS) != RATE:
+        if self._library.espeak_Initialize(_SYNCHRONOUS, 0, data_path, _EVENTS) != RATE:
             raise UserError(f"{self._data}: espeak-ng cannot read its data")
         self._languages: dict[str, list[str]] = {}
         self._pieces: list[bytes] = []
@@ -113,15 +113,15 @@ class Espeak:
         self._library.espeak_SetSynthCallback(self._callback)
 
     def language_lines(self, language: str) -> list[str]:
-        """What the library's own voice file of a language says of the language (and not of the voice)."""
+        """The lines of the library's own voice file that describe the language, and not the voice."""
         if language not in self._languages:
-            (found,) = self._data.glob(f"lang/*/{language}")
-            lines = (line.split("//")[0].strip() for line in found.read_text("latin-1").splitlines())
-            self._languages[language] = [line for line in lines if line and line.split()[0] in _KEPT]
+            (file,) = self._data.glob(f"lang/*/{language}")
+            lines = (line.split("//")[0].strip() for line in file.read_text("latin-1").splitlines())
+            self._languages[language] = [line for line in lines if line and line.split()[0] in _LANGUAGE_LINES]
         return self._languages[language]
 
     def speak(self, text: str, voice: Iterable[str], *, words_a_minute: int, seed: int) -> Speech:
-        """Say `text` in the voice that the lines of a voice file describe.
+        """Synthesise `text` in the voice that the lines of a voice file describe.
 
         Errors: RuntimeError where espeak-ng refuses the voice or says nothing.
         """

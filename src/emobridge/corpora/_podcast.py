@@ -38,17 +38,16 @@ TABLES = tuple(
 
 
 def clips(root: Path, *, corpus: str, language: str, splits: Mapping[str, str | None]) -> Iterator[Utterance]:
-    """The recordings of the table below `root` that are there, in the table's order.
+    """The recordings that the label table below `root` lists and that exist, in the table's order.
 
-    splits: a value of Split_Set -> what it is to emobridge; None leaves the recording out.
+    splits: a value of Split_Set -> the split of emobridge; None leaves the recording out.
     Errors: UserError `file:row` for an unknown emotion, split or number and for a missing column.
     """
     for table in files_like(root, *TABLES)[:1]:
         audio = {path.name: path for path in audio_files(table.parent.parent / "Audios")}
         for where, row in _rows(table):
-            known = splits.keys()
-            if row["Split_Set"] not in known:
-                raise UserError(f"{where}: {unknown('Split_Set', row['Split_Set'], known)}")
+            if row["Split_Set"] not in splits:
+                raise UserError(f"{where}: {unknown('Split_Set', row['Split_Set'], splits)}")
             split, path = splits[row["Split_Set"]], audio.get(row["FileName"])
             if split is None or path is None:
                 continue

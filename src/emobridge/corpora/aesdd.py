@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("el",)
@@ -35,10 +35,10 @@ NAME = re.compile(r"([a-z])\d\d ?\((\d+)\)[a-z]?")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`, which holds the folders anger, disgust, fear, happiness and sadness at any depth.
 
-    The speaker is the number in brackets without leading zeros, "1" to "6"; files with other names are passed over.
+    The speaker is the number in brackets without leading zeros, "1" to "6"; files with other names are skipped.
     Errors: UserError for an unknown emotion letter, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="anger/a03 (4).wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="anger/a03 (4).wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

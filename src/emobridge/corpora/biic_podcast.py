@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import once
+from emobridge.corpora import unique_utterances
 from emobridge.corpora._podcast import ATTRIBUTE_RANGE as ATTRIBUTE_RANGE
 from emobridge.corpora._podcast import LABELS as LABELS
 from emobridge.corpora._podcast import clips
@@ -40,10 +40,10 @@ SPLITS = {"Train": "train", "Development": "validation", "Test": "test"}
 def scan(root: Path) -> Iterator[Utterance]:
     """The recordings under `root`, the folder that holds Labels and Audios, or the one above it.
 
-    Rows without a recording, and recordings without a row, are passed over.
+    Rows without a recording, and recordings without a row, are skipped.
     Errors: UserError for a malformed row (`file:row`), a missing column, and where no recording is found.
     """
-    return once(
+    return unique_utterances(
         root,
         clips(root, corpus="biic-podcast", language="zh-TW", splits=SPLITS),
         layout="Labels/labels_consensus.csv and Audios/BIIC-PODCAST_0001_0031.wav",

@@ -6,8 +6,8 @@ A name is `AA-E-I-S`: actor AA (01 to 12; odd male, even female), emotion E (the
 dégoût, joie, neutre, peur, surprise, tristesse), intensity I and sentence S.
 
 The same recordings are published at 48 kHz (CaFE_48k) and at 192 kHz (CaFE_192k_1 and CaFE_192k_2), under the same
-names: scan the one or the other, the lower rate being more than any encoder here hears.
-The counts of Agarla et al. (2024), in recipes/agarla2024_emotions.csv, have neutral and sadness the other way round.
+names: scan one of them. Every encoder here needs less than the lower rate.
+The counts of Agarla et al. (2024), in literature/agarla2024_emotions.csv, have neutral and sadness the other way round.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("fr-CA",)
@@ -50,11 +50,11 @@ NAME = re.compile(r"(\d\d)-([A-Z])-\d-(\d)")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`, which holds the folders Colère, Dégoût, Joie ... (or some of them) at any depth.
 
-    The speaker is the actor's number, "01" to "12"; files with other names are passed over.
+    The speaker is the actor's number, "01" to "12"; files with other names are skipped.
     Errors: UserError for an unknown emotion letter, a name met twice (as where both rates are there), and where no clip
     is found.
     """
-    return once(root, _clips(root), layout="Joie/Fort/01-J-2-1.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="Joie/Fort/01-J-2-1.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

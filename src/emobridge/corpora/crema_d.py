@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -60,12 +60,14 @@ def scan(root: Path, audio: str = "wav") -> Iterator[Utterance]:
     """The clips under `root`: the clone, or its folder AudioWAV.
 
     audio: "wav" or "mp3", whichever of the two copies of each clip is wanted.
-    The speaker is the actor's number, "1001" to "1091"; files with other names are passed over.
+    The speaker is the actor's number, "1001" to "1091"; files with other names are skipped.
     Errors: UserError for an unknown kind of audio or emotion code, a name met twice, and where no clip is found.
     """
     if audio not in AUDIO:
         raise unknown("audio of CREMA-D", str(audio), AUDIO)
-    return once(root, _clips(root, f".{audio}"), layout=f"Audio{audio.upper()}/1001_DFA_ANG_XX.{audio}", obtain=OBTAIN)
+    return unique_utterances(
+        root, _clips(root, f".{audio}"), layout=f"Audio{audio.upper()}/1001_DFA_ANG_XX.{audio}", obtain=OBTAIN
+    )
 
 
 def _clips(root: Path, suffix: str) -> Iterator[Utterance]:
@@ -96,5 +98,7 @@ def _genders(table: Path) -> dict[str, str]:
     if not table.is_file():
         return {}
     with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        found = {row.get("ActorID", ""): GENDERS.get((row.get("Sex") or "").casefold()) for row in csv.DictReader(file)}
-    return {actor: gender for actor, gender in found.items() if gender}
+        genders = {
+            row.get("ActorID", ""): GENDERS.get((row.get("Sex") or "").casefold()) for row in csv.DictReader(file)
+        }
+    return {actor: gender for actor, gender in genders.items() if gender}

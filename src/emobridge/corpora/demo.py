@@ -17,7 +17,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from emobridge.corpora._demo_texts import SENTENCES
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
+from emobridge.languages import primary_language
 from emobridge.types import SCALE, Utterance
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ PER_WORKER = 20  # utterances that make another process worth its start
 
 
 def is_synthetic(corpus: str) -> bool:
-    """Whether a corpus's name (or any of several, joined by "+") is that of a made one.
+    """Whether a corpus's name (or one of several, joined by "+") is that of a synthetic corpus.
 
     >>> is_synthetic("demo-en"), is_synthetic("emodb+demo-de"), is_synthetic("democorpus")
     (True, True, False)
@@ -80,6 +81,7 @@ def make(
     """
     from emobridge.corpora._demo_worker import Plan
 
+    languages = _own_tags(languages)
     _check("demo language", languages, LANGUAGES)
     _check("demo emotion", emotions, LABELS)
     for name, number in (("speakers", speakers), ("repetitions", repetitions), ("workers", workers or 1)):
@@ -101,13 +103,14 @@ def make(
 
 
 def scan(root: str | Path, languages: Sequence[str] | None = None) -> Iterator[Utterance]:
-    """The utterances of a made folder, of some languages or of all that it holds.
+    """The utterances of a folder that `make` wrote, of some languages or of all in it.
 
     Errors: UserError where the folder was not made by `make` or lacks a language.
     """
     root = Path(root)
     if languages is None:
         languages = [language for language in LANGUAGES if (root / f"{language}.jsonl").exists()]
+    languages = _own_tags(languages)
     _check("demo language", languages, LANGUAGES)
     if not (root / SETTINGS).exists() or not languages:
         raise UserError(f"{root}: no demonstration corpus is here; {OBTAIN}")
@@ -115,16 +118,25 @@ def scan(root: str | Path, languages: Sequence[str] | None = None) -> Iterator[U
         yield from read_manifest(root / f"{language}.jsonl")
 
 
-def _check(thing: str, words: Sequence[str], known: Sequence[str] | dict[str, str]) -> None:
-    for word in words:
-        if word not in known:
-            raise unknown(thing, word, known)
-    if len(set(words)) < len(words):
-        raise UserError(f"{thing}s {', '.join(words)}: one is named twice")
+def _check(thing: str, names: Sequence[str], valid: Collection[str]) -> None:
+    for name in names:
+        if name not in valid:
+            raise unknown(thing, name, valid)
+    if len(set(names)) < len(names):
+        raise UserError(f"{thing}s {', '.join(names)}: one is named twice")
+
+
+def _own_tags(languages: Sequence[str]) -> list[str]:
+    """Languages as this corpus spells them: "zh" is its "cmn". Others stay as they are."""
+    spelling = {primary_language(tag): tag for tag in LANGUAGES}
+    return [spelling.get(primary_language(tag), tag) for tag in languages]
 
 
 def _claim(folder: Path, seed: int) -> None:
-    """Note what the folder's bytes depend on; refuse a folder that was made otherwise, whose files would be kept."""
+    """Write down what the folder's bytes depend on. Errors: UserError for a folder that was made with other settings.
+
+    Its files would stay, and the corpus would be a mixture.
+    """
     settings = {"version": VERSION, "seed": seed}
     path = folder / SETTINGS
     try:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -46,21 +46,21 @@ def scan(root: Path, samples: str = "all") -> Iterator[Utterance]:
     """The clips under `root`, which holds the emotional and the neutral samples (or some of them) at any depth.
 
     samples: "all", or those marked as "prototypical" or "nonprototypical", both without neutral ones.
-    The speaker is the gender and number of the names, as "f01"; files with other names are passed over.
+    The speaker is the gender and number of the names, as "f01"; files with other names are skipped.
     Errors: UserError for unknown `samples` and emotion codes, a name met twice, and where no clip is found.
     """
     if samples not in SAMPLES:
         raise unknown("samples of DEMoS", str(samples), SAMPLES)
-    return once(root, _clips(root, SAMPLES[samples]), layout="DEMOS/PR_f_01_rab01a.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root, SAMPLES[samples]), layout="DEMOS/PR_f_01_rab01a.wav", obtain=OBTAIN)
 
 
-def _clips(root: Path, wanted: str) -> Iterator[Utterance]:
+def _clips(root: Path, chosen: str) -> Iterator[Utterance]:
     for path in audio_files(root):
         match = NAME.fullmatch(path.stem)
         if match is None:
             continue
         mark, gender, speaker, emotion = match.groups()
-        if wanted in ("", mark):
+        if chosen in ("", mark):
             yield Utterance(
                 id=path.stem,
                 corpus="demos",

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("de",)
@@ -54,10 +54,10 @@ NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`: the folder that holds `wav`, or `wav` itself.
 
-    The speaker is the number of the names, "03" to "16"; files with other names are passed over.
+    The speaker is the number of the names, "03" to "16"; files with other names are skipped.
     Errors: UserError for an unknown emotion letter, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="wav/03a01Fa.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="wav/03a01Fa.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("es",)
@@ -44,10 +44,10 @@ NAME = re.compile(r"(\d+)_+([A-Z][a-z]+)_+\d+")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`, at any depth.
 
-    The speaker is the number of the names; files with other names are passed over.
+    The speaker is the number of the names; files with other names are skipped.
     Errors: UserError for an unknown emotion word, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="03_Alegria_02.WAV", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="03_Alegria_02.WAV", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("it",)
@@ -54,10 +54,10 @@ NAME = re.compile(r"([a-z]{3})-([fm]\d)-([a-z]\d)")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`, which holds the folders f1, f2, f3, m1, m2 and m3 (or some of them) at any depth.
 
-    The speaker is the one of the names, "f1" to "m3"; files with other names are passed over.
+    The speaker is the one of the names, "f1" to "m3"; files with other names are skipped.
     Errors: UserError for an unknown emotion code, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="f1/rab-f1-b1.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="f1/rab-f1-b1.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import audio_files, emotion_of, unique_utterances
 from emobridge.errors import unknown
 from emobridge.languages import primary_language
 from emobridge.types import Utterance
@@ -50,14 +50,14 @@ EMOTION_WORDS = frozenset(word.casefold() for word in LABELS) | {"中立", "生�
 def scan(root: Path, *, language: str = "all") -> Iterator[Utterance]:
     """The clips under `root`, which holds the folders 0001 to 0020 (or some of them) at any depth.
 
-    language: "zh", "en" or "all". The speaker is the number of the names; files with other names are passed over.
+    language: "zh", "en" or "all". The speaker is the number of the names; files with other names are skipped.
     Errors: UserError for another language, a clip in a folder that is no emotion, a name met twice, and where no clip
     is found.
     """
     chosen = primary_language(str(language))
     if chosen not in (*LANGUAGES, "all"):
         raise unknown("language of ESD", str(language), (*LANGUAGES, "all"))
-    return once(root, _clips(root, chosen), layout="0011/Angry/0011_000351.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root, chosen), layout="0011/Angry/0011_000351.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path, chosen: str) -> Iterator[Utterance]:
@@ -97,8 +97,8 @@ def _texts(table: Path) -> dict[str, str]:
     for line in _decoded(table.read_bytes()).splitlines():
         match = LINE.fullmatch(line.strip())
         if match is not None:
-            *words, last = re.split(r"(\s+)", match[2])
-            texts[match[1]] = "".join(words).strip() if last.casefold() in EMOTION_WORDS else match[2]
+            *sentence, last = re.split(r"(\s+)", match[2])
+            texts[match[1]] = "".join(sentence).strip() if last.casefold() in EMOTION_WORDS else match[2]
     return texts
 
 

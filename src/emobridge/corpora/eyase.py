@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("ar-EG",)
@@ -33,10 +33,10 @@ NAME = re.compile(r".*_([a-z]+) ?\(\d+\)")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`, which holds the folders Female01 to Male03 (or some of them) at any depth, or is one.
 
-    The speaker is the folder, and with the name it makes the id; files elsewhere and with other names are passed over.
+    The speaker is the folder, and with the name it makes the id; files elsewhere and with other names are skipped.
     Errors: UserError for an unknown emotion code, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="Female01/fm01_ang (1).wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="Female01/fm01_ang (1).wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, files_like, once
+from emobridge.corpora import GENDERS, files_like, unique_utterances
 from emobridge.errors import UserError, unknown
 from emobridge.types import Range, Utterance
 
@@ -53,14 +53,14 @@ EXCITED = {"separate": "other", "happiness": "happiness"}
 EVALUATIONS = tuple(f"{folder}dialog/EmoEvaluation/*.txt" for folder in ("Session*/", "*/Session*/", ""))
 TURN = re.compile(r"(Ses0\d)[FM]_\w+_([FM])\w+")
 SUMMARY = re.compile(r"\[\S+ - \S+\]\s+(\w+)\s+(\w+)\s+\[([^,\]]+),([^,\]]+),([^,\]]+)\]")
-SAID = re.compile(r"(Ses\w+) \[[^\]]*\]:\s*(.*)")
+TEXT = re.compile(r"(Ses\w+) \[[^\]]*\]:\s*(.*)")
 
 
 def scan(root: Path, *, improvised: bool = False, excited: str = "separate") -> Iterator[Utterance]:
     """The turns under `root`: IEMOCAP_full_release, the folder above it, or one Session.
 
     improvised: only the improvised dialogues. excited: "separate" makes it "other", "happiness" merges the two.
-    Evaluated turns without a recording are passed over.
+    Evaluated turns without a recording are skipped.
     Errors: UserError for another `excited`, an unknown emotion code or a malformed line (`file:line`), and where no
     turn is found.
     """
@@ -68,7 +68,7 @@ def scan(root: Path, *, improvised: bool = False, excited: str = "separate") -> 
         raise unknown("choice for excited", str(excited), EXCITED)
     labels = LABELS | {"exc": EXCITED[excited]}
     layout = "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt with its sentences/wav"
-    return once(root, _turns(root, labels, improvised), layout=layout, obtain=OBTAIN)
+    return unique_utterances(root, _turns(root, labels, improvised), layout=layout, obtain=OBTAIN)
 
 
 def _turns(root: Path, labels: dict[str, str], improvised: bool) -> Iterator[Utterance]:
@@ -117,9 +117,9 @@ def _rating(text: str, where: str) -> float | None:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """Turn -> what is said; empty where the file is missing."""
-    found = (SAID.fullmatch(line.strip()) for line in _lines(path)) if path.is_file() else ()
-    return {match[1]: match[2] for match in found if match is not None}
+    """Turn -> its text; empty where the file is missing."""
+    matches = (TEXT.fullmatch(line.strip()) for line in _lines(path)) if path.is_file() else ()
+    return {match[1]: match[2] for match in matches if match is not None}
 
 
 def _lines(path: Path) -> list[str]:

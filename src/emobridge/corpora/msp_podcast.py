@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import once
+from emobridge.corpora import unique_utterances
 from emobridge.corpora._podcast import ATTRIBUTE_RANGE as ATTRIBUTE_RANGE
 from emobridge.corpora._podcast import LABELS as LABELS
 from emobridge.corpora._podcast import clips
@@ -42,7 +42,7 @@ def scan(root: Path, *, test: str = "Test1") -> Iterator[Utterance]:
     """The recordings under `root`, the folder that holds Labels and Audios, or the one above it.
 
     test: which test set is the split "test": Test1, Test2 or Test3; the others are left out. "all" takes the three
-    together. Rows without a recording, and recordings without a row, are passed over.
+    together. Rows without a recording, and recordings without a row, are skipped.
     Errors: UserError for another `test`, for a malformed row (`file:row`), and where no recording is found.
     """
     choices = {name.casefold(): (name,) for name in TESTS} | {"all": TESTS}
@@ -52,7 +52,7 @@ def scan(root: Path, *, test: str = "Test1") -> Iterator[Utterance]:
     splits = {"Train": "train", "Development": "validation"} | {
         name: "test" if name in chosen else None for name in TESTS
     }
-    return once(
+    return unique_utterances(
         root,
         clips(root, corpus="msp-podcast", language="en", splits=splits),
         layout="Labels/labels_consensus.csv and Audios/MSP-PODCAST_0001_0008.wav",

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -44,14 +44,14 @@ NAME = re.compile(r"(\d\d)[a-z]\d\d([A-Z])[a-z]")
 def scan(root: Path, version: int = 1) -> Iterator[Utterance]:
     """The clips under `root`: the folder that holds OréauFR_01 and OréauFR_02, or one of them itself.
 
-    version: 1 is all clips, 2 those that listeners recognised; the folder of the other version is passed over.
-    The speaker is the number of the names; files with other names are passed over.
+    version: 1 is all clips, 2 those that listeners recognised; the folder of the other version is skipped.
+    The speaker is the number of the names; files with other names are skipped.
     Errors: UserError for an unknown version or emotion letter, a name met twice, and where no clip is found.
     """
     if str(version) not in VERSIONS:
         raise unknown("version of Oréau", str(version), VERSIONS)
     others = tuple(end for number, end in VERSIONS.items() if number != str(version))
-    return once(root, _clips(root, others), layout="OréauFR_01/f/sessj/10a02Ja.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root, others), layout="OréauFR_01/f/sessj/10a02Ja.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path, others: tuple[str, ...]) -> Iterator[Utterance]:

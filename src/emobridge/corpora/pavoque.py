@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emobridge.corpora import files_like, once
+from emobridge.corpora import files_like, unique_utterances
 from emobridge.errors import UserError, unknown
 from emobridge.types import Utterance
 
@@ -46,11 +46,13 @@ AUDIO = (".flac", ".wav")
 def scan(root: Path) -> Iterator[Utterance]:
     """The utterances of the styles under `root` (or one folder below) that are there, stretches of long recordings.
 
-    A YAML file without its recording (.flac or .wav) is passed over.
+    A YAML file without its recording (.flac or .wav) is skipped.
     Errors: UserError for a file that is no such YAML, an utterance without what it needs or of an unknown style (the
     error names the file and the utterance), one met twice, and where no style is found.
     """
-    return once(root, _utterances(root), layout="pavoque-happy.yaml with pavoque-happy.flac", obtain=OBTAIN)
+    return unique_utterances(
+        root, _utterances(root), layout="pavoque-happy.yaml with pavoque-happy.flac", obtain=OBTAIN
+    )
 
 
 def _utterances(root: Path) -> Iterator[Utterance]:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import Download, audio_files, emotion_of, once
+from emobridge.corpora import Download, audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("en",)
@@ -52,10 +52,10 @@ NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 def scan(root: Path) -> Iterator[Utterance]:
     """The speech clips under `root`, which holds Actor_01 to Actor_24 (or some of them) at any depth.
 
-    The speaker is the actor's number, "01" to "24"; files with other names, songs and video are passed over.
+    The speaker is the actor's number, "01" to "24"; files with other names, songs and video are skipped.
     Errors: UserError for an emotion number other than 01 to 08, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="Actor_01/03-01-01-01-01-01-01.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="Actor_01/03-01-01-01-01-01-01.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

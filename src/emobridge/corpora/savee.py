@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("en",)
@@ -41,10 +41,10 @@ NAME = re.compile(r"(?:([A-Z]{2})_)?([a-z]{1,2})(\d\d)")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`, which holds the speakers' folders at any depth, is one, or holds names with speakers.
 
-    The speaker is "DC", "JE", "JK" or "KL", and with the name it makes the id; other files are passed over.
+    The speaker is "DC", "JE", "JK" or "KL", and with the name it makes the id; other files are skipped.
     Errors: UserError for an unknown emotion code, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="DC/a01.wav or DC_a01.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="DC/a01.wav or DC_a01.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

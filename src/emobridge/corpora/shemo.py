@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, once
+from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("fa",)
@@ -42,10 +42,10 @@ NAME = re.compile(r"([FM]\d\d)([A-Z])\d+")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`, which holds the folders female and male (or one of them) at any depth.
 
-    The speaker is the gender and the number of the names, as "F21"; files with other names are passed over.
+    The speaker is the gender and the number of the names, as "F21"; files with other names are skipped.
     Errors: UserError for an unknown emotion letter, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="female/F21N37.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="female/F21N37.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

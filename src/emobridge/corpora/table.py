@@ -1,10 +1,10 @@
 """Any corpus that comes with a table: CSV, TSV or JSON lines, one utterance a row.
 
-Columns named as the fields of `Utterance` (path, emotion, speaker ...) are found by themselves, and `columns` names the
-others: `columns="path=file,emotion=label"` reads `path` from the column "file". Further columns are passed over. The
-table's own words for emotions are understood where data.labels.SYNONYMS knows them; `labels="W=anger,exc=happiness"`
-tells the others. In `gender`, F and m are understood. Audio paths are relative to the table. Without an id column the
-path (and start) makes the id.
+Columns named as the fields of `Utterance` (path, emotion, speaker ...) are read as they are; the option `columns` names
+others: `columns="path=file,emotion=label"` reads `path` from the column "file". Further columns are ignored. Words for
+emotions are understood where data.labels.SYNONYMS has them; `labels="W=anger,exc=happiness"` explains others. In
+`gender`, F and m are understood. Audio paths are relative to the table. Without an id column the path (and start) makes
+the id.
 """
 
 from __future__ import annotations
@@ -43,44 +43,59 @@ def scan(
 ) -> Iterator[Utterance]:
     """The utterances of the table `root`, in its order.
 
-    `columns` (field -> column) and `labels` (raw label -> emotion) are mappings, or text such as "path=file,text=said";
-    `language` and `corpus` go before the columns of that name, and `corpus` is else the name of the table.
+    columns: field -> column. labels: the table's label -> emotion. Both are mappings, or text: "path=file,text=words".
+    language, corpus: used instead of the columns of that name; the default corpus is the name of the table.
     Errors: UserError naming `file:row` for what a manifest would refuse, and for unknown fields and columns.
     """
     if not root.is_file():
         raise UserError(f"{root}: {'not a file' if root.exists() else 'no such file'}; expected a table. {OBTAIN}")
-    wanted = pairs(columns, "columns")
-    for field in wanted:
-        if field not in COLUMNS:
-            raise unknown("field", field, COLUMNS)
-    emotions = pairs(labels, "labels")
-    for emotion in emotions.values():
-        to_emotion(emotion)
+    column_of = column_mapping(columns)
+    emotions = label_mapping(labels)
     seen: set[str] = set()
-    for number, row in rows(root, wanted):
+    for number, row in table_rows(root, column_of):
         where = f"{root}:{number}"
-        values = {field: plain(row.get(wanted.get(field, field)), field, where) for field in COLUMNS}
+        values = {field: cell_value(row.get(column_of.get(field, field)), field, where) for field in COLUMNS}
         values["corpus"] = corpus or values["corpus"] or root.stem
         values["language"] = language or values["language"]
         values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
         values["gender"] = GENDERS.get(str(values["gender"]).casefold(), values["gender"])
-        values["id"] = values["id"] or name_of(values)
+        values["id"] = values["id"] or default_id(values)
         yield to_utterance(values, where, os.path.abspath(root.parent), seen, emotions)
     if not seen:
         raise UserError(f"{root}: an empty table. {OBTAIN}")
 
 
-def rows(root: Path, wanted: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The raw rows of a table with the line that each is on: CSV or TSV by its suffix, else JSON lines.
+def column_mapping(columns: Pairs, **defaults: str) -> dict[str, str]:
+    """The option `columns` as field -> column, over the `defaults`. Errors: UserError for a field that is none."""
+    mapping = defaults | pairs(columns, "columns")
+    for field in mapping:
+        if field not in COLUMNS:
+            raise unknown("field", field, COLUMNS)
+    return mapping
 
-    `wanted` (field -> column) are columns that must be there, and "path" one way or the other.
-    Errors: UserError naming `file:row` for what is no table, and the nearest column for one that is not there.
+
+def label_mapping(labels: Pairs) -> dict[str, str]:
+    """The option `labels` as raw label -> emotion. Errors: UserError for an emotion that is none."""
+    mapping = pairs(labels, "labels")
+    for emotion in mapping.values():
+        to_emotion(emotion)
+    return mapping
+
+
+def table_rows(root: Path, column_of: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The raw rows of a table, each with its line number: CSV or TSV by the suffix, else JSON lines.
+
+    column_of: field -> column. These columns must exist, and one for "path".
+    Errors: UserError naming `file:row` for what is no table, and naming the nearest column for one that is missing.
     """
-    return _delimited(root, wanted) if root.suffix.lower() in DELIMITERS else _json(root, wanted)
+    return _delimited(root, column_of) if root.suffix.lower() in DELIMITERS else _json(root, column_of)
 
 
-def plain(value: Any, field: str, where: str) -> Any:
-    """Text as it is, and a number where a field is one: everything in a CSV file is text."""
+def cell_value(value: Any, field: str, where: str) -> Any:
+    """The value of a cell, a number where the field is one: a CSV file holds text only.
+
+    Errors: UserError that begins with `where`, for a field that needs a number.
+    """
     if isinstance(value, str):
         value = value.strip()
         if field in NUMBERS and value:
@@ -93,14 +108,14 @@ def plain(value: Any, field: str, where: str) -> Any:
     return value
 
 
-def name_of(values: Mapping[str, Any]) -> str:
-    """An id from the path and, where a file holds several utterances, from the time they begin."""
+def default_id(values: Mapping[str, Any]) -> str:
+    """An id made of the path and, where the row has one, of the start."""
     stem, start = os.path.splitext(str(values["path"] or ""))[0], values["start"]
     return f"{stem}@{start:g}" if stem and isinstance(start, int | float) else stem
 
 
-def _delimited(root: Path, wanted: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV or TSV file with the line that each ends on; the header tells the delimiter."""
+def _delimited(root: Path, column_of: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a CSV or TSV file with the number of their last line; the delimiter is found in the header."""
     try:
         with root.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
@@ -108,7 +123,7 @@ def _delimited(root: Path, wanted: Mapping[str, str]) -> Iterator[tuple[int, dic
             file.seek(0)
             reader = csv.DictReader(file, delimiter=delimiter, strict=True)
             names = reader.fieldnames or ()
-            _check(root, wanted, names)
+            _check_columns(root, column_of, names)
             for row in reader:
                 if None in row or None in row.values():
                     raise UserError(f"{root}:{reader.line_num}: expected {len(names)} columns as in the header")
@@ -119,8 +134,8 @@ def _delimited(root: Path, wanted: Mapping[str, str]) -> Iterator[tuple[int, dic
         raise UserError(f"{root}: cannot be read as a table ({error})") from error
 
 
-def _json(root: Path, wanted: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a file of JSON lines; a row may leave out what it does not know, but not all rows the same column."""
+def _json(root: Path, column_of: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a file of JSON lines. A row may lack a column of `column_of`, but not all rows may."""
     names: dict[str, None] = {}
     with root.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
@@ -133,16 +148,16 @@ def _json(root: Path, wanted: Mapping[str, str]) -> Iterator[tuple[int, dict[str
             if not isinstance(row, dict):
                 raise UserError(f"{root}:{number}: expected a JSON object, not {type(row).__name__}")
             names.update(dict.fromkeys(row))
-            if "path" not in row and wanted.get("path") not in row:
-                _check(root, wanted, tuple(names))
+            if "path" not in row and column_of.get("path") not in row:
+                _check_columns(root, column_of, tuple(names))
             yield number, row
     if names:
-        _check(root, wanted, tuple(names))
+        _check_columns(root, column_of, tuple(names))
 
 
-def _check(root: Path, wanted: Mapping[str, str], names: Sequence[str]) -> None:
-    for column in wanted.values():
+def _check_columns(root: Path, column_of: Mapping[str, str], names: Sequence[str]) -> None:
+    for column in column_of.values():
         if column not in names:
             raise UserError(f"{root}: {unknown('column', column, names)}")
-    if "path" not in wanted and "path" not in names:
+    if "path" not in column_of and "path" not in names:
         raise UserError(f"{root}: no column 'path' (there are {', '.join(names)}); name it with columns=\"path=...\"")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, once
+from emobridge.corpora import audio_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("en",)
@@ -40,10 +40,10 @@ NAME = re.compile(r"(OAF|YAF|OA)_([a-z]+)_([a-z]+)")
 def scan(root: Path) -> Iterator[Utterance]:
     """The clips under `root`, at any depth and in whatever folders.
 
-    The speaker is "OAF" or "YAF"; files with other names are passed over.
+    The speaker is "OAF" or "YAF"; files with other names are skipped.
     Errors: UserError for an unknown emotion word, a name met twice, and where no clip is found.
     """
-    return once(root, _clips(root), layout="OAF_angry/OAF_back_angry.wav", obtain=OBTAIN)
+    return unique_utterances(root, _clips(root), layout="OAF_angry/OAF_back_angry.wav", obtain=OBTAIN)
 
 
 def _clips(root: Path) -> Iterator[Utterance]:

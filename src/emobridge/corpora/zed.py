@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from emobridge.corpora import files_like, once
+from emobridge.corpora import files_like, unique_utterances
 from emobridge.errors import UserError, unknown
 from emobridge.types import Utterance
 
@@ -34,14 +34,14 @@ Segment = tuple[str, float, float]  # label, start and end in s
 
 
 def scan(root: Path, *, segments: bool = False) -> Iterator[Utterance]:
-    """The recordings that ZED.json, in `root` or one folder below, tells of and that are there.
+    """The recordings that ZED.json, in `root` or one folder below, lists and that exist.
 
     An utterance is a whole recording with its emotion; with `segments` it is the stretch in which the emotion is heard,
     with start and end, named `recording@start`.
     Errors: UserError naming file and recording for an unknown emotion, a missing or malformed member and, without
     `segments`, several emotions in one recording; and where no recording is found.
     """
-    return once(root, _utterances(root, segments), layout="ZED.json with its recordings", obtain=OBTAIN)
+    return unique_utterances(root, _utterances(root, segments), layout="ZED.json with its recordings", obtain=OBTAIN)
 
 
 def _utterances(root: Path, segments: bool) -> Iterator[Utterance]:
@@ -55,12 +55,12 @@ def _utterances(root: Path, segments: bool) -> Iterator[Utterance]:
             path = table.parent.joinpath(*folders, inside.name)
             if not path.is_file():
                 continue
-            heard = _segments(entry.get("emotion"), where)
-            emotions = {emotion for emotion, _, _ in heard}
+            stretches = _segments(entry.get("emotion"), where)
+            emotions = {emotion for emotion, _, _ in stretches}
             if not segments and len(emotions) > 1:
                 raise UserError(f"{where}: several emotions ({', '.join(sorted(emotions))}); use segments=True")
-            whole = [(heard[0][0], 0.0, None)]
-            for emotion, start, end in heard if segments else whole:
+            whole = [(stretches[0][0], 0.0, None)]
+            for emotion, start, end in stretches if segments else whole:
                 yield Utterance(
                     id=f"{name}@{start:g}" if segments else name,
                     corpus="zed",
@@ -91,7 +91,7 @@ def _segments(members: Any, where: str) -> list[Segment]:
     """The emotional stretches of one recording, checked."""
     if not isinstance(members, list) or not members:
         raise UserError(f"{where}: expected 'emotion' to be a list of {{emo, start, end}}")
-    found = []
+    stretches = []
     for member in members:
         try:
             label, start, end = member["emo"], float(member["start"]), float(member["end"])
@@ -101,5 +101,5 @@ def _segments(members: Any, where: str) -> list[Segment]:
             raise UserError(f"{where}: {unknown('emotion', str(label), LABELS)}")
         if not 0 <= start < end:
             raise UserError(f"{where}: {label} from {start:g} to {end:g} s; expected a start before its end")
-        found.append((label, start, end))
-    return found
+        stretches.append((label, start, end))
+    return stretches

@@ -1,4 +1,4 @@
-"""Arousal, valence and dominance of utterances as numbers to learn, on one scale whatever a corpus rated them on.
+"""Arousal, valence and dominance of utterances as numbers to learn, on the same scale for all corpora.
 
 Corpora rate on scales of their own: 1 to 5, 1 to 7. A corpus declares its scale (`corpora.attribute_range`), or the
 user gives it, and every value is mapped linearly to [-1, 1]. A linear map of both sides does not change CCC.
@@ -21,23 +21,23 @@ CONSTRUCTED = "-constructed"  # ends the name of a corpus whose attributes are c
 
 
 def parse_range(text: str) -> Range:
-    """The scale in words such as "1..7". Errors: UserError for what is no two finite numbers, the lower one first.
+    """The scale that text such as "1..7" means. Errors: UserError unless it is two finite numbers, the lower one first.
 
     >>> parse_range("-1..1")
     Range(low=-1.0, high=1.0)
     """
     low, _, high = text.partition("..")
     try:
-        found = Range(float(low), float(high))
+        ends = Range(float(low), float(high))
     except ValueError:
-        found = Range(math.nan, math.nan)
-    if not (math.isfinite(found.low) and math.isfinite(found.high) and found.low < found.high):
+        ends = Range(math.nan, math.nan)
+    if not (math.isfinite(ends.low) and math.isfinite(ends.high) and ends.low < ends.high):
         raise UserError(f"the range {text!r} of attributes: expected its ends, the lower one first, such as 1..7")
-    return found
+    return ends
 
 
 def scaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
-    """Values on a scale -> in [-1, 1], of any shape; NaN stays NaN.
+    """Map values of any shape from a scale to [-1, 1]; NaN stays NaN.
 
     >>> import numpy as np
     >>> scaled(np.array([1.0, 4.0, 7.0]), Range(1, 7)).tolist()
@@ -47,7 +47,7 @@ def scaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
 
 
 def unscaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
-    """Values in [-1, 1] -> on a scale: what `scaled` undoes. What lies beyond an end stays beyond it.
+    """Map values of any shape from [-1, 1] back to a scale, without clipping to its ends.
 
     >>> import numpy as np
     >>> unscaled(np.array([-1.0, 0.0, 1.0]), Range(1, 7)).tolist()
@@ -57,7 +57,7 @@ def unscaled(values: NDArray[np.float64], scale: Range) -> NDArray[np.float64]:
 
 
 def is_constructed(corpus: str) -> bool:
-    """Whether a corpus's name (or any of several, joined by "+") is that of one with constructed attributes.
+    """Whether a corpus's name (or one of several, joined by "+") is that of a corpus with constructed attributes.
 
     >>> is_constructed("ravdess-constructed"), is_constructed("emodb+ravdess-constructed"), is_constructed("ravdess")
     (True, True, False)
@@ -66,7 +66,7 @@ def is_constructed(corpus: str) -> bool:
 
 
 def has_attributes(utterance: Utterance) -> bool:
-    """Whether one of arousal, valence and dominance is known."""
+    """Whether arousal, valence or dominance has a value."""
     return any(getattr(utterance, name) is not None for name in ATTRIBUTES)
 
 
@@ -99,7 +99,7 @@ def attributes_of(utterances: Sequence[Utterance], ranges: Mapping[str, Range]) 
 
 
 def no_range(corpus: str) -> UserError:
-    """The error for attributes on a scale that nobody told."""
+    """The error for attributes whose scale is not known."""
     return UserError(
         f"{corpus}: has attributes, but which range they were rated on is not known; give it, such as 1..7"
     )

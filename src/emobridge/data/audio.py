@@ -22,7 +22,11 @@ from emobridge.types import SAMPLE_RATE
 
 END_TOLERANCE = 0.05  # s that `end` may lie beyond the file: labels are often rounded
 HEADER_TOLERANCE = 64  # bytes: some recorders count the header itself as samples
+SILENT = -60.0  # dB of full scale, peak; the quietest clip of RAVDESS, real speech, peaks at -47
 BLOCK = 30.0  # s decoded at a time, so that an hour of stereo never lies in memory at its own rate
+
+
+Read = Callable[[str, float, "float | None"], NDArray[np.float32]]  # (path, start, end) -> (T,) at SAMPLE_RATE
 
 
 class AudioError(UserError):
@@ -32,14 +36,14 @@ class AudioError(UserError):
 def duration(path: str | Path) -> float:
     """Length in seconds, from the file's header.
 
-    Errors: AudioError for a file that is missing, empty, no audio or visibly cut short.
+    Errors: AudioError for a file that is missing, empty, no audio, or shorter than its header promises.
     """
     with _opened(path) as file:
         return float(file.frames / file.samplerate)
 
 
 def header(path: str | Path) -> tuple[int, int]:
-    """(frames, rate in Hz) as the file's header tells them. Errors: AudioError as of `duration`."""
+    """(frames, rate in Hz) from the file's header. Errors: AudioError as `duration` has them."""
     with _opened(path) as file:
         return file.frames, file.samplerate
 
@@ -112,21 +116,21 @@ def _reason(error: soundfile.LibsndfileError) -> str:
 
 
 def _check_whole(file: soundfile.SoundFile, path: Path) -> None:
-    """libsndfile quietly shortens a file that was cut off; its log tells the size that the header promised."""
+    """Refuse a truncated file: libsndfile shortens it without an error, but its log has the size from the header."""
     sizes = {"WAV": "data", "WAVEX": "data", "AIFF": "FORM", "AU": "Data Size", "W64": "riff", "RF64": "Riff size"}
     if file.format not in sizes:
         return
-    found = re.search(rf"^ *{sizes[file.format]} *: (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    if not found:
+    match = re.search(rf"^ *{sizes[file.format]} *: (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if not match:
         return
-    promised, held = map(int, found.groups())
+    promised, size = map(int, match.groups())
     is_stream = promised >= 0x7FFFF000  # a recorder that writes to a pipe cannot know the length
-    if promised > held + HEADER_TOLERANCE and not is_stream:
-        raise AudioError(f"{path}: is cut short (its header promises {promised} bytes, it holds {held})")
+    if promised > size + HEADER_TOLERANCE and not is_stream:
+        raise AudioError(f"{path}: is cut short (its header promises {promised} bytes, it holds {size})")
 
 
 def _frames(file: soundfile.SoundFile, path: str | Path, start: float, end: float | None) -> tuple[int, int]:
-    """First frame and the one after the last, at the file's own rate."""
+    """The first frame, and the frame after the last, at the file's own rate."""
     length = file.frames / file.samplerate
     if not math.isfinite(start) or start < 0:
         raise AudioError(f"{path}: start {start} s: expected a time from 0 to {length:.3f} s")
@@ -146,15 +150,15 @@ def _frames(file: soundfile.SoundFile, path: str | Path, start: float, end: floa
 def _mono_blocks(
     file: soundfile.SoundFile, path: str | Path, first: int, last: int
 ) -> Iterator[tuple[np.ndarray, bool]]:
-    """Decode frames `first` to `last` in blocks: each (T,) float32, and whether it is the last one."""
+    """Decode frames `first` to `last` in blocks: each (T,) float32, and whether it is the last block."""
     file.seek(first)
     size = round(BLOCK * file.samplerate)
     at = first
     while at < last:
-        wanted = min(size, last - at)
-        block = file.read(wanted, dtype="float32", always_2d=True)
+        expected = min(size, last - at)
+        block = file.read(expected, dtype="float32", always_2d=True)
         at += len(block)
-        missing = last - at if len(block) < wanted else 0
+        missing = last - at if len(block) < expected else 0
         if missing > END_TOLERANCE * file.samplerate or len(block) == 0:
             raise AudioError(
                 f"{path}: is cut short (decoding stops at {at / file.samplerate:.3f} of {last / file.samplerate:.3f} s)"
@@ -162,8 +166,3 @@ def _mono_blocks(
         yield block.mean(axis=1, dtype=np.float32), missing > 0 or at == last
         if missing:
             return
-
-
-SILENT = -60.0  # dB of full scale, peak; the quietest clip of RAVDESS, real speech, peaks at -47
-
-Read = Callable[[str, float, "float | None"], NDArray[np.float32]]  # (path, start, end) -> (T,) at SAMPLE_RATE

@@ -1,4 +1,4 @@
-"""Waveforms to padded batches, and which clips go together in one."""
+"""Padded batches of waveforms, and which clips share a batch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def pad(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     """B waves (T_i,) -> (B, T) float32, zero beyond each clip, and its (B, T) bool mask."""
     lengths = torch.tensor([len(wave) for wave in waves])
     wave = torch.zeros(len(waves), int(lengths.max()))
-    for row, one in zip(wave, waves):
-        row[: len(one)] = torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32))
+    for row, clip in zip(wave, waves):
+        row[: len(clip)] = torch.from_numpy(np.ascontiguousarray(clip, dtype=np.float32))
     return wave, torch.arange(wave.shape[1]) < lengths[:, None]
 
 
@@ -28,7 +28,7 @@ def collate(
     attributes: Sequence[tuple[float, float, float]] | None = None,
     domains: Sequence[int] | None = None,
 ) -> Batch:
-    """One Batch of B waves (T_i,) at 16 kHz; `domains` are 0 (source) where none are given."""
+    """Put B waves (T_i,) at 16 kHz into a Batch; the default of `domains` is 0 (source)."""
     wave, mask = pad(waves)
     return Batch(
         wave=wave,
@@ -41,7 +41,7 @@ def collate(
 
 
 def length_batches(lengths: Sequence[float], size: int, seed: int | None = None) -> list[list[int]]:
-    """Indices in batches of at most `size` clips of similar length; every index once.
+    """The indices of all clips in batches of at most `size` clips of similar length.
 
     Without a seed, longest first, so that a batch that is too large for the memory fails at once. With one, the order
     of the batches, and which of nearly equal clips go together, is random, and the same for the same seed.
@@ -53,4 +53,4 @@ def length_batches(lengths: Sequence[float], size: int, seed: int | None = None)
     rng = np.random.default_rng(seed)
     order = np.argsort(-seconds * rng.uniform(0.9, 1.1, len(seconds)), kind="stable")
     batches = [order[first : first + size].tolist() for first in range(0, len(order), size)]
-    return [batches[place] for place in rng.permutation(len(batches))]
+    return [batches[index] for index in rng.permutation(len(batches))]

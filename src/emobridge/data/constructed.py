@@ -1,7 +1,7 @@
 """CONSTRUCTED attributes: numbers computed from the sound of real speech, where nobody rated it.
 
-    THESE ARE NOT RATINGS. Nobody heard arousal, valence or dominance in these recordings. The three numbers are
-    acoustic measures under borrowed names, and a score on them says nothing of emotion. They exist for one end: to see
+    THESE ARE NOT RATINGS. Nobody rated arousal, valence or dominance of these recordings. The three numbers are
+    acoustic measures under borrowed names, and a score on them says nothing of emotion. They have one purpose: to test
     that the regression of attributes learns on real speech, where a corpus has no ratings.
 
     arousal    <-  level: RMS in dB                                       (data.prosody.level)
@@ -12,9 +12,9 @@ Each is standardised over all utterances of its corpus, z = (x - mean) / deviati
 (-1, 1): two deviations are 0.76. A corpus is renamed to "<name>-constructed", in the manifest and so in every table
 that is made from it, and `data.attributes.is_constructed` knows it by that name.
 
-What to expect: level and F0 follow the microphone and the speaker's voice before they follow anything that is said, so
-normalisation by speaker takes most of them away; in EmoDB anger is not louder than sadness; and any encoder that keeps
-energy and pitch will do well.
+What to expect: level and F0 depend on the microphone and the voice more than on the utterance, so that normalisation by
+speaker removes most of them. In EmoDB anger is not louder than sadness. Any encoder that keeps energy and pitch does
+well.
 """
 
 from __future__ import annotations
@@ -46,36 +46,36 @@ def construct(
 ) -> list[Utterance]:
     """The utterances with CONSTRUCTED attributes in place of any that they had, their corpora renamed.
 
-    An attribute is None where it cannot be measured: all three of a silent clip (peak below -60 dB), valence of one
-    without a voiced frame, and that of a whole corpus where it does not vary. `on_skip(id, reason)` is told of an
-    utterance that cannot be read, which is then left out; without it the first such stops all.
+    An attribute is None where it cannot be measured: all three of a silent clip (peak below -60 dB), valence of a clip
+    without a voiced frame, and an attribute that does not vary within its corpus. An utterance that cannot be read is
+    left out, and `on_skip(id, reason)` is called; without `on_skip` its error is raised.
     Errors: UserError for a corpus that is constructed already, an unreadable file, and where nothing can be read.
     """
     for utterance in utterances:
         if is_constructed(utterance.corpus):
             raise UserError(f"{utterance.corpus}: its attributes are constructed already")
-    kept, measured = [], []
+    readable, measured = [], []
     for done, utterance in enumerate(utterances, 1):
         try:
             measured.append(measures(read(utterance.path, utterance.start, utterance.end)))
-            kept.append(utterance)
+            readable.append(utterance)
         except UserError as error:
             if on_skip is None:
                 raise
             on_skip(utterance.id, str(error))
         if on_progress:
             on_progress(done, len(utterances))
-    if not kept:
+    if not readable:
         raise UserError(f"none of {len(utterances)} utterances can be read; nothing to construct attributes from")
     values = np.array(measured)
-    corpora = np.array([utterance.corpus for utterance in kept])
+    corpora = np.array([utterance.corpus for utterance in readable])
     for corpus in set(corpora):
         values[corpora == corpus] = squashed(values[corpora == corpus])
-    return [_with(utterance, row) for utterance, row in zip(kept, values)]
+    return [_with(utterance, row) for utterance, row in zip(readable, values)]
 
 
 def measures(wave: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Level in dB, log of F0 in Hz, and syllable-like peaks a second; NaN where it cannot be measured."""
+    """Level in dB, log of F0 in Hz, and syllable-like peaks a second; NaN where they cannot be measured."""
     if 20 * np.log10(float(np.abs(wave).max()) + 1e-6) <= SILENT:
         return np.nan, np.nan, np.nan
     return level(wave), float(np.log(pitch(wave))), rate(wave)
@@ -83,10 +83,10 @@ def measures(wave: NDArray[np.float32]) -> tuple[float, float, float]:
 
 def squashed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, K) measures -> tanh(z / 2) in (-1, 1), z by column over what is not NaN; NaN where a column does not vary."""
-    known = ~np.isnan(values)
-    count = np.maximum(known.sum(0), 1)
-    away = values - np.where(known, values, 0.0).sum(0) / count
-    deviation = np.sqrt(np.where(known, away**2, 0.0).sum(0) / count)
+    measured = ~np.isnan(values)
+    count = np.maximum(measured.sum(0), 1)
+    away = values - np.where(measured, values, 0.0).sum(0) / count
+    deviation = np.sqrt(np.where(measured, away**2, 0.0).sum(0) / count)
     half = np.divide(away, 2 * deviation, out=np.full_like(values, np.nan), where=deviation > 1e-9)
     return np.asarray(np.tanh(half))
 

@@ -23,7 +23,7 @@ EMOTIONS = (
 
 # Words for the same thing only. What merges two emotions (excited into happiness, as IEMOCAP papers do) is a choice of
 # the experiment and belongs in a mapping; so do one-letter codes, which mean different things in different corpora.
-_WORDS: dict[str, str] = {
+_SYNONYMS_OF: dict[str, str] = {
     "anger": "angry ang hot_anger wut ärger zorn wütend rabbia colère colere ira enfado enojo raiva",
     "happiness": "happy hap joy joyful freude fröhlich gioia joie alegría alegria felicidad felicidade",
     "neutral": "neu neutrality normal neutrale neutro neutre",
@@ -36,15 +36,15 @@ _WORDS: dict[str, str] = {
     "contempt": "contemptuous verachtung disprezzo mépris desprecio desprezo",
     "other": "oth others altro sonstige autre otro outro",
 }
-SYNONYMS: dict[str, str] = {word: emotion for emotion, words in _WORDS.items() for word in words.split()}
+SYNONYMS: dict[str, str] = {word: emotion for emotion, synonyms in _SYNONYMS_OF.items() for word in synonyms.split()}
 UNLABELLED = frozenset({"", "unlabelled", "unlabeled", "unknown", "none", "null", "nan", "n/a", "na"})
 
 
 def to_emotion(raw: str | None, mapping: Mapping[str, str] | None = None) -> str | None:
     """The emotion of EMOTIONS that a corpus's own label means; None where there is no label.
 
-    `mapping` (raw label -> emotion or synonym) goes first and is exact; case, spaces, hyphens do not matter elsewhere.
-    Errors: UserError for a label that neither the mapping nor SYNONYMS knows, with the nearest that is known.
+    `mapping` (raw label -> emotion or synonym) is looked up first, exactly as written; in SYNONYMS case, spaces and
+    hyphens do not matter. Errors: UserError for a label that is in neither, with the nearest valid label.
 
     >>> to_emotion("Joy"), to_emotion("W", {"W": "anger"}), to_emotion(" ")
     ('happiness', 'anger', None)

@@ -2,8 +2,9 @@
 
     {"id": "f1-rab-b1", "path": "audio/rab-f1-b1.wav", "corpus": "emovo", "speaker": "f1", "emotion": "anger"}
 
-The columns are the fields of `emobridge.types.Utterance`; id, path and corpus are required, and an empty or null
-optional one is a missing one. Relative paths are relative to the manifest's folder, so that the two can move together.
+The columns are the fields of `emobridge.types.Utterance`. Only id, path and corpus are required; an empty or null value
+of another column counts as missing. Languages are read and written in their usual spelling (`languages.language_tag`).
+Relative paths are relative to the manifest's folder, so that the two can move together.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ SPLITS = ("train", "validation", "test")
 
 
 def read_manifest(path: str | Path) -> Iterator[Utterance]:
-    """The utterances of a manifest in the file's order, with absolute audio and alignment paths.
+    """Read the utterances of a manifest in the file's order, with absolute audio and alignment paths.
 
-    Memory stays flat but for the set of ids. Audio files are not touched.
+    Memory does not grow with the manifest, but for the set of ids. Audio files are not opened.
     Errors: UserError `file:row: what` for a missing or empty file, a row that is no JSON object, a missing, unknown,
     duplicate or ill-typed value, a number that is not finite, and times that are negative or inverted.
     """
@@ -54,10 +55,10 @@ def read_manifest(path: str | Path) -> Iterator[Utterance]:
 
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
-    """Write `utterances` as a manifest and return how many there were; the file is either whole or absent.
+    """Write `utterances` as a manifest, whole or not at all, and return how many there were.
 
     Paths inside the manifest's folder are written relative to it, others absolute; values that are None are left out.
-    Errors: UserError where no utterance comes, or one comes that `read_manifest` would refuse.
+    Errors: UserError for no utterances, and for an utterance that `read_manifest` would refuse.
     """
     path = Path(path)
     folder, here = os.path.abspath(path.parent), os.getcwd()
@@ -72,7 +73,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
             except UnicodeEncodeError as error:
                 raise UserError(f"{where}: a name that is not UTF-8 text: {row['path']!a}") from error
-        if not seen:  # raised inside, so that a manifest that is there stays as it was
+        if not seen:  # raised inside the block, so that an existing manifest stays as it was
             raise UserError(f"{path}: no utterances to write")
     return len(seen)
 
@@ -80,9 +81,9 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
 def to_utterance(
     row: dict[str, Any], where: str, folder: str, seen: set[str], labels: Mapping[str, str] | None = None
 ) -> Utterance:
-    """The checked utterance of one row of raw values, whose relative paths are relative to `folder`.
+    """Check one row of raw values and return it as an utterance; relative paths are relative to `folder`.
 
-    `labels` says what the row's own words for emotions mean (see data.labels.to_emotion). Its id joins `seen`.
+    labels: raw label -> emotion (see data.labels.to_emotion). The id is added to `seen`.
     Errors: UserError that begins with `where`, which is `file:row`.
     """
     values: dict[str, Any] = {}

@@ -1,6 +1,6 @@
-"""How loud, how high and how fast an utterance is: three plain measures of a waveform at 16 kHz.
+"""Level, pitch and rate of an utterance: three simple measures of a waveform at 16 kHz.
 
-They are simple on purpose, and good for telling utterances apart, not for phonetics.
+They are good enough to compare utterances, and not for phonetics.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ def level(wave: Wave) -> float:
 def pitch(wave: Wave) -> float:
     """The median F0 over voiced frames in Hz, between 75 and 500; NaN where no frame is voiced, as in less than 40 ms.
 
-    By autocorrelation (Boersma 1993): each frame of 40 ms under a Hann window, its autocorrelation divided by the
-    window's own; the highest peak within the lags of a voice, where a higher octave costs less. Frames are taken one by
-    one, without his path through candidates: the median makes up for octave errors of single frames.
+    By autocorrelation (Boersma 1993): each frame of 40 ms is under a Hann window, and its autocorrelation is divided by
+    that of the window; the highest peak within the lags of a voice counts, a higher octave costing less. There is no
+    path through the candidates of successive frames, as he has it: the median corrects octave errors of single frames.
     """
     if len(wave) < FRAME:
         return float("nan")
     frames, loudest = _frames(wave), float(np.abs(wave).max())
     blocks = (frames[first : first + BLOCK].astype(np.float64) for first in range(0, len(frames), BLOCK))
-    found = np.concatenate([_pitches(block[np.abs(block).max(1) > QUIET * loudest]) for block in blocks])
-    return float(np.median(found)) if len(found) else float("nan")
+    pitches = np.concatenate([_pitches(block[np.abs(block).max(1) > QUIET * loudest]) for block in blocks])
+    return float(np.median(pitches)) if len(pitches) else float("nan")
 
 
 def _pitches(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     """(F, FRAME) -> F0 in Hz of the V voiced ones among them, (V,)."""
     window = np.hanning(FRAME)
-    own = _autocorrelation((frames - frames.mean(1, keepdims=True)) * window) / _autocorrelation(window[None])
+    correlation = _autocorrelation((frames - frames.mean(1, keepdims=True)) * window) / _autocorrelation(window[None])
     first, last = int(SAMPLE_RATE / HIGHEST), int(SAMPLE_RATE / LOWEST)
     lags = np.arange(first, last + 1)
-    left, top, right = (own[:, lags + shift] for shift in (-1, 0, 1))
-    peak = (top > left) & (top >= right)
-    bend = np.where(peak, left - 2 * top + right, -1.0)
-    between = 0.5 * (left - right) / bend  # lags from the sample to the top of a parabola through the three
-    height = top - 0.25 * (left - right) * between
+    before, top, after = (correlation[:, lags + shift] for shift in (-1, 0, 1))
+    peak = (top > before) & (top >= after)
+    bend = np.where(peak, before - 2 * top + after, -1.0)
+    between = 0.5 * (before - after) / bend  # lags from the sample to the top of a parabola through the three
+    height = top - 0.25 * (before - after) * between
     strength = np.where(peak, height - OCTAVE_COST * np.log2(lags / first), -1.0)
     best = strength.argmax(1)
     voiced = np.flatnonzero(strength.max(1) > VOICED)
@@ -66,8 +66,8 @@ def rate(wave: Wave) -> float:
     """Syllable-like peaks of energy a second of the clip, pauses and all; 0 where there is none, as in less than 40 ms.
 
     Peaks of the smoothed level (frames of 40 ms every 10 ms, under a Hann window of 70 ms) that are at most 25 dB below
-    the loudest (the 99th percentile) and stand out by 2 dB, after de Jong & Wempe 2009; whether a peak is voiced, which
-    they ask too, is not asked here.
+    the loudest (the 99th percentile) and stand out by 2 dB, after de Jong & Wempe 2009, who also ask that a peak be
+    voiced, which is not tested here.
     """
     if len(wave) < FRAME:
         return 0.0
@@ -87,5 +87,5 @@ def _frames(wave: Wave) -> NDArray[np.float32]:
 def _autocorrelation(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     """(F, FRAME) -> (F, FRAME), 1 at lag 0; a frame of zeros stays so."""
     size = 2 * FRAME
-    found = np.fft.irfft(np.abs(np.fft.rfft(frames, size)) ** 2, size)[:, :FRAME]
-    return found / np.maximum(found[:, :1], 1e-12)
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(frames, size)) ** 2, size)[:, :FRAME]
+    return correlation / np.maximum(correlation[:, :1], 1e-12)

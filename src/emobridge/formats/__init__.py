@@ -1,8 +1,8 @@
 """Formats: one file each, which reads and writes the manifests of another tool of the field.
 
 A format is a module with `read(path, **options)`, which yields utterances, `write(path, utterances, **options)`, which
-returns what was written, and LOSES: the fields of `Utterance` that it cannot hold. Its docstring tells the layout and
-where that was looked up. Values are checked as those of a manifest are; audio is never decoded.
+returns the path that it wrote, and LOSES: the fields of `Utterance` that the format cannot hold. Its docstring has the
+layout and its source. Values are checked as those of a manifest are; audio is never decoded.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from emobridge.types import Utterance
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What `export` wrote, and what it could not."""
+    """The result of `export`."""
 
     path: Path
     count: int  # utterances
-    lost: tuple[str, ...]  # fields of Utterance that some had a value in and the format cannot hold
+    lost: tuple[str, ...]  # fields of Utterance that had values and that the format cannot hold
 
 
 def import_(name: str, path: str | Path, **options: object) -> Iterator[Utterance]:
@@ -43,15 +43,15 @@ def import_(name: str, path: str | Path, **options: object) -> Iterator[Utteranc
 def export(name: str, path: str | Path, utterances: Iterable[Utterance], **options: object) -> Exported:
     """Write `utterances` to `path` in the format `name`.
 
-    Errors: UserError for an unknown format or option, where no utterance comes, for one that a manifest would refuse,
-    and for what would mean something else in the format than it does here.
+    Errors: UserError for an unknown format or option, for no utterances, for one that a manifest would refuse, and for
+    a value that would mean something else in the format.
     """
     module = registry.load("formats", name)
     options = _options(name, module.write, options)
     here, seen = os.getcwd(), set[str]()
     rows = [
-        to_utterance({key: getattr(one, key) for key in COLUMNS}, f"{path}:{number}", here, seen)
-        for number, one in enumerate(utterances, 1)
+        to_utterance({key: getattr(utterance, key) for key in COLUMNS}, f"{path}:{number}", here, seen)
+        for number, utterance in enumerate(utterances, 1)
     ]
     if not rows:
         raise UserError(f"{path}: no utterances to write")

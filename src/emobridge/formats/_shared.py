@@ -1,4 +1,4 @@
-"""What several formats need: JSON and CSV files, splits, languages, and one corpus's speakers."""
+"""Shared by several formats: text and JSON files, splits, languages, and the speakers of IEMOCAP."""
 
 from __future__ import annotations
 
@@ -13,45 +13,36 @@ from typing import Any
 
 from emobridge import registry
 from emobridge.corpora.table import SPLIT_WORDS
-from emobridge.data.labels import to_emotion
 from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.options import Pairs, pairs
 from emobridge.types import Utterance
 
-UNKNOWN = {field.name: field.default for field in dataclasses.fields(Utterance)}  # what a field is that nobody filled
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(Utterance)}
 IEMOCAP_NAME = re.compile(r"(Ses0[1-5])[FM]_(?:impro|script)\w*_([FM])\d{3}")
 
 
 def filled(utterances: Sequence[Utterance]) -> tuple[str, ...]:
-    """The fields in which one utterance at least has a value, in the order of `Utterance`."""
-    return tuple(field for field, empty in UNKNOWN.items() if any(getattr(one, field) != empty for one in utterances))
-
-
-def emotions_of(labels: Pairs) -> dict[str, str]:
-    """The option `labels`: raw label -> emotion. Errors: UserError for an emotion that is none."""
-    found = pairs(labels, "labels")
-    for emotion in found.values():
-        to_emotion(emotion)
-    return found
+    """The fields in which at least one utterance has a value, in the order of `Utterance`."""
+    return tuple(field for field, empty in DEFAULTS.items() if any(getattr(row, field) != empty for row in utterances))
 
 
 @functools.cache
-def language_of(corpus: str) -> str:
-    """The language of a corpus that emobridge knows by this name, whatever its hyphens; else "und"."""
-    wanted = corpus.casefold().replace("-", "").replace("_", "")
+def corpus_language(corpus: str) -> str:
+    """The language of a corpus that emobridge knows by this name, hyphens and case aside; else "und"."""
+    plain = corpus.casefold().replace("-", "").replace("_", "")
     for name in registry.names("corpora"):
-        if name.replace("-", "") == wanted:
+        if name.replace("-", "") == plain:
             languages = registry.load("corpora", name).LANGUAGES
             return languages[0] if len(languages) == 1 else "und"
     return "und"
 
 
 def iemocap_speaker(path: str) -> str | None:
-    """Who speaks in a clip of IEMOCAP, such as "Ses01M"; None for any other file.
+    """The speaker of a clip of IEMOCAP, such as "Ses01M"; None for any other file.
 
-    `Ses01F_impro01_M000` is said by the man of session 1: the first letter tells who wore the markers. Tools that take
+    In `Ses01F_impro01_M000` the man of session 1 speaks: the first letter tells who wore the markers. Tools that take
     the first part of the name for the speaker put each actor under two speakers.
     """
     match = IEMOCAP_NAME.fullmatch(os.path.splitext(os.path.basename(path))[0])
@@ -59,10 +50,10 @@ def iemocap_speaker(path: str) -> str | None:
 
 
 def by_split(utterances: Sequence[Utterance], names: Mapping[str, str], splits: Pairs) -> dict[str, list[Utterance]]:
-    """The utterances by the format's name of their split; `names` is ours -> the format's.
+    """The utterances by the format's name of their split; `names` is the split of emobridge -> the format's name.
 
-    `splits` (such as "validation=train,none=train") says where those go that the format has no place for.
-    Errors: UserError naming the first utterance that has none.
+    splits: where utterances go whose split the format does not have, such as "validation=train,none=train".
+    Errors: UserError naming the first utterance without a split of the format.
     """
     elsewhere = {
         SPLIT_WORDS.get(key, key): SPLIT_WORDS.get(value, value) for key, value in pairs(splits, "splits").items()
@@ -72,22 +63,22 @@ def by_split(utterances: Sequence[Utterance], names: Mapping[str, str], splits: 
             raise UserError(
                 f"splits: expected pairs of {', '.join(SPLITS)} or none and {', '.join(names)}, not {key}={value}"
             )
-    found: dict[str, list[Utterance]] = {}
-    for one in utterances:
-        split = elsewhere.get(one.split or "none", one.split)
+    parts: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
+        split = elsewhere.get(utterance.split or "none", utterance.split)
         if split is None or split not in names:
             raise UserError(
-                f"{one.id!r} is in {f'the split {split!r}' if split else 'no split'}, which has no place there; "
+                f"{utterance.id!r} is in {f'the split {split!r}' if split else 'no split'}, which has no place there; "
                 f'name one with splits="{split or "none"}=train"'
             )
-        found.setdefault(names[split], []).append(one)
-    return found
+        parts.setdefault(names[split], []).append(utterance)
+    return parts
 
 
-def known_split(*words: str) -> str | None:
-    """The split that one of some words names ("dev" and "valid" are validation), or None."""
-    for word in words:
-        split = SPLIT_WORDS.get(word.casefold(), word.casefold())
+def split_named(*names: str) -> str | None:
+    """The split that the first of `names` which is a split means ("dev" and "valid" are validation), or None."""
+    for name in names:
+        split = SPLIT_WORDS.get(name.casefold(), name.casefold())
         if split in SPLITS:
             return split
     return None

@@ -1,16 +1,17 @@
 """Databases of audEERING's audformat (https://audeering.github.io/audformat): db.yaml and a file for each table.
 
 A database has schemes (what a column means), tables whose index is a file (filewise) or a file with start and end
-(segmented; an end that is NaT is the end of the file), tables of other things such as speakers, and splits. Read are
-the rows of all tables with the scheme "emotion" (or of those asked for), and of the schemes speaker, language,
-transcription (or text), arousal, valence, dominance, gender what any table says of the same stretch or its file; gender
-and language may also be those of the speaker, and the language that of the database. Languages are ISO 639-3 there, BCP
-47 here. A table's split counts where its type is train, dev or test.
+(segmented; an end that is NaT is the end of the file), tables of other things such as speakers, and splits.
 
-Written are a table "emotion" of those without a split and "emotion.train", "emotion.dev", "emotion.test", segmented
-where a stretch is among them; the other fields have schemes of their name. The layout is that of audformat
-1.4 and its documented EMO-DB example. Tables that are stored as pickles are refused, because loading one runs what is
-in it. Needs the package audformat.
+`read` takes the rows of all tables with the scheme "emotion", or of the chosen tables. The values of speaker, language,
+transcription (or text), arousal, valence, dominance and gender may stand in any table, for the same stretch or its
+file; gender and language may also be those of the speaker, and language that of the database (ISO 639-3 there, BCP 47
+here). A table's split counts where its type is train, dev or test.
+
+`write` makes a table "emotion" of the utterances without a split, and "emotion.train", "emotion.dev", "emotion.test",
+which are segmented where one holds a stretch; the other fields have schemes of their name. The layout is that of
+audformat 1.4 and its documented EMO-DB example. Tables that are stored as pickles are refused, because loading a pickle
+runs its content. Needs the package audformat.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from emobridge.corpora.table import name_of
+from emobridge.corpora.table import default_id, label_mapping
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import COLUMNS, NUMBERS, PATHS, to_utterance, within
 from emobridge.errors import UserError, unknown
-from emobridge.formats._shared import emotions_of, filled, known_split, read_text
+from emobridge.formats._shared import filled, read_text, split_named
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
@@ -50,58 +51,58 @@ def read(
 ) -> Iterator[Utterance]:
     """The utterances of the database in the folder `path`.
 
-    `tables` (names, by comma) says whose rows are read: raters may disagree between tables. `corpus` is else in the
-    database or its name.
+    tables: the names, joined by commas, of the tables to read; raters may disagree between tables.
+    corpus: used instead of the database's own column, or its name.
     Errors: UserError for no database, an unknown table, labels that contradict each other, and naming `folder:file`
     for what a manifest would refuse.
     """
     audformat = _package()
     db = _load(audformat, path)
-    wanted = [name.strip() for name in tables.split(",")] if tables else _tables(db)
-    for name in wanted:
+    names = [name.strip() for name in tables.split(",")] if tables else _tables(db)
+    for name in names:
         if name not in db.tables:
             raise unknown(f"table in {path}", name, db.tables)
-    known = {field: _column(db, field, wanted, path) for field in SCHEMES}
+    columns = {field: _column(db, field, names, path) for field in SCHEMES}
     common = db.languages[0] if len(db.languages) == 1 else "und"
-    emotions, seen, root = emotions_of(labels), set[str](), os.path.abspath(path)
-    for stretch, split in _stretches(db, wanted).items():
+    emotions, seen, root = label_mapping(labels), set[str](), os.path.abspath(path)
+    for stretch, split in _stretches(db, names).items():
         file, start, end = stretch
-        values: dict[str, Any] = {field: _of(column, stretch) for field, column in known.items()}
+        values: dict[str, Any] = {field: _value_of(column, stretch) for field, column in columns.items()}
         values |= {"path": file, "start": start / NANOSECONDS, "split": split}
         values["end"] = None if end is None else end / NANOSECONDS
         values["corpus"] = corpus or values["corpus"] or db.name
         values["language"] = language or values["language"] or common
-        values["id"] = values["id"] or name_of(values | {"start": values["start"] or None})
+        values["id"] = values["id"] or default_id(values | {"start": values["start"] or None})
         yield to_utterance(values, f"{path}:{file}", root, seen, emotions)
     if not seen:
-        raise UserError(f"{path}: a database without rows in {', '.join(wanted) or 'any table'}")
+        raise UserError(f"{path}: a database without rows in {', '.join(names) or 'any table'}")
 
 
 def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     """Write db.yaml and the tables into the folder `path`, which may hold the audio but no database, and return it.
 
-    Errors: UserError where a database is there, and for two utterances of the same stretch: it is what audformat
-    knows them by.
+    Errors: UserError where a database is there, and for two utterances of the same stretch, which is what audformat
+    tells them apart by.
     """
     audformat = _package()
     if (path / "db.yaml").exists():
         raise UserError(f"{path}: holds a database already; expected another folder")
-    names = {one.corpus for one in utterances}
-    spoken = dict.fromkeys(code for one in utterances if (code := _iso(audformat, one.language)))
-    db = audformat.Database(names.pop() if len(names) == 1 else path.name, languages=list(spoken))
+    corpora = {utterance.corpus for utterance in utterances}
+    languages = dict.fromkeys(code for utterance in utterances if (code := _iso(audformat, utterance.language)))
+    db = audformat.Database(corpora.pop() if len(corpora) == 1 else path.name, languages=list(languages))
     fields = [field for field in filled(utterances) if field in SCHEMES]
     for field in fields:
         kind = "float" if field in NUMBERS else "str"
         db.schemes[SCHEMES[field]] = audformat.Scheme(kind, labels=list(EMOTIONS) if field == "emotion" else None)
     _check_stretches(utterances)
-    segmented = any(one.start or one.end is not None for one in utterances)
+    segmented = any(utterance.start or utterance.end is not None for utterance in utterances)
     for split, table in SPLITS.items():
-        held = [one for one in utterances if one.split == split]
-        if held:
+        part = [utterance for utterance in utterances if utterance.split == split]
+        if part:
             if split:
                 kind = table.partition(".")[2]
                 db.splits[kind] = audformat.Split(kind)
-            _add(audformat, db, table, held, fields, os.path.abspath(path), segmented)
+            _add_table(db, table, part, fields, os.path.abspath(path), segmented)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".db.", dir=path) as temporary:
@@ -124,7 +125,7 @@ def _package() -> ModuleType:
 
 
 def _load(audformat: ModuleType, path: Path) -> Any:
-    """The database with its tables. Not by Database.load: that would run what a header or a pickle asks for."""
+    """The database with its tables. Database.load is not used: it would run code that a header or a pickle names."""
     import yaml
 
     header = path / "db.yaml"
@@ -140,25 +141,27 @@ def _load(audformat: ModuleType, path: Path) -> Any:
 
 
 def _tables(db: Any) -> list[str]:
-    """The tables with the scheme emotion, or where there is none all."""
-    found = [
-        name for name in db.tables if any("emotion" in (id, one.scheme_id) for id, one in db[name].columns.items())
+    """The tables with the scheme emotion, or all tables where none has it."""
+    names = [
+        name
+        for name in db.tables
+        if any("emotion" in (key, column.scheme_id) for key, column in db[name].columns.items())
     ]
-    return found or list(db.tables)
+    return names or list(db.tables)
 
 
 def _stretches(db: Any, tables: Sequence[str]) -> dict[Stretch, str | None]:
     """The stretches of some tables in their order, with the split of the table."""
-    found: dict[Stretch, str | None] = {}
+    splits: dict[Stretch, str | None] = {}
     for name in tables:
         kind = db.splits[db[name].split_id].type if db[name].split_id else ""
         for stretch in map(_stretch, db[name].index):
-            found[stretch] = found.get(stretch) or known_split(kind)
-    return found
+            splits[stretch] = splits.get(stretch) or split_named(kind)
+    return splits
 
 
 def _column(db: Any, field: str, tables: Sequence[str], path: Path) -> dict[Stretch, Any]:
-    """What the database says of a field: of emotions in some tables, of all else in any."""
+    """The values of a field: emotions from the chosen `tables`, all else from any table."""
     for scheme in dict.fromkeys((SCHEMES[field], field)):
         try:
             frame = db.get(scheme, tables=list(tables) if field == "emotion" else None)
@@ -186,13 +189,13 @@ def _nanoseconds(delta: Any) -> int | None:
     return None if delta != delta else int(delta.as_unit("ns").value)  # NaT is not itself
 
 
-def _of(column: dict[Stretch, Any], stretch: Stretch) -> Any:
-    """What is known of a stretch, or of its file."""
+def _value_of(column: dict[Stretch, Any], stretch: Stretch) -> Any:
+    """The value of a stretch, else of its file, else None."""
     return column.get(stretch, column.get((stretch[0], 0, None)))
 
 
 def _iso(audformat: ModuleType, language: str) -> str | None:
-    """BCP 47 as the header's ISO 639-3, which has no regions; None for "und" and what is no language."""
+    """The ISO 639-3 code for the header, which has no regions; None for "und" and codes that audformat lacks."""
     try:
         return None if language == "und" else str(audformat.utils.map_language(language.partition("-")[0]))
     except ValueError:
@@ -201,36 +204,33 @@ def _iso(audformat: ModuleType, language: str) -> str | None:
 
 def _check_stretches(utterances: Sequence[Utterance]) -> None:
     seen: dict[tuple[str, float, float | None], str] = {}
-    for one in utterances:
-        first = seen.setdefault((one.path, one.start, one.end), one.id)
-        if first != one.id:
-            raise UserError(
-                f"{first!r} and {one.id!r} are the same stretch of {one.path}, by which audformat knows them"
-            )
+    for utterance in utterances:
+        first = seen.setdefault((utterance.path, utterance.start, utterance.end), utterance.id)
+        if first != utterance.id:
+            both = f"{first!r} and {utterance.id!r}"
+            raise UserError(f"{both} are the same stretch of {utterance.path}, by which audformat knows them")
 
 
-def _add(
-    audformat: ModuleType,
-    db: Any,
-    name: str,
-    held: Sequence[Utterance],
-    fields: Sequence[str],
-    root: str,
-    segmented: bool,
+def _add_table(
+    db: Any, name: str, utterances: Sequence[Utterance], fields: Sequence[str], root: str, segmented: bool
 ) -> None:
     """Add a table of some utterances to the database; files inside `root` are relative to it."""
-    import pandas
-
-    files = [within(one.path, root) for one in held]
+    audformat = _package()
+    files = [within(utterance.path, root) for utterance in utterances]
     index = audformat.filewise_index(files)
     if segmented:
-        times = [
-            [pandas.NaT if time is None else pandas.Timedelta(round(time * NANOSECONDS), "ns") for time in some]
-            for some in ([one.start for one in held], [one.end for one in held])
-        ]
-        index = audformat.segmented_index(files, *times)
+        starts = [_timedelta(utterance.start) for utterance in utterances]
+        ends = [_timedelta(utterance.end) for utterance in utterances]
+        index = audformat.segmented_index(files, starts, ends)
     db[name] = audformat.Table(index, split_id=name.partition(".")[2] or None)
     for field in fields:
         db[name][SCHEMES[field]] = audformat.Column(scheme_id=SCHEMES[field])
-        values = [getattr(one, field) for one in held]
-        db[name][SCHEMES[field]].set([within(one, root) if one and field in PATHS else one for one in values])
+        values = [getattr(utterance, field) for utterance in utterances]
+        db[name][SCHEMES[field]].set([within(value, root) if value and field in PATHS else value for value in values])
+
+
+def _timedelta(seconds: float | None) -> Any:
+    """A time as pandas has it; NaT of None."""
+    import pandas
+
+    return pandas.NaT if seconds is None else pandas.Timedelta(round(seconds * NANOSECONDS), "ns")

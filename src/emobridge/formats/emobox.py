@@ -5,13 +5,13 @@
     {"key": "emodb-03a01Wa", "dataset": "emodb", "wav": "downloads/emodb/wav/03a01Wa.wav", "type": "raw",
      "sample_rate": 16000, "num_frame": 30045.0, "task": "category", "length": 1.8778125, "emo": "anger", "channel": 1}
 
-The .json files map keys to the same without key and type. Stretches of a file have `start_time` and `end_time` (s) too.
-`emo` is the corpus's own label, of which label_map.json tells the common one ("a": "Angry"); that of IEMOCAP takes
-"exc" for "Happy". Paths are relative to the checkout, the folder that holds `data`.
+The .json files map keys to the same rows without key and type. Stretches of a file have `start_time` and `end_time` (s)
+too. `emo` is the corpus's own label, which label_map.json maps to a common one ("a": "Angry"); that of IEMOCAP maps
+"exc" to "Happy". Paths are relative to the checkout, the folder that holds `data`.
 
-Speakers stand in data.seg.wrd.stm only; those of IEMOCAP there are not who speaks, so that they are read from the
-files' names (see `_shared.iemocap_speaker`). That file says `lang=en` of all data sets, German ones too: a language is
-never read from it, but known from emobridge's corpus of the name or given as an option.
+Only data.seg.wrd.stm has speakers. Those of IEMOCAP are wrong there, and are read from the files' names instead (see
+`_shared.iemocap_speaker`). That file says `lang=en` of all data sets, German ones too, so that the language is taken
+from emobridge's corpus of that name, or from the option.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emobridge.corpora.table import label_mapping
 from emobridge.data.audio import header
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import to_utterance, within
 from emobridge.errors import UserError
 from emobridge.formats._shared import (
-    emotions_of,
+    corpus_language,
     entry,
     iemocap_speaker,
-    language_of,
     read_json,
     read_text,
     write_json,
@@ -43,7 +43,7 @@ from emobridge.types import Utterance
 LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness")
 SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
-WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # the others are ours with a capital
+LABEL_WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # of others: emobridge's with a capital
 
 
 def read(
@@ -55,16 +55,16 @@ def read(
     language: str | None = None,
     corpus: str | None = None,
 ) -> Iterator[Utterance]:
-    """The utterances at `path`: the folder of one data set, one that holds several, or one .jsonl or .json file.
+    """The utterances at `path`: the folder of a data set, a folder of several, or a .jsonl or .json file.
 
-    With `fold` they are those of its train, valid and test files, with their splits; else all, without. `root` is the
-    checkout where the audio is elsewhere, `labels` (raw label -> emotion) goes before label_map.json, and `corpus`
-    before the name of the data set.
+    fold: read the train, valid and test files of this fold, with their splits; without it all utterances, without.
+    root: the checkout, where the audio lies elsewhere. labels (raw label -> emotion): used before label_map.json.
+    corpus: used instead of the name of the data set.
     Errors: UserError naming `file:line` or `file:key` for what a manifest would refuse, and the folds that there are.
     """
-    emotions, seen = emotions_of(labels), set[str]()
+    emotions, seen = label_mapping(labels), set[str]()
     for folder, files in _data_sets(path, fold):
-        meant = _label_map(folder) | emotions
+        label_map = _label_map(folder) | emotions
         speakers = _speakers(folder / SPEAKERS)
         home = os.path.abspath(root or _checkout(folder))
         for split, file in files:
@@ -76,12 +76,12 @@ def read(
                     "path": row["wav"],
                     "start": row.get("start_time"),
                     "end": row.get("end_time"),
-                    "language": language or language_of(str(dataset)),
+                    "language": language or corpus_language(str(dataset)),
                     "speaker": iemocap_speaker(str(row["wav"])) or speakers.get(row["key"]),
                     "emotion": row["emo"],
                     "split": split,
                 }
-                yield to_utterance(values, where, home, seen, meant)
+                yield to_utterance(values, where, home, seen, label_map)
     if not seen:
         raise UserError(f"{path}: no utterances")
 
@@ -89,32 +89,39 @@ def read(
 def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1) -> Path:
     """Write a folder for each corpus below `path`, EmoBox's `data`, and return `path`.
 
-    Utterances with a split stand in the files of the fold too. Headers of the audio are read for the lengths; a stretch
-    up to the end of its file ends at that time.
+    Utterances with a split are written to the files of the fold too. Lengths are read from the headers of the audio
+    files, and so is the end of a stretch that goes on to the end of its file.
     Errors: UserError for an utterance without an emotion, a corpus that cannot be the name of a folder, a speaker or
     id with a space where there are speakers, and audio that cannot be opened.
     """
     corpora: dict[str, list[Utterance]] = {}
-    for one in utterances:
-        if one.emotion is None:
-            raise UserError(f"{one.id!r} has no emotion; EmoBox needs one for each: leave it out")
-        if os.path.basename(one.corpus) != one.corpus or one.corpus in (".", ".."):
-            raise UserError(f"{one.id!r}: the corpus {one.corpus!r} cannot be the name of a folder")
-        corpora.setdefault(one.corpus, []).append(one)
-    for corpus, some in corpora.items():
-        folder = path / corpus
-        rows = {one.id: _row(one, os.path.abspath(_checkout(folder))) for one in some}
-        stm = [_speaker_line(one, rows[one.id]) for one in some if one.speaker]
-        _write_pair(folder / corpus, list(rows.values()))
-        for split, name in SPLITS.items():
-            held = [rows[one.id] for one in some if one.split == split]
-            if held:
-                _write_pair(folder / f"fold_{fold}" / f"{corpus}_{name}_fold_{fold}", held)
-        used = [emotion for emotion in EMOTIONS if any(one.emotion == emotion for one in some)]
-        write_json(folder / "label_map.json", {one: WORDS.get(one, one.capitalize()) for one in used}, indent=4)
-        if stm:
-            write_text(folder / SPEAKERS, "".join(stm))
+    for utterance in utterances:
+        corpus = utterance.corpus
+        if utterance.emotion is None:
+            raise UserError(f"{utterance.id!r} has no emotion; EmoBox needs one for each: leave it out")
+        if os.path.basename(corpus) != corpus or corpus in (".", ".."):
+            raise UserError(f"{utterance.id!r}: the corpus {corpus!r} cannot be the name of a folder")
+        corpora.setdefault(corpus, []).append(utterance)
+    for corpus, members in corpora.items():
+        _write_data_set(path / corpus, members, fold)
     return path
+
+
+def _write_data_set(folder: Path, utterances: Sequence[Utterance], fold: int) -> None:
+    """Write the files of one corpus into `folder`, which has its name."""
+    root = os.path.abspath(_checkout(folder))
+    rows = {utterance.id: _row(utterance, root) for utterance in utterances}
+    speaker_lines = [_speaker_line(row, rows[row.id]) for row in utterances if row.speaker]
+    _write_pair(folder / folder.name, list(rows.values()))
+    for split, name in SPLITS.items():
+        part = [rows[utterance.id] for utterance in utterances if utterance.split == split]
+        if part:
+            _write_pair(folder / f"fold_{fold}" / f"{folder.name}_{name}_fold_{fold}", part)
+    used = {utterance.emotion for utterance in utterances}
+    label_map = {emotion: LABEL_WORDS.get(emotion, emotion.capitalize()) for emotion in EMOTIONS if emotion in used}
+    write_json(folder / "label_map.json", label_map, indent=4)
+    if speaker_lines:
+        write_text(folder / SPEAKERS, "".join(speaker_lines))
 
 
 def _data_sets(path: Path, fold: int | None) -> Iterator[tuple[Path, list[tuple[str | None, Path]]]]:
@@ -122,28 +129,28 @@ def _data_sets(path: Path, fold: int | None) -> Iterator[tuple[Path, list[tuple[
     if path.is_file():
         yield (path.parent.parent if path.parent.name.startswith("fold_") else path.parent), [(_split_of(path), path)]
         return
-    folders = [path] if _is_one(path) else sorted(one for one in path.glob("*") if one.is_dir() and _is_one(one))
+    folders = [path] if _is_data_set(path) else sorted(filter(_is_data_set, path.glob("*")))
     if not folders:
         raise UserError(f"{path}: no data set of EmoBox; expected NAME/NAME.jsonl or NAME/fold_1 here or below")
     for folder in folders:
-        places: list[tuple[str | None, Path]] = [(None, folder / folder.name)]
+        stems: list[tuple[str | None, Path]] = [(None, folder / folder.name)]
         if fold is not None:
             inside = folder / f"fold_{fold}"
-            places = [(split, inside / f"{folder.name}_{name}_fold_{fold}") for split, name in SPLITS.items()]
-        files = [(split, file) for split, place in places if (file := _either(place)) is not None]
+            stems = [(split, inside / f"{folder.name}_{name}_fold_{fold}") for split, name in SPLITS.items()]
+        files = [(split, file) for split, stem in stems if (file := _existing(stem)) is not None]
         if not files:
-            there = ", ".join(sorted(one.name for one in folder.glob("fold_*"))) or "none"
-            raise UserError(f"{places[0][1]}.jsonl: no such file (folds that are there: {there})")
+            folds = ", ".join(sorted(entry.name for entry in folder.glob("fold_*"))) or "none"
+            raise UserError(f"{stems[0][1]}.jsonl: no such file (folds that are there: {folds})")
         yield folder, files
 
 
-def _is_one(folder: Path) -> bool:
-    return _either(folder / folder.name) is not None or any(folder.glob("fold_*"))
+def _is_data_set(path: Path) -> bool:
+    return path.is_dir() and (_existing(path / path.name) is not None or any(path.glob("fold_*")))
 
 
-def _either(place: Path) -> Path | None:
-    """The .jsonl or else the .json file of a name without suffix."""
-    files = [place.with_name(place.name + suffix) for suffix in (".jsonl", ".json")]
+def _existing(stem: Path) -> Path | None:
+    """The .jsonl or else the .json file of a path without suffix; None where neither exists."""
+    files = [stem.with_name(stem.name + suffix) for suffix in (".jsonl", ".json")]
     return next((file for file in files if file.is_file()), None)
 
 
@@ -154,11 +161,11 @@ def _split_of(file: Path) -> str | None:
 def _checkout(folder: Path) -> Path:
     """The folder that holds `data`, or where there is none the data set's own."""
     parents = [folder.absolute(), *folder.absolute().parents]
-    return next((one.parent for one in parents if one.name == "data"), parents[0])
+    return next((parent.parent for parent in parents if parent.name == "data"), parents[0])
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a .jsonl or .json file, each with the name of its place."""
+    """The rows of a .jsonl or .json file, each with `file:line` or `file:key`."""
     if file.suffix == ".json":
         for key, row in entry(read_json(file), str(file)).items():
             yield f"{file}:{key}", {"key": key} | entry(row, f"{file}:{key}", "wav", "emo")
@@ -181,30 +188,32 @@ def _label_map(folder: Path) -> dict[str, str]:
 
 def _speakers(file: Path) -> dict[str, str]:
     """Key -> speaker: the first and the third word of each line."""
-    words = (line.split(" ") for line in (read_text(file).split("\n") if file.is_file() else ()))
-    return {line[0]: line[2] for line in words if len(line) > 2}
+    lines = (line.split(" ") for line in (read_text(file).split("\n") if file.is_file() else ()))
+    return {line[0]: line[2] for line in lines if len(line) > 2}
 
 
-def _row(one: Utterance, root: str) -> dict[str, Any]:
-    frames, rate = header(one.path)
-    end = frames / rate if one.end is None else one.end
-    length = end - one.start
-    row = {"key": one.id, "dataset": one.corpus, "wav": within(one.path, root), "type": "raw", "sample_rate": rate}
-    row |= {"num_frame": length * rate, "task": "category", "length": length, "emo": one.emotion, "channel": 1}
-    return row | ({"start_time": one.start, "end_time": end} if one.start or one.end is not None else {})
+def _row(utterance: Utterance, root: str) -> dict[str, Any]:
+    frames, rate = header(utterance.path)
+    start, end = utterance.start, frames / rate if utterance.end is None else utterance.end
+    length = end - start
+    row = {"key": utterance.id, "dataset": utterance.corpus, "wav": within(utterance.path, root), "type": "raw"}
+    row |= {"sample_rate": rate, "num_frame": length * rate, "task": "category", "length": length}
+    row |= {"emo": utterance.emotion, "channel": 1}
+    return row | ({"start_time": start, "end_time": end} if start or utterance.end is not None else {})
 
 
-def _speaker_line(one: Utterance, row: Mapping[str, Any]) -> str:
-    if len(f"{one.id} {one.speaker}".split()) != 2:
-        raise UserError(f"{one.id!r}: the id or the speaker {one.speaker!r} has a space, which {SPEAKERS} cannot hold")
-    start, end = one.start, one.start + row["length"]
-    about = f"<id={one.id},lang={one.language},spk={one.speaker},emotion={one.emotion}>"
-    return f"{one.id} 1 {one.speaker} {start:g} {end:g} {about} {one.emotion}\n"
+def _speaker_line(utterance: Utterance, row: Mapping[str, Any]) -> str:
+    key, speaker, emotion = utterance.id, utterance.speaker, utterance.emotion
+    if len(f"{key} {speaker}".split()) != 2:
+        raise UserError(f"{key!r}: the id or the speaker {speaker!r} has a space, which {SPEAKERS} cannot hold")
+    start, end = utterance.start, utterance.start + row["length"]
+    about = f"<id={key},lang={utterance.language},spk={speaker},emotion={emotion}>"
+    return f"{key} 1 {speaker} {start:g} {end:g} {about} {emotion}\n"
 
 
-def _write_pair(place: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """The same rows as .jsonl and as .json."""
-    kept = ("wav", "length", "emo", "dataset", "channel", "start_time", "end_time")
-    write_lines(place.with_name(place.name + ".jsonl"), rows)
-    content = {row["key"]: {key: row[key] for key in kept if key in row} for row in rows}
-    write_json(place.with_name(place.name + ".json"), content, indent=4)
+def _write_pair(stem: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the same rows as .jsonl and as .json."""
+    columns = ("wav", "length", "emo", "dataset", "channel", "start_time", "end_time")
+    write_lines(stem.with_name(stem.name + ".jsonl"), rows)
+    content = {row["key"]: {key: row[key] for key in columns if key in row} for row in rows}
+    write_json(stem.with_name(stem.name + ".json"), content, indent=4)

@@ -3,15 +3,14 @@
     file,start,end,speaker,emotion
     wav/03a01Fa.wav,0 days,0 days 00:00:01.500000,3,happiness
 
-`file` is a path, `start` and `end` (both or neither) are seconds or the time deltas that pandas prints; an empty `end`
-is the end of the file. Further columns are allowed: those named as fields of `Utterance` (gender is one of nkululeko's
-too) are read, others (age ...) passed over, and what has no column of nkululeko's own is written under the field's
-name. In the column `split`, which nkululeko reads with `split_strategy = column`, validation is "dev". Its own corpora
-name languages in English ("polish"); the names that are known become BCP 47.
+`file` is a path; `start` and `end` (both or neither) are seconds or time deltas as pandas prints them; an empty `end`
+is the end of the file. Further columns that are named as fields of `Utterance` are read (nkululeko has `gender` too),
+others (age ...) are ignored; a field without a column of nkululeko's own is written under its name. In the column
+`split`, which nkululeko reads with `split_strategy = column`, validation is "dev". Its own corpora name languages in
+English ("polish"); names that emobridge knows become BCP 47 tags. Without a column `id` the file's name makes the id.
 
 Written paths are relative to the file, so set `absolute_path = False` (with the default, nkululeko puts `./` before
-them). Its loader is `nkululeko/data/dataset_csv.py`, which reads with audformat's `read_csv`; times are kept to the
-nanosecond there. Names of files without a column `id` make the ids.
+them). Its loader is `nkululeko/data/dataset_csv.py`, which reads with audformat's `read_csv`, to the nanosecond.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from emobridge.corpora.table import SPLIT_WORDS, name_of, plain, rows
+from emobridge.corpora.table import SPLIT_WORDS, cell_value, column_mapping, default_id, label_mapping, table_rows
 from emobridge.data.manifest import COLUMNS, to_utterance
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError
 from emobridge.files import write_csv
-from emobridge.formats._shared import emotions_of, filled
+from emobridge.formats._shared import filled
 from emobridge.languages import language_named
-from emobridge.options import Pairs, pairs
+from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
@@ -47,27 +46,23 @@ def read(
 ) -> Iterator[Utterance]:
     """The utterances of one CSV file, in its order.
 
-    `columns` (field -> column, such as "emotion=mood") and `labels` (raw label -> emotion) as for corpora.table;
-    `corpus` is else the column of that name or the name of the file.
+    columns (field -> column, such as "emotion=mood"), labels (raw label -> emotion): as in corpora.table.
+    corpus: used instead of the column of that name, or the name of the file.
     Errors: UserError naming `file:row` for what a manifest would refuse and for a time that is none.
     """
     if path.suffix.lower() != ".csv" or not path.is_file():
         raise UserError(f"{path}: expected a file that is there and ends in .csv")
-    wanted = {"path": "file"} | pairs(columns, "columns")
-    for field in wanted:
-        if field not in COLUMNS:
-            raise unknown("field", field, COLUMNS)
-    emotions, seen, folder = emotions_of(labels), set[str](), os.path.abspath(path.parent)
-    for number, row in rows(path, wanted):
+    column_of = column_mapping(columns, path="file")
+    emotions, seen, folder = label_mapping(labels), set[str](), os.path.abspath(path.parent)
+    for number, row in table_rows(path, column_of):
         where = f"{path}:{number}"
-        raw = {field: row.get(wanted.get(field, field)) for field in COLUMNS}
+        raw = {field: row.get(column_of.get(field, field)) for field in COLUMNS}
         times = {field: _seconds(raw.pop(field), field, where) for field in ("start", "end")}
-        values: dict[str, Any] = {field: plain(value, field, where) for field, value in raw.items()} | times
+        values: dict[str, Any] = {field: cell_value(value, field, where) for field, value in raw.items()} | times
         values["corpus"] = corpus or values["corpus"] or path.stem
-        spoken = values["language"] or ""
-        values["language"] = language or language_named(spoken) or spoken
+        values["language"] = language or language_named(values["language"] or "") or values["language"]
         values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
-        values["id"] = values["id"] or name_of(values)
+        values["id"] = values["id"] or default_id(values)
         if values["path"]:
             values["path"] = os.path.normpath(os.path.join(folder, values["path"]))
         yield to_utterance(values, where, folder, seen, emotions)
@@ -79,15 +74,16 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     """Write `path`, which must end in .csv, and return it."""
     folder = os.path.abspath(path.parent)
     fields = dict.fromkeys((*OWN, *filled(utterances)))
-    if not any(one.start or one.end is not None for one in utterances):
+    if not any(utterance.start or utterance.end is not None for utterance in utterances):
         fields = {field: None for field in fields if field not in ("start", "end")}
     table = []
-    for one in utterances:
-        row = {OWN.get(field, field): getattr(one, field) for field in fields}
-        row["file"] = os.path.relpath(one.path, folder).replace(os.sep, "/")
+    for utterance in utterances:
+        row = {OWN.get(field, field): getattr(utterance, field) for field in fields}
+        row["file"] = os.path.relpath(utterance.path, folder).replace(os.sep, "/")
         if "start" in fields:
-            row |= {"start": _delta(one.start), "end": None if one.end is None else _delta(one.end)}
-        if one.split == "validation":
+            end = None if utterance.end is None else _delta(utterance.end)
+            row |= {"start": _delta(utterance.start), "end": end}
+        if utterance.split == "validation":
             row["split"] = "dev"
         table.append(row)
     write_csv(path, table)
@@ -112,7 +108,7 @@ def _seconds(text: str | None, field: str, where: str) -> float | None:
 
 
 def _delta(seconds: float) -> str:
-    """As pandas prints it: 1.5 is "0 days 00:00:01.500000"."""
+    """A time as pandas prints it: 1.5 is "0 days 00:00:01.500000"."""
     whole, fraction = divmod(round(seconds * NANOSECONDS), NANOSECONDS)
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)

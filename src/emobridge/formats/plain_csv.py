@@ -1,7 +1,8 @@
 """A CSV file with the fields of `Utterance` as columns, for spreadsheets and for pandas.
 
-Fields that are nowhere filled get no column. Audio paths are relative to the file where the audio lies beside or below
-it. It is read as the corpus `table` is: with a mapping of columns any table will do. Spaces around a value are dropped.
+Fields without any value get no column. Audio paths are relative to the file where the audio lies in its folder or
+below. It is read as the corpus `table` is: with a mapping of columns any table will do. Spaces around a value are
+dropped.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ def read(
     language: str | None = None,
     corpus: str | None = None,
 ) -> Iterator[Utterance]:
-    """The utterances of a table; options and errors are those of corpora.table.scan."""
+    """The utterances of a table. Options and errors: as in corpora.table.scan."""
     return table.scan(path, columns=columns, labels=labels, language=language, corpus=corpus)
 
 
 def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     """Write `path`, which must end in .csv, and return it."""
     folder = os.path.abspath(path.parent)
-    rows = [{field: getattr(one, field) for field in filled(utterances)} for one in utterances]
+    fields = filled(utterances)
+    rows = [{field: getattr(utterance, field) for field in fields} for utterance in utterances]
     for row in rows:
         row |= {key: within(row[key], folder) for key in PATHS if row.get(key)}
     write_csv(path, rows)

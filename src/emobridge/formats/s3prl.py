@@ -4,9 +4,9 @@
     {"labels": {"neu": 0, "hap": 1}, "meta_data": [{"path": "Session1/...wav", "label": "neu", "speaker": "Ses01F"}]}
 
 A folder Session<k> is the fold in which session k is the test set; paths are relative to ROOT, s3prl's `datarc.root`.
-Of IEMOCAP the published `speaker` is the first part of the file's name, which is not who speaks; it is read from the
-name instead (see `_shared.iemocap_speaker`). s3prl draws its validation set from the training file at random, reads
-whole files only, and needs a label for each. The path makes the id.
+The published `speaker` of IEMOCAP is the first part of the file's name, which is not the speaker; `read` takes it from
+the rest of the name (see `_shared.iemocap_speaker`). s3prl draws its validation set from the training file at random,
+reads whole files only, and needs a label for each. The path makes the id.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from emobridge.corpora.table import name_of
+from emobridge.corpora.table import default_id, label_mapping
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import to_utterance, within
 from emobridge.errors import UserError
-from emobridge.formats._shared import by_split, emotions_of, entry, iemocap_speaker, known_split, read_json, write_json
+from emobridge.formats._shared import by_split, entry, iemocap_speaker, read_json, split_named, write_json
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
@@ -52,13 +52,13 @@ def read(
 ) -> Iterator[Utterance]:
     """The utterances of one fold: `path` is ROOT, a folder Session<k>, or one JSON file.
 
-    `root` is the folder of the audio where it is not ROOT; `corpus` is else the name of ROOT.
+    root: the folder of the audio, where it is not ROOT. corpus: the default is the name of ROOT.
     Errors: UserError naming `file:number` (of the entry, from 1) for what a manifest would refuse.
     """
     files = _files(path, fold)
     home = _home(files[0])
     folder = os.path.abspath(root or home)
-    emotions, seen = emotions_of(labels), set[str]()
+    emotions, seen = label_mapping(labels), set[str]()
     for file in files:
         content = entry(read_json(file), str(file), "labels", "meta_data")
         if not isinstance(content["meta_data"], list):
@@ -67,13 +67,13 @@ def read(
             where = f"{file}:{number}"
             row = entry(item, where, "path", "label")
             values = {
-                "id": name_of({"path": row["path"], "start": None}),
+                "id": default_id({"path": row["path"], "start": None}),
                 "corpus": corpus or os.path.basename(os.path.abspath(home)),
                 "path": row["path"],
                 "language": language,
                 "speaker": iemocap_speaker(str(row["path"])) or row.get("speaker"),
                 "emotion": row["label"],
-                "split": known_split(file.name.removesuffix(SUFFIX)),
+                "split": split_named(file.name.removesuffix(SUFFIX)),
             }
             yield to_utterance(values, where, folder, seen, emotions)
     if not seen:
@@ -86,19 +86,21 @@ def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1, splits:
     Errors: UserError for a stretch of a file, an utterance without an emotion, and one that is in neither train nor
     test: `splits` ("validation=train,none=train") says where those go.
     """
-    for one in utterances:
-        if one.start or one.end is not None:
-            raise UserError(f"{one.id!r} is a stretch of {one.path}; s3prl reads whole files: cut it first")
-        if one.emotion is None:
-            raise UserError(f"{one.id!r} has no emotion; s3prl needs one for each: leave it out")
-    found = by_split(utterances, SPLITS, splits)
-    labels = [emotion for emotion in EMOTIONS if any(one.emotion == emotion for one in utterances)]
+    for utterance in utterances:
+        if utterance.start or utterance.end is not None:
+            raise UserError(f"{utterance.id!r} is a stretch of {utterance.path}; s3prl reads whole files: cut it first")
+        if utterance.emotion is None:
+            raise UserError(f"{utterance.id!r} has no emotion; s3prl needs one for each: leave it out")
+    parts = by_split(utterances, SPLITS, splits)
+    used = {utterance.emotion for utterance in utterances}
+    labels = [emotion for emotion in EMOTIONS if emotion in used]
     root = os.path.abspath(path)
     session = path / "meta_data" / f"Session{fold}"
     for split in SPLITS.values():
         rows = [
-            {"path": within(one.path, root), "label": one.emotion} | ({"speaker": one.speaker} if one.speaker else {})
-            for one in found.get(split, ())
+            {"path": within(utterance.path, root), "label": utterance.emotion}
+            | ({"speaker": utterance.speaker} if utterance.speaker else {})
+            for utterance in parts.get(split, ())
         ]
         content = {"labels": {label: number for number, label in enumerate(labels)}, "meta_data": rows}
         write_json(session / f"{split}{SUFFIX}", content)

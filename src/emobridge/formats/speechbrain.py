@@ -4,9 +4,9 @@
 
 Keys are ids; `length` is in seconds. SpeechBrain formats every text (`str.format_map`), so `{data_root}` is the folder
 of the audio and other braces are doubled. A stretch of a file is {"file": ..., "start": ..., "stop": ...} in samples,
-as `speechbrain.dataio.dataio.read_audio` takes it, with `start` and `end` in seconds beside. Recipes keep train.json,
-valid.json and test.json side by side. An entry may hold more than a recipe asks for: other fields of `Utterance` are
-written under their names. Every entry of a file has the same keys, null where nothing is known.
+as `speechbrain.dataio.dataio.read_audio` takes it, and the entry has `start` and `end` in seconds. Recipes have
+train.json, valid.json and test.json in one folder. An entry may have more keys than a recipe needs: other fields of
+`Utterance` are written under their names. Every entry of a file has the same keys, null where the value is not known.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emobridge.corpora.table import SPLIT_WORDS
+from emobridge.corpora.table import SPLIT_WORDS, label_mapping
 from emobridge.data.audio import header
 from emobridge.data.manifest import COLUMNS, PATHS, to_utterance, within
 from emobridge.errors import UserError
-from emobridge.formats._shared import by_split, emotions_of, entry, filled, known_split, read_json, write_json
+from emobridge.formats._shared import by_split, entry, filled, read_json, split_named, write_json
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
 SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 ROOT = "{data_root}"
-PLACES = {"{{": "{", "}}": "}", ROOT: ""}  # "" is the folder
-OWN = ("id", "path", "emotion")  # kept as the key, in "wav" and in "emo"
+BRACES = {"{{": "{", "}}": "}", ROOT: ""}  # "" is the folder
+OWN = ("id", "path", "emotion")  # written as the key, in "wav" and in "emo"
 
 
 def read(
@@ -42,14 +42,14 @@ def read(
 ) -> Iterator[Utterance]:
     """The utterances of one JSON file, or of the train.json, valid.json and test.json of a folder.
 
-    `data_root` is else the folder of the file, and `corpus` else in the entry or the name of that folder.
+    data_root: the default is the folder of the file. corpus: the default is in the entry, or the name of that folder.
     Errors: UserError naming `file:key` for what a manifest would refuse.
     """
     files = [path] if not path.is_dir() else [path / f"{name}.json" for name in SPLITS.values()]
     files = files if not path.is_dir() else [file for file in files if file.is_file()]
     if not files:
         raise UserError(f"{path}: none of {', '.join(f'{name}.json' for name in SPLITS.values())} is there")
-    emotions, seen = emotions_of(labels), set[str]()
+    emotions, seen = label_mapping(labels), set[str]()
     for file in files:
         folder = os.path.abspath(data_root or file.parent)
         for key, item in entry(read_json(file), str(file)).items():
@@ -58,7 +58,7 @@ def read(
             values["id"] = key
             values["corpus"] = corpus or values["corpus"] or os.path.basename(os.path.abspath(file.parent))
             values["language"] = language or values["language"]
-            values["split"] = SPLIT_WORDS.get(values["split"], values["split"]) or known_split(file.stem)
+            values["split"] = SPLIT_WORDS.get(values["split"], values["split"]) or split_named(file.stem)
             yield to_utterance(values, where, folder, seen, emotions)
     if not seen:
         raise UserError(f"{files[0]}: no utterances")
@@ -67,38 +67,38 @@ def read(
 def write(path: Path, utterances: Sequence[Utterance], *, data_root: str | None = None, splits: Pairs = None) -> Path:
     """Write one file where `path` ends in .json, else the files of the splits into the folder `path`; return `path`.
 
-    Paths inside `data_root` (else the folder of the file) begin with {data_root}. `splits` ("none=train") says where
-    in a folder those without a split go. Headers of the audio are read for the lengths.
+    Paths inside `data_root` (by default the folder of the file) begin with {data_root}. splits: where in a folder the
+    utterances without a split go, such as "none=train". Lengths are read from the headers of the audio files.
     Errors: UserError for audio that cannot be opened, and in a folder for an utterance without a split.
     """
     alone = path.suffix.lower() == ".json"
     files = {path: list(utterances)} if alone else {}
     if not alone:
-        found = by_split(utterances, SPLITS, splits)
-        files = {path / f"{name}.json": found[name] for name in SPLITS.values() if name in found}
+        parts = by_split(utterances, SPLITS, splits)
+        files = {path / f"{name}.json": parts[name] for name in SPLITS.values() if name in parts}
     fields = [field for field in filled(utterances) if field not in OWN and (alone or field != "split")]
     root = os.path.abspath(data_root or (path.parent if alone else path))
-    contents = {file: {one.id: _entry(one, fields, root) for one in some} for file, some in files.items()}
+    contents = {file: {row.id: _entry(row, fields, root) for row in rows} for file, rows in files.items()}
     for file, content in contents.items():
         write_json(file, content, indent=2)
     return path
 
 
-def _entry(one: Utterance, fields: Sequence[str], root: str) -> dict[str, Any]:
-    frames, rate = header(one.path)
-    end = frames / rate if one.end is None else one.end
-    wav: str | dict[str, Any] = _text(one.path, root)
-    if one.start or one.end is not None:
-        wav = {"file": wav, "start": round(one.start * rate), "stop": round(end * rate)}
-    more = {field: getattr(one, field) for field in fields}
+def _entry(utterance: Utterance, fields: Sequence[str], root: str) -> dict[str, Any]:
+    frames, rate = header(utterance.path)
+    start, end = utterance.start, frames / rate if utterance.end is None else utterance.end
+    wav: str | dict[str, Any] = _text(utterance.path, root)
+    if start or utterance.end is not None:
+        wav = {"file": wav, "start": round(start * rate), "stop": round(end * rate)}
+    more = {field: getattr(utterance, field) for field in fields}
     for key, value in more.items():
         if isinstance(value, str):
             more[key] = _text(value, root if key in PATHS else "")
-    return {"wav": wav, "length": end - one.start, "emo": one.emotion} | more
+    return {"wav": wav, "length": end - start, "emo": utterance.emotion} | more
 
 
 def _values(item: Mapping[str, Any], folder: str, where: str) -> dict[str, Any]:
-    """The raw values of an entry; braces are what SpeechBrain would make of them."""
+    """The raw values of an entry, after SpeechBrain's formatting of braces."""
     values = {field: item.get(field) for field in COLUMNS}
     values["path"] = item["wav"]["file"] if isinstance(item["wav"], dict) and "file" in item["wav"] else item["wav"]
     values["emotion"] = item.get("emo")
@@ -116,11 +116,14 @@ def _text(value: str, root: str) -> str:
 
 
 def _plain(value: str, folder: str, where: str) -> str:
-    """What SpeechBrain's formatting makes of a text."""
+    """A text after SpeechBrain's formatting: {data_root} is replaced and double braces are single.
 
-    def meant(match: re.Match[str]) -> str:
-        if match[0] not in PLACES:
-            raise UserError(f"{where}: {value!r} has a place for what is not known; only {ROOT} is")
-        return PLACES[match[0]] or folder
+    Errors: UserError for other braces.
+    """
 
-    return re.sub(r"\{\{|\}\}|\{[^{}]*\}|[{}]", meant, value)
+    def replacement(match: re.Match[str]) -> str:
+        if match[0] not in BRACES:
+            raise UserError(f"{where}: {value!r} has {match[0]}; expected no braces but {ROOT}, '{{{{' and '}}}}'")
+        return BRACES[match[0]] or folder
+
+    return re.sub(r"\{\{|\}\}|\{[^{}]*\}|[{}]", replacement, value)
