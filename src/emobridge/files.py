@@ -56,6 +56,40 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_readable(path: str | Path) -> bool:
+    """Whether there is a file that can be read; False where there is none.
+
+    safetensors reports every failure to open a file as "no such file": ask this before.
+    Errors: UserError where the file is there and cannot be read, such as another user's, or on a failing disk.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            file.read(1)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return True
+
+
+def unreadable(path: str | Path, error: OSError) -> UserError:
+    """The error for a file or folder that cannot be read; for lack of permission it names the owner, who can help."""
+    denied = isinstance(error, PermissionError)
+    hint = f"; it belongs to {owner_of(path)}, who can allow it: chmod a+rX" if denied else ""
+    return UserError(f"{path}: cannot be read ({error.strerror or error}){hint}")
+
+
+def owner_of(path: str | Path) -> str:
+    """The name of the user that a file or folder belongs to, as far as it can be found out."""
+    path = Path(path)
+    try:
+        return path.owner()
+    except KeyError:  # a number without a name on this machine
+        return f"user {path.stat().st_uid}"
+    except (OSError, NotImplementedError):
+        return "another user"
+
+
 def write_tensors(path: str | Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
     """Write tensors and metadata as one safetensors file with a checksum, whole or not at all.
 
@@ -81,13 +115,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, str]] | No
     Errors: UserError where the file is there but cannot be read: no permission, a failing disk. That is no damage, and
     the file may be somebody else's good one.
     """
-    try:
-        with Path(path).open("rb") as file:
-            file.read(1)
-    except (FileNotFoundError, NotADirectoryError):
+    if not is_readable(path):
         return None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
     try:
         return _read_checked(path)
     except FileNotFoundError:  # removed in this moment

@@ -44,8 +44,8 @@ def agrees(store: Shards, count: int, each: int = 3) -> None:
 @pytest.fixture
 def small(monkeypatch):
     """An index from the third shard on, and few keys beside the sorted ones."""
-    monkeypatch.setattr(shards, "FEW", 2)
-    monkeypatch.setattr(shards, "RECENT", 7)
+    monkeypatch.setattr(shards, "MAX_UNINDEXED", 2)
+    monkeypatch.setattr(shards, "MAX_RECENT", 7)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_shards_of_before_with_one_checksum_for_all_frames_are_read(tmp_path, mo
 def test_what_is_found_is_what_was_written(tmp_path_factory, groups, recent):
     """Whatever is written in whatever groups, overlapping too, is found where it is; keys may end in zero bytes."""
     store = Shards(tmp_path_factory.mktemp("s"))
-    before, shards.RECENT = shards.RECENT, recent
+    before, shards.MAX_RECENT = shards.MAX_RECENT, recent
     try:
         for group in groups:
             numbers = sorted(group)
@@ -186,7 +186,7 @@ def test_what_is_found_is_what_was_written(tmp_path_factory, groups, recent):
                 values = np.array(numbers, np.float32)[:, None]
                 store.write([key(256 * number) for number in numbers], {"0": values})
     finally:
-        shards.RECENT = before
+        shards.MAX_RECENT = before
     there = set().union(*groups)
     found = store.find([key(256 * number) for number in range(61)])
     assert {number for number in range(61) if found[number, 0] >= 0} == there
@@ -200,7 +200,7 @@ import numpy as np
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_shards import filled, key, shards
-shards.FEW = 2
+shards.MAX_UNINDEXED = 2
 for shard in json.loads(sys.argv[2]):
     filled(Path(sys.argv[1]), 1, first=shard)
 """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.features import store as features
 from emobridge.features.pooling import segments
-from emobridge.features.store import FeatureStore, bytes_a_second, pool
+from emobridge.features.store import FeatureStore, bytes_per_second, pool
 from emobridge.types import SAMPLE_RATE, Layers, Utterance
 
 
@@ -257,8 +258,8 @@ def test_the_size_is_told_before(clips, tmp_path, options):
     taken = sum(path.stat().st_size for path in store.folder.glob("*.safetensors"))
     assert told == pytest.approx(taken, rel=0.25) and len(good) == 7
     large = SimpleNamespace(layers=25, width=1024, frame_rate=50.0, statistics=("mean", "std"))
-    assert bytes_a_second(large) == 2_560_000 and bytes_a_second(large, False) == 0
-    assert bytes_a_second(large, segment=1.0) == 51_200
+    assert bytes_per_second(large) == 2_560_000 and bytes_per_second(large, False) == 0
+    assert bytes_per_second(large, segment=1.0) == 51_200
 
 
 def test_a_clip_beyond_the_window_is_pooled_as_a_whole(clips, tmp_path):
@@ -384,3 +385,101 @@ def test_a_store_that_cannot_be_written_is_one_line(clips, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         FeatureStore(tmp_path / "file", load_encoder("logmel")).extract(clips)
+
+
+def denied(*_args, **_options):
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def as_safetensors_says(path, **_options):
+    raise FileNotFoundError(f"No such file or directory: {path}")  # of a file that it may not open too
+
+
+@pytest.fixture
+def stored(clips, tmp_path, monkeypatch):
+    """An encoder that counts, and the features that a store of three shards has of the clips."""
+    monkeypatch.setattr(features, "SHARD", 3)
+    encoder = Counting(load_encoder("logmel"))
+    values = FeatureStore(tmp_path / "store", encoder).extract(clips).values
+    encoder.count = 0
+    return encoder, values
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Nothing can be written, renamed or removed."""
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("tempfile.mkstemp", denied)
+    monkeypatch.setattr(Path, "unlink", denied)
+    monkeypatch.setattr(Path, "mkdir", denied)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("where", "instead"),
+    [
+        ("emobridge.features.shards.safe_open", denied),
+        ("emobridge.features.shards.safe_open", as_safetensors_says),
+        ("pathlib.Path.open", denied),
+        ("os.scandir", denied),
+    ],
+)
+@pytest.mark.parametrize("opened_before", [False, True])
+def test_a_store_that_cannot_be_read_is_left_alone(clips, tmp_path, stored, monkeypatch, where, instead, opened_before):
+    encoder, values = stored
+    store = FeatureStore(tmp_path / "store", encoder)
+    if opened_before:
+        store.extract(clips)
+    whole = {path: path.read_bytes() for path in store.folder.iterdir()}
+    good = [clip for clip in clips if clip.id not in ("gone", "text", "cut")]
+    features._keys(good, True)  # their files have been read once
+    with monkeypatch.context() as patch:
+        patch.setattr(where, instead)
+        with pytest.raises(UserError, match=r"^[^\n]*cannot be read \(.*\).*--store\)$") as error:
+            store.extract(good)
+    assert str(store.folder) in str(error.value)
+    assert ("belongs to" in str(error.value)) == (instead is denied)
+    assert {path: path.read_bytes() for path in store.folder.iterdir()} == whole
+    np.testing.assert_array_equal(store.extract(clips).values, values)
+    assert encoder.count == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_a_read_only_store_has_is_read_and_what_it_lacks_is_refused(clips, tmp_path, stored, read_only):
+    encoder, values = stored
+    (tmp_path / "store" / ".a.part").write_bytes(b"half")
+    store = FeatureStore(tmp_path / "store", encoder)
+    np.testing.assert_array_equal(store.extract(clips).values, values)
+    new = Utterance(id="new", corpus="c", path=clips[0].path, end=0.3)
+    with pytest.raises(UserError, match=r"cannot be written, and features .* are missing; it belongs to .*--store"):
+        store.extract([*clips, new])
+    assert encoder.count == 0, "nothing is computed that cannot be stored"
+
+
+def test_a_damaged_shard_of_a_read_only_store_is_told_once(clips, tmp_path, stored, read_only):
+    encoder, _ = stored
+    store = FeatureStore(tmp_path / "store", encoder)
+    shard = sorted(store.folder.glob("*.safetensors"))[0]
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-9] + bytes(byte ^ 1 for byte in content[-9:]))
+    with pytest.warns(UserWarning, match="corrupt") as told, pytest.raises(UserError, match="cannot be written"):
+        store.extract(clips)
+    assert len(told) == 1 and shard.exists()
+
+
+@pytest.mark.parametrize("frames", [False, True])
+@pytest.mark.parametrize("samples", [1, 400])
+def test_the_smallest_store(tmp_path, samples, frames):
+    """One utterance, one layer, one dimension, one frame."""
+    soundfile.write(tmp_path / "a.wav", np.full(samples, 0.5), SAMPLE_RATE)
+    encoder = load_encoder("logmel")
+    encoder.front.filters = encoder.front.filters[:1]
+    encoder.width, encoder.statistics = 1, ("mean",)
+    store = FeatureStore(tmp_path, encoder, frames=frames, segment=10.0 if frames else 0.0)
+    clip = Utterance("a", "c", str(tmp_path / "a.wav"))
+    for _ in range(2):
+        values = store.extract([clip]).values
+        assert values.shape == (1, 1, 1) and np.isfinite(values).all()
+        if frames:
+            np.testing.assert_allclose(store.frames_of(clip)[:, 0], values[0], rtol=1e-3)
+    assert store.extract([]).values.shape == (0, 1, 1)

@@ -8,15 +8,16 @@ from torch import Tensor
 from emobridge.errors import unknown
 from emobridge.types import Layers
 
-# What must be known of each window of a long clip so that a statistic of the whole can be told.
-NEEDS = {"mean": ("mean",), "std": ("mean", "std"), "max": ("mean", "max"), "mean_max": ("mean", "max")}
+# The statistics of each window of a long clip from which a statistic of the whole clip is computed.
+WINDOW_STATISTICS = {"mean": ("mean",), "std": ("mean", "std"), "max": ("mean", "max"), "mean_max": ("mean", "max")}
 
 
 def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
-    """Statistics over each clip's own frames, side by side: (L, B, len(statistics) * D).
+    """Statistics over each clip's own frames, side by side: (L, B, F, D) -> (L, B, len(statistics) * D).
 
-    "mean", "std" (population, 1/n), "max", and "mean_max", the sum of mean and maximum (Niizumi et al. 2021). Gradients
-    are finite, also where a deviation is zero.
+    "mean", "std" (population, 1/n), "max", and "mean_max", the sum of mean and maximum (Niizumi et al. 2021). A clip
+    has at least one frame; the deviation of a single one is 0. Gradients are finite, also where a deviation is 0.
+    Errors: UserError for an unknown statistic.
     """
     inside = layers.mask[None, :, :, None]
     hidden = torch.where(inside, layers.hidden, 0.0)
@@ -34,22 +35,22 @@ def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
             top = layers.hidden.masked_fill(~inside, -torch.inf).amax(2)
             parts.append(top if statistic == "max" else mean + top)
         else:
-            raise unknown("statistic", statistic, NEEDS)
+            raise unknown("statistic", statistic, WINDOW_STATISTICS)
     return torch.cat(parts, dim=2)
 
 
-def stretch_frames(frame_rate: float, seconds: float) -> int:
-    """Frames in a stretch of `seconds`, at least one; 1 where there is nothing to shorten."""
+def frames_per_stretch(frame_rate: float, seconds: float) -> int:
+    """Frames in a stretch of `seconds`, at least one. frame_rate: Hz, 0 for encoders of one frame a clip."""
     return max(1, round(seconds * frame_rate))
 
 
 def segments(layers: Layers, seconds: float) -> Layers:
     """Means over consecutive stretches of `seconds`, of each clip's own frames: (L, B, F, D) -> (L, B, ceil(F / n), D).
 
-    A stretch is n = round(seconds * frame rate) frames; a clip's last one is shorter. The frame rate falls by n. Layers
-    of one frame a clip, and 0 seconds, come back as they are. Gradients flow through.
+    A stretch has n = round(seconds * frame rate) frames, a clip's last one fewer; the frame rate is divided by n.
+    Layers of one frame a clip, and stretches of one frame, come back as they are. Gradients flow through.
     """
-    size = stretch_frames(layers.frame_rate, seconds)
+    size = frames_per_stretch(layers.frame_rate, seconds)
     if size == 1:
         return layers
     missing = -layers.mask.shape[1] % size
@@ -60,13 +61,19 @@ def segments(layers: Layers, seconds: float) -> Layers:
     return Layers(total / count.clamp(min=1)[None, :, :, None], count > 0, layers.frame_rate / size)
 
 
-def parts_of(statistics: tuple[str, ...]) -> tuple[str, ...]:
-    """The statistics of each window that `joined` asks for."""
-    return tuple(sorted({part for statistic in statistics for part in NEEDS[statistic]}))
+def window_statistics(statistics: tuple[str, ...]) -> tuple[str, ...]:
+    """The statistics of each window that `join_windows` takes. Errors: UserError for an unknown statistic."""
+    for statistic in statistics:
+        if statistic not in WINDOW_STATISTICS:
+            raise unknown("statistic", statistic, WINDOW_STATISTICS)
+    return tuple(sorted({part for statistic in statistics for part in WINDOW_STATISTICS[statistic]}))
 
 
-def joined(parts: list[dict[str, Tensor]], counts: list[Tensor], statistics: tuple[str, ...]) -> Tensor:
-    """The statistics (L, B, S * D) of clips whose windows had these parts and so many frames."""
+def join_windows(parts: list[dict[str, Tensor]], counts: list[Tensor], statistics: tuple[str, ...]) -> Tensor:
+    """The statistics (L, B, S * D) of whole clips from those of their windows.
+
+    parts: of each window, (L, B, D) by the name of the statistic. counts: frames of each window, (1, B, 1).
+    """
     share = torch.stack(counts) / sum(counts)  # (W, 1, B, 1)
     whole = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}  # (W, L, B, D)
     mean = (whole["mean"] * share).sum(0)

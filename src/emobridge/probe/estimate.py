@@ -14,8 +14,8 @@ from emobridge import registry
 from emobridge.data.audio import AudioError, duration
 from emobridge.encoders import is_here, load_encoder, presets
 from emobridge.encoders.base import Encoder
-from emobridge.features.pooling import stretch_frames
-from emobridge.features.store import bytes_a_clip, bytes_a_second
+from emobridge.features.pooling import frames_per_stretch
+from emobridge.features.store import bytes_per_clip, bytes_per_second
 from emobridge.options import read_options
 from emobridge.probe.encoders import (
     ProbedEncoder,
@@ -183,8 +183,8 @@ class _Clock:
         return replace(task, line=f"{title}: {told}; {_counts(task)}; about {span_in_words(seconds)}")
 
     def _bytes(self, one: Audio, encoder: Encoder, stored: bool) -> float:
-        rate = bytes_a_second(encoder, stored, self.settings.segment)
-        return bytes_a_clip(encoder) * len(one.corpus.utterances) + rate * one.seconds
+        rate = bytes_per_second(encoder, stored, self.settings.segment)
+        return bytes_per_clip(encoder) * len(one.corpus.utterances) + rate * one.seconds
 
     def _passes(self, corpus: str, pairs: Sequence[tuple[str, str]], streamed: bool) -> int:
         """How often a corpus goes through the encoder: once, or streamed for moments, training, stopping and tests."""
@@ -224,7 +224,7 @@ class _Clock:
 
     def _frames(self, encoder: Encoder, one: Audio) -> float:
         """Frames of a clip, on average."""
-        rate = encoder.frame_rate / stretch_frames(encoder.frame_rate, self.settings.segment)
+        rate = encoder.frame_rate / frames_per_stretch(encoder.frame_rate, self.settings.segment)
         return max(1.0, rate * one.seconds / max(1, len(one.corpus.utterances)))
 
 
