@@ -25,7 +25,7 @@ PLUGINS = [(kind, name) for kind in KINDS for name in registry.names(kind)]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_are_those_of_the_files(kind):
-    folder = Path(emobridge.__file__).parent / kind
+    folder = Path(emobridge.__file__).parent / (registry.KINDS[kind].folder or kind)
     stems = {path.stem for path in folder.iterdir() if path.suffix == ".py" and path.stem != "base"}
     assert {name.replace("-", "_") for name in registry.names(kind)} == {s for s in stems if not s.startswith("_")}
     assert list(registry.names(kind)) == sorted(registry.names(kind))
@@ -39,7 +39,7 @@ def test_every_plugin_keeps_its_protocol_and_is_named_as_its_file(kind, name):
     assert all(hasattr(plugin, attribute) for attribute in registry.KINDS[kind].protocol)
     assert plugin.__doc__ or importlib.import_module(plugin.__module__).__doc__
     if not registry.KINDS[kind].is_module:
-        assert plugin.name == name and registry.load(kind, plugin) is plugin
+        assert plugin.name.lower().replace(" ", "-") == name and registry.load(kind, plugin) is plugin
         assert registry.load(kind, name.replace("-", "_")) is plugin
 
 

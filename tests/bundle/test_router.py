@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from emobridge.bundle.router import PENALTY, confidences, entropy, learnt
+from emobridge.bundle.router import PENALTY, confidences, learnt
+from emobridge.scores.entropy import entropy
 
 
 def test_confidences_by_hand():

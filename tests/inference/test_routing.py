@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from emobridge.adapters import use_adapters
-from emobridge.bundle.router import confidences, entropy
+from emobridge.bundle.router import confidences
 from emobridge.data.audio import read_audio
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.inference import UNTOLD, compare, evaluate, learn_router, predict
 from emobridge.inference.compare import TOLD
 from emobridge.inference.routing import encoded, hidden
+from emobridge.scores.entropy import entropy
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
-from emobridge.study.suggest import STRATEGIES, core_set, entropies, margins, ranked, spread_gradients, suggest
+from emobridge.scores.entropy import entropy
+from emobridge.study.suggest import STRATEGIES, core_set, margins, ranked, spread_gradients, suggest
 
 P = np.array([[0.5, 0.5, 0.0], [0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [1.0, 0.0, 0.0]])
 
@@ -23,7 +24,7 @@ def test_margins_and_entropies_by_hand():
     np.testing.assert_allclose(margins(P), [0.0, 0.85, 0.1, 1.0])
     third = -(0.4 * math.log(0.4) + 0.6 * math.log(0.3))
     second = -(0.9 * math.log(0.9) + 0.1 * math.log(0.05))
-    np.testing.assert_allclose(entropies(P), [math.log(2), second, third, 0.0], atol=1e-9)
+    np.testing.assert_allclose(entropy(P), [math.log(2), second, third, 0.0], atol=1e-9)
 
 
 def test_the_surest_come_last_and_the_two_measures_may_disagree():
