@@ -14,6 +14,7 @@ from emobridge.report.write import markdown
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import Condition
 from emobridge.scores.classes import Evaluation
+from emobridge.scores.confusion import recall_by_class
 from emobridge.scores.measures.base import AttributeMeasure, ClassMeasure
 
 
@@ -25,7 +26,7 @@ class WorstRecall(ClassMeasure):
     order = 1
 
     def value(self, counts):
-        return (np.diagonal(counts, 0, -2, -1) / counts.sum(-1)).min(-1)
+        return recall_by_class(counts).min(-1)
 
 
 class Bias(AttributeMeasure):

@@ -14,7 +14,7 @@ import numpy as np
 
 from emobridge.errors import UserError
 from emobridge.scores.base import BaseEvaluation, Column, clusters_of
-from emobridge.scores.measures.base import Measure, Values, power_sums
+from emobridge.scores.measures.base import Floats, Measure, power_sums
 from emobridge.types import SCALE, Range
 
 FLAT = 1e-6  # of the scale of ratings: predictions that vary less do not vary
@@ -30,8 +30,8 @@ class AttributeEvaluation(BaseEvaluation):
     of: ClassVar[str] = "attributes"
 
     names: tuple[str, ...]  # K, such as ("arousal", "valence", "dominance")
-    truth: Values  # (N, K), within `range`; NaN where it is not known
-    predictions: Values  # (S, N, K), on the same scale; they may lie beyond its ends
+    truth: Floats  # (N, K), within `range`; NaN where it is not known
+    predictions: Floats  # (S, N, K), on the same scale; they may lie beyond its ends
     speakers: tuple[str | None, ...]  # N
     range: Range = SCALE  # of `truth`
 
@@ -84,7 +84,7 @@ class AttributeEvaluation(BaseEvaluation):
             and np.array_equal(self.truth, other.truth, equal_nan=True)
         )
 
-    def clusters(self) -> Values:
+    def clusters(self) -> Floats:
         """(S, C, K, 6): `power_sums` of each speaker, or of each utterance where these are drawn."""
         sums = self._sums()
         if self.resampled == "utterances":
@@ -94,7 +94,7 @@ class AttributeEvaluation(BaseEvaluation):
         np.add.at(clusters.swapaxes(0, 1), owner, sums.swapaxes(0, 1))
         return clusters
 
-    def parts(self, parts: Sequence[Sequence[int]]) -> Values:
+    def parts(self, parts: Sequence[Sequence[int]]) -> Floats:
         """(S, P, K, 6): `power_sums` of each of P subsets of the utterances."""
         sums = self._sums()
         return np.stack([sums[:, list(part)].sum(1) for part in parts], 1)
@@ -107,12 +107,12 @@ class AttributeEvaluation(BaseEvaluation):
         ]
         return (*columns, Column(f"{measure.name} mean", int(rated.any(1).sum()), is_mean=True))
 
-    def column_values(self, measure: Measure, counts: Values) -> Values:
+    def column_values(self, measure: Measure, counts: Floats) -> Floats:
         """(..., K, 6) -> (..., K + 1): the values of each attribute and their mean."""
         values = measure.value(counts)
         return np.concatenate([values, values.mean(-1, keepdims=True)], -1)
 
-    def _sums(self) -> Values:
+    def _sums(self) -> Floats:
         """(S, N, K, 6), over the attributes that can be scored."""
         scored = list(self.scored)
         return power_sums(self.truth[:, scored].astype(float), self.predictions[:, :, scored].astype(float))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.errors import UserError
-from emobridge.scores.measures.base import Measure, Values, all_measures, leading_measure, measure_named
+from emobridge.scores.measures.base import Floats, Measure, all_measures, leading_measure, measure_named
 from emobridge.types import Score
 
 LARGEST_DRAW = 20_000_000  # numbers that are held at once while resampling
@@ -86,22 +86,22 @@ class BaseEvaluation(ABC):
         """Whether both hold predictions for the same utterances in the same order."""
 
     @abstractmethod
-    def clusters(self) -> Values:
+    def clusters(self) -> Floats:
         """(S, K, ...): counts or sums of each of the K things that the bootstrap draws."""
 
     @abstractmethod
-    def parts(self, parts: Sequence[Sequence[int]]) -> Values:
+    def parts(self, parts: Sequence[Sequence[int]]) -> Floats:
         """(S, P, ...): counts or sums of each of P subsets of the utterances, which are given as indices."""
 
     @abstractmethod
     def columns(self, measure: Measure) -> tuple[Column, ...]:
         """The rows of scores.json that a measure gives."""
 
-    def column_values(self, measure: Measure, counts: Values) -> Values:
+    def column_values(self, measure: Measure, counts: Floats) -> Floats:
         """(..., columns): the values of `columns` from counts or sums."""
         return measure.value(counts)[..., None]
 
-    def confusion(self) -> Values | None:
+    def confusion(self) -> Floats | None:
         """Counts (C, C) over all seeds, rows truth; None where no classes were predicted."""
         return None
 
@@ -148,7 +148,7 @@ class BaseEvaluation(ABC):
             estimates += self.details(total, drawn, draws, seed)
         return tuple(estimates)
 
-    def details(self, total: Values, drawn: Values, draws: int, seed: int) -> list[Estimate]:
+    def details(self, total: Floats, drawn: Floats, draws: int, seed: int) -> list[Estimate]:
         """What is reported beside the measures; nothing by default."""
         return []
 
@@ -202,12 +202,12 @@ class BaseEvaluation(ABC):
             for row in evaluation.estimates(draws=draws, seed=seed)
         ]
 
-    def _by_column(self, measure: Measure, counts: Values) -> Values:
+    def _by_column(self, measure: Measure, counts: Floats) -> Floats:
         """(columns, ...): the values of each column."""
         return np.moveaxis(self.column_values(measure, counts), -1, 0)
 
 
-def resample(counts: Values, draws: int, seed: int) -> Values:
+def resample(counts: Floats, draws: int, seed: int) -> Floats:
     """Counts (draws, S, ...) after drawing K of the K clusters of (S, K, ...) with replacement."""
     seeds, k, *shape = counts.shape
     flat, random = np.moveaxis(counts, 1, 0).reshape(k, -1), np.random.default_rng(seed)
@@ -222,7 +222,7 @@ def resample(counts: Values, draws: int, seed: int) -> Values:
 
 
 def estimate_from(
-    measure: str, values: Values, samples: Values, n: int, resampled: str, limits: tuple[float, float] = (0.0, 1.0)
+    measure: str, values: Floats, samples: Floats, n: int, resampled: str, limits: tuple[float, float] = (0.0, 1.0)
 ) -> Estimate:
     """From values (S,) and drawn values (draws, S); the interval is `limits` where no draw is defined."""
     means = samples.mean(1)

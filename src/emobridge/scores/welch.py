@@ -23,12 +23,12 @@ from emobridge.errors import UserError, unknown
 from emobridge.types import Utterance, person
 
 TAILS = ("greater", "less", "two-sided")
-LEVEL = 0.05  # of both studies
+SIGNIFICANCE = 0.05  # of both studies
 
 
 @dataclass(frozen=True, slots=True)
 class Welch:
-    """What the test says of values x against values y."""
+    """The result of the test of values x against values y."""
 
     tail: str  # "greater": that the mean of x is; "less"; "two-sided"
     difference: float  # mean of x minus mean of y
@@ -40,7 +40,7 @@ class Welch:
     @property
     def significant(self) -> bool:
         """p <= 0.05."""
-        return self.p <= LEVEL
+        return self.p <= SIGNIFICANCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from emobridge.errors import UserError
 from emobridge.report.blocks import Section, Table
-from emobridge.scores.welch import LEVEL, Subsets, subsets, welch
+from emobridge.scores.welch import SIGNIFICANCE, Subsets, subsets, welch
 from emobridge.study.budget import Grid, Outcome
 from emobridge.study.budget_cells import Found
 
@@ -37,7 +37,7 @@ class Contest:
     @property
     def significant(self) -> bool:
         """p <= 0.05, as the paper has it."""
-        return self.p <= LEVEL
+        return self.p <= SIGNIFICANCE
 
 
 def contests_of(grid: Grid, found: Sequence[Found]) -> list[Contest]:
@@ -75,7 +75,7 @@ def welch_section(contests: Sequence[Contest]) -> Section | None:
             rows.append((measure, side, system, "; ".join(won) or "-"))
     first = contests[0]
     words = _WORDS.format(count=first.values, subsets=first.subsets, by=first.drawn)
-    caption = f"Measured. Systems that another is better than, one-tailed p <= {LEVEL}."
+    caption = f"Measured. Systems that another is better than, one-tailed p <= {SIGNIFICANCE}."
     table = Table(caption, ("measure", "scored on", "system", "better than"), tuple(rows))
     return Section("Welch tests between systems", (words,), blocks=(table,))
 

@@ -40,7 +40,7 @@ from emobridge.study.space import embedding
 from emobridge.training.cost import costs_of, is_cost
 from emobridge.types import Score, person
 
-PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "audmetric")
+PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr")
 
 
 def record_of(adapted: Adapted, audit: Audit | None, command: str) -> RunRecord:

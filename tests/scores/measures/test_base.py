@@ -124,6 +124,13 @@ def test_it_goes_when_its_plug_in_goes(plugged, monkeypatch):
     assert "kappa" not in [measure.name for measure in all_measures()]
 
 
+def test_a_measure_is_of_classes_or_of_attributes(plugged, monkeypatch):
+    monkeypatch.setattr(Kappa, "of", "class")
+    base._loaded.cache_clear()
+    with pytest.raises(UserError, match="unknown `of` of measure kappa: 'class': did you mean 'classes'"):
+        all_measures()
+
+
 def test_two_measures_may_not_share_a_name(plugged, monkeypatch):
     monkeypatch.setattr(Kappa, "name", "UA")
     base._loaded.cache_clear()

@@ -17,8 +17,9 @@ from emobridge import registry
 from emobridge.errors import UserError, unknown
 from emobridge.scores.confusion import confusion
 
-Values = NDArray[np.float64]
+Floats = NDArray[np.float64]
 PER_CENT = "per cent"
+KINDS = ("classes", "attributes")  # what measures are of
 RECALL = "recall"  # a detail of every evaluation of classes, by class and by speaker: no measure of its own
 
 
@@ -33,7 +34,7 @@ class Measure:
     digits: int = 3  # after the decimal point, in its unit
     order: int = 100  # in tables: lower comes first, and the first of its kind leads; equal ones go by name
 
-    def value(self, counts: Values) -> Values:
+    def value(self, counts: Floats) -> Floats:
         """The measure from what is counted or summed; NaN where it is not defined."""
         raise NotImplementedError(f"measure {self.name} has no formula")
 
@@ -92,7 +93,7 @@ class AttributeMeasure(Measure):
         return float(self.value(power_sums(x, y).sum(0)))
 
 
-def power_sums(truth: Values, prediction: Values) -> Values:
+def power_sums(truth: Floats, prediction: Floats) -> Floats:
     """(N, ...) and (..., N, ...) -> (..., N, ..., 6): of each value 1, x, y, x^2, y^2 and xy; zeros where truth is NaN.
 
     x and y are `truth` and `prediction` less the mean over N of the known true values.
@@ -147,6 +148,8 @@ def _loaded(names: tuple[str, ...]) -> tuple[Measure, ...]:
     loaded: list[Measure] = [registry.load("measures", name)() for name in names]
     titles = Counter(measure.name for measure in (*loaded, _SHARE))
     for measure in loaded:
+        if measure.of not in KINDS:
+            raise unknown(f"`of` of measure {measure.name}:", str(measure.of), KINDS)
         if titles[measure.name] > 1:
             raise UserError(f"measure {type(measure).__name__}: the name {measure.name!r} is taken")
     return tuple(sorted(loaded, key=lambda measure: (measure.order, measure.name)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emobridge.scores.measures.base import AttributeMeasure, Values
+from emobridge.scores.measures.base import AttributeMeasure, Floats
 
 ROUNDING = 1e-12  # a denominator below this share of the squares that it is made of is rounding
 
@@ -27,7 +27,7 @@ class Ccc(AttributeMeasure):
         """0: what does not depend on the truth has no concordance with it."""
         return 0.0
 
-    def value(self, counts: Values) -> Values:
+    def value(self, counts: Floats) -> Floats:
         """(..., 6) -> (...)."""
         n, x, y, xx, yy, xy = np.moveaxis(counts, -1, 0)
         least = np.maximum(n, 1)

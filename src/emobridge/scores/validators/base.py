@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from emobridge import registry
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """What a validator sees of a system."""
 
-    probabilities: tuple[Array, ...]  # of each seed, (N, C): of N target utterances, held-out ones where there are
-    rivals: tuple[tuple[Array, ...], ...] = ()  # the same of every other system
+    probabilities: tuple[Floats, ...]  # of each seed, (N, C): of N target utterances, held-out ones where there are
+    rivals: tuple[tuple[Floats, ...], ...] = ()  # the same of every other system
     source_ua: float = float("nan")  # in [0, 1], on held-out speakers of the source
 
 
@@ -49,7 +49,7 @@ def judge(view: View) -> dict[str, float]:
     return {validator.name: validator.judge(view) for validator in validators()}
 
 
-def mean_over_seeds(formula: Callable[[Array], float], view: View) -> float:
+def mean_over_seeds(formula: Callable[[Floats], float], view: View) -> float:
     """The mean of a formula on the probabilities (N, C) of each seed."""
     return float(np.mean([formula(np.asarray(p)) for p in view.probabilities]))
 

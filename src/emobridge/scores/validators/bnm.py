@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emobridge.scores.validators.base import Array, Validator, View, mean_over_seeds
+from emobridge.scores.validators.base import Floats, Validator, View, mean_over_seeds
 
 
 class Bnm(Validator):
@@ -20,5 +20,5 @@ class Bnm(Validator):
         return mean_over_seeds(_nuclear_norm, view)
 
 
-def _nuclear_norm(p: Array) -> float:
+def _nuclear_norm(p: Floats) -> float:
     return float(np.linalg.norm(p, "nuc") / np.sqrt(p.size))

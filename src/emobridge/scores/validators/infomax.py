@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emobridge.scores.entropy import entropy
-from emobridge.scores.validators.base import Array, Validator, View, mean_over_seeds
+from emobridge.scores.validators.base import Floats, Validator, View, mean_over_seeds
 
 
 class Infomax(Validator):
@@ -16,5 +16,5 @@ class Infomax(Validator):
         return mean_over_seeds(_information, view)
 
 
-def _information(p: Array) -> float:
+def _information(p: Floats) -> float:
     return float(entropy(p.mean(0)) - entropy(p).mean())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emobridge.scores.entropy import entropy
-from emobridge.scores.validators.base import Array, Validator, View, mean_over_seeds
+from emobridge.scores.validators.base import Floats, Validator, View, mean_over_seeds
 
 TEMPERATURE = 0.05  # that of the paper
 
@@ -24,7 +24,7 @@ class Snd(Validator):
         return mean_over_seeds(_density, view)
 
 
-def _density(p: Array) -> float:
+def _density(p: Floats) -> float:
     if len(p) < 2:
         return float("nan")
     unit = p / np.linalg.norm(p, axis=1, keepdims=True)
@@ -33,6 +33,6 @@ def _density(p: Array) -> float:
     return float(entropy(_softmax(similarity)).mean())
 
 
-def _softmax(x: Array) -> Array:
+def _softmax(x: Floats) -> Floats:
     exponentials = np.exp(x - x.max(-1, keepdims=True))
     return exponentials / exponentials.sum(-1, keepdims=True)

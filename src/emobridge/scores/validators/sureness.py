@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emobridge.scores.entropy import entropy
-from emobridge.scores.validators.base import Array, Validator, View, mean_over_seeds
+from emobridge.scores.validators.base import Floats, Validator, View, mean_over_seeds
 
 
 class Sureness(Validator):
@@ -16,5 +16,5 @@ class Sureness(Validator):
         return mean_over_seeds(_sureness, view)
 
 
-def _sureness(p: Array) -> float:
+def _sureness(p: Floats) -> float:
     return float(-entropy(p).mean())
