@@ -1,4 +1,4 @@
-"""The commands of published experiments; `cli` puts them beside the others."""
+"""The commands of published experiments; `cli.main` adds them to the others."""
 
 from __future__ import annotations
 
