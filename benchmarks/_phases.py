@@ -30,11 +30,11 @@ def timed(call, name: str):
     """`call`, its own CPU seconds entered under `name`."""
 
     @functools.wraps(call)
-    def run(*args, **named):
+    def run(*args, **options):
         began = time.process_time()
         inside.append(0.0)
         try:
-            return call(*args, **named)
+            return call(*args, **options)
         finally:
             whole = time.process_time() - began
             taken[name] += whole - inside.pop()

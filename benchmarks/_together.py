@@ -1,4 +1,4 @@
-"""Many linear recognisers trained by one pass of `training.fit`: they differ in which target labels they are given.
+"""Many linear recognisers trained by one pass of `training.loop.fit`: they differ in the target labels that they see.
 
 One by one, they would take several times as long. What is trained beside a recogniser changes nothing in it: first
 weights, batches and dropout masks are those that it would have alone, and a test holds the two together.
@@ -32,12 +32,12 @@ def trained(tasks: Sequence[Task], settings: Settings, seed: int) -> Bank:
         first = made_head(settings.head, settings.head_options, inputs.width, len(settings.labels))
     bank = Bank(first, len(tasks))
     plan = Plan(settings.epochs, settings.batch_size, settings.learning_rate, settings.decay)
-    fit(replace(tasks[0], inputs=Wide(inputs.x)), Each(tasks, settings, bank, seed), bank, plan, seed=seed)
+    fit(replace(tasks[0], inputs=Wide(inputs.x)), SideBySide(tasks, settings, bank, seed), bank, plan, seed=seed)
     return bank
 
 
 class Wide(Frozen):
-    """Frozen inputs that are asked for (B, K) rows, a column a recogniser, and give the first one's: (B, D)."""
+    """Frozen inputs for (B, K) rows, one column per recogniser, that return those of the first recogniser: (B, D)."""
 
     def batch(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return super().batch(rows[:, 0] if rows.ndim == 2 else rows)
@@ -51,11 +51,11 @@ class Bank(Head):
         self.rate = float(first.dropout.p)  # type: ignore[union-attr, arg-type]
         self.output = _Maps(first.output, count)  # type: ignore[assignment]
 
-    def kept(self) -> Tensor:
+    def dropout_mask(self) -> Tensor:
         """(D,): 0 where dropout falls, in the whole batch."""
         return (torch.rand(self.output.in_features) >= self.rate) / (1 - self.rate)
 
-    def said(self, inputs: Inputs, rows: Tensor) -> Tensor:
+    def predict(self, inputs: Inputs, rows: Tensor) -> Tensor:
         """(N,) rows -> probabilities (K, N, C)."""
         with torch.no_grad():
             return self.output(inputs.batch(rows)).softmax(2)
@@ -76,10 +76,10 @@ class _Maps(nn.Module):
         return side_by_side.view(len(x), len(self.weight), self.bias.shape[2]).transpose(0, 1) + self.bias
 
 
-class Each:
-    """A method for each recogniser, with its own random numbers; what they draw lies side by side."""
+class SideBySide:
+    """A method for each recogniser, with its own random numbers; their examples are stacked side by side."""
 
-    name, head = "each", "single"
+    name, head = "side-by-side", "single"
     needs = takes = frozenset[str]()
 
     def __init__(self, tasks: Sequence[Task], settings: Settings, bank: Bank, seed: int) -> None:
@@ -88,29 +88,31 @@ class Each:
         self.methods = [made_method(settings.method, settings) for _ in tasks]
 
     def prepare(self, task: Task, model: nn.Module) -> None:
-        for method, own in zip(self.methods, self.tasks):
-            method.prepare(own, model)  # type: ignore[arg-type]
+        for method, own_task in zip(self.methods, self.tasks):
+            method.prepare(own_task, model)  # type: ignore[arg-type]
 
     def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Examples | None:
         drawn = []
-        for place, method in enumerate(self.methods):
-            p = functools.partial(self._said, place)
-            one = method.examples(epoch, p, self.generators[place])
-            drawn += [] if one is None else [one]
+        for index, method in enumerate(self.methods):
+            p = functools.partial(self._predict, index)
+            examples = method.examples(epoch, p, self.generators[index])
+            drawn += [] if examples is None else [examples]
         if not drawn:
             return None
-        return Examples(*(torch.stack([getattr(one, key) for one in drawn], 1) for key in ("rows", "label", "weight")))
+        return Examples(
+            *(torch.stack([getattr(item, key) for item in drawn], 1) for key in ("rows", "label", "weight"))
+        )
 
-    def _said(self, place: int, rows: Tensor) -> Tensor:
-        return self.bank.said(self.tasks[0].inputs, rows)[place]
+    def _predict(self, index: int, rows: Tensor) -> Tensor:
+        return self.bank.predict(self.tasks[0].inputs, rows)[index]
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """The sum over recognisers, so that each has the gradient that it would have alone."""
-        kept, common = self.bank.kept(), (step.rows == step.rows[:, :1]).all(1)
-        own = step.rows[~common].T  # (K, B')
-        x = step.take(own.reshape(-1)).view(*own.shape, len(kept)) * kept
-        logits = torch.cat([self.bank.output(step.x[common] * kept), self.bank.output(x)], 1)  # (K, B, C)
+        mask, common = self.bank.dropout_mask(), (step.rows == step.rows[:, :1]).all(1)
+        rows_apart = step.rows[~common].T  # (K, B')
+        x = step.take(rows_apart.reshape(-1)).view(*rows_apart.shape, len(mask)) * mask
+        logits = torch.cat([self.bank.output(step.x[common] * mask), self.bank.output(x)], 1)  # (K, B, C)
         order = torch.cat([common.nonzero()[:, 0], (~common).nonzero()[:, 0]])
         label, weight = step.label[order].T, step.weight[order].T
-        each = cross_entropy(logits.flatten(0, 1), label.reshape(-1), reduction="none").view_as(weight) * weight
-        return {"cross-entropy": each.mean(1).sum()}
+        losses = cross_entropy(logits.flatten(0, 1), label.reshape(-1), reduction="none").view_as(weight) * weight
+        return {"cross-entropy": losses.mean(1).sum()}

@@ -3,9 +3,9 @@
     python benchmarks/adapter_results.py --shared ../shared --work adapters-work
 
 Three corpora (English, German, Italian), every way from one to another. `--only` runs some of the studies below; all
-that is finished goes into the page, where a study of which nothing is keeps its tables. An interrupted run goes on,
-within a fit too; what two systems begin with is trained once. Several processes may work on it at the same time. Real
-corpora and weights are not part of the project.
+that is finished goes into the page, where a study without results keeps its tables. An interrupted run goes on,
+within a fit too; a stage that two systems begin with is trained a single time. Several processes may work on it at the
+same time. Real corpora and weights are not part of the project.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ ALL = "lora+bottleneck+gating"
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A method, and how it is called in the tables."""
+    """A method, and its name in the tables."""
 
     title: str
     method: str
     adapters: str = "lora"
-    both_ways: bool = False  # the same from one language to the other as back
-    source: str = ""  # the only one it is run from
+    both_ways: bool = False  # the same system in both directions of a pair
+    source: str = ""  # the only corpus that it is run from; "" is any
 
     @property
     def needs_target(self) -> bool:
@@ -71,16 +71,16 @@ class Study:
     epochs: int
     systems: tuple[str, ...] = tuple(SYSTEMS)
     pairs: tuple[tuple[str, str], ...] = PAIRS
-    budgets: tuple[str, ...] = ("all",)  # target labels of the systems that see some
+    budgets: tuple[str, ...] = ("all",)  # target labels of the systems that see any
     learning_rate: float = 3e-4
     encoder_rate: float = 3e-5
 
-    def fits(self) -> Iterator[tuple[str, str, str, str]]:
-        """System, source, target and number of target labels of each."""
+    def fits(self, name: str) -> Iterator[Fit]:
+        """All fits of the study, which STUDIES has by `name`."""
         for system, pair in itertools.product(self.systems, self.pairs):
             for budget in self.budgets if SYSTEMS[system].needs_target else ("0",):
                 if SYSTEMS[system].source in ("", pair[0]):
-                    yield system, *pair, budget
+                    yield Fit(name, system, *pair, budget)
 
 
 STUDIES = {
@@ -110,87 +110,92 @@ def main() -> None:
     for corpus in CORPORA:
         if not (args.work / f"{corpus}.jsonl").exists():
             rows = scan(corpus, args.shared / "corpora" / corpus)
-            write_manifest(args.work / f"{corpus}.jsonl", (one for one in rows if not again(one)))
+            write_manifest(args.work / f"{corpus}.jsonl", (row for row in rows if not is_repetition(row)))
     for name in filter(None, args.only.split(",")):
         study = STUDIES[name]
-        for _ in range(2):  # what another process was at the first time is there the second time, or was given up
+        for _ in range(2):  # a fit of another process in the first round is finished in the second, or was given up
             for seed in range(study.seeds):
-                for fit in study.fits():
-                    run(args, name, *fit, seed)
-    before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
-    old, _, after = rest.partition("<!-- end -->")
-    earlier = {one.partition(",")[0]: f"\n### {one.rstrip()}" for one in old.split("\n### ")[1:]}
-    found = {study.title: "\n".join(tables(args, name)) for name, study in STUDIES.items()}
-    text = "\n".join(found[title] or earlier.get(title, f"\n{title}: not run.") for title in found)
+                for fit in study.fits(name):
+                    run(args, fit, seed)
+    before, _, page = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
+    old, _, after = page.partition("<!-- end -->")
+    earlier = {part.partition(",")[0]: f"\n### {part.rstrip()}" for part in old.split("\n### ")[1:]}
+    measured = {study.title: "\n".join(tables(args, name)) for name, study in STUDIES.items()}
+    text = "\n".join(measured[title] or earlier.get(title, f"\n{title}: not run.") for title in measured)
     args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
     print(args.out)
 
 
-def again(one: Utterance) -> bool:
+def is_repetition(row: Utterance) -> bool:
     """RAVDESS has everything twice; without the second time the three corpora are of one size."""
-    return one.corpus == "ravdess" and Path(one.path).stem.split("-")[5] == "02"
+    return row.corpus == "ravdess" and Path(row.path).stem.split("-")[5] == "02"
 
 
-def swapped(one: System, source: str, target: str) -> bool:
-    """Whether the system is the same the other way round, and is fitted that way."""
-    return one.both_ways and CORPORA.index(source) > CORPORA.index(target)
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One system, trained on one pair with some target labels."""
+
+    study: str
+    system: str
+    source: str
+    target: str
+    budget: str
+
+    @property
+    def is_swapped(self) -> bool:
+        """Whether the system is the same in both directions and is trained in the opposite one."""
+        return SYSTEMS[self.system].both_ways and CORPORA.index(self.source) > CORPORA.index(self.target)
 
 
-def run(
-    args: argparse.Namespace,
-    name: str,
-    system: str,
-    source: str,
-    target: str,
-    budget: str,
-    seed: int,
-    only_read: bool = False,
-) -> tuple[Predicted, ...]:
-    """One fit, from the work folder where it is there; nothing where another process is at it."""
-    one, study = SYSTEMS[system], STUDIES[name]
-    if swapped(one, source, target):
+def run(args: argparse.Namespace, fit: Fit, seed: int, *, only_read: bool = False) -> tuple[Predicted, ...]:
+    """The predictions of one fit, read from the work folder where they are there.
+
+    Nothing where another process is training it, or with `only_read` where nobody has.
+    """
+    system = SYSTEMS[fit.system]
+    if fit.is_swapped:
         other = {"source": "target", "target": "source"}
-        back = run(args, name, system, target, source, budget, seed, only_read)
-        return tuple(replace(said, side=other[said.side]) for said in back)
-    runner = runner_of(args, study, one, source, target, budget)
+        back = run(args, replace(fit, source=fit.target, target=fit.source), seed, only_read=only_read)
+        return tuple(replace(predicted, side=other[predicted.side]) for predicted in back)
+    runner = runner_of(args, fit)
     assert runner.work is not None
     fold = folds_of(runner.speech, runner.settings, seed)[0]
-    fit = f"{one.method}-seed{seed}-fold0"
-    if runner.work.read(fit) is None:
+    if runner.work.read(f"{system.method}-seed{seed}-fold0") is None:
         if only_read:
             return ()
         # What learns from the source alone is the same for all targets: one process trains it.
-        parts = (name, system, source, *((target, budget) if one.needs_target else ()), str(seed))
-        lock = args.work / f"{'-'.join(parts)}.lock"
+        target = (fit.target, fit.budget) if system.needs_target else ()
+        lock = args.work / f"{'-'.join((fit.study, fit.system, fit.source, *target, str(seed)))}.lock"
         try:
             os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return ()
         try:
-            print(
-                f"{name}: {one.title}, {source} -> {target}, {budget} labels, seed {seed}", file=sys.stderr, flush=True
-            )
-            return tuple(runner.system(one.method, seed, [fold]))
+            what = f"{fit.study}: {system.title}, {fit.source} -> {fit.target}, {fit.budget} labels, seed {seed}"
+            print(what, file=sys.stderr, flush=True)
+            return tuple(runner.system(system.method, seed, [fold]))
         finally:
             lock.unlink()
-    return tuple(runner.system(one.method, seed, [fold]))
+    return tuple(runner.system(system.method, seed, [fold]))
 
 
-SPEECH: dict[tuple[str, ...], object] = {}  # settings and speech of each study, pair and system
+RUNNERS: dict[Fit, Runner] = {}
 
 
-def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, target: str, budget: str) -> Runner:
-    key = (study.title, one.title, source, target, budget)
-    if key not in SPEECH:
+def runner_of(args: argparse.Namespace, fit: Fit) -> Runner:
+    """The runner of a fit, with settings and speech."""
+    if fit not in RUNNERS:
+        system, study = SYSTEMS[fit.system], STUDIES[fit.study]
         settings = Settings(
-            source=(str(args.work / f"{source}.jsonl"),),
-            target=str(args.work / f"{target}.jsonl"),
+            source=(str(args.work / f"{fit.source}.jsonl"),),
+            target=str(args.work / f"{fit.target}.jsonl"),
             labels=LABELS,
             encoder=str(args.shared / "weights" / study.encoder),
-            method="fine-tuned" if one.method == "source-only" else one.method,  # whose layer and head it shares
-            method_options=("rebalance=no",) if one.method == "ft-dual" else (),  # as published
-            adapters=one.adapters,
-            target_labels=budget,
+            method="fine-tuned" if system.method == "source-only" else system.method,  # whose layer and head it shares
+            method_options=("rebalance=no",) if system.method == "ft-dual" else (),  # as published
+            adapters=system.adapters,
+            target_labels=fit.budget,
+            pool="closed",
             normalise="none",
             folds=0,
             epochs=study.epochs,
@@ -202,13 +207,11 @@ def runner_of(args: argparse.Namespace, study: Study, one: System, source: str, 
         )
         ready = prepare(with_head(settings))
         settings = ready.settings
-        if one.method == "source-only":  # on stored features an epoch costs nothing
+        if system.method == "source-only":  # on stored features an epoch costs nothing
             settings = replace(settings, epochs=100, batch_size=100)
         work = Work(args.work / "fits", settings, ready.speech, ready.encoder.digest)
-        SPEECH[key] = Runner(settings, ready.speech, work, kept=args.work / "stages")
-    found = SPEECH[key]
-    assert isinstance(found, Runner)
-    return found
+        RUNNERS[fit] = Runner(settings, ready.speech, work, kept=args.work / "stages")
+    return RUNNERS[fit]
 
 
 def tables(args: argparse.Namespace, name: str) -> list[str]:
@@ -219,50 +222,49 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
         "| system | from | to | target labels | seeds | source (95 %; each) | target (95 %; each) | n of both |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    values: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
-    for system, source, target, budget in study.fits():
-        fit = (system, source, target, budget)
-        said = [one for seed in range(study.seeds) for one in run(args, name, *fit, seed, True)]
-        if not said:
+    values: dict[Fit, list[tuple[float, float]]] = {}
+    for fit in study.fits(name):
+        predicted = [part for seed in range(study.seeds) for part in run(args, fit, seed, only_read=True)]
+        if not predicted:
             continue
-        one = SYSTEMS[system]
-        pair = (target, source) if swapped(one, source, target) else (source, target)
-        speech = runner_of(args, study, one, *pair, budget).speech
-        seeds = sorted({each.seed for each in said})
+        trained = replace(fit, source=fit.target, target=fit.source) if fit.is_swapped else fit
+        speech = runner_of(args, trained).speech
+        seeds = sorted({part.seed for part in predicted})
         cells, sizes, by_side = [], [], []
         for side in ("source", "target"):
-            some = [each for each in said if each.side == side]
-            found = evaluation_of(speech, LABELS, some)
-            assert found is not None
-            ua = found.estimates(details=False)[0]
-            own = [unweighted(speech, [each for each in some if each.seed == seed], LABELS) for seed in seeds]
-            words = f"{100 * ua.value:.1f} [{100 * ua.low:.1f}, {100 * ua.high:.1f}]"
-            cells.append(f"{words} ({', '.join(f'{100 * one_seed:.1f}' for one_seed in own)})")
+            scored = [part for part in predicted if part.side == side]
+            evaluation = evaluation_of(speech, LABELS, scored)
+            assert evaluation is not None
+            ua = evaluation.estimates(details=False)[0]
+            by_seed = [unweighted(speech, [part for part in scored if part.seed == seed], LABELS) for seed in seeds]
+            interval = f"{100 * ua.value:.1f} [{100 * ua.low:.1f}, {100 * ua.high:.1f}]"
+            cells.append(f"{interval} ({', '.join(f'{100 * value:.1f}' for value in by_seed)})")
             sizes.append(str(ua.n))
-            by_side.append(own)
+            by_side.append(by_seed)
         values[fit] = list(zip(*by_side))
-        words = f"| {one.title} | {NAMES[source]} | {NAMES[target]} | {budget} | {len(seeds)} "
-        lines.append(f"{words}| {cells[0]} | {cells[1]} | {', '.join(sizes)} |")
-    return [*lines, *verdicts(values)] if values else []
+        pair = f"{NAMES[fit.source]} | {NAMES[fit.target]}"
+        row = f"| {SYSTEMS[fit.system].title} | {pair} | {fit.budget} | {len(seeds)} "
+        lines.append(f"{row}| {cells[0]} | {cells[1]} | {', '.join(sizes)} |")
+    return [*lines, *differences(values)] if values else []
 
 
-def verdicts(values: dict[tuple[str, str, str, str], list[tuple[float, float]]]) -> list[str]:
-    """FT+LoRA beside fine-tuned and FT(dual): what it forgets, and what it gains."""
+def differences(values: dict[Fit, list[tuple[float, float]]]) -> list[str]:
+    """FT+LoRA compared with fine-tuned and FT(dual): what it forgets, and what it gains."""
     gaps = ("FT+LoRA - fine-tuned, source", "FT+LoRA - FT(dual), target", "FT(dual) - fine-tuned, source")
     lines = [f"\n| from | to | target labels | {' | '.join(gaps)} |", "|---|---|---|---|---|---|"]
-    for (system, source, target, budget), own in values.items():
-        if system != "ft-lora":
+    for fit, adapted in values.items():
+        if fit.system != "ft-lora":
             continue
-        plain, dual = values.get(("fine-tuned", source, target, "0")), values.get(("ft-dual", source, target, budget))
+        plain = values.get(replace(fit, system="fine-tuned", budget="0"))
+        dual = values.get(replace(fit, system="ft-dual"))
         cells = []
-        for one, other, side in ((own, plain, 0), (own, dual, 1), (dual, plain, 0)):
-            if not one or not other:
+        for minuend, subtrahend, side in ((adapted, plain, 0), (adapted, dual, 1), (dual, plain, 0)):
+            if not minuend or not subtrahend:
                 cells.append("")
                 continue
-            count = min(len(one), len(other))
-            points = np.array([100 * (one[at][side] - other[at][side]) for at in range(count)])
-            cells.append(f"{points.mean():+.1f} ({', '.join(f'{one:+.1f}' for one in points)})")
-        lines.append(f"| {NAMES[source]} | {NAMES[target]} | {budget} | {' | '.join(cells)} |")
+            points = np.array([100 * (a[side] - b[side]) for a, b in zip(minuend, subtrahend)])
+            cells.append(f"{points.mean():+.1f} ({', '.join(f'{point:+.1f}' for point in points)})")
+        lines.append(f"| {NAMES[fit.source]} | {NAMES[fit.target]} | {fit.budget} | {' | '.join(cells)} |")
     return lines if len(lines) > 2 else []
 
 

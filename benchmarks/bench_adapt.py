@@ -1,4 +1,4 @@
-"""What `emobridge adapt` takes from English to German once the features are stored, and on what it spends it."""
+"""What `emobridge adapt` and its parts take from English to German once the features are stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measuring import Given, Row, child, median_used
+from measuring import Resources, Row, child, median_used
 
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
@@ -20,24 +20,24 @@ LABELS = ("anger", "happiness", "neutral", "sadness")
 SECONDS = 60.0
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """The whole command: three seeds, five folds, two systems, the audit, the report and the bundle."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        speech = {"en": list(scan("ravdess", given.corpora / "ravdess"))}
-        speech["de"] = list(scan("emodb", given.corpora / "emodb"))
+        speech = {"en": list(scan("ravdess", resources.corpora / "ravdess"))}
+        speech["de"] = list(scan("emodb", resources.corpora / "emodb"))
         for language, rows in speech.items():
             write_manifest(folder / f"{language}.jsonl", rows)
-        heard = [one for rows in speech.values() for one in rows if one.emotion in LABELS]
-        FeatureStore(folder / "features", load_encoder(given.weights)).extract(heard, strict=True)
+        labelled = [utterance for rows in speech.values() for utterance in rows if utterance.emotion in LABELS]
+        FeatureStore(folder / "features", load_encoder(resources.weights)).extract(labelled, strict=True)
         runs, phases = [], []
-        for number in range(given.repeats):
-            runs.append(child(_command(folder, given.weights, number)))
+        for number in range(resources.repeats):
+            runs.append(child(_command(folder, resources.weights, number)))
             phases.append(json.loads((folder / f"{number}.json").read_text()))
     used = median_used(runs)
     what = "RAVDESS to EmoDB, features stored"
     parts = [
-        Row(f"... of which {phase}, CPU", statistics.median(one.get(phase, 0.0) for one in phases), "s")
+        Row(f"... of which {phase}, CPU", statistics.median(seconds.get(phase, 0.0) for seconds in phases), "s")
         for phase in phases[0]
     ]
     return [
@@ -50,7 +50,7 @@ def measure(given: Given) -> list[Row]:
 def _command(folder: Path, weights: Path, number: int) -> list[str | Path]:
     """`emobridge adapt`, each time into another folder; _phases.py runs it and notes what its parts take."""
     here = Path(__file__).with_name("_phases.py")
-    words: list[str | Path] = [sys.executable, here, folder / f"{number}.json", "adapt"]
-    words += ["--source", folder / "en.jsonl", "--target", folder / "de.jsonl", "--encoder", weights, "--layer", "3"]
-    words += ["--method", "pseudo-labels", "--labels", ",".join(LABELS), "--normalise", "speaker", "--seeds", "3"]
-    return [*words, "--store", folder / "features", "--out", folder / f"run{number}"]
+    command: list[str | Path] = [sys.executable, here, folder / f"{number}.json", "adapt"]
+    command += ["--source", folder / "en.jsonl", "--target", folder / "de.jsonl", "--encoder", weights, "--layer", "3"]
+    command += ["--method", "pseudo-labels", "--labels", ",".join(LABELS), "--normalise", "speaker", "--seeds", "3"]
+    return [*command, "--store", folder / "features", "--out", folder / f"run{number}"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import Given, Row, medians
+from measuring import Resources, Row, medians
 
 from emobridge.adapters import Adapters
 from emobridge.corpora import scan
@@ -36,19 +36,19 @@ SIZE = 16  # of such a batch
 MERGED = 24  # passes of a clip
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     torch.set_num_threads(1)
-    assert given.weights is not None and given.corpora is not None  # NEEDS
+    assert resources.weights is not None and resources.corpora is not None  # NEEDS
     rows = []
-    with tempfile.TemporaryDirectory() as place:
-        bases = {"whisper-base": given.weights}
-        bases |= {f"{family}-base": _folder(Path(place, family), family, {}) for family in FAMILIES}
+    with tempfile.TemporaryDirectory() as temporary:
+        bases = {"whisper-base": resources.weights}
+        bases |= {f"{family}-base": _folder(Path(temporary, family), family, {}) for family in FAMILIES}
         for name, folder in bases.items():
-            rows += _steps(name, folder, given.repeats)
+            rows += _steps(name, folder, resources.repeats)
         for family in ("wavlm", "hubert"):
-            rows += _large(family, _folder(Path(place, f"{family}-large"), family, LARGE))
-        rows += _merged(given, bases)
-    return rows + _bucketed(given)
+            rows += _large(family, _folder(Path(temporary, f"{family}-large"), family, LARGE))
+        rows += _merged(resources, bases)
+    return rows + _bucketed(resources)
 
 
 LARGE = {
@@ -81,8 +81,8 @@ def _steps(name: str, folder: Path, repeats: int) -> list[Row]:
     peak, count = {}, {}
     for _ in range(repeats):
         for train, seconds in time.items():
-            said = subprocess.run(_command(folder, train, STEPS, BATCH), capture_output=True, text=True, check=True)
-            took, count[train], peak[train] = json.loads(said.stdout)
+            done = subprocess.run(_command(folder, train, STEPS, BATCH), capture_output=True, text=True, check=True)
+            took, count[train], peak[train] = json.loads(done.stdout)
             seconds.append(took)
     lora, full = (float(np.median(time[train])) for train in ("adapters", "end-to-end"))
     above = {train: value - peak["nothing"] for train, value in peak.items()}
@@ -98,17 +98,17 @@ def _large(family: str, folder: Path) -> list[Row]:
     """One training step of a large model at batch 1 with checkpointing: LoRA and all weights."""
     rows = []
     for train in ("adapters", "end-to-end"):
-        said = subprocess.run(
+        done = subprocess.run(
             _command(folder, train, 1, 1, "checkpointing"), capture_output=True, text=True, check=True
         )
         what = f"{family}-large, batch 1 of {SECONDS:g} s, checkpointing: peak memory of a step, {train}"
-        rows.append(Row(what, json.loads(said.stdout)[2] / 1e9, "GB", most=20))
-    said = subprocess.run(_command(folder, "adapters", 0, 1), capture_output=True, text=True, check=True)
-    rows.append(Row(f"{family}-large: LoRA weights / {FULL}", json.loads(said.stdout)[1] / FULL, "", least=1, most=1))
+        rows.append(Row(what, json.loads(done.stdout)[2] / 1e9, "GB", most=20))
+    done = subprocess.run(_command(folder, "adapters", 0, 1), capture_output=True, text=True, check=True)
+    rows.append(Row(f"{family}-large: LoRA weights / {FULL}", json.loads(done.stdout)[1] / FULL, "", least=1, most=1))
     return rows
 
 
-def _merged(given: Given, bases: dict[str, Path]) -> list[Row]:
+def _merged(resources: Resources, bases: dict[str, Path]) -> list[Row]:
     """An encoder with a merged adapter over the same one without; they take turns."""
     rows = []
     wave, mask = torch.randn(1, 48_000), torch.ones(1, 48_000, dtype=torch.bool)
@@ -122,7 +122,7 @@ def _merged(given: Given, bases: dict[str, Path]) -> list[Row]:
 
         run(with_it), run(without)
         calls = {"merged": partial(run, with_it), "plain": partial(run, without)}
-        took = medians(given.repeats * MERGED, **calls)
+        took = medians(resources.repeats * MERGED, **calls)
         rows.append(
             Row(
                 f"{name}: merged adapter / base model, CPU of a 3 s clip",
@@ -134,14 +134,14 @@ def _merged(given: Given, bases: dict[str, Path]) -> list[Row]:
     return rows
 
 
-def _bucketed(given: Given) -> list[Row]:
+def _bucketed(resources: Resources) -> list[Row]:
     """The same training steps over batches of like lengths and over random ones, clips whole."""
     speech: list[Utterance] = []
     for corpus in ("ravdess", "emodb", "emovo"):
-        some = list(scan(corpus, given.corpora / corpus))
-        speech += some[:: len(some) // (CLIPS // 3)][: CLIPS // 3]
-    waves = [read_audio(one.path) for one in speech]
-    encoder = load_encoder(given.weights)
+        clips = list(scan(corpus, resources.corpora / corpus))
+        speech += clips[:: len(clips) // (CLIPS // 3)][: CLIPS // 3]
+    waves = [read_audio(utterance.path) for utterance in speech]
+    encoder = load_encoder(resources.weights)
     encoder.train()
     order = np.random.default_rng(0).permutation(len(waves))
     random = [order[first : first + SIZE].tolist() for first in range(0, len(order), SIZE)]
@@ -152,6 +152,6 @@ def _bucketed(given: Given) -> list[Row]:
             encoder.zero_grad()
             pool(encoder(*pad([waves[row] for row in rows])), ("mean",))[-1].square().sum().backward()
 
-    took = medians(given.repeats, random=lambda: epoch(random), like=lambda: epoch(like))
+    took = medians(resources.repeats, random=lambda: epoch(random), like=lambda: epoch(like))
     what = f"{len(waves)} whole clips of three corpora, batches of {SIZE}: random / like lengths, CPU of an epoch"
     return [Row(what, took["random"] / took["like"], "x", least=1.3)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import Given, Row, Used, child
+from measuring import Resources, Row, Used, child
 
 from emobridge.data.speech import Speech
 from emobridge.settings import Settings
@@ -29,12 +29,12 @@ BUDGETS = ("0", "25", "50", "100")
 MINUTES = 5  # on the clock of two cores that do nothing else
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """The whole study, with two processes; then sizes and epochs against each other."""
-    whole = _ran("--jobs", "2", "--pairs", str(PAIRS))
-    small, middle, large = (_ran("--utterances", str(n), *ONE, "--epochs", "2") for n in (1_000, 10_000, 100_000))
-    start = _ran("--utterances", "1000", *ONE, "--epochs", "2", "--nothing")
-    short, long = (_ran(*ONE, "--epochs", str(epochs)) for epochs in (10, 300))
+    whole = _run("--jobs", "2", "--pairs", str(PAIRS))
+    small, middle, large = (_run("--utterances", str(n), *ONE, "--epochs", "2") for n in (1_000, 10_000, 100_000))
+    start = _run("--utterances", "1000", *ONE, "--epochs", "2", "--nothing")
+    short, long = (_run(*ONE, "--epochs", str(epochs)) for epochs in (10, 300))
     what = f"{len(BUDGETS)} budgets x {SEEDS} seeds x {FOLDS} folds of pseudo-labels, {UTTERANCES} utterances"
     return [
         Row(f"{PAIRS} pairs x {what}, two processes: CPU", whole.cpu / 60, "min", most=2 * MINUTES),
@@ -50,13 +50,13 @@ def measure(given: Given) -> list[Row]:
 ONE = ("--budgets", "25", "--seeds", "1")
 
 
-def _above(one: Used, start: Used, other: Used) -> float:
+def _above(used: Used, start: Used, other: Used) -> float:
     """The ratio of what two grids took beyond the start of Python and torch."""
-    return (one.cpu - start.cpu) / (other.cpu - start.cpu)
+    return (used.cpu - start.cpu) / (other.cpu - start.cpu)
 
 
-def _ran(*words: str) -> Used:
-    return child([sys.executable, __file__, *words])
+def _run(*arguments: str) -> Used:
+    return child([sys.executable, __file__, *arguments])
 
 
 def simulated(utterances: int, seed: int = 0) -> Speech:
@@ -92,26 +92,28 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--nothing", action="store_true", help="only start")
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    if given.nothing:
+    if options.nothing:
         return
-    for pair in range(given.pairs):
-        grid(given, pair)
+    for pair in range(options.pairs):
+        grid(options, pair)
 
 
-def grid(given: argparse.Namespace, pair: int) -> None:
+def grid(options: argparse.Namespace, pair: int) -> None:
     """Every cell of one pair, `pair` the seed of its features."""
     with tempfile.TemporaryDirectory() as folder:
         base = Settings(
             source=("a",), target="b", labels=LABELS, out=folder, method="pseudo-labels", layer="0",
             statistics=("mean",), head="single", head_options=("input_dropout=0.8",),
-            seeds=given.seeds, folds=FOLDS, epochs=given.epochs,
+            seeds=options.seeds, folds=FOLDS, epochs=options.epochs,
         )  # fmt: skip
-        cells = [replace(base, target_labels=budget) for budget in given.budgets.split(",")]
-        units = [Unit(cell, seed) for seed in range(given.seeds) for cell in cells]
+        cells = [replace(base, target_labels=budget) for budget in options.budgets.split(",")]
+        units = [Unit(cell, seed) for seed in range(options.seeds) for cell in cells]
         began = time.perf_counter()
-        run_units(Bench(simulated(given.utterances, pair), "simulated"), units, given.jobs, lambda done, total: None)
+        run_units(
+            Bench(simulated(options.utterances, pair), "simulated"), units, options.jobs, lambda done, total: None
+        )
         fits = len(list((Path(folder) / "work").glob("*.safetensors")))
         print(f"{fits} fits in {time.perf_counter() - began:.1f} s")
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import tempfile
 
-from measuring import Given, Row, child, cores, emobridge, median_used
+from measuring import Resources, Row, child, cores, emobridge, median_used
 
 NEEDS = ("espeakng_loader",)
 UTTERANCES = 320  # of one language
 RATE = 2000  # utterances a minute
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """The command, with a process a core."""
     runs = []
-    for _ in range(given.repeats):
+    for _ in range(resources.repeats):
         with tempfile.TemporaryDirectory() as folder:
             runs.append(child(emobridge("demo", folder, "--languages", "en")))
     used = median_used(runs)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import Given, Row, cpu_seconds, medians
+from measuring import Resources, Row, cpu_seconds, medians
 from safetensors.torch import load_file
 
 from emobridge import files
@@ -30,26 +30,26 @@ PADDED = 8  # clips that are padded to 30 s, which is slow
 STORED = 64
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """Extraction at both paddings against the plain loop; the second extraction against the first."""
     torch.set_num_threads(1)
-    speech = list(scan("ravdess", given.corpora / "ravdess"))
-    few = spread(speech, PADDED)
-    plain = plain_loop(given.weights, few)
-    clip, full = load_encoder(given.weights), load_encoder(given.weights, padding="full")
+    speech = list(scan("ravdess", resources.corpora / "ravdess"))
+    padded = spread(speech, PADDED)
+    plain = plain_loop(resources.weights, padded)
+    clip, full = load_encoder(resources.weights), load_encoder(resources.weights, padding="full")
     with tempfile.TemporaryDirectory() as folder:
         new = (Path(folder, str(number)) for number in itertools.count())
 
         def extract(encoder: Encoder) -> np.ndarray:
             """Everything computed: the store is a new one."""
-            return FeatureStore(next(new), encoder).extract(few).values
+            return FeatureStore(next(new), encoder).extract(padded).values
 
         agree(extract(full), plain())  # and all are warm now
-        took = medians(given.repeats, plain=plain, clip=lambda: extract(clip), full=lambda: extract(full))
-        times = [stored(next(new), clip, spread(speech, STORED)) for _ in range(given.repeats)]
-    first, second = (float(np.median(some)) for some in zip(*times))
+        took = medians(resources.repeats, plain=plain, clip=lambda: extract(clip), full=lambda: extract(full))
+        times = [stored(next(new), clip, spread(speech, STORED)) for _ in range(resources.repeats)]
+    first, second = (float(np.median(seconds)) for seconds in zip(*times))
     return [
-        Row("plain loop, 30 s: CPU a clip", took["plain"] / len(few), "s"),
+        Row("plain loop, 30 s: CPU a clip", took["plain"] / len(padded), "s"),
         Row("plain loop / extraction at clip length", took["plain"] / took["clip"], "x", least=3),
         Row("extraction with full padding / plain loop", took["full"] / took["plain"], "x", most=1.05),
         Row(f"first extraction of {STORED} clips / second, from the store", first / second, "x", least=100),

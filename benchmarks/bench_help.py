@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from measuring import Given, Row, child, emobridge, median_used
+from measuring import Resources, Row, child, emobridge, median_used
 
 NEEDS = ()
 RUNS = 5
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """The whole process, from start to end."""
     used = median_used([child(emobridge("--help")) for _ in range(RUNS)])
     return [

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_encoders import plain_loop, spread
-from measuring import Given, Row, medians
+from measuring import Resources, Row, medians
 
 from emobridge.corpora import scan
 from emobridge.data.audio import read_audio
@@ -26,36 +26,40 @@ from emobridge.features.store import FeatureStore
 from emobridge.types import Utterance
 
 NEEDS = ("weights", "corpora", "onnxruntime", "onnx")
-FEW, MORE = 8, 16  # clips
+WHISPER_CLIPS, WAV2VEC2_CLIPS = 8, 16  # clips
+BATCH = 8
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """Both engines extract the same clips, each time into a new store."""
     torch.set_num_threads(1)
-    speech = list(scan("ravdess", given.corpora / "ravdess"))
+    speech = list(scan("ravdess", resources.corpora / "ravdess"))
     with tempfile.TemporaryDirectory() as name:
         before = os.environ.get("EMOBRIDGE_CACHE")
         os.environ["EMOBRIDGE_CACHE"] = name
         try:
-            return [*whisper(given, spread(speech, FEW), name), *wav2vec2(given, spread(speech, MORE), name)]
+            return [
+                *whisper(resources, spread(speech, WHISPER_CLIPS), name),
+                *wav2vec2(resources, spread(speech, WAV2VEC2_CLIPS), name),
+            ]
         finally:
             os.environ.pop("EMOBRIDGE_CACHE")
             if before is not None:
                 os.environ["EMOBRIDGE_CACHE"] = before
 
 
-def whisper(given: Given, clips: list[Utterance], folder: str) -> list[Row]:
+def whisper(resources: Resources, clips: list[Utterance], folder: str) -> list[Row]:
     """Real weights and real speech: speed and likeness."""
     new = (Path(folder, f"w{number}") for number in itertools.count())
-    plain = plain_loop(given.weights, clips)
-    single, quick = load_encoder(given.weights), load_encoder(given.weights, engine="onnx-int8")
+    plain = plain_loop(resources.weights, clips)
+    single, quick = load_encoder(resources.weights), load_encoder(resources.weights, engine="onnx-int8")
 
     def extract(encoder: Encoder) -> np.ndarray:
         return FeatureStore(next(new), encoder).extract(clips).values
 
-    means, deviations = far(extract(single), extract(quick), single.width)
+    means, deviations = cosine_distances(extract(single), extract(quick), single.width)
     plain()
-    took = medians(given.repeats, plain=plain, single=lambda: extract(single), quick=lambda: extract(quick))
+    took = medians(resources.repeats, plain=plain, single=lambda: extract(single), quick=lambda: extract(quick))
     return [
         Row("Whisper: plain loop, 30 s / onnx-int8 at clip length", took["plain"] / took["quick"], "x", least=2),
         Row("Whisper: torch / onnx-int8, both at clip length", took["single"] / took["quick"], "x"),
@@ -65,16 +69,16 @@ def whisper(given: Given, clips: list[Utterance], folder: str) -> list[Row]:
     ]
 
 
-def far(one: np.ndarray, other: np.ndarray, width: int) -> list[np.ndarray]:
+def cosine_distances(a: np.ndarray, b: np.ndarray, width: int) -> list[np.ndarray]:
     """1 - cosine (N, L) of two features (N, L, 2 * width): of the means and of the deviations."""
     distances = []
-    for first in (0, width):
-        a, b = (values[:, :, first : first + width] for values in (one, other))
-        distances.append(1 - (a * b).sum(2) / (np.linalg.norm(a, axis=2) * np.linalg.norm(b, axis=2)))
+    for start in (0, width):
+        x, y = (values[:, :, start : start + width] for values in (a, b))
+        distances.append(1 - (x * y).sum(2) / (np.linalg.norm(x, axis=2) * np.linalg.norm(y, axis=2)))
     return distances
 
 
-def wav2vec2(given: Given, clips: list[Utterance], folder: str) -> list[Row]:
+def wav2vec2(resources: Resources, clips: list[Utterance], folder: str) -> list[Row]:
     """The base size: the engines against the plain loop, and extraction against the bare model in batches."""
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
@@ -84,7 +88,7 @@ def wav2vec2(given: Given, clips: list[Utterance], folder: str) -> list[Row]:
         load_encoder(Path(folder, "base"), weights="random", engine=engine) for engine in ("torch", "onnx-int8")
     )
     waves = [read_audio(clip.path) for clip in clips]
-    batches = length_batches([len(wave) for wave in waves], FEW)
+    batches = length_batches([len(wave) for wave in waves], BATCH)
     new = (Path(folder, f"v{number}") for number in itertools.count())
 
     def bare(groups: list[list[int]]) -> None:
@@ -98,7 +102,7 @@ def wav2vec2(given: Given, clips: list[Utterance], folder: str) -> list[Row]:
         FeatureStore(next(new), encoder).extract(clips)
 
     took = medians(
-        given.repeats,
+        resources.repeats,
         loop=lambda: bare([[row] for row in range(len(waves))]),
         batched=lambda: bare(batches),
         single=lambda: extract(single),
@@ -108,5 +112,5 @@ def wav2vec2(given: Given, clips: list[Utterance], folder: str) -> list[Row]:
     return [
         Row(f"{what}: plain loop / onnx-int8", took["loop"] / took["quick"], "x", least=2),
         Row(f"{what}: torch / onnx-int8", took["single"] / took["quick"], "x"),
-        Row(f"{what}: bare batches of {FEW} / extraction", took["batched"] / took["single"], "x", least=0.95),
+        Row(f"{what}: bare batches of {BATCH} / extraction", took["batched"] / took["single"], "x", least=0.95),
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from measuring import Given, Row, child, emobridge
+from measuring import Resources, Row, child, emobridge
 
 from emobridge.bundle import Recognizer, Spec, made_head
 from emobridge.data.audio import read_audio
@@ -21,28 +21,28 @@ LABELS = ("anger", "happiness", "neutral", "sadness")
 GIGABYTE = 1e9  # bytes
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """Peak of the resident memory of the whole process, once: it hardly varies, and an hour takes its time."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        long_recording(folder / "long.flac", given)
-        untrained_bundle(folder / "bundle", given.weights)
-        words = emobridge(
+        long_recording(folder / "long.flac", resources)
+        untrained_bundle(folder / "bundle", resources.weights)
+        command = emobridge(
             "predict", folder / "bundle", folder / "long.flac", "--out", folder / "said.jsonl", "--strict"
         )
-        used = child(words)
-    what = f"emobridge predict, {given.minutes:g} minutes in one file"
+        used = child(command)
+    what = f"emobridge predict, {resources.minutes:g} minutes in one file"
     return [
         Row(f"{what}: peak memory", used.peak / GIGABYTE, "GB", most=1.5),
-        Row(f"{what}: CPU a minute of audio", used.cpu / given.minutes, "s"),
+        Row(f"{what}: CPU a minute of audio", used.cpu / resources.minutes, "s"),
     ]
 
 
-def long_recording(path: Path, given: Given) -> None:
+def long_recording(path: Path, resources: Resources) -> None:
     """Real clips one after the other, or noise where there are none."""
-    clips = sorted((given.corpora / "ravdess").rglob("*.flac"))[:100] if given.corpora else []
+    clips = sorted((resources.corpora / "ravdess").rglob("*.flac"))[:100] if resources.corpora else []
     noise = np.random.default_rng(0).normal(0, 0.1, 10 * SAMPLE_RATE)
-    missing = round(given.minutes * 60 * SAMPLE_RATE)
+    missing = round(resources.minutes * 60 * SAMPLE_RATE)
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
         while missing > 0:
             for wave in (read_audio(clip) for clip in clips) if clips else [noise]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from measuring import Given, Row, medians
+from measuring import Resources, Row, medians
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -32,35 +32,35 @@ NEEDS = ("weights", "corpora")
 LABELS = ("anger", "happiness", "neutral", "sadness")
 FOLDS, SEEDS = 5, 3
 EPOCHS = ProbeTraining().epochs  # of a study
-FEW = 7  # probes that are trained one by one, or by regression: the rest take as long
+SAMPLE = 7  # probes that are trained one by one, or by regression: the others take as long
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """One thread: with two, the waiting of the second would count as work."""
     torch.set_num_threads(1)
-    x, label, sets = speech(given)
+    x, label, sets = speech(resources)
     layers = len(x)
     rows = [set_.nonzero()[:, 0] for set_ in sets.weight > 0]
-    some = list(
-        itertools.islice(itertools.product(range(layers), range(len(rows))), 0, None, layers * len(rows) // FEW)
+    sample = list(
+        itertools.islice(itertools.product(range(layers), range(len(rows))), 0, None, layers * len(rows) // SAMPLE)
     )
     calls: dict[str, Callable[[], object]] = {
         "batched": lambda: batched(x, sets, ProbeTraining(epochs=EPOCHS)),
-        "alone": lambda: [alone(x[layer], label, rows[probe]) for layer, probe in some],
+        "alone": lambda: [alone(x[layer], label, rows[probe]) for layer, probe in sample],
         "stopping": lambda: batched(x, sets, ProbeTraining(epochs=EPOCHS, patience=EPOCHS)),
-        "regression": lambda: [regression(x[layer], label, rows[probe]) for layer, probe in some],
+        "regression": lambda: [regression(x[layer], label, rows[probe]) for layer, probe in sample],
     }
     calls["batched"]()  # all is warm
-    took = medians(given.repeats, **calls)
+    took = medians(resources.repeats, **calls)
     probes = layers * len(rows)
-    one = took["alone"] / len(some) * probes
+    separately = took["alone"] / len(sample) * probes
     what = f"{layers} layers x {FOLDS} folds x {SEEDS} seeds"
     return [
-        Row(f"probes, {what}: one by one / batched", one / took["batched"], "x", least=20),
+        Row(f"probes, {what}: one by one / batched", separately / took["batched"], "x", least=20),
         Row("the same with validation losses after each epoch / batched", took["stopping"] / took["batched"], "x"),
         Row(
             f"logistic regression (C = 1) over the same cells / batched, {EPOCHS} epochs",
-            took["regression"] / len(some) * probes / took["batched"],
+            took["regression"] / len(sample) * probes / took["batched"],
             "x",
             least=3,
         ),
@@ -68,14 +68,14 @@ def measure(given: Given) -> list[Row]:
     ]
 
 
-def speech(given: Given) -> tuple[Tensor, Tensor, TrainingSets]:
+def speech(resources: Resources) -> tuple[Tensor, Tensor, TrainingSets]:
     """Features (L, N, D) of RAVDESS, its classes, and who trains and validates in folds by speaker."""
-    assert given.weights is not None and given.corpora is not None  # NEEDS
-    spoken = tuple(one for one in scan("ravdess", given.corpora / "ravdess") if one.emotion in LABELS)
+    assert resources.weights is not None and resources.corpora is not None  # NEEDS
+    spoken = tuple(row for row in scan("ravdess", resources.corpora / "ravdess") if row.emotion in LABELS)
     settings = ProbeSettings(corpora=("ravdess",), folds=FOLDS, seeds=SEEDS, patience=1)
     corpus = Corpus("ravdess", "en", spoken)
     plain = replace(settings, patience=0)
-    encoder = load_encoder(given.weights)
+    encoder = load_encoder(resources.weights)
     with tempfile.TemporaryDirectory() as folder:
         values = FeatureStore(folder, encoder).extract(spoken).values[..., : encoder.width]
     sets = training_sets(corpus, split_corpus(corpus, plain), plain)

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from measuring import Given, Row, child, median_used
+from measuring import Resources, Row, child, median_used
 from safetensors.numpy import save_file
 
 from emobridge.features.store import SHARD
@@ -35,7 +35,7 @@ Path(sys.argv[3]).write_text(json.dumps([opened - began, time.process_time() - o
 """
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """Shards of two numbers a clip, as many as a million utterances have; what they hold has no part in opening."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -46,7 +46,7 @@ def measure(given: Given) -> list[Row]:
         child(command)  # without an index: it is made
         first, _ = json.loads((folder / "took.json").read_text())
         runs, took = [], []
-        for _ in range(given.repeats):
+        for _ in range(resources.repeats):
             runs.append(child(command))
             took.append(json.loads((folder / "took.json").read_text()))
     opened, read = np.median(took, axis=0)
@@ -63,8 +63,8 @@ def write(folder: Path, keys: list[str]) -> None:
     """The shards, without waiting for the disk as the store itself does."""
     folder.mkdir()
     for first in range(0, len(keys), SHARD):
-        some = keys[first : first + SHARD]
-        values = np.stack([np.zeros(len(some)), np.arange(first, first + len(some)) + 0.5], axis=1).astype(np.float32)
+        part = keys[first : first + SHARD]
+        values = np.stack([np.zeros(len(part)), np.arange(first, first + len(part)) + 0.5], axis=1).astype(np.float32)
         sums = {"0": zlib.crc32(values.data)}
-        name = hashlib.sha256("".join(some).encode()).hexdigest()[:32] + ".safetensors"
-        save_file({"0": values}, folder / name, metadata={"keys": json.dumps(some), "sums": json.dumps(sums)})
+        name = hashlib.sha256("".join(part).encode()).hexdigest()[:32] + ".safetensors"
+        save_file({"0": values}, folder / name, metadata={"keys": json.dumps(part), "sums": json.dumps(sums)})

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from measuring import Given, Row, medians
+from measuring import Resources, Row, medians
 
 from emobridge.bundle import made_head
 from emobridge.corpora import scan
@@ -28,38 +28,38 @@ BASE = {"model_type": "wav2vec2", "hidden_size": 768, "num_hidden_layers": 12, "
 LABELS = ("anger", "happiness", "neutral", "sadness")
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """One epoch against one pass."""
     torch.set_num_threads(1)
-    assert given.corpora is not None  # NEEDS
-    spoken = [one for one in scan("emodb", given.corpora / "emodb") if one.emotion in LABELS]
+    assert resources.corpora is not None  # NEEDS
+    spoken = [utterance for utterance in scan("emodb", resources.corpora / "emodb") if utterance.emotion in LABELS]
     spoken = spoken[:: len(spoken) // CLIPS][:CLIPS]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "config.json").write_text(json.dumps(BASE))
         encoder = load_encoder(folder, weights="random")
-    label = torch.tensor([LABELS.index(str(one.emotion)) for one in spoken])
+    label = torch.tensor([LABELS.index(str(utterance.emotion)) for utterance in spoken])
     fold = torch.arange(len(spoken)) % FOLDS
-    train = torch.stack([(fold != place).float() for place in range(FOLDS)])
+    train = torch.stack([(fold != number).float() for number in range(FOLDS)])
     sets = TrainingSets(label, train, train == 0)
 
     def bare() -> None:
         with torch.inference_mode():
-            for one in spoken:
-                encoder(*pad([read_audio(one.path)]))
+            for utterance in spoken:
+                encoder(*pad([read_audio(utterance.path)]))
 
     def epoch() -> None:
         source = sources.Frames(sources.streamed(encoder, spoken, SEGMENT))
         fit(stacks(source), sets, ProbeTraining(epochs=1))
 
     def stacks(source: sources.Frames) -> list[Stack]:
-        def heads(name: str, *words: str) -> list[list[torch.nn.Module]]:
-            return [[made_head(name, words, encoder.width, len(LABELS)) for _ in range(FOLDS)]]
+        def heads(name: str, *options: str) -> list[list[torch.nn.Module]]:
+            return [[made_head(name, options, encoder.width, len(LABELS)) for _ in range(FOLDS)]]
 
-        every = [Stack(heads("nonlinear"), source, place=slice(n, n + 1)) for n in range(encoder.layers)]
-        return [*every, Stack(heads("multilayer", f"layers={encoder.layers}"), source)]
+        by_layer = [Stack(heads("nonlinear"), source, place=slice(n, n + 1)) for n in range(encoder.layers)]
+        return [*by_layer, Stack(heads("multilayer", f"layers={encoder.layers}"), source)]
 
     bare()
-    took = medians(given.repeats, bare=bare, epoch=epoch)
+    took = medians(resources.repeats, bare=bare, epoch=epoch)
     probes = (encoder.layers + 1) * FOLDS
     what = (
         f"streamed epoch of {probes} probes ({encoder.layers} layers, nonlinear and multilayer) / bare forward passes"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from measuring import Given, Row, medians
+from measuring import Resources, Row, medians
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -19,7 +19,7 @@ DROPOUT = 0.8
 TURNS = 5  # a repeat
 
 
-def measure(given: Given) -> list[Row]:
+def measure(resources: Resources) -> list[Row]:
     """A single linear map on stored features, with batches of a hundred; short turns, for a ratio near 1 needs many."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
@@ -27,7 +27,7 @@ def measure(given: Given) -> list[Row]:
     label = torch.randint(CLASSES, (UTTERANCES,), generator=generator)
     whole, part = Plan(), Plan(epochs=10)
     ours(x, label, part)  # once to warm up
-    took = medians(given.repeats * TURNS, bare=lambda: bare(x, label, part), ours=lambda: ours(x, label, part))
+    took = medians(resources.repeats * TURNS, bare=lambda: bare(x, label, part), ours=lambda: ours(x, label, part))
     fit_seconds = took["ours"] * whole.epochs / part.epochs
     what = f"fits of a linear head, {UTTERANCES} utterances x {WIDTH} features x {whole.epochs} epochs, CPU"
     return [

@@ -1,4 +1,4 @@
-"""One recogniser of three languages, told the language or not: the second part of docs/results/adapters.md.
+"""One recogniser of three languages, with the language given or not: the second part of docs/results/adapters.md.
 
     python benchmarks/language_results.py --shared ../shared --work languages-work
 
@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from adapter_results import CORPORA, LABELS, again
+from adapter_results import CORPORA, LABELS, is_repetition
 
 from emobridge.bundle import Recognizer
 from emobridge.corpora import scan
@@ -40,23 +40,23 @@ def main() -> None:
     parser.add_argument("--encoder", default="whisper-tiny.en")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
-    found = [scores(args, seed) for seed in range(args.seeds)]
-    modes = list(dict.fromkeys(mode for mode, _ in found[0]))
+    by_seed = [scores(args, seed) for seed in range(args.seeds)]
+    modes = list(dict.fromkeys(mode for mode, _ in by_seed[0]))
     lines = [
         f"| {args.encoder}, {args.seeds} seeds | {' | '.join(LANGUAGES.values())} | mean |",
         "|---|---|---|---|---|",
     ]
     for mode in modes:
-        values = np.array([[one[mode, language] for language in LANGUAGES] for one in found])
+        values = np.array([[result[mode, language] for language in LANGUAGES] for result in by_seed])
         values = np.concatenate([values, values.mean(1, keepdims=True)], 1)
         cells = [
             f"{mean:.1f} ({low:.1f} to {high:.1f})"
             for mean, low, high in zip(values.mean(0), values.min(0), values.max(0))
         ]
         lines.append(f"| {mode} | {' | '.join(cells)} |")
-    before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- languages -->")
+    before, _, old = args.out.read_text(encoding="utf-8").partition("<!-- languages -->")
     text = "\n".join(lines)
-    after = rest.partition("<!-- end of languages -->")[2]
+    after = old.partition("<!-- end of languages -->")[2]
     args.out.write_text(f"{before}<!-- languages -->\n{text}\n<!-- end of languages -->{after}", encoding="utf-8")
     print(args.out)
 
@@ -69,17 +69,19 @@ def scores(args: argparse.Namespace, seed: int) -> dict[tuple[str, str], float]:
         spoken = {part: [] for part in PARTS}
         for corpus in CORPORA:
             rows = list(scan(corpus, args.shared / "corpora" / corpus))
-            rows = [one for one in rows if one.emotion in LABELS and not again(one)]
-            for part, places in zip(PARTS, by_ratio(rows, tuple(PARTS.values()), seed=seed)):
-                some = [rows[place] for place in places]
-                write_manifest(folder / f"{corpus}-{part}.jsonl", some)
-                spoken[part] += some
-        one = Recognizer.joined([bundle(args, folder, corpus, seed) for corpus in CORPORA[1:]], replace=True)
+            rows = [row for row in rows if row.emotion in LABELS and not is_repetition(row)]
+            for part, indices in zip(PARTS, by_ratio(rows, tuple(PARTS.values()), seed=seed)):
+                utterances = [rows[index] for index in indices]
+                write_manifest(folder / f"{corpus}-{part}.jsonl", utterances)
+                spoken[part] += utterances
+        recognizer = Recognizer.joined([bundle(args, folder, corpus, seed) for corpus in CORPORA[1:]], replace=True)
         rows = []
         for hears_base in (False, True):
-            one.router = learn_router(one, spoken["router"], hears_base=hears_base, store=folder / "store")
-            wanted = None if not hears_base else ("routed",)
-            for row in compare(one, spoken["test"], modes_of=wanted, store=folder / "store"):
+            recognizer.router = learn_router(
+                recognizer, spoken["router"], hears_base=hears_base, store=folder / "store"
+            )
+            modes = None if not hears_base else ("routed",)
+            for row in compare(recognizer, spoken["test"], modes_of=modes, store=folder / "store"):
                 name = f"{row.mode}, by the base's features too" if hears_base else row.mode
                 rows.append([name, row.language, 100 * row.ua])
         done.write_text(json.dumps(rows))
@@ -98,6 +100,7 @@ def bundle(args: argparse.Namespace, folder: Path, corpus: str, seed: int) -> Pa
             encoder=str(args.shared / "weights" / args.encoder),
             method="ft-lora",
             target_labels="all",
+            pool="closed",
             normalise="none",
             epochs=3,
             batch_size=4,

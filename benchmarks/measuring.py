@@ -27,7 +27,7 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Resources:
     """What the benchmarks may use, and how much of it."""
 
     weights: Path | None  # folder of a Whisper model
@@ -93,15 +93,15 @@ def medians(repeats: int, **calls: Callable[[], object]) -> dict[str, float]:
 
 
 def child(command: Sequence[str | Path]) -> Used:
-    """Run a command and say what it took. Errors: RuntimeError with the end of what it printed, where it fails."""
-    words = [sys.executable, "-c", LAUNCHER, *map(str, command)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    """Run a command and measure what it took. Errors: RuntimeError with the end of what it printed, where it fails."""
+    started = [sys.executable, "-c", LAUNCHER, *map(str, command)]
+    done = subprocess.run(started, capture_output=True, text=True, check=False)
     try:
         code, cpu, wall, peak = json.loads(done.stdout)
     except ValueError:
         code, cpu, wall, peak = done.returncode, 0.0, 0.0, 0
     if code:
-        raise RuntimeError(f"{' '.join(words[3:])}: exit code {code}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{' '.join(started[3:])}: exit code {code}: {done.stderr[-2000:]}")
     return Used(cpu, wall, peak * RSS_UNIT)
 
 
@@ -110,11 +110,11 @@ def median_used(runs: Sequence[Used]) -> Used:
     return Used(*(statistics.median(getattr(run, name) for run in runs) for name in Used.__slots__))
 
 
-def emobridge(*words: str | Path) -> list[str]:
+def emobridge(*arguments: str | Path) -> list[str]:
     """The command as a user gives it."""
     script = Path(sys.executable).with_name("emobridge")
     start = [str(script)] if script.exists() else [sys.executable, "-m", "emobridge.cli.main"]
-    return start + list(map(str, words))
+    return start + list(map(str, arguments))
 
 
 def cores() -> int:

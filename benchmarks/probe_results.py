@@ -5,7 +5,7 @@
     python benchmarks/probe_results.py compare --shared ../shared --work probe-work
 
 An encoder's name runs its study (all layers, four heads, two norms, floors, all pairs of corpora) and copies page and
-plots to docs/results/probe-ENCODER. `compare` runs what is set against it: input padded to 30 s, the int8 engine, and
+plots to docs/results/probe-ENCODER. `compare` runs what it is compared with: input padded to 30 s, the int8 engine, and
 shorter stretches of averaged frames; the tables go into docs/results/probe.md. An interrupted run goes on; what is
 finished is read. Real corpora and weights are not part of the project.
 """
@@ -72,12 +72,12 @@ def compare(args: argparse.Namespace) -> None:
         options = ("--heads", "single,linear", "--encoder-option", "padding=full", "--no-floors")
         full = scores(study(args, encoder, "-padded", *options))
         lines += ["", f"{encoder}: input of the clip's own length / padded to 30 s, UA of the layers, in language:", ""]
-        lines += beside(clip, full, ("single", "linear"))
+        lines += compare_layers(clip, full, ("single", "linear"))
     for encoder in ENCODERS:
         torch = scores(study(args, encoder, "", "--heads", HEADS))
         int8 = scores(study(args, encoder, "-int8", "--heads", "single", "--engine", "onnx-int8", "--no-floors"))
         lines += ["", f"{encoder}: single precision / the engine onnx-int8:", ""]
-        lines += beside(torch, int8, ("single",))
+        lines += compare_layers(torch, int8, ("single",))
     lines += [
         "",
         "whisper-tiny.en, layer 3 on EmoDB, one seed: the nonlinear head on means over stretches of frames:",
@@ -86,12 +86,12 @@ def compare(args: argparse.Namespace) -> None:
     lines += ["| stretch | UA |", "|---|---|"]
     for seconds in SEGMENTS:
         options = ("--heads", "nonlinear", "--layers", "3", "--seeds", "1", "--no-floors", "--segment", seconds)
-        found = scores(study(args, "whisper-tiny.en", f"-segment{seconds}", *options, corpora=("emodb",)))
-        value = found["emodb", "emodb", "none", "nonlinear", "3"]
+        values = scores(study(args, "whisper-tiny.en", f"-segment{seconds}", *options, corpora=("emodb",)))
+        value = values["emodb", "emodb", "none", "nonlinear", "3"]
         lines.append(f"| {f'{seconds} s' if seconds != '0' else 'every frame'} | {value} |")
     page = args.out / "probe.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- measured -->")
-    after = rest.partition("<!-- end -->")[2]
+    before, _, old = page.read_text(encoding="utf-8").partition("<!-- measured -->")
+    after = old.partition("<!-- end -->")[2]
     text = "\n".join([*lines, ""])
     page.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
     print(page)
@@ -109,7 +109,7 @@ def scores(folder: Path) -> dict[Key, str]:
         }
 
 
-def beside(first: dict[Key, str], second: dict[Key, str], heads: tuple[str, ...]) -> list[str]:
+def compare_layers(first: dict[Key, str], second: dict[Key, str], heads: tuple[str, ...]) -> list[str]:
     """A row a corpus, head and norm; a column a layer, and the mean difference over them."""
     layers = sorted({key[4] for key in second if key[4].isdecimal()}, key=int)
     lines = [

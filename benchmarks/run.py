@@ -3,7 +3,7 @@
     python benchmarks/run.py [--only NAME ...] [--weights DIR] [--corpora DIR] [--minutes M] [--out FILE.md]
 
 A benchmark is a file bench_NAME.py with NEEDS, what of the weights and corpora it cannot do without, and
-measure(given), which returns rows. All use one thread, and CPU time unless the row says otherwise.
+measure(resources), which returns rows. All use one thread, and CPU time unless the row says otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from measuring import Given, Row, machine  # noqa: E402
+from measuring import Resources, Row, machine  # noqa: E402
 
 NAMES = tuple(path.stem.removeprefix("bench_") for path in sorted(HERE.glob("bench_*.py")))
 COLUMNS = ("benchmark", "what is compared", "measured", "bound", "holds")
@@ -31,17 +31,17 @@ NOTE = (
 )
 
 
-def main(words: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for and print the table; 1 where a benchmark crashed, whatever the bounds."""
-    options = _options(words)
-    given = Given(options.weights, options.corpora, options.repeats, options.minutes)
+    options = _options(arguments)
+    resources = Resources(options.weights, options.corpora, options.repeats, options.minutes)
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     about = machine()
     crashed = False
     for name in options.only or NAMES:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
-            cells = _measured(name, given)
+            cells = _measured(name, resources)
         except Exception as error:
             traceback.print_exc()
             crashed = True
@@ -54,24 +54,24 @@ def main(words: list[str] | None = None) -> int:
     return int(crashed)
 
 
-def _measured(name: str, given: Given) -> list[tuple[str, str, str, str]]:
+def _measured(name: str, resources: Resources) -> list[tuple[str, str, str, str]]:
     """The cells of one benchmark, or of the reason why it was skipped."""
     benchmark = importlib.import_module(f"bench_{name}")
-    missing = [need for need in benchmark.NEEDS if not _there(need, given)]
+    missing = [need for need in benchmark.NEEDS if not _there(need, resources)]
     if missing:
         return [("", f"skipped: no {' and no '.join(missing)}", "", "")]
-    rows: list[Row] = benchmark.measure(given)
+    rows: list[Row] = benchmark.measure(resources)
     return [(row.compared, row.measured, row.bound, row.holds) for row in rows]
 
 
-def _there(need: str, given: Given) -> bool:
-    """`need`: a field of what is given, or a module."""
-    if need in Given.__slots__:
-        return getattr(given, need) is not None
+def _there(need: str, resources: Resources) -> bool:
+    """`need`: a field of Resources, or a module."""
+    if need in Resources.__slots__:
+        return getattr(resources, need) is not None
     return importlib.util.find_spec(need) is not None
 
 
-def _options(words: list[str] | None) -> argparse.Namespace:
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     shared = Path(os.environ.get("EMOBRIDGE_SHARED", HERE.parents[1] / "shared"))
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--weights", type=_folder, help="folder of Whisper base (shared/weights/whisper-base)")
@@ -80,7 +80,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="of each part; the median counts (3)")
     parser.add_argument("--minutes", type=float, default=60.0, help="of audio in the long file of `predict` (60)")
     parser.add_argument("--out", type=Path, help="a Markdown file for the table too")
-    options = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     if options.repeats < 1 or options.minutes <= 0:
         parser.error("expected --repeats of 1 or more and --minutes above 0")
     options.weights = options.weights or _if_there(shared / "weights" / "whisper-base")

@@ -1,16 +1,17 @@
-"""The results of docs/results/semi-supervised.md: every method, label budget and norm, by `emobridge budget`.
+"""The results of docs/results/semi-supervised.md: every method, label budget and normalisation,
+measured by `emobridge budget`.
 
     python benchmarks/semi_supervised_results.py --shared ../shared --work semi-supervised-work
 
 Three corpora (English, German, Italian), six ways from one or two of them to another, five encoders. `--only` runs some
 of the studies below, `--methods` some of their methods; all that is finished goes into the page, whose other rows stay.
-An interrupted run goes on. Real corpora and weights are not part of the project.
+An interrupted run goes on. All runs pass `--pool closed`: target utterances of other emotions are left out of the
+unlabelled ones too, as when the page was first measured. Real corpora and weights are not part of the project.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 import os
@@ -20,8 +21,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from adapter_results import again
+from adapter_results import is_repetition
 from page_tables import Table, read
 
 from emobridge.corpora import scan
@@ -39,7 +41,7 @@ PAIRS = (
 )
 NAMES = {"ravdess": "RAVDESS (en)", "emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
 LABELLING = "source-only,pseudo-labels,soft-pseudo-labels"
-OTHERS = "dann,multitask,fluda,nnpm"  # they shape a representation
+OTHERS = "dann,multitask,fluda,nnpm"  # these shape a representation
 METHODS = (*LABELLING.split(","), *OTHERS.split(","))
 SOFT = "source-only,soft-pseudo-labels"
 TRAINED = ("--train", "end-to-end", "--align", "none", "--epochs", "20", "--method-option", "interval=8")
@@ -49,7 +51,7 @@ LINEAR = ("--head-option", "hidden=64")  # of the methods that shape a represent
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Some grids of `emobridge budget`, one a pair; `options` beside those that all have."""
+    """Some grids of `emobridge budget`, one per pair; `options` in addition to those of all studies."""
 
     encoder: str  # folder under SHARED/weights, or a name
     methods: str
@@ -59,21 +61,21 @@ class Study:
     layer: str = "middle"
     options: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = PAIRS
-    keep: int = 0  # emotions of each target speaker that are kept, others left out; 0 keeps all
-    once: bool = False  # RAVDESS without its repetitions
+    emotions: int = 0  # of each target speaker, the others are left out; 0 is all
+    repetitions: bool = True  # of RAVDESS, which has everything twice
 
 
 STUDIES = {
     "goals": Study("whisper-base", LABELLING, "0", "none,speaker,speaker+text", 5),
     "base": Study("whisper-base", LABELLING, "0,25,50,100,all", "speaker"),
-    "one-unguarded": Study("whisper-base", SOFT, "0", "speaker,corpus", options=("--no-guard",), keep=1),
-    "one-guarded": Study("whisper-base", SOFT, "0", "speaker", keep=1),
+    "one-unguarded": Study("whisper-base", SOFT, "0", "speaker,corpus", options=("--no-guard",), emotions=1),
+    "one-guarded": Study("whisper-base", SOFT, "0", "speaker", emotions=1),
     "goals-tiny": Study("whisper-tiny.en", LABELLING, "0", "none,speaker,speaker+text", 5),
     "others": Study("whisper-base", OTHERS, "0", "speaker", options=LINEAR),
     "byol": Study("byol-s-512", LABELLING, "0,25,50,100,all", "speaker", layer="0"),
     "logmel": Study("logmel", LABELLING, "0,25,50,100,all", "speaker", layer="0"),
-    "two-unguarded": Study("whisper-base", SOFT, "0", "speaker,corpus", options=("--no-guard",), keep=2),
-    "two-guarded": Study("whisper-base", SOFT, "0", "speaker", keep=2),
+    "two-unguarded": Study("whisper-base", SOFT, "0", "speaker,corpus", options=("--no-guard",), emotions=2),
+    "two-guarded": Study("whisper-base", SOFT, "0", "speaker", emotions=2),
     "others-all": Study("whisper-base", OTHERS, "all", "speaker", options=LINEAR),
     "others-labels": Study("whisper-base", OTHERS, "25,50,100", "speaker", options=LINEAR),
     "others-none": Study("whisper-base", OTHERS, "0", "none", options=LINEAR),
@@ -81,11 +83,12 @@ STUDIES = {
     "others-tiny": Study("whisper-tiny.en", OTHERS, "0", "none,speaker", 0, options=LINEAR),
     "others-byol": Study("byol-s-512", OTHERS, "0", "none,speaker", 0, "0", LINEAR),
     "others-logmel": Study("logmel", OTHERS, "0", "none,speaker", 0, "0", LINEAR),
-    "cnn": Study("emotion-cnn", LABELLING, "0", "none", 0, "0", TRAINED, once=True),
+    "cnn": Study("emotion-cnn", LABELLING, "0", "none", 0, "0", TRAINED, repetitions=False),
 }
-# glibc gives large blocks back after each operation; an epoch of EmotionCNN takes half the time if it keeps them.
-KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
+# glibc returns large blocks after each operation; an epoch of EmotionCNN takes half the time if it does not.
+ENVIRONMENT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 AUTO = "auto"  # `adapt --method auto` on each pair
+CLOSED = ("--pool", "closed")  # of the target, unlabelled utterances of the four emotions only
 
 
 def main() -> None:
@@ -102,9 +105,9 @@ def main() -> None:
         if not all((args.work / f"{corpus}{part}.jsonl").exists() for part in ("-once", "-2")):
             rows = list(scan(corpus, args.shared / "corpora" / corpus))
             write_manifest(args.work / f"{corpus}.jsonl", rows)
-            write_manifest(args.work / f"{corpus}-once.jsonl", (one for one in rows if not again(one)))
-            for keep in (1, 2):
-                write_manifest(args.work / f"{corpus}-{keep}.jsonl", one_sided(rows, keep))
+            write_manifest(args.work / f"{corpus}-once.jsonl", (row for row in rows if not is_repetition(row)))
+            for count in (1, 2):
+                write_manifest(args.work / f"{corpus}-{count}.jsonl", one_sided(rows, count))
     for name in filter(None, args.only.split(",")):
         for source, target in PAIRS if name == AUTO else STUDIES[name].pairs:
             run(args, name, STUDIES.get(name), source, target)
@@ -117,26 +120,28 @@ def main() -> None:
             shutil.copy(drawn, curve)
         if curve.exists():
             curves.append(f"![{source} to {target}: UA by label budget]({args.out.stem}/{curve.name})")
-    before, _, rest = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
-    old, _, after = rest.partition("<!-- end -->")
-    kept = {table.title: table for table in read(old)}
+    before, _, page = args.out.read_text(encoding="utf-8").partition("<!-- measured -->")
+    old, _, after = page.partition("<!-- end -->")
+    by_title = {table.title: table for table in read(old)}
     for name in STUDIES:
         for table in tables(args.work, name):
-            kept[table.title] = table.over(kept.get(table.title), place)
-    kept |= {table.title: table for table in chosen(args.work)}
+            by_title[table.title] = table.over(by_title.get(table.title), position)
+    by_title |= {table.title: table for table in chosen(args.work)}
     names = [f"`--only {name}`" for name in (*STUDIES, AUTO)]
-    ordered = sorted(kept.values(), key=lambda table: next(at for at, one in enumerate(names) if one in table.title))
+    ordered = sorted(
+        by_title.values(), key=lambda table: next(at for at, name in enumerate(names) if name in table.title)
+    )
     text = "\n".join([*(str(table) for table in ordered), "", *curves])
     args.out.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
     print(args.out)
 
 
-def one_sided(rows: list[Utterance], keep: int) -> list[Utterance]:
-    """Of each speaker the utterances of `keep` emotions, other ones for the next speaker."""
+def one_sided(rows: list[Utterance], count: int) -> list[Utterance]:
+    """The utterances of `count` emotions of each speaker, other emotions for the next speaker."""
     labels = LABELS.split(",")
-    speakers = sorted({str(one.speaker) for one in rows})
-    kept = {name: [labels[(at + n) % len(labels)] for n in range(keep)] for at, name in enumerate(speakers)}
-    return [one for one in rows if one.emotion in kept[str(one.speaker)]]
+    speakers = sorted({str(row.speaker) for row in rows})
+    emotions = {name: [labels[(at + n) % len(labels)] for n in range(count)] for at, name in enumerate(speakers)}
+    return [row for row in rows if row.emotion in emotions[str(row.speaker)]]
 
 
 def run(args: argparse.Namespace, name: str, study: Study | None, source: str, target: str) -> None:
@@ -146,67 +151,67 @@ def run(args: argparse.Namespace, name: str, study: Study | None, source: str, t
         for corpus in source.split("+"):
             command += ["--source", str(args.work / f"{corpus}.jsonl")]
         command += ["--encoder", str(args.shared / "weights" / "whisper-base"), "--labels", LABELS, "--folds", "3"]
-        command += ["--method", "auto", "--out", str(folder(args.work, name, source, target))]
+        command += ["--method", "auto", *CLOSED, "--out", str(folder(args.work, name, source, target))]
         print(" ".join(command[3:]), flush=True)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return
     weights = args.shared / "weights" / study.encoder
-    some = "-once" if study.once else ""
-    heard = f"{target}-{study.keep}" if study.keep else f"{target}{some}"
-    command = [sys.executable, "-m", "emobridge.cli.main", "budget", "--target", str(args.work / f"{heard}.jsonl")]
+    suffix = "" if study.repetitions else "-once"
+    manifest = f"{target}-{study.emotions}" if study.emotions else f"{target}{suffix}"
+    command = [sys.executable, "-m", "emobridge.cli.main", "budget", "--target", str(args.work / f"{manifest}.jsonl")]
     for corpus in source.split("+"):
-        command += ["--source", str(args.work / f"{corpus}{some}.jsonl")]
+        command += ["--source", str(args.work / f"{corpus}{suffix}.jsonl")]
     command += ["--encoder", str(weights) if weights.is_dir() else study.encoder, "--layer", study.layer]
     command += ["--labels", LABELS, "--methods", args.methods or study.methods, "--budgets", study.budgets]
     command += ["--normalise", study.normalise, "--folds", str(study.folds), "--seeds", "3", "--jobs", str(args.jobs)]
-    command += [*study.options, "--out", str(folder(args.work, name, source, target))]
+    command += [*CLOSED, *study.options, "--out", str(folder(args.work, name, source, target))]
     print(" ".join(command[3:]), flush=True)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **KEPT})
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT})
 
 
 def folder(work: Path, name: str, source: str, target: str) -> Path:
-    """Where the grid of one pair goes."""
+    """The folder of one pair's grid."""
     return work / name / f"{source}-{target}"
 
 
 def tables(work: Path, name: str) -> Iterator[Table]:
-    """A table a normalisation of one study: a row a pair and method, a cell a budget."""
+    """The tables of one study, one per normalisation: a row per pair and method, a cell per budget."""
     rows = []
     for source, target in PAIRS:
-        path = folder(work, name, source, target) / "cells.csv"
+        path = folder(work, name, source, target) / "scores.json"
         if path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                rows += [row for row in csv.DictReader(file) if row["seed"] == "all" and row["measure"] == "UA"]
+            scores = json.loads(path.read_text(encoding="utf-8"))
+            rows += [row for row in scores if row["seed"] == "all" and row["measure"] == "UA"]
     study = STUDIES[name]
-    kept = f"; {study.keep} of four emotions of each target speaker kept" if study.keep else ""
+    emotions = f"; {study.emotions} of four emotions of each target speaker kept" if study.emotions else ""
     split = f"{study.folds} folds by speaker" if study.folds else "one split by speaker a seed"
-    kept += ", no guard" if "--no-guard" in study.options else ", guarded" if study.keep else ""
+    emotions += ", no guard" if "--no-guard" in study.options else ", guarded" if study.emotions else ""
     amounts = study.budgets.split(",")
-    for norm in dict.fromkeys(row["normalisation"] for row in rows):
-        mine = {
+    for norm in dict.fromkeys(row["normalisation"] for row in rows):  # "speaker+coral"
+        cells = {
             (row["source"], row["target"], row["method"], row["target_labels"], row["side"]): row
             for row in rows
             if row["normalisation"] == norm
         }
         table = Table(
-            f"**{study.encoder}, normalisation {norm}, {split}{kept}** (`--only {name}`):",
-            f"| source -> target | method | {' | '.join(f'{one} labels: target / source' for one in amounts)} |",
+            f"**{study.encoder}, normalisation {norm.removesuffix('+coral')}, {split}{emotions}** (`--only {name}`):",
+            f"| source -> target | method | {' | '.join(f'{amount} labels: target / source' for amount in amounts)} |",
         )
         for (source, target), method in itertools.product(PAIRS, METHODS):
             keys = [(source, target, method, amount) for amount in amounts]
-            if any((*key, "target") in mine for key in keys):
-                table.add(words(source, target), method, *(cell(mine, key) for key in keys))
+            if any((*key, "target") in cells for key in keys):
+                table.add(pair_title(source, target), method, *(cell(cells, key) for key in keys))
         yield table
 
 
-def words(source: str, target: str) -> str:
+def pair_title(source: str, target: str) -> str:
     """A pair as the tables name it."""
-    return f"{' + '.join(NAMES[one] for one in source.split('+'))} -> {NAMES[target]}"
+    return f"{' + '.join(NAMES[corpus] for corpus in source.split('+'))} -> {NAMES[target]}"
 
 
-def place(row: tuple[str, str]) -> int:
-    """Where a row stands: by pair, then by method."""
-    order = [(words(*pair), method) for pair, method in itertools.product(PAIRS, METHODS)]
+def position(row: tuple[str, str]) -> int:
+    """The position of a row in its table: by pair, then by method."""
+    order = [(pair_title(*pair), method) for pair, method in itertools.product(PAIRS, METHODS)]
     return order.index(row)
 
 
@@ -218,7 +223,7 @@ def chosen(work: Path) -> Iterator[Table]:
         if not path.exists():
             continue
         sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
-        candidates, ranks = next(one["tables"] for one in sections if one["title"].startswith("Choosing"))
+        candidates, ranks = next(section["tables"] for section in sections if section["title"].startswith("Choosing"))
         scores = {row[0].removesuffix(" (chosen)"): float(row[-1]) for row in candidates["rows"]}
         picked = next(row[0].removesuffix(" (chosen)") for row in candidates["rows"] if row[0].endswith("(chosen)"))
         top = max(scores, key=lambda name: scores[name])
@@ -230,18 +235,18 @@ def chosen(work: Path) -> Iterator[Table]:
                 f"| source -> target | source-only | chosen | best in hindsight | {validators} |",
             )
         cells = (f"{name} {scores[name]:.1f}" for name in ("source-only", picked, top))
-        table.add(words(source, target), *cells, *(row[1] for row in ranks["rows"]))
+        table.add(pair_title(source, target), *cells, *(row[1] for row in ranks["rows"]))
     if table is not None:
         yield table
 
 
-def cell(rows: dict[tuple[str, ...], dict[str, str]], key: tuple[str, ...]) -> str:
+def cell(rows: dict[tuple[str, ...], dict[str, Any]], key: tuple[str, ...]) -> str:
     """UA of the target with its interval, and of the source."""
     target, source = rows.get((*key, "target")), rows.get((*key, "source"))
     if target is None or source is None:
         return "-"
-    value, low, high = (f"{100 * float(target[name]):.1f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}] / {100 * float(source['value']):.1f}"
+    value, low, high = (f"{100 * target[name]:.1f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}] / {100 * source['value']:.1f}"
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ METHODS = ("source-only", "pseudo-labels")
 BUDGETS = (10, 25, 50, 100)
 ORDER = ("random", "margin", "entropy", "core-set", "mixed")
 Key = tuple[str, str, str]  # source, target, method
-Said = dict[str, np.ndarray]  # "margin 25" -> (scored target utterances, C) probabilities
+Probabilities = dict[str, np.ndarray]  # "margin 25" -> (scored target utterances, C)
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
     for corpus in NAMES:
         write_manifest(args.work / f"{corpus}.jsonl", scan(corpus, args.shared / "corpora" / corpus))
     encoder = load_encoder(args.shared / "weights" / "whisper-base")
-    found = {}
+    by_pair = {}
     for source, target in PAIRS:
         settings = Settings(
             source=(str(args.work / f"{source}.jsonl"),),
@@ -67,71 +67,76 @@ def main() -> None:
             head="single",
             head_options=("input_dropout=0.8",),
             seeds=args.seeds,
+            pool="closed",
         )
         speech, _ = read_speech(settings)
         values = FeatureStore(cache_folder(), encoder).extract(speech.utterances, layer="3", strict=True).values
         speech = replace(speech, features=torch.from_numpy(values[:, columns(encoder, ("mean",))]))
         for method in METHODS:
-            chosen = replace(settings, method=method)
-            found[source, target, method] = evaluations(speech, chosen, args.work / f"{source}-{target}-{method}")
+            work = args.work / f"{source}-{target}-{method}"
+            by_pair[source, target, method] = evaluations(speech, replace(settings, method=method), work)
     page = args.out / "suggest.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- measured -->")
-    text = "\n".join(tables(found, args.seeds))
-    page.write_text(
-        f"{before}<!-- measured -->\n{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8"
-    )
+    before, _, old = page.read_text(encoding="utf-8").partition("<!-- measured -->")
+    after = old.partition("<!-- end -->")[2]
+    text = "\n".join(tables(by_pair, args.seeds))
+    page.write_text(f"{before}<!-- measured -->\n{text}\n<!-- end -->{after}", encoding="utf-8")
     print(page)
 
 
 def evaluations(speech: Speech, settings: Settings, work: Path) -> dict[str, Evaluation]:
-    """What each strategy and budget made of the scored target, all folds of a seed together."""
+    """The evaluation of each strategy and budget on the scored target, all folds of a seed together."""
     rows: np.ndarray = np.flatnonzero(speech.is_target)
-    said: dict[str, list[tuple[str, ...]]] = {}
+    predictions: dict[str, list[tuple[str, ...]]] = {}
     for seed in range(settings.seeds):
-        whole: dict[str, np.ndarray] = {}
-        for place, fold in enumerate(folds_of(speech, settings, seed)):
-            for name, p in one_fold(speech, settings, seed, fold, work / f"seed{seed}-fold{place}.safetensors").items():
-                whole.setdefault(name, np.empty(len(speech.label), dtype=np.int64))[list(fold.target_test)] = p.argmax(
-                    1
-                )
-        for name, best in whole.items():
-            said.setdefault(name, []).append(tuple(LABELS[one] for one in best[rows]))
-    truth = tuple(LABELS[one] for one in speech.label[rows])
+        indices: dict[str, np.ndarray] = {}  # of the predicted labels, over all utterances
+        for number, fold in enumerate(folds_of(speech, settings, seed)):
+            path = work / f"seed{seed}-fold{number}.safetensors"
+            for name, p in fold_probabilities(speech, settings, seed, fold, path).items():
+                predicted = indices.setdefault(name, np.empty(len(speech.label), dtype=np.int64))
+                predicted[list(fold.target_test)] = p.argmax(1)
+        for name, predicted in indices.items():
+            predictions.setdefault(name, []).append(tuple(LABELS[index] for index in predicted[rows]))
+    truth = tuple(LABELS[index] for index in speech.label[rows])
     speakers = tuple(speech.utterances[row].speaker for row in rows)
-    return {name: Evaluation(LABELS, truth, tuple(seeds), speakers) for name, seeds in said.items()}
+    return {name: Evaluation(LABELS, truth, tuple(seeds), speakers) for name, seeds in predictions.items()}
 
 
-def one_fold(speech: Speech, settings: Settings, seed: int, fold: Fold, path: Path) -> Said:
-    """What is said of the fold's scored target speakers: without labels ("none 0"), and by strategy and budget."""
+def fold_probabilities(speech: Speech, settings: Settings, seed: int, fold: Fold, path: Path) -> Probabilities:
+    """Probabilities for the fold's scored target speakers: without labels ("none 0"), and by strategy and budget."""
     if path.exists():
         return load_file(path)
     print(path, flush=True)
-    hears = made_method("pseudo-labels", settings)  # one that has the target's audio among its inputs
-    built = build(speech, fold, hears, len(LABELS), settings, None, ())
+    method = made_method("pseudo-labels", settings)  # whose inputs include the target's audio
+    built = build(speech, fold, method, len(LABELS), settings, None, ())
     task, pool, label = built.task, built.task.target, torch.from_numpy(speech.label[list(fold.target)])
     assert pool is not None
     tests = torch.arange(len(fold.source_test), len(fold.source_test) + len(fold.target_test))
     blind = trained([task], settings, seed)
-    p = blind.said(task.inputs, pool)[0].double().numpy()
+    p = blind.predict(task.inputs, pool)[0].double().numpy()
     x = task.inputs.batch(pool).double().numpy()
     names = [f"{by} {n}" for by in ORDER for n in BUDGETS]
     tasks = []
     for by in ORDER:
         order = torch.from_numpy(ranked(by, p, x, count=max(BUDGETS), seed=seed))
         for n in BUDGETS:
-            rest = torch.ones(len(pool), dtype=torch.bool).index_fill(0, order[:n], False)
-            tasks.append(replace(task, labelled_target=Labelled(pool[order[:n]], label[order[:n]]), target=pool[rest]))
+            unlabelled = torch.ones(len(pool), dtype=torch.bool).index_fill(0, order[:n], False)
+            tasks.append(
+                replace(task, labelled_target=Labelled(pool[order[:n]], label[order[:n]]), target=pool[unlabelled])
+            )
     bank = trained(tasks, settings, seed)
-    said = dict(zip(names, bank.said(built.test, tests).numpy()))
-    said["none 0"] = blind.said(built.test, tests)[0].numpy()
+    probabilities = dict(zip(names, bank.predict(built.test, tests).numpy()))
+    probabilities["none 0"] = blind.predict(built.test, tests)[0].numpy()
     with whole_file(path) as temporary:
-        save_file({name: np.ascontiguousarray(values) for name, values in said.items()}, temporary)
-    return said
+        save_file({name: np.ascontiguousarray(values) for name, values in probabilities.items()}, temporary)
+    return probabilities
 
 
-def tables(found: dict[Key, dict[str, Evaluation]], seeds: int) -> list[str]:
+def tables(by_pair: dict[Key, dict[str, Evaluation]], seeds: int) -> list[str]:
     """All pairs together, the labels that each strategy needs, and each pair by itself."""
-    scores = {key: {name: one.estimates(details=False)[0] for name, one in said.items()} for key, said in found.items()}
+    scores = {
+        key: {name: evaluation.estimates(details=False)[0] for name, evaluation in evaluations.items()}
+        for key, evaluations in by_pair.items()
+    }
     heads = " | ".join(map(str, BUDGETS))
     lines = [
         "",
@@ -140,9 +145,9 @@ def tables(found: dict[Key, dict[str, Evaluation]], seeds: int) -> list[str]:
     ]
     lines += [f"| method | strategy | {heads} | mean |", "|---" * (len(BUDGETS) + 3) + "|"]
     for method in METHODS:
-        mine = [scores[source, target, method] for source, target in PAIRS]
+        of_pairs = [scores[source, target, method] for source, target in PAIRS]
         for by in ORDER[1:]:
-            gains = [mean_of(mine, by, n) - mean_of(mine, "random", n) for n in BUDGETS]
+            gains = [mean_of(of_pairs, by, n) - mean_of(of_pairs, "random", n) for n in BUDGETS]
             cells = " | ".join(f"{100 * gain:+.1f}" for gain in gains)
             lines.append(f"| {method} | {by} | {cells} | {100 * float(np.mean(gains)):+.1f} |")
     lines += ["", "Labels needed to reach what random choice reaches with 50 / with 100, interpolated:", ""]
@@ -156,34 +161,34 @@ def tables(found: dict[Key, dict[str, Evaluation]], seeds: int) -> list[str]:
             lines.append(f"| {method} | {by} | {cells} |")
     lines += ["", "UA in per cent, in brackets the 95 % interval over speakers:", ""]
     lines += [f"| source -> target | method | strategy | 0 | {heads} |", "|---" * (len(BUDGETS) + 4) + "|"]
-    for (source, target, method), mine in scores.items():
+    for (source, target, method), estimates in scores.items():
         for by in ORDER:
-            cells = " | ".join(map(cell, (mine["none 0"], *(mine[f"{by} {n}"] for n in BUDGETS))))
+            cells = " | ".join(map(cell, (estimates["none 0"], *(estimates[f"{by} {n}"] for n in BUDGETS))))
             lines.append(f"| {title((source, target))} | {method} | {by} | {cells} |")
     return [*lines, ""]
 
 
 def mean_of(scores: list[dict[str, Estimate]], by: str, n: int) -> float:
     """UA of a strategy and budget, mean over pairs."""
-    return float(np.mean([one[f"{by} {n}"].value for one in scores]))
+    return float(np.mean([estimates[f"{by} {n}"].value for estimates in scores]))
 
 
 def needed(scores: dict[str, Estimate], by: str, goal: int) -> str:
-    """With how many labels the curve of `by`, straight between budgets, first reaches what random has with `goal`."""
-    wanted, sizes = scores[f"random {goal}"].value, (0, *BUDGETS)
+    """How many labels `by` needs to reach the score of `goal` random ones, interpolated between budgets."""
+    enough, sizes = scores[f"random {goal}"].value, (0, *BUDGETS)
     curve = [scores["none 0"].value, *(scores[f"{by} {n}"].value for n in BUDGETS)]
-    if curve[0] >= wanted:
+    if curve[0] >= enough:
         return "0"
-    for place in range(1, len(curve)):
-        if curve[place] >= wanted:
-            share = (wanted - curve[place - 1]) / (curve[place] - curve[place - 1])
-            return f"{sizes[place - 1] + share * (sizes[place] - sizes[place - 1]):.0f}"
+    for n in range(1, len(curve)):
+        if curve[n] >= enough:
+            share = (enough - curve[n - 1]) / (curve[n] - curve[n - 1])
+            return f"{sizes[n - 1] + share * (sizes[n] - sizes[n - 1]):.0f}"
     return f"> {BUDGETS[-1]}"
 
 
 def title(pair: tuple[str, str]) -> str:
     """A pair as tables name it."""
-    return " -> ".join(NAMES[one] for one in pair)
+    return " -> ".join(NAMES[corpus] for corpus in pair)
 
 
 def cell(score: Estimate) -> str:

@@ -51,8 +51,8 @@ def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_sp
     label = torch.from_numpy(speech.label[speech.is_target])
     tasks, alone = [], []
     for names in (("xx-0-anger-0", "xx-1-sadness-0"), ("xx-2-anger-0", "xx-3-sadness-1")):
-        some = dataclasses.replace(speech, given=frozenset(names))
-        fitted = Runner(settings, some)._fit(made_method("pseudo-labels", settings), "", 3, fold)
+        labelled = dataclasses.replace(speech, given=frozenset(names))
+        fitted = Runner(settings, labelled)._fit(made_method("pseudo-labels", settings), "", 3, fold)
         few = torch.tensor([place for place, row in enumerate(fold.target) if speech.utterances[row].id in names])
         rest = torch.tensor([place for place in range(len(fold.target)) if place not in few.tolist()])
         tasks.append(
@@ -83,12 +83,14 @@ def test_what_is_missing_is_skipped_with_the_reason(benchmarks, monkeypatch, tmp
 
 
 def test_a_crash_is_told_and_the_others_run(benchmarks, monkeypatch, tmp_path, capsys):
-    def crash(given):
+    def crash(resources):
         raise ZeroDivisionError
 
     run, measuring = benchmarks("run"), benchmarks("measuring")
     monkeypatch.setattr(benchmarks("bench_training"), "measure", crash)
-    monkeypatch.setattr(benchmarks("bench_help"), "measure", lambda given: [measuring.Row("it", 0.7, "s", most=0.5)])
+    monkeypatch.setattr(
+        benchmarks("bench_help"), "measure", lambda resources: [measuring.Row("it", 0.7, "s", most=0.5)]
+    )
     assert run.main(["--only", "training", "help", "--out", str(tmp_path / "table.md")]) == 1
     table = capsys.readouterr().out
     assert "crashed: ZeroDivisionError" in table and "| help | it | 0.7 s | <= 0.5 s | no |" in table

@@ -170,7 +170,7 @@ assert len(list(read_manifest({str(manifest)!r}))) == 1
 import emobridge.settings, emobridge.options, emobridge.progress
 import emobridge.scores.classes, emobridge.literature.published
 from emobridge.recipes import recipe
-[recipe.read_recipe(name) for name in recipe.names()]
+[recipe.read_recipe(name) for name in recipe.recipe_names()]
 from emobridge.corpora import scan
 from emobridge.encoders import languages_of, presets
 assert languages_of("wavlm-base") == presets()["wavlm-base"].languages

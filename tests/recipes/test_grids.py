@@ -11,8 +11,8 @@ from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
 from emobridge.recipes.grids import miscounts
-from emobridge.recipes.recipe import Counts, read_recipe
-from emobridge.recipes.replication import find_corpora, find_encoders, narrowed, runs_of
+from emobridge.recipes.recipe import CorpusCounts, read_recipe
+from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 from emobridge.types import Utterance
 
 AGARLA = "agarla2024"
@@ -51,10 +51,10 @@ def english(spoken):
 
 
 def prepared(places, *, only=None, **options):
-    recipe = narrowed(read_recipe(AGARLA), {"encoders": ["emotion-cnn"], **(only or {})})
-    heard = find_corpora(recipe, places, Path("out"))
-    listen = find_encoders(recipe, {}, may_fetch=False)
-    return runs_of(recipe, heard, listen, out=Path("out"), **options)
+    recipe = narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"], **(only or {})})
+    manifests = find_corpora(recipe, places, Path("out"))
+    weights = find_encoders(recipe, {}, may_fetch=False)
+    return runs_of(recipe, manifests, weights, out=Path("out"), **options)
 
 
 def test_a_grid_for_each_target_and_encoder(english, spoken):
@@ -75,7 +75,7 @@ def test_the_rest_of_the_source_does_and_is_told(english, spoken):
     (run,), missing = prepared(places)
     assert run.settings.base.source == (str(english["ravdess"]),)
     assert "the source is ravdess without savee, tess: published numbers are of ravdess, savee, tess" in run.missing
-    assert "counts of ravdess, savee, tess: not checked, for want of savee, tess" in missing
+    assert "counts of ravdess, savee, tess: not checked, because savee, tess is not here" in missing
 
 
 def test_a_target_of_another_version_is_left_out_and_the_rest_runs(english, spoken):
@@ -97,16 +97,16 @@ def test_a_source_of_another_version_runs_nothing(english, spoken):
 
 
 def test_a_target_with_too_few_labels_is_named(english, spoken, monkeypatch):
-    recipe = replace(narrowed(read_recipe(AGARLA), {"encoders": ["emotion-cnn"]}), counts=())
+    recipe = replace(narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"]}), counts=())
     places = {**english, "emovo": spoken("emovo", dict.fromkeys(FIVE, 10), "it", 6)}
-    heard, listen = find_corpora(recipe, places, Path("out")), find_encoders(recipe, {}, may_fetch=False)
-    runs, missing = runs_of(recipe, heard, listen, out=Path("out"))
+    manifests, weights = find_corpora(recipe, places, Path("out")), find_encoders(recipe, {}, may_fetch=False)
+    runs, missing = runs_of(recipe, manifests, weights, out=Path("out"))
     assert not runs and any(line.startswith("corpus emovo: budgets: 50: expected ") for line in missing)
 
 
 def test_only_the_emotions_of_a_study_are_counted(spoken):
     path = str(spoken("emodb", EMODB | {"fear": 5, "anger": 128}, "de", 10))
-    counts = Counts(("emodb",), tuple(EMODB.items()))
+    counts = CorpusCounts(("emodb",), tuple(EMODB.items()))
     assert miscounts(counts, [path], FIVE) == ["anger: expected 127, found 128", "fear: expected 69, found 5"]
     assert miscounts(counts, [path], ("happiness", "neutral", "sadness")) == []
 
@@ -117,39 +117,39 @@ def test_what_is_really_there(shared, tmp_path):
     for corpus in ("ravdess", "emodb", "emovo"):
         manifests[corpus] = str(tmp_path / f"{corpus}.jsonl")
         write_manifest(manifests[corpus], scan(corpus, shared / "corpora" / corpus))
-    assert miscounts(Counts(("emovo",), tuple(EMOVO.items())), [manifests["emovo"]], FIVE) == []
-    found = miscounts(Counts(("emodb",), tuple(EMODB.items())), [manifests["emodb"]], FIVE)
+    assert miscounts(CorpusCounts(("emovo",), tuple(EMOVO.items())), [manifests["emovo"]], FIVE) == []
+    found = miscounts(CorpusCounts(("emodb",), tuple(EMODB.items())), [manifests["emodb"]], FIVE)
     assert len(found) == 1 and found[0].startswith("fear: expected 69, found ")
     ravdess = dict.fromkeys(FIVE, 192) | {"neutral": 96}  # with 60 (120) of SAVEE and 400 of TESS: 652 (616)
-    assert miscounts(Counts(("ravdess",), tuple(ravdess.items())), [manifests["ravdess"]], FIVE) == []
+    assert miscounts(CorpusCounts(("ravdess",), tuple(ravdess.items())), [manifests["ravdess"]], FIVE) == []
 
 
 def test_narrowed_to_some(english):
     only = {"corpora": ["ravdess", "emovo"], "encoders": ["byol-s"], "methods": ["nnpm", "pseudo-labels"]}
-    recipe = narrowed(read_recipe(AGARLA), only)
-    assert [part.name for part in recipe.parts] == ["byol-s", "others-byol-s"]
+    recipe = narrow_recipe(read_recipe(AGARLA), only)
+    assert [part.name for part in recipe.studies] == ["byol-s", "others-byol-s"]
     assert [one.corpus for one in recipe.corpora] == ["ravdess", "emovo"]
-    for part in recipe.parts:
+    for part in recipe.studies:
         assert part.settings.corpora == ("ravdess", "emovo")
-        assert set(dict(part.settings.beside)) <= {"source-only", "nnpm", "pseudo-labels"}
-    assert recipe.parts[1].settings.methods == ("nnpm", "pseudo-labels")
+        assert set(dict(part.settings.published)) <= {"source-only", "nnpm", "pseudo-labels"}
+    assert recipe.studies[1].settings.methods == ("nnpm", "pseudo-labels")
     with pytest.raises(UserError, match=r"no study has corpora=emovo \(a target needs one of the source corpora"):
-        narrowed(recipe, {"corpora": ["emovo"]})
+        narrow_recipe(recipe, {"corpora": ["emovo"]})
     with pytest.raises(UserError, match="unknown key 'heads': did you mean"):
-        narrowed(recipe, {"heads": ["single"]})
+        narrow_recipe(recipe, {"heads": ["single"]})
 
 
 def test_options_of_methods_that_are_left_out_go_with_them(english):
     recipe = read_recipe(AGARLA)
-    (part,) = [part for part in recipe.parts if part.name == "without-rebalancing"]
+    (part,) = [part for part in recipe.studies if part.name == "without-rebalancing"]
     asked = replace(part.settings, methods=("pseudo-labels", "multitask"))
-    recipe = replace(recipe, parts=(replace(part, settings=asked),))
-    (left,) = narrowed(recipe, {"methods": ["multitask"]}).parts
+    recipe = replace(recipe, studies=(replace(part, settings=asked),))
+    (left,) = narrow_recipe(recipe, {"methods": ["multitask"]}).studies
     assert left.settings.base.method_options == ("rebalance=false",)
 
 
 def test_an_encoder_that_needs_a_folder_is_named(english):
-    recipe = narrowed(read_recipe(AGARLA), {"encoders": ["byol-s", "emotion-cnn"]})
-    found = find_encoders(recipe, {}, may_fetch=False)
-    assert [name for name, _ in found.places] == ["emotion-cnn"]
-    assert found.missing[0][1].startswith("encoder byol-s: encoder byol-s needs weights: a folder")
+    recipe = narrow_recipe(read_recipe(AGARLA), {"encoders": ["byol-s", "emotion-cnn"]})
+    weights = find_encoders(recipe, {}, may_fetch=False)
+    assert [name for name, _ in weights.paths] == ["emotion-cnn"]
+    assert weights.missing[0][1].startswith("encoder byol-s: encoder byol-s needs weights: a folder")

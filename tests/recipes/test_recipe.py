@@ -26,7 +26,7 @@ from emobridge.literature.published import (
     published_confusions,
     table,
 )
-from emobridge.recipes.recipe import Counts, names, read_recipe
+from emobridge.recipes.recipe import CorpusCounts, read_recipe, recipe_names
 
 MINE = """
 paper = "Somebody 2020"
@@ -62,7 +62,7 @@ def written(tmp_path):
 
 def test_what_dasaro_et_al_published():
     recipe = read_recipe("dasaro2024")
-    (part,) = recipe.parts
+    (part,) = recipe.studies
     asked = part.settings
     rows = csv.DictReader((resources.files("emobridge.literature") / "dasaro2024_corpora.csv").read_text().splitlines())
     assert sorted(asked.corpora) == sorted(row["corpus"].lower() for row in rows)
@@ -80,12 +80,12 @@ def test_what_dasaro_et_al_published():
 
 def test_what_han_et_al_published():
     recipe = read_recipe("han2024-layers")
-    assert {part.name: (part.settings.corpora, part.settings.settings) for part in recipe.parts} == {
+    assert {part.name: (part.settings.corpora, part.settings.settings) for part in recipe.studies} == {
         "by-speaker": (("esd", "iemocap"), ("mono", "trans")),
         "one-speaker": (("pavoque",), ("mono", "trans")),
         "cross": (("esd", "pavoque", "iemocap"), ("cross",)),
     }
-    for part in recipe.parts:
+    for part in recipe.studies:
         asked = part.settings
         assert set(asked.labels) == {"anger", "happiness", "neutral", "sadness"}
         assert (asked.heads, asked.layers) == (("single",), ("all",))
@@ -106,19 +106,19 @@ def test_what_han_et_al_published():
 def test_what_agarla_et_al_published():
     recipe = read_recipe("agarla2024")
     assert recipe.adapts and set(recipe.encoders) == {"emotion-cnn", "byol-s", "hubert-base"}
-    for part in recipe.parts:
+    for part in recipe.studies:
         study, base = part.settings, part.settings.base
         assert (base.source, study.targets) == (("ravdess", "savee", "tess"), ("cafe", "emodb", "emovo", "shemo"))
         assert (base.epochs, base.batch_size, base.learning_rate, base.decay) == (100, 100, 1e-3, 0.95)
         assert (base.seeds, base.folds, base.patience, base.validate, base.align) == (3, 0, 100, "both", "none")
         assert set(base.labels) == (set(FOUR) if part.name.startswith("others") else set(FIVE))
         assert (base.train == "end-to-end") == (study.encoders == ("emotion-cnn",)) and base.crop == 2.0
-    options = {part.name: part.settings.base.method_options for part in recipe.parts}
+    options = {part.name: part.settings.base.method_options for part in recipe.studies}
     assert {options[f"threshold-{tau}"] for tau in (50, 65, 85)} == {(f"threshold={t}",) for t in (0.5, 0.65, 0.85)}
     assert "rebalance=false" in options["without-rebalancing"]
-    assert recipe.parts[2].settings.budgets == ("0", "25", "50", "100", "all")
+    assert recipe.studies[2].settings.budgets == ("0", "25", "50", "100", "all")
     printed = {row.method for row in published() if row.study == AGARLA}
-    besides = {word for part in recipe.parts for _, words in part.settings.beside for word in words}
+    besides = {word for part in recipe.studies for _, words in part.settings.published for word in words}
     assert besides == printed, "every printed method stands beside something"
 
 
@@ -127,9 +127,9 @@ LANGUAGES = {"msp-podcast": "en", "biic-podcast": "zh-TW", "esd": "zh", "pavoque
 
 def cells(recipe):
     """Each score that a recipe of grids makes: its part, source, target, encoder, method, budget and side."""
-    for part in recipe.parts:
+    for part in recipe.studies:
         study = part.settings
-        methods = [name for name in study.methods if name in dict(study.beside)]
+        methods = [name for name in study.methods if name in dict(study.published)]
         combinations = itertools.product(study.targets, study.encoders, methods, study.budgets, ("source", "target"))
         for target, encoder, method, amount, side in combinations:
             plugin = registry.load("methods", method)
@@ -139,7 +139,7 @@ def cells(recipe):
 
 
 def printed_beside(recipe, part, source, target, encoder, method, amount, side):
-    words = dict(part.settings.beside)[method]
+    words = dict(part.settings.published)[method]
     labels = part.settings.base.labels or ATTRIBUTES
     languages = LANGUAGES[source], LANGUAGES[target]
     return beside(recipe.paper, words, encoder, languages=languages, labels=labels, target_labels=amount, side=side)
@@ -147,11 +147,11 @@ def printed_beside(recipe, part, source, target, encoder, method, amount, side):
 
 def test_what_goncalves_et_al_published():
     recipe = read_recipe("goncalves2024")
-    assert {(p.settings.base.source, p.settings.targets) for p in recipe.parts} == {
+    assert {(p.settings.base.source, p.settings.targets) for p in recipe.studies} == {
         (("msp-podcast",), ("biic-podcast",)),
         (("biic-podcast",), ("msp-podcast",)),
     }
-    for part in recipe.parts:
+    for part in recipe.studies:
         base = part.settings.base
         assert part.settings.encoders == ("hubert-large", "wavlm-large")
         assert (base.labels, set(base.attributes), base.head, base.predefined) == (
@@ -162,7 +162,7 @@ def test_what_goncalves_et_al_published():
         )
         assert (base.epochs, base.learning_rate, base.decay, base.batch_size) == (30, 1e-5, 1.0, 32)
         assert set(base.adapter_options) == {"lora.r=32", "lora.alpha=64", "lora.dropout=0.05"}
-    tables, low = (p.settings for p in recipe.parts[::2])
+    tables, low = (p.settings for p in recipe.studies[::2])
     assert tables.methods == ("source-only", "fine-tuned", "lora", "ft-dual", "ft-lora")
     assert low.budgets == ("1000", "2000", "5000", "10000", "20000", "all") and low.methods == ("ft-lora",)
     found = [
@@ -178,7 +178,7 @@ def test_what_goncalves_et_al_published():
 def test_what_han_et_al_published_of_adaptation():
     recipe = read_recipe("han2024-adaptation")
     assert recipe.sample == 500
-    for part in recipe.parts:
+    for part in recipe.studies:
         base = part.settings.base
         shares = "pavoque" in (*base.source, *part.settings.targets)
         assert base.share_speakers == shares, "one speaker alone can be split by utterance only"
@@ -225,15 +225,15 @@ def test_the_counts_are_the_printed_ones_but_for_two_that_were_swapped():
     assert "the other way round" in dict(recipe.ours)["counts"]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_every_name_in_a_recipe_exists(name, tmp_path):
     recipe = read_recipe(name)
     assert recipe.paper in {row.study for row in published()} and recipe.tables and recipe.ours
     for one in recipe.corpora:
         assert describe(one.corpus).obtain
         scan(one.corpus, tmp_path, **dict(one.options))  # it looks at its options at once
-        assert any(one.corpus in part.settings.corpora for part in recipe.parts)
-    for part in recipe.parts:
+        assert any(one.corpus in part.settings.corpora for part in recipe.studies)
+    for part in recipe.studies:
         assert set(part.encoders) <= {*presets(), *registry.names("encoders")}
         if not recipe.adapts:
             assert set(part.settings.scratch) <= set(registry.names("encoders"))
@@ -243,13 +243,13 @@ def test_every_name_in_a_recipe_exists(name, tmp_path):
 def test_the_recipes_are_of_these_studies():
     expected = {"agarla2024": AGARLA, "dasaro2024": DASARO, "goncalves2024": GONCALVES}
     expected |= {"han2024-layers": HAN, "han2024-adaptation": HAN}
-    assert {name: read_recipe(name).paper for name in names()} == expected
+    assert {name: read_recipe(name).paper for name in recipe_names()} == expected
 
 
 def test_studies_share_settings_and_override_them(written):
     recipe = read_recipe(written())
     assert recipe.name == "mine" and recipe.encoders == ("whisper-base", "ast")
-    one, both = recipe.parts
+    one, both = recipe.studies
     assert (one.settings.corpora, one.settings.epochs, one.settings.scratch) == (("emodb",), 3, ())
     assert (both.settings.corpora, both.settings.epochs, both.settings.scratch) == (("emodb", "iemocap"), 4, ("ast",))
 
@@ -266,7 +266,7 @@ def test_studies_share_settings_and_override_them(written):
         ),
         ("epochs = 4", "epochs = 0", "study both: epochs: expected 1 or more"),
         ("epochs = 4", 'epochs = "4"', "study both: epochs: expected int, got '4'"),
-        ("epochs = 4", 'out = "there"', "study both: out is for the command line"),
+        ("epochs = 4", 'out = "there"', "study both: out is an option of the command line"),
         ("[corpora.emodb]", "[corpora.emdob]", "unknown corpus 'emdob': did you mean 'emodb'"),
         ('["emodb"]', '["esd"]', "study one: unknown corpus 'esd'"),
         ("improvised = true", "improvised = [1]", "corpora.iemocap.improvised: expected a word"),
@@ -298,7 +298,7 @@ def test_a_study_of_several_directions_is_one_for_each(written):
     text = ADAPT.replace('source = ["savee"]\ntargets = ["emodb", "emovo"]\n', "").replace('targets = ["emovo"]\n', "")
     text = text.replace("[adapt]", '[adapt]\npairs = ["savee + emovo > emodb", "emodb > emovo"]')
     recipe = read_recipe(written(text))
-    assert [(part.name, part.settings.base.source, part.settings.targets) for part in recipe.parts] == [
+    assert [(part.name, part.settings.base.source, part.settings.targets) for part in recipe.studies] == [
         ("one-savee-emovo-to-emodb", ("savee", "emovo"), ("emodb",)),
         ("one-emodb-to-emovo", ("emodb",), ("emovo",)),
         ("two-savee-emovo-to-emodb", ("savee", "emovo"), ("emodb",)),
@@ -325,7 +325,7 @@ epochs = 3
 [[study]]
 name = "one"
 encoders = ["logmel"]
-[study.beside]
+[study.published]
 pseudo-labels = ["theirs"]
 [[study]]
 name = "two"
@@ -342,12 +342,12 @@ seeds = "3"
 
 def test_a_recipe_of_grids(written):
     recipe = read_recipe(written(ADAPT))
-    one, two = recipe.parts
+    one, two = recipe.studies
     assert recipe.adapts and recipe.encoders == ("logmel", "byol-s") and recipe.systems == ("pseudo-labels",)
     assert one.settings.corpora == ("savee", "emodb", "emovo") and two.settings.corpora == ("savee", "emovo")
     assert (one.settings.base.epochs, two.settings.base.epochs) == (3, 4)
-    assert (one.settings.beside, two.settings.beside) == ((("pseudo-labels", ("theirs",)),), ())
-    assert recipe.counts == (Counts(("savee",), (("anger", 60),)),)
+    assert (one.settings.published, two.settings.published) == ((("pseudo-labels", ("theirs",)),), ())
+    assert recipe.counts == (CorpusCounts(("savee",), (("anger", 60),)),)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_a_recipe_of_grids(written):
         ("epochs = 4", "subsets = 1", "study two: subsets: expected 2 or more"),
         ('measure = "UA"', 'measure = "UA"\nsample = "few"', "sample: expected a number"),
         ("epochs = 4", 'heads = ["single"]', "study two: unknown key 'heads': did you mean 'head'"),
-        ("epochs = 4", 'store = "there"', "study two: store is for the command line"),
+        ("epochs = 4", 'store = "there"', "study two: store is an option of the command line"),
         ("epochs = 4", "epochs = 0", "study two: epochs: expected 1 or more"),
         ("epochs = 4", 'train = "end-to-end"', "study two: align: 'coral' works on frozen features"),
         (
@@ -387,8 +387,8 @@ def test_a_recipe_of_grids(written):
         ),
         ('targets = ["emovo"]', 'targets = ["savee"]', "study two: savee is among the targets and in the source"),
         ('targets = ["emovo"]', 'targets = ["emo"]', "study two: unknown corpus 'emo'"),
-        ('pseudo-labels = ["theirs"]', 'pseudo = ["theirs"]', "study one: beside: unknown method 'pseudo'"),
-        ("[adapt]", "[probe]", "counts: are checked for [adapt] only"),
+        ('pseudo-labels = ["theirs"]', 'pseudo = ["theirs"]', "study one: published: unknown method 'pseudo'"),
+        ("[adapt]", "[probe]", "counts: only [adapt] checks them"),
         ("[adapt]", "[probe]\n[adapt]", "expected one of [probe] and [adapt], got probe and adapt"),
         ("anger = 60", 'anger = "60"', "counts of savee: anger: expected a number, got '60'"),
         ("anger = 60", "angre = 60", "counts of savee: unknown emotion 'angre': did you mean 'anger'"),

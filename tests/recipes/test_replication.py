@@ -10,7 +10,7 @@ from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
 from emobridge.probe.splits import read_corpus, split_corpus
 from emobridge.recipes.recipe import read_recipe
-from emobridge.recipes.replication import find_corpora, find_encoders, narrowed, runs_of
+from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 from emobridge.types import Utterance
 
 HAN = "han2024-layers"
@@ -42,8 +42,8 @@ def _no_hub(monkeypatch):
 
 
 def prepared(recipe, places, *, out=Path("out"), may_fetch=False, **options):
-    heard = find_corpora(recipe, places, out / "manifests")
-    return runs_of(recipe, heard, find_encoders(recipe, {}, may_fetch=may_fetch), out=out, **options)
+    manifests = find_corpora(recipe, places, out / "manifests")
+    return runs_of(recipe, manifests, find_encoders(recipe, {}, may_fetch=may_fetch), out=out, **options)
 
 
 def test_all_of_han_et_al(manifests):
@@ -58,7 +58,7 @@ def test_all_of_han_et_al(manifests):
         corpus = read_corpus(path, by_speaker)
         for cut in (cut for folds in split_corpus(corpus, by_speaker) for cut in folds):
             who = [{corpus.utterances[row].speaker for row in part} for part in (cut.train, cut.validation, cut.test)]
-            assert len(set.union(*who)) == sum(map(len, who)), "no speaker is in two parts"
+            assert len(set.union(*who)) == sum(map(len, who)), "no speaker is in two studies"
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_encoders_that_cannot_be_had(manifests):
 
 
 def test_narrowed_to_some():
-    recipe = narrowed(
+    recipe = narrow_recipe(
         read_recipe("dasaro2024"), {"corpora": ["emodb"], "heads": ["linear"], "encoders": ["xls-r-300m"]}
     )
-    (part,) = recipe.parts
+    (part,) = recipe.studies
     assert [one.corpus for one in recipe.corpora] == ["emodb"] and recipe.encoders == ("xls-r-300m",)
     assert (part.settings.heads, part.settings.head_options) == (("linear",), ("hidden=256",))
     with pytest.raises(UserError, match="recipe dasaro2024: heads: unknown name 'single'"):
-        narrowed(recipe, {"heads": ["single"]})
+        narrow_recipe(recipe, {"heads": ["single"]})

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from emobridge.data.manifest import write_manifest
-from emobridge.files import write_cells
 from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.replication import Run
-from emobridge.recipes.report import write_summary
+from emobridge.recipes.report import join_scores, write_summary
+from emobridge.scores.classes import read_scores, write_scores
 from emobridge.settings import Settings
 from emobridge.study.budget import BudgetSettings
-from emobridge.study.budget_cells import Cell
-from emobridge.types import Utterance
+from emobridge.types import Score, Utterance
 
 
 @pytest.fixture
@@ -26,33 +25,36 @@ def run(tmp_path):
         write_manifest(tmp_path / f"{name}.jsonl", [Utterance(name, name, "a.wav", language=language)])
 
     def make(study: str, encoder: str, target="emodb") -> Run:
-        (part,) = [one for one in read_recipe("agarla2024").parts if one.name == study]
+        (published,) = [part for part in read_recipe("agarla2024").studies if part.name == study]
         base = Settings(
             source=(str(tmp_path / "ravdess.jsonl"),),
             target=str(tmp_path / "emodb.jsonl"),
-            labels=part.settings.base.labels,
+            labels=published.settings.base.labels,
             out=str(tmp_path / study),
             seeds=1,
+            align="none",
         )
-        return Run("title", BudgetSettings(base=base), (), part, target, encoder)
+        return Run("title", BudgetSettings(base=base), (), published, target, encoder)
 
     return make
 
 
-def score(run: Run, method: str, amounts: tuple[str, ...]) -> list[Cell]:
-    """Rows of the cells of a method, on both sides, of a seed and of all."""
+def scores_of(run: Run, method: str, amounts: tuple[str, ...]) -> list[Score]:
+    """Rows of the scores of a method, on both sides, of a seed and of all, by two measures."""
     return [
-        Cell(method, amount, "none", "none", "ravdess", run.target, side, seed, "UA", 0.5, 0.4, 0.6, 60, "")
+        Score("run", method, run.encoder, "0", "none", "ravdess", run.target, amount, seed, "test", side, measure,
+              ",".join(run.settings.base.labels), 0.5, 0.4, 0.6, 60)
         for amount in amounts
         for side in ("target", "source")
+        for measure in ("UA", "WA")
         for seed in ("0", "all")
-    ]
+    ]  # fmt: skip
 
 
-def finish(run: Run, *cells: Cell) -> None:
+def finish(run: Run, *scores: Score) -> None:
     folder = Path(run.settings.base.out)
     folder.mkdir()
-    write_cells(folder / "cells.csv", cells, Cell)
+    write_scores(folder / "scores.json", scores)
 
 
 def summary(runs, tmp_path, missing=()) -> tuple[dict[tuple[str, str, str], dict[str, str]], str]:
@@ -64,7 +66,7 @@ def summary(runs, tmp_path, missing=()) -> tuple[dict[tuple[str, str, str], dict
 
 def test_printed_numbers_of_the_same_cell_stand_beside(run, tmp_path):
     one = run("hubert", "hubert-base")
-    finish(one, *score(one, "source-only", ("0", "25", "all")), *score(one, "soft-pseudo-labels", ("0",)))
+    finish(one, *scores_of(one, "source-only", ("0", "25", "all")), *scores_of(one, "soft-pseudo-labels", ("0",)))
     rows, page = summary([one], tmp_path, ["corpus tess: it is not here"])
     lower = rows["hubert", "source-only", "0"]
     assert (
@@ -82,9 +84,11 @@ def test_printed_numbers_of_the_same_cell_stand_beside(run, tmp_path):
 
 def test_ablations_and_others_stand_beside_their_own(run, tmp_path):
     tau, others = run("threshold-65", "hubert-base"), run("others-byol-s", "byol-s")
-    finish(tau, *score(tau, "pseudo-labels", ("100",)))
-    cells = [cell for method in ("dann", "multitask", "pseudo-labels") for cell in score(others, method, ("0", "25"))]
-    finish(others, *cells)
+    finish(tau, *scores_of(tau, "pseudo-labels", ("100",)))
+    scores = [
+        row for method in ("dann", "multitask", "pseudo-labels") for row in scores_of(others, method, ("0", "25"))
+    ]
+    finish(others, *scores)
     rows, _ = summary([tau, others], tmp_path)
     said = rows["threshold-65", "pseudo-labels", "100"]
     assert said["target_published"] == "94.37 (pseudo-labels, with rebalancing); 94.37 (pseudo-labels, tau 0.65)"
@@ -98,7 +102,35 @@ def test_ablations_and_others_stand_beside_their_own(run, tmp_path):
 
 def test_grids_that_are_not_finished_are_not_there_and_synthetic_speech_is_told(run, tmp_path):
     done, waiting = run("byol-s", "byol-s"), run("hubert", "hubert-base")
-    finish(done, *[replace(cell, source="demo-en") for cell in score(done, "source-only", ("0",))])
+    finish(done, *[replace(row, source="demo-en") for row in scores_of(done, "source-only", ("0",))])
     rows, page = summary([done, waiting], tmp_path)
     assert list(rows) == [("byol-s", "source-only", "0")]
     assert page.count("SYNTHETIC") >= 2 and "1 grid of label budgets, 1 cell, 1 seed" in page
+
+
+def test_the_scores_of_all_finished_runs_are_joined(run, tmp_path):
+    first, second, waiting = run("byol-s", "byol-s"), run("hubert", "hubert-base"), run("others-byol-s", "byol-s")
+    finish(first, *scores_of(first, "source-only", ("0",)))
+    finish(second, *scores_of(second, "pseudo-labels", ("25", "all")))
+    assert join_scores([first, second, waiting], tmp_path) == tmp_path / "scores.json"
+    joined = read_scores(tmp_path / "scores.json")
+    assert [(row.run, row.method) for row in joined] == [("byol-s", "source-only")] * 8 + [
+        ("hubert", "pseudo-labels")
+    ] * 16
+    alone = [replace(row, run="run") for row in joined]
+    assert alone == [*scores_of(first, "source-only", ("0",)), *scores_of(second, "pseudo-labels", ("25", "all"))]
+
+
+def test_a_single_study_has_written_the_scores_itself(run, tmp_path):
+    only = run("byol-s", "byol-s")
+    finish(only, *scores_of(only, "source-only", ("0",)))
+    before = (tmp_path / "byol-s" / "scores.json").read_bytes()
+    assert join_scores([only], tmp_path / "byol-s").read_bytes() == before
+
+
+def test_the_number_of_seeds_is_that_of_the_scores(run, tmp_path):
+    only = run("byol-s", "byol-s")
+    scores = scores_of(only, "source-only", ("0",))
+    finish(only, *scores, *(replace(row, seed="1") for row in scores if row.seed == "0"))
+    rows, _ = summary([only], tmp_path)
+    assert rows["byol-s", "source-only", "0"]["seeds"] == "2"

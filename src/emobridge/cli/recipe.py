@@ -1,4 +1,4 @@
-"""The commands of published experiments; `cli` puts them beside the others."""
+"""The commands of published experiments; `cli.main` adds them to the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 from emobridge.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from emobridge.recipes.recipe import Part, Recipe
+    from emobridge.recipes.recipe import Recipe, RecipeStudy
     from emobridge.recipes.replication import Run
 
 app = typer.Typer(help="Published experiments: list them, show one, run one on the corpora that you have.")
@@ -25,62 +25,67 @@ Name = Annotated[str, typer.Argument(metavar="RECIPE", help="A name that `recipe
 @app.command("list")
 def list_() -> None:
     """List the recipes."""
-    from emobridge.recipes.recipe import names, read_recipe
+    from emobridge.recipes.recipe import read_recipe, recipe_names
 
-    for name in names():
+    for name in recipe_names():
         recipe = read_recipe(name)
-        corpora = ", ".join(one.corpus for one in recipe.corpora)
+        corpora = ", ".join(material.corpus for material in recipe.corpora)
         print(f"{name}  {recipe.paper}: {', '.join(recipe.tables)} ({recipe.measure})")
         print(f"    {corpora}\n    {', '.join(recipe.encoders)}")
 
 
 @app.command()
 def show(name: Name) -> None:
-    """Show what a recipe runs, where its corpora and encoders are had, and which of its choices are not the paper's."""
+    """Show what a recipe runs, where to get its corpora and encoders, and which of its choices are not the paper's."""
     from emobridge.recipes.recipe import read_recipe
 
-    print("\n".join(_shown(read_recipe(name))))
+    print("\n".join(_describe(read_recipe(name))))
 
 
 @app.command()
 def run(
     name: Name,
     corpora: Annotated[
-        Path, typer.Option(help='TOML file with the folder or manifest of each corpus: emodb = "data/emodb".')
+        Path, typer.Option(help='TOML file with the folder or the manifest of each corpus: emodb = "data/emodb".')
     ],
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="studies, corpora, encoders, heads or methods, by comma; repeatable."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Run only these studies, corpora, encoders, heads or methods (separated by commas); repeatable.",
+        ),
     ] = None,
     encoders: Annotated[
         Path | None, typer.Option(help='TOML file with folders of encoders: whisper-small = "models/ws".')
     ] = None,
-    encoder: Annotated[list[str] | None, typer.Option(metavar="NAME=FOLDER", help="One of them.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many; default: the recipe's.")] = None,
+    encoder: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="The folder of one encoder; repeatable.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds; default: the recipe's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for manifests, tables and reports; default: RECIPE.")] = None,
     store: Annotated[str, typer.Option(help="Folder of the feature store.")] = "",
-    dry_run: Annotated[bool, typer.Option(help="Say what would run and what is missing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print what would run and what is missing, and stop.")] = False,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
-    """Run a recipe on the corpora and encoders that are here, with a report for each of its studies.
+    """Run a recipe on the corpora and encoders that are here: a report for each of its studies, scores.json for all.
 
     Paths in TOML files are relative to the file. What is missing is named, and how to get it.
     """
     from emobridge import registry
     from emobridge.encoders import presets
     from emobridge.recipes.recipe import read_recipe
-    from emobridge.recipes.replication import find_corpora, find_encoders, narrowed, runs_of
+    from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 
-    recipe = narrowed(read_recipe(name), _only(only or []))
-    places = _places(corpora, "corpus", registry.names("corpora"))
-    weights = _places(encoders, "encoder", (*recipe.encoders, *presets())) if encoders else {}
-    weights |= _weights(encoder or [], (*recipe.encoders, *presets()))
+    recipe = narrow_recipe(read_recipe(name), _parse_only(only or []))
+    encoder_names = (*recipe.encoders, *presets())
+    corpus_paths = _read_paths(corpora, "corpus", registry.names("corpora"))
+    folders = _read_paths(encoders, "encoder", encoder_names) if encoders else {}
+    folders |= _parse_folders(encoder or [], encoder_names)
     out = out or Path(recipe.name)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) if dry_run else out / "manifests"
-        heard = find_corpora(recipe, places, folder)
-        listen = find_encoders(recipe, weights, may_fetch=not dry_run and bool(heard.places))
-        runs, missing = runs_of(recipe, heard, listen, out=out, store=store, seeds=seeds)
+        manifests = find_corpora(recipe, corpus_paths, Path(scratch) if dry_run else out / "manifests")
+        weights = find_encoders(recipe, folders, may_fetch=not dry_run and bool(manifests.paths))
+        runs, missing = runs_of(recipe, manifests, weights, out=out, store=store, seeds=seeds)
         for line in missing:
             print(f"missing: {line}", file=sys.stderr, flush=True)
         if not runs:
@@ -93,12 +98,13 @@ def run(
 
 
 def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict: bool) -> None:
-    """Each study or grid with its report; of grids a summary too, which grows with them."""
+    """Run each study or grid with its report, and after each the files of the recipe as a whole, which grow."""
+    from emobridge.recipes.report import join_scores, write_summary
+
     command = shlex.join(["emobridge", *sys.argv[1:]])
     options: dict[str, Any] = {"strict": strict, "ours": [f"{choice}: {text}" for choice, text in recipe.ours]}
     report: Any
     if recipe.adapts:
-        from emobridge.recipes.report import write_summary
         from emobridge.study.budget_report import run_and_report as report_grid
 
         report = report_grid
@@ -106,10 +112,12 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict:
         from emobridge.probe.report import run_and_report as report_study
 
         report = report_study
-    for one in runs:
-        print(report(one.settings, command, missing=one.missing, title=one.title, **options), flush=True)
+    for number, run in enumerate(runs, 1):
+        print(report(run.settings, command, missing=run.missing, title=run.title, **options), flush=True)
+        scores = join_scores(runs[:number], out)
         if recipe.adapts:
-            page = write_summary(recipe, runs, missing, out, command)
+            page = write_summary(recipe, runs[:number], missing, out, command)
+    print(f"scores: {scores}")
     if recipe.adapts:
         print(f"table: {out / 'summary.csv'}\nsummary: {page}")
 
@@ -124,85 +132,88 @@ def _estimate(recipe: Recipe, runs: list[Run]) -> None:
         from emobridge.probe.estimate import estimate
 
         lines = estimate
-    for one in runs:
-        print("\n".join([one.title, *lines(one.settings)]), flush=True)
+    for run in runs:
+        print("\n".join([run.title, *lines(run.settings)]), flush=True)
     if recipe.adapts:
         print(
             f"{len(runs)} grids. Times are rough: a pass of the encoder was timed on noise, and a step of training it "
-            "is taken for three. What is finished already, and stages that grids share, are not subtracted."
+            "is counted as three passes. What is finished already, and stages that grids share, are not subtracted."
         )
 
 
-def _only(words: list[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for word in words:
-        key, equals, values = word.partition("=")
-        some = [value.strip() for value in values.split(",") if value.strip()]
-        if not equals or not some:
-            raise UserError(f"--only {word!r}: expected NAME=VALUE[,VALUE], such as corpora=emodb,emovo")
-        found.setdefault(key.strip(), []).extend(some)
-    return found
+def _parse_only(pairs: list[str]) -> dict[str, list[str]]:
+    """The values of --only by name."""
+    only: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, equals, values = pair.partition("=")
+        names = [value.strip() for value in values.split(",") if value.strip()]
+        if not equals or not names:
+            raise UserError(f"--only {pair!r}: expected NAME=VALUE[,VALUE], such as corpora=emodb,emovo")
+        only.setdefault(key.strip(), []).extend(names)
+    return only
 
 
-def _places(file: Path, what: str, known: tuple[str, ...]) -> dict[str, Path]:
-    """The paths in a TOML file, relative to its folder."""
+def _read_paths(file: Path, kind: str, names: tuple[str, ...]) -> dict[str, Path]:
+    """The paths in a TOML file, which are relative to its folder."""
     from emobridge.settings import read_mapping
 
-    found = {}
+    paths = {}
     for name, path in read_mapping(file).items():
-        if name not in known:
-            raise UserError(f"{file}: {unknown(what, name, known)}")
+        if name not in names:
+            raise UserError(f"{file}: {unknown(kind, name, names)}")
         if not isinstance(path, str) or not path:
             raise UserError(f"{file}: {name}: expected a path, got {path!r}")
-        found[name] = file.parent / Path(path).expanduser()
-    return found
+        paths[name] = file.parent / Path(path).expanduser()
+    return paths
 
 
-def _weights(words: list[str], known: tuple[str, ...]) -> dict[str, Path]:
-    found = {}
-    for word in words:
-        name, equals, path = word.partition("=")
+def _parse_folders(pairs: list[str], names: tuple[str, ...]) -> dict[str, Path]:
+    """The values of --encoder by name."""
+    folders = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
         if not equals or not path:
-            raise UserError(f"--encoder {word!r}: expected NAME=FOLDER")
-        if name not in known:
-            raise UserError(f"--encoder: {unknown('encoder', name, known)}")
-        found[name] = Path(path).expanduser()
-    return found
+            raise UserError(f"--encoder {pair!r}: expected NAME=FOLDER")
+        if name not in names:
+            raise UserError(f"--encoder: {unknown('encoder', name, names)}")
+        folders[name] = Path(path).expanduser()
+    return folders
 
 
-def _shown(recipe: Recipe) -> list[str]:
-    """A recipe in lines; settings that its studies share stand once."""
+def _describe(recipe: Recipe) -> list[str]:
+    """A recipe in lines; settings that its studies share stand at the top."""
     from emobridge.corpora import describe
     from emobridge.encoders import presets
 
     lines = [f"{recipe.name}: {recipe.paper}, {', '.join(recipe.tables)}; {recipe.measure}", recipe.citation]
     lines.append("corpora")
-    for one in recipe.corpora:
-        options = " ".join(f"{key}={value}" for key, value in one.options)
-        lines.append(f"  {one.corpus}{f' ({options})' if options else ''}: {describe(one.corpus).obtain}")
+    for material in recipe.corpora:
+        options = " ".join(f"{key}={value}" for key, value in material.options)
+        lines.append(f"  {material.corpus}{f' ({options})' if options else ''}: {describe(material.corpus).obtain}")
     lines.append("encoders")
     for name in recipe.encoders:
         where = f": {presets()[name].where} ({presets()[name].licence})" if name in presets() else ""
-        trained = any(name in part.encoders and name not in part.settings.encoders for part in recipe.parts)
-        scratch = ", trained from scratch" if trained else ""
-        lines.append(f"  {name}{where}{scratch}")
+        from_scratch = any(name in study.encoders and name not in study.settings.encoders for study in recipe.studies)
+        lines.append(f"  {name}{where}{', trained from scratch' if from_scratch else ''}")
     for counts in recipe.counts:
-        words = ", ".join(f"{emotion} {count}" for emotion, count in counts.emotions)
-        lines.append(f"counts of {', '.join(counts.corpora)}: {words}")
+        numbers = ", ".join(f"{emotion} {count}" for emotion, count in counts.emotions)
+        lines.append(f"counts of {', '.join(counts.corpora)}: {numbers}")
     if recipe.sample:
         lines.append(f"sample of each corpus: {recipe.sample} utterances of each emotion, drawn once")
-    shared = set.intersection(*(set(_settings(part)) for part in recipe.parts))
-    lines += ["settings", *(f"  {line}" for line in _settings(recipe.parts[0]) if line in shared)]
-    for part in recipe.parts if len(recipe.parts) > 1 else ():
-        lines += [f"study {part.name}", *(f"  {line}" for line in _settings(part) if line not in shared)]
-    lines.append("ours, where the paper is silent or a corpus asks for it")
+    settings = [_settings(study) for study in recipe.studies]
+    shared = set.intersection(*map(set, settings))
+    lines += ["settings", *(f"  {line}" for line in settings[0] if line in shared)]
+    if len(recipe.studies) > 1:
+        for study, values in zip(recipe.studies, settings):
+            lines += [f"study {study.name}", *(f"  {line}" for line in values if line not in shared)]
+    lines.append("ours, where the paper leaves a choice open or a corpus requires one")
     return lines + [f"  {key}: {text}" for key, text in recipe.ours]
 
 
-def _settings(part: Part) -> list[str]:
-    """Those that are the experiment's, as TOML."""
-    from emobridge.recipes.adapt_study import AdaptStudy, plain
+def _settings(study: RecipeStudy) -> list[str]:
+    """The settings that define the experiment, as TOML."""
+    from emobridge.recipes.adapt_study import AdaptStudy, study_values
 
-    settings = part.settings
-    values = (plain(settings) if isinstance(settings, AdaptStudy) else asdict(settings)).items()
+    settings = study.settings
+    values = (study_values(settings) if isinstance(settings, AdaptStudy) else asdict(settings)).items()
     return [f"{key} = {json.dumps(value)}" for key, value in values if key not in ("out", "store") and value != ()]

@@ -1,14 +1,14 @@
 """A published experiment as a record, read from a TOML file:
 
-    paper, citation, tables, measure   what is repeated, and by what it is scored
+    paper, citation, tables, measure   what is repeated, and what it is scored by
     [corpora.NAME]                     each corpus by its name in the registry, with options of `scan`
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
-    [[study]]                          its studies: a name each where there are several, and settings beside the shared
-    sample                             if wanted, of [adapt]: utterances of each emotion that a corpus enters with
-    [[counts]]                         if wanted: `corpora`, and how many utterances of each emotion they have together
+    [[study]]                          its studies: settings of its own, and a name where there are several studies
+    sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
+    [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together
     [ours]                             each choice that the paper leaves open or makes otherwise, in a sentence
 
-Names of corpora and encoders stand in the place of manifests and weights, which `analysis.replication` puts in.
+Corpora and encoders are given by name; `recipes.replication` puts manifests and weights in their place.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from typing import Any
 from emobridge import registry
 from emobridge.errors import UserError, unknown
 from emobridge.probe.settings import ProbeSettings
-from emobridge.recipes.adapt_study import AdaptStudy, adapt_study, spread
+from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
 from emobridge.settings import from_mapping, read_mapping
 
 Value = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-KINDS = ("probe", "adapt")  # of which a recipe has one
+KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class RecipeCorpus:
     """One corpus of a recipe."""
 
     corpus: str
@@ -40,7 +40,7 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class CorpusCounts:
     """How many utterances of each emotion some corpora have together."""
 
     corpora: tuple[str, ...]
@@ -48,17 +48,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RecipeStudy:
     """One study of a recipe."""
 
     name: str  # "" where it is the only one
-    settings: ProbeSettings | AdaptStudy  # with names of corpora and encoders; `out` and `store` mean nothing here
+    settings: ProbeSettings | AdaptStudy  # with names of corpora and encoders; `out` and `store` are not used
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Those that it listens with, and those that it trains from scratch."""
-        asked = self.settings
-        return asked.encoders if isinstance(asked, AdaptStudy) else (*asked.encoders, *asked.scratch)
+        """The encoders that it uses, pre-trained ones before those that it trains from scratch."""
+        settings = self.settings
+        return settings.encoders if isinstance(settings, AdaptStudy) else (*settings.encoders, *settings.scratch)
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -68,56 +68,57 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A published experiment, before any machine has a say in it."""
+    """A published experiment, independent of any machine."""
 
     name: str
-    paper: str  # as `recipes.published` has it
+    paper: str  # as `literature.published` names it
     citation: str
     tables: tuple[str, ...]  # of the paper
     measure: str
-    corpora: tuple[Material, ...]
-    parts: tuple[Part, ...]
+    corpora: tuple[RecipeCorpus, ...]
+    studies: tuple[RecipeStudy, ...]
     ours: tuple[tuple[str, str], ...]  # what is chosen, and how
-    counts: tuple[Counts, ...] = ()  # of the corpora that the paper had
-    sample: int = 0  # utterances of each emotion that a corpus enters with, drawn once; 0 is all
+    counts: tuple[CorpusCounts, ...] = ()  # of the corpora as the paper had them
+    sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
 
     @property
     def adapts(self) -> bool:
-        """Whether its studies are grids of label budgets; those of others are layer-wise."""
-        return isinstance(self.parts[0].settings, AdaptStudy)
+        """Whether its studies are grids of label budgets; otherwise they are layer-wise."""
+        return isinstance(self.studies[0].settings, AdaptStudy)
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Those of all parts, and those that are trained from scratch."""
-        return tuple(dict.fromkeys(one for part in self.parts for one in part.encoders))
+        """The encoders of all studies, those trained from scratch too."""
+        return tuple(dict.fromkeys(encoder for study in self.studies for encoder in study.encoders))
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """The methods, or heads, of all parts."""
-        return tuple(dict.fromkeys(one for part in self.parts for one in part.systems))
+        """The methods, or heads, of all studies."""
+        return tuple(dict.fromkeys(system for study in self.studies for system in study.systems))
 
 
-def names() -> tuple[str, ...]:
+def recipe_names() -> tuple[str, ...]:
     """The recipes that come with emobridge."""
     files = (Path(str(file)) for file in resources.files("emobridge.recipes").iterdir())
     return tuple(sorted(path.stem for path in files if path.suffix == ".toml"))
 
 
 def read_recipe(name: str | Path) -> Recipe:
-    """A recipe by its name, or one of yours by the path of its file, which ends in .toml.
+    """A recipe that comes with emobridge by its name, or another one by the path of its file, which ends in .toml.
 
-    Errors: UserError for an unknown name; for a key that is misspelt or missing, a value that no study could have, or a
-    corpus that the registry does not know, naming the file.
+    Errors: UserError for an unknown name; naming the file, for a key that is misspelt or missing, an invalid value, or
+    a corpus that the registry does not know.
     """
     path = Path(name)
     if path.suffix != ".toml":
-        if str(name) not in names():
-            raise unknown("recipe", str(name), names())
+        if str(name) not in recipe_names():
+            raise unknown("recipe", str(name), recipe_names())
         path = Path(str(resources.files("emobridge.recipes").joinpath(f"{name}.toml")))
     values = read_mapping(path)
+    keys = (*KEYS, *KINDS, "counts", "sample")
     for key in values:
-        if key not in (known := (*KEYS, *KINDS, "counts", "sample")):
-            raise UserError(f"{path}: {unknown('key', key, known)}")
+        if key not in keys:
+            raise UserError(f"{path}: {unknown('key', key, keys)}")
     for key in KEYS:
         if key not in values:
             raise UserError(f"{path}: the key {key!r} is missing")
@@ -125,44 +126,50 @@ def read_recipe(name: str | Path) -> Recipe:
     if len(kinds) != 1:
         raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
     if "counts" in values and kinds == ["probe"]:
-        raise UserError(f"{path}: counts: are checked for [adapt] only")
+        raise UserError(f"{path}: counts: only [adapt] checks them")
     sample = values.get("sample", 0)
     if type(sample) is not int or sample < 0 or (sample and kinds == ["probe"]):
         raise UserError(f"{path}: sample: expected a number, with [adapt] ([probe] has its own), got {sample!r}")
-    corpora = tuple(_material(path, *item) for item in _table(path, "corpora", values["corpora"]).items())
-    parts = _parts(path, kinds[0], values, tuple(one.corpus for one in corpora))
+    corpora = tuple(_read_corpus(path, *item) for item in _read_table(path, "corpora", values["corpora"]).items())
+    names = tuple(item.corpus for item in corpora)
+    studies = _read_studies(path, kinds[0], values, names)
+    ours = _read_table(path, "ours", values["ours"])
     return Recipe(
-        path.stem,
-        _text(path, "paper", values["paper"]),
-        _text(path, "citation", values["citation"]),
-        _words(path, "tables", values["tables"]),
-        _text(path, "measure", values["measure"]),
-        corpora,
-        parts,
-        tuple((key, _text(path, f"ours.{key}", text)) for key, text in _table(path, "ours", values["ours"]).items()),
-        _counts(path, values.get("counts", []), parts, tuple(one.corpus for one in corpora)),
-        sample,
+        name=path.stem,
+        paper=_read_text(path, "paper", values["paper"]),
+        citation=_read_text(path, "citation", values["citation"]),
+        tables=_read_list(path, "tables", values["tables"]),
+        measure=_read_text(path, "measure", values["measure"]),
+        corpora=corpora,
+        studies=studies,
+        ours=tuple((key, _read_text(path, f"ours.{key}", text)) for key, text in ours.items()),
+        counts=_read_counts(path, values.get("counts", []), studies, names),
+        sample=sample,
     )
 
 
-def _material(path: Path, name: str, options: Any) -> Material:
+def _read_corpus(path: Path, name: str, options: Any) -> RecipeCorpus:
     if name not in registry.names("corpora"):
         raise UserError(f"{path}: {unknown('corpus', name, registry.names('corpora'))}")
-    for key, value in _table(path, f"corpora.{name}", options).items():
+    for key, value in _read_table(path, f"corpora.{name}", options).items():
         if not isinstance(value, Value):
             raise UserError(f"{path}: corpora.{name}.{key}: expected a word, a number or a truth value, got {value!r}")
-    return Material(name, tuple(options.items()))
+    return RecipeCorpus(name, tuple(options.items()))
 
 
-def _counts(path: Path, tables: Any, parts: tuple[Part, ...], corpora: tuple[str, ...]) -> tuple[Counts, ...]:
-    """What is counted; the emotions are those that some study tells apart."""
-    labels = {one for part in parts if isinstance(part.settings, AdaptStudy) for one in part.settings.base.labels}
+def _read_counts(
+    path: Path, tables: Any, studies: tuple[RecipeStudy, ...], corpora: tuple[str, ...]
+) -> tuple[CorpusCounts, ...]:
+    """The counts to check; emotions are those that any study tells apart."""
+    labels = {
+        label for study in studies if isinstance(study.settings, AdaptStudy) for label in study.settings.base.labels
+    }
     if not isinstance(tables, list):
         raise UserError(f"{path}: counts: expected [[counts]], got {tables!r}")
-    found = []
+    counts = []
     for table in tables:
-        values = dict(_table(path, "counts", table))
-        names = _words(path, "counts: corpora", values.pop("corpora", None))
+        values = dict(_read_table(path, "counts", table))
+        names = _read_list(path, "counts: corpora", values.pop("corpora", None))
         for name in names:
             if name not in corpora:
                 raise UserError(f"{path}: counts: {unknown('corpus', name, corpora)}")
@@ -171,59 +178,64 @@ def _counts(path: Path, tables: Any, parts: tuple[Part, ...], corpora: tuple[str
                 raise UserError(f"{path}: counts of {', '.join(names)}: {unknown('emotion', emotion, labels)}")
             if type(count) is not int:
                 raise UserError(f"{path}: counts of {', '.join(names)}: {emotion}: expected a number, got {count!r}")
-        found.append(Counts(names, tuple(values.items())))
-    return tuple(found)
+        counts.append(CorpusCounts(names, tuple(values.items())))
+    return tuple(counts)
 
 
-def _parts(path: Path, kind: str, values: dict[str, Any], corpora: tuple[str, ...]) -> tuple[Part, ...]:
+def _read_studies(path: Path, kind: str, values: dict[str, Any], corpora: tuple[str, ...]) -> tuple[RecipeStudy, ...]:
     """The studies, each with its own and the shared settings; a study of `probe` that names no corpora takes all."""
-    studies = values["study"]
-    if not isinstance(studies, list) or not studies:
+    tables = values["study"]
+    if not isinstance(tables, list) or not tables:
         raise UserError(f"{path}: study: expected at least one [[study]]")
-    shared = ({"corpora": list(corpora)} if kind == "probe" else {}) | _table(path, kind, values[kind])
-    tables = [shared | _table(path, "study", one) for one in studies]
+    shared = ({"corpora": list(corpora)} if kind == "probe" else {}) | _read_table(path, kind, values[kind])
+    tables = [shared | _read_table(path, "study", table) for table in tables]
     if kind == "adapt":
         tables = [
-            one for values in tables for one in spread(values, f"{path}: study {values.get('name', '')}".rstrip())
+            expanded
+            for table in tables
+            for expanded in expand_pairs(table, f"{path}: study {table.get('name', '')}".rstrip())
         ]
-    parts = [_part(path, kind, one) for one in tables]
-    for part in parts:
-        if len(parts) > 1 and not STUDY_NAME.fullmatch(part.name):
-            raise UserError(f"{path}: study: expected a name in small letters, such as 'by-speaker', got {part.name!r}")
-        if sum(one.name == part.name for one in parts) > 1:
-            raise UserError(f"{path}: study: two have the name {part.name!r}")
-        for corpus in part.settings.corpora:
+    studies = [_read_recipe_study(path, kind, table) for table in tables]
+    names = [study.name for study in studies]
+    for study in studies:
+        if len(studies) > 1 and not STUDY_NAME.fullmatch(study.name):
+            raise UserError(
+                f"{path}: study: expected a name in small letters, such as 'by-speaker', got {study.name!r}"
+            )
+        if names.count(study.name) > 1:
+            raise UserError(f"{path}: study: two have the name {study.name!r}")
+        for corpus in study.settings.corpora:
             if corpus not in corpora:
-                raise UserError(f"{path}: study {part.name}: {unknown('corpus', corpus, corpora)}")
-    return tuple(parts)
+                raise UserError(f"{path}: study {study.name}: {unknown('corpus', corpus, corpora)}")
+    return tuple(studies)
 
 
-def _part(path: Path, kind: str, values: dict[str, Any]) -> Part:
-    name = _text(path, "study: name", values.pop("name", ""))
+def _read_recipe_study(path: Path, kind: str, values: dict[str, Any]) -> RecipeStudy:
+    name = _read_text(path, "study: name", values.pop("name", ""))
     where = f"{path}: study {name}".rstrip()
     for key in ("out", "store"):
         if key in values:
-            raise UserError(f"{where}: {key} is for the command line to say, not for a recipe")
+            raise UserError(f"{where}: {key} is an option of the command line, not of a recipe")
     try:
-        settings = from_mapping(values, where, ProbeSettings) if kind == "probe" else adapt_study(values, where)
-        return Part(name, settings)
+        settings = from_mapping(values, where, ProbeSettings) if kind == "probe" else read_study(values, where)
+        return RecipeStudy(name, settings)
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
 
 
-def _text(path: Path, key: str, value: Any) -> str:
+def _read_text(path: Path, key: str, value: Any) -> str:
     if not isinstance(value, str):
         raise UserError(f"{path}: {key}: expected a text, got {value!r}")
     return value
 
 
-def _words(path: Path, key: str, value: Any) -> tuple[str, ...]:
+def _read_list(path: Path, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise UserError(f"{path}: {key}: expected a list of words, got {value!r}")
     return tuple(value)
 
 
-def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
+def _read_table(path: Path, key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: {key}: expected a table, got {value!r}")
     return value

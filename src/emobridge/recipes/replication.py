@@ -1,6 +1,6 @@
-"""A recipe on this machine: its corpora are scanned, its encoders looked for, and what is missing is named.
+"""A recipe on this machine: scan its corpora, look for its encoders, and name what is missing.
 
-Whatever can run, runs: a study does without a corpus or an encoder that is not here, and says so in its report.
+Whatever can run, runs: a study goes on without a corpus or an encoder that is not here, and its report says so.
 """
 
 from __future__ import annotations
@@ -22,203 +22,211 @@ from emobridge.probe.estimate import pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, read_corpus, split_corpus, training_sets
 from emobridge.recipes.adapt_study import AdaptStudy
-from emobridge.recipes.grids import grids_of, narrowed_grids
-from emobridge.recipes.recipe import Material, Part, Recipe
+from emobridge.recipes.grids import grids_of, narrow_grids
+from emobridge.recipes.recipe import Recipe, RecipeCorpus, RecipeStudy
 from emobridge.study.budget import BudgetSettings
 from emobridge.study.reading import emotions
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A study of a recipe that can run, or one of its grids."""
+    """A layer-wise study of a recipe that can run, or one grid of a study of adaptation."""
 
     title: str
     settings: ProbeSettings | BudgetSettings
-    missing: tuple[str, ...]  # a line for each thing that it, or the recipe, has to do without
-    part: Part
+    missing: tuple[str, ...]  # a line for each thing that is missing from it, or from the recipe
+    study: RecipeStudy
     target: str = ""  # of a grid
-    encoder: str = ""
+    encoder: str = ""  # of a grid
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a recipe asks for and this machine has, and why it has not the rest; both by name, in the recipe's order."""
+class Available:
+    """What a recipe needs and this machine has, and what is missing; both by name, in the recipe's order."""
 
-    places: tuple[tuple[str, str], ...]  # a corpus and its manifest, or an encoder and what `probe` is given for it
-    missing: tuple[tuple[str, str], ...]  # and a line
+    paths: tuple[tuple[str, str], ...]  # a corpus and its manifest, or an encoder and what `probe` takes for it
+    missing: tuple[tuple[str, str], ...]  # a name and a line that says why
 
 
-def narrowed(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
-    """The recipe with no other studies, corpora, encoders and heads (or methods) than those named in `only`.
+def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
+    """The recipe with only the studies, corpora, encoders and heads (or methods) that `only` names.
 
-    Errors: UserError for a name that the recipe does not have, and where no study is left.
+    Errors: UserError for a name that the recipe does not have, and where no study remains.
     """
-    has = {
-        "studies": tuple(part.name for part in recipe.parts if part.name),
-        "corpora": tuple(one.corpus for one in recipe.corpora),
+    choices = {
+        "studies": tuple(study.name for study in recipe.studies if study.name),
+        "corpora": tuple(material.corpus for material in recipe.corpora),
         "encoders": recipe.encoders,
         "methods" if recipe.adapts else "heads": recipe.systems,
     }
-    for key, words in only.items():
-        if key not in has:
-            raise unknown("key", key, has)
-        for word in words:
-            if word not in has[key]:
-                raise UserError(f"recipe {recipe.name}: {key}: {unknown('name', word, has[key])}")
-    wanted = {**has, **only}
-    named = [part for part in recipe.parts if part.name in only.get("studies", [part.name])]
-    parts = [left for part in named for left in _narrowed(part, wanted)]
-    if not parts:
-        words = " ".join(f"{key}={','.join(some)}" for key, some in only.items())
+    for key, names in only.items():
+        if key not in choices:
+            raise unknown("key", key, choices)
+        for name in names:
+            if name not in choices[key]:
+                raise UserError(f"recipe {recipe.name}: {key}: {unknown('name', name, choices[key])}")
+    selected = {**choices, **only}
+    studies = [
+        narrowed
+        for study in recipe.studies
+        if study.name in only.get("studies", [study.name])
+        for narrowed in _narrow_study(study, selected)
+    ]
+    if not studies:
+        request = " ".join(f"{key}={','.join(names)}" for key, names in only.items())
         both = " (a target needs one of the source corpora beside it)" if recipe.adapts and "corpora" in only else ""
-        raise UserError(f"recipe {recipe.name}: no study has {words}{both}")
-    corpora = tuple(one for one in recipe.corpora if any(one.corpus in part.settings.corpora for part in parts))
-    return replace(recipe, corpora=corpora, parts=tuple(parts))
+        raise UserError(f"recipe {recipe.name}: no study has {request}{both}")
+    used = {corpus for study in studies for corpus in study.settings.corpora}
+    corpora = tuple(material for material in recipe.corpora if material.corpus in used)
+    return replace(recipe, corpora=corpora, studies=tuple(studies))
 
 
-def _narrowed(part: Part, wanted: Mapping[str, Sequence[str]]) -> Iterable[Part]:
-    """The part, if anything is left of it."""
-    asked = part.settings
-    if isinstance(asked, AdaptStudy):
-        yield from narrowed_grids(part, asked, wanted)
+def _narrow_study(study: RecipeStudy, selected: Mapping[str, Sequence[str]]) -> Iterable[RecipeStudy]:
+    """The study with what is selected; nothing where no corpus, encoder or head remains."""
+    settings = study.settings
+    if isinstance(settings, AdaptStudy):
+        yield from narrow_grids(study, settings, selected)
         return
-    kept: dict[str, Any] = {
-        key: tuple(one for one in getattr(asked, key) if one in wanted[key]) for key in ("corpora", "encoders", "heads")
+    changes: dict[str, Any] = {
+        key: tuple(name for name in getattr(settings, key) if name in selected[key])
+        for key in ("corpora", "encoders", "heads")
     }
-    kept["scratch"] = tuple(one for one in asked.scratch if one in wanted["encoders"])
-    if not kept["corpora"] or not kept["heads"] or not (kept["encoders"] or kept["scratch"]):
+    changes["scratch"] = tuple(name for name in settings.scratch if name in selected["encoders"])
+    if not changes["corpora"] or not changes["heads"] or not (changes["encoders"] or changes["scratch"]):
         return
-    options = {option for head in kept["heads"] for option in head_option_names(head)}
-    kept["head_options"] = tuple(word for word in asked.head_options if options & set(read_options([word])))
-    yield replace(part, settings=replace(asked, **kept))
+    options = {option for head in changes["heads"] for option in head_option_names(head)}
+    changes["head_options"] = tuple(pair for pair in settings.head_options if options & set(read_options([pair])))
+    yield replace(study, settings=replace(settings, **changes))
 
 
-def find_corpora(recipe: Recipe, places: Mapping[str, Path], folder: Path) -> Found:
+def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Available:
     """Scan the corpora that are here into manifests in `folder`.
 
-    places: of each corpus its folder, or a manifest (.jsonl), which is taken as it is.
+    paths: for each corpus its folder, or a manifest (.jsonl), which is used as it is.
     """
-    found, missing = [], []
-    for one in recipe.corpora:
-        place = places.get(one.corpus)
+    manifests, missing = [], []
+    for material in recipe.corpora:
+        name, path = material.corpus, paths.get(material.corpus)
         try:
-            if place is None or not place.exists():
-                lacks = "no folder is given for it" if place is None else f"{place}: no such folder or manifest"
-                raise UserError(f"{lacks}. {describe(one.corpus).obtain}")
-            path = _manifest(one, place, folder)
-            found.append((one.corpus, str(_sampled(recipe, path, folder / f"{one.corpus}-{recipe.sample}.jsonl"))))
+            if path is None or not path.exists():
+                problem = "no folder is given for it" if path is None else f"{path}: no such folder or manifest"
+                raise UserError(f"{problem}. {describe(name).obtain}")
+            manifest = _scan_corpus(material, path, folder)
+            manifests.append((name, str(_draw_sample(recipe, manifest, folder / f"{name}-{recipe.sample}.jsonl"))))
         except UserError as error:
-            missing.append((one.corpus, f"corpus {one.corpus}: {error}"))
-    return Found(tuple(found), tuple(missing))
+            missing.append((name, f"corpus {name}: {error}"))
+    return Available(tuple(manifests), tuple(missing))
 
 
-def _manifest(one: Material, place: Path, folder: Path) -> Path:
-    if place.suffix == ".jsonl":
-        return place
-    path = folder / f"{one.corpus}.jsonl"
-    write_manifest(path, scan(one.corpus, place, **dict(one.options)))
-    return path
+def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> Path:
+    """The manifest of a corpus."""
+    if path.suffix == ".jsonl":
+        return path
+    manifest = folder / f"{material.corpus}.jsonl"
+    write_manifest(manifest, scan(material.corpus, path, **dict(material.options)))
+    return manifest
 
 
-def _sampled(recipe: Recipe, manifest: Path, path: Path) -> Path:
-    """The manifest of what the recipe has of a corpus: all, or a sample of each of its emotions."""
+def _draw_sample(recipe: Recipe, manifest: Path, path: Path) -> Path:
+    """The manifest of what the recipe uses of a corpus: all of it, or a sample of each emotion, written to `path`."""
     if not recipe.sample:
         return manifest
-    studies = [part.settings for part in recipe.parts if isinstance(part.settings, AdaptStudy)]
+    studies = [study.settings for study in recipe.studies if isinstance(study.settings, AdaptStudy)]
     labels = emotions(tuple(dict.fromkeys(label for study in studies for label in study.base.labels)))
-    rows = list(read_manifest(manifest))
-    write_manifest(path, [rows[place] for place in equal_sample(rows, labels, recipe.sample)])
+    utterances = list(read_manifest(manifest))
+    write_manifest(path, [utterances[row] for row in equal_sample(utterances, labels, recipe.sample)])
     return path
 
 
-def find_encoders(recipe: Recipe, places: Mapping[str, Path], *, may_fetch: bool) -> Found:
-    """Look for the encoders, and with `may_fetch` download those that are not here; without, they are left to be found.
+def find_encoders(recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: bool) -> Available:
+    """Look for the encoders of a recipe, and with `may_fetch` download those that are not here.
 
-    places: folders of those that are not where the hub's library keeps them.
+    Without `may_fetch` an encoder that is not here counts as available: a later run will download it.
+    folders: those of encoders that are not where the hub's library stores them.
     """
-    found, missing = [], []
-    for name in dict.fromkeys(one for part in recipe.parts for one in part.settings.encoders):
-        place = places.get(name)
+    available, missing = [], []
+    for name in dict.fromkeys(encoder for study in recipe.studies for encoder in study.settings.encoders):
+        folder = folders.get(name)
         try:
-            if place is not None and not place.is_dir():
-                raise UserError(f"{place}: no such folder")
-            if place is None and name in registry.names("encoders"):
+            if folder is not None and not folder.is_dir():
+                raise UserError(f"{folder}: no such folder")
+            if folder is None and name in registry.names("encoders"):
                 load_encoder(name)  # some have nothing to load
-            elif place is None and not is_here(name) and may_fetch:
+            elif folder is None and not is_here(name) and may_fetch:
                 fetch(name)
-            found.append((name, name if place is None else f"{name}={place}"))
+            available.append((name, name if folder is None else f"{name}={folder}"))
         except UserError as error:
             where = f", {presets()[name].where} on the hub" if name in presets() else ""
             missing.append((name, f"encoder {name}{where}: {error}"))
-    return Found(tuple(found), tuple(missing))
+    return Available(tuple(available), tuple(missing))
 
 
 def runs_of(
-    recipe: Recipe, corpora: Found, encoders: Found, *, out: Path, store: str = "", seeds: int | None = None
+    recipe: Recipe, corpora: Available, encoders: Available, *, out: Path, store: str = "", seeds: int | None = None
 ) -> tuple[list[Run], list[str]]:
-    """The studies that can run, of several each into a folder of its own in `out`; and all that is missing."""
+    """The studies that can run, each of several in a folder of its own in `out`; and all that is missing."""
     missing = dict(corpora.missing + encoders.missing)
     runs, lines, idle = [], list(missing.values()), []
-    for part in recipe.parts:
-        lacks = [missing[name] for name in (*part.settings.corpora, *part.settings.encoders) if name in missing]
-        asked = part.settings
-        options: dict[str, Any] = {"out": out / part.name, "store": store, "seeds": seeds}
-        if isinstance(asked, AdaptStudy):
-            made, bad, why = _grid_runs(recipe, part, asked, corpora, encoders, **options)
+    for study in recipe.studies:
+        absent = [missing[name] for name in (*study.settings.corpora, *study.settings.encoders) if name in missing]
+        settings = study.settings
+        options: dict[str, Any] = {"out": out / study.name, "store": store, "seeds": seeds}
+        if isinstance(settings, AdaptStudy):
+            possible, problems, why = _grid_runs(recipe, study, settings, corpora, encoders, **options)
         else:
-            made, bad, why = _probe_runs(recipe, part, asked, corpora, encoders, **options)
-        lines += bad
-        idle += [f"study {part.name or recipe.name}: {why}"] if why else []
-        runs += [replace(run, missing=(*lacks, *bad)) for run in made]
+            possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, **options)
+        lines += problems
+        idle += [f"study {study.name or recipe.name}: {why}"] if why else []
+        runs += [replace(run, missing=(*absent, *problems)) for run in possible]
     runs = [replace(run, missing=(*run.missing, *idle)) for run in runs]
     return runs, list(dict.fromkeys((*lines, *idle)))
 
 
 def _grid_runs(
-    recipe: Recipe, part: Part, study: AdaptStudy, corpora: Found, encoders: Found, **options: Any
+    recipe: Recipe, study: RecipeStudy, settings: AdaptStudy, corpora: Available, encoders: Available, **options: Any
 ) -> tuple[list[Run], list[str], str]:
-    """The grids of a study; what is not as it has it; and why nothing of it can run, if so."""
-    here = {name: word.removeprefix(f"{name}=") for name, word in encoders.places if name in study.encoders}
-    manifests = {name: path for name, path in corpora.places if name in study.corpora}
-    if not set(study.base.source) & set(manifests):
+    """The grids of a study; a line for each thing that differs from the study; and why none can run, if so."""
+    folders = {name: path.removeprefix(f"{name}=") for name, path in encoders.paths if name in settings.encoders}
+    manifests = {name: path for name, path in corpora.paths if name in settings.corpora}
+    if not set(settings.base.source) & set(manifests):
         return [], [], "none of its source corpora is here"
-    if not here:
+    if not folders:
         return [], [], "none of its encoders is here"
-    stages = (options["out"].parent if part.name else options["out"]) / "stages"  # the studies share them
-    grids, said = grids_of(study, manifests, here, recipe.counts, kept=str(stages), **options)
+    stages = (options["out"].parent if study.name else options["out"]) / "stages"  # the studies share them
+    grids, problems = grids_of(settings, manifests, folders, recipe.counts, kept=str(stages), **options)
     runs = [
-        Run(f"{recipe.name} {part.name} {target} {name}".replace("  ", " "), asked, (), part, target, name)
-        for (target, name), asked in grids.items()
+        Run(f"{recipe.name} {study.name} {target} {name}".replace("  ", " "), grid, (), study, target, name)
+        for (target, name), grid in grids.items()
     ]
-    return runs, said, "" if runs else "none of its targets is here as it was published, or its source is not"
+    return runs, problems, "" if runs else "none of its targets is here as it was published, or its source is not"
 
 
 def _probe_runs(
     recipe: Recipe,
-    part: Part,
+    study: RecipeStudy,
     settings: ProbeSettings,
-    corpora: Found,
-    encoders: Found,
+    corpora: Available,
+    encoders: Available,
     *,
     out: Path,
     store: str,
     seeds: int | None,
 ) -> tuple[list[Run], list[str], str]:
-    """The study; its corpora that it cannot use; and why it cannot run, if so."""
-    asked = replace(settings, out=str(out), store=store, labels=emotions(settings.labels))
-    asked = asked if seeds is None else replace(asked, seeds=seeds)
-    usable, bad = _usable(asked, dict(corpora.places))
-    named = {name: word for name, word in encoders.places if name in asked.encoders}
-    why = _why_not(asked, list(usable.values()), list(named))
+    """The study; a line for each corpus that it cannot use; and why it cannot run, if so."""
+    settings = replace(settings, out=str(out), store=store, labels=emotions(settings.labels))
+    settings = settings if seeds is None else replace(settings, seeds=seeds)
+    usable, problems = _usable_corpora(settings, dict(corpora.paths))
+    here = {name: path for name, path in encoders.paths if name in settings.encoders}
+    why = _why_not(settings, list(usable.values()), list(here))
     if why:
-        return [], bad, why
-    settings = replace(asked, corpora=tuple(usable), encoders=tuple(named.values()))
-    return [Run(f"{recipe.name} {part.name}".strip(), settings, (), part)], bad, ""
+        return [], problems, why
+    settings = replace(settings, corpora=tuple(usable), encoders=tuple(here.values()))
+    return [Run(f"{recipe.name} {study.name}".strip(), settings, (), study)], problems, ""
 
 
-def _usable(settings: ProbeSettings, manifests: Mapping[str, str]) -> tuple[dict[str, Corpus], list[str]]:
+def _usable_corpora(settings: ProbeSettings, manifests: Mapping[str, str]) -> tuple[dict[str, Corpus], list[str]]:
     """Each manifest whose corpus the study can train and test on, and a line for each other."""
-    usable, bad = {}, []
+    usable, problems = {}, []
     for name in settings.corpora:
         if name not in manifests:
             continue
@@ -227,8 +235,8 @@ def _usable(settings: ProbeSettings, manifests: Mapping[str, str]) -> tuple[dict
             training_sets(corpus, split_corpus(corpus, settings), settings)
             usable[manifests[name]] = corpus
         except UserError as error:
-            bad.append(f"corpus {name}: {error}")
-    return usable, bad
+            problems.append(f"corpus {name}: {error}")
+    return usable, problems
 
 
 def _why_not(settings: ProbeSettings, corpora: Sequence[Corpus], encoders: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
-"""The grids of a recipe on one page: recipe.html, .md and .json, and summary.csv; published numbers stand beside."""
+"""The results of a recipe: scores.json of all its runs, and of grids a page with published numbers beside the scores.
+
+The page is recipe.html, .md and .json; its table is summary.csv.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from emobridge.corpora.demo import is_synthetic
@@ -19,27 +21,29 @@ from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Run
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamp_of, stamped
 from emobridge.report.write import write_page
+from emobridge.scores.classes import read_scores, write_scores
 from emobridge.study.budget import BudgetSettings
 from emobridge.study.budget_cells import SIDES
 from emobridge.study.matrices import matrix_table, printed_table, read_counts
+from emobridge.types import Score
 
-_WORDS = (
+_EXPLANATION = (
     "Measured: mean over seeds with its 95 % interval. Published: the paper's numbers for the same pair of languages, "
-    "emotions, side, encoder and number of target labels, as far as it states them; in brackets its words. They are "
-    "landmarks: its split of speakers and its training are not these.",
+    "emotions, side, encoder and number of target labels, as far as it states them; in brackets the method as the "
+    "paper names it. Compare them with care: the paper's split of speakers and its training are not these.",
 )
 
 _MATRICES = (
     "Per cent of each true emotion's utterances, summed over seeds and folds; in brackets the published matrix of the "
-    "same encoder, training and test language, which stands beside every strategy: which one it shows is not known. "
-    "Published matrices of listeners stand below: the paper compares natives with mono, others with cross, "
-    "second-language listeners with trans."
+    "same encoder, training and test language. The paper does not say which strategy its matrix shows, so that it is "
+    "printed beside each of them. Published matrices of listeners stand below: the paper compares natives with mono, "
+    "others with cross, second-language listeners with trans."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One cell of one grid: both sides, and what is printed of them.
+class SummaryRow:
+    """One cell of one grid: the scores on both sides, and what is published beside them.
 
     UA is in [0, 1], and printed in per cent; CCC in [-1, 1].
     """
@@ -66,20 +70,37 @@ class Row:
     source_published: str
 
 
+def join_scores(runs: Sequence[Run], folder: Path) -> Path:
+    """Write the scores of all finished runs as one scores.json into `folder`; returns its path.
+
+    A run is finished when its own folder has a scores.json. In the joined rows `run` is that folder, relative to
+    `folder`. A single study that has `folder` for itself has written the file already.
+    """
+    path = folder / "scores.json"
+    scores: list[Score] = []
+    for run in runs:
+        name = _folder(run).relative_to(folder).as_posix()
+        if name == ".":
+            return path
+        scores += [replace(score, run=name) for score in _scores(run)]
+    write_scores(path, scores)
+    return path
+
+
 def write_summary(recipe: Recipe, runs: Sequence[Run], missing: Sequence[str], folder: Path, command: str) -> Path:
-    """Write the page of the grids among `runs` that are finished; returns the path of recipe.html."""
+    """Write summary.csv and the page of the grids among `runs` that are finished; returns the path of recipe.html."""
     rows = [row for run in runs for row in _rows(recipe, run)]
-    write_cells(folder / "summary.csv", rows, Row)
-    page = page_of(recipe, rows, missing, command, _matrices(recipe, runs))
+    write_cells(folder / "summary.csv", rows, SummaryRow)
+    page = summary_page(recipe, rows, missing, command, _matrices(recipe, runs))
     return write_page(folder, "recipe", page, {"rows": [asdict(row) for row in rows], "command": command})
 
 
-def page_of(
-    recipe: Recipe, rows: Sequence[Row], missing: Sequence[str], command: str, matrices: Section | None = None
+def summary_page(
+    recipe: Recipe, rows: Sequence[SummaryRow], missing: Sequence[str], command: str, matrices: Section | None = None
 ) -> Page:
-    """All that the three formats say."""
+    """The content of the page, for all its formats."""
     sections = [Section("What is missing", items=tuple(missing))] if missing else []
-    sections.append(Section("Measured and published", _WORDS, blocks=(_table(rows),)))
+    sections.append(Section("Measured and published", _EXPLANATION, blocks=(_table(rows),)))
     sections += [matrices] if matrices else []
     ours = tuple(f"{choice}: {text}" for choice, text in recipe.ours)
     sections += [Section("What the paper leaves open, and was chosen here", items=ours), _how(recipe, command)]
@@ -98,53 +119,78 @@ def page_of(
     )
 
 
-def _rows(recipe: Recipe, run: Run) -> Iterator[Row]:
-    """The cells of a grid, if it is finished: what its cells.csv has of all seeds together."""
-    asked, study = run.settings, run.part.settings
-    assert isinstance(asked, BudgetSettings) and isinstance(study, AdaptStudy)
-    path = Path(asked.base.out) / "cells.csv"
-    if not path.exists():
+def _folder(run: Run) -> Path:
+    """The folder that a run writes its results into."""
+    return Path(run.settings.base.out if isinstance(run.settings, BudgetSettings) else run.settings.out)
+
+
+def _scores(run: Run) -> tuple[Score, ...]:
+    """The scores of a run; none where it is not finished."""
+    path = _folder(run) / "scores.json"
+    return read_scores(path) if path.exists() else ()
+
+
+def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
+    """The cells of a finished grid: its UA and CCC over all seeds."""
+    settings, study = run.settings, run.study.settings
+    assert isinstance(settings, BudgetSettings) and isinstance(study, AdaptStudy)
+    scores = [score for score in _scores(run) if score.measure == "UA" or score.measure.startswith("CCC ")]
+    if not scores:
         return
-    with path.open(encoding="utf-8", newline="") as file:
-        known = list(csv.DictReader(file))
-    cells: dict[tuple[str, str, str, str], dict[str, dict[str, str]]] = {}
-    for cell in known:
-        if cell["seed"] == "all":
-            key = cell["measure"], cell["method"], cell["target_labels"], cell["normalisation"]
-            cells.setdefault(key, {})[cell["side"]] = cell
-    languages = tuple(next(iter(read_manifest(path))).language for path in (asked.base.source[0], asked.base.target))
-    for (measure, method, amount, norm), sides in cells.items():
+    seeds = len({score.seed for score in scores} - {"all"})
+    cells: dict[tuple[str, str, str, str], dict[str, Score]] = {}
+    for score in scores:
+        if score.seed == "all":
+            key = score.measure, score.method, score.target_labels, score.normalisation
+            cells.setdefault(key, {})[score.side] = score
+    manifests = settings.base.source[0], settings.base.target
+    languages = tuple(next(iter(read_manifest(path))).language for path in manifests)
+    for (measure, method, amount, normalisation), sides in cells.items():
         target, source = (sides[side] for side in SIDES)
-        yield Row(
-            run.part.name, target["source"], run.target, run.encoder, method, amount, norm, asked.base.seeds,
-            ",".join(asked.base.labels), measure, *_numbers(target), _printed(recipe, run, study, languages, target),
-            *_numbers(source), _printed(recipe, run, study, languages, source),
-        )  # fmt: skip
+        yield SummaryRow(
+            study=run.study.name,
+            source=target.source,
+            target=run.target,
+            encoder=run.encoder,
+            method=method,
+            target_labels=amount,
+            normalisation=normalisation.removesuffix(f"+{settings.base.align}"),
+            seeds=seeds,
+            labels=",".join(settings.base.labels),
+            measure=measure,
+            target_value=target.value,
+            target_low=target.low,
+            target_high=target.high,
+            target_n=target.n,
+            target_published=_published(recipe, run, languages, target),
+            source_value=source.value,
+            source_low=source.low,
+            source_high=source.high,
+            source_n=source.n,
+            source_published=_published(recipe, run, languages, source),
+        )
 
 
-def _numbers(cell: Mapping[str, str]) -> tuple[float, float, float, int]:
-    return float(cell["value"]), float(cell["low"]), float(cell["high"]), int(cell["n"])
-
-
-def _printed(recipe: Recipe, run: Run, study: AdaptStudy, languages: Sequence[str], cell: Mapping[str, str]) -> str:
-    assert isinstance(run.settings, BudgetSettings)
-    found = beside(
+def _published(recipe: Recipe, run: Run, languages: Sequence[str], score: Score) -> str:
+    """The published numbers to print beside a score, each with its method; "" where there are none."""
+    assert isinstance(run.settings, BudgetSettings) and isinstance(run.study.settings, AdaptStudy)
+    numbers = beside(
         recipe.paper,
-        dict(study.beside).get(cell["method"], ()),
+        dict(run.study.settings.published).get(score.method, ()),
         run.encoder,
         languages=(languages[0], languages[1]),
         labels=run.settings.base.labels or ATTRIBUTES,
-        target_labels=cell["target_labels"],
-        side=cell["side"],
+        target_labels=score.target_labels,
+        side=score.side,
     )
-    return "; ".join(_said(row) for row in found if row.measure == cell["measure"])
+    return "; ".join(_number_with_method(number) for number in numbers if number.measure == score.measure)
 
 
-def _said(row: Published) -> str:
-    return f"{row.value:g} ({row.method})"
+def _number_with_method(number: Published) -> str:
+    return f"{number.value:g} ({number.method})"
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[SummaryRow]) -> Table:
     lines = tuple(
         (
             row.study, row.target, row.encoder, row.method, row.target_labels,
@@ -160,42 +206,45 @@ def _table(rows: Sequence[Row]) -> Table:
     return Table(caption, (*columns, "target", "published", "source", "published source"), lines)
 
 
-def _labels(row: Row) -> str:
+def _labels(row: SummaryRow) -> str:
     return f", {row.labels.replace(',', ', ')}" if row.labels else ""
 
 
 def _matrices(recipe: Recipe, runs: Sequence[Run]) -> Section | None:
-    """The confusion matrices of finished grids where the paper prints one of the same encoder and languages."""
+    """The confusion matrices of finished grids for which the paper prints one of the same encoder and languages."""
     tables = [table for run in runs for table in _matrix_tables(recipe, run)]
-    people = tuple(
-        printed_table(f"Published: listeners, native {one.native}, on {one.test_language} ({one.setting}).", one)
-        for one in published_confusions()
-        if one.study == recipe.paper and one.who == "human"
+    listeners = tuple(
+        printed_table(
+            f"Published: listeners, native {matrix.native}, on {matrix.test_language} ({matrix.setting}).", matrix
+        )
+        for matrix in published_confusions()
+        if matrix.study == recipe.paper and matrix.who == "human"
     )
-    return Section("Confusion matrices", (_MATRICES,), blocks=(*tables, *people)) if tables else None
+    return Section("Confusion matrices", (_MATRICES,), blocks=(*tables, *listeners)) if tables else None
 
 
 def _matrix_tables(recipe: Recipe, run: Run) -> Iterator[Table]:
     assert isinstance(run.settings, BudgetSettings)
     base = run.settings.base
-    counts = read_counts(Path(base.out) / "confusions.csv")
-    if not counts:
+    measured = read_counts(Path(base.out) / "confusions.csv")
+    if not measured:
         return
     source, target = (
         primary_language(next(iter(read_manifest(path))).language) for path in (base.source[0], base.target)
     )
-    own = tuple(map(primary_language, languages_of(run.encoder)))
-    for (method, amount, _, side), mine in counts.items():
+    natives = tuple(map(primary_language, languages_of(run.encoder)))
+    for (method, amount, _, side), counts in measured.items():
         if side == "source" and amount != "0":
             continue  # it has learnt the target since
         tested = target if side == "target" else source
         trained = target if amount != "0" else source
-        for one in published_confusions():
-            if one.study != recipe.paper or one.who != "model" or one.native not in own:
+        for matrix in published_confusions():
+            if matrix.study != recipe.paper or matrix.who != "model" or matrix.native not in natives:
                 continue
-            if set(one.labels) == set(base.labels) and (one.train_language, one.test_language) == (trained, tested):
-                where = f"{run.part.name}, {run.encoder}, {method} with {amount} target labels, scored on the {side}"
-                yield matrix_table(f"{where} [published: model {one.native} {one.setting}].", mine, one)
+            languages = matrix.train_language, matrix.test_language
+            if set(matrix.labels) == set(base.labels) and languages == (trained, tested):
+                where = f"{run.study.name}, {run.encoder}, {method} with {amount} target labels, scored on the {side}"
+                yield matrix_table(f"{where} [published: model {matrix.native} {matrix.setting}].", counts, matrix)
 
 
 def _how(recipe: Recipe, command: str) -> Section:
