@@ -1,12 +1,12 @@
-"""Probes by the hundred: all layers x folds x seeds x learning rates of a head train together, as one batched model.
+"""Hundreds of probes trained together: all layers x folds x seeds x learning rates of a head are one batched model.
 
-A probe is a head on one layer (or on all) with its own training rows. Probes of a layer differ in rows and in first
-weights, not in features, so that they share each step: features of a window of utterances are read once, multiplied by
-the weights of all probes side by side (training/stack.py), and each probe's loss counts its own training rows only. The
-window is as large as gives a probe `batch_size` training rows on average. Adam works element by element, so that every
-probe takes the steps that it would take alone on its rows of the same windows; a test holds the two together.
+A probe is a head on one layer (or on all) with its own training rows. Probes of a layer differ in their rows and first
+weights, not in features, so they share each step: the features of a window of utterances are read once and multiplied
+by the weights of all probes side by side (training/stack.py), and each probe's loss counts its own training rows only.
+A window is so large that a probe has `batch_size` training rows in it on average. Adam works element by element, so
+every probe takes the steps that it would take alone on its rows of the same windows; a test compares the two.
 
-Each probe has its own early stopping: the weights of its best epoch are kept, and what it learns later is not used.
+Each probe stops early by itself: the weights of its best epoch are kept, and what it learns later is not used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from emobridge.probe.checkpoint import resume, save
 from emobridge.training.stack import Moments, stacked
 
 CHECKPOINT = 60.0  # s between two checkpoints
-TOGETHER = 1024  # utterances whose logits are computed at once
+BATCH = 1024  # utterances whose logits are computed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,16 @@ class ProbeTraining:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSets:
-    """What each of P probes trains on and is stopped by: rows of N utterances."""
+    """What each of P probes trains on and is validated on: rows of N utterances."""
 
     label: Tensor  # (N,) int64 in [0, C)
-    weight: Tensor  # (P, N) float32: of each training row's loss, 0 where a row is not trained on
+    weight: Tensor  # (P, N) float32: the weight of each training row's loss, 0 where a row is not trained on
     validation: Tensor  # (P, N) bool
+
+    @property
+    def validates(self) -> bool:
+        """Whether every probe has a validation row."""
+        return bool(self.validation.any(1).all())
 
 
 class Source(Protocol):
@@ -59,8 +64,9 @@ class Source(Protocol):
 
 
 class Stack:
-    """L' x P heads that see the layers in `place` of their source; `rows` are the heads of each layer, P each.
+    """L' x P heads in training; `rows` are the heads of each layer, P each.
 
+    layers: which of the source's layers they see.
     moments: (L', P, D) mean and deviation by which each probe standardises its input; None where the source did.
     """
 
@@ -69,14 +75,14 @@ class Stack:
         rows: Sequence[Sequence[nn.Module]],
         source: Source,
         *,
-        place: slice = slice(None),
+        layers: slice = slice(None),
         rate: float = 5e-4,
         moments: Moments | None = None,
     ) -> None:
         self.module = stacked(rows, moments)
-        self.source, self.place, self.rate = source, place, rate
+        self.source, self.layers, self.rate = source, layers, rate
         self.draws = any(isinstance(part, nn.Dropout) and part.p > 0 for part in self.module.modules())
-        self.random = torch.Generator().manual_seed(0).get_state()  # dropout does not depend on what trains beside
+        self.random = torch.Generator().manual_seed(0).get_state()  # dropout depends on no other stack
         self.best = {name: value.detach().clone() for name, value in self.module.named_parameters()}
         self.best_loss = torch.full((len(rows), len(rows[0])), math.inf)
         self.best_epoch = torch.zeros(self.best_loss.shape, dtype=torch.int64)
@@ -84,16 +90,16 @@ class Stack:
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
         """(L', P, B, C) of a batch of the source."""
         if not (self.draws and self.module.training):
-            return self.module(x[self.place], mask)
+            return self.module(x[self.layers], mask)
         torch.set_rng_state(self.random)
-        logits = self.module(x[self.place], mask)
+        logits = self.module(x[self.layers], mask)
         self.random = torch.get_rng_state()
         return logits
 
-    def judge(self, loss: Tensor, epoch: int, patience: int) -> bool:
-        """Keep the weights of the probes (L', P) whose validation loss is their lowest; whether any is still trained.
+    def keep_best(self, loss: Tensor, epoch: int, patience: int) -> bool:
+        """Keep the weights of the probes whose validation loss (L', P) is their lowest yet; whether any still trains.
 
-        A probe that has waited `patience` epochs is done: later luck is not its own.
+        A probe that has waited `patience` epochs is done: a lower loss later does not count.
         """
         waiting = epoch - self.best_epoch <= patience
         better = (loss < self.best_loss) & waiting
@@ -120,7 +126,7 @@ def fit(
     on_epoch: Callable[[int, int], None] | None = None,
     checkpoint: Path | None = None,
 ) -> None:
-    """Train the stacks in place, all on the same windows of utterances, so that a pass over these feeds every stack.
+    """Train the stacks in place, all on the same windows of utterances, so that one pass over these feeds every stack.
 
     checkpoint: a file to go on from, written after an epoch now and then, and removed when training ends.
     Errors: UserError for probes without training or validation rows, and where weights are not finite.
@@ -144,15 +150,15 @@ def fit(
         for epoch in range(done + 1, plan.epochs + 1):
             for rows in used[torch.randperm(len(used), generator=generator)].tensor_split(steps):
                 _step(stacks, rows, sets, optimiser)
-            going = [True]
+            training = [True]
             if plan.patience:
-                going = [
-                    stack.judge(loss, epoch, plan.patience)
+                training = [
+                    stack.keep_best(loss, epoch, plan.patience)
                     for stack, loss in zip(stacks, validation_losses(stacks, sets))
                 ]
             if on_epoch is not None:
                 on_epoch(epoch, plan.epochs)
-            if not any(going):
+            if not any(training):
                 break
             if checkpoint and time.monotonic() - saved > CHECKPOINT:
                 save(checkpoint, epoch, stacks, optimiser, generator)
@@ -185,8 +191,8 @@ def logits_of(stacks: Sequence[Stack], rows: Tensor, sources: Sequence[Source] |
     for stack in stacks:
         stack.module.eval()
     with torch.no_grad():
-        for some in rows.split(TOGETHER):
-            batches = _batches(sources, some)
+        for batch in rows.split(BATCH):
+            batches = _batches(sources, batch)
             for stack, source, part in zip(stacks, sources, parts):
                 part.append(stack.logits(*batches[id(source)]))
     return [torch.cat(part, 2) for part in parts]
@@ -195,10 +201,10 @@ def logits_of(stacks: Sequence[Stack], rows: Tensor, sources: Sequence[Source] |
 def validation_losses(stacks: Sequence[Stack], sets: TrainingSets) -> list[Tensor]:
     """Each stack's mean cross-entropy (L', P) over the validation rows of its probes."""
     rows = sets.validation.any(0).nonzero()[:, 0]
-    if not bool(sets.validation.any(1).all()):
+    if not sets.validates:
         raise UserError("a fold has no validation utterance, which stopping early needs")
-    own = sets.validation[:, rows].float()
-    share = own / own.sum(1, keepdim=True)
+    share = sets.validation[:, rows].float()
+    share /= share.sum(1, keepdim=True)
     return [(cross_entropy(z, sets.label[rows]) * share).sum(-1) for z in logits_of(stacks, rows)]
 
 
@@ -215,8 +221,8 @@ def _step(stacks: Sequence[Stack], rows: Tensor, sets: TrainingSets, optimiser: 
 
 
 def _batches(sources: Sequence[Source], rows: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
-    """What each source yields of the rows, asked once."""
-    return {key: source.batch(rows) for key, source in {id(one): one for one in sources}.items()}
+    """The batch of each source by its id; a source that stands twice is read once."""
+    return {key: source.batch(rows) for key, source in {id(source): source for source in sources}.items()}
 
 
 def _spread(better: Tensor, name: str, value: Tensor) -> Tensor:

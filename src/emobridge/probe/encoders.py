@@ -1,73 +1,110 @@
-"""The encoders and heads of a layer-wise study, as its settings name them."""
+"""The encoders of a layer-wise study and the options of its heads, as its settings name them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emobridge import registry
-from emobridge.encoders import languages_of, load_encoder
-from emobridge.encoders.base import Encoder
+from emobridge.encoders import is_here, languages_of, load_encoder, presets
+from emobridge.encoders.base import Encoder, Option
 from emobridge.errors import UserError, unknown
-from emobridge.features.store import FeatureStore
-from emobridge.files import cache_folder
+from emobridge.features.store import bytes_per_clip, bytes_per_second
 from emobridge.options import options_of, read_options, unknown_option
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.splits import Corpus
 
-FLOOR_HEADS = ("single", "linear")  # heads that log-mel statistics are given to
+LOGMEL = "logmel"  # the encoder whose statistics are a floor of every study
 
 
 @dataclass(frozen=True, slots=True)
 class ProbedEncoder:
-    """An encoder of the study: as it was named, and open_encoder."""
+    """An encoder of the study and what is known of it without keeping it open."""
 
-    name: str
-    weights: str  # "pretrained", "random" or "none"
-    encoder: Encoder
+    name: str  # in tables
+    source: str  # what `load_encoder` takes
+    weights: str  # "pretrained", "random", or "none" of an encoder that has none
+    is_floor: bool  # random weights, or log-mel statistics beside other encoders
+    options: tuple[tuple[str, Option], ...]
+    layers: int  # 0 where it is not known before the encoder is fetched
+    width: int
+    statistics: int = 1  # how many values its pooled features hold for each of `width`, as probes see them
+    clip_bytes: int = 0  # of a clip's pooled features in a store
+    second_bytes: float = 0.0  # of the frames of a second of speech in a store
+    hub: str = ""  # where an encoder that is not on this machine could be fetched from
 
     @property
     def title(self) -> str:
-        """For progress."""
+        """Its name, for progress and warnings."""
         return f"{self.name} with random weights" if self.weights == "random" else self.name
 
-    @property
-    def digest(self) -> str:
-        """What its features depend on."""
-        return f"{self.encoder.name} {self.encoder.digest} {sorted(self.encoder.options.items())}"
+    def open(self) -> Encoder:
+        """The encoder itself. Errors: UserError as `load_encoder` has them."""
+        return open_encoder(self.source, dict(self.options))
 
 
-def open_encoders(settings: ProbeSettings) -> Iterator[ProbedEncoder]:
-    """The encoders asked for, each followed by its floor, the same with random weights; at last log-mel statistics."""
+def probed_encoders(settings: ProbeSettings, *, may_lack: bool = False) -> Iterator[ProbedEncoder]:
+    """The encoders of the settings, each followed by itself with random weights, a floor; then log-mel statistics.
+
+    may_lack: an encoder that is not on this machine is described by its preset; otherwise it is fetched.
+    Errors: UserError for an encoder that cannot be opened.
+    """
     options = read_options(settings.encoder_options)
     for word in settings.encoders:
-        name, source = named(word)
-        encoder = open_encoder(source, options)
-        trains = "weights" in encoder.defaults
-        yield ProbedEncoder(name, "pretrained" if trains else "none", encoder)
-        if trains and settings.floors:
-            yield ProbedEncoder(name, "random", open_encoder(source, {**options, "weights": "random"}))
-    if settings.floors and "logmel" not in settings.encoders:
-        yield ProbedEncoder("logmel", "none", load_encoder("logmel"))
+        name, source = parse_encoder(word)
+        if may_lack and not is_here(source):
+            encoder = _absent(name, source, options)
+            has_weights = True
+        else:
+            opened = open_encoder(source, options)
+            has_weights = "weights" in opened.defaults
+            encoder = _described(name, source, options, opened, settings.segment)
+        encoder = replace(encoder, weights="pretrained" if has_weights else "none")
+        yield encoder
+        if has_weights and settings.floors and encoder.layers:
+            random = {**options, "weights": "random"}
+            yield replace(encoder, weights="random", is_floor=True, options=tuple(random.items()))
+    if settings.floors and LOGMEL not in settings.encoders:
+        floor = _described(LOGMEL, LOGMEL, {}, load_encoder(LOGMEL), settings.segment)
+        yield replace(floor, is_floor=True)
 
 
-def floor(settings: ProbeSettings) -> ProbeSettings:
-    """The study of a floor: one seed, which tells well enough where it lies."""
-    return replace(settings, seeds=1)
+def _described(name: str, source: str, options: dict[str, Option], encoder: Encoder, segment: float) -> ProbedEncoder:
+    return ProbedEncoder(
+        name,
+        source,
+        "none",
+        False,
+        tuple(options.items()),
+        encoder.layers,
+        encoder.width,
+        len(statistics_of(name, encoder)),
+        bytes_per_clip(encoder),
+        bytes_per_second(encoder, True, segment),
+    )
 
 
-def languages(settings: ProbeSettings) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each encoder's name and the languages of its pre-training: () where they are not known, "mul" for many."""
-    for word in settings.encoders:
-        name, _ = named(word)
-        yield name, languages_of(name)
+def _absent(name: str, source: str, options: dict[str, Option]) -> ProbedEncoder:
+    known = (preset for preset in presets().values() if source in (preset.name, preset.hub, preset.where))
+    preset = next(known, None)
+    layers, width, hub = (preset.layers + 1, preset.width, preset.where) if preset else (0, 0, source)
+    return ProbedEncoder(name, source, "pretrained", False, tuple(options.items()), layers, width, hub=hub)
 
 
-def named(word: str) -> tuple[str, str]:
+def statistics_of(name: str, encoder: Encoder) -> tuple[str, ...]:
+    """What heads of pooled features see: the mean, which trains a linear head exactly; of log-mel bands more."""
+    return encoder.statistics if name == LOGMEL else encoder.statistics[:1]
+
+
+def encoder_languages(settings: ProbeSettings) -> dict[str, tuple[str, ...]]:
+    """The languages of each encoder's pre-training by its name: () where they are not known, ("mul",) for many."""
+    return {name: languages_of(name) for name, _ in map(parse_encoder, settings.encoders)}
+
+
+def parse_encoder(word: str) -> tuple[str, str]:
     """The name of an encoder in tables, and where it is: "whisper-base=/models/wb", or the folder's own name.
 
-    A name that is a preset's tells the languages of its pre-training too.
+    By the name of a preset the languages of its pre-training are known too.
     """
     name, equals, source = word.partition("=")
     if equals and source:
@@ -75,34 +112,33 @@ def named(word: str) -> tuple[str, str]:
     return (Path(word).expanduser().resolve().name if Path(word).expanduser().is_dir() else word), word
 
 
-def layer_names(settings: ProbeSettings, encoder: Encoder, name: str) -> tuple[str, ...]:
-    """The layers asked for, of which "last" is the encoder's last. Errors: UserError for one that it does not have."""
+def layer_names(settings: ProbeSettings, encoder: ProbedEncoder) -> tuple[str, ...]:
+    """The layers of the settings, of which "last" is the encoder's last. Errors: UserError for a layer it lacks."""
     names = tuple(map(str, range(encoder.layers)))
-    if settings.layers == ("all",) or name == "logmel":
+    if settings.layers == ("all",) or encoder.name == LOGMEL:
         return names
-    wanted = [names[-1] if layer == "last" else layer for layer in settings.layers]
-    for layer in wanted:
+    layers = [names[-1] if layer == "last" else layer for layer in settings.layers]
+    for layer in layers:
         if layer not in names:
-            raise unknown(f"layer of encoder {name}", layer, (*names, "all", "last"))
-    return tuple(dict.fromkeys(wanted))
+            raise unknown(f"layer of encoder {encoder.name}", layer, (*names, "all", "last"))
+    return tuple(dict.fromkeys(layers))
 
 
-def heads_for(settings: ProbeSettings, listener: ProbedEncoder) -> tuple[str, ...]:
-    """The heads that an encoder is given: log-mel statistics, which are no frames, get none that need these."""
-    if listener.name != "logmel":
+def heads_for(settings: ProbeSettings, encoder: ProbedEncoder) -> tuple[str, ...]:
+    """The heads that an encoder gets: log-mel statistics are no frames, and get no head that needs frames."""
+    if encoder.name != LOGMEL:
         return settings.heads
-    return tuple(head for head in settings.heads if not registry.load("heads", head).needs_frames) or FLOOR_HEADS[:1]
+    return tuple(head for head in settings.heads if not registry.load("heads", head).needs_frames) or ("single",)
 
 
 def options_for_head(settings: ProbeSettings, head: str) -> tuple[str, ...]:
-    """The options that a head has, of those given for all. Errors: UserError for one that no head of the study has."""
-    has = {name: head_option_names(name) for name in settings.heads}
+    """The head options that this head has. Errors: UserError for an option that no head of the study has."""
+    options = {name: head_option_names(name) for name in settings.heads}
     for option in read_options(settings.head_options):
-        if not any(option in options for options in has.values()):
-            known = {name for options in has.values() for name in options}
+        if not any(option in names for names in options.values()):
+            known = {name for names in options.values() for name in names}
             raise unknown_option(f"head {' or '.join(settings.heads)}", option, known)
-    words = [word for word in settings.head_options if next(iter(read_options([word]))) in has.get(head, ())]
-    return tuple(words)
+    return tuple(word for word in settings.head_options if next(iter(read_options([word]))) in options.get(head, ()))
 
 
 def head_option_names(head: str) -> tuple[str, ...]:
@@ -110,22 +146,12 @@ def head_option_names(head: str) -> tuple[str, ...]:
     return tuple(name for name in options_of(registry.load("heads", head)) if name != "layers")
 
 
-def open_encoder(name: str, options: dict[str, str | int | float | bool]) -> Encoder:
+def open_encoder(source: str, options: dict[str, Option]) -> Encoder:
     """An encoder with those of the options that its family has."""
     if not options:
-        return load_encoder(name)
+        return load_encoder(source)
     try:
-        return load_encoder(name, **options)
+        return load_encoder(source, **options)
     except UserError:
-        family = load_encoder(name)
-        return load_encoder(name, **{key: value for key, value in options.items() if key in family.defaults})
-
-
-def streams_frames(settings: ProbeSettings, listener: ProbedEncoder, corpora: Sequence[Corpus]) -> bool | None:
-    """Whether frames are encoded anew in each epoch; None where no head needs any."""
-    if not any(registry.load("heads", head).needs_frames for head in heads_for(settings, listener)):
-        return None
-    if settings.frames != "auto":
-        return settings.frames == "streamed"
-    store = FeatureStore(settings.store or cache_folder(), listener.encoder, frames=True, segment=settings.segment)
-    return sum(store.size_of(corpus.utterances) for corpus in corpora) > settings.disk * 1e9
+        family = load_encoder(source)
+        return load_encoder(source, **{key: value for key, value in options.items() if key in family.defaults})

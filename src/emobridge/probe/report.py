@@ -1,4 +1,4 @@
-"""A layer-wise study as a page: probe.html, .md and .json, cells.csv, and the plots as files."""
+"""A layer-wise study as files: probe.html, .md and .json, scores.json, and the plots."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ import numpy as np
 from emobridge import __version__, registry
 from emobridge.corpora.demo import is_synthetic
 from emobridge.errors import UserError
-from emobridge.files import write_cells
 from emobridge.probe import tables
+from emobridge.probe.finding import collapse_lines, finding
+from emobridge.probe.pairs import SETTINGS
 from emobridge.probe.run import Study, probe
-from emobridge.probe.scoring import Cell, Floor, cells_of, floors_of
+from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores, score_study, split_words
 from emobridge.probe.settings import ProbeSettings
 from emobridge.report import plots
-from emobridge.report.blocks import FEW_SPEAKERS, Figure, Page, Section, Table, count, interval, percent, stamped
+from emobridge.report.blocks import FEW_SPEAKERS, Figure, Page, Section, Table, count, percent, stamped
 from emobridge.report.write import write_page
+from emobridge.scores.files import write_scores
 
 MEASURE = "UA"  # of the curves
 VERSIONS = ("numpy", "torch", "transformers")
@@ -36,141 +38,142 @@ def run_and_report(
     ours: Sequence[str] = (),
     title: str = "",
 ) -> str:
-    """Run a study, write its folder, and say the most of it in a few lines.
+    """Run a study, write its folder, and return its finding and the paths of its files.
 
     missing: what could not be run, and why. ours: choices that a published study leaves open.
     Errors: UserError as `probe` has them.
     """
     study = probe(settings, strict=strict)
-    cells, floors = cells_of(study), floors_of(study)
-    if not cells:
-        raise UserError(f"settings: no pair of these corpora is {' or '.join(settings.settings)} for these encoders")
+    scored = score_study(study)
     folder = Path(settings.out)
-    write_cells(folder / "cells.csv", cells, Cell)
-    page = page_of(study, cells, floors, command, missing=missing, ours=ours, title=title)
-    path = write_page(folder, "probe", page, {"floors": [asdict(floor) for floor in floors], "command": command})
-    lines = [page.lead, *(f"missing: {line}" for line in missing)]
-    return "\n".join([*lines, f"table: {folder / 'cells.csv'}", f"report: {path}"])
+    write_scores(folder / "scores.json", (*scored.scores, *scored.floors))
+    page = page_of(study, scored, command, missing=missing, ours=ours, title=title)
+    path = write_page(folder, "probe", page, {"command": command})
+    lines = [page.lead, *(f"warning: {line}" for line in collapse_lines(scored.collapsed))]
+    lines += [f"missing: {line}" for line in missing]
+    return "\n".join([*lines, f"scores: {folder / 'scores.json'}", f"report: {path}"])
 
 
 def page_of(
     study: Study,
-    cells: Sequence[Cell],
-    floors: Sequence[Floor],
+    scored: StudyScores,
     command: str,
     *,
     missing: Sequence[str] = (),
     ours: Sequence[str] = (),
     title: str = "",
 ) -> Page:
-    """All that the three formats say."""
-    curves = tables.curves_of(cells, MEASURE)
+    """The page that the three formats show."""
+    curves = tables.curves_of(scored.scores, MEASURE)
     names, corpora = tables.encoders_of(curves), [corpus.name for corpus in study.corpora]
-    drawn = figures(study, cells, floors)
-    inside = [(name, corpus) for name in names for corpus in corpora if any(_is(c.key, name, corpus) for c in curves)]
-    layers = tuple(
-        Figure(drawn[file], tables.layer_table(curves, floors, name, corpus, MEASURE), file)
-        for file, name, corpus in ((f"layers-{_file(name)}-{corpus}", name, corpus) for name, corpus in inside)
-    )
+    drawings = figures(study, scored)
     sections = [Section("What is missing", items=tuple(missing))] if missing else []
-    if inside:
-        by_f1 = tables.curves_of(cells, "F1 macro")
-        sections += [
-            Section("By layer", (_CURVES,), blocks=layers),
-            Section("Which layer", blocks=(tables.which_layer(curves, MEASURE),)),
-            Section("Heads", blocks=(tables.head_table(by_f1, "F1 macro"),)),
-            Section("Corpora and encoders", blocks=(tables.corpora_table(by_f1, floors, "F1 macro"),)),
-        ]
-    maps = _weight_map(study, drawn)
-    sections += [Section("What layers the multilayer head weighs", (_MAP,), blocks=(maps,))] if maps else []
-    cross = tables.cross_table(curves, MEASURE)
-    sections += [Section("Across languages", blocks=(cross,))] if cross else []
-    sections.append(Section("Floors", blocks=(tables.floor_table(floors),)))
+    sections += _in_language(study, scored, drawings)
+    weights = _weight_map(study, drawings)
+    sections += [Section("What layers the multilayer head weighs", (_MAP,), blocks=(weights,))] if weights else []
+    languages = {corpus.name: corpus.language for corpus in study.corpora}
+    cross = tables.cross_table(curves, languages)
+    sections += [Section("Across languages", _settings_words(curves), blocks=(cross,))] if cross else []
+    scratch = tables.scratch_table(scored.scores)
+    sections += [Section("Trained from scratch", blocks=(scratch,))] if scratch else []
+    sections.append(Section("Floors", blocks=(tables.floor_table(scored.floors),)))
     printed = tables.published_table(corpora)
     sections += [Section("Published", blocks=(printed,))] if printed else []
     sections += [Section("What the paper leaves open, and was chosen here", items=tuple(ours))] if ours else []
-    sections += [_corpora(study), _how(study, cells, command)]
+    sections += [_corpora(study), _how(study, command)]
     if study.skipped:
         sections.append(Section("Left out", items=tuple(f"{name}: {reason}" for name, reason in study.skipped)))
     synthetic = any(is_synthetic(corpus) for corpus in corpora)
     return Page(
-        title or f"Layer-wise study of {', '.join(names)}",
+        title or f"Layer-wise study of {', '.join(names or study.settings.scratch)}",
         f"{', '.join(corpora)}; {count(study.settings.seeds, 'seed')}",
-        ("SYNTHETIC speech. " if synthetic else "") + lead(curves),
-        warnings(study, cells),
+        ("SYNTHETIC speech. " if synthetic else "") + finding(scored),
+        warnings(study, scored),
         stamped(sections) if synthetic else tuple(sections),
     )
 
 
-def lead(curves: Sequence[tables.Curve]) -> str:
-    """One sentence: what did best at layers that were chosen elsewhere, and how far that is above its floors."""
-    found = [c for c in tables.inside(curves) if c.key[3] != "random" and c.key[2] in tables.encoders_of(curves)]
-    if not found:
-        return "No corpus was tested on itself; the table across languages tells the scores."
-    groups: dict[tuple[str, ...], list[tuple[tables.Curve, Cell]]] = {}
-    for curve in found:
-        cell = curve.at(tables.chosen_layer(curves, curve) or curve.layers[-1])
-        groups.setdefault(curve.key[2:], []).append((curve, cell))
-    key, best = max(groups.items(), key=lambda item: float(np.mean([cell.value for _, cell in item[1]])))
-    words = []
-    for curve, cell in best:
-        floor = tables.random_of(curves, curve)
-        random = f", with random weights {percent(floor.at(cell.layer).value)}" if floor else ""
-        layer = "all layers" if cell.layer == "all" else f"layer {cell.layer}"
-        words.append(f"{cell.test} {interval(MEASURE, cell.value, cell.low, cell.high)} at {layer}{random}")
-    return (
-        f"{key[0]} with the head {key[2]} and normalisation {key[3]} did best on average, at layers chosen on the "
-        f"other corpora where there are any (else the last): {MEASURE} {'; '.join(words)}."
-    )
+def _in_language(study: Study, scored: StudyScores, drawings: dict[str, str]) -> list[Section]:
+    """The sections about corpora that are tested on themselves."""
+    curves = tables.curves_of(scored.scores, MEASURE)
+    own = [curve for curve in tables.inside(curves) if curve.key.method == PROBE]
+    pairs = [
+        (name, corpus.name)
+        for name in tables.encoders_of(curves)
+        for corpus in study.corpora
+        if any((curve.key.encoder, curve.key.source) == (name, corpus.name) for curve in own)
+    ]
+    if not pairs:
+        return []
+    languages = {corpus.name: corpus.language for corpus in study.corpora}
+    blocks: list[Table | Figure] = []
+    for name, corpus in pairs:
+        table = tables.layer_table(curves, scored.floors, name, corpus, languages)
+        file = _file(name, corpus)
+        blocks.append(Figure(drawings[file], table, file) if file in drawings else table)
+    words = _settings_words(own)
+    drawn = any(isinstance(block, Figure) for block in blocks)
+    sections = [Section("By layer", (*((_CURVES,) if drawn else ()), *words), blocks=tuple(blocks))]
+    which = tables.which_layer(curves)
+    sections += [Section("Which layer", blocks=(which,))] if which else []
+    by_f1 = tables.curves_of(scored.scores, "F1 macro")
+    return [
+        *sections,
+        Section("Heads", blocks=(tables.head_table(by_f1),)),
+        Section("Corpora and encoders", blocks=(tables.corpora_table(by_f1, scored.floors),)),
+    ]
 
 
-def warnings(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
+def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
     """What a reader must know before quoting a number."""
-    found = []
+    lines = list(collapse_lines(scored.collapsed))
     if study.settings.share_speakers:
-        found.append("Training and test share speakers: the scores say nothing of new speakers.")
+        lines.append("Training and test share speakers: the scores say nothing of new speakers.")
     for corpus in study.corpora:
-        speakers = len({one.speaker for one in corpus.utterances})
-        if speakers < FEW_SPEAKERS:
-            found.append(f"{corpus.name} has {count(speakers, 'speaker')}: its intervals are too narrow.")
+        if corpus.people < FEW_SPEAKERS:
+            lines.append(f"{corpus.name} has {count(corpus.people, 'speaker')}: its intervals are too narrow.")
     if study.settings.segment and any(registry.load("heads", head).needs_frames for head in study.settings.heads):
-        found.append(
+        lines.append(
             f"Heads that need frames saw means over {study.settings.segment:g} s instead of single frames, which is "
             "cheaper and not the same."
         )
-    if any(cell.resampled == "utterances" for cell in cells):
-        found.append("Some intervals draw utterances, not speakers: they are too narrow.")
-    return tuple(found)
+    if scored.draws_utterances:
+        lines.append("Some intervals draw utterances, not speakers: they are too narrow.")
+    return tuple(lines)
 
 
-def figures(study: Study, cells: Sequence[Cell], floors: Sequence[Floor]) -> dict[str, str]:
-    """The plots by name: curves of each encoder on each corpus, and the map of layer weights."""
-    curves = tables.inside(tables.curves_of(cells, MEASURE))
-    found = {}
+def figures(study: Study, scored: StudyScores) -> dict[str, str]:
+    """The plots by name: curves of each encoder on each corpus that has several layers, and the map of weights."""
+    curves = tables.inside(tables.curves_of(scored.scores, MEASURE))
+    drawings = {}
     for name in tables.encoders_of(curves):
-        for corpus in dict.fromkeys(curve.key[0] for curve in curves):
-            mine = [c for c in curves if _is(c.key, name, corpus)]
+        for corpus in dict.fromkeys(curve.key.source for curve in curves):
+            lines = [
+                curve
+                for curve in curves
+                if (curve.key.encoder, curve.key.source) == (name, corpus) and len(curve.scores) > 1
+            ]
             panels = tuple(
                 plots.Panel(
                     f"{corpus}, normalisation {norm}",
-                    tuple(_line(c) for c in mine if c.key[5] == norm and len(c.cells) > 1),
-                    _levels(curves, floors, corpus, norm, name),
+                    tuple(_line(curve) for curve in lines if curve.key.normalisation == norm),
+                    _levels(scored, curves, corpus, norm, name),
                 )
-                for norm in dict.fromkeys(c.key[5] for c in mine)
+                for norm in dict.fromkeys(curve.key.normalisation for curve in lines)
             )
-            if mine:
+            if panels:
                 title = f"{MEASURE} by layer: {name} on {corpus}"
-                found[f"layers-{_file(name)}-{corpus}"] = plots.layer_curves(panels, title=title, measure=MEASURE)
+                drawings[_file(name, corpus)] = plots.layer_curves(panels, title=title, measure=MEASURE)
     rows = _map_rows(study)
     if rows:
         names, columns, values = rows
-        found["layer-weights"] = plots.heat(names, columns, values, title="Weights of the multilayer head by layer")
-    return found
+        drawings["layer-weights"] = plots.heat(names, columns, values, title="Weights of the multilayer head by layer")
+    return drawings
 
 
 _CURVES = (
     "Solid lines: the encoder as it was pre-trained, with 95 % intervals over speakers. Dashed lines of the same "
-    "colour: the same encoder with random weights. Dotted: what has no layer."
+    "colour: the same encoder with random weights. Dotted lines: scores of what has no layers."
 )
 _MAP = (
     "Softmax weights of the layers in per cent, mean over folds and seeds; all began alike. "
@@ -178,66 +181,76 @@ _MAP = (
 )
 
 
+def _settings_words(curves: Sequence[tables.Curve]) -> tuple[str, ...]:
+    """What the settings of some scores mean."""
+    kinds = dict.fromkeys(curve.last.setting for curve in curves)
+    return ("Settings. " + " ".join(f"{kind}: {SETTINGS[kind]}." for kind in SETTINGS if kind in kinds),)
+
+
 def _line(curve: tables.Curve) -> plots.Line:
     return plots.Line(
-        curve.head,
+        curve.key.head,
         curve.layers,
-        tuple(cell.value for cell in curve.cells),
-        tuple(cell.low for cell in curve.cells),
-        tuple(cell.high for cell in curve.cells),
-        curve.key[3] == "random",
+        tuple(score.value for score in curve.scores),
+        tuple(score.low for score in curve.scores),
+        tuple(score.high for score in curve.scores),
+        curve.key.method == RANDOM,
     )
 
 
 def _levels(
-    curves: Sequence[tables.Curve], floors: Sequence[Floor], corpus: str, norm: str, encoder: str
+    scored: StudyScores, curves: Sequence[tables.Curve], corpus: str, norm: str, encoder: str
 ) -> tuple[tuple[str, float], ...]:
     """Horizontal lines: chance, loudness and length, log-mel, and the head of all layers."""
-    found = [(f.what, f.value) for f in floors if f.corpus == corpus and f.what in ("chance", "loudness and length")]
-    for c in curves:
-        if c.key[0] == corpus and c.key[5] == norm and len(c.cells) == 1 and c.key[3] != "random":
-            if c.key[2] == encoder:
-                found.append((c.head, c.cells[0].value))
-            elif c.key[2] == "logmel" and c.head == "single":
-                found.append(("log-mel", c.cells[0].value))
-    return tuple(found)
+    floors = [floor for floor in scored.floors if floor.target == corpus and floor.method in (CHANCE, LOUDNESS)]
+    levels = [(floor.method, floor.value) for floor in floors]
+    for curve in curves:
+        key = curve.key
+        if (key.source, key.normalisation, key.method) != (corpus, norm, PROBE):
+            continue
+        if key.encoder == encoder and curve.takes_all:
+            levels.append((key.head, curve.last.value))
+        elif key.encoder == "logmel" != encoder and key.head == "single":
+            levels.append(("log-mel", curve.last.value))
+    return tuple(levels)
 
 
 def _map_rows(study: Study) -> tuple[list[str], list[str], list[list[float]]] | None:
-    with_weights = [one for one in study.outcomes if one.layer_weights is not None and one.unit.weights != "random"]
-    if not with_weights:
+    weighted = [
+        (outcome.unit, outcome.layer_weights)
+        for outcome in study.outcomes
+        if outcome.layer_weights is not None and outcome.unit.weights != "random"
+    ]
+    if not weighted:
         return None
-    longest = max((one.unit.layers for one in with_weights), key=len)
+    longest = max((unit.layers for unit, _ in weighted), key=len)
     names, values = [], []
-    for one in with_weights:
-        assert one.layer_weights is not None
-        names.append(f"{one.unit.encoder}, {one.unit.corpus}, {one.unit.normalise}")
-        own = one.layer_weights.mean(0).tolist()
-        values.append(own + [0.0] * (len(longest) - len(own)))
+    for unit, weights in weighted:
+        names.append(f"{unit.encoder}, {unit.corpus}, {unit.normalise}")
+        mean = weights.mean(0).tolist()
+        values.append(mean + [0.0] * (len(longest) - len(mean)))
     return names, list(longest), values
 
 
-def _weight_map(study: Study, drawn: dict[str, str]) -> Figure | None:
+def _weight_map(study: Study, drawings: dict[str, str]) -> Figure | None:
     rows = _map_rows(study)
     if not rows:
         return None
     names, columns, values = rows
     cells = tuple((name, *(percent(value) for value in row)) for name, row in zip(names, values))
     table = Table("Weights of layers in per cent.", ("encoder, corpus, normalisation", *columns), cells)
-    return Figure(drawn["layer-weights"], table, "layer-weights")
+    return Figure(drawings["layer-weights"], table, "layer-weights")
 
 
 def _corpora(study: Study) -> Section:
     rows = []
     for corpus in study.corpora:
-        counts = {emotion: sum(one.emotion == emotion for one in corpus.utterances) for emotion in corpus.emotions}
-        speakers = len({one.speaker for one in corpus.utterances})
-        words = ", ".join(f"{emotion} {n}" for emotion, n in counts.items())
-        rows.append(
-            (corpus.name, corpus.language, str(len(corpus.utterances)), str(speakers), words, _licence(corpus.name))
-        )
+        emotions = [utterance.emotion for utterance in corpus.utterances]
+        words = ", ".join(f"{emotion} {emotions.count(emotion)}" for emotion in corpus.emotions)
+        speakers = str(corpus.people) if corpus.people else "not known"
+        rows.append((corpus.name, corpus.language, str(len(emotions)), speakers, words, _licence(corpus.name)))
     columns = ("corpus", "language", "utterances", "speakers", "emotions", "licence")
-    return Section("Corpora", blocks=(Table("What was probed.", columns, tuple(rows)),))
+    return Section("Corpora", blocks=(Table("The corpora of the study.", columns, tuple(rows)),))
 
 
 def _licence(name: str) -> str:
@@ -247,26 +260,41 @@ def _licence(name: str) -> str:
         return "not known to emobridge"
 
 
-def _how(study: Study, cells: Sequence[Cell], command: str) -> Section:
+def _how(study: Study, command: str) -> Section:
     settings = study.settings
-    split = (
-        f"{settings.folds} folds by speaker"
-        if settings.split == "folds"
-        else f"80/10/10 by speaker, {settings.folds} draws"
-    )
     items = [
-        f"Split: {split}, {count(settings.seeds, 'seed')}." if not settings.share_speakers else "Split by utterance.",
+        f"Split: {split_words(settings)}, {count(settings.seeds, 'seed')}.",
         f"Made {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC by emobridge {__version__}.",
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS),
-        *dict.fromkeys(f"A probe saw: {cell.saw}." for cell in cells),
+        *dict.fromkeys(f"A probe saw: {words}." for words in saw(study)),
     ]
-    kept = {key: value for key, value in asdict(settings).items() if key not in ("corpora", "out", "store")}
-    return Section("How it was made", items=tuple(items), code=command + "\n" + json.dumps(kept, ensure_ascii=False))
+    if settings.patience:
+        epochs = np.concatenate([outcome.epochs.ravel() for outcome in study.outcomes])
+        items.append(f"Weights of the best epoch on validation were kept: epoch {epochs.mean():.1f} on average.")
+    hidden = ("corpora", "out", "store", "jobs")
+    shown = {key: value for key, value in asdict(settings).items() if key not in hidden}
+    return Section("How it was made", items=tuple(items), code=command + "\n" + json.dumps(shown, ensure_ascii=False))
 
 
-def _is(key: tables.Key, encoder: str, corpus: str) -> bool:
-    return key[:3] == (corpus, corpus, encoder)
+def saw(study: Study) -> list[str]:
+    """What the probes, or the models from scratch, got to see, in words: each combination once."""
+    texts: dict[str, None] = {}
+    for outcome in study.outcomes:
+        unit = outcome.unit
+        for tested in dict.fromkeys(part.corpus for part in outcome.predictions):
+            words = f"labels and audio of training speakers of {unit.corpus}"
+            if study.settings.share_speakers:
+                words = f"labels and audio of {unit.corpus}, THE SCORED SPEAKERS' TOO"
+            if unit.weights == "scratch":
+                words += ", by which the encoder was trained end to end from random weights"
+            if unit.normalise != "none":
+                words += f"; unlabelled audio of all of {tested}, the scored speakers' too"
+            if study.settings.patience:
+                words += f"; labels of validation speakers of {unit.corpus}"
+            texts[words] = None
+    return list(texts)
 
 
-def _file(name: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in ".-" else "-" for sign in name)
+def _file(encoder: str, corpus: str) -> str:
+    name = "".join(sign if sign.isalnum() or sign in ".-" else "-" for sign in encoder)
+    return f"layers-{name}-{corpus}"

@@ -1,51 +1,49 @@
 """A layer-wise study: which encoder, which layer, which head, for which language.
 
-Each clip goes through a frozen encoder once; what its layers say is kept, and all probes are trained on that. Where the
-frames of a corpus do not fit on the disk, they are streamed: one pass of the encoder an epoch feeds every head, layer,
-fold, seed and normalisation at once. Encoders trained from scratch, a baseline, are in `scratch`.
+Each clip goes through a frozen encoder once; the store keeps its features, and all probes are trained on them. Where
+the frames of a corpus do not fit on the disk, they are streamed: one pass of the encoder an epoch feeds every head,
+layer, fold, seed and normalisation at once. Encoders trained from scratch, a baseline, are in `scratch`.
 
 Normalisation, as in `adapt`: "none" standardises by the training utterances of each probe; "corpus" and "speaker" by
-the unlabelled audio of the corpus or speaker, that of the scored speakers too, which `saw` tells.
+the unlabelled audio of the corpus or speaker, that of the scored speakers too, which the report says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from emobridge.bundle import made_head
-from emobridge.errors import UserError
-from emobridge.features.store import FeatureStore
-from emobridge.files import cache_folder
-from emobridge.options import read_options
+from emobridge.encoders.base import Encoder
 from emobridge.probe import scratch
-from emobridge.probe.encoders import (
-    floor,
-    languages,
-    layer_names,
-    named,
-    open_encoder,
-    open_encoders,
-    options_for_head,
-    streams_frames,
-)
+from emobridge.probe.encoders import encoder_languages
+from emobridge.probe.plan import EncoderPlan, StudyPlan, plan_study
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.splits import Corpus, read_corpus, split_corpus, training_sets
-from emobridge.probe.trainer import Trainer
-from emobridge.probe.units import Outcome
+from emobridge.probe.splits import Corpus
+from emobridge.probe.trainer import Trainer, open_store
+from emobridge.probe.units import Outcome, Unit
+from emobridge.probe.workers import run_parallel
 from emobridge.progress import progress
-from emobridge.study.reading import emotions
+
+Skipped = tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A finished study; `analysis.cells` scores it and `report.probe` shows it."""
+    """A finished study; `scoring` scores it and `report` shows it."""
 
     settings: ProbeSettings
-    corpora: tuple[Corpus, ...]
+    corpora: tuple[Corpus, ...]  # without the utterances that could not be read
     outcomes: tuple[Outcome, ...]
     languages: tuple[tuple[str, tuple[str, ...]], ...]  # of each encoder: those of its pre-training
-    skipped: tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
+    skipped: Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Units that train together, and the number of their encoder's plan."""
+
+    encoder: int
+    units: tuple[Unit, ...]
 
 
 def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
@@ -53,44 +51,95 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
 
     Errors: UserError for whatever is wrong with settings or manifests; with `strict`, for a file that cannot be read.
     """
-    settings = replace(settings, labels=emotions(settings.labels))
-    corpora = tuple(read_corpus(path, settings) for path in settings.corpora)
-    check(settings, corpora)
-    for name, source in map(named, settings.encoders):  # missing weights and layers, before anything long
-        layer_names(settings, open_encoder(source, read_options(settings.encoder_options)), name)
-    skipped: list[tuple[str, str]] = []
-    outcomes: list[Outcome] = []
-    for number, listener in enumerate(open_encoders(settings)):
-        frames = streams_frames(settings, listener, corpora) is False
-        store = FeatureStore(
-            settings.store or cache_folder(),
-            listener.encoder,
-            frames=frames,
-            segment=settings.segment if frames else 0.0,
-        )
-        for place, corpus in enumerate(corpora):
-            with progress(f"features of {listener.title} on {corpus.name}") as report:
-                bad = store.extract(
-                    corpus.utterances, layer="0", on_progress=report, strict=strict or number > 0
-                ).skipped
-            skipped += bad
-            lost = {name for name, _ in bad}
-            good = tuple(one for one in corpus.utterances if one.id not in lost)
-            corpora = (*corpora[:place], replace(corpus, utterances=good), *corpora[place + 1 :])
-        is_floor = listener.weights == "random" or (listener.name == "logmel" and "logmel" not in settings.encoders)
-        asked = floor(settings) if is_floor else settings
-        outcomes += Trainer(asked, corpora, listener, store).run()
-    outcomes += scratch.outcomes(settings, corpora)
-    return Study(settings, corpora, tuple(outcomes), tuple(languages(settings)), tuple(skipped))
+    plan = plan_study(settings)
+    corpora = plan.corpora
+    skipped: Skipped = ()
+    outcomes: dict[tuple[int, Unit], Outcome | None] = {}
+    tasks: list[Task] = []
+    for number, part in enumerate(plan.encoders):
+        encoder = part.encoder.open()
+        corpora, bad = _extract(part, encoder, corpora, strict=strict or number > 0)
+        skipped += bad
+        trainer = Trainer(part, corpora, encoder)
+        finished = trainer.finished()
+        outcomes |= {(number, unit): outcome for unit, outcome in finished.items()}
+        groups = [Task(number, units) for units in trainer.groups([unit for unit in finished if not finished[unit]])]
+        if plan.settings.jobs > 1:
+            tasks += groups
+            continue
+        trained = _train(trainer, groups, len(finished))
+        outcomes |= {(number, outcome.unit): outcome for outcome in trained}
+    for task, in_process in zip(tasks, _train_in_processes(plan, corpora, tasks)):
+        outcomes |= {(task.encoder, outcome.unit): outcome for outcome in in_process}
+    done = (*filter(None, outcomes.values()), *scratch.outcomes(plan.settings, corpora))
+    return Study(plan.settings, corpora, done, tuple(encoder_languages(settings).items()), skipped)
 
 
-def check(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
-    """What would fail after hours, found at once."""
-    for name in [one.name for one in corpora]:
-        if sum(one.name == name for one in corpora) > 1:
-            raise UserError(f"two manifests are of the corpus {name}: a study takes each once")
-    for head in settings.heads:
-        made_head(head, options_for_head(settings, head), 1, 2)
+def _extract(
+    plan: EncoderPlan, encoder: Encoder, corpora: Sequence[Corpus], *, strict: bool
+) -> tuple[tuple[Corpus, ...], Skipped]:
+    """Bring the features of all corpora into the store; the corpora without what cannot be read, and what that is."""
+    store, readable = open_store(plan, encoder), []
+    skipped: Skipped = ()
     for corpus in corpora:
-        training_sets(corpus, split_corpus(corpus, settings), settings)
-    scratch.check(settings)
+        with progress(f"features of {plan.encoder.title} on {corpus.name}") as report:
+            bad = store.extract(corpus.utterances, layer="0", on_progress=report, strict=strict).skipped
+        skipped += bad
+        ids = {name for name, _ in bad}
+        good = tuple(utterance for utterance in corpus.utterances if utterance.id not in ids)
+        readable.append(replace(corpus, utterances=good))
+    return tuple(readable), skipped
+
+
+def _train(trainer: Trainer, tasks: Sequence[Task], units: int) -> list[Outcome]:
+    """Each task, one after the other; `units` is how many there are with those that are finished already."""
+    outcomes: list[Outcome] = []
+    with progress(f"probes on {trainer.plan.encoder.title}") as report:
+        done, epochs = units - sum(len(task.units) for task in tasks), trainer.settings.epochs
+        for task in tasks:
+
+            def on_epoch(epoch: int, _: int, before: int = done, size: int = len(task.units)) -> None:
+                report(before * epochs + epoch * size, units * epochs)
+
+            outcomes += trainer.run(task.units, on_epoch)
+            done += len(task.units)
+            report(done * epochs, units * epochs)
+    return outcomes
+
+
+def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], tasks: Sequence[Task]) -> list[list[Outcome]]:
+    """Each task in one of several processes, as its outcomes in the order of the tasks."""
+    if not tasks:
+        return []
+    with progress("probes") as report:
+        return run_parallel(
+            train_task,
+            tasks,
+            jobs=plan.settings.jobs,
+            initialise=start_worker,
+            arguments=(plan.encoders, tuple(corpora)),
+            on_done=report,
+        )
+
+
+_worker: Callable[[Task], list[Outcome]]  # of a process that works for another
+
+
+def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus]) -> None:
+    """Prepare a process for `train_task`: it opens an encoder when a task needs it, and keeps the last one open."""
+    global _worker
+    current: dict[int, Trainer] = {}
+
+    def train(task: Task) -> list[Outcome]:
+        if task.encoder not in current:
+            current.clear()
+            plan = plans[task.encoder]
+            current[task.encoder] = Trainer(plan, corpora, plan.encoder.open())
+        return current[task.encoder].run(task.units)
+
+    _worker = train
+
+
+def train_task(task: Task) -> list[Outcome]:
+    """The outcomes of a task, in a process that `start_worker` has prepared."""
+    return _worker(task)

@@ -1,9 +1,18 @@
-"""The tidy table of a layer-wise study: one row a cell, with its interval, its floors and what it saw."""
+"""The scores of a layer-wise study as rows of `scores.json`, and which layers the validation parts chose.
+
+How the fields of `types.Score` are used: `source` is the corpus that was trained on and `target` the one that was
+scored, the same for mono and trans; `side` is always "target", and `target_labels` "all" where the scored corpus is the
+one that was trained on, else "0". `method` is "probe" of an encoder as it is, "probe, random weights" or "trained from
+scratch", and of floors what they listen to ("chance", "loudness and length" ...). `layer` is a number, "all" of a head
+that takes all layers, "validation" where each probe's validation part chose among its layers, and "end" from scratch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -11,166 +20,223 @@ from emobridge.audit.confound import confounds
 from emobridge.audit.hearing import listen
 from emobridge.data.audio import read_audio
 from emobridge.errors import UserError
-from emobridge.languages import primary_language
+from emobridge.probe.pairs import setting_of
 from emobridge.probe.run import Study
+from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
 from emobridge.probe.units import Outcome, Predictions, Unit
-from emobridge.scores.base import Estimate
+from emobridge.scores.base import Condition, Estimate
 from emobridge.scores.classes import Evaluation
-from emobridge.types import person
+from emobridge.types import Score, person
 
 ALL_LAYERS = "all"  # the layer of a head that takes all
+VALIDATION = "validation"  # the layer of scores whose probes each took the layer that their validation part chose
+PROBE, RANDOM, SCRATCH = "probe", "probe, random weights", "trained from scratch"
+METHODS = {"pretrained": PROBE, "none": PROBE, "random": RANDOM, "scratch": SCRATCH}  # by a unit's weights
+CHANCE, LOUDNESS = "chance", "loudness and length"  # methods of floors
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One score of a study. Values are in [0, 1]."""
+class LayerChoice:
+    """How many probes, seeds by folds, took each layer by their validation loss."""
 
-    train: str  # corpus
-    train_language: str
-    test: str
-    test_language: str
-    setting: (
-        str  # "mono", "trans", "cross" or "other", see `setting_of`; "in language" where the encoder's is not known
-    )
-    encoder: str
-    weights: str  # "pretrained", "random", "none" of an encoder that has none, or "scratch" of one trained end to end
-    layer: str  # "0" ... or "all"; "end" where all was trained
-    head: str  # "none" where all was trained
-    normalise: str
-    labels: str  # joined by ","
-    seed: str  # a number, or "all" for all seeds together
-    measure: str  # "UA", "WA", "F1 macro", "F1 weighted"
-    value: float
-    low: float  # of the 95 % interval
-    high: float
-    n: int  # utterances
-    resampled: str  # what the interval draws: "speakers" or "utterances"
-    epochs: float  # the mean over probes of the epoch whose weights were kept
-    saw: str  # in words
+    score: Score  # of all seeds together, at these layers; its measure is UA
+    counts: tuple[tuple[str, int], ...]  # most frequent first
+
+    @property
+    def layer(self) -> str:
+        """The layer that most probes took."""
+        return self.counts[0][0]
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """What is reached on a corpus without listening to speech: chance, or loudness and length."""
+class Collapse:
+    """Probes that predict one emotion for all utterances of a seed, or of a fold."""
 
-    corpus: str
-    what: str  # "chance", "loudness and length" ...
-    labels: str
-    value: float  # UA in [0, 1]
-    low: float
-    high: float
-    n: int
+    condition: Condition
+    seed: str
+    words: str  # which emotion, for how much
 
 
-def cells_of(study: Study) -> tuple[Cell, ...]:
-    """All scores of a study, for each seed and for all together.
+@dataclass(frozen=True, slots=True)
+class StudyScores:
+    """All numbers of a study."""
+
+    scores: tuple[Score, ...]  # for each seed and for all together; without floors
+    floors: tuple[Score, ...]  # what is reached without listening to speech: UA
+    choices: tuple[LayerChoice, ...]
+    collapsed: tuple[Collapse, ...]
+    draws_utterances: bool  # whether some intervals draw utterances instead of speakers
+
+
+def score_study(study: Study) -> StudyScores:
+    """Score every probe of a study, for each seed and for all seeds together.
 
     Where every seed tests the same utterances, "all" is the mean over seeds; where seeds drew other ones (80/10/10), it
     is the score over all that were tested, which the interval then draws from.
     """
-    corpora = {corpus.name: corpus for corpus in study.corpora}
-    spoken = dict(study.languages)
-    found: list[Cell] = []
-    for outcome in study.outcomes:
-        trained = corpora[outcome.unit.corpus]
-        for name in dict.fromkeys(one.corpus for one in outcome.tested):
-            tested = [one for one in outcome.tested if one.corpus == name]
-            learnt = () if outcome.unit.weights == "scratch" else spoken.get(outcome.unit.encoder, ())
-            kind = setting_of(trained, corpora[name], learnt)
-            if kind in study.settings.settings or kind == "in language":
-                found += _cells(study, outcome, trained, corpora[name], kind, tested)
-    return tuple(found)
+    scores: list[Score] = []
+    choices: list[LayerChoice] = []
+    collapsed: list[Collapse] = []
+    draws_utterances = False
+    for outcome in join_layers(study.outcomes):
+        for tested in study.corpora:
+            parts = [part for part in outcome.predictions if part.corpus == tested.name]
+            if not parts:
+                continue
+            condition = _condition(study, outcome.unit, tested)
+            for layer, predictions in _by_layer(outcome, parts):
+                scored = _evaluations(study, outcome.unit, tested, parts, predictions)
+                own = replace(condition, layer=layer)
+                estimates = ((seed, evaluation.estimates(details=False)) for seed, evaluation in scored)
+                rows = _rows(own, scored[0][1].labels, estimates)
+                scores += rows
+                if layer == VALIDATION:
+                    choices.append(LayerChoice(_of_all(rows), _counts(outcome)))
+                else:
+                    collapsed += _collapses(own, scored)
+                draws_utterances |= any(evaluation.resampled == "utterances" for _, evaluation in scored)
+    return StudyScores(tuple(scores), floors_of(study), tuple(choices), tuple(collapsed), draws_utterances)
 
 
-def setting_of(trained: Corpus, tested: Corpus, languages: Sequence[str]) -> str:
-    """The setting of Han et al. 2025 (methods C) by the languages of the encoder's pre-training.
-
-    mono: trained and tested on a language of the encoder; trans: on another; cross: trained on a language of the
-    encoder, tested on another language. A multilingual encoder ("mul") knows every language. "other" is what the paper
-    has no word for: a corpus of the same language, or training on a language that the encoder does not know. Of
-    encoders whose languages are not known, or that were trained on the corpus alone: "in language" where a corpus is
-    tested on itself.
-    """
-    own, other = primary_language(trained.language), primary_language(tested.language)
-    knows = "mul" in languages or own in {primary_language(one) for one in languages}
-    if trained.name == tested.name:
-        return ("mono" if knows else "trans") if languages else "in language"
-    return "cross" if own != other and (knows or not languages) else "other"
-
-
-def floors_of(study: Study) -> tuple[Floor, ...]:
-    """Chance, and what level, peak and length of the clips tell (data.confound), for each corpus."""
-    found = []
+def floors_of(study: Study) -> tuple[Score, ...]:
+    """The UA of chance, and of level, peak and length of the clips (`audit.confound`), for each corpus."""
+    rows: list[Score] = []
     for corpus in study.corpora:
-        labels, n = ",".join(corpus.emotions), len(corpus.utterances)
         chance = 1 / len(corpus.emotions)
-        found.append(Floor(corpus.name, "chance", labels, chance, chance, chance, n))
+        rows += _floor(study, corpus, CHANCE, Estimate("UA", chance, chance, chance, len(corpus.utterances), ""))
         if not study.settings.floors:
             continue
-        heard = listen(corpus.name, corpus.utterances, read_audio, lambda: None)
+        acoustics = listen(corpus.name, corpus.utterances, read_audio, lambda: None).acoustics
         try:
-            baselines = confounds(corpus.name, corpus.utterances, heard.acoustics)
+            baselines = confounds(corpus.name, corpus.utterances, acoustics)
         except UserError:  # a single speaker: no baseline by speaker
             continue
-        found += [Floor(corpus.name, c.features, labels, c.ua, c.low, c.high, c.n) for c in baselines]
-    return tuple(found)
+        for one in baselines:
+            rows += _floor(study, corpus, one.features, Estimate("UA", one.ua, one.low, one.high, one.n, ""))
+    return tuple(rows)
 
 
-def _cells(
-    study: Study, outcome: Outcome, trained: Corpus, tested: Corpus, kind: str, said: Sequence[Predictions]
-) -> Iterator[Cell]:
-    unit, labels = outcome.unit, trained.emotions
-    names = (ALL_LAYERS,) if said[0].probabilities.shape[0] < len(unit.layers) else unit.layers
-    speakers = [person(one) for one in tested.utterances]
-    truth = [str(one.emotion) for one in tested.utterances]
-    for place, layer in enumerate(names):
-        best = [[labels[column] for column in one.probabilities[place].argmax(1)] for one in said]
-        for seed, estimates in _scored(said, best, labels, truth, speakers):
-            for found in estimates:
-                yield Cell(
-                    trained.name, trained.language, tested.name, tested.language, kind, unit.encoder, unit.weights,
-                    layer, unit.head, unit.normalise, ",".join(labels), seed, found.measure, found.value, found.low,
-                    found.high, found.n, found.resampled, float(outcome.epochs[place].mean()),
-                    _saw(study, trained, tested, unit),
-                )  # fmt: skip
+def _floor(study: Study, corpus: Corpus, method: str, estimate: Estimate) -> list[Score]:
+    condition = Condition(
+        run=Path(study.settings.out).name,
+        method=method,
+        encoder="",
+        layer="",
+        normalisation="none",
+        source=corpus.name,
+        target=corpus.name,
+        target_labels="0" if method == CHANCE else "all",
+        split="" if method == CHANCE else "by speaker",
+        side="target",
+    )
+    return _rows(condition, corpus.emotions, [("all", (estimate,))])
 
 
-def _scored(
-    said: Sequence[Predictions],
-    best: Sequence[Sequence[str]],
-    labels: Sequence[str],
-    truth: Sequence[str],
-    speakers: Sequence[str | None],
-) -> Iterator[tuple[str, tuple[Estimate, ...]]]:
-    """Estimates of each seed, then of all."""
-    orders = [np.argsort(one.rows, kind="stable") for one in said]
-    rows = [one.rows[order] for one, order in zip(said, orders)]
-    found = [tuple(words[place] for place in order) for words, order in zip(best, orders)]
-
-    def evaluation(rows: Sequence[int] | np.ndarray, predictions: tuple[tuple[str, ...], ...]) -> Evaluation:
-        return Evaluation(
-            tuple(labels), tuple(truth[row] for row in rows), predictions, tuple(speakers[row] for row in rows)
-        )
-
-    for one, mine, words in zip(said, rows, found):
-        yield str(one.seed), evaluation(mine, (words,)).estimates(details=False)
-    if all(np.array_equal(mine, rows[0]) for mine in rows):
-        yield "all", evaluation(rows[0], tuple(found)).estimates(details=False)
-    else:
-        joined = (tuple(word for words in found for word in words),)
-        yield "all", evaluation(np.concatenate(rows), joined).estimates(details=False)
+def join_layers(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Units that differ in their layers alone as one outcome: of many layers some were trained after the others."""
+    groups: dict[Unit, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(replace(outcome.unit, layers=()), []).append(outcome)
+    return [_join(unit, parts) if len(parts) > 1 else parts[0] for unit, parts in groups.items()]
 
 
-def _saw(study: Study, trained: Corpus, tested: Corpus, unit: Unit) -> str:
-    """What a probe, or a model from scratch, was handed."""
-    words = f"labels and audio of training speakers of {trained.name}"
-    if study.settings.share_speakers:
-        words = f"labels and audio of {trained.name}, THE SCORED SPEAKERS' TOO"
-    if unit.weights == "scratch":
-        words += ", by which the encoder was trained end to end from random weights"
-    if unit.normalise != "none":
-        words += f"; unlabelled audio of all of {tested.name}, the scored speakers' too"
-    if study.settings.patience:
-        words += f"; labels of validation speakers of {trained.name}"
-    return words
+def _join(unit: Unit, parts: Sequence[Outcome]) -> Outcome:
+    predictions = tuple(
+        replace(some[0], probabilities=np.concatenate([part.probabilities for part in some]))
+        for some in zip(*(part.predictions for part in parts))
+    )
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("epochs", "rates", "losses")}
+    layers = tuple(layer for part in parts for layer in part.unit.layers)
+    return Outcome(replace(unit, layers=layers), predictions, **arrays)
+
+
+def split_words(settings: ProbeSettings) -> str:
+    """How the utterances were split, in a few words."""
+    how = "by utterance" if settings.share_speakers else "by speaker"
+    if settings.split == "folds":
+        return f"{settings.folds} folds {how}"
+    return f"80/10/10 {how}, {settings.folds} draw{'s' if settings.folds > 1 else ''}"
+
+
+def _condition(study: Study, unit: Unit, tested: Corpus) -> Condition:
+    trained = next(corpus for corpus in study.corpora if corpus.name == unit.corpus)
+    languages = () if unit.weights == "scratch" else dict(study.languages).get(unit.encoder, ())
+    return Condition(
+        run=Path(study.settings.out).name,
+        method=METHODS[unit.weights],
+        encoder=unit.encoder,
+        layer="",
+        normalisation=unit.normalise,
+        source=trained.name,
+        target=tested.name,
+        target_labels="all" if trained.name == tested.name else "0",
+        split=split_words(study.settings),
+        side="target",
+        head="" if unit.weights == "scratch" else unit.head,
+        setting=setting_of(trained, tested, languages),
+    )
+
+
+def _by_layer(outcome: Outcome, parts: Sequence[Predictions]) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Each layer's name and the classes (M,) that it predicts in each part; then those of the chosen layers."""
+    unit = outcome.unit
+    names = (ALL_LAYERS,) if unit.all_layers else unit.layers
+    classes = [part.probabilities.argmax(2) for part in parts]  # (L', M) each
+    for index, name in enumerate(names):
+        yield name, [values[index] for values in classes]
+    if len(names) > 1 and not np.isnan(outcome.losses).any():
+        best = outcome.losses.argmin(0)  # (P,)
+        yield VALIDATION, [values[best[part.probes], np.arange(len(part.rows))] for part, values in zip(parts, classes)]
+
+
+def _counts(outcome: Outcome) -> tuple[tuple[str, int], ...]:
+    chosen = Counter(outcome.unit.layers[index] for index in outcome.losses.argmin(0))
+    return tuple(sorted(chosen.items(), key=lambda item: -item[1]))
+
+
+def _evaluations(
+    study: Study, unit: Unit, tested: Corpus, parts: Sequence[Predictions], classes: Sequence[np.ndarray]
+) -> list[tuple[str, Evaluation]]:
+    """The evaluation of each seed, then of all seeds; rows in the order of the corpus."""
+    labels = next(corpus for corpus in study.corpora if corpus.name == unit.corpus).emotions
+    orders = [np.argsort(part.rows, kind="stable") for part in parts]
+    rows = [part.rows[order] for part, order in zip(parts, orders)]
+    words = [tuple(labels[column] for column in values[order]) for values, order in zip(classes, orders)]
+
+    def evaluation(
+        rows: np.ndarray, predictions: tuple[tuple[str, ...], ...], probes: np.ndarray | tuple[()] = ()
+    ) -> Evaluation:
+        chosen = [tested.utterances[row] for row in rows]
+        truth = tuple(str(utterance.emotion) for utterance in chosen)
+        return Evaluation(labels, truth, predictions, tuple(map(person, chosen)), tuple(map(int, probes)))
+
+    by_seed = [
+        (str(part.seed), evaluation(own, (predicted,), part.probes[order]))
+        for part, own, predicted, order in zip(parts, rows, words, orders)
+    ]
+    if all(np.array_equal(own, rows[0]) for own in rows):
+        return [*by_seed, ("all", evaluation(rows[0], tuple(words)))]
+    joined = tuple(word for predicted in words for word in predicted)
+    return [*by_seed, ("all", evaluation(np.concatenate(rows), (joined,)))]
+
+
+def _rows(condition: Condition, labels: Sequence[str], estimates: Iterable[tuple[str, Sequence[Estimate]]]) -> list[Score]:
+    """A row of scores.json for each estimate of each seed."""
+    shared = {**asdict(condition), "labels": ",".join(labels)}
+    return [
+        Score(**shared, seed=seed, measure=one.measure, value=one.value, low=one.low, high=one.high, n=one.n)
+        for seed, of_seed in estimates
+        for one in of_seed
+    ]
+
+
+def _of_all(rows: Sequence[Score]) -> Score:
+    return next(row for row in rows if (row.seed, row.measure) == ("all", "UA"))
+
+
+def _collapses(condition: Condition, scored: Sequence[tuple[str, Evaluation]]) -> Iterator[Collapse]:
+    """The seeds with probes whose predictions are all the same, though the truth is not."""
+    for seed, evaluation in scored:
+        if seed != "all" and evaluation.collapsed:
+            yield Collapse(condition, seed, evaluation.collapsed)

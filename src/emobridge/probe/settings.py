@@ -51,6 +51,7 @@ class ProbeSettings:
     scratch_options: tuple[str, ...] = ()  # "hidden_size=64"; given to each of these that has the option
     crop: float = 0.0  # s of a clip that their training steps see; 0: their own, see analysis.scratch
     floors: bool = True  # random weights, log-mel statistics, loudness and length
+    jobs: int = 1  # processes that train; results do not depend on it
     out: str = "probe"
     store: str = ""  # folder of the feature store; "" is in the user's cache
 
@@ -71,6 +72,7 @@ class ProbeSettings:
             ("seeds", 1),
             ("epochs", 1),
             ("batch_size", 1),
+            ("jobs", 1),
         ):
             if getattr(self, key) < least:
                 raise UserError(f"{key}: expected {least} or more, got {getattr(self, key)}")

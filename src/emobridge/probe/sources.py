@@ -1,4 +1,4 @@
-"""Where probes get their features from: pooled vectors, frames that a store keeps, or frames encoded anew."""
+"""The features that probes see: pooled vectors, stored frames, or frames encoded anew."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emobridge.features.pooling import segments
 from emobridge.features.store import FeatureStore
 from emobridge.types import Utterance
 
-CACHE = 4e9  # bytes of frames that are kept in memory; of larger corpora they are read from disk in each epoch
+MEMORY = 4e9  # bytes of frames that stay in memory; further frames are read from disk in each epoch
 
 Clips = Callable[[list[int]], list[Tensor]]  # rows -> frames of each clip, (L, F, D)
 
@@ -51,18 +51,18 @@ class Frames:
         return x[:, None], shares
 
 
-def kept(store: FeatureStore, utterances: Sequence[Utterance]) -> Clips:
-    """Frames from a store that keeps them; in memory where they find room there."""
+def stored(store: FeatureStore, utterances: Sequence[Utterance]) -> Clips:
+    """Frames from a store that keeps them; they stay in memory up to `MEMORY`."""
     memory: dict[int, Tensor] = {}
-    held = 0.0
+    size = 0.0
 
     def read(row: int) -> Tensor:
-        nonlocal held
+        nonlocal size
         if row in memory:
             return memory[row]
         frames = torch.from_numpy(store.frames_of(utterances[row]))
-        held += frames.numel() * frames.element_size()
-        if held < CACHE:
+        size += frames.numel() * frames.element_size()
+        if size < MEMORY:
             memory[row] = frames
         return frames
 
@@ -70,22 +70,23 @@ def kept(store: FeatureStore, utterances: Sequence[Utterance]) -> Clips:
 
 
 def streamed(encoder: Encoder, utterances: Sequence[Utterance], segment: float, *, batch_size: int = 1) -> Clips:
-    """Frames encoded anew whenever they are asked for; the same rows twice running are encoded once."""
+    """Frames encoded anew for each batch; a batch of the same rows as the one before is not encoded again."""
     last: tuple[list[int], list[Tensor]] = ([], [])
 
     def encode(rows: list[int]) -> list[Tensor]:
         nonlocal last
         if rows == last[0]:
             return last[1]
-        waves = [read_audio(one.path, one.start, one.end) for one in (utterances[row] for row in rows)]
-        order = sorted(range(len(rows)), key=lambda place: -len(waves[place]))
+        chosen = [utterances[row] for row in rows]
+        waves = [read_audio(utterance.path, utterance.start, utterance.end) for utterance in chosen]
+        order = sorted(range(len(rows)), key=lambda index: -len(waves[index]))
         clips: list[Tensor] = [torch.empty(0)] * len(rows)
         with torch.inference_mode():
             for first in range(0, len(order), batch_size):
-                places = order[first : first + batch_size]
-                hidden = segments(encoder(*pad([waves[place] for place in places])), segment)
-                for row, place in enumerate(places):
-                    clips[place] = hidden.hidden[:, row, hidden.mask[row]].clone()
+                batch = order[first : first + batch_size]
+                hidden = segments(encoder(*pad([waves[index] for index in batch])), segment)
+                for row, index in enumerate(batch):
+                    clips[index] = hidden.hidden[:, row, hidden.mask[row]].clone()
         last = (list(rows), clips)
         return clips
 

@@ -28,7 +28,7 @@ STEPS = 4  # training steps that are timed together
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds that something takes: so many whatever its size, and so many a unit of size."""
+    """Seconds that something takes: so many whatever its size, and so many for each unit of size."""
 
     fixed: float
     each: float
@@ -38,49 +38,58 @@ class Cost:
         return self.fixed + self.each * size
 
 
-def encoder_cost(encoder: Encoder) -> Cost:
-    """Of encoding one clip; the size is its length in seconds."""
+@dataclass(frozen=True, slots=True)
+class HeadShape:
+    """The sizes of heads side by side."""
 
-    def prepared(seconds: int) -> Callable[[], object]:
+    layers: int  # that a head of all layers sums; 1 of others
+    width: int
+    classes: int
+    probes: int
+
+
+def encoder_cost(encoder: Encoder) -> Cost:
+    """The cost of encoding one clip; the size is its length in seconds."""
+
+    def prepare(seconds: int) -> Callable[[], object]:
         wave = 0.1 * torch.randn(1, seconds * SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
         mask = torch.ones(wave.shape, dtype=torch.bool)
         return lambda: encoder(wave, mask)
 
     with torch.inference_mode():
-        return _line(prepared, SECONDS)
+        return _line(prepare, SECONDS)
 
 
-def head_cost(
-    head: str, words: Sequence[str], *, layers: int, width: int, classes: int, probes: int, folded: bool
-) -> Cost:
-    """Of one training step of `probes` heads side by side on one layer, or of a head of all layers on all.
+def head_cost(head: str, options: Sequence[str], shape: HeadShape, *, folded: bool) -> Cost:
+    """The cost of one training step of heads side by side on one layer, or of a head of all layers on all.
 
     The size is the number of frames in the batch, or of clips where the head sees them pooled. folded: each probe
     standardises what it sees by moments of its own.
     """
     framed = registry.load("heads", head).needs_frames
     generator = torch.Generator().manual_seed(0)
-    heads: list[nn.Module] = [made_head(head, words, width, classes) for _ in range(probes)]
-    moments = (torch.zeros(layers, probes, width), torch.ones(layers, probes, width)) if folded else None
+    heads: list[nn.Module] = [made_head(head, options, shape.width, shape.classes) for _ in range(shape.probes)]
+    size = (shape.layers, shape.probes, shape.width)
+    moments = (torch.zeros(size), torch.ones(size)) if folded else None
 
-    def prepared(size: int) -> Callable[[], object]:
+    def prepare(size: int) -> Callable[[], object]:
         count = size // CLIP if framed else size
-        x = torch.randn(layers, CLIP if framed else count, width, generator=generator)
+        x = torch.randn(shape.layers, CLIP if framed else count, shape.width, generator=generator)
         source = Frames(lambda rows: [x for _ in rows]) if framed else Pooled(x)
-        everyone = torch.ones(probes, count)
-        sets = TrainingSets(torch.arange(count) % classes, everyone, everyone.bool())
+        ones = torch.ones(shape.probes, count)
+        sets = TrainingSets(torch.arange(count) % shape.classes, ones, ones.bool())
         stack = Stack([heads], source, moments=moments)
         return lambda: fit([stack], sets, ProbeTraining(epochs=STEPS, batch_size=count))
 
-    cost = _line(prepared, FRAMES if framed else CLIPS)
+    cost = _line(prepare, FRAMES if framed else CLIPS)
     return Cost(cost.fixed / STEPS, cost.each / STEPS)
 
 
-def _line(prepared: Callable[[int], Callable[[], object]], sizes: tuple[int, int]) -> Cost:
+def _line(prepare: Callable[[int], Callable[[], object]], sizes: tuple[int, int]) -> Cost:
     """The line through what two sizes take: the better of two tries each, after one that is not timed."""
     times = []
     for size in sizes:
-        run = prepared(size)
+        run = prepare(size)
         run()
         times.append(min(_timed(run) for _ in range(2)))
     each = (times[1] - times[0]) / (sizes[1] - sizes[0])

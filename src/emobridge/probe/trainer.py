@@ -1,7 +1,8 @@
-"""One encoder with the features of all corpora at hand: its probes are trained and tested here, unit by unit."""
+"""The probes on one encoder, with the features of all corpora at hand: trained and tested unit by unit."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,42 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge import __version__, registry
 from emobridge.bundle import columns, made_head
+from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import FLOOR, learnt, moments
 from emobridge.features.store import FeatureStore
+from emobridge.files import cache_folder
 from emobridge.probe import sources
-from emobridge.probe.batched import ProbeTraining, Stack, fit, logits_of
-from emobridge.probe.encoders import ProbedEncoder, heads_for, layer_names, options_for_head
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit, logits_of, validation_losses
+from emobridge.probe.encoders import options_for_head, statistics_of
+from emobridge.probe.plan import EncoderPlan, needs_frames
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.splits import Corpus, Split, corpora_to_test, rows_to_test, split_corpus, training_sets
-from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache
-from emobridge.progress import progress
+from emobridge.probe.splits import Corpus, Rows, Split, rows_to_test, split_corpus, training_sets
+from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache, digest_of
 from emobridge.types import person
 
-TOGETHER = 250_000_000  # floats of pooled features in memory: layers beyond that wait for their turn
-STACKED = 4_000_000  # weights in a stack: steps over more wait for the memory
-# Settings that do not change what a unit says, or that stand in its name; those of models from scratch alone.
-_FREE = frozenset(
-    [
-        "out",
-        "store",
-        "corpora",
-        "encoders",
-        "heads",
-        "normalise",
-        "layers",
-        "floors",
-        "disk",
-        "frames",
-        "scratch",
-        "scratch_options",
-        "crop",
-    ]
-)
 
-
-def training_plan(settings: ProbeSettings) -> ProbeTraining:
+def training_of(settings: ProbeSettings) -> ProbeTraining:
     """How the probes of a study are trained."""
     first, second = settings.betas
     return ProbeTraining(
@@ -59,129 +40,123 @@ def training_plan(settings: ProbeSettings) -> ProbeTraining:
     )
 
 
-def units_of(settings: ProbeSettings, listener: ProbedEncoder, corpus: str, utterances: int) -> list[Unit]:
-    """What trains on one corpus, in an order: as many layers at a time as keep the weights near the processor.
-
-    A head that sums layers takes all that the encoder has, whichever ones the others are asked to look at.
-    """
-    asked = layer_names(settings, listener.encoder, listener.name)
-    every = tuple(map(str, range(listener.encoder.layers)))
-    chunk = max(1, TOGETHER // max(1, listener.encoder.width * utterances))
-    found = []
-    for normalise in settings.normalise:
-        for head in heads_for(settings, listener):
-            kind = registry.load("heads", head)
-            names = every if kind.all_layers else asked
-            weights = sum(value.numel() for value in made_head(head, (), listener.encoder.width, 2).parameters())
-            size = max(1, min(chunk, STACKED // (weights * settings.folds * settings.seeds)))
-            size = len(names) if kind.all_layers else size
-            for first in range(0, len(names), size):
-                some = names[first : first + size]
-                found.append(Unit(listener.name, listener.weights, corpus, normalise, head, some))
-    return found
+def open_store(plan: EncoderPlan, encoder: Encoder) -> FeatureStore:
+    """The store of an encoder's features, with frames where heads get stored ones."""
+    frames = plan.frames == "stored"
+    segment = plan.settings.segment if frames else 0.0
+    return FeatureStore(plan.settings.store or cache_folder(), encoder, frames=frames, segment=segment)
 
 
 class Trainer:
-    """One encoder with the features of all corpora at hand."""
+    """Trains and tests units of one encoder; finished ones are kept in the folder `work` of the study."""
 
-    def __init__(
-        self, settings: ProbeSettings, corpora: Sequence[Corpus], listener: ProbedEncoder, store: FeatureStore
-    ) -> None:
-        self.settings, self.listener, self.store = settings, listener, store
+    def __init__(self, plan: EncoderPlan, corpora: Sequence[Corpus], encoder: Encoder) -> None:
+        self.plan, self.settings, self.encoder = plan, plan.settings, encoder
+        self.store = open_store(plan, encoder)
+        self.cache = UnitCache(Path(plan.settings.out) / "work")
         self.corpora = {corpus.name: corpus for corpus in corpora}
-        self.cuts = {corpus.name: split_corpus(corpus, settings) for corpus in corpora}
+        self.splits = {corpus.name: split_corpus(corpus, plan.settings) for corpus in corpora}
+        self.digests: dict[tuple[str, bool], str] = {}
         self.clips: dict[str, sources.Clips] = {}
         self.clip_moments: dict[str, tuple[Tensor, Tensor]] = {}
-        depends = {key: value for key, value in asdict(settings).items() if key not in _FREE}
-        said = [
-            [corpus.name, [(u.id, u.speaker, u.emotion, u.start, u.end) for u in corpus.utterances]]
-            for corpus in corpora
-        ]
-        self.shelf = UnitCache(Path(settings.out) / "work", [depends, said, __version__])
 
-    def run(self) -> list[Outcome]:
-        """Every unit of the encoder, those of an interrupted run from the shelf."""
-        total = sum(len(corpus.utterances) for corpus in self.corpora.values())
-        units = [unit for name in self.corpora for unit in units_of(self.settings, self.listener, name, total)]
-        known = {unit: self.shelf.read(unit, self.listener.digest) for unit in units}
-        groups = list(self._groups([unit for unit in units if known[unit] is None]))
-        with progress(f"probes on {self.listener.title}") as report:
-            done, epochs = len(units) - sum(map(len, groups)), self.settings.epochs
-            for group in groups:
+    def key(self, unit: Unit) -> str:
+        """What a unit depends on, and nothing else, as the name of its file."""
+        settings = self.settings
+        return digest_of(
+            [self.encoder.name, self.encoder.digest, sorted(self.encoder.options.items())],
+            [self.plan.frames, settings.segment] if needs_frames(unit) else [],
+            [unit.head, sorted(options_for_head(settings, unit.head)), unit.layers, unit.normalise],
+            [asdict(training_of(settings)), settings.class_weights],
+            self._data_digest(unit.corpus, unit.normalise == "speaker"),
+        )
 
-                def on_epoch(epoch: int, _: int, before: int = done, size: int = len(group)) -> None:
-                    report(before * epochs + epoch * size, len(units) * epochs)
+    def _data_digest(self, trained: str, speakers: bool) -> str:
+        """The recordings and rows that what is trained on a corpus depends on."""
+        if (trained, speakers) not in self.digests:
+            splits = [[asdict(split) for split in folds] for folds in self.splits[trained]]
+            tests = [[self.corpora[name].digest(speakers=speakers), rows] for name, rows in self._tests(trained)]
+            digest = digest_of(self.corpora[trained].digest(speakers=speakers), splits, tests)
+            self.digests[trained, speakers] = digest
+        return self.digests[trained, speakers]
 
-                for outcome in self._train(group, on_epoch):
-                    self.shelf.write(outcome, self.listener.digest)
-                    known[outcome.unit] = outcome
-                done += len(group)
-                report(done * epochs, len(units) * epochs)
-        return [outcome for outcome in known.values() if outcome is not None]
+    def finished(self) -> dict[Unit, Outcome | None]:
+        """Each unit of the plan, with its outcome where an earlier run of the same settings finished it."""
+        return {unit: self.cache.read(unit, self.key(unit)) for unit in self.plan.units}
 
-    def _groups(self, units: list[Unit]) -> Iterator[list[Unit]]:
+    def groups(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, ...]]:
         """Units that train together: streamed ones of a corpus, which share the encoder's passes; others alone."""
-        for corpus in self.corpora:
-            mine = [unit for unit in units if unit.corpus == corpus]
-            together = [unit for unit in mine if self._framed(unit) and not self.store.with_frames]
+        streamed = [unit for unit in units if needs_frames(unit) and self.plan.frames == "streamed"]
+        for corpus in dict.fromkeys(unit.corpus for unit in units):
+            together = tuple(unit for unit in streamed if unit.corpus == corpus)
             if together:
                 yield together
-            yield from ([unit] for unit in mine if unit not in together)
+            yield from ((unit,) for unit in units if unit.corpus == corpus and unit not in together)
 
-    def _framed(self, unit: Unit) -> bool:
-        return bool(registry.load("heads", unit.head).needs_frames)
+    def run(self, units: Sequence[Unit], on_epoch: Callable[[int, int], None] | None = None) -> list[Outcome]:
+        """Train units of one corpus together, test them, and keep what comes of them."""
+        small = not any(map(needs_frames, units))
+        with _one_thread() if small else contextlib.nullcontext():
+            outcomes = self._run(units, on_epoch)
+        for outcome in outcomes:
+            self.cache.write(outcome, self.key(outcome.unit))
+        return outcomes
 
-    def _train(self, units: Sequence[Unit], on_epoch: Callable[[int, int], None]) -> list[Outcome]:
+    def _run(self, units: Sequence[Unit], on_epoch: Callable[[int, int], None] | None) -> list[Outcome]:
         corpus = self.corpora[units[0].corpus]
-        cuts = self.cuts[corpus.name]
-        sets, plan = training_sets(corpus, cuts, self.settings), training_plan(self.settings)
-        stacks = {unit: [self._stack(unit, rate) for rate in plan.learning_rates] for unit in units}
-        everything = [stack for some in stacks.values() for stack in some]
-        checkpoint = self.shelf.path(units[0], f"{self.listener.digest} {len(units)}").with_suffix(".checkpoint")
-        fit(everything, sets, plan, on_epoch=on_epoch, checkpoint=checkpoint)
-        tested: dict[Unit, list[Predictions]] = {unit: [] for unit in units}
-        for name in corpora_to_test(self.settings, corpus.name, tuple(self.corpora)):
-            sourced = [self._source(unit, name) for unit, some in stacks.items() for _ in some]
-            rows = rows_to_test(self.corpora[name], corpus, self.cuts[name], len(cuts[0]))
+        splits = self.splits[corpus.name]
+        sets, training = training_sets(corpus, splits, self.settings), training_of(self.settings)
+        stacks = {unit: [self._stack(unit, rate) for rate in training.learning_rates] for unit in units}
+        flat = [stack for by_rate in stacks.values() for stack in by_rate]
+        checkpoint = self.cache.checkpoint(*map(self.key, units))
+        fit(flat, sets, training, on_epoch=on_epoch, checkpoint=checkpoint)
+        losses = iter(_losses(flat, sets, training))
+        validation = {unit: torch.stack([next(losses) for _ in by_rate]) for unit, by_rate in stacks.items()}
+        best = {unit: by_rate.argmin(0) for unit, by_rate in validation.items()}  # of one rate: the first
+        tests: dict[Unit, list[Predictions]] = {unit: [] for unit in units}
+        for name, rows in self._tests(corpus.name):
             needed = torch.tensor(sorted({row for folds in rows for part in folds for row in part}))
             if not len(needed):
                 continue
-            logits = iter(logits_of(everything, needed, sourced))
-            for unit, some in stacks.items():
-                chosen = _chosen(some, [next(logits) for _ in some])
-                tested[unit] += _tested(name, chosen.softmax(-1), needed, rows)
-        return [_outcome(unit, some, tested[unit]) for unit, some in stacks.items()]
+            seen = [self._source(unit, name) for unit, by_rate in stacks.items() for _ in by_rate]
+            logits = iter(logits_of(flat, needed, seen))
+            for unit, by_rate in stacks.items():
+                chosen = _choose(torch.stack([next(logits) for _ in by_rate]), best[unit])
+                tests[unit] += _predictions(name, chosen.softmax(-1), needed, rows)
+        return [_outcome(unit, by_rate, best[unit], validation[unit], tests[unit]) for unit, by_rate in stacks.items()]
+
+    def _tests(self, trained: str) -> list[tuple[str, Rows]]:
+        """The corpora that what is trained on one is tested on, and the rows that each seed and fold is scored on."""
+        corpus, folds = self.corpora[trained], len(self.splits[trained][0])
+        return [
+            (name, rows_to_test(self.corpora[name], corpus, self.splits[name], folds))
+            for name in self.plan.tested_on(trained)
+        ]
 
     def _stack(self, unit: Unit, rate: float) -> Stack:
         """The untrained heads of a unit; those of one seed begin alike."""
-        corpus, cuts = self.corpora[unit.corpus], self.cuts[unit.corpus]
-        kind, words = registry.load("heads", unit.head), options_for_head(self.settings, unit.head)
-        if kind.all_layers:
-            words = (*words, f"layers={len(unit.layers)}")
+        corpus, splits = self.corpora[unit.corpus], self.splits[unit.corpus]
+        options = options_for_head(self.settings, unit.head)
+        if unit.all_layers:
+            options = (*options, f"layers={len(unit.layers)}")
+        width = self.encoder.width * len(self._statistics(unit))
         rows = []
-        width = self.listener.encoder.width * len(self._statistics(kind.needs_frames))
-        for _ in range(1 if kind.all_layers else len(unit.layers)):
+        for _ in range(1 if unit.all_layers else len(unit.layers)):
             heads = []
-            for seed, folds in enumerate(cuts):
+            for seed, folds in enumerate(splits):
                 for _ in folds:
                     with torch.random.fork_rng(devices=[]):
                         torch.manual_seed(seed)
-                        heads.append(made_head(unit.head, words, width, len(corpus.emotions)))
+                        heads.append(made_head(unit.head, options, width, len(corpus.emotions)))
             rows.append(heads)
-        source = self._source(unit, unit.corpus)
-        folded = None
+        by_probe = None
         if unit.normalise == "none":
             values, within = self._vectors(unit, unit.corpus)
-            folded = training_moments(values, within, [cut for folds in cuts for cut in folds])
-        return Stack(rows, source, rate=rate, moments=folded)
+            by_probe = training_moments(values, within, [split for folds in splits for split in folds])
+        return Stack(rows, self._source(unit, unit.corpus), rate=rate, moments=by_probe)
 
-    def _statistics(self, framed: bool) -> tuple[str, ...]:
-        """What pooled heads see: the mean, which trains a linear head exactly; of log-mel bands the deviation too."""
-        if framed:
-            return ("frames",)
-        return (
-            self.listener.encoder.statistics if self.listener.name == "logmel" else self.listener.encoder.statistics[:1]
-        )
+    def _statistics(self, unit: Unit) -> tuple[str, ...]:
+        return ("frames",) if needs_frames(unit) else statistics_of(self.plan.encoder.name, self.encoder)
 
     def _source(self, unit: Unit, name: str) -> sources.Pooled | sources.Frames:
         """The features of one corpus as a unit sees them."""
@@ -189,45 +164,45 @@ class Trainer:
         standard = None
         if unit.normalise != "none":
             standard = _standard(values, within, self.corpora[name], unit.normalise)
-        if not self._framed(unit):
+        if not needs_frames(unit):
             return sources.Pooled(values if standard is None else (values - standard[0]) / standard[1])
-        place = [int(layer) for layer in unit.layers]
+        layers = [int(layer) for layer in unit.layers]
         clips = self._clips(name)
-        return sources.Frames(lambda rows: [clip[place] for clip in clips(rows)], standard)
+        return sources.Frames(lambda rows: [clip[layers] for clip in clips(rows)], standard)
 
     def _vectors(self, unit: Unit, name: str) -> tuple[Tensor, Tensor | None]:
         """(L', N, D) of the unit's layers: pooled features, or means of frames and the variance within each clip."""
-        place = [int(layer) for layer in unit.layers]
-        if self._framed(unit):
+        if needs_frames(unit):
+            layers = [int(layer) for layer in unit.layers]
             if name not in self.clip_moments:
                 self.clip_moments[name] = sources.clip_moments(self._clips(name), len(self.corpora[name].utterances))
             mean, variance = self.clip_moments[name]
-            return mean[place], variance[place]
-        wanted = columns(self.listener.encoder, self._statistics(False))
+            return mean[layers], variance[layers]
+        chosen = columns(self.encoder, self._statistics(unit))
         utterances = self.corpora[name].utterances
-        layers = [self.store.extract(utterances, layer=layer, strict=True).values[:, wanted] for layer in unit.layers]
-        return torch.from_numpy(np.stack(layers)), None
+        values = [self.store.extract(utterances, layer=layer, strict=True).values[:, chosen] for layer in unit.layers]
+        return torch.from_numpy(np.stack(values)), None
 
     def _clips(self, name: str) -> sources.Clips:
         """Frames of all layers of one corpus."""
         if name not in self.clips:
             utterances = self.corpora[name].utterances
             self.clips[name] = (
-                sources.kept(self.store, utterances)
+                sources.stored(self.store, utterances)
                 if self.store.with_frames
-                else sources.streamed(self.listener.encoder, utterances, self.settings.segment)
+                else sources.streamed(self.encoder, utterances, self.settings.segment)
             )
         return self.clips[name]
 
 
-def training_moments(values: Tensor, within: Tensor | None, cuts: Sequence[Split]) -> tuple[Tensor, Tensor]:
+def training_moments(values: Tensor, within: Tensor | None, splits: Sequence[Split]) -> tuple[Tensor, Tensor]:
     """Mean and deviation (L', P, D) over the training rows of each probe, as `normalisation.moments` gives them.
 
     values (L', N, D); within: the variance inside each row. All probes at once, as sums over rows by a product.
     """
-    share = torch.zeros(len(cuts), values.shape[1])
-    for row, cut in zip(share, cuts):
-        row[list(cut.train)] = 1 / len(cut.train)
+    share = torch.zeros(len(splits), values.shape[1])
+    for row, split in zip(share, splits):
+        row[list(split.train)] = 1 / len(split.train)
     centre = values.mean(1, keepdim=True)  # about which squares lose no digits
     apart = values - centre
     mean = share @ apart
@@ -237,49 +212,73 @@ def training_moments(values: Tensor, within: Tensor | None, cuts: Sequence[Split
     return mean + centre, torch.maximum(deviation, least)
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small problems are no faster on more threads, which wait for each other and round otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _standard(values: Tensor, within: Tensor | None, corpus: Corpus, normalise: str) -> tuple[Tensor, Tensor]:
     """Mean and deviation (L', N, D) of each utterance's corpus or speaker."""
-    speakers = [person(one) for one in corpus.utterances] if normalise == "speaker" else None
+    speakers = [person(utterance) for utterance in corpus.utterances] if normalise == "speaker" else None
     means, deviations = [], []
     for layer, x in enumerate(values):
-        inside = None if within is None else within[layer]
-        mean, deviation = moments(x, learnt("", "", x, inside), speakers, within=inside)
+        variance = None if within is None else within[layer]
+        mean, deviation = moments(x, learnt("", "", x, variance), speakers, within=variance)
         means.append(mean)
         deviations.append(deviation)
     return torch.stack(means), torch.stack(deviations)
 
 
-def _best(stacks: Sequence[Stack]) -> Tensor:
-    """(L', P): which of the stacks, one a learning rate, has the lowest validation loss."""
-    return torch.stack([stack.best_loss for stack in stacks]).argmin(0)
+def _losses(stacks: Sequence[Stack], sets: TrainingSets, training: ProbeTraining) -> list[Tensor]:
+    """The validation loss (L', P) of each stack's probes: the lowest one where training stops early, else the last."""
+    if training.patience:
+        return [stack.best_loss for stack in stacks]
+    if sets.validates:
+        return validation_losses(stacks, sets)
+    return [torch.full(stack.best_loss.shape, torch.nan) for stack in stacks]
 
 
-def _chosen(stacks: Sequence[Stack], logits: list[Tensor]) -> Tensor:
-    """(L', P, N, C) of each probe at its learning rate."""
-    best = _best(stacks)[None, ..., None, None].expand(-1, -1, -1, *logits[0].shape[2:])
-    return torch.stack(logits).gather(0, best)[0]
+def _choose(values: Tensor, best: Tensor) -> Tensor:
+    """(R, L', P, N, C) of R learning rates -> (L', P, N, C) of each probe at its best rate (L', P)."""
+    index = best[None, ..., None, None].expand(-1, -1, -1, *values.shape[3:])
+    return values.gather(0, index)[0]
 
 
-def _tested(name: str, said: Tensor, rows: Tensor, tests: Sequence[Sequence[Sequence[int]]]) -> list[Predictions]:
-    """What the probes (L', P, N, C), seeds by folds, say of their own test parts, among the rows (N,)."""
-    place = {int(row): number for number, row in enumerate(rows)}
-    found, probe = [], 0
+def _predictions(
+    name: str, probabilities: Tensor, rows: Tensor, tests: Sequence[Sequence[Sequence[int]]]
+) -> list[Predictions]:
+    """What the probes, seeds by folds, predict (L', P, N, C) for their own test parts, among the rows (N,)."""
+    index = {int(row): number for number, row in enumerate(rows)}
+    predictions, probe = [], 0
     for seed, folds in enumerate(tests):
-        parts = []
+        parts: list[Tensor] = []
+        probes: list[int] = []
+        tested: list[int] = []
         for test in folds:
-            parts.append(said[:, probe, [place[row] for row in test]])
+            parts.append(probabilities[:, probe, [index[row] for row in test]])
+            probes += [probe] * len(test)
+            tested += test
             probe += 1
-        wanted = np.array([row for test in folds for row in test], dtype=np.int64)
-        found.append(Predictions(name, seed, wanted, torch.cat(parts, 1).numpy()))
-    return found
+        numbers = np.array([tested, probes], dtype=np.int64)
+        predictions.append(Predictions(name, seed, numbers[0], numbers[1], torch.cat(parts, 1).numpy()))
+    return predictions
 
 
-def _outcome(unit: Unit, stacks: Sequence[Stack], tested: list[Predictions]) -> Outcome:
-    best = _best(stacks)
+def _outcome(
+    unit: Unit, stacks: Sequence[Stack], best: Tensor, losses: Tensor, predictions: Sequence[Predictions]
+) -> Outcome:
+    """best (L', P): which of the R stacks, one a learning rate, is each probe's; losses (R, L', P) on validation."""
     epochs = torch.stack([stack.best_epoch for stack in stacks]).gather(0, best[None])[0]
     rates = torch.tensor([stack.rate for stack in stacks])[best]
     weights = None
-    if registry.load("heads", unit.head).all_layers:
-        every = torch.stack([stack.module.get_parameter("layer_sum.weight").detach().softmax(1) for stack in stacks])
-        weights = every.gather(0, best[0][None, :, None].expand(-1, -1, every.shape[2]))[0].numpy()
-    return Outcome(unit, tuple(tested), epochs.numpy(), rates.numpy(), weights)
+    if unit.all_layers:
+        shares = torch.stack([stack.module.get_parameter("layer_sum.weight").detach().softmax(1) for stack in stacks])
+        weights = shares.gather(0, best[0][None, :, None].expand(-1, -1, shares.shape[2]))[0].numpy()
+    losses = losses.gather(0, best[None])[0]
+    return Outcome(unit, tuple(predictions), epochs.numpy(), rates.numpy(), losses.numpy(), weights)

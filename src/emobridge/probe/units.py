@@ -1,4 +1,4 @@
-"""Units of a layer-wise study: what trains together, what comes of it, and the file that keeps it."""
+"""Units of a layer-wise study: what trains together, what comes of it, and the files that keep finished ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from emobridge.files import whole_file
+from emobridge import __version__
+from emobridge.files import read_tensors, write_tensors
+
+VERSION = 2  # of the way units are trained and written: part of every key
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,67 +20,83 @@ class Unit:
     """One head on some layers of one encoder, trained on one corpus with one normalisation: all folds and seeds."""
 
     encoder: str  # as the user named it
-    weights: str  # "pretrained", "random", "none", or "scratch": trained end to end with what is in place of a head
+    weights: str  # "pretrained", "random", "none", or "scratch": trained end to end with a linear map behind it
     corpus: str  # that it is trained on
     normalise: str
     head: str  # "none" of a model from scratch
     layers: tuple[str, ...]  # of a head of all layers: all of them; ("end",) of a model from scratch
+    all_layers: bool = False  # whether the head takes the layers together
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What the probes of one seed say of the test parts of one corpus, fold after fold."""
+    """What the probes of one seed predict for the test parts of one corpus, fold after fold."""
 
     corpus: str
     seed: int
-    rows: np.ndarray  # (M,) of the corpus's utterances
+    rows: np.ndarray  # (M,) int64 of the corpus's utterances
+    probes: np.ndarray  # (M,) int64: which probe, seeds by folds, predicts a row
     probabilities: np.ndarray  # (L', M, C); L' is 1 for a head of all layers
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that came of a unit."""
+    """All that came of a unit of P probes: seeds by folds."""
 
     unit: Unit
-    tested: tuple[Predictions, ...]
-    epochs: np.ndarray  # (L', P): the best one of each probe, or all where none was stopped
+    predictions: tuple[Predictions, ...]
+    epochs: np.ndarray  # (L', P): the best epoch of each probe, or the number of epochs where none was stopped
     rates: np.ndarray  # (L', P): the learning rate of each probe
-    layer_weights: np.ndarray | None  # (P, L): softmax weights of a head of all layers
+    losses: np.ndarray  # (L', P): the mean cross-entropy over each probe's validation part; NaN where it has none
+    layer_weights: np.ndarray | None = None  # (P, L): softmax weights of a head of all layers
+
+
+ARRAYS = ("rows", "probes", "probabilities")  # of Predictions
+
+
+def digest_of(*facts: object) -> str:
+    """A short hash of facts that JSON can tell apart, and of the version of emobridge."""
+    text = json.dumps([VERSION, __version__, *facts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 class UnitCache:
-    """Finished units in a folder, each under a name made of all that it depends on."""
+    """Finished units in a folder, each under a key made of all that it depends on."""
 
-    def __init__(self, folder: Path, depends: object) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.depends = json.dumps(depends, sort_keys=True)
 
-    def path(self, unit: Unit, digest: str) -> Path:
-        """The file of a unit whose features are those of the encoder `digest`."""
-        said = json.dumps([self.depends, digest, repr(unit)])
-        return self.folder / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}.safetensors"
+    def path(self, key: str) -> Path:
+        """The file of a finished unit."""
+        return self.folder / f"{key}.safetensors"
 
-    def read(self, unit: Unit, digest: str) -> Outcome | None:
-        """A finished unit, or None where there is none that can be read."""
+    def checkpoint(self, *keys: str) -> Path:
+        """The file that units which train together go on from."""
+        return self.folder / f"{digest_of(keys)}.checkpoint"
+
+    def read(self, unit: Unit, key: str) -> Outcome | None:
+        """A finished unit; None where there is none, or its file is damaged. Errors: as of `files.read_tensors`."""
+        content = read_tensors(self.path(key))
+        if content is None:
+            return None
+        tensors, metadata = content
         try:
-            with safe_open(self.path(unit, digest), framework="np") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                tested = json.loads(file.metadata()["tested"])
             parts = tuple(
-                Predictions(corpus, seed, tensors[f"{place}.rows"], tensors[f"{place}.probabilities"])
-                for place, (corpus, seed) in enumerate(tested)
+                Predictions(corpus, seed, **{name: tensors[f"{number}.{name}"] for name in ARRAYS})
+                for number, (corpus, seed) in enumerate(json.loads(metadata["predictions"]))
             )
-            return Outcome(unit, parts, tensors["epochs"], tensors["rates"], tensors.get("layer_weights"))
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            arrays = {name: tensors[name] for name in ("epochs", "rates", "losses")}
+            return Outcome(unit, parts, **arrays, layer_weights=tensors.get("layer_weights"))
+        except (KeyError, ValueError, TypeError):  # a file of another kind
             return None
 
-    def write(self, outcome: Outcome, digest: str) -> None:
-        """Keep a finished unit, whole or not at all."""
-        tensors = {"epochs": outcome.epochs, "rates": outcome.rates}
+    def write(self, outcome: Outcome, key: str) -> None:
+        """Keep a finished unit, whole or not at all. Errors: UserError where the folder cannot be written."""
+        tensors = {"epochs": outcome.epochs, "rates": outcome.rates, "losses": outcome.losses}
         if outcome.layer_weights is not None:
             tensors["layer_weights"] = outcome.layer_weights
-        for place, one in enumerate(outcome.tested):
-            tensors |= {f"{place}.rows": one.rows, f"{place}.probabilities": one.probabilities}
-        about = {"tested": json.dumps([(one.corpus, one.seed) for one in outcome.tested]), "unit": repr(outcome.unit)}
-        with whole_file(self.path(outcome.unit, digest)) as path:
-            save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, path, metadata=about)
+        for number, part in enumerate(outcome.predictions):
+            for name in ARRAYS:
+                tensors[f"{number}.{name}"] = getattr(part, name)
+        parts = json.dumps([(part.corpus, part.seed) for part in outcome.predictions])
+        write_tensors(self.path(key), tensors, {"predictions": parts, "unit": repr(outcome.unit)})

@@ -18,7 +18,7 @@ from emobridge.encoders import fetch, is_here, languages_of, load_encoder, prese
 from emobridge.errors import UserError, unknown
 from emobridge.options import read_options
 from emobridge.probe.encoders import head_option_names
-from emobridge.probe.estimate import pairs_of
+from emobridge.probe.pairs import pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, read_corpus, split_corpus, training_sets
 from emobridge.recipes.adapt_study import AdaptStudy

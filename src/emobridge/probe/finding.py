@@ -1,0 +1,145 @@
+"""What a layer-wise study found, in a few sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, Collapse, StudyScores
+from emobridge.probe.tables import (
+    RANDOM_WEIGHTS,
+    VALIDATION,
+    Curve,
+    curves_of,
+    encoders_of,
+    honest_layer,
+    inside,
+    random_of,
+)
+from emobridge.report.blocks import interval, percent
+from emobridge.types import Score
+
+UA = "UA (unweighted accuracy, the mean recall of the emotions)"
+MANY = 6  # collapsed probes of one head that are listed
+
+
+class System(NamedTuple):
+    """What is compared."""
+
+    encoder: str
+    head: str
+    normalisation: str
+
+
+def finding(scored: StudyScores) -> str:
+    """Which encoder, head and normalisation score highest, at which layer, who chose it, and how far above floors.
+
+    The layer was chosen on validation parts, else on the other corpora; where nothing chose, the last layer is quoted,
+    and the best layer of the table is named as what it is: chosen on test.
+    """
+    curves = curves_of(scored.scores, "UA")
+    names = encoders_of(curves)
+    systems: dict[System, list[Curve]] = {}
+    for curve in inside(curves):
+        if curve.key.method == PROBE and curve.key.encoder in names:
+            key = System(curve.key.encoder, curve.key.head, curve.key.normalisation)
+            systems.setdefault(key, []).append(curve)
+    if not systems:
+        return "No corpus was tested on itself: the table across languages shows the scores."
+    best = max(systems, key=lambda key: float(np.mean([quoted(curves, curve).value for curve in systems[key]])))
+    parts = [_corpus_words(scored, curves, curve) for curve in systems[best]]
+    text = f"{best.encoder} with head {best.head} and normalisation {best.normalisation}: {UA} {'; '.join(parts)}."
+    if len(systems) > 1:
+        where = f", on average over {len(parts)} corpora" if len(parts) > 1 else ""
+        text += (
+            f" This is the highest of {len(systems)} combinations of encoder, head and normalisation{where}, compared "
+            "by these test scores and therefore optimistic."
+        )
+    for curve in systems[best]:
+        if quoted(curves, curve).value <= _loudness(scored, curve.key.target):
+            text += f" On {curve.key.target} it is NO HIGHER than what loudness and length alone reach."
+        if len(curve.scores) > 1 and honest_layer(curves, curve) is None:
+            text += f" {_hindsight(curves, curve)}"
+    return text
+
+
+def quoted(curves: Sequence[Curve], curve: Curve) -> Score:
+    """The score of a curve that may be quoted: at a layer chosen without the test parts, else at the last layer."""
+    return curve.at(honest_layer(curves, curve) or curve.last.layer)
+
+
+def _loudness(scored: StudyScores, corpus: str) -> float:
+    values = [row.value for row in scored.floors if (row.method, row.target) == (LOUDNESS, corpus)]
+    return values[0] if values else 0.0
+
+
+def _corpus_words(scored: StudyScores, curves: Sequence[Curve], curve: Curve) -> str:
+    """A corpus, its score, the layer and the floors."""
+    score, floor = quoted(curves, curve), random_of(curves, curve)
+    floors = [
+        f"{'loudness and length alone' if row.method == LOUDNESS else row.method} {percent(row.value)}"
+        for row in scored.floors
+        if row.target == curve.key.target and row.method in (CHANCE, LOUDNESS)
+    ]
+    if floor:
+        floors.insert(0, f"{RANDOM_WEIGHTS} {percent(floor.at(score.layer).value)}")
+    layer = _layer_words(scored, curves, curve, score)
+    return f"{score.target} {_value(score)} at {layer} (floors: {', '.join(floors)})"
+
+
+def _layer_words(scored: StudyScores, curves: Sequence[Curve], curve: Curve, score: Score) -> str:
+    """The layer of a score that is quoted, and what chose it."""
+    if curve.takes_all:
+        return "all layers"
+    if score.layer == VALIDATION:
+        choice = next(choice for choice in scored.choices if choice.score == score)
+        if len(choice.counts) == 1:
+            return f"layer {choice.layer}, chosen on validation"
+        total = sum(number for _, number in choice.counts)
+        often = f"{choice.counts[0][1]} of {total} times"
+        return f"the layer that validation chose in each fold and seed, most often {choice.layer} ({often})"
+    if len(curve.scores) == 1:
+        return f"layer {score.layer}"
+    if honest_layer(curves, curve):
+        return f"layer {score.layer}, chosen on the other corpora"
+    return f"the last layer, {score.layer}"
+
+
+def _hindsight(curves: Sequence[Curve], curve: Curve) -> str:
+    """What is said where nothing chose a layer."""
+    names = encoders_of(curves)
+    rivals = [other for other in inside(curves) if other.key.method == PROBE and other.key.encoder in names]
+    best = max((other for other in rivals if other.key.source == curve.key.source), key=lambda other: other.best.value)
+    score = best.best
+    where = "all layers" if best.takes_all else f"layer {score.layer}"
+    if best is not curve:
+        where += f" of {score.encoder} with head {score.head} and normalisation {score.normalisation},"
+    return (
+        f"On {curve.key.target} no layer was chosen; the last layer's score is {percent(curve.last.value)}; the best "
+        f"in the table is {where} with {_value(score)} (chosen on test, optimistic). Validation speakers choose a "
+        "layer with --patience or --split 80/10/10, and so does a second corpus."
+    )
+
+
+def _value(score: Score) -> str:
+    return interval(score.measure, score.value, score.low, score.high)
+
+
+def collapse_lines(collapsed: Iterable[Collapse]) -> tuple[str, ...]:
+    """A line for each head with probes that predict one emotion for all utterances: which layers and seeds."""
+    groups: dict[str, list[str]] = {}
+    for one in collapsed:
+        condition = one.condition
+        weights = "" if condition.method == PROBE else f" ({condition.method.removeprefix('probe, ')})"
+        head = f", head {condition.head}" if condition.head else ""
+        target = "" if condition.source == condition.target else f" to {condition.target}"
+        system = f"{condition.encoder}{weights}{head}, normalisation {condition.normalisation}"
+        probes = groups.setdefault(f"{system}, {condition.source}{target}", [])
+        probes.append(f"layer {condition.layer}, seed {one.seed} ({one.words})")
+    lines = []
+    for system, probes in groups.items():
+        listed = "; ".join(probes[:MANY]) + (f"; and {len(probes) - MANY} more" if len(probes) > MANY else "")
+        lines.append(f"Probes that predict a single emotion have learnt nothing: {system}: {listed}.")
+    return tuple(lines)

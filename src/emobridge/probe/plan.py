@@ -1,0 +1,155 @@
+"""What a layer-wise study does, decided in one place before it begins: `run` does it, `estimate` times it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from emobridge import registry
+from emobridge.bundle import made_head
+from emobridge.errors import UserError
+from emobridge.probe import scratch
+from emobridge.probe.encoders import (
+    ProbedEncoder,
+    encoder_languages,
+    heads_for,
+    layer_names,
+    options_for_head,
+    probed_encoders,
+)
+from emobridge.probe.pairs import Pair, pairs_of
+from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import Corpus, read_corpus, seconds_of, split_corpus, training_sets
+from emobridge.probe.units import Unit
+from emobridge.study.reading import emotions
+
+FEATURES = 250_000_000  # floats of pooled features in memory; of more layers at a time, some wait
+WEIGHTS = 4_000_000  # weights in a stack; steps over more of them wait for the memory
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderPlan:
+    """What is trained and tested on the features of one encoder."""
+
+    encoder: ProbedEncoder
+    settings: ProbeSettings  # those of the study; of a floor with one seed, which tells well enough where it lies
+    pairs: tuple[Pair, ...]
+    units: tuple[Unit, ...]  # of the corpora that are trained on
+    frames: Literal["none", "stored", "streamed"] = "none"  # what heads that need frames get; "none": there are none
+
+    def tested_on(self, corpus: str) -> tuple[str, ...]:
+        """The corpora that what is trained on `corpus` is tested on."""
+        return tuple(tested for trained, tested in self.pairs if trained == corpus)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """A whole study but for its models from scratch."""
+
+    settings: ProbeSettings  # with labels as the vocabulary spells them
+    corpora: tuple[Corpus, ...]
+    encoders: tuple[EncoderPlan, ...]
+
+
+def plan_study(settings: ProbeSettings, *, may_lack: bool = False) -> StudyPlan:
+    """Decide what is trained on what.
+
+    may_lack: encoders that are not on this machine are planned by their presets instead of being fetched.
+    Errors: UserError for whatever is wrong with settings, manifests or encoders; where no pair of corpora is of the
+    kinds that the settings ask for.
+    """
+    settings = replace(settings, labels=emotions(settings.labels))
+    corpora = tuple(read_corpus(path, settings) for path in settings.corpora)
+    check_study(settings, corpora)
+    languages = encoder_languages(settings)
+    plans = [
+        plan_encoder(settings, encoder, corpora, languages.get(encoder.name, ()))
+        for encoder in probed_encoders(settings, may_lack=may_lack)
+    ]
+    if (
+        settings.encoders
+        and not settings.scratch
+        and not any(plan.pairs for plan in plans if not plan.encoder.is_floor)
+    ):
+        kinds = " or ".join(settings.settings)
+        raise UserError(f"settings: no pair of these corpora is {kinds} for these encoders")
+    return StudyPlan(settings, corpora, tuple(plans))
+
+
+def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
+    """Find what would otherwise fail after hours. Errors: UserError for it."""
+    names = [corpus.name for corpus in corpora]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two manifests are of the corpus {name}: a study takes each once")
+    for head in settings.heads:
+        made_head(head, options_for_head(settings, head), 1, 2)
+    for corpus in corpora:
+        training_sets(corpus, split_corpus(corpus, settings), settings)
+    scratch.check(settings)
+
+
+def plan_encoder(
+    settings: ProbeSettings, encoder: ProbedEncoder, corpora: Sequence[Corpus], languages: Sequence[str]
+) -> EncoderPlan:
+    """What is trained and tested on one encoder, pre-trained on `languages`. Errors: UserError for an unknown layer."""
+    pairs = pairs_of(settings, corpora, languages)
+    settings = replace(settings, seeds=1) if encoder.is_floor else settings
+    trained = dict.fromkeys(name for name, _ in pairs)
+    units: tuple[Unit, ...] = ()
+    if encoder.layers:
+        layer_names(settings, encoder)  # a wrong layer is told, though no pair needs it
+        utterances = sum(len(corpus.utterances) for corpus in corpora)
+        units = tuple(unit for name in trained for unit in units_of(settings, encoder, name, utterances))
+    return EncoderPlan(encoder, settings, pairs, units, frames_of(settings, encoder, units, corpora))
+
+
+def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utterances: int) -> list[Unit]:
+    """What trains on one corpus, in order: as many layers at a time as keep the weights near the processor.
+
+    A head that sums layers takes all of the encoder's, whichever layers the other heads get.
+    utterances: of all corpora of the study, whose features lie in memory together.
+    """
+    all_names = tuple(map(str, range(encoder.layers)))
+    fitting = max(1, FEATURES // max(1, encoder.width * utterances))
+    units = []
+    for normalise in settings.normalise:
+        for head in heads_for(settings, encoder):
+            kind = registry.load("heads", head)
+            names = all_names if kind.all_layers else layer_names(settings, encoder)
+            weights = sum(value.numel() for value in made_head(head, (), encoder.width, 2).parameters())
+            size = max(1, min(fitting, WEIGHTS // (weights * settings.folds * settings.seeds)))
+            size = len(names) if kind.all_layers else size
+            for first in range(0, len(names), size):
+                layers = names[first : first + size]
+                unit = Unit(encoder.name, encoder.weights, corpus, normalise, head, layers, kind.all_layers)
+                units.append(unit)
+    return units
+
+
+def frames_of(
+    settings: ProbeSettings, encoder: ProbedEncoder, units: Sequence[Unit], corpora: Sequence[Corpus]
+) -> Literal["none", "stored", "streamed"]:
+    """Whether frames are stored, or encoded anew in each epoch; "none" where no head needs any."""
+    if not any(needs_frames(unit) for unit in units):
+        return "none"
+    if settings.frames != "auto":
+        return "streamed" if settings.frames == "streamed" else "stored"
+    sizes = (store_bytes(encoder, corpus, seconds_of(corpus.utterances)[0], frames=True) for corpus in corpora)
+    return "streamed" if sum(sizes) > settings.disk * 1e9 else "stored"
+
+
+def needs_frames(unit: Unit) -> bool:
+    """Whether the unit's head sees frames; others see what was pooled."""
+    return bool(registry.load("heads", unit.head).needs_frames)
+
+
+def store_bytes(encoder: ProbedEncoder, corpus: Corpus, seconds: float, *, frames: bool) -> float:
+    """What the features of a corpus of so many seconds take in a store."""
+    return encoder.clip_bytes * len(corpus.utterances) + (encoder.second_bytes * seconds if frames else 0.0)
+
+
+def validates(settings: ProbeSettings) -> bool:
+    """Whether each probe has a validation part, which can choose among its layers."""
+    return bool(settings.patience) or settings.split == "80/10/10"
