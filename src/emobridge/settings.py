@@ -1,12 +1,19 @@
-"""What a run is asked to do, from the command line or a TOML file, checked before anything long begins."""
+"""What a user asks for: small frozen records, each option written once, in its field.
+
+A field holds its default, its help, its choices and the panel of the command line that shows it. The command line, its
+help and the TOML files are made from these fields. `Adapt` and `Budget` nest the parts; functions take the part that
+they read. Inside the package a request becomes a `training.case.Case` before anything is trained.
+"""
 
 from __future__ import annotations
 
 import math
+import shlex
 import sys
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import tomli_w
 
@@ -19,177 +26,504 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CHOICES = {
-    "normalise": ("none", "corpus", "speaker", "speaker+text"),
-    "align": ("none", "coral"),
-    "train": ("frozen", "head", "adapters", "end-to-end"),
-    "precision": ("auto", "fp32", "bf16"),
-    "pool": ("closed", "open"),
-    "validator": ("agreement", "bnm", "consensus", "infomax", "snd", "source", "sureness"),
-    "validate": ("source", "both"),
-    "validate_by": ("loss", "ua"),
-}
-FOUND = ("auto", "middle")  # the best layer on held-out speakers of the source; the middle one and its neighbours, ours
+LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
+DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
+Record = TypeVar("Record")
+
+
+def option(
+    default: Any = MISSING,
+    *,
+    help: str,
+    panel: str,
+    choices: tuple[str, ...] = (),
+    flag: str = "",
+    first: bool = False,
+    repeat: bool = False,
+    least: float | None = None,
+    above: float | None = None,
+    needs: str = "",
+) -> Any:
+    """A field of a record of settings.
+
+    help: one plain sentence without default and choices, which the command line adds. panel: the group that shows it.
+    first: one of the options that a newcomer needs. flag: the option's name where it is not the field's. repeat: the
+    option is given once a value; other lists are written with commas. least, above: the range of a number. needs: what
+    the run must have for this option to do anything, one of study.cases.REASONS.
+    """
+    facts = {"help": help, "panel": panel, "choices": choices, "flag": flag, "first": first}
+    facts |= {"repeat": repeat, "least": least, "above": above, "needs": needs}
+    return field(metadata=facts) if default is MISSING else field(default=default, metadata=facts)
+
+
+def check_part(part: Any) -> None:
+    """Fold the case of choices and check them, and the ranges of numbers.
+
+    Errors: UserError that names the field, the value and the nearest valid choice.
+    """
+    for item in fields(part):
+        value, facts = getattr(part, item.name), item.metadata
+        if facts.get("choices") and isinstance(value, str):
+            folded = {choice.casefold(): choice for choice in facts["choices"]}
+            if value.casefold() not in folded:
+                raise unknown(item.name, value, facts["choices"])
+            object.__setattr__(part, item.name, folded[value.casefold()])
+        least, above = facts.get("least"), facts.get("above")
+        if least is not None and not least <= value < math.inf:
+            raise UserError(f"{item.name}: expected {least:g} or more, got {value}")
+        if above is not None and not above < value < math.inf:
+            raise UserError(f"{item.name}: expected a number above {above:g}, got {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Settings of `adapt`. The defaults are those of methods E of the literature unless the comment says otherwise."""
+class Data:
+    """Which speech, which emotions or attributes, and which target labels may be seen."""
 
-    source: tuple[str, ...]  # manifests of labelled speech
-    target: str  # manifest of speech in the new language; its labels are used for scoring, and within `target_labels`
-    labels: tuple[str, ...]  # the emotions to tell apart; () only with attributes, which are then learnt alone
-    attributes: tuple[str, ...] = ()  # of types.ATTRIBUTES, to be regressed beside the emotions
-    attribute_range: str = ""  # "1..7": the scale of corpora that declare none
-    out: str = "run"
-    encoder: str = "logmel"  # folder, hub id, or an encoder that needs no weights
-    encoder_options: tuple[str, ...] = ()  # "padding=full"
-    layer: str = "middle"  # "3", "2+3+4" side by side, or one of FOUND
-    statistics: tuple[str, ...] = ()  # of what the encoder pools ("mean", "std"); () is the first of them, ours
-    method: str = "soft-pseudo-labels"  # ours; see docs/results/semi-supervised.md
-    method_options: tuple[str, ...] = ()  # "threshold=0.85"
-    candidates: tuple[str, ...] = ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm")  # of method "auto"
-    validator: str = "agreement"  # that chooses among them and source-only
-    head: str = "auto"  # a head's name, or "auto": the method's own
-    head_options: tuple[str, ...] = ()  # "input_dropout=0.5"; see adaptation.DROPOUT
-    target_labels: str = "0"  # how many labelled target utterances the method may see, or "all"
-    labelled: str = ""  # a filled list of `suggest`: no other target label may be seen, and with "0" all of these are
-    normalise: str = "speaker"  # ours; see normalisation
-    by_corpus: tuple[str, ...] = ()  # corpora whose speakers mostly show one emotion each: not normalised by speaker
-    guard: bool = True  # find such corpora, and add them to `by_corpus`
-    align: str = "coral"  # ours: recolour source features to the target's covariance (needs target audio)
-    # What is trained beside the head: nothing, on stored features ("frozen") or with the frames of each clip ("head");
-    train: str = "frozen"  # adapters; or all. Methods with stages of their own do not look at it
-    blocks: str = ""  # "10+11": "end-to-end" trains only these of the encoder's transformer blocks
-    adapters: str = "lora"  # with train "adapters": one of them, or "lora+bottleneck+gating"
-    adapter_options: tuple[str, ...] = ()  # "lora.r=8"
-    pool: str = "closed"  # "open" keeps target utterances of other emotions among the unlabelled
-    seeds: int = 3
-    folds: int = 5  # by speaker; 0 holds one fifth out, once
-    transductive: bool = False  # the scored target utterances' own audio, without labels, is among what adapts
-    share_speakers: bool = False
-    predefined: bool = False  # train, validate and test as the column `split` of the manifests has it; one split
-    epochs: int = 100
-    batch_size: int = 100
-    learning_rate: float = 1e-3
-    decay: float = 0.95  # of the learning rate, every 10 epochs
-    patience: int = 0  # epochs without a better validation before stopping; 0 never stops
-    validate: str = "source"  # whose held-out speakers tell it; "both" (methods E): by labels of the target too
-    validate_by: str = "loss"  # what is to be low: the mean cross-entropy, or 1 - UA, which lets training go on longer
-    class_weights: bool = True
-    crop: float = 2.0  # s of each utterance in a training step of an encoder
-    encoder_rate: float = 0.0  # learning rate of an encoder's own weights; 0 is learning_rate
-    accumulate: int = 1  # parts of a batch that go through an encoder one after the other, to spare memory
-    checkpointing: bool = False  # compute an encoder's blocks twice, to spare memory
-    precision: str = "auto"  # of an encoder that is trained; "auto" is bf16 on a GPU that has it
-    store: str = ""  # folder of the feature store; "" is in the user's cache
+    source: tuple[str, ...] = option(
+        (), help="Manifest of labelled speech; give it once a corpus.", panel=DATA, first=True, repeat=True
+    )
+    target: str = option(
+        "", help="Manifest of speech in the new language; its labels score, and train within --target-labels.",
+        panel=DATA, first=True,
+    )  # fmt: skip
+    labels: tuple[str, ...] | None = option(
+        None, help="Emotions to tell apart, with commas, or none; by default those that all sources have.",
+        panel=DATA, first=True,
+    )  # fmt: skip
+    target_labels: str = option(
+        "0", help="How many labelled target utterances the method may see, or all.", panel=DATA, first=True
+    )
+    labelled: str = option(
+        "", help="A filled list of `emobridge suggest`: the only target labels that the method may see.", panel=DATA
+    )
+    pool: str = option(
+        "open", help="Unlabelled target speech: open keeps every emotion; closed leaves out, BY THEIR LABELS, "
+        "utterances of other emotions.", panel=DATA, choices=("open", "closed"),
+    )  # fmt: skip
+    attributes: tuple[str, ...] = option(
+        (), help="Of arousal, valence, dominance, with commas: regressed beside the emotions.", panel=DATA
+    )
+    attribute_range: str = option(
+        "", help="The scale of the attributes, such as 1..7, in corpora that declare none.", panel=DATA,
+        needs="attributes",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
-        for key, choices in CHOICES.items():
-            if getattr(self, key) not in choices:
-                raise unknown(key, getattr(self, key), choices)
-        if not self.source:
-            raise UserError("source: expected at least one manifest of labelled speech")
-        if len(set(self.labels)) != len(self.labels) or (len(self.labels) < 2 and not self.alone):
-            raise UserError(f"labels: expected two or more different emotions, got {','.join(self.labels) or 'none'}")
-        self._check_attributes()
-        if self.target_labels != "all" and not self.target_labels.isdecimal():
-            raise UserError(f"target_labels: expected a number or 'all', got {self.target_labels!r}")
-        for key in ("seeds", "epochs", "batch_size", "accumulate"):
-            if getattr(self, key) < 1:
-                raise UserError(f"{key}: expected 1 or more, got {getattr(self, key)}")
-        for key in ("learning_rate", "decay", "crop"):
-            if not 0 < getattr(self, key) < math.inf:
-                raise UserError(f"{key}: expected a number above 0, got {getattr(self, key)}")
-        for key in ("patience", "encoder_rate"):
-            if not 0 <= getattr(self, key) < math.inf:
-                raise UserError(f"{key}: expected 0 or more, got {getattr(self, key)}")
-        if self.validate == "both" and not self.patience:
-            raise UserError("validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too")
-        if self.folds < 0 or self.folds == 1:
-            raise UserError(f"folds: expected 2 or more, or 0 to hold one fifth out once, got {self.folds}")
-        if self.predefined and (self.folds or self.transductive or self.share_speakers):
-            raise UserError("predefined: is a split of its own: give folds 0, without transductive and share_speakers")
-        if self.train != "frozen" and (self.normalise == "speaker+text" or self.by_corpus):
-            raise UserError("normalise: 'speaker+text' and by_corpus work on frozen features")
-        if self.train != "frozen" and self.align != "none":
-            raise UserError(f"align: 'coral' works on frozen features; give --align none with --train {self.train}")
-        if self.train != "frozen" and (self.layer in FOUND or "+" in self.layer):
-            raise UserError(f"layer: {self.layer!r} works on frozen features; name one layer with --train {self.train}")
-
-    @property
-    def alone(self) -> bool:
-        """Whether attributes are learnt without emotions."""
-        return bool(self.attributes) and not self.labels
-
-    @property
-    def classes(self) -> int:
-        """Of the head: the emotions; without any a single one, of which there is nothing to tell."""
-        return max(len(self.labels), 1)
-
-    def _check_attributes(self) -> None:
+        check_part(self)
+        labels = self.labels
+        if labels is not None and not labels and not self.attributes:
+            raise UserError("labels: expected two or more different emotions, got none; none goes with --attributes")
+        if labels and len(set(labels)) != len(labels):
+            raise UserError(f"labels: expected different emotions, got {','.join(labels)}")
+        if labels is not None and len(labels) == 1:
+            raise UserError(f"labels: expected two or more different emotions, got {labels[0]}")
         for name in self.attributes:
             if name not in ATTRIBUTES:
                 raise unknown("attribute", name, ATTRIBUTES)
         if len(set(self.attributes)) != len(self.attributes):
-            raise UserError(f"attributes: {','.join(self.attributes)}: one stands twice")
-        if self.attribute_range and not self.attributes:
-            raise UserError("attribute_range: means nothing without attributes; give --attributes too")
-        if not self.alone:
-            return
-        for key, value, instead in (
-            ("method", "auto", "name one"),
-            ("layer", "auto", "name one, or middle"),
-            ("validate_by", "ua", "give loss"),
-        ):
-            if getattr(self, key) == value:
-                raise UserError(f"{key}: {value!r} goes by emotions, and labels are none: {instead}")
-        if self.labelled:
-            raise UserError("labelled: a list holds emotions, and labels are none")
+            raise UserError(f"attributes: {','.join(self.attributes)} names an attribute twice")
+        if not is_budget(self.target_labels):
+            raise UserError(f"target_labels: expected a number or 'all', got {self.target_labels!r}")
+        if self.labelled and self.attributes_only:
+            raise UserError("labelled: a list of `suggest` holds emotions, and labels are none")
+
+    @property
+    def attributes_only(self) -> bool:
+        """Whether attributes are learnt without emotions."""
+        return bool(self.attributes) and self.labels == ()
 
 
-def layers_of(layer: str) -> tuple[str, ...]:
-    """The names in the setting `layer`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What is computed from the audio, and how it is normalised."""
 
-    >>> layers_of("2+3+4")
+    encoder: str = option(
+        "logmel", help="Folder with weights, model id of the hub, or an encoder that needs no weights.",
+        panel=ENCODER, first=True,
+    )  # fmt: skip
+    encoder_options: tuple[str, ...] = option(
+        (), help="An option of the encoder.", panel=ENCODER, flag="encoder-option", repeat=True
+    )
+    engine: str = option(
+        "torch", help="What computes the encoder; onnx-int8 is faster and gives slightly other numbers.", panel=ENCODER,
+        choices=("torch", "onnx-int8"),
+    )  # fmt: skip
+    layer: str = option(
+        "middle", help="A layer such as 3, several side by side such as 2+3+4, middle (the middle one and its "
+        "neighbours) or auto (the best on held-out source speakers).", panel=ENCODER,
+    )  # fmt: skip
+    statistics: tuple[str, ...] = option(
+        (), help="Statistic over frames that the head sees; by default the encoder's first.", panel=ENCODER,
+        flag="statistic", repeat=True,
+    )  # fmt: skip
+    normalise: str = option(
+        "speaker", help="By what features are standardised, from unlabelled audio.", panel=ENCODER, first=True,
+        choices=("none", "corpus", "speaker", "speaker+text"),
+    )  # fmt: skip
+    by_corpus: tuple[str, ...] = option(
+        (), help="A corpus whose speakers show one emotion each: it is normalised by corpus.", panel=ENCODER,
+        repeat=True, needs="speaker normalisation",
+    )  # fmt: skip
+    guard: bool = option(
+        True, help="Find corpora whose speakers mostly show one emotion each, and normalise them by corpus.",
+        panel=ENCODER, needs="speaker normalisation",
+    )  # fmt: skip
+    align: str = option(
+        "coral", help="Copies of the source with the target's covariance (coral), or none.", panel=ENCODER,
+        choices=("none", "coral"),
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_part(self)
+
+    @property
+    def all_encoder_options(self) -> tuple[str, ...]:
+        """The encoder's options, with the engine among them where it is not the default."""
+        return self.encoder_options if self.engine == "torch" else (*self.encoder_options, f"engine={self.engine}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What is trained, and by which method."""
+
+    method: str = option(
+        "soft-pseudo-labels", help="Name of a method, a class of your own (./mine.py or package.module:Class), or "
+        "auto: several are tried and one is chosen without target labels.", panel=METHOD, first=True,
+    )  # fmt: skip
+    method_options: tuple[str, ...] = option(
+        (), help="An option of the method.", panel=METHOD, flag="method-option", repeat=True
+    )
+    head: str = option("auto", help="Name of a head; auto is the method's own.", panel=METHOD)
+    head_options: tuple[str, ...] = option(
+        (), help="An option of the head.", panel=METHOD, flag="head-option", repeat=True
+    )
+    train: str = option(
+        "frozen", help="What is trained: a head on stored features (frozen), a head on frames (head), adapters, or the "
+        "encoder too (end-to-end). Methods with stages decide for themselves.", panel=METHOD,
+        choices=("frozen", "head", "adapters", "end-to-end"),
+    )  # fmt: skip
+    blocks: str = option(
+        "", help="The only transformer blocks that are trained end to end, such as 10+11.", panel=METHOD,
+        needs="end-to-end",
+    )  # fmt: skip
+    adapters: str = option(
+        "lora", help="Kind of adapter: lora, bottleneck, gating, or several with +.", panel=METHOD, needs="adapters"
+    )
+    adapter_options: tuple[str, ...] = option(
+        (), help="An option of the adapters.", panel=METHOD, flag="adapter-option", repeat=True, needs="adapters"
+    )
+    candidates: tuple[str, ...] = option(
+        ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm"),
+        help="Methods that auto chooses from, with commas.", panel=METHOD, needs="auto",
+    )  # fmt: skip
+    validator: str = option(
+        "agreement", help="How auto judges a method without target labels.", panel=METHOD, needs="auto"
+    )
+
+    def __post_init__(self) -> None:
+        check_part(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Who is trained on and who is scored."""
+
+    seeds: int = option(3, help="How many seeds are run.", panel=EVALUATION, first=True, least=1)
+    folds: int = option(5, help="Folds by speaker; 0 holds a fifth out, once.", panel=EVALUATION, least=0)
+    transductive: bool = option(
+        False, help="Adapt to the scored speakers' unlabelled audio too.", panel=EVALUATION
+    )
+    predefined: bool = option(
+        False, help="Split by the manifests' own column split; goes with --folds 0.", panel=EVALUATION
+    )
+    share_speakers: bool = option(
+        False, help="Split by utterance, so that speakers stand on both sides: scores then mean little.",
+        panel=EVALUATION,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        if self.folds == 1:
+            raise UserError("folds: expected 2 or more, or 0 to hold one fifth out once, got 1")
+        if self.predefined and (self.folds or self.transductive or self.share_speakers):
+            raise UserError("predefined: is a split of its own: give folds 0, without transductive and share_speakers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How long and how fast a fit trains. The defaults are those of Agarla et al. 2024 but for `validate`."""
+
+    epochs: int = option(100, help="Passes over the training data.", panel=TRAINING, least=1)
+    batch_size: int = option(100, help="Utterances in a step.", panel=TRAINING, least=1)
+    learning_rate: float = option(1e-3, help="Learning rate of Adam.", panel=TRAINING, above=0)
+    decay: float = option(0.95, help="Factor of the learning rate every 10 epochs.", panel=TRAINING, above=0)
+    patience: int = option(
+        0, help="Stop after so many epochs without a better validation; 0 never stops.", panel=TRAINING, least=0
+    )
+    validate: str = option(
+        "source", help="Whose held-out speakers validate; both uses labels of the target.", panel=TRAINING,
+        choices=("source", "both"), needs="patience",
+    )  # fmt: skip
+    validate_by: str = option(
+        "loss", help="What validation compares: the loss, or 1 - UA.", panel=TRAINING, choices=("loss", "ua"),
+        needs="patience",
+    )  # fmt: skip
+    class_weights: bool = option(True, help="Let classes and corpora weigh the same.", panel=TRAINING)
+    crop: float = option(
+        2.0, help="Seconds of an utterance in a training step of an encoder.", panel=TRAINING, above=0,
+        needs="recordings",
+    )  # fmt: skip
+    encoder_rate: float = option(
+        0.0, help="Learning rate of the encoder's own weights; 0 is --learning-rate.", panel=TRAINING, least=0,
+        needs="end-to-end",
+    )  # fmt: skip
+    accumulate: int = option(
+        1, help="Parts of a batch that go through the encoder one after the other, to spare memory.", panel=TRAINING,
+        least=1, needs="trained encoder",
+    )  # fmt: skip
+    checkpointing: bool = option(
+        False, help="Compute the encoder's blocks twice, to spare memory.", panel=TRAINING, needs="trained encoder"
+    )
+    precision: str = option(
+        "auto", help="Of an encoder in training; auto is bf16 on a GPU that has it.", panel=TRAINING,
+        choices=("auto", "fp32", "bf16"), needs="trained encoder",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        if self.validate == "both" and not self.patience:
+            raise UserError("validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where results and features go, and how many processes work."""
+
+    out: str = option("run", help="Folder for report, scores and bundle.", panel=OUTPUT, first=True)
+    store: str = option("", help="Folder of the feature store; by default in the user's cache.", panel=OUTPUT)
+    jobs: int = option(1, help="Processes that train, each with one thread.", panel=OUTPUT, least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapt:
+    """A request of `emobridge adapt`. `Adapt.of(source=..., target=...)` makes one from the options' names."""
+
+    data: Data = field(default_factory=Data)
+    features: Features = field(default_factory=Features)
+    system: System = field(default_factory=System)
+    split: Split = field(default_factory=Split)
+    training: Training = field(default_factory=Training)
+    output: Output = field(default_factory=Output)
+
+    def __post_init__(self) -> None:
+        check_together(self)
+        if self.data.attributes_only:
+            for key, value, remedy in (
+                ("method", self.system.method == "auto", "name one"),
+                ("layer", self.features.layer == "auto", "name one, or middle"),
+                ("validate_by", self.training.validate_by == "ua", "give loss"),
+            ):
+                if value:
+                    raise UserError(f"{key}: goes by emotions, and labels are none: {remedy}")
+
+    @classmethod
+    def of(cls, **options: Any) -> Adapt:
+        """From options by name, such as source=["en.jsonl"]. Errors: UserError for an unknown name or a bad value."""
+        return from_mapping(options, "adapt", cls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A request of `emobridge budget`: methods x numbers of target labels x normalisations.
+
+    Of `data.target_labels`, `system.method` and `features.normalise` the lists here take the place. Options of a method
+    or a head go to each that has them.
+    """
+
+    methods: tuple[str, ...] = option(
+        ("soft-pseudo-labels",), help="Methods, with commas; source-only is run in any case.", panel=METHOD, first=True
+    )
+    budgets: tuple[str, ...] = option(
+        ("0", "25", "50", "100", "all"), help="Numbers of labelled target utterances, with commas, or all.", panel=DATA,
+        first=True,
+    )  # fmt: skip
+    normalisations: tuple[str, ...] = option(
+        ("speaker",), help="By what features are standardised, with commas: none, corpus, speaker, speaker+text.",
+        panel=ENCODER, first=True, flag="normalise",
+    )  # fmt: skip
+    subsets: int = option(
+        0, help="Subsets of the test utterances by which Welch's test compares methods; 0 makes no test.",
+        panel=EVALUATION, least=0,
+    )  # fmt: skip
+    stages: str = option(
+        "", help="Folder where grids share the training stages that their methods begin with.", panel=OUTPUT
+    )
+    data: Data = field(default_factory=Data)
+    features: Features = field(default_factory=Features)
+    system: System = field(default_factory=System)
+    split: Split = field(default_factory=Split)
+    training: Training = field(default_factory=Training)
+    output: Output = field(default_factory=lambda: Output(out="budget"))
+
+    def __post_init__(self) -> None:
+        check_together(self)
+        for word in self.budgets:
+            if not is_budget(word):
+                raise UserError(f"budgets: expected numbers or 'all', with commas, got {word!r}")
+        amounts = tuple(word if word == "all" else str(int(word)) for word in self.budgets)
+        for key, words in (("methods", self.methods), ("budgets", amounts), ("normalise", self.normalisations)):
+            if not words:
+                raise UserError(f"{key}: expected at least one")
+            for word in words:
+                if words.count(word) > 1:
+                    raise UserError(f"{key}: {word} stands twice")
+        choices = choices_of("normalise")
+        for word in self.normalisations:
+            if word not in choices:
+                raise unknown("normalise", word, choices)
+        if self.subsets == 1:
+            raise UserError("subsets: expected 2 or more, or 0 for no test, got 1")
+
+    @classmethod
+    def of(cls, **options: Any) -> Budget:
+        """From options by name, as `Adapt.of`."""
+        return from_mapping(options, "budget", cls)
+
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The budgets in ascending order, "all" last."""
+        words = {word if word == "all" else str(int(word)) for word in self.budgets}
+        return tuple(sorted(words, key=lambda word: math.inf if word == "all" else float(word)))
+
+
+def check_together(request: Adapt | Budget) -> None:
+    """What the parts of a request must not say together. Errors: UserError."""
+    if not request.data.source:
+        raise UserError("source: expected at least one manifest of labelled speech")
+    if not request.data.target:
+        raise UserError("target: expected a manifest of speech in the new language")
+    features, train = request.features, request.system.train
+    if train != "frozen":
+        if features.normalise == "speaker+text" or features.by_corpus:
+            raise UserError("normalise: 'speaker+text' and by_corpus work on frozen features")
+        if features.align != "none":
+            raise UserError(f"align: 'coral' works on frozen features; give --align none with --train {train}")
+        if features.layer in LAYER_RULES or "+" in features.layer:
+            raise UserError(
+                f"layer: {features.layer!r} works on frozen features; name one layer with --train {train}"
+            )
+
+
+def is_budget(word: str) -> bool:
+    """Whether a word is a number of labels, or "all"."""
+    return word == "all" or (word.isascii() and word.isdecimal())
+
+
+def layer_names(layer: str) -> tuple[str, ...]:
+    """The names in a layer such as "2+3+4".
+
+    >>> layer_names("2+3+4")
     ('2', '3', '4')
     """
     return tuple(layer.split("+"))
 
 
-def from_mapping(values: dict[str, Any], where: str = "settings", kind: type[Any] = Settings) -> Any:
-    """Settings (or another dataclass of such fields) from plain values.
+def options_of_record(kind: type[Any]) -> dict[str, tuple[str, Field[Any]]]:
+    """Every option of a request by its field's name: the part that holds it ("" is the request itself) and the field.
 
-    Errors: UserError for an unknown key, a missing one, or a value of a wrong type.
+    Names are unique over the parts, so that files and calls need not name the part.
     """
-    known = {field.name: field for field in fields(kind)}
-    checked: dict[str, Any] = {}
+    options: dict[str, tuple[str, Field[Any]]] = {}
+    for item in fields(kind):
+        part = _part_type(kind, item)
+        for inner in fields(part) if part else (item,):
+            assert inner.name not in options, f"two options are called {inner.name}"
+            options[inner.name] = (item.name if part else "", inner)
+    return options
+
+
+def _part_type(kind: type[Any], item: Field[Any]) -> type[Any] | None:
+    hint = get_type_hints(kind)[item.name]
+    return hint if isinstance(hint, type) and is_dataclass(hint) else None
+
+
+def choices_of(name: str, kind: type[Any] = Adapt) -> tuple[str, ...]:
+    """The choices of an option, by its field's name."""
+    return options_of_record(kind)[name][1].metadata["choices"]
+
+
+def flat_values(request: Any) -> dict[str, Any]:
+    """The value of every option of a request, by name."""
+    return {
+        name: getattr(getattr(request, part) if part else request, name)
+        for name, (part, _) in options_of_record(type(request)).items()
+    }
+
+
+def changed_values(request: Any) -> dict[str, Any]:
+    """The options of a request that differ from their defaults."""
+    values = flat_values(request)
+    defaults = {name: default_of(type(request), name) for name in values}
+    return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def default_of(kind: type[Any], name: str) -> Any:
+    """The default of an option of a request, by its field's name."""
+    part, item = options_of_record(kind)[name]
+    if not part:
+        return item.default
+    outer = next(entry for entry in fields(kind) if entry.name == part)
+    assert outer.default_factory is not MISSING
+    return getattr(outer.default_factory(), name)
+
+
+def from_mapping(values: Mapping[str, Any], where: str, kind: type[Record]) -> Record:
+    """A request (or another dataclass of such fields) from plain values.
+
+    values: by option, or by part as in a TOML file: {"data": {"source": [...]}}. Errors: UserError that begins with
+    `where` for an unknown key, a missing one, or a value of a wrong type.
+    """
+    options = options_of_record(kind)
+    parts = {part for part, _ in options.values() if part}
+    flat: dict[str, Any] = {}
     for key, value in values.items():
-        if key not in known:
-            raise UserError(f"{where}: {unknown('key', key, known)}")
-        checked[key] = _checked(where, key, str(known[key].type), value)
-    for key, field in known.items():
-        if key not in checked and field.default is MISSING:
-            raise UserError(f"{where}: the key {key!r} is missing")
-    return kind(**checked)
+        inner = value if key in parts and isinstance(value, Mapping) else {key: value}
+        for name, item in inner.items():
+            if name not in options:
+                raise UserError(f"{where}: {unknown('key', name, options)}")
+            if name in flat:
+                raise UserError(f"{where}: {name} stands twice")
+            flat[name] = item
+    checked: dict[str, dict[str, Any]] = {part: {} for part in (*parts, "")}
+    for name, value in flat.items():
+        part, item = options[name]
+        checked[part][name] = _checked(where, name, str(item.type), value)
+    for name, (part, item) in options.items():
+        if name not in flat and item.default is MISSING and item.default_factory is MISSING:
+            raise UserError(f"{where}: the key {name!r} is missing")
+        if part and name not in flat:
+            checked[part].setdefault(name, default_of(kind, name))
+    own = checked.pop("")
+    nested = {item.name: (_part_type(kind, item), checked) for item in fields(kind) if item.name in parts}  # type: ignore[arg-type]
+    return kind(**own, **{name: part(**checked[name]) for name, (part, _) in nested.items() if part})
 
 
 def _checked(where: str, key: str, kind: str, value: Any) -> Any:
     if kind.startswith("tuple["):
         types, what = ((int, float), "numbers") if "float" in kind else ((str,), "words")
+        if value is None and kind.endswith("| None"):
+            return None
         if isinstance(value, (list, tuple)) and all(type(item) in types for item in value):
             return tuple(float(item) if float in types else item for item in value)
         raise UserError(f"{where}: {key}: expected a list of {what}, got {value!r}")
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UserError(f"{where}: {key}: the number is too large") from None
     if type(value).__name__ != kind:
         raise UserError(f"{where}: {key}: expected {kind}, got {value!r}")
     return value
-
-
-def read_settings(path: str | Path) -> Settings:
-    """Settings from a TOML file. Errors: UserError naming the file, and the line or key."""
-    return from_mapping(read_mapping(path), str(path))
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
@@ -198,11 +532,42 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not TOML ({error})") from error
 
 
-def write_settings(path: str | Path, settings: Settings) -> None:
-    """Settings as TOML that `read_settings` gives back."""
+def write_settings(path: str | Path, request: Any) -> None:
+    """A request as TOML, a table a part, that `from_mapping(read_mapping(path), ...)` gives back."""
+    tables: dict[str, Any] = {}
+    for name, (part, _) in options_of_record(type(request)).items():
+        value = getattr(getattr(request, part) if part else request, name)
+        if value is not None:
+            (tables.setdefault(part, {}) if part else tables)[name] = value
+    plain = {key: value for key, value in tables.items() if not isinstance(value, dict)}
     with whole_file(path) as temporary:
-        temporary.write_bytes(tomli_w.dumps(asdict(settings)).encode())
+        temporary.write_bytes(tomli_w.dumps({**plain, **tables}).encode())
+
+
+def flag_of(name: str, item: Field[Any]) -> str:
+    """The option's name on the command line, with its dashes."""
+    return "--" + (item.metadata["flag"] or name).replace("_", "-")
+
+
+def command_of(request: Any, name: str) -> str:
+    """The command line that asks for a request: every option that differs from its default."""
+    return shlex.join(["emobridge", name, *_words(request)])
+
+
+def _words(request: Any) -> Iterator[str]:
+    options = options_of_record(type(request))
+    for name, value in changed_values(request).items():
+        flag, facts = flag_of(name, options[name][1]), options[name][1].metadata
+        if isinstance(value, bool):
+            yield flag if value else flag.replace("--", "--no-", 1)
+        elif isinstance(value, tuple) and facts["repeat"]:
+            for item in value:
+                yield from (flag, item)
+        elif isinstance(value, tuple):
+            yield from (flag, ",".join(value) or "none")
+        else:
+            yield from (flag, str(value))

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets, predefined
 from emobridge.errors import UserError
-from emobridge.settings import Settings
+from emobridge.settings import Split, layer_names
 from emobridge.types import Utterance, person
 
 UNLABELLED = -1
 RATED = "rated"  # in place of an emotion, where attributes alone are the labels
+ALL_BUT_ONE = 5  # parts of the speakers where a single split holds one part out
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,12 @@ class Speech:
 
     utterances: tuple[Utterance, ...]  # N
     label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED; without emotions 0 where an attribute is known
-    domain_of: np.ndarray  # (N,) int64: the place of its source corpus, or `target`
+    domain_of: np.ndarray  # (N,) int64: the index of its source corpus, or `target`
     target: int  # the number of source corpora
     features: Tensor | None = None  # (N, V, D) of V layers or (N, D), pooled, not normalised; None of a trained encoder
-    given: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
+    visible: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
     attributes: np.ndarray | None = None  # (N, K) in [-1, 1], NaN where not known; None where none are learnt
+    layers: tuple[str, ...] = ()  # names of the V layers; () where a case takes the features as they are
 
     @property
     def is_target(self) -> np.ndarray:
@@ -35,22 +37,30 @@ class Speech:
         return self.domain_of == self.target
 
     def of(self, rows: Sequence[int] | np.ndarray) -> Speech:
-        """Some of the utterances alone."""
-        some = list(rows)
+        """The utterances of some rows alone."""
+        chosen = list(rows)
         return replace(
             self,
-            utterances=tuple(self.utterances[row] for row in some),
-            label=self.label[some],
-            domain_of=self.domain_of[some],
-            features=None if self.features is None else self.features[some],
-            attributes=None if self.attributes is None else self.attributes[some],
+            utterances=tuple(self.utterances[row] for row in chosen),
+            label=self.label[chosen],
+            domain_of=self.domain_of[chosen],
+            features=None if self.features is None else self.features[chosen],
+            attributes=None if self.attributes is None else self.attributes[chosen],
         )
+
+    def at(self, layer: str) -> Speech:
+        """The same speech with the features (N, V', D) of the layers in a name such as "2+3+4" alone."""
+        names = layer_names(layer)
+        if self.features is None or not self.layers or names == self.layers:
+            return self
+        columns = [self.layers.index(name) for name in names]
+        return replace(self, features=self.features[:, columns], layers=names)
 
     @property
     def corpora(self) -> tuple[tuple[str, str], ...]:
         """Name and language of the corpora, in the order of `domain_of`."""
         firsts = [self.utterances[row] for row in np.unique(self.domain_of, return_index=True)[1]]
-        return tuple((one.corpus, one.language) for one in firsts)
+        return tuple((utterance.corpus, utterance.language) for utterance in firsts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,94 +74,102 @@ class Fold:
     validation: Part = ()  # speakers of the source, or of both sides, that tell the best epoch
 
 
-def folds_of(speech: Speech, settings: Settings, seed: int) -> tuple[Fold, ...]:
+def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") -> tuple[Fold, ...]:
     """The folds of one seed; a target without labels adapts whole and is not scored.
 
+    validation: whose speakers are held out of training to validate: "none", "source" or "both" sides.
     Errors: UserError where a side has too few speakers, or none that are known.
     """
     source = np.flatnonzero(~speech.is_target)
     target = np.flatnonzero(speech.is_target)
-    if settings.predefined:
-        return (_given(speech, source, target, settings),)
-    scored = _scored(speech, target, settings)
-    rest = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
-    count = settings.folds or 5
-    if settings.folds and not settings.share_speakers:
+    if split.predefined:
+        return (_predefined(speech, source, target, validation),)
+    scored = _scored(speech, target, split)
+    unscored = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
+    count = split.folds or ALL_BUT_ONE
+    if split.folds and not split.share_speakers:
         count = min(count, _speakers(speech, source), _speakers(speech, scored) if len(scored) else count)
-    source_parts = _parts(speech, source, count, settings, seed)
-    target_parts = _parts(speech, scored, count, settings, seed) if len(scored) else ((),) * count
+    source_parts = _parts(speech, source, count, split, seed)
+    target_parts = _parts(speech, scored, count, split, seed) if len(scored) else ((),) * count
     folds = []
-    for place in range(count if settings.folds else 1):
-        test = set(source_parts[place])
-        target_test = set(target_parts[place])
-        heard = {person(speech.utterances[row]) for row in target_test} - {None}
-        held = set() if settings.share_speakers or settings.transductive else heard
-        adapts = [row for row in scored if settings.transductive or row not in target_test]
-        adapts += [row for row in rest if person(speech.utterances[row]) not in held]
+    for index in range(count if split.folds else 1):
+        test = set(source_parts[index])
+        target_test = set(target_parts[index])
+        tested = {person(speech.utterances[row]) for row in target_test} - {None}
+        held_out = set() if split.share_speakers or split.transductive else tested
+        adapts = [row for row in scored if split.transductive or row not in target_test]
+        adapts += [row for row in unscored if person(speech.utterances[row]) not in held_out]
         train = tuple(int(row) for row in source if row not in test)
         fold = Fold(train, tuple(sorted(test)), tuple(map(int, sorted(adapts))), tuple(sorted(target_test)))
-        folds.append(_apart(speech, fold, settings, seed))
+        folds.append(_with_validation(speech, fold, split, seed, validation))
     return tuple(folds)
 
 
-def _given(speech: Speech, source: np.ndarray, target: np.ndarray, settings: Settings) -> Fold:
-    """The split that the corpora come with, the same for every seed; validation without patience is not used at all.
+def _predefined(speech: Speech, source: np.ndarray, target: np.ndarray, validation: str) -> Fold:
+    """The split that the corpora come with, the same for every seed; without early stopping nothing validates.
 
     Errors: UserError as `splits.predefined` has them.
     """
     parts = [predefined([speech.utterances[row] for row in rows]) for rows in (source, target)]
-    (train, held, test), (adapts, apart, heard) = (
-        tuple(tuple(int(rows[place]) for place in part) for part in three)
+    (train, source_held, test), (adapts, target_held, target_test) = (
+        tuple(tuple(int(rows[index]) for index in part) for part in three)
         for rows, three in zip((source, target), parts)
     )
-    scored = set(_scored(speech, target, settings).tolist())
-    validation = held if settings.patience else ()
-    if settings.patience and settings.validate == "both":
-        validation += tuple(row for row in apart if row in scored)
-    return Fold(train, test, adapts, tuple(row for row in heard if row in scored), validation)
+    scored = set(_scored(speech, target, Split(folds=0, predefined=True)).tolist())
+    held_out = () if validation == "none" else source_held
+    if validation == "both":
+        held_out += tuple(row for row in target_held if row in scored)
+    return Fold(train, test, adapts, tuple(row for row in target_test if row in scored), held_out)
 
 
-def _scored(speech: Speech, target: np.ndarray, settings: Settings) -> np.ndarray:
-    """The labelled ones; none where a person gave all labels, and of speakers who cannot be told apart or are one."""
+def _scored(speech: Speech, target: np.ndarray, split: Split) -> np.ndarray:
+    """The labelled target rows.
+
+    None where a person gave all labels, and the speakers cannot be told apart or are only one.
+    """
     scored = target[speech.label[target] != UNLABELLED]
-    if settings.share_speakers or speech.given is None or {speech.utterances[row].id for row in scored} - speech.given:
+    listed = speech.visible
+    if split.share_speakers or listed is None or {speech.utterances[row].id for row in scored} - listed:
         return scored
     people = {person(speech.utterances[row]) for row in scored}
     return scored[:0] if None in people or len(people) < 2 else scored
 
 
-def everything(speech: Speech, settings: Settings, seed: int) -> Fold:
+def everything(speech: Speech, split: Split, seed: int, validation: str = "none") -> Fold:
     """The fold that scores nothing and so holds nothing out: what the bundle is made from."""
     source, target = np.flatnonzero(~speech.is_target), np.flatnonzero(speech.is_target)
-    return _apart(speech, Fold(tuple(source.tolist()), (), tuple(target.tolist()), ()), settings, seed)
+    fold = Fold(tuple(source.tolist()), (), tuple(target.tolist()), ())
+    return _with_validation(speech, fold, split, seed, validation)
 
 
-def _apart(speech: Speech, fold: Fold, settings: Settings, seed: int) -> Fold:
-    """The fold with a fifth of its training speakers as validation: none without early stopping.
+def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, validation: str) -> Fold:
+    """The fold with a fifth of its training speakers as validation; as it is without early stopping.
 
-    Of the target, where asked for, their labelled utterances validate, and nothing of theirs adapts.
+    Of the target, where both sides validate, the labelled utterances do, and nothing of their speakers adapts.
     """
-    if not settings.patience:
+    if validation == "none":
         return fold
-    if settings.predefined:
-        mine = {row for row in fold.source if speech.utterances[row].split == "validation"}
-        kept = tuple(row for row in fold.source if row not in mine)
-        return replace(fold, source=kept, validation=tuple(sorted(mine)))
-    source, validation = _fifth(speech, fold.source, settings, seed)
-    labelled = budget(speech, fold, "all", seed) if settings.validate == "both" else ()
+    if split.predefined:
+        held_out = {row for row in fold.source if speech.utterances[row].split == "validation"}
+        source = tuple(row for row in fold.source if row not in held_out)
+        return replace(fold, source=source, validation=tuple(sorted(held_out)))
+    source, source_held = _without_a_fifth(speech, fold.source, split, seed)
+    labelled = budget(speech, fold, "all", seed) if validation == "both" else ()
     if not labelled:
-        return replace(fold, source=source, validation=validation)
-    _, apart = _fifth(speech, labelled, settings, seed)
-    held = set() if settings.share_speakers else {person(speech.utterances[row]) for row in apart} - {None}
-    adapts = [row for row in fold.target if row not in apart and person(speech.utterances[row]) not in held]
-    return replace(fold, source=source, target=tuple(adapts), validation=(*validation, *apart))
+        return replace(fold, source=source, validation=source_held)
+    _, target_held = _without_a_fifth(speech, labelled, split, seed)
+    people = set() if split.share_speakers else {person(speech.utterances[row]) for row in target_held} - {None}
+    adapts = [
+        row for row in fold.target if row not in target_held and person(speech.utterances[row]) not in people
+    ]
+    return replace(fold, source=source, target=tuple(adapts), validation=(*source_held, *target_held))
 
 
-def _fifth(speech: Speech, rows: Part, settings: Settings, seed: int) -> tuple[Part, Part]:
+def _without_a_fifth(speech: Speech, rows: Part, split: Split, seed: int) -> tuple[Part, Part]:
     """The rows without, and of, a fifth of their speakers."""
-    some = [speech.utterances[row] for row in rows]
-    kept, apart = by_ratio(some, (0.8, 0.2), seed=seed, share_speakers=settings.share_speakers)
-    return tuple(rows[place] for place in kept), tuple(rows[place] for place in apart)
+    utterances = [speech.utterances[row] for row in rows]
+    training, held_out = by_ratio(utterances, (0.8, 0.2), seed=seed, share_speakers=split.share_speakers)
+    return tuple(rows[index] for index in training), tuple(rows[index] for index in held_out)
 
 
 def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
@@ -160,26 +178,26 @@ def budget(speech: Speech, fold: Fold, amount: str, seed: int) -> Part:
     Smaller budgets lie inside larger ones. Where a person gave labels, only these are seen, and all of them when
     `amount` is their number: those whose speaker is not scored. Errors: UserError where there are not so many labels.
     """
-    held = set(fold.target_test)  # in a transductive fold these adapt too, and never with their labels
-    rows = [row for row in fold.target if speech.label[row] != UNLABELLED and row not in held]
-    if speech.given is not None:
-        rows = [row for row in rows if speech.utterances[row].id in speech.given]
-    if amount == "all" or (speech.given is not None and int(amount) >= len(speech.given)):
+    tested = set(fold.target_test)  # in a transductive fold these adapt too, and never with their labels
+    rows = [row for row in fold.target if speech.label[row] != UNLABELLED and row not in tested]
+    if speech.visible is not None:
+        rows = [row for row in rows if speech.utterances[row].id in speech.visible]
+    if amount == "all" or (speech.visible is not None and int(amount) >= len(speech.visible)):
         return tuple(rows)
     if not int(amount):
         return ()
-    some = [speech.utterances[row] for row in rows]
-    some = [replace(one, emotion=one.emotion or RATED) for one in some]
+    utterances = [speech.utterances[row] for row in rows]
+    utterances = [replace(utterance, emotion=utterance.emotion or RATED) for utterance in utterances]
     try:
-        chosen = label_budgets(some, (int(amount),), seed=seed)[int(amount)]
+        chosen = label_budgets(utterances, (int(amount),), seed=seed)[int(amount)]
     except UserError as error:
         raise UserError(f"target_labels: {error}") from error
-    return tuple(rows[place] for place in chosen)
+    return tuple(rows[index] for index in chosen)
 
 
-def largest_budget(speech: Speech, settings: Settings, seeds: Sequence[int]) -> int:
-    """The largest number of target labels that every fold of these seeds has."""
-    folds = [(fold, seed) for seed in seeds for fold in folds_of(speech, settings, seed)]
+def largest_budget(speech: Speech, split: Split, validation: str = "none") -> int:
+    """The largest number of target labels that every fold of every seed has."""
+    folds = [(fold, seed) for seed in range(split.seeds) for fold in folds_of(speech, split, seed, validation)]
     return min(len(budget(speech, fold, "all", seed)) for fold, seed in folds)
 
 
@@ -187,11 +205,11 @@ def _speakers(speech: Speech, rows: np.ndarray) -> int:
     return len({person(speech.utterances[row]) for row in rows})
 
 
-def _parts(speech: Speech, rows: np.ndarray, count: int, settings: Settings, seed: int) -> tuple[Part, ...]:
+def _parts(speech: Speech, rows: np.ndarray, count: int, split: Split, seed: int) -> tuple[Part, ...]:
     """The test parts of the folds."""
-    some = [speech.utterances[row] for row in rows]
-    if settings.share_speakers:
-        parts = by_ratio(some, (1 / count,) * count, seed=seed, share_speakers=True)
+    utterances = [speech.utterances[row] for row in rows]
+    if split.share_speakers:
+        parts = by_ratio(utterances, (1 / count,) * count, seed=seed, share_speakers=True)
     else:
-        parts = by_fold(some, max(count, 2), seed=seed)
-    return tuple(tuple(int(rows[place]) for place in part) for part in parts)
+        parts = by_fold(utterances, max(count, 2), seed=seed)
+    return tuple(tuple(int(rows[index]) for index in part) for part in parts)

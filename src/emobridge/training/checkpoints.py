@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from emobridge.files import whole_file
-from emobridge.methods.base import Examples, Inputs
+from emobridge.files import read_tensors, write_tensors
+from emobridge.methods.base import Drawn, Inputs
+from emobridge.training.cost import StageCost
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,30 @@ def learnt(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in module.state_dict().items() if name not in still}
 
 
-def save_learnt(module: nn.Module, log: tuple[LogPoint, ...], path: Path) -> None:
-    """What a stage of a training ended with."""
-    _write(path, learnt(module), {"log": [asdict(point) for point in log]})
+def save_stage(module: nn.Module, log: Sequence[LogPoint], cost: StageCost | None, path: Path) -> None:
+    """Write what a stage of a training ended with: its weights, its log and what it cost."""
+    facts = {"log": [asdict(point) for point in log], "cost": None if cost is None else asdict(cost)}
+    write_tensors(path, learnt(module), {"facts": json.dumps(facts)})
 
 
-def load_learnt(module: nn.Module, path: Path | None) -> tuple[LogPoint, ...] | None:
-    """The log that `save_learnt` wrote, and its weights into the module; None where there is no such file."""
-    found = _read(path)
-    if found is None or found[0].keys() != learnt(module).keys():
+def load_stage(module: nn.Module, path: Path | None) -> tuple[tuple[LogPoint, ...], StageCost | None] | None:
+    """Load the weights that `save_stage` wrote into the module; the log and the cost come back.
+
+    None where there is no such file, or a damaged one: the stage is then trained again.
+    """
+    stored = None if path is None else read_tensors(path)
+    if stored is None or stored[0].keys() != learnt(module).keys():
         return None
-    module.load_state_dict(found[0], strict=False)
-    return tuple(LogPoint(**point) for point in found[1]["log"])
+    module.load_state_dict(stored[0], strict=False)
+    facts = json.loads(stored[1]["facts"])
+    return tuple(LogPoint(**point) for point in facts["log"]), cost_from(facts["cost"])
+
+
+def cost_from(values: dict[str, Any] | None) -> StageCost | None:
+    """A cost from the plain values of a JSON file."""
+    if values is None:
+        return None
+    return StageCost(**values | {"trained": tuple((name, count) for name, count in values["trained"])})
 
 
 class State:
@@ -54,7 +66,7 @@ class State:
     ) -> None:
         self.model, self.inputs, self.optimiser, self.generator = model, inputs, optimiser, generator
         self.epoch = 0
-        self.drawn = Examples(*(torch.empty(0),) * 3)
+        self.drawn = Drawn(*(torch.empty(0),) * 3)
         self.log: list[LogPoint] = []
         self.best_loss, self.best_epoch = math.inf, 0
         self.best: dict[str, Tensor] = {}
@@ -77,64 +89,50 @@ class State:
         tensors = {f"model.{name}": tensor for name, tensor in learnt(self.model).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         tensors |= {f"inputs.{name}": tensor for name, tensor in self.inputs.state().items()}
-        for place, values in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{place}.{name}": tensor for name, tensor in values.items()}
+        for index, values in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in values.items()}
         tensors |= {f"drawn.{name}": getattr(self.drawn, name) for name in ("rows", "label", "weight")}
         tensors |= {"random.shuffle": self.generator.get_state(), "random.torch": torch.get_rng_state()}
         if torch.cuda.is_initialized():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        about = {
+        state = {
             "epoch": self.epoch,
             "best_loss": repr(self.best_loss),
             "best_epoch": self.best_epoch,
             "log": [asdict(point) for point in self.log],
         }
-        _write(path, tensors, about)
+        write_tensors(path, tensors, {"state": json.dumps(state)})
 
     def resume(self, path: Path | None) -> None:
         """Go on from a checkpoint, where there is one that can be read."""
-        found = _read(path)
-        if found is None:
+        stored = None if path is None else read_tensors(path)
+        if stored is None:
             return  # from the start, which ends the same
-        part, about = _parts(found[0]), found[1]
+        part, state = _parts(stored[0]), json.loads(stored[1]["state"])
         self.model.load_state_dict(part["model"], strict=False)
         self.best = part.get("best", {})
         self.inputs.restore(part.get("inputs", {}))
         whole = self.optimiser.state_dict()
         whole["state"] = {}
         for name, tensor in part.get("optimiser", {}).items():
-            place, key = name.split(".")
-            whole["state"].setdefault(int(place), {})[key] = tensor
+            index, key = name.split(".")
+            whole["state"].setdefault(int(index), {})[key] = tensor
         self.optimiser.load_state_dict(whole)
         drawn = part["drawn"]
-        self.drawn = Examples(drawn["rows"], drawn["label"], drawn["weight"])
+        self.drawn = Drawn(drawn["rows"], drawn["label"], drawn["weight"])
         self.generator.set_state(part["random"]["shuffle"])
         torch.set_rng_state(part["random"]["torch"])
         if "cuda" in part["random"]:
             torch.cuda.set_rng_state(part["random"]["cuda"])
-        self.epoch, self.best_epoch = about["epoch"], about["best_epoch"]
-        self.best_loss = float(about["best_loss"])
-        self.log = [LogPoint(**point) for point in about["log"]]
-
-
-def _write(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
-    contiguous = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    with whole_file(path) as temporary:
-        save_file(contiguous, temporary, metadata={"about": json.dumps(about)})
-
-
-def _read(path: Path | None) -> tuple[dict[str, Tensor], dict] | None:
-    """Tensors and what is said of them; None where there is no file, or a damaged one."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-        return None
+        self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
+        self.best_loss = float(state["best_loss"])
+        self.log = [LogPoint(**point) for point in state["log"]]
 
 
 def _parts(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors by the first part of their names."""
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        part, _, rest = name.partition(".")
-        parts.setdefault(part, {})[rest] = tensor
+        part, _, inner = name.partition(".")
+        parts.setdefault(part, {})[inner] = tensor
     return parts

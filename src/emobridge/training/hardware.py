@@ -38,7 +38,7 @@ class Hardware:
     def wait(self) -> None:
         """Until all processes have come here."""
 
-    def told(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """What the first process has for `value`: plain words and numbers."""
         return value
 
@@ -81,7 +81,7 @@ class Accelerated(Hardware):
     def wait(self) -> None:
         self.accelerator.wait_for_everyone()
 
-    def told(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([value])[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,46 +53,59 @@ class Frozen:
         """Nothing was learnt."""
 
 
-class Recordings:
-    """Recordings that go through an encoder which is trained, or whose single frames are wanted.
+@dataclass(frozen=True, slots=True)
+class FrontEnd:
+    """How recordings go through an encoder that is trained, or whose single frames are wanted."""
 
-    domain_of: of each utterance, the place of its corpus in `corpora` (name and language). learner: the recordings
-    whose audio tells the domains' moments, these ones where there is none; with `leads`, they learn anew whenever these
-    do. crop: s of an utterance that a training step sees at most; before batch norms, which would see the padding of
-    unlike lengths, shorter ones repeat themselves until then. frames: yield them instead of their statistics; each is
-    normalised as the mean frame is. hardware: where the encoder runs; what it yields comes back to the CPU.
+    encoder: Encoder
+    layer: int
+    statistics: tuple[str, ...]
+    normalise: str = "none"
+    crop: float = 2.0  # s of an utterance that a training step sees at most
+    frames: bool = False  # yield frames instead of their statistics; each is normalised as the mean frame is
+    hardware: Hardware = ALONE  # where the encoder runs; what it yields comes back to the CPU
+
+
+class Recordings:
+    """Recordings that go through an encoder anew in each step.
+
+    domain_of: of each utterance, the index of its corpus in `corpora` (name and language); target: the index of the
+    target. learner: the recordings whose audio tells the moments of each domain; without it these ones do. leads: the
+    learner learns anew whenever these recordings do. Batch norms would see the padding of unlike lengths, so before
+    them utterances that are shorter than `crop` repeat themselves.
     """
 
     def __init__(
         self,
-        encoder: Encoder,
-        layer: int,
-        statistics: tuple[str, ...],
+        front: FrontEnd,
         utterances: Sequence[Utterance],
         *,
         domain_of: Sequence[int] | np.ndarray,
         corpora: Sequence[tuple[str, str]],
         target: int,
-        normalise: str,
         learner: Recordings | None = None,
         leads: bool = False,
-        crop: float = 2.0,
-        frames: bool = False,
-        hardware: Hardware = ALONE,
     ) -> None:
-        self.encoder, self.layer, self.statistics = encoder, layer, statistics
+        self.front = front
         self.utterances = tuple(utterances)
         self.domain_of = np.asarray(domain_of)
-        self.corpora, self.target, self.normalise, self.crop = tuple(corpora), target, normalise, crop
+        self.corpora, self.target = tuple(corpora), target
         self.learner, self.leads = learner, leads
-        self.frames, self.hardware = frames, hardware
         self.together = 1  # they are of many lengths
-        self.norms = [one for one in encoder.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
-        self.seconds = None if self.norms else torch.tensor([min(crop, _seconds(one)) for one in self.utterances])
+        encoder, crop = front.encoder, front.crop
+        self.norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        lengths = [min(crop, _seconds(utterance)) for utterance in self.utterances]
+        self.seconds = None if self.norms else torch.tensor(lengths)
         self.domains: tuple[Domain, ...] = ()
-        self.width = encoder.width * (1 if frames else len(statistics))
+        self.frames = front.frames
+        self.width = encoder.width * (1 if front.frames else len(front.statistics))
         self.mean = torch.zeros(len(self.utterances), self.width)
         self.deviation = torch.ones(len(self.utterances), self.width)
+
+    @property
+    def encoder(self) -> Encoder:
+        """What the recordings go through."""
+        return self.front.encoder
 
     def modules(self) -> tuple[nn.Module, ...]:
         trained = any(weight.requires_grad for weight in self.encoder.parameters())
@@ -103,15 +116,15 @@ class Recordings:
 
     def state(self) -> dict[str, Tensor]:
         state = {"mean": self.mean, "deviation": self.deviation}
-        for place, domain in enumerate(self.domains):
-            state |= {f"{place}.mean": domain.mean, f"{place}.deviation": domain.deviation}
+        for index, domain in enumerate(self.domains):
+            state |= {f"{index}.mean": domain.mean, f"{index}.deviation": domain.deviation}
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.mean, self.deviation = state["mean"], state["deviation"]
         self.domains = tuple(
-            Domain(*names, state[f"{place}.mean"], state[f"{place}.deviation"])
-            for place, names in enumerate(self.corpora)
+            Domain(*names, state[f"{index}.mean"], state[f"{index}.deviation"])
+            for index, names in enumerate(self.corpora)
         )
         if self.learner is not None:
             self.learner.domains = self.domains
@@ -121,38 +134,38 @@ class Recordings:
 
     def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor | Frames:
         seeds = [None] * len(rows) if draws is None else draws.tolist()
-        said = self._layers([self._wave(row, seed) for row, seed in zip(rows.tolist(), seeds)])
+        layers = self._layers([self._wave(row, seed) for row, seed in zip(rows.tolist(), seeds)])
         mean, deviation = self.mean[rows], self.deviation[rows]
         if self.frames:
-            hidden = (said.hidden[self._layer] - mean[:, None]) / deviation[:, None]
-            return Frames(hidden, said.mask)
-        return (pool(said, self.statistics)[self._layer] - mean) / deviation
+            hidden = (layers.hidden[self._layer] - mean[:, None]) / deviation[:, None]
+            return Frames(hidden, layers.mask)
+        return (pool(layers, self.front.statistics)[self._layer] - mean) / deviation
 
     def refresh(self) -> None:
         """The moments of each domain and speaker under the encoder as it now is."""
         if not self.utterances:
             return
-        if self.normalise == "none":  # an encoder that is trained finds its own scale
-            still = torch.zeros(self.width), torch.ones(self.width)
-            self.domains = tuple(Domain(*names, *still) for names in self.corpora)
+        if self.front.normalise == "none":  # an encoder that is trained finds its own scale
+            unchanged = torch.zeros(self.width), torch.ones(self.width)
+            self.domains = tuple(Domain(*names, *unchanged) for names in self.corpora)
             return
         if self.learner is None and not self.domains:
             self._warm()
         x = self.pooled(range(len(self.utterances)))
         if self.learner is None:
-            self.domains = domains_of(x, self.domain_of, self.corpora, self.normalise, self.target)
+            self.domains = domains_of(x, self.domain_of, self.corpora, self.front.normalise, self.target)
         else:
             if self.leads:
                 self.learner.refresh()
             self.domains = self.learner.domains
-        for place, domain in enumerate(self.domains):
-            rows = torch.from_numpy(np.flatnonzero(self.domain_of == place))
-            speakers = [person(self.utterances[int(row)]) for row in rows] if self.normalise == "speaker" else None
+        for index, domain in enumerate(self.domains):
+            rows = torch.from_numpy(np.flatnonzero(self.domain_of == index))
+            speakers = [person(self.utterances[int(row)]) for row in rows] if self.front.normalise == "speaker" else None
             mean, deviation = moments(x[rows], domain, speakers)
             self.mean[rows], self.deviation[rows] = mean, deviation
 
     def _warm(self) -> None:
-        """Let batch norms that have seen nothing see speech once: their first moments would be of no speech at all."""
+        """Show speech to batch norms that have seen none: their first moments would be of no speech at all."""
         norms = self.norms
         if not norms or any(norm.num_batches_tracked for norm in norms):
             return
@@ -173,7 +186,7 @@ class Recordings:
         was_training = self.encoder.training
         self.encoder.eval()
         with torch.no_grad():
-            statistics = ("mean",) if self.frames else self.statistics
+            statistics = ("mean",) if self.frames else self.front.statistics
             x = torch.cat([pool(self._layers([self._wave(row, None)]), statistics)[self._layer] for row in rows])
         self.encoder.train(was_training)
         return x
@@ -181,21 +194,21 @@ class Recordings:
     @property
     def _layer(self) -> int:
         """An encoder whose gating leaves one layer has no other."""
-        return 0 if self.encoder.layers == 1 else self.layer
+        return 0 if self.encoder.layers == 1 else self.front.layer
 
     def _layers(self, waves: list[np.ndarray]) -> Layers:
-        wave, mask = (part.to(self.hardware.device) for part in pad(waves))
-        with self.hardware.autocast():
-            said = self.encoder(wave, mask)
-        return Layers(said.hidden.float().cpu(), said.mask.cpu(), said.frame_rate)
+        wave, mask = (part.to(self.front.hardware.device) for part in pad(waves))
+        with self.front.hardware.autocast():
+            layers = self.encoder(wave, mask)
+        return Layers(layers.hidden.float().cpu(), layers.mask.cpu(), layers.frame_rate)
 
     def _wave(self, row: int, seed: int | None) -> np.ndarray:
         utterance = self.utterances[row]
         wave = read_audio(utterance.path, utterance.start, utterance.end)
         if seed is None:
             return wave
-        wave = random_crop(wave, self.crop, np.random.default_rng(seed))
-        return np.resize(wave, round(self.crop * SAMPLE_RATE)) if self.norms else wave
+        wave = random_crop(wave, self.front.crop, np.random.default_rng(seed))
+        return np.resize(wave, round(self.front.crop * SAMPLE_RATE)) if self.norms else wave
 
 
 def _seconds(utterance: Utterance) -> float:
@@ -203,22 +216,22 @@ def _seconds(utterance: Utterance) -> float:
 
 
 def without_label(utterance: Utterance) -> Utterance:
-    """The utterance without what was labelled: all that inputs are to know of it."""
+    """The utterance without its labels: inputs must not know them."""
     return replace(utterance, emotion=None, arousal=None, valence=None, dominance=None)
 
 
 def domains_of(
     x: Tensor, domain_of: Sequence[int] | np.ndarray, corpora: Sequence[tuple[str, str]], normalise: str, target: int
 ) -> tuple[Domain, ...]:
-    """The domain of each of `corpora` (name and language), in their order; `target` is the place of the target.
+    """The domain of each of `corpora` (name and language), in their order; `target` is the index of the target.
 
-    With "none" all have the moments of the source corpora together, and so has always a corpus without any utterance
-    here: in a fold that scores its only speaker.
+    x: (N, ..., D), domain_of: (N,). With normalise "none" all domains have the moments of the source corpora together,
+    and so has a corpus without any utterance here, as in a fold that scores its only speaker.
     """
     domain_of = np.asarray(domain_of)
     domains = []
-    for place, (corpus, language) in enumerate(corpora):
-        rows = np.flatnonzero(domain_of == place)
+    for index, (corpus, language) in enumerate(corpora):
+        rows = np.flatnonzero(domain_of == index)
         if normalise == "none" or not len(rows):
             rows = np.flatnonzero(domain_of != target)
         domains.append(learnt(corpus, language, x[torch.from_numpy(rows)]))

@@ -49,6 +49,15 @@ class Plan:
     accumulate: int = 1  # parts of a batch that go through the model one after the other
 
 
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where a fit runs, and who follows it."""
+
+    checkpoint: Path | None = None  # a file to go on from, removed when training ends
+    on_epoch: Callable[[int, int], None] | None = None  # called with the epochs done and their number
+    hardware: Hardware = ALONE  # its processes share each step, of batch_size utterances each
+
+
 class Model(nn.Module):
     """What is trained: the head, where attributes are learnt a regressor beside its output, and what the inputs and the
     method bring along.
@@ -58,7 +67,7 @@ class Model(nn.Module):
         super().__init__()
         self.head = head
         self.regressor = regressor
-        self.beside = nn.ModuleList(inputs.modules())
+        self.extra = nn.ModuleList(inputs.modules())
         self.width = head.output.in_features
 
     def represent(self, x: Tensor | Frames) -> Tensor:
@@ -90,9 +99,7 @@ def fit(
     seed: int,
     regressor: Regressor | None = None,
     validation: tuple[Inputs, Labelled] | None = None,
-    checkpoint: Path | None = None,
-    on_epoch: Callable[[int, int], None] | None = None,
-    hardware: Hardware = ALONE,
+    workspace: Workspace | None = None,
 ) -> tuple[LogPoint, ...]:
     """Train `head` (and the task's inputs) in place; the log of each loss term.
 
@@ -102,10 +109,11 @@ def fit(
     than two different known values of an attribute, as the rest of an epoch may be, adds nothing to its term.
     validation: speakers kept apart, of one side or both (their `corpus`, the sides weigh the same); with a patience,
     training stops when their loss (or 1 - UA) has not fallen for so many epochs, and the weights of the best epoch are
-    kept; as many as there are epochs never stop it. checkpoint: a file to go on from, removed when training ends.
-    hardware: its processes share each step, of batch_size utterances each. Errors: UserError where the loss is not
-    finite, and where memory does not suffice.
+    kept; as many as there are epochs never stop it. Errors: UserError where the loss is not finite, and where memory
+    does not suffice.
     """
+    workspace = workspace or Workspace()
+    checkpoint, hardware = workspace.checkpoint, workspace.hardware
     inputs = task.inputs
     model = Model(inputs, head, regressor)
     loss = _loss(task, method, model)
@@ -116,8 +124,8 @@ def fit(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if (beside := method.prepare(task, model)) is not None:
-            model.beside.append(beside)
+        if (extra := method.prepare(task, model)) is not None:
+            model.extra.append(extra)
         state = State(model, inputs, _optimiser(model, inputs, plan), generator)
         state.resume(checkpoint)
         hardware.wait()
@@ -137,8 +145,8 @@ def fit(
                 term = "validation loss" if plan.validate_by == "loss" else "validation error"
                 if not state.improved(term, _validated(model, *validation, plan.validate_by), plan.patience):
                     break
-            if on_epoch is not None:
-                on_epoch(state.epoch, plan.epochs)
+            if workspace.on_epoch is not None:
+                workspace.on_epoch(state.epoch, plan.epochs)
             if checkpoint is not None and not hardware.rank and time.monotonic() - saved > plan.checkpoint_every:
                 state.save(checkpoint)
                 saved = time.monotonic()
@@ -153,17 +161,17 @@ def fit(
 
 def probabilities(model: Model, inputs: Inputs, rows: Tensor) -> Tensor:
     """(N,) rows -> (N, C), whole utterances, dropout off; the model is left in the mode it was in."""
-    return said(model, inputs, rows)[0]
+    return outputs(model, inputs, rows)[0]
 
 
-def said(model: Model, inputs: Inputs, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+def outputs(model: Model, inputs: Inputs, rows: Tensor) -> tuple[Tensor, Tensor | None]:
     """`probabilities`, and with a regressor (N, K) attributes."""
     was_training = model.training
     model.eval()
     classes, attributes = [], []
     with torch.no_grad():
-        for some in rows.split(inputs.together):
-            represented = model.represent(inputs.batch(some))
+        for part in rows.split(inputs.together):
+            represented = model.represent(inputs.batch(part))
             classes.append(model.classify(represented).softmax(1))
             if model.regressor is not None:
                 attributes.append(model.regress(represented))
@@ -207,70 +215,70 @@ def _optimiser(model: Model, inputs: Inputs, plan: Plan) -> torch.optim.Optimize
 
 def _epoch(state: State, loss: Loss, plan: Plan, epoch: int, seed: int, hardware: Hardware) -> list[LogPoint]:
     """One pass over what was drawn; the mean of each loss term."""
-    own = state.generator  # what a step draws beside its examples
+    drawing = state.generator  # for what a step draws beside its examples
     if hardware.processes > 1:  # each process drops and draws its own, and anew in each epoch, so that it can go on
-        own = torch.Generator().manual_seed(int(torch.tensor([seed, epoch, hardware.rank, 0]).dot(_PRIMES)))
-        torch.manual_seed(own.initial_seed() + 1)
+        drawing = torch.Generator().manual_seed(int(torch.tensor([seed, epoch, hardware.rank, 0]).dot(_PRIMES)))
+        torch.manual_seed(drawing.initial_seed() + 1)
     state.model.train()
     totals: dict[str, Tensor] = {}
     batches = _batches(state, plan, hardware.processes)
-    for place, some in enumerate(batches):
-        done = (epoch + place / len(batches)) / plan.epochs
+    for index, batch in enumerate(batches):
+        done = (epoch + index / len(batches)) / plan.epochs
         try:
-            terms = _gradients(state, loss, plan, some, done, own, hardware)
+            terms = _gradients(state, loss, plan, batch, done, drawing, hardware)
             for term, value in terms.items():
                 if not math.isfinite(value):
-                    named = ", ".join(state.inputs.names(state.drawn.rows[some])[:5])
+                    ids = ", ".join(state.inputs.names(state.drawn.rows[batch])[:5])
                     raise UserError(
-                        f"the loss term {term!r} is {float(value)} in epoch {epoch}, batch {place}"
-                        f"{f' ({named} ...)' if named else ''}: lower the learning rate; checkpoints before it are kept"
+                        f"the loss term {term!r} is {float(value)} in epoch {epoch}, batch {index}"
+                        f"{f' ({ids} ...)' if ids else ''}: lower the learning rate; checkpoints before it are kept"
                     )
                 totals[term] = totals.get(term, torch.zeros(())) + value
             state.optimiser.step()
         except RuntimeError as error:
-            raise _told(error, state.inputs, len(some) // plan.accumulate) from error
+            raise _memory_error(error, state.inputs, len(batch) // plan.accumulate) from error
     return [LogPoint(epoch, term, float(total) / len(batches)) for term, total in totals.items()]
 
 
 def _batches(state: State, plan: Plan, processes: int) -> list[Tensor]:
-    """Places of what was drawn, in random order; clips of like lengths together where that spares padding."""
+    """Indices into what was drawn, in random order; clips of like lengths together where that spares padding."""
     drawn, size = state.drawn, plan.batch_size * processes
     if state.inputs.seconds is None:
         return list(torch.randperm(len(drawn.rows), generator=state.generator).split(size))
     seed = int(torch.randint(1 << 62, (1,), generator=state.generator))
     seconds = state.inputs.seconds[drawn.rows]
-    return [torch.tensor(some) for some in length_batches(seconds.tolist(), size, seed)]
+    return [torch.tensor(batch) for batch in length_batches(seconds.tolist(), size, seed)]
 
 
 def _gradients(
-    state: State, loss: Loss, plan: Plan, some: Tensor, done: float, own: torch.Generator, hardware: Hardware
+    state: State, loss: Loss, plan: Plan, batch: Tensor, done: float, drawing: torch.Generator, hardware: Hardware
 ) -> dict[str, Tensor]:
-    """The gradients of one step on the places `some` of what was drawn; its loss terms come back.
+    """Compute the gradients of one step on a batch, indices into what was drawn; its loss terms come back.
 
-    Each process has its share of them, and goes through it in `accumulate` parts. A part's loss weighs as many
+    Each process has its share of the batch, and goes through it in `accumulate` parts. A part's loss weighs as many
     utterances as it has, so that a loss that is a mean over utterances is the same however it is cut.
     """
     drawn, inputs = state.drawn, state.inputs
 
     def take(rows: Tensor) -> Tensor | Frames:
-        return inputs.batch(rows, inputs.draws(len(rows), own))
+        return inputs.batch(rows, inputs.draws(len(rows), drawing))
 
     state.optimiser.zero_grad()
-    draws = inputs.draws(len(some), state.generator)
+    draws = inputs.draws(len(batch), state.generator)
     count = plan.accumulate
     cut = count * hardware.processes
-    parts: Sequence[Any] = torch.arange(len(some)).tensor_split(cut) if cut > 1 else (slice(None),)
-    mine = [part for part in parts[count * hardware.rank : count * (hardware.rank + 1)] if len(some[part])]
+    parts: Sequence[Any] = torch.arange(len(batch)).tensor_split(cut) if cut > 1 else (slice(None),)
+    share_of_process = [part for part in parts[count * hardware.rank : count * (hardware.rank + 1)] if len(batch[part])]
     terms: dict[str, Tensor] = {}
-    for part in mine or [parts[0][:1]]:  # a process without a share of a short batch goes along, and weighs nothing
-        places = some[part]
-        rows, label, weight = (values[places] for values in (drawn.rows, drawn.label, drawn.weight))
+    for part in share_of_process or [parts[0][:1]]:  # a process without a share of a short batch weighs nothing
+        indices = batch[part]
+        rows, label, weight = (column[indices] for column in (drawn.rows, drawn.label, drawn.weight))
         x = inputs.batch(rows, None if draws is None else draws[part])
-        found = loss(Step(state.model, x, rows, label, weight, done, take, own))
-        share = len(places) / len(some) if mine else 0.0
-        total = sum(found.values(), torch.zeros(()))
+        values = loss(Step(state.model, x, rows, label, weight, done, take, drawing))
+        share = len(indices) / len(batch) if share_of_process else 0.0
+        total = sum(values.values(), torch.zeros(()))
         (total if share == 1 else total * share).backward()
-        for term, value in found.items():
+        for term, value in values.items():
             part_of = value.detach() if share == 1 else share * value.detach()
             terms[term] = terms[term] + part_of if term in terms else part_of
     if hardware.processes > 1:
@@ -281,7 +289,7 @@ def _gradients(
     return terms
 
 
-def _told(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
+def _memory_error(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
     """A lack of memory in words that help; any other error as it is."""
     words = str(error).lower()
     if not any(lack in words for lack in ("out of memory", "not enough memory", "can't allocate memory")):
@@ -296,7 +304,7 @@ def _told(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
 def _validated(model: Model, inputs: Inputs, validation: Labelled, by: str) -> float:
     """The mean cross-entropy, or 1 - UA, and of attributes the mean 1 - CCC beside it: the mean over sides of each."""
     inputs.refresh()
-    p, attributes = said(model, inputs, validation.rows)
+    p, attributes = outputs(model, inputs, validation.rows)
     return _of_emotions(p, validation, by) + (0.0 if attributes is None else _of_attributes(attributes, validation))
 
 
@@ -307,11 +315,11 @@ def _of_attributes(regressed: Tensor, validation: Labelled) -> float:
         return 0.0
     side = torch.zeros_like(validation.rows) if validation.corpus is None else validation.corpus
     lost = []
-    for one in side.unique():
-        mine = side == one
-        tells = varies(truth[mine])
-        if tells.any():
-            lost.append(float(concordance_loss(regressed[mine], truth[mine])[tells].mean()))
+    for number in side.unique():
+        on_side = side == number
+        varied = varies(truth[on_side])
+        if varied.any():
+            lost.append(float(concordance_loss(regressed[on_side], truth[on_side])[varied].mean()))
     return sum(lost) / max(len(lost), 1)
 
 

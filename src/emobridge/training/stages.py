@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from emobridge import __version__, registry
 from emobridge.adapters import Adapters
-from emobridge.adapters.base import parse_indices, trunk_of
-from emobridge.bundle import made_head
+from emobridge.adapters.base import picked, trunk_of
+from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget
 from emobridge.data.splits import Part
 from emobridge.encoders import load_encoder
@@ -23,20 +20,15 @@ from emobridge.features.normalisation import Domain
 from emobridge.heads.base import Head, Regressor
 from emobridge.methods.base import Inputs, Labelled, Method, Stage
 from emobridge.options import read_options
-from emobridge.settings import Settings
-from emobridge.training.checkpoints import LogPoint, load_learnt, save_learnt
-from emobridge.training.cost import Meter
+from emobridge.training.case import BOTH, Case
+from emobridge.training.checkpoints import LogPoint, load_stage, save_stage
+from emobridge.training.cost import Meter, StageCost
 from emobridge.training.hardware import ALONE, Accelerated, Hardware
-from emobridge.training.loop import Model, Plan, fit
+from emobridge.training.keys import stage_key
+from emobridge.training.loop import Model, Plan, Workspace, fit
 from emobridge.training.tasks import Built, Matrices, build
 
-BOTH = ("source", "target")
-# What a stage's result does not depend on, but for the utterances that it learns from.
-ELSEWHERE = frozenset({"source", "target", "out", "store", "seeds", "folds", "method", "train"})
-ELSEWHERE |= {"candidates", "validator", "target_labels", "labelled"}
-
-
-Left = tuple[Head, Regressor | None, tuple[Domain, ...]]  # what is of one language when a stage ends
+LanguagePart = tuple[Head, Regressor | None, tuple[Domain, ...]]  # what belongs to one language when a stage ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,223 +40,180 @@ class Fitted:
     regressor: Regressor | None  # of attributes, where they are learnt
     encoder: Encoder | None  # that was trained, or whose frames the head saw
     stages: tuple[Stage, ...]
-    before: tuple[Left, ...]  # by each stage but the last
+    before: tuple[LanguagePart, ...]  # after each stage but the last
     log: tuple[LogPoint, ...]
+    costs: tuple[StageCost, ...]  # of each stage in which an encoder takes part
 
     @property
     def trained(self) -> str:
-        """Of the encoder, as a bundle's `Spec` has it: "frozen", "end-to-end", "adapters", "end-to-end+adapters"."""
+        """What of the encoder was trained: "frozen", "end-to-end", "adapters" or "end-to-end+adapters"."""
         kinds = dict.fromkeys(stage.train for stage in self.stages if stage.train not in ("frozen", "head"))
         return "+".join(kinds) or "frozen"
 
 
-def stages_of(method: Method, settings: Settings) -> tuple[Stage, ...]:
-    """The method's own, or the one of the settings."""
-    return method.stages or (Stage(BOTH, settings.train),)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fit works, and what it may share with others."""
+
+    hardware: Hardware = ALONE
+    path: Path | None = None  # notes how far the fit came; without it nothing is noted
+    shared: Cache | None = None  # what stages ended with, for other methods and pairs that begin with the same stage
+    matrices: Matrices | None = None  # of CORAL, see `tasks.build`
 
 
-def staged(settings: Settings) -> bool:
-    """Whether the method has stages of its own."""
-    return settings.method != "auto" and bool(registry.load("methods", settings.method).stages)
+def hardware_of(case: Case) -> Hardware:
+    """Where the case's encoder is trained; a case that trains none stays on the CPU."""
+    return Accelerated(case.training.precision) if case.uses_recordings else ALONE
 
 
-def sees_frames(settings: Settings) -> bool:
-    """Whether the head sees single frames: where it asks for them, and an encoder is at hand to yield them."""
-    at_hand = settings.train != "frozen" or staged(settings)
-    return at_hand and bool(registry.load("heads", settings.head).needs_frames)
+def make_trainable(encoder: Encoder, train: str, case: Case) -> None:
+    """Make the parts of the encoder trainable that a stage trains, and no others.
 
-
-def hardware_of(settings: Settings) -> Hardware:
-    """Where the run's encoders are trained; a run that trains none stays on the CPU."""
-    return Accelerated(settings.precision) if staged(settings) or settings.train != "frozen" else ALONE
-
-
-def readied(encoder: Encoder, train: str, settings: Settings) -> None:
-    """Let of the encoder be trained what a stage says. Errors: UserError for adapters or blocks that it has not."""
+    Errors: UserError for adapters or blocks that the encoder does not have.
+    """
     if train == "adapters":
-        if encoder.active_adapters is None:
-            Adapters(encoder, settings.adapters, settings.adapter_options)
-    elif train == "end-to-end" and settings.blocks:
+        if encoder.fitted is None:
+            Adapters(encoder, case.adapters, case.adapter_options)
+    elif train == "end-to-end" and case.blocks:
         trunk = trunk_of("blocks", encoder)
-        places = parse_indices("block to train", settings.blocks, len(trunk.blocks))
+        indices = picked("block to train", case.blocks, len(trunk.blocks))
         encoder.requires_grad_(False)
-        for place in places:
-            trunk.module.get_submodule(trunk.blocks[place]).requires_grad_(True)
+        for index in indices:
+            trunk.module.get_submodule(trunk.blocks[index]).requires_grad_(True)
     elif train in ("frozen", "head"):
         encoder.requires_grad_(False)
-    encoder.set_checkpointing(settings.checkpointing and train in ("adapters", "end-to-end"))
+    encoder.checkpointed(case.training.checkpointing and train in ("adapters", "end-to-end"))
 
 
 def run_stages(
-    settings: Settings,
-    speech: Speech,
-    fold: Fold,
-    method: Method,
-    seed: int,
-    *,
-    matrices: Matrices | None = None,
-    hardware: Hardware = ALONE,
-    path: Path | None = None,
-    kept: Path | None = None,
+    case: Case, speech: Speech, fold: Fold, seed: int, place: Place | None = None, *, method: Method | None = None
 ) -> Fitted:
-    """Train `method` on a fold.
+    """Train a case on a fold. `method` is the case's own where none is given.
 
-    path: where to note how far it came. kept: a folder of what stages ended with, which other methods and pairs of
-    corpora that begin with the same stage read instead of training it again; without it that goes when the fit is done.
-    Errors: UserError for adapters or blocks that do not fit, and as `training.fit` has them.
+    What a stage ended with is kept in `place.shared`, where there is one, and else until the fit is done.
+    Errors: UserError for adapters or blocks that do not fit, and as `loop.fit` has them.
     """
-    stages = stages_of(method, settings)
-    few = budget(speech, fold, settings.target_labels, seed)
-    built, head, regressor, encoder = _begun(settings, speech, fold, method, few, seed, matrices, hardware)
+    place = place or Place()
+    method = method or case.make_method()
+    few = budget(speech, fold, case.target_labels, seed)
+    built, head, regressor, encoder = _start(case, speech, fold, method, few, seed, place)
     model = Model(built.task.inputs, head, regressor)
-    before: list[Left] = []
+    before: list[LanguagePart] = []
     log: tuple[LogPoint, ...] = ()
-    key, notes = "", []
-    for place, stage in enumerate(stages):
-        if place and encoder is not None:
+    costs: list[StageCost] = []
+    key, temporary = "", []
+    for index, stage in enumerate(case.stages):
+        if index and encoder is not None:
             built.task.inputs.refresh()
             before.append((copy.deepcopy(head).eval(), copy.deepcopy(regressor), built.learner.domains))
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                readied(encoder, stage.train, settings)
-                encoder.to(hardware.device)
+                make_trainable(encoder, stage.train, case)
+                encoder.to(place.hardware.device)
             model = Model(built.task.inputs, head, regressor)  # with what the stage trains
-        if kept and encoder is not None:  # a head on stored features is trained as quickly as it is read
-            key = _key(settings, speech, fold, few, stage, seed, key, encoder)
-            note: Path | None = kept / f"{key}.safetensors"
+        if place.shared is not None and encoder is not None:  # a head on stored features is trained as quickly as read
+            key = stage_key(case, speech, fold, few, stage, seed, key)
+            note = place.shared.path(key)
         else:
-            note = _beside(path, f"stage{place}.safetensors") if place + 1 < len(stages) else None
-            notes.append(note)
-        known = load_learnt(model, note)
-        if hardware.told(known is None):
-            at = _beside(path, f"stage{place}.checkpoint" if len(stages) > 1 else "checkpoint")
-            known = _trained(settings, built, method, stage, model, encoder, seed, hardware, at)
-            if note is not None and not hardware.rank:
-                save_learnt(model, known, note)
-            hardware.wait()
-        log += _named(known or (), stage, settings, place, len(stages))
+            note = _beside(place.path, f"stage{index}.safetensors") if index + 1 < len(case.stages) else None
+            temporary.append(note)
+        stored = load_stage(model, note)
+        if place.hardware.broadcast(stored is None):
+            stored = _train(case, built, method, model, encoder, seed, index, place)
+            if note is not None and not place.hardware.rank:
+                if place.shared is not None and encoder is not None:
+                    place.shared.mark()
+                save_stage(model, *stored, note)
+            place.hardware.wait()
+        stage_log, cost = stored or ((), None)
+        log += _numbered(stage_log, case, index)
+        costs += [cost] if cost is not None else []
     built.task.inputs.refresh()
-    for one in notes:
-        if one is not None and not hardware.rank:
-            one.unlink(missing_ok=True)
-    return Fitted(built, head, regressor, encoder, stages, tuple(before), log)
+    for note in temporary:
+        if note is not None and not place.hardware.rank:
+            note.unlink(missing_ok=True)
+    return Fitted(built, head, regressor, encoder, case.stages, tuple(before), log, tuple(costs))
 
 
-def _begun(
-    settings: Settings,
-    speech: Speech,
-    fold: Fold,
-    method: Method,
-    few: Part,
-    seed: int,
-    matrices: Matrices | None,
-    hardware: Hardware,
+def _start(
+    case: Case, speech: Speech, fold: Fold, method: Method, few: Part, seed: int, place: Place
 ) -> tuple[Built, Head, Regressor | None, Encoder | None]:
     """What a fit begins with: the task, a fresh head, and the encoder that takes part, ready for the first stage."""
-    stages = stages_of(method, settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = None
-        if any(stage.train != "frozen" for stage in stages):
-            encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options)).to(hardware.device)
-            readied(encoder, stages[0].train, settings)
-        frames = encoder is not None and sees_frames(settings)
-        asked = (speech, fold, method, settings.classes, settings, encoder, few, matrices)
-        built = build(*asked, frames=frames, hardware=hardware)
-        head = made_head(settings.head, settings.head_options, built.task.inputs.width, settings.classes)
-        regressor = Regressor(head.output.in_features, settings.attributes) if settings.attributes else None
+        if case.uses_recordings:
+            encoder = load_encoder(case.encoder, **read_options(case.encoder_options)).to(place.hardware.device)
+            make_trainable(encoder, case.stages[0].train, case)
+        built = build(
+            speech, fold, case, method, few, encoder=encoder, matrices=place.matrices, hardware=place.hardware
+        )
+        head = case.head.make("heads", width=built.task.inputs.width, classes=case.classes)
+        regressor = Regressor(head.output.in_features, case.attributes) if case.attributes else None
     return built, head, regressor, encoder
 
 
-def _trained(
-    settings: Settings,
+def _train(
+    case: Case,
     built: Built,
     method: Method,
-    stage: Stage,
     model: Model,
     encoder: Encoder | None,
     seed: int,
-    hardware: Hardware,
-    checkpoint: Path | None,
-) -> tuple[LogPoint, ...]:
-    """One stage; its log, and where an encoder takes part what it cost."""
-    meter = None if encoder is None else Meter(model, encoder, hardware)
+    index: int,
+    place: Place,
+) -> tuple[tuple[LogPoint, ...], StageCost | None]:
+    """Train one stage: its log, and where an encoder takes part its cost."""
+    stages = case.stages
+    meter = None if encoder is None else Meter(model, encoder, place.hardware, index + 1)
+    suffix = f"stage{index}.checkpoint" if len(stages) > 1 else "checkpoint"
     log = fit(
-        stage.of(built.task),
+        stages[index].of(built.task),
         method,
         model.head,
-        _plan(settings, stage),
+        _plan(case, stages[index]),
         seed=seed,
         regressor=model.regressor,
-        validation=_of(built.validation, stage),
-        checkpoint=checkpoint,
-        hardware=hardware,
+        validation=_validation_of(built.validation, stages[index]),
+        workspace=Workspace(_beside(place.path, suffix), hardware=place.hardware),
     )
-    return log + (meter.points() if meter else ())
+    return log, meter.cost() if meter else None
 
 
-def _plan(settings: Settings, stage: Stage) -> Plan:
+def _plan(case: Case, stage: Stage) -> Plan:
+    training = case.training
     return Plan(
-        settings.epochs,
-        settings.batch_size,
-        settings.learning_rate,
-        settings.decay,
-        settings.patience,
-        settings.validate_by,
-        encoder_rate=settings.encoder_rate if stage.train == "end-to-end" else 0.0,
-        accumulate=settings.accumulate,
+        training.epochs,
+        training.batch_size,
+        training.learning_rate,
+        training.decay,
+        training.patience,
+        training.validate_by,
+        encoder_rate=training.encoder_rate if stage.train == "end-to-end" else 0.0,
+        accumulate=training.accumulate,
     )
 
 
-def _of(validation: tuple[Inputs, Labelled] | None, stage: Stage) -> tuple[Inputs, Labelled] | None:
-    """Of what validates, the sides that the stage learns from; None where they have none."""
+def _validation_of(validation: tuple[Inputs, Labelled] | None, stage: Stage) -> tuple[Inputs, Labelled] | None:
+    """The validation utterances of the sides that the stage learns from; None where there are none."""
     if validation is None:
         return None
     inputs, labelled = validation
     assert labelled.corpus is not None  # `build` says which side each is of
-    mine = torch.isin(labelled.corpus, torch.tensor([BOTH.index(side) for side in stage.sides]))
-    if not mine.any():
+    chosen = torch.isin(labelled.corpus, torch.tensor([BOTH.index(side) for side in stage.sides]))
+    if not chosen.any():
         return None
-    attributes = None if labelled.attributes is None else labelled.attributes[mine]
-    return inputs, Labelled(labelled.rows[mine], labelled.label[mine], labelled.corpus[mine], attributes)
+    attributes = None if labelled.attributes is None else labelled.attributes[chosen]
+    return inputs, Labelled(labelled.rows[chosen], labelled.label[chosen], labelled.corpus[chosen], attributes)
 
 
-def _named(log: Sequence[LogPoint], stage: Stage, settings: Settings, place: int, count: int) -> tuple[LogPoint, ...]:
-    """The epochs of later stages count on from those before."""
-    if count == 1:
+def _numbered(log: Sequence[LogPoint], case: Case, index: int) -> tuple[LogPoint, ...]:
+    """The log of a stage with epochs that count on from those of the stages before, and terms that name the stage."""
+    if len(case.stages) == 1:
         return tuple(log)
-    first = place * settings.epochs
-    return tuple(replace(point, epoch=first + point.epoch, term=f"{point.term}, stage {place + 1}") for point in log)
+    first = index * case.training.epochs
+    return tuple(replace(point, epoch=first + point.epoch, term=f"{point.term}, stage {index + 1}") for point in log)
 
 
 def _beside(path: Path | None, suffix: str) -> Path | None:
     return None if path is None else path.with_name(f"{path.name}.{suffix}")
-
-
-def _key(
-    settings: Settings,
-    speech: Speech,
-    fold: Fold,
-    few: Part,
-    stage: Stage,
-    seed: int,
-    before: str,
-    encoder: Encoder,
-) -> str:
-    """Names what a stage ends with: its settings, what it learns from, and the stages before it."""
-    rows = [*(fold.source if "source" in stage.sides else ()), *(few if "target" in stage.sides else ())]
-    rows += fold.validation
-    if settings.normalise != "none":
-        rows += [*fold.source, *fold.target]
-    elsewhere = ELSEWHERE if stage.train == "adapters" else ELSEWHERE | {"adapters", "adapter_options"}
-    asked = {key: getattr(settings, key) for key in Settings.__slots__ if key not in elsewhere}
-    named = [__version__, before, seed, stage.sides, stage.train, encoder.digest, asked]
-    said = hashlib.sha256(json.dumps(named).encode())
-    for row in rows:
-        one = speech.utterances[row]
-        stat = Path(one.path).stat()  # other audio under the same name is other speech
-        told = (one.id, one.corpus, one.start, one.end, speech.label[row], stat.st_size, stat.st_mtime_ns)
-        said.update("\0".join(map(str, told)).encode() + b"\n")
-    if speech.attributes is not None:
-        said.update(speech.attributes[rows].tobytes())
-    return said.hexdigest()[:16]

@@ -15,17 +15,17 @@ from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain, coral_by_layer, normalised, recoloured, with_texts
 from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
-from emobridge.settings import Settings
+from emobridge.training.case import Case
 from emobridge.training.hardware import ALONE, Hardware
-from emobridge.training.inputs import Frozen, Recordings, domains_of, without_label
+from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, without_label
 from emobridge.types import person
 
-Matrices = dict[tuple[object, ...], tuple[Tensor, ...]]  # of CORAL, by source, target, normalisation and corpus
+Matrices = dict[tuple[object, ...], tuple[Tensor, ...]]  # of CORAL, by layers, source, target, normalisation, corpus
 TRAITS = ("gender", "naturalness")  # of an Utterance
 
 
 @dataclass(frozen=True, slots=True)
-class _Fixed:
+class FixedDomains:
     """Domains of features that do not change."""
 
     domains: tuple[Domain, ...]
@@ -36,7 +36,7 @@ class Built:
     """A task, and how to get at the utterances that are scored."""
 
     task: Task
-    learner: Recordings | _Fixed  # its `domains` are in the order of `Speech.domain_of`
+    learner: Recordings | FixedDomains  # its `domains` are in the order of `Speech.domain_of`
     test: Inputs  # rows: source_test, then target_test
     validation: tuple[Inputs, Labelled] | None
 
@@ -44,196 +44,184 @@ class Built:
 def build(
     speech: Speech,
     fold: Fold,
+    case: Case,
     method: Method,
-    classes: int,
-    settings: Settings,
-    encoder: Encoder | None,
     few: Part,
-    matrices: Matrices | None = None,
     *,
-    frames: bool = False,
+    encoder: Encoder | None = None,
+    matrices: Matrices | None = None,
     hardware: Hardware = ALONE,
 ) -> Built:
     """What `method` may see of a fold. What it names neither in `needs` nor in `takes` is not in what it receives.
 
-    matrices: what CORAL found before for the same speech, looked up and added to: all methods and budgets share it.
-    frames: whether the head sees single frames of `encoder`, which runs on `hardware`.
+    few: the rows of the target whose labels are within the budget. encoder: takes part in training, on `hardware`;
+    without it features are stored. matrices: what CORAL computed before for the same speech, looked up and added to, so
+    that methods and budgets share it. Errors: UserError where the target audio that the method needs is missing.
     """
     seen = method.needs | method.takes
     source = fold.source if "source_labels" in seen else ()
     labelled = few if "target_labels" in seen else ()
-    known_rows = set(labelled)
-    unlabelled = tuple(row for row in fold.target if row not in known_rows) if "target_audio" in seen else ()
+    visible = set(labelled)
+    unlabelled = tuple(row for row in fold.target if row not in visible) if "target_audio" in seen else ()
     if "target_audio" in method.needs and not fold.target:
         raise UserError(f"method {method.name} needs unlabelled target audio, and there is none")
     rows = [*source, *labelled, *unlabelled]
     tests = [*fold.source_test, *fold.target_test]
-    learner, make = _maker(speech, fold, settings, encoder, frames, hardware)
-    place = np.cumsum([0, len(source), len(labelled), len(unlabelled)])
-    inputs = make(rows, leads=True)
-    known = _labelled(speech, rows, place[0], place[1]) if source else None
+    if encoder is None:
+        learner, make = _frozen_inputs(speech, fold, case)
+    else:
+        learner, make = _recorded_inputs(speech, fold, case, encoder, hardware)
+    first_few, first_unlabelled, end = np.cumsum([len(source), len(labelled), len(unlabelled)]).tolist()
+    inputs = make(rows, True)
+    known_source = _labelled(speech, rows, 0, first_few) if source else None
     copies: Sequence[int] = ()
-    if settings.align == "coral" and known is not None and fold.target:
+    if case.align == "coral" and known_source is not None and fold.target:
         copies = source
-        target = make(fold.target)
-        assert isinstance(inputs, Frozen) and isinstance(target, Frozen)  # Settings refuses others
-        inputs, known = _recoloured(speech, fold, settings, inputs, known, target, matrices)
+        target = make(fold.target, False)
+        assert isinstance(inputs, Frozen) and isinstance(target, Frozen)  # `decide` aligns stored features alone
+        inputs, known_source = _with_coral_copies(speech, fold, case, inputs, known_source, target, matrices)
     task = Task(
         inputs=inputs,
-        classes=classes,
-        source=known,
-        labelled_target=_labelled(speech, rows, place[1], place[2]) if labelled else None,
-        target=torch.arange(place[2], place[3]) if "target_audio" in seen else None,
-        class_weights=settings.class_weights,
+        classes=case.classes,
+        source=known_source,
+        few=_labelled(speech, rows, first_few, first_unlabelled) if labelled else None,
+        target=torch.arange(first_unlabelled, end) if "target_audio" in seen else None,
+        class_weights=case.training.class_weights,
         traits=_traits(speech, rows, copies) if "traits" in seen else (),
-        attributes=_attributes(speech, source, labelled, len(unlabelled), len(copies)),
+        attributes=_attributes(speech, [*source, *labelled], len(unlabelled), len(copies)),
     )
-    held = list(fold.validation)
-    validation = (make(held), _labelled(speech, held, 0, len(held))) if held else None
-    if validation is not None:
-        side = torch.from_numpy(speech.is_target[held].astype(np.int64))
-        attributes = _attributes(speech, held, (), 0, 0)
-        validation = validation[0], replace(validation[1], corpus=side, attributes=attributes)
-    return Built(task, learner, make(tests), validation)
+    validation = _validation(speech, list(fold.validation), make) if fold.validation else None
+    return Built(task, learner, make(tests, False), validation)
+
+
+def _validation(speech: Speech, rows: list[int], make: Callable[..., Inputs]) -> tuple[Inputs, Labelled]:
+    """The utterances that choose the epoch; their `corpus` is their side: 0 source, 1 target."""
+    side = torch.from_numpy(speech.is_target[rows].astype(np.int64))
+    labelled = _labelled(speech, rows, 0, len(rows))
+    return make(rows, False), replace(labelled, corpus=side, attributes=_attributes(speech, rows, 0, 0))
 
 
 def _traits(speech: Speech, rows: Sequence[int], copies: Sequence[int]) -> tuple[Trait, ...]:
     """What the manifests say of the speech in `rows`, and behind them of that in `copies`."""
     traits = []
     for name in TRAITS:
-        said = [getattr(speech.utterances[row], name) for row in (*rows, *copies)]
-        values = sorted(set(said) - {None})
-        if len(values) > 1:
-            places = [-1 if one is None else values.index(one) for one in said]
-            traits.append(Trait(name, torch.tensor(places), len(values)))
+        values = [getattr(speech.utterances[row], name) for row in (*rows, *copies)]
+        kinds = sorted(set(values) - {None})
+        if len(kinds) > 1:
+            indices = [-1 if value is None else kinds.index(value) for value in values]
+            traits.append(Trait(name, torch.tensor(indices), len(kinds)))
     return tuple(traits)
 
 
-def _attributes(
-    speech: Speech, source: Sequence[int], few: Sequence[int], unlabelled: int, copies: int
-) -> Tensor | None:
-    """(N, K) of the task's inputs in their order: source, few, unlabelled, and copies of the source.
+def _attributes(speech: Speech, labelled: Sequence[int], unlabelled: int, copies: int) -> Tensor | None:
+    """(N, K) of the task's inputs in their order: labelled rows, unlabelled ones, and copies of the source.
 
-    NaN for every unlabelled one, whatever is known of it.
+    NaN for every unlabelled row, whatever the manifest says of it.
     """
     if speech.attributes is None:
         return None
-    known = torch.from_numpy(speech.attributes[[*source, *few]]).float()
-    hidden = torch.full((unlabelled, known.shape[1]), torch.nan)
-    return torch.cat([known, hidden, known[:copies]])
+    values = torch.from_numpy(speech.attributes[list(labelled)]).float()
+    hidden = torch.full((unlabelled, values.shape[1]), torch.nan)
+    return torch.cat([values, hidden, values[:copies]])
 
 
-def _labelled(speech: Speech, rows: Sequence[int], first: int, last: int) -> Labelled:
-    some = rows[first:last]
-    corpus = torch.from_numpy(speech.domain_of[some])
-    return Labelled(torch.arange(first, last), torch.from_numpy(speech.label[some]), corpus)
+def _labelled(speech: Speech, rows: Sequence[int], first: int, end: int) -> Labelled:
+    part = rows[first:end]
+    corpus = torch.from_numpy(speech.domain_of[part])
+    return Labelled(torch.arange(first, end), torch.from_numpy(speech.label[part]), corpus)
 
 
-def _maker(
-    speech: Speech, fold: Fold, settings: Settings, encoder: Encoder | None, frames: bool, hardware: Hardware
-) -> tuple[Recordings | _Fixed, Callable[..., Inputs]]:
-    """Who knows the domains that a fold's unlabelled audio tells; and from rows to inputs normalised by them."""
-    learn = [*fold.source, *fold.target]
-    if encoder is not None:
-        trained = Recordings(
-            encoder,
-            int(settings.layer),
-            settings.statistics,
-            [without_label(speech.utterances[row]) for row in learn],
-            domain_of=speech.domain_of[learn],
+def _recorded_inputs(
+    speech: Speech, fold: Fold, case: Case, encoder: Encoder, hardware: Hardware
+) -> tuple[Recordings, Callable[[Sequence[int], bool], Inputs]]:
+    """The recordings whose unlabelled audio tells the moments of each domain, and a function from rows to inputs."""
+    front = FrontEnd(
+        encoder, int(case.layer), case.statistics, case.normalise, case.training.crop, case.sees_frames, hardware
+    )
+
+    def make(rows: Sequence[int], leads: bool, learner: Recordings | None = None) -> Recordings:
+        return Recordings(
+            front,
+            [without_label(speech.utterances[row]) for row in rows],
+            domain_of=speech.domain_of[list(rows)],
             corpora=speech.corpora,
             target=speech.target,
-            normalise=settings.normalise,
-            crop=settings.crop,
-            frames=frames,
-            hardware=hardware,
+            learner=learner,
+            leads=leads,
         )
-        trained.refresh()
-        return trained, lambda rows, leads=False: _recordings(speech, rows, trained, settings, leads)
+
+    learner = make([*fold.source, *fold.target], False)
+    learner.refresh()
+    return learner, lambda rows, leads: make(rows, leads, learner)
+
+
+def _frozen_inputs(
+    speech: Speech, fold: Fold, case: Case
+) -> tuple[FixedDomains, Callable[[Sequence[int], bool], Inputs]]:
+    """The domains that a fold's unlabelled audio tells, and a function from rows to inputs normalised by them."""
+    learn = [*fold.source, *fold.target]
     features = speech.features
-    assert features is not None  # they are, where no encoder is trained
-    domains = domains_of(
-        features[learn],
-        speech.domain_of[learn],
-        speech.corpora,
-        settings.normalise,
-        speech.target,
-    )
-    domains = tuple(replace(domain, by_speaker=domain.corpus not in settings.by_corpus) for domain in domains)
-    if settings.normalise == "speaker+text":
-        domains = tuple(_with_texts(speech, features, learn, place, domain) for place, domain in enumerate(domains))
-    x, place = normalised_rows(speech, features, learn, domains, settings), {row: at for at, row in enumerate(learn)}
+    assert features is not None  # they are, where no encoder takes part
+    domains = domains_of(features[learn], speech.domain_of[learn], speech.corpora, case.normalise, speech.target)
+    domains = tuple(replace(domain, by_speaker=domain.corpus not in case.by_corpus) for domain in domains)
+    if case.normalise == "speaker+text":
+        domains = tuple(_with_texts(speech, features, learn, index, domain) for index, domain in enumerate(domains))
+    x = normalised_rows(speech, learn, domains, case.normalise)
+    index_of = {row: index for index, row in enumerate(learn)}
 
-    def make(rows: Sequence[int], leads: bool = False) -> Inputs:
-        """What is learnt from by all that was heard of its speakers, though only some be labelled."""
-        if place.keys() >= set(rows):
-            return Frozen(x[[place[row] for row in rows]])
-        return Frozen(normalised_rows(speech, features, rows, domains, settings))
+    def make(rows: Sequence[int], leads: bool) -> Inputs:
+        """What is learnt from is normalised by all utterances of its speakers, though few of them be labelled."""
+        if index_of.keys() >= set(rows):
+            return Frozen(x[[index_of[row] for row in rows]])
+        return Frozen(normalised_rows(speech, rows, domains, case.normalise))
 
-    return _Fixed(domains), make
+    return FixedDomains(domains), make
 
 
-def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], place: int, domain: Domain) -> Domain:
-    rows = [row for row in learn if speech.domain_of[row] == place]
+def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], index: int, domain: Domain) -> Domain:
+    """The domain of an index with what all readings of a sentence have in common."""
+    rows = [row for row in learn if speech.domain_of[row] == index]
     if not rows:
         return domain
-    some = [speech.utterances[row] for row in rows]
-    return with_texts(domain, features[rows], [person(one) for one in some], [one.text for one in some])
+    utterances = [speech.utterances[row] for row in rows]
+    people = [person(utterance) for utterance in utterances]
+    return with_texts(domain, features[rows], people, [utterance.text for utterance in utterances])
 
 
-def _recordings(
-    speech: Speech, rows: Sequence[int], trained: Recordings, settings: Settings, leads: bool
-) -> Recordings:
-    return Recordings(
-        trained.encoder,
-        trained.layer,
-        trained.statistics,
-        [without_label(speech.utterances[row]) for row in rows],
-        domain_of=speech.domain_of[list(rows)],
-        corpora=speech.corpora,
-        target=speech.target,
-        normalise=settings.normalise,
-        learner=trained,
-        leads=leads,
-        crop=settings.crop,
-        frames=trained.frames,
-        hardware=trained.hardware,
-    )
-
-
-def _recoloured(
+def _with_coral_copies(
     speech: Speech,
     fold: Fold,
-    settings: Settings,
+    case: Case,
     inputs: Frozen,
-    known: Labelled,
+    labelled: Labelled,
     target: Frozen,
     matrices: Matrices | None,
 ) -> tuple[Frozen, Labelled]:
     """The inputs with the source utterances once more behind them, each corpus with the covariance of the target."""
-    copies = inputs.x[known.rows].clone()
+    copies = inputs.x[labelled.rows].clone()
     corpora = torch.from_numpy(speech.domain_of[list(fold.source)])
     matrices = {} if matrices is None else matrices
     for corpus in corpora.unique():
-        mine = corpora == corpus
-        key = fold.source, fold.target, settings.normalise, settings.by_corpus, int(corpus)
+        of_corpus = corpora == corpus
+        key = case.layer, fold.source, fold.target, case.normalise, case.by_corpus, int(corpus)
         if key not in matrices:
-            matrices[key] = coral_by_layer(copies[mine], target.x, inputs.layers)
-        copies[mine] = recoloured(copies[mine], matrices[key])
-    rows = torch.cat([known.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
-    return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2), corpora.repeat(2))
+            matrices[key] = coral_by_layer(copies[of_corpus], target.x, inputs.layers)
+        copies[of_corpus] = recoloured(copies[of_corpus], matrices[key])
+    rows = torch.cat([labelled.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
+    return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, labelled.label.repeat(2), corpora.repeat(2))
 
 
-def normalised_rows(
-    speech: Speech, features: Tensor, rows: Sequence[int], domains: Sequence[Domain], settings: Settings
-) -> Tensor:
-    """Rows of the features (N, V, D) as `settings` normalise them, each by its domain of those of the speech."""
+def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], normalise: str) -> Tensor:
+    """Rows of the speech's features (N, V, D), each normalised by its domain and, where asked, its speaker."""
+    features = speech.features
+    assert features is not None
     x = torch.empty(len(rows), *features.shape[1:])
-    wanted = np.asarray(rows, dtype=np.int64)
-    for place, domain in enumerate(domains):
-        mine = np.flatnonzero(speech.domain_of[wanted] == place)
-        some = [speech.utterances[row] for row in wanted[mine]]
-        speakers = [person(one) for one in some] if settings.normalise.startswith("speaker") else None
-        own = features[torch.from_numpy(wanted[mine])]
-        x[torch.from_numpy(mine)] = normalised(own, domain, speakers, [one.text for one in some])
+    chosen = np.asarray(rows, dtype=np.int64)
+    for index, domain in enumerate(domains):
+        of_domain = np.flatnonzero(speech.domain_of[chosen] == index)
+        utterances = [speech.utterances[row] for row in chosen[of_domain]]
+        by_speaker = normalise.startswith("speaker")
+        people = [person(utterance) for utterance in utterances] if by_speaker else None
+        own = features[torch.from_numpy(chosen[of_domain])]
+        x[torch.from_numpy(of_domain)] = normalised(own, domain, people, [utterance.text for utterance in utterances])
     return x

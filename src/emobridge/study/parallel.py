@@ -1,0 +1,63 @@
+"""Work in processes of their own: each has one thread, and none outlives the process that asked for it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import torch
+
+from emobridge.errors import UserError
+
+
+def run_parallel(
+    work: Callable[[Any], Any],
+    items: Sequence[Any],
+    jobs: int,
+    *,
+    start: Callable[..., None],
+    arguments: Sequence[Any],
+    progress: Callable[[int, int], None] = lambda done, count: None,
+) -> list[Any]:
+    """work(item) of each item, in their order, in `jobs` processes that begin with start(*arguments).
+
+    Whatever ends this, Ctrl-C too, ends the processes. Errors: those of `work`, and UserError where a process was
+    killed.
+    """
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, context, _begin, (start, tuple(arguments)))
+    try:
+        futures = [pool.submit(work, item) for item in items]
+        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            future.result()
+            progress(done, len(items))
+    except BaseException as error:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise UserError("jobs: a process was killed, perhaps for want of memory: give fewer --jobs") from error
+        raise
+    pool.shutdown()
+    return [future.result() for future in futures]
+
+
+def _begin(start: Callable[..., None], arguments: Sequence[Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    start(*arguments)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
