@@ -150,7 +150,7 @@ class Features:
     )  # fmt: skip
     layer: str = option(
         "middle", help="A layer such as 3, several side by side such as 2+3+4, middle (the middle one and its "
-        "neighbours) or auto (the best on held-out source speakers).", panel=ENCODER,
+        "neighbours) or auto (the best on held-out source speakers).", panel=ENCODER, first=True,
     )  # fmt: skip
     statistics: tuple[str, ...] = option(
         (), help="Statistic over frames that the head sees; by default the encoder's first.", panel=ENCODER,

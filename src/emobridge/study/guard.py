@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from emobridge.data.speech import everything
-from emobridge.scores.validators import entropies
+from emobridge.scores.entropy import entropies
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
 

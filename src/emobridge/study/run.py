@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -49,6 +48,7 @@ class Predicted:
     side: str  # "source" or "target"
     rows: np.ndarray  # (N,) of the Speech
     probabilities: np.ndarray  # (N, C)
+    folds: np.ndarray  # (N,) int64: the fold that each was tested in
     attributes: np.ndarray | None = None  # (N, K) in about [-1, 1], where they were learnt
 
 
@@ -124,12 +124,11 @@ class Runner:
 
     def fit(self, case: Case, seed: int, fold: Fold) -> Fit:
         """One fit, from the cache where it is there."""
-        speech, digests = self._at(case.layer)
-        key = fit_key(case, speech, digests, fold, budget(speech, fold, case.target_labels, seed), seed)
+        key = self.key(case, seed, fold)
         hardware = hardware_of(case)
         fit = self._read(key)
         if hardware.broadcast(fit is None):
-            fitted = self.train(case, seed, fold, self.cache.path(key, ""))
+            fitted = self.train(case, seed, fold, key)
             fit = _fit_of(fitted, fold)
             if not hardware.rank:
                 self._write(key, fit)
@@ -139,12 +138,20 @@ class Runner:
         assert fit is not None
         return fit
 
-    def train(self, case: Case, seed: int, fold: Fold, path: Path | None = None) -> Fitted:
-        """One fit with its weights, always trained. path: where its checkpoints lie, without their suffixes."""
+    def key(self, case: Case, seed: int, fold: Fold) -> str:
+        """The name of all that a fit depends on."""
+        speech, digests = self._at(case.layer)
+        return fit_key(case, speech, digests, fold, budget(speech, fold, case.target_labels, seed), seed)
+
+    def train(self, case: Case, seed: int, fold: Fold, key: str) -> Fitted:
+        """One fit with its weights, always trained; its checkpoints lie in the cache, and their names begin with key."""
+        self.cache.mark()
         if seed != self._seed:
             self._seed, self._matrices = seed, {}  # they are of the folds of one seed
         speech, _ = self._at(case.layer)
-        return run_stages(case, speech, fold, seed, Place(hardware_of(case), path, self.shared, self._matrices))
+        shared = self.shared if case.is_staged else None  # elsewhere a method has more to it than its stage
+        place = Place(hardware_of(case), self.cache.path(key, ""), shared, self._matrices)
+        return run_stages(case, speech, fold, seed, place)
 
     def _at(self, layer: str) -> tuple[Speech, list[bytes]]:
         if layer not in self._layers:
@@ -226,15 +233,17 @@ def _sides(method: str, seed: int, folds: Sequence[Fold], fits: Sequence[Fit]) -
     sides = []
     cuts = [len(fold.source_test) for fold in folds]
     for side in ("source", "target"):
-        rows = np.concatenate([getattr(fold, f"{side}_test") for fold in folds]).astype(np.int64)
+        tests = [getattr(fold, f"{side}_test") for fold in folds]
+        rows = np.concatenate(tests).astype(np.int64)
         if not len(rows):
             continue
+        numbers = np.repeat(np.arange(len(folds)), [len(test) for test in tests])
         parts = [slice(0, cut) if side == "source" else slice(cut, None) for cut in cuts]
         order = np.argsort(rows)
         p = np.concatenate([fit.probabilities[part] for fit, part in zip(fits, parts)])[order]
         regressed = [fit.attributes[part] for fit, part in zip(fits, parts) if fit.attributes is not None]
         attributes = np.concatenate(regressed)[order] if regressed else None
-        sides.append(Predicted(method, seed, side, rows[order], p, attributes))
+        sides.append(Predicted(method, seed, side, rows[order], p, numbers[order], attributes))
     return tuple(sides)
 
 

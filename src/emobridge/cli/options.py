@@ -1,0 +1,120 @@
+"""Options of a command, made from the fields of a request: name, type, help, choices and default stand in the field."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emobridge.errors import UserError
+from emobridge.settings import default_of, flag_of, from_mapping, options_of_record, read_mapping
+
+TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
+PANELS = ("Data", "Encoder", "Method", "Training", "Evaluation", "Output")  # in the order of the help
+
+
+def command_from(kind: type[Any], name: str, run: Callable[[Any, bool], None], without: tuple[str, ...] = ()) -> Any:
+    """A function that typer takes for a command: its options make a request of `kind`, which `run` gets.
+
+    run: is called with the request, and whether to stop at the first file that cannot be read. without: fields that
+    the command does not offer. The options that a newcomer needs come first, the rest in named panels.
+    """
+
+    def command(**values: Any) -> None:
+        strict = values.pop("strict")
+        run(request_from(kind, name, values), strict)
+
+    options = {key: item for key, (_, item) in options_of_record(kind).items() if key not in without}
+    ordered = sorted(options, key=lambda key: (not options[key].metadata["first"], PANELS.index(_panel(options[key]))))
+    parameters = [_parameter(kind, key, options[key]) for key in ordered]
+    settings = Annotated[
+        Path | None,
+        typer.Option("--settings", help="TOML file of options; those given here win.", rich_help_panel="Output"),
+    ]
+    strict = Annotated[
+        bool, typer.Option("--strict", help="Stop at the first file that cannot be read.", rich_help_panel="Data")
+    ]
+    parameters.append(_keyword("settings", settings, None))
+    parameters.append(_keyword("strict", strict, False))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__doc__ = run.__doc__
+    command.__name__ = name
+    return command
+
+
+def request_from(kind: type[Any], name: str, values: dict[str, Any]) -> Any:
+    """The request in the options of a command, over those of the file of --settings.
+
+    Errors: UserError for an unknown key of the file and for a bad value.
+    """
+    path = values.pop("settings", None)
+    options = options_of_record(kind)
+    merged: dict[str, Any] = _flat(kind, read_mapping(path)) if path else {}
+    for key, value in values.items():
+        if value is not None:
+            merged[key] = _value(options[key][1], value)
+    for key in ("source", "target"):
+        if key in options and not merged.get(key):
+            raise UserError(f"{name}: expected --{key} MANIFEST, or {key!r} in the file of --settings")
+    return from_mapping(merged, str(path or name), kind)
+
+
+def _flat(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a file without its tables, so that options may replace them one by one."""
+    parts = {part for part, _ in options_of_record(kind).values() if part}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= value if key in parts and isinstance(value, dict) else {key: value}
+    return flat
+
+
+def _value(item: Field[Any], value: Any) -> Any:
+    """The value of a field from what the command line has for it."""
+    if not str(item.type).startswith("tuple[") or item.metadata["repeat"]:
+        return value
+    words = [word.strip() for word in value.split(",") if word.strip()]
+    return [] if words == ["none"] and "none" not in item.metadata["choices"] and _may_be_none(item) else words
+
+
+def _may_be_none(item: Field[Any]) -> bool:
+    """Whether the word "none" stands for an empty list."""
+    return str(item.type).endswith("| None")
+
+
+def _parameter(kind: type[Any], key: str, item: Field[Any]) -> inspect.Parameter:
+    hint = str(item.type)
+    plain: Any = TYPES.get(hint, str)
+    if hint.startswith("tuple[") and item.metadata["repeat"]:
+        plain = list[str]
+    flag = flag_of(key, item)
+    names = (f"{flag}/--no-{flag[2:]}",) if hint == "bool" else (flag,)
+    metavar = "NAME=VALUE" if key.endswith("_options") else None
+    panel = None if item.metadata["first"] else _panel(item)
+    option = typer.Option(*names, help=help_of(kind, key, item), rich_help_panel=panel, metavar=metavar)
+    return _keyword(key, Annotated[plain | None, option], None)
+
+
+def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
+    """The help of an option: the field's sentence, its choices and its default."""
+    default = default_of(kind, key)
+    choices = item.metadata["choices"]
+    text = item.metadata["help"]
+    if choices:
+        text += f" One of {', '.join(choices)}."
+    if default is MISSING or default in (None, "", ()) or isinstance(default, bool):
+        words = {True: " (default on)", False: " (default off)"}.get(default, "") if isinstance(default, bool) else ""
+        return text + words
+    shown = ",".join(default) if isinstance(default, tuple) else f"{default:g}" if isinstance(default, float) else default
+    return f"{text} (default {shown})"
+
+
+def _panel(item: Field[Any]) -> str:
+    return item.metadata["panel"]
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

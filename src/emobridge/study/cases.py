@@ -1,0 +1,376 @@
+"""From what a user asked for to what is trained: the only place that resolves `auto`, `middle` and defaults.
+
+`draft` decides all that the request and the encoder tell; `decide` adds what only the speech can tell: the layer of
+`auto`, and the corpora that must not be normalised by speaker. The baseline is the same system in every command: it
+depends on what was asked of data, encoder and training, and not on the method beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from emobridge import registry
+from emobridge.adapters import Adapters
+from emobridge.cache import Cache
+from emobridge.data.speech import Speech
+from emobridge.encoders.base import Encoder
+from emobridge.errors import UserError, unknown
+from emobridge.methods.base import BASELINE
+from emobridge.options import Plugin, options_of, read_options
+from emobridge.settings import LAYER_RULES, Adapt, Budget, Split, System, Training, changed_values, flag_of
+from emobridge.settings import layer_names, options_of_record
+from emobridge.study.evaluations import ua_of
+from emobridge.study.guard import THRESHOLD, speaker_information
+from emobridge.study.run import Runner, Unit
+from emobridge.training.case import Case
+
+AUTO = "auto"
+DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
+NEIGHBOURS = 1  # layers on each side of the middle one
+LEAST_FEATURES = 100  # features at least that dropout leaves at a time
+# Why an option does nothing in a run, and what would make it do something.
+REASONS = {
+    "attributes": "no attributes are learnt: give --attributes",
+    "speaker normalisation": "nothing is normalised by speaker: give --normalise speaker, with stored features",
+    "end-to-end": "no encoder is trained end to end: give --train end-to-end, or a method such as fine-tuned",
+    "adapters": "no adapters are trained: give --train adapters, or a method such as lora",
+    "trained encoder": "no encoder is trained: give --train end-to-end, or a method such as fine-tuned",
+    "recordings": "no audio goes through an encoder while training: give --train end-to-end, or a method such as "
+    "fine-tuned",
+    "patience": "training never stops early: give --patience",
+    "auto": "only --method auto chooses among methods",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A system as the request names it."""
+
+    method: str
+    target_labels: str
+    normalise: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The cases of a request, and what the speech told for them."""
+
+    cases: tuple[Case, ...]  # in the order of the choices
+    layer_scores: tuple[tuple[str, float], ...] = ()  # UA of each layer on the source, where one was chosen
+    speaker_information: tuple[tuple[str, float], ...] = ()  # nats of each corpus, where the guard looked; see guard
+
+
+def choices_of_request(request: Adapt | Budget) -> tuple[Choice, ...]:
+    """The systems that a request runs, the baseline first.
+
+    Errors: UserError for an unknown method, and for one that none of the budgets suits.
+    """
+    if isinstance(request, Adapt):
+        methods = (request.system.method,) if request.system.method != AUTO else _candidates(request)
+        amount = request.data.target_labels
+        return tuple(Choice(name, amount, request.features.normalise) for name in _with_baseline(methods))
+    choices = []
+    for normalise in request.normalisations:
+        for method in _with_baseline(request.methods):
+            suited = [amount for amount in request.amounts if suits(method, amount)]
+            if not suited:
+                remedy = "cannot use target labels: give 0" if suits(method, "0") else "needs them: give a number above 0"
+                raise UserError(f"budgets: {','.join(request.budgets)}: method {method} {remedy} among them")
+            choices += [Choice(method, amount, normalise) for amount in suited]
+    return tuple(choices)
+
+
+def suits(method: str, amount: str) -> bool:
+    """Whether a method can be run with so many target labels. Errors: UserError for an unknown method."""
+    plugin = registry.load("methods", method)
+    return "target_labels" not in plugin.needs if amount == "0" else "target_labels" in plugin.needs | plugin.takes
+
+
+def draft(request: Adapt | Budget, encoder: Encoder) -> tuple[Case, ...]:
+    """A case of each choice of a request, before the speech is read: its layer may still be "auto".
+
+    The labels of the request are resolved. Errors: UserError for whatever is wrong with the request.
+    """
+    check_useful(request)
+    choices = choices_of_request(request)
+    methods = {choice.method: registry.load("methods", choice.method) for choice in choices}
+    heads = {name: _head_name(request, plugin) for name, plugin in methods.items()}
+    return tuple(_case(request, encoder, choice, methods, heads) for choice in choices)
+
+
+def check_useful(request: Adapt | Budget) -> None:
+    """Refuse an option that would do nothing in this run.
+
+    Errors: UserError that names the option and what would make it do something.
+    """
+    methods = [registry.load("methods", choice.method) for choice in choices_of_request(request)]
+    trained = {stage.train for plugin in methods for stage in plugin.stages} | {
+        request.system.train for plugin in methods if not plugin.stages
+    }
+    normalisations = request.normalisations if isinstance(request, Budget) else (request.features.normalise,)
+    holds = {
+        "attributes": bool(request.data.attributes),
+        "speaker normalisation": any(word.startswith("speaker") for word in normalisations) and "frozen" in trained,
+        "end-to-end": "end-to-end" in trained,
+        "adapters": "adapters" in trained,
+        "trained encoder": bool(trained & {"end-to-end", "adapters"}),
+        "recordings": trained != {"frozen"},
+        "patience": request.training.patience > 0,
+        "auto": isinstance(request, Adapt) and request.system.method == AUTO,
+    }
+    options = options_of_record(type(request))
+    for name in changed_values(request):
+        need = options[name][1].metadata["needs"]
+        if need and not holds[need]:
+            raise UserError(f"{flag_of(name, options[name][1])}: does nothing here, since {REASONS[need]}")
+    if isinstance(request, Budget):
+        for name, flag in (("method", "--methods"), ("target_labels", "--budgets")):
+            if name in changed_values(request):
+                raise UserError(f"--{name.replace('_', '-')}: does nothing here; budget takes {flag}")
+
+
+def decide(
+    request: Adapt | Budget,
+    drafts: Sequence[Case],
+    encoder: Encoder,
+    runner: Runner,
+    progress: Callable[[str], Callable[[int, int], None]] = lambda title: lambda done, count: None,
+) -> Decision:
+    """The cases of a request, complete: with layer, guarded corpora and the dropout of their heads.
+
+    A choice of a layer and the guard train the baseline, and nothing else: what they say does not depend on the method.
+    """
+    speech = runner.speech
+    for name in request.features.by_corpus:
+        corpora = [corpus for corpus, _ in speech.corpora]
+        if name not in corpora:
+            raise unknown("corpus of this run", name, corpora)
+    cases: list[Case] = []
+    scores: dict[str, tuple[tuple[str, float], ...]] = {}  # by normalisation
+    information: dict[str, dict[str, float]] = {}  # by layer
+    for case in drafts:
+        baseline = _baseline_of(case, drafts)
+        if case.layer == "auto":
+            if case.normalise not in scores:
+                scores[case.normalise] = layer_scores(speech, baseline, runner.split, progress("choosing a layer"))
+            case = replace(case, layer=max(scores[case.normalise], key=lambda pair: pair[1])[0])
+        if request.features.guard and case.normalise.startswith("speaker") and case.labels and not case.uses_recordings:
+            if case.layer not in information:
+                measuring = guard_case(replace(baseline, layer=case.layer), encoder)
+                information[case.layer] = speaker_information(runner, measuring)
+            nats = information[case.layer]
+            harmed = [name for name in nats if nats[name] > THRESHOLD and name not in case.by_corpus]
+            case = replace(case, by_corpus=(*case.by_corpus, *harmed))
+        cases.append(with_dropout(case, width_of(case, encoder)))
+    first_scores: tuple[tuple[str, float], ...] = next(iter(scores.values()), ())
+    first_information: dict[str, float] = next(iter(information.values()), {})
+    return Decision(tuple(cases), first_scores, tuple(first_information.items()))
+
+
+def layer_scores(
+    speech: Speech, baseline: Case, split: Split, progress: Callable[[int, int], None]
+) -> tuple[tuple[str, float], ...]:
+    """UA of each layer on held-out speakers of the SOURCE, trained on its others; the target is not looked at."""
+    source = replace(speech.of(np.flatnonzero(~speech.is_target)), attributes=None)
+    runner = Runner(source, replace(split, seeds=1), Cache(None))
+    scores = []
+    assert source.features is not None  # a layer is chosen among stored ones
+    width = source.features.shape[2]
+    for index, layer in enumerate(speech.layers):
+        case = replace(_plain(baseline), layer=layer, align="none")
+        answers = runner.unit(Unit(with_dropout(case, width), 0))
+        predicted = [part for part in answers.predicted if part.side == "source"]
+        scores.append((layer, ua_of(source, predicted, case.labels)))
+        progress(index + 1, len(speech.layers))
+    return tuple(scores)
+
+
+def guard_case(baseline: Case, encoder: Encoder) -> Case:
+    """The system by which the guard measures a corpus: the baseline with its own head and default training."""
+    head = Plugin(registry.load("methods", BASELINE).head)
+    case = replace(_plain(baseline), head=head, training=Training(), align="coral", normalise="speaker")
+    return with_dropout(case, width_of(case, encoder))
+
+
+def with_dropout(case: Case, width: int) -> Case:
+    """The case with the dropout of a head that has one of its input, `width` wide, where none was asked for.
+
+    How it was chosen stands in docs/results/semi-supervised.md.
+    """
+    options = options_of(registry.load("heads", case.head.name))
+    if case.is_staged or "input_dropout" not in options or "input_dropout" in dict(case.head.options):
+        return case
+    share = max(0.0, min(DROPOUT, 1 - LEAST_FEATURES / width))
+    return replace(case, head=Plugin(case.head.name, (*case.head.options, ("input_dropout", float(f"{share:g}")))))
+
+
+def width_of(case: Case, encoder: Encoder) -> int:
+    """The width of the vectors that the head sees."""
+    return encoder.width * len(case.statistics) * len(layer_names(case.layer))
+
+
+def _baseline_of(case: Case, drafts: Sequence[Case]) -> Case:
+    """The baseline beside a case."""
+    return next(other for other in drafts if other.method.name == BASELINE and other.normalise == case.normalise)
+
+
+def _plain(case: Case) -> Case:
+    """The case without target labels, early stopping and attributes."""
+    training = replace(case.training, patience=0, validate="source")
+    return replace(case, target_labels="0", attributes=(), attribute_range="", training=training)
+
+
+def _with_baseline(methods: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((BASELINE, *methods)))
+
+
+def _candidates(request: Adapt) -> tuple[str, ...]:
+    """The methods that auto tries. Errors: UserError for options of a method where it is not settled which."""
+    system = request.system
+    if system.method_options:
+        raise UserError(f"method auto: has no options; give {system.method_options[0]} to a method by its name")
+    validator = registry.load("validators", system.validator)
+    if request.split.seeds < validator.least_seeds:
+        raise UserError(
+            f"validator {system.validator}: compares seeds; give --seeds {validator.least_seeds} or more, "
+            "or --validator source"
+        )
+    if not system.candidates:
+        raise UserError("candidates: expected at least one method")
+    return system.candidates
+
+
+def _head_name(request: Adapt | Budget, method: Any) -> str:
+    return method.head if request.system.head == AUTO else request.system.head
+
+
+def _case(
+    request: Adapt | Budget, encoder: Encoder, choice: Choice, methods: dict[str, Any], heads: dict[str, str]
+) -> Case:
+    """One case of a request. Errors: UserError for parts that do not go together."""
+    data, features, system = request.data, request.features, request.system
+    method, head = methods[choice.method], heads[choice.method]
+    train = "stages" if method.stages else system.train
+    kinds = {stage.train for stage in method.stages} or {system.train}
+    head_plugins = {name: registry.load("heads", name) for name in heads.values()}
+    _check_method(request, choice, method, head)
+    _check_training(request, choice, encoder, kinds)
+    case = Case(
+        labels=data.labels or (),
+        attributes=data.attributes,
+        attribute_range=data.attribute_range,
+        encoder=features.encoder,
+        encoder_options=features.all_encoder_options,
+        digest=encoder.digest,
+        layer=_layer(features.layer, encoder, kinds, system, bool(method.stages)),
+        statistics=_statistics(features.statistics, encoder),
+        normalise=choice.normalise,
+        by_corpus=features.by_corpus,
+        align="none" if train != "frozen" else features.align,
+        method=Plugin(choice.method, _own("method", system.method_options, choice.method, methods)),
+        head=Plugin(head, _own("head", system.head_options, head, head_plugins)),
+        train=train,
+        blocks=system.blocks if "end-to-end" in kinds else "",
+        adapters=system.adapters if "adapters" in kinds else "",
+        adapter_options=system.adapter_options if "adapters" in kinds else (),
+        target_labels=choice.target_labels,
+        training=_training(request.training, kinds),
+    )
+    case.make_method()
+    if case.head.make("heads", width=1, classes=case.classes).all_layers:
+        raise UserError(f"head {head}: takes all layers of an encoder at once, which `emobridge probe` trains")
+    if case.sees_frames and case.normalise != "none":
+        raise UserError(f"normalise: head {head} sees single frames, which are not; give --normalise none")
+    return case
+
+
+def _check_method(request: Adapt | Budget, choice: Choice, method: Any, head: str) -> None:
+    """Errors: UserError for labels that the method needs or cannot use, and a head that it cannot shape."""
+    data, system, name = request.data, request.system, choice.method
+    if choice.target_labels != "0" and "target_labels" not in method.needs | method.takes:
+        raise UserError(f"method {name} cannot use target labels: give --target-labels 0")
+    if choice.target_labels == "0" and "target_labels" in method.needs:
+        raise UserError(f"method {name} needs labels of the target: give --target-labels a number, or all")
+    if data.attributes_only and "emotions" in method.needs:
+        raise UserError(f"method {name} goes by emotions, and labels are none: give --method source-only, or dann")
+    if method.head != "single" and head == "single" and system.train == "frozen" and not method.stages:
+        raise UserError(
+            f"method {name} shapes what lies before the output, where head single has nothing to train: "
+            f"give --head {method.head}, or --train end-to-end"
+        )
+
+
+def _check_training(request: Adapt | Budget, choice: Choice, encoder: Encoder, kinds: set[str]) -> None:
+    """Errors: UserError for what works on stored features only, and for an encoder without weights to train."""
+    features, system = request.features, request.system
+    if kinds == {"frozen"}:
+        return
+    way = f"--train {system.train}" if kinds == {system.train} else f"method {choice.method}"
+    if choice.normalise == "speaker+text" or features.by_corpus:
+        raise UserError(f"normalise: 'speaker+text' and by_corpus work on frozen features, not with {way}")
+    if "+" in features.layer:
+        raise UserError(f"layer: {features.layer!r} works on frozen features; name one layer for {way}")
+    if not any(True for _ in encoder.parameters()):
+        remedy = "give --train frozen" if kinds == {system.train} else "choose another --method"
+        raise UserError(f"encoder {encoder.name} has nothing to train: {remedy}")
+
+
+def _statistics(statistics: tuple[str, ...], encoder: Encoder) -> tuple[str, ...]:
+    statistics = statistics or encoder.statistics[:1]
+    for statistic in statistics:
+        if statistic not in encoder.statistics:
+            raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)
+    return tuple(statistics)
+
+
+def _layer(layer: str, encoder: Encoder, kinds: set[str], system: System, is_staged: bool) -> str:
+    """The name of the layer, or "auto" where held-out source speakers will choose it."""
+    layers = encoder.layers
+    if "adapters" in kinds:
+        adapted = Adapters(encoder, system.adapters, system.adapter_options)  # a mistake in them shows here
+        layers = layers if is_staged else encoder.layers
+        adapted.detach()
+    names = tuple(map(str, range(layers)))
+    if layer not in LAYER_RULES:
+        for name in layer_names(layer):
+            if name not in names:
+                raise unknown(f"layer of encoder {encoder.name}", name, (*names, *LAYER_RULES))
+        return layer
+    if kinds != {"frozen"}:
+        return names[-1]
+    if layer == "auto":
+        return "0" if layers == 1 else "auto"
+    middle = (layers - 1) // 2
+    return "+".join(names[max(0, middle - NEIGHBOURS) : middle + NEIGHBOURS + 1])
+
+
+def _training(training: Training, kinds: set[str]) -> Training:
+    """What was asked for, with the defaults of options that these stages do not use."""
+    defaults = Training()
+    unused = set()
+    if not kinds & {"end-to-end", "adapters"}:
+        unused |= {"accumulate", "checkpointing", "precision"}
+    if "end-to-end" not in kinds:
+        unused |= {"encoder_rate"}
+    if kinds == {"frozen"}:
+        unused |= {"crop"}
+    if not training.patience:
+        unused |= {"validate", "validate_by"}
+    return replace(training, **{name: getattr(defaults, name) for name in unused})
+
+
+def _own(kind: str, words: Sequence[str], name: str, plugins: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """The options, of those given to all, that the plug-in of `name` has.
+
+    Errors: UserError for an option that no plug-in has.
+    """
+    has = {key: options_of(plugin) for key, plugin in plugins.items()}
+    options = read_options(words)
+    for option in options:
+        if not any(option in known for known in has.values()):
+            raise unknown(f"option of {kind} {name}", option, {key for known in has.values() for key in known})
+    return tuple((option, value) for option, value in options.items() if option in has[name])

@@ -1,0 +1,109 @@
+"""All that comes before a case is decided: the encoder, the speech, its features, and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from emobridge.bundle import columns
+from emobridge.data.audio import AudioError, read_audio
+from emobridge.data.speech import Speech
+from emobridge.encoders import load_encoder
+from emobridge.encoders.base import Encoder
+from emobridge.errors import UserError
+from emobridge.features.store import FeatureStore
+from emobridge.files import cache_folder
+from emobridge.options import read_options
+from emobridge.progress import progress
+from emobridge.settings import Adapt, Budget, layer_names
+from emobridge.study.cases import draft
+from emobridge.study.reading import labels_of, read_speech, target_labels_of
+from emobridge.training.case import Case
+from emobridge.training.stages import hardware_of
+
+Request = TypeVar("Request", Adapt, Budget)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a study begins with."""
+
+    drafts: tuple[Case, ...]
+    speech: Speech  # with features, where a case trains on stored ones
+    encoder: Encoder
+    skipped: tuple[tuple[str, str], ...]  # id and reason of utterances that could not be read
+    left_out: int  # target utterances of other emotions
+
+
+def resolve(request: Request) -> Request:
+    """The request with its labels and its label budget spelled out. Errors: UserError as `reading` has them."""
+    data = request.data
+    return replace(request, data=replace(data, labels=labels_of(data), target_labels=target_labels_of(data)))
+
+
+def prepare(
+    request: Adapt | Budget, check: Callable[[Speech, Sequence[Case]], None], *, strict: bool = False
+) -> Prepared:
+    """Read a resolved request's speech and compute its features.
+
+    check: looks at the speech before anything long begins, and once more when it is known what can be read. strict:
+    the first utterance that cannot be read raises. Errors: UserError for whatever is wrong with request or speech.
+    """
+    features, labels = request.features, request.data.labels or ()
+    encoder = load_encoder(features.encoder, **read_options(features.all_encoder_options))
+    drafts = draft(request, encoder)
+    speech, left_out = read_speech(request.data, labels, share_speakers=request.split.share_speakers)
+    check(speech, drafts)
+    frozen = [case for case in drafts if not case.uses_recordings]
+    if frozen:
+        hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]))
+        with hardware.first(), progress(f"features of {encoder.name}") as report:
+            store = FeatureStore(request.output.store or cache_folder(), encoder)
+            speech, skipped = _with_features(speech, frozen, store, report, strict)
+    else:
+        skipped = _unreadable(speech, strict)
+        speech = _without(speech, skipped)
+    if skipped:
+        check(speech, drafts)
+    return Prepared(drafts, speech, encoder, skipped, left_out)
+
+
+def _with_features(
+    speech: Speech, cases: Sequence[Case], store: FeatureStore, report: Progress, strict: bool
+) -> tuple[Speech, tuple[tuple[str, str], ...]]:
+    """The speech with the pooled features of every layer that a case may see, and what could not be read."""
+    encoder = store.encoder
+    names = {name for case in cases for name in layer_names(case.layer)}
+    layers = tuple(str(layer) for layer in range(encoder.layers) if names & {"auto", str(layer)})
+    extracted = store.extract(speech.utterances, layer=layers, on_progress=report, strict=strict)
+    speech = _without(speech, extracted.skipped)
+    values = torch.from_numpy(extracted.values[..., columns(encoder, cases[0].statistics)])
+    return replace(speech, features=values, layers=layers), extracted.skipped
+
+
+def _unreadable(speech: Speech, strict: bool) -> tuple[tuple[str, str], ...]:
+    """Id and reason of each utterance that cannot be read, before training comes upon it."""
+    skipped = []
+    for utterance in speech.utterances:
+        try:
+            read_audio(utterance.path, utterance.start, utterance.end)
+        except AudioError as error:
+            if strict:
+                raise
+            skipped.append((utterance.id, str(error)))
+    return tuple(skipped)
+
+
+def _without(speech: Speech, skipped: Sequence[tuple[str, str]]) -> Speech:
+    """The speech without what could not be read. Errors: UserError where nothing is left of a corpus."""
+    reasons = dict(skipped)
+    rows = [row for row, utterance in enumerate(speech.utterances) if utterance.id not in reasons]
+    for corpus in sorted(set(speech.domain_of.tolist()) - set(speech.domain_of[rows].tolist())):
+        first = speech.utterances[int(np.flatnonzero(speech.domain_of == corpus)[0])]
+        raise UserError(f"no audio of one side can be read; the first reason: {reasons[first.id]}")
+    return speech.of(rows)
