@@ -294,6 +294,11 @@ class Training:
         if self.validate == "both" and not self.patience:
             raise UserError("validate: 'both' chooses the epoch by held-out speakers: give patience above 0 too")
 
+    @property
+    def validation(self) -> str:
+        """Whose held-out speakers choose the epoch: "none", "source" or "both"."""
+        return self.validate if self.patience else "none"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:

@@ -11,16 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as quick
 from hypothesis import strategies as st
 
-from emobridge.data.speech import UNLABELLED, Speech, budget, everything, folds_of
+from emobridge.data.speech import UNLABELLED, Speech, budget
 from emobridge.errors import UserError
-from emobridge.settings import Settings
+from toys import everything, folds_of
 
 SIDES = ("source", "source_test", "target", "target_test", "validation")
-
-
-def settings(**changes) -> Settings:
-    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "align": "none"}
-    return Settings(**{**plain, **changes})
 
 
 def people(speech: Speech, rows) -> set[tuple[str, str | None]]:
@@ -36,10 +31,10 @@ def of_target(speech: Speech, rows) -> set[bool]:
 def test_speakers_of_both_sides_validate_where_asked_for(toy_speech, folds, transductive):
     """Those of the target by their labelled utterances; nothing of theirs adapts, is in a budget or is scored."""
     speech = toy_speech(speakers=(6, 7), each=2, extra=2)
-    asked = settings(folds=folds, patience=3, transductive=transductive)
+    options = {"folds": folds, "patience": 3, "transductive": transductive}
     for seed in range(5):
-        plain = folds_of(speech, asked, seed)
-        for alone, fold in zip(plain, folds_of(speech, replace(asked, validate="both"), seed), strict=True):
+        plain = folds_of(speech, seed, **options)
+        for alone, fold in zip(plain, folds_of(speech, seed, **options | {"validate": "both"}), strict=True):
             target = [row for row in fold.validation if speech.is_target[row]]
             assert fold.validation[: len(alone.validation)] == alone.validation and len(people(speech, target)) == 1
             assert UNLABELLED not in speech.label[target] and len(target) == 4
@@ -49,7 +44,7 @@ def test_speakers_of_both_sides_validate_where_asked_for(toy_speech, folds, tran
             assert not set(budget(speech, fold, "all", seed)) & set(target)
             assert (fold.source, fold.source_test) == (alone.source, alone.source_test)
             assert fold.target_test == alone.target_test
-    final = everything(speech, replace(asked, validate="both"), 0)
+    final = everything(speech, 0, **options | {"validate": "both"})
     assert of_target(speech, final.validation) == {True, False}
     assert not people(speech, final.validation) & people(speech, (*final.source, *final.target))
 
@@ -57,8 +52,8 @@ def test_speakers_of_both_sides_validate_where_asked_for(toy_speech, folds, tran
 def test_a_target_without_labels_cannot_validate(toy_speech):
     speech = toy_speech()
     speech = replace(speech, label=np.where(speech.is_target, UNLABELLED, speech.label))
-    asked = settings(folds=2, patience=3)
-    assert folds_of(speech, replace(asked, validate="both"), 0) == folds_of(speech, asked, 0)
+    options = {"folds": 2, "patience": 3}
+    assert folds_of(speech, 0, **options | {"validate": "both"}) == folds_of(speech, 0, **options)
 
 
 @pytest.mark.parametrize("patience", [0, 3])
@@ -67,7 +62,7 @@ def test_no_speaker_is_on_two_sides_whatever_the_seed(toy_speech, folds, patienc
     speech = toy_speech(sources=("en", "de"), speakers=(6, 5, 7), extra=2)
     seen = set()
     for seed in range(25):
-        made = folds_of(speech, settings(folds=folds, patience=patience), seed)
+        made = folds_of(speech, seed, folds=folds, patience=patience)
         seen.add(made)
         assert len(made) == (folds or 1)
         for fold in made:
@@ -84,7 +79,7 @@ def test_no_speaker_is_on_two_sides_whatever_the_seed(toy_speech, folds, patienc
 
 def test_every_labelled_utterance_is_scored_once_over_the_folds(toy_speech):
     speech = toy_speech(speakers=6, extra=1)
-    made = folds_of(speech, settings(folds=3), 0)
+    made = folds_of(speech, 0, folds=3)
     tested = [row for fold in made for row in (*fold.source_test, *fold.target_test)]
     assert sorted(tested) == np.flatnonzero(speech.label != UNLABELLED).tolist()
     for fold in made:
@@ -93,16 +88,16 @@ def test_every_labelled_utterance_is_scored_once_over_the_folds(toy_speech):
 
 def test_one_split_scores_a_fifth_of_the_speakers(toy_speech):
     speech = toy_speech(speakers=10)
-    (fold,) = folds_of(speech, settings(folds=0), 0)
+    (fold,) = folds_of(speech, 0, folds=0)
     assert len(people(speech, fold.source_test)) == len(people(speech, fold.target_test)) == 2
-    (fold,) = folds_of(speech, settings(folds=0, patience=1), 0)
+    (fold,) = folds_of(speech, 0, folds=0, patience=1)
     assert len(people(speech, fold.validation)) == 2 and len(people(speech, fold.source)) == 6
 
 
 def test_unlabelled_utterances_of_a_scored_speaker_do_not_adapt(toy_speech):
     speech = toy_speech(speakers=4, extra=3)
     unlabelled = {row for row in range(len(speech.label)) if speech.label[row] == UNLABELLED}
-    for fold in folds_of(speech, settings(folds=4), 1):
+    for fold in folds_of(speech, 1, folds=4):
         heard = people(speech, fold.target_test)
         adapts = set(fold.target) & unlabelled
         assert adapts == {row for row in unlabelled if not people(speech, [row]) & heard}
@@ -111,20 +106,20 @@ def test_unlabelled_utterances_of_a_scored_speaker_do_not_adapt(toy_speech):
 
 def test_speakers_of_the_same_name_in_two_corpora_are_two_people(toy_speech):
     speech = toy_speech(sources=("en",), speakers=3)
-    for fold in folds_of(speech, settings(folds=3), 0):
+    for fold in folds_of(speech, 0, folds=3):
         assert fold.target and fold.source
 
 
 def test_there_are_no_more_folds_than_speakers(toy_speech):
-    assert len(folds_of(toy_speech(speakers=(9, 3)), settings(folds=5), 0)) == 3
-    assert len(folds_of(toy_speech(speakers=(2, 9)), settings(folds=5), 0)) == 2
+    assert len(folds_of(toy_speech(speakers=(9, 3)), folds=5)) == 3
+    assert len(folds_of(toy_speech(speakers=(2, 9)), folds=5)) == 2
 
 
 @pytest.mark.parametrize("speakers", [(1, 4), (4, 1)])
 @pytest.mark.parametrize("folds", [0, 5])
 def test_one_speaker_alone_is_a_users_mistake(toy_speech, speakers, folds):
     with pytest.raises(UserError, match="speaker") as caught:
-        folds_of(toy_speech(speakers=speakers), settings(folds=folds), 0)
+        folds_of(toy_speech(speakers=speakers), 0, folds=folds)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -133,14 +128,14 @@ def test_an_unknown_speaker_is_a_users_mistake_unless_speakers_may_be_shared(toy
     utterances = (replace(speech.utterances[0], speaker=None), *speech.utterances[1:])
     speech = replace(speech, utterances=utterances)
     with pytest.raises(UserError, match="has no speaker"):
-        folds_of(speech, settings(), 0)
-    assert folds_of(speech, settings(share_speakers=True), 0)
+        folds_of(speech, 0)
+    assert folds_of(speech, 0, share_speakers=True)
 
 
 @pytest.mark.parametrize("folds", [0, 3])
 def test_shared_speakers_share_no_utterance(toy_speech, folds):
     speech = toy_speech(speakers=(1, 1), each=6, extra=4)
-    made = folds_of(speech, settings(share_speakers=True, folds=folds), 0)
+    made = folds_of(speech, 0, share_speakers=True, folds=folds)
     assert len(made) == (folds or 1)
     for fold in made:
         rows = [row for side in SIDES for row in getattr(fold, side)]
@@ -151,17 +146,17 @@ def test_shared_speakers_share_no_utterance(toy_speech, folds):
 def test_a_target_without_labels_adapts_whole_and_is_not_scored(toy_speech):
     speech = toy_speech(extra=2)
     speech = replace(speech, label=np.where(speech.is_target, UNLABELLED, speech.label))
-    for fold in folds_of(speech, settings(folds=2), 0):
+    for fold in folds_of(speech, 0, folds=2):
         assert fold.target == tuple(np.flatnonzero(speech.is_target)) and fold.target_test == ()
         assert fold.source and fold.source_test
 
 
 def test_the_final_fold_holds_nothing_out_but_validation(toy_speech):
     speech = toy_speech(extra=1)
-    fold = everything(speech, settings(), 0)
+    fold = everything(speech, 0)
     assert sorted((*fold.source, *fold.target)) == list(range(len(speech.utterances)))
     assert fold.source_test == fold.target_test == fold.validation == ()
-    fold = everything(speech, settings(patience=2), 0)
+    fold = everything(speech, 0, patience=2)
     assert fold.validation and not people(speech, fold.validation) & people(speech, fold.source)
 
 
@@ -169,7 +164,7 @@ def test_the_final_fold_holds_nothing_out_but_validation(toy_speech):
 @quick(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_budgets_lie_inside_each_other_and_inside_what_adapts(toy_speech, seed, folds):
     speech = toy_speech(each=4, extra=2)
-    for fold in folds_of(speech, settings(folds=folds), seed):
+    for fold in folds_of(speech, seed, folds=folds):
         sizes = ("0", "2", "5", "8", "all")
         few = [set(budget(speech, fold, size, seed)) for size in sizes]
         assert [len(some) for some in few[:-1]] == [0, 2, 5, 8]
@@ -180,13 +175,13 @@ def test_budgets_lie_inside_each_other_and_inside_what_adapts(toy_speech, seed, 
 
 def test_budgets_of_other_seeds_differ(toy_speech):
     speech = toy_speech(each=5)
-    fold = everything(speech, settings(), 0)
+    fold = everything(speech, 0)
     assert len({budget(speech, fold, "6", seed) for seed in range(10)}) > 5
 
 
 def test_a_budget_above_what_there_is_says_how_many_there_are(toy_speech):
     speech = toy_speech(each=1)
-    fold = everything(speech, settings(), 0)
+    fold = everything(speech, 0)
     assert len(budget(speech, fold, "8", 0)) == 8
     with pytest.raises(UserError, match="target_labels: a budget of 9 labelled utterances: expected 0 to 8"):
         budget(speech, fold, "9", 0)
@@ -196,15 +191,15 @@ def test_a_budget_above_what_there_is_says_how_many_there_are(toy_speech):
 
 
 def given_by_a_person(speech: Speech, *names: str) -> Speech:
-    return replace(speech, given=frozenset(names))
+    return replace(speech, visible=frozenset(names))
 
 
 def test_of_a_labelled_target_only_what_a_person_gave_is_within_the_budget(toy_speech):
     speech = given_by_a_person(toy_speech(), "xx-0-anger-0", "xx-0-sadness-2", "xx-3-anger-1")
-    fold = everything(speech, settings(), 0)
+    fold = everything(speech, 0)
     for amount in ("3", "all", "7"):
         few = budget(speech, fold, amount, 0)
-        assert {speech.utterances[row].id for row in few} == speech.given
+        assert {speech.utterances[row].id for row in few} == speech.visible
     assert set(budget(speech, fold, "2", 0)) < set(budget(speech, fold, "3", 0))
     assert budget(speech, fold, "0", 0) == ()
 
@@ -213,11 +208,11 @@ def test_of_a_labelled_target_only_what_a_person_gave_is_within_the_budget(toy_s
 def test_given_labels_train_in_the_folds_that_do_not_score_their_speaker(toy_speech, transductive):
     speech = given_by_a_person(toy_speech(extra=1), "xx-0-anger-0", "xx-1-sadness-2", "xx-1-sadness-1")
     trained = []
-    for fold in folds_of(speech, settings(folds=4, transductive=transductive), 0):
+    for fold in folds_of(speech, 0, folds=4, transductive=transductive):
         few = budget(speech, fold, "3", 0)
         assert not people(speech, few) & people(speech, fold.target_test)
         trained += [speech.utterances[row].id for row in few]
-    assert {name: trained.count(name) for name in speech.given} == dict.fromkeys(speech.given, 3), "in all but one"
+    assert {name: trained.count(name) for name in speech.visible} == dict.fromkeys(speech.visible, 3), "in all but one"
 
 
 def test_labels_of_one_speaker_or_of_unknown_ones_train_and_score_nothing(toy_speech):
@@ -228,11 +223,11 @@ def test_labels_of_one_speaker_or_of_unknown_ones_train_and_score_nothing(toy_sp
     alone = given_by_a_person(replace(speech, label=label), *(speech.utterances[row].id for row in mine))
     utterances = tuple(replace(one, speaker=None) if one.corpus == "xx" else one for one in speech.utterances)
     for some in (alone, replace(alone, utterances=utterances)):
-        for fold in folds_of(some, settings(folds=2), 0):
+        for fold in folds_of(some, 0, folds=2):
             assert fold.target == tuple(np.flatnonzero(speech.is_target)) and fold.target_test == ()
             assert list(budget(some, fold, "6", 0)) == mine
     with pytest.raises(UserError, match="speaker"):
-        folds_of(replace(alone, given=None), settings(folds=2), 0)
+        folds_of(replace(alone, visible=None), 0, folds=2)
 
 
 # What is handed over
@@ -244,9 +239,9 @@ def test_the_split_of_the_corpora(toy_speech, patience, validate):
     names = ("train", "validation", "test")
     parted = tuple(replace(one, split=names[place % 3]) for place, one in enumerate(speech.utterances))
     speech = replace(speech, utterances=parted)
-    asked = settings(predefined=True, folds=0, patience=patience, validate=validate)
-    (fold,) = folds_of(speech, asked, 0)
-    assert folds_of(speech, asked, 1) == (fold,), "of every seed"
+    options = {"predefined": True, "folds": 0, "patience": patience, "validate": validate}
+    (fold,) = folds_of(speech, 0, **options)
+    assert folds_of(speech, 1, **options) == (fold,), "of every seed"
     split = {part: {parted[row].split for row in getattr(fold, part)} for part in SIDES}
     held = {"validation"} if patience else set()
     assert split == {
@@ -257,11 +252,11 @@ def test_the_split_of_the_corpora(toy_speech, patience, validate):
     assert of_target(speech, fold.validation) == (
         {False, True} if validate == "both" else {False} if patience else set()
     )
-    final = everything(speech, asked, 0)
+    final = everything(speech, 0, **options)
     assert {parted[row].split for row in final.source} == {*names} - held
     bare = replace(speech, utterances=(replace(parted[0], split=None), *parted[1:]))
     with pytest.raises(UserError, match="has no split; expected one of train, validation, test"):
-        folds_of(bare, asked, 0)
+        folds_of(bare, 0, **options)
 
 
 def test_the_split_of_the_corpora_is_the_only_one():

@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from emobridge.data.speech import Fold, Speech, budget, everything, folds_of
+from emobridge.data.speech import Fold, Speech, budget
 from emobridge.features.normalisation import coral, learnt, normalised
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
-from emobridge.settings import Settings
+from toys import case_of, everything, folds_of
 from emobridge.training.tasks import build
 
 
-def settings(**changes) -> Settings:
-    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "align": "none"}
-    return Settings(**{**plain, **changes})
+def case(**changes):
+    return case_of(**{"align": "none", **changes})
 
 
 def people(speech: Speech, rows) -> set[tuple[str, str | None]]:
@@ -27,7 +26,7 @@ def people(speech: Speech, rows) -> set[tuple[str, str | None]]:
 
 
 def built(speech: Speech, fold: Fold, method=None, few=(), **changes):
-    return build(speech, fold, method or PseudoLabels(), 2, settings(**changes), None, few)
+    return build(speech, fold, case(**changes), method or PseudoLabels(), few)
 
 
 def by_hand(speech: Speech, rows, learn, normalise: str) -> torch.Tensor:
@@ -47,7 +46,7 @@ def by_hand(speech: Speech, rows, learn, normalise: str) -> torch.Tensor:
 @pytest.mark.parametrize("normalise", ["none", "corpus", "speaker"])
 def test_inputs_and_tests_are_normalised_by_what_adapts(toy_speech, normalise):
     speech = toy_speech(sources=("en", "de"), shift=3.0, extra=1)
-    fold = folds_of(speech, settings(folds=4), 0)[1]
+    fold = folds_of(speech, 0, folds=4)[1]
     one = built(speech, fold, normalise=normalise)
     learn = (*fold.source, *fold.target)
     torch.testing.assert_close(one.task.inputs.x, by_hand(speech, learn, learn, normalise))
@@ -58,7 +57,7 @@ def test_inputs_and_tests_are_normalised_by_what_adapts(toy_speech, normalise):
 @pytest.mark.parametrize("normalise", ["none", "corpus", "speaker"])
 def test_what_is_scored_tells_nothing_to_what_is_trained_on(toy_speech, normalise):
     speech = toy_speech(extra=1)
-    fold = folds_of(speech, settings(folds=2), 0)[0]
+    fold = folds_of(speech, 0, folds=2)[0]
     other = replace(speech, features=speech.features.clone())
     other.features[list(fold.source_test + fold.target_test)] = 1e5
     for align in ("none", "coral"):
@@ -70,7 +69,7 @@ def test_what_is_scored_tells_nothing_to_what_is_trained_on(toy_speech, normalis
 
 def test_a_scored_speaker_is_normalised_by_their_own_scored_utterances(toy_speech):
     speech = toy_speech(speakers=4)
-    fold = folds_of(speech, settings(folds=2), 0)[0]
+    fold = folds_of(speech, 0, folds=2)[0]
     first = speech.utterances[fold.target_test[0]].speaker
     theirs = [row for row in fold.target_test if speech.utterances[row].speaker != first]
     other = replace(speech, features=speech.features.clone())
@@ -82,7 +81,7 @@ def test_a_scored_speaker_is_normalised_by_their_own_scored_utterances(toy_speec
 
 def test_coral_adds_a_recoloured_copy_of_each_source_corpus(toy_speech):
     speech = toy_speech(sources=("en", "de"), speakers=(3, 3, 4), width=3, noise=1.0)
-    fold = everything(speech, settings(), 0)
+    fold = everything(speech, 0)
     one = built(speech, fold, align="coral")
     plain = by_hand(speech, (*fold.source, *fold.target), (*fold.source, *fold.target), "speaker")
     count = len(fold.source)
@@ -99,7 +98,7 @@ def test_coral_adds_a_recoloured_copy_of_each_source_corpus(toy_speech):
 
 def test_validation_is_of_its_own_speakers_and_labels(toy_speech):
     speech = toy_speech(speakers=6)
-    fold = folds_of(speech, settings(folds=3, patience=2), 0)[0]
+    fold = folds_of(speech, 0, folds=3, patience=2)[0]
     one = built(speech, fold, patience=2)
     inputs, known = one.validation
     assert known.label.tolist() == speech.label[list(fold.validation)].tolist()
@@ -113,7 +112,7 @@ def test_validation_is_of_its_own_speakers_and_labels(toy_speech):
 def test_a_source_corpus_that_is_only_scored_shifts_no_other(toy_speech, normalise, align):
     """A corpus of one speaker is in no training part of one fold: the other corpora keep their own moments."""
     speech = toy_speech(sources=("lone", "en"), speakers=(1, 3, 3), shift=40.0)
-    made = folds_of(speech, settings(folds=3), 0)
+    made = folds_of(speech, 0, folds=3)
     (fold,) = [one for one in made if 0 in speech.domain_of[list(one.source_test)]]
     assert 0 not in speech.domain_of[list(fold.source)]
     one = built(speech, fold, normalise=normalise, align=align)
@@ -139,7 +138,7 @@ def test_source_only_needs_no_target(toy_speech):
         speech.target,
         speech.features[rows],
     )
-    for fold in folds_of(alone, settings(), 0):
+    for fold in folds_of(alone, 0):
         assert fold.target == fold.target_test == ()
         one = built(alone, fold, SourceOnly())
         assert torch.isfinite(one.test.x).all() and len(one.test.x) == len(fold.source_test)
@@ -147,7 +146,7 @@ def test_source_only_needs_no_target(toy_speech):
 
 def test_speakers_of_one_name_in_a_target_of_two_corpora_are_normalised_apart(toy_speech):
     speech = toy_speech(speakers=(2, 2))
-    fold = everything(speech, settings(), 0)
+    fold = everything(speech, 0)
     second = [row for row in fold.target if speech.utterances[row].speaker == "1"]
     renamed = list(speech.utterances)
     for row in second:
@@ -158,7 +157,7 @@ def test_speakers_of_one_name_in_a_target_of_two_corpora_are_normalised_apart(to
 
 def test_a_transductive_fold_adapts_to_the_scored_audio_and_never_to_its_labels(toy_speech):
     speech = toy_speech(extra=1)
-    for fold in folds_of(speech, settings(folds=2, transductive=True), 0):
+    for fold in folds_of(speech, 0, folds=2, transductive=True):
         assert fold.target == tuple(np.flatnonzero(speech.is_target)) and set(fold.target_test) < set(fold.target)
         few = budget(speech, fold, "all", 0)
         assert few and not people(speech, few) & people(speech, fold.target_test)
@@ -171,21 +170,21 @@ def test_each_layer_is_normalised_and_recoloured_as_it_would_be_alone(toy_speech
     """Layers of unlike scales side by side: neither their floors nor their covariances mix."""
     speech = toy_speech(noise=0.5)
     two = torch.stack([speech.features, 1e3 * speech.features.flip(1)], 1)
-    fold, method = folds_of(speech, settings(folds=2), 0)[0], PseudoLabels()
-    options = settings(align="coral")
-    together = build(replace(speech, features=two), fold, method, 2, options, None, ()).task.inputs.x
+    fold, method = folds_of(speech, 0, folds=2)[0], PseudoLabels()
+    options = case(align="coral")
+    together = build(replace(speech, features=two), fold, options, method, ()).task.inputs.x
     width = speech.features.shape[1]
     for layer in range(2):
-        alone = build(replace(speech, features=two[:, layer]), fold, method, 2, options, None, ()).task
+        alone = build(replace(speech, features=two[:, layer]), fold, options, method, ()).task
         torch.testing.assert_close(together[:, layer * width : (layer + 1) * width], alone.inputs.x)
 
 
 def test_a_few_labelled_utterances_are_normalised_by_all_that_their_speakers_say(toy_speech):
     """Not by the few alone, though the method is handed no other audio of the target."""
     speech = toy_speech(each=4, noise=0.5)
-    fold = folds_of(speech, settings(folds=2), 0)[0]
+    fold = folds_of(speech, 0, folds=2)[0]
     few = budget(speech, fold, "4", 0)
-    alone = build(speech, fold, SourceOnly(), 2, settings(target_labels="4", align="none"), None, few).task
-    whole = build(speech, fold, PseudoLabels(), 2, settings(target_labels="4", align="none"), None, few).task
+    alone = build(speech, fold, case(target_labels="4", align="none"), SourceOnly(), few).task
+    whole = build(speech, fold, case(target_labels="4", align="none"), PseudoLabels(), few).task
     assert alone.target is None and len(alone.inputs.x) == len(fold.source) + 4
     torch.testing.assert_close(alone.inputs.x[alone.labelled_target.rows], whole.inputs.x[whole.labelled_target.rows])

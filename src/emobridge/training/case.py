@@ -76,7 +76,7 @@ class Case:
     @property
     def validation(self) -> str:
         """Whose held-out speakers choose the epoch: "none", "source" or "both"."""
-        return self.training.validate if self.training.patience else "none"
+        return self.training.validation
 
     @property
     def stages(self) -> tuple[Stage, ...]:
