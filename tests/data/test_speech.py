@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from emobridge.data.speech import UNLABELLED, Speech, budget
 from emobridge.errors import UserError
-from toys import everything, folds_of
+from toys import everything, folds_of, split_of
 
 SIDES = ("source", "source_test", "target", "target_test", "validation")
 
@@ -261,4 +261,4 @@ def test_the_split_of_the_corpora(toy_speech, patience, validate):
 
 def test_the_split_of_the_corpora_is_the_only_one():
     with pytest.raises(UserError, match="predefined: is a split of its own: give folds 0"):
-        settings(predefined=True)
+        split_of(predefined=True)

@@ -107,13 +107,13 @@ def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
         text += f" One of {', '.join(choices)}."
     if default is MISSING or default in (None, "", ()) or isinstance(default, bool):
         words = {True: " (default on)", False: " (default off)"}.get(default, "") if isinstance(default, bool) else ""
-        return text + words
+        return f"{text}{words}"
     shown = ",".join(default) if isinstance(default, tuple) else f"{default:g}" if isinstance(default, float) else default
     return f"{text} (default {shown})"
 
 
 def _panel(item: Field[Any]) -> str:
-    return item.metadata["panel"]
+    return str(item.metadata["panel"])
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:

@@ -30,7 +30,7 @@ from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.scores.entropy import entropy
-from emobridge.settings import layers_of
+from emobridge.settings import layer_names
 from emobridge.types import Utterance, person
 
 UNTOLD = ("target", "averaged", "confident", "routed")
@@ -85,7 +85,7 @@ def encoded(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[
     """N waves (T_i,), each through its set of adapters -> N times (V, S * D) features of the recogniser's layers, or
     (1, F_i, D) frames where its heads see them.
     """
-    encoder, chosen = recognizer.encoder, list(map(int, layers_of(recognizer.spec.layer)))
+    encoder, chosen = recognizer.encoder, list(map(int, layer_names(recognizer.spec.layer)))
     features: list[Tensor] = [torch.empty(0)] * len(waves)
     with torch.inference_mode():
         for rows, layers in passes(encoder, *pad(waves), sets):
@@ -121,7 +121,7 @@ def stored(
         with use_adapters(recognizer.encoder, kind):
             features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
                 [utterances[row] for row in rows],
-                layer=layers_of(recognizer.spec.layer),
+                layer=layer_names(recognizer.spec.layer),
                 on_progress=on_progress,
                 strict=on_skip is None,
             )

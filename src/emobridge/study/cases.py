@@ -20,7 +20,7 @@ from emobridge.data.speech import Speech
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.methods.base import BASELINE
-from emobridge.options import Plugin, options_of, read_options
+from emobridge.options import Plugin, options_of, read_options, unknown_option
 from emobridge.settings import LAYER_RULES, Adapt, Budget, Split, System, Training, changed_values, flag_of
 from emobridge.settings import layer_names, options_of_record
 from emobridge.study.evaluations import ua_of
@@ -271,8 +271,8 @@ def _case(
         normalise=choice.normalise,
         by_corpus=features.by_corpus,
         align="none" if train != "frozen" else features.align,
-        method=Plugin(choice.method, _own("method", system.method_options, choice.method, methods)),
-        head=Plugin(head, _own("head", system.head_options, head, head_plugins)),
+        method=_own("methods", system.method_options, choice.method, methods),
+        head=_own("heads", system.head_options, head, head_plugins),
         train=train,
         blocks=system.blocks if "end-to-end" in kinds else "",
         adapters=system.adapters if "adapters" in kinds else "",
@@ -363,14 +363,14 @@ def _training(training: Training, kinds: set[str]) -> Training:
     return replace(training, **{name: getattr(defaults, name) for name in unused})
 
 
-def _own(kind: str, words: Sequence[str], name: str, plugins: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """The options, of those given to all, that the plug-in of `name` has.
+def _own(kind: str, words: Sequence[str], name: str, plugins: dict[str, Any]) -> Plugin:
+    """The plug-in of `name` with the options, of those given to all, that it has.
 
-    Errors: UserError for an option that no plug-in has.
+    Errors: UserError for an option that no plug-in has, and for a value that the option cannot have.
     """
     has = {key: options_of(plugin) for key, plugin in plugins.items()}
     options = read_options(words)
     for option in options:
-        if not any(option in known for known in has.values()):
-            raise unknown(f"option of {kind} {name}", option, {key for known in has.values() for key in known})
-    return tuple((option, value) for option, value in options.items() if option in has[name])
+        if not any(option in names for names in has.values()):
+            raise unknown_option(f"{registry.KINDS[kind].singular} {name}", option, has[name])
+    return Plugin(name, tuple((option, value) for option, value in options.items() if option in has[name])).check(kind)

@@ -61,7 +61,7 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
         align=case.align,
         target_labels=case.target_labels,
         head=case.head.name,
-        head_options=case.head.words(),
+        head_options=case.head.words,
         method=method_name(case),
         domains=tuple((domain.corpus, domain.language) for domain in domains),
         synthetic=any(is_synthetic(utterance.corpus) for utterance in runner.speech.utterances),

@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from emobridge.data.speech import everything
-from emobridge.scores.entropy import entropies
+from emobridge.scores.entropy import entropy
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
 
@@ -65,4 +65,4 @@ def _uncorrected(p: np.ndarray, group: np.ndarray) -> float:
     sums = np.zeros((group.max() + 1, p.shape[1]))
     np.add.at(sums, group, p)
     size = np.bincount(group)
-    return float(entropies(p.mean(0)) - (size / len(p)) @ entropies(sums / size[:, None]))
+    return float(entropy(p.mean(0)) - (size / len(p)) @ entropy(sums / size[:, None]))

@@ -26,7 +26,7 @@ from emobridge.files import cache_folder
 from emobridge.inference.predict import Skip, predictions
 from emobridge.inference.routing import by_domain
 from emobridge.scores.entropy import entropy
-from emobridge.settings import layers_of
+from emobridge.settings import layer_names
 from emobridge.study.label_list import ToLabel
 from emobridge.types import Utterance
 
@@ -62,7 +62,7 @@ def suggest(
     if recognizer.spec.frames:
         raise UserError(f"suggest: head {recognizer.spec.head} sees frames; train one of vectors, such as linear")
     features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
-        utterances, layer=layers_of(recognizer.spec.layer), on_progress=on_progress, strict=on_skip is None
+        utterances, layer=layer_names(recognizer.spec.layer), on_progress=on_progress, strict=on_skip is None
     )
     if on_skip is not None:
         for name, reason in features.skipped:

@@ -53,8 +53,7 @@ class Case:
         """The fields as plain values: plug-ins by their identity, the encoder by its digest alone."""
         values = asdict(self)
         for name, kind in (("method", "methods"), ("head", "heads")):
-            plugin = getattr(self, name)
-            values[name] = [registry.identity(kind, plugin.name), sorted(plugin.options)]
+            values[name] = getattr(self, name).identity(kind)
         del values["encoder"]
         return values
 

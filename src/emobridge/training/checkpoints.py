@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.files import read_tensors, write_tensors
-from emobridge.methods.base import Drawn, Inputs
+from emobridge.methods.base import Examples, Inputs
 from emobridge.training.cost import StageCost
 
 
@@ -66,7 +66,7 @@ class State:
     ) -> None:
         self.model, self.inputs, self.optimiser, self.generator = model, inputs, optimiser, generator
         self.epoch = 0
-        self.drawn = Drawn(*(torch.empty(0),) * 3)
+        self.examples = Examples(*(torch.empty(0),) * 3)
         self.log: list[LogPoint] = []
         self.best_loss, self.best_epoch = math.inf, 0
         self.best: dict[str, Tensor] = {}
@@ -91,7 +91,7 @@ class State:
         tensors |= {f"inputs.{name}": tensor for name, tensor in self.inputs.state().items()}
         for index, values in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in values.items()}
-        tensors |= {f"drawn.{name}": getattr(self.drawn, name) for name in ("rows", "label", "weight")}
+        tensors |= {f"examples.{name}": getattr(self.examples, name) for name in ("rows", "label", "weight")}
         tensors |= {"random.shuffle": self.generator.get_state(), "random.torch": torch.get_rng_state()}
         if torch.cuda.is_initialized():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
@@ -118,8 +118,8 @@ class State:
             index, key = name.split(".")
             whole["state"].setdefault(int(index), {})[key] = tensor
         self.optimiser.load_state_dict(whole)
-        drawn = part["drawn"]
-        self.drawn = Drawn(drawn["rows"], drawn["label"], drawn["weight"])
+        examples = part["examples"]
+        self.examples = Examples(examples["rows"], examples["label"], examples["weight"])
         self.generator.set_state(part["random"]["shuffle"])
         torch.set_rng_state(part["random"]["torch"])
         if "cuda" in part["random"]:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,8 @@ class Meter:
 
 def trained_weights(model: nn.Module, encoder: Encoder) -> tuple[tuple[str, int], ...]:
     """How many weights are trained in the head (with what is trained beside it), the encoder itself, each adapter."""
-    adapters = {} if encoder.fitted is None else {part.name: part.parameters() for part in encoder.fitted.parts}
+    active: Any = encoder.active_adapters
+    adapters = {} if active is None else {part.name: part.parameters() for part in active.parts}
     inside = {id(weight) for weights in adapters.values() for weight in weights}
     own = [weight for weight in encoder.parameters() if id(weight) not in inside]
     inside |= {id(weight) for weight in own}

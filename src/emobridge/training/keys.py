@@ -38,15 +38,15 @@ def row_digests(speech: Speech) -> list[bytes]:
     return digests
 
 
-def fit_key(case: Case, speech: Speech, digests: Sequence[bytes], fold: Fold, few: Part, seed: int) -> str:
+def fit_key(case: Case, speech: Speech, digests: Sequence[bytes], fold: Fold, labelled_target: Part, seed: int) -> str:
     """The key of one fit: its case, its seed, and the utterances of each part of its fold."""
-    parts = (fold.source, fold.target, fold.validation, fold.source_test, fold.target_test, few)
+    parts = (fold.source, fold.target, fold.validation, fold.source_test, fold.target_test, labelled_target)
     return key_of(case.key, seed, speech.corpora, [_joined(digests, part) for part in parts])
 
 
-def stage_key(case: Case, speech: Speech, fold: Fold, few: Part, stage: Stage, seed: int, before: str) -> str:
+def stage_key(case: Case, speech: Speech, fold: Fold, labelled_target: Part, stage: Stage, seed: int, before: str) -> str:
     """The key of what a stage ends with: what it learns from, how, and the key of the stage before it."""
-    rows = [*(fold.source if "source" in stage.sides else ()), *(few if "target" in stage.sides else ())]
+    rows = [*(fold.source if "source" in stage.sides else ()), *(labelled_target if "target" in stage.sides else ())]
     rows += fold.validation
     if case.normalise != "none":
         rows += [*fold.source, *fold.target]

@@ -133,10 +133,10 @@ def fit(
         for epoch in range(state.epoch, plan.epochs):
             if epoch % REFRESH == 0:
                 inputs.refresh()
-            drawn = method.examples(epoch, predict, generator)
-            if drawn is not None:
-                state.drawn = drawn
-                state.log += [LogPoint(epoch, term, value) for term, value in drawn.notes]
+            examples = method.examples(epoch, predict, generator)
+            if examples is not None:
+                state.examples = examples
+                state.log += [LogPoint(epoch, term, value) for term, value in examples.notes]
             for group in state.optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * plan.decay ** (epoch // 10)
             state.log += _epoch(state, loss, plan, epoch, seed, hardware)
@@ -214,7 +214,7 @@ def _optimiser(model: Model, inputs: Inputs, plan: Plan) -> torch.optim.Optimize
 
 
 def _epoch(state: State, loss: Loss, plan: Plan, epoch: int, seed: int, hardware: Hardware) -> list[LogPoint]:
-    """One pass over what was drawn; the mean of each loss term."""
+    """One pass over the examples; the mean of each loss term."""
     drawing = state.generator  # for what a step draws beside its examples
     if hardware.processes > 1:  # each process drops and draws its own, and anew in each epoch, so that it can go on
         drawing = torch.Generator().manual_seed(int(torch.tensor([seed, epoch, hardware.rank, 0]).dot(_PRIMES)))
@@ -228,7 +228,7 @@ def _epoch(state: State, loss: Loss, plan: Plan, epoch: int, seed: int, hardware
             terms = _gradients(state, loss, plan, batch, done, drawing, hardware)
             for term, value in terms.items():
                 if not math.isfinite(value):
-                    ids = ", ".join(state.inputs.names(state.drawn.rows[batch])[:5])
+                    ids = ", ".join(state.inputs.names(state.examples.rows[batch])[:5])
                     raise UserError(
                         f"the loss term {term!r} is {float(value)} in epoch {epoch}, batch {index}"
                         f"{f' ({ids} ...)' if ids else ''}: lower the learning rate; checkpoints before it are kept"
@@ -241,24 +241,24 @@ def _epoch(state: State, loss: Loss, plan: Plan, epoch: int, seed: int, hardware
 
 
 def _batches(state: State, plan: Plan, processes: int) -> list[Tensor]:
-    """Indices into what was drawn, in random order; clips of like lengths together where that spares padding."""
-    drawn, size = state.drawn, plan.batch_size * processes
+    """Indices into the examples, in random order; clips of like lengths together where that spares padding."""
+    examples, size = state.examples, plan.batch_size * processes
     if state.inputs.seconds is None:
-        return list(torch.randperm(len(drawn.rows), generator=state.generator).split(size))
+        return list(torch.randperm(len(examples.rows), generator=state.generator).split(size))
     seed = int(torch.randint(1 << 62, (1,), generator=state.generator))
-    seconds = state.inputs.seconds[drawn.rows]
+    seconds = state.inputs.seconds[examples.rows]
     return [torch.tensor(batch) for batch in length_batches(seconds.tolist(), size, seed)]
 
 
 def _gradients(
     state: State, loss: Loss, plan: Plan, batch: Tensor, done: float, drawing: torch.Generator, hardware: Hardware
 ) -> dict[str, Tensor]:
-    """Compute the gradients of one step on a batch, indices into what was drawn; its loss terms come back.
+    """Compute the gradients of one step on a batch, indices into the examples; its loss terms come back.
 
     Each process has its share of the batch, and goes through it in `accumulate` parts. A part's loss weighs as many
     utterances as it has, so that a loss that is a mean over utterances is the same however it is cut.
     """
-    drawn, inputs = state.drawn, state.inputs
+    examples, inputs = state.examples, state.inputs
 
     def take(rows: Tensor) -> Tensor | Frames:
         return inputs.batch(rows, inputs.draws(len(rows), drawing))
@@ -272,7 +272,7 @@ def _gradients(
     terms: dict[str, Tensor] = {}
     for part in share_of_process or [parts[0][:1]]:  # a process without a share of a short batch weighs nothing
         indices = batch[part]
-        rows, label, weight = (column[indices] for column in (drawn.rows, drawn.label, drawn.weight))
+        rows, label, weight = (column[indices] for column in (examples.rows, examples.label, examples.weight))
         x = inputs.batch(rows, None if draws is None else draws[part])
         values = loss(Step(state.model, x, rows, label, weight, done, take, drawing))
         share = len(indices) / len(batch) if share_of_process else 0.0

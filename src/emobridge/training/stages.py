@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from emobridge.adapters import Adapters
-from emobridge.adapters.base import picked, trunk_of
+from emobridge.adapters.base import parse_indices, trunk_of
 from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget
 from emobridge.data.splits import Part
@@ -72,17 +72,17 @@ def make_trainable(encoder: Encoder, train: str, case: Case) -> None:
     Errors: UserError for adapters or blocks that the encoder does not have.
     """
     if train == "adapters":
-        if encoder.fitted is None:
+        if encoder.active_adapters is None:
             Adapters(encoder, case.adapters, case.adapter_options)
     elif train == "end-to-end" and case.blocks:
         trunk = trunk_of("blocks", encoder)
-        indices = picked("block to train", case.blocks, len(trunk.blocks))
+        indices = parse_indices("block to train", case.blocks, len(trunk.blocks))
         encoder.requires_grad_(False)
         for index in indices:
             trunk.module.get_submodule(trunk.blocks[index]).requires_grad_(True)
     elif train in ("frozen", "head"):
         encoder.requires_grad_(False)
-    encoder.checkpointed(case.training.checkpointing and train in ("adapters", "end-to-end"))
+    encoder.set_checkpointing(case.training.checkpointing and train in ("adapters", "end-to-end"))
 
 
 def run_stages(
@@ -95,8 +95,8 @@ def run_stages(
     """
     place = place or Place()
     method = method or case.make_method()
-    few = budget(speech, fold, case.target_labels, seed)
-    built, head, regressor, encoder = _start(case, speech, fold, method, few, seed, place)
+    labelled_target = budget(speech, fold, case.target_labels, seed)
+    built, head, regressor, encoder = _start(case, speech, fold, method, labelled_target, seed, place)
     model = Model(built.task.inputs, head, regressor)
     before: list[LanguagePart] = []
     log: tuple[LogPoint, ...] = ()
@@ -112,7 +112,7 @@ def run_stages(
                 encoder.to(place.hardware.device)
             model = Model(built.task.inputs, head, regressor)  # with what the stage trains
         if place.shared is not None and encoder is not None:  # a head on stored features is trained as quickly as read
-            key = stage_key(case, speech, fold, few, stage, seed, key)
+            key = stage_key(case, speech, fold, labelled_target, stage, seed, key)
             note = place.shared.path(key)
         else:
             note = _beside(place.path, f"stage{index}.safetensors") if index + 1 < len(case.stages) else None
@@ -136,7 +136,7 @@ def run_stages(
 
 
 def _start(
-    case: Case, speech: Speech, fold: Fold, method: Method, few: Part, seed: int, place: Place
+    case: Case, speech: Speech, fold: Fold, method: Method, labelled_target: Part, seed: int, place: Place
 ) -> tuple[Built, Head, Regressor | None, Encoder | None]:
     """What a fit begins with: the task, a fresh head, and the encoder that takes part, ready for the first stage."""
     with torch.random.fork_rng(devices=[]):
@@ -146,7 +146,7 @@ def _start(
             encoder = load_encoder(case.encoder, **read_options(case.encoder_options)).to(place.hardware.device)
             make_trainable(encoder, case.stages[0].train, case)
         built = build(
-            speech, fold, case, method, few, encoder=encoder, matrices=place.matrices, hardware=place.hardware
+            speech, fold, case, method, labelled_target, encoder=encoder, matrices=place.matrices, hardware=place.hardware
         )
         head = case.head.make("heads", width=built.task.inputs.width, classes=case.classes)
         regressor = Regressor(head.output.in_features, case.attributes) if case.attributes else None

@@ -46,7 +46,7 @@ def build(
     fold: Fold,
     case: Case,
     method: Method,
-    few: Part,
+    labelled_target: Part,
     *,
     encoder: Encoder | None = None,
     matrices: Matrices | None = None,
@@ -54,26 +54,27 @@ def build(
 ) -> Built:
     """What `method` may see of a fold. What it names neither in `needs` nor in `takes` is not in what it receives.
 
-    few: the rows of the target whose labels are within the budget. encoder: takes part in training, on `hardware`;
+    labelled_target: the rows of the target whose labels are within the budget. encoder: takes part in training, on `hardware`;
     without it features are stored. matrices: what CORAL computed before for the same speech, looked up and added to, so
     that methods and budgets share it. Errors: UserError where the target audio that the method needs is missing.
     """
     seen = method.needs | method.takes
     source = fold.source if "source_labels" in seen else ()
-    labelled = few if "target_labels" in seen else ()
+    labelled = labelled_target if "target_labels" in seen else ()
     visible = set(labelled)
     unlabelled = tuple(row for row in fold.target if row not in visible) if "target_audio" in seen else ()
     if "target_audio" in method.needs and not fold.target:
         raise UserError(f"method {method.name} needs unlabelled target audio, and there is none")
     rows = [*source, *labelled, *unlabelled]
     tests = [*fold.source_test, *fold.target_test]
+    learner: Recordings | FixedDomains
     if encoder is None:
         learner, make = _frozen_inputs(speech, fold, case)
     else:
         learner, make = _recorded_inputs(speech, fold, case, encoder, hardware)
-    first_few, first_unlabelled, end = np.cumsum([len(source), len(labelled), len(unlabelled)]).tolist()
+    first_labelled, first_unlabelled, end = np.cumsum([len(source), len(labelled), len(unlabelled)]).tolist()
     inputs = make(rows, True)
-    known_source = _labelled(speech, rows, 0, first_few) if source else None
+    known_source = _labelled(speech, rows, 0, first_labelled) if source else None
     copies: Sequence[int] = ()
     if case.align == "coral" and known_source is not None and fold.target:
         copies = source
@@ -84,7 +85,7 @@ def build(
         inputs=inputs,
         classes=case.classes,
         source=known_source,
-        few=_labelled(speech, rows, first_few, first_unlabelled) if labelled else None,
+        labelled_target=_labelled(speech, rows, first_labelled, first_unlabelled) if labelled else None,
         target=torch.arange(first_unlabelled, end) if "target_audio" in seen else None,
         class_weights=case.training.class_weights,
         traits=_traits(speech, rows, copies) if "traits" in seen else (),
@@ -170,7 +171,7 @@ def _frozen_inputs(
     index_of = {row: index for index, row in enumerate(learn)}
 
     def make(rows: Sequence[int], leads: bool) -> Inputs:
-        """What is learnt from is normalised by all utterances of its speakers, though few of them be labelled."""
+        """What is learnt from is normalised by all utterances of its speakers, although only some of them are labelled."""
         if index_of.keys() >= set(rows):
             return Frozen(x[[index_of[row] for row in rows]])
         return Frozen(normalised_rows(speech, rows, domains, case.normalise))
