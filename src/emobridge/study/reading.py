@@ -21,7 +21,7 @@ from emobridge.types import ATTRIBUTES, Utterance
 def read_speech(data: Data, labels: tuple[str, ...], *, share_speakers: bool = False) -> tuple[Speech, int]:
     """The utterances of a request, and how many of the target were left out: their emotion is not among the labels.
 
-    labels: as `labels_of` gives them. Within each manifest utterances are ordered by corpus and id, so that the order
+    labels: as `labels_of` gives them. Within each manifest utterances are ordered by corpus, speaker and id, so that the order
     of its rows changes nothing. The target has the labels of the list `data.labelled` too, and of all its labels only
     those may be seen. Errors: UserError for a bad manifest or list, an emotion or attribute that no source has, an
     attribute outside its corpus's range, ids that stand in two manifests, and speakers on both sides.
@@ -93,7 +93,7 @@ def target_labels_of(data: Data) -> str:
 
 
 def _in_order(rows: Sequence[Utterance]) -> list[Utterance]:
-    return sorted(rows, key=lambda row: (row.corpus, row.id))
+    return sorted(rows, key=lambda row: (row.corpus, row.speaker or "", row.id))
 
 
 def _attributes(utterances: Sequence[Utterance], sources: int, data: Data) -> np.ndarray:
