@@ -12,7 +12,7 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.methods.base import Labelled, Task
 from emobridge.methods.source_only import SourceOnly
-from emobridge.training.inputs import Recordings
+from emobridge.training.inputs import FrontEnd, Recordings
 from emobridge.training.loop import Plan, fit
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -104,17 +104,8 @@ def test_it_is_trained_end_to_end_from_recordings(tmp_path):
         utterances.append(Utterance(str(number), "c", path, speaker=str(number // 2)))
     encoder = load_encoder("ast", seed=1, **TINY)
     before = {name: tensor.clone() for name, tensor in encoder.named_parameters()}
-    inputs = Recordings(
-        encoder,
-        2,
-        ("mean",),
-        utterances,
-        domain_of=[0] * 8,
-        corpora=(("c", "en"),),
-        target=1,
-        normalise="none",
-        crop=0.375,
-    )
+    front = FrontEnd(encoder, 2, ("mean",), crop=0.375)
+    inputs = Recordings(front, utterances, domain_of=[0] * 8, corpora=(("c", "en"),), target=1)
     task = Task(inputs, 2, Labelled(torch.arange(8), torch.arange(8) % 2), None, None)
     log = fit(
         task, SourceOnly(), made_head("linear", (), 8, 2), Plan(epochs=15, batch_size=4, learning_rate=0.01), seed=0

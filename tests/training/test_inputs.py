@@ -14,7 +14,7 @@ from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
 from emobridge.features.normalisation import learnt, normalised
 from emobridge.features.pooling import pool
-from emobridge.training.inputs import Frozen, Recordings, domains_of
+from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of
 from emobridge.types import SAMPLE_RATE
 
 CORPORA = (("en", "en"), ("xx", "xx"))
@@ -33,8 +33,10 @@ def utterances(recorded):
 
 
 def recordings(encoder, utterances, **changes) -> Recordings:
+    own = {name: changes.pop(name) for name in ("layer", "statistics", "normalise", "crop", "frames") if name in changes}
+    front = FrontEnd(encoder, **{"layer": 0, "statistics": ("mean",), "normalise": "corpus", **own})
     plain = {"domain_of": [int(one.corpus == "xx") for one in utterances], "corpora": CORPORA, "target": 1}
-    return Recordings(encoder, 0, ("mean",), utterances, **{**plain, "normalise": "corpus", **changes})
+    return Recordings(front, utterances, **{**plain, **changes})
 
 
 def pooled(encoder, utterances) -> torch.Tensor:

@@ -23,11 +23,11 @@ from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
 from emobridge.scores.measures.ccc import Ccc
 from emobridge.scores.measures.ua import Ua
-from emobridge.settings import Settings
+from toys import case_of
 from emobridge.training import loop as room
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.inputs import Frozen
-from emobridge.training.loop import Model, Plan, fit, probabilities
+from emobridge.training.loop import Model, Plan, Workspace, fit, probabilities
 from emobridge.training.tasks import Built, build
 
 PLAN = Plan(epochs=12, batch_size=10, learning_rate=0.01, checkpoint_every=0)
@@ -47,11 +47,6 @@ class Ended:
 
     def values(self, term: str) -> list[float]:
         return [point.value for point in self.log if point.term == term]
-
-
-def settings(**changes) -> Settings:
-    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "statistics": ("mean",), "layer": "0"}
-    return Settings(**{**plain, **changes})
 
 
 def fold_of(speech) -> Fold:
@@ -79,9 +74,9 @@ def run(speech, method=None, *, head=Single, plan=PLAN, seed=0, checkpoint=None,
     method = method or PseudoLabels(interval=3)
     names = changes.pop("attributes", ())
     torch.manual_seed(seed)
-    options = settings(**changes)
+    options = case_of(method=method.name, **changes)
     encoder = load_encoder("emotion-cnn", seed=5) if options.train == "end-to-end" else None
-    one: Built = build(speech, fold_of(speech), method, 2, options, encoder, ())
+    one: Built = build(speech, fold_of(speech), options, method, (), encoder=encoder)
     classifier = head(one.task.inputs.width, 2)
     regressor = Regressor(classifier.output.in_features, names) if names else None
     ended = Ended(Model(one.task.inputs, classifier, regressor), ())
@@ -100,8 +95,7 @@ def run(speech, method=None, *, head=Single, plan=PLAN, seed=0, checkpoint=None,
         seed=seed,
         regressor=regressor,
         validation=one.validation,
-        checkpoint=checkpoint,
-        on_epoch=on_epoch,
+        workspace=Workspace(checkpoint, on_epoch),
     )
     return ended
 
@@ -126,7 +120,7 @@ def test_a_seed_repeats_itself_and_another_differs(speech):
 
 def test_random_numbers_elsewhere_neither_change_a_run_nor_are_changed(speech):
     method = SourceOnly()
-    one = build(speech, fold_of(speech), method, 2, settings(), None, ())
+    one = build(speech, fold_of(speech), case_of(), method, ())
     weights = []
     for before in (1, 2):
         torch.manual_seed(0)
@@ -150,7 +144,7 @@ def test_the_log_has_each_term_of_each_epoch_in_order(speech):
 def test_the_first_epoch_by_hand(speech):
     """One batch with all utterances: the mean loss before the step, and Adam's first step of the learning rate."""
     method = SourceOnly()
-    one = build(speech, fold_of(speech), method, 2, settings(align="none"), None, ())
+    one = build(speech, fold_of(speech), case_of(align="none"), method, ())
     torch.manual_seed(0)
     head = Single(4, 2, input_dropout=0.0)
     start = head.output.weight.detach().clone().numpy()
@@ -170,7 +164,7 @@ def test_the_first_epoch_by_hand(speech):
 )
 def test_adam_by_hand(speech, changes, weight_decay, betas, eps):
     """Kingma & Ba 2015, algorithm 1, on the gradient of the loss and of weight_decay / 2 of the squared weights."""
-    one = build(speech, fold_of(speech), SourceOnly(), 2, settings(align="none"), None, ())
+    one = build(speech, fold_of(speech), case_of(align="none"), SourceOnly(), ())
     torch.manual_seed(0)
     head = Single(4, 2)
     weight = np.hstack([head.output.weight.detach().numpy(), head.output.bias.detach().numpy()[:, None]])
@@ -281,7 +275,7 @@ def test_early_stopping_keeps_the_best_epoch(speech):
 
 def test_the_validation_loss_by_hand(speech):
     method = SourceOnly()
-    one = build(speech, fold_of(speech), method, 2, settings(patience=5), None, ())
+    one = build(speech, fold_of(speech), case_of(patience=5), method, ())
     torch.manual_seed(0)
     head = Single(4, 2)
     log = fit(one.task, method, head, Plan(epochs=1, patience=5), seed=0, validation=one.validation)
@@ -297,7 +291,7 @@ def test_the_two_sides_weigh_the_same_in_validation(speech):
     of_source = list(plain.validation)
     of_target = [row for row in plain.target_test if speech.label[row] >= 0][: len(of_source) // 3]
     rows = (*of_source, *of_target)
-    one = build(speech, replace(plain, validation=rows), SourceOnly(), 2, settings(patience=5), None, ())
+    one = build(speech, replace(plain, validation=rows), case_of(patience=5), SourceOnly(), ())
     torch.manual_seed(0)
     head = Single(4, 2)
     log = fit(one.task, SourceOnly(), head, Plan(epochs=1, patience=5), seed=0, validation=one.validation)
@@ -316,7 +310,7 @@ def test_the_error_of_both_sides_by_hand(speech):
     of_source = [row for row in plain.validation if speech.label[row] == 1 or row % 2]  # of unlike sizes
     of_target = [row for row in plain.target_test if speech.label[row] >= 0]
     one = build(
-        speech, replace(plain, validation=(*of_source, *of_target)), SourceOnly(), 2, settings(patience=5), None, ()
+        speech, replace(plain, validation=(*of_source, *of_target)), case_of(patience=5), SourceOnly(), ()
     )
     torch.manual_seed(0)
     head = Single(4, 2, input_dropout=0.0)
@@ -342,7 +336,7 @@ def test_a_patience_of_all_epochs_keeps_the_best_and_never_stops(speech):
 
 def test_without_patience_validation_is_only_noted(speech):
     method = SourceOnly()
-    one = build(speech, fold_of(speech), method, 2, settings(), None, ())
+    one = build(speech, fold_of(speech), case_of(), method, ())
     log = fit(one.task, method, Single(4, 2), Plan(epochs=30, learning_rate=1.0), seed=0, validation=one.validation)
     assert len([point for point in log if point.term == "validation loss"]) == 30
 
@@ -382,7 +376,7 @@ def test_probabilities_are_without_dropout_and_leave_the_mode(speech):
 
 def test_the_head_is_left_in_evaluation_mode(speech):
     method, head = SourceOnly(), Nonlinear(4, 2)
-    fit(build(speech, fold_of(speech), method, 2, settings(), None, ()).task, method, head, PLAN, seed=0)
+    fit(build(speech, fold_of(speech), case_of(), method, ()).task, method, head, PLAN, seed=0)
     assert not head.training
 
 
@@ -475,7 +469,7 @@ def test_rows_whose_attributes_are_hidden_teach_nothing(speech):
 
 def test_one_class_has_no_cross_entropy(speech):
     speech = with_attributes(speech)
-    one = build(replace(speech, label=speech.label * 0), fold_of(speech), SourceOnly(), 1, settings(), None, ())
+    one = build(replace(speech, label=speech.label * 0), fold_of(speech), case_of(labels=("anger",)), SourceOnly(), ())
     head, regressor = Single(4, 1), Regressor(4, BOTH)
     log = fit(one.task, SourceOnly(), head, PLAN, seed=0, regressor=regressor)
     assert {point.term for point in log} == {"1 - CCC arousal", "1 - CCC valence"}
@@ -488,7 +482,7 @@ def test_validation_adds_the_mean_of_the_sides(speech):
     target = tuple(row for row in plain.target if speech.utterances[row].speaker == "0" and speech.label[row] >= 0)
     rest = tuple(row for row in plain.target if speech.utterances[row].speaker != "0")
     fold = replace(plain, validation=(*plain.validation, *target), target=rest)
-    one = build(speech, fold, SourceOnly(), 2, settings(), None, ())
+    one = build(speech, fold, case_of(), SourceOnly(), ())
     inputs, known = one.validation
     plan = Plan(epochs=1, learning_rate=1e-12, patience=5)
     losses = []
@@ -509,7 +503,7 @@ def test_validation_adds_the_mean_of_the_sides(speech):
 def test_a_part_of_a_batch_weighs_as_many_utterances_as_it_has(speech):
     """CCC of each part by hand: of one step over all that is drawn, in three parts, at no speed to speak of."""
     speech = with_attributes(speech)
-    one = build(speech, fold_of(speech), SourceOnly(), 2, settings(align="none"), None, ())
+    one = build(speech, fold_of(speech), case_of(align="none"), SourceOnly(), ())
     torch.manual_seed(3)
     head, regressor = Single(4, 2), Regressor(4, BOTH)
     plan = Plan(epochs=1, learning_rate=1e-12, batch_size=1000, accumulate=3)

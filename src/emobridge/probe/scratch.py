@@ -38,8 +38,8 @@ from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, Split, labels_of, rows_to_test, split_corpus
 from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache, digest_of
 from emobridge.progress import progress
-from emobridge.training.inputs import Recordings, without_label
-from emobridge.training.loop import Model, Plan, fit, probabilities
+from emobridge.training.inputs import FrontEnd, Recordings, without_label
+from emobridge.training.loop import Model, Plan, Workspace, fit, probabilities
 
 CROP = 2.0  # s
 
@@ -186,8 +186,7 @@ def _learn(
         _plan(settings, rate),
         seed=seed,
         validation=validation,
-        checkpoint=checkpoint,
-        on_epoch=on_epoch,
+        workspace=Workspace(checkpoint, on_epoch),
     )
     losses = [point.value for point in log if point.term == "validation loss"]
     if not losses:
@@ -226,17 +225,14 @@ def _statistics(encoder: Encoder) -> tuple[str, ...]:
 
 def _recordings(settings: ProbeSettings, encoder: Encoder, corpus: Corpus, rows: Sequence[int]) -> Recordings:
     """Utterances without their labels."""
-    has_norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in encoder.modules())
+    normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in encoder.modules())
+    crop = settings.crop or (CROP if normed else encoder.window or CROP)
     return Recordings(
-        encoder,
-        encoder.layers - 1,
-        _statistics(encoder),
+        FrontEnd(encoder, encoder.layers - 1, _statistics(encoder), crop=crop),
         [without_label(corpus.utterances[row]) for row in rows],
         domain_of=[0] * len(rows),
         corpora=((corpus.name, corpus.language),),
-        target=1,  # no utterance is of it
-        normalise="none",
-        crop=settings.crop or (CROP if has_norms else encoder.window or CROP),
+        target=1,  # no utterance is of the target
     )
 
 
