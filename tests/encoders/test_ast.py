@@ -79,7 +79,7 @@ def test_seeds_give_other_weights():
         ({"heads": 3, "hidden_size": 16}, "hidden_size 16 of encoder ast: expected a multiple of its 3 heads"),
         ({"max_length": 8}, "max_length 8 of encoder ast: expected a whole number from 16"),
         ({"layers": -1}, "layers -1 of encoder ast"),
-        ({"hidden_size": "wide"}, "hidden_size 'wide' of encoder ast"),
+        ({"hidden_size": "wide"}, "encoder ast: hidden_size: expected a whole number, got 'wide'"),
         ({"lairs": 2}, "did you mean 'layers'"),
     ],
 )

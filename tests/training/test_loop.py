@@ -345,7 +345,7 @@ def test_without_patience_validation_is_only_noted(speech):
 def test_a_loss_that_is_not_finite_is_a_users_mistake(speech, bad):
     class Bad(SourceOnly):
         def loss(self, step):
-            logits = step.logits()
+            logits = step.model.classify(step.represent())
             return {"good": logits.sum() * 0, "bad": logits.sum() * bad}
 
     with pytest.raises(UserError, match=f"the loss term 'bad' is {bad} in epoch 0, batch 0: lower the learning rate"):
@@ -399,7 +399,7 @@ def test_the_encoder_is_trained_and_the_loss_falls(heard):
     ended = run(heard, SourceOnly(), plan=plan, head=lambda *sizes: Single(*sizes, input_dropout=0.0), **END_TO_END)
     fresh = load_encoder("emotion-cnn", seed=5)
     for name, weight in fresh.named_parameters():
-        assert not torch.equal(weight, ended.weights[f"beside.0.{name}"]), name
+        assert not torch.equal(weight, ended.weights[f"extra.0.{name}"]), name
     assert ended.values("cross-entropy")[-1] < 0.5 * ended.values("cross-entropy")[0]
 
 
