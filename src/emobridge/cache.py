@@ -45,7 +45,9 @@ class Cache:
                 "give another --out, or delete this folder"
             )
         if mark.is_file() and (text := mark.read_text(encoding="utf-8").strip()) != FORMAT:
-            raise UserError(f"{self.folder}: holds work in format {text}, and this emobridge writes {FORMAT}: give another --out")
+            raise UserError(
+                f"{self.folder}: holds work in format {text}, and this emobridge writes {FORMAT}: give another --out"
+            )
 
     def path(self, key: str, suffix: str = ".safetensors") -> Path | None:
         """The file of an item, or one that belongs to it; None without a folder."""

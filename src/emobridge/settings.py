@@ -230,9 +230,7 @@ class Split:
 
     seeds: int = option(3, help="How many seeds are run.", panel=EVALUATION, first=True, least=1)
     folds: int = option(5, help="Folds by speaker; 0 holds a fifth out, once.", panel=EVALUATION, least=0)
-    transductive: bool = option(
-        False, help="Adapt to the scored speakers' unlabelled audio too.", panel=EVALUATION
-    )
+    transductive: bool = option(False, help="Adapt to the scored speakers' unlabelled audio too.", panel=EVALUATION)
     predefined: bool = option(
         False, help="Split by the manifests' own column split; goes with --folds 0.", panel=EVALUATION
     )
@@ -414,9 +412,7 @@ def check_together(request: Adapt | Budget) -> None:
         if features.align != "none":
             raise UserError(f"align: 'coral' works on frozen features; give --align none with --train {train}")
         if features.layer in LAYER_RULES or "+" in features.layer:
-            raise UserError(
-                f"layer: {features.layer!r} works on frozen features; name one layer with --train {train}"
-            )
+            raise UserError(f"layer: {features.layer!r} works on frozen features; name one layer with --train {train}")
 
 
 def is_budget(word: str) -> bool:

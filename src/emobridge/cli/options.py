@@ -108,7 +108,9 @@ def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
     if default is MISSING or default in (None, "", ()) or isinstance(default, bool):
         words = {True: " (default on)", False: " (default off)"}.get(default, "") if isinstance(default, bool) else ""
         return f"{text}{words}"
-    shown = ",".join(default) if isinstance(default, tuple) else f"{default:g}" if isinstance(default, float) else default
+    shown = (
+        ",".join(default) if isinstance(default, tuple) else f"{default:g}" if isinstance(default, float) else default
+    )
     return f"{text} (default {shown})"
 
 

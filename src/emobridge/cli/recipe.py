@@ -64,6 +64,7 @@ def run(
     seeds: Annotated[int | None, typer.Option(help="Number of seeds; default: the recipe's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for manifests, tables and reports; default: RECIPE.")] = None,
     store: Annotated[str, typer.Option(help="Folder of the feature store.")] = "",
+    jobs: Annotated[int, typer.Option(help="Processes that train, each with one thread.", min=1)] = 1,
     dry_run: Annotated[bool, typer.Option(help="Print what would run and what is missing, and stop.")] = False,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
@@ -73,6 +74,7 @@ def run(
     """
     from emobridge import registry
     from emobridge.encoders import presets
+    from emobridge.recipes.grids import Place
     from emobridge.recipes.recipe import read_recipe
     from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 
@@ -85,7 +87,7 @@ def run(
     with tempfile.TemporaryDirectory() as scratch:
         manifests = find_corpora(recipe, corpus_paths, Path(scratch) if dry_run else out / "manifests")
         weights = find_encoders(recipe, folders, may_fetch=not dry_run and bool(manifests.paths))
-        runs, missing = runs_of(recipe, manifests, weights, out=out, store=store, seeds=seeds)
+        runs, missing = runs_of(recipe, manifests, weights, Place(out, store, seeds, jobs=jobs))
         for line in missing:
             print(f"missing: {line}", file=sys.stderr, flush=True)
         if not runs:
@@ -105,7 +107,7 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict:
     options: dict[str, Any] = {"strict": strict, "ours": [f"{choice}: {text}" for choice, text in recipe.ours]}
     report: Any
     if recipe.adapts:
-        from emobridge.study.budget_report import run_and_report as report_grid
+        from emobridge.study.budget import run_and_write as report_grid
 
         report = report_grid
     else:

@@ -159,9 +159,7 @@ def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, valida
         return replace(fold, source=source, validation=source_held)
     _, target_held = _without_a_fifth(speech, labelled, split, seed)
     people = set() if split.share_speakers else {person(speech.utterances[row]) for row in target_held} - {None}
-    adapts = [
-        row for row in fold.target if row not in target_held and person(speech.utterances[row]) not in people
-    ]
+    adapts = [row for row in fold.target if row not in target_held and person(speech.utterances[row]) not in people]
     return replace(fold, source=source, target=tuple(adapts), validation=(*source_held, *target_held))
 
 

@@ -9,66 +9,79 @@ corpora; each pair becomes a study of its own, "NAME-en-to-de".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from emobridge import registry
 from emobridge.errors import UserError, unknown
-from emobridge.settings import CHOICES, Settings, from_mapping
+from emobridge.settings import Budget, choices_of, flat_values, from_mapping, is_budget, options_of_record
 
 ARROW = ">"  # in a pair, between the corpora of the source and the target
 LIST_KEYS = ("targets", "encoders", "methods", "budgets", "normalise")
-GRID_KEYS = ("target", "encoder", "method", "target_labels", "labelled", "normalise", "out", "store")  # set per grid
-STUDY_KEYS = ("published", "subsets")  # that no other settings have
+# What each grid has of its own, and what the lists replace.
+GRID_KEYS = frozenset(
+    {"target", "encoder", "method", "target_labels", "labelled", "normalisations", "out", "store", "jobs", "stages"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptStudy:
-    """The grids of a study, with names of corpora and encoders in place of paths.
+    """The grids of a study, with names of corpora and encoders.
 
-    base: what all grids share. Its `source` is the corpora that are trained on together; its fields of GRID_KEYS are
-    not used.
+    request: what all grids share; its sources are the corpora that are trained on together, its target and its encoder
+    are the first of the lists.
     """
 
-    base: Settings
+    request: Budget
     targets: tuple[str, ...]  # corpora
     encoders: tuple[str, ...]
-    methods: tuple[str, ...]
-    budgets: tuple[str, ...]  # numbers of labelled target utterances, and "all"
-    normalise: tuple[str, ...]
-    published: tuple[tuple[str, tuple[str, ...]], ...] = ()  # a method, and its names in literature.published
-    subsets: int = 0  # of the test utterances, by which Welch's test compares systems; 0: no test
+    published: tuple[tuple[str, tuple[str, ...]], ...] = ()  # a method, and the published ones beside it
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """The corpora that are trained on together."""
+        return self.request.data.source
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that are compared with the baseline."""
+        return self.request.methods
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions that are told apart."""
+        return self.request.data.labels or ()
 
     @property
     def corpora(self) -> tuple[str, ...]:
-        """The corpora of both sides."""
-        return tuple(dict.fromkeys((*self.base.source, *self.targets)))
+        """Those of both sides."""
+        return tuple(dict.fromkeys((*self.source, *self.targets)))
 
 
 def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
-    """A study from plain values. Errors: UserError for an unknown or missing key, or an invalid value."""
-    keys = {field.name for field in fields(Settings)} - set(GRID_KEYS) | {*LIST_KEYS, *STUDY_KEYS}
+    """A study from plain values. Errors: UserError for an unknown or missing key, or a value that no study has."""
+    keys = set(options_of_record(Budget)) - GRID_KEYS | {*LIST_KEYS, "published"}
     for key in values:
         if key not in keys:
             raise UserError(f"{where}: {unknown('key', key, keys)}")
     lists = {key: _read_list(where, key, values) for key in LIST_KEYS}
-    for key, choices in (("methods", registry.names("methods")), ("normalise", CHOICES["normalise"])):
-        for name in lists[key]:
-            if name not in choices:
-                raise UserError(f"{where}: {key}: {unknown('name', name, choices)}")
-    for amount in lists["budgets"]:
-        if amount != "all" and not (amount.isascii() and amount.isdecimal()):
-            raise UserError(f"{where}: budgets: expected numbers in quotes, or 'all', got {amount!r}")
-    shared = {key: value for key, value in values.items() if key not in (*LIST_KEYS, *STUDY_KEYS)}
-    base = from_mapping(shared | {"target": lists["targets"][0]}, where)
-    overlap = sorted(set(base.source) & set(lists["targets"]))
-    if overlap:
-        raise UserError(f"{where}: {overlap[0]} is among the targets and in the source")
-    subsets = values.get("subsets", 0)
-    if type(subsets) is not int or subsets < 0 or subsets == 1:
-        raise UserError(f"{where}: subsets: expected 2 or more, or 0 for no test, got {subsets!r}")
+    for key, choices in (("methods", registry.names("methods")), ("normalise", choices_of("normalise"))):
+        for word in lists[key]:
+            if word not in choices:
+                raise UserError(f"{where}: {key}: {unknown('name', word, choices)}")
+    for word in lists["budgets"]:
+        if not is_budget(word):
+            raise UserError(f"{where}: budgets: expected numbers in quotes, or 'all', got {word!r}")
+    shared = {key: value for key, value in values.items() if key not in (*LIST_KEYS, "published")}
+    shared |= {"methods": lists["methods"], "budgets": lists["budgets"], "normalisations": lists["normalise"]}
+    request = from_mapping(shared | {"target": lists["targets"][0], "encoder": lists["encoders"][0]}, where, Budget)
+    if request.data.labels is None:
+        raise UserError(f"{where}: the key 'labels' is missing")
+    both = sorted(set(request.data.source) & set(lists["targets"]))
+    if both:
+        raise UserError(f"{where}: {both[0]} is among the targets and in the source")
     published = _read_published(where, values.get("published", {}), lists["methods"])
-    return AdaptStudy(base=base, published=published, subsets=subsets, **lists)
+    return AdaptStudy(request=request, targets=lists["targets"], encoders=lists["encoders"], published=published)
 
 
 def expand_pairs(values: dict[str, Any], where: str) -> list[dict[str, Any]]:
@@ -95,8 +108,9 @@ def expand_pairs(values: dict[str, Any], where: str) -> list[dict[str, Any]]:
 
 def study_values(study: AdaptStudy) -> dict[str, Any]:
     """The settings of a study by their names in TOML, without `published`."""
-    base = {field.name: getattr(study.base, field.name) for field in fields(Settings) if field.name not in GRID_KEYS}
-    return {key: getattr(study, key) for key in LIST_KEYS} | base | {"subsets": study.subsets}
+    values = {name: value for name, value in flat_values(study.request).items() if name not in GRID_KEYS}
+    values["normalise"] = study.request.normalisations
+    return {"targets": study.targets, "encoders": study.encoders} | values
 
 
 def _read_list(where: str, key: str, values: dict[str, Any]) -> tuple[str, ...]:

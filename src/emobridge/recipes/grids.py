@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emobridge import registry
 from emobridge.data.manifest import read_manifest
 from emobridge.data.speech import Fold, Speech, budget, folds_of
 from emobridge.encoders import is_here, load_encoder
+from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.methods.base import BASELINE
 from emobridge.options import options_of, read_options
@@ -18,10 +19,12 @@ from emobridge.probe.estimate import seconds_of, size_in_words, span_in_words
 from emobridge.probe.timing import encoder_cost
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import CorpusCounts, RecipeStudy
-from emobridge.settings import Settings
-from emobridge.study.budget import BudgetSettings, cells_of, check_budgets
-from emobridge.study.reading import emotions, read_speech
-from emobridge.training.stages import stages_of
+from emobridge.settings import Budget, Output
+from emobridge.study.budget import check_budgets
+from emobridge.study.cases import choices_of_request, draft
+from emobridge.study.prepare import resolve
+from emobridge.study.reading import labels_of, read_speech
+from emobridge.training.case import Case
 
 TRAINING_PASSES = 3  # passes of an encoder that a step of training it is taken for: forward, and two for the gradient
 FLOAT_BYTES = 4
@@ -32,18 +35,36 @@ def narrow_grids(
     study: RecipeStudy, settings: AdaptStudy, selected: Mapping[str, Sequence[str]]
 ) -> Iterable[RecipeStudy]:
     """The study with only the corpora, encoders and methods that are selected; nothing where one of them is empty."""
-    source = tuple(name for name in settings.base.source if name in selected["corpora"])
+    request = settings.request
+    source = tuple(name for name in settings.source if name in selected["corpora"])
     targets = tuple(name for name in settings.targets if name in selected["corpora"])
     encoders = tuple(name for name in settings.encoders if name in selected["encoders"])
     methods = tuple(name for name in settings.methods if name in selected["methods"])
     if not source or not targets or not encoders or not methods:
         return
     options = {option for name in (BASELINE, *methods) for option in options_of(registry.load("methods", name))}
-    pairs = tuple(pair for pair in settings.base.method_options if options & set(read_options([pair])))
-    base = replace(settings.base, source=source, method_options=pairs)
+    pairs = tuple(pair for pair in request.system.method_options if options & set(read_options([pair])))
+    request = replace(
+        request,
+        methods=methods,
+        data=replace(request.data, source=source, target=targets[0]),
+        features=replace(request.features, encoder=encoders[0]),
+        system=replace(request.system, method_options=pairs),
+    )
     published = tuple((name, printed) for name, printed in settings.published if name in (BASELINE, *methods))
-    narrowed = replace(settings, base=base, targets=targets, encoders=encoders, methods=methods, published=published)
+    narrowed = replace(settings, request=request, targets=targets, encoders=encoders, published=published)
     yield replace(study, settings=narrowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the grids of a study go."""
+
+    out: Path
+    store: str = ""
+    seeds: int | None = None  # None: as many as the study has
+    stages: str = ""  # the folder of training stages that grids share
+    jobs: int = 1
 
 
 def grids_of(
@@ -51,47 +72,38 @@ def grids_of(
     manifests: Mapping[str, str],
     encoders: Mapping[str, str],
     counts: Sequence[CorpusCounts],
-    *,
-    out: Path,
-    store: str,
-    seeds: int | None,
-    kept: str = "",
-) -> tuple[dict[tuple[str, str], BudgetSettings], list[str]]:
+    place: Place,
+) -> tuple[dict[tuple[str, str], Budget], list[str]]:
     """The grids that can run, by target and encoder, and a line for each thing that differs from the study.
 
-    kept: as in BudgetSettings. manifests, encoders: paths of those that are here. A target whose counts are not the
-    paper's is left out, and a source whose counts are not leaves no grid: what runs is what was published, as far as it
-    is here.
+    manifests, encoders: paths of those that are here. A target whose counts are not the paper's is left out, and a
+    source whose counts are not leaves no grid: what runs is what was published, as far as it is here.
     """
-    base = replace(study.base, labels=emotions(study.base.labels), store=store)
-    base = base if seeds is None else replace(base, seeds=seeds)
-    wrong, problems = _miscounted_corpora(study, manifests, counts, base.labels)
-    source = [name for name in base.source if name in manifests]
+    request = study.request
+    labels = labels_of(request.data)
+    wrong, problems = _miscounted_corpora(study, manifests, counts, labels)
+    source = [name for name in study.source if name in manifests]
     if not source or wrong & set(source):
         return {}, problems
-    absent = [name for name in base.source if name not in manifests]
+    absent = [name for name in study.source if name not in manifests]
     if absent:
         difference = f"{', '.join(source)} without {', '.join(absent)}"
-        problems.append(f"the source is {difference}: published numbers are of {', '.join(base.source)}")
-    base = replace(base, source=tuple(manifests[name] for name in source))
+        problems.append(f"the source is {difference}: published numbers are of {', '.join(study.source)}")
+    split = request.split if place.seeds is None else replace(request.split, seeds=place.seeds)
+    paths = tuple(manifests[name] for name in source)
     grids = {}
     for target in (name for name in study.targets if name in manifests and name not in wrong):
-        grid = BudgetSettings(
-            base=replace(base, target=manifests[target]),
-            methods=study.methods,
-            budgets=study.budgets,
-            normalise=study.normalise,
-            subsets=study.subsets,
-            kept=kept,
-        )
+        data = replace(request.data, labels=labels, source=paths, target=manifests[target])
+        grid = replace(request, data=data, split=split, stages=place.stages)
         try:
-            check_budgets(grid, read_speech(grid.base)[0], grid.base)
+            speech, _ = read_speech(data, labels, share_speakers=split.share_speakers)
+            check_budgets(grid, speech)
         except UserError as error:
             problems.append(f"corpus {target}: {error}")
             continue
         for name, path in encoders.items():
-            folder = str(out / f"{target}-{name}")
-            grids[target, name] = replace(grid, base=replace(grid.base, encoder=path, out=folder))
+            output = Output(out=str(place.out / f"{target}-{name}"), store=place.store, jobs=place.jobs)
+            grids[target, name] = replace(grid, features=replace(request.features, encoder=path), output=output)
     return grids, problems
 
 
@@ -132,51 +144,56 @@ def miscounts(counts: CorpusCounts, manifests: Sequence[str], labels: Sequence[s
     ]
 
 
-def estimate_grid(settings: BudgetSettings) -> list[str]:
+def estimate_grid(request: Budget) -> list[str]:
     """Lines on what a grid would take; its time is a rough estimate. Errors: UserError as `run_grid` has them."""
-    base = settings.base
-    speech, _ = read_speech(base)
-    cells, folds = cells_of(settings), folds_of(speech, base, 0)
+    request = resolve(request)
+    speech, _ = read_speech(request.data, request.data.labels or (), share_speakers=request.split.share_speakers)
+    choices = choices_of_request(request)
+    folds = folds_of(speech, request.split, 0, request.training.validation)
     seconds, unread = seconds_of(speech.utterances)
-    fits = len(cells) * base.seeds * len(folds)
-    lines = [f"  {', '.join(settings.systems)}; target labels {', '.join(settings.amounts)}; {base.train} encoder"]
+    seeds, encoder = request.split.seeds, request.features.encoder
+    names = dict.fromkeys(choice.method for choice in choices)
+    lines = [f"  {', '.join(names)}; target labels {', '.join(request.amounts)}; {request.system.train} encoder"]
     sides = " and ".join(f"{(speech.is_target == is_target).sum():,} of the {side}" for is_target, side in _SIDES)
     lines.append(f"  {seconds / 3600:.2f} h of audio, {sides}{f'; {unread} cannot be read' if unread else ''}")
-    lines.append(f"  {len(cells)} cells; x {base.seeds} seeds x {len(folds)} folds: {fits:,} fits")
-    if not is_here(base.encoder):
-        return [*lines, f"  encoder {base.encoder}: not here, so that neither time nor disk is estimated"]
-    return [*lines, f"  {_estimate_cost(cells, speech, folds, seconds / len(speech.utterances))}"]
+    lines.append(
+        f"  {len(choices)} cells; x {seeds} seeds x {len(folds)} folds: {len(choices) * seeds * len(folds):,} fits"
+    )
+    if not is_here(encoder):
+        return [*lines, f"  encoder {encoder}: not here, so that neither time nor disk is estimated"]
+    opened = load_encoder(encoder, **read_options(request.features.all_encoder_options))
+    cost = _estimate_cost(draft(request, opened), opened, speech, folds, seeds, seconds / len(speech.utterances))
+    return [*lines, f"  {cost}"]
 
 
-def _estimate_cost(cells: Sequence[Settings], speech: Speech, folds: Sequence[Fold], mean: float) -> str:
+def _estimate_cost(
+    cases: Sequence[Case], encoder: Encoder, speech: Speech, folds: Sequence[Fold], seeds: int, mean: float
+) -> str:
     """Time and disk of a grid as text. mean: seconds per utterance.
 
     A pass of the encoder over a clip is timed on noise, on the CPU. For each clip and epoch, training the encoder takes
     TRAINING_PASSES, a head on frames one pass; a test takes one. A stage that several methods begin with is counted a
     single time. Heads on stored features take little in comparison and are not counted.
     """
-    settings = cells[0]
-    encoder = load_encoder(settings.encoder, **read_options(settings.encoder_options))
     cost, weights = encoder_cost(encoder), sum(weight.numel() for weight in encoder.parameters())
-    fits, fold = settings.seeds * len(folds), folds[0]
-    clip, whole = cost.of(min(mean, settings.crop)), cost.of(mean)
+    fits, fold = seeds * len(folds), folds[0]
+    clip, whole = cost.of(min(mean, max(case.training.crop for case in cases))), cost.of(mean)
     tests = len(fold.source_test) + len(fold.target_test)
     seconds, disk, largest, stored, counted = 0.0, 0.0, 0.0, False, set()
-    for cell in cells:
-        method = registry.load("methods", cell.method)
-        labelled = _count_labelled(speech, fold, cell.target_labels)
-        stages = [stage for stage in stages_of(method, cell) if stage.train != "frozen"]
+    for case in cases:
+        labelled = _count_labelled(speech, fold, case.target_labels)
+        stages = [stage for stage in case.stages if stage.train != "frozen"]
         stored |= not stages
         seconds += fits * tests * whole if stages else 0.0
         before: tuple[object, ...] = ()
         for stage in stages:
             target = labelled if "target" in stage.sides else 0
             source = len(fold.source) if "source" in stage.sides else 0
-            before = (*before, stage, target, cell.normalise)
+            before = (*before, stage, target, case.normalise)
             if before not in counted:
                 clips = source + (max(source, target) if target else 0)  # the target is oversampled to the source
                 passes = 1 if stage.train == "head" else TRAINING_PASSES
-                seconds += fits * cell.epochs * clips * passes * clip
+                seconds += fits * case.training.epochs * clips * passes * clip
                 share = weights if stage.train == "end-to-end" else 0
                 disk += fits * FLOAT_BYTES * share
                 largest = max(largest, FLOAT_BYTES * CHECKPOINT_COPIES * share)

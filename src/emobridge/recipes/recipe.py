@@ -161,9 +161,7 @@ def _read_counts(
     path: Path, tables: Any, studies: tuple[RecipeStudy, ...], corpora: tuple[str, ...]
 ) -> tuple[CorpusCounts, ...]:
     """The counts to check; emotions are those that any study tells apart."""
-    labels = {
-        label for study in studies if isinstance(study.settings, AdaptStudy) for label in study.settings.base.labels
-    }
+    labels = {label for study in studies if isinstance(study.settings, AdaptStudy) for label in study.settings.labels}
     if not isinstance(tables, list):
         raise UserError(f"{path}: counts: expected [[counts]], got {tables!r}")
     counts = []

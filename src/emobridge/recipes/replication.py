@@ -22,10 +22,10 @@ from emobridge.probe.pairs import pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, read_corpus, split_corpus, training_sets
 from emobridge.recipes.adapt_study import AdaptStudy
-from emobridge.recipes.grids import grids_of, narrow_grids
+from emobridge.recipes.grids import Place, grids_of, narrow_grids
 from emobridge.recipes.recipe import Recipe, RecipeCorpus, RecipeStudy
-from emobridge.study.budget import BudgetSettings
-from emobridge.study.reading import emotions
+from emobridge.settings import Budget
+from emobridge.study.reading import spell_emotions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Run:
     """A layer-wise study of a recipe that can run, or one grid of a study of adaptation."""
 
     title: str
-    settings: ProbeSettings | BudgetSettings
+    settings: ProbeSettings | Budget
     missing: tuple[str, ...]  # a line for each thing that is missing from it, or from the recipe
     study: RecipeStudy
     target: str = ""  # of a grid
@@ -132,7 +132,7 @@ def _draw_sample(recipe: Recipe, manifest: Path, path: Path) -> Path:
     if not recipe.sample:
         return manifest
     studies = [study.settings for study in recipe.studies if isinstance(study.settings, AdaptStudy)]
-    labels = emotions(tuple(dict.fromkeys(label for study in studies for label in study.base.labels)))
+    labels = spell_emotions(tuple(dict.fromkeys(label for study in studies for label in study.labels)))
     utterances = list(read_manifest(manifest))
     write_manifest(path, [utterances[row] for row in equal_sample(utterances, labels, recipe.sample)])
     return path
@@ -161,20 +161,19 @@ def find_encoders(recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: boo
     return Available(tuple(available), tuple(missing))
 
 
-def runs_of(
-    recipe: Recipe, corpora: Available, encoders: Available, *, out: Path, store: str = "", seeds: int | None = None
-) -> tuple[list[Run], list[str]]:
+def runs_of(recipe: Recipe, corpora: Available, encoders: Available, place: Place) -> tuple[list[Run], list[str]]:
     """The studies that can run, each of several in a folder of its own in `out`; and all that is missing."""
     missing = dict(corpora.missing + encoders.missing)
     runs, lines, idle = [], list(missing.values()), []
     for study in recipe.studies:
         absent = [missing[name] for name in (*study.settings.corpora, *study.settings.encoders) if name in missing]
         settings = study.settings
-        options: dict[str, Any] = {"out": out / study.name, "store": store, "seeds": seeds}
+        own = replace(place, out=place.out / study.name)
         if isinstance(settings, AdaptStudy):
-            possible, problems, why = _grid_runs(recipe, study, settings, corpora, encoders, **options)
+            own = replace(own, stages=str(place.out / "stages"))  # the studies share them
+            possible, problems, why = _grid_runs(recipe, study, settings, corpora, encoders, own)
         else:
-            possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, **options)
+            possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, own)
         lines += problems
         idle += [f"study {study.name or recipe.name}: {why}"] if why else []
         runs += [replace(run, missing=(*absent, *problems)) for run in possible]
@@ -183,17 +182,16 @@ def runs_of(
 
 
 def _grid_runs(
-    recipe: Recipe, study: RecipeStudy, settings: AdaptStudy, corpora: Available, encoders: Available, **options: Any
+    recipe: Recipe, study: RecipeStudy, settings: AdaptStudy, corpora: Available, encoders: Available, place: Place
 ) -> tuple[list[Run], list[str], str]:
     """The grids of a study; a line for each thing that differs from the study; and why none can run, if so."""
     folders = {name: path.removeprefix(f"{name}=") for name, path in encoders.paths if name in settings.encoders}
     manifests = {name: path for name, path in corpora.paths if name in settings.corpora}
-    if not set(settings.base.source) & set(manifests):
+    if not set(settings.source) & set(manifests):
         return [], [], "none of its source corpora is here"
     if not folders:
         return [], [], "none of its encoders is here"
-    stages = (options["out"].parent if study.name else options["out"]) / "stages"  # the studies share them
-    grids, problems = grids_of(settings, manifests, folders, recipe.counts, kept=str(stages), **options)
+    grids, problems = grids_of(settings, manifests, folders, recipe.counts, place)
     runs = [
         Run(f"{recipe.name} {study.name} {target} {name}".replace("  ", " "), grid, (), study, target, name)
         for (target, name), grid in grids.items()
@@ -207,14 +205,13 @@ def _probe_runs(
     settings: ProbeSettings,
     corpora: Available,
     encoders: Available,
-    *,
-    out: Path,
-    store: str,
-    seeds: int | None,
+    place: Place,
 ) -> tuple[list[Run], list[str], str]:
     """The study; a line for each corpus that it cannot use; and why it cannot run, if so."""
-    settings = replace(settings, out=str(out), store=store, labels=emotions(settings.labels))
-    settings = settings if seeds is None else replace(settings, seeds=seeds)
+    settings = replace(
+        settings, out=str(place.out), store=place.store, jobs=place.jobs, labels=spell_emotions(settings.labels)
+    )
+    settings = settings if place.seeds is None else replace(settings, seeds=place.seeds)
     usable, problems = _usable_corpora(settings, dict(corpora.paths))
     here = {name: path for name, path in encoders.paths if name in settings.encoders}
     why = _why_not(settings, list(usable.values()), list(here))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     """
     request = resolve(request)
     cache = Cache(Path(request.output.out) / "work")
-    prepared = prepare(request, lambda speech, drafts: _check_budget(request, speech, drafts), strict=strict)
+    prepared = prepare(request, lambda speech: _check_budget(request, speech), strict=strict)
     speech, encoder = prepared.speech, prepared.encoder
     runner = Runner(speech, request.split, cache)
     with progress("deciding") as report:
@@ -70,7 +69,7 @@ def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any)
     raise NotImplementedError
 
 
-def _check_budget(request: Adapt, speech: Speech, drafts: Sequence[Case]) -> None:
+def _check_budget(request: Adapt, speech: Speech) -> None:
     """Refuse too few speakers or labels before anything long begins."""
-    for fold in folds_of(speech, request.split, 0, drafts[0].validation):
+    for fold in folds_of(speech, request.split, 0, request.training.validation):
         budget(speech, fold, request.data.target_labels, 0)

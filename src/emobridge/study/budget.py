@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from emobridge.settings import Budget
 from emobridge.study.cases import Decision, decide
 from emobridge.study.prepare import Prepared, prepare, resolve
 from emobridge.study.run import Answers, Runner, run
-from emobridge.training.case import Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def run_grid(request: Budget, *, strict: bool = False) -> Grid:
     """
     request = resolve(request)
     cache = Cache(Path(request.output.out) / "work")
-    prepared = prepare(request, lambda speech, drafts: check_budgets(request, speech, drafts), strict=strict)
+    prepared = prepare(request, lambda speech: check_budgets(request, speech), strict=strict)
     shared = Cache(request.stages or Path(request.output.out) / "work" / "stages")
     runner = Runner(prepared.speech, request.split, cache)
     with progress("deciding") as report:
@@ -51,11 +49,11 @@ def run_grid(request: Budget, *, strict: bool = False) -> Grid:
             prepared.speech, decision.cases, request.split, cache=cache, shared=shared, jobs=request.output.jobs,
             progress=report,
         )  # fmt: skip
-    largest = largest_budget(prepared.speech, request.split, decision.cases[0].validation)
+    largest = largest_budget(prepared.speech, request.split, request.training.validation)
     return Grid(request, prepared, decision, answers, largest)
 
 
-def check_budgets(request: Budget, speech: Speech, drafts: Sequence[Case]) -> None:
+def check_budgets(request: Budget, speech: Speech) -> None:
     """That the target has labels, and every fold of every seed as many as the largest budget.
 
     Errors: UserError naming the largest that is possible.
@@ -66,7 +64,7 @@ def check_budgets(request: Budget, speech: Speech, drafts: Sequence[Case]) -> No
             f"{request.data.target}: no utterance is labelled {names}, so there is no score of the "
             "target to draw over label budgets; emobridge adapt works without target labels"
         )
-    largest = largest_budget(speech, request.split, drafts[0].validation)
+    largest = largest_budget(speech, request.split, request.training.validation)
     for amount in request.amounts:
         if amount != "all" and int(amount) > largest:
             raise UserError(

@@ -21,8 +21,18 @@ from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.methods.base import BASELINE
 from emobridge.options import Plugin, options_of, read_options, unknown_option
-from emobridge.settings import LAYER_RULES, Adapt, Budget, Split, System, Training, changed_values, flag_of
-from emobridge.settings import layer_names, options_of_record
+from emobridge.settings import (
+    LAYER_RULES,
+    Adapt,
+    Budget,
+    Split,
+    System,
+    Training,
+    changed_values,
+    flag_of,
+    layer_names,
+    options_of_record,
+)
 from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import THRESHOLD, speaker_information
 from emobridge.study.run import Runner, Unit
@@ -78,7 +88,9 @@ def choices_of_request(request: Adapt | Budget) -> tuple[Choice, ...]:
         for method in _with_baseline(request.methods):
             suited = [amount for amount in request.amounts if suits(method, amount)]
             if not suited:
-                remedy = "cannot use target labels: give 0" if suits(method, "0") else "needs them: give a number above 0"
+                remedy = (
+                    "cannot use target labels: give 0" if suits(method, "0") else "needs them: give a number above 0"
+                )
                 raise UserError(f"budgets: {','.join(request.budgets)}: method {method} {remedy} among them")
             choices += [Choice(method, amount, normalise) for amount in suited]
     return tuple(choices)
@@ -95,7 +107,6 @@ def draft(request: Adapt | Budget, encoder: Encoder) -> tuple[Case, ...]:
 
     The labels of the request are resolved. Errors: UserError for whatever is wrong with the request.
     """
-    check_useful(request)
     choices = choices_of_request(request)
     methods = {choice.method: registry.load("methods", choice.method) for choice in choices}
     heads = {name: _head_name(request, plugin) for name, plugin in methods.items()}

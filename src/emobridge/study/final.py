@@ -34,9 +34,7 @@ def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer
     return _with_source(runner, case, encoder, fitted, target)
 
 
-def _with_source(
-    runner: Runner, case: Case, encoder: Encoder, fitted: Fitted, target: Recognizer
-) -> Recognizer:
+def _with_source(runner: Runner, case: Case, encoder: Encoder, fitted: Fitted, target: Recognizer) -> Recognizer:
     """The recogniser of the target joined to that of the source, where their languages are known and differ."""
     head, regressor, domains = fitted.before[0]
     own = domains[-2:-1]  # the last of the source's corpora

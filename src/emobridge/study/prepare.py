@@ -46,9 +46,7 @@ def resolve(request: Request) -> Request:
     return replace(request, data=replace(data, labels=labels_of(data), target_labels=target_labels_of(data)))
 
 
-def prepare(
-    request: Adapt | Budget, check: Callable[[Speech, Sequence[Case]], None], *, strict: bool = False
-) -> Prepared:
+def prepare(request: Adapt | Budget, check: Callable[[Speech], None], *, strict: bool = False) -> Prepared:
     """Read a resolved request's speech and compute its features.
 
     check: looks at the speech before anything long begins, and once more when it is known what can be read. strict:
@@ -58,7 +56,7 @@ def prepare(
     encoder = load_encoder(features.encoder, **read_options(features.all_encoder_options))
     drafts = draft(request, encoder)
     speech, left_out = read_speech(request.data, labels, share_speakers=request.split.share_speakers)
-    check(speech, drafts)
+    check(speech)
     frozen = [case for case in drafts if not case.uses_recordings]
     if frozen:
         hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]))
@@ -69,7 +67,7 @@ def prepare(
         skipped = _unreadable(speech, strict)
         speech = _without(speech, skipped)
     if skipped:
-        check(speech, drafts)
+        check(speech)
     return Prepared(drafts, speech, encoder, skipped, left_out)
 
 

@@ -71,14 +71,19 @@ def labels_of(data: Data) -> tuple[str, ...]:
                 "is --source the labelled speech, and --target the new language?"
             )
         return shared if len(shared) >= 2 else ()
+    return spell_emotions(data.labels)
+
+
+def spell_emotions(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels as the vocabulary spells them. Errors: UserError for one that is no emotion, or stands twice."""
     emotions = []
-    for label in data.labels:
+    for label in labels:
         emotion = to_emotion(label)
         if emotion is None:
             raise unknown("emotion", label, EMOTIONS)
         emotions.append(emotion)
     if len(set(emotions)) < len(emotions):
-        raise UserError(f"labels: {','.join(data.labels)} name an emotion twice")
+        raise UserError(f"labels: {','.join(labels)} name an emotion twice")
     return tuple(emotions)
 
 

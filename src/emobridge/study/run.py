@@ -15,7 +15,6 @@ import torch
 
 from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget, folds_of
-
 from emobridge.settings import Split
 from emobridge.study.parallel import run_parallel
 from emobridge.training.case import Case

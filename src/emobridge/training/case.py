@@ -100,4 +100,3 @@ class Case:
     def make_method(self) -> Method:
         """The method with its options. Errors: UserError for an option that it does not have or refuses."""
         return self.method.make("methods")
-

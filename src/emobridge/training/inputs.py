@@ -160,7 +160,9 @@ class Recordings:
             self.domains = self.learner.domains
         for index, domain in enumerate(self.domains):
             rows = torch.from_numpy(np.flatnonzero(self.domain_of == index))
-            speakers = [person(self.utterances[int(row)]) for row in rows] if self.front.normalise == "speaker" else None
+            speakers = (
+                [person(self.utterances[int(row)]) for row in rows] if self.front.normalise == "speaker" else None
+            )
             mean, deviation = moments(x[rows], domain, speakers)
             self.mean[rows], self.deviation[rows] = mean, deviation
 

@@ -44,7 +44,9 @@ def fit_key(case: Case, speech: Speech, digests: Sequence[bytes], fold: Fold, la
     return key_of(case.key, seed, speech.corpora, [_joined(digests, part) for part in parts])
 
 
-def stage_key(case: Case, speech: Speech, fold: Fold, labelled_target: Part, stage: Stage, seed: int, before: str) -> str:
+def stage_key(
+    case: Case, speech: Speech, fold: Fold, labelled_target: Part, stage: Stage, seed: int, before: str
+) -> str:
     """The key of what a stage ends with: what it learns from, how, and the key of the stage before it."""
     rows = [*(fold.source if "source" in stage.sides else ()), *(labelled_target if "target" in stage.sides else ())]
     rows += fold.validation

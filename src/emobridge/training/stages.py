@@ -146,7 +146,14 @@ def _start(
             encoder = load_encoder(case.encoder, **read_options(case.encoder_options)).to(place.hardware.device)
             make_trainable(encoder, case.stages[0].train, case)
         built = build(
-            speech, fold, case, method, labelled_target, encoder=encoder, matrices=place.matrices, hardware=place.hardware
+            speech,
+            fold,
+            case,
+            method,
+            labelled_target,
+            encoder=encoder,
+            matrices=place.matrices,
+            hardware=place.hardware,
         )
         head = case.head.make("heads", width=built.task.inputs.width, classes=case.classes)
         regressor = Regressor(head.output.in_features, case.attributes) if case.attributes else None
