@@ -9,12 +9,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from emobridge.cli import adapt as cli_adapt
-from emobridge.cli import budget as cli_budget
 from emobridge.cli import corpora as cli_corpora
 from emobridge.cli import join as cli_join
 from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import suggest as cli_suggest
+from emobridge.cli.options import split_words
 from emobridge.errors import UserError
 from emobridge.progress import report_skipped
 
@@ -84,9 +84,9 @@ def demo(
     with progress("speaking") as report:
         made = make(
             folder,
-            cli_adapt.listed(languages),
+            split_words(languages),
             speakers=speakers,
-            emotions=cli_adapt.listed(emotions),
+            emotions=split_words(emotions),
             seed=seed,
             on_progress=report,
         )
@@ -117,7 +117,7 @@ def audit(
 
 
 app.command()(cli_adapt.adapt)
-app.command()(cli_budget.command())
+app.command()(cli_adapt.budget)
 
 
 @app.command()

@@ -63,6 +63,11 @@ def request_from(kind: type[Any], name: str, values: dict[str, Any]) -> Any:
     return from_mapping(merged, str(path or name), kind)
 
 
+def split_words(text: str) -> list[str]:
+    """The words in a text with commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def _flat(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
     """The values of a file without its tables, so that options may replace them one by one."""
     parts = {part for part, _ in options_of_record(kind).values() if part}
@@ -76,7 +81,7 @@ def _value(item: Field[Any], value: Any) -> Any:
     """The value of a field from what the command line has for it."""
     if not str(item.type).startswith("tuple[") or item.metadata["repeat"]:
         return value
-    words = [word.strip() for word in value.split(",") if word.strip()]
+    words = split_words(value)
     return [] if words == ["none"] and "none" not in item.metadata["choices"] and _may_be_none(item) else words
 
 

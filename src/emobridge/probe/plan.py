@@ -22,7 +22,7 @@ from emobridge.probe.pairs import Pair, pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, read_corpus, seconds_of, split_corpus, training_sets
 from emobridge.probe.units import Unit
-from emobridge.study.reading import emotions
+from emobridge.study.reading import spell_emotions
 
 FEATURES = 250_000_000  # floats of pooled features in memory; of more layers at a time, some wait
 WEIGHTS = 4_000_000  # weights in a stack; steps over more of them wait for the memory
@@ -59,7 +59,7 @@ def plan_study(settings: ProbeSettings, *, may_lack: bool = False) -> StudyPlan:
     Errors: UserError for whatever is wrong with settings, manifests or encoders; where no pair of corpora is of the
     kinds that the settings ask for.
     """
-    settings = replace(settings, labels=emotions(settings.labels))
+    settings = replace(settings, labels=spell_emotions(settings.labels))
     corpora = tuple(read_corpus(path, settings) for path in settings.corpora)
     check_study(settings, corpora)
     languages = encoder_languages(settings)

@@ -21,8 +21,8 @@ from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Run
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamp_of, stamped
 from emobridge.report.write import write_page
-from emobridge.scores.classes import read_scores, write_scores
-from emobridge.study.budget import BudgetSettings
+from emobridge.scores.files import read_scores, write_scores
+from emobridge.settings import Budget
 from emobridge.study.budget_cells import SIDES
 from emobridge.study.matrices import matrix_table, printed_table, read_counts
 from emobridge.types import Score
@@ -121,7 +121,7 @@ def summary_page(
 
 def _folder(run: Run) -> Path:
     """The folder that a run writes its results into."""
-    return Path(run.settings.base.out if isinstance(run.settings, BudgetSettings) else run.settings.out)
+    return Path(run.settings.output.out if isinstance(run.settings, Budget) else run.settings.out)
 
 
 def _scores(run: Run) -> tuple[Score, ...]:
@@ -133,7 +133,7 @@ def _scores(run: Run) -> tuple[Score, ...]:
 def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
     """The cells of a finished grid: its UA and CCC over all seeds."""
     settings, study = run.settings, run.study.settings
-    assert isinstance(settings, BudgetSettings) and isinstance(study, AdaptStudy)
+    assert isinstance(settings, Budget) and isinstance(study, AdaptStudy)
     scores = [score for score in _scores(run) if score.measure == "UA" or score.measure.startswith("CCC ")]
     if not scores:
         return
@@ -143,7 +143,8 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
         if score.seed == "all":
             key = score.measure, score.method, score.target_labels, score.normalisation
             cells.setdefault(key, {})[score.side] = score
-    manifests = settings.base.source[0], settings.base.target
+    data = settings.data
+    manifests = data.source[0], data.target
     languages = tuple(next(iter(read_manifest(path))).language for path in manifests)
     for (measure, method, amount, normalisation), sides in cells.items():
         target, source = (sides[side] for side in SIDES)
@@ -154,9 +155,9 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
             encoder=run.encoder,
             method=method,
             target_labels=amount,
-            normalisation=normalisation.removesuffix(f"+{settings.base.align}"),
+            normalisation=normalisation.removesuffix(f"+{settings.features.align}"),
             seeds=seeds,
-            labels=",".join(settings.base.labels),
+            labels=",".join(data.labels or ()),
             measure=measure,
             target_value=target.value,
             target_low=target.low,
@@ -173,13 +174,13 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
 
 def _published(recipe: Recipe, run: Run, languages: Sequence[str], score: Score) -> str:
     """The published numbers to print beside a score, each with its method; "" where there are none."""
-    assert isinstance(run.settings, BudgetSettings) and isinstance(run.study.settings, AdaptStudy)
+    assert isinstance(run.settings, Budget) and isinstance(run.study.settings, AdaptStudy)
     numbers = beside(
         recipe.paper,
         dict(run.study.settings.published).get(score.method, ()),
         run.encoder,
         languages=(languages[0], languages[1]),
-        labels=run.settings.base.labels or ATTRIBUTES,
+        labels=run.settings.data.labels or ATTRIBUTES,
         target_labels=score.target_labels,
         side=score.side,
     )
@@ -224,13 +225,13 @@ def _matrices(recipe: Recipe, runs: Sequence[Run]) -> Section | None:
 
 
 def _matrix_tables(recipe: Recipe, run: Run) -> Iterator[Table]:
-    assert isinstance(run.settings, BudgetSettings)
-    base = run.settings.base
-    measured = read_counts(Path(base.out) / "confusions.csv")
+    assert isinstance(run.settings, Budget)
+    data = run.settings.data
+    measured = read_counts(Path(run.settings.output.out) / "confusions.csv")
     if not measured:
         return
     source, target = (
-        primary_language(next(iter(read_manifest(path))).language) for path in (base.source[0], base.target)
+        primary_language(next(iter(read_manifest(path))).language) for path in (data.source[0], data.target)
     )
     natives = tuple(map(primary_language, languages_of(run.encoder)))
     for (method, amount, _, side), counts in measured.items():
@@ -242,7 +243,7 @@ def _matrix_tables(recipe: Recipe, run: Run) -> Iterator[Table]:
             if matrix.study != recipe.paper or matrix.who != "model" or matrix.native not in natives:
                 continue
             languages = matrix.train_language, matrix.test_language
-            if set(matrix.labels) == set(base.labels) and languages == (trained, tested):
+            if set(matrix.labels) == set(data.labels or ()) and languages == (trained, tested):
                 where = f"{run.study.name}, {run.encoder}, {method} with {amount} target labels, scored on the {side}"
                 yield matrix_table(f"{where} [published: model {matrix.native} {matrix.setting}].", counts, matrix)
 

@@ -143,7 +143,7 @@ class Runner:
         return fit_key(case, speech, digests, fold, budget(speech, fold, case.target_labels, seed), seed)
 
     def train(self, case: Case, seed: int, fold: Fold, key: str) -> Fitted:
-        """One fit with its weights, always trained; its checkpoints lie in the cache, and their names begin with key."""
+        """One fit with its weights, always trained. Its checkpoints lie in the cache; their names begin with `key`."""
         self.cache.mark()
         if seed != self._seed:
             self._seed, self._matrices = seed, {}  # they are of the folds of one seed

@@ -54,9 +54,9 @@ def build(
 ) -> Built:
     """What `method` may see of a fold. What it names neither in `needs` nor in `takes` is not in what it receives.
 
-    labelled_target: the rows of the target whose labels are within the budget. encoder: takes part in training, on `hardware`;
-    without it features are stored. matrices: what CORAL computed before for the same speech, looked up and added to, so
-    that methods and budgets share it. Errors: UserError where the target audio that the method needs is missing.
+    labelled_target: the rows of the target whose labels are within the budget. encoder: takes part in training, on
+    `hardware`; without it features are stored. matrices: what CORAL computed before for the same speech, looked up and
+    added to, so that methods and budgets share it. Errors: UserError where the target audio that the method needs is missing.
     """
     seen = method.needs | method.takes
     source = fold.source if "source_labels" in seen else ()
@@ -171,7 +171,7 @@ def _frozen_inputs(
     index_of = {row: index for index, row in enumerate(learn)}
 
     def make(rows: Sequence[int], leads: bool) -> Inputs:
-        """What is learnt from is normalised by all utterances of its speakers, although only some of them are labelled."""
+        """Speakers are normalised by all their utterances that are learnt from, although only some are labelled."""
         if index_of.keys() >= set(rows):
             return Frozen(x[[index_of[row] for row in rows]])
         return Frozen(normalised_rows(speech, rows, domains, case.normalise))
