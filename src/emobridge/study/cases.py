@@ -91,7 +91,7 @@ def choices_of_request(request: Adapt | Budget) -> tuple[Choice, ...]:
                 remedy = (
                     "cannot use target labels: give 0" if suits(method, "0") else "needs them: give a number above 0"
                 )
-                raise UserError(f"budgets: {','.join(request.budgets)}: method {method} {why} among them")
+                raise UserError(f"budgets: {','.join(request.budgets)}: method {method} {remedy} among them")
             choices += [Choice(method, amount, normalise) for amount in suited]
     return tuple(choices)
 

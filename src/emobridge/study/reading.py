@@ -23,8 +23,9 @@ def read_speech(data: Data, labels: tuple[str, ...], *, share_speakers: bool = F
 
     labels: as `labels_of` gives them. Within each manifest utterances are ordered by corpus, speaker and id, so that
     the order of its rows changes nothing. The target has the labels of the list `data.labelled` too, and of all its
-    labels only those may be seen. Errors: UserError for a bad manifest or list, an emotion or attribute that no source has, an
-    attribute outside its corpus's range, ids that stand in two manifests, and speakers on both sides.
+    labels only those may be seen.
+    Errors: UserError for a bad manifest or list, an emotion or attribute that no source has, an attribute outside its
+    corpus's range, ids that stand in two manifests, and speakers on both sides.
     """
     sources = [_in_order(_source_rows(path, data, labels)) for path in data.source]
     target = list(read_manifest(data.target))

@@ -56,7 +56,8 @@ def build(
 
     labelled_target: the rows of the target whose labels are within the budget. encoder: takes part in training, on
     `hardware`; without it features are stored. matrices: what CORAL computed before for the same speech, looked up and
-    added to, so that methods and budgets share it. Errors: UserError where the target audio that the method needs is missing.
+    added to, so that methods and budgets share it.
+    Errors: UserError where the target audio that the method needs is missing.
     """
     seen = method.needs | method.takes
     source = fold.source if "source_labels" in seen else ()
