@@ -32,7 +32,8 @@ class Speech:
     @property
     def is_target(self) -> np.ndarray:
         """(N,) bool."""
-        return self.domain_of == self.target
+        mask: np.ndarray = self.domain_of == self.target
+        return mask
 
     def of(self, rows: Sequence[int] | np.ndarray) -> Speech:
         """Some of the utterances alone."""
@@ -113,7 +114,7 @@ def _given(speech: Speech, source: np.ndarray, target: np.ndarray, settings: Set
 
 def _scored(speech: Speech, target: np.ndarray, settings: Settings) -> np.ndarray:
     """The labelled ones; none where a person gave all labels, and of speakers who cannot be told apart or are one."""
-    scored = target[speech.label[target] != UNLABELLED]
+    scored: np.ndarray = target[speech.label[target] != UNLABELLED]
     if settings.share_speakers or speech.given is None or {speech.utterances[row].id for row in scored} - speech.given:
         return scored
     people = {person(speech.utterances[row]) for row in scored}
