@@ -221,7 +221,9 @@ def _evaluations(
     return [*by_seed, ("all", evaluation(np.concatenate(rows), (joined,)))]
 
 
-def _rows(condition: Condition, labels: Sequence[str], estimates: Iterable[tuple[str, Sequence[Estimate]]]) -> list[Score]:
+def _rows(
+    condition: Condition, labels: Sequence[str], estimates: Iterable[tuple[str, Sequence[Estimate]]]
+) -> list[Score]:
     """A row of scores.json for each estimate of each seed."""
     shared = {**asdict(condition), "labels": ",".join(labels)}
     return [

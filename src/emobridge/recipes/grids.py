@@ -14,7 +14,8 @@ from emobridge.encoders import is_here, load_encoder
 from emobridge.errors import UserError
 from emobridge.methods.base import BASELINE
 from emobridge.options import options_of, read_options
-from emobridge.probe.estimate import seconds_of, size_in_words, span_in_words
+from emobridge.probe.estimate import size_in_words, span_in_words
+from emobridge.probe.splits import seconds_of
 from emobridge.probe.timing import encoder_cost
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import CorpusCounts, RecipeStudy
