@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from emobridge.audit.confound import confounds
-from emobridge.audit.hearing import listen
+from emobridge.audit.hearing import measure_recordings
 from emobridge.data.audio import read_audio
 from emobridge.errors import UserError
 from emobridge.probe.pairs import setting_of
