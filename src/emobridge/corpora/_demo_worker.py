@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -242,5 +243,6 @@ def _say(line: str, code: int) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
-    plan = json.loads(sys.argv[1])
-    sys.exit(work(Plan(**{key: tuple(value) if isinstance(value, list) else value for key, value in plan.items()})))
+    fields: dict[str, Any] = json.loads(sys.argv[1])
+    fields |= {key: tuple(fields[key]) for key in ("languages", "emotions")}
+    sys.exit(work(Plan(**fields)))

@@ -196,7 +196,12 @@ def _row(utterance: Utterance, root: str) -> dict[str, Any]:
     frames, rate = header(utterance.path)
     start, end = utterance.start, frames / rate if utterance.end is None else utterance.end
     length = end - start
-    row = {"key": utterance.id, "dataset": utterance.corpus, "wav": within(utterance.path, root), "type": "raw"}
+    row: dict[str, Any] = {
+        "key": utterance.id,
+        "dataset": utterance.corpus,
+        "wav": within(utterance.path, root),
+        "type": "raw",
+    }
     row |= {"sample_rate": rate, "num_frame": length * rate, "task": "category", "length": length}
     row |= {"emo": utterance.emotion, "channel": 1}
     return row | ({"start_time": start, "end_time": end} if start or utterance.end is not None else {})

@@ -121,7 +121,7 @@ def with_labels(
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     if path.suffix.lower() not in table.DELIMITERS:
         raise UserError(f"{path}: expected a list that ends in .csv, as `emobridge suggest` writes it")
-    return list(table.rows(path, {"id": "id", "emotion": "emotion"}))
+    return list(table.table_rows(path, {"id": "id", "emotion": "emotion"}))
 
 
 def _cell(row: dict[str, str], column: str) -> str:
