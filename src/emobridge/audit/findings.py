@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emobridge.audit.confound import Confound, confounds
-from emobridge.audit.hearing import Recordings, Sound, measure_recordings
+from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
 from emobridge.data.audio import SILENT, Read, read_audio
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, nearest
@@ -43,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class ValueCount:
     """How many utterances of a manifest have the same emotion, speaker or language."""
 
     manifest: str
@@ -57,7 +57,7 @@ class Audit:
     """The audit of some manifests; findings are sorted by severity."""
 
     sounds: tuple[Sound, ...]  # of each manifest
-    counts: tuple[Count, ...]
+    counts: tuple[ValueCount, ...]
     confounds: tuple[Confound, ...]
     findings: tuple[Finding, ...]
 
@@ -84,7 +84,7 @@ def audit(
         if on_progress is not None:
             on_progress(next(finished), total)
 
-    decoded = [measure_recordings(name, tuple(rows), read, tick) for name, rows in rows_of.items()]
+    decoded = [decode_manifest(name, tuple(rows), read, tick) for name, rows in rows_of.items()]
     findings: list[Finding] = []
     baselines: list[Confound] = []
     for manifest in decoded:
@@ -131,16 +131,16 @@ def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _counts(manifest: Recordings) -> Iterator[Count]:
+def _counts(manifest: DecodedManifest) -> Iterator[ValueCount]:
     for column in ("emotion", "speaker", "language"):
         values = (
             person_labels(manifest.rows) if column == "speaker" else [getattr(row, column) for row in manifest.rows]
         )
         for value, n in sorted(Counter(value or "" for value in values).items()):
-            yield Count(manifest.name, column, value, n)
+            yield ValueCount(manifest.name, column, value, n)
 
 
-def _labels(manifest: Recordings) -> Iterator[Finding]:
+def _labels(manifest: DecodedManifest) -> Iterator[Finding]:
     unknown = Counter(row.emotion for row in manifest.rows if row.emotion and row.emotion not in EMOTIONS)
     for label in sorted(filter(None, unknown)):
         ids = tuple(row.id for row in manifest.rows if row.emotion == label)
@@ -154,7 +154,7 @@ def _labels(manifest: Recordings) -> Iterator[Finding]:
         )
 
 
-def _speakers(manifest: Recordings) -> Iterator[Finding]:
+def _speakers(manifest: DecodedManifest) -> Iterator[Finding]:
     missing = tuple(row.id for row in manifest.rows if row.speaker is None)
     if missing:
         message = f"{manifest.name}: {len(missing)} have no speaker, so that no split can keep speakers apart: "
@@ -187,7 +187,7 @@ def _speakers(manifest: Recordings) -> Iterator[Finding]:
         yield Finding("one-sided speakers", severity, message, one_sided)
 
 
-def _splits(manifest: Recordings) -> Iterator[Finding]:
+def _splits(manifest: DecodedManifest) -> Iterator[Finding]:
     parts: dict[str, set[str]] = defaultdict(set)
     for speaker, row in zip(person_labels(manifest.rows), manifest.rows):
         if row.split and speaker is not None:
@@ -198,7 +198,7 @@ def _splits(manifest: Recordings) -> Iterator[Finding]:
         yield Finding("splits share speakers", "error", message, both)
 
 
-def _sounds(manifest: Recordings) -> Iterator[Finding]:
+def _sounds(manifest: DecodedManifest) -> Iterator[Finding]:
     cut = [index for index, why in manifest.failures.items() if "cut short" in why]
     bad = [index for index in manifest.failures if index not in set(cut)]
     _, peak, seconds = manifest.acoustics.T  # comparisons with NaN are False
@@ -220,7 +220,7 @@ def _sounds(manifest: Recordings) -> Iterator[Finding]:
         yield Finding("loudness", "note", message)
 
 
-def _texts(manifest: Recordings) -> Iterator[Finding]:
+def _texts(manifest: DecodedManifest) -> Iterator[Finding]:
     readers: dict[str, set[str]] = defaultdict(set)
     for row in manifest.rows:
         speaker = person(row)
@@ -233,7 +233,7 @@ def _texts(manifest: Recordings) -> Iterator[Finding]:
         yield Finding("same text", "note", f"{message}, so that training and test parts share their texts")
 
 
-def _duplicates(decoded: Sequence[Recordings]) -> Iterator[Finding]:
+def _duplicates(decoded: Sequence[DecodedManifest]) -> Iterator[Finding]:
     copies: dict[bytes, list[tuple[str, Utterance]]] = defaultdict(list)
     for manifest in decoded:
         for digest, row in zip(manifest.digests, manifest.rows):
@@ -261,7 +261,7 @@ def _contradictions(rows: Sequence[Utterance], manifests: int) -> str:
     return ", ".join(fact for fact, holds in facts.items() if holds)
 
 
-def _shared_speakers(decoded: Sequence[Recordings]) -> Iterator[Finding]:
+def _shared_speakers(decoded: Sequence[DecodedManifest]) -> Iterator[Finding]:
     people = [
         {str(person(row)): row.speaker for row in manifest.rows if row.speaker is not None} for manifest in decoded
     ]
@@ -272,7 +272,7 @@ def _shared_speakers(decoded: Sequence[Recordings]) -> Iterator[Finding]:
             yield Finding("shared speakers", "error", f"{first.name} and {second.name}: {shared}", both)
 
 
-def _levels(decoded: Sequence[Recordings]) -> Iterator[Finding]:
+def _levels(decoded: Sequence[DecodedManifest]) -> Iterator[Finding]:
     sounds = [manifest.sound for manifest in decoded if len(manifest.readable)]
     for first, second in itertools.combinations(sounds, 2):
         gap = abs(first.level - second.level)

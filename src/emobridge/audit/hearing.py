@@ -13,7 +13,7 @@ from emobridge.data.audio import SILENT, Read
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
 
-FULL_SCALE = 0.999  # of 1; resampling and averaging of channels smear the flat tops a little
+CLIPPING_LEVEL = 0.999  # of 1; resampling and averaging of channels smear the flat tops a little
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Sound:
 
 
 @dataclass(slots=True)
-class Recordings:
+class DecodedManifest:
     """A manifest after its N utterances were decoded."""
 
     name: str
@@ -60,19 +60,20 @@ class Recordings:
         return tuple(self.rows[index].id for index in indices)
 
 
-def measure_recordings(name: str, rows: tuple[Utterance, ...], read: Read, tick: Callable[[], None]) -> Recordings:
+def decode_manifest(name: str, rows: tuple[Utterance, ...], read: Read, tick: Callable[[], None]) -> DecodedManifest:
     """Decode each utterance in turn and call `tick` after it. A UserError that `read` raises becomes a failure."""
-    recordings = Recordings(name, rows, np.full((len(rows), 3), np.nan), np.zeros(len(rows)), [b""] * len(rows), {})
+    count = len(rows)
+    manifest = DecodedManifest(name, rows, np.full((count, 3), np.nan), np.zeros(count), [b""] * count, {})
     for index, row in enumerate(rows):
         try:
             wave = read(row.path, row.start, row.end)
             peak = 20 * np.log10(float(np.abs(wave).max()) + 1e-6)
             level = 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-12)
-            recordings.acoustics[index] = level, peak, len(wave) / SAMPLE_RATE
-            recordings.clipped[index] = np.mean(np.abs(wave) >= FULL_SCALE)
+            manifest.acoustics[index] = level, peak, len(wave) / SAMPLE_RATE
+            manifest.clipped[index] = np.mean(np.abs(wave) >= CLIPPING_LEVEL)
             if peak > SILENT:  # silence of one length is the same everywhere, and no copy
-                recordings.digests[index] = hashlib.blake2b(wave.tobytes(), digest_size=16).digest()
+                manifest.digests[index] = hashlib.blake2b(wave.tobytes(), digest_size=16).digest()
         except UserError as error:
-            recordings.failures[index] = str(error)
+            manifest.failures[index] = str(error)
         tick()
-    return recordings
+    return manifest
