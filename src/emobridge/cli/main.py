@@ -78,11 +78,11 @@ def demo(
     seed: int = 0,
 ) -> None:
     """Make SYNTHETIC emotional speech in several languages, one manifest each."""
-    from emobridge.corpora.demo import make
+    from emobridge.corpora.demo import make_corpora
     from emobridge.progress import progress
 
     with progress("speaking") as report:
-        made = make(
+        manifests = make_corpora(
             folder,
             cli_adapt.listed(languages),
             speakers=speakers,
@@ -90,7 +90,7 @@ def demo(
             seed=seed,
             on_progress=report,
         )
-    for path in made:
+    for path in manifests:
         print(f"{path} (SYNTHETIC)")
 
 
