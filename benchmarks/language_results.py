@@ -79,7 +79,7 @@ def scores(args: argparse.Namespace, seed: int) -> dict[tuple[str, str], float]:
         for hears_base in (False, True):
             one.router = learn_router(one, spoken["router"], hears_base=hears_base, store=folder / "store")
             wanted = None if not hears_base else ("routed",)
-            for row in compare(one, spoken["test"], modes_of=wanted, store=folder / "store"):
+            for row in compare(one, spoken["test"], modes=wanted, store=folder / "store"):
                 name = f"{row.mode}, by the base's features too" if hears_base else row.mode
                 rows.append([name, row.language, 100 * row.ua])
         done.write_text(json.dumps(rows))

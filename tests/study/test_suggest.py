@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
-from emobridge.study.suggest import STRATEGIES, core_set, entropies, margins, ranked, spread_gradients, suggest
+from emobridge.scores.entropy import entropy
+from emobridge.study.suggest import STRATEGIES, core_set, margins, ranked, spread_gradients, suggest
 
 P = np.array([[0.5, 0.5, 0.0], [0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [1.0, 0.0, 0.0]])
 
@@ -23,7 +24,7 @@ def test_margins_and_entropies_by_hand():
     np.testing.assert_allclose(margins(P), [0.0, 0.85, 0.1, 1.0])
     third = -(0.4 * math.log(0.4) + 0.6 * math.log(0.3))
     second = -(0.9 * math.log(0.9) + 0.1 * math.log(0.05))
-    np.testing.assert_allclose(entropies(P), [math.log(2), second, third, 0.0], atol=1e-9)
+    np.testing.assert_allclose(entropy(P), [math.log(2), second, third, 0.0], atol=1e-9)
 
 
 def test_the_surest_come_last_and_the_two_measures_may_disagree():
@@ -36,7 +37,7 @@ def test_core_set_goes_to_what_is_farthest():
     x = np.array([[0.0], [1.0], [4.0], [10.0]])
     assert core_set(x, np.empty((0, 1)), 4).tolist() == [2, 3, 0, 1], "the first is nearest the mean, 3.75"
     assert core_set(x, np.array([[9.0]]), 3).tolist() == [0, 2, 1], "what is labelled is a centre"
-    assert ranked("core-set", np.ones((4, 1)), x, known=np.array([[9.0]]), count=1, seed=0).tolist() == [0]
+    assert ranked("core-set", np.ones((4, 1)), x, labelled=np.array([[9.0]]), count=1, seed=0).tolist() == [0]
 
 
 @given(st.integers(0, 10_000), st.integers(2, 30), st.integers(0, 4))
@@ -85,9 +86,9 @@ def pools(draw):
 @quick(max_examples=30, deadline=None)
 def test_an_order_is_a_permutation_and_a_shorter_one_its_beginning(by, pool, count, seed):
     p, x, known = pool
-    whole = ranked(by, p, x, known=known, seed=seed)
+    whole = ranked(by, p, x, labelled=known, seed=seed)
     assert sorted(whole.tolist()) == list(range(len(p))) and whole.dtype == np.int64
-    assert ranked(by, p, x, known=known, count=count, seed=seed).tolist() == whole[:count].tolist()
+    assert ranked(by, p, x, labelled=known, count=count, seed=seed).tolist() == whole[:count].tolist()
 
 
 def test_the_seed_decides_where_there_is_chance():
