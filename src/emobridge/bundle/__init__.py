@@ -10,14 +10,14 @@ bundle/README.md           the model card
 
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns, made_head
 from emobridge.bundle.description import FORMAT, read_description
-from emobridge.bundle.files import ABOUT, CARD, LANGUAGES
+from emobridge.bundle.files import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD
 from emobridge.bundle.recognizer import Recognizer
 
 __all__ = [
-    "ABOUT",
-    "CARD",
+    "DESCRIPTION",
     "FORMAT",
-    "LANGUAGES",
+    "LANGUAGES_FOLDER",
+    "MODEL_CARD",
     "UNKNOWN",
     "Branch",
     "Recognizer",

@@ -25,7 +25,7 @@ from emobridge.types import ATTRIBUTES
 
 FORMAT = 2  # of the bundle; a reader refuses a higher one
 TAG = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")  # of a language: also the name of its folder
-TRAINED = ("frozen", "adapters", "end-to-end", "end-to-end+adapters")
+TRAINED_PARTS = ("frozen", "adapters", "end-to-end", "end-to-end+adapters")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # no name, and no path, has such characters
 DIGEST, MOVES = "sha256", frozenset({"sha256", "encoder"})  # the key of the digest, and the keys that it leaves out
 SINCE = {"attributes": [], "attribute_range": "", "frames": False, "languages": {}}  # what older bundles lack
@@ -246,7 +246,7 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "encoder": _name,
     "encoder_options": _texts,
     "digest": _text,
-    "trained": _choice(TRAINED),
+    "trained": _choice(TRAINED_PARTS),
     "layer": _pattern(r"\d{1,4}(\+\d{1,4})*", "layers such as '3' or '2+3+4'"),
     "statistics": _some_names,
     "normalise": _choice(CHOICES["normalise"]),

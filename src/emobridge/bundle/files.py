@@ -26,8 +26,8 @@ from emobridge.heads.base import Regressor
 from emobridge.options import read_options
 from emobridge.settings import layers_of
 
-TENSORS, ADAPTERS, CARD = "model.safetensors", "adapters", "README.md"
-ABOUT, LANGUAGES, LANGUAGE = "bundle.json", "languages", "language.json"
+TENSORS, ADAPTERS, MODEL_CARD = "model.safetensors", "adapters", "README.md"
+DESCRIPTION, LANGUAGES_FOLDER, LANGUAGE_DESCRIPTION = "bundle.json", "languages", "language.json"
 ROUTER = ("mean", "deviation", "weight", "bias")  # the tensors of a router
 UNFITTING = (KeyError, IndexError, ValueError, RuntimeError)  # what torch makes of tensors of another shape
 
@@ -51,17 +51,17 @@ def write_bundle(
     *earlier, last = contents.branches
     languages = {}
     for branch in earlier:
-        home = folder / LANGUAGES / branch.language
+        home = folder / LANGUAGES_FOLDER / branch.language
         _write_card(home, cards.get(branch.language, ""))
-        languages[branch.language] = _write_branch(home / LANGUAGE, branch)
-    _write_card(folder / LANGUAGES / last.language, cards.get(last.language, ""))
+        languages[branch.language] = _write_branch(home / LANGUAGE_DESCRIPTION, branch)
+    _write_card(folder / LANGUAGES_FOLDER / last.language, cards.get(last.language, ""))
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder_state.items()}
     facts, router = None, contents.router
     if router is not None:
         facts = RouterFacts(router.languages, router.hears_base)
         tensors |= {f"router.{name}": getattr(router, name) for name in ROUTER}
     _write_card(folder, card)
-    _write_branch(folder / ABOUT, last, tensors, languages, facts)
+    _write_branch(folder / DESCRIPTION, last, tensors, languages, facts)
 
 
 def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
@@ -70,7 +70,7 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
     Errors: UserError for a folder that is no bundle, one of a newer format, files that were changed or do not fit
     each other, and an encoder with other weights.
     """
-    path = folder / ABOUT
+    path = folder / DESCRIPTION
     description = read_description(path, "bundle")
     spec = description.spec
     model = _encoder_of(path, spec, encoder)
@@ -120,7 +120,7 @@ def _write_branch(
 
 def _write_card(folder: Path, card: str) -> None:
     if card:
-        with whole_file(folder / CARD) as path:
+        with whole_file(folder / MODEL_CARD) as path:
             path.write_text(card, encoding="utf-8")
 
 
@@ -135,10 +135,10 @@ def _encoder_of(path: Path, spec: Spec, moved: str | None) -> Encoder:
 
 def _read_language(folder: Path, name: str, digest: str, encoder: Encoder) -> Branch:
     """A further language's branch, its adapters resting."""
-    path = folder / LANGUAGES / name / LANGUAGE
+    path = folder / LANGUAGES_FOLDER / name / LANGUAGE_DESCRIPTION
     description = read_description(path, "language of a bundle")
     if file_digest(path).hex() != digest:
-        raise UserError(f"{path}: does not fit {ABOUT} (it was changed, or saving was interrupted)")
+        raise UserError(f"{path}: does not fit {DESCRIPTION} (it was changed, or saving was interrupted)")
     branch = _read_branch(path, description, _read_tensors(path, description.tensors), encoder)
     put_to_work(encoder, None)
     return branch

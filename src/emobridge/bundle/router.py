@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from emobridge.scores.entropy import entropy
 
 PENALTY = 1e-2  # times the weights' mean square: more features than clips are no harm
-STEPS = 200  # of L-BFGS, at most
+MOST_STEPS = 200  # of L-BFGS, at most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ def fit_router(languages: tuple[str, ...], x: Tensor, truth: Tensor, *, hears_ba
     weight = torch.zeros(len(languages), x.shape[1], requires_grad=True)
     bias = torch.zeros(len(languages), requires_grad=True)
     counts = truth.bincount(minlength=len(languages)).clamp(min=1)
-    solver = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
+    solver = torch.optim.LBFGS([weight, bias], max_iter=MOST_STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         solver.zero_grad()

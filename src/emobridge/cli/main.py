@@ -32,7 +32,7 @@ Untold = Annotated[
 ]
 STOPPED = 130  # the exit code of a command that Ctrl-C ended
 # Panels of the help, in this order.
-SPEECH, TRAIN, USE, STUDIES = "Speech", "Train a recogniser", "Use a recogniser", "Studies"
+SPEECH, TRAINING, USING, STUDIES = "Speech", "Train a recogniser", "Use a recogniser", "Studies"
 LONG_NAMES = {
     "UA": "unweighted accuracy: mean recall over the labels",
     "WA": "weighted accuracy: share of all utterances that are right",
@@ -142,12 +142,12 @@ def audit(
     print(f"report: {write_audit(out, findings, synthetic=synthetic)}")
 
 
-app.command(rich_help_panel=TRAIN)(cli_adapt.adapt)
-app.command(rich_help_panel=TRAIN)(cli_budget.command())
-app.command(rich_help_panel=TRAIN)(cli_suggest.suggest)
+app.command(rich_help_panel=TRAINING)(cli_adapt.adapt)
+app.command(rich_help_panel=TRAINING)(cli_budget.command())
+app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 
 
-@app.command(rich_help_panel=USE)
+@app.command(rich_help_panel=USING)
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or manifests (.jsonl).")],
@@ -189,7 +189,7 @@ def predict(
         print(f"{out}: {count} predictions")
 
 
-@app.command(rich_help_panel=USE)
+@app.command(rich_help_panel=USING)
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     on: Annotated[Path, typer.Option(help="Manifest with labels.")],
@@ -234,7 +234,7 @@ def evaluate(
     print(f"scores: {out}")
 
 
-app.command(rich_help_panel=USE)(cli_join.join)
+app.command(rich_help_panel=USING)(cli_join.join)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.add_typer(cli_recipe.app, name="recipe", rich_help_panel=STUDIES)
 

@@ -13,8 +13,9 @@ from emobridge.bundle import Recognizer
 from emobridge.corpora import attribute_ranges
 from emobridge.data.attributes import attributes_of
 from emobridge.errors import UserError
-from emobridge.inference.features import Progress, Skip, stored_features
+from emobridge.inference.features import Skip, stored_features
 from emobridge.inference.routing import answers, modes_of, sets_of
+from emobridge.progress import Progress
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import BaseEvaluation, Condition
 from emobridge.scores.classes import Evaluation

@@ -9,20 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.adapters import Adapters, use_adapters
+from emobridge.adapters import use_adapters
 from emobridge.bundle import Recognizer
-from emobridge.bundle.sets import encode_by_set
+from emobridge.bundle.sets import Set, encode_by_set
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.data.batching import pad
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
+from emobridge.progress import Progress
 from emobridge.settings import layers_of
 from emobridge.types import Utterance
 
 Skip = Callable[[str, str], None]  # called with an id and the reason
-Progress = Callable[[int, int], None]  # called with how many are finished, and of how many
-Set = Adapters | None
 FeaturesBySet = dict[Set, dict[int, Tensor]]  # by set of adapters and row of the utterances: as `encode` has them
 
 

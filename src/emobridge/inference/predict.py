@@ -15,20 +15,22 @@ import torch
 from torch import Tensor
 
 from emobridge.bundle import Recognizer
+from emobridge.bundle.sets import Set
 from emobridge.corpora import audio_files
 from emobridge.data.attributes import unscaled
 from emobridge.data.audio import AudioError, duration, read_audio
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
-from emobridge.inference.features import FeaturesBySet, Progress, Set, Skip, encode
+from emobridge.inference.features import FeaturesBySet, Skip, encode
 from emobridge.inference.routing import answers, by_domain, modes_of, sets_of
+from emobridge.progress import Progress
 from emobridge.types import Prediction, Utterance
 
 READ = 16  # utterances that are read before they are encoded
 PASS = 8  # clips of several languages that go through the encoder at once
 LONGEST = 30.0  # s: a longer file is cut into windows, for feelings change within it
-SPEAKERS = ("unknown", "file", "one")
+SPEAKERS_OF_FILES = ("unknown", "file", "one")
 FORMATS = ("jsonl", "csv")
 FILES = "files"  # the corpus of utterances that come from plain files
 
@@ -88,8 +90,8 @@ def utterances_of(
     A file longer than 30 s is cut into windows of `window` seconds. speakers, for plain files: "unknown"; "file", each
     file is one speaker; "one", all are the same speaker. Errors: UserError; bad files in a folder go to `on_skip`.
     """
-    if speakers not in SPEAKERS:
-        raise unknown("choice of speakers", speakers, SPEAKERS)
+    if speakers not in SPEAKERS_OF_FILES:
+        raise unknown("choice of speakers", speakers, SPEAKERS_OF_FILES)
     if not window > 0:
         raise UserError(f"window: expected seconds above 0, got {window}")
     for path in map(Path, paths):

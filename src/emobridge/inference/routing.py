@@ -19,9 +19,10 @@ from torch import Tensor
 
 from emobridge.bundle import UNKNOWN, Branch, Recognizer
 from emobridge.bundle.router import Router, confidences, fit_router
+from emobridge.bundle.sets import Set
 from emobridge.errors import UserError, unknown
 from emobridge.features.normalisation import Domain
-from emobridge.inference.features import FeaturesBySet, Set, stored_features
+from emobridge.inference.features import FeaturesBySet, stored_features
 from emobridge.scores.entropy import entropy
 from emobridge.types import Utterance, person
 

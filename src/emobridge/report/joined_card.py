@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from emobridge.bundle import ABOUT, CARD, LANGUAGES, Branch, Recognizer, read_description
+from emobridge.bundle import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, Branch, Recognizer, read_description
 from emobridge.report.blocks import stamp_of
 from emobridge.report.model_card import USE, licence
 from emobridge.report.sections import LIMITS
@@ -59,17 +59,17 @@ def card_of(bundle: str | Path) -> dict[str, str]:
     Errors: UserError for a folder that is no bundle.
     """
     bundle = Path(bundle)
-    description = read_description(bundle / ABOUT, "bundle")
+    description = read_description(bundle / DESCRIPTION, "bundle")
     language = description.spec.domains[-1][1]
-    paths = {language: bundle / CARD}
+    paths = {language: bundle / MODEL_CARD}
     if description.languages:
-        paths = {name: bundle / LANGUAGES / name / CARD for name in (*description.languages, language)}
+        paths = {name: bundle / LANGUAGES_FOLDER / name / MODEL_CARD for name in (*description.languages, language)}
     return {name: path.read_text(encoding="utf-8") for name, path in paths.items() if path.is_file()}
 
 
 def _row(branch: Branch, has_card: bool) -> str:
     spec, parts = branch.spec, "head" if branch.adapters is None else f"head, {branch.adapters.names}"
-    card = f"[card]({LANGUAGES}/{branch.language}/{CARD})" if has_card else "none"
+    card = f"[card]({LANGUAGES_FOLDER}/{branch.language}/{MODEL_CARD})" if has_card else "none"
     corpora = ", ".join(f"{corpus} ({language})" for corpus, language in spec.domains)
     cells = [escaped(text) for text in (branch.language, corpora, spec.method, spec.target_labels, parts)]
     return f"| {' | '.join(cells)} | {card} |"

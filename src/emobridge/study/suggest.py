@@ -23,15 +23,16 @@ from emobridge.bundle import Recognizer
 from emobridge.errors import UserError, unknown
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
-from emobridge.inference.features import Progress, Skip
+from emobridge.inference.features import Skip
 from emobridge.inference.predict import predictions_from
 from emobridge.inference.routing import by_domain
+from emobridge.progress import Progress
 from emobridge.scores.entropy import entropy
+from emobridge.scores.measures.base import Values
 from emobridge.settings import layers_of
 from emobridge.study.label_list import ToLabel
 from emobridge.types import Utterance
 
-Values = NDArray[np.float64]
 Order = NDArray[np.int64]
 STRATEGIES = ("core-set", "entropy", "margin", "mixed", "random")
 DEFAULT = "margin"  # chosen on the pairs of docs/results/suggest.md
