@@ -160,6 +160,13 @@ def test_a_mode_that_cannot_be_is_refused_before_anything_is_read(both, made, ca
         list(predict(change(both, made), [], untold=mode))
 
 
+def test_one_utterance_a_language_is_enough(both, rows, tmp_path):
+    each = [rows[0], rows[8]]
+    both.router = learn_router(both, each, store=tmp_path)
+    assert [row.n for row in compare(both, each, store=tmp_path) if row.mode == "routed"] == [1, 1]
+    assert len(list(predict(both, unknown(rows[:1]), untold="routed"))) == 1
+
+
 def test_a_router_needs_several_languages_and_speech_in_each(both, made, rows, tmp_path):
     with pytest.raises(UserError, match="made for de alone"):
         learn_router(made("de"), rows, store=tmp_path)

@@ -156,6 +156,16 @@ def test_an_utterance_that_cannot_be_read_is_told_or_raises(heard, tmp_path):
         suggest(recognizer, utterances, store=tmp_path)
 
 
+@pytest.mark.parametrize("by", STRATEGIES)
+def test_a_pool_of_one_and_a_list_of_one(heard, by, tmp_path):
+    recognizer, utterances = heard
+    free = [row for row in utterances if row.emotion is None]
+    for pool in (free[:1], [*free[:1], utterances[0]]):
+        (row,) = suggest(recognizer, pool, by=by, count=1, store=tmp_path)
+        assert row.utterance == free[0] and 0.5 <= row.probability <= 1
+    assert len(suggest(recognizer, free, by=by, count=1, store=tmp_path)) == 1
+
+
 def test_mistakes(heard, tmp_path):
     recognizer, utterances = heard
     with pytest.raises(UserError, match="unknown strategy"):

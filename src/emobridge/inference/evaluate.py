@@ -37,8 +37,15 @@ class Evaluated:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before quoting a score."""
-        collapsed = [evaluation.collapsed for evaluation in self.evaluations]
-        return tuple(f"the recogniser tells nothing apart here: it predicts {words}" for words in collapsed if words)
+        lines = [
+            f"the recogniser tells nothing apart here: it predicts {evaluation.collapsed}"
+            for evaluation in self.evaluations
+            if evaluation.collapsed
+        ]
+        for evaluation in self.evaluations:
+            if isinstance(evaluation, Evaluation) and len(labels := set(evaluation.truth)) == 1:
+                lines.append(f"all utterances are labelled {labels.pop()}: UA is the recall of that label alone")
+        return tuple(lines)
 
 
 def evaluate(
@@ -97,7 +104,8 @@ def evaluated(
     rated = _rated(truth)
     if not labelled and not rated:
         names = ", ".join((*labels, *recognizer.attributes))
-        raise UserError(f"nothing to score: no readable utterance is labelled {names}")
+        few = "; CCC takes two utterances with the same attribute" if not np.isnan(truth).all() else ""
+        raise UserError(f"nothing to score: no readable utterance is labelled {names}{few}")
     condition = _condition(recognizer, sorted({read[index].corpus for index in (*labelled, *rated)}))
     evaluations: list[BaseEvaluation] = []
     if labelled:
