@@ -193,7 +193,7 @@ def typed_options(
     return values
 
 
-def make(thing: str, factory: Callable[..., Any], words: Iterable[str], **arguments: Any) -> Any:
+def make_plugin(thing: str, factory: Callable[..., Any], words: Iterable[str], **arguments: Any) -> Any:
     """`factory(**arguments, **options)`, where the options must be keyword parameters of `factory`.
 
     Errors: UserError that begins with `thing`, as `typed_options`, and for values that the factory refuses.
@@ -202,7 +202,7 @@ def make(thing: str, factory: Callable[..., Any], words: Iterable[str], **argume
     return _call(thing, factory, **arguments, **typed_options(thing, read_options(words), parameters))
 
 
-made = make  # for callers that are about to change
+made = make_plugin  # for callers that are about to change
 
 
 def _parameters(loaded: Any) -> dict[str, inspect.Parameter]:

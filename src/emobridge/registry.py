@@ -62,6 +62,7 @@ KINDS: dict[str, Kind] = {
 _FILE = re.compile(r"(?P<place>.+\.py)(?::(?P<name>\w+))?", re.DOTALL)
 _CLASS = re.compile(r"(?P<place>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>\w+)")
 _MODULE = re.compile(r"(?P<place>[^\W\d]\w*(?:\.[^\W\d]\w*)+)(?P<name>)")
+_ABSENT = object()
 _files: dict[tuple[str, str], ModuleType] = {}  # loaded files, by their path and the digest of their content
 _tokens: dict[int, tuple[object, str]] = {}  # by id, objects without a text of their own; they are held, so none moves
 
@@ -316,7 +317,13 @@ def _choose(kind: str, module: ModuleType, name: str | None, place: str) -> Any:
 def _missing(kind: str, plugin: Any) -> tuple[str, ...]:
     if kind not in KINDS:
         raise unknown("kind of plug-in", kind, KINDS)
-    return tuple(attribute for attribute in KINDS[kind].protocol if not hasattr(plugin, attribute))
+    return tuple(attribute for attribute in KINDS[kind].protocol if not _has(plugin, attribute))
+
+
+def _has(plugin: Any, attribute: str) -> bool:
+    """Whether a plug-in has an attribute, and not only the promise of one."""
+    value = getattr(plugin, attribute, _ABSENT)
+    return value is not _ABSENT and not getattr(value, "__isabstractmethod__", False)
 
 
 def _checked(kind: str, plugin: Any, place: str) -> Any:
