@@ -175,9 +175,13 @@ def test_a_plugin_is_a_value():
     assert plugin.options == (("hidden", "7"), ("strength", "0.50"))
     typed = plugin.check("methods")
     assert typed.options == (("hidden", 7), ("strength", 0.5)) and typed.check("methods") == typed
-    assert typed == Plugin("dann", {"strength": 0.5, "hidden": 7}) == Plugin.parse("dann", typed.words).check("methods")
+    assert (
+        typed
+        == Plugin("dann", {"strength": 0.5, "hidden": 7})
+        == Plugin.parse("dann", typed.assignments).check("methods")
+    )
     assert str(typed) == "dann(hidden=7, strength=0.5)" and str(Plugin("dann")) == str(Plugin(Dann)) == "dann"
-    assert Plugin("fluda", {"once": True, "names": ["a", "b"], "fold": None}).words == ("names=a,b", "once=yes")
+    assert Plugin("fluda", {"once": True, "names": ["a", "b"], "fold": None}).assignments == ("names=a,b", "once=yes")
     assert Plugin("a", {"all-classes": 1}).options == (("all_classes", 1),)
 
 
