@@ -15,7 +15,7 @@ from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import Domain, normalised
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
-from emobridge.options import make
+from emobridge.options import make_plugin
 from emobridge.types import Range
 
 UNKNOWN = "und"  # BCP 47 for an undetermined language
@@ -129,7 +129,7 @@ class Branch:
 
 def made_head(name: str, options: Sequence[str], width: int, classes: int) -> Head:
     """A head by name. Errors: UserError for an unknown name or option."""
-    return make(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
+    return make_plugin(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
 
 
 def columns(encoder: Encoder, statistics: Sequence[str]) -> slice | list[int]:
