@@ -28,7 +28,7 @@ from emobridge.inference.predict import predictions_from
 from emobridge.inference.routing import by_domain
 from emobridge.progress import Progress
 from emobridge.scores.entropy import entropy
-from emobridge.scores.measures.base import Values
+from emobridge.scores.measures.base import Floats
 from emobridge.settings import layers_of
 from emobridge.study.label_list import ToLabel
 from emobridge.types import Utterance
@@ -86,7 +86,7 @@ def suggest(
 
 
 def ranked(
-    by: str, p: Values, x: Values, *, labelled: Values | None = None, count: int | None = None, seed: int
+    by: str, p: Floats, x: Floats, *, labelled: Floats | None = None, count: int | None = None, seed: int
 ) -> Order:
     """The first `count` (all by default) of N utterances in the order of strategy `by`, without repeats.
 
@@ -106,7 +106,7 @@ def ranked(
     return np.argsort(value, kind="stable")[:count]
 
 
-def margins(p: Values) -> Values:
+def margins(p: Floats) -> Floats:
     """(N, C) -> (N,) in [0, 1]: the largest probability minus the second largest; small is uncertain.
 
     Scheffer, Decomain & Wrobel 2001, "Active hidden Markov models for information extraction".
@@ -115,7 +115,7 @@ def margins(p: Values) -> Values:
     return two[:, 1] - two[:, 0]
 
 
-def core_set(x: Values, labelled: Values, count: int) -> Order:
+def core_set(x: Floats, labelled: Floats, count: int) -> Order:
     """Greedy k-centre: time and again the row of x (N, D) that is farthest from its nearest centre.
 
     Centres are `labelled` (K, D) and the rows chosen before; without any, the first is the row nearest the mean (ours).
@@ -133,7 +133,7 @@ def core_set(x: Values, labelled: Values, count: int) -> Order:
     return np.array(order, dtype=np.int64)
 
 
-def spread_gradients(p: Values, x: Values, count: int, seed: int) -> Order:
+def spread_gradients(p: Floats, x: Floats, count: int, seed: int) -> Order:
     """k-means++ (Arthur & Vassilvitskii 2007) over gradients, as BADGE draws a batch.
 
     The gradient of the cross-entropy by the weights of a linear output, were the likeliest class right, is the product
