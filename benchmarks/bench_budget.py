@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from emobridge.study.workers import Bench, Unit, run_units
 from measuring import Resources, Row, Used, child
 
 from emobridge.data.speech import Speech
 from emobridge.settings import Settings
-from emobridge.study.workers import Bench, Unit, run_units
 from emobridge.types import Utterance
 
 NEEDS = ()

@@ -81,7 +81,7 @@ def scores(args: argparse.Namespace, seed: int) -> dict[tuple[str, str], float]:
                 recognizer, spoken["router"], hears_base=hears_base, store=folder / "store"
             )
             modes = None if not hears_base else ("routed",)
-            for row in compare(recognizer, spoken["test"], modes_of=modes, store=folder / "store"):
+            for row in compare(recognizer, spoken["test"], modes=modes, store=folder / "store"):
                 name = f"{row.mode}, by the base's features too" if hears_base else row.mode
                 rows.append([name, row.language, 100 * row.ua])
         done.write_text(json.dumps(rows))

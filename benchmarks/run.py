@@ -1,6 +1,7 @@
 """All benchmarks, or some: one table of what is compared, what was measured and whether the bound holds.
 
     python benchmarks/run.py [--only NAME ...] [--weights DIR] [--corpora DIR] [--minutes M] [--out FILE.md]
+    python benchmarks/run.py --list
 
 A benchmark is a file bench_NAME.py with NEEDS, what of the weights and corpora it cannot do without, and
 measure(resources), which returns rows. All use one thread, and CPU time unless the row says otherwise.
@@ -9,6 +10,7 @@ measure(resources), which returns rows. All use one thread, and CPU time unless 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import importlib.util
 import os
@@ -34,6 +36,9 @@ NOTE = (
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for and print the table; 1 where a benchmark crashed, whatever the bounds."""
     options = _options(arguments)
+    if options.list:
+        print("\n".join(f"{name:<10} {_title(name)}" for name in NAMES))
+        return 0
     resources = Resources(options.weights, options.corpora, options.repeats, options.minutes)
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     about = machine()
@@ -52,6 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         options.out.write_text(text, encoding="utf-8")
     return int(crashed)
+
+
+def _title(name: str) -> str:
+    """The first line of a benchmark's docstring, read without running the module."""
+    source = (HERE / f"bench_{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
 def _measured(name: str, resources: Resources) -> list[tuple[str, str, str, str]]:
@@ -77,6 +88,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", type=_folder, help="folder of Whisper base (shared/weights/whisper-base)")
     parser.add_argument("--corpora", type=_folder, help="folder with ravdess/ and emodb/ (shared/corpora)")
     parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=f"some of {', '.join(NAMES)}")
+    parser.add_argument("--list", action="store_true", help="print the names of the benchmarks and what they measure")
     parser.add_argument("--repeats", type=int, default=3, help="of each part; the median counts (3)")
     parser.add_argument("--minutes", type=float, default=60.0, help="of audio in the long file of `predict` (60)")
     parser.add_argument("--out", type=Path, help="a Markdown file for the table too")

@@ -4,7 +4,8 @@ measured by `emobridge budget`.
     python benchmarks/semi_supervised_results.py --shared ../shared --work semi-supervised-work
 
 Three corpora (English, German, Italian), six ways from one or two of them to another, five encoders. `--only` runs some
-of the studies below, `--methods` some of their methods; all that is finished goes into the page, whose other rows stay.
+of the studies below, `--pairs`, `--methods` and `--normalise` some of their pairs, methods and normalisations; all that
+is finished goes into the page, whose other rows stay.
 An interrupted run goes on. All runs pass `--pool closed`: target utterances of other emotions are left out of the
 unlabelled ones too, as when the page was first measured. Real corpora and weights are not part of the project.
 """
@@ -60,7 +61,6 @@ class Study:
     folds: int = 3
     layer: str = "middle"
     options: tuple[str, ...] = ()
-    pairs: tuple[tuple[str, str], ...] = PAIRS
     emotions: int = 0  # of each target speaker, the others are left out; 0 is all
     repetitions: bool = True  # of RAVDESS, which has everything twice
 
@@ -98,8 +98,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/semi-supervised.md"))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", default=",".join((*STUDIES, AUTO)), help="studies, by comma; empty: write the page")
-    parser.add_argument("--methods", help="by comma, of those that a study has; all where left out")
+    parser.add_argument("--pairs", help="by comma, as source:target, such as ravdess+emovo:emodb; default: all")
+    parser.add_argument("--methods", help="by comma, of those that a study has; default: all")
+    parser.add_argument("--normalise", help="by comma, of those that a study has; default: all")
     args = parser.parse_args()
+    pairs = [tuple(pair.split(":")) for pair in args.pairs.split(",")] if args.pairs else PAIRS
+    if not set(pairs) <= set(PAIRS):
+        parser.error(f"--pairs: expected some of {', '.join(map(':'.join, PAIRS))}, got {args.pairs}")
     args.work.mkdir(parents=True, exist_ok=True)
     for corpus in NAMES:
         if not all((args.work / f"{corpus}{part}.jsonl").exists() for part in ("-once", "-2")):
@@ -109,7 +114,7 @@ def main() -> None:
             for count in (1, 2):
                 write_manifest(args.work / f"{corpus}-{count}.jsonl", one_sided(rows, count))
     for name in filter(None, args.only.split(",")):
-        for source, target in PAIRS if name == AUTO else STUDIES[name].pairs:
+        for source, target in (pair for pair in PAIRS if pair in pairs):
             run(args, name, STUDIES.get(name), source, target)
     curves = []
     for source, target in PAIRS:
@@ -163,7 +168,16 @@ def run(args: argparse.Namespace, name: str, study: Study | None, source: str, t
         command += ["--source", str(args.work / f"{corpus}{suffix}.jsonl")]
     command += ["--encoder", str(weights) if weights.is_dir() else study.encoder, "--layer", study.layer]
     command += ["--labels", LABELS, "--methods", args.methods or study.methods, "--budgets", study.budgets]
-    command += ["--normalise", study.normalise, "--folds", str(study.folds), "--seeds", "3", "--jobs", str(args.jobs)]
+    command += [
+        "--normalise",
+        args.normalise or study.normalise,
+        "--folds",
+        str(study.folds),
+        "--seeds",
+        "3",
+        "--jobs",
+        str(args.jobs),
+    ]
     command += [*CLOSED, *study.options, "--out", str(folder(args.work, name, source, target))]
     print(" ".join(command[3:]), flush=True)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT})

@@ -70,6 +70,13 @@ def test_help_names_all_without_running_them():
     assert NAMES and all(name.removeprefix("bench_") in done.stdout for name in NAMES)
 
 
+def test_the_list_has_a_line_for_each(benchmarks, capsys):
+    assert benchmarks("run").main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [name.removeprefix("bench_") for name in NAMES]
+    assert all(len(line.split()) > 3 for line in lines)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_can_be_imported(benchmarks, name):
     module = benchmarks(name)

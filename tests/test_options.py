@@ -14,7 +14,15 @@ from emobridge.errors import UserError
 from emobridge.heads.nonlinear import Nonlinear
 from emobridge.heads.single import Single
 from emobridge.methods.dann import Dann
-from emobridge.options import Plugin, make, options_of, parameters_of, read_options, typed_options, unknown_option
+from emobridge.options import (
+    Plugin,
+    make_plugin,
+    options_of,
+    parameters_of,
+    read_options,
+    typed_options,
+    unknown_option,
+)
 
 
 class Thing:
@@ -120,29 +128,29 @@ def test_numbers_survive(value):
 
 
 def test_make_passes_options_beside_arguments():
-    assert make("thing", Thing, ["rate=1", "loud=on", "kind=b"], width=7).all == (7, 1, 3, True, "b")
+    assert make_plugin("thing", Thing, ["rate=1", "loud=on", "kind=b"], width=7).all == (7, 1, 3, True, "b")
 
 
 def test_an_unknown_option_names_the_nearest_and_an_argument_is_no_option():
     with pytest.raises(UserError, match=r"unknown option of thing 'rat': did you mean 'rate'\? \(one of kind, loud"):
-        make("thing", Thing, ["rat=1"], width=7)
+        make_plugin("thing", Thing, ["rat=1"], width=7)
     with pytest.raises(UserError, match="unknown option of thing 'width'"):
-        make("thing", Thing, ["width=1"], width=7)
+        make_plugin("thing", Thing, ["width=1"], width=7)
     with pytest.raises(UserError, match="thing takes no options, but got 'rate'"):
-        make("thing", lambda: None, ["rate=1"])
+        make_plugin("thing", lambda: None, ["rate=1"])
 
 
 @pytest.mark.parametrize("word", ["steps=1.5", "steps=true", "loud=1", "loud=maybe", "rate=high", "rate=no"])
 def test_a_value_of_another_kind_than_the_default_is_refused(word):
     name = word.partition("=")[0]
     with pytest.raises(UserError, match=f"thing: {name}: expected") as caught:
-        make("thing", Thing, [word], width=7)
+        make_plugin("thing", Thing, [word], width=7)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_refusal_of_the_plugin_is_one_line():
     with pytest.raises(UserError) as caught:
-        make("thing", Thing, ["rate=-1"], width=7)
+        make_plugin("thing", Thing, ["rate=-1"], width=7)
     assert str(caught.value) == "thing: rate: expected 0 or more, got -1.0"
 
 
@@ -152,7 +160,7 @@ def test_a_refusal_of_the_plugin_is_one_line():
 )
 def test_bad_options_of_real_heads_are_a_users_mistake(head, word):
     with pytest.raises(UserError) as caught:
-        make("head", head, [word], width=3, classes=2)
+        make_plugin("head", head, [word], width=3, classes=2)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -167,9 +175,13 @@ def test_a_plugin_is_a_value():
     assert plugin.options == (("hidden", "7"), ("strength", "0.50"))
     typed = plugin.check("methods")
     assert typed.options == (("hidden", 7), ("strength", 0.5)) and typed.check("methods") == typed
-    assert typed == Plugin("dann", {"strength": 0.5, "hidden": 7}) == Plugin.parse("dann", typed.words).check("methods")
+    assert (
+        typed
+        == Plugin("dann", {"strength": 0.5, "hidden": 7})
+        == Plugin.parse("dann", typed.assignments).check("methods")
+    )
     assert str(typed) == "dann(hidden=7, strength=0.5)" and str(Plugin("dann")) == str(Plugin(Dann)) == "dann"
-    assert Plugin("fluda", {"once": True, "names": ["a", "b"], "fold": None}).words == ("names=a,b", "once=yes")
+    assert Plugin("fluda", {"once": True, "names": ["a", "b"], "fold": None}).assignments == ("names=a,b", "once=yes")
     assert Plugin("a", {"all-classes": 1}).options == (("all_classes", 1),)
 
 

@@ -211,8 +211,12 @@ BROKEN = {
     ),
     "a name of ours": (MINE.replace("'mine'", "'dann'"), r"mine\.py, Mine: name: 'dann' is a built-in method"),
     "an inherited name": (
-        "from emobridge.methods.dann import Dann\nclass Mine(Dann): ...\n",
+        "from emobridge.methods.dann import Dann\nclass Mine(Dann):\n    name = Dann.name\n",
         r"mine\.py, Mine: name: 'dann' is a built-in method",
+    ),
+    "an abstract method": (
+        "from emobridge.methods.base import Method\nclass Mine(Method): ...\n",
+        r"mine\.py, Mine lacks 'loss', which the methods protocol asks for$",
     ),
     "no name": (MINE.replace("'mine'", "None"), r"mine\.py, Mine: name: expected a text, got None$"),
     "bytes": ("x = 1\0\n", r"mine\.py: (ValueError|SyntaxError): source code"),

@@ -23,6 +23,8 @@ _PUBLIC = {
     "load_encoder": "emobridge.encoders",
     "FeatureStore": "emobridge.features.store",
     "adapt": "emobridge.study.adapt",
+    "ArrayRecognizer": "emobridge.study.arrays",
+    "fit_arrays": "emobridge.study.arrays",
     "evaluate": "emobridge.inference",
     "predict": "emobridge.inference",
     "Recognizer": "emobridge.bundle",

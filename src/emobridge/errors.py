@@ -12,18 +12,23 @@ class UserError(Exception):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice spelt most like `word`, or None where nothing comes near."""
-    found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.4)
-    return found[0] if found else None
+    """The choice whose spelling is most like `word`, or None where none is like it."""
+    matches = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.4)
+    return matches[0] if matches else None
 
 
 def unknown(thing: str, word: str, choices: Iterable[str]) -> UserError:
-    """The error for a name that nobody knows.
+    """The error for a name that is none of the choices.
 
     >>> str(unknown("head", "linaer", ["linear", "nonlinear"]))
     "unknown head 'linaer': did you mean 'linear'? (one of linear, nonlinear)"
     """
-    choices = sorted(choices, key=lambda one: (int(one) if one.isdecimal() else math.inf, one))  # 2 before 10
+    choices = sorted(choices, key=_numbers_first)
     guess = nearest(word, choices)
     hint = f": did you mean {guess!r}?" if guess else ""
     return UserError(f"unknown {thing} {word!r}{hint} (one of {', '.join(choices)})")
+
+
+def _numbers_first(choice: str) -> tuple[float, str]:
+    """For sorting: 2 before 10, and both before texts."""
+    return int(choice) if choice.isdecimal() else math.inf, choice

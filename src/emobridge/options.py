@@ -45,18 +45,20 @@ class Plugin:
         object.__setattr__(self, "options", tuple(sorted(hashable.items())))
 
     @classmethod
-    def parse(cls, name: Any, words: Iterable[str] = ()) -> Plugin:
+    def parse(cls, name: Any, assignments: Iterable[str] = ()) -> Plugin:
         """The plug-in with options such as "threshold=0.7". Errors: UserError for what is no NAME=VALUE.
 
         >>> Plugin.parse("dann", ["strength=0.5"])
         Plugin(name='dann', options=(('strength', '0.5'),))
         """
-        return cls(name, tuple(read_options(words).items()))
+        return cls(name, tuple(read_options(assignments).items()))
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def assignments(self) -> tuple[str, ...]:
         """The options as `parse` reads them; None, which is a default, is left out."""
         return tuple(f"{name}={_text(value)}" for name, value in self.options if value is not None)
+
+    words = assignments  # for `study.final`, which is about to change
 
     def check(self, kind: str) -> Plugin:
         """The plug-in with its options read by their types.
@@ -98,23 +100,23 @@ class Plugin:
 
     def __str__(self) -> str:
         name = self.name if isinstance(self.name, str) else str(getattr(self.name, "name", self.name))
-        return f"{name}({', '.join(self.words)})" if self.options else name
+        return f"{name}({', '.join(self.assignments)})" if self.options else name
 
     def _label(self, kind: str) -> str:
         return f"{registry.KINDS[kind].singular} {registry.name_of(kind, self.name)}"
 
 
-def read_options(words: Iterable[str]) -> dict[str, Any]:
+def read_options(assignments: Iterable[str]) -> dict[str, Any]:
     """Each "name=value" as a pair of texts; hyphens in the name become underscores.
 
     >>> read_options(["padding=full", "language=no", "all-classes=0.7"])
     {'padding': 'full', 'language': 'no', 'all_classes': '0.7'}
     """
     options: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise UserError(f"option {word!r}: expected NAME=VALUE")
+            raise UserError(f"option {assignment!r}: expected NAME=VALUE")
         options[name.replace("-", "_")] = value
     return options
 
@@ -193,16 +195,16 @@ def typed_options(
     return values
 
 
-def make(thing: str, factory: Callable[..., Any], words: Iterable[str], **arguments: Any) -> Any:
+def make_plugin(thing: str, factory: Callable[..., Any], assignments: Iterable[str], **arguments: Any) -> Any:
     """`factory(**arguments, **options)`, where the options must be keyword parameters of `factory`.
 
     Errors: UserError that begins with `thing`, as `typed_options`, and for values that the factory refuses.
     """
     parameters = {name: value for name, value in parameters_of(factory).items() if name not in arguments}
-    return _call(thing, factory, **arguments, **typed_options(thing, read_options(words), parameters))
+    return _call(thing, factory, **arguments, **typed_options(thing, read_options(assignments), parameters))
 
 
-made = make  # for callers that are about to change
+made = make_plugin  # for callers that are about to change
 
 
 def _parameters(loaded: Any) -> dict[str, inspect.Parameter]:
@@ -212,8 +214,8 @@ def _parameters(loaded: Any) -> dict[str, inspect.Parameter]:
             name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
             for name, default in loaded.defaults.items()
         }
-        own = {name: value for name, value in parameters_of(loaded.open).items() if value.kind is value.KEYWORD_ONLY}
-        return options | own
+        parameters = parameters_of(loaded.open).items()
+        return options | {name: value for name, value in parameters if value.kind is value.KEYWORD_ONLY}
     return parameters_of(loaded) if callable(loaded) else {}
 
 
@@ -231,8 +233,8 @@ def _types(parameter: inspect.Parameter) -> tuple[type, ...]:
     types = {_plain_type(part) for part in hints}
     if type(default) in (bool, int, float, str):
         return (type(default), *((type(None),) if type(None) in types else ()))
-    known = tuple(kind for kind in (bool, int, float, str, tuple, type(None)) if kind in types)
-    return known if types.issubset(known) else (*known, object)
+    plain = tuple(kind for kind in (bool, int, float, str, tuple, type(None)) if kind in types)
+    return plain if types.issubset(plain) else (*plain, object)
 
 
 def _is_union(hint: Any) -> bool:

@@ -59,9 +59,10 @@ KINDS: dict[str, Kind] = {
     "validators": Kind("validator", ("name", "least_seeds", "judge"), folder="scores/validators"),
 }
 
-_FILE = re.compile(r"(?P<place>.+\.py)(?::(?P<name>\w+))?", re.DOTALL)
-_CLASS = re.compile(r"(?P<place>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>\w+)")
-_MODULE = re.compile(r"(?P<place>[^\W\d]\w*(?:\.[^\W\d]\w*)+)(?P<name>)")
+_FILE = re.compile(r"(?P<location>.+\.py)(?::(?P<name>\w+))?", re.DOTALL)
+_CLASS = re.compile(r"(?P<location>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>\w+)")
+_MODULE = re.compile(r"(?P<location>[^\W\d]\w*(?:\.[^\W\d]\w*)+)(?P<name>)")
+_ABSENT = object()
 _files: dict[tuple[str, str], ModuleType] = {}  # loaded files, by their path and the digest of their content
 _tokens: dict[int, tuple[object, str]] = {}  # by id, objects without a text of their own; they are held, so none moves
 
@@ -91,16 +92,16 @@ def load(kind: str, plugin: Any) -> Any:
     or has the name of a built-in one.
     """
     if not isinstance(plugin, str):
-        return _checked(kind, plugin, _place_of(plugin))
+        return _checked(kind, plugin, _location_of(plugin))
     name = plugin.replace("_", "-")
     if name in _built_in(kind):
         return _load_built_in(kind, name)
     if name in _entry_points(kind):
         return _load_entry_point(kind, _entry_points(kind)[name])
     if match := _FILE.fullmatch(plugin):
-        return _choose(kind, _load_file(match["place"]), match["name"], match["place"])
+        return _choose(kind, _load_file(match["location"]), match["name"], match["location"])
     if match := _importable(kind, plugin):
-        return _choose(kind, _import(match["place"], plugin), match["name"], match["place"])
+        return _choose(kind, _import(match["location"], plugin), match["name"], match["location"])
     raise unknown(KINDS[kind].singular, plugin, names(kind))
 
 
@@ -164,7 +165,7 @@ def _folder(kind: str) -> str:
 
 def _load_built_in(kind: str, name: str) -> Any:
     stem = name.replace("-", "_")
-    place = f"emobridge/{_folder(kind)}/{stem}.py"
+    location = f"emobridge/{_folder(kind)}/{stem}.py"
     try:
         module = importlib.import_module(f"emobridge.{_folder(kind).replace('/', '.')}.{stem}")
     except ModuleNotFoundError as error:
@@ -172,11 +173,11 @@ def _load_built_in(kind: str, name: str) -> Any:
             raise
         raise UserError(f"{name} needs the package {error.name!r}: pip install 'emobridge[{name}]'") from error
     if KINDS[kind].is_module:
-        return _checked(kind, module, place)
+        return _checked(kind, module, location)
     class_name = "".join(part.capitalize() for part in stem.split("_"))
     if not hasattr(module, class_name):
-        raise UserError(f"{place} has no class {class_name}")
-    return _checked(kind, getattr(module, class_name), place)
+        raise UserError(f"{location} has no class {class_name}")
+    return _checked(kind, getattr(module, class_name), location)
 
 
 def _entry_points(kind: str) -> dict[str, EntryPoint]:
@@ -206,18 +207,18 @@ def _package(point: EntryPoint) -> str:
 
 
 def _load_entry_point(kind: str, point: EntryPoint) -> Any:
-    place = f"{_package(point)}, {point.value}"
-    return _choose(kind, _import(point.module, place), point.attr, place)
+    location = f"{_package(point)}, {point.value}"
+    return _choose(kind, _import(point.module, location), point.attr, location)
 
 
-def _import(module: str, place: str) -> ModuleType:
+def _import(module: str, location: str) -> ModuleType:
     """A module by name, the working folder counting. Errors: UserError for one that cannot be imported."""
-    with _working_folder(), _as_user_error(place):
+    with _working_folder(), _as_user_error(location):
         try:
             return importlib.import_module(module)
         except ModuleNotFoundError as error:
             if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-                raise UserError(f"{place}: no module {error.name!r}") from error
+                raise UserError(f"{location}: no module {error.name!r}") from error
             raise
 
 
@@ -235,16 +236,16 @@ def _working_folder() -> Iterator[None]:
         sys.path.reverse()
 
 
-def _load_file(place: str) -> ModuleType:
+def _load_file(location: str) -> ModuleType:
     """The module in a file; the same one where path and content are those of one that was loaded before."""
-    path = Path(place).expanduser().absolute()
+    path = Path(location).expanduser().absolute()
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
         guess = nearest(path.name, (other.name for other in path.parent.glob("*.py")))
-        raise UserError(f"{place}: no such file{f'; did you mean {guess!r}?' if guess else ''}") from error
+        raise UserError(f"{location}: no such file{f'; did you mean {guess!r}?' if guess else ''}") from error
     except OSError as error:
-        raise UserError(f"{place}: cannot be read ({error.strerror or error})") from error
+        raise UserError(f"{location}: cannot be read ({error.strerror or error})") from error
     key = str(path), hashlib.sha256(content).hexdigest()
     if key in _files:
         return _files[key]
@@ -252,7 +253,7 @@ def _load_file(place: str) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses look their module up there
     try:
-        with _as_user_error(place):
+        with _as_user_error(location):
             exec(compile(content, str(path), "exec"), module.__dict__)
     except BaseException:
         del sys.modules[module.__name__]
@@ -262,8 +263,8 @@ def _load_file(place: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _as_user_error(place: str) -> Iterator[None]:
-    """Whatever goes wrong when somebody else's module is imported, as one line that begins with `place`."""
+def _as_user_error(location: str) -> Iterator[None]:
+    """Whatever goes wrong when somebody else's module is imported, as one line that begins with `location`."""
     try:
         yield
     except UserError:
@@ -271,7 +272,7 @@ def _as_user_error(place: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()) if not isinstance(error, SyntaxError) else error.msg
         line = _line_of(error)
-        raise UserError(f"{place}{f', {line}' if line else ''}: {type(error).__name__}: {reason}") from error
+        raise UserError(f"{location}{f', {line}' if line else ''}: {type(error).__name__}: {reason}") from error
 
 
 def _line_of(error: BaseException) -> str:
@@ -290,49 +291,57 @@ def _line_of(error: BaseException) -> str:
     return f"line {number}" if name == places[0][0] else f"{Path(name).name}, line {number}"
 
 
-def _choose(kind: str, module: ModuleType, name: str | None, place: str) -> Any:
+def _choose(kind: str, module: ModuleType, name: str | None, location: str) -> Any:
     """What a module holds under a name; without one the module itself, or the only class that keeps the protocol."""
     singular = KINDS[kind].singular
     classes = {key: value for key, value in vars(module).items() if inspect.isclass(value)}
     if name:
         if not hasattr(module, name):
-            raise UserError(f"{place}: {unknown('class', name, classes)}" if classes else f"{place}: no class {name!r}")
-        return _checked(kind, getattr(module, name), f"{place}, {name}")
+            raise UserError(
+                f"{location}: {unknown('class', name, classes)}" if classes else f"{location}: no class {name!r}"
+            )
+        return _checked(kind, getattr(module, name), f"{location}, {name}")
     if KINDS[kind].is_module:
-        return _checked(kind, module, place)
+        return _checked(kind, module, location)
     candidates = [
         value for key, value in classes.items() if value.__module__ == module.__name__ and not key.startswith("_")
     ]
     complete = [value for value in candidates if not _missing(kind, value)]
     if len(complete) > 1:
-        choices = ", ".join(f"{place}:{value.__name__}" for value in complete)
-        raise UserError(f"{place}: several classes could be the {singular}; name the class: {choices}")
+        choices = ", ".join(f"{location}:{value.__name__}" for value in complete)
+        raise UserError(f"{location}: several classes could be the {singular}; name the class: {choices}")
     if not candidates:
-        raise UserError(f"{place}: no class that could be a {singular}")
+        raise UserError(f"{location}: no class that could be a {singular}")
     best = complete[0] if complete else min(candidates, key=lambda value: len(_missing(kind, value)))
-    return _checked(kind, best, f"{place}, {best.__name__}")
+    return _checked(kind, best, f"{location}, {best.__name__}")
 
 
 def _missing(kind: str, plugin: Any) -> tuple[str, ...]:
     if kind not in KINDS:
         raise unknown("kind of plug-in", kind, KINDS)
-    return tuple(attribute for attribute in KINDS[kind].protocol if not hasattr(plugin, attribute))
+    return tuple(attribute for attribute in KINDS[kind].protocol if not _has(plugin, attribute))
 
 
-def _checked(kind: str, plugin: Any, place: str) -> Any:
+def _has(plugin: Any, attribute: str) -> bool:
+    """Whether a plug-in has an attribute, and not only the promise of one."""
+    value = getattr(plugin, attribute, _ABSENT)
+    return value is not _ABSENT and not getattr(value, "__isabstractmethod__", False)
+
+
+def _checked(kind: str, plugin: Any, location: str) -> Any:
     """The plug-in. Errors: UserError naming what it lacks, and for the name of a built-in plug-in."""
     missing = _missing(kind, plugin)
     if missing:
         lacks = " and ".join(map(repr, missing))
-        raise UserError(f"{place} lacks {lacks}, which the {kind} protocol asks for")
+        raise UserError(f"{location} lacks {lacks}, which the {kind} protocol asks for")
     if KINDS[kind].is_module:
         return plugin
     name = plugin.name
     if not isinstance(name, str) or not name:
-        raise UserError(f"{place}: name: expected a text, got {name!r}")
+        raise UserError(f"{location}: name: expected a text, got {name!r}")
     factory = plugin if inspect.isclass(plugin) else type(plugin)
     if name in _built_in(kind) and not _is_built_in(kind, factory):
-        raise UserError(f"{place}: name: {name!r} is a built-in {KINDS[kind].singular}; choose another name")
+        raise UserError(f"{location}: name: {name!r} is a built-in {KINDS[kind].singular}; choose another name")
     return plugin
 
 
@@ -342,7 +351,7 @@ def _is_built_in(kind: str, factory: Any) -> bool:
     return folder == f"emobridge.{_folder(kind).replace('/', '.')}" and stem.replace("_", "-") in _built_in(kind)
 
 
-def _place_of(plugin: Any) -> str:
+def _location_of(plugin: Any) -> str:
     """What an object is called in an error."""
     if isinstance(plugin, ModuleType):
         return plugin.__name__

@@ -100,7 +100,6 @@ class Prediction:
     labels: tuple[str, ...]  # in the bundle's order; none of a recogniser that knows attributes alone
     probabilities: tuple[float, ...]  # one a label; they sum to 1
     attributes: tuple[float, ...] | None = None  # on the recogniser's scale, not clipped to it
-    abstained: bool = False
     attribute_names: tuple[str, ...] = ()  # of `attributes`, in their order
 
     @property

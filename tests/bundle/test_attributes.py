@@ -10,7 +10,7 @@ import torch
 
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
-from emobridge.inference.routing import encoded
+from emobridge.inference.features import encode
 
 BOTH = {"attributes": ("arousal", "valence"), "attribute_range": "1..7"}
 WAVES = [np.random.default_rng(0).standard_normal(size).astype(np.float32) for size in (4000, 2500)]
@@ -18,14 +18,14 @@ WAVES = [np.random.default_rng(0).standard_normal(size).astype(np.float32) for s
 
 def says(one: Recognizer, language: str) -> torch.Tensor:
     """(2, C + K) of two clips by the branch of a language."""
-    branch = one.known(language)
-    pooled = torch.stack(encoded(one, WAVES, [branch.adapters] * len(WAVES)))
+    branch = one.branch_of(language)
+    pooled = torch.stack(encode(one, WAVES, [branch.adapters] * len(WAVES)))
     return branch.answers(pooled, branch.domains[-1], None)
 
 
 def test_attributes_stand_behind_probabilities(made):
     one = made("de", 1, **BOTH)
-    pooled = torch.stack(encoded(one, WAVES, [one.branches[0].adapters] * 2))
+    pooled = torch.stack(encode(one, WAVES, [one.branches[0].adapters] * 2))
     said = one.answers(pooled, one.domains[-1], None)
     assert said.shape == (2, 5)
     assert torch.equal(said[:, :3], one.probabilities(pooled, one.domains[-1], None))
@@ -65,7 +65,7 @@ def test_constructed_attributes_are_known_by_their_corpora(made):
 def test_a_bundle_that_knows_no_attributes_is_read(made, tmp_path):
     made("de", 1).save(tmp_path, "card")
     about = json.loads((tmp_path / "bundle.json").read_text())
-    del about["attributes"], about["attribute_range"]
+    del about["attributes"], about["attribute_range"], about["sha256"]
     (tmp_path / "bundle.json").write_text(json.dumps(about))
     one = Recognizer.load(tmp_path)
     assert one.attributes == () and one.branches[0].regressor is None

@@ -13,7 +13,7 @@ from emobridge.bundle import Recognizer, Spec
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.inference.routing import encoded
+from emobridge.inference.features import encode
 
 WAVES = [np.random.default_rng(0).standard_normal(size).astype(np.float32) for size in (4000, 2500)]
 KINDS = {
@@ -27,8 +27,8 @@ KINDS = {
 
 def says(one: Recognizer, language: str | None = None) -> torch.Tensor:
     """(2, C): probabilities of two clips by the branch of a language, or the last."""
-    branch = one.known(language) if language else one.branches[-1]
-    pooled = torch.stack(encoded(one, WAVES, [branch.adapters] * len(WAVES)))
+    branch = one.branch_of(language) if language else one.branches[-1]
+    pooled = torch.stack(encode(one, WAVES, [branch.adapters] * len(WAVES)))
     return branch.probabilities(pooled, branch.domains[-1], None)
 
 
@@ -91,7 +91,7 @@ def test_a_fine_tuned_base_with_a_head_of_its_own_and_adapters_on_it(made, sourc
     for one in (joined, loaded):
         close(says(one, "en"), alone)
         close(says(one, "de"), wanted)
-    also = Recognizer(de.spec, encoder, de.domains, de.head, beside=en.branches)
+    also = Recognizer(de.spec, encoder, de.domains, de.head, earlier=en.branches)
     close(says(also, "en"), alone)
     close(says(Recognizer.load(de.save(tmp_path / "one", "card"))), wanted)
     late = Recognizer(en.spec, encoder, en.domains, en.head)  # made while the adapters are at work
@@ -107,7 +107,7 @@ def test_a_bundle_of_the_first_format_is_read(made, tmp_path):
     one = made("de")
     one.save(tmp_path, "card")
     about = json.loads((tmp_path / "bundle.json").read_text())
-    del about["languages"], about["adapters"]
+    del about["languages"], about["adapters"], about["sha256"]
     (tmp_path / "bundle.json").write_text(json.dumps(about | {"format": 1}))
     close(says(Recognizer.load(tmp_path)), says(one))
 
@@ -122,7 +122,7 @@ def test_the_branch_of_a_language(made):
     assert one.branch("und", "emodb") is one.branch(None, "emodb") is of["de"]
     assert one.branch("fr") is one.branch("und") is one.branch() is None
     with pytest.raises(UserError, match=r"language 'fr': not one of this recogniser's \(de, pt-BR, en\)"):
-        one.known("fr")
+        one.branch_of("fr")
 
 
 def test_what_is_merged_is_as_it_was_and_comes_out_again(made):
@@ -135,7 +135,7 @@ def test_what_is_merged_is_as_it_was_and_comes_out_again(made):
         with pytest.raises(UserError, match="are merged into the encoder's weights"):
             says(one, "it")
         with pytest.raises(UserError, match="are merged into the encoder's weights"):
-            encoded(one, WAVES, [branch.adapters for branch in one.branches])
+            encode(one, WAVES, [branch.adapters for branch in one.branches])
     for name, tensor in one.encoder.state_dict().items():
         torch.testing.assert_close(tensor, state[name], atol=1e-6, rtol=0)
     close(says(one, "it"), other)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from emobridge.bundle.router import PENALTY, confidences, learnt
+from emobridge.bundle.router import PENALTY, confidences, fit_router
 from emobridge.scores.entropy import entropy
 
 
@@ -21,7 +21,7 @@ def test_it_is_the_logistic_regression_of_scikit_learn():
     generator = torch.Generator().manual_seed(0)
     x, truth = torch.randn(60, 4, generator=generator) * 3 + 5, torch.arange(60) % 3
     x[range(60), truth] += 4
-    router = learnt(("de", "it", "fr"), x, truth)
+    router = fit_router(("de", "it", "fr"), x, truth)
     z = (x - router.mean) / router.deviation
     referee = LogisticRegression(C=1 / (2 * PENALTY * 60), tol=1e-8, max_iter=1000).fit(z.numpy(), truth.numpy())
     expected = torch.from_numpy(referee.predict_proba(z.numpy())).float()
@@ -30,10 +30,10 @@ def test_it_is_the_logistic_regression_of_scikit_learn():
 
 def test_a_language_of_few_clips_weighs_as_much():
     x = torch.tensor([[0.0]] * 99 + [[1.0]])
-    router = learnt(("de", "it"), x, torch.tensor([0] * 99 + [1]))
+    router = fit_router(("de", "it"), x, torch.tensor([0] * 99 + [1]))
     assert router.probabilities(torch.tensor([[0.0], [1.0]])).argmax(1).tolist() == [0, 1]
 
 
 def test_what_does_not_vary_is_no_harm():
-    router = learnt(("de", "it"), torch.ones(4, 2), torch.tensor([0, 0, 1, 1]))
+    router = fit_router(("de", "it"), torch.ones(4, 2), torch.tensor([0, 0, 1, 1]))
     assert torch.isfinite(router.probabilities(torch.zeros(1, 2))).all()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emobridge.adapters import Adapters, use_adapters
-from emobridge.bundle.sets import averaged, base_state, heard
+from emobridge.bundle.sets import averaged, base_state, encode_by_set
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import state_digest
@@ -50,7 +50,7 @@ def passes(encoder, sets, waves):
     """What each clip's set says of it, and how many passes that took."""
     found, count = {}, 0
     with torch.no_grad():
-        for rows, said in heard(encoder, *pad(waves), sets):
+        for rows, said in encode_by_set(encoder, *pad(waves), sets):
             count += 1
             for place, row in enumerate(rows):
                 found[row] = said.hidden[:, place, said.mask[place]]
@@ -97,7 +97,7 @@ def test_hooks_go_when_a_pass_fails(source):
     first, second = fitted(encoder, LORA, WIDE)
     wave, mask = pad(clips())
     with pytest.raises(ValueError, match="adapter_names"):
-        list(heard(encoder, wave[:2], mask[:2], [first, second, None]))
+        list(encode_by_set(encoder, wave[:2], mask[:2], [first, second, None]))
     plain = alone(load_encoder(source("wavlm-base")), clips()[0])
     torch.testing.assert_close(alone(encoder, clips()[0]), plain, atol=0, rtol=0)
 

@@ -6,10 +6,10 @@ import csv
 import inspect
 
 import pytest
+from emobridge.cli.budget import VARIED
 
 from emobridge.cli import main as room
 from emobridge.cli.adapt import adapt
-from emobridge.cli.budget import VARIED
 
 
 @pytest.fixture

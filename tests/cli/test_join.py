@@ -107,7 +107,9 @@ def test_the_card_lists_languages_and_keeps_their_cards(cli, made, joined, tmp_p
     card = (joined / "README.md").read_text()
     assert 'language: ["de", "en", "it"]' in card.split("---")[1]
     assert "| de | ravdess (en), of de (de) | source-only | 0 | head, lora | [card](languages/de/README.md) |" in card
-    assert "Where no language is told it answers" in card and "SYNTHETIC" not in card and "- ravdess: CC BY" in card
+    assert (
+        "Where the language is not known it answers" in card and "SYNTHETIC" not in card and "- ravdess: CC BY" in card
+    )
     for name in ("de", "it"):
         assert (joined / "languages" / name / "README.md").read_text() == f"# card of {name}\n"
     made("fr", adapters=None, synthetic=True).save(tmp_path / "fr", "# card of fr\n")

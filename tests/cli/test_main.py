@@ -14,8 +14,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import soundfile
+import torch
 from safetensors import safe_open
 
+import emobridge
+from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.settings import read_settings
 from emobridge.types import Score, Utterance
@@ -273,6 +276,42 @@ def test_evaluate_writes_the_same_rows_as_adapt(recorded, finished, cli):
     ua = next(row for row in rows if row["measure"] == "UA" and row["seed"] == "all")
     assert f"UA                   {100 * ua['value']:5.1f}" in done.out
     assert str(out) in done.out
+
+
+def test_evaluate_says_what_the_measures_are_and_warns_of_one_label_for_all(recorded, finished, cli):
+    done = cli("evaluate", finished / "bundle", "--on", recorded / "xx.jsonl", "--out", recorded / "scores.json")
+    legend = done.out.splitlines()[0]
+    assert legend.startswith("UA (unweighted accuracy: mean recall over the labels), WA (weighted accuracy:")
+    assert legend.endswith("with 95 % intervals") and "warning" not in done.out and done.out.count("UA (") == 1
+    recognizer = Recognizer.load(finished / "bundle")
+    with torch.no_grad():
+        recognizer.head.output.bias += torch.tensor([0.0, 1e6])
+    recognizer.save(recorded / "collapsed", "card")
+    done = cli("evaluate", recorded / "collapsed", "--on", recorded / "xx.jsonl", "--out", recorded / "scores.json")
+    assert done.code == 0, done.err
+    warning = "warning: the recogniser tells nothing apart here: it predicts sadness for all 16 utterances"
+    assert warning in done.out.splitlines()
+
+
+def test_speakers_of_two_corpora_with_one_name_are_counted_apart(recorded, finished, cli):
+    both = "".join((recorded / f"{name}.jsonl").read_text() for name in ("en", "xx"))
+    (recorded / "both.jsonl").write_text(both)
+    done = cli("evaluate", finished / "bundle", "--on", recorded / "both.jsonl", "--out", recorded / "scores.json")
+    assert done.code == 0, done.err
+    rows = json.loads((recorded / "scores.json").read_text())
+    names = [row["measure"] for row in rows if row["seed"] == "all" and "speaker" in row["measure"]]
+    assert names == [f"recall speaker {corpus} {name}" for corpus in ("en", "xx") for name in "abcd"]
+
+
+def test_the_version(cli):
+    done = cli("--version")
+    assert (done.code, done.out, done.err) == (0, f"emobridge {emobridge.__version__}\n", "")
+
+
+def test_one_file_is_predicted(recorded, finished, cli):
+    for more in ((), ("--speakers", "one"), ("--format", "csv")):
+        done = cli("predict", finished / "bundle", recorded / "xx-a-anger-0.wav", *more)
+        assert done.code == 0 and len(done.out.splitlines()) == 1 + ("csv" in more)
 
 
 def test_scan_a_table(recorded, cli):

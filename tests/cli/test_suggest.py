@@ -83,6 +83,15 @@ def test_there_and_back(listed, adapt, unlabelled, tmp_path, monkeypatch):
     assert 'labelled = "' in (tmp_path / "run" / "settings.toml").read_text()
 
 
+def test_one_of_one(listed, unlabelled, tmp_path):
+    row = json.loads(unlabelled[0].read_text().splitlines()[0])
+    path = str(unlabelled[0].parent / row["path"])
+    (tmp_path / "one.jsonl").write_text(json.dumps(row | {"path": path}) + "\n")
+    ran = listed("--count", "1", on=tmp_path / "one.jsonl")
+    assert ran.code == 0 and "l.csv: 1 of 1 unlabelled utterances" in ran.out, ran.err
+    assert len(read(tmp_path / "l.csv")) == 1
+
+
 def test_the_default_is_that_of_the_function():
     assert inspect.signature(command).parameters["by"].default == DEFAULT
 

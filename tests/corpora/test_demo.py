@@ -30,7 +30,7 @@ def corpus(tmp_path_factory) -> Path:
     pytest.importorskip("espeakng_loader")
     folder = tmp_path_factory.mktemp("demo")
     seen: list[tuple[int, int]] = []
-    manifests = demo.make(folder, on_progress=lambda finished, total: seen.append((finished, total)))
+    manifests = demo.make_corpora(folder, on_progress=lambda finished, total: seen.append((finished, total)))
     assert manifests == [folder / "en.jsonl", folder / "de.jsonl"]
     assert seen == [(number, 640) for number in range(641)]
     return folder
@@ -104,36 +104,42 @@ def test_attributes_follow_the_emotion(corpus):
 
 def test_bytes_do_not_depend_on_order_workers_or_company(corpus, tmp_path):
     """One worker, another order of languages and emotions, fewer speakers: the same bytes as in the large corpus."""
-    demo.make(tmp_path, ["de", "en"], speakers=1, emotions=["sadness", "anger"], workers=1)
-    some, all_of_them = digests(tmp_path), digests(corpus)
-    assert len(some) == 2 * 2 * 10 * 2
-    assert {name: all_of_them[name] for name in some} == some
+    demo.make_corpora(tmp_path, ["de", "en"], speakers=1, emotions=["sadness", "anger"], workers=1)
+    part, all_of_them = digests(tmp_path), digests(corpus)
+    assert len(part) == 2 * 2 * 10 * 2
+    assert {name: all_of_them[name] for name in part} == part
 
 
 def test_a_fresh_process_for_each_gives_the_bytes_of_a_fork(corpus, tmp_path):
     from emobridge.corpora import _demo_worker as worker
 
-    plan = worker.Plan(str(tmp_path), ("en",), ("anger", "happiness"), 1, 1, 0, first=9, step=2, last=12, forks=False)
+    plan = worker.DemoPlan(
+        str(tmp_path), ("en",), ("anger", "happiness"), 1, 1, 0, first=9, step=2, last=12, forks=False
+    )
     home = tmp_path / "home"
     home.mkdir()
-    said = subprocess.run(worker.command(plan), cwd=home, check=True, capture_output=True, text=True).stdout.split()
+    said = subprocess.run(
+        worker.worker_command(plan), cwd=home, check=True, capture_output=True, text=True
+    ).stdout.split()
     assert said == ["en_m01_anger_s10_r1", "en_m01_happiness_s02_r1"]
-    some, all_of_them = digests(tmp_path), digests(corpus)
-    assert len(some) == 4
-    assert {name: all_of_them[name] for name in some} == some
+    part, all_of_them = digests(tmp_path), digests(corpus)
+    assert len(part) == 4
+    assert {name: all_of_them[name] for name in part} == part
 
 
 def test_another_seed_gives_other_bytes_and_needs_another_folder(corpus, tmp_path):
     with pytest.raises(UserError, match=r"'seed': 0.*'seed': 1.*another folder"):
-        demo.make(corpus, seed=1)
-    demo.make(tmp_path, ["en"], speakers=1, emotions=["anger"], seed=1)
-    some, others = digests(tmp_path), digests(corpus)
-    assert all(others[name] != digest for name, digest in some.items())
+        demo.make_corpora(corpus, seed=1)
+    demo.make_corpora(tmp_path, ["en"], speakers=1, emotions=["anger"], seed=1)
+    part, others = digests(tmp_path), digests(corpus)
+    assert all(others[name] != digest for name, digest in part.items())
 
 
 def test_what_was_broken_off_goes_on(corpus, tmp_path):
     """The process is killed in the midst of it; the second run makes what is missing and touches nothing else."""
-    script = "import sys; from emobridge.corpora import demo; demo.make(sys.argv[1], ['en'], speakers=2, workers=1)"
+    script = (
+        "import sys; from emobridge.corpora import demo; demo.make_corpora(sys.argv[1], ['en'], speakers=2, workers=1)"
+    )
     (tmp_path / "temporary").mkdir()  # a killed process cannot tidy up; here pytest will
     environment = dict(os.environ, TMPDIR=str(tmp_path / "temporary"))
     command = [sys.executable, "-c", script, str(tmp_path)]
@@ -145,17 +151,17 @@ def test_what_was_broken_off_goes_on(corpus, tmp_path):
     assert not (tmp_path / "en.jsonl").exists()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("en/*/*_anger_s0[1-4]_r1.flac")}
     assert len(before) >= 4
-    demo.make(tmp_path, ["en"], speakers=2)
+    demo.make_corpora(tmp_path, ["en"], speakers=2)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    made, wanted = digests(tmp_path), digests(corpus)
-    assert len(made) == 160
-    assert made == {name: wanted[name] for name in made}
+    files, expected = digests(tmp_path), digests(corpus)
+    assert len(files) == 160
+    assert files == {name: expected[name] for name in files}
 
 
 def test_a_finished_corpus_needs_no_synthesiser(corpus, monkeypatch):
     monkeypatch.setattr(demo, "_speak", lambda *_: pytest.fail("nothing is missing"))
     seen: list[tuple[int, int]] = []
-    demo.make(corpus, ["de", "en"], on_progress=lambda *progress: seen.append(progress))
+    demo.make_corpora(corpus, ["de", "en"], on_progress=lambda *progress: seen.append(progress))
     assert seen == [(640, 640)]
 
 
@@ -181,7 +187,7 @@ def test_importing_it_is_light():
 )
 def test_mistakes_get_one_line(tmp_path, options, message):
     with pytest.raises(UserError) as caught:
-        demo.make(tmp_path, **options)
+        demo.make_corpora(tmp_path, **options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
@@ -190,7 +196,7 @@ def test_mistakes_get_one_line(tmp_path, options, message):
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        demo.make(tmp_path / "file" / "corpus")
+        demo.make_corpora(tmp_path / "file" / "corpus")
 
 
 def test_an_utterance_that_cannot_be_written(tmp_path):
@@ -199,7 +205,7 @@ def test_an_utterance_that_cannot_be_written(tmp_path):
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "m01").write_text("a file where a folder should be")
     with pytest.raises(UserError, match=r"m01.*cannot be written") as caught:
-        demo.make(tmp_path, ["en"], speakers=1)
+        demo.make_corpora(tmp_path, ["en"], speakers=1)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "en.jsonl").exists()
 
@@ -209,7 +215,7 @@ def test_without_the_wheel(tmp_path, monkeypatch):
     (tmp_path / "espeakng_loader.py").write_text("raise ImportError\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     with pytest.raises(UserError, match=r"pip install 'emobridge\[demo\]'"):
-        demo.make(tmp_path / "corpus")
+        demo.make_corpora(tmp_path / "corpus")
 
 
 def test_scanning_another_folder(tmp_path):

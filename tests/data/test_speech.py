@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as quick
 from hypothesis import strategies as st
+from toys import everything, folds_of, split_of
 
 from emobridge.data.speech import UNLABELLED, Speech, budget
 from emobridge.errors import UserError
-from toys import everything, folds_of, split_of
 
 SIDES = ("source", "source_test", "target", "target_test", "validation")
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
+import torch
 
 from emobridge.bundle import Recognizer
 from emobridge.data.audio import AudioError
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.inference import evaluate, predict
+from emobridge.inference.evaluate import evaluated
 from emobridge.scores.measures.ua import Ua
 from emobridge.scores.measures.wa import Wa
 
@@ -128,3 +131,41 @@ def test_an_unknown_speaker_leaves_utterances_to_draw(recorded, score):
     measures = {row.measure for row in score(rows)}
     assert "UA" in measures
     assert not any(measure.startswith("recall speaker") for measure in measures)
+
+
+def test_one_utterance_is_scored(recorded, score):
+    (row, *_) = read_manifest(recorded / "xx.jsonl")
+    scores = score([row])
+    assert (value(scores, "UA").value in (0, 1)) and value(scores, "UA").n == value(scores, "recall speaker a").n == 1
+    assert value(scores, "UA").low == value(scores, "UA").high == value(scores, "UA").value
+
+
+def test_one_rated_utterance_is_one_line(made, recorded, tmp_path):
+    recognizer = made("it", 1, labels=(), attributes=("arousal",), attribute_range="1..7")
+    (row, *_) = read_manifest(recorded / "xx.jsonl")
+    with pytest.raises(UserError, match="labelled arousal; CCC takes two utterances with the same attribute"):
+        evaluate(recognizer, [replace(row, arousal=3.0)], store=tmp_path)
+
+
+def test_one_label_in_the_truth_is_a_warning(recognizer, recorded, tmp_path):
+    rows = [row for row in read_manifest(recorded / "xx.jsonl") if row.emotion == "anger"]
+    outcome = evaluated(recognizer, rows, store=tmp_path)
+    assert outcome.warnings == ("all utterances are labelled anger: UA is the recall of that label alone",)
+    assert value(outcome.scores(), "UA").value == value(outcome.scores(), "recall anger").value
+    assert not any(score.measure == "recall sadness" for score in outcome.scores())
+
+
+def test_one_speaker_leaves_utterances_to_draw(recorded, score):
+    rows = [row for row in read_manifest(recorded / "xx.jsonl") if row.speaker == "a"]
+    assert {row.measure for row in score(rows) if "speaker" in row.measure} == {"recall speaker a"}
+
+
+def test_a_recogniser_that_says_one_label_for_all_is_a_warning(recognizer, recorded, tmp_path):
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    assert evaluated(recognizer, rows, store=tmp_path).warnings == ()
+    head = copy.deepcopy(recognizer.head)
+    with torch.no_grad():
+        head.output.bias += torch.tensor([0.0, 1e6])
+    collapsed = Recognizer(recognizer.spec, recognizer.encoder, recognizer.domains, head)
+    (warning,) = evaluated(collapsed, rows, store=tmp_path).warnings
+    assert warning == "the recogniser tells nothing apart here: it predicts sadness for all 16 utterances"

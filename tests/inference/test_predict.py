@@ -132,6 +132,21 @@ def test_many_without_speakers_do_not_touch_each_other(recognizer, recorded):
         assert said.probabilities == pytest.approx(next(predict(recognizer, [one])).probabilities, abs=1e-6)
 
 
+def test_one_file_of_one_speaker(recognizer, recorded):
+    """The speaker's moments are those of one utterance, mixed with the corpus's: nothing is divided by nothing."""
+    for speakers in ("unknown", "file", "one"):
+        (row,) = utterances_of([recorded / "xx-a-anger-0.wav"], speakers=speakers)
+        (prediction,) = predict(recognizer, [row])
+        assert sum(prediction.probabilities) == pytest.approx(1)
+        assert prediction.label in recognizer.labels and prediction.end == pytest.approx(0.3)
+
+
+def test_a_recogniser_of_one_label(made, recorded):
+    (row, *_) = read_manifest(recorded / "xx.jsonl")
+    (prediction,) = predict(made("it", labels=("anger",)), [replace(row, language="it")])
+    assert prediction.probabilities == (1.0,) and prediction.label == "anger"
+
+
 def test_nothing_in_nothing_out(recognizer):
     assert list(predict(recognizer, [])) == []
 

@@ -15,7 +15,8 @@ from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.inference import UNTOLD, compare, evaluate, learn_router, predict
 from emobridge.inference.compare import TOLD
-from emobridge.inference.routing import encoded, hidden
+from emobridge.inference.features import encode
+from emobridge.inference.routing import without_language
 from emobridge.scores.entropy import entropy
 
 
@@ -44,14 +45,14 @@ def by_hand(recognizer, rows) -> torch.Tensor:
         each = []
         for branch in recognizer.branches:
             with use_adapters(recognizer.encoder, branch.adapters):
-                pooled = torch.stack(encoded(recognizer, [wave], [branch.adapters]))
+                pooled = torch.stack(encode(recognizer, [wave], [branch.adapters]))
             each.append(branch.probabilities(pooled, branch.domain(one.corpus, one.language), None)[0])
         found.append(torch.stack(each))
     return torch.stack(found)
 
 
 def unknown(rows):
-    return [hidden(one) for one in rows]
+    return [without_language(one) for one in rows]
 
 
 def near(got, wanted) -> None:
@@ -94,7 +95,7 @@ def test_the_surest_answers(made, rows):
 
 def test_the_average_is_of_adapters_and_of_heads(both, rows):
     with use_adapters(both.encoder, both.average):
-        pooled = torch.stack([encoded(both, [read_audio(one.path)], [both.average])[0] for one in rows])
+        pooled = torch.stack([encode(both, [read_audio(one.path)], [both.average])[0] for one in rows])
     each = torch.stack([one.probabilities(pooled, one.domains[-1], None) for one in both.branches], 1)
     near(table(predict(both, unknown(rows), untold="averaged")), each.mean(1))
 
@@ -105,7 +106,7 @@ def test_a_router_answers_as_it_learnt(both, rows, tmp_path, hears_base):
     each = by_hand(both, unknown(rows))
     x = confidences(each)
     if hears_base:
-        base = torch.stack([encoded(both, [read_audio(one.path)], [None])[0] for one in rows])
+        base = torch.stack([encode(both, [read_audio(one.path)], [None])[0] for one in rows])
         x = torch.cat([x, both.select(base).flatten(1)], 1)
     assert both.router.mean.shape == (x.shape[1],)
     best = both.router.probabilities(x).argmax(1)
@@ -113,7 +114,7 @@ def test_a_router_answers_as_it_learnt(both, rows, tmp_path, hears_base):
     near(got, each[torch.arange(16), best])
     found = {(one.mode, one.language): one for one in compare(both, rows, store=tmp_path)}
     share = (best == torch.tensor([0] * 8 + [1] * 8)).float()
-    assert found["routed", "de"].own == pytest.approx(share[:8].mean().item())
+    assert found["routed", "de"].own_branch == pytest.approx(share[:8].mean().item())
     assert share.mean() > (0.9 if hears_base else 0.6), "the two languages differ in pitch"
 
 
@@ -159,6 +160,13 @@ def test_a_mode_that_cannot_be_is_refused_before_anything_is_read(both, made, ca
         list(predict(change(both, made), [], untold=mode))
 
 
+def test_one_utterance_a_language_is_enough(both, rows, tmp_path):
+    each = [rows[0], rows[8]]
+    both.router = learn_router(both, each, store=tmp_path)
+    assert [row.n for row in compare(both, each, store=tmp_path) if row.mode == "routed"] == [1, 1]
+    assert len(list(predict(both, unknown(rows[:1]), untold="routed"))) == 1
+
+
 def test_a_router_needs_several_languages_and_speech_in_each(both, made, rows, tmp_path):
     with pytest.raises(UserError, match="made for de alone"):
         learn_router(made("de"), rows, store=tmp_path)
@@ -186,16 +194,16 @@ def test_scores_are_those_of_the_predictions_in_every_mode(both, rows, tmp_path)
             truth = [(g, row.emotion) for g, row in zip(guess, some)][8 * place : 8 * place + 8]
             hits, counts = Counter(t for g, t in truth if g == t), Counter(t for _, t in truth)
             assert one.ua == pytest.approx(sum(hits[t] / counts[t] for t in counts) / len(counts)) and one.n == 8
-    assert {one.mode: one.own for one in compare(both, some, store=tmp_path)}[TOLD] == 1.0
+    assert {one.mode: one.own_branch for one in compare(both, some, store=tmp_path)}[TOLD] == 1.0
 
 
 def test_what_is_compared(both, rows, tmp_path):
     found = compare(both, rows, store=tmp_path)
     assert list(dict.fromkeys(one.mode for one in found)) == ["told", "target", "averaged", "confident"], "no router"
-    own = {(one.mode, one.language): one.own for one in found}
+    own = {(one.mode, one.language): one.own_branch for one in found}
     assert own["target", "de"] == 0 and own["target", "it"] == 1 and own["averaged", "it"] is None
     with pytest.raises(UserError, match="has no router"):
-        compare(both, rows, modes_of=["routed"], store=tmp_path)
+        compare(both, rows, modes=["routed"], store=tmp_path)
     with pytest.raises(UserError, match="nothing to compare: no labelled utterance is in de, it, en"):
         compare(both, unknown(rows), store=tmp_path)
 

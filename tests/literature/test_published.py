@@ -10,16 +10,16 @@ import pytest
 from emobridge.data.labels import EMOTIONS
 from emobridge.literature.published import (
     AGARLA,
-    ATTRIBUTES,
     FIVE,
     FOUR,
     GONCALVES,
     SEVEN,
     applicable,
-    beside,
+    comparable,
     published,
-    table,
+    read_table,
 )
+from emobridge.types import ATTRIBUTES
 
 
 def find(rows, **wanted):
@@ -107,8 +107,8 @@ def test_other_pairs_and_label_sets():
 def test_a_language_has_its_numbers_however_it_is_spelt(spelling):
     assert applicable(("eng",), spelling, FOUR, "0") == applicable(("en",), "zh-TW", FOUR, "0") != ()
     score = {"labels": ATTRIBUTES, "target_labels": "0", "side": "target"}
-    rows = beside(GONCALVES, ["fine-tuned"], "hubert-large", languages=("en", spelling), **score)
-    assert rows == beside(GONCALVES, ["fine-tuned"], "hubert-large", languages=("en_US", "zh-TW"), **score) != ()
+    rows = comparable(GONCALVES, ["fine-tuned"], "hubert-large", languages=("en", spelling), **score)
+    assert rows == comparable(GONCALVES, ["fine-tuned"], "hubert-large", languages=("en_US", "zh-TW"), **score) != ()
 
 
 def test_an_unknown_language_has_no_numbers():
@@ -116,7 +116,7 @@ def test_an_unknown_language_has_no_numbers():
 
 
 def test_emotion_counts_add_up():
-    for row in table("agarla2024_emotions"):
+    for row in read_table("agarla2024_emotions"):
         assert sum(int(row[emotion]) for emotion in FIVE) == int(row["total"]), row["language"]
 
 
@@ -148,8 +148,8 @@ def words(**changes):
     ],
 )
 def test_what_stands_beside_a_measured_score(methods, encoder, changes, values):
-    assert [row.value for row in beside(AGARLA, methods, encoder, **words(**changes))] == values
-    assert beside("Somebody 2020", methods, encoder, **words(**changes)) == ()
+    assert [row.value for row in comparable(AGARLA, methods, encoder, **words(**changes))] == values
+    assert comparable("Somebody 2020", methods, encoder, **words(**changes)) == ()
 
 
 def test_the_source_side_and_what_states_no_budget_where_wanted():

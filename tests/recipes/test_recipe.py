@@ -15,18 +15,18 @@ from emobridge.encoders import languages_of, presets
 from emobridge.errors import UserError
 from emobridge.literature.published import (
     AGARLA,
-    ATTRIBUTES,
     DASARO,
     FIVE,
     FOUR,
     GONCALVES,
     HAN,
-    beside,
+    comparable,
     published,
     published_confusions,
-    table,
+    read_table,
 )
 from emobridge.recipes.recipe import CorpusCounts, read_recipe, recipe_names
+from emobridge.types import ATTRIBUTES
 
 MINE = """
 paper = "Somebody 2020"
@@ -142,7 +142,7 @@ def printed_beside(recipe, part, source, target, encoder, method, amount, side):
     words = dict(part.settings.published)[method]
     labels = part.settings.base.labels or ATTRIBUTES
     languages = LANGUAGES[source], LANGUAGES[target]
-    return beside(recipe.paper, words, encoder, languages=languages, labels=labels, target_labels=amount, side=side)
+    return comparable(recipe.paper, words, encoder, languages=languages, labels=labels, target_labels=amount, side=side)
 
 
 def test_what_goncalves_et_al_published():
@@ -168,7 +168,9 @@ def test_what_goncalves_et_al_published():
     found = [
         row for cell in cells(recipe) if cell[0].name.startswith("tables") for row in printed_beside(recipe, *cell)
     ]
-    assert len(found) == len(set(found)) == len(table("goncalves2024_lora_ccc")) == 120, "each beside one score of ours"
+    assert len(found) == len(set(found)) == len(read_table("goncalves2024_lora_ccc")) == 120, (
+        "each beside one score of ours"
+    )
     one = next(row for row in found if row.value == 0.647 and row.measure == "CCC valence")
     assert (one.method, one.source, one.target, one.side) == ("ft+lora", "BIIC-Podcast", "MSP-Podcast", "target")
     own = next(row for row in found if row.value == 0.649)  # table 1: after both languages
@@ -189,7 +191,7 @@ def test_what_han_et_al_published_of_adaptation():
             assert base.adapters == "lora+bottleneck+gating" and "bottleneck.reduction=16" in base.adapter_options
     found = [(cell, row) for cell in cells(recipe) for row in printed_beside(recipe, *cell)]
     rows = [row for _, row in found]
-    assert len(rows) == len(set(rows)) == len(table("han2024_peft_ua")) == 26, "each beside one score of ours"
+    assert len(rows) == len(set(rows)) == len(read_table("han2024_peft_ua")) == 26, "each beside one score of ours"
     assert {row.note.split(";")[0] for (_, *_, side), row in found if side == "source"} == {
         "setting mono",
         "setting trans",
@@ -206,7 +208,7 @@ def test_the_models_of_table_iii_are_among_the_cells():
     }  # fmt: skip
     models = [one for one in published_confusions() if one.who == "model"]
     assert len(models) == 3 and {(one.native, one.train_language, one.test_language) for one in models} <= ran
-    assert len(published_confusions()) == len({row["condition"] for row in table("han2024_confusion")}) == 9
+    assert len(published_confusions()) == len({row["condition"] for row in read_table("han2024_confusion")}) == 9
     for one in published_confusions():
         assert one.labels == FOUR and all(abs(sum(row) - 1) < 0.03 for row in one.shares), "rows truth, as printed"
     cross = next(one for one in models if one.setting == "cross")
@@ -215,7 +217,7 @@ def test_the_models_of_table_iii_are_among_the_cells():
 
 def test_the_counts_are_the_printed_ones_but_for_two_that_were_swapped():
     recipe = read_recipe("agarla2024")
-    rows = table("agarla2024_emotions")
+    rows = read_table("agarla2024_emotions")
     assert len(rows) == len(recipe.counts) == 5
     for row, counts in zip(rows, recipe.counts, strict=True):
         assert counts.corpora == tuple(name.lower().replace("-", "") for name in row["corpora"].split())

@@ -12,7 +12,7 @@ from emobridge.data.manifest import write_manifest
 from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.replication import Run
 from emobridge.recipes.report import join_scores, write_summary
-from emobridge.scores.classes import read_scores, write_scores
+from emobridge.scores.files import read_scores, write_scores
 from emobridge.settings import Settings
 from emobridge.study.budget import BudgetSettings
 from emobridge.types import Score, Utterance

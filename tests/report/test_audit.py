@@ -7,7 +7,7 @@ import json
 import pytest
 
 from emobridge.audit.confound import Confound
-from emobridge.audit.findings import Audit, Count, Finding
+from emobridge.audit.findings import Audit, Finding, ValueCount
 from emobridge.audit.hearing import Sound
 from emobridge.report.audit import audit_page, write_audit
 from emobridge.report.blocks import Figure
@@ -15,14 +15,14 @@ from emobridge.report.blocks import Figure
 FOUND = Audit(
     sounds=(Sound("mine", 12, 11, 30.0, 1.5, 4.0, -22.5, 3.0), Sound("other", 6, 6, 15.0, 2.0, 3.0, -30.0, 1.0)),
     counts=(
-        Count("mine", "emotion", "anger", 7),
-        Count("mine", "emotion", "", 5),
-        Count("mine", "speaker", "a", 6),
-        Count("mine", "speaker", "b", 6),
-        Count("mine", "language", "de", 12),
-        Count("other", "emotion", "sadness", 6),
-        Count("other", "speaker", "", 6),
-        Count("other", "language", "it", 6),
+        ValueCount("mine", "emotion", "anger", 7),
+        ValueCount("mine", "emotion", "", 5),
+        ValueCount("mine", "speaker", "a", 6),
+        ValueCount("mine", "speaker", "b", 6),
+        ValueCount("mine", "language", "de", 12),
+        ValueCount("other", "emotion", "sadness", 6),
+        ValueCount("other", "speaker", "", 6),
+        ValueCount("other", "language", "it", 6),
     ),
     confounds=(Confound("mine", "length", ("anger", "sadness"), 11, 2, 0.8, 0.7, 0.9, 0.5),),
     findings=(

@@ -11,7 +11,7 @@ from hypothesis import settings as quick
 from hypothesis import strategies as st
 
 from emobridge.errors import UserError
-from emobridge.study.label_list import Given, ToLabel, read_list, with_labels, write_list
+from emobridge.study.label_list import ListedLabel, ToLabel, read_list, with_labels, write_list
 from emobridge.types import Utterance
 
 ROWS = (
@@ -46,7 +46,7 @@ def test_what_is_filled_in_is_read_and_what_is_not_stays_unlabelled(tmp_path):
     path = tmp_path / "l.csv"
     write_list(path, ROWS)
     fill(path, b=" Traurig ")
-    assert read_list(path) == (Given("b", "sadness", f"{path}:3"),)
+    assert read_list(path) == (ListedLabel("b", "sadness", f"{path}:3"),)
     fill(path, a="unknown")
     assert [one.id for one in read_list(path)] == ["b"]
 
@@ -120,17 +120,18 @@ def test_a_list_that_is_not_there_or_none(tmp_path):
 
 def test_labels_join_the_utterances():
     rows = [Utterance("u1", "c", "a"), Utterance("u2", "c", "b", emotion="anger"), Utterance("u3", "c", "d")]
-    found = with_labels(rows, [Given("u3", "sadness", "l:2"), Given("u2", "anger", "l:3")], ("anger", "sadness"), "m")
+    listed = [ListedLabel("u3", "sadness", "l:2"), ListedLabel("u2", "anger", "l:3")]
+    found = with_labels(rows, listed, ("anger", "sadness"), "m")
     assert [one.emotion for one in found] == [None, "anger", "sadness"] and rows[2].emotion is None
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (Given("utt-2x", "anger", "l:2"), "l:2: m has no utterance 'utt-2x': did you mean 'utt-2'?"),
-        (Given("9", "anger", "l:2"), "l:2: m has no utterance '9'"),
-        (Given("utt-1", "fear", "l:2"), "l:2: 'fear' is not among the labels of this run, anger, sadness"),
-        (Given("utt-2", "sadness", "l:2"), "l:2: 'utt-2' is sadness here, and anger in m"),
+        (ListedLabel("utt-2x", "anger", "l:2"), "l:2: m has no utterance 'utt-2x': did you mean 'utt-2'?"),
+        (ListedLabel("9", "anger", "l:2"), "l:2: m has no utterance '9'"),
+        (ListedLabel("utt-1", "fear", "l:2"), "l:2: 'fear' is not among the labels of this run, anger, sadness"),
+        (ListedLabel("utt-2", "sadness", "l:2"), "l:2: 'utt-2' is sadness here, and anger in m"),
     ],
 )
 def test_a_label_that_does_not_fit_is_one_line(given, message):

@@ -37,7 +37,7 @@ def test_core_set_goes_to_what_is_farthest():
     x = np.array([[0.0], [1.0], [4.0], [10.0]])
     assert core_set(x, np.empty((0, 1)), 4).tolist() == [2, 3, 0, 1], "the first is nearest the mean, 3.75"
     assert core_set(x, np.array([[9.0]]), 3).tolist() == [0, 2, 1], "what is labelled is a centre"
-    assert ranked("core-set", np.ones((4, 1)), x, known=np.array([[9.0]]), count=1, seed=0).tolist() == [0]
+    assert ranked("core-set", np.ones((4, 1)), x, labelled=np.array([[9.0]]), count=1, seed=0).tolist() == [0]
 
 
 @given(st.integers(0, 10_000), st.integers(2, 30), st.integers(0, 4))
@@ -86,9 +86,9 @@ def pools(draw):
 @quick(max_examples=30, deadline=None)
 def test_an_order_is_a_permutation_and_a_shorter_one_its_beginning(by, pool, count, seed):
     p, x, known = pool
-    whole = ranked(by, p, x, known=known, seed=seed)
+    whole = ranked(by, p, x, labelled=known, seed=seed)
     assert sorted(whole.tolist()) == list(range(len(p))) and whole.dtype == np.int64
-    assert ranked(by, p, x, known=known, count=count, seed=seed).tolist() == whole[:count].tolist()
+    assert ranked(by, p, x, labelled=known, count=count, seed=seed).tolist() == whole[:count].tolist()
 
 
 def test_the_seed_decides_where_there_is_chance():
@@ -154,6 +154,16 @@ def test_an_utterance_that_cannot_be_read_is_told_or_raises(heard, tmp_path):
     assert told == [utterances[-1].id] and utterances[-1].id not in {row.utterance.id for row in rows}
     with pytest.raises(Exception, match=r"none\.wav"):
         suggest(recognizer, utterances, store=tmp_path)
+
+
+@pytest.mark.parametrize("by", STRATEGIES)
+def test_a_pool_of_one_and_a_list_of_one(heard, by, tmp_path):
+    recognizer, utterances = heard
+    free = [row for row in utterances if row.emotion is None]
+    for pool in (free[:1], [*free[:1], utterances[0]]):
+        (row,) = suggest(recognizer, pool, by=by, count=1, store=tmp_path)
+        assert row.utterance == free[0] and 0.5 <= row.probability <= 1
+    assert len(suggest(recognizer, free, by=by, count=1, store=tmp_path)) == 1
 
 
 def test_mistakes(heard, tmp_path):

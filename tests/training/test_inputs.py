@@ -33,7 +33,9 @@ def utterances(recorded):
 
 
 def recordings(encoder, utterances, **changes) -> Recordings:
-    own = {name: changes.pop(name) for name in ("layer", "statistics", "normalise", "crop", "frames") if name in changes}
+    own = {
+        name: changes.pop(name) for name in ("layer", "statistics", "normalise", "crop", "frames") if name in changes
+    }
     front = FrontEnd(encoder, **{"layer": 0, "statistics": ("mean",), "normalise": "corpus", **own})
     plain = {"domain_of": [int(one.corpus == "xx") for one in utterances], "corpora": CORPORA, "target": 1}
     return Recordings(front, utterances, **{**plain, **changes})

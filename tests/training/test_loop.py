@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from toys import case_of
 
 from emobridge import registry
 from emobridge.data.manifest import read_manifest
@@ -23,7 +24,6 @@ from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
 from emobridge.scores.measures.ccc import Ccc
 from emobridge.scores.measures.ua import Ua
-from toys import case_of
 from emobridge.training import loop as room
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.inputs import Frozen
@@ -309,9 +309,7 @@ def test_the_error_of_both_sides_by_hand(speech):
     plain = fold_of(speech)
     of_source = [row for row in plain.validation if speech.label[row] == 1 or row % 2]  # of unlike sizes
     of_target = [row for row in plain.target_test if speech.label[row] >= 0]
-    one = build(
-        speech, replace(plain, validation=(*of_source, *of_target)), case_of(patience=5), SourceOnly(), ()
-    )
+    one = build(speech, replace(plain, validation=(*of_source, *of_target)), case_of(patience=5), SourceOnly(), ())
     torch.manual_seed(0)
     head = Single(4, 2, input_dropout=0.0)
     plan = Plan(epochs=8, batch_size=10, learning_rate=0.03, patience=8, validate_by="ua")

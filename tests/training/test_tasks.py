@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from toys import case_of, everything, folds_of
 
 from emobridge.data.speech import Fold, Speech, budget
 from emobridge.features.normalisation import coral, learnt, normalised
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
-from toys import case_of, everything, folds_of
 from emobridge.training.tasks import build
 
 

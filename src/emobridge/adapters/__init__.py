@@ -14,7 +14,7 @@ from emobridge.adapters.base import FIRST, Adapter, Mergeable
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
-from emobridge.options import make
+from emobridge.options import make_plugin
 
 ABOUT = "adapters.json"
 
@@ -41,7 +41,7 @@ class Adapters:
         self.base = self.digest = encoder.digest  # of its own weights alone; of them with these, see `settle`
         taken = [one.key for one in encoder.inactive_adapters]
         self.key = next(key for key in (FIRST, *map("set{}".format, range(len(taken)))) if key not in taken)
-        parts = [make(f"adapter {name}", kinds[name], options[name]) for name in order]
+        parts = [make_plugin(f"adapter {name}", kinds[name], options[name]) for name in order]
         self.parts: list[Adapter] = []
         trained = [weight for weight in encoder.parameters() if weight.requires_grad]
         encoder.requires_grad_(False)

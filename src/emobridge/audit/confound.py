@@ -1,9 +1,9 @@
-"""How far loudness and length alone would carry a recogniser on a corpus.
+"""The score that loudness and length alone reach on a corpus.
 
-Where three numbers a clip (level, peak, length) tell the emotions of new speakers apart, a score on the corpus shows
-little: a network may have learnt no more than they do. The baseline is a logistic regression on them (multinomial,
-classes weighted equally, features standardised on the training folds), in folds by speaker, scored as UA over all
-emotions of the corpus.
+Where three numbers of a clip (level, peak, length) suffice to recognise the emotions of new speakers, a high score on
+the corpus shows little: a network may have learnt no more than they tell. The baseline is a logistic regression on
+these numbers (multinomial, classes weighted equally, features standardised on the training folds), in folds by speaker,
+scored as UA over all emotions of the corpus.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from emobridge.scores.classes import Evaluation
 from emobridge.types import Utterance, person
 
 FOLDS = 5
-MOST = 20_000  # utterances; of more, an even sample
+MOST = 20_000  # utterances; of a larger corpus every second, third ... is taken
 FEATURES: dict[str, tuple[int, ...]] = {"loudness and length": (0, 1, 2), "loudness": (0, 1), "length": (2,)}
 
 
@@ -44,46 +44,47 @@ class Confound:
 
     @property
     def reach(self) -> float:
-        """How much of the way from chance to perfect the lower bound has gone, at most 1."""
+        """How far the lower bound lies from chance (0) to a perfect score (1); below 0 where it is below chance."""
         return (self.low - self.chance) / (1 - self.chance)
 
 
 def confounds(
     manifest: str, utterances: Sequence[Utterance], acoustics: NDArray[np.float64], *, seed: int = 0
 ) -> tuple[Confound, ...]:
-    """One baseline a set of FEATURES; `acoustics` (N, 3) is RMS level (dB), peak (dB) and length (s) of each utterance.
+    """One baseline for each set of FEATURES.
 
-    Unlabelled utterances are left out. Errors: UserError where fewer than two emotions or two speakers are left, or a
-    labelled utterance has no speaker.
+    acoustics: (N, 3), RMS level (dB), peak (dB) and length (s) of each utterance. Utterances without a label of
+    data.labels.EMOTIONS do not count. Errors: UserError for fewer than two emotions or two speakers, and for a labelled
+    utterance without a speaker.
     """
-    kept = [index for index, utterance in enumerate(utterances) if utterance.emotion in EMOTIONS]
-    kept = kept[:: -(-len(kept) // MOST) or 1]
-    rows = [utterances[index] for index in kept]
+    labelled = [index for index, utterance in enumerate(utterances) if utterance.emotion in EMOTIONS]
+    chosen = labelled[:: -(-len(labelled) // MOST) or 1]
+    rows = [utterances[index] for index in chosen]
     truth = np.array([row.emotion for row in rows])
     labels = tuple(emotion for emotion in EMOTIONS if emotion in truth)
     if len(labels) < 2:
-        raise UserError(f"{manifest}: {len(labels)} emotions; what loudness and length tell takes two or more")
-    names = tuple(map(person, rows))
-    folds = by_fold(rows, max(2, min(FOLDS, len(set(names)))), seed=seed)
-    features = np.column_stack([acoustics[kept, 0], acoustics[kept, 1], np.log(acoustics[kept, 2])])
-    found = []
+        raise UserError(f"{manifest}: {len(labels)} emotions; a baseline of loudness and length needs two or more")
+    speakers = tuple(map(person, rows))
+    folds = by_fold(rows, max(2, min(FOLDS, len(set(speakers)))), seed=seed)
+    features = np.column_stack([acoustics[chosen, 0], acoustics[chosen, 1], np.log(acoustics[chosen, 2])])
+    baselines = []
     for name, columns in FEATURES.items():
-        said = _predict(features[:, columns], truth, folds)
-        evaluation = Evaluation(labels, tuple(truth.tolist()), (said,), names)
+        predictions = _predict(features[:, columns], truth, folds)
+        evaluation = Evaluation(labels, tuple(truth.tolist()), (predictions,), speakers)
         ua = evaluation.estimates(seed=seed, details=False)[0]
-        numbers = len(rows), len(set(names)), ua.value, ua.low, ua.high
-        found.append(Confound(manifest, name, labels, *numbers, chance=1 / len(labels)))
-    return tuple(found)
+        numbers = len(rows), len(set(speakers)), ua.value, ua.low, ua.high
+        baselines.append(Confound(manifest, name, labels, *numbers, chance=1 / len(labels)))
+    return tuple(baselines)
 
 
 def _predict(features: NDArray[np.float64], truth: NDArray[np.str_], folds: Sequence[Sequence[int]]) -> tuple[str, ...]:
-    """What is said of each utterance by the model that was trained on the other folds."""
-    said = np.empty_like(truth)
+    """The prediction for each utterance by the model that was trained on the other folds."""
+    predictions = np.empty_like(truth)
     for fold in folds:
         training = np.setdiff1d(np.arange(len(truth)), fold)
         if len(set(truth[training])) == 1:
-            said[list(fold)] = truth[training[0]]
+            predictions[list(fold)] = truth[training[0]]
             continue
         model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
-        said[list(fold)] = model.fit(features[training], truth[training]).predict(features[list(fold)])
-    return tuple(said.tolist())
+        predictions[list(fold)] = model.fit(features[training], truth[training]).predict(features[list(fold)])
+    return tuple(predictions.tolist())

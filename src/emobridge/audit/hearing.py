@@ -1,4 +1,4 @@
-"""One pass over the audio of a manifest, which keeps a few numbers and a hash an utterance."""
+"""One pass over the audio of a manifest; a few numbers and a hash of each utterance remain."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from emobridge.data.audio import SILENT, Read
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
 
-FULL_SCALE = 0.999  # of 1; resampling and averaging of channels smear the flat tops a little
+CLIPPING_LEVEL = 0.999  # of 1; resampling and averaging of channels smear the flat tops a little
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What the readable utterances of a manifest sound like."""
+    """A summary of the readable utterances of a manifest."""
 
     manifest: str
-    utterances: int  # all of them
+    utterances: int  # readable or not
     readable: int
-    seconds: float  # in all
+    seconds: float  # their sum
     shortest: float  # s
     longest: float  # s
     level: float  # dB of full scale, mean of the RMS levels
@@ -31,7 +31,7 @@ class Sound:
 
 
 @dataclass(slots=True)
-class Heard:
+class DecodedManifest:
     """A manifest after its N utterances were decoded."""
 
     name: str
@@ -48,7 +48,7 @@ class Heard:
 
     @property
     def sound(self) -> Sound:
-        """The summary over all."""
+        """The summary over the readable utterances."""
         levels, _, seconds = self.acoustics[self.readable].T
         if not len(levels):
             return Sound(self.name, len(self.rows), 0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -60,19 +60,20 @@ class Heard:
         return tuple(self.rows[index].id for index in indices)
 
 
-def listen(name: str, rows: tuple[Utterance, ...], read: Read, tick: Callable[[], None]) -> Heard:
-    """Decode each utterance once and call `tick` after it. What `read` raises as UserError is kept as a failure."""
-    heard = Heard(name, rows, np.full((len(rows), 3), np.nan), np.zeros(len(rows)), [b""] * len(rows), {})
+def decode_manifest(name: str, rows: tuple[Utterance, ...], read: Read, tick: Callable[[], None]) -> DecodedManifest:
+    """Decode each utterance in turn and call `tick` after it. A UserError that `read` raises becomes a failure."""
+    count = len(rows)
+    manifest = DecodedManifest(name, rows, np.full((count, 3), np.nan), np.zeros(count), [b""] * count, {})
     for index, row in enumerate(rows):
         try:
             wave = read(row.path, row.start, row.end)
             peak = 20 * np.log10(float(np.abs(wave).max()) + 1e-6)
             level = 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-12)
-            heard.acoustics[index] = level, peak, len(wave) / SAMPLE_RATE
-            heard.clipped[index] = np.mean(np.abs(wave) >= FULL_SCALE)
+            manifest.acoustics[index] = level, peak, len(wave) / SAMPLE_RATE
+            manifest.clipped[index] = np.mean(np.abs(wave) >= CLIPPING_LEVEL)
             if peak > SILENT:  # silence of one length is the same everywhere, and no copy
-                heard.digests[index] = hashlib.blake2b(wave.tobytes(), digest_size=16).digest()
+                manifest.digests[index] = hashlib.blake2b(wave.tobytes(), digest_size=16).digest()
         except UserError as error:
-            heard.failures[index] = str(error)
+            manifest.failures[index] = str(error)
         tick()
-    return heard
+    return manifest

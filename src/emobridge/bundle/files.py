@@ -1,143 +1,242 @@
-"""A branch as files, and what reading them checks."""
+"""A bundle as files, and what reading them checks."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-import emobridge
 from emobridge.adapters import Adapters
-from emobridge.bundle._branch import Branch, Spec, columns, made_head
-from emobridge.encoders.base import Encoder
-from emobridge.errors import UserError
+from emobridge.bundle.branch import Branch, Spec, columns, made_head
+from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
+from emobridge.bundle.router import Router
+from emobridge.bundle.sets import put_to_work
+from emobridge.encoders import load_encoder
+from emobridge.encoders.base import Encoder, state_digest
+from emobridge.errors import UserError, unknown
 from emobridge.features.normalisation import Domain
-from emobridge.files import whole_file
+from emobridge.files import file_digest, whole_file
 from emobridge.heads.base import Regressor
+from emobridge.options import read_options
+from emobridge.settings import layers_of
 
-FORMAT = 2  # of the bundle; a reader refuses a higher one
-TENSORS, ADAPTERS, CARD = "model.safetensors", "adapters", "README.md"
+TENSORS, ADAPTERS, MODEL_CARD = "model.safetensors", "adapters", "README.md"
+DESCRIPTION, LANGUAGES_FOLDER, LANGUAGE_DESCRIPTION = "bundle.json", "languages", "language.json"
+ROUTER = ("mean", "deviation", "weight", "bias")  # the tensors of a router
+UNFITTING = (KeyError, IndexError, ValueError, RuntimeError)  # what torch makes of tensors of another shape
 
 
-def write_branch(
-    folder: Path, name: str, branch: Branch, card: str, more: Mapping[str, Tensor], about: Mapping[str, Any]
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a bundle holds. The adapters of the last branch are at work in the encoder, all others rest."""
+
+    encoder: Encoder
+    branches: tuple[Branch, ...]
+    router: Router | None = None
+
+
+def write_bundle(
+    folder: Path, contents: Contents, encoder_state: Mapping[str, Tensor], card: str, cards: Mapping[str, str]
+) -> None:
+    """Write a bundle; its description comes last, so that one cut short is not taken for a bundle.
+
+    encoder_state: of a trained encoder; {} of any other. cards: further cards, of languages by their name.
+    """
+    *earlier, last = contents.branches
+    languages = {}
+    for branch in earlier:
+        home = folder / LANGUAGES_FOLDER / branch.language
+        _write_card(home, cards.get(branch.language, ""))
+        languages[branch.language] = _write_branch(home / LANGUAGE_DESCRIPTION, branch)
+    _write_card(folder / LANGUAGES_FOLDER / last.language, cards.get(last.language, ""))
+    tensors = {f"encoder.{name}": tensor for name, tensor in encoder_state.items()}
+    facts, router = None, contents.router
+    if router is not None:
+        facts = RouterFacts(router.languages, router.hears_base)
+        tensors |= {f"router.{name}": getattr(router, name) for name in ROUTER}
+    _write_card(folder, card)
+    _write_branch(folder / DESCRIPTION, last, tensors, languages, facts)
+
+
+def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
+    """Read a bundle. encoder: where its encoder is now, if it has moved.
+
+    Errors: UserError for a folder that is no bundle, one of a newer format, files that were changed or do not fit
+    each other, and an encoder with other weights.
+    """
+    path = folder / DESCRIPTION
+    description = read_description(path, "bundle")
+    spec = description.spec
+    model = _encoder_of(path, spec, encoder)
+    tensors = _read_tensors(path, description.tensors)
+    if "end-to-end" in spec.trained_parts:
+        try:
+            model.load_state_dict(_under(tensors, "encoder."))
+        except UNFITTING as error:
+            raise _unfitting(path, error) from error
+        model.digest = state_digest(model)
+    elif model.digest != spec.digest:
+        raise UserError(f"{folder}: was made with an encoder of other weights than {encoder or spec.encoder} has")
+    branches = [_read_language(folder, name, digest, model) for name, digest in description.languages.items()]
+    branches.append(_read_branch(path, description, tensors, model))
+    return Contents(model, tuple(branches), _read_router(path, description.router, tensors))
+
+
+def _write_branch(
+    path: Path,
+    branch: Branch,
+    more: Mapping[str, Tensor] | None = None,
+    languages: Mapping[str, str] | None = None,
+    router: RouterFacts | None = None,
 ) -> str:
-    """Write a branch, its description `name` last; its digest comes back. more, about: what else belongs to it."""
+    """Write a branch to the folder of its description `path`, which comes last; the description's sha256 comes back.
+
+    more: tensors beside the branch's own. languages, router: as `Description` has them.
+    """
     tensors = {f"head.{key}": tensor for key, tensor in branch.head.state_dict().items()}
     if branch.regressor is not None:
         tensors |= {f"regressor.{key}": tensor for key, tensor in branch.regressor.state_dict().items()}
-    for place, domain in enumerate(branch.domains):
-        tensors |= {f"domain.{place}.mean": domain.mean, f"domain.{place}.deviation": domain.deviation}
+    for number, domain in enumerate(branch.domains):
+        tensors |= {f"domain.{number}.mean": domain.mean, f"domain.{number}.deviation": domain.deviation}
         if domain.offsets is not None:
-            tensors[f"domain.{place}.offsets"] = domain.offsets
-    tensors |= more
-    told: dict[str, Any] = {"format": FORMAT, "emobridge": emobridge.__version__}
-    if branch.adapters is not None:
-        told["adapters"] = _digest_of(branch.adapters.save(folder / ADAPTERS))
-    with whole_file(folder / TENSORS) as path:
-        save_file({key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}, path)
-        told["tensors"] = sha256(path)
-    if card:
-        with whole_file(folder / CARD) as path:
-            path.write_text(card, encoding="utf-8")
-    told |= about
-    told |= {key: getattr(branch.spec, key) for key in Spec.__slots__}
-    with whole_file(folder / name) as path:
-        path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        return sha256(path)
-
-
-def read_about(path: Path, thing: str) -> tuple[Spec, dict[str, Any]]:
-    """What the description of a branch says. Errors: UserError where there is none, or one of a newer format."""
-    try:
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if about["format"] > FORMAT:
-            raise UserError(
-                f"{path}: a bundle of format {about['format']} made by emobridge {about.get('emobridge')}; this one "
-                f"({emobridge.__version__}) reads up to {FORMAT}: update emobridge"
-            )
-        told = {"attributes": [], "attribute_range": "", "frames": False} | about  # which older bundles have not
-        values: dict[str, Any] = {
-            key: tuple(one) if isinstance(one := told[key], list) else one for key in Spec.__slots__
-        }
-        values["texts"] = tuple(map(tuple, values["texts"]))
-        values["domains"] = tuple((corpus, language) for corpus, language in values["domains"])
-        about["tensors"] = str(about["tensors"])
-        return Spec(**values), about
-    except OSError as error:
-        raise UserError(f"{path.parent}: is no {thing} ({path.name} cannot be read: {error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is no description of a {thing} ({type(error).__name__}: {error})") from error
-
-
-def read_branch(
-    folder: Path, name: str, spec: Spec, about: Mapping[str, Any], tensors: dict[str, Tensor], encoder: Encoder
-) -> Branch:
-    """The branch that a folder describes in `name`, its adapters at work in the encoder, where all others rest."""
+            tensors[f"domain.{number}.offsets"] = domain.offsets
+    tensors |= more or {}
     adapters = None
+    if branch.adapters is not None:
+        adapters = _folder_digest(branch.adapters.save(path.parent / ADAPTERS))
+    with whole_file(path.parent / TENSORS) as temporary:
+        save_file({key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}, temporary)
+        digest = file_digest(temporary).hex()
+    with whole_file(path) as temporary:
+        write_description(temporary, Description(branch.spec, digest, adapters, languages or {}, router))
+        return file_digest(temporary).hex()
+
+
+def _write_card(folder: Path, card: str) -> None:
+    if card:
+        with whole_file(folder / MODEL_CARD) as path:
+            path.write_text(card, encoding="utf-8")
+
+
+def _encoder_of(path: Path, spec: Spec, moved: str | None) -> Encoder:
+    """The encoder before any training. moved: where it is now. Errors: UserError."""
+    try:
+        return load_encoder(moved or spec.encoder, **read_options(spec.encoder_options))
+    except (OSError, TypeError, ValueError, RuntimeError) as error:  # paths and options that the system refuses
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: the encoder {moved or spec.encoder!r} cannot be loaded ({reason})") from error
+
+
+def _read_language(folder: Path, name: str, digest: str, encoder: Encoder) -> Branch:
+    """A further language's branch, its adapters resting."""
+    path = folder / LANGUAGES_FOLDER / name / LANGUAGE_DESCRIPTION
+    description = read_description(path, "language of a bundle")
+    if file_digest(path).hex() != digest:
+        raise UserError(f"{path}: does not fit {DESCRIPTION} (it was changed, or saving was interrupted)")
+    branch = _read_branch(path, description, _read_tensors(path, description.tensors), encoder)
+    put_to_work(encoder, None)
+    return branch
+
+
+def _read_branch(path: Path, description: Description, tensors: Mapping[str, Tensor], encoder: Encoder) -> Branch:
+    """The branch that `path` describes, its adapters at work in the encoder, where all others rest."""
+    spec, adapters, folder = description.spec, None, path.parent / ADAPTERS
     if "adapters" in spec.trained_parts:
-        if about.get("adapters", digest := _digest_of(folder / ADAPTERS)) != digest:
-            raise UserError(f"{folder / ADAPTERS}: does not fit {name} (it was changed, or saving was interrupted)")
-        adapters = Adapters.load(folder / ADAPTERS, encoder)
+        if description.adapters not in (None, _folder_digest(folder)):
+            raise UserError(f"{folder}: does not fit {path.name} (it was changed, or saving was interrupted)")
+        adapters = Adapters.load(folder, encoder)
+    _check_encoder(path, spec, encoder)
     try:
         domains = tuple(
             Domain(
                 corpus,
                 language,
-                tensors[f"domain.{place}.mean"],
-                tensors[f"domain.{place}.deviation"],
+                tensors[f"domain.{number}.mean"],
+                tensors[f"domain.{number}.deviation"],
                 corpus not in spec.by_corpus,
-                spec.texts[place],
-                tensors.get(f"domain.{place}.offsets"),
+                spec.texts[number],
+                tensors.get(f"domain.{number}.offsets"),
             )
-            for place, (corpus, language) in enumerate(spec.domains)
+            for number, (corpus, language) in enumerate(spec.domains)
         )
         head = made_head(spec.head, spec.head_options, domains[0].mean.numel(), max(len(spec.labels), 1))
-        head.load_state_dict(under(tensors, "head."))
+        head.load_state_dict(_under(tensors, "head."))
         regressor = Regressor(head.output.in_features, spec.attributes) if spec.attributes else None
         if regressor is not None:
-            regressor.load_state_dict(under(tensors, "regressor."))
-        return Branch(spec, domains, head.eval(), adapters, columns(encoder, spec.statistics), regressor)
-    except (KeyError, IndexError, RuntimeError) as error:
-        raise unfitting(folder, name, error) from error
+            regressor.load_state_dict(_under(tensors, "regressor."))
+        branch = Branch(spec, domains, head.eval(), adapters, columns(encoder, spec.statistics), regressor)
+        _try(branch, encoder)
+    except UNFITTING as error:
+        raise _unfitting(path, error) from error
+    return branch
 
 
-def unfitting(folder: Path, name: str, error: Exception) -> UserError:
-    """The error for tensors that are not those that the description promises."""
-    return UserError(f"{folder / TENSORS}: does not fit {name} ({' '.join(str(error).split())[:200]})")
+def _check_encoder(path: Path, spec: Spec, encoder: Encoder) -> None:
+    """Errors: UserError for a layer or a statistic that the encoder does not have."""
+    layers = tuple(map(str, range(encoder.layers)))
+    for name in layers_of(spec.layer):
+        if name not in layers:
+            raise UserError(f"{path}: layer: {unknown(f'layer of {spec.encoder}', name, layers)}")
+    for name in spec.statistics:
+        if name not in encoder.statistics:
+            raise UserError(f"{path}: statistics: {unknown(f'statistic of {spec.encoder}', name, encoder.statistics)}")
 
 
-def read_tensors(path: Path, digest: str, name: str) -> dict[str, Tensor]:
-    """The tensors of a file that has this digest, which the description `name` tells."""
+def _try(branch: Branch, encoder: Encoder) -> None:
+    """Send features of zeros through a branch. Errors: any of UNFITTING where its parts do not fit together."""
+    layers = len(layers_of(branch.spec.layer))
+    if branch.spec.frames:
+        branch.answers_to_frames(torch.zeros(1, 2, layers * encoder.width))
+        return
+    for domain in branch.domains:
+        branch.answers(torch.zeros(1, layers, len(encoder.statistics) * encoder.width), domain, ["a"], domain.texts[:1])
+
+
+def _read_router(path: Path, facts: RouterFacts | None, tensors: Mapping[str, Tensor]) -> Router | None:
+    if facts is None:
+        return None
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        whole = sha256(path) == digest
+        router = Router(facts.languages, facts.hears_base, *(tensors[f"router.{name}"] for name in ROUTER))
+        answer = router.probabilities(torch.zeros_like(router.mean)[None])
+        if answer.shape != (1, len(facts.languages)):
+            raise ValueError(f"a router of {answer.numel()} languages")
+    except UNFITTING as error:
+        raise _unfitting(path, error) from error
+    return router
+
+
+def _unfitting(path: Path, error: Exception) -> UserError:
+    """The error for tensors that are not those that the description in `path` promises."""
+    return UserError(f"{path.parent / TENSORS}: does not fit {path.name} ({' '.join(str(error).split())[:200]})")
+
+
+def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
+    """The tensors beside the description in `path`, which holds their digest."""
+    file = path.parent / TENSORS
+    try:
+        with safe_open(file, framework="pt") as opened:
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        whole = file_digest(file).hex() == digest
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+        raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
     if not whole:
-        raise UserError(f"{path}: does not fit {name} (it was changed, or saving was interrupted)")
+        raise UserError(f"{file}: does not fit {path.name} (it was changed, or saving was interrupted)")
     return tensors
 
 
-def sha256(path: Path) -> str:
-    """Of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin so, without that."""
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, by the rest of their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _digest_of(folder: Path) -> str:
-    """sha256 of a folder's files, names included; of one that is not there too."""
-    files = sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
-    told = "".join(f"{path.name} {sha256(path)}\n" for path in files if not path.name.startswith("."))
-    return hashlib.sha256(told.encode()).hexdigest()
+def _folder_digest(folder: Path) -> str:
+    """sha256 of a folder's files, names included; of an absent folder too."""
+    files: Sequence[Path] = sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
+    lines = (f"{path.name} {file_digest(path).hex()}\n" for path in files if not path.name.startswith("."))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Which language a clip is in, told from how sure each branch is of it; learnt from speech whose language is known.
+"""The language of a clip, predicted from how sure each branch is of it; learnt from speech whose language is known.
 
-Multinomial logistic regression (ours): of a clip, the largest probability and the entropy that each branch gives it,
-and if asked for what the encoder without adapters says of it. No emotion label is looked at.
+Multinomial logistic regression (ours). Its features are the largest probability and the entropy that each branch gives
+a clip and, as an option, the features of the encoder without adapters. No emotion label is used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from emobridge.scores.entropy import entropy
 
 PENALTY = 1e-2  # times the weights' mean square: more features than clips are no harm
-STEPS = 200  # of L-BFGS, at most
+MOST_STEPS = 200  # of L-BFGS, at most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,19 +38,19 @@ def confidences(probabilities: Tensor) -> Tensor:
     return torch.cat([probabilities.amax(2), entropy(probabilities)], 1)
 
 
-def learnt(languages: tuple[str, ...], x: Tensor, truth: Tensor, *, hears_base: bool = False) -> Router:
-    """From the features x (N, F) and the place (N,) of each clip's language; each language weighs the same."""
+def fit_router(languages: tuple[str, ...], x: Tensor, truth: Tensor, *, hears_base: bool = False) -> Router:
+    """Fit a router to features x (N, F) and the index (N,) of each clip's language; each language weighs the same."""
     mean, deviation = x.mean(0), x.std(0, correction=0).clamp(min=1e-6)
     z = (x - mean) / deviation
     weight = torch.zeros(len(languages), x.shape[1], requires_grad=True)
     bias = torch.zeros(len(languages), requires_grad=True)
     counts = truth.bincount(minlength=len(languages)).clamp(min=1)
-    solver = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
+    solver = torch.optim.LBFGS([weight, bias], max_iter=MOST_STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         solver.zero_grad()
-        said = nn.functional.cross_entropy(z @ weight.T + bias, truth, weight=1.0 / counts)
-        total = said + PENALTY * weight.square().sum()
+        cross_entropy = nn.functional.cross_entropy(z @ weight.T + bias, truth, weight=1.0 / counts)
+        total = cross_entropy + PENALTY * weight.square().sum()
         total.backward()
         return total
 

@@ -1,4 +1,4 @@
-"""The command that makes one recogniser of several; `cli` puts it beside the others."""
+"""The command that makes one recogniser of several; `cli.main` registers it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def join(
     bundles: Annotated[list[Path], typer.Argument(help="Folders of two bundles or more, made on one encoder.")],
     out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Where two were made for one language, the later one stays.")
+        bool, typer.Option("--replace", help="Where two bundles have the same language, take the later one.")
     ] = False,
     router: Annotated[
         list[Path] | None,
-        typer.Option(help="Manifest of speech in known languages, to learn from who speaks which; may be repeated."),
+        typer.Option(help="Manifest of speech in known languages, to learn a router from; may be repeated."),
     ] = None,
     router_base: Annotated[
-        bool, typer.Option("--router-base", help="Let the router hear the encoder without adapters too.")
+        bool, typer.Option("--router-base", help="Give the router the features of the encoder without adapters too.")
     ] = False,
     encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
     store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
 ) -> None:
-    """Put recognisers of several languages together: the encoder once, what each language has of its own beside it."""
+    """Join recognisers of several languages into one, which holds their encoder once."""
     from emobridge.bundle import Recognizer
     from emobridge.data.manifest import read_manifest
     from emobridge.inference import learn_router
@@ -36,7 +36,7 @@ def join(
         raise UserError("join: expected two bundles or more")
     joined = Recognizer.joined(bundles, encoder=encoder, replace=replace)
     if router:
-        utterances = [one for path in router for one in read_manifest(path)]
+        utterances = [utterance for path in router for utterance in read_manifest(path)]
         joined.router = learn_router(joined, utterances, hears_base=router_base, store=store)
     elif router_base:
         raise UserError("join: --router-base goes with --router MANIFEST")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+import emobridge
 from emobridge.cli import adapt as cli_adapt
 from emobridge.cli import corpora as cli_corpora
 from emobridge.cli import join as cli_join
@@ -29,14 +31,22 @@ Untold = Annotated[
     typer.Option(help="Who answers where the language is not known: target (default), averaged, confident, routed."),
 ]
 STOPPED = 130  # the exit code of a command that Ctrl-C ended
+# Panels of the help, in this order.
+SPEECH, TRAINING, USING, STUDIES = "Speech", "Train a recogniser", "Use a recogniser", "Studies"
+LONG_NAMES = {
+    "UA": "unweighted accuracy: mean recall over the labels",
+    "WA": "weighted accuracy: share of all utterances that are right",
+    "F1": "harmonic mean of precision and recall",
+    "CCC": "concordance correlation coefficient, from -1 to 1",
+}
 
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2; `--debug` shows where it arose."""
     debug = "--debug" in sys.argv
-    words = [word for word in sys.argv[1:] if word != "--debug"]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        stopped = app(words or ["--help"], prog_name="emobridge", standalone_mode=False) == STOPPED
+        stopped = app(arguments or ["--help"], prog_name="emobridge", standalone_mode=False) == STOPPED
     except UsageError as error:
         if debug:
             raise
@@ -62,27 +72,36 @@ def _fail(message: str, where: str = "emobridge") -> NoReturn:
     raise SystemExit(2)
 
 
+def _print_version(is_given: bool) -> None:
+    if is_given:
+        print(f"emobridge {emobridge.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
 ) -> None:
     pass
 
 
-@app.command()
+@app.command(rich_help_panel=SPEECH)
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the corpora go.")],
     languages: Annotated[str, typer.Option(help="Which languages, by comma.")] = "en,de",
     speakers: Annotated[int, typer.Option(help="Speakers a language.")] = 8,
     emotions: Annotated[str, typer.Option(help="Which emotions, by comma.")] = "anger,happiness,neutral,sadness",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="Another seed makes other voices.")] = 0,
 ) -> None:
     """Make SYNTHETIC emotional speech in several languages, one manifest each."""
-    from emobridge.corpora.demo import make
+    from emobridge.corpora.demo import make_corpora
     from emobridge.progress import progress
 
     with progress("speaking") as report:
-        made = make(
+        manifests = make_corpora(
             folder,
             split_words(languages),
             speakers=speakers,
@@ -90,37 +109,87 @@ def demo(
             seed=seed,
             on_progress=report,
         )
-    for path in made:
+    for path in manifests:
         print(f"{path} (SYNTHETIC)")
 
 
-app.command()(cli_corpora.corpora)
-app.command()(cli_corpora.download)
-app.command()(cli_corpora.scan)
-app.command()(cli_corpora.constructed)
-app.command("import")(cli_corpora.import_)
-app.command()(cli_corpora.export)
+app.command(rich_help_panel=SPEECH)(cli_corpora.corpora)
+app.command(rich_help_panel=SPEECH)(cli_corpora.download)
+app.command(rich_help_panel=SPEECH)(cli_corpora.scan)
+app.command("import", rich_help_panel=SPEECH)(cli_corpora.import_)
+app.command(rich_help_panel=SPEECH)(cli_corpora.export)
+app.command(rich_help_panel=SPEECH)(cli_corpora.constructed)
 
 
-@app.command()
+@app.command(rich_help_panel=SPEECH)
 def audit(
     manifests: Annotated[list[Path], typer.Argument(help="One or more manifests.")],
     out: Annotated[Path, typer.Option(help="Folder for audit.html, .md and .json.")] = Path("audit"),
 ) -> None:
-    """Look for what would make scores meaningless: duplicates, shared speakers, classes told by loudness ..."""
+    """Find what would make scores meaningless: duplicates, shared speakers, classes that loudness gives away ..."""
+    from emobridge.audit.findings import audit as find
     from emobridge.audit.findings import lines
+    from emobridge.corpora.demo import is_synthetic
+    from emobridge.data.manifest import read_manifest
+    from emobridge.progress import progress
     from emobridge.report.audit import write_audit
 
-    found, synthetic = _audit([str(path) for path in manifests])
-    print("\n".join(lines(found)))
-    print(f"report: {write_audit(out, found, synthetic=synthetic)}")
+    rows = {str(path): list(read_manifest(path)) for path in manifests}
+    with progress("audit") as report:
+        findings = find(rows, on_progress=report)
+    synthetic = any(is_synthetic(row.corpus) for utterances in rows.values() for row in utterances)
+    print("\n".join(lines(findings)))
+    print(f"report: {write_audit(out, findings, synthetic=synthetic)}")
 
 
-app.command()(cli_adapt.adapt)
-app.command()(cli_adapt.budget)
+app.command(rich_help_panel=TRAINING)(cli_adapt.adapt)
+app.command(rich_help_panel=TRAINING)(cli_adapt.budget)
+app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 
 
-@app.command()
+@app.command(rich_help_panel=USING)
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or manifests (.jsonl).")],
+    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+    out: Annotated[Path | None, typer.Option(help="A file; default: standard output.", dir_okay=False)] = None,
+    window: Annotated[float, typer.Option(help="Seconds; files over 30 s are cut into such windows.")] = 10.0,
+    speakers: Annotated[
+        str, typer.Option(help="Who speaks in plain files: unknown; file (one speaker each); one (the same in all).")
+    ] = "unknown",
+    language: Annotated[str | None, typer.Option(help="Language of plain files; default: not known.")] = None,
+    untold: Untold = None,
+    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
+) -> None:
+    """Predict the emotions in files, folders and manifests."""
+    from emobridge.bundle import UNKNOWN, Recognizer
+    from emobridge.inference import predict as predictions_of
+    from emobridge.inference import utterances_of, write_predictions
+    from emobridge.progress import progress
+
+    skipped: list[tuple[str, str]] = []
+
+    def skip(name: str, reason: str) -> None:
+        skipped.append((name, reason))
+
+    on_skip = None if strict else skip
+    recognizer = Recognizer.load(bundle, encoder=encoder)
+    if language not in (None, UNKNOWN) and untold is None:
+        recognizer.branch_of(str(language))
+    utterances = list(utterances_of(audio, window=window, speakers=speakers, language=language, on_skip=on_skip))
+    try:
+        with progress("listening") as report:
+            predictions = predictions_of(recognizer, utterances, untold=untold, on_skip=on_skip, on_progress=report)
+            kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
+            count = write_predictions(predictions, out, form=form, **kinds)
+    finally:
+        report_skipped(skipped)
+    if out is not None:
+        print(f"{out}: {count} predictions")
+
+
+@app.command(rich_help_panel=USING)
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     on: Annotated[Path, typer.Option(help="Manifest with labels.")],
@@ -136,90 +205,45 @@ def evaluate(
     """Score a bundle on a manifest with labels."""
     from emobridge.bundle import Recognizer
     from emobridge.data.manifest import read_manifest
-    from emobridge.inference import evaluate as score
+    from emobridge.inference.evaluate import evaluated
     from emobridge.progress import progress
     from emobridge.report.blocks import number
     from emobridge.scores.files import write_scores
 
     skipped: list[tuple[str, str]] = []
     with progress("features") as report:
-        scores = score(
+        evaluation = evaluated(
             Recognizer.load(bundle, encoder=encoder),
             list(read_manifest(on)),
-            run=bundle.resolve().parent.name,
             untold=untold,
             attribute_range=attribute_range,
             store=store,
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
         )
+    scores = evaluation.scores(bundle.resolve().parent.name)
     write_scores(out, scores)
-    for row in scores:
-        if row.seed == "all" and not row.measure.startswith("recall speaker"):
-            value, low, high = (number(row.measure, one) for one in (row.value, row.low, row.high))
-            print(f"{row.measure:20} {value:>5} [{low}, {high}] n={row.n}")
+    shown = [row for row in scores if row.seed == "all" and not row.measure.startswith("recall speaker")]
+    print(_legend(row.measure for row in shown))
+    for row in shown:
+        value, low, high = (number(row.measure, value) for value in (row.value, row.low, row.high))
+        print(f"{row.measure:20} {value:>5} [{low}, {high}] n={row.n}")
+    for warning in evaluation.warnings:
+        print(f"warning: {warning}")
     report_skipped(skipped)
     print(f"scores: {out}")
 
 
-@app.command()
-def predict(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or manifests (.jsonl).")],
-    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
-    out: Annotated[Path | None, typer.Option(help="A file; default: standard output.", dir_okay=False)] = None,
-    window: Annotated[float, typer.Option(help="Seconds; files over 30 s are cut into such windows.")] = 10.0,
-    speakers: Annotated[
-        str, typer.Option(help="Of plain files: unknown, file (one each), one (one in all).")
-    ] = "unknown",
-    language: Annotated[str | None, typer.Option(help="Of plain files; default: not known.")] = None,
-    untold: Untold = None,
-    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
-    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
-) -> None:
-    """Say what emotions are heard in files, folders and manifests."""
-    from emobridge.bundle import UNKNOWN, Recognizer
-    from emobridge.inference import predict as said
-    from emobridge.inference import utterances_of, write_predictions
-    from emobridge.progress import progress
-
-    skipped: list[tuple[str, str]] = []
-
-    def skip(name: str, reason: str) -> None:
-        skipped.append((name, reason))
-
-    on_skip = None if strict else skip
-    recognizer = Recognizer.load(bundle, encoder=encoder)
-    if language not in (None, UNKNOWN) and untold is None:
-        recognizer.known(str(language))
-    utterances = list(utterances_of(audio, window=window, speakers=speakers, language=language, on_skip=on_skip))
-    try:
-        with progress("listening") as report:
-            found = said(recognizer, utterances, untold=untold, on_skip=on_skip, on_progress=report)
-            about = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
-            count = write_predictions(found, out, form=form, **about)
-    finally:
-        report_skipped(skipped)
-    if out is not None:
-        print(f"{out}: {count} predictions")
+app.command(rich_help_panel=USING)(cli_join.join)
+app.command(rich_help_panel=STUDIES)(cli_probe.probe)
+app.add_typer(cli_recipe.app, name="recipe", rich_help_panel=STUDIES)
 
 
-app.command()(cli_join.join)
-app.command()(cli_probe.probe)
-app.command()(cli_suggest.suggest)
-app.add_typer(cli_recipe.app, name="recipe")
-
-
-def _audit(manifests: list[str]) -> tuple[Any, bool]:
-    from emobridge.audit.findings import audit as look
-    from emobridge.corpora.demo import is_synthetic
-    from emobridge.data.manifest import read_manifest
-    from emobridge.progress import progress
-
-    rows = {name: list(read_manifest(name)) for name in manifests}
-    with progress("audit") as report:
-        found = look(rows, on_progress=report)
-    return found, any(is_synthetic(one.corpus) for some in rows.values() for one in some)
+def _legend(measures: Iterable[str]) -> str:
+    """What the abbreviations among some measures stand for."""
+    abbreviations = dict.fromkeys(measure.split()[0] for measure in measures)
+    names = [f"{short} ({LONG_NAMES[short]})" for short in abbreviations if short in LONG_NAMES]
+    return f"{', '.join(names)}; with 95 % intervals"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command that says what to label next; `cli` puts it beside the others."""
+"""The command that proposes what to label next; `cli.main` registers it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def suggest(
     labelled: Annotated[
         Path | None, typer.Option(help="A list filled in before; its rows come first in the new one.")
     ] = None,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the strategies that draw: mixed and random.")] = 0,
     encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
     store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
@@ -27,16 +27,16 @@ def suggest(
     from emobridge.data.manifest import read_manifest
     from emobridge.progress import progress, report_skipped
     from emobridge.study.label_list import ToLabel, check_free, read_list, with_labels, write_list
-    from emobridge.study.suggest import suggest as chosen
+    from emobridge.study.suggest import suggest as choose
 
     check_free(out)
     utterances = list(read_manifest(on))
-    given = read_list(labelled) if labelled else ()
+    labels = read_list(labelled) if labelled else ()
     recognizer = Recognizer.load(bundle, encoder=encoder)
-    utterances = with_labels(utterances, given, recognizer.labels, str(on))
+    utterances = with_labels(utterances, labels, recognizer.labels, str(on))
     skipped: list[tuple[str, str]] = []
     with progress("features") as report:
-        rows = chosen(
+        rows = choose(
             recognizer,
             utterances,
             by=by,
@@ -46,10 +46,10 @@ def suggest(
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
         )
-    known = {one.id: one for one in utterances}
-    write_list(out, [*(ToLabel(known[one.id]) for one in given), *rows])
+    by_id = {utterance.id: utterance for utterance in utterances}
+    write_list(out, [*(ToLabel(by_id[label.id]) for label in labels), *rows])
     report_skipped(skipped)
-    free = sum(one.emotion is None for one in utterances)
-    synthetic = " (SYNTHETIC)" if recognizer.spec.synthetic else ""
+    free = sum(utterance.emotion is None for utterance in utterances)
+    synthetic = " (SYNTHETIC)" if recognizer.synthetic else ""
     print(f"{out}: {len(rows)} of {free} unlabelled utterances, by {by}{synthetic}")
     print(f"fill in the column emotion ({', '.join(recognizer.labels)}), then: emobridge adapt ... --labelled {out}")

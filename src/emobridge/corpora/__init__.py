@@ -31,7 +31,7 @@ AUDIO_SUFFIXES = frozenset("." + suffix for suffix in _SUFFIXES.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Corpus:
+class CorpusFacts:
     """The facts about a corpus that need no copy of it."""
 
     name: str
@@ -57,11 +57,11 @@ def scan(name: str, root: str | Path, **options: object) -> Iterator[Utterance]:
     return utterances
 
 
-def describe(name: str) -> Corpus:
+def describe(name: str) -> CorpusFacts:
     """The facts about a corpus. Errors: UserError for an unknown corpus."""
     module = registry.load("corpora", name)
     emotions = tuple(emotion for emotion in EMOTIONS if emotion in module.LABELS.values())
-    return Corpus(
+    return CorpusFacts(
         name,
         module.LANGUAGES,
         emotions,

@@ -33,7 +33,7 @@ class Manner:
     formant: float = 0.0  # percent of change of the formants' frequencies
 
 
-EMOTIONS: dict[str, Manner] = {
+EMOTION_MANNERS: dict[str, Manner] = {
     "anger": Manner(pitch=2.0, span=0.5, tempo=0.10, level=2.0, tilt=6.0, breath=-0.5, rough=2.5, formant=1.0),
     "happiness": Manner(pitch=4.5, span=0.9, tempo=0.07, level=1.5, tilt=2.0, breath=0.5, rough=-1.0, formant=6.0),
     "neutral": Manner(),
@@ -44,7 +44,7 @@ EMOTIONS: dict[str, Manner] = {
 }
 
 # Arousal, valence and dominance of each emotion at strength 1.
-ATTRIBUTES: dict[str, tuple[float, float, float]] = {
+EMOTION_ATTRIBUTES: dict[str, tuple[float, float, float]] = {
     "anger": (0.7, -0.6, 0.6),
     "happiness": (0.5, 0.7, 0.4),
     "neutral": (0.0, 0.0, 0.0),
@@ -54,7 +54,7 @@ ATTRIBUTES: dict[str, tuple[float, float, float]] = {
     "surprise": (0.6, 0.2, -0.1),
 }
 
-WEIGHTS: dict[str, Manner] = {
+LANGUAGE_WEIGHTS: dict[str, Manner] = {
     "en": Manner(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     "de": Manner(0.5, 0.8, 1.1, 1.0, 1.6, 0.8, 1.6, 1.8),
     "it": Manner(1.6, 1.5, 0.6, 0.8, 1.7, 0.6, 0.6, 2.0),
@@ -82,8 +82,8 @@ PLAIN_MANNERS: dict[str, Manner] = {
 }
 
 # Standard deviations: of speakers about their sex's plain voice, and of utterances about the speaker.
-SPEAKERS = Manner(pitch=2.0, span=0.25, tempo=0.08, level=3.0, tilt=1.2, breath=0.4, rough=0.4, formant=2.5)
-JITTER = Manner(pitch=1.0, span=0.25, tempo=0.08, level=3.5, tilt=1.0, breath=0.3, rough=0.5, formant=1.0)
+SPEAKER_DEVIATIONS = Manner(pitch=2.0, span=0.25, tempo=0.08, level=3.0, tilt=1.2, breath=0.4, rough=0.4, formant=2.5)
+UTTERANCE_DEVIATIONS = Manner(pitch=1.0, span=0.25, tempo=0.08, level=3.5, tilt=1.0, breath=0.3, rough=0.5, formant=1.0)
 STRENGTH_OF_SPEAKERS = 0.2  # standard deviation of the logarithm
 STRENGTH_OF_UTTERANCES = 0.3
 ATTRIBUTE_NOISE = 0.1  # standard deviation
@@ -95,7 +95,7 @@ PLAIN_FORMANTS = {"m": 98.0, "f": 114.0}  # percent of espeak-ng's male voice
 PLAIN_BREATH = (0, 2, 3, 3, 3, 3, 3, 2)  # of the eight formants, at breath 1
 
 
-def random_of(*parts: object) -> np.random.Generator:
+def seeded_generator(*parts: object) -> np.random.Generator:
     """A random generator that depends on `parts` alone, and not on the order of calls."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
@@ -121,14 +121,14 @@ class Acting:
 
 def act(seed: int, language: str, speaker: str, emotion: str, text: str, repetition: int) -> Acting:
     """The manner of one utterance and its attributes, which follow from the emotion and its strength."""
-    voice = random_of(seed, language, speaker)
-    usual = astuple(PLAIN_MANNERS[language]) + np.array(astuple(SPEAKERS)) * voice.standard_normal(8)
+    voice = seeded_generator(seed, language, speaker)
+    usual = astuple(PLAIN_MANNERS[language]) + np.array(astuple(SPEAKER_DEVIATIONS)) * voice.standard_normal(8)
     strength = np.exp(STRENGTH_OF_SPEAKERS * voice.standard_normal())
-    chance = random_of(seed, language, speaker, emotion, text, repetition, "manner")
+    chance = seeded_generator(seed, language, speaker, emotion, text, repetition, "manner")
     strength *= np.exp(STRENGTH_OF_UTTERANCES * chance.standard_normal())
-    shown = np.array(astuple(WEIGHTS[language])) * astuple(EMOTIONS[emotion])
-    manner = usual + strength * shown + np.array(astuple(JITTER)) * chance.standard_normal(8)
-    attributes = strength * np.array(ATTRIBUTES[emotion]) + ATTRIBUTE_NOISE * chance.standard_normal(3)
+    shown = np.array(astuple(LANGUAGE_WEIGHTS[language])) * astuple(EMOTION_MANNERS[emotion])
+    manner = usual + strength * shown + np.array(astuple(UTTERANCE_DEVIATIONS)) * chance.standard_normal(8)
+    attributes = strength * np.array(EMOTION_ATTRIBUTES[emotion]) + ATTRIBUTE_NOISE * chance.standard_normal(3)
     arousal, valence, dominance = (round(float(value), 3) for value in np.clip(attributes, -1, 1))
     return Acting(Manner(*map(float, manner)), (arousal, valence, dominance))
 

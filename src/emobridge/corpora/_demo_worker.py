@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -25,13 +26,13 @@ from numpy.typing import NDArray
 
 from emobridge.corpora import _demo_voices as voices
 from emobridge.corpora._demo_texts import SENTENCES
-from emobridge.corpora._espeak import RATE, Espeak, Phone, Speech
+from emobridge.corpora._espeak import RATE, Espeak, Phone, Synthesis
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.types import SAMPLE_RATE, Utterance
 
 FULL_SCALE = 32767
-LEVEL = -3.0  # dB, of a plain voice against what espeak-ng gives
+PLAIN_LEVEL = -3.0  # dB, of a plain voice against what espeak-ng gives
 LOUDEST = 0.95  # of full scale; louder takes are turned down, not clipped
 SNR = (15.0, 35.0)  # dB, drawn evenly
 OCTAVES = 8  # of the noise
@@ -71,7 +72,7 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DemoPlan:
     """What a folder is to hold, and which takes of it a worker makes: `first`, `first` + `step`, ... before `last`."""
 
     folder: str  # absolute
@@ -120,13 +121,13 @@ class Plan:
         )
 
 
-def make_take(espeak: Espeak, plan: Plan, take: Take) -> None:
+def make_take(espeak: Espeak, plan: DemoPlan, take: Take) -> None:
     """Speak one take and write its phones and then its audio: a take whose audio is there is finished.
 
     Errors: UserError where the files cannot be written.
     """
     manner = plan.acting(take).manner
-    chance = voices.random_of(
+    chance = voices.seeded_generator(
         plan.seed, take.language, take.speaker, take.emotion, take.text, take.repetition, "recording"
     )
     lines = voices.voice_lines(take.speaker, manner, espeak.language_lines(take.language))
@@ -142,10 +143,10 @@ def make_take(espeak: Espeak, plan: Plan, take: Take) -> None:
         path.write_bytes(encoded.getvalue())
 
 
-def record(speech: Speech, level: float, chance: np.random.Generator) -> tuple[NDArray[np.int16], float]:
+def record(speech: Synthesis, level: float, chance: np.random.Generator) -> tuple[NDArray[np.int16], float]:
     """(T,) at SAMPLE_RATE: speech at its level in dB between silences, under pink noise; and its start in s."""
     spoken = soxr.resample(speech.wave.astype(np.float32) / FULL_SCALE, RATE, SAMPLE_RATE)
-    spoken *= 10 ** ((LEVEL + level) / 20)
+    spoken *= 10 ** ((PLAIN_LEVEL + level) / 20)
     before, after = (round(SAMPLE_RATE * second) for second in chance.uniform(*SILENCE, 2))
     wave = np.pad(spoken, (before, after))
     noise = pink_noise(len(wave), chance)
@@ -173,7 +174,7 @@ def phone_table(phones: Sequence[Phone], lead: float) -> str:
     return "start_s\tend_s\tphone\n" + "".join(rows)
 
 
-def work(plan: Plan) -> int:
+def work(plan: DemoPlan) -> int:
     """Make this worker's takes and return the exit code. The working directory must belong to this worker alone."""
     takes = list(enumerate(plan.takes()))[plan.first : plan.last : plan.step]
     takes = [(index, take) for index, take in takes if not (Path(plan.folder) / take.audio).exists()]
@@ -196,20 +197,20 @@ def work(plan: Plan) -> int:
 
 def _warm_up() -> None:
     """Load what the libraries load at their first use, so that forked processes need not: it takes a third off."""
-    record(Speech(np.ones(RATE, np.int16), ()), 0.0, np.random.default_rng(0))
+    record(Synthesis(np.ones(RATE, np.int16), ()), 0.0, np.random.default_rng(0))
     soundfile.write(io.BytesIO(), np.zeros(SAMPLE_RATE, np.int16), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
 
-def command(plan: Plan) -> list[str]:
+def worker_command(plan: DemoPlan) -> list[str]:
     """The command that starts a worker."""
     return [sys.executable, "-m", "emobridge.corpora._demo_worker", json.dumps(asdict(plan))]
 
 
-def _start(plan: Plan) -> int:
-    return subprocess.run(command(plan), check=False).returncode
+def _start(plan: DemoPlan) -> int:
+    return subprocess.run(worker_command(plan), check=False).returncode
 
 
-def _fork(espeak: Espeak, plan: Plan, take: Take) -> int:
+def _fork(espeak: Espeak, plan: DemoPlan, take: Take) -> int:
     child = os.fork()
     if child == 0:
         code = 1
@@ -221,7 +222,7 @@ def _fork(espeak: Espeak, plan: Plan, take: Take) -> int:
     return _say(f"{FAILURE}{take.id}: espeak-ng crashed (signal {-code})", 1) if code < 0 else code
 
 
-def _attempt(espeak: Espeak, plan: Plan, take: Take) -> int:
+def _attempt(espeak: Espeak, plan: DemoPlan, take: Take) -> int:
     try:
         make_take(espeak, plan, take)
         return _say(take.id, 0)
@@ -242,5 +243,6 @@ def _say(line: str, code: int) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
-    plan = json.loads(sys.argv[1])
-    sys.exit(work(Plan(**{key: tuple(value) if isinstance(value, list) else value for key, value in plan.items()})))
+    fields: dict[str, Any] = json.loads(sys.argv[1])
+    fields |= {key: tuple(fields[key]) for key in ("languages", "emotions")}
+    sys.exit(work(DemoPlan(**fields)))

@@ -17,7 +17,6 @@ from emobridge import registry
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 
-Progress = Callable[[int, int], None]  # bytes done, in all
 CHUNK = 1 << 16  # bytes, read at a time
 
 
@@ -41,7 +40,7 @@ def downloads(name: str) -> tuple[Download, ...]:
     return files
 
 
-def download(name: str, folder: str | Path, *, on_progress: Progress | None = None) -> Path:
+def download(name: str, folder: str | Path, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
     """Fetch the files of a corpus into `folder`, unpack them there, and return `folder`, ready for `scan`.
 
     A file that is there with the right checksum is not fetched again, and an archive is not unpacked again. A file gets
@@ -65,7 +64,7 @@ def download(name: str, folder: str | Path, *, on_progress: Progress | None = No
 class _Counter:
     """A progress bar for pooch: it counts the bytes of one file as a part of all files."""
 
-    def __init__(self, before: int, size: int, in_all: int, on_progress: Progress | None) -> None:
+    def __init__(self, before: int, size: int, in_all: int, on_progress: Callable[[int, int], None] | None) -> None:
         self.before, self.size, self.in_all, self.on_progress = before, size, in_all, on_progress
         self.done = self.total = 0  # pooch sets the total
 

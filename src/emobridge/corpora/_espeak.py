@@ -69,7 +69,7 @@ class Phone:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class Synthesis:
     """What espeak-ng made of a sentence."""
 
     wave: NDArray[np.int16]  # (T,) at RATE
@@ -120,7 +120,7 @@ class Espeak:
             self._languages[language] = [line for line in lines if line and line.split()[0] in _LANGUAGE_LINES]
         return self._languages[language]
 
-    def speak(self, text: str, voice: Iterable[str], *, words_a_minute: int, seed: int) -> Speech:
+    def speak(self, text: str, voice: Iterable[str], *, words_a_minute: int, seed: int) -> Synthesis:
         """Synthesise `text` in the voice that the lines of a voice file describe.
 
         Errors: RuntimeError where espeak-ng refuses the voice or says nothing.
@@ -139,7 +139,7 @@ class Espeak:
         wave = np.frombuffer(b"".join(self._pieces), np.int16)
         if not len(wave):
             raise RuntimeError(f"espeak-ng says nothing for {text!r}")
-        return Speech(wave, _phones(self._marks, len(wave)))
+        return Synthesis(wave, _phones(self._marks, len(wave)))
 
     def _collect(self, wave: ctypes._Pointer[ctypes.c_short], samples: int, events: ctypes._Pointer[_Event]) -> int:
         if wave and samples:

@@ -17,7 +17,7 @@ from emobridge.data.labels import to_emotion
 from emobridge.errors import UserError, unknown
 from emobridge.types import Range, Utterance
 
-LABELS = {
+EMOTION_CLASSES = {
     "A": "anger",
     "S": "sadness",
     "H": "happiness",
@@ -28,9 +28,9 @@ LABELS = {
     "N": "neutral",
     "O": "other",
 }
-ATTRIBUTE_RANGE = Range(1, 7)
+RATING_RANGE = Range(1, 7)
 NO_AGREEMENT = "X"  # of the raters: unlabelled
-COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "Split_Set")
+REQUIRED_COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "Split_Set")
 # The second is how some releases of MSP-Podcast spell it.
 TABLES = tuple(
     f"{folder}Labels/{name}.csv" for name in ("labels_consensus", "labels_concensus") for folder in ("", "*/")
@@ -74,7 +74,7 @@ def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             names = reader.fieldnames or ()
-            for column in COLUMNS:
+            for column in REQUIRED_COLUMNS:
                 if column not in names:
                     raise UserError(f"{table}: no column {column!r}; there are {', '.join(names) or 'none'}")
             for row in reader:
@@ -92,7 +92,7 @@ def _emotion(code: str, where: str) -> str | None:
     if code == NO_AGREEMENT:
         return None
     try:
-        return to_emotion(code, LABELS)
+        return to_emotion(code, EMOTION_CLASSES)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
 

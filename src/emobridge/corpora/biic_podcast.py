@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emobridge.corpora import unique_utterances
-from emobridge.corpora._podcast import ATTRIBUTE_RANGE as ATTRIBUTE_RANGE
-from emobridge.corpora._podcast import LABELS as LABELS
-from emobridge.corpora._podcast import clips
+from emobridge.corpora._podcast import EMOTION_CLASSES, RATING_RANGE, clips
 from emobridge.types import Utterance
 
 LANGUAGES = ("zh-TW",)
+LABELS = EMOTION_CLASSES
+ATTRIBUTE_RANGE = RATING_RANGE
 LICENCE = "academic licence agreement with National Tsing Hua University; not to be passed on"
 CITATION = (
     "Upadhyay, Chien, Su, Goncalves, Wu, Salman, Busso & Lee (2023). An Intelligent Infrastructure Toward Large Scale "
@@ -34,7 +34,7 @@ OBTAIN = (
     "folder."
 )
 
-SPLITS = {"Train": "train", "Development": "validation", "Test": "test"}
+SPLIT_OF = {"Train": "train", "Development": "validation", "Test": "test"}
 
 
 def scan(root: Path) -> Iterator[Utterance]:
@@ -45,7 +45,7 @@ def scan(root: Path) -> Iterator[Utterance]:
     """
     return unique_utterances(
         root,
-        clips(root, corpus="biic-podcast", language="zh-TW", splits=SPLITS),
+        clips(root, corpus="biic-podcast", language="zh-TW", splits=SPLIT_OF),
         layout="Labels/labels_consensus.csv and Audios/BIIC-PODCAST_0001_0031.wav",
         obtain=OBTAIN,
     )

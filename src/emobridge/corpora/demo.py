@@ -30,15 +30,15 @@ from emobridge.languages import primary_language
 from emobridge.types import SCALE, Utterance
 
 if TYPE_CHECKING:
-    from emobridge.corpora._demo_worker import Plan
+    from emobridge.corpora._demo_worker import DemoPlan
 
 LANGUAGES = tuple(SENTENCES)
 LABELS = {emotion: emotion for emotion in ("anger", "happiness", "neutral", "sadness", "fear", "disgust", "surprise")}
 LICENCE = "what is made is free to use; espeak-ng, which makes it, is GPL-3"
 CITATION = "espeak-ng, https://github.com/espeak-ng/espeak-ng"
 ATTRIBUTE_RANGE = SCALE
-OBTAIN = "pip install 'emobridge[demo]', then emobridge.corpora.demo.make(folder)"
-CARD = """SYNTHETIC SPEECH
+OBTAIN = "pip install 'emobridge[demo]', then emobridge.corpora.demo.make_corpora(folder)"
+NOTICE = """SYNTHETIC SPEECH
 
 Everything in this folder was made by espeak-ng under the control of emobridge (seed {seed}). No person speaks and no
 person feels, and how an emotion sounds in each language is invented. Use it to try the machinery: a score on it says
@@ -46,8 +46,8 @@ nothing of people, and every table of such scores must say SYNTHETIC.
 """
 
 SETTINGS = "demo.json"  # in the folder: what its bytes depend on
-VERSION = 1  # to be raised whenever the same seed would give other bytes
-PER_WORKER = 20  # utterances that make another process worth its start
+BYTES_VERSION = 1  # to be raised whenever the same seed would give other bytes
+PER_WORKER = 20  # utterances that justify the start of another process
 
 
 def is_synthetic(corpus: str) -> bool:
@@ -59,7 +59,7 @@ def is_synthetic(corpus: str) -> bool:
     return any(name == "demo" or name.startswith("demo-") for name in corpus.split("+"))
 
 
-def make(
+def make_corpora(
     folder: str | Path,
     languages: Sequence[str] = ("en", "de"),
     *,
@@ -79,7 +79,7 @@ def make(
     Errors: UserError for an unknown language or emotion, a number that is too small, a folder that cannot be written
     or that was made with another seed, and where espeakng-loader is not installed.
     """
-    from emobridge.corpora._demo_worker import Plan
+    from emobridge.corpora._demo_worker import DemoPlan
 
     languages = _own_tags(languages)
     _check("demo language", languages, LANGUAGES)
@@ -89,7 +89,7 @@ def make(
             raise UserError(f"{name} = {number}: expected 1 or more")
     folder = Path(folder).absolute()
     _claim(folder, seed)
-    plan = Plan(str(folder), tuple(languages), tuple(emotions), speakers, repetitions, seed)
+    plan = DemoPlan(str(folder), tuple(languages), tuple(emotions), speakers, repetitions, seed)
     takes = plan.takes()
     missing = sum(not (folder / take.audio).exists() for take in takes)
     if on_progress:
@@ -103,9 +103,9 @@ def make(
 
 
 def scan(root: str | Path, languages: Sequence[str] | None = None) -> Iterator[Utterance]:
-    """The utterances of a folder that `make` wrote, of some languages or of all in it.
+    """The utterances of a folder that `make_corpora` wrote, of some languages or of all in it.
 
-    Errors: UserError where the folder was not made by `make` or lacks a language.
+    Errors: UserError where the folder was not made by `make_corpora` or lacks a language.
     """
     root = Path(root)
     if languages is None:
@@ -137,7 +137,7 @@ def _claim(folder: Path, seed: int) -> None:
 
     Its files would stay, and the corpus would be a mixture.
     """
-    settings = {"version": VERSION, "seed": seed}
+    settings = {"version": BYTES_VERSION, "seed": seed}
     path = folder / SETTINGS
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -148,12 +148,14 @@ def _claim(folder: Path, seed: int) -> None:
     if before != settings:
         raise UserError(f"{folder}: was made with {before}, not {settings}; choose another folder or delete it")
     with whole_file(folder / "README.txt") as card:
-        card.write_text(CARD.format(seed=seed), encoding="utf-8")
+        card.write_text(NOTICE.format(seed=seed), encoding="utf-8")
     with whole_file(path) as file:
         file.write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 
-def _speak(plan: Plan, workers: int, missing: int, total: int, on_progress: Callable[[int, int], None] | None) -> None:
+def _speak(
+    plan: DemoPlan, workers: int, missing: int, total: int, on_progress: Callable[[int, int], None] | None
+) -> None:
     """Run `workers` processes side by side until every take is made; the first failure stops them all."""
     from emobridge.corpora._demo_worker import FAILURE
 
@@ -178,13 +180,13 @@ def _speak(plan: Plan, workers: int, missing: int, total: int, on_progress: Call
         raise RuntimeError(f"a worker ended with exit code {max(codes, key=abs)}")
 
 
-def _start(plan: Plan, home: str, output: int) -> subprocess.Popen[bytes]:
+def _start(plan: DemoPlan, home: str, output: int) -> subprocess.Popen[bytes]:
     """A worker that prints into `output`. It imports this very package, whatever its working directory."""
-    from emobridge.corpora._demo_worker import command
+    from emobridge.corpora._demo_worker import worker_command
 
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths)), OMP_NUM_THREADS="1")
-    return subprocess.Popen(command(plan), cwd=home, stdin=subprocess.DEVNULL, stdout=output, env=environment)
+    return subprocess.Popen(worker_command(plan), cwd=home, stdin=subprocess.DEVNULL, stdout=output, env=environment)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

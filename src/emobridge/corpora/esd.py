@@ -40,7 +40,7 @@ CITATION = (
 )
 OBTAIN = "Get it by the link at https://github.com/HLTSingapore/Emotional-Speech-Data and unpack it."
 
-SPLITS = {"train": "train", "evaluation": "validation", "test": "test"}
+SPLIT_OF = {"train": "train", "evaluation": "validation", "test": "test"}
 WOMEN = frozenset(f"{number:04}" for number in (1, 2, 3, 7, 9, 15, 16, 17, 18, 19))
 NAME = re.compile(r"(0(?:00[1-9]|01\d|020))_\d{6}")
 LINE = re.compile(r"(\d{4}_\d{6})\s+(\S.*)")
@@ -70,7 +70,7 @@ def _clips(root: Path, chosen: str) -> Iterator[Utterance]:
         language = "zh" if int(speaker) <= 10 else "en"
         if chosen not in (language, "all"):
             continue
-        split = SPLITS.get(path.parent.name)
+        split = SPLIT_OF.get(path.parent.name)
         folder = path.parent.parent if split else path.parent
         table = folder.parent / f"{speaker}.txt"
         if table not in texts:

@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emobridge.corpora import unique_utterances
-from emobridge.corpora._podcast import ATTRIBUTE_RANGE as ATTRIBUTE_RANGE
-from emobridge.corpora._podcast import LABELS as LABELS
-from emobridge.corpora._podcast import clips
+from emobridge.corpora._podcast import EMOTION_CLASSES, RATING_RANGE, clips
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
 LANGUAGES = ("en",)
+LABELS = EMOTION_CLASSES
+ATTRIBUTE_RANGE = RATING_RANGE
 LICENCE = "academic licence agreement with the University of Texas at Dallas; not to be passed on"
 CITATION = (
     "Lotfian & Busso (2019). Building Naturalistic Emotionally Balanced Speech Corpus by Retrieving Emotional Speech "

@@ -37,7 +37,7 @@ CITATION = (
 )
 OBTAIN = "Get it from https://zenodo.org/records/4405783 and unpack it."
 
-VERSIONS = {"1": "FR_01", "2": "FR_02"}  # how the folder's name ends; its é comes in two spellings of Unicode
+FOLDER_ENDINGS = {"1": "FR_01", "2": "FR_02"}  # how the folder's name ends; its é comes in two spellings of Unicode
 NAME = re.compile(r"(\d\d)[a-z]\d\d([A-Z])[a-z]")
 
 
@@ -48,9 +48,9 @@ def scan(root: Path, version: int = 1) -> Iterator[Utterance]:
     The speaker is the number of the names; files with other names are skipped.
     Errors: UserError for an unknown version or emotion letter, a name met twice, and where no clip is found.
     """
-    if str(version) not in VERSIONS:
-        raise unknown("version of Oréau", str(version), VERSIONS)
-    others = tuple(end for number, end in VERSIONS.items() if number != str(version))
+    if str(version) not in FOLDER_ENDINGS:
+        raise unknown("version of Oréau", str(version), FOLDER_ENDINGS)
+    others = tuple(end for number, end in FOLDER_ENDINGS.items() if number != str(version))
     return unique_utterances(root, _clips(root, others), layout="OréauFR_01/f/sessj/10a02Ja.wav", obtain=OBTAIN)
 
 

@@ -29,7 +29,7 @@ CITATION = (
 )
 OBTAIN = "Get it by the link at https://github.com/BenoitWang/Speech_Emotion_Diarization and unpack it."
 
-PREFIX = "datafolder"
+DATA_FOLDER = "datafolder"
 Segment = tuple[str, float, float]  # label, start and end in s
 
 
@@ -51,7 +51,7 @@ def _utterances(root: Path, segments: bool) -> Iterator[Utterance]:
             if not isinstance(entry, dict) or not isinstance(entry.get("wav"), str):
                 raise UserError(f"{where}: expected an object with 'wav' and 'emotion'")
             inside = PurePosixPath(entry["wav"])
-            folders = inside.parts[1:-1] if inside.parts[:1] == (PREFIX,) else inside.parts[:-1]
+            folders = inside.parts[1:-1] if inside.parts[:1] == (DATA_FOLDER,) else inside.parts[:-1]
             path = table.parent.joinpath(*folders, inside.name)
             if not path.is_file():
                 continue

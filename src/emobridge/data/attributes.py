@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CONSTRUCTED = "-constructed"  # ends the name of a corpus whose attributes are computed: see data.constructed
+CONSTRUCTED_ENDING = "-constructed"  # ends the name of a corpus whose attributes are computed: see data.constructed
 
 
 def parse_range(text: str) -> Range:
@@ -62,7 +62,7 @@ def is_constructed(corpus: str) -> bool:
     >>> is_constructed("ravdess-constructed"), is_constructed("emodb+ravdess-constructed"), is_constructed("ravdess")
     (True, True, False)
     """
-    return any(name.endswith(CONSTRUCTED) for name in corpus.split("+"))
+    return any(name.endswith(CONSTRUCTED_ENDING) for name in corpus.split("+"))
 
 
 def has_attributes(utterance: Utterance) -> bool:

@@ -25,7 +25,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.data.attributes import CONSTRUCTED, is_constructed
+from emobridge.data.attributes import CONSTRUCTED_ENDING, is_constructed
 from emobridge.data.audio import SILENT, Read, read_audio
 from emobridge.data.prosody import level, pitch, rate
 from emobridge.errors import UserError
@@ -93,5 +93,5 @@ def squashed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _with(utterance: Utterance, values: NDArray[np.float64]) -> Utterance:
     arousal, valence, dominance = (None if np.isnan(value) else round(float(value), 4) for value in values)
-    name = utterance.corpus + CONSTRUCTED
+    name = utterance.corpus + CONSTRUCTED_ENDING
     return replace(utterance, corpus=name, arousal=arousal, valence=valence, dominance=dominance)

@@ -13,13 +13,13 @@ from emobridge.types import SAMPLE_RATE
 
 Wave = NDArray[np.float32]  # (T,)
 
-HOP = SAMPLE_RATE // 100  # samples, 10 ms
+STEP = SAMPLE_RATE // 100  # samples, 10 ms
 FRAME = SAMPLE_RATE // 25  # samples, 40 ms: three periods of the lowest pitch
 LOWEST, HIGHEST = 75.0, 500.0  # Hz of a voice
 BLOCK = 3000  # frames at a time, so that the memory for a long clip stays flat
 VOICED = 0.45  # autocorrelation, of 1, above which a frame is voiced; this and the next two as Praat has them
 OCTAVE_COST = 0.01  # an octave: of two equal peaks, the one of the higher pitch
-QUIET = 0.03  # of the loudest sample, below which a frame is silence
+SILENCE_SHARE = 0.03  # of the loudest sample, below which a frame is silence
 SMOOTHING = 7  # hops, 70 ms: an envelope of what is slower than syllables
 DIP = 2.0  # dB between two syllables
 RANGE = 25.0  # dB below the loudest that a syllable may lie
@@ -41,7 +41,7 @@ def pitch(wave: Wave) -> float:
         return float("nan")
     frames, loudest = _frames(wave), float(np.abs(wave).max())
     blocks = (frames[first : first + BLOCK].astype(np.float64) for first in range(0, len(frames), BLOCK))
-    pitches = np.concatenate([_pitches(block[np.abs(block).max(1) > QUIET * loudest]) for block in blocks])
+    pitches = np.concatenate([_pitches(block[np.abs(block).max(1) > SILENCE_SHARE * loudest]) for block in blocks])
     return float(np.median(pitches)) if len(pitches) else float("nan")
 
 
@@ -71,8 +71,8 @@ def rate(wave: Wave) -> float:
     """
     if len(wave) < FRAME:
         return 0.0
-    hops = np.square(wave[: len(wave) // HOP * HOP], dtype=np.float64).reshape(-1, HOP).mean(1)
-    power = np.convolve(hops, np.ones(FRAME // HOP) * HOP / FRAME)
+    hops = np.square(wave[: len(wave) // STEP * STEP], dtype=np.float64).reshape(-1, STEP).mean(1)
+    power = np.convolve(hops, np.ones(FRAME // STEP) * STEP / FRAME)
     smoother = np.hanning(SMOOTHING + 2)
     envelope = 10 * np.log10(np.convolve(power, smoother / smoother.sum(), mode="same") + 1e-12)
     peaks, _ = find_peaks(envelope, height=np.percentile(envelope, 99) - RANGE, prominence=DIP)
@@ -80,8 +80,8 @@ def rate(wave: Wave) -> float:
 
 
 def _frames(wave: Wave) -> NDArray[np.float32]:
-    """(T,) -> (F, FRAME), one every HOP samples, as a view."""
-    return np.lib.stride_tricks.sliding_window_view(wave, FRAME)[::HOP]
+    """(T,) -> (F, FRAME), one every STEP samples, as a view."""
+    return np.lib.stride_tricks.sliding_window_view(wave, FRAME)[::STEP]
 
 
 def _autocorrelation(frames: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -34,7 +34,8 @@ class Speech:
     @property
     def is_target(self) -> np.ndarray:
         """(N,) bool."""
-        return self.domain_of == self.target
+        mask: np.ndarray = self.domain_of == self.target
+        return mask
 
     def of(self, rows: Sequence[int] | np.ndarray) -> Speech:
         """The utterances of some rows alone."""
@@ -127,7 +128,7 @@ def _scored(speech: Speech, target: np.ndarray, split: Split) -> np.ndarray:
 
     None where a person gave all labels, and the speakers cannot be told apart or are only one.
     """
-    scored = target[speech.label[target] != UNLABELLED]
+    scored: np.ndarray = target[speech.label[target] != UNLABELLED]
     listed = speech.visible
     if split.share_speakers or listed is None or {speech.utterances[row].id for row in scored} - listed:
         return scored

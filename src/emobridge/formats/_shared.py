@@ -94,7 +94,7 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def read_json(path: Path) -> Any:
+def load_json(path: Path) -> Any:
     """The content of a JSON file. Errors: UserError for one that is missing or no JSON."""
     try:
         return json.loads(read_text(path))
@@ -112,7 +112,7 @@ def entry(value: Any, where: str, *needed: str) -> dict[str, Any]:
     return value
 
 
-def write_json(path: Path, content: Any, indent: int | None = None) -> None:
+def save_json(path: Path, content: Any, indent: int | None = None) -> None:
     """Write a JSON file, whole or not at all."""
     write_text(path, json.dumps(content, ensure_ascii=False, indent=indent) + "\n")
 

@@ -36,7 +36,7 @@ LOSES: tuple[str, ...] = ()
 SCHEMES = {field: field for field in COLUMNS if field not in ("path", "start", "end", "split")} | {
     "text": "transcription"
 }
-SPLITS = {None: "emotion", "train": "emotion.train", "validation": "emotion.dev", "test": "emotion.test"}
+TABLE_NAMES = {None: "emotion", "train": "emotion.train", "validation": "emotion.dev", "test": "emotion.test"}
 NANOSECONDS = 1_000_000_000
 Stretch = tuple[str, int, int | None]  # file, start and end in nanoseconds
 
@@ -96,7 +96,7 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
         db.schemes[SCHEMES[field]] = audformat.Scheme(kind, labels=list(EMOTIONS) if field == "emotion" else None)
     _check_stretches(utterances)
     segmented = any(utterance.start or utterance.end is not None for utterance in utterances)
-    for split, table in SPLITS.items():
+    for split, table in TABLE_NAMES.items():
         part = [utterance for utterance in utterances if utterance.split == split]
         if part:
             if split:

@@ -31,9 +31,9 @@ from emobridge.formats._shared import (
     corpus_language,
     entry,
     iemocap_speaker,
-    read_json,
+    load_json,
     read_text,
-    write_json,
+    save_json,
     write_lines,
     write_text,
 )
@@ -41,7 +41,7 @@ from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness")
-SPLITS = {"train": "train", "validation": "valid", "test": "test"}
+SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
 LABEL_WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # of others: emobridge's with a capital
 
@@ -113,13 +113,13 @@ def _write_data_set(folder: Path, utterances: Sequence[Utterance], fold: int) ->
     rows = {utterance.id: _row(utterance, root) for utterance in utterances}
     speaker_lines = [_speaker_line(row, rows[row.id]) for row in utterances if row.speaker]
     _write_pair(folder / folder.name, list(rows.values()))
-    for split, name in SPLITS.items():
+    for split, name in SPLIT_NAMES.items():
         part = [rows[utterance.id] for utterance in utterances if utterance.split == split]
         if part:
             _write_pair(folder / f"fold_{fold}" / f"{folder.name}_{name}_fold_{fold}", part)
     used = {utterance.emotion for utterance in utterances}
     label_map = {emotion: LABEL_WORDS.get(emotion, emotion.capitalize()) for emotion in EMOTIONS if emotion in used}
-    write_json(folder / "label_map.json", label_map, indent=4)
+    save_json(folder / "label_map.json", label_map, indent=4)
     if speaker_lines:
         write_text(folder / SPEAKERS, "".join(speaker_lines))
 
@@ -136,7 +136,7 @@ def _data_sets(path: Path, fold: int | None) -> Iterator[tuple[Path, list[tuple[
         stems: list[tuple[str | None, Path]] = [(None, folder / folder.name)]
         if fold is not None:
             inside = folder / f"fold_{fold}"
-            stems = [(split, inside / f"{folder.name}_{name}_fold_{fold}") for split, name in SPLITS.items()]
+            stems = [(split, inside / f"{folder.name}_{name}_fold_{fold}") for split, name in SPLIT_NAMES.items()]
         files = [(split, file) for split, stem in stems if (file := _existing(stem)) is not None]
         if not files:
             folds = ", ".join(sorted(entry.name for entry in folder.glob("fold_*"))) or "none"
@@ -155,7 +155,7 @@ def _existing(stem: Path) -> Path | None:
 
 
 def _split_of(file: Path) -> str | None:
-    return next((split for split, name in SPLITS.items() if f"_{name}_fold_" in file.name), None)
+    return next((split for split, name in SPLIT_NAMES.items() if f"_{name}_fold_" in file.name), None)
 
 
 def _checkout(folder: Path) -> Path:
@@ -167,7 +167,7 @@ def _checkout(folder: Path) -> Path:
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a .jsonl or .json file, each with `file:line` or `file:key`."""
     if file.suffix == ".json":
-        for key, row in entry(read_json(file), str(file)).items():
+        for key, row in entry(load_json(file), str(file)).items():
             yield f"{file}:{key}", {"key": key} | entry(row, f"{file}:{key}", "wav", "emo")
         return
     for number, line in enumerate(read_text(file).split("\n"), 1):
@@ -182,7 +182,7 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _label_map(folder: Path) -> dict[str, str]:
     file = folder / "label_map.json"
-    content = entry(read_json(file), str(file)) if file.is_file() else {}
+    content = entry(load_json(file), str(file)) if file.is_file() else {}
     return {raw: word for raw, word in content.items() if isinstance(word, str)}
 
 
@@ -196,7 +196,12 @@ def _row(utterance: Utterance, root: str) -> dict[str, Any]:
     frames, rate = header(utterance.path)
     start, end = utterance.start, frames / rate if utterance.end is None else utterance.end
     length = end - start
-    row = {"key": utterance.id, "dataset": utterance.corpus, "wav": within(utterance.path, root), "type": "raw"}
+    row: dict[str, Any] = {
+        "key": utterance.id,
+        "dataset": utterance.corpus,
+        "wav": within(utterance.path, root),
+        "type": "raw",
+    }
     row |= {"sample_rate": rate, "num_frame": length * rate, "task": "category", "length": length}
     row |= {"emo": utterance.emotion, "channel": 1}
     return row | ({"start_time": start, "end_time": end} if start or utterance.end is not None else {})
@@ -216,4 +221,4 @@ def _write_pair(stem: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     columns = ("wav", "length", "emo", "dataset", "channel", "start_time", "end_time")
     write_lines(stem.with_name(stem.name + ".jsonl"), rows)
     content = {row["key"]: {key: row[key] for key in columns if key in row} for row in rows}
-    write_json(stem.with_name(stem.name + ".json"), content, indent=4)
+    save_json(stem.with_name(stem.name + ".json"), content, indent=4)

@@ -31,8 +31,8 @@ from emobridge.types import Utterance
 
 LOSES = ("path",)  # the audio has a new name
 METADATA = ("metadata.csv", "metadata.jsonl")
-SPLITS = {"train": "train", "validation": "validation", "test": "test"}
-COPIES = ("link", "copy")
+SPLIT_NAMES = {"train": "train", "validation": "validation", "test": "test"}
+COPY_MODES = ("link", "copy")
 
 
 def read(
@@ -70,15 +70,15 @@ def write(path: Path, utterances: Sequence[Utterance], *, copy: str = "link", sp
     Where no utterance has a split all lie in `path` itself; else `splits` ("none=train") says where those without go.
     Errors: UserError for a folder that holds something, audio that is not there, and mixed splits.
     """
-    if copy not in COPIES:
-        raise unknown("way to copy", str(copy), COPIES)
+    if copy not in COPY_MODES:
+        raise unknown("way to copy", str(copy), COPY_MODES)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: is there already; expected a new or empty folder")
     for utterance in utterances:
         if not os.path.isfile(utterance.path):
             raise UserError(f"{utterance.id!r}: {utterance.path}: no such file")
     has_splits = any(utterance.split for utterance in utterances)
-    parts = by_split(utterances, SPLITS, splits) if has_splits or splits else {"": list(utterances)}
+    parts = by_split(utterances, SPLIT_NAMES, splits) if has_splits or splits else {"": list(utterances)}
     numbers = {utterance.id: number for number, utterance in enumerate(utterances, 1)}
     fields = [field for field in filled(utterances) if field not in ("path", "split")]
     try:

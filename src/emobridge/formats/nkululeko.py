@@ -31,7 +31,7 @@ from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
-OWN = {"path": "file", "start": "start", "end": "end", "speaker": "speaker", "emotion": "emotion"}
+COLUMN_NAMES = {"path": "file", "start": "start", "end": "end", "speaker": "speaker", "emotion": "emotion"}
 NANOSECONDS = 1_000_000_000
 DELTA = re.compile(r"(?:(\d+) days?)?(?: ?(?:(\d+):)?(\d+):(\d+)(?:\.(\d{1,9}))?)?")
 
@@ -73,12 +73,12 @@ def read(
 def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     """Write `path`, which must end in .csv, and return it."""
     folder = os.path.abspath(path.parent)
-    fields = dict.fromkeys((*OWN, *filled(utterances)))
+    fields = dict.fromkeys((*COLUMN_NAMES, *filled(utterances)))
     if not any(utterance.start or utterance.end is not None for utterance in utterances):
         fields = {field: None for field in fields if field not in ("start", "end")}
     table = []
     for utterance in utterances:
-        row = {OWN.get(field, field): getattr(utterance, field) for field in fields}
+        row = {COLUMN_NAMES.get(field, field): getattr(utterance, field) for field in fields}
         row["file"] = os.path.relpath(utterance.path, folder).replace(os.sep, "/")
         if "start" in fields:
             end = None if utterance.end is None else _delta(utterance.end)

@@ -19,7 +19,7 @@ from emobridge.corpora.table import default_id, label_mapping
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import to_utterance, within
 from emobridge.errors import UserError
-from emobridge.formats._shared import by_split, entry, iemocap_speaker, read_json, split_named, write_json
+from emobridge.formats._shared import by_split, entry, iemocap_speaker, load_json, save_json, split_named
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
@@ -38,7 +38,7 @@ LOSES = (
     "naturalness",
 )
 SUFFIX = "_meta_data.json"
-SPLITS = {"train": "train", "test": "test"}
+SPLIT_NAMES = {"train": "train", "test": "test"}
 
 
 def read(
@@ -60,7 +60,7 @@ def read(
     folder = os.path.abspath(root or home)
     emotions, seen = label_mapping(labels), set[str]()
     for file in files:
-        content = entry(read_json(file), str(file), "labels", "meta_data")
+        content = entry(load_json(file), str(file), "labels", "meta_data")
         if not isinstance(content["meta_data"], list):
             raise UserError(f"{file}: expected a list in 'meta_data'")
         for number, item in enumerate(content["meta_data"], 1):
@@ -91,19 +91,19 @@ def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1, splits:
             raise UserError(f"{utterance.id!r} is a stretch of {utterance.path}; s3prl reads whole files: cut it first")
         if utterance.emotion is None:
             raise UserError(f"{utterance.id!r} has no emotion; s3prl needs one for each: leave it out")
-    parts = by_split(utterances, SPLITS, splits)
+    parts = by_split(utterances, SPLIT_NAMES, splits)
     used = {utterance.emotion for utterance in utterances}
     labels = [emotion for emotion in EMOTIONS if emotion in used]
     root = os.path.abspath(path)
     session = path / "meta_data" / f"Session{fold}"
-    for split in SPLITS.values():
+    for split in SPLIT_NAMES.values():
         rows = [
             {"path": within(utterance.path, root), "label": utterance.emotion}
             | ({"speaker": utterance.speaker} if utterance.speaker else {})
             for utterance in parts.get(split, ())
         ]
         content = {"labels": {label: number for number, label in enumerate(labels)}, "meta_data": rows}
-        write_json(session / f"{split}{SUFFIX}", content)
+        save_json(session / f"{split}{SUFFIX}", content)
     return session
 
 
@@ -111,7 +111,7 @@ def _files(path: Path, fold: int) -> list[Path]:
     if path.is_file():
         return [path]
     session = path / "meta_data" / f"Session{fold}" if (path / "meta_data").is_dir() else path
-    files = [session / f"{split}{SUFFIX}" for split in SPLITS.values()]
+    files = [session / f"{split}{SUFFIX}" for split in SPLIT_NAMES.values()]
     for file in files:
         if not file.is_file():
             raise UserError(

@@ -21,15 +21,15 @@ from emobridge.corpora.table import SPLIT_WORDS, label_mapping
 from emobridge.data.audio import header
 from emobridge.data.manifest import COLUMNS, PATHS, to_utterance, within
 from emobridge.errors import UserError
-from emobridge.formats._shared import by_split, entry, filled, read_json, split_named, write_json
+from emobridge.formats._shared import by_split, entry, filled, load_json, save_json, split_named
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
-SPLITS = {"train": "train", "validation": "valid", "test": "test"}
+SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 ROOT = "{data_root}"
 BRACES = {"{{": "{", "}}": "}", ROOT: ""}  # "" is the folder
-OWN = ("id", "path", "emotion")  # written as the key, in "wav" and in "emo"
+KEY_FIELDS = ("id", "path", "emotion")  # written as the key, in "wav" and in "emo"
 
 
 def read(
@@ -45,14 +45,14 @@ def read(
     data_root: the default is the folder of the file. corpus: the default is in the entry, or the name of that folder.
     Errors: UserError naming `file:key` for what a manifest would refuse.
     """
-    files = [path] if not path.is_dir() else [path / f"{name}.json" for name in SPLITS.values()]
+    files = [path] if not path.is_dir() else [path / f"{name}.json" for name in SPLIT_NAMES.values()]
     files = files if not path.is_dir() else [file for file in files if file.is_file()]
     if not files:
-        raise UserError(f"{path}: none of {', '.join(f'{name}.json' for name in SPLITS.values())} is there")
+        raise UserError(f"{path}: none of {', '.join(f'{name}.json' for name in SPLIT_NAMES.values())} is there")
     emotions, seen = label_mapping(labels), set[str]()
     for file in files:
         folder = os.path.abspath(data_root or file.parent)
-        for key, item in entry(read_json(file), str(file)).items():
+        for key, item in entry(load_json(file), str(file)).items():
             where = f"{file}:{key}"
             values = _values(entry(item, where, "wav"), folder, where)
             values["id"] = key
@@ -74,13 +74,13 @@ def write(path: Path, utterances: Sequence[Utterance], *, data_root: str | None 
     alone = path.suffix.lower() == ".json"
     files = {path: list(utterances)} if alone else {}
     if not alone:
-        parts = by_split(utterances, SPLITS, splits)
-        files = {path / f"{name}.json": parts[name] for name in SPLITS.values() if name in parts}
-    fields = [field for field in filled(utterances) if field not in OWN and (alone or field != "split")]
+        parts = by_split(utterances, SPLIT_NAMES, splits)
+        files = {path / f"{name}.json": parts[name] for name in SPLIT_NAMES.values() if name in parts}
+    fields = [field for field in filled(utterances) if field not in KEY_FIELDS and (alone or field != "split")]
     root = os.path.abspath(data_root or (path.parent if alone else path))
     contents = {file: {row.id: _entry(row, fields, root) for row in rows} for file, rows in files.items()}
     for file, content in contents.items():
-        write_json(file, content, indent=2)
+        save_json(file, content, indent=2)
     return path
 
 

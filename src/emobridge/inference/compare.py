@@ -8,7 +8,8 @@ from pathlib import Path
 
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
-from emobridge.inference.routing import ALL, UNTOLD, answers, check_untold, hidden, modes, sets_of, stored
+from emobridge.inference.features import stored_features
+from emobridge.inference.routing import ALL, UNTOLD, answers, check_untold, modes_of, sets_of, without_language
 from emobridge.scores.measures.ua import Ua
 from emobridge.types import Utterance
 
@@ -22,7 +23,7 @@ class Compared:
     mode: str
     language: str
     ua: float  # in [0, 1], over the recogniser's labels
-    own: float | None  # share of utterances that its own branch answered; None where all branches answer together
+    own_branch: float | None  # share of utterances that the language's branch answered; None where all answer together
     n: int  # utterances
 
 
@@ -30,36 +31,36 @@ def compare(
     recognizer: Recognizer,
     utterances: Sequence[Utterance],
     *,
-    modes_of: Sequence[str] | None = None,
+    modes: Sequence[str] | None = None,
     store: str | Path | None = None,
 ) -> tuple[Compared, ...]:
     """Every mode on each language that a branch knows, in that order. Other utterances and labels are left out.
 
-    modes_of: of "told" and routing.UNTOLD; all by default that the recogniser can serve. But for "told", utterances
-    are asked without language and corpus. Errors: UserError for a mode that it cannot serve, and where nothing is left.
+    modes: of "told" and routing.UNTOLD; by default all that the recogniser can serve. But for "told", utterances go in
+    without language and corpus. Errors: UserError for a mode that it cannot serve, and where nothing is left.
     """
-    asked = (TOLD, *UNTOLD) if modes_of is None else tuple(modes_of)
-    if modes_of is None:
-        asked = tuple(mode for mode in asked if mode == TOLD or _serves(recognizer, mode))
-    known = [(one, recognizer.branch(one.language)) for one in utterances if one.emotion in recognizer.labels]
-    pairs = [(one, branch) for one, branch in known if branch is not None]
+    if modes is None:
+        modes = (TOLD, *(mode for mode in UNTOLD if _serves(recognizer, mode)))
+    labelled = [utterance for utterance in utterances if utterance.emotion in recognizer.labels]
+    pairs = [(row, branch) for row in labelled if (branch := recognizer.branch(row.language)) is not None]
     if not pairs:
         raise UserError(f"nothing to compare: no labelled utterance is in {', '.join(recognizer.languages)}")
-    found = []
-    for mode in asked:
-        some = [one if mode == TOLD else hidden(one) for one, _ in pairs]
-        wanted = modes(recognizer, some, None if mode == TOLD else mode)
-        heard, rows = stored(recognizer, some, [sets_of(recognizer, each) for each in wanted], store)
-        said, who = answers(recognizer, some, dict(zip(rows, wanted)), heard)
-        for language in dict.fromkeys(one.language for one, _ in pairs):
-            rows = [row for row, (one, _) in enumerate(pairs) if one.language == language]
+    comparisons = []
+    for mode in modes:
+        scored = [row if mode == TOLD else without_language(row) for row, _ in pairs]
+        by_row = modes_of(recognizer, scored, None if mode == TOLD else mode)
+        features, rows = stored_features(recognizer, scored, [sets_of(recognizer, by) for by in by_row], store)
+        values, answered_by = answers(recognizer, scored, dict(zip(rows, by_row)), features)
+        for language in dict.fromkeys(row.language for row, _ in pairs):
+            rows = [index for index, (row, _) in enumerate(pairs) if row.language == language]
             truth = [str(pairs[row][0].emotion) for row in rows]
-            p = said[rows, : len(recognizer.labels)]
-            guess = [recognizer.labels[best] for best in p.argmax(1).tolist()]
-            own = [who[row] == recognizer.branches.index(pairs[row][1]) for row in rows]
-            share = None if ALL in who else sum(own) / len(own)
-            found.append(Compared(mode, language, Ua()(truth, guess, labels=recognizer.labels), share, len(rows)))
-    return tuple(found)
+            best = values[rows, : len(recognizer.labels)].argmax(1).tolist()
+            predicted = [recognizer.labels[label] for label in best]
+            hits = [answered_by[row] == recognizer.branches.index(pairs[row][1]) for row in rows]
+            share = None if ALL in answered_by else sum(hits) / len(hits)
+            score = Ua()(truth, predicted, labels=recognizer.labels)
+            comparisons.append(Compared(mode, language, score, share, len(rows)))
+    return tuple(comparisons)
 
 
 def _serves(recognizer: Recognizer, mode: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,39 @@ from emobridge.bundle import Recognizer
 from emobridge.corpora import attribute_ranges
 from emobridge.data.attributes import attributes_of
 from emobridge.errors import UserError
-from emobridge.inference.predict import Skip
-from emobridge.inference.routing import answers, modes, sets_of, stored
+from emobridge.inference.features import Skip, stored_features
+from emobridge.inference.routing import answers, modes_of, sets_of
+from emobridge.progress import Progress
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import BaseEvaluation, Condition
 from emobridge.scores.classes import Evaluation
 from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A recogniser's answers beside the truth: an evaluation of emotions, of attributes, or both."""
+
+    condition: Condition
+    evaluations: tuple[BaseEvaluation, ...]
+
+    def scores(self, run: str = "evaluate") -> list[Score]:
+        """Rows for `scores.json`. run: the name that they bear."""
+        condition = replace(self.condition, run=run)
+        return [row for evaluation in self.evaluations for row in evaluation.scores(condition)]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before quoting a score."""
+        lines = [
+            f"the recogniser tells nothing apart here: it predicts {evaluation.collapsed}"
+            for evaluation in self.evaluations
+            if evaluation.collapsed
+        ]
+        for evaluation in self.evaluations:
+            if isinstance(evaluation, Evaluation) and len(labels := set(evaluation.truth)) == 1:
+                lines.append(f"all utterances are labelled {labels.pop()}: UA is the recall of that label alone")
+        return tuple(lines)
 
 
 def evaluate(
@@ -29,56 +57,83 @@ def evaluate(
     attribute_range: str = "",
     store: str | Path | None = None,
     on_skip: Skip | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> list[Score]:
-    """Scores over the recogniser's labels, and CCC of its attributes. Utterances without a label, or with another, are
-    not scored by it, nor those without attributes by these.
+    """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`."""
+    outcome = evaluated(
+        recognizer,
+        utterances,
+        untold=untold,
+        attribute_range=attribute_range,
+        store=store,
+        on_skip=on_skip,
+        on_progress=on_progress,
+    )
+    return outcome.scores(run)
 
+
+def evaluated(
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    *,
+    untold: str | None = None,
+    attribute_range: str = "",
+    store: str | Path | None = None,
+    on_skip: Skip | None = None,
+    on_progress: Progress | None = None,
+) -> Evaluated:
+    """The answers to all utterances that have one of the recogniser's labels, or an attribute that it predicts.
+
+    With speaker normalisation all utterances of a speaker count for the speaker's moments, labelled or not. A speaker
+    is one of a corpus: where several corpora are scored together, the speakers' names begin with the corpus.
     untold: what answers where the language is not known (see `routing`). attribute_range: the scale of corpora that
     declare none, such as "1..7"; by default the recogniser's own.
-    With speaker normalisation a speaker's utterances given here, labelled or not, tell their moments.
     Errors: UserError where no utterance has one of the labels or attributes, and for attributes outside their range;
     bad files go to `on_skip`, or raise where there is none.
     """
-    spec = recognizer.spec
     truth = _attributes(recognizer, utterances, attribute_range)
-    wanted = modes(recognizer, utterances, untold)
-    sets = [sets_of(recognizer, mode) for mode in wanted]
-    heard, rows = stored(recognizer, utterances, sets, store, on_skip, on_progress)
-    said = answers(recognizer, utterances, {row: wanted[row] for row in rows}, heard)[0] if rows else torch.empty(0)
-    count = len(spec.labels)
-    labels = [spec.labels[best] for best in said[:, :count].argmax(1).tolist()] if rows and count else []
-    pairs = zip([utterances[row] for row in rows], labels)
-    scored = [(one, label) for one, label in pairs if one.emotion in spec.labels]
-    rated = [place for place, row in enumerate(rows) if not np.isnan(truth[row]).all()]
-    if (~np.isnan(truth[[rows[place] for place in rated]])).sum(0).max(initial=0) < 2:
-        rated = []  # no attribute is known of two
-    if not scored and not rated:
-        wanted_words = ", ".join((*spec.labels, *spec.attributes))
-        raise UserError(f"nothing to score: no readable utterance is labelled {wanted_words}")
-    corpora = sorted({one.corpus for one, _ in scored} | {utterances[rows[place]].corpus for place in rated})
-    condition = _condition(recognizer, corpora, run)
+    modes = modes_of(recognizer, utterances, untold)
+    sets = [sets_of(recognizer, mode) for mode in modes]
+    features, rows = stored_features(recognizer, utterances, sets, store, on_skip, on_progress)
+    labels, count = recognizer.labels, len(recognizer.labels)
+    values = torch.empty(0, count + len(recognizer.attributes))
+    if rows:
+        values, _ = answers(recognizer, utterances, {row: modes[row] for row in rows}, features)
+    read, truth = [utterances[row] for row in rows], truth[rows]
+    labelled = [index for index, utterance in enumerate(read) if utterance.emotion in labels]
+    rated = _rated(truth)
+    if not labelled and not rated:
+        names = ", ".join((*labels, *recognizer.attributes))
+        few = "; CCC takes two utterances with the same attribute" if not np.isnan(truth).all() else ""
+        raise UserError(f"nothing to score: no readable utterance is labelled {names}{few}")
+    condition = _condition(recognizer, sorted({read[index].corpus for index in (*labelled, *rated)}))
     evaluations: list[BaseEvaluation] = []
-    if scored:
-        truth_words = tuple(one.emotion for one, _ in scored if one.emotion is not None)
-        predictions = (tuple(label for _, label in scored),)
-        evaluations.append(Evaluation(spec.labels, truth_words, predictions, person_labels([one for one, _ in scored])))
+    if labelled:
+        emotions = tuple(str(read[index].emotion) for index in labelled)
+        predicted = tuple(labels[best] for best in values[labelled, :count].argmax(1).tolist())
+        people = person_labels([read[index] for index in labelled])
+        evaluations.append(Evaluation(labels, emotions, (predicted,), people))
     if rated:
-        own = [rows[place] for place in rated]
-        regressed = said[rated, count:].double().numpy()[None]
-        speakers = person_labels([utterances[row] for row in own])
-        evaluations.append(AttributeEvaluation(spec.attributes, truth[own], regressed, speakers))
-    return [row for evaluation in evaluations for row in evaluation.scores(condition)]
+        regressed = values[rated, count:].double().numpy()[None]
+        people = person_labels([read[index] for index in rated])
+        evaluations.append(AttributeEvaluation(recognizer.attributes, truth[rated], regressed, people))
+    return Evaluated(condition, tuple(evaluations))
 
 
-def _condition(recognizer: Recognizer, corpora: list[str], run: str) -> Condition:
-    """Under which the scored corpora were heard: the source's own ones as source, others as target."""
+def _rated(truth: np.ndarray) -> list[int]:
+    """The rows of (N, K) with an attribute; none where no attribute is known of two rows, which CCC takes."""
+    rated = ~np.isnan(truth)
+    return np.flatnonzero(rated.any(1)).tolist() if rated.sum(0).max(initial=0) > 1 else []
+
+
+def _condition(recognizer: Recognizer, corpora: list[str]) -> Condition:
+    """What was scored: the side is "source" where all corpora are among the recogniser's sources."""
     spec, branches = recognizer.spec, recognizer.branches
     sources = dict.fromkeys(corpus for branch in branches for corpus, _ in branch.spec.domains[:-1])
     targets = dict.fromkeys(branch.spec.domains[-1][0] for branch in branches)
     side = "source" if set(corpora) <= set(sources) else "target"
     return Condition(
-        run=run,
+        run="evaluate",
         method=",".join(dict.fromkeys(branch.spec.method for branch in branches)),
         encoder=Path(spec.encoder).name,
         layer=spec.layer,
@@ -88,14 +143,15 @@ def _condition(recognizer: Recognizer, corpora: list[str], run: str) -> Conditio
         target_labels=",".join(dict.fromkeys(branch.spec.target_labels for branch in branches)),
         split="all of the manifest",
         side=side,
+        head=",".join(dict.fromkeys(branch.spec.head for branch in branches)),
     )
 
 
 def _attributes(recognizer: Recognizer, utterances: Sequence[Utterance], attribute_range: str) -> np.ndarray:
-    """(N, K) of the attributes that the recogniser tells, in [-1, 1]; NaN where one is not known."""
+    """(N, K) of the attributes that the recogniser predicts, in [-1, 1]; NaN where one is not known."""
     names = recognizer.attributes
     if not names:
         return np.empty((len(utterances), 0))
     undeclared = attribute_range or recognizer.spec.attribute_range
-    found = attributes_of(utterances, attribute_ranges(utterances, undeclared=undeclared))
-    return found[:, [ATTRIBUTES.index(name) for name in names]]
+    values = attributes_of(utterances, attribute_ranges(utterances, undeclared=undeclared))
+    return values[:, [ATTRIBUTES.index(name) for name in names]]

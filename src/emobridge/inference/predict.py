@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,21 +15,23 @@ import torch
 from torch import Tensor
 
 from emobridge.bundle import Recognizer
+from emobridge.bundle.sets import Set
 from emobridge.corpora import audio_files
 from emobridge.data.attributes import unscaled
 from emobridge.data.audio import AudioError, duration, read_audio
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
-from emobridge.inference.routing import Heard, Set, answers, by_domain, encoded, modes, sets_of
+from emobridge.inference.features import FeaturesBySet, Skip, encode
+from emobridge.inference.routing import answers, by_domain, modes_of, sets_of
+from emobridge.progress import Progress
 from emobridge.types import Prediction, Utterance
 
-READ = 16  # utterances that are read before they are heard
+READ = 16  # utterances that are read before they are encoded
 PASS = 8  # clips of several languages that go through the encoder at once
 LONGEST = 30.0  # s: a longer file is cut into windows, for feelings change within it
-SPEAKERS = ("unknown", "file", "one")
+SPEAKERS_OF_FILES = ("unknown", "file", "one")
 FORMATS = ("jsonl", "csv")
-Skip = Callable[[str, str], None]  # called with an id and the reason
 FILES = "files"  # the corpus of utterances that come from plain files
 
 
@@ -39,49 +41,40 @@ def predict(
     *,
     untold: str | None = None,
     on_skip: Skip | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> Iterator[Prediction]:
-    """A Prediction for each utterance, in order. What cannot be read goes to `on_skip`, or raises where there is none.
+    """A Prediction for each utterance, in order. Those that cannot be read go to `on_skip`, or raise without one.
 
-    untold: what answers where the language is not known (see `routing`); without it the last branch does, and of
-    several languages one that is told and unknown is refused.
-    With speaker normalisation a speaker's features are standardised by the utterances given here, so that all audio is
+    untold: what answers where the language is not known (see `routing`). Without it the last branch does, and a
+    recogniser of several languages refuses a language that it does not know.
+    With speaker normalisation a speaker's features are standardised by all utterances given here, so that all audio is
     read before the first prediction; without it, predictions come as the audio is read.
     """
     utterances = list(utterances)
-    wanted = modes(recognizer, utterances, untold)
+    modes = modes_of(recognizer, utterances, untold)
     by_speaker = any(branch.spec.normalise.startswith("speaker") for branch in recognizer.branches)
-    together = by_speaker and any(one.speaker is not None for one in utterances)
+    together = by_speaker and any(utterance.speaker is not None for utterance in utterances)
     size = len(utterances) if together else READ
     for first in range(0, len(utterances), max(size, 1)):
-        kept: list[int] = []
-        heard: Heard = {}
+        read: list[int] = []
+        features: FeaturesBySet = {}
         for start in range(first, min(first + size, len(utterances)), READ):
-            waves: dict[int, np.ndarray] = {}
-            for place in range(start, min(start + READ, first + size, len(utterances))):
-                one = utterances[place]
-                try:
-                    waves[place] = read_audio(one.path, one.start, one.end)
-                except AudioError as error:
-                    if on_skip is None:
-                        raise
-                    on_skip(one.id, str(error))
-                if on_progress:
-                    on_progress(place + 1, len(utterances))
-            _listen(recognizer, waves, {place: sets_of(recognizer, wanted[place]) for place in waves}, heard)
-            kept += waves
-        said, _ = answers(recognizer, utterances, {place: wanted[place] for place in kept}, heard)
-        yield from _spoken(recognizer, [utterances[place] for place in kept], said)
+            rows = range(start, min(start + READ, first + size, len(utterances)))
+            waves = _read_waves(utterances, rows, on_skip, on_progress)
+            _encode_rows(recognizer, waves, {row: sets_of(recognizer, modes[row]) for row in waves}, features)
+            read += waves
+        values, _ = answers(recognizer, utterances, {row: modes[row] for row in read}, features)
+        yield from _predictions(recognizer, [utterances[row] for row in read], values)
 
 
-def predictions(recognizer: Recognizer, utterances: Sequence[Utterance], pooled: Tensor) -> list[Prediction]:
+def predictions_from(recognizer: Recognizer, utterances: Sequence[Utterance], pooled: Tensor) -> list[Prediction]:
     """The last branch's predictions from features (N, V, S * D) of its layers, each by the domain of its corpus or
     language.
     """
-    said = torch.empty(len(utterances), len(recognizer.labels) + len(recognizer.attributes))
+    values = torch.empty(len(utterances), len(recognizer.labels) + len(recognizer.attributes))
     for domain, rows, speakers, texts in by_domain(recognizer, utterances):
-        said[rows] = recognizer.answers(pooled[rows], domain, speakers, texts)
-    return _spoken(recognizer, utterances, said)
+        values[rows] = recognizer.answers(pooled[rows], domain, speakers, texts)
+    return _predictions(recognizer, utterances, values)
 
 
 def utterances_of(
@@ -97,8 +90,8 @@ def utterances_of(
     A file longer than 30 s is cut into windows of `window` seconds. speakers, for plain files: "unknown"; "file", each
     file is one speaker; "one", all are the same speaker. Errors: UserError; bad files in a folder go to `on_skip`.
     """
-    if speakers not in SPEAKERS:
-        raise unknown("choice of speakers", speakers, SPEAKERS)
+    if speakers not in SPEAKERS_OF_FILES:
+        raise unknown("choice of speakers", speakers, SPEAKERS_OF_FILES)
     if not window > 0:
         raise UserError(f"window: expected seconds above 0, got {window}")
     for path in map(Path, paths):
@@ -109,8 +102,8 @@ def utterances_of(
         if not files:
             raise UserError(f"{path}: holds no audio file")
         for file in files:
-            person = {"unknown": None, "file": str(file), "one": "one"}[speakers]
-            whole = Utterance(str(file), FILES, str(file), language=language or "und", speaker=person)
+            speaker = {"unknown": None, "file": str(file), "one": "one"}[speakers]
+            whole = Utterance(str(file), FILES, str(file), language=language or "und", speaker=speaker)
             try:
                 yield from _windows(whole, duration(file), window)
             except AudioError as error:
@@ -120,7 +113,7 @@ def utterances_of(
 
 
 def write_predictions(
-    said: Iterable[Prediction],
+    predictions: Iterable[Prediction],
     path: str | Path | None = None,
     *,
     form: str = "jsonl",
@@ -129,73 +122,95 @@ def write_predictions(
 ) -> int:
     """Write predictions as JSON Lines or CSV to a file (whole or not at all) or, without one, to standard output.
 
-    How many there were comes back. Each row of a recogniser made from synthetic speech, or constructed attributes, says
-    so.
-    Errors: UserError where there is none; a file that is there then stays as it was.
+    Returns how many there were. synthetic, constructed: each row says that the recogniser was trained on synthetic
+    speech, or on constructed attributes.
+    Errors: UserError where there is no prediction; a file that is there then stays as it was.
     """
     if form not in FORMATS:
         raise unknown("format of predictions", form, FORMATS)
-    words = ["SYNTHETIC"] * synthetic + ["CONSTRUCTED"] * constructed
-    note = {"trained_on": ", ".join(words)} if words else {}
+    kinds = ["SYNTHETIC"] * synthetic + ["CONSTRUCTED"] * constructed
+    note = {"trained_on": ", ".join(kinds)} if kinds else {}
     if path is None:
-        return _write(said, sys.stdout, form, note)
+        return _write(predictions, sys.stdout, form, note)
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        return _write(said, file, form, note)
+        return _write(predictions, file, form, note)
 
 
-def _write(said: Iterable[Prediction], file: TextIO, form: str, note: dict[str, str]) -> int:
+def _write(predictions: Iterable[Prediction], file: TextIO, form: str, note: Mapping[str, str]) -> int:
     count = 0
     table = csv.writer(file, lineterminator="\n")
-    for count, one in enumerate(said, start=1):
-        start, end = round(one.start, 3), round(one.end, 3)
-        probabilities = {label: round(value, 6) for label, value in zip(one.labels, one.probabilities)}
-        attributes = {name: round(value, 4) for name, value in zip(one.attribute_names, one.attributes or ())}
-        best = {"label": one.label} if one.labels else {}
+    for count, prediction in enumerate(predictions, start=1):
+        start, end = round(prediction.start, 3), round(prediction.end, 3)
+        probabilities = {label: round(p, 6) for label, p in zip(prediction.labels, prediction.probabilities)}
+        values = zip(prediction.attribute_names, prediction.attributes or ())
+        attributes = {name: round(value, 4) for name, value in values}
+        best = {"label": prediction.label} if prediction.labels else {}
         if form == "jsonl":
-            row: dict[str, Any] = {"id": one.id, "start": start, "end": end} | best
-            row |= {"probabilities": probabilities} if one.labels else {}
+            row: dict[str, Any] = {"id": prediction.id, "start": start, "end": end} | best
+            row |= {"probabilities": probabilities} if prediction.labels else {}
             row |= {"attributes": attributes} if attributes else {}
-            file.write(json.dumps(row | note, ensure_ascii=False) + "\n")
+            file.write(json.dumps({**row, **note}, ensure_ascii=False) + "\n")
             continue
-        cells = best | {f"p_{label}": value for label, value in probabilities.items()} | attributes | note
+        cells = {**best, **{f"p_{label}": p for label, p in probabilities.items()}, **attributes, **note}
         if count == 1:
             table.writerow(["id", "start", "end", *cells])
-        table.writerow([one.id, start, end, *cells.values()])
+        table.writerow([prediction.id, start, end, *cells.values()])
     if not count:
         raise UserError("no audio could be read: nothing predicted")
     file.flush()
     return count
 
 
-def _listen(recognizer: Recognizer, waves: dict[int, np.ndarray], sets: dict[int, list[Set]], heard: Heard) -> None:
-    """Add to `heard` what the encoder says of waves by their rows, each by its sets of adapters.
+def _read_waves(
+    utterances: Sequence[Utterance], rows: Iterable[int], on_skip: Skip | None, on_progress: Progress | None
+) -> dict[int, np.ndarray]:
+    """The waves of some rows; those that cannot be read go to `on_skip`, or raise AudioError without one."""
+    waves = {}
+    for row in rows:
+        utterance = utterances[row]
+        try:
+            waves[row] = read_audio(utterance.path, utterance.start, utterance.end)
+        except AudioError as error:
+            if on_skip is None:
+                raise
+            on_skip(utterance.id, str(error))
+        if on_progress:
+            on_progress(row + 1, len(utterances))
+    return waves
 
-    A clip alone where one set hears all, for more at once are no faster on a CPU; clips of several sets share passes.
+
+def _encode_rows(
+    recognizer: Recognizer, waves: Mapping[int, np.ndarray], sets: Mapping[int, list[Set]], features: FeaturesBySet
+) -> None:
+    """Add to `features` those of waves by their rows, each by its sets of adapters.
+
+    Clips go alone where one set serves all, for more at once are no faster on a CPU; clips of several sets share
+    passes.
     """
-    pairs = [(row, one) for row, some in sets.items() for one in some]
-    size = 1 if len({one for _, one in pairs}) == 1 else PASS
+    pairs = [(row, adapters) for row, row_sets in sets.items() for adapters in row_sets]
+    size = 1 if len({adapters for _, adapters in pairs}) == 1 else PASS
     for first in range(0, len(pairs), size):
-        some = pairs[first : first + size]
-        features = encoded(recognizer, [waves[row] for row, _ in some], [one for _, one in some])
-        for (row, one), value in zip(some, features):
-            heard.setdefault(one, {})[row] = value
+        batch = pairs[first : first + size]
+        encoded = encode(recognizer, [waves[row] for row, _ in batch], [adapters for _, adapters in batch])
+        for (row, adapters), value in zip(batch, encoded):
+            features.setdefault(adapters, {})[row] = value
 
 
-def _spoken(recognizer: Recognizer, utterances: Sequence[Utterance], said: Tensor) -> list[Prediction]:
+def _predictions(recognizer: Recognizer, utterances: Sequence[Utterance], values: Tensor) -> list[Prediction]:
     """Probabilities and attributes in about [-1, 1], (N, C + K), as records."""
     count, names = len(recognizer.labels), recognizer.attributes
-    attributes = unscaled(said[:, count:].double().numpy(), recognizer.scale).tolist()
+    attributes = unscaled(values[:, count:].double().numpy(), recognizer.scale).tolist()
     return [
         Prediction(
-            one.id,
-            one.start,
-            one.end or duration(one.path),
+            utterance.id,
+            utterance.start,
+            utterance.end or duration(utterance.path),
             recognizer.labels,
-            tuple(p),
-            tuple(regressed) if names else None,
+            tuple(probabilities),
+            tuple(row) if names else None,
             attribute_names=names,
         )
-        for one, p, regressed in zip(utterances, said[:, :count].tolist(), attributes)
+        for utterance, probabilities, row in zip(utterances, values[:, :count].tolist(), attributes)
     ]
 
 
@@ -205,6 +220,6 @@ def _windows(whole: Utterance, seconds: float, window: float) -> Iterator[Uttera
         yield whole
         return
     count = max(1, round(seconds / window))
-    for place in range(count):
-        end = seconds if place == count - 1 else (place + 1) * window
-        yield replace(whole, start=place * window, end=end)
+    for index in range(count):
+        end = seconds if index == count - 1 else (index + 1) * window
+        yield replace(whole, start=index * window, end=end)

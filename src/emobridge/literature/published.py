@@ -1,7 +1,7 @@
-"""What the five studies print, as records: shown beside a run, never mixed with what it measured.
+"""The numbers that five studies print, as records: shown beside the scores of a run, and never mixed with them.
 
-One reader a table turns the CSV, laid out as in the paper, into rows of `Published`. Where a table does not say
-something (how many labels, which direction), the record says "not stated" instead of guessing.
+A reader for each table turns its CSV, which is laid out as in the paper, into rows of `Published`. Where a table leaves
+something out (how many labels, which direction), the record says "not stated" instead of guessing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 
 from emobridge.languages import language_tag, primary_language
+from emobridge.types import ATTRIBUTES
 
 AGARLA = "Agarla et al. 2024"
 DASARO = "D'Asaro et al. 2024"
@@ -25,11 +26,10 @@ FIVE = ("anger", "fear", "happiness", "neutral", "sadness")
 SEVEN = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")  # EMO-DB
 EIGHT = ("anger", "calm", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # RAVDESS
 BIG_SIX = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # Ekman's six and neutral
-ATTRIBUTES = ("arousal", "dominance", "valence")
 NOT_STATED = "not stated"
 
 # The label sets of single-corpus studies, from the corpora's own descriptions; DEMoS's seven are not all among ours.
-LABELS = {
+CORPUS_LABELS = {
     "AESDD": ("anger", "disgust", "fear", "happiness", "sadness"),
     "CaFE": BIG_SIX,
     "EmoDB": SEVEN,
@@ -42,7 +42,7 @@ LABELS = {
 _AGARLA_TARGETS = {"en": "RAVDESS+SAVEE+TESS", "fr": "CaFE", "de": "EMO-DB", "it": "EMOVO", "fa": "ShEMO"}
 _HAN_EMOTIONS = {"angry": "anger", "happy": "happiness", "neutral": "neutral", "sad": "sadness"}
 _HAN_CORPORA = {"cn": "ESD", "de": "PAVOQUE (one speaker)", "en": "IEMOCAP improvised", "tj": "TJD"}
-# Of presets, as tables print them.
+# Presets of encoders by the name that tables print.
 _PRINTED = {"hubert-large": "hubert-large-ll60k", "wav2vec2-base-zh": "w2v2-cn", "wav2vec2-base-de": "w2v2-de"}
 _PODCASTS = {"msp": "MSP-Podcast", "biic": "BIIC-Podcast"}
 _PODCAST_LANGUAGES = {"msp": "en", "biic": "zh-TW"}
@@ -64,8 +64,8 @@ class Published:
     labels: tuple[str, ...]
     target_labels: str  # "0", "all", "few" or "not stated"
     value: float  # per cent as printed; CCC in [-1, 1]
-    note: str  # what differs from a run here
-    kind: str = "published"  # or "public tool": run with a public tool, printed nowhere
+    note: str  # how its protocol differs from a run here
+    kind: str = "published"  # or "public tool": measured with a public tool, and printed nowhere
 
 
 def applicable(
@@ -79,28 +79,28 @@ def applicable(
 ) -> tuple[Published, ...]:
     """The numbers that a report of such a run should show, those of the same label budget first.
 
-    They share the pair of languages (region aside) and the label set; an attribute run passes ATTRIBUTES as labels. The
-    budget is the run's own; "0" and "all" are shown beside any other as the bounds that they are. Few-shot rows go with
-    budgets between. Scores of the source side are left out unless `sides` has it, those of an `unstated` budget
-    unless they are wanted, and error rates of diarization always.
+    They have the run's pair of languages (see `primary_language`) and its label set; a run of attributes passes
+    ATTRIBUTES as labels. Rows of budgets "0" and "all" are shown with every run, as its bounds, and few-shot rows with
+    the budgets between. sides: which scored sides to show. unstated: whether rows of an unstated budget are shown.
+    Error rates of diarization never are.
     """
     sources = {primary_language(language) for language in source_languages}
     emotions = set(labels)
-    wanted = "few" if target_labels not in ("0", "all") else target_labels
-    found = [
+    budget = "few" if target_labels not in ("0", "all") else target_labels
+    rows = [
         row
         for row in published()
         if row.side in sides
         and primary_language(row.source_language) in sources
         and primary_language(row.target_language) == primary_language(target_language)
         and set(row.labels) == emotions
-        and row.target_labels in ("0", "all", wanted, *([NOT_STATED] if unstated else []))
+        and row.target_labels in ("0", "all", budget, *([NOT_STATED] if unstated else []))
         and row.measure != "EDER"
     ]
-    return tuple(sorted(found, key=lambda row: row.target_labels != wanted))
+    return tuple(sorted(rows, key=lambda row: row.target_labels != budget))
 
 
-def beside(
+def comparable(
     study: str,
     methods: Collection[str],
     encoder: str,
@@ -110,16 +110,17 @@ def beside(
     target_labels: str,
     side: str,
 ) -> tuple[Published, ...]:
-    """The numbers of `study` for the printed `methods` that belong beside one measured score.
+    """The numbers of `study`, for the printed `methods`, that are comparable with one measured score.
 
-    What a table states is as it was measured: `languages` of source and target (of a model that no target was shown,
-    only the source's, for its score there), encoder, labels, budget and side. What was trained and tested on one
-    language belongs beside the source's score of a model that no label of another was shown.
+    languages: of the source and of the target. Language pair, encoder, labels, label budget and scored side of a row
+    agree with those of the score where the table states them. Two kinds of rows also go with the score on the source:
+    of a model that was trained on the source alone, and, if no target label was used, of training and test in the
+    source's language.
     """
     source, target = map(primary_language, languages)
-    few = target_labels not in ("0", "all")
+    few_shot = target_labels not in ("0", "all")
 
-    def own(row: Published) -> bool:
+    def is_monolingual(row: Published) -> bool:
         alone = side == "source" and target_labels == "0" and row.side == "target"
         return alone and primary_language(row.source_language) == primary_language(row.target_language) == source
 
@@ -128,15 +129,15 @@ def beside(
         for row in published()
         if row.study == study
         and row.method in methods
-        and row.encoder in (NOT_STATED, *_beginnings(encoder))
+        and row.encoder in (NOT_STATED, *_printed_names(encoder))
         and set(row.labels) == set(labels)
         and (
-            own(row)
+            is_monolingual(row)
             or (
                 row.side == side
                 and primary_language(row.source_language) == source
                 and primary_language(row.target_language) in ({target, source} if side == "source" else {target})
-                and (row.target_labels in (target_labels, NOT_STATED) or (few and row.target_labels == "few"))
+                and (row.target_labels in (target_labels, NOT_STATED) or (few_shot and row.target_labels == "few"))
             )
         )
     )
@@ -144,18 +145,18 @@ def beside(
 
 @cache
 def published() -> tuple[Published, ...]:
-    """Every number of every table, in the order of the tables."""
+    """All numbers of all tables, in the order of the tables."""
     return tuple(row for reader in _READERS for row in reader())
 
 
-def table(name: str) -> list[dict[str, str]]:
-    """The rows of one CSV beside this file, as printed."""
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of a CSV file of this room, as printed."""
     text = resources.files("emobridge.literature").joinpath(f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 
-def _beginnings(encoder: str) -> set[str]:
-    """What a printed name of a preset may be: "emotion-cnn" is printed "emotioncnn", "hubert-base" is "hubert"."""
+def _printed_names(encoder: str) -> set[str]:
+    """The names that a preset may have in print: "emotion-cnn" is "emotioncnn", "hubert-base" is "hubert"."""
     return {encoder, encoder.replace("-", ""), encoder.partition("-")[0], _PRINTED.get(encoder, encoder)}
 
 
@@ -173,7 +174,7 @@ def _agarla(
 
 
 def _agarla_all_label() -> Iterator[Published]:
-    for row in table("agarla2024_all_label_ua"):
+    for row in read_table("agarla2024_all_label_ua"):
         target = row["training"].removeprefix("en").removeprefix("+") or "en"
         for column, value in row.items():
             side, _, encoder = column.partition("_")
@@ -185,13 +186,13 @@ def _agarla_all_label() -> Iterator[Published]:
 
 
 def _agarla_zero_label() -> Iterator[Published]:
-    for row in table("agarla2024_zero_label_ua"):
+    for row in read_table("agarla2024_zero_label_ua"):
         for encoder in ("emotioncnn", "byol-s", "hubert"):
             yield _agarla(row["language"], "target", "no target labels", encoder, FIVE, "0", row[encoder], "")
 
 
 def _agarla_state_of_the_art() -> Iterator[Published]:
-    for row in table("agarla2024_state_of_the_art_ua"):
+    for row in read_table("agarla2024_state_of_the_art_ua"):
         method, _, encoder = row["method"].partition(" ") if "pseudo" in row["method"] else (row["method"], "", "")
         budget = "few" if method.startswith("fluda") else "0"
         for target in ("fr", "de", "it", "fa"):
@@ -202,24 +203,24 @@ def _agarla_state_of_the_art() -> Iterator[Published]:
 
 
 def _agarla_ablations() -> Iterator[Published]:
-    for name, words in (("rebalance", "{} rebalancing"), ("threshold", "{}")):
-        for row in table(f"agarla2024_{name}_ua"):
+    for name, pattern in (("rebalance", "{} rebalancing"), ("threshold", "{}")):
+        for row in read_table(f"agarla2024_{name}_ua"):
             target, side = row["pair"].removeprefix("en-"), "target" if row["side"] == "new" else "source"
             for column in [name for name in row if name not in ("pair", "side")]:
-                method = "pseudo-labels, " + words.format(column.replace("_", " "))
+                method = "pseudo-labels, " + pattern.format(column.replace("_", " "))
                 yield _agarla(target, side, method, NOT_STATED, FIVE, NOT_STATED, row[column], "ablation")
 
 
 def _dasaro() -> Iterator[Published]:
     note = "speaker-independent 80/10/10; macro or weighted F1 is not stated"
-    sizes = {row["corpus"]: row["emotions"] for row in table("dasaro2024_corpora")}
-    for row in table("dasaro2024_corpora_f1"):
+    sizes = {row["corpus"]: row["emotions"] for row in read_table("dasaro2024_corpora")}
+    for row in read_table("dasaro2024_corpora_f1"):
         language, corpus = language_tag(row["language"]), row["corpus"]
         yield Published(
             DASARO, "F1", language, language, corpus, corpus, "target", f"{row['head']} head", row["encoder"],
-            LABELS.get(corpus, ()), "all", float(row["f1"]), f"{sizes[corpus]} emotions; {note}",
+            CORPUS_LABELS.get(corpus, ()), "all", float(row["f1"]), f"{sizes[corpus]} emotions; {note}",
         )  # fmt: skip
-    for row in table("dasaro2024_probe_heads_f1"):
+    for row in read_table("dasaro2024_probe_heads_f1"):
         for head in ("linear", "nonlinear", "multilayer"):
             yield Published(
                 DASARO, "F1", "mul", "mul", "nine corpora", "nine corpora", "target", f"{head} head", row["encoder"],
@@ -228,7 +229,7 @@ def _dasaro() -> Iterator[Published]:
 
 
 def _goncalves() -> Iterator[Published]:
-    for row in table("goncalves2024_lora_ccc"):
+    for row in read_table("goncalves2024_lora_ccc"):
         tested = row["test_corpus"].removesuffix("-podcast")
         other = "biic" if tested == "msp" else "msp"
         first = tested if row["table"] == "1" else other
@@ -249,7 +250,7 @@ def _goncalves() -> Iterator[Published]:
 
 def _han() -> Iterator[Published]:
     folds = "five folds, 400 training utterances an emotion"
-    for row in table("han2024_peft_ua"):
+    for row in read_table("han2024_peft_ua"):
         trained, tested = row["train_language"], row["test_language"]
         staged = row["strategy"] == "two-stage"
         source = row["encoder"].removeprefix("w2v2-") if staged else trained
@@ -258,7 +259,7 @@ def _han() -> Iterator[Published]:
             "target", row["strategy"], row["encoder"], FOUR, "0" if row["setting"] == "cross" else "all",
             float(row["ua"]), f"setting {row['setting']}; {folds}",
         )  # fmt: skip
-    for row in table("han2024_humans_ua"):
+    for row in read_table("han2024_humans_ua"):
         for tested in ("cn", "de", "en", "tj"):
             labels = ("question", "negation", "expectation") if tested == "tj" else FOUR
             yield Published(
@@ -266,7 +267,7 @@ def _han() -> Iterator[Published]:
                 f"listeners, native {_han_language(row['listeners'])}", "", labels, NOT_STATED, float(row[tested]),
                 "mean over listeners; 12 utterances an emotion",
             )  # fmt: skip
-    for row in table("han2024_eder"):
+    for row in read_table("han2024_eder"):
         for who in ("wavlm-large", "cn-listeners", "de-listeners"):
             yield Published(
                 HAN, "EDER", "en", "en", "", "ZED", "target", f"diarization, {row['emotion']}", who,
@@ -285,46 +286,45 @@ class PublishedConfusion:
     study: str
     who: str  # "human" or "model"
     native: str  # language of the listeners, or of the model's pre-training
-    setting: str  # "mono", "cross" or "trans", which is "l2" of listeners
+    setting: str  # "mono", "cross" or "trans"; of listeners "l2" counts as "trans"
     test_language: str
     labels: tuple[str, ...]
     shares: tuple[tuple[float, ...], ...]  # (C, C) of each row's utterances in [0, 1], rows truth
 
     @property
     def train_language(self) -> str:
-        """What a model was trained on (methods C): cross on its own language, else on the tested one."""
+        """The language that a model was trained on (methods C): its own in setting cross, else the tested one."""
         return self.native if self.setting == "cross" else self.test_language
 
 
 @cache
 def published_confusions() -> tuple[PublishedConfusion, ...]:
     """Table III of Han et al. 2025."""
-    found: dict[str, dict[tuple[str, str], float]] = {}
-    for row in table("han2024_confusion"):
-        found.setdefault(row["condition"], {})[_HAN_EMOTIONS[row["true"]], _HAN_EMOTIONS[row["predicted"]]] = float(
-            row["share"]
-        )
-    return tuple(_confusion(condition, shares) for condition, shares in found.items())
+    conditions: dict[str, dict[tuple[str, str], float]] = {}
+    for row in read_table("han2024_confusion"):
+        pair = _HAN_EMOTIONS[row["true"]], _HAN_EMOTIONS[row["predicted"]]
+        conditions.setdefault(row["condition"], {})[pair] = float(row["share"])
+    return tuple(_confusion(condition, shares) for condition, shares in conditions.items())
 
 
 def _confusion(condition: str, shares: dict[tuple[str, str], float]) -> PublishedConfusion:
-    """From "model cn cross (on de)": without "on", the language is the native one."""
-    words, _, tested = condition.removesuffix(")").partition(" (on ")
-    who, native, setting = words.split()
-    rows = tuple(tuple(shares[true, said] for said in FOUR) for true in FOUR)
+    """The matrix of a condition, such as "model cn cross (on de)"; without "on" the native language is tested."""
+    model, _, tested = condition.removesuffix(")").partition(" (on ")
+    who, native, setting = model.split()
+    rows = tuple(tuple(shares[true, predicted] for predicted in FOUR) for true in FOUR)
     setting = "trans" if setting == "l2" else setting
     return PublishedConfusion(HAN, who, _han_language(native), setting, _han_language(tested or native), FOUR, rows)
 
 
 def _upadhyay() -> Iterator[Published]:
-    for row in table("upadhyay2024_uar"):
+    for row in read_table("upadhyay2024_uar"):
         source, target = row["task"].split(">")
         yield Published(
             UPADHYAY, "UAR", _PODCAST_LANGUAGES[source], _PODCAST_LANGUAGES[target], _PODCASTS[source],
             _PODCASTS[target], "target", row["method"], row["encoder"], FOUR,
             "few" if row["method"] == "few-shot" else "0", float(row["uar"]), row["group"],
         )  # fmt: skip
-    for row in table("upadhyay2024_per_emotion_uar"):
+    for row in read_table("upadhyay2024_per_emotion_uar"):
         for emotion in FOUR:
             yield Published(
                 UPADHYAY, f"UAR {emotion}", NOT_STATED, NOT_STATED, NOT_STATED, NOT_STATED, "target",
@@ -335,7 +335,7 @@ def _upadhyay() -> Iterator[Published]:
 
 def _anchors() -> Iterator[Published]:
     sets = {"four": FOUR, "seven": SEVEN, "eight": EIGHT, "zed": ("anger", "happiness", "sadness")}
-    for row in table("anchors"):
+    for row in read_table("anchors"):
         yield Published(
             row["study"], row["measure"], row["source_language"], row["target_language"], row["source"], row["target"],
             "target", row["method"], row["encoder"], sets[row["labels"]], row["target_labels"] or NOT_STATED,

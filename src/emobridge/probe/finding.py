@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, Collapse, StudyScores
+from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, VALIDATION, Collapse, StudyScores
 from emobridge.probe.tables import (
     RANDOM_WEIGHTS,
-    VALIDATION,
     Curve,
     curves_of,
     encoders_of,

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from emobridge.audit.confound import confounds
-from emobridge.audit.hearing import listen
+from emobridge.audit.hearing import decode_manifest
 from emobridge.data.audio import read_audio
 from emobridge.errors import UserError
 from emobridge.probe.pairs import setting_of
@@ -107,7 +107,7 @@ def floors_of(study: Study) -> tuple[Score, ...]:
         rows += _floor(study, corpus, CHANCE, Estimate("UA", chance, chance, chance, len(corpus.utterances), ""))
         if not study.settings.floors:
             continue
-        acoustics = listen(corpus.name, corpus.utterances, read_audio, lambda: None).acoustics
+        acoustics = decode_manifest(corpus.name, corpus.utterances, read_audio, lambda: None).acoustics
         try:
             baselines = confounds(corpus.name, corpus.utterances, acoustics)
         except UserError:  # a single speaker: no baseline by speaker

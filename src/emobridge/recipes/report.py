@@ -15,7 +15,7 @@ from emobridge.data.manifest import read_manifest
 from emobridge.encoders import languages_of
 from emobridge.files import write_cells
 from emobridge.languages import primary_language
-from emobridge.literature.published import ATTRIBUTES, Published, beside, published_confusions
+from emobridge.literature.published import Published, comparable, published_confusions
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Run
@@ -25,7 +25,7 @@ from emobridge.scores.files import read_scores, write_scores
 from emobridge.settings import Budget
 from emobridge.study.budget_cells import SIDES
 from emobridge.study.matrices import matrix_table, printed_table, read_counts
-from emobridge.types import Score
+from emobridge.types import ATTRIBUTES, Score
 
 _EXPLANATION = (
     "Measured: mean over seeds with its 95 % interval. Published: the paper's numbers for the same pair of languages, "
@@ -175,7 +175,7 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
 def _published(recipe: Recipe, run: Run, languages: Sequence[str], score: Score) -> str:
     """The published numbers to print beside a score, each with its method; "" where there are none."""
     assert isinstance(run.settings, Budget) and isinstance(run.study.settings, AdaptStudy)
-    numbers = beside(
+    numbers = comparable(
         recipe.paper,
         dict(run.study.settings.published).get(score.method, ()),
         run.encoder,

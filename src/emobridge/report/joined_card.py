@@ -6,9 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from emobridge.bundle import LANGUAGES, Branch, Recognizer
-from emobridge.bundle.files import CARD
-from emobridge.errors import UserError
+from emobridge.bundle import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, Branch, Recognizer, read_description
 from emobridge.report.blocks import stamp_of
 from emobridge.report.model_card import USE, licence
 from emobridge.report.sections import LIMITS
@@ -16,9 +14,9 @@ from emobridge.report.write import escaped
 
 
 def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[str, str]) -> str:
-    """Markdown with a YAML head: the languages, what each has of its own, and where its scores stand.
+    """Markdown with a YAML head: the languages, the parts of each, and where its scores stand.
 
-    folders: the bundles that it was made of. cards: those of the languages, by their name.
+    folders: the bundles that were joined. cards: those of the languages, by their name.
     """
     languages, spec = recognizer.languages, recognizer.spec
     last = recognizer.branches[-1].language
@@ -29,10 +27,10 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
         *([f"Labels, in this order: {', '.join(recognizer.labels)}"] if recognizer.labels else []),
         *([f"Attributes: {', '.join(recognizer.attributes)}, on {recognizer.scale}"] if recognizer.attributes else []),
         f"Encoder: {Path(spec.encoder).name}, layer {spec.layer}; "
-        + ("trained, and in the bundle" if "end-to-end" in spec.trained_parts else "as it was, not in the bundle"),
-        f"Where no language is told {last} answers, unless --untold says averaged, confident or routed",
+        + ("trained, and in the bundle" if "end-to-end" in spec.trained_parts else "not trained, not in the bundle"),
+        f"Where the language is not known {last} answers, unless --untold is averaged, confident or routed",
         f"Router: {router}",
-        f"Made of: {', '.join(folders)}",
+        f"Joined from: {', '.join(folders)}",
     ]
     rows = "\n".join(_row(branch, branch.language in cards) for branch in recognizer.branches)
     stamp = f"*{stamp_of(recognizer.synthetic, recognizer.constructed)}One row a language.*"
@@ -42,7 +40,7 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
         "## What it is",
         "\n".join(f"- {escaped(fact)}" for fact in facts),
         "## Languages",
-        f"{stamp}\n\n| language | trained on | method | target labels | of its own | scores |\n"
+        f"{stamp}\n\n| language | trained on | method | target labels | parts of its own | scores |\n"
         f"| --- | --- | --- | --- | --- | --- |\n{rows}",
         "## Intended use",
         USE,
@@ -56,21 +54,22 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
 
 
 def card_of(bundle: str | Path) -> dict[str, str]:
-    """The cards in a bundle by their language; of one that is joined, those of its languages."""
+    """The cards in a bundle by their language; of a joined bundle, those of its languages.
+
+    Errors: UserError for a folder that is no bundle.
+    """
     bundle = Path(bundle)
-    try:
-        about = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
-        own = about["domains"][-1][1]
-        joined = about.get(LANGUAGES) or {}
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise UserError(f"{bundle}: is no bundle ({error})") from error
-    places = {own: bundle / CARD} if not joined else {name: bundle / LANGUAGES / name / CARD for name in (*joined, own)}
-    return {name: path.read_text(encoding="utf-8") for name, path in places.items() if path.is_file()}
+    description = read_description(bundle / DESCRIPTION, "bundle")
+    language = description.spec.domains[-1][1]
+    paths = {language: bundle / MODEL_CARD}
+    if description.languages:
+        paths = {name: bundle / LANGUAGES_FOLDER / name / MODEL_CARD for name in (*description.languages, language)}
+    return {name: path.read_text(encoding="utf-8") for name, path in paths.items() if path.is_file()}
 
 
 def _row(branch: Branch, has_card: bool) -> str:
-    spec, own = branch.spec, "head" if branch.adapters is None else f"head, {branch.adapters.names}"
-    card = f"[card]({LANGUAGES}/{branch.language}/{CARD})" if has_card else "not told"
-    heard = ", ".join(f"{corpus} ({language})" for corpus, language in spec.domains)
-    cells = [escaped(text) for text in (branch.language, heard, spec.method, spec.target_labels, own)]
+    spec, parts = branch.spec, "head" if branch.adapters is None else f"head, {branch.adapters.names}"
+    card = f"[card]({LANGUAGES_FOLDER}/{branch.language}/{MODEL_CARD})" if has_card else "none"
+    corpora = ", ".join(f"{corpus} ({language})" for corpus, language in spec.domains)
+    cells = [escaped(text) for text in (branch.language, corpora, spec.method, spec.target_labels, parts)]
     return f"| {' | '.join(cells)} | {card} |"

@@ -82,7 +82,8 @@ class Evaluation(BaseEvaluation):
     def confusion(self) -> Counts:
         """Counts (C, C) over all seeds, rows truth, columns prediction."""
         truth, predictions = self._indices()
-        return np.sum([count_pairs(truth, prediction, len(self.labels)) for prediction in predictions], axis=0)
+        counts: Counts = np.sum([count_pairs(truth, row, len(self.labels)) for row in predictions], axis=0)
+        return counts
 
     def clusters(self) -> Counts:
         """(S, K, C, C): counts of each speaker, or of each utterance where these are drawn."""

@@ -55,10 +55,12 @@ def check_labels(truth: Sequence[str], prediction: Sequence[str], labels: Sequen
 def recall_by_class(counts: Counts) -> Counts:
     """(..., C, C) -> (..., C) in [0, 1]; NaN where the truth lacks the label."""
     rows = counts.sum(-1)
-    return np.divide(np.diagonal(counts, 0, -2, -1), rows, out=np.full(rows.shape, np.nan), where=rows > 0)
+    recalls: Counts = np.divide(np.diagonal(counts, 0, -2, -1), rows, out=np.full(rows.shape, np.nan), where=rows > 0)
+    return recalls
 
 
 def f1_by_class(counts: Counts) -> Counts:
     """(..., C, C) -> (..., C) in [0, 1]; NaN where the truth lacks the label."""
     rows, both = counts.sum(-1), counts.sum(-1) + counts.sum(-2)
-    return np.divide(2 * np.diagonal(counts, 0, -2, -1), both, out=np.full(rows.shape, np.nan), where=rows > 0)
+    f1: Counts = np.divide(2 * np.diagonal(counts, 0, -2, -1), both, out=np.full(rows.shape, np.nan), where=rows > 0)
+    return f1

@@ -21,4 +21,5 @@ def entropy(p: Probabilities) -> Probabilities:
     0.6931471805599453
     """
     clipped = p.clip(min=TINY)
-    return -(p * (np.log(clipped) if isinstance(clipped, np.ndarray) else clipped.log())).sum(-1)
+    nats: Probabilities = -(p * (np.log(clipped) if isinstance(clipped, np.ndarray) else clipped.log())).sum(-1)
+    return nats

@@ -10,7 +10,7 @@ from typing import Any
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
 from emobridge.files import write_cells
-from emobridge.literature.published import ATTRIBUTES, applicable
+from emobridge.literature.published import applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report import plots
 from emobridge.report.blocks import (
@@ -52,6 +52,7 @@ from emobridge.study.contests import Contest, contests_of, system_of, welch_sect
 from emobridge.study.matrices import Count, counts_of
 from emobridge.study.record import corpora_of, folds, held_out, saw, speech_warnings, versions
 from emobridge.training.cost import Cost
+from emobridge.types import ATTRIBUTES
 
 _CURVES = (
     "Solid: the target, with 95 % intervals over {resampled} as bands. Dashed, same colour: the source, whose "

@@ -24,13 +24,13 @@ class ToLabel:
     """One row of a list."""
 
     utterance: Utterance  # with the emotion that was filled in, or None
-    guess: str = ""  # what the recogniser hears; "" where it was not asked
+    guess: str = ""  # the recogniser's label; "" where there is none
     probability: float | None = None  # of the guess, in [0, 1]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """One label that a person gave."""
+class ListedLabel:
+    """One label that a person filled in."""
 
     id: str
     emotion: str  # of data.labels.EMOTIONS
@@ -42,8 +42,8 @@ def check_free(path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() != ".csv":
         raise UserError(f"{path}: expected a file that ends in .csv")
-    if path.exists() and (done := sum(bool(_cell(row, "emotion")) for _, row in _rows(path))):
-        raise UserError(f"{path}: {done} emotions are filled in there and would be lost: give another --out")
+    if path.exists() and (filled := sum(bool(_cell(row, "emotion")) for _, row in _rows(path))):
+        raise UserError(f"{path}: {filled} emotions are filled in there and would be lost: give another --out")
 
 
 def write_list(path: str | Path, rows: Sequence[ToLabel]) -> None:
@@ -68,13 +68,13 @@ def write_list(path: str | Path, rows: Sequence[ToLabel]) -> None:
     )
 
 
-def read_list(path: str | Path) -> tuple[Given, ...]:
+def read_list(path: str | Path) -> tuple[ListedLabel, ...]:
     """The labels that are filled in, in the order of the rows; commas, semicolons and tabs may part the columns.
 
-    Errors: UserError for a file that is no list, an emotion that nobody knows (with the nearest that is known), an id
-    that stands twice, and a list in which nothing is filled in.
+    Errors: UserError for a file that is no list, an unknown emotion (with the nearest one), an id that stands twice,
+    and a list in which nothing is filled in.
     """
-    path, given = Path(path), dict[str, Given]()
+    path, labels = Path(path), dict[str, ListedLabel]()
     for number, row in _rows(path):
         name, where = _cell(row, "id"), f"{path}:{number}"
         try:
@@ -83,45 +83,47 @@ def read_list(path: str | Path) -> tuple[Given, ...]:
             raise UserError(f"{where}: {error}") from error
         if emotion is None:
             continue
-        if name in given:
+        if name in labels:
             raise UserError(f"{where}: the id {name!r} is labelled twice")
-        given[name] = Given(name, emotion, where)
-    if not given:
+        labels[name] = ListedLabel(name, emotion, where)
+    if not labels:
         raise UserError(f"{path}: nothing is filled in: write emotions into the column 'emotion'")
-    return tuple(given.values())
+    return tuple(labels.values())
 
 
 def with_labels(
-    utterances: Sequence[Utterance], given: Sequence[Given], labels: Sequence[str], manifest: str
+    utterances: Sequence[Utterance], listed: Sequence[ListedLabel], labels: Sequence[str], manifest: str
 ) -> list[Utterance]:
-    """The utterances of a manifest with the labels of a list.
+    """The utterances of a manifest with the labels of a list. labels: the emotions that may occur in it.
 
     Errors: UserError for an id that the manifest lacks, an emotion that is not of `labels`, and a label of the
     manifest that is another one.
     """
-    place = {one.id: number for number, one in enumerate(utterances)}
-    found = list(utterances)
-    for one in given:
-        if one.id not in place:
-            guess = nearest(one.id, place)
+    rows = {utterance.id: row for row, utterance in enumerate(utterances)}
+    labelled = list(utterances)
+    for label in listed:
+        if label.id not in rows:
+            guess = nearest(label.id, rows)
             hint = f": did you mean {guess!r}?" if guess else ""
-            raise UserError(f"{one.where}: {manifest} has no utterance {one.id!r}{hint}")
-        if one.emotion not in labels:
+            raise UserError(f"{label.where}: {manifest} has no utterance {label.id!r}{hint}")
+        if label.emotion not in labels:
             raise UserError(
-                f"{one.where}: {one.emotion!r} is not among the labels of this run, {', '.join(labels)}: "
+                f"{label.where}: {label.emotion!r} is not among the labels of this run, {', '.join(labels)}: "
                 "leave the row empty, or name it with --labels"
             )
-        before = found[place[one.id]].emotion
-        if before not in (None, one.emotion):
-            raise UserError(f"{one.where}: {one.id!r} is {one.emotion} here, and {before} in {manifest}")
-        found[place[one.id]] = replace(found[place[one.id]], emotion=one.emotion)
-    return found
+        utterance = labelled[rows[label.id]]
+        if utterance.emotion not in (None, label.emotion):
+            raise UserError(
+                f"{label.where}: {label.id!r} is {label.emotion} here, and {utterance.emotion} in {manifest}"
+            )
+        labelled[rows[label.id]] = replace(utterance, emotion=label.emotion)
+    return labelled
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     if path.suffix.lower() not in table.DELIMITERS:
         raise UserError(f"{path}: expected a list that ends in .csv, as `emobridge suggest` writes it")
-    return list(table.rows(path, {"id": "id", "emotion": "emotion"}))
+    return list(table.table_rows(path, {"id": "id", "emotion": "emotion"}))
 
 
 def _cell(row: dict[str, str], column: str) -> str:

@@ -6,13 +6,13 @@
     mixed      far apart AND uncertain: k-means++ draws over gradients of the loss (after BADGE, Ash et al. 2020)
     random     the yardstick
 
-An order does not depend on how many are wanted: a shorter list is the beginning of a longer one. What each saves is
-measured in docs/results/suggest.md.
+The order does not depend on the length of the list: a shorter list is the beginning of a longer one. What each
+strategy saves is measured in docs/results/suggest.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +23,16 @@ from emobridge.bundle import Recognizer
 from emobridge.errors import UserError, unknown
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
-from emobridge.inference.predict import Skip, predictions
+from emobridge.inference.features import Skip
+from emobridge.inference.predict import predictions_from
 from emobridge.inference.routing import by_domain
+from emobridge.progress import Progress
 from emobridge.scores.entropy import entropy
+from emobridge.scores.measures.base import Floats
 from emobridge.settings import layer_names
 from emobridge.study.label_list import ToLabel
 from emobridge.types import Utterance
 
-Values = NDArray[np.float64]
 Order = NDArray[np.int64]
 STRATEGIES = ("core-set", "entropy", "margin", "mixed", "random")
 DEFAULT = "margin"  # chosen on the pairs of docs/results/suggest.md
@@ -45,11 +47,11 @@ def suggest(
     seed: int = 0,
     store: str | Path | None = None,
     on_skip: Skip | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> tuple[ToLabel, ...]:
-    """The `count` utterances without a label whose labels are worth most, the first first.
+    """The `count` utterances without a label whose labels are worth most, the best one first.
 
-    Labelled ones are not suggested; they tell speakers' moments, and are centres of core-set.
+    Labelled ones are not suggested; they count for speakers' moments, and are centres of core-set.
     Errors: UserError for an unknown strategy, a count below 1, and where no utterance that can be read lacks a label;
     bad files go to `on_skip`, or raise where there is none.
     """
@@ -67,33 +69,35 @@ def suggest(
     if on_skip is not None:
         for name, reason in features.skipped:
             on_skip(name, reason)
-    read = {one.id: one for one in utterances}
-    heard = [read[name] for name in features.ids]
-    free = np.array([one.emotion is None for one in heard], dtype=bool)
+    by_id = {utterance.id: utterance for utterance in utterances}
+    readable = [by_id[name] for name in features.ids]
+    free = np.array([utterance.emotion is None for utterance in readable], dtype=bool)
     if not free.any():
         raise UserError("nothing to suggest: no utterance that can be read lacks a label")
     pooled = torch.from_numpy(features.values)
-    x = torch.empty(len(heard), recognizer.select(pooled[:1]).numel())
-    for domain, rows, speakers, texts in by_domain(recognizer, heard):
+    x = torch.empty(len(readable), recognizer.select(pooled[:1]).numel())
+    for domain, rows, speakers, texts in by_domain(recognizer, readable):
         x[rows] = recognizer.normalised(pooled[rows], domain, speakers, texts)
-    said = predictions(recognizer, heard, pooled)
-    p, seen = np.array([one.probabilities for one in said]), x.double().numpy()
-    order = ranked(by, p[free], seen[free], known=seen[~free], count=count, seed=seed)
+    predictions = predictions_from(recognizer, readable, pooled)
+    p, z = np.array([prediction.probabilities for prediction in predictions]), x.double().numpy()
+    order = ranked(by, p[free], z[free], labelled=z[~free], count=count, seed=seed)
     rows = np.flatnonzero(free)[order].tolist()
-    return tuple(ToLabel(heard[row], said[row].label, max(said[row].probabilities)) for row in rows)
+    return tuple(ToLabel(readable[row], predictions[row].label, max(predictions[row].probabilities)) for row in rows)
 
 
-def ranked(by: str, p: Values, x: Values, *, known: Values | None = None, count: int | None = None, seed: int) -> Order:
+def ranked(
+    by: str, p: Floats, x: Floats, *, labelled: Floats | None = None, count: int | None = None, seed: int
+) -> Order:
     """The first `count` (all by default) of N utterances in the order of strategy `by`, without repeats.
 
-    p: (N, C) probabilities. x: (N, D) normalised features. known: (K, D) of what is labelled already; only core-set
-    heeds it. Errors: UserError for an unknown strategy.
+    p: (N, C) probabilities. x: (N, D) normalised features. labelled: (K, D) of utterances with labels; only core-set
+    uses them. Errors: UserError for an unknown strategy.
     """
     if by not in STRATEGIES:
         raise unknown("strategy", by, STRATEGIES)
     count = len(p) if count is None else min(count, len(p))
     if by == "core-set":
-        return core_set(x, np.empty((0, x.shape[1])) if known is None else known, count)
+        return core_set(x, np.empty((0, x.shape[1])) if labelled is None else labelled, count)
     if by == "mixed":
         return spread_gradients(p, x, count, seed)
     if by == "random":
@@ -102,7 +106,7 @@ def ranked(by: str, p: Values, x: Values, *, known: Values | None = None, count:
     return np.argsort(value, kind="stable")[:count]
 
 
-def margins(p: Values) -> Values:
+def margins(p: Floats) -> Floats:
     """(N, C) -> (N,) in [0, 1]: the largest probability minus the second largest; small is uncertain.
 
     Scheffer, Decomain & Wrobel 2001, "Active hidden Markov models for information extraction".
@@ -111,25 +115,25 @@ def margins(p: Values) -> Values:
     return two[:, 1] - two[:, 0]
 
 
-def core_set(x: Values, known: Values, count: int) -> Order:
+def core_set(x: Floats, labelled: Floats, count: int) -> Order:
     """Greedy k-centre: time and again the row of x (N, D) that is farthest from its nearest centre.
 
-    Centres are `known` (K, D) and what was chosen before; without any, the first is the row nearest the mean (ours).
+    Centres are `labelled` (K, D) and the rows chosen before; without any, the first is the row nearest the mean (ours).
     Sener & Savarese 2018, "Active learning for convolutional neural networks: a core-set approach", algorithm 1.
     """
     order: list[int] = []
     far = np.full(len(x), np.inf)
-    for centre in known:
+    for centre in labelled:
         far = np.minimum(far, np.square(x - centre).sum(1))
     while len(order) < count:
-        one = int(far.argmax()) if np.isfinite(far).any() else int(np.square(x - x.mean(0)).sum(1).argmin())
-        order.append(one)
-        far = np.minimum(far, np.square(x - x[one]).sum(1))
+        row = int(far.argmax()) if np.isfinite(far).any() else int(np.square(x - x.mean(0)).sum(1).argmin())
+        order.append(row)
+        far = np.minimum(far, np.square(x - x[row]).sum(1))
         far[order] = -1.0
     return np.array(order, dtype=np.int64)
 
 
-def spread_gradients(p: Values, x: Values, count: int, seed: int) -> Order:
+def spread_gradients(p: Floats, x: Floats, count: int, seed: int) -> Order:
     """k-means++ (Arthur & Vassilvitskii 2007) over gradients, as BADGE draws a batch.
 
     The gradient of the cross-entropy by the weights of a linear output, were the likeliest class right, is the product

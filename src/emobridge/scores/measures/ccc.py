@@ -36,4 +36,5 @@ class Ccc(AttributeMeasure):
         squares = (xx + yy) / least
         apart = squares - 2 * mean_x * mean_y  # s_x^2 + s_y^2 + (m_x - m_y)^2
         defined = (n >= 2) & (apart > ROUNDING * squares)
-        return np.divide(2 * covariance, apart, out=np.full(np.shape(n), np.nan), where=defined).clip(-1, 1)
+        ccc: Floats = np.divide(2 * covariance, apart, out=np.full(np.shape(n), np.nan), where=defined)
+        return ccc.clip(-1, 1)

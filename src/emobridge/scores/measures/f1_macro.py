@@ -21,4 +21,5 @@ class F1Macro(ClassMeasure):
 
     def value(self, counts: Counts) -> Counts:
         """(..., C, C) -> (...)."""
-        return np.nanmean(f1_by_class(counts), -1)
+        mean: Counts = np.nanmean(f1_by_class(counts), -1)
+        return mean

@@ -21,4 +21,5 @@ class F1Weighted(ClassMeasure):
 
     def value(self, counts: Counts) -> Counts:
         """(..., C, C) -> (...)."""
-        return np.nansum(f1_by_class(counts) * counts.sum(-1), -1) / counts.sum((-2, -1))
+        mean: Counts = np.nansum(f1_by_class(counts) * counts.sum(-1), -1) / counts.sum((-2, -1))
+        return mean

@@ -27,4 +27,5 @@ class Ua(ClassMeasure):
 
     def value(self, counts: Counts) -> Counts:
         """(..., C, C) -> (...)."""
-        return np.nanmean(recall_by_class(counts), -1)
+        mean: Counts = np.nanmean(recall_by_class(counts), -1)
+        return mean

@@ -21,4 +21,5 @@ class Wa(ClassMeasure):
 
     def value(self, counts: Counts) -> Counts:
         """(..., C, C) -> (...)."""
-        return np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1))
+        accuracy: Counts = np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1))
+        return accuracy

@@ -35,4 +35,5 @@ def _density(p: Floats) -> float:
 
 def _softmax(x: Floats) -> Floats:
     exponentials = np.exp(x - x.max(-1, keepdims=True))
-    return exponentials / exponentials.sum(-1, keepdims=True)
+    shares: Floats = exponentials / exponentials.sum(-1, keepdims=True)
+    return shares

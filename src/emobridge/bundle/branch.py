@@ -1,4 +1,4 @@
-"""What a recogniser has of one language."""
+"""What a recogniser has for one language."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import Domain, normalised
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
-from emobridge.options import make
+from emobridge.options import make_plugin
 from emobridge.types import Range
 
 UNKNOWN = "und"  # BCP 47 for an undetermined language
@@ -23,17 +23,17 @@ UNKNOWN = "und"  # BCP 47 for an undetermined language
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """All of a branch that is not a tensor, and how its encoder came about."""
+    """All facts of a branch that are not tensors, and how its encoder was trained. It is stored field by field."""
 
     labels: tuple[str, ...]
     encoder: str  # folder, hub id, or the name of one without weights
     encoder_options: tuple[str, ...]
     digest: str  # of the encoder's weights before any training
-    trained: str  # of the encoder: "frozen" nothing, "adapters", "end-to-end" or "end-to-end+adapters"; it is stored
+    trained: str  # parts of the encoder: "frozen" (none), "adapters", "end-to-end" or "end-to-end+adapters"
     layer: str  # "3", or "2+3+4": side by side
     statistics: tuple[str, ...]  # the part of what the encoder pools that the head sees
     normalise: str  # "none", "corpus", "speaker" or "speaker+text"
-    by_corpus: tuple[str, ...]  # corpora whose speakers are not normalised by their own
+    by_corpus: tuple[str, ...]  # corpora that are normalised by corpus whatever `normalise` is
     texts: tuple[tuple[str, ...], ...]  # of each domain, those that several utterances have
     align: str  # "none" or "coral": how it was trained; predicting does not need it
     target_labels: str  # how many labelled target utterances it was trained on
@@ -42,7 +42,7 @@ class Spec:
     method: str
     domains: tuple[tuple[str, str], ...]  # corpus and language; the last is the target
     synthetic: bool
-    attributes: tuple[str, ...] = ()  # that are regressed; with () for labels nothing else is told
+    attributes: tuple[str, ...] = ()  # that are regressed; without labels they are all that is predicted
     attribute_range: str = ""  # of corpora that declare none
     frames: bool = False  # whether the head sees single frames, and not their statistics
 
@@ -53,29 +53,29 @@ class Spec:
 
     @property
     def trained_parts(self) -> frozenset[str]:
-        """Of "adapters" and "end-to-end", those that were trained."""
+        """The trained parts of the encoder, of "adapters" and "end-to-end"."""
         return frozenset(self.trained.split("+")) - {"frozen"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
-    """A head, what is known of each corpus, and adapters: all that one language has of its own."""
+    """A head, the moments of each corpus, and adapters: all that belongs to one language alone."""
 
     spec: Spec
     domains: tuple[Domain, ...]
     head: Head
-    adapters: Adapters | None  # in the recogniser's encoder; None: it goes by the encoder as it is
+    adapters: Adapters | None  # in the recogniser's encoder; None: it uses the encoder as it is
     columns: slice | list[int]  # of what the encoder pools, those that the head sees
     regressor: Regressor | None = None  # of attributes
 
     @property
     def language(self) -> str:
-        """The one that it was made for: its target's."""
+        """The language of its target."""
         return self.spec.domains[-1][1]
 
     @property
     def scale(self) -> Range:
-        """That its target's attributes are on; [-1, 1] where none is known."""
+        """The scale of its target's attributes; [-1, 1] where none is known."""
         return scale_of(self.spec.domains[-1][0], self.spec.attribute_range)
 
     def domain(self, corpus: str | None = None, language: str | None = None) -> Domain:
@@ -100,10 +100,10 @@ class Branch:
     ) -> Tensor:
         """(N, V, S * D) pooled features of one domain -> (N, V * D') as the head sees them.
 
-        Speakers and texts matter to their normalisation only.
+        Speakers and texts only matter where the branch normalises by them.
         """
-        own = speakers if self.spec.normalise.startswith("speaker") else None
-        return normalised(self.select(pooled), domain, own, texts).flatten(1)
+        names = speakers if self.spec.normalise.startswith("speaker") else None
+        return normalised(self.select(pooled), domain, names, texts).flatten(1)
 
     def probabilities(
         self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
@@ -114,10 +114,10 @@ class Branch:
     def answers(
         self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
     ) -> Tensor:
-        """(N, C + K): `probabilities`, and behind them attributes, in about [-1, 1]."""
-        return self.heard(self.normalised(pooled, domain, speakers, texts)[:, None])
+        """(N, C + K): `probabilities`, then attributes, in about [-1, 1]."""
+        return self.answers_to_frames(self.normalised(pooled, domain, speakers, texts)[:, None])
 
-    def heard(self, frames: Tensor) -> Tensor:
+    def answers_to_frames(self, frames: Tensor) -> Tensor:
         """`answers` (N, C + K) to frames (N, F, D) as the head sees them."""
         with torch.no_grad():
             represented = self.head.represent(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
@@ -129,7 +129,7 @@ class Branch:
 
 def made_head(name: str, options: Sequence[str], width: int, classes: int) -> Head:
     """A head by name. Errors: UserError for an unknown name or option."""
-    return make(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
+    return make_plugin(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
 
 
 def columns(encoder: Encoder, statistics: Sequence[str]) -> slice | list[int]:
@@ -137,4 +137,4 @@ def columns(encoder: Encoder, statistics: Sequence[str]) -> slice | list[int]:
     if tuple(statistics) == encoder.statistics:
         return slice(None)
     width = encoder.width
-    return [encoder.statistics.index(one) * width + column for one in statistics for column in range(width)]
+    return [encoder.statistics.index(name) * width + column for name in statistics for column in range(width)]

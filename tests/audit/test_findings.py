@@ -15,12 +15,12 @@ EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 RATE = 16_000
 
 
-def corpus(name="c", speakers=4, each=2, emotions=EMOTIONS):
+def corpus(name="c", speakers=4, copies=2, emotions=EMOTIONS):
     return [
         Utterance(f"{s}{e}{n}", name, f"/{name}/{s}{e}{n}.wav", language="de", speaker=f"{name}{s}", emotion=e)
         for s in range(speakers)
         for e in emotions
-        for n in range(each)
+        for n in range(copies)
     ]
 
 
@@ -41,12 +41,13 @@ class Waves:
         return np.asarray(wave, dtype=np.float32)
 
 
-def findings(found, kind):
-    return [finding for finding in found.findings if finding.kind == kind]
+def findings(result, kind):
+    return [finding for finding in result.findings if finding.kind == kind]
 
 
-def one(found, kind):
-    (finding,) = findings(found, kind)
+def only(result, kind):
+    """The single finding of a kind."""
+    (finding,) = findings(result, kind)
     return finding
 
 
@@ -56,20 +57,20 @@ def noise(seconds, scale=0.1, seed=0):
 
 def test_a_clean_corpus_has_no_findings_and_each_file_is_read_once():
     rows, calls, waves = corpus(), [], Waves()
-    found = audit({"clean": rows}, read=waves, on_progress=lambda *call: calls.append(call))
-    assert found.findings == ()
+    result = audit({"clean": rows}, read=waves, on_progress=lambda *call: calls.append(call))
+    assert result.findings == ()
     assert waves.read == [row.path for row in rows]
     assert calls == [(n + 1, 32) for n in range(32)]
-    assert {(c.column, c.value, c.n) for c in found.counts} == {
+    assert {(c.column, c.value, c.n) for c in result.counts} == {
         *(("emotion", emotion, 8) for emotion in EMOTIONS),
         *(("speaker", f"c{s}", 8) for s in range(4)),
         ("language", "de", 32),
     }
-    (sound,) = found.sounds
+    (sound,) = result.sounds
     assert (sound.utterances, sound.readable, sound.seconds, sound.shortest) == (32, 32, 32.0, 1.0)
     assert sound.level == pytest.approx(-20, abs=0.2)
-    assert [c.features for c in found.confounds] == ["loudness and length", "loudness", "length"]
-    assert json.loads(json.dumps(dataclasses.asdict(found)))["counts"][0]["value"] == "anger"
+    assert [c.features for c in result.confounds] == ["loudness and length", "loudness", "length"]
+    assert json.loads(json.dumps(dataclasses.asdict(result)))["counts"][0]["value"] == "anger"
 
 
 def test_bad_sounds_are_found():
@@ -83,17 +84,17 @@ def test_bad_sounds_are_found():
             "2anger1": AudioError("/c/2anger1.wav: no such file"),
         }
     )
-    found = audit({"c": corpus()}, read=waves)
-    assert {f.kind: (f.severity, f.ids) for f in found.findings} == {
+    result = audit({"c": corpus()}, read=waves)
+    assert {f.kind: (f.severity, f.ids) for f in result.findings} == {
         "silent": ("error", ("0anger0", "0anger1")),
         "truncated": ("error", ("2anger0",)),
         "unreadable": ("error", ("2anger1",)),
         "clipped": ("warning", ("1anger0",)),
         "short": ("warning", ("1anger1",)),
     }
-    assert "no such file" in one(found, "unreadable").message
-    assert found.sounds[0].readable == 30
-    severities = [finding.severity for finding in found.findings]
+    assert "no such file" in only(result, "unreadable").message
+    assert result.sounds[0].readable == 30
+    severities = [finding.severity for finding in result.findings]
     assert severities == sorted(severities)  # errors first
 
 
@@ -105,15 +106,16 @@ def test_speakers_of_two_corpora_in_one_manifest_are_told_apart():
         for row in corpus(name)
         if row.emotion == EMOTIONS[int(row.id[0])]
     ]
-    found = audit({"both": rows}, read=Waves())
-    assert {c.value: c.n for c in found.counts if c.column == "speaker"} == {
+    result = audit({"both": rows}, read=Waves())
+    assert {c.value: c.n for c in result.counts if c.column == "speaker"} == {
         f"{name} {speaker}": 2 for name in ("c", "d") for speaker in range(4)
     }
     assert (
-        "8 of 8 speakers show mostly one emotion (c 0, c 1, c 2 and 5 more)" in one(found, "one-sided speakers").message
+        "8 of 8 speakers show mostly one emotion (c 0, c 1, c 2 and 5 more)"
+        in only(result, "one-sided speakers").message
     )
-    assert "8 speakers; " in lines(found)[0]
-    assert {c.speakers for c in found.confounds} == {8}
+    assert "8 speakers; " in lines(result)[0]
+    assert {c.speakers for c in result.confounds} == {8}
 
 
 def test_real_files(tmp_path):
@@ -127,10 +129,10 @@ def test_real_files(tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_text("no sound")
     (tmp_path / "absent.wav").unlink()
-    found = audit({"c": rows})
-    assert one(found, "truncated").ids == ("cut",)
-    assert one(found, "unreadable").ids == ("empty", "text", "absent")
-    assert found.sounds[0].readable == 1
+    result = audit({"c": rows})
+    assert only(result, "truncated").ids == ("cut",)
+    assert only(result, "unreadable").ids == ("empty", "text", "absent")
+    assert result.sounds[0].readable == 1
 
 
 def test_only_the_stretch_of_an_utterance_is_heard():
@@ -140,27 +142,69 @@ def test_only_the_stretch_of_an_utterance_is_heard():
         return wave[round(start * RATE) : None if end is None else round(end * RATE)]
 
     rows = [Utterance("a", "c", "/x.wav", 0, 1), Utterance("b", "c", "/x.wav", 1)]
-    found = audit({"c": rows}, read=read)
-    assert (found.sounds[0].shortest, found.sounds[0].longest) == (1, 2)
-    assert not findings(found, "duplicate audio")
+    result = audit({"c": rows}, read=read)
+    assert (result.sounds[0].shortest, result.sounds[0].longest) == (1, 2)
+    assert not findings(result, "duplicate audio")
 
 
 def test_duplicates_within_and_across():
     same = noise(1, seed=5)
-    found = audit({"c": corpus()}, read=Waves(**{"0anger0": same, "0anger1": same}))
-    duplicate = one(found, "duplicate audio")
+    result = audit({"c": corpus()}, read=Waves(**{"0anger0": same, "0anger1": same}))
+    duplicate = only(result, "duplicate audio")
     assert (duplicate.severity, duplicate.ids) == ("warning", ("0anger0", "0anger1"))
     assert duplicate.message == "c: 1 recording(s) are there more than once: 0anger0 = 0anger1"
-    found = audit({"c": corpus()}, read=Waves(**{"0anger0": same, "0sadness1": same, "1sadness1": same}))
-    duplicate = one(found, "duplicate audio")
+    result = audit({"c": corpus()}, read=Waves(**{"0anger0": same, "0sadness1": same, "1sadness1": same}))
+    duplicate = only(result, "duplicate audio")
     assert duplicate.severity == "error"
     assert "with different emotions, with different speakers" in duplicate.message
     a, b = corpus("a"), corpus("b")
     b[0] = dataclasses.replace(b[0], path=a[7].path, emotion=a[7].emotion)
-    duplicate = one(audit([("left", a), ("right", b)], read=Waves()), "duplicate audio")
+    duplicate = only(audit([("left", a), ("right", b)], read=Waves()), "duplicate audio")
     assert (duplicate.severity, duplicate.ids) == ("error", (a[7].id, b[0].id))
     assert duplicate.message.startswith("left and right: 1 recording(s)")
     assert "in several manifests" in duplicate.message
+
+
+def test_an_unknown_speaker_is_no_other_speaker():
+    same = noise(1, seed=5)
+    rows = corpus()
+    rows[0] = dataclasses.replace(rows[0], speaker=None)
+    duplicate = only(audit({"c": rows}, read=Waves(**{"0anger0": same, "0anger1": same})), "duplicate audio")
+    assert (duplicate.severity, "different speakers" in duplicate.message) == ("warning", False)
+    nobody = [dataclasses.replace(row, speaker=None, corpus=row.id) for row in rows]
+    duplicate = only(audit({"c": nobody}, read=Waves(**{"0anger0": same, "0anger1": same})), "duplicate audio")
+    assert duplicate.severity == "warning"
+
+
+def test_namesakes_of_two_corpora_are_not_shared():
+    """Both corpora have the speakers 00 to 07, within a manifest and across two: 16 people, and no split shares one."""
+    rows = [
+        Utterance(f"{name}{speaker}{emotion}", name, f"/{name}{speaker}{emotion}.wav", language="de",
+                  speaker=f"{speaker:02}", emotion=emotion, split=split, text="a text")
+        for name, split in (("a", "train"), ("b", "test")) for speaker in range(8) for emotion in EMOTIONS
+    ]  # fmt: skip
+    both = audit({"both": rows}, read=Waves())
+    assert len([count for count in both.counts if count.column == "speaker"]) == 16
+    assert [finding.kind for finding in both.findings] == ["same text"]
+    assert "1 of 1 texts are said by all 16 speakers" in both.findings[0].message
+    assert {baseline.speakers for baseline in both.confounds} == {16}
+    apart = audit({name: [row for row in rows if row.corpus == name] for name in "ab"}, read=Waves())
+    assert {finding.kind for finding in apart.findings} == {"same text"}
+
+
+def test_one_utterance():
+    (row,) = corpus(speakers=1, copies=1, emotions=("anger",))
+    result = audit({"c": [row]}, read=Waves())
+    assert {finding.kind: finding.severity for finding in result.findings} == {
+        "single speaker": "warning",
+        "confound": "note",
+    }
+    assert lines(result)[0] == "c: 1 utterance, 0.00 h, de, 1 speaker; anger 1"
+    unreadable = audit({"c": [row]}, read=Waves(**{"0anger0": AudioError("/c/0anger0.wav: no such file")}))
+    assert unreadable.sounds[0].readable == 0
+    assert "c: 0 emotions" in only(unreadable, "confound").message
+    twice = audit({"c": [row], "d": [row]}, read=Waves())
+    assert only(twice, "shared speakers").message == "c and d: 1 speaker in both: c0"
 
 
 def test_speakers_on_both_sides():
@@ -169,12 +213,12 @@ def test_speakers_on_both_sides():
     namesake = [dataclasses.replace(row, speaker="a0") if row.speaker == "b0" else row for row in b]
     assert not findings(audit({"a": a, "b": namesake}, read=Waves()), "shared speakers")  # of another corpus
     b = [dataclasses.replace(row, corpus="a", speaker="a0") if row.speaker == "b0" else row for row in b]
-    shared = one(audit({"one": a, "other": b}, read=Waves()), "shared speakers")
+    shared = only(audit({"one": a, "other": b}, read=Waves()), "shared speakers")
     assert (shared.severity, shared.ids) == ("error", ("a0",))
     rows = [dataclasses.replace(row, split=("train", "test")[row.speaker == "c0"]) for row in corpus()]
     assert audit({"c": rows}, read=Waves()).findings == ()
     rows[0] = dataclasses.replace(rows[0], split="train")
-    split = one(audit({"c": rows}, read=Waves()), "splits share speakers")
+    split = only(audit({"c": rows}, read=Waves()), "splits share speakers")
     assert (split.severity, split.ids) == ("error", ("c0",))
 
 
@@ -182,36 +226,36 @@ def test_labels_and_speakers():
     rows = corpus()
     rows[0] = dataclasses.replace(rows[0], emotion="hapiness")
     rows[1] = dataclasses.replace(rows[1], emotion=None, speaker=None)
-    found = audit({"c": rows}, read=Waves())
-    assert one(found, "unknown label").message == "c: 1 have the emotion 'hapiness'; did you mean 'happiness'?"
-    assert one(found, "unknown label").severity == "error"
-    assert one(found, "unlabelled").ids == one(found, "missing speaker").ids == (rows[1].id,)
+    result = audit({"c": rows}, read=Waves())
+    assert only(result, "unknown label").message == "c: 1 have the emotion 'hapiness'; did you mean 'happiness'?"
+    assert only(result, "unknown label").severity == "error"
+    assert only(result, "unlabelled").ids == only(result, "missing speaker").ids == (rows[1].id,)
     lone = audit({"c": corpus(speakers=1)}, read=Waves())
-    assert one(lone, "single speaker").ids == ("c0",)
-    assert "no baseline" in one(lone, "confound").message
+    assert only(lone, "single speaker").ids == ("c0",)
+    assert "no baseline" in only(lone, "confound").message
     assert lone.confounds == ()
 
 
 def test_speakers_of_one_emotion():
     rows = [row for row in corpus() if row.emotion == "anger" or row.speaker == "c0"]
-    found = audit({"c": rows}, read=Waves())
-    assert {(f.ids, f.severity) for f in findings(found, "class of one speaker")} == {(("c0",), "warning")}
-    assert len(findings(found, "class of one speaker")) == 3
-    sided = one(found, "one-sided speakers")
+    result = audit({"c": rows}, read=Waves())
+    assert {(f.ids, f.severity) for f in findings(result, "class of one speaker")} == {(("c0",), "warning")}
+    assert len(findings(result, "class of one speaker")) == 3
+    sided = only(result, "one-sided speakers")
     assert (sided.ids, sided.severity) == (("c1", "c2", "c3"), "warning")
     assert "normalisation by speaker" in sided.message
 
 
 def test_unlabelled_manifest():
     rows = [dataclasses.replace(row, emotion=None) for row in corpus()]
-    found = audit({"c": rows}, read=Waves())
-    assert [(f.kind, f.severity) for f in found.findings] == [("confound", "note")]
-    assert "0 emotions" in found.findings[0].message
+    result = audit({"c": rows}, read=Waves())
+    assert [(f.kind, f.severity) for f in result.findings] == [("confound", "note")]
+    assert "0 emotions" in result.findings[0].message
 
 
 def test_texts_and_loudness():
     rows = [dataclasses.replace(row, text=row.emotion) for row in corpus()]
-    assert "4 of 4 texts are said by all 4 speakers" in one(audit({"c": rows}, read=Waves()), "same text").message
+    assert "4 of 4 texts are said by all 4 speakers" in only(audit({"c": rows}, read=Waves()), "same text").message
     rows = [dataclasses.replace(row, text=row.id) for row in corpus()]
     assert audit({"c": rows}, read=Waves()).findings == ()
     quiet = {row.id: noise(1, scale=0.01, seed=n) for n, row in enumerate(corpus())}
@@ -220,30 +264,32 @@ def test_texts_and_loudness():
         return Waves(**(quiet if path.startswith("/b") else {}))(path)
 
     assert (
-        "mean levels differ by 20 dB" in one(audit({"a": corpus("a"), "b": corpus("b")}, read=read), "loudness").message
+        "mean levels differ by 20 dB"
+        in only(audit({"a": corpus("a"), "b": corpus("b")}, read=read), "loudness").message
     )
     scaled = {row.id: (wave := noise(1, seed=n)) / np.abs(wave).max() for n, row in enumerate(corpus())}
-    assert "scaled to the same peak" in one(audit({"c": corpus()}, read=Waves(**scaled)), "loudness").message
+    assert "scaled to the same peak" in only(audit({"c": corpus()}, read=Waves(**scaled)), "loudness").message
 
 
 def test_confounds_become_findings():
-    rows = corpus(speakers=6, each=4)
+    rows = corpus(speakers=6, copies=4)
     long = {row.id: noise(1 + EMOTIONS.index(row.emotion), seed=n) for n, row in enumerate(rows)}
-    found = audit({"c": rows}, read=Waves(**long))
-    assert {f.severity for f in findings(found, "confound")} == {"warning"}
-    assert any("lengths betray the emotion" in f.message for f in found.findings)
-    assert any("scores on this corpus mean little" in f.message for f in found.findings)
+    result = audit({"c": rows}, read=Waves(**long))
+    assert {f.severity for f in findings(result, "confound")} == {"warning"}
+    assert any("lengths betray the emotion" in f.message for f in result.findings)
+    assert any("scores on this corpus mean little" in f.message for f in result.findings)
     loud = {row.id: noise(1, scale=0.1 * 0.7 ** EMOTIONS.index(row.emotion), seed=n) for n, row in enumerate(rows)}
-    found = audit({"c": rows}, read=Waves(**loud))
-    assert not any("lengths betray" in f.message for f in found.findings)
-    assert any("mean little" in f.message for f in found.findings)
+    result = audit({"c": rows}, read=Waves(**loud))
+    assert not any("lengths betray" in f.message for f in result.findings)
+    assert any("mean little" in f.message for f in result.findings)
 
 
 def test_lines_tell_it_all():
     text = lines(audit({"c": corpus(), "d": [Utterance("x", "d", "/x.wav", speaker="s")]}, read=Waves()))
     assert text[0] == "c: 32 utterances, 0.01 h, de, 4 speakers; anger 8, happiness 8, neutral 8, sadness 8"
-    assert text[1] == "d: 1 utterances, 0.00 h, und, 1 speakers; unlabelled 1"
+    assert text[1] == "d: 1 utterance, 0.00 h, und, 1 speaker; unlabelled 1"
     assert text[2].startswith("c: loudness and length alone reach UA ")
+    assert text[3].startswith("c: loudness alone reaches UA ") and text[4].startswith("c: length alone reaches UA ")
     assert any(line.startswith("WARNING single speaker: d: ") for line in text)
     assert all("\n" not in line for line in text)
 
@@ -257,19 +303,19 @@ def test_nothing_to_audit():
 
 def test_the_double_of_ravdess(shared):
     rows = [row for row in scan("ravdess", shared / "corpora" / "ravdess") if row.speaker == "07"]
-    found = audit({"ravdess": rows})
-    duplicate = one(found, "duplicate audio")
+    result = audit({"ravdess": rows})
+    duplicate = only(result, "duplicate audio")
     assert duplicate.ids == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
     assert duplicate.severity == "warning"
-    assert {f.kind for f in found.findings} == {"duplicate audio", "single speaker", "confound"}
+    assert {f.kind for f in result.findings} == {"duplicate audio", "single speaker", "confound"}
 
 
 def test_a_real_pair(shared):
     emodb = [row for row in scan("emodb", shared / "corpora" / "emodb") if row.speaker in ("03", "08", "14")]
     emovo = [row for row in scan("emovo", shared / "corpora" / "emovo") if row.speaker in ("f1", "m1")]
-    found = audit({"emodb": emodb, "emovo": emovo})
+    result = audit({"emodb": emodb, "emovo": emovo})
     assert not {"duplicate audio", "shared speakers", "unreadable", "silent", "clipped"} & {
-        f.kind for f in found.findings
+        f.kind for f in result.findings
     }
-    assert [f.message.partition(":")[0] for f in findings(found, "loudness")] == ["emodb", "emodb and emovo"]
-    assert all(0 <= c.low <= c.ua <= c.high <= 1 for c in found.confounds)
+    assert [f.message.partition(":")[0] for f in findings(result, "loudness")] == ["emodb", "emodb and emovo"]
+    assert all(0 <= c.low <= c.ua <= c.high <= 1 for c in result.confounds)

@@ -1,0 +1,285 @@
+"""A trained recogniser: it holds an encoder and a branch for each language, chooses among them, and joins others."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from emobridge.adapters import Adapters, use_adapters
+from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
+from emobridge.bundle.description import TAG
+from emobridge.bundle.files import Contents, read_bundle, write_bundle
+from emobridge.bundle.router import Router
+from emobridge.bundle.sets import averaged, base_state, put_to_work
+from emobridge.data.attributes import is_constructed
+from emobridge.encoders.base import Encoder, state_digest
+from emobridge.errors import UserError
+from emobridge.features.normalisation import Domain
+from emobridge.heads.base import Head, Regressor
+from emobridge.languages import primary_language
+from emobridge.types import SCALE, Range
+
+
+class Recognizer:
+    """An encoder, and for each language a branch: a head, the moments of its corpora, and adapters if it has any.
+
+    The last branch answers where the language is not known; `spec`, `domains` and `head` are its own, and its adapters
+    are active in the encoder. Those of other branches take effect within `adapters.use_adapters`, as the inference room
+    does it.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        encoder: Encoder,
+        domains: Sequence[Domain],
+        head: Head,
+        *,
+        regressor: Regressor | None = None,
+        earlier: Sequence[Branch] = (),
+        router: Router | None = None,
+    ) -> None:
+        """The parts of the last branch; its adapters are those at work in the encoder, or last put to rest.
+
+        earlier: branches that go before it, on the same encoder. Errors: ValueError where `spec.trained` has adapters
+        and the encoder has none.
+        """
+        inside = encoder.all_adapters
+        adapters: Adapters | None = None
+        if "adapters" in spec.trained_parts:
+            if not inside:
+                raise ValueError("spec.trained has adapters, and there are none in the encoder")
+            adapters = inside[-1]
+        last = Branch(spec, tuple(domains), head.eval(), adapters, columns(encoder, spec.statistics), regressor)
+        self.branches = (*earlier, last)
+        self.encoder, self.router = encoder.eval(), router
+        with use_adapters(encoder, None):
+            if "end-to-end" in spec.trained_parts:
+                encoder.digest = state_digest(base_state(encoder))
+            self.base = encoder.digest
+        for adapters_inside in inside:
+            adapters_inside.base = self.base
+            adapters_inside.update_digest()
+        put_to_work(encoder, adapters)
+
+    @property
+    def last(self) -> Branch:
+        """The branch that answers where the language is not known."""
+        return self.branches[-1]
+
+    @property
+    def spec(self) -> Spec:
+        """The facts of the last branch."""
+        return self.last.spec
+
+    @property
+    def domains(self) -> tuple[Domain, ...]:
+        """The domains of the last branch."""
+        return self.last.domains
+
+    @property
+    def head(self) -> Head:
+        """The head of the last branch."""
+        return self.last.head
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of the probabilities."""
+        return self.spec.labels
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The known languages: those of the branches, the default one last, then those of source corpora."""
+        targets = [branch.language for branch in self.branches]
+        sources = [language for branch in self.branches for _, language in branch.spec.domains]
+        return tuple(language for language in dict.fromkeys((*targets, *sources)) if language != UNKNOWN)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether synthetic speech went into any branch."""
+        return any(branch.spec.synthetic for branch in self.branches)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that it predicts, in their order."""
+        return self.spec.attributes
+
+    @property
+    def scale(self) -> Range:
+        """The scale of predicted attributes: that of all branches' targets, or [-1, 1] where these differ."""
+        scales = {branch.scale for branch in self.branches}
+        return scales.pop() if len(scales) == 1 else SCALE
+
+    @property
+    def constructed(self) -> bool:
+        """Whether attributes that were computed from audio went into any branch: see data.constructed."""
+        corpora = [corpus for branch in self.branches for corpus, _ in branch.spec.domains]
+        return bool(self.attributes) and any(map(is_constructed, corpora))
+
+    @functools.cached_property
+    def average(self) -> Adapters | None:
+        """The mean of all branches' LoRA, resting in the encoder. Errors: UserError for other adapters."""
+        return averaged([branch.adapters for branch in self.branches])
+
+    def branch(self, language: str | None = None, corpus: str | None = None) -> Branch | None:
+        """The branch of a target language, or else one trained on that language or corpus; None where there is none.
+
+        "de-AT" goes to "de" and to "de-DE" where nothing is nearer. Later branches come first.
+        """
+        latest_first = self.branches[::-1]
+        if language not in (None, UNKNOWN):
+            for simplified in (str, primary_language):
+                tag = simplified(str(language))
+                for branch in latest_first:
+                    if simplified(branch.language) == tag:
+                        return branch
+                for branch in latest_first:
+                    if any(simplified(trained_on) == tag for _, trained_on in branch.spec.domains):
+                        return branch
+        for branch in latest_first:
+            if corpus is not None and any(name == corpus for name, _ in branch.spec.domains):
+                return branch
+        return None
+
+    def branch_of(self, language: str) -> Branch:
+        """The branch that answers a language. Errors: UserError that names the known languages."""
+        branch = self.branch(language)
+        if branch is None and self.last.language == UNKNOWN:
+            return self.last
+        if branch is None:
+            raise UserError(f"language {language!r}: not one of this recogniser's ({', '.join(self.languages)})")
+        return branch
+
+    def domain(self, corpus: str | None = None, language: str | None = None) -> Domain:
+        """`Branch.domain` of the last branch."""
+        return self.last.domain(corpus, language)
+
+    def select(self, pooled: Tensor) -> Tensor:
+        """`Branch.select` of the last branch."""
+        return self.last.select(pooled)
+
+    def normalised(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+    ) -> Tensor:
+        """`Branch.normalised` of the last branch."""
+        return self.last.normalised(pooled, domain, speakers, texts)
+
+    def probabilities(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+    ) -> Tensor:
+        """`Branch.probabilities` of the last branch."""
+        return self.last.probabilities(pooled, domain, speakers, texts)
+
+    def answers(
+        self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
+    ) -> Tensor:
+        """`Branch.answers` of the last branch."""
+        return self.last.answers(pooled, domain, speakers, texts)
+
+    @contextlib.contextmanager
+    def merged(self, language: str) -> Iterator[Recognizer]:
+        """Within the block the encoder's own weights hold this language's LoRA, for speed; others are refused there.
+
+        Afterwards the weights are as before but for rounding. Errors: UserError for an unknown language, and adapters
+        that cannot be merged.
+        """
+        adapters = self.branch_of(language).adapters
+        with use_adapters(self.encoder, adapters):
+            if adapters is None:
+                yield self
+                return
+            adapters.merge()
+            try:
+                yield self
+            finally:
+                adapters.unmerge()
+
+    def join(self, other: Recognizer, *, replace: bool = False) -> Recognizer:
+        """A recogniser of all languages of both, on this one's encoder; the other's last language is the default.
+
+        Both need the same base (weights and options of the encoder, layer and statistics), and the same labels and
+        attributes in the same order. The router is dropped, for it only knows the old languages.
+        replace: of a language that both have, take the other's branch. Errors: UserError that says what differs, and
+        for a language that both have.
+        """
+        for branch in (*self.branches, *other.branches):
+            if not TAG.fullmatch(branch.language) or branch.language == UNKNOWN:
+                raise UserError(f"language {branch.language!r}: a recogniser joins others under a name such as 'de'")
+        self._check_joins(other)
+        taken = {branch.language for branch in other.branches}
+        for branch in self.branches:
+            if branch.language in taken and not replace:
+                raise UserError(f"language {branch.language!r}: is in both; leave one out, or --replace the earlier")
+        branches = [branch for branch in self.branches if branch.language not in taken]
+        branches += [self._moved_here(branch, other.encoder) for branch in other.branches]
+        return self._of(Contents(self.encoder, tuple(branches)))
+
+    @classmethod
+    def joined(cls, folders: Sequence[str | Path], *, encoder: str | None = None, replace: bool = False) -> Recognizer:
+        """The bundles in some folders as one, the last one's language the default. Errors: as `load` and `join`."""
+        first, *others = folders
+        recognizer = cls.load(first, encoder=encoder)
+        for folder in others:
+            try:
+                recognizer = recognizer.join(cls.load(folder, encoder=encoder), replace=replace)
+            except UserError as error:
+                raise UserError(f"{folder}: {error}" if str(folder) not in str(error) else str(error)) from error
+        return recognizer
+
+    def save(self, folder: str | Path, card: str, cards: Mapping[str, str] | None = None) -> Path:
+        """Write the bundle with its model card; the description comes last, so that a part is not taken for a bundle.
+
+        cards: further cards, of languages by their name.
+        """
+        trained = "end-to-end" in self.spec.trained_parts
+        contents = Contents(self.encoder, self.branches, self.router)
+        write_bundle(Path(folder), contents, base_state(self.encoder) if trained else {}, card, cards or {})
+        return Path(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, encoder: str | None = None) -> Recognizer:
+        """Read a bundle. encoder: where its encoder is now, if it has moved.
+
+        Errors: UserError for a folder that is no bundle, one of a newer format, files that were changed or do not fit
+        each other, and an encoder with other weights.
+        """
+        return cls._of(read_bundle(Path(folder), encoder))
+
+    @classmethod
+    def _of(cls, contents: Contents) -> Recognizer:
+        *earlier, last = contents.branches
+        put_to_work(contents.encoder, last.adapters)
+        return cls(
+            last.spec,
+            contents.encoder,
+            last.domains,
+            last.head,
+            regressor=last.regressor,
+            earlier=earlier,
+            router=contents.router,
+        )
+
+    def _check_joins(self, other: Recognizer) -> None:
+        """Errors: UserError where a branch of the other would not find here what it was trained on."""
+        names = f"{'+'.join(other.languages)} cannot join {'+'.join(self.languages)}"
+        here, there = self.encoder, other.encoder
+        if (here.name, self.base, here.options) != (there.name, other.base, there.options):
+            bases = [f"{side.encoder.name} {side.base[:12]} {side.encoder.options}" for side in (other, self)]
+            raise UserError(f"{names}: made on another base model ({bases[0]}, not {bases[1]})")
+        for key in ("labels", "attributes", "layer", "statistics"):
+            values = [getattr(spec, key) for spec in (other.spec, self.spec)]
+            if values[0] != values[1]:
+                theirs, ours = (value if isinstance(value, str) else ", ".join(value) for value in values)
+                raise UserError(f"{names}: other {key} ({theirs}, not {ours})")
+
+    def _moved_here(self, branch: Branch, encoder: Encoder) -> Branch:
+        """A branch on another encoder, with its adapters in this one's, at work there."""
+        if branch.adapters is None or encoder is self.encoder:
+            return branch
+        put_to_work(self.encoder, None)
+        return dataclasses.replace(branch, adapters=branch.adapters.copy_to(self.encoder))
