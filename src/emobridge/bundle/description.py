@@ -20,7 +20,7 @@ import emobridge
 from emobridge.bundle.branch import Spec
 from emobridge.data.attributes import parse_range
 from emobridge.errors import UserError, unknown
-from emobridge.settings import CHOICES
+from emobridge.settings import choices_of
 from emobridge.types import ATTRIBUTES
 
 FORMAT = 2  # of the bundle; a reader refuses a higher one
@@ -249,10 +249,10 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "trained": _choice(TRAINED_PARTS),
     "layer": _pattern(r"\d{1,4}(\+\d{1,4})*", "layers such as '3' or '2+3+4'"),
     "statistics": _some_names,
-    "normalise": _choice(CHOICES["normalise"]),
+    "normalise": _choice(choices_of("normalise")),
     "by_corpus": _texts,
     "texts": _transcripts,
-    "align": _choice(CHOICES["align"]),
+    "align": _choice(choices_of("align")),
     "target_labels": _pattern(r"\d{1,12}|all", "a number or 'all'"),
     "head": _name,
     "head_options": _texts,

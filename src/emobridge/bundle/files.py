@@ -24,7 +24,7 @@ from emobridge.features.normalisation import Domain
 from emobridge.files import file_digest, whole_file
 from emobridge.heads.base import Regressor
 from emobridge.options import read_options
-from emobridge.settings import layers_of
+from emobridge.settings import layer_names
 
 TENSORS, ADAPTERS, MODEL_CARD = "model.safetensors", "adapters", "README.md"
 DESCRIPTION, LANGUAGES_FOLDER, LANGUAGE_DESCRIPTION = "bundle.json", "languages", "language.json"
@@ -180,7 +180,7 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
 def _check_encoder(path: Path, spec: Spec, encoder: Encoder) -> None:
     """Errors: UserError for a layer or a statistic that the encoder does not have."""
     layers = tuple(map(str, range(encoder.layers)))
-    for name in layers_of(spec.layer):
+    for name in layer_names(spec.layer):
         if name not in layers:
             raise UserError(f"{path}: layer: {unknown(f'layer of {spec.encoder}', name, layers)}")
     for name in spec.statistics:
@@ -190,7 +190,7 @@ def _check_encoder(path: Path, spec: Spec, encoder: Encoder) -> None:
 
 def _try(branch: Branch, encoder: Encoder) -> None:
     """Send features of zeros through a branch. Errors: any of UNFITTING where its parts do not fit together."""
-    layers = len(layers_of(branch.spec.layer))
+    layers = len(layer_names(branch.spec.layer))
     if branch.spec.frames:
         branch.answers_to_frames(torch.zeros(1, 2, layers * encoder.width))
         return
