@@ -19,8 +19,10 @@ from measuring import RSS_UNIT
 
 from emobridge.encoders import load_encoder
 from emobridge.features.pooling import pool
-from emobridge.settings import Settings
-from emobridge.training.stages import readied
+from emobridge.options import Plugin
+from emobridge.settings import Training
+from emobridge.training.case import Case
+from emobridge.training.stages import make_trainable
 from emobridge.types import SAMPLE_RATE
 
 
@@ -29,8 +31,10 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     encoder = load_encoder(Path(folder), weights="random", seed=0)
-    settings = Settings(source=("",), target="", labels=("a", "b"), checkpointing="checkpointing" in more)
-    readied(encoder, "frozen" if train == "nothing" else train, settings)
+    training = Training(checkpointing="checkpointing" in more)
+    source_only, head = Plugin("source-only"), Plugin("single")
+    case = Case(labels=("a", "b"), method=source_only, head=head, adapters="lora", training=training)
+    make_trainable(encoder, "frozen" if train == "nothing" else train, case)
     weights = [weight for weight in encoder.parameters() if weight.requires_grad]
     head = torch.nn.Linear(encoder.width, 4)
     optimiser = torch.optim.Adam([*weights, *head.parameters()], lr=1e-5, fused=True)

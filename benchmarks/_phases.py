@@ -11,16 +11,15 @@ from pathlib import Path
 
 from emobridge.cli import main as cli
 from emobridge.encoders import load_encoder  # noqa: F401  (torch is part of "start")
-from emobridge.study import summary
-from emobridge.study.run import Runner
+from emobridge.study import adapt as study
 
 PARTS = (
-    (Runner, "run", "training"),
-    (Runner, "final", "the bundle's training"),
-    (summary, "adapt", "reading"),  # what of it is not training
-    (summary, "audit", "audit"),
-    (summary, "record_of", "intervals"),
-    (summary, "write_report", "report"),
+    (study, "run", "training"),
+    (study, "train_recognizer", "the bundle's training"),
+    (study, "train", "reading"),  # what of it is not training
+    (study, "audit_manifests", "audit"),
+    (study, "record_of", "intervals"),
+    (study, "write_study", "report"),
 )
 taken: dict[str, float] = defaultdict(float)
 inside: list[float] = [0.0]  # of each part that is running: what the parts within it took

@@ -14,25 +14,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from emobridge.bundle import made_head
 from emobridge.heads.base import Head
 from emobridge.methods.base import Examples, Inputs, Predict, Step, Task
-from emobridge.settings import Settings
-from emobridge.study.run import made_method
+from emobridge.training.case import Case
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Plan, fit
 
 
-def trained(tasks: Sequence[Task], settings: Settings, seed: int) -> Bank:
+def trained(tasks: Sequence[Task], case: Case, seed: int) -> Bank:
     """K recognisers, one a task; the tasks share their inputs, and each draws as many examples as the others."""
     inputs = tasks[0].inputs
     assert isinstance(inputs, Frozen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        first = made_head(settings.head, settings.head_options, inputs.width, len(settings.labels))
+        first = case.head.make("heads", width=inputs.width, classes=case.classes)
     bank = Bank(first, len(tasks))
-    plan = Plan(settings.epochs, settings.batch_size, settings.learning_rate, settings.decay)
-    fit(replace(tasks[0], inputs=Wide(inputs.x)), SideBySide(tasks, settings, bank, seed), bank, plan, seed=seed)
+    training = case.training
+    plan = Plan(training.epochs, training.batch_size, training.learning_rate, training.decay)
+    fit(replace(tasks[0], inputs=Wide(inputs.x)), SideBySide(tasks, case, bank, seed), bank, plan, seed=seed)
     return bank
 
 
@@ -82,10 +81,10 @@ class SideBySide:
     name, head = "side-by-side", "single"
     needs = takes = frozenset[str]()
 
-    def __init__(self, tasks: Sequence[Task], settings: Settings, bank: Bank, seed: int) -> None:
+    def __init__(self, tasks: Sequence[Task], case: Case, bank: Bank, seed: int) -> None:
         self.tasks, self.bank = tasks, bank
         self.generators = [torch.Generator().manual_seed(seed) for _ in tasks]
-        self.methods = [made_method(settings.method, settings) for _ in tasks]
+        self.methods = [case.make_method() for _ in tasks]
 
     def prepare(self, task: Task, model: nn.Module) -> None:
         for method, own_task in zip(self.methods, self.tasks):

@@ -20,12 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
+from emobridge.cache import Cache
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
-from emobridge.data.speech import folds_of
-from emobridge.settings import Settings
-from emobridge.study.adapt import prepare, with_head
-from emobridge.study.run import Predicted, Runner, Work, evaluation_of, unweighted
+from emobridge.methods.base import BASELINE
+from emobridge.settings import Adapt, Training
+from emobridge.study.evaluations import class_evaluation, ua_of
+from emobridge.study.prepare import Started, resolve, start
+from emobridge.study.run import Predicted, Unit
 from emobridge.types import Utterance
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
@@ -157,10 +159,9 @@ def run(args: argparse.Namespace, fit: Fit, seed: int, *, only_read: bool = Fals
         other = {"source": "target", "target": "source"}
         back = run(args, replace(fit, source=fit.target, target=fit.source), seed, only_read=only_read)
         return tuple(replace(predicted, side=other[predicted.side]) for predicted in back)
-    runner = runner_of(args, fit)
-    assert runner.work is not None
-    fold = folds_of(runner.speech, runner.settings, seed)[0]
-    if runner.work.read(f"{system.method}-seed{seed}-fold0") is None:
+    started = started_of(args, fit)
+    runner, case = started.runner, started.decision.cases[-1 if system.method != BASELINE else 0]
+    if runner.cache.read(runner.key(case, seed, runner.folds(seed, case.validation)[0])) is None:
         if only_read:
             return ()
         # What learns from the source alone is the same for all targets: one process trains it.
@@ -173,45 +174,45 @@ def run(args: argparse.Namespace, fit: Fit, seed: int, *, only_read: bool = Fals
         try:
             what = f"{fit.study}: {system.title}, {fit.source} -> {fit.target}, {fit.budget} labels, seed {seed}"
             print(what, file=sys.stderr, flush=True)
-            return tuple(runner.system(system.method, seed, [fold]))
+            return runner.unit(Unit(case, seed)).predicted
         finally:
             lock.unlink()
-    return tuple(runner.system(system.method, seed, [fold]))
+    return runner.unit(Unit(case, seed)).predicted
 
 
-RUNNERS: dict[Fit, Runner] = {}
+STARTED: dict[Fit, Started] = {}
 
 
-def runner_of(args: argparse.Namespace, fit: Fit) -> Runner:
-    """The runner of a fit, with settings and speech."""
-    if fit not in RUNNERS:
+def started_of(args: argparse.Namespace, fit: Fit) -> Started:
+    """The study of a fit, ready to train."""
+    if fit not in STARTED:
         system, study = SYSTEMS[fit.system], STUDIES[fit.study]
-        settings = Settings(
+        is_baseline = system.method == BASELINE  # on stored features an epoch costs nothing
+        defaults = Training()
+        request = Adapt.of(
             source=(str(args.work / f"{fit.source}.jsonl"),),
             target=str(args.work / f"{fit.target}.jsonl"),
             labels=LABELS,
             encoder=str(args.shared / "weights" / study.encoder),
-            method="fine-tuned" if system.method == "source-only" else system.method,  # whose layer and head it shares
+            method=system.method,
             method_options=("rebalance=no",) if system.method == "ft-dual" else (),  # as published
             adapters=system.adapters,
+            layer=study.last_layer,
+            align="none",
             target_labels=fit.budget,
             pool="closed",
             normalise="none",
             folds=0,
-            epochs=study.epochs,
-            batch_size=4,
+            epochs=defaults.epochs if is_baseline else study.epochs,
+            batch_size=defaults.batch_size if is_baseline else 4,
             learning_rate=study.learning_rate,
             encoder_rate=study.encoder_rate,
             decay=1.0,
             out=str(args.work / "run"),
         )
-        ready = prepare(with_head(settings))
-        settings = ready.settings
-        if system.method == "source-only":  # on stored features an epoch costs nothing
-            settings = replace(settings, epochs=100, batch_size=100)
-        work = Work(args.work / "fits", settings, ready.speech, ready.encoder.digest)
-        RUNNERS[fit] = Runner(settings, ready.speech, work, kept=args.work / "stages")
-    return RUNNERS[fit]
+        caches = {"cache": Cache(args.work / "fits"), "shared": Cache(args.work / "stages")}
+        STARTED[fit] = start(resolve(request), lambda speech: None, **caches)
+    return STARTED[fit]
 
 
 def tables(args: argparse.Namespace, name: str) -> list[str]:
@@ -228,15 +229,15 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
         if not predicted:
             continue
         trained = replace(fit, source=fit.target, target=fit.source) if fit.is_swapped else fit
-        speech = runner_of(args, trained).speech
+        speech = started_of(args, trained).runner.speech
         seeds = sorted({part.seed for part in predicted})
         cells, sizes, by_side = [], [], []
         for side in ("source", "target"):
             scored = [part for part in predicted if part.side == side]
-            evaluation = evaluation_of(speech, LABELS, scored)
+            evaluation = class_evaluation(speech, LABELS, scored)
             assert evaluation is not None
             ua = evaluation.estimates(details=False)[0]
-            by_seed = [unweighted(speech, [part for part in scored if part.seed == seed], LABELS) for seed in seeds]
+            by_seed = [ua_of(speech, [part for part in scored if part.seed == seed], LABELS) for seed in seeds]
             interval = f"{100 * ua.value:.1f} [{100 * ua.low:.1f}, {100 * ua.high:.1f}]"
             cells.append(f"{interval} ({', '.join(f'{100 * value:.1f}' for value in by_seed)})")
             sizes.append(str(ua.n))

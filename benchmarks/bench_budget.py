@@ -15,11 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from emobridge.study.workers import Bench, Unit, run_units
 from measuring import Resources, Row, Used, child
 
+from emobridge.cache import Cache
 from emobridge.data.speech import Speech
-from emobridge.settings import Settings
+from emobridge.options import Plugin
+from emobridge.settings import Split, Training
+from emobridge.study.run import Runner, run
+from emobridge.training.case import Case
 from emobridge.types import Utterance
 
 NEEDS = ()
@@ -103,17 +106,14 @@ def main() -> None:
 def grid(options: argparse.Namespace, pair: int) -> None:
     """Every cell of one pair, `pair` the seed of its features."""
     with tempfile.TemporaryDirectory() as folder:
-        base = Settings(
-            source=("a",), target="b", labels=LABELS, out=folder, method="pseudo-labels", layer="0",
-            statistics=("mean",), head="single", head_options=("input_dropout=0.8",),
-            seeds=options.seeds, folds=FOLDS, epochs=options.epochs,
-        )  # fmt: skip
-        cells = [replace(base, target_labels=budget) for budget in options.budgets.split(",")]
-        units = [Unit(cell, seed) for seed in range(options.seeds) for cell in cells]
+        head = Plugin.parse("single", ["input_dropout=0.8"]).check("heads")
+        training = Training(epochs=options.epochs)
+        case = Case(labels=LABELS, method=Plugin("pseudo-labels"), head=head, training=training)
+        cases = [replace(case, target_labels=budget) for budget in options.budgets.split(",")]
+        split = Split(seeds=options.seeds, folds=FOLDS)
         began = time.perf_counter()
-        run_units(
-            Bench(simulated(options.utterances, pair), "simulated"), units, options.jobs, lambda done, total: None
-        )
+        runner = Runner(simulated(options.utterances, pair), split, Cache(Path(folder) / "work"))
+        run(runner, cases, jobs=options.jobs)
         fits = len(list((Path(folder) / "work").glob("*.safetensors")))
         print(f"{fits} fits in {time.perf_counter() - began:.1f} s")
 

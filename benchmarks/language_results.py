@@ -12,21 +12,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from adapter_results import CORPORA, LABELS, is_repetition
 
 from emobridge.bundle import Recognizer
+from emobridge.cache import Cache
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.data.splits import by_ratio
 from emobridge.inference.compare import compare
 from emobridge.inference.routing import learn_router
-from emobridge.settings import Settings
-from emobridge.study.adapt import prepare, with_head
-from emobridge.study.run import Runner, Work
+from emobridge.settings import Adapt
+from emobridge.study.final import train_recognizer
+from emobridge.study.prepare import resolve, start
 
 PARTS = {"train": 0.6, "router": 0.2, "test": 0.2}
 LANGUAGES = {"en": "English", "de": "German", "it": "Italian"}
@@ -93,7 +93,7 @@ def bundle(args: argparse.Namespace, folder: Path, corpus: str, seed: int) -> Pa
     out = folder / corpus
     if not (out / "bundle.json").exists():
         print(f"English + {corpus}, seed {seed}", file=sys.stderr, flush=True)
-        settings = Settings(
+        request = Adapt.of(
             source=(str(folder / "ravdess-train.jsonl"),),
             target=str(folder / f"{corpus}-train.jsonl"),
             labels=LABELS,
@@ -107,13 +107,14 @@ def bundle(args: argparse.Namespace, folder: Path, corpus: str, seed: int) -> Pa
             learning_rate=3e-4,
             encoder_rate=3e-5,
             decay=1.0,
+            seeds=1,
             out=str(out),
             store=str(folder / "store"),
         )
-        ready = prepare(with_head(replace(settings, seeds=1)))
-        work = Work(out / "work", ready.settings, ready.speech, ready.encoder.digest)
-        runner = Runner(ready.settings, ready.speech, work, kept=folder / "stages")
-        runner.final(ready.encoder).save(out, "One of benchmarks/language_results.py.")
+        caches = {"cache": Cache(out / "work"), "shared": Cache(folder / "stages")}
+        started = start(resolve(request), lambda speech: None, **caches)
+        recognizer = train_recognizer(started.runner, started.decision.cases[-1], started.prepared.encoder)
+        recognizer.save(out, "One of benchmarks/language_results.py.")
     return out
 
 

@@ -26,12 +26,13 @@ from emobridge.encoders import load_encoder
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder, whole_file
 from emobridge.methods.base import Labelled
+from emobridge.options import Plugin
 from emobridge.scores.base import Estimate
 from emobridge.scores.classes import Evaluation
-from emobridge.settings import Settings
+from emobridge.settings import Data, Split, Training
 from emobridge.study.reading import read_speech
-from emobridge.study.run import made_method
 from emobridge.study.suggest import ranked
+from emobridge.training.case import Case
 from emobridge.training.tasks import build
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
@@ -58,23 +59,14 @@ def main() -> None:
     encoder = load_encoder(args.shared / "weights" / "whisper-base")
     by_pair = {}
     for source, target in PAIRS:
-        settings = Settings(
-            source=(str(args.work / f"{source}.jsonl"),),
-            target=str(args.work / f"{target}.jsonl"),
-            labels=LABELS,
-            layer="3",
-            statistics=("mean",),
-            head="single",
-            head_options=("input_dropout=0.8",),
-            seeds=args.seeds,
-            pool="closed",
-        )
-        speech, _ = read_speech(settings)
+        paths = (str(args.work / f"{source}.jsonl"),), str(args.work / f"{target}.jsonl")
+        data = Data(source=paths[0], target=paths[1], labels=LABELS, pool="closed")
+        speech, _ = read_speech(data, LABELS)
         values = FeatureStore(cache_folder(), encoder).extract(speech.utterances, layer="3", strict=True).values
         speech = replace(speech, features=torch.from_numpy(values[:, columns(encoder, ("mean",))]))
         for method in METHODS:
             work = args.work / f"{source}-{target}-{method}"
-            by_pair[source, target, method] = evaluations(speech, replace(settings, method=method), work)
+            by_pair[source, target, method] = evaluations(speech, case_of(method), args.seeds, work)
     page = args.out / "suggest.md"
     before, _, old = page.read_text(encoding="utf-8").partition("<!-- measured -->")
     after = old.partition("<!-- end -->")[2]
@@ -83,35 +75,41 @@ def main() -> None:
     print(page)
 
 
-def evaluations(speech: Speech, settings: Settings, work: Path) -> dict[str, Evaluation]:
+def case_of(method: str) -> Case:
+    """The system that ranks and that is trained again."""
+    head = Plugin.parse("single", ["input_dropout=0.8"]).check("heads")
+    return Case(labels=LABELS, layer="3", method=Plugin(method), head=head, training=Training())
+
+
+def evaluations(speech: Speech, case: Case, seeds: int, work: Path) -> dict[str, Evaluation]:
     """The evaluation of each strategy and budget on the scored target, all folds of a seed together."""
     rows: np.ndarray = np.flatnonzero(speech.is_target)
     predictions: dict[str, list[tuple[str, ...]]] = {}
-    for seed in range(settings.seeds):
+    for seed in range(seeds):
         indices: dict[str, np.ndarray] = {}  # of the predicted labels, over all utterances
-        for number, fold in enumerate(folds_of(speech, settings, seed)):
+        for number, fold in enumerate(folds_of(speech, Split(seeds=seeds), seed)):
             path = work / f"seed{seed}-fold{number}.safetensors"
-            for name, p in fold_probabilities(speech, settings, seed, fold, path).items():
+            for name, p in fold_probabilities(speech, case, seed, fold, path).items():
                 predicted = indices.setdefault(name, np.empty(len(speech.label), dtype=np.int64))
                 predicted[list(fold.target_test)] = p.argmax(1)
         for name, predicted in indices.items():
             predictions.setdefault(name, []).append(tuple(LABELS[index] for index in predicted[rows]))
     truth = tuple(LABELS[index] for index in speech.label[rows])
     speakers = tuple(speech.utterances[row].speaker for row in rows)
-    return {name: Evaluation(LABELS, truth, tuple(seeds), speakers) for name, seeds in predictions.items()}
+    return {name: Evaluation(LABELS, truth, tuple(by_seed), speakers) for name, by_seed in predictions.items()}
 
 
-def fold_probabilities(speech: Speech, settings: Settings, seed: int, fold: Fold, path: Path) -> Probabilities:
+def fold_probabilities(speech: Speech, case: Case, seed: int, fold: Fold, path: Path) -> Probabilities:
     """Probabilities for the fold's scored target speakers: without labels ("none 0"), and by strategy and budget."""
     if path.exists():
         return load_file(path)
     print(path, flush=True)
-    method = made_method("pseudo-labels", settings)  # whose inputs include the target's audio
-    built = build(speech, fold, method, len(LABELS), settings, None, ())
+    method = Plugin("pseudo-labels").make("methods")  # whose inputs include the target's audio
+    built = build(speech, fold, case, method, ())
     task, pool, label = built.task, built.task.target, torch.from_numpy(speech.label[list(fold.target)])
     assert pool is not None
     tests = torch.arange(len(fold.source_test), len(fold.source_test) + len(fold.target_test))
-    blind = trained([task], settings, seed)
+    blind = trained([task], case, seed)
     p = blind.predict(task.inputs, pool)[0].double().numpy()
     x = task.inputs.batch(pool).double().numpy()
     names = [f"{by} {n}" for by in ORDER for n in BUDGETS]
@@ -123,7 +121,7 @@ def fold_probabilities(speech: Speech, settings: Settings, seed: int, fold: Fold
             tasks.append(
                 replace(task, labelled_target=Labelled(pool[order[:n]], label[order[:n]]), target=pool[unlabelled])
             )
-    bank = trained(tasks, settings, seed)
+    bank = trained(tasks, case, seed)
     probabilities = dict(zip(names, bank.predict(built.test, tests).numpy()))
     probabilities["none 0"] = blind.predict(built.test, tests)[0].numpy()
     with whole_file(path) as temporary:

@@ -12,10 +12,10 @@ from emobridge.data.speech import Speech, budget, folds_of
 from emobridge.progress import progress
 from emobridge.settings import Adapt
 from emobridge.study.auto import Candidate, best, judge_candidates
-from emobridge.study.cases import AUTO, Decision, decide
+from emobridge.study.cases import AUTO, Decision
 from emobridge.study.final import train_recognizer
-from emobridge.study.prepare import Prepared, prepare, resolve
-from emobridge.study.run import Answers, Runner, run
+from emobridge.study.prepare import Prepared, resolve, start
+from emobridge.study.run import Answers, run
 from emobridge.training.case import Case
 
 
@@ -45,19 +45,16 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     """
     request = resolve(request)
     cache = Cache(Path(request.output.out) / "work")
-    prepared = prepare(request, lambda speech: _check_budget(request, speech), strict=strict)
-    speech, encoder = prepared.speech, prepared.encoder
-    runner = Runner(speech, request.split, cache)
-    with progress("deciding") as report:
-        decision = decide(request, prepared.drafts, encoder, runner, lambda title: report)
+    started = start(request, lambda speech: _check_budget(request, speech), cache=cache, strict=strict)
+    prepared, decision, runner = started.prepared, started.decision, started.runner
     with progress("training") as report:
-        answers = run(speech, decision.cases, request.split, cache=cache, jobs=request.output.jobs, progress=report)
+        answers = run(runner, decision.cases, jobs=request.output.jobs, progress=report)
         candidates: tuple[Candidate, ...] = ()
         chosen = answers[-1].case
         if request.system.method == AUTO:
             candidates = judge_candidates(runner, answers)
             chosen = best(candidates, request.system.validator).answers.case
-        recognizer = train_recognizer(runner, chosen, encoder)
+        recognizer = train_recognizer(runner, chosen, prepared.encoder)
     return Adapted(request, prepared, decision, answers, chosen, recognizer, candidates)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from emobridge.cache import Cache
@@ -10,9 +11,9 @@ from emobridge.data.speech import UNLABELLED, Speech, largest_budget
 from emobridge.errors import UserError
 from emobridge.progress import progress
 from emobridge.settings import Budget
-from emobridge.study.cases import Decision, decide
-from emobridge.study.prepare import Prepared, prepare, resolve
-from emobridge.study.run import Answers, Runner, run
+from emobridge.study.cases import Decision
+from emobridge.study.prepare import Prepared, resolve, start
+from emobridge.study.run import Answers, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +40,13 @@ def run_grid(request: Budget, *, strict: bool = False) -> Grid:
     """
     request = resolve(request)
     cache = Cache(Path(request.output.out) / "work")
-    prepared = prepare(request, lambda speech: check_budgets(request, speech), strict=strict)
     shared = Cache(request.stages or Path(request.output.out) / "work" / "stages")
-    runner = Runner(prepared.speech, request.split, cache)
-    with progress("deciding") as report:
-        decision = decide(request, prepared.drafts, prepared.encoder, runner, lambda title: report)
+    check = partial(check_budgets, request)
+    started = start(request, check, cache=cache, shared=shared, strict=strict)
     with progress("training") as report:
-        answers = run(
-            prepared.speech, decision.cases, request.split, cache=cache, shared=shared, jobs=request.output.jobs,
-            progress=report,
-        )  # fmt: skip
-    largest = largest_budget(prepared.speech, request.split, request.training.validation)
-    return Grid(request, prepared, decision, answers, largest)
+        answers = run(started.runner, started.decision.cases, jobs=request.output.jobs, progress=report)
+    largest = largest_budget(started.prepared.speech, request.split, request.training.validation)
+    return Grid(request, started.prepared, started.decision, answers, largest)
 
 
 def check_budgets(request: Budget, speech: Speech) -> None:

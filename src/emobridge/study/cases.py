@@ -149,7 +149,7 @@ def decide(
     drafts: Sequence[Case],
     encoder: Encoder,
     runner: Runner,
-    progress: Callable[[str], Callable[[int, int], None]] = lambda title: lambda done, count: None,
+    progress: Callable[[int, int], None] = lambda done, count: None,
 ) -> Decision:
     """The cases of a request, complete: with layer, guarded corpora and the dropout of their heads.
 
@@ -167,7 +167,7 @@ def decide(
         baseline = _baseline_of(case, drafts)
         if case.layer == "auto":
             if case.normalise not in scores:
-                scores[case.normalise] = layer_scores(speech, baseline, runner.split, progress("choosing a layer"))
+                scores[case.normalise] = layer_scores(speech, baseline, runner.split, progress)
             case = replace(case, layer=max(scores[case.normalise], key=lambda pair: pair[1])[0])
         if request.features.guard and case.normalise.startswith("speaker") and case.labels and not case.uses_recordings:
             if case.layer not in information:

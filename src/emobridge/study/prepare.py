@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from emobridge.bundle import columns
+from emobridge.cache import Cache
 from emobridge.data.audio import AudioError, read_audio
 from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
@@ -20,8 +21,9 @@ from emobridge.files import cache_folder
 from emobridge.options import read_options
 from emobridge.progress import progress
 from emobridge.settings import Adapt, Budget, layer_names
-from emobridge.study.cases import draft
+from emobridge.study.cases import Decision, decide, draft
 from emobridge.study.reading import labels_of, read_speech, target_labels_of
+from emobridge.study.run import Runner
 from emobridge.training.case import Case
 from emobridge.training.stages import hardware_of
 
@@ -38,6 +40,31 @@ class Prepared:
     encoder: Encoder
     skipped: tuple[tuple[str, str], ...]  # id and reason of utterances that could not be read
     left_out: int  # target utterances of other emotions
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A study that is ready to train."""
+
+    prepared: Prepared
+    decision: Decision
+    runner: Runner
+
+
+def start(
+    request: Adapt | Budget,
+    check: Callable[[Speech], None],
+    *,
+    cache: Cache,
+    shared: Cache | None = None,
+    strict: bool = False,
+) -> Started:
+    """Read the speech of a resolved request, compute its features and decide its cases; see `prepare` and `decide`."""
+    prepared = prepare(request, check, strict=strict)
+    runner = Runner(prepared.speech, request.split, cache, shared)
+    with progress("deciding") as report:
+        decision = decide(request, prepared.drafts, prepared.encoder, runner, report)
+    return Started(prepared, decision, runner)
 
 
 def resolve(request: Request) -> Request:

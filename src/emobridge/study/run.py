@@ -176,12 +176,9 @@ class Runner:
 
 
 def run(
-    speech: Speech,
+    runner: Runner,
     cases: Sequence[Case],
-    split: Split,
     *,
-    cache: Cache,
-    shared: Cache | None = None,
     jobs: int = 1,
     progress: Progress = lambda done, count: None,
 ) -> tuple[Answers, ...]:
@@ -190,11 +187,11 @@ def run(
     jobs: processes that train, each with one thread; the answers are the same. Errors: UserError of a fit, and where a
     process was killed.
     """
-    runner = Runner(speech, split, cache, shared)
+    speech, split = runner.speech, runner.split
     units = [Unit(case, seed) for seed in range(split.seeds) for case in cases]
     if jobs > 1 and len(units) > 1:
         values = None if speech.features is None else speech.features.numpy()  # a tensor would go by shared memory
-        start = (replace(speech, features=None), values, split, cache, shared)
+        start = (replace(speech, features=None), values, split, runner.cache, runner.shared)
         parts = run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=progress)
     else:
         parts = _in_turn(runner, units, progress)
