@@ -35,6 +35,7 @@ CORPORA = ("ravdess", "emodb", "emovo")
 NAMES = {"ravdess": "English", "emodb": "German", "emovo": "Italian"}
 PAIRS = tuple(itertools.permutations(CORPORA, 2))
 ALL = "lora+bottleneck+gating"
+LAST_LAYERS = {"whisper-tiny.en": "4", "whisper-base": "6"}  # what every system hears, the baseline too
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ def started_of(args: argparse.Namespace, fit: Fit) -> Started:
             method=system.method,
             method_options=("rebalance=no",) if system.method == "ft-dual" else (),  # as published
             adapters=system.adapters,
-            layer=study.last_layer,
+            layer=LAST_LAYERS[study.encoder],
             align="none",
             target_labels=fit.budget,
             pool="closed",

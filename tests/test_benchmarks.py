@@ -27,39 +27,35 @@ def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_sp
     """The helper of suggest_results.py: what is trained beside a recogniser changes nothing."""
     import torch
 
-    from emobridge.data.speech import everything
+    from toys import case_of, everything
+
     from emobridge.methods.base import Labelled
-    from emobridge.settings import Settings
-    from emobridge.study.run import Runner, made_method
+    from emobridge.training.stages import run_stages
     from emobridge.training.tasks import build
 
-    settings = Settings(
-        source=("a",),
-        target="b",
-        labels=("anger", "sadness"),
+    case = case_of(
         method="pseudo-labels",
         method_options=("rebalance=no", "interval=3", "threshold=0.0"),
-        head="single",
         head_options=("input_dropout=0.5",),
         target_labels="4",
         epochs=5,
         batch_size=7,
     )
     speech = toy_speech(shift=1.0)
-    fold = everything(speech, settings, 0)
-    task = build(speech, fold, made_method("pseudo-labels", settings), 2, settings, None, ()).task
+    fold = everything(speech)
+    task = build(speech, fold, case, case.make_method(), ()).task
     label = torch.from_numpy(speech.label[speech.is_target])
     tasks, alone = [], []
     for names in (("xx-0-anger-0", "xx-1-sadness-0"), ("xx-2-anger-0", "xx-3-sadness-1")):
-        labelled = dataclasses.replace(speech, given=frozenset(names))
-        fitted = Runner(settings, labelled)._fit(made_method("pseudo-labels", settings), "", 3, fold)
+        labelled = dataclasses.replace(speech, visible=frozenset(names))
+        fitted = run_stages(case, labelled, fold, 3)
         few = torch.tensor([place for place, row in enumerate(fold.target) if speech.utterances[row].id in names])
         rest = torch.tensor([place for place in range(len(fold.target)) if place not in few.tolist()])
         tasks.append(
             dataclasses.replace(task, labelled_target=Labelled(task.target[few], label[few]), target=task.target[rest])
         )
         alone.append((fitted.built, fitted.head))
-    bank = benchmarks("_together").trained(tasks, settings, 3)
+    bank = benchmarks("_together").trained(tasks, case, 3)
     for place, (_, head) in enumerate(alone):
         torch.testing.assert_close(bank.output.weight[place].T, head.output.weight, atol=1e-4, rtol=1e-3)
     assert not torch.allclose(alone[0][1].output.weight, alone[1][1].output.weight, atol=1e-3)
