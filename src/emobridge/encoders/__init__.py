@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emobridge import registry
 from emobridge.encoders._presets import Preset, languages_of, presets
@@ -39,8 +40,7 @@ def load_encoder(source: str | Path | type[Encoder] | Encoder, **options: str | 
     if isinstance(source, Path):
         source = str(source)
     if not isinstance(source, str) or _needs_no_weights(source):
-        encoder: Encoder = Plugin(source, tuple(options.items())).make("encoders")
-        return encoder
+        return _open_plugin(Plugin(source, tuple(options.items())))
     folder = _place(source)
     if isinstance(folder, str):
         folder = _download(folder, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
@@ -73,6 +73,19 @@ def fetch(source: str | Path) -> None:
     folder = _place(str(source))
     if isinstance(folder, str):
         _download(folder, HUB_FILES)
+
+
+def _open_plugin(plugin: Plugin) -> Encoder:
+    """The encoder; the digest of a class that is not built in changes with its source, whatever the class says."""
+    encoder: Encoder = plugin.make("encoders")
+    if encoder is plugin.name:
+        return encoder
+    identity = registry.identity("encoders", plugin.name)
+    if identity != encoder.name:
+        encoder.digest = hashlib.sha256(f"{identity} {getattr(encoder, 'digest', '')}".encode()).hexdigest()
+        all_options: dict[str, Any] = dict(plugin.all_options("encoders"))
+        encoder.options = all_options
+    return encoder
 
 
 def _needs_no_weights(source: str) -> bool:
