@@ -294,3 +294,17 @@ def _text(value: Value) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return repr(value) if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def check_least(least: float, **values: float) -> None:
+    """Check that options are `least` or more. Errors: ValueError that names the option."""
+    for option, value in values.items():
+        if not value >= least:
+            raise ValueError(f"{option}: expected {least} or more, got {value}")
+
+
+def check_share(**values: float) -> None:
+    """Check that options are in [0, 1). Errors: ValueError that names the option."""
+    for option, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{option}: expected 0 <= {option} < 1, got {value}")
