@@ -20,7 +20,7 @@ PARTS = (
     (summary, "adapt", "reading"),  # what of it is not training
     (summary, "audit", "audit"),
     (summary, "record_of", "intervals"),
-    (summary, "write_report", "report"),
+    (summary, "write_study", "report"),
 )
 taken: dict[str, float] = defaultdict(float)
 inside: list[float] = [0.0]  # of each part that is running: what the parts within it took
