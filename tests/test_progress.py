@@ -7,7 +7,7 @@ import io
 import pytest
 
 from emobridge import progress as room
-from emobridge.progress import QUIET, progress
+from emobridge.progress import PLAIN_INTERVAL, progress
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def clock(monkeypatch):
 def test_lines_come_now_and_then_and_at_the_end(capsys, clock):
     with progress("features") as report:
         for done in range(1, 101):
-            clock[0] += QUIET / 40
+            clock[0] += PLAIN_INTERVAL / 40
             report(done, 100)
         report(100, 100)
     shown = capsys.readouterr()

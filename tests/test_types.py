@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emobridge.types import Batch, Layers, Prediction, Score, Utterance, person, person_labels
+from emobridge.types import Layers, Prediction, Score, Utterance, person, person_labels
 
 
-@pytest.mark.parametrize("record", [Utterance, Batch, Layers, Prediction, Score])
+@pytest.mark.parametrize("record", [Utterance, Layers, Prediction, Score])
 def test_records_are_frozen_and_slotted(record):
     assert record.__dataclass_params__.frozen
     assert set(record.__slots__) == {field.name for field in dataclasses.fields(record)}
@@ -25,20 +25,20 @@ def test_no_record_has_a_field_that_can_change():
 
 
 def test_an_utterance_needs_an_id_a_corpus_and_a_path():
-    one = Utterance("a", "c", "a.wav")
-    assert (one.start, one.end, one.language, one.emotion) == (0.0, None, "und", None)
+    utterance = Utterance("a", "c", "a.wav")
+    assert (utterance.start, utterance.end, utterance.language, utterance.emotion) == (0.0, None, "und", None)
     with pytest.raises(TypeError):
         Utterance("a", "c")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        one.emotion = "anger"
+        utterance.emotion = "anger"
 
 
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5]), min_size=1, max_size=4))
 def test_the_label_is_where_argmax_is(probabilities):
     """Ties too: a prediction must say what the scores of the run counted."""
     labels = ("sadness", "anger", "neutral", "fear")[: len(probabilities)]
-    said = Prediction("a", 0.0, 1.0, labels, tuple(probabilities))
-    assert said.label == labels[int(np.argmax(probabilities))]
+    prediction = Prediction("a", 0.0, 1.0, labels, tuple(probabilities))
+    assert prediction.label == labels[int(np.argmax(probabilities))]
 
 
 def test_a_person_is_a_speaker_of_a_corpus():

@@ -31,7 +31,7 @@ _CHECKSUM, _FRAMEWORK = "emobridge.checksum", "emobridge.framework"  # keys in t
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes `path`'s place when the block ends well.
+    """Yield a temporary path in the folder of `path`; it is renamed to `path` when the block ends without an error.
 
     Errors: UserError where the folder cannot be written or the disk is full; `path` is then as it was.
     """
@@ -205,7 +205,7 @@ def _umask() -> int:
 
 
 def write_cells(path: str | Path, cells: Sequence[Any], kind: type[Any]) -> None:
-    """The table as CSV, whole or absent; numbers with six decimals. `kind` is the dataclass of its rows.
+    """Write a table as CSV, whole or not at all; numbers with six decimals. `kind` is the dataclass of its rows.
 
     Errors: UserError.
     """

@@ -93,10 +93,13 @@ class Plugin:
         >>> Plugin("dann").identity("methods") == Plugin.parse("dann", ["strength=0.30"]).identity("methods")
         True
         """
+        return f"{registry.identity(kind, self.name)} {self.all_options(kind)!r}"
+
+    def all_options(self, kind: str) -> tuple[tuple[str, Value], ...]:
+        """The options and the defaults of all others, sorted by name. Errors: UserError as `check`."""
         loaded = registry.load(kind, self.name)
         defaults = options_of(loaded) if inspect.isclass(loaded) else {}
-        options = {**defaults, **dict(self.check(kind).options)}
-        return f"{registry.identity(kind, self.name)} {sorted(options.items())!r}"
+        return tuple(sorted({**defaults, **dict(self.check(kind).options)}.items()))
 
     def __str__(self) -> str:
         name = self.name if isinstance(self.name, str) else str(getattr(self.name, "name", self.name))
@@ -291,3 +294,17 @@ def _text(value: Value) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return repr(value) if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def check_least(least: float, **values: float) -> None:
+    """Check that options are `least` or more. Errors: ValueError that names the option."""
+    for option, value in values.items():
+        if not value >= least:
+            raise ValueError(f"{option}: expected {least} or more, got {value}")
+
+
+def check_share(**values: float) -> None:
+    """Check that options are in [0, 1). Errors: ValueError that names the option."""
+    for option, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{option}: expected 0 <= {option} < 1, got {value}")

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar on a terminal, a line now and then elsewhere. Always on standard error."""
+"""Progress of long work, on standard error: a bar on a terminal, elsewhere a line from time to time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-Progress = Callable[[int, int], None]  # done, in all
+Progress = Callable[[int, int], None]  # of the work that is done, and of all work
 
-QUIET = 15.0  # s between plain lines
+PLAIN_INTERVAL = 15.0  # s between two plain lines
 
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """Yield a function to call with (done, in all), as often as one likes."""
+    """Yield a function to call with the amount of work that is done and the amount in all, however often."""
     if not sys.stderr.isatty():
         yield _plain(label)
         return
@@ -34,7 +34,7 @@ def _plain(label: str) -> Progress:
 
     def report(done: int, total: int) -> None:
         nonlocal last, finished
-        if finished or (done < total and time.monotonic() - last < QUIET):
+        if finished or (done < total and time.monotonic() - last < PLAIN_INTERVAL):
             return
         last, finished = time.monotonic(), done >= total
         print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
@@ -43,7 +43,7 @@ def _plain(label: str) -> Progress:
 
 
 def report_skipped(skipped: Sequence[tuple[str, str]]) -> None:
-    """A line for each id and reason of what could not be read, and how many there were."""
+    """Print the id and the reason of each utterance that was skipped, and their number."""
     for name, reason in skipped:
         print(f"skipped {reason if reason.startswith(name) else f'{name}: {reason}'}", file=sys.stderr)
     if skipped:

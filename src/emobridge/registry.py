@@ -8,7 +8,7 @@ A plug-in may also be somebody else's. Wherever a name is expected, these do as 
     NAME                     an entry point of the group "emobridge.methods" (or "emobridge.corpora" ...)
     package.module:Class     anything that Python can import; the working folder counts
     ./file.py:Class          a file; ":Class" may be left out where one class alone keeps the protocol
-    the class, or an object  in Python
+    the class, or an object  in Python; after `register` its name will do
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ _CLASS = re.compile(r"(?P<location>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>\w+)")
 _MODULE = re.compile(r"(?P<location>[^\W\d]\w*(?:\.[^\W\d]\w*)+)(?P<name>)")
 _ABSENT = object()
 _files: dict[tuple[str, str], ModuleType] = {}  # loaded files, by their path and the digest of their content
+_registered: dict[str, dict[str, Any]] = {}  # plug-ins by kind and name
 _tokens: dict[int, tuple[object, str]] = {}  # by id, objects without a text of their own; they are held, so none moves
 
 
@@ -77,11 +78,25 @@ def plugin_name(class_name: str) -> str:
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """The built-in plug-ins of a kind and those of entry points, by name, in alphabetical order.
+    """The built-in plug-ins of a kind, those of entry points and registered ones, by name, in alphabetical order.
 
     Errors: UserError for an unknown kind, and where two plug-ins have one name.
     """
-    return tuple(sorted((*_built_in(kind), *_entry_points(kind))))
+    return tuple(sorted((*_built_in(kind), *_entry_points(kind), *_registered.get(kind, ()))))
+
+
+def register(kind: str, plugin: Any) -> Any:
+    """Make a plug-in known by its name in this process, as if it were built in; the loaded plug-in comes back.
+
+    plugin: whatever `load` takes. Errors: UserError as `load`, and for a name that another plug-in has.
+    """
+    loaded = load(kind, plugin)
+    name = name_of(kind, loaded)
+    if _registered.setdefault(kind, {}).get(name) is not loaded:
+        if name.replace("_", "-") in names(kind):
+            raise UserError(f"{_location_of(loaded)}: {name!r} is the name of another {KINDS[kind].singular}")
+        _registered[kind][name] = loaded
+    return loaded
 
 
 def load(kind: str, plugin: Any) -> Any:
@@ -96,6 +111,8 @@ def load(kind: str, plugin: Any) -> Any:
     name = plugin.replace("_", "-")
     if name in _built_in(kind):
         return _load_built_in(kind, name)
+    if plugin in _registered.get(kind, ()):
+        return _registered[kind][plugin]
     if name in _entry_points(kind):
         return _load_entry_point(kind, _entry_points(kind)[name])
     if match := _FILE.fullmatch(plugin):
@@ -111,7 +128,9 @@ def is_name(kind: str, plugin: str) -> bool:
     >>> is_name("encoders", "logmel"), is_name("encoders", "./mine.py"), is_name("encoders", "openai/whisper-base")
     (True, True, False)
     """
-    return plugin.replace("_", "-") in names(kind) or bool(_FILE.fullmatch(plugin) or _importable(kind, plugin))
+    if {plugin, plugin.replace("_", "-")} & set(names(kind)):
+        return True
+    return bool(_FILE.fullmatch(plugin) or _importable(kind, plugin))
 
 
 def name_of(kind: str, plugin: Any) -> str:

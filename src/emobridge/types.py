@@ -1,8 +1,8 @@
 """The records that flow through emobridge.
 
-    audio file -> Utterance -> Batch -> Layers -> logits -> loss -> Bundle -> Prediction -> Score -> report
+    audio file -> Utterance -> Layers -> logits -> loss -> Bundle -> Prediction -> Score -> report
 
-Light ones can be made and read without torch; `Batch`, `Layers` and `Frames` hold tensors.
+Most can be made and read without torch; `Layers` and `Frames` hold tensors.
 Times are in seconds, rates in Hz.
 """
 
@@ -21,7 +21,7 @@ ATTRIBUTES = ("arousal", "valence", "dominance")  # in this order wherever they 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The two ends of the scale that attributes are rated on."""
+    """The lowest and the highest rating that a scale of attributes allows."""
 
     low: float
     high: float
@@ -30,12 +30,12 @@ class Range:
         return f"{self.low:g}..{self.high:g}"
 
 
-SCALE = Range(-1.0, 1.0)  # that attributes are brought to before a model learns them
+SCALE = Range(-1.0, 1.0)  # a model learns attributes on this scale, whatever scale the corpus uses
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One row of a manifest: a stretch of speech and what is known of it."""
+    """One row of a manifest: a stretch of speech and its labels."""
 
     id: str
     corpus: str
@@ -52,24 +52,12 @@ class Utterance:
     text: str | None = None
     phones: str | None = None  # path of a phone alignment
     gender: str | None = None  # of the speaker: "female", "male" ...
-    naturalness: str | None = None  # how the emotion came about: "acted", "elicited" or "natural"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Waveforms of B utterances, padded with zeros to T samples."""
-
-    wave: Tensor  # (B, T) float32 at SAMPLE_RATE
-    mask: Tensor  # (B, T) bool, True on samples of the clip
-    label: Tensor | None  # (B,) int64
-    attributes: Tensor | None  # (B, 3) float32: arousal, valence, dominance
-    domain: Tensor  # (B,) int64: 0 source, 1 target
-    ids: tuple[str, ...]
+    naturalness: str | None = None  # of the emotion: "acted", "elicited" or "natural"
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What an encoder yields: L layers of F frames of width D for B utterances."""
+    """The output of an encoder: L layers of F frames of width D for B utterances."""
 
     hidden: Tensor  # (L, B, F, D) float32
     mask: Tensor  # (B, F) bool, True on frames of the clip
@@ -78,7 +66,7 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """One layer of B utterances, for heads that see single frames."""
+    """One layer of B utterances, for heads that need single frames."""
 
     hidden: Tensor  # (B, F, D) float32
     mask: Tensor  # (B, F) bool, True on frames of the clip
@@ -92,19 +80,19 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a recogniser says of one stretch of audio."""
+    """The answer of a recogniser for one stretch of audio."""
 
     id: str
     start: float  # s
     end: float  # s
-    labels: tuple[str, ...]  # in the bundle's order; none of a recogniser that knows attributes alone
-    probabilities: tuple[float, ...]  # one a label; they sum to 1
+    labels: tuple[str, ...]  # in the bundle's order; () of a recogniser of attributes alone
+    probabilities: tuple[float, ...]  # one for each label; they sum to 1
     attributes: tuple[float, ...] | None = None  # on the recogniser's scale, not clipped to it
     attribute_names: tuple[str, ...] = ()  # of `attributes`, in their order
 
     @property
     def label(self) -> str:
-        """The most probable label; of equal ones the first, as argmax has it."""
+        """The most probable label; the first of equally probable ones, as argmax."""
         return self.labels[self.probabilities.index(max(self.probabilities))]
 
 
@@ -129,12 +117,12 @@ class Score:
     low: float  # of the 95 % interval
     high: float
     n: int  # utterances
-    head: str = ""  # "single", "linear" ...; "" where nobody recorded it
+    head: str = ""  # "single", "linear" ...; "" where it was not recorded
     setting: str = ""  # of a layer-wise study: "mono", "trans", "cross", "other"; "" elsewhere
 
 
 def person(utterance: Utterance) -> str | None:
-    """Who speaks, told apart from speakers of that name in other corpora; None where it is not known."""
+    """Who speaks: the corpus and the speaker's name in it; None where the speaker is not known."""
     return None if utterance.speaker is None else f"{utterance.corpus}\0{utterance.speaker}"
 
 

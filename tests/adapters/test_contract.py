@@ -156,7 +156,7 @@ def test_chosen_blocks_alone_are_changed(encoder, name):
 
 BAD = {
     "unknown": ("lara", (), "unknown adapter 'lara'"),
-    "twice": ("lora+lora", (), "lora stands twice"),
+    "twice": ("lora+lora", (), "lora occurs twice"),
     "no such option": ("lora", ("rank=2",), "unknown option of adapter lora 'rank'"),
     "of none": ("lora+gating", ("r=2",), "unknown adapter in option 'r'"),
     "no rank": ("lora", ("r=0",), "r: expected 1 or more"),

@@ -43,7 +43,7 @@ def test_beside_the_emotions(rated, cli):
             assert {(method, side, name) for name in ("UA", "CCC arousal", "CCC valence", "CCC mean")} <= found
     report = (rated / "run" / "report.md").read_text()
     assert "## Attributes" in report and "no label of the target" in report
-    assert "arousal, valence of the utterances whose labels it was handed" in report
+    assert "arousal, valence of the utterances whose labels it saw" in report
     done = cli("predict", rated / "run" / "bundle", rated / "xx.jsonl")
     said = [json.loads(line) for line in done.out.splitlines()]
     assert all(set(row["attributes"]) == {"arousal", "valence"} and row["label"] for row in said)
@@ -96,7 +96,9 @@ def test_label_budgets_are_scored_by_attribute(rated, cli, alone):
                 if (row["method"], row["target_labels"], row["side"]) == (method, amount, side)}  # fmt: skip
         assert set(mine) == expected and all(-1 <= value <= 1 for value in mine.values())
     page = (rated / "run" / "budget.md").read_text()
-    assert "## Scores by label budget: CCC valence" in page and "## Difference from source-only: CCC arousal" in page
+    curves = page[page.index("## Scores by label budget") : page.index("## Difference from source-only")]
+    assert "CCC valence by number of labelled target utterances" in curves
+    assert "CCC arousal minus that of source-only with the same labels" in page
     arousal = next(row for row in rows if row["measure"] == "CCC arousal" and row["side"] == "target")
     assert f"{float(arousal['value']):.3f} (" in page, "as it is, and not in per cent"
     assert ("UA" in page) != alone

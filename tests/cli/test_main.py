@@ -399,5 +399,5 @@ def test_options_of_training_an_encoder_become_settings(recorded, cli, source):
 
 
 def test_as_a_module():
-    done = subprocess.run([sys.executable, "-m", "emobridge", "adapt"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and done.stderr.startswith("emobridge: adapt: expected --source MANIFEST")
+    done = subprocess.run([sys.executable, "-m", "emobridge", "scan"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("emobridge: scan: Missing argument")

@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from emobridge.data.batching import collate, length_batches
+from emobridge.data.batching import length_batches, pad
 
 
-def test_collate_pads_with_zeros_and_masks():
-    batch = collate([np.ones(3, np.float32), np.ones(5)], ["a", "b"], labels=[2, 0], attributes=[(1, 2, 3), (4, 5, 6)])
-    assert batch.wave.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
-    assert torch.equal(batch.mask, batch.wave.bool())
-    assert batch.wave.dtype == torch.float32 and batch.label.dtype == torch.int64
-    assert batch.label.tolist() == [2, 0] and batch.attributes.shape == (2, 3)
-    assert batch.domain.tolist() == [0, 0] and batch.ids == ("a", "b")
-    assert collate([np.ones(1)], ["a"]).label is None
+def test_pad_fills_with_zeros_and_masks():
+    wave, mask = pad([np.ones(3, np.float32), np.ones(5)])
+    assert wave.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert torch.equal(mask, wave.bool()) and wave.dtype == torch.float32
+    wave, mask = pad([np.ones(1)])
+    assert wave.tolist() == [[1]] and mask.tolist() == [[True]]
 
 
 @pytest.mark.parametrize("seed", [None, 0])

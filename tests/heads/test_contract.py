@@ -7,6 +7,7 @@ import torch
 
 from emobridge import registry
 from emobridge.bundle import made_head
+from emobridge.heads.base import Head
 
 HEADS = registry.names("heads")
 B, F, D, C = 3, 5, 7, 4
@@ -73,3 +74,33 @@ def test_dropout_is_off_in_evaluation_and_of_the_global_generator_in_training(he
         torch.manual_seed(5)
         outputs.append(say(head, *ragged))
     assert torch.equal(*outputs), "else a run that goes on from a checkpoint differs"
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_one_clip_one_frame_one_dimension_one_class(name):
+    torch.manual_seed(0)
+    head = made_head(name, (), 1, 1)
+    logits = head(torch.ones(1, 1, 1), torch.ones(1, 1, dtype=torch.bool))
+    assert logits.shape == (1, 1)
+    logits.sum().backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in head.parameters())
+
+
+class LastFrame(Head):
+    """A linear map of the last frame of each clip."""
+
+    needs_frames = True
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.output = torch.nn.Linear(width, classes)
+
+    def represent(self, frames, mask):
+        return frames[torch.arange(len(frames)), mask.sum(1) - 1]
+
+
+def test_a_head_of_ones_own_is_its_representation(ragged):
+    head = LastFrame(D, C)
+    assert (head.name, head.all_layers) == ("last-frame", False)
+    frames, mask = ragged
+    torch.testing.assert_close(head(frames, mask), head.output(frames[[0, 1, 2], [4, 1, 0]]))

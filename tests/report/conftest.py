@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emobridge.audit.confound import Confound
-from emobridge.audit.findings import Finding
+from emobridge.audit.findings import Audit, Finding
 from emobridge.literature.published import FOUR, applicable
 from emobridge.report.embedding import Embedding, Space
 from emobridge.report.record import (
@@ -16,12 +16,20 @@ from emobridge.report.record import (
     CorpusRow,
     CurvePoint,
     Difference,
+    Floor,
     LayerScore,
-    RunRecord,
+    StudyRecord,
+    SystemRow,
 )
 from emobridge.scores.base import Condition
 from emobridge.scores.classes import Evaluation
 
+SAW = (
+    "the labelled utterances of the source's training speakers",
+    "the unlabelled audio of the target's training speakers",
+    "speaker normalisation used each speaker's own unlabelled utterances, those of the scored target speakers too",
+)
+CONFOUND = Confound("ravdess", "loudness and length", FOUR, 672, 24, 0.52, 0.47, 0.57, 0.25)
 METHODS = (("source-only", 0.35), ("pseudo-labels", 0.62))
 
 
@@ -30,9 +38,9 @@ def evaluation(skill: float, n: int = 320, speakers: int = 10, labels=FOUR) -> E
     rng = np.random.default_rng(0)
     truth, who = rng.integers(len(labels), size=n), np.arange(n) % speakers
     ease = skill + rng.normal(0, 0.12, speakers)[who] - 0.25 * (truth == 1)
-    said = [np.where(rng.random(n) < ease, truth, rng.choice([0, 1, 2, 2], n)) for _ in range(3)]
+    answers = [np.where(rng.random(n) < ease, truth, rng.choice([0, 1, 2, 2], n)) for _ in range(3)]
     names = np.array(labels)
-    predictions = tuple(tuple(names[row].tolist()) for row in said)
+    predictions = tuple(tuple(names[row].tolist()) for row in answers)
     return Evaluation(tuple(labels), tuple(names[truth].tolist()), predictions, tuple(f"{k + 3:02d}" for k in who))
 
 
@@ -40,8 +48,8 @@ def condition(method: str, side: str) -> Condition:
     return Condition("demo", method, "whisper-base", "4", "speaker", "ravdess", "emodb", "0", "test", side)
 
 
-def counts(found: Evaluation) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(int(cell) for cell in row) for row in found.confusion())
+def counts(scored: Evaluation) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(cell) for cell in row) for row in scored.confusion())
 
 
 def training_log() -> tuple[CurvePoint, ...]:
@@ -63,7 +71,7 @@ def space() -> Embedding:
 
 
 @pytest.fixture(scope="session")
-def record() -> RunRecord:
+def record() -> StudyRecord:
     before, after = (evaluation(skill) for _, skill in METHODS)
     scores = [
         row
@@ -71,7 +79,8 @@ def record() -> RunRecord:
         for method, skill in METHODS
         for row in evaluation(skill + lift).scores(condition(method, side), draws=200)
     ]
-    return RunRecord(
+    return StudyRecord(
+        kind="adapt",
         name="English to German with whisper-base",
         command="emobridge adapt --source ravdess=RAVDESS --target emodb=EMODB --method pseudo-labels --out run",
         created="2025-01-31T12:00:00+00:00",
@@ -82,29 +91,38 @@ def record() -> RunRecord:
             CorpusRow("source", "ravdess", "en", 672, 24, 0.69, (("anger", 192), ("happiness", 192), ("neutral", 96))),
             CorpusRow("target", "emodb", "de", 339, 10, None, (("anger", 127), ("sadness", 62))),
         ),
-        saw=(
-            "Audio and labels of the source.",
-            "Unlabelled audio of the target's training speakers.",
-            "Speaker normalisation also used the target speakers' own unlabelled utterances, those scored included.",
+        systems=(
+            SystemRow(method="source-only", normalise="speaker", saw=("the labelled utterances of the source",)),
+            SystemRow(method="pseudo-labels", normalise="speaker", saw=SAW),
         ),
         held_out="Every target speaker was scored once, in five folds that share no speaker with training.",
         scores=tuple(scores),
-        differences=(Difference("target", *(name for name, _ in METHODS), *after.difference(before)),),
+        differences=(
+            Difference(
+                method="pseudo-labels", before="source-only", side="target", estimate=after.difference(before)[0]
+            ),
+        ),
         confusions=tuple(
-            Confusion("target", name, FOUR, counts(found)) for (name, _), found in zip(METHODS, (before, after))
+            Confusion(method=name, side="target", labels=FOUR, counts=counts(scored))
+            for (name, _), scored in zip(METHODS, (before, after))
         ),
         curves=training_log(),
         layer_choice=tuple(LayerScore(str(k), 0.4 + 0.1 * np.sin(k), k == 2) for k in range(7)),
         space=space(),
-        findings=(
-            Finding(
-                "duplicate audio",
-                "warning",
-                "ravdess: Actor_07/03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 are the same audio",
+        audit=Audit(
+            sounds=(),
+            counts=(),
+            confounds=(CONFOUND,),
+            findings=(
+                Finding(
+                    "duplicate audio",
+                    "warning",
+                    "ravdess: Actor_07/03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 are the same audio",
+                ),
+                Finding("same text", "note", "emodb: every text is read by all speakers"),
             ),
-            Finding("same text", "note", "emodb: every text is read by all speakers"),
         ),
-        confounds=(Confound("ravdess", "loudness and length", FOUR, 672, 24, 0.52, 0.47, 0.57, 0.25),),
+        floors=(Floor("source", CONFOUND),),
         warnings=("The target has 12 utterances whose speaker is not known.",),
         published=applicable(("en",), "de", FOUR, "0"),
         skipped=("emodb/wav/16b10Wb.wav: not readable as audio",),
@@ -115,5 +133,5 @@ def record() -> RunRecord:
 
 
 @pytest.fixture
-def synthetic(record: RunRecord) -> RunRecord:
+def synthetic(record: StudyRecord) -> StudyRecord:
     return replace(record, synthetic=True)

@@ -9,13 +9,13 @@ import pytest
 
 from emobridge.report.attributes import attribute_section
 from emobridge.report.model_card import model_card
+from emobridge.report.page import page_of
 from emobridge.report.record import Difference
-from emobridge.report.sections import run_page
+from emobridge.report.terminal import table
 from emobridge.report.verdict import headline_measure, verdict, warnings
 from emobridge.report.write import markdown
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import Condition
-from emobridge.study.summary import table
 
 NAMES = ("arousal", "valence")
 
@@ -40,7 +40,10 @@ def rated(record):
         rows += found.scores(Condition(**{name: getattr(one, name) for name in names}), draws=100)
     gaps = own["pseudo-labels"].difference(own["source-only"], draws=100)
     changes = {"attributes": NAMES, "scores": tuple(rows)}
-    changes["attribute_differences"] = tuple(Difference("target", *own, gap) for gap in gaps)
+    changes["differences"] = (
+        *record.differences,
+        *(Difference(method="pseudo-labels", before="source-only", side="target", estimate=gap) for gap in gaps),
+    )
     return replace(record, **changes)
 
 
@@ -62,8 +65,8 @@ def test_ccc_of_each_attribute_with_its_interval_and_n(rated):
 
 
 def test_the_table_of_scores_in_per_cent_has_no_ccc(rated, record):
-    scores = next(section for section in run_page(rated).sections if section.title == "Scores")
-    plain = next(section for section in run_page(record).sections if section.title == "Scores")
+    scores = next(section for section in page_of(rated).sections if section.title == "Scores")
+    plain = next(section for section in page_of(record).sections if section.title == "Scores")
     assert scores == plain
     assert attribute_section(record) is None
 
@@ -72,7 +75,7 @@ def test_attributes_alone_lead(rated):
     alone = replace(
         rated,
         labels=(),
-        differences=(),
+        differences=tuple(gap for gap in rated.differences if gap.measure != "UA"),
         confusions=(),
         published=(),
         scores=tuple(row for row in rated.scores if row.measure.startswith("CCC")),
@@ -81,7 +84,7 @@ def test_attributes_alone_lead(rated):
     text = verdict(alone)
     assert "CCC mean" in text and "pseudo-labels minus source-only" in text and ": a gain" in text
     assert "points" not in text and "Chance" not in text
-    titles = [section.title for section in run_page(alone).sections]
+    titles = [section.title for section in page_of(alone).sections]
     assert "Attributes" in titles and not {"Scores", "Recall by class", "Confusions"} & set(titles)
     card = model_card(alone)
     assert "Attributes, in this order: arousal, valence" in card and "Labels, in this order" not in card
@@ -95,12 +98,12 @@ def test_attributes_alone_lead(rated):
 
 
 def test_constructed_attributes_are_named_everywhere(rated):
-    page = markdown(run_page(rated))
+    page = markdown(page_of(rated))
     assert "CONSTRUCTED" not in page
     made = replace(rated, constructed=True)
     assert warnings(made)[0].startswith("CONSTRUCTED attributes: level, pitch and rate")
     captions = [
-        line for line in markdown(run_page(made)).splitlines() if line.startswith("*") and not line.startswith("**")
+        line for line in markdown(page_of(made)).splitlines() if line.startswith("*") and not line.startswith("**")
     ]
     assert captions and all(line.startswith("*CONSTRUCTED attributes. ") for line in captions)
     assert "*CONSTRUCTED attributes. Mean over seeds" in model_card(made)

@@ -9,8 +9,10 @@ import pytest
 from emobridge.audit.confound import Confound
 from emobridge.audit.findings import Audit, Finding, ValueCount
 from emobridge.audit.hearing import Sound
-from emobridge.report.audit import audit_page, write_audit
+from emobridge.report.audit import record_of_audit
 from emobridge.report.blocks import Figure
+from emobridge.report.page import page_of
+from emobridge.report.write import write_study
 
 FOUND = Audit(
     sounds=(Sound("mine", 12, 11, 30.0, 1.5, 4.0, -22.5, 3.0), Sound("other", 6, 6, 15.0, 2.0, 3.0, -30.0, 1.0)),
@@ -32,6 +34,13 @@ FOUND = Audit(
 )
 
 
+COMMAND = "emobridge audit mine.jsonl other.jsonl"
+
+
+def audit_page(audit, **values):
+    return page_of(record_of_audit(audit, command=COMMAND, **values))
+
+
 def tables(page):
     blocks = [block for section in page.sections for block in section.blocks]
     return {table.caption: table for table in (b.table if isinstance(b, Figure) else b for b in blocks)}
@@ -41,13 +50,14 @@ def test_the_page_counts_and_names():
     page = audit_page(FOUND)
     assert page.lead == "The audit found 1 error, 0 warnings, 1 note. Scores on these manifests would be false."
     assert page.warnings == (FOUND.findings[0].message,)
-    heard = tables(page)["What was heard"]
-    assert heard.rows[0] == ("mine", "de", "12", "11", "2", "0.01", "1.50 to 4.00", "-22.5 (3.0)")
-    assert heard.rows[1][4] == "0"  # a missing speaker is no speaker
+    recordings = tables(page)["The recordings"]
+    assert recordings.rows[0] == ("mine", "de", "12", "11", "2", "0.01", "1.50 to 4.00", "-22.5 (3.0)")
+    assert recordings.rows[1][4] == "0"  # a missing speaker is no speaker
     emotions = tables(page)["Utterances by emotion"]
     assert emotions.columns == ("manifest", "anger", "unlabelled", "sadness")
     assert emotions.rows == (("mine", "7", "5", "0"), ("other", "0", "0", "6"))
     confound = next(table for caption, table in tables(page).items() if "logistic" in caption)
+    assert "UA (unweighted accuracy: the mean of the recalls of the labels)" in confound.caption
     assert confound.rows[0][2:4] == ("80.0 (70.0 to 90.0)", "50.0")
 
 
@@ -59,15 +69,17 @@ def test_the_stamp(synthetic):
 
 
 def test_its_files(tmp_path):
-    path = write_audit(tmp_path, FOUND)
+    path = write_study(tmp_path, record_of_audit(FOUND, command=COMMAND))
     text = path.read_text(encoding="utf-8")
     assert path.name == "audit.html" and "&lt;b&gt;1&lt;/b&gt;" in text and "<b>" not in text
-    told = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
-    assert told["audit"]["findings"][0]["ids"] == ["x", "y"]
+    record = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))["record"]
+    assert record["audit"]["findings"][0]["ids"] == ["x", "y"] and record["kind"] == "audit"
+    assert {path.name for path in tmp_path.iterdir()} == {"audit.html", "audit.md", "audit.json"}
+    assert COMMAND in text
     assert "recording(s) are there more than once" in (tmp_path / "audit.md").read_text(encoding="utf-8")
 
 
 def test_nothing_found():
     page = audit_page(Audit(FOUND.sounds[:1], FOUND.counts[:5], (), ()))
     assert page.sections[0].paragraphs == ("Nothing was found.",)
-    assert "No error stands in the way" in page.lead
+    assert page.lead.endswith("No finding makes scores false.")

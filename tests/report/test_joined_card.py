@@ -7,8 +7,8 @@ import json
 import pytest
 
 from emobridge.errors import UserError
+from emobridge.report.data import LIMITS
 from emobridge.report.joined_card import card_of, joined_card
-from emobridge.report.sections import LIMITS
 
 
 def test_it_names_languages_parts_and_limits_and_lets_no_markup_through(made):

@@ -9,7 +9,7 @@ import pytest
 
 from emobridge import registry
 from emobridge.report.attributes import attribute_section
-from emobridge.report.sections import run_page
+from emobridge.report.page import page_of
 from emobridge.report.write import markdown
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import Condition
@@ -65,7 +65,7 @@ def test_one_of_classes_stands_in_the_table_of_scores(plugged, record):
         (("anger", "sadness", "sadness", "sadness") * 2,),
         tuple("ab" * 4),
     )
-    page = run_page(scored(replace(bare, labels=data.labels), data))
+    page = page_of(scored(replace(bare, labels=data.labels), data))
     table = next(section for section in page.sections if section.title == "Scores").blocks[0]
     assert table.columns[2:7] == ("UA", "WA", "worst recall", "F1 macro", "F1 weighted")
     assert table.rows[0][4].startswith("50 (")
@@ -81,5 +81,5 @@ def test_one_of_attributes_stands_in_theirs(plugged, record):
     assert table.columns == ("system", "scored on", "attribute", "CCC", "bias", "n", "CCC of each seed")
     assert [row[4] for row in table.rows] == ["0.25 (0.25 to 0.25)"] * 3
     assert "CCC in [-1, 1], bias in [-2, 2], mean over seeds" in table.caption
-    titles = [section.title for section in run_page(shown).sections]
+    titles = [section.title for section in page_of(shown).sections]
     assert "Attributes" in titles and "Scores" not in titles

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 
 from emobridge.corpora import ravdess
+from emobridge.report.data import LIMITS
 from emobridge.report.model_card import licence, model_card
-from emobridge.report.sections import LIMITS
 
 
 def test_it_says_what_the_recogniser_is(record):

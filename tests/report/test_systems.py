@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emobridge.report.systems import shared, systems
+from emobridge.report.systems import scored_systems, shared
 
 
 def test_target_and_baseline_come_first(record):
-    found = systems(replace(record, scores=record.scores[::-1]))
+    found = scored_systems(replace(record, scores=record.scores[::-1]))
     assert [(s.name, s.side) for s in found] == [
         ("source-only", "target"),
         ("pseudo-labels", "target"),
@@ -21,7 +21,7 @@ def test_target_and_baseline_come_first(record):
 def test_a_method_under_two_conditions_is_two_systems_named_by_what_differs(record):
     other = tuple(replace(row, normalisation="none") for row in record.scores if row.method == "source-only")
     both = replace(record, scores=record.scores + other)
-    assert [s.name for s in systems(both) if s.side == "target"] == [
+    assert [s.name for s in scored_systems(both) if s.side == "target"] == [
         "source-only (speaker)",
         "source-only (none)",
         "pseudo-labels",
@@ -30,7 +30,7 @@ def test_a_method_under_two_conditions_is_two_systems_named_by_what_differs(reco
 
 
 def test_classes_and_speakers_are_kept_apart(record):
-    system = systems(record)[0]
+    system = scored_systems(record)[0]
     assert [name for name, _ in system.classes()] == list(record.labels)
     assert len(system.speakers()) == 10
     assert [row.seed for row in system.seeds("UA")] == ["0", "1", "2"]

@@ -6,16 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from emobridge.report.record import Difference
+from emobridge.audit.confound import Confound
+from emobridge.literature.published import FOUR
+from emobridge.report.record import Collapse, Difference, Floor
 from emobridge.report.verdict import headline_measure, verdict, warnings
 from emobridge.scores.base import Estimate
 
+CONFOUND = Confound("emodb.jsonl", "loudness and length", FOUR, 320, 10, 0.5, 0.4, 0.6, 0.25)
+
 
 def gap(record, value, low, high):
-    found = Difference(
-        "target", "source-only", "pseudo-labels", Estimate("UA difference", value, low, high, 320, "speakers")
-    )
-    return verdict(replace(record, differences=(found,)))
+    estimate = Estimate("UA difference", value, low, high, 320, "speakers")
+    difference = Difference(method="pseudo-labels", before="source-only", side="target", estimate=estimate)
+    return verdict(replace(record, differences=(difference,)))
 
 
 def mean(record, method, side="target", measure="UA"):
@@ -25,9 +28,13 @@ def mean(record, method, side="target", measure="UA"):
 
 def test_it_names_both_systems_with_intervals_and_chance(record):
     text = verdict(record)
-    for method in ("source-only", "pseudo-labels"):
+    for method, meaning in (
+        ("source-only", "unweighted accuracy: the mean of the recalls of the labels; 95 % interval over speakers "),
+        ("pseudo-labels", ""),
+    ):
         row = mean(record, method)
-        assert f"{method} reaches {100 * row.value:.1f} % UA ({100 * row.low:.1f} to {100 * row.high:.1f})" in text
+        interval = f"{100 * row.low:.1f} to {100 * row.high:.1f}"
+        assert f"{method} reaches {100 * row.value:.1f} % UA ({meaning}{interval})" in text
     assert "Chance over 4 labels is 25.0 %" in text
     assert "emodb, de; 320 utterances scored" in text
     assert "not shown to be above chance" not in text
@@ -63,11 +70,39 @@ def test_warnings_hold_what_a_reader_must_know(record, synthetic):
     assert any("loudness and length already gives 52.0 % UA" in line for line in found)
     assert not any("speakers were scored" in line for line in found)
     assert warnings(synthetic)[0].startswith("SYNTHETIC")
-    weak = tuple(replace(confound, low=0.3) for confound in record.confounds)
-    assert not any("loudness" in line for line in warnings(replace(record, confounds=weak)))
-    errors = tuple(replace(finding, severity="error") for finding in record.findings)
-    assert record.findings[1].message in warnings(replace(record, findings=errors))
-    assert record.findings[1].message not in found
+    weak = tuple(replace(confound, low=0.3) for confound in record.audit.confounds)
+    assert not any(
+        "loudness" in line for line in warnings(replace(record, audit=replace(record.audit, confounds=weak)))
+    )
+    errors = tuple(replace(finding, severity="error") for finding in record.audit.findings)
+    message = record.audit.findings[1].message
+    assert message in warnings(replace(record, audit=replace(record.audit, findings=errors)))
+    assert message not in found
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_score_below_its_floor_says_so_first(record, side):
+    row = mean(record, "pseudo-labels")
+    for ua, below in ((row.value + 0.01, side == "target"), (row.value - 0.01, False)):
+        text = verdict(replace(record, floors=(Floor(side, replace(CONFOUND, ua=ua)),)))
+        assert text.startswith("BELOW THE FLOOR") == below == ("FLOOR" in text)
+        if below:
+            first = text[: text.index("On the target")]
+            assert f"{100 * ua:.1f} %" in first and f"pseudo-labels does ({100 * row.value:.1f} %)" in first
+    short = (Floor("target", replace(CONFOUND, features="length", ua=0.99)),)
+    assert "FLOOR" not in verdict(replace(record, floors=short)), "the floor is that of loudness and length"
+
+
+def test_a_system_that_gives_one_label_for_all_is_a_warning(record, synthetic):
+    predictions = "anger for all 320 utterances in 2 of 3 seeds"
+    collapsed = (Collapse(method="pseudo-labels", side="target", predictions=predictions),)
+    line = (
+        "COLLAPSED: pseudo-labels predicts anger for all 320 utterances in 2 of 3 seeds on the target: "
+        "it has learnt nothing that tells them apart."
+    )
+    assert warnings(replace(record, collapsed=collapsed))[0] == line
+    assert warnings(replace(synthetic, collapsed=collapsed))[1] == line
+    assert not any("COLLAPSED" in warning for warning in warnings(record))
 
 
 @pytest.mark.parametrize(

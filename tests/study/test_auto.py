@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +9,7 @@ import pytest
 
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
-from emobridge.report.choice import choice_section, ranks
-from emobridge.report.record import CandidateRow
+from emobridge.report.choice import choice_section
 from emobridge.scores.validators.base import View, judge
 from emobridge.settings import CHOICES, Settings
 from emobridge.study import auto as choosing
@@ -89,21 +87,8 @@ def test_a_target_without_any_label_has_its_choice_too(settings, recorded, tmp_p
     write_manifest(recorded / "xx.jsonl", [replace(row, emotion=None) for row in rows])
     one = adapt(settings(candidates=("pseudo-labels",)))
     assert len(one.candidates) == 2 and all(np.isfinite(dict(each.judged)["infomax"]) for each in one.candidates)
-    section = choice_section(record_of(one, None, "").candidates, "consensus")
+    section = choice_section(record_of(one, None, ""))
     assert len(section.blocks) == 1 and "UA" not in section.blocks[0].columns[-1]
-
-
-def test_how_well_validators_rank():
-    rows = [
-        CandidateRow(name, (("good", value), ("bad", -value), ("flat", 1.0)), value, False)
-        for name, value in (("a", 0.3), ("b", 0.5), ("c", 0.4))
-    ]
-    found = dict(ranks(rows))
-    assert (found["good"], found["bad"]) == (pytest.approx(1), pytest.approx(-1)) and np.isnan(found["flat"])
-    section = choice_section(rows, "good")
-    assert section.blocks[0].rows[1] == ("b", "0.500", "-0.500", "1.000", "50.0")
-    assert json.loads(json.dumps(section.blocks[1].rows))[0] == ["good", "+1.00"]
-    assert choice_section((), "good") is None
 
 
 def test_finished_candidates_are_read(settings, monkeypatch):

@@ -10,10 +10,12 @@ import pytest
 
 from emobridge.data.speech import folds_of
 from emobridge.heads.single import Single
+from emobridge.scores.classes import Evaluation
 from emobridge.scores.measures.ua import Ua
 from emobridge.settings import Settings
 from emobridge.study.adapt import Adapted
-from emobridge.study.record import evaluation, held_out, record_of, saw
+from emobridge.study.protocol import held_out, saw
+from emobridge.study.record import record_of, scored_in
 from emobridge.study.run import Predicted, systems_of
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.inputs import domains_of
@@ -59,6 +61,16 @@ def made(toy_speech):
     return make
 
 
+def evaluation(adapted, method, side):
+    """The evaluation of emotions of one system on one side."""
+    (found,) = [
+        one.evaluation
+        for one in scored_in(adapted)
+        if (one.condition.method, one.condition.side) == (method, side) and isinstance(one.evaluation, Evaluation)
+    ]
+    return found
+
+
 def record(adapted):
     return record_of(adapted, None, "emobridge adapt ...")
 
@@ -100,7 +112,7 @@ def test_every_row_carries_its_condition(made):
 def test_the_difference_is_paired_and_has_the_right_sign(made):
     better = record(made())
     (gap,) = [gap for gap in better.differences if gap.side == "target"]
-    assert (gap.before, gap.after) == ("source-only", "pseudo-labels")
+    assert (gap.before, gap.method) == ("source-only", "pseudo-labels")
     mean = {
         row.method: row.value for row in better.scores if (row.side, row.measure, row.seed) == ("target", "UA", "all")
     }
@@ -129,7 +141,9 @@ def test_what_the_method_saw(made):
         "only utterances of anger, sadness (chosen by label)",
     ):
         assert words in said
-    assert record(made()).saw == saw(settings())
+    systems = {system.method: system for system in record(made()).systems}
+    assert systems["pseudo-labels"].saw == saw(settings())
+    assert systems["source-only"].saw == saw(settings(method="source-only"))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""What adapters share.
+"""The protocol of adapters, and what they share.
 
-An adapter is fitted to an encoder whose own weights are frozen: `attach` puts its weights in, `detach` takes them out,
-and the encoder is again what it was. In between it may `rest`, without effect, beside others that `work`. Its weights
-and options go to a folder with `save` and come back with `load`.
+An adapter trains small weights in an encoder whose own are frozen. `attach` adds its weights, `detach` removes them and
+leaves the encoder as it was. In between it is active, or has no effect while another one is. `save` writes its weights
+and options to a folder, `load` reads the weights back.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -20,33 +20,33 @@ from emobridge.encoders.base import Encoder, Trunk
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 
-FIRST = "default"  # key of the first set of adapters in an encoder; peft's word, so that names are as they always were
+FIRST = "default"  # key of the first set of adapters in an encoder: peft's own default
 
 
 class Adapter(Protocol):
     """An adapter. One file an adapter, one class a file; its options are keyword parameters."""
 
     name: str
-    replaces: bool  # whether it puts modules in others' place, and so comes before those that hook into them
+    replaces: bool  # whether it replaces modules, and so is attached before those that hook into them
 
     def attach(self, encoder: Encoder, key: str = FIRST) -> None:
-        """Put the adapter's weights into the encoder. They begin such that the encoder says what it said, or nearly.
+        """Add the adapter's weights to the encoder, and activate it. At first it changes nothing, or little.
 
-        key: tells it from others of its kind that rest in the encoder; letters and figures.
-        Errors: UserError where the encoder has no place for it.
+        key: letters and digits that distinguish it from others of its kind in the same encoder.
+        Errors: UserError for an encoder that it does not fit.
         """
 
     def deactivate(self) -> None:
-        """Stay in the encoder without effect."""
+        """Leave the weights in the encoder, without effect."""
 
     def activate(self) -> None:
         """Take effect again."""
 
     def detach(self) -> None:
-        """Take them out again."""
+        """Remove the weights from the encoder."""
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        """What it trains."""
+        """The weights that it trains."""
 
     def save(self, folder: Path) -> None:
         """Write weights and options."""
@@ -57,32 +57,70 @@ class Adapter(Protocol):
 
 @runtime_checkable
 class Mergeable(Protocol):
-    """An adapter whose weights the encoder's own can take in."""
+    """An adapter whose weights can be added to the encoder's own."""
 
     merged: bool
 
     def merge(self) -> None:
-        """Take them in."""
+        """Add them to the encoder's weights."""
 
     def unmerge(self) -> None:
-        """Take them out again."""
+        """Subtract them again."""
 
 
 @runtime_checkable
 class Routable(Protocol):
-    """An adapter of which several, each with its own clips, can share one forward pass."""
+    """An adapter of which several can share one forward pass, each for clips of its own."""
 
     key: str
 
     def routed(self, keys: Sequence[str | None]) -> AbstractContextManager[None]:
-        """Within the block the clip in each row of a batch goes through the adapter of its key; None: through none.
+        """Within the block each clip of a batch goes through the adapter with its key, of `keys` (B,); None is none.
 
-        Takes an encoder in evaluation mode in which all adapters rest.
+        The encoder must be in evaluation mode, without an active adapter.
         """
 
 
+class ModuleAdapter:
+    """An adapter whose weights are one module: a subclass has `attach`, `activate` and `deactivate`."""
+
+    name: ClassVar[str]
+    replaces = False
+
+    encoder: Encoder
+    module: nn.Module
+
+    def add(self, encoder: Encoder, key: str, module: nn.Module) -> None:
+        """Add the module to the encoder: it is then moved, trained and saved with it."""
+        self.encoder, self.module = encoder, module
+        self.attribute = self.name if key == FIRST else f"{self.name}_{key}"
+        encoder.add_module(self.attribute, module)
+
+    def deactivate(self) -> None:
+        raise NotImplementedError
+
+    def detach(self) -> None:
+        self.deactivate()
+        delattr(self.encoder, self.attribute)
+
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        return tuple(self.module.parameters())
+
+    def save(self, folder: Path) -> None:
+        with whole_file(self._file(folder)) as temporary:
+            save_file(self.module.state_dict(), temporary)
+
+    def load(self, folder: Path) -> None:
+        tensors = read_weights(self._file(folder))
+        check_shapes(self.name, self.module.state_dict(), tensors, self._file(folder))
+        self.module.load_state_dict(tensors)
+
+    def _file(self, folder: Path) -> Path:
+        return folder / f"{self.name}.safetensors"
+
+
 def trunk_of(thing: str, encoder: Encoder) -> Trunk:
-    """The encoder's transformer blocks, which a thing such as "adapter lora" asks for.
+    """The encoder's transformer blocks, for a thing such as "adapter lora".
 
     Errors: UserError where it has none, or an engine that cannot be trained.
     """
@@ -94,47 +132,40 @@ def trunk_of(thing: str, encoder: Encoder) -> Trunk:
     return trunk
 
 
-def parse_indices(thing: str, wanted: str | int | None, count: int) -> tuple[int, ...]:
-    """The places in an option such as "3+4+5", of `count` from 0; all for None. Errors: UserError for any other."""
-    known = tuple(map(str, range(count)))
-    words = known if wanted is None else str(wanted).split("+")
-    for word in words:
-        if word not in known:
-            raise unknown(thing, word, known)
-    return tuple(map(int, words))
+def parse_indices(thing: str, option: str | int | None, count: int) -> tuple[int, ...]:
+    """The numbers in an option such as "3+4+5", each below `count`; all of them for None.
 
-
-def save_weights(module: nn.Module, path: Path) -> None:
-    """A module's weights as safetensors."""
-    with whole_file(path) as temporary:
-        save_file(module.state_dict(), temporary)
-
-
-def load_weights(name: str, module: nn.Module, path: Path) -> None:
-    """What `save_weights` wrote, into a module. Errors: UserError where it does not fit."""
-    given = read_weights(path)
-    fitting(name, module.state_dict(), given, path)
-    module.load_state_dict(given)
+    Errors: UserError that names the thing, such as "block of adapter lora", for any other.
+    """
+    valid = tuple(map(str, range(count)))
+    numbers = valid if option is None else str(option).split("+")
+    for number in numbers:
+        if number not in valid:
+            raise unknown(thing, number, valid)
+    return tuple(map(int, numbers))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Errors: UserError where there is none, or none that can be read."""
+    """The tensors of a safetensors file. Errors: UserError where there is no such file, or it cannot be read."""
     if not path.is_file():
-        raise UserError(f"{path}: not there; weights of another format than safetensors are not read")
+        raise UserError(f"{path}: not there; weights in other formats than safetensors are not read")
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-def fitting(name: str, own: Mapping[str, Tensor], given: dict[str, Tensor], where: Path) -> None:
-    """That tensors read from a file are those of the adapter. Errors: UserError that names the first that is not."""
-    for key, tensor in own.items():
-        if key not in given:
+def check_shapes(name: str, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Check that tensors from the file `where` have the names and shapes of the adapter's weights.
+
+    Errors: UserError that names the first that has not.
+    """
+    for key, weight in weights.items():
+        if key not in tensors:
             raise UserError(f"{where}: adapter {name}: the tensor {key!r} is missing")
-        if given[key].shape != tensor.shape:
-            shapes = f"has shape {tuple(given[key].shape)}, expected {tuple(tensor.shape)}"
+        if tensors[key].shape != weight.shape:
+            shapes = f"has shape {tuple(tensors[key].shape)}, expected {tuple(weight.shape)}"
             raise UserError(f"{where}: adapter {name}: the tensor {key!r} {shapes}: of another rank or base model")
-    for key in given:
-        if key not in own:
+    for key in tensors:
+        if key not in weights:
             raise UserError(f"{where}: adapter {name}: unknown tensor {key!r}: of another base model")

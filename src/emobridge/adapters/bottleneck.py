@@ -1,20 +1,17 @@
 """Bottleneck adapters, y + W_up relu(W_down y) on the output y of each block's feed-forward part (Houlsby et al., ICML
 2019, "Parameter-efficient transfer learning for NLP"; at this one place Pfeiffer et al., EACL 2021; methods C).
 
-Ours where methods C is silent: the place, ReLU, and W_up that begins at zero, so that nothing is changed at first.
+Ours where methods C is silent: the place, ReLU, and W_up = 0 at first, so that the adapter begins without effect.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor, nn
 
-from emobridge.adapters.base import FIRST, load_weights, parse_indices, save_weights, trunk_of
+from emobridge.adapters.base import FIRST, ModuleAdapter, parse_indices, trunk_of
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
-
-WEIGHTS = "bottleneck.safetensors"
+from emobridge.options import check_least
 
 
 class Residual(nn.Module):
@@ -31,28 +28,24 @@ class Residual(nn.Module):
         return y + self.up(self.down(y).relu())
 
 
-class Bottleneck:
-    """`reduction` of the width; `blocks` such as "3+4", all by default."""
+class Bottleneck(ModuleAdapter):
+    """`reduction`: the width divided by the bottleneck's; `blocks` such as "3+4", all by default."""
 
     name = "bottleneck"
-    replaces = False
 
     def __init__(self, *, reduction: int = 16, blocks: str | int | None = None) -> None:
-        if reduction < 1:
-            raise ValueError(f"reduction: expected 1 or more, got {reduction}")
+        check_least(1, reduction=reduction)
         self.reduction, self.blocks = reduction, blocks
 
     def attach(self, encoder: Encoder, key: str = FIRST) -> None:
         trunk = trunk_of(f"adapter {self.name}", encoder)
-        places = parse_indices(f"block of adapter {self.name}", self.blocks, len(trunk.blocks))
+        blocks = parse_indices(f"block of adapter {self.name}", self.blocks, len(trunk.blocks))
         units = encoder.width // self.reduction
         if not units:
             raise UserError(f"adapter {self.name}: reduction {self.reduction} of width {encoder.width} leaves nothing")
-        self.modules = nn.ModuleList(Residual(encoder.width, units) for _ in places)
-        self.encoder, self.own = encoder, self.name if key == FIRST else f"{self.name}_{key}"
-        encoder.add_module(self.own, self.modules)  # so that it is moved, trained and saved with the encoder
-        self.places = [f"{trunk.blocks[place]}.{trunk.outer}" for place in places]
-        self.trunk = trunk
+        self.residuals = nn.ModuleList(Residual(encoder.width, units) for _ in blocks)
+        self.add(encoder, key, self.residuals)
+        self.trunk, self.paths = trunk, [f"{trunk.blocks[block]}.{trunk.outer}" for block in blocks]
         self.activate()
 
     def deactivate(self) -> None:
@@ -60,23 +53,10 @@ class Bottleneck:
             hook.remove()
 
     def activate(self) -> None:
-        # Looked up anew: what the maps were may meanwhile lie within what another adapter put in their place.
+        # The modules are looked up each time: LoRA may have replaced them since.
         self.hooks = [
-            self.trunk.module.get_submodule(place).register_forward_hook(
+            self.trunk.module.get_submodule(path).register_forward_hook(
                 lambda _module, _inputs, y, residual=residual: residual(y)
             )
-            for place, residual in zip(self.places, self.modules)
+            for path, residual in zip(self.paths, self.residuals)
         ]
-
-    def detach(self) -> None:
-        self.deactivate()
-        delattr(self.encoder, self.own)
-
-    def parameters(self) -> tuple[nn.Parameter, ...]:
-        return tuple(self.modules.parameters())
-
-    def save(self, folder: Path) -> None:
-        save_weights(self.modules, folder / WEIGHTS)
-
-    def load(self, folder: Path) -> None:
-        load_weights(self.name, self.modules, folder / WEIGHTS)

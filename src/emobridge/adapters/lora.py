@@ -16,18 +16,19 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
-from emobridge.adapters.base import FIRST, fitting, parse_indices, read_weights, trunk_of
+from emobridge.adapters.base import FIRST, check_shapes, parse_indices, read_weights, trunk_of
 from emobridge.encoders.base import Encoder, Trunk
 from emobridge.errors import UserError
 from emobridge.files import whole_file
+from emobridge.options import check_least, check_share
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # peft's names
 PREFIX = "base_model.model."  # of peft's tensors
-BARE = "__base__"  # peft's, of the model without an adapter
+BARE = "__base__"  # peft's name for the model without an adapter
 
 
 class Lora:
-    """`r` the rank; alpha / r scales; `blocks` such as "3+4", all by default."""
+    """`r`: the rank; `alpha`: B A is scaled by alpha / r; `blocks` such as "3+4", all by default."""
 
     name = "lora"
     replaces = True
@@ -40,10 +41,8 @@ class Lora:
         dropout: float = 0.05,
         blocks: str | int | None = None,
     ) -> None:
-        if r < 1:
-            raise ValueError(f"r: expected 1 or more, got {r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout: expected 0 <= dropout < 1, got {dropout}")
+        check_least(1, r=r)
+        check_share(dropout=dropout)
         self.merged = False
         self.r, self.alpha, self.dropout, self.blocks = r, alpha, dropout, blocks
 
@@ -54,21 +53,21 @@ class Lora:
         self.key = key
         self.trunk: Trunk = trunk_of(f"adapter {self.name}", encoder)
         maps = (*self.trunk.attention, self.trunk.inner, self.trunk.outer)
-        places = parse_indices(f"block of adapter {self.name}", self.blocks, len(self.trunk.blocks))
-        targets = [f"{self.trunk.blocks[place]}.{one}" for place in places for one in maps]
+        blocks = parse_indices(f"block of adapter {self.name}", self.blocks, len(self.trunk.blocks))
+        targets = [f"{self.trunk.blocks[block]}.{path}" for block in blocks for path in maps]
         self.config: Any = LoraConfig(
             r=self.r, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets
         )
         frozen = [(weight, weight.requires_grad) for weight in encoder.parameters()]
-        others = (part for some in encoder.inactive_adapters for part in some.parts if isinstance(part, Lora))
-        self.tuner: Any = next((one.tuner for one in others), None)
+        others = (part for adapters in encoder.inactive_adapters for part in adapters.parts if isinstance(part, Lora))
+        self.tuner: Any = next((other.tuner for other in others), None)
         if self.tuner is None:
             self.tuner = LoraModel(self.trunk.module, self.config, key)
-        else:  # one model of peft holds all, else they could not share a forward pass
+        else:  # in the same model of peft: otherwise they could not share a forward pass
             self.tuner.peft_config[key] = self.config
             self.tuner.inject_adapter(self.trunk.module, key)
             self.activate()
-        for weight, trained in frozen:  # peft freezes all that is not its own, another adapter's weights too
+        for weight, trained in frozen:  # peft freezes everything else, weights of other adapters too
             weight.requires_grad_(trained)
 
     def deactivate(self) -> None:
@@ -80,7 +79,7 @@ class Lora:
     def detach(self) -> None:
         self.unmerge()
         if set(self.tuner.peft_config) != {self.key}:
-            self.deactivate()  # else peft would set another to work
+            self.deactivate()  # otherwise peft would activate another one
             self.tuner.delete_adapter(self.key)
             return
         self.tuner.unload()
@@ -95,24 +94,24 @@ class Lora:
         layers = [module for module in self.trunk.module.modules() if isinstance(module, LoraLayer)]
         hooks = [
             layer.register_forward_pre_hook(
-                lambda _layer, given, named: (given, {**named, "adapter_names": names}), with_kwargs=True
+                lambda _layer, inputs, keywords: (inputs, {**keywords, "adapter_names": names}), with_kwargs=True
             )
             for layer in layers
         ]
         try:
             yield
-        finally:  # peft's own context leaves its hooks where the pass fails
+        finally:  # peft's own context does not remove its hooks when the pass fails
             for hook in hooks:
                 hook.remove()
 
     def merge(self) -> None:
-        """Add B A to the encoder's weights, in single precision: it then runs as fast as without an adapter."""
+        """Add B A to the encoder's weights, in single precision: the encoder is then as fast as without an adapter."""
         if not self.merged:
             self.tuner.merge_adapter([self.key])
             self.merged = True
 
     def unmerge(self) -> None:
-        """Take B A out of the weights again, which are then what they were but for rounding."""
+        """Subtract B A from the weights again, which are then what they were but for rounding."""
         if self.merged:
             self.tuner.unmerge_adapter()
             self.merged = False
@@ -121,49 +120,52 @@ class Lora:
         return tuple(self.tensors().values())
 
     def save(self, folder: Path) -> None:
-        """In peft's own format, blocks named as the transformers library names them."""
+        """Write peft's own format, with the transformers library's names for blocks."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {PREFIX + self._public(name): weight for name, weight in self.tensors().items()}
+        tensors = {PREFIX + self._library_name(name): weight for name, weight in self.tensors().items()}
         with whole_file(folder / WEIGHTS) as path:
             save_file({name: weight.clone().contiguous() for name, weight in tensors.items()}, path)
         config = copy.copy(self.config)
-        config.target_modules = sorted(self._public(name) for name in self.config.target_modules)
+        config.target_modules = sorted(self._library_name(name) for name in self.config.target_modules)
         config.inference_mode = True
         config.save_pretrained(folder)
 
     def load(self, folder: Path) -> None:
         where = folder / WEIGHTS
-        given = {self._own(name.removeprefix(PREFIX)): tensor for name, tensor in read_weights(where).items()}
-        own = self.tensors()
-        fitting(self.name, own, given, where)
-        for name, weight in own.items():
-            weight.data.copy_(given[name])
+        prefix, library_prefix = self.trunk.prefix, self.trunk.library_prefix
+        tensors = {
+            _renamed(name.removeprefix(PREFIX), library_prefix, prefix): tensor
+            for name, tensor in read_weights(where).items()
+        }
+        weights = self.tensors()
+        check_shapes(self.name, weights, tensors, where)
+        for name, weight in weights.items():
+            weight.data.copy_(tensors[name])
 
     def tensors(self) -> dict[str, nn.Parameter]:
-        """The adapter's weights by peft's name for them, which leaves the key out."""
-        mark, named = f".{self.key}.", self.trunk.module.named_parameters()
-        return {name.replace(mark, "."): weight for name, weight in named if ".lora_" in name and mark in name}
+        """The adapter's weights by peft's names in files, which are without the key."""
+        mark, weights = f".{self.key}.", self.trunk.module.named_parameters()
+        return {name.replace(mark, "."): weight for name, weight in weights if ".lora_" in name and mark in name}
 
-    def _public(self, name: str) -> str:
-        return _renamed(name, self.trunk.own, self.trunk.public)
-
-    def _own(self, name: str) -> str:
-        return _renamed(name, self.trunk.public, self.trunk.own)
+    def _library_name(self, name: str) -> str:
+        return _renamed(name, self.trunk.prefix, self.trunk.library_prefix)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The options of `Lora` that a folder written by peft asks for. Errors: UserError for what is no plain LoRA."""
+    """The options of `Lora` for a folder written by peft. Errors: UserError for anything but plain LoRA."""
     from peft import LoraConfig, PeftConfig
 
     try:
         config: Any = PeftConfig.from_pretrained(str(folder))
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())[:200]})") from error
-    unlike = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "lora_bias")
-    if not isinstance(config, LoraConfig) or config.bias != "none" or any(getattr(config, one, None) for one in unlike):
+    variants = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "lora_bias")
+    is_variant = any(getattr(config, variant, None) for variant in variants)
+    if not isinstance(config, LoraConfig) or config.bias != "none" or is_variant:
         raise UserError(f"{folder / CONFIG}: expected plain LoRA: no dora, no rslora, no bias, one rank and one alpha")
     return {"r": config.r, "alpha": config.lora_alpha, "dropout": float(config.lora_dropout)}
 
 
 def _renamed(name: str, old: str, new: str) -> str:
+    """The name with another beginning, where it has the old one."""
     return new + name.removeprefix(old) if old and name.startswith(old) else name

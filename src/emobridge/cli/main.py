@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -132,14 +133,17 @@ def audit(
     from emobridge.corpora.demo import is_synthetic
     from emobridge.data.manifest import read_manifest
     from emobridge.progress import progress
-    from emobridge.report.audit import write_audit
+    from emobridge.report.audit import record_of_audit
+    from emobridge.report.write import write_study
 
     rows = {str(path): list(read_manifest(path)) for path in manifests}
     with progress("audit") as report:
         findings = find(rows, on_progress=report)
     synthetic = any(is_synthetic(row.corpus) for utterances in rows.values() for row in utterances)
     print("\n".join(lines(findings)))
-    print(f"report: {write_audit(out, findings, synthetic=synthetic)}")
+    command = shlex.join(["emobridge", "audit", *map(str, manifests), "--out", str(out)])
+    record = record_of_audit(findings, command=command, synthetic=synthetic)
+    print(f"report: {write_study(out, record)}")
 
 
 app.command(rich_help_panel=TRAINING)(cli_adapt.adapt)

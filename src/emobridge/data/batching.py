@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.types import Batch
-
 
 def pad(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     """B waves (T_i,) -> (B, T) float32, zero beyond each clip, and its (B, T) bool mask."""
@@ -18,26 +16,6 @@ def pad(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     for row, clip in zip(wave, waves):
         row[: len(clip)] = torch.from_numpy(np.ascontiguousarray(clip, dtype=np.float32))
     return wave, torch.arange(wave.shape[1]) < lengths[:, None]
-
-
-def collate(
-    waves: Sequence[np.ndarray],
-    ids: Sequence[str],
-    *,
-    labels: Sequence[int] | None = None,
-    attributes: Sequence[tuple[float, float, float]] | None = None,
-    domains: Sequence[int] | None = None,
-) -> Batch:
-    """Put B waves (T_i,) at 16 kHz into a Batch; the default of `domains` is 0 (source)."""
-    wave, mask = pad(waves)
-    return Batch(
-        wave=wave,
-        mask=mask,
-        label=None if labels is None else torch.tensor(list(labels), dtype=torch.int64),
-        attributes=None if attributes is None else torch.tensor(list(attributes), dtype=torch.float32),
-        domain=torch.zeros(len(waves), dtype=torch.int64) if domains is None else torch.tensor(list(domains)),
-        ids=tuple(ids),
-    )
 
 
 def length_batches(lengths: Sequence[float], size: int, seed: int | None = None) -> list[list[int]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emobridge import registry
 from emobridge.encoders._presets import Preset, languages_of, presets
@@ -32,31 +33,30 @@ def load_encoder(source: str | Path | type[Encoder] | Encoder, **options: str | 
     "./file.py", "package.module:Class", or the class or object itself, see `registry`), a folder with safetensors
     weights, the name of a preset ("whisper-small", see `presets`), or a model id of the Hugging Face hub, with a
     revision if need be ("facebook/wav2vec2-base@refs/pr/2"). The options may be text, as the command line has them.
-    With weights="random" and seed=0, 1 ... every family gives the same encoder before its training; a folder then needs
-    no more than config.json, and no weights are downloaded.
+    weights="random" with a seed from 0 gives any family before its training; a folder then needs config.json only, and
+    no weights are downloaded.
     Errors: UserError for an unknown source, weights that are missing or of no known family, or an unknown option.
     """
     if isinstance(source, Path):
         source = str(source)
-    if not isinstance(source, str) or _needs_no_weights(source):
-        encoder: Encoder = Plugin(source, tuple(options.items())).make("encoders")
-        return encoder
-    folder = _place(source)
+    if not isinstance(source, str) or _is_plugin(source):
+        return _open_plugin(Plugin(source, tuple(options.items())))
+    folder = _locate(source)
     if isinstance(folder, str):
         folder = _download(folder, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
     return _family(folder, options).open(folder, **options)
 
 
 def is_here(source: str | Path) -> bool:
-    """Whether `load_encoder` finds the weights of `source` on this machine; nothing is downloaded to tell.
+    """Whether `load_encoder` finds the weights of `source` on this machine; nothing is downloaded.
 
-    Errors: UserError for a source that it would not know either.
+    Errors: UserError for an unknown source.
     """
     from emobridge.encoders._weights import weight_files
 
-    if _needs_no_weights(str(source)):
+    if _is_plugin(str(source)):
         return True
-    folder = _place(str(source))
+    folder = _locate(str(source))
     if isinstance(folder, Path):
         return True
     try:
@@ -67,19 +67,32 @@ def is_here(source: str | Path) -> bool:
 
 
 def fetch(source: str | Path) -> None:
-    """Download the weights of `source` where they are not here. Errors: UserError as `load_encoder` has them."""
-    if _needs_no_weights(str(source)):
+    """Download the weights of `source` where they are not here. Errors: UserError as for `load_encoder`."""
+    if _is_plugin(str(source)):
         return
-    folder = _place(str(source))
+    folder = _locate(str(source))
     if isinstance(folder, str):
         _download(folder, HUB_FILES)
 
 
-def _needs_no_weights(source: str) -> bool:
+def _open_plugin(plugin: Plugin) -> Encoder:
+    """The encoder; the digest of a class that is not built in changes with its source, whatever the class says."""
+    encoder: Encoder = plugin.make("encoders")
+    if encoder is plugin.name:
+        return encoder
+    identity = registry.identity("encoders", plugin.name)
+    if identity != encoder.name:
+        encoder.digest = hashlib.sha256(f"{identity} {getattr(encoder, 'digest', '')}".encode()).hexdigest()
+        all_options: dict[str, Any] = dict(plugin.all_options("encoders"))
+        encoder.options = all_options
+    return encoder
+
+
+def _is_plugin(source: str) -> bool:
     return registry.is_name("encoders", source)  # a folder of that name is "./whisper"
 
 
-def _place(source: str) -> Path | str:
+def _locate(source: str) -> Path | str:
     """The folder that `source` names, or its id on the hub. Errors: UserError where it is neither."""
     folder = Path(source).expanduser()
     if folder.is_file():
@@ -96,7 +109,7 @@ def _place(source: str) -> Path | str:
 
 
 def _family(folder: Path, options: Mapping[str, object]) -> type[Encoder]:
-    """The plug-in that claims a folder's weights, or where random ones will do, its configuration."""
+    """The plug-in that claims a folder's weights, or with random weights its configuration."""
     from emobridge.encoders._weights import read_config, tensor_names
 
     config, tensors = read_config(folder), frozenset[str]()

@@ -1,12 +1,12 @@
 """Frozen encoders through onnxruntime, with the weights of their matrix products in eight bits.
 
-An extra: pip install 'emobridge[onnx]'. A model is exported and quantised once and kept in the cache folder. Weights
-are quantised a column at a time to seven of the eight bits, for processors without VNNI add up pairs of products in 16
-bits, which eight would overflow; activations as they come. Convolutions stay in single precision, and so does the
-second product of each feed-forward block: a few of its inputs are far larger than the rest, and in eight bits they cost
-Whisper base the likeness of its upper layers (a mean cosine of 0.997 instead of 0.9996 between the clips' means of both
-engines). Means over time are near in every layer, deviations less so: single clips fall to 0.98 in Whisper base's
-fifth and sixth layer.
+An extra: pip install 'emobridge[onnx]'. A model is exported and quantised once, and stored in the cache folder. Weights
+are quantised a column at a time to seven of the eight bits: processors without VNNI add up pairs of products in 16
+bits, which eight would overflow. Activations are quantised dynamically. Convolutions stay in single precision, and so
+does the second product of each feed-forward block: a few of its inputs are far larger than the others, and in eight
+bits the upper layers of Whisper base come out different (the mean cosine between the clips' means of both engines is
+0.997 instead of 0.9996). Means over time are near in every layer, deviations less so: single clips fall to 0.98 in
+Whisper base's fifth and sixth layer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders.base import Option, chosen
+from emobridge.encoders.base import Option, check_choice
 from emobridge.errors import UserError
 from emobridge.files import cache_folder, whole_file
 
@@ -34,7 +34,7 @@ OPSET = 17
 
 def wants_onnx(name: str, options: dict[str, Option]) -> bool:
     """Whether the `engine` of these options is onnx-int8. Errors: UserError for one that is neither."""
-    return chosen(name, options, "engine", ("torch", "onnx-int8")) == "onnx-int8"
+    return check_choice(name, options, "engine", ("torch", "onnx-int8")) == "onnx-int8"
 
 
 class Engine:
@@ -48,8 +48,8 @@ class Engine:
         self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(self, inputs: Sequence[Tensor]) -> Tensor:
-        """What the exported module makes of each input (1, ...), padded with zeros to one (L, B, F, D)."""
-        outs = [torch.from_numpy(self.session.run(None, {"input": one.cpu().numpy()})[0]) for one in inputs]
+        """The output of the exported module for each input (1, ...), padded with zeros to (L, B, F, D)."""
+        outs = [torch.from_numpy(self.session.run(None, {"input": clip.cpu().numpy()})[0]) for clip in inputs]
         longest = max(out.shape[2] for out in outs)
         padded = [nn.functional.pad(out, (0, 0, 0, longest - out.shape[2])) for out in outs]
         return torch.cat(padded, dim=1).to(inputs[0].device)
@@ -58,10 +58,10 @@ class Engine:
 def engine_of(
     name: str, about: dict[str, Any], module: nn.Module, example: Tensor, *, axis: int, exact: Sequence[str] = ()
 ) -> Engine:
-    """The engine of `module`, from the cache folder where it is there.
+    """The engine of `module`, from the cache folder if it is there.
 
-    about: all that the graph depends on, the digest of the weights before all. axis: of `example` (1, ...) that has the
-    clip's length. exact: products whose name in the graph holds one of these words are left as they are.
+    about: all that the graph depends on, above all the digest of the weights. axis: the axis of `example` (1, ...) for
+    the clip's length. exact: products whose names in the graph hold one of these words are not quantised.
     Errors: UserError where onnx or onnxruntime is not installed.
     """
     runtime, _ = _packages()
@@ -82,7 +82,7 @@ def _export(path: Path, module: nn.Module, example: Tensor, axis: int, exact: Se
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     silent = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # both tell what they would do better
+    logging.disable(logging.WARNING)  # both advise other settings
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")

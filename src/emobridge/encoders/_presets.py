@@ -1,4 +1,4 @@
-"""Encoders of the hub by a short name, as presets.toml has them."""
+"""Encoders of the hub by a short name, from presets.toml."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Preset:
 
     @property
     def where(self) -> str:
-        """What `load_encoder` takes for it: the id, with its revision if there is one."""
+        """The id for `load_encoder`, with its revision if there is one."""
         return f"{self.hub}@{self.revision}" if self.revision else self.hub
 
 
@@ -45,9 +45,9 @@ def presets() -> Mapping[str, Preset]:
 
 
 def languages_of(source: object) -> tuple[str, ...]:
-    """The languages that an encoder was pre-trained on: of a preset's name or hub id, with or without a revision.
+    """The languages that an encoder was pre-trained on, by a preset's name or its hub id, with or without a revision.
 
-    ("mul",) is many languages; () is not known, which a folder's are not, or none, as of "logmel".
+    ("mul",) is many languages; () is none, as of "logmel", or unknown, as of a folder.
     """
     word = str(source)
     if word in presets():

@@ -14,11 +14,11 @@ def reflected(wave: Tensor, lengths: Tensor, margin: int) -> Tensor:
 
     Clips must be longer than `margin` samples.
     """
-    place = torch.arange(-margin, wave.shape[1] + margin, device=wave.device)
+    position = torch.arange(-margin, wave.shape[1] + margin, device=wave.device)
     last = lengths[:, None] - 1
-    index = last - (last - place.abs()).abs()
-    known = place <= last + margin
-    return torch.where(known, wave.gather(1, index.clamp(min=0)), 0.0)
+    index = last - (last - position.abs()).abs()
+    inside = position <= last + margin
+    return torch.where(inside, wave.gather(1, index.clamp(min=0)), 0.0)
 
 
 def power(wave: Tensor, window: Tensor, size: int, hop: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Models of the transformers library: opened from safetensors with every weight there, or with random ones."""
+"""Models of the transformers library, with all weights from safetensors, or with random ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ UNTRAINED = ("masked_spec_embed",)  # used in pre-training only; some checkpoint
 def open_model(directory: Path, seed: int | None, adjust: Callable[[Any], str]) -> Any:
     """The bare transformer of `directory`: its weights, or with a seed random ones, which need config.json only.
 
-    adjust: changes the configuration in place and names the implementation of attention.
-    Errors: UserError where weights are missing or fit the configuration badly.
+    adjust: changes the configuration in place, and returns the name of the implementation of attention.
+    Errors: UserError where weights are missing or do not fit the configuration.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -51,7 +51,7 @@ def open_model(directory: Path, seed: int | None, adjust: Callable[[Any], str]) 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the library's bars and warnings: heads that a checkpoint has and the bare model lacks are no news."""
+    """Without the library's progress bars and its warnings about heads of a checkpoint that the bare model lacks."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,7 +1,7 @@
-"""WavLM's attention, calling its own modules.
+"""WavLM's attention, which calls its own modules.
 
-The library's version hands the weights of q_proj, k_proj, v_proj and out_proj to a fused function and never calls the
-modules: what an adapter adds to them is trained, saved and without any effect. Here they are called.
+The library's version passes the weights of q_proj, k_proj, v_proj and out_proj to a fused function and never calls the
+modules: an adapter on them is trained and saved, and has no effect. Here they are called.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
 
 class CallingAttention(WavLMAttention):  # type: ignore[misc]
-    """Self-attention with a gated relative position bias, as the library has it but for rounding.
+    """Self-attention with a gated relative position bias, equal to the library's but for rounding.
 
-    The weights it hands back are those of each head; the library's are their mean, repeated.
+    The weights that it returns are those of each head; the library's are their mean, repeated.
     """
 
     def torch_multi_head_self_attention(
@@ -37,6 +37,6 @@ class CallingAttention(WavLMAttention):  # type: ignore[misc]
 
 
 def call_modules(model: Any) -> None:
-    """Let every attention of a WavLM model call its modules, in place; names and weights stay as they are."""
+    """Make every attention of a WavLM model call its modules, in place; names and weights stay as they are."""
     for layer in model.encoder.layers:
         layer.attention.__class__ = CallingAttention

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors only, of which only the tensors that are wanted are read."""
+"""Weights on disk: only safetensors files are read, and of these only the tensors that are used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files of a model: `model.safetensors`, or its shards, or whatever there is.
+    """The safetensors files of a model: `model.safetensors`, or its shards, or else all that there are.
 
     Errors: UserError for a directory without weights, or with shards missing.
     """
@@ -29,27 +29,30 @@ def weight_files(directory: Path) -> list[Path]:
         if missing:
             raise UserError(f"{directory}: {missing[0]} is missing ({index.name} names {len(shards)} files)")
         return [directory / shard for shard in shards]
-    found = sorted(directory.glob("*.safetensors"))
-    if not found:
+    files = sorted(directory.glob("*.safetensors"))
+    if not files:
         pickle = next((path.name for pattern in PICKLES for path in sorted(directory.glob(pattern))), None)
         hint = f"; {pickle} is a pickle, which is never loaded: convert it to safetensors" if pickle else ""
         raise UserError(f"{directory}: holds no weights (expected model.safetensors{hint})")
-    return found
+    return files
 
 
 def tensor_names(directory: Path) -> dict[str, Path]:
-    """Each tensor's name and the file it is in, from the files' headers."""
+    """The name of each tensor and its file, from the files' headers."""
     return {name: path for path in weight_files(directory) for name in _header(path)}
 
 
 def read_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
-    """The tensors below the first of `prefixes` that any tensor has, without the prefix, as float32 where floating."""
-    places = tensor_names(directory)
-    prefix = next((prefix for prefix in prefixes if any(name.startswith(prefix) for name in places)), None)
+    """The tensors whose names begin with a prefix, by their names without it; floating ones as float32.
+
+    The prefix is the first of `prefixes` that any name begins with. Errors: UserError where there is none.
+    """
+    files = tensor_names(directory)
+    prefix = next((prefix for prefix in prefixes if any(name.startswith(prefix) for name in files)), None)
     if prefix is None:
         raise UserError(f"{directory}: no tensor begins with {' or '.join(prefixes)}")
     tensors = {}
-    for path in sorted(set(places.values())):
+    for path in sorted(set(files.values())):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 (no mapping)
                 if name.startswith(prefix):
@@ -59,21 +62,22 @@ def read_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor
 
 
 def fill(module: nn.Module, tensors: dict[str, Tensor], directory: Path) -> None:
-    """Load `tensors` into `module`; others in the file are left aside.
+    """Load `tensors` into `module`, which need not use all of them.
 
     Errors: UserError for a tensor that is missing or has another shape.
     """
-    for name, own in module.state_dict().items():
-        given = tensors.get(name)
-        if given is None:
+    for name, weight in module.state_dict().items():
+        tensor = tensors.get(name)
+        if tensor is None:
             raise UserError(f"{directory}: the weights lack the tensor {name!r}")
-        if given.shape != own.shape:
-            raise UserError(f"{directory}: tensor {name!r} has shape {tuple(given.shape)}, expected {tuple(own.shape)}")
+        if tensor.shape != weight.shape:
+            shapes = f"has shape {tuple(tensor.shape)}, expected {tuple(weight.shape)}"
+            raise UserError(f"{directory}: tensor {name!r} {shapes}")
     module.load_state_dict({name: tensors[name] for name in module.state_dict()})
 
 
 def weights_digest(directory: Path) -> str:
-    """sha256 over the weight files' bytes; computed once for a file that does not change."""
+    """sha256 over the weight files' bytes; a file that does not change is read once."""
     parts = [file_digest(path).hex() for path in weight_files(directory)]
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
@@ -85,7 +89,7 @@ def read_config(directory: Path, name: str = "config.json") -> dict:
 
 
 def read_json(path: Path) -> dict:
-    """Errors: UserError where the file is no JSON object."""
+    """The JSON object in a file. Errors: UserError where it holds no such object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

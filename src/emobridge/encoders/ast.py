@@ -1,8 +1,8 @@
 """The Audio Spectrogram Transformer (Gong et al. 2021), as the transformers library implements it.
 
-The spectrogram is always padded to `max_length` frames, as in its training, for there is no mask in its attention: what
-a clip is encoded to depends on the clip and on that length, and on no neighbour. A frame here is the mean of the
-patches of one moment, over frequency, and only patches that lie wholly within the clip are its frames.
+The spectrogram is always padded to `max_length` frames, as in AST's training, for its attention has no mask: the hidden
+states of a clip depend on the clip and on that length, and on no other clip. A frame here is the mean over frequency of
+the patches at the same time; only patches that lie wholly within the clip count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from emobridge.encoders._spectral import kaldi_filters
 from emobridge.encoders._transformers import open_model, quiet
 from emobridge.encoders._weights import read_config, weights_digest
-from emobridge.encoders.base import WEIGHTS, Encoder, Option, checked, seed_of, seeded, state_digest
+from emobridge.encoders.base import WEIGHTS, Encoder, Option, check_options, seed_of, seeded, state_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
@@ -34,13 +34,12 @@ SIZES = (
 class Ast(Encoder):
     """Layers: the patch embedding, then each block; the last has the final layer norm. 10 Hz.
 
-    From a folder with its weights, or "ast" alone from scratch: random weights of the `seed`, position table and tokens
-    zero, and the published sizes unless told otherwise (0): max_length, frames of 10 ms to which clips are padded and
-    beyond which they are encoded window by window; hidden_size, a multiple of heads; layers; heads. The inner width is
-    four times the hidden one. A folder has its own sizes.
+    "ast" without a folder has random weights of the `seed`, a position table and tokens of zeros, and these sizes, 0
+    for the published one: max_length, the frames of 10 ms to which clips are padded (longer ones are encoded window by
+    window); hidden_size, a multiple of heads; layers; heads. The inner width is four times the hidden one. A folder
+    with weights has its own sizes.
     """
 
-    name = "ast"
     defaults: ClassVar = {**{option: 0 for option, _, _ in SIZES}, **WEIGHTS}
     filters: Tensor
     hann: Tensor
@@ -67,14 +66,14 @@ class Ast(Encoder):
 
     @classmethod
     def open(cls, directory: Path | None, **options: Option) -> Ast:
-        options = checked(cls.name, cls.defaults, options)
+        options = check_options(cls.name, cls.defaults, options)
         seed = seed_of(cls.name, {**options, "weights": "random"} if directory is None else options)
         if directory is None:
             model, moments = _from_scratch(options, seed), MOMENTS
         else:
-            given = [option for option, _, _ in SIZES if options[option] != 0]
-            if given:
-                raise UserError(f"{given[0]} of encoder ast: is the folder's, and {directory} has its own")
+            sizes = [option for option, _, _ in SIZES if options[option] != 0]
+            if sizes:
+                raise UserError(f"{sizes[0]} of encoder ast: cannot be set for {directory}, which has its own")
             model = open_model(directory, seed, lambda config: "sdpa")
             extractor = read_config(directory, "preprocessor_config.json")
             moments = (float(extractor.get("mean", MOMENTS[0])), float(extractor.get("std", MOMENTS[1])))
@@ -92,10 +91,10 @@ class Ast(Encoder):
         # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
         hidden = torch.stack((*out.hidden_states[:-1], out.last_hidden_state))
         moments = 1 + (self.max_length - self.patch) // self.stride
-        own = 1 + (frames - self.patch) // self.stride
-        # (L, B, 2 + bands * moments, D): two tokens of the whole come first, then the bands, each over time
+        whole = 1 + (frames - self.patch) // self.stride  # patches within each clip
+        # (L, B, 2 + bands * moments, D): two tokens of the whole spectrogram come first, then the bands, each over time
         hidden = hidden[:, :, 2:].unflatten(2, (-1, moments)).mean(2)
-        return hidden[:, :, : int(own.max())], own
+        return hidden[:, :, : int(whole.max())], whole
 
     @torch.no_grad()
     def spectrogram(self, wave: Tensor, frames: Tensor) -> Tensor:

@@ -1,7 +1,10 @@
-"""What every encoder shares: ragged batches, long clips, options, and the frame mask.
+"""The base class of encoders: ragged batches, long clips, options, and the mask of frames.
 
-An encoder writes `encode`, which sees clips that are zero beyond their length, at least `minimum` samples long and at
-most `window` seconds; `forward` makes them so. A clip's frames must not depend on its neighbours in the batch.
+An encoder is a subclass of `Encoder` with `encode`, which gets clips that are zero beyond their length, at least
+`minimum` samples long and at most `window` seconds; or with a `forward` of its own, which gets them as they are. A
+clip's frames must not depend on the other clips in the batch.
+
+In shapes B is clips, T samples, L layers, F frames and D the width.
 """
 
 from __future__ import annotations
@@ -17,51 +20,67 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.errors import UserError, unknown
-from emobridge.options import typed_options
+from emobridge.options import parameters_of, typed_options
+from emobridge.registry import identity, plugin_name
 from emobridge.types import SAMPLE_RATE, Layers
 
 Option = str | int | float | bool
-# Options of every family whose weights come from a folder: "random" leaves the folder's weights aside, if it has any,
-# and starts the same encoder as the family does before its training. It is the floor of what training gave.
+# Options of every family whose weights come from a folder: "random" ignores the folder's weights, if it has any, and
+# gives the encoder as the family has it before its training: a lower bound that shows what training added.
 WEIGHTS: dict[str, Option] = {"weights": "pretrained", "seed": 0}
 
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """Where an encoder's transformer blocks are, for adapters; paths have dots, those of maps begin at a block."""
+    """The transformer blocks of an encoder, for adapters. Paths have dots; those of linear maps begin at a block."""
 
     module: nn.Module  # that holds the blocks
-    blocks: tuple[str, ...]  # paths in it, in order
+    blocks: tuple[str, ...]  # paths in the module, in order
     attention: tuple[str, str, str, str]  # linear maps of a block: query, key, value, output
     inner: str  # linear maps of its feed-forward part
     outer: str
-    public: str = ""  # how the transformers library begins the paths of blocks, where it differs
-    own: str = ""  # how they begin here
+    prefix: str = ""  # how the paths of blocks begin here, where the transformers library has another beginning
+    library_prefix: str = ""  # how they begin there
 
 
 class Encoder(nn.Module):
-    """Waveforms in, all layers out."""
+    """Waveforms in, the hidden states of all layers out.
 
-    name: ClassVar[str]
+    A subclass gives `layers`, `width`, and either `encode` or `forward`. It has options as keyword parameters of its
+    `__init__`; one of them named `seed` seeds its initial weights. A family whose weights come from folders overrides
+    `claims` and `open` too.
+    """
+
+    name: ClassVar[str]  # by default that of the class: EmotionCnn is "emotion-cnn"
     statistics: ClassVar[tuple[str, ...]] = ("mean", "std")  # how its frames are pooled over time, see features.pool
-    defaults: ClassVar[dict[str, Option]] = {}  # every option that `open` takes
+    defaults: ClassVar[dict[str, Option]] = {}  # every option that `open` takes, by default those of `__init__`
 
     layers: int
     width: int
-    frame_rate: float  # Hz; 0 for one frame a clip
+    frame_rate: float = 0.0  # Hz; 0 for one frame a clip
     options: dict[str, Option]  # as opened, defaults included: part of the feature store's key
-    digest: str  # sha256 of the weights
+    digest: str = ""  # sha256 of the weights, or of whatever else decides the features: part of that key too
     minimum: int = 1  # samples; shorter clips are padded with zeros
-    active_adapters: Any = None  # the emobridge.adapters.Adapters at work in it
-    inactive_adapters: tuple[Any, ...] = ()  # others that are in it without effect
     window: float | None = None  # s; longer clips are encoded window by window, and the frames joined
+    active_adapters: Any = None  # the emobridge.adapters.Adapters that take effect in it
+    inactive_adapters: tuple[Any, ...] = ()  # others that are in it without effect
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = plugin_name(cls.__name__)
+        if "defaults" not in vars(cls):
+            cls.defaults = {name: option.default for name, option in parameters_of(cls.__init__).items()}
 
     @property
     def all_adapters(self) -> tuple[Any, ...]:
         """Every set of adapters in the encoder, without effect or active; the active one comes last."""
-        return (
-            self.inactive_adapters if self.active_adapters is None else (*self.inactive_adapters, self.active_adapters)
-        )
+        active = () if self.active_adapters is None else (self.active_adapters,)
+        return (*self.inactive_adapters, *active)
 
     @classmethod
     def claims(cls, config: dict, tensors: frozenset[str]) -> bool:
@@ -70,30 +89,44 @@ class Encoder(nn.Module):
 
     @classmethod
     def open(cls, directory: Path | None, **options: Option) -> Encoder:
-        """The encoder with the weights in `directory`."""
-        raise NotImplementedError
+        """The encoder, in evaluation mode, with the weights in `directory` or, where it is None, with initial ones.
+
+        By default it takes no directory, and its digest is that of its initial weights and of its source code.
+        Errors: UserError for an unknown option, a value that `__init__` refuses, or a directory.
+        """
+        if directory is not None:
+            raise UserError(f"encoder {cls.name} reads no weights; {directory} was given")
+        options = check_options(cls.name, cls.defaults, options)
+        with seeded(check_seed(cls.name, options) if "seed" in options else 0):
+            try:
+                encoder = cls(**options)
+            except (TypeError, ValueError, RuntimeError) as error:  # torch raises the last for sizes below zero
+                raise UserError(f"encoder {cls.name}: {' '.join(str(error).split())}") from error
+        encoder.options = options
+        encoder.digest = encoder.digest or _digest(encoder)
+        return encoder.eval()
 
     def trunk(self) -> Trunk | None:
         """The transformer blocks that adapters fit; None where there are none."""
         return None
 
-    def set_checkpointing(self, wanted: bool) -> None:
-        """In training, compute each block twice rather than keep what is in it.
+    def set_checkpointing(self, enabled: bool) -> None:
+        """Whether training computes each block twice, to spare the memory of its inner values.
 
         Errors: UserError where there are no blocks.
         """
-        if wanted:
+        if enabled:
             raise UserError(f"checkpointing: encoder {self.name} has no transformer blocks; whisper and hf-ssl have")
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) float32, zero beyond `lengths` (B,) samples -> hidden (L, B, F, D) and frames of each clip (B,)."""
-        raise NotImplementedError
+        """(B, T) float32, zero beyond `lengths` (B,) samples -> hidden (L, B, F, D) and each clip's frames (B,)."""
+        raise NotImplementedError(f"encoder {self.name} has neither `encode` nor a `forward` of its own")
 
     def forward(self, wave: Tensor, mask: Tensor) -> Layers:
         """(B, T) float32 at 16 kHz and its (B, T) bool mask -> Layers; autograd flows through it."""
         if self.training and "engine" in self.options:
             raise UserError(f"encoder {self.name} with engine {self.options['engine']}: cannot be trained")
-        wave, lengths = tidy(wave, mask, self.minimum)
+        wave, lengths = clean(wave, mask, self.minimum)
         size = wave.shape[1] if self.window is None else round(self.window * SAMPLE_RATE)
         if wave.shape[1] <= size:
             hidden, frames = self.encode(wave, lengths)
@@ -117,8 +150,11 @@ class Encoder(nn.Module):
         return torch.cat(parts, dim=2), frames
 
 
-def tidy(wave: Tensor, mask: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
-    """Zero what lies beyond each clip, cut what no clip reaches, and lengthen clips to `minimum` samples with zeros."""
+def clean(wave: Tensor, mask: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
+    """Zero samples beyond each clip, cut those beyond all clips, and lengthen clips to `minimum` samples with zeros.
+
+    (B, T) and its mask (B, T) -> (B, T') and lengths (B,).
+    """
     lengths = mask.sum(1)
     size = max(int(lengths.max()), minimum)
     wave = torch.where(mask, wave, 0.0)[:, :size]
@@ -127,58 +163,71 @@ def tidy(wave: Tensor, mask: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
     return wave, lengths.clamp(min=minimum)
 
 
-def hushed(hidden: Tensor, frames: Tensor) -> Tensor:
-    """(B, ..., F) with zeros from each clip's `frames` (B,) on: what convolutions see beyond a lone clip."""
+def zero_padding(hidden: Tensor, frames: Tensor) -> Tensor:
+    """(B, ..., F) with zeros from each clip's `frames` (B,) on, which is what convolutions see beyond a lone clip."""
     inside = torch.arange(hidden.shape[-1], device=hidden.device) < frames[:, None]
     return torch.where(inside.reshape(len(frames), *[1] * (hidden.ndim - 2), -1), hidden, 0.0)
 
 
-def checked(name: str, defaults: dict[str, Option], options: dict[str, Option]) -> dict[str, Option]:
-    """The defaults with `options` over them, text read by the type of the default.
+def check_options(name: str, defaults: dict[str, Option], options: dict[str, Option]) -> dict[str, Option]:
+    """The defaults, overridden by `options`, in which text is read by the type of the default.
 
     Errors: UserError for an option that the encoder does not have, and a value of another type than its default's.
     """
     return {**defaults, **typed_options(f"encoder {name}", options, defaults)}
 
 
-def chosen(name: str, options: dict[str, Option], option: str, choices: tuple[str, ...]) -> str:
-    """The value of an option that is one of a few words."""
+def check_choice(name: str, options: dict[str, Option], option: str, choices: tuple[str, ...]) -> str:
+    """The value of an option. Errors: UserError where it is not one of `choices`."""
     value = str(options[option])
     if value not in choices:
         raise unknown(f"{option} of encoder {name}", value, choices)
     return value
 
 
-def seed_of(name: str, options: dict[str, Option]) -> int | None:
-    """The seed of random weights, or None where the folder's are asked for."""
-    if chosen(name, options, "weights", ("pretrained", "random")) == "pretrained":
-        return None
+def check_seed(name: str, options: dict[str, Option]) -> int:
+    """The option `seed`. Errors: UserError where it is below 0."""
     seed = int(options["seed"])
     if not 0 <= seed < 1 << 63:
         raise UserError(f"seed {seed!r} of encoder {name}: expected a whole number from 0")
     return seed
 
 
-def named(options: dict[str, Option]) -> dict[str, Option]:
-    """The options as the store's key has them: nothing is said of the folder's own weights, nor of the torch engine."""
-    silent = set(WEIGHTS) if options["weights"] == "pretrained" else set()
+def seed_of(name: str, options: dict[str, Option]) -> int | None:
+    """The seed of random weights; None where the folder's weights are used."""
+    if check_choice(name, options, "weights", ("pretrained", "random")) == "pretrained":
+        return None
+    return check_seed(name, options)
+
+
+def key_options(options: dict[str, Option]) -> dict[str, Option]:
+    """The options that are part of the store's key: without the defaults that older stores do not have.
+
+    These are the options of WEIGHTS where the weights are the folder's, and the engine where it is torch.
+    """
+    omitted = set(WEIGHTS) if options["weights"] == "pretrained" else set()
     if options.get("engine") == "torch":
-        silent.add("engine")
-    return {name: value for name, value in options.items() if name not in silent}
+        omitted.add("engine")
+    return {name: value for name, value in options.items() if name not in omitted}
 
 
 @contextlib.contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Random numbers of `seed` within the block; the caller's go on as if nothing had been drawn."""
+    """Seed torch's random numbers within the block; outside it they go on as if nothing had been drawn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed or 0)
         yield
 
 
 def state_digest(state: nn.Module | Mapping[str, Tensor]) -> str:
-    """sha256 of a module's state, or of named tensors, for weights that come from no file."""
+    """sha256 of a module's state, or of tensors by name, for weights that come from no file."""
     digest = hashlib.sha256()
     for key, tensor in sorted((state.state_dict() if isinstance(state, nn.Module) else state).items()):
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _digest(encoder: Encoder) -> str:
+    """sha256 of an encoder's weights and of the source of its class, for features that follow from these alone."""
+    return hashlib.sha256(f"{identity('encoders', type(encoder))} {state_digest(encoder)}".encode()).hexdigest()

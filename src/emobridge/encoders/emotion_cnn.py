@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from emobridge.encoders._spectral import gammatone_filters, power, reflected
 from emobridge.encoders._weights import fill, read_tensors, weights_digest
-from emobridge.encoders.base import Encoder, Option, checked, hushed, seeded, state_digest
+from emobridge.encoders.base import Encoder, Option, check_options, check_seed, seeded, state_digest, zero_padding
 from emobridge.types import SAMPLE_RATE
 
 SIZE, HOP = 512, 160  # samples
@@ -25,13 +25,12 @@ COMPRESSION = 0.15  # power to the 0.15 is amplitude to the 0.3, near the ear's
 
 
 class EmotionCnn(Encoder):
-    """One layer of 128 features at 3.7 Hz, pooled as their mean. Train it on crops of one length: batch statistics of
-    padded clips would see the padding. In evaluation mode padding changes nothing.
+    """One layer of 128 features at 3.7 Hz, pooled as their mean.
 
-    seed: of the random weights; without effect where they come from a folder.
+    Train it on crops of the same length: with padded clips the batch statistics would include the padding. In
+    evaluation mode padding changes nothing. seed: of the initial weights; without effect for weights from a folder.
     """
 
-    name = "emotion-cnn"
     statistics = ("mean",)
     defaults: ClassVar = {"seed": 0}
     layers = 1
@@ -44,7 +43,6 @@ class EmotionCnn(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.options = {}
         self.convolutions = nn.ModuleList(
             [nn.Conv2d(1, 32, 3, padding=1), nn.Conv2d(32, 64, 3, padding=1), nn.Conv2d(64, 64, 2)]
         )
@@ -58,13 +56,13 @@ class EmotionCnn(Encoder):
 
     @classmethod
     def open(cls, directory: Path | None, **options: Option) -> EmotionCnn:
-        options = checked(cls.name, cls.defaults, options)
+        options = check_options(cls.name, cls.defaults, options)
         if directory is not None:
             encoder = cls()
             fill(encoder, read_tensors(directory, ("",)), directory)
             encoder.digest = weights_digest(directory)
             return encoder.eval()
-        with seeded(int(options["seed"])):
+        with seeded(check_seed(cls.name, options)):
             encoder = cls()
         encoder.options = options
         encoder.digest = state_digest(encoder)
@@ -78,13 +76,13 @@ class EmotionCnn(Encoder):
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         hidden, frames = self.cochleagram(wave, lengths)
-        hidden = hushed(hidden[:, None], frames)
+        hidden = zero_padding(hidden[:, None], frames)
         for convolution, norm in zip(self.convolutions, self.norms):
             before = hidden.shape[-1]
             hidden = convolution(hidden)
             frames = frames - (before - hidden.shape[-1])  # the last one is not padded
             hidden = nn.functional.max_pool2d(norm(hidden.relu()), 3)
             frames = frames // 3
-            hidden = hushed(hidden, frames)
+            hidden = zero_padding(hidden, frames)
         # (B, channels, bands, F) -> (B, F, channels * bands)
         return hidden.flatten(1, 2).transpose(1, 2)[None], frames

@@ -2,8 +2,8 @@
 (Chen et al. 2022), as the transformers library implements them.
 
 The base models normalise the first convolution's channels over the whole padded batch ("group" norm), and were trained
-without attention masks, so that padding changes what they say of a clip. Here the norm looks at each clip's own frames,
-and the rest is masked: a clip in a ragged batch is encoded as it is alone, which is what these models were trained on.
+without attention masks: in the library, padding changes the hidden states of a clip. Here the norm is over each clip's
+own frames, and padding is masked: a clip in a ragged batch is encoded as it is alone, as in the models' training.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._transformers import open_model
 from emobridge.encoders._weights import read_config, weights_digest
-from emobridge.encoders.base import WEIGHTS, Encoder, Option, Trunk, checked, named, seed_of, state_digest
+from emobridge.encoders.base import WEIGHTS, Encoder, Option, Trunk, check_options, key_options, seed_of, state_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
-# Products that the onnx-int8 engine leaves in single precision (see _onnx.py); on the first two all layers hang.
+# Products that the onnx-int8 engine leaves in single precision (see _onnx.py); all layers depend on the first two.
 EXACT = ("feature_extractor", "feature_projection", "output_dense")
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
 
@@ -33,11 +33,10 @@ class HfSsl(Encoder):
     """Layers: the input of the first block, then each block; the last as the model itself yields it.
 
     max_seconds: longer clips are encoded in stretches of this length, since attention grows with its square.
-    weights, seed: "random" gives the configuration's own initial weights, of the seed, in place of the folder's.
+    weights, seed: "random" gives the configuration's initial weights for the seed in place of the folder's.
     engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
     """
 
-    name = "hf-ssl"
     defaults: ClassVar = {"max_seconds": 30.0, **WEIGHTS, **ENGINE}
 
     def __init__(self, model: Any, normalises: bool, max_seconds: float = 30.0) -> None:
@@ -64,7 +63,7 @@ class HfSsl(Encoder):
 
     @classmethod
     def open(cls, directory: Path | None, **options: Option) -> HfSsl:
-        options = checked(cls.name, cls.defaults, options)
+        options = check_options(cls.name, cls.defaults, options)
         seconds = options["max_seconds"]
         if isinstance(seconds, (str, bool)) or not 1 <= seconds < float("inf"):
             raise UserError(f"max_seconds {seconds!r} of encoder hf-ssl: expected at least 1 second")
@@ -80,7 +79,7 @@ class HfSsl(Encoder):
         if normalises is None:  # the library's default for this architecture
             normalises = model.config.feat_extract_norm == "layer"
         encoder = cls(model, bool(normalises), float(seconds))
-        encoder.options = named(options | {"max_seconds": float(seconds)})
+        encoder.options = key_options(options | {"max_seconds": float(seconds)})
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         if onnx:
             about = {"digest": encoder.digest, "config": read_config(directory)}
@@ -91,20 +90,20 @@ class HfSsl(Encoder):
 
     def trunk(self) -> Trunk:
         attention = ("attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.out_proj")
-        blocks = tuple(f"encoder.layers.{place}" for place in range(self.layers - 1))
+        blocks = tuple(f"encoder.layers.{block}" for block in range(self.layers - 1))
         return Trunk(self.model, blocks, attention, "feed_forward.intermediate_dense", "feed_forward.output_dense")
 
-    def set_checkpointing(self, wanted: bool) -> None:
-        new = hasattr(self.model, "activation_checkpointing_enable")  # what transformers 6 will call it
+    def set_checkpointing(self, enabled: bool) -> None:
+        new = hasattr(self.model, "activation_checkpointing_enable")  # its name from transformers 6 on
         kind = "activation_checkpointing" if new else "gradient_checkpointing"
-        if wanted:
+        if enabled:
             getattr(self.model, f"{kind}_enable")({"use_reentrant": False})
         elif getattr(self.model, f"is_{kind}"):
             getattr(self.model, f"{kind}_disable")()
 
     @contextlib.contextmanager
     def exportable(self) -> Iterator[nn.Module]:
-        """A module (1, T) -> hidden (L, 1, F, D) of a lone clip, in the form that is quickest to run."""
+        """A module (1, T) -> hidden (L, 1, F, D) of a lone clip, in its fastest form; the encoder is restored after."""
         layers: Any = self.model.feature_extractor.conv_layers
         first = layers[0]
         if self.norm is not None:
@@ -119,7 +118,7 @@ class HfSsl(Encoder):
         if self.normalises:
             wave = _normalised(wave, mask, lengths)
         if self.engine is not None:
-            clips = [one[None, :length] for one, length in zip(wave, lengths.tolist())]
+            clips = [clip[None, :length] for clip, length in zip(wave, lengths.tolist())]
             return self.engine.run(clips), _frames(lengths, self.steps)
         if self.norm is not None:
             self.norm.frames = _frames(lengths, self.steps[:1])
@@ -141,8 +140,8 @@ class _Hidden(nn.Module):
 class FoldedNorm(nn.Module):
     """The first layer of base models, convolution, group norm of one channel a group and GELU, of a lone clip.
 
-    The deviation of each channel over time follows from the covariance of the kernel's few inputs, so that the norm
-    becomes part of the convolution's weights: exact, and the long output is gone through once.
+    The deviation of each channel over time follows from the covariance of the kernel's few inputs. The norm so becomes
+    part of the convolution's weights, which is exact and passes over the long output only once.
     """
 
     weights: Tensor
@@ -153,15 +152,15 @@ class FoldedNorm(nn.Module):
         super().__init__()
         convolution, norm = layer.conv, layer.layer_norm
         self.stride, self.kernel, self.eps = convolution.stride[0], convolution.kernel_size[0], norm.eps
-        self.register_buffer("weights", convolution.weight[:, 0].detach())  # (C, kernel); the norm takes a bias away
+        self.register_buffer("weights", convolution.weight[:, 0].detach())  # (C, kernel); the norm removes a bias
         self.register_buffer("scale", norm.weight.detach())
         self.register_buffer("bias", norm.bias.detach())
 
     def forward(self, wave: Tensor) -> Tensor:
         """(1, 1, T) -> (1, C, F)."""
         frames = (wave.shape[2] - self.kernel) // self.stride + 1
-        heard = [wave[0, :, j : j + (frames - 1) * self.stride + 1 : self.stride] for j in range(self.kernel)]
-        inputs = torch.cat(heard)  # (kernel, F)
+        shifted = [wave[0, :, j : j + (frames - 1) * self.stride + 1 : self.stride] for j in range(self.kernel)]
+        inputs = torch.cat(shifted)  # (kernel, F)
         inputs = inputs - inputs.mean(1, keepdim=True)
         covariance = inputs @ inputs.T / frames
         variance = ((self.weights @ covariance) * self.weights).sum(1)
@@ -178,7 +177,7 @@ class ClipNorm(nn.Module):
         self.frames: Tensor | None = None
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, C, F) -> the same; what lies beyond a clip is normalised by the clip's numbers."""
+        """(B, C, F) -> the same; frames beyond a clip are normalised by the clip's moments."""
         channels = hidden.shape[1]
         if self.frames is None or int(self.frames.min()) == hidden.shape[2]:
             return nn.functional.group_norm(hidden, channels, self.weight, self.bias, self.eps)
@@ -210,14 +209,14 @@ def _normalised(wave: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _frames(lengths: Tensor, steps: tuple[tuple[int, int], ...]) -> Tensor:
-    """Frames that the convolutions make of so many samples."""
+    """Frames (B,) that the convolutions give for clips of so many samples (B,)."""
     for kernel, stride in steps:
         lengths = (lengths - kernel) // stride + 1
     return lengths
 
 
 def _receptive_field(steps: tuple[tuple[int, int], ...]) -> int:
-    """Samples to the first frame."""
+    """Samples that the first frame depends on."""
     field = 1
     for kernel, stride in reversed(steps):
         field = (field - 1) * stride + kernel

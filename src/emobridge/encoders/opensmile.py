@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.encoders.base import Encoder, Option, checked
+from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
@@ -21,10 +20,8 @@ from emobridge.types import SAMPLE_RATE
 class Opensmile(Encoder):
     """One layer, one frame a clip, 88 features; no gradients."""
 
-    name = "opensmile"
     statistics = ("mean",)
     layers = 1
-    frame_rate = 0.0
     minimum = SAMPLE_RATE  # functionals of less than a second are mostly undefined
 
     def __init__(self) -> None:
@@ -37,20 +34,15 @@ class Opensmile(Encoder):
             ) from error
         self.smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
         self.width = len(self.smile.feature_names)
-        self.options = {}
         self.digest = hashlib.sha256(f"eGeMAPSv02 functionals {opensmile.__version__}".encode()).hexdigest()
 
-    @classmethod
-    def open(cls, directory: Path | None, **options: Option) -> Opensmile:
-        checked(cls.name, cls.defaults, options)
-        return cls().eval()
-
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        rows = [self._functionals(one[:length].cpu().numpy()) for one, length in zip(wave.detach(), lengths.tolist())]
+        clips = zip(wave.detach(), lengths.tolist())
+        rows = [self._functionals(clip[:length].cpu().numpy()) for clip, length in clips]
         return torch.from_numpy(np.stack(rows)).to(wave)[None, :, None], torch.ones_like(lengths)
 
     def _functionals(self, wave: np.ndarray) -> np.ndarray:
-        """(T,) -> (88,); what has no value, such as the pitch of a clip without voice, is zero."""
+        """(T,) -> (88,); functionals without a value, such as the pitch of a clip without voice, are 0."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             values = self.smile.process_signal(wave, SAMPLE_RATE).to_numpy()[0]

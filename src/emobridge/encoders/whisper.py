@@ -1,9 +1,8 @@
 """The encoder of OpenAI's Whisper (Radford et al. 2023), without its decoder.
 
-Whisper was trained on 30 s of audio, shorter clips padded with silence. `padding="full"` does so, and agrees with
-the published implementations; `padding="clip"`, the default, encodes the clip's own length with the first rows of the
-position table. It is many times faster and is NOT numerically the same, hence an option that is part of the store's
-key.
+Whisper was trained on 30 s of audio, shorter clips padded with silence. `padding="full"` does so, and agrees with the
+published implementations. `padding="clip"`, the default, encodes the clip's own length with the first rows of the
+position table: it is many times faster, and NOT numerically the same. The option is part of the store's key.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from emobridge.encoders.base import (
     Encoder,
     Option,
     Trunk,
-    checked,
-    chosen,
-    named,
+    check_choice,
+    check_options,
+    key_options,
     seed_of,
     seeded,
     state_digest,
@@ -44,12 +43,11 @@ PREFIXES = ("model.encoder.", "encoder.")
 class Whisper(Encoder):
     """Layers: the embedding, then each block; the last has the final layer norm (as in transformers' hidden_states).
 
-    weights, seed: "random" gives initial weights of the seed in place of the folder's: as in transformers normal ones
-    of the configuration's `init_std`, biases zero, and sines for positions.
+    weights, seed: "random" gives initial weights for the seed in place of the folder's: normal ones with a deviation of
+    the configuration's `init_std`, biases of zero, and sines for positions, as in transformers.
     engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
     """
 
-    name = "whisper"
     defaults: ClassVar = {"padding": "clip", **WEIGHTS, **ENGINE}
     frame_rate = SAMPLE_RATE / (HOP * STRIDE)
     filters: Tensor
@@ -81,8 +79,8 @@ class Whisper(Encoder):
 
     @classmethod
     def open(cls, directory: Path | None, **options: Option) -> Whisper:
-        options = checked(cls.name, cls.defaults, options)
-        padding = chosen(cls.name, options, "padding", ("clip", "full"))
+        options = check_options(cls.name, cls.defaults, options)
+        padding = check_choice(cls.name, options, "padding", ("clip", "full"))
         if directory is None:
             raise UserError("encoder whisper needs weights: a folder, or a hub id such as openai/whisper-base")
         config = read_config(directory)
@@ -96,7 +94,7 @@ class Whisper(Encoder):
                     encoder.initialise(config.get("init_std", 0.02))
         except KeyError as error:
             raise UserError(f"{directory}/config.json: lacks {error}, which a whisper model needs") from error
-        encoder.options = named(options)
+        encoder.options = key_options(options)
         if seed is None:
             tensors = read_tensors(directory, PREFIXES)
             fill(encoder, {_renamed(name): tensor for name, tensor in tensors.items()}, directory)
@@ -108,7 +106,7 @@ class Whisper(Encoder):
         return encoder.eval()
 
     def initialise(self, deviation: float) -> None:
-        """Weights as they are before any training."""
+        """Set the weights to those before any training, with this deviation."""
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Conv1d)):
                 nn.init.normal_(module.weight, std=deviation)
@@ -118,11 +116,11 @@ class Whisper(Encoder):
 
     def trunk(self) -> Trunk:
         attention = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj")
-        blocks = tuple(f"blocks.{place}" for place in range(len(self.blocks)))
-        return Trunk(self, blocks, attention, "fc1", "fc2", public="layers.", own="blocks.")
+        blocks = tuple(f"blocks.{block}" for block in range(len(self.blocks)))
+        return Trunk(self, blocks, attention, "fc1", "fc2", prefix="blocks.", library_prefix="layers.")
 
-    def set_checkpointing(self, wanted: bool) -> None:
-        self.spares_memory = wanted
+    def set_checkpointing(self, enabled: bool) -> None:
+        self.spares_memory = enabled
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = -(-lengths // (HOP * STRIDE))
@@ -136,7 +134,7 @@ class Whisper(Encoder):
         return self.blocks_of(self.log_mel(wave, lengths), mask, longest), frames
 
     def blocks_of(self, mel: Tensor, mask: Tensor | None = None, longest: int | None = None) -> Tensor:
-        """(B, bands, frames) -> (L, B, F, D), of which the first `longest` frames are kept."""
+        """(B, bands, frames) -> (L, B, F, D), cut to the first `longest` frames."""
         hidden = nn.functional.gelu(self.conv1(mel))
         hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
         hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
@@ -153,26 +151,26 @@ class Whisper(Encoder):
     def log_mel(self, wave: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) -> (B, bands, frames), as Whisper's reference computes it for a clip followed by silence.
 
-        Frames beyond a clip are what a lone clip's convolution would see: zero; with padding "full" silence to 30 s.
+        Frames beyond a clip are 0, as a lone clip's convolution pads; with padding "full" they are silence to 30 s.
         """
         full = self.options["padding"] == "full"
         count = self.embed_positions.num_embeddings * STRIDE if full else -(-wave.shape[1] // (HOP * STRIDE)) * STRIDE
-        room = count * HOP if full else (count + 2) * HOP  # two frames more can still hear the end of the clip
+        room = count * HOP if full else (count + 2) * HOP  # two frames more overlap the end of the clip
         wave = nn.functional.pad(wave, (0, room - wave.shape[1]))
         wave = nn.functional.pad(wave[:, None], (SIZE // 2, SIZE // 2), mode="reflect")[:, 0]
         mel = (self.filters @ power(wave, self.hann, SIZE, HOP)[..., : room // HOP]).clamp(min=1e-10).log10()
-        place = torch.arange(mel.shape[2], device=wave.device)
-        own = -(-lengths // (HOP * STRIDE)) * STRIDE
-        heard = (place < own[:, None] + 2)[:, None]
-        top = torch.where(heard, mel, -10.0).amax(dim=(1, 2), keepdim=True)
+        index = torch.arange(mel.shape[2], device=wave.device)
+        frames = -(-lengths // (HOP * STRIDE)) * STRIDE
+        overlaps = (index < frames[:, None] + 2)[:, None]
+        top = torch.where(overlaps, mel, -10.0).amax(dim=(1, 2), keepdim=True)
         mel = (torch.maximum(mel, top - 8.0) + 4.0) / 4.0
         if not full:
-            mel = torch.where((place < own[:, None])[:, None], mel, 0.0)
+            mel = torch.where((index < frames[:, None])[:, None], mel, 0.0)
         return mel[..., :count]
 
 
 class _Blocks(nn.Module):
-    """What is exported of the encoder: all that comes after the log-mel values."""
+    """The exported part of the encoder: everything after the log-mel values."""
 
     def __init__(self, encoder: Whisper) -> None:
         super().__init__()
@@ -199,7 +197,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention (B, F, D) -> (B, F, D) that keeps to each clip's own frames."""
+    """Self-attention (B, F, D) -> (B, F, D) over each clip's own frames."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -1,36 +1,50 @@
-"""What every head shares.
+"""The base class of heads, and the parts that they are made of.
 
-A head is an nn.Module that maps the frames of clips to logits. `needs_frames` tells whether it needs single frames, or
-whether the mean frame of a clip, which a store keeps, trains it just as well; `all_layers`, whether it takes all layers
-of an encoder at once. `represent` gives what its last linear map, `output`, sees. Heads are written so that they also
-work on a stack of weights (see training/stack.py): they touch the last dimensions only, and what they learn lies in
+A head is an nn.Module that maps the frames of clips to logits, built as `Head(width, classes, **options)`. Heads also
+work on a stack of weights (see training/stack.py): so they use the last dimensions only, and all their weights are in
 nn.Linear and LayerSum.
+
+In shapes B is clips, F frames, D the width of an encoder, H that of a representation, C classes and K attributes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from emobridge.registry import plugin_name
+
 
 class Head(nn.Module):
-    """What heads are made of: a representation of the clip, and `output`, an nn.Linear from it to the logits."""
+    """A representation of the clip, and `output`, a linear map from it to the logits.
 
+    A subclass takes (width, classes) and its options as keyword parameters, makes `output`, and gives `represent`.
+    """
+
+    name: ClassVar[str]  # by default that of the class
+    needs_frames: ClassVar[bool] = False  # False where the mean frame of a clip trains it as well as single frames
+    all_layers: ClassVar[bool] = False  # whether it takes all layers of an encoder at once, (L, B, F, D)
     output: nn.Linear
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = plugin_name(cls.__name__)
+
     def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """(B, F, D) frames and their (B, F) mask -> (B, H): what the output sees."""
-        raise NotImplementedError
+        """(B, F, D) frames and their (B, F) mask -> (B, H), the input of `output`."""
+        raise NotImplementedError(f"head {self.name} has no `represent`")
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """-> (B, C) logits."""
+        """(B, F, D) frames and their (B, F) mask -> (B, C) logits."""
         return self.output(self.represent(frames, mask))
 
 
 class Regressor(nn.Linear):
-    """(B, H), what the output of a head sees too -> (B, K): one attribute a name, on the scale [-1, 1], not clipped."""
+    """A representation (B, H) -> (B, K) attributes, one for each name, on the scale [-1, 1], not clipped to it."""
 
     def __init__(self, width: int, names: Sequence[str]) -> None:
         super().__init__(width, len(names))
@@ -38,7 +52,7 @@ class Regressor(nn.Linear):
 
 
 class Dropout(nn.Dropout):
-    """nn.Dropout with single-precision random numbers: on a CPU its own cost half of a linear head's training step."""
+    """nn.Dropout with single-precision random numbers: on a CPU torch's own take half of a linear head's step."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
@@ -47,10 +61,10 @@ class Dropout(nn.Dropout):
 
 
 class InputDropout(nn.Dropout):
-    """Drops the same features for all clips of a batch.
+    """Dropout of the same features for all clips of a batch.
 
-    Ours: fewer random numbers. In throw-away code (three pairs of corpora, one seed), against a draw for each clip,
-    runs on one layer took 28 and 32 % less CPU time and scores on the target moved by -2.4 to +3.0 points.
+    Ours, for fewer random numbers. Compared with a draw for each clip (three pairs of corpora, one seed), runs on one
+    layer took 28 and 32 % less CPU time, and scores on the target moved by -2.4 to +3.0 points.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +74,7 @@ class InputDropout(nn.Dropout):
 
 
 class LayerSum(nn.Module):
-    """The sum of layers weighted by softmax(weight), which begins as their plain mean."""
+    """The sum of layers weighted by softmax(weight); at first their plain mean."""
 
     def __init__(self, layers: int) -> None:
         super().__init__()
@@ -72,13 +86,13 @@ class LayerSum(nn.Module):
 
 
 def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
-    """The mean over each clip's own frames: (..., B, F, D) and (B, F) bool -> (..., B, D).
+    """The mean over each clip's own frames: (..., B, F, D) and their (B, F) bool mask -> (..., B, D).
 
-    Clips may also lie end to end, (..., T, D): the mask is then (B, T) floating, the share of each frame in each mean.
+    Clips may also lie end to end, (..., T, D); the mask is then (B, T) floating: the share of each frame in each mean.
     """
     if mask.is_floating_point():
         return mask @ frames
-    if mask.shape[-1] == 1:  # pooled before: a copy would cost a batch of small heads as much as the heads
+    if mask.shape[-1] == 1:  # pooled already: a copy would take as long as a batch of small heads
         return frames.squeeze(-2)
     inside = mask[..., None]
     return (frames * inside).sum(-2) / inside.sum(-2).clamp(min=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from emobridge.heads.base import Head, InputDropout, masked_mean
@@ -13,14 +11,10 @@ class Linear(Head):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
     A projection l to `hidden` values (the paper's m = 256), shared over frames; the mean over frames; the output o.
-    Projection and mean commute, so the mean frame (F = 1) trains it exactly, and here the mean goes first: it is the
-    cheaper order. Nothing lies between the two maps: the head can say no more than `single` can, but is trained
-    otherwise. `input_dropout`, in [0, 1), falls on its features; the paper has none.
+    Projection and mean commute, so the mean frame (F = 1) trains it exactly; here the mean comes first, which is
+    cheaper. There is nothing between the two maps: the head computes the same functions as `single`, but is trained
+    differently. `input_dropout`, in [0, 1), is on the features; the paper has none.
     """
-
-    name = "linear"
-    needs_frames: ClassVar = False
-    all_layers: ClassVar = False
 
     def __init__(self, width: int, classes: int, *, hidden: int = 256, input_dropout: float = 0.0) -> None:
         super().__init__()

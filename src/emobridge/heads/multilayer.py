@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from emobridge.heads.base import Head, LayerSum
@@ -13,13 +11,12 @@ from emobridge.heads.nonlinear import Nonlinear
 class Multilayer(Head):
     """(L, B, F, D) frames of all layers and their (B, F) mask -> (B, C) logits; (B, F, D) counts as one layer.
 
-    softmax(w) weights the layers, w begins at zero (all alike; the paper does not say); `layer_sum.weight` is read out
-    as the map of the paper's Figure 2.
+    softmax(w) weights the layers, with w = 0 at first (all alike; the paper does not say). `layer_sum.weight` is w, the
+    map of the paper's Figure 2.
     """
 
-    name = "multilayer"
-    needs_frames: ClassVar = True
-    all_layers: ClassVar = True
+    needs_frames = True
+    all_layers = True
 
     def __init__(self, width: int, classes: int, *, layers: int = 1, hidden: int = 256, dropout: float = 0.2) -> None:
         super().__init__()
@@ -28,7 +25,7 @@ class Multilayer(Head):
 
     @property
     def output(self) -> nn.Linear:  # type: ignore[override]
-        """That of the nonlinear head."""
+        """The output of the nonlinear head."""
         return self.head.output
 
     def represent(self, frames: Tensor, mask: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from emobridge.heads.base import Dropout, Head, masked_mean
@@ -13,13 +11,11 @@ class Nonlinear(Head):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
     Two blocks of linear, ReLU and dropout and a linear map, shared over frames; the mean over frames; linear and ReLU;
-    the output. The hidden size is the paper's m = 256. The paper does not give its dropout: 0.2 is ours. Where features
-    were pooled before, a clip is one frame.
+    the output. The hidden size is the paper's m = 256. The paper does not give its dropout: 0.2 is ours. A clip of
+    pooled features is one frame.
     """
 
-    name = "nonlinear"
-    needs_frames: ClassVar = True
-    all_layers: ClassVar = False
+    needs_frames = True
 
     def __init__(self, width: int, classes: int, *, hidden: int = 256, dropout: float = 0.2) -> None:
         super().__init__()

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from emobridge.heads.base import Head, InputDropout, masked_mean
@@ -13,13 +11,9 @@ from emobridge.heads.base import Head, InputDropout, masked_mean
 class Single(Head):
     """(B, F, D) frames and their (B, F) mask -> (B, C) logits.
 
-    The map and the mean commute, so pooled features (F = 1) train it exactly. `input_dropout`, in [0, 1), falls on the
-    features of the mean frame. Neither paper has one; `emobridge adapt` asks for a strong one (adaptation.DROPOUT).
+    The map and the mean commute, so pooled features (F = 1) train it exactly. `input_dropout`, in [0, 1), is on the
+    features of the mean frame. Neither paper has one; `emobridge adapt` has a strong one by default.
     """
-
-    name = "single"
-    needs_frames: ClassVar = False
-    all_layers: ClassVar = False
 
     def __init__(self, width: int, classes: int, *, input_dropout: float = 0.0) -> None:
         super().__init__()

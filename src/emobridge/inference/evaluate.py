@@ -104,8 +104,8 @@ def evaluated(
     rated = _rated(truth)
     if not labelled and not rated:
         names = ", ".join((*labels, *recognizer.attributes))
-        few = "; CCC takes two utterances with the same attribute" if not np.isnan(truth).all() else ""
-        raise UserError(f"nothing to score: no readable utterance is labelled {names}{few}")
+        hint = "; CCC takes two utterances with the same attribute" if not np.isnan(truth).all() else ""
+        raise UserError(f"nothing to score: no readable utterance is labelled {names}{hint}")
     condition = _condition(recognizer, sorted({read[index].corpus for index in (*labelled, *rated)}))
     evaluations: list[BaseEvaluation] = []
     if labelled:

@@ -204,20 +204,6 @@ class Method(ABC):
         """Terms of the loss by name, scalars; the loop minimises their sum."""
 
 
-def check_least(least: float, **values: float) -> None:
-    """Check that options are `least` or more. Errors: ValueError that names the option."""
-    for option, value in values.items():
-        if not value >= least:
-            raise ValueError(f"{option}: expected {least} or more, got {value}")
-
-
-def check_share(**values: float) -> None:
-    """Check that options are in [0, 1). Errors: ValueError that names the option."""
-    for option, value in values.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{option}: expected 0 <= {option} < 1, got {value}")
-
-
 def balanced_weights(labelled: Labelled, classes: int, enabled: bool = True) -> Tensor:
     """(N,) weights of mean 1: every corpus has the same total, and in it every class that occurs has the same.
 

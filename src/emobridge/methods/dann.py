@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from emobridge.methods.base import Labelled, Method, Model, Step, Task, check_least
+from emobridge.methods.base import Labelled, Method, Model, Step, Task
+from emobridge.options import check_least
 
 
 class Dann(Method):

@@ -33,10 +33,9 @@ from emobridge.methods.base import (
     Step,
     Task,
     balanced_weights,
-    check_least,
-    check_share,
     weighted_cross_entropy,
 )
+from emobridge.options import check_least, check_share
 
 METRICS = ("prototype", "relation")
 HIDDEN = 64  # units of the relation network

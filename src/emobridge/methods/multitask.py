@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from emobridge.errors import UserError
-from emobridge.methods.base import Method, Model, Step, Task, check_least
+from emobridge.methods.base import Method, Model, Step, Task
+from emobridge.options import check_least
 
 
 class Multitask(Method):

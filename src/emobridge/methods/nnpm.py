@@ -31,10 +31,9 @@ from emobridge.methods.base import (
     Predict,
     Step,
     Task,
-    check_least,
-    check_share,
     represent_without_dropout,
 )
+from emobridge.options import check_least, check_share
 
 
 class Memory(nn.Module):

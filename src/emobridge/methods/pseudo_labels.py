@@ -22,12 +22,11 @@ from emobridge.methods.base import (
     Labelled,
     Predict,
     as_probabilities,
-    check_least,
-    check_share,
     combine,
     oversample,
 )
 from emobridge.methods.source_only import SourceOnly
+from emobridge.options import check_least, check_share
 
 
 class PseudoLabels(SourceOnly):

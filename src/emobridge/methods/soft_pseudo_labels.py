@@ -22,8 +22,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from emobridge.errors import UserError
-from emobridge.methods.base import Model, Step, Task, as_probabilities, check_least
+from emobridge.methods.base import Model, Step, Task, as_probabilities
 from emobridge.methods.pseudo_labels import PseudoLabels
+from emobridge.options import check_least
 
 
 class SoftPseudoLabels(PseudoLabels):

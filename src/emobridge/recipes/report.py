@@ -20,10 +20,10 @@ from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Run
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamp_of, stamped
+from emobridge.report.record import SIDES
 from emobridge.report.write import write_page
 from emobridge.scores.files import read_scores, write_scores
 from emobridge.settings import Budget
-from emobridge.study.budget_cells import SIDES
 from emobridge.study.matrices import matrix_table, printed_table, read_counts
 from emobridge.types import ATTRIBUTES, Score
 

@@ -1,84 +1,102 @@
-"""An audit as a page: audit.html, audit.md and audit.json."""
+"""The record of an audit of manifests, its headline and its sections."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import datetime, timezone
 
 from emobridge.audit.findings import SEVERITIES, Audit
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Page, Section, Table, count, stamped
-from emobridge.report.sections import confound_table, finding_table
-from emobridge.report.write import write_page
+from emobridge.report.blocks import Figure, Section, Table, count
+from emobridge.report.data import confound_table, finding_table
+from emobridge.report.record import StudyRecord
+
+CONFOUNDS = (
+    "A recogniser that scores no higher than this has shown only that it can tell loud from quiet and long from short. "
+    "The level of chance is 1 over the number of emotions and stands in the table."
+)
 
 
-def write_audit(folder: str | Path, audit: Audit, *, synthetic: bool = False) -> Path:
-    """Write audit.html, audit.md and audit.json into `folder`, each whole or as it was; the path of audit.html.
+def record_of_audit(audit: Audit, *, command: str, synthetic: bool = False) -> StudyRecord:
+    """The record of an audit. synthetic: whether any of the speech was made by a synthesiser."""
+    return StudyRecord(
+        kind="audit",
+        name=f"Audit of {' and '.join(sound.manifest for sound in audit.sounds)}",
+        command=command,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        synthetic=synthetic,
+        audit=audit,
+    )
 
-    `synthetic` puts SYNTHETIC into every caption. Errors: UserError where the folder cannot be written.
-    """
-    page = audit_page(audit, synthetic=synthetic)
-    return write_page(Path(folder), "audit", page, {"audit": asdict(audit), "synthetic": synthetic})
+
+def audit_of(record: StudyRecord) -> Audit:
+    """The audit that the record of one holds."""
+    assert record.audit is not None, "the record of an audit without one"
+    return record.audit
 
 
-def audit_page(audit: Audit, *, synthetic: bool = False) -> Page:
-    """The audit as a page: the errors on top, then all findings, the manifests and the confounds."""
-    severities = Counter(finding.severity for finding in audit.findings)
+def headline(record: StudyRecord) -> str:
+    """How many findings there are, by severity, and what follows from them."""
+    severities = Counter(finding.severity for finding in audit_of(record).findings)
     tally = ", ".join(count(severities[severity], severity) for severity in SEVERITIES)
-    meaning = "Scores on these manifests would be false." if severities["error"] else "No error stands in the way."
-    errors = tuple(finding.message for finding in audit.findings if finding.severity == "error")
-    names = " and ".join(sound.manifest for sound in audit.sounds)
-    findings = Section("Findings", ("Nothing was found.",))
-    if audit.findings:
-        findings = Section("Findings", blocks=(finding_table(audit.findings),))
-    sections = (findings, _manifests(audit), *_confounds(audit))
-    title, lead = f"Audit of {names}", f"The audit found {tally}. {meaning}"
-    subtitle = count(sum(sound.utterances for sound in audit.sounds), "utterance")
-    return Page(title, subtitle, lead, errors, stamped(sections) if synthetic else sections)
+    meaning = "Scores on these manifests would be false." if severities["error"] else "No finding makes scores false."
+    return f"The audit found {tally}. {meaning}"
 
 
-def _manifests(audit: Audit) -> Section:
+def finding_section(record: StudyRecord) -> Section:
+    """All findings."""
+    findings = audit_of(record).findings
+    if not findings:
+        return Section("Findings", ("Nothing was found.",))
+    return Section("Findings", blocks=(finding_table(findings),))
+
+
+def manifest_section(record: StudyRecord) -> Section:
+    """How long and how loud the recordings of each manifest are, and its utterances by emotion."""
+    audit = audit_of(record)
     rows = tuple(
         (
-            s.manifest,
-            _values(audit, s.manifest, "language"),
-            str(s.utterances),
-            str(s.readable),
-            str(sum(c.column == "speaker" and c.manifest == s.manifest and c.value != "" for c in audit.counts)),
-            f"{s.seconds / 3600:.2f}",
-            f"{s.shortest:.2f} to {s.longest:.2f}",
-            f"{s.level:.1f} ({s.level_spread:.1f})",
+            sound.manifest,
+            ", ".join(value or "unknown" for value, _ in _counts(audit, sound.manifest, "language")),
+            str(sound.utterances),
+            str(sound.readable),
+            str(sum(value != "" for value, _ in _counts(audit, sound.manifest, "speaker"))),
+            f"{sound.seconds / 3600:.2f}",
+            f"{sound.shortest:.2f} to {sound.longest:.2f}",
+            f"{sound.level:.1f} ({sound.level_spread:.1f})",
         )
-        for s in audit.sounds
+        for sound in audit.sounds
     )
     columns = ("manifest", "language", "utterances", "readable", "speakers", "hours", "length, s", "level, dB (spread)")
-    emotions = list(dict.fromkeys(c.value for c in audit.counts if c.column == "emotion"))
-    n = {(c.manifest, c.value): str(c.n) for c in audit.counts if c.column == "emotion"}
-    by_emotion = tuple((s.manifest, *(n.get((s.manifest, emotion), "0") for emotion in emotions)) for s in audit.sounds)
-    words = ("manifest", *(emotion or "unlabelled" for emotion in emotions))
-    blocks = (Table("What was heard", columns, rows), Table("Utterances by emotion", words, by_emotion))
+    emotions = list(dict.fromkeys(row.value for row in audit.counts if row.column == "emotion"))
+    by_emotion = []
+    for sound in audit.sounds:
+        n = dict(_counts(audit, sound.manifest, "emotion"))
+        by_emotion.append((sound.manifest, *(str(n.get(emotion, 0)) for emotion in emotions)))
+    head = ("manifest", *(emotion or "unlabelled" for emotion in emotions))
+    blocks = (Table("The recordings", columns, rows), Table("Utterances by emotion", head, tuple(by_emotion)))
     return Section("Manifests", blocks=blocks)
 
 
-def _confounds(audit: Audit) -> tuple[Section, ...]:
-    if not audit.confounds:
-        return ()
-    table = confound_table(audit.confounds)
-    names = list(dict.fromkeys(c.manifest for c in audit.confounds))
+def confound_section(record: StudyRecord) -> Section | None:
+    """How well loudness and length alone tell the emotions of each manifest."""
+    confounds = audit_of(record).confounds
+    if not confounds:
+        return None
+    table = confound_table(confounds)
+    manifests = list(dict.fromkeys(confound.manifest for confound in confounds))
     series = [
         plots.Series(
-            cue, tuple(plots.Point(c.manifest, c.ua, c.low, c.high) for c in audit.confounds if c.features == cue)
+            features,
+            tuple(plots.Point(c.manifest, c.ua, c.low, c.high) for c in confounds if c.features == features),
         )
-        for cue in dict.fromkeys(c.features for c in audit.confounds)
+        for features in dict.fromkeys(confound.features for confound in confounds)
     ]
-    text = (
-        "A recogniser that scores no higher than this has shown nothing but an ear for loudness and length. The level "
-        "of chance is 1 over the number of emotions and stands in the table."
-    )
-    figure = Figure(plots.dots(series, names, chance=None, title=table.caption), table)
-    return (Section("What loudness and length give away", (text,), blocks=(figure,)),)
+    figure = Figure(plots.dots(series, manifests, chance=None, title=table.caption), table)
+    return Section("What loudness and length give away", (CONFOUNDS,), blocks=(figure,))
 
 
-def _values(audit: Audit, manifest: str, column: str) -> str:
-    return ", ".join(c.value or "unknown" for c in audit.counts if c.column == column and c.manifest == manifest)
+def _counts(audit: Audit, manifest: str, column: str) -> Sequence[tuple[str, int]]:
+    """Utterances of a manifest by the values of a column."""
+    return [(row.value, row.n) for row in audit.counts if row.column == column and row.manifest == manifest]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from emobridge.scores.base import Estimate
-from emobridge.scores.measures.base import measure_of
+from emobridge.scores.measures.base import PER_CENT, measure_of
+from emobridge.types import Score
 
-FEW_SPEAKERS = 10  # of a corpus; with fewer, an interval over speakers is too narrow
-STAMP = "SYNTHETIC run. "  # of the run: it also stands over published numbers, which are not
+FEW_SPEAKERS = 10  # with fewer, an interval over speakers is too narrow
+STAMP = "SYNTHETIC run. "  # says "run", since it stands over published numbers too, which are real
 CONSTRUCTED = "CONSTRUCTED attributes. "  # they were computed from the audio: see data.constructed
 
 
@@ -28,8 +29,8 @@ class Figure:
 
     svg: str
     table: Table
-    file: str = ""  # its name under figures/, where it is a file of its own too
-    cloud: str = ""  # JSON of what cloud.html shows in its place, to be turned, where a page may run scripts
+    file: str = ""  # its name under figures/ without .svg; "" where it is drawn in the page alone
+    cloud: str = ""  # JSON of the turnable picture that cloud.html draws instead, where a page may run scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +46,33 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that the three formats say."""
+    """The contents of the three formats."""
 
     title: str
     subtitle: str
-    lead: str  # the verdict: one paragraph
+    lead: str  # the headline: one paragraph
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
 
 
 def stamp_of(synthetic: bool, constructed: bool = False) -> str:
-    """What stands before every caption of a run, if anything."""
+    """The words before every caption of a run on made-up speech or attributes; "" for others."""
     return (STAMP if synthetic else "") + (CONSTRUCTED if constructed else "")
 
 
 def stamped(sections: Iterable[Section], stamp: str = STAMP) -> tuple[Section, ...]:
-    """The same sections with every caption saying SYNTHETIC, so that no table can be quoted without it."""
-    return tuple(replace(section, blocks=tuple(_stamp(one, stamp) for one in section.blocks)) for section in sections)
+    """The same sections with the stamp before every caption, so that no table can be quoted without it."""
+    return tuple(
+        replace(section, blocks=tuple(recaptioned(block, lambda caption: stamp + caption) for block in section.blocks))
+        for section in sections
+    )
 
 
-def _stamp(block: Table | Figure, stamp: str) -> Table | Figure:
+def recaptioned(block: Table | Figure, caption: Callable[[str], str]) -> Table | Figure:
+    """The block with another caption, made of the one it has."""
     if isinstance(block, Figure):
-        return replace(block, table=replace(block.table, caption=stamp + block.table.caption))
-    return replace(block, caption=stamp + block.caption)
+        return replace(block, table=replace(block.table, caption=caption(block.table.caption)))
+    return replace(block, caption=caption(block.caption))
 
 
 def percent(value: float) -> str:
@@ -80,9 +85,9 @@ def percent(value: float) -> str:
 
 
 def number(measure: str, value: float) -> str:
-    """A value in the unit and with the digits of its measure; "undefined" for NaN.
+    """A value in the unit and with the digits of its measure, such as per cent with one; "undefined" for NaN.
 
-    >>> number("UA", 0.6666), number("CCC arousal", 0.6666)
+    >>> number("UA", 0.667), number("CCC arousal", 0.667)
     ('66.7', '0.667')
     """
     return measure_of(measure).number(value)
@@ -99,11 +104,24 @@ def interval(measure: str, value: float, low: float, high: float) -> str:
     return f"{number(measure, value)} ({number(measure, low)} to {number(measure, high)})"
 
 
-def points_of(measure: str, difference: Estimate) -> str:
-    """A difference with its interval: in points where the measure is in per cent."""
-    signed = measure_of(measure).signed
-    value, low, high = (signed(number) for number in (difference.value, difference.low, difference.high))
-    return f"{value} ({low} to {high})"
+def score_text(score: Score) -> str:
+    """The value of a score and its interval."""
+    return interval(score.measure, score.value, score.low, score.high)
+
+
+def signed_interval(difference: Estimate) -> str:
+    """A difference with its sign and interval, in the unit of its measure."""
+    signed = measure_of(difference.measure).signed
+    return f"{signed(difference.value)} ({signed(difference.low)} to {signed(difference.high)})"
+
+
+def unit(measure: str) -> str:
+    """What follows a value of the measure in a sentence: " %", or "" where it is no share.
+
+    >>> unit("UA"), unit("CCC arousal")
+    (' %', '')
+    """
+    return " %" if measure_of(measure).unit == PER_CENT else ""
 
 
 def count(n: int, thing: str) -> str:

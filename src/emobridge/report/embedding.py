@@ -1,4 +1,4 @@
-"""The feature space of a run before and after adaptation, as a report shows it."""
+"""The feature space of a study before and after adaptation, as a report shows it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """One space and what lies near what in it. Silhouettes are in [-1, 1], or NaN where they are undefined."""
+    """One space and how its points cluster. Silhouettes are in [-1, 1], or NaN where they are undefined."""
 
     name: str
     width: int
@@ -22,17 +22,17 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """The spaces of a run, from the features that are not adapted to the logits."""
+    """The spaces of a study, from the features before adaptation to the logits."""
 
     spaces: tuple[Space, ...]
     emotions: tuple[str | None, ...]  # of the drawn utterances; None is unlabelled
     languages: tuple[str, ...]  # of the drawn utterances
     measured: int
-    utterances: int  # of which the measured ones were drawn
+    utterances: int  # all of them; the measured ones are a sample
 
     @property
     def after(self) -> Space:
-        """What adaptation shaped: what the head learnt to represent, or the logits where that is its input."""
+        """The space that adaptation shaped: the head's representation, or the logits where the head has none."""
         return self.spaces[2]
 
     def without_points(self) -> Embedding:

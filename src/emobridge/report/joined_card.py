@@ -8,8 +8,8 @@ from pathlib import Path
 
 from emobridge.bundle import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, Branch, Recognizer, read_description
 from emobridge.report.blocks import stamp_of
+from emobridge.report.data import LIMITS
 from emobridge.report.model_card import USE, licence
-from emobridge.report.sections import LIMITS
 from emobridge.report.write import escaped
 
 

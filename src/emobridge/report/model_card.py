@@ -6,10 +6,10 @@ import json
 
 from emobridge import registry
 from emobridge.errors import UserError
-from emobridge.report.blocks import count, interval, stamp_of
-from emobridge.report.record import RunRecord
-from emobridge.report.sections import LIMITS
-from emobridge.report.systems import System, systems
+from emobridge.report.blocks import count, score_text, stamp_of
+from emobridge.report.data import LIMITS, what_was_seen
+from emobridge.report.record import StudyRecord
+from emobridge.report.systems import System, scored_systems
 from emobridge.report.verdict import headline_measure, verdict, warnings
 from emobridge.report.write import escaped
 from emobridge.scores.measures.base import leading_measure, measure_of
@@ -21,7 +21,7 @@ USE = (
 )
 
 
-def model_card(record: RunRecord) -> str:
+def model_card(record: StudyRecord) -> str:
     """Markdown with a YAML head as model hubs read it. Corpora whose licence is not known are named as such."""
     normalisation = sorted({row.normalisation for row in record.scores if row.method == record.method})
     parts = [
@@ -33,8 +33,8 @@ def model_card(record: RunRecord) -> str:
         _list(_facts(record, normalisation)),
         "## What it was trained on",
         _list([_corpus(record, side) for side in ("source", "target")]),
-        "The method was handed:" if record.saw else "",
-        _list(record.saw),
+        "The method was trained and normalised with:" if what_was_seen(record) else "",
+        _list(what_was_seen(record)),
         "## How well it does",
         _scores(record),
         escaped(record.held_out),
@@ -60,12 +60,12 @@ def licence(corpus: str) -> str:
         return "not known to emobridge; ask its owner before you pass the weights on"
 
 
-def _head(record: RunRecord) -> str:
+def _head(record: StudyRecord) -> str:
     languages = json.dumps(sorted({row.language for row in record.corpora}))
     return f"---\nlanguage: {languages}\ntags: [speech-emotion-recognition, emobridge]\nlibrary_name: emobridge\n---"
 
 
-def _facts(record: RunRecord, normalisation: list[str]) -> list[str]:
+def _facts(record: StudyRecord, normalisation: list[str]) -> list[str]:
     encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == record.method})
     facts = [f"Method: {record.method}"]
     facts += [f"Labels, in this order: {', '.join(record.labels)}"] if record.labels else []
@@ -75,7 +75,7 @@ def _facts(record: RunRecord, normalisation: list[str]) -> list[str]:
     return [*facts, f"Made: {record.created}"]
 
 
-def _corpus(record: RunRecord, side: str) -> str:
+def _corpus(record: StudyRecord, side: str) -> str:
     rows = [
         f"{row.corpus} ({row.language}, {count(row.utterances, 'utterance')}, "
         f"{'speakers unknown' if row.speakers is None else count(row.speakers, 'speaker')})"
@@ -85,9 +85,9 @@ def _corpus(record: RunRecord, side: str) -> str:
     return f"{side.capitalize()}: {'; '.join(rows) or 'none'}"
 
 
-def _scores(record: RunRecord) -> str:
+def _scores(record: StudyRecord) -> str:
     measure = headline_measure(record)
-    found = [system for system in systems(record) if system.mean(measure)]
+    systems = [system for system in scored_systems(record) if system.mean(measure)]
     lead = leading_measure("attributes")
     names = [f"{lead.name} {name}" for name in record.attributes]
     columns = [measure, *(name for name in names if name != measure)]
@@ -98,16 +98,13 @@ def _scores(record: RunRecord) -> str:
     caption = f"*{stamp}Mean over seeds with 95 % interval over {record.resampled}{unit}.*"
     head = f"| system | scored on | {' | '.join(map(escaped, columns))} | n | seeds |"
     rule = "|" + " --- |" * (len(columns) + 4)
-    return "\n".join([caption, "", head, rule, *(_row(system, columns) for system in found)])
+    return "\n".join([caption, "", head, rule, *(_row(system, columns) for system in systems)])
 
 
 def _row(system: System, measures: list[str]) -> str:
     row = system.mean(measures[0])
     assert row is not None
-    cells = [
-        "" if (one := system.mean(measure)) is None else interval(measure, one.value, one.low, one.high)
-        for measure in measures
-    ]
+    cells = ["" if (score := system.mean(measure)) is None else score_text(score) for measure in measures]
     values = " | ".join(cells)
     return f"| {escaped(system.name)} | {system.side} | {values} | {row.n} | {len(system.seeds(measures[0]))} |"
 

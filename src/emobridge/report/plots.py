@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from emobridge.report.blocks import unit
 from emobridge.report.record import CurvePoint
 from emobridge.scores.measures.base import measure_of
 
@@ -41,8 +42,8 @@ _SETTINGS: dict[Any, Any] = {
 
 @contextlib.contextmanager
 def _style() -> Iterator[None]:
-    """Around a whole drawing: texts and legends take their colours when they are made."""
-    import matplotlib  # here, not above: half a second that `--help` need not pay
+    """The style of a whole drawing: texts and legends take their colours when they are created."""
+    import matplotlib  # slow to import, and only drawings need it
 
     with matplotlib.rc_context(_SETTINGS):
         yield
@@ -71,13 +72,13 @@ def dots(series: Sequence[Series], names: Sequence[str], *, chance: float | None
     """Dots with intervals, one row a name, one colour a series; per cent on the x axis, chance as a dashed line."""
     gap = 0.5 / max(1, len(series))
     figure, axes = _figure(1.1 + max(1, len(names)) * max(0.24, 0.13 * len(series)))
-    for index, (each, colour) in enumerate(zip(series, itertools.cycle(COLOURS))):
-        points = [point for point in each.points if point.name in names]
+    for index, (row, colour) in enumerate(zip(series, itertools.cycle(COLOURS))):
+        points = [point for point in row.points if point.name in names]
         shift = (index - (len(series) - 1) / 2) * gap
         x, y = [100 * p.value for p in points], [names.index(p.name) + shift for p in points]
         error = [[max(0, 100 * (p.value - p.low)) for p in points], [max(0, 100 * (p.high - p.value)) for p in points]]
         marker = _MARKERS[index % len(_MARKERS)]
-        axes.errorbar(x, y, xerr=error, fmt=marker, color=colour, ms=5, lw=1.4, label=each.name)
+        axes.errorbar(x, y, xerr=error, fmt=marker, color=colour, ms=5, lw=1.4, label=row.name)
     if chance is not None:
         axes.axvline(100 * chance, color=INK, ls="--", lw=0.8, alpha=0.6, label="chance")
     axes.set_yticks(range(len(names)), names)
@@ -143,10 +144,10 @@ def layers(names: Sequence[str], values: Sequence[float], chosen: Sequence[str],
     """Score by encoder layer, per cent; the chosen ones filled and named."""
     figure, axes = _figure(2.6)
     axes.plot(range(len(names)), [100 * v for v in values], color=COLOURS[1], lw=1.4, marker="o", mfc="none")
-    for place, (name, value) in enumerate(zip(names, values)):
+    for x, (name, value) in enumerate(zip(names, values)):
         if name in chosen:
-            axes.plot([place], [100 * value], "o", color=COLOURS[2], ms=8)
-            axes.annotate(f"{100 * value:.1f}", (place, 100 * value), (0, 8), textcoords="offset points", ha="center")
+            axes.plot([x], [100 * value], "o", color=COLOURS[2], ms=8)
+            axes.annotate(f"{100 * value:.1f}", (x, 100 * value), (0, 8), textcoords="offset points", ha="center")
     axes.margins(y=0.2)
     axes.set_xticks(range(len(names)), names)
     axes.set_xlabel("layer")
@@ -159,9 +160,10 @@ def layers(names: Sequence[str], values: Sequence[float], chosen: Sequence[str],
 def clouds(
     panels: Sequence[tuple[str, Sequence[Sequence[float]]]], groups: Sequence[tuple[str | None, str]], *, title: str
 ) -> str:
-    """Panels of the same points, by their first two coordinates; `groups` has a point's colour and marker by name.
+    """Panels of the same points, by their first two coordinates.
 
-    Grey is what has no colour's name. Of many points the first are drawn.
+    `groups` holds for each point the name of its colour (None is grey) and the name of its marker. Of many points the
+    first are drawn.
     """
     import matplotlib.figure
     import matplotlib.lines
@@ -170,10 +172,10 @@ def clouds(
     names, kinds = sorted({name for name, _ in groups if name}), list(dict.fromkeys(kind for _, kind in groups))
     for panel, (heading, points) in zip(figure.subplots(1, len(panels), squeeze=False).ravel(), panels):
         for name, kind in sorted(set(groups[:_STILL]), key=str):
-            mine = [point for point, group in zip(points, groups[:_STILL]) if group == (name, kind)]
+            drawn = [point for point, group in zip(points, groups[:_STILL]) if group == (name, kind)]
             colour = COLOURS[1:][names.index(name) % len(COLOURS[1:])] if name else COLOURS[0]
             marker = _MARKERS[kinds.index(kind) % len(_MARKERS)]
-            panel.plot([p[0] for p in mine], [p[1] for p in mine], marker, color=colour, ms=3.5, alpha=0.7, mew=0)
+            panel.plot([p[0] for p in drawn], [p[1] for p in drawn], marker, color=colour, ms=3.5, alpha=0.7, mew=0)
         panel.set_title(heading, fontsize=9)
         panel.set(xlabel="component 1", ylabel="component 2", xticks=[], yticks=[])
     shown = [(name, "o", colour) for name, colour in zip(names, itertools.cycle(COLOURS[1:]))]
@@ -198,7 +200,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel of curves, and what is reached without an encoder as dotted levels."""
+    """One panel of curves, with dotted levels: what is reached without an encoder, such as chance."""
 
     title: str
     lines: tuple[Line, ...]
@@ -209,8 +211,7 @@ class Panel:
 def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", along: str = "layer") -> str:
     """Small multiples of scores by layer, with 95 % intervals as bands; the panels share both axes.
 
-    In the unit of the measure.
-    along: what the x axis is called, where it is no layers that the lines go through.
+    The y axis is in the unit of the measure. along: the label of the x axis, where it shows something else.
     """
     import matplotlib.figure
 
@@ -241,7 +242,7 @@ def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", al
         panel.set_xticks(range(len(order)), order, fontsize=8)
         panel.grid(color=INK, alpha=0.12)
     figure.supxlabel(along, fontsize=10)
-    figure.supylabel(measure if not measure_of(measure).unit else f"{measure} (%)", fontsize=10)
+    figure.supylabel(f"{measure}{f' ({unit(measure).strip()})' if unit(measure) else ''}", fontsize=10)
     handles = {str(line.get_label()): line for panel in axes for line in panel.get_lines()}
     shown = {name: line for name, line in handles.items() if not name.startswith("_")}
     figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)
@@ -250,7 +251,7 @@ def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", al
 
 @_style()
 def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], *, title: str) -> str:
-    """A map of shares: each row sums to 1; shades go from a row's least to its largest, per cents stand in them."""
+    """A map of shares, whose rows sum to 1: the per cent in each cell, shaded from a row's least to its largest."""
     figure, axes = _figure(0.7 + 0.34 * len(rows), width=max(4.0, 2.6 + 0.42 * len(columns)))
     for y, row in enumerate(values):
         for x, value in enumerate(row):
@@ -287,9 +288,9 @@ def _svg(figure: Figure, title: str) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
-    own = f"f{zlib.crc32(title.encode()):08x}-"  # titles differ within a page; ids must
-    text = re.sub(r'\bid="', f'id="{own}', text)
-    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{own}", text)
+    prefix = f"f{zlib.crc32(title.encode()):08x}-"  # titles differ within a page; ids must
+    text = re.sub(r'\bid="', f'id="{prefix}', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", text)
     escaped = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     opening = re.match(r"<svg[^>]*>", text)
     assert opening, "matplotlib wrote no <svg>"

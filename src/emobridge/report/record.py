@@ -1,24 +1,29 @@
-"""What a report is made of. Filled in by whoever ran something; read by the pages, the plots and the model card."""
+"""What a study found, as one record of flat scores and facts. Whoever ran something fills it in; pages are made of it.
+
+The record of a budget holds many systems: there each fact names the system that it is about by its method, its number
+of target labels and its normalisation, spelt as the scores spell them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emobridge.audit.confound import Confound
-from emobridge.audit.findings import Finding
+from emobridge.audit.findings import Audit
 from emobridge.literature.published import Published
-from emobridge.report.changes import Change
 from emobridge.report.embedding import Embedding
-from emobridge.scores.base import Estimate
-from emobridge.training.cost import Cost
+from emobridge.scores.base import DIFFERENCE, Estimate
 from emobridge.types import Score
+
+SIDES = ("target", "source")  # in the order of tables
+KINDS = ("adapt", "budget", "audit")  # of studies; a page for each is in page.SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusRow:
-    """One corpus on one side of a run."""
+    """One corpus on one side of a study."""
 
-    side: str  # "source" or "target"
+    side: str  # of SIDES
     corpus: str  # the registry's name, or a name that the user gave
     language: str  # BCP 47
     utterances: int
@@ -27,24 +32,121 @@ class CorpusRow:
     counts: tuple[tuple[str, int], ...] = ()  # utterances by emotion
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemRow:
+    """One system of a study, and what it was trained on."""
+
+    method: str
+    target_labels: str = "0"  # a number or "all"
+    normalise: str = "none"
+    align: str = "none"
+    head: str = ""
+    head_options: tuple[str, ...] = ()
+    saw: tuple[str, ...] = ()  # sentences without a full stop: what it was trained and normalised with
+
+    @property
+    def normalisation(self) -> str:
+        """As the scores spell it."""
+        return normalisation_of(self.normalise, self.align)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The score of `method` minus that of `before` on the same utterances, with a paired interval."""
+
+    method: str
+    before: str  # a method with the same labels and normalisation: the baseline
+    side: str
+    estimate: Estimate  # of "UA difference", "CCC arousal difference" ...
+    target_labels: str = ""
+    normalisation: str = ""
+
+    @property
+    def measure(self) -> str:
+        """The measure that was subtracted: "UA", "CCC arousal" ..."""
+        return self.estimate.measure.removesuffix(DIFFERENCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One measure before and after the last of several stages of `method`."""
+
+    method: str
+    before: str  # a method that ends where the last stage begins, or the baseline
+    side: str
+    values: tuple[float, float]  # before, after; means over seeds
+    estimate: Estimate  # of the paired difference
+    target_labels: str = ""
+    normalisation: str = ""
+
+    @property
+    def measure(self) -> str:
+        """The measure that was subtracted."""
+        return self.estimate.measure.removesuffix(DIFFERENCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion:
     """Counts of one system on one side, summed over seeds."""
 
-    side: str
     method: str
+    side: str
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]  # (C, C), rows truth, columns prediction
+    target_labels: str = ""
+    normalisation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collapse:
+    """A system whose predictions for one side do not vary, though the truth does."""
+
+    method: str
+    side: str
+    predictions: str  # "anger for all 320 utterances in 2 of 3 seeds", as `BaseEvaluation.collapsed` has it
+    target_labels: str = ""
+    normalisation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """What one stage of one system took, over its fits."""
+
+    method: str
+    stage: int  # from 1
+    trained: tuple[tuple[str, int], ...]  # weights by what they are in: "head", "encoder", "lora" ...
+    weights: int  # of encoder and head, trained or not
+    seconds: float  # by the clock, mean over fits
+    cpu: float  # s of all threads of the process, mean over fits
+    memory: float  # MB, the most of any fit; 0 is not known
+    target_labels: str = ""
+    normalisation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """Welch's test whether one system is better than another with the same normalisation."""
+
+    side: str
+    measure: str
+    normalisation: str
+    better: str  # the method with the higher mean
+    better_labels: str  # its number of target labels
+    worse: str
+    worse_labels: str
+    difference: float  # of their means over seeds x subsets
+    p: float  # one-tailed; NaN where neither varies
+    values: int  # of each: seeds x subsets
+    subsets: int
+    drawn: str  # "by speakers" or "by utterances"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """`after` minus `before` on the same utterances, as `Evaluation.difference` gives it."""
+class Floor:
+    """What a side of the study gives away without any recogniser: UA from loudness and length."""
 
     side: str
-    before: str  # methods
-    after: str
-    estimate: Estimate
+    confound: Confound
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +161,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class LayerScore:
-    """What one encoder layer scores on source validation: no target label enters the choice."""
+    """What one encoder layer scores on held-out speakers of the source; no target label enters the choice."""
 
     layer: str
     value: float  # UA in [0, 1]
@@ -76,39 +178,63 @@ class CandidateRow:
     chosen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """All that a report of one run says. The defaults leave their section out."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """All that the page of one study says. A field at its default leaves its section out."""
 
-    name: str
-    command: str
+    kind: str  # of KINDS
+    name: str  # the title of the page
+    command: str  # that makes the study again
     created: str  # ISO 8601
-    method: str  # the adapted system that the verdict speaks of
-    labels: tuple[str, ...]
-    synthetic: bool  # any speech of the run was made by a synthesiser
-    corpora: tuple[CorpusRow, ...]
-    saw: tuple[str, ...]  # plain sentences: what the method was handed
-    held_out: str  # one sentence: how the scored utterances were kept apart
-    scores: tuple[Score, ...]
-    baseline: str = "source-only"  # the method that the verdict compares with
+
+    labels: tuple[str, ...] = ()  # the emotions that are told apart
+    attributes: tuple[str, ...] = ()  # that are regressed
+    synthetic: bool = False  # any speech was made by a synthesiser
+    constructed: bool = False  # attributes were computed from the audio: see data.constructed
+    corpora: tuple[CorpusRow, ...] = ()
+    held_out: str = ""  # one sentence: how the scored utterances were kept apart
+
+    scores: tuple[Score, ...] = ()
     resampled: str = "speakers"  # what the intervals draw: "speakers" or "utterances"
+    systems: tuple[SystemRow, ...] = ()
+    method: str = ""  # the one system that the headline of "adapt" is about
+    baseline: str = "source-only"  # the method that others are compared with
     differences: tuple[Difference, ...] = ()
-    attributes: tuple[str, ...] = ()  # that were learnt
-    attribute_differences: tuple[Difference, ...] = ()  # of CCC
-    constructed: bool = False  # attributes of the run were computed from the audio: see data.constructed
+    changes: tuple[Change, ...] = ()
+    contests: tuple[Contest, ...] = ()
     confusions: tuple[Confusion, ...] = ()
+    collapsed: tuple[Collapse, ...] = ()
+    costs: tuple[CostRow, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
-    changes: tuple[Change, ...] = ()  # by the last of several stages
-    costs: tuple[Cost, ...] = ()  # of each stage of each fit
+    largest_budget: int | None = None  # target labels that the training speakers of every fold have
+
     layer_choice: tuple[LayerScore, ...] = ()
+    layer_normalisation: str = ""  # of the features whose layers were compared
     candidates: tuple[CandidateRow, ...] = ()
     validator: str = ""  # that chose among the candidates
+    encoder_trained: bool = False  # its features change with each fit, and none are stored
     space: Embedding | None = None
-    findings: tuple[Finding, ...] = ()
-    confounds: tuple[Confound, ...] = ()
-    warnings: tuple[str, ...] = ()  # shown under the verdict
+
+    audit: Audit | None = None
+    floors: tuple[Floor, ...] = ()
     published: tuple[Published, ...] = ()
+    warnings: tuple[str, ...] = ()  # shown under the headline
+    missing: tuple[str, ...] = ()  # what a published study has and this one has not, and why
+    choices: tuple[str, ...] = ()  # what a published study leaves open, and what was chosen here
     skipped: tuple[str, ...] = ()  # one line a file that could not be read
     settings: tuple[tuple[str, str], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
-    bundle: str | None = None  # its folder
+    bundle: str = ""  # its folder
+
+    def without_points(self) -> StudyRecord:
+        """The record as JSON holds it: without the drawing of the feature space."""
+        return replace(self, space=self.space and self.space.without_points())
+
+
+def normalisation_of(normalise: str, align: str) -> str:
+    """Normalisation and alignment in one word, as scores spell them.
+
+    >>> normalisation_of("none", "coral"), normalisation_of("speaker", "none")
+    ('none+coral', 'speaker')
+    """
+    return normalise if align == "none" else f"{normalise}+{align}"

@@ -1,76 +1,106 @@
-"""The paragraph at the top of a report, and the warnings under it, in plain words."""
+"""The headline of a study of one method, and the warnings under the headline of any study."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from emobridge.audit.findings import NEAR
-from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent, points_of
-from emobridge.report.record import Difference, RunRecord
-from emobridge.report.systems import System, systems
+from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent, unit
+from emobridge.report.glossary import meaning_of
+from emobridge.report.record import Difference, Floor, StudyRecord
+from emobridge.report.systems import System, name_in, scored_systems
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
+FLOOR = "loudness and length"  # the features of the floor that a headline compares with
 
-def headline_measure(record: RunRecord) -> str:
-    """UA where classes were scored, else the mean CCC of several attributes, else the first measure of the run."""
-    scored = [row.measure for row in record.scores]
+
+def headline_measure(record: StudyRecord) -> str:
+    """The leading measure of classes (UA); of attributes alone the mean CCC, or that of a single attribute."""
+    scored = dict.fromkeys(row.measure for row in record.scores)
     classes, attributes = leading_measure("classes").name, f"{leading_measure('attributes').name} mean"
     leading = (classes, attributes) if len(record.attributes) > 1 else (classes,)
-    return ([name for name in leading if name in scored] or scored or [classes])[0]
+    return next((name for name in (*leading, *scored) if name in scored), classes)
 
 
-def verdict(record: RunRecord) -> str:
-    """Baseline against adapted on the target with intervals, whether the gap holds, and the chance level."""
+def verdict(record: StudyRecord) -> str:
+    """Baseline against method on the target with intervals; first of all, where the score lies below its floor."""
     measure = headline_measure(record)
-    on_target = [system for system in systems(record) if system.side == "target" and system.mean(measure)]
-    before = next((s for s in on_target if s.rows[0].method == record.baseline), None)
-    after = next((s for s in on_target if s.rows[0].method == record.method), None)
-    parts = [f"On the target ({_who(record)}), {_reached(record, measure, before, after)}"]
-    of_classes = measure_of(measure).of == "classes"
-    gaps = record.differences if of_classes else record.attribute_differences
-    gap = next((d for d in gaps if d.side == "target" and d.estimate.measure.startswith(measure)), None)
+    on_target = [system for system in scored_systems(record) if system.side == "target" and system.mean(measure)]
+    before = next((system for system in on_target if system.method == record.baseline), None)
+    after = next((system for system in on_target if system.method == record.method), None)
+    parts = [*_below_floor(record, after or before)]
+    parts.append(f"On the target ({_scored_speech(record)}), {_reached(record, measure, before, after)}")
+    gap = next((d for d in record.differences if d.side == "target" and d.measure == measure), None)
     if gap is not None:
         parts.append(_gap(gap))
-    if of_classes:
-        parts.append(f"Chance over {count(len(record.labels), 'label')} is {percent(1 / len(record.labels))} %.")
+    is_class = bool(record.labels) and measure_of(measure).of == "classes"
+    chance = measure_of(measure).chance(len(record.labels)) if is_class else None
+    if chance is not None:
+        parts.append(f"Chance over {count(len(record.labels), 'label')} is {number(measure, chance)}{unit(measure)}.")
         best = after or before
-        if best is not None and _row(best, measure).low <= 1 / len(record.labels):
+        if best is not None and _row(best, measure).low <= chance:
             parts.append(f"{best.name} is not shown to be above chance.")
-    on_source = next((s for s in systems(record) if s.side == "source" and s.rows[0].method == record.method), None)
+    on_source = next((s for s in scored_systems(record) if (s.side, s.method) == ("source", record.method)), None)
     if on_source is not None and on_source.mean(measure):
-        parts.append(f"On the source {on_source.name} reaches {_with_interval(_row(on_source, measure))}.")
+        parts.append(f"On the source {on_source.name} reaches {_value(_row(on_source, measure))}.")
     return " ".join(parts)
 
 
-def warnings(record: RunRecord) -> tuple[str, ...]:
-    """What a reader must know before any number: synthetic speech, confounds, few speakers, the run's own warnings."""
-    found = []
+def warnings(record: StudyRecord) -> tuple[str, ...]:
+    """What a reader must know before any number: made-up speech, collapsed systems, confounds, too few speakers."""
+    lines = []
     if record.synthetic:
-        found.append("SYNTHETIC speech: these numbers show that the machinery works, and nothing about emotion.")
+        lines.append("SYNTHETIC speech: these numbers show that the machinery works, and nothing about emotion.")
     if record.constructed:
-        found.append(
+        lines.append(
             "CONSTRUCTED attributes: level, pitch and rate of the audio stand where ratings would. CCC shows that the "
             "regression learns, and nothing about emotion."
         )
-    found += record.warnings
-    for confound in record.confounds:
-        if confound.reach >= NEAR and confound.features == "loudness and length":
-            found.append(
+    lines += _collapses(record)
+    lines += record.warnings
+    if record.audit is not None and record.scores:
+        lines += _confounds(record)
+    if record.scores and record.resampled == "utterances":
+        lines.append("The intervals draw utterances, since a speaker is single or unknown: they are too narrow.")
+    lines += _scarce_speakers(record)
+    if record.audit is not None:
+        lines += [finding.message for finding in record.audit.findings if finding.severity == "error"]
+    return tuple(dict.fromkeys(lines))
+
+
+def _collapses(record: StudyRecord) -> Iterator[str]:
+    for collapse in record.collapsed:
+        yield (
+            f"COLLAPSED: {name_in(record, collapse)} predicts {collapse.predictions} on the {collapse.side}: "
+            "it has learnt nothing that tells them apart."
+        )
+
+
+def _confounds(record: StudyRecord) -> Iterator[str]:
+    assert record.audit is not None
+    for confound in record.audit.confounds:
+        if confound.reach >= NEAR and confound.features == FLOOR:
+            yield (
                 f"In {confound.manifest}, nothing but {confound.features} already gives {percent(confound.ua)} % UA "
                 f"(chance {percent(confound.chance)} %): a recogniser may have learnt that and no more."
             )
-    if record.scores and record.resampled == "utterances":
-        found.append("Intervals draw utterances, since speakers are single or unknown: they are too narrow.")
-    speakers = {len(system.speakers()) for system in systems(record) if system.side == "target"}
-    if not record.labels:  # nor is there a recall by speaker
-        speakers = {row.speakers or 0 for row in record.corpora if row.side == "target"}
-    few = min(speakers, default=0)
-    if record.resampled == "speakers" and 0 < few < FEW_SPEAKERS:
-        found.append(f"Only {few} target speakers were scored: with so few to draw from, intervals are too narrow.")
-    found += [finding.message for finding in record.findings if finding.severity == "error"]
-    return tuple(dict.fromkeys(found))
 
 
-def _who(record: RunRecord) -> str:
+def _scarce_speakers(record: StudyRecord) -> Iterator[str]:
+    """A line for each scored side of which so few speakers were scored that its intervals are too narrow."""
+    if record.resampled != "speakers":
+        return
+    for side in dict.fromkeys(row.side for row in record.scores):
+        counts = [len(system.speakers()) for system in scored_systems(record) if system.side == side]
+        if not record.labels:  # then no recall by speaker is scored
+            counts = [row.speakers or 0 for row in record.corpora if row.side == side]
+        if 0 < (fewest := min(counts, default=0)) < FEW_SPEAKERS:
+            yield f"Only {fewest} {side} speakers were scored: with so few to draw from, intervals are too narrow."
+
+
+def _scored_speech(record: StudyRecord) -> str:
+    """Corpora and languages of the target, and how many utterances of it were scored."""
     rows = [row for row in record.corpora if row.side == "target"]
     scored = [row for row in record.scores if row.side == "target" and row.seed == "all"]
     names = " and ".join(dict.fromkeys(f"{row.corpus}, {row.language}" for row in rows)) or "unnamed"
@@ -78,32 +108,53 @@ def _who(record: RunRecord) -> str:
     return f"{names}; {count(n, 'utterance')} scored"
 
 
-def _reached(record: RunRecord, measure: str, before: System | None, after: System | None) -> str:
-    if before is None and after is None:
+def _below_floor(record: StudyRecord, system: System | None) -> Iterator[str]:
+    """A sentence where a system tells the target's emotions less well than loudness and length alone do."""
+    row = None if system is None else system.mean("UA")  # the measure of floors
+    if system is None or row is None:
+        return
+    for floor in record.floors:
+        if floor.side == "target" and floor.confound.features == FLOOR and row.value < floor.confound.ua:
+            yield _floor_sentence(system.name, row, floor)
+
+
+def _floor_sentence(name: str, row: Score, floor: Floor) -> str:
+    confound = floor.confound
+    return (
+        f"BELOW THE FLOOR: nothing but the {confound.features} of the target's recordings tells its emotions better "
+        f"({percent(confound.ua)} %, learnt from its own labels, on new speakers) than {name} does "
+        f"({number(row.measure, row.value)} %)."
+    )
+
+
+def _reached(record: StudyRecord, measure: str, before: System | None, after: System | None) -> str:
+    """Both systems with their scores; the measure and the interval are explained with the first."""
+    systems = [system for system in dict.fromkeys((before, after)) if system is not None]
+    if not systems:
         return "nothing was scored."
-    words: list[str] = []
-    for system in (before, after):
-        if system is not None and not (words and system is before):
-            words.append(f"{system.name} reaches {_with_interval(_row(system, measure))}")
-    return " and ".join(words) + f"; brackets hold 95 % intervals over {record.resampled}."
+    first = _row(systems[0], measure)
+    low, high = number(measure, first.low), number(measure, first.high)
+    value = f"{number(measure, first.value)}{unit(measure)} {measure}"
+    meaning = f"{meaning_of(measure)}; 95 % interval over {record.resampled}"
+    parts = [f"{systems[0].name} reaches {value} ({meaning} {low} to {high})"]
+    parts += [f"{system.name} reaches {_value(_row(system, measure))}" for system in systems[1:]]
+    return " and ".join(parts) + "."
 
 
-def _with_interval(row: Score) -> str:
+def _value(row: Score) -> str:
     """66.7 % UA (61.2 to 71.9)."""
     value, low, high = (number(row.measure, share) for share in (row.value, row.low, row.high))
-    unit = " %" if measure_of(row.measure).unit else ""
-    return f"{value}{unit} {row.measure} ({low} to {high})"
+    return f"{value}{unit(row.measure)} {row.measure} ({low} to {high})"
 
 
 def _gap(gap: Difference) -> str:
-    found = gap.estimate
-    size = points_of(found.measure, found)
-    if measure_of(found.measure).unit:
-        size = size.replace(" ", " points ", 1)
-    start = f"{gap.after} minus {gap.before}, paired on the same {found.resampled}, is {size}: "
-    if found.low > 0:
+    estimate, signed = gap.estimate, measure_of(gap.measure).signed
+    points = " points" if unit(gap.measure) else ""
+    size = f"{signed(estimate.value)}{points} ({signed(estimate.low)} to {signed(estimate.high)})"
+    start = f"{gap.method} minus {gap.before}, paired on the same {estimate.resampled}, is {size}: "
+    if estimate.low > 0:
         return start + "a gain that the choice of speakers does not explain."
-    if found.high < 0:
+    if estimate.high < 0:
         return start + f"adaptation made it WORSE; use {gap.before}."
     return start + "no difference is shown, since the interval holds zero."
 

@@ -1,11 +1,11 @@
-"""Records to files: report.html, report.md, report.json and scores.json of a run; audit.* of an audit."""
+"""The record of a study as files: its page in HTML, Markdown and JSON, its scores, and the tables of a budget."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,29 @@ from markupsafe import Markup
 
 from emobridge.files import whole_file
 from emobridge.report.blocks import Figure, Page
+from emobridge.report.cells import write_tables
+from emobridge.report.page import page_of
 from emobridge.report.plots import standalone
-from emobridge.report.record import RunRecord
-from emobridge.report.sections import run_page
+from emobridge.report.record import StudyRecord
 from emobridge.scores.files import write_scores
 
+NAMES = {"adapt": "report", "budget": "budget", "audit": "audit"}  # of the pages, by the kind of study
 _HERE = Path(__file__).parent
 
 
-def write_report(folder: str | Path, record: RunRecord) -> Path:
-    """Write the report of a run into `folder`; each file is whole or as it was. Returns the path of report.html.
+def write_study(folder: str | Path, record: StudyRecord) -> Path:
+    """Write the page of a study and its tables into `folder`, each file whole or as it was; returns the page's path.
 
+    The page is report.html, budget.html or audit.html by the kind, with .md and .json beside it. Every study but an
+    audit leaves scores.json; a budget leaves cells.csv, confusions.csv and welch.csv too.
     Errors: UserError where the folder cannot be written.
     """
     folder = Path(folder)
-    write_scores(folder / "scores.json", record.scores)
-    told = replace(record, space=record.space and record.space.without_points())  # as JSON is without drawings
-    return write_page(folder, "report", run_page(record), {"record": asdict(told)})
+    if record.kind != "audit":
+        write_scores(folder / "scores.json", record.scores)
+    if record.kind == "budget":
+        write_tables(folder, record)
+    return write_page(folder, NAMES[record.kind], page_of(record), {"record": asdict(record.without_points())})
 
 
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
@@ -48,13 +54,20 @@ def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Pa
 
 
 def html(page: Page) -> str:
-    """The page as one file that loads nothing; every word of the record is escaped."""
+    """The page as one file that loads nothing; all text of the record is escaped."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True)
     environment.filters["drawing"] = Markup  # plots.py makes these; matplotlib escapes the texts in them
     environment.filters["data"] = lambda text: Markup(text.replace("<", "\\u003c"))  # JSON that closes no <script>
+    environment.filters["interval"] = _interval
     environment.filters["numeric"] = lambda cell: bool(re.fullmatch(r"[-+\d][\d.,%() to+-]*", cell))
     style = Markup((_HERE / "style.css").read_text(encoding="utf-8").rstrip())
     return environment.get_template("page.html").render(page=page, style=style)
+
+
+def _interval(cell: str) -> str:
+    """A value and its interval, which may stand below the value but does not break; other cells as they are."""
+    parts = re.fullmatch(r"([-+\d.]+) (\([-+\d.]+ to [-+\d.]+\))", cell)
+    return Markup("{} <span>{}</span>").format(*parts.groups()) if parts else cell
 
 
 def markdown(page: Page) -> str:
@@ -80,8 +93,8 @@ def _plain(page: Page) -> dict[str, Any]:
     sections = []
     for section in page.sections:
         tables = [asdict(block.table if isinstance(block, Figure) else block) for block in section.blocks]
-        words = {"paragraphs": section.paragraphs, "items": section.items, "code": section.code}
-        sections.append({"title": section.title, **words, "tables": tables})
+        texts = {"paragraphs": section.paragraphs, "items": section.items, "code": section.code}
+        sections.append({"title": section.title, **texts, "tables": tables})
     return {"title": page.title, "verdict": page.lead, "warnings": page.warnings, "sections": sections}
 
 

@@ -1,61 +1,34 @@
-"""Confusion counts of a grid, a row a cell, and published matrices beside those of a recipe."""
+"""Confusion counts of finished budgets, and published matrices beside them."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from emobridge.literature.published import PublishedConfusion
 from emobridge.report.blocks import Table, percent
-from emobridge.study.budget_cells import Found
+
+Cell = tuple[str, str, str, str]  # method, target labels, normalisation and side
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How often one emotion was taken for another, summed over seeds."""
-
-    method: str
-    target_labels: str
-    normalisation: str
-    side: str
-    true: str
-    predicted: str
-    count: int
-
-
-def counts_of(found: Sequence[Found]) -> list[Count]:
-    """The rows of confusions.csv."""
-    rows = []
-    for outcome, side, said in found:
-        if (total := said.confusion()) is not None:
-            settings = outcome.settings
-            rows += [
-                Count(settings.method, settings.target_labels, settings.normalise, side, true, predicted, int(count))
-                for true, counts in zip(said.label_set, total)
-                for predicted, count in zip(said.label_set, counts)
-            ]
-    return rows
-
-
-def read_counts(path: Path) -> dict[tuple[str, str, str, str], dict[tuple[str, str], int]]:
-    """By method, target labels, normalisation and side: counts by true and predicted emotion; nothing of no file."""
-    found: dict[tuple[str, str, str, str], dict[tuple[str, str], int]] = {}
+def read_counts(path: Path) -> dict[Cell, dict[tuple[str, str], int]]:
+    """The counts of a confusions.csv by true and predicted emotion, for each cell; {} where there is no file."""
+    counts: dict[Cell, dict[tuple[str, str], int]] = {}
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                key = row["method"], row["target_labels"], row["normalisation"], row["side"]
-                found.setdefault(key, {})[row["true"], row["predicted"]] = int(row["count"])
-    return found
+                cell = row["method"], row["target_labels"], row["normalisation"], row["side"]
+                counts.setdefault(cell, {})[row["true"], row["predicted"]] = int(row["count"])
+    return counts
 
 
 def matrix_table(caption: str, counts: Mapping[tuple[str, str], int], printed: PublishedConfusion) -> Table:
     """Per cent of each true emotion's utterances, and in brackets what is printed."""
     rows = []
     for true, shares in zip(printed.labels, printed.shares):
-        mine = [counts[true, said] for said in printed.labels]
-        cells = (percent(n / sum(mine)) if sum(mine) else "-" for n in mine)
+        row = [counts[true, predicted] for predicted in printed.labels]
+        cells = (percent(n / sum(row)) if sum(row) else "-" for n in row)
         rows.append((true, *(f"{cell} [{percent(share)}]" for cell, share in zip(cells, shares))))
     return Table(caption, ("true", *printed.labels), tuple(rows))
 

@@ -1,8 +1,8 @@
 """The feature space before and after adaptation: principal components to look at, silhouettes to go by.
 
 After Agarla et al. 2024 (methods E), who publish a silhouette by emotion over both languages of about 0.07 before
-adaptation and a mean gain of 0.36. Theirs is of a representation that their method shapes, and which distance it is
-taken by was not verified; here it is the Euclidean one. Labels enter the measuring and the picture and nothing else.
+adaptation and a mean gain of 0.36. Theirs is of a representation that their method shapes, and their distance was not
+verified; here it is the Euclidean one. Labels enter the measuring and the picture and nothing else.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emobridge.report.embedding import Embedding, Point, Space
+from emobridge.types import person
 
-if TYPE_CHECKING:  # the record of a report names the types below, and an audit's report needs no torch
+if TYPE_CHECKING:
     from torch import Tensor
 
     from emobridge.bundle import Recognizer
@@ -29,20 +30,20 @@ AXES = 3
 
 
 def embedding(speech: Speech, recognizer: Recognizer, settings: Settings, *, seed: int = 0) -> Embedding | None:
-    """The spaces that the utterances of a finished run lie in; None where its encoder was trained, or no emotions are.
+    """The feature spaces of a finished run, before and after adaptation.
 
-    Before: features standardised by the source, as with `normalise` none. Then as normalised (and, of the source, as
-    recoloured by CORAL) for training; what the head represents, where it learnt to; its logits. The recogniser is the
-    final one, so that all target utterances were adapted to. Of many utterances some are drawn by `seed`.
+    First the features standardised by the source, as with `normalise` none. Then the features as they were normalised
+    for training (those of the source also recoloured by CORAL), the head's representation where it learns one, and its
+    logits. The recogniser is the final one, which adapted to all target utterances. Of more than MEASURED utterances a
+    sample is drawn by `seed`. None where the encoder was trained, and where no emotions are learnt.
     """
     if speech.features is None or not settings.labels or recognizer.spec.trained_parts:
         return None
-    from emobridge.types import person
-
     rows = np.random.default_rng(seed).permutation(len(speech.utterances))[:MEASURED]
-    some = [speech.utterances[row] for row in rows]
+    utterances = [speech.utterances[row] for row in rows]
     emotions = [settings.labels[label] if label >= 0 else None for label in speech.label[rows]]
-    languages, speakers = [one.language for one in some], [person(one) for one in some]
+    languages = [utterance.language for utterance in utterances]
+    speakers = [person(utterance) for utterance in utterances]
     spaces = tuple(
         _space(name, values.numpy()[rows], (emotions, languages, speakers))
         for name, values in _spaces(speech, speech.features, recognizer, settings)
@@ -57,14 +58,14 @@ def silhouette(x: np.ndarray, groups: Sequence[Hashable | None]) -> float:
     other group (Rousseeuw 1987). Points whose group is None are left out. NaN where there are fewer than two groups or
     one has fewer than two points.
     """
-    from sklearn.metrics import silhouette_score  # here, not above: seconds that a report's types need not pay
+    from sklearn.metrics import silhouette_score
 
-    known = [place for place, group in enumerate(groups) if group is not None]
-    counts = Counter(groups[place] for place in known)
+    rows = [row for row, group in enumerate(groups) if group is not None]
+    counts = Counter(groups[row] for row in rows)
     if len(counts) < 2 or min(counts.values()) < 2:
         return math.nan
     order = {group: number for number, group in enumerate(counts)}
-    return float(silhouette_score(x[known], [order[groups[place]] for place in known]))
+    return float(silhouette_score(x[rows], [order[groups[row]] for row in rows]))
 
 
 def principal(x: np.ndarray) -> tuple[np.ndarray, Point]:
@@ -76,14 +77,14 @@ def principal(x: np.ndarray) -> tuple[np.ndarray, Point]:
 
     model = PCA(min(AXES, *x.shape), random_state=0)
     with np.errstate(invalid="ignore"):  # of points that are all the same
-        found = model.fit_transform(x)
-    missing = AXES - found.shape[1]
+        components = model.fit_transform(x)
+    missing = AXES - components.shape[1]
     first, second, third = np.pad(np.nan_to_num(model.explained_variance_ratio_), (0, missing)).tolist()
-    return np.pad(found, ((0, 0), (0, missing))), (first, second, third)
+    return np.pad(components, ((0, 0), (0, missing))), (first, second, third)
 
 
 def _space(name: str, x: np.ndarray, groups: Sequence[Sequence[str | None]]) -> Space:
-    by_emotion, by_language, by_speaker = (silhouette(x, some) for some in groups)
+    by_emotion, by_language, by_speaker = (silhouette(x, names) for names in groups)
     points, explained = principal(x)
     points = (points.astype(np.float64) / max(np.abs(points).max(), np.finfo(np.float32).tiny)).round(3)[:DRAWN]
     drawn = tuple((a, b, c) for a, b, c in points.tolist())
@@ -91,7 +92,7 @@ def _space(name: str, x: np.ndarray, groups: Sequence[Sequence[str | None]]) -> 
 
 
 def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, settings: Settings) -> list[tuple[str, Tensor]]:
-    """Each space's name and all utterances in it, (N, D')."""
+    """The name of each space and the features of all utterances in it, (N, D')."""
     import torch
 
     from emobridge.features.normalisation import coral_by_layer, learnt, normalised, recoloured
@@ -104,9 +105,9 @@ def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, settings: 
         logits = recognizer.head.output(represented)
     aligned, target = x.clone(), torch.from_numpy(speech.is_target)
     if settings.align == "coral":
-        for place in range(speech.target):
-            mine = torch.from_numpy(speech.domain_of == place)
-            aligned[mine] = recoloured(x[mine], coral_by_layer(x[mine], x[target], layers))
+        for domain in range(speech.target):
+            rows = torch.from_numpy(speech.domain_of == domain)
+            aligned[rows] = recoloured(x[rows], coral_by_layer(x[rows], x[target], layers))
     plain = normalised(features, learnt("", "", features[~target]), None).flatten(1)
     spaces = [
         ("before: features, standardised by the source", plain),

@@ -1,4 +1,4 @@
-"""A whole run: the files that it writes and the table for the terminal."""
+"""A whole run: the files that it writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
 from emobridge.scores.files import read_scores
 from emobridge.settings import Settings, read_settings
-from emobridge.study.summary import run_and_report, table
+from emobridge.study.summary import run_and_report
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_run_writes_what_it_promises(recorded, settings):
     assert Recognizer.load(out / "bundle").labels == ("anger", "sadness")
     page = json.loads((out / "report.json").read_text())
     assert page["record"]["command"] == "emobridge adapt --some words"
-    assert page["record"]["findings"], "the audit is part of the report"
+    assert page["record"]["audit"]["findings"], "the audit is part of the report"
     assert page["record"]["bundle"] == str(out / "bundle")
     assert "emobridge adapt --some words" in (out / "bundle" / "README.md").read_text()
 
@@ -64,16 +64,3 @@ def test_a_run_that_fails_leaves_the_earlier_report_alone(recorded, settings):
         with pytest.raises(UserError):
             run_and_report(replace(settings, **values), "emobridge adapt")
     assert {path: path.read_bytes() for path in before} == before
-
-
-def test_the_table_has_a_line_a_system_and_side(record):
-    lines = table(record).splitlines()
-    assert lines[0] == "UA over anger, happiness, neutral, sadness; 95 % intervals; seeds averaged"
-    rows = [row for row in record.scores if (row.measure, row.seed) == ("UA", "all")]
-    assert len(lines) == 1 + len(rows) >= 3
-    for line, row in zip(lines[1:], rows):
-        assert line.split()[:2] == [row.method, row.side]
-        assert f"{100 * row.value:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]" in line
-        assert line.endswith(f"n={row.n}")
-        assert (f"{row.source} -> {row.target}" in line) == (row.side == "target")
-    assert table(replace(record, synthetic=True)).startswith("SYNTHETIC. ")

@@ -1,0 +1,80 @@
+"""The tables of a budget as CSV: its scores with what each system saw, its confusion counts, its Welch tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emobridge.files import write_cells
+from emobridge.report.budget import leading_measures
+from emobridge.report.record import Contest, StudyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One score of a budget. Values are in [0, 1], CCC in [-1, 1]."""
+
+    method: str
+    target_labels: str  # a number or "all"
+    normalisation: str
+    align: str
+    source: str  # corpora, joined by "+"
+    target: str
+    side: str  # which was scored
+    seed: str  # a number, or "all" for the mean over seeds
+    measure: str
+    value: float
+    low: float  # of the 95 % interval
+    high: float
+    n: int  # utterances
+    saw: str  # sentences, joined by "; "
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How often one emotion was taken for another, summed over seeds."""
+
+    method: str
+    target_labels: str
+    normalisation: str
+    side: str
+    true: str
+    predicted: str
+    count: int
+
+
+def write_tables(folder: Path, record: StudyRecord) -> None:
+    """Write cells.csv and confusions.csv, and welch.csv where there are tests. Errors: UserError."""
+    write_cells(folder / "cells.csv", cells_of(record), Cell)
+    write_cells(folder / "confusions.csv", counts_of(record), Count)
+    if record.contests:
+        write_cells(folder / "welch.csv", record.contests, Contest)
+
+
+def cells_of(record: StudyRecord) -> list[Cell]:
+    """The scores by the leading measures, each with what its system saw."""
+    systems = {(system.method, system.target_labels, system.normalisation): system for system in record.systems}
+    measures, cells = leading_measures(record), []
+    for row in record.scores:
+        if row.measure in measures:
+            system = systems[row.method, row.target_labels, row.normalisation]
+            cell = Cell(
+                row.method, row.target_labels, system.normalise, system.align, row.source, row.target, row.side,
+                row.seed, row.measure, row.value, row.low, row.high, row.n, "; ".join(system.saw),
+            )  # fmt: skip
+            cells.append(cell)
+    return cells
+
+
+def counts_of(record: StudyRecord) -> list[Count]:
+    """The rows of confusions.csv."""
+    normalise = {system.normalisation: system.normalise for system in record.systems}
+    return [
+        Count(
+            confusion.method, confusion.target_labels, normalise[confusion.normalisation], confusion.side, true,
+            predicted, count,
+        )
+        for confusion in record.confusions
+        for true, counts in zip(confusion.labels, confusion.counts)
+        for predicted, count in zip(confusion.labels, counts)
+    ]  # fmt: skip

@@ -1,0 +1,73 @@
+"""What the words of a page mean, and the measures spelt out where a page first names them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from emobridge.report.blocks import Page, Section, recaptioned
+from emobridge.report.record import StudyRecord
+from emobridge.scores.measures.base import measure_of
+
+MEANINGS = {  # of measures, after their long names
+    "UA": "the mean of the recalls of the labels",
+    "WA": "the share of utterances that are right",
+    "CCC": "1 where prediction and rating are the same, 0 where they have nothing in common",
+}
+TERMS = (
+    ("bundle", "the folder of a finished recogniser: its weights, its settings and its model card"),
+    ("manifest", "a file with one row a recording: its path, corpus, language, speaker and label"),
+    ("baseline", "the system without adaptation, source-only, that every method is compared with"),
+    ("floor", "what is reached without recognising emotion, from the loudness and length of the recordings"),
+    ("fold", "one part of the speakers, scored by a system that was trained on the others"),
+    ("guard", "the check for corpora whose speakers mostly show one emotion each; it turns speaker normalisation off"),
+)
+
+
+def glossary_section(record: StudyRecord) -> Section:
+    """The measures of the record, then the terms that a newcomer to emobridge meets."""
+    measures = dict.fromkeys(measure_of(row.measure).name for row in record.scores)
+    if not record.scores and record.audit is not None:
+        measures = {"UA": None}
+    lines = [f"{name}: {meaning_of(name)}." for name in ("UA", "WA", "CCC") if name in measures]
+    return Section("Glossary", items=(*lines, *(f"{term}: {meaning}." for term, meaning in TERMS)))
+
+
+def meaning_of(measure: str) -> str:
+    """A measure in words.
+
+    >>> meaning_of("UA")
+    'unweighted accuracy: the mean of the recalls of the labels'
+    """
+    plugin = measure_of(measure)
+    return ": ".join(text for text in (plugin.long_name, MEANINGS.get(plugin.name, "")) if text)
+
+
+def spelt_out(page: Page) -> Page:
+    """The page with UA in full where its text first names it, unless that sentence has it in full already."""
+    spell = _Speller("UA")
+    lead, warnings = spell(page.lead), tuple(map(spell, page.warnings))
+    sections = tuple(
+        replace(
+            section,
+            paragraphs=tuple(map(spell, section.paragraphs)),
+            items=tuple(map(spell, section.items)),
+            blocks=tuple(recaptioned(block, spell) for block in section.blocks),
+        )
+        for section in page.sections
+    )
+    return replace(page, lead=lead, warnings=warnings, sections=sections)
+
+
+class _Speller:
+    """Spells a measure out in the first text that names it, and leaves later texts as they are."""
+
+    def __init__(self, measure: str) -> None:
+        self.pattern, self.full, self.done = re.compile(rf"\b{measure}\b"), f"{measure} ({meaning_of(measure)})", False
+        self.long_name = measure_of(measure).long_name
+
+    def __call__(self, text: str) -> str:
+        if self.done or not self.pattern.search(text):
+            return text
+        self.done = True
+        return text if self.long_name in text else self.pattern.sub(self.full, text, count=1)

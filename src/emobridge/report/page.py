@@ -1,0 +1,98 @@
+"""The page of a study: a headline and a list of sections for each kind. Each is a function of the record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from emobridge.report import attributes, audit, budget, choice, contests, data, fits, scores
+from emobridge.report.blocks import CONSTRUCTED, Page, Section, count, stamp_of, stamped
+from emobridge.report.glossary import glossary_section, spelt_out
+from emobridge.report.published import published_section
+from emobridge.report.record import StudyRecord
+from emobridge.report.space import space_section
+from emobridge.report.systems import methods_of
+from emobridge.report.verdict import verdict, warnings
+
+SectionOf = Callable[[StudyRecord], Section | None]  # None leaves the section out
+
+HEADLINES: dict[str, Callable[[StudyRecord], str]] = {
+    "adapt": verdict,
+    "budget": budget.headline,
+    "audit": audit.headline,
+}
+
+SECTIONS: dict[str, tuple[SectionOf, ...]] = {
+    "adapt": (
+        scores.score_section,
+        attributes.attribute_section,
+        scores.recall_section,
+        scores.confusion_section,
+        scores.speaker_section,
+        published_section,
+        data.data_section,
+        data.audit_section,
+        space_section,
+        choice.choice_section,
+        fits.layer_section,
+        fits.curve_section,
+        fits.change_section,
+        fits.cost_section,
+        data.limit_section,
+        data.how_section,
+        glossary_section,
+    ),
+    "budget": (
+        data.missing_section,
+        budget.curve_section,
+        budget.difference_section,
+        contests.contest_section,
+        budget.measure_section,
+        fits.change_section,
+        fits.cost_section,
+        published_section,
+        data.choice_of_ours_section,
+        data.data_section,
+        fits.layer_section,
+        data.skipped_section,
+        data.limit_section,
+        data.how_section,
+        glossary_section,
+    ),
+    "audit": (
+        audit.finding_section,
+        audit.manifest_section,
+        audit.confound_section,
+        data.how_section,
+        glossary_section,
+    ),
+}
+
+
+def page_of(record: StudyRecord) -> Page:
+    """The page of a record, with every caption stamped where its speech or its attributes are made up."""
+    stamp = stamp_of(record.synthetic, record.constructed)
+    sections = [section for make in SECTIONS[record.kind] if (section := make(record)) is not None]
+    page = Page(
+        record.name,
+        _subtitle(record),
+        headline(record),
+        warnings(record),
+        stamped(sections, stamp) if stamp else tuple(sections),
+    )
+    return spelt_out(page)
+
+
+def headline(record: StudyRecord) -> str:
+    """The paragraph at the top of the page; it begins with what is made up."""
+    made_up = ("SYNTHETIC speech. " if record.synthetic else "") + (CONSTRUCTED if record.constructed else "")
+    return made_up + HEADLINES[record.kind](record)
+
+
+def _subtitle(record: StudyRecord) -> str:
+    """The systems, the number of seeds and the date."""
+    parts = [", ".join(methods_of(record))]
+    seeds = {row.seed for row in record.scores} - {"all"}
+    parts.append(count(len(seeds), "seed") if seeds else "")
+    if record.audit is not None and not record.scores:
+        parts.append(count(sum(sound.utterances for sound in record.audit.sounds), "utterance"))
+    return "; ".join(part for part in (*parts, record.created) if part)

@@ -1,0 +1,39 @@
+"""A study in a few lines for the terminal."""
+
+from __future__ import annotations
+
+from emobridge.report.blocks import number
+from emobridge.report.page import headline
+from emobridge.report.record import StudyRecord
+from emobridge.report.verdict import warnings
+from emobridge.scores.measures.base import leading_measure
+from emobridge.types import Score
+
+
+def lines_of(record: StudyRecord) -> list[str]:
+    """A study for the terminal: its scores, or the headline of a budget, then what a reader must know."""
+    lines = [table(record) if record.kind == "adapt" else headline(record)]
+    lines += [f"warning: {warning}" for warning in warnings(record)]
+    return [*lines, *(f"missing: {line}" for line in record.missing)]
+
+
+def table(record: StudyRecord) -> str:
+    """The leading measures of each system on each side, UA and CCC of each attribute, with intervals."""
+    stamp = ("SYNTHETIC. " if record.synthetic else "") + ("CONSTRUCTED. " if record.constructed else "")
+    lines = []
+    if record.labels:
+        lead = leading_measure("classes")
+        lines.append(f"{stamp}{lead.name} over {', '.join(record.labels)}; 95 % intervals; seeds averaged")
+        lines += [_line(row) for row in record.scores if row.measure == lead.name and row.seed == "all"]
+    for name in record.attributes:
+        lead = leading_measure("attributes")
+        low, high = lead.range
+        lines.append(f"{stamp}{lead.name} of {name}, in [{low:g}, {high:g}]; 95 % intervals; seeds averaged")
+        lines += [_line(row) for row in record.scores if row.measure == f"{lead.name} {name}" and row.seed == "all"]
+    return "\n".join(lines)
+
+
+def _line(row: Score) -> str:
+    where = f"{row.source} -> {row.target}" if row.side == "target" else row.source
+    value, low, high = (number(row.measure, bound) for bound in (row.value, row.low, row.high))
+    return f"  {row.method:16} {row.side:7} {where:32} {value:>5} [{low}, {high}]  n={row.n}"
