@@ -14,7 +14,7 @@ from emobridge.recipes.replication import Run
 from emobridge.recipes.report import join_scores, write_summary
 from emobridge.scores.files import read_scores, write_scores
 from emobridge.settings import Settings
-from emobridge.study.budget import BudgetSettings
+from emobridge.study.grid import BudgetSettings
 from emobridge.types import Score, Utterance
 
 

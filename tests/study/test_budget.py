@@ -18,7 +18,7 @@ from emobridge.errors import UserError
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.settings import Settings
 from emobridge.study import adapt as adaptation
-from emobridge.study.budget import BudgetSettings, cells_of, run_grid, size_of
+from emobridge.study.grid import BudgetSettings, cells_of, run_grid, size_of
 from emobridge.training import stages
 
 
@@ -149,7 +149,7 @@ def test_two_processes_say_what_one_says(asked, tmp_path, built):
 ENDLESS = """
 import json, sys
 from emobridge import settings
-from emobridge.study.budget import BudgetSettings, run_grid
+from emobridge.study.grid import BudgetSettings, run_grid
 if __name__ == "__main__":
     base = settings.from_mapping(json.loads(sys.argv[1]))
     run_grid(BudgetSettings(base=base, budgets=("0", "4"), jobs=2))

@@ -12,21 +12,19 @@ from emobridge.settings import Adapt, Budget
 def run_adapt(request: Any, strict: bool) -> None:
     """Train on labelled speech, adapt to a new language, score both, and write a report and a recogniser."""
     from emobridge.study.adapt import adapt
-    from emobridge.study.summary import terminal_lines
 
     adapted = adapt(request, strict=strict)
     report_skipped(adapted.prepared.skipped)
-    print("\n".join(terminal_lines(adapted)))
+    print("\n".join(adapted.lines))
 
 
 def run_budget(request: Any, strict: bool) -> None:
     """Run methods with several numbers of target labels, and show what each label is worth."""
     from emobridge.study.budget import budget
-    from emobridge.study.summary import terminal_lines
 
     grid = budget(request, strict=strict)
     report_skipped(grid.prepared.skipped)
-    print("\n".join(terminal_lines(grid)))
+    print("\n".join(grid.lines))
 
 
 adapt = command_from(Adapt, "adapt", run_adapt)

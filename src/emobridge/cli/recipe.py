@@ -101,21 +101,19 @@ def run(
 
 def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict: bool) -> None:
     """Run each study or grid with its report, and after each the files of the recipe as a whole, which grow."""
+    from emobridge.probe.report import run_and_report
     from emobridge.recipes.report import join_scores, write_summary
+    from emobridge.settings import Budget
+    from emobridge.study.budget import write_grid
 
     command = shlex.join(["emobridge", *sys.argv[1:]])
-    options: dict[str, Any] = {"strict": strict, "ours": [f"{choice}: {text}" for choice, text in recipe.ours]}
-    report: Any
-    if recipe.adapts:
-        from emobridge.study.budget import run_and_write as report_grid
-
-        report = report_grid
-    else:
-        from emobridge.probe.report import run_and_report as report_study
-
-        report = report_study
+    choices = [f"{choice}: {text}" for choice, text in recipe.ours]
     for number, run in enumerate(runs, 1):
-        print(report(run.settings, command, missing=run.missing, title=run.title, **options), flush=True)
+        options: dict[str, Any] = {"strict": strict, "missing": run.missing, "title": run.title}
+        if isinstance(run.settings, Budget):
+            print("\n".join(write_grid(run.settings, command, choices=choices, **options).lines), flush=True)
+        else:
+            print(run_and_report(run.settings, command, ours=choices, **options), flush=True)
         scores = join_scores(runs[:number], out)
         if recipe.adapts:
             page = write_summary(recipe, runs[:number], missing, out, command)

@@ -21,8 +21,8 @@ from emobridge.probe.timing import encoder_cost
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import CorpusCounts, RecipeStudy
 from emobridge.settings import Budget, Output
-from emobridge.study.budget import check_budgets
 from emobridge.study.cases import choices_of_request, draft
+from emobridge.study.grid import check_budgets
 from emobridge.study.prepare import resolve
 from emobridge.study.reading import labels_of, read_speech
 from emobridge.training.case import Case

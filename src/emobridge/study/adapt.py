@@ -1,72 +1,56 @@
-"""From a request to an adapted recogniser, and the folder that tells of it."""
+"""A whole run: adaptation, audit, report and recogniser. The command and Python leave the same folder."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emobridge.bundle import Recognizer
-from emobridge.cache import Cache
-from emobridge.data.speech import Speech, budget, folds_of
+from emobridge.audit.findings import Audit, audit
+from emobridge.data.manifest import read_manifest
 from emobridge.progress import progress
-from emobridge.settings import Adapt
-from emobridge.study.auto import Candidate, best, judge_candidates
-from emobridge.study.cases import AUTO, Decision
-from emobridge.study.final import train_recognizer
-from emobridge.study.prepare import Prepared, resolve, start
-from emobridge.study.run import Answers, run
-from emobridge.training.case import Case
-
-
-@dataclass(frozen=True, slots=True)
-class Adapted:
-    """All that a run made; `study.record` turns it into the record of a study."""
-
-    request: Adapt  # its labels resolved
-    prepared: Prepared
-    decision: Decision
-    answers: tuple[Answers, ...]  # of the baseline first; of method "auto" those of all candidates
-    chosen: Case  # what the recogniser was trained as
-    recognizer: Recognizer
-    candidates: tuple[Candidate, ...] = ()  # of method "auto"
-
-    @property
-    def speech(self) -> Speech:
-        """The utterances of both sides."""
-        return self.prepared.speech
-
-
-def train(request: Adapt, *, strict: bool = False) -> Adapted:
-    """Run a request. What an interrupted run of the same request has finished is read, not done again.
-
-    Utterances that cannot be read are left out and listed; with `strict` the first one raises.
-    Errors: UserError for whatever is wrong with the request or the speech.
-    """
-    request = resolve(request)
-    cache = Cache(Path(request.output.out) / "work")
-    started = start(request, lambda speech: _check_budget(request, speech), cache=cache, strict=strict)
-    prepared, decision, runner = started.prepared, started.decision, started.runner
-    with progress("training") as report:
-        answers = run(runner, decision.cases, jobs=request.output.jobs, progress=report)
-        candidates: tuple[Candidate, ...] = ()
-        chosen = answers[-1].case
-        if request.system.method == AUTO:
-            candidates = judge_candidates(runner, answers)
-            chosen = best(candidates, request.system.validator).answers.case
-        recognizer = train_recognizer(runner, chosen, prepared.encoder)
-    return Adapted(request, prepared, decision, answers, chosen, recognizer, candidates)
+from emobridge.report.model_card import model_card
+from emobridge.report.terminal import lines_of
+from emobridge.report.write import write_study
+from emobridge.settings import Adapt, Data, command_of, write_settings
+from emobridge.study.cases import check_useful
+from emobridge.study.record import record_of
+from emobridge.study.train import Adapted, train
+from emobridge.training.stages import hardware_of
 
 
 def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any) -> Adapted:
-    """Run a request, and leave report, scores and bundle in its folder, as the command does.
+    """Train on labelled speech, adapt to a new language, score, and write report, scores and recogniser.
 
-    request: a record, or its options by name: adapt(source=["en.jsonl"], target="de.jsonl", out="run").
+    request: a record, or its options by name: adapt(source=["en.jsonl"], target="de.jsonl", out="run"). The folder
+    `out` then holds scores.json, report.html, report.md, report.json, settings.toml and bundle/. An interrupted run
+    goes on. Utterances that cannot be read are left out and listed; with `strict` the first one raises.
+    Of several processes (accelerate launch) the first one writes.
+    Errors: UserError for whatever is wrong with the request or the speech.
     """
-    raise NotImplementedError
+    request = request or Adapt.of(**options)
+    check_useful(request)
+    out = Path(request.output.out)
+    out.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
+    adapted = train(request, strict=strict)
+    if hardware_of(adapted.chosen).rank:
+        return adapted
+    record = record_of(adapted, audit_manifests(adapted.request.data), command_of(request, "adapt"))
+    write_settings(out / "settings.toml", request)
+    adapted.recognizer.save(out / "bundle", model_card(record))
+    page = write_study(out, record)
+    return replace(adapted, lines=(*lines_of(record), f"report: {page}"))
 
 
-def _check_budget(request: Adapt, speech: Speech) -> None:
-    """Refuse too few speakers or labels before anything long begins."""
-    for fold in folds_of(speech, request.split, 0, request.training.validation):
-        budget(speech, fold, request.data.target_labels, 0)
+def audit_manifests(data: Data) -> Audit:
+    """The audit of a run's manifests, of the emotions that it learns: those of others are not its concern."""
+    labels = {None, *(data.labels or ())}
+    manifests = {}
+    for path in (*data.source, data.target):
+        rows = list(read_manifest(path))
+        if data.attributes_only:  # no emotion is learnt
+            manifests[path] = [replace(row, emotion=None) for row in rows]
+        else:
+            manifests[path] = [row for row in rows if row.emotion in labels]
+    with progress("audit") as report:
+        return audit(manifests, on_progress=report)

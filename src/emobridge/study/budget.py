@@ -1,69 +1,46 @@
-"""Methods x label budgets x normalisations on one pair of languages: what the n-th labelled utterance is worth."""
+"""A whole budget: its grid of systems, its record and its folder."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from emobridge.cache import Cache
-from emobridge.data.speech import UNLABELLED, Speech, largest_budget
-from emobridge.errors import UserError
-from emobridge.progress import progress
-from emobridge.settings import Budget
-from emobridge.study.cases import Decision
-from emobridge.study.prepare import Prepared, resolve, start
-from emobridge.study.run import Answers, run
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """All that was run; `budget_record` turns it into the record of a study."""
-
-    request: Budget  # its labels resolved
-    prepared: Prepared
-    decision: Decision
-    answers: tuple[Answers, ...]  # one a case, in the order of the decision
-    largest: int  # target labels that every fold has
-
-    @property
-    def speech(self) -> Speech:
-        """The utterances of both sides."""
-        return self.prepared.speech
+from emobridge.report.terminal import lines_of
+from emobridge.report.write import write_study
+from emobridge.settings import Budget, command_of, write_settings
+from emobridge.study.budget_record import record_of_grid
+from emobridge.study.cases import check_useful
+from emobridge.study.grid import Grid, run_grid
 
 
-def run_grid(request: Budget, *, strict: bool = False) -> Grid:
-    """Run every cell of every seed. What an interrupted grid has finished is read, not done again.
+def budget(request: Budget | None = None, *, strict: bool = False, **options: Any) -> Grid:
+    """Run methods with several numbers of target labels and write tables, scores and a page.
 
-    A method that cannot use target labels is run without any only, one that needs them never without.
-    Errors: UserError for whatever is wrong with the request or the speech, before anything long begins.
+    request: a record, or its options by name, as `adapt` takes them. The folder `out` then holds scores.json,
+    budget.html, budget.md, budget.json, cells.csv, confusions.csv and settings.toml. An interrupted grid goes on.
+    Errors: UserError for whatever is wrong with the request or the speech.
     """
-    request = resolve(request)
-    cache = Cache(Path(request.output.out) / "work")
-    shared = Cache(request.stages or Path(request.output.out) / "work" / "stages")
-    check = partial(check_budgets, request)
-    started = start(request, check, cache=cache, shared=shared, strict=strict)
-    with progress("training") as report:
-        answers = run(started.runner, started.decision.cases, jobs=request.output.jobs, progress=report)
-    largest = largest_budget(started.prepared.speech, request.split, request.training.validation)
-    return Grid(request, started.prepared, started.decision, answers, largest)
+    request = request or Budget.of(**options)
+    check_useful(request)
+    return write_grid(request, command_of(request, "budget"), strict=strict)
 
 
-def check_budgets(request: Budget, speech: Speech) -> None:
-    """That the target has labels, and every fold of every seed as many as the largest budget.
-
-    Errors: UserError naming the largest that is possible.
-    """
-    if (speech.label[speech.is_target] == UNLABELLED).all():
-        names = ", ".join(request.data.labels or request.data.attributes)
-        raise UserError(
-            f"{request.data.target}: no utterance is labelled {names}, so there is no score of the "
-            "target to draw over label budgets; emobridge adapt works without target labels"
-        )
-    largest = largest_budget(speech, request.split, request.training.validation)
-    for amount in request.amounts:
-        if amount != "all" and int(amount) > largest:
-            raise UserError(
-                f"budgets: {amount}: expected {largest} at most, which is what the training speakers of every fold "
-                "have labelled, or all"
-            )
+def write_grid(
+    request: Budget,
+    command: str,
+    *,
+    strict: bool = False,
+    missing: Sequence[str] = (),
+    choices: Sequence[str] = (),
+    title: str = "",
+) -> Grid:
+    """Run a grid and write its folder; see `record_of_grid` for what a recipe adds. Errors: UserError."""
+    folder = Path(request.output.out)
+    folder.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
+    grid = run_grid(request, strict=strict)
+    record = record_of_grid(grid, command, missing=missing, choices=choices, title=title)
+    write_settings(folder / "settings.toml", request)
+    page = write_study(folder, record)
+    return replace(grid, lines=(*lines_of(record), f"table: {folder / 'cells.csv'}", f"report: {page}"))

@@ -1,11 +1,10 @@
-"""From a finished run of `adapt` to its record."""
+"""From a finished run of `adapt` to its record, and what the records of other studies share with it."""
 
 from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,9 +30,9 @@ from emobridge.report.record import (
     SystemRow,
 )
 from emobridge.scores.base import Condition
-from emobridge.settings import Settings, layers_of
-from emobridge.study.adapt import Adapted
+from emobridge.settings import flat_values, layer_names
 from emobridge.study.auto import Candidate
+from emobridge.study.evaluations import class_evaluation, evaluations_of
 from emobridge.study.facts import (
     Scored,
     changes_of,
@@ -43,94 +42,114 @@ from emobridge.study.facts import (
     resampled_in,
     scores_of,
 )
-from emobridge.study.protocol import folds, held_out, saw, speech_warnings, split_of
-from emobridge.study.run import attribute_evaluation_of, evaluation_of
+from emobridge.study.grid import Grid
+from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
+from emobridge.study.run import Answers, method_name
 from emobridge.study.space import embedding
-from emobridge.training.cost import Cost, costs_of, is_cost
+from emobridge.study.train import Adapted
+from emobridge.training.case import Case
+from emobridge.training.checkpoints import LogPoint
+from emobridge.training.cost import StageCost
 from emobridge.types import person
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr")
+# Options whose decided value a report shows in place of what was asked for.
+DECIDED = ("layer", "statistics", "by_corpus", "align", "target_labels")
 
 
 def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecord:
     """The record of a run. audit: of its manifests. command: the line that makes the run again."""
-    settings, trained = adapted.settings, adapted.recognizer.spec.trained_parts
+    request, case, speech = adapted.request, adapted.chosen, adapted.speech
     scored = scored_in(adapted)
     scores = scores_of(scored)
-    corpora = corpora_of(adapted.speech, audit)
+    corpora = corpora_of(speech, audit)
     languages = sorted({row.language for row in corpora if row.side == "source"})
     target = next(row.language for row in corpora if row.side == "target")
     has_target = any(row.side == "target" for row in scores)
     return StudyRecord(
         kind="adapt",
-        name=Path(settings.out).name,
+        name=Path(request.output.out).name,
         command=command,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        labels=settings.labels,
-        attributes=settings.attributes,
+        created=now(),
+        labels=case.labels,
+        attributes=case.attributes,
         synthetic=any(is_synthetic(row.corpus) for row in corpora),
-        constructed=bool(settings.attributes) and any(is_constructed(row.corpus) for row in corpora),
+        constructed=bool(case.attributes) and any(is_constructed(row.corpus) for row in corpora),
         corpora=corpora,
-        held_out=held_out(settings, folds(adapted.speech, settings), has_target),
+        held_out=held_out(request.split, count_folds(speech, request.split), has_target),
         scores=scores,
         resampled=resampled_in(scored),
-        systems=tuple(system_row(replace(settings, method=method)) for method in adapted.systems),
-        method=settings.method,
+        systems=tuple(system_row(adapted, answers.case) for answers in adapted.answers),
+        method=method_name(case),
         baseline=BASELINE,
         differences=differences_of(scored),
         changes=changes_of(scored),
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
-        costs=cost_rows(costs_of(adapted.log), settings.target_labels, adapted.recognizer.spec.normalisation),
-        curves=_curves(adapted),
-        layer_choice=layer_choice(adapted.layer_scores, settings),
+        costs=tuple(row for answers in adapted.answers for row in cost_rows(answers)),
+        curves=_curves(adapted.answers),
+        layer_choice=layer_choice(adapted.decision.layer_scores, case),
         candidates=tuple(_candidate(adapted, candidate) for candidate in adapted.candidates),
-        validator=settings.validator if adapted.candidates else "",
-        encoder_trained=bool(trained),
-        space=embedding(adapted.speech, adapted.recognizer, settings),
+        validator=request.system.validator if adapted.candidates else "",
+        encoder_trained=bool(adapted.recognizer.spec.trained_parts),
+        space=embedding(speech.at(case.layer), adapted.recognizer, case),
         audit=audit,
-        floors=_floors(settings, audit),
+        floors=_floors(adapted, audit),
         warnings=_warnings(adapted),
         published=tuple(
             row
-            for names in (settings.labels, settings.attributes)
+            for names in (case.labels, case.attributes)
             if names
-            for row in applicable(languages, target, names, settings.target_labels)
+            for row in applicable(languages, target, names, case.target_labels)
         ),
-        skipped=tuple(f"{name}: {reason}" for name, reason in adapted.skipped),
-        settings=tuple((key, setting_text(getattr(settings, key))) for key in Settings.__slots__),
+        skipped=skipped_lines(adapted),
+        settings=setting_rows(adapted, case),
         versions=versions(),
-        bundle=str(Path(settings.out) / "bundle"),
+        bundle=str(Path(request.output.out) / "bundle"),
     )
 
 
-def scored_in(adapted: Adapted) -> list[Scored]:
-    """The evaluations of the run: of emotions for each system and side that is labelled, then of attributes."""
-    settings, speech = adapted.settings, adapted.speech
-    scored: list[Scored] = []
-    for evaluate, names in (
-        (evaluation_of, settings.labels),
-        (attribute_evaluation_of, settings.attributes),
-    ):
-        for method in adapted.systems:
-            for side in SIDES:
-                answers = [p for p in adapted.predicted if (p.method, p.side) == (method, side)]
-                evaluation = evaluate(speech, names, answers)
-                if evaluation is not None:
-                    scored.append(Scored(_condition(adapted, method, side), evaluation))
+def scored_in(study: Adapted | Grid) -> list[Scored]:
+    """The evaluations of each system, first on the target: of emotions and of attributes, as far as it has labels."""
+    scored = []
+    for answers in study.answers:
+        case = answers.case
+        for side in SIDES:
+            predicted = [part for part in answers.predicted if part.side == side]
+            for evaluation in evaluations_of(study.speech, case.labels, case.attributes, predicted):
+                scored.append(Scored(condition_of(study, case, side), evaluation))
     return scored
 
 
-def system_row(settings: Settings) -> SystemRow:
-    """The system that some settings make, and what it sees."""
+def condition_of(study: Adapted | Grid, case: Case, side: str) -> Condition:
+    """What the scores of a case on one side share."""
+    request = study.request
+    *sources, target = (corpus for corpus, _ in study.speech.corpora)
+    return Condition(
+        run=Path(request.output.out).name,
+        method=method_name(case),
+        encoder=Path(case.encoder).name,
+        layer=case.layer,
+        normalisation=case.normalisation,
+        source="+".join(sources),
+        target=target,
+        target_labels=case.target_labels,
+        split=split_text(study.speech, request.split, request.data.pool),
+        side=side,
+        head=case.head.name,
+    )
+
+
+def system_row(study: Adapted | Grid, case: Case) -> SystemRow:
+    """A system, and what it saw."""
     return SystemRow(
-        method=settings.method,
-        target_labels=settings.target_labels,
-        normalise=settings.normalise,
-        align=settings.align,
-        head=settings.head,
-        head_options=settings.head_options,
-        saw=saw(settings),
+        method=method_name(case),
+        target_labels=case.target_labels,
+        normalise=case.normalise,
+        align=case.align,
+        head=case.head.name,
+        head_options=case.head.words,
+        saw=saw(case, study.request.data, study.request.split),
     )
 
 
@@ -151,35 +170,53 @@ def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
     return tuple(rows)
 
 
-def cost_rows(costs: Iterable[Cost], target_labels: str, normalisation: str) -> tuple[CostRow, ...]:
-    """The costs of all fits of some systems, a row for each method and stage."""
-    groups: dict[tuple[str, int], list[Cost]] = {}
-    for cost in costs:
-        groups.setdefault((cost.run.rpartition(", seed")[0], cost.stage), []).append(cost)
+def cost_rows(answers: Answers) -> tuple[CostRow, ...]:
+    """What the stages of a case took over its fits, a row for each stage."""
+    stages: dict[int, list[StageCost]] = {}
+    for log in answers.logs:
+        for cost in log.costs:
+            stages.setdefault(cost.stage, []).append(cost)
     return tuple(
         CostRow(
-            method=method,
+            method=answers.method,
             stage=stage,
-            trained=fits[0].trained,
-            weights=fits[0].weights,
-            seconds=float(np.mean([fit.seconds for fit in fits])),
-            cpu=float(np.mean([fit.cpu for fit in fits])),
-            memory=max(fit.memory for fit in fits),
-            target_labels=target_labels,
-            normalisation=normalisation,
+            trained=costs[0].trained,
+            weights=costs[0].weights,
+            seconds=float(np.mean([cost.seconds for cost in costs])),
+            cpu=float(np.mean([cost.cpu for cost in costs])),
+            memory=max(cost.memory for cost in costs),
+            target_labels=answers.case.target_labels,
+            normalisation=answers.case.normalisation,
         )
-        for (method, stage), fits in groups.items()
+        for stage, costs in stages.items()
     )
 
 
-def layer_choice(scores: Sequence[tuple[str, float]], settings: Settings) -> tuple[LayerScore, ...]:
-    """The scores of the layers; `settings` have the layer that was chosen."""
-    return tuple(LayerScore(name, value, name in layers_of(settings.layer)) for name, value in scores)
+def layer_choice(scores: Sequence[tuple[str, float]], case: Case) -> tuple[LayerScore, ...]:
+    """The scores of the layers, where one was chosen for `case`."""
+    return tuple(LayerScore(name, value, name in layer_names(case.layer)) for name, value in scores)
+
+
+def skipped_lines(study: Adapted | Grid) -> tuple[str, ...]:
+    """A line for each utterance that could not be read."""
+    return tuple(f"{name}: {reason}" for name, reason in study.prepared.skipped)
+
+
+def setting_rows(study: Adapted | Grid, case: Case) -> tuple[tuple[str, str], ...]:
+    """Every option and its value; those that were decided, as they were decided for `case`."""
+    values = flat_values(study.request) | {name: getattr(case, name) for name in DECIDED}
+    values |= {"head": case.head.name, "head_options": case.head.words}
+    return tuple((name, setting_text(value)) for name, value in values.items())
 
 
 def setting_text(value: object) -> str:
     """The value of a setting as a table shows it."""
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -193,59 +230,68 @@ def versions() -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _condition(adapted: Adapted, method: str, side: str) -> Condition:
-    settings, spec = adapted.settings, adapted.recognizer.spec
-    *sources, target = spec.domains
-    return Condition(
-        run=Path(settings.out).name,
-        method=method,
-        encoder=Path(spec.encoder).name,
-        layer=settings.layer,
-        normalisation=spec.normalisation,
-        source="+".join(corpus for corpus, _ in sources),
-        target=target[0],
-        target_labels=settings.target_labels,
-        split=split_of(adapted.speech, settings),
-        side=side,
-        head=settings.head,
-    )
-
-
-def _candidate(adapted: Adapted, candidate: Candidate) -> CandidateRow:
-    answers = [answer for answer in candidate.predicted if answer.side == "target"]
-    evaluation = evaluation_of(adapted.speech, adapted.settings.labels, answers)
-    score = None if evaluation is None else evaluation.values()["UA"]
-    return CandidateRow(candidate.method, candidate.judged, score, candidate.method == adapted.settings.method)
-
-
-def _curves(adapted: Adapted) -> tuple[CurvePoint, ...]:
-    """The log, averaged over folds: a line for each method and seed."""
-    values: dict[tuple[str, int, str], list[float]] = {}
-    for run, point in adapted.log:
-        if not is_cost(point):
-            values.setdefault((run.rpartition(", fold")[0], point.epoch, point.term), []).append(point.value)
-    return tuple(CurvePoint(*key, float(np.mean(points))) for key, points in values.items())
-
-
-def _floors(settings: Settings, audit: Audit | None) -> tuple[Floor, ...]:
-    """What loudness and length alone tell of each manifest, with its side."""
-    if audit is None:
-        return ()
-    sides = {**dict.fromkeys(settings.source, "source"), settings.target: "target"}
-    return tuple(Floor(sides[c.manifest], c) for c in audit.confounds if c.manifest in sides)
+def study_warnings(study: Adapted | Grid) -> list[str]:
+    """What a reader must know of the speech of a study, and of how pseudo-labels went."""
+    cases = [answers.case for answers in study.answers]
+    lines = list(speech_warnings(cases, study.speech, study.request.split, study.decision.speaker_information))
+    if study.prepared.left_out:
+        lines.append(f"{study.prepared.left_out} target utterances of other emotions were left out, by their labels")
+    if study.prepared.skipped:
+        lines.append(f"{len(study.prepared.skipped)} utterances could not be read and were left out")
+    points = _points(study.answers)
+    shares = [point.value for point in points if point.term == "pseudo-labelled share"]
+    if shares and min(shares) == 0:
+        lines.append("in at least one round no target utterance was sure enough to be pseudo-labelled")
+    if any(point.value == 1 for point in points if point.term == "pseudo-labelled classes"):
+        lines.append("in at least one round all sure target utterances were of one emotion: their labels were not used")
+    return lines
 
 
 def _warnings(adapted: Adapted) -> tuple[str, ...]:
-    settings, speech = adapted.settings, adapted.speech
-    lines = list(speech_warnings(settings, speech, adapted.left_out, len(adapted.skipped), adapted.speakers_tell))
-    scored = {speech.utterances[row].id for p in adapted.predicted if p.side == "target" for row in p.rows}
-    if scored and speech.given is not None and scored <= speech.given:
+    speech, lines = adapted.speech, study_warnings(adapted)
+    scored = {
+        speech.utterances[row].id
+        for answers in adapted.answers
+        for part in answers.predicted
+        if part.side == "target"
+        for row in part.rows
+    }
+    if scored and speech.visible is not None and scored <= speech.visible:
         lines.append(
             "the target was scored on the utterances that were picked to be labelled, which are no fair sample"
         )
-    shares = [point.value for _, point in adapted.log if point.term == "pseudo-labelled share"]
-    if shares and min(shares) == 0:
-        lines.append("in at least one round no target utterance was sure enough to be pseudo-labelled")
-    if any(point.value == 1 for _, point in adapted.log if point.term == "pseudo-labelled classes"):
-        lines.append("in at least one round all sure target utterances were of one emotion: their labels were not used")
     return tuple(lines)
+
+
+def _points(answers: Sequence[Answers]) -> list[LogPoint]:
+    return [point for system in answers for log in system.logs for point in log.points]
+
+
+def _candidate(adapted: Adapted, candidate: Candidate) -> CandidateRow:
+    case = candidate.answers.case
+    predicted = [part for part in candidate.answers.predicted if part.side == "target"]
+    evaluation = class_evaluation(adapted.speech, case.labels, predicted)
+    score = None if evaluation is None else evaluation.values()["UA"]
+    return CandidateRow(candidate.method, candidate.judged, score, case == adapted.chosen)
+
+
+def _curves(answers: Sequence[Answers]) -> tuple[CurvePoint, ...]:
+    """The logs, averaged over folds: a line for each method and seed."""
+    values: dict[tuple[str, int, str], list[float]] = {}
+    for system in answers:
+        for log in system.logs:
+            for point in log.points:
+                key = f"{log.method}, seed {log.seed}", point.epoch, point.term
+                values.setdefault(key, []).append(point.value)
+    return tuple(CurvePoint(*key, float(np.mean(points))) for key, points in values.items())
+
+
+def _floors(adapted: Adapted, audit: Audit | None) -> tuple[Floor, ...]:
+    """What loudness and length alone tell of each manifest, with its side."""
+    if audit is None:
+        return ()
+    data = adapted.request.data
+    sides = {**dict.fromkeys(data.source, "source"), data.target: "target"}
+    return tuple(
+        Floor(sides[confound.manifest], confound) for confound in audit.confounds if confound.manifest in sides
+    )

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from emobridge.bundle import Recognizer
     from emobridge.data.speech import Speech
-    from emobridge.settings import Settings
+    from emobridge.training.case import Case
 
 MEASURED = 3000  # utterances at most: each is compared with each other
 DRAWN = 1500  # at most are in the picture: the first of the measured, which are in random order
 AXES = 3
 
 
-def embedding(speech: Speech, recognizer: Recognizer, settings: Settings, *, seed: int = 0) -> Embedding | None:
+def embedding(speech: Speech, recognizer: Recognizer, case: Case, *, seed: int = 0) -> Embedding | None:
     """The feature spaces of a finished run, before and after adaptation.
 
     First the features standardised by the source, as with `normalise` none. Then the features as they were normalised
@@ -37,16 +37,16 @@ def embedding(speech: Speech, recognizer: Recognizer, settings: Settings, *, see
     logits. The recogniser is the final one, which adapted to all target utterances. Of more than MEASURED utterances a
     sample is drawn by `seed`. None where the encoder was trained, and where no emotions are learnt.
     """
-    if speech.features is None or not settings.labels or recognizer.spec.trained_parts:
+    if speech.features is None or not case.labels or recognizer.spec.trained_parts:
         return None
     rows = np.random.default_rng(seed).permutation(len(speech.utterances))[:MEASURED]
     utterances = [speech.utterances[row] for row in rows]
-    emotions = [settings.labels[label] if label >= 0 else None for label in speech.label[rows]]
+    emotions = [case.labels[label] if label >= 0 else None for label in speech.label[rows]]
     languages = [utterance.language for utterance in utterances]
     speakers = [person(utterance) for utterance in utterances]
     spaces = tuple(
         _space(name, values.numpy()[rows], (emotions, languages, speakers))
-        for name, values in _spaces(speech, speech.features, recognizer, settings)
+        for name, values in _spaces(speech, speech.features, recognizer, case)
     )
     return Embedding(spaces, tuple(emotions[:DRAWN]), tuple(languages[:DRAWN]), len(rows), len(speech.utterances))
 
@@ -91,33 +91,33 @@ def _space(name: str, x: np.ndarray, groups: Sequence[Sequence[str | None]]) -> 
     return Space(name, x.shape[1], by_emotion, by_language, by_speaker, explained, drawn)
 
 
-def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, settings: Settings) -> list[tuple[str, Tensor]]:
+def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case) -> list[tuple[str, Tensor]]:
     """The name of each space and the features of all utterances in it, (N, D')."""
     import torch
 
     from emobridge.features.normalisation import coral_by_layer, learnt, normalised, recoloured
     from emobridge.training.tasks import normalised_rows
 
-    x = normalised_rows(speech, features, range(len(features)), recognizer.domains, settings)
+    x = normalised_rows(speech, range(len(features)), recognizer.domains, case.normalise)
     layers, x = x.shape[1] if x.ndim == 3 else 1, x.flatten(1)
     with torch.no_grad():
         represented = recognizer.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
         logits = recognizer.head.output(represented)
     aligned, target = x.clone(), torch.from_numpy(speech.is_target)
-    if settings.align == "coral":
+    if case.align == "coral":
         for domain in range(speech.target):
             rows = torch.from_numpy(speech.domain_of == domain)
             aligned[rows] = recoloured(x[rows], coral_by_layer(x[rows], x[target], layers))
     plain = normalised(features, learnt("", "", features[~target]), None).flatten(1)
     spaces = [
         ("before: features, standardised by the source", plain),
-        (f"features as trained on: normalised by {_by(settings)}", aligned),
+        (f"features as trained on: normalised by {_by(case)}", aligned),
     ]
     if not torch.equal(represented, x):
         spaces.append(("after: what the head represents", represented))
     return [*spaces, ("after: logits", logits)]
 
 
-def _by(settings: Settings) -> str:
-    by = {"none": "the source"}.get(settings.normalise, settings.normalise)
-    return by if settings.align == "none" else f"{by}, source recoloured"
+def _by(case: Case) -> str:
+    by = {"none": "the source"}.get(case.normalise, case.normalise)
+    return by if case.align == "none" else f"{by}, source recoloured"

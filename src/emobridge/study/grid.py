@@ -1,0 +1,70 @@
+"""Methods x label budgets x normalisations on one pair of languages: what the n-th labelled utterance is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from emobridge.cache import Cache
+from emobridge.data.speech import UNLABELLED, Speech, largest_budget
+from emobridge.errors import UserError
+from emobridge.progress import progress
+from emobridge.settings import Budget
+from emobridge.study.cases import Decision
+from emobridge.study.prepare import Prepared, resolve, start
+from emobridge.study.run import Answers, run
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """All that was run; `budget_record` turns it into the record of a study."""
+
+    request: Budget  # its labels resolved
+    prepared: Prepared
+    decision: Decision
+    answers: tuple[Answers, ...]  # one a case, in the order of the decision
+    largest: int  # target labels that every fold has
+    lines: tuple[str, ...] = ()  # a summary for the terminal, where a report was written
+
+    @property
+    def speech(self) -> Speech:
+        """The utterances of both sides."""
+        return self.prepared.speech
+
+
+def run_grid(request: Budget, *, strict: bool = False) -> Grid:
+    """Run every cell of every seed. What an interrupted grid has finished is read, not done again.
+
+    A method that cannot use target labels is run without any only, one that needs them never without.
+    Errors: UserError for whatever is wrong with the request or the speech, before anything long begins.
+    """
+    request = resolve(request)
+    cache = Cache(Path(request.output.out) / "work")
+    shared = Cache(request.stages or Path(request.output.out) / "work" / "stages")
+    check = partial(check_budgets, request)
+    started = start(request, check, cache=cache, shared=shared, strict=strict)
+    with progress("training") as report:
+        answers = run(started.runner, started.decision.cases, jobs=request.output.jobs, progress=report)
+    largest = largest_budget(started.prepared.speech, request.split, request.training.validation)
+    return Grid(request, started.prepared, started.decision, answers, largest)
+
+
+def check_budgets(request: Budget, speech: Speech) -> None:
+    """That the target has labels, and every fold of every seed as many as the largest budget.
+
+    Errors: UserError naming the largest that is possible.
+    """
+    if (speech.label[speech.is_target] == UNLABELLED).all():
+        names = ", ".join(request.data.labels or request.data.attributes)
+        raise UserError(
+            f"{request.data.target}: no utterance is labelled {names}, so there is no score of the "
+            "target to draw over label budgets; emobridge adapt works without target labels"
+        )
+    largest = largest_budget(speech, request.split, request.training.validation)
+    for amount in request.amounts:
+        if amount != "all" and int(amount) > largest:
+            raise UserError(
+                f"budgets: {amount}: expected {largest} at most, which is what the training speakers of every fold "
+                "have labelled, or all"
+            )

@@ -1,0 +1,64 @@
+"""From a request to an adapted recogniser and the answers of every system beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emobridge.bundle import Recognizer
+from emobridge.cache import Cache
+from emobridge.data.speech import Speech, budget, folds_of
+from emobridge.progress import progress
+from emobridge.settings import Adapt
+from emobridge.study.auto import Candidate, best, judge_candidates
+from emobridge.study.cases import AUTO, Decision
+from emobridge.study.final import train_recognizer
+from emobridge.study.prepare import Prepared, resolve, start
+from emobridge.study.run import Answers, run
+from emobridge.training.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """All that a run made; `study.record` turns it into the record of a study."""
+
+    request: Adapt  # its labels resolved
+    prepared: Prepared
+    decision: Decision
+    answers: tuple[Answers, ...]  # of the baseline first; of method "auto" those of all candidates
+    chosen: Case  # what the recogniser was trained as
+    recognizer: Recognizer
+    candidates: tuple[Candidate, ...] = ()  # of method "auto"
+    lines: tuple[str, ...] = ()  # a summary for the terminal, where a report was written
+
+    @property
+    def speech(self) -> Speech:
+        """The utterances of both sides."""
+        return self.prepared.speech
+
+
+def train(request: Adapt, *, strict: bool = False) -> Adapted:
+    """Run a request. What an interrupted run of the same request has finished is read, not done again.
+
+    Utterances that cannot be read are left out and listed; with `strict` the first one raises.
+    Errors: UserError for whatever is wrong with the request or the speech.
+    """
+    request = resolve(request)
+    cache = Cache(Path(request.output.out) / "work")
+    started = start(request, lambda speech: _check_budget(request, speech), cache=cache, strict=strict)
+    prepared, decision, runner = started.prepared, started.decision, started.runner
+    with progress("training") as report:
+        answers = run(runner, decision.cases, jobs=request.output.jobs, progress=report)
+        candidates: tuple[Candidate, ...] = ()
+        chosen = answers[-1].case
+        if request.system.method == AUTO:
+            candidates = judge_candidates(runner, answers)
+            chosen = best(candidates, request.system.validator).answers.case
+        recognizer = train_recognizer(runner, chosen, prepared.encoder)
+    return Adapted(request, prepared, decision, answers, chosen, recognizer, candidates)
+
+
+def _check_budget(request: Adapt, speech: Speech) -> None:
+    """Refuse too few speakers or labels before anything long begins."""
+    for fold in folds_of(speech, request.split, 0, request.training.validation):
+        budget(speech, fold, request.data.target_labels, 0)
