@@ -99,22 +99,21 @@ def recorded(_recorded, tmp_path):
 @pytest.fixture(scope="session")
 def finished(_recorded):
     """The folder of a finished run from en.jsonl to xx.jsonl of `recorded`; its recogniser is in bundle/."""
-    from emobridge.settings import Settings
-    from emobridge.study.summary import run_and_report
+    from emobridge.study.adapt import adapt
 
-    settings = Settings(
+    out = _recorded.parent / "finished"
+    adapt(
         source=(str(_recorded / "en.jsonl"),),
         target=str(_recorded / "xx.jsonl"),
         labels=("anger", "sadness"),
         method="pseudo-labels",
-        out=str(_recorded.parent / "finished"),
+        out=str(out),
         store=str(_recorded.parent / "features"),
         seeds=2,
         folds=2,
         epochs=4,
     )
-    run_and_report(settings, "emobridge adapt")
-    return Path(settings.out)
+    return out
 
 
 @pytest.fixture(scope="session")
