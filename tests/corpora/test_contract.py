@@ -78,3 +78,15 @@ def test_corpora_are_light():
     code = "import sys; from emobridge import corpora; corpora.describe('ravdess'); print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_a_corpus_in_a_manifest_is_never_loaded_as_code(tmp_path, monkeypatch):
+    """The registry loads "module" and "./file.py"; a corpus's name in a manifest may come from anybody."""
+    (tmp_path / "corpus.py").write_text("raise SystemExit('this ran')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("./corpus.py", "corpus.py", "corpus", "corpus:Mine", str(tmp_path / "corpus.py"), "", "_download"):
+        assert corpora.plugin_of(name) is None and corpora.attribute_range(name) is None
+        assert corpora.licence_of(name).startswith("not known to emobridge")
+    assert corpora.licence_of("demo-de") == corpora.describe("demo").licence
+    assert corpora.licence_of("ravdess-constructed") == corpora.licence_of("ravdess") == "CC BY-NC-SA 4.0"

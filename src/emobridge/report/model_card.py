@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from emobridge import registry
-from emobridge.errors import UserError
+from emobridge.corpora import licence_of
 from emobridge.report.blocks import count, score_text, stamp_of
 from emobridge.report.data import LIMITS, what_was_seen
 from emobridge.report.record import StudyRecord
@@ -44,20 +43,12 @@ def model_card(record: StudyRecord) -> str:
         *LIMITS,
         "## Licences of the corpora",
         "Weights trained on a corpus may fall under its terms.",
-        _list([f"{name}: {licence(name)}" for name in dict.fromkeys(row.corpus for row in record.corpora)]),
+        _list([f"{name}: {licence_of(name)}" for name in dict.fromkeys(row.corpus for row in record.corpora)]),
         "## How it was made",
         "\n".join(f"    {line}" for line in record.command.splitlines()),
         _list([f"{name} {version}" for name, version in record.versions]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def licence(corpus: str) -> str:
-    """The licence of a corpus that emobridge knows, else a request to look it up."""
-    try:
-        return str(registry.load("corpora", corpus).LICENCE)
-    except UserError:
-        return "not known to emobridge; ask its owner before you pass the weights on"
 
 
 def _head(record: StudyRecord) -> str:
