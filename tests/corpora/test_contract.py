@@ -70,8 +70,8 @@ def test_audio_files_are_sorted_visible_and_without_circles(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     (tmp_path / "b" / "circle").symlink_to(tmp_path)
-    found = [path.relative_to(tmp_path).as_posix() for path in corpora.audio_files(tmp_path)]
-    assert found == ["a/3.ogg", "b/1.wav", "b/2.FLAC"]
+    paths = [path.relative_to(tmp_path).as_posix() for path in corpora.audio_files(tmp_path)]
+    assert paths == ["a/3.ogg", "b/1.wav", "b/2.FLAC"]
 
 
 def test_corpora_are_light():
