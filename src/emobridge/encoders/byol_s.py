@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._spectral import LogMel
-from emobridge.encoders._weights import fill, read_tensors, weights_digest
+from emobridge.encoders._weights import fill, load_tensors, weights_digest
 from emobridge.encoders.base import (
-    WEIGHTS,
+    WEIGHT_OPTIONS,
     Encoder,
     Option,
     check_options,
@@ -36,7 +36,7 @@ class ByolS(Encoder):
     """
 
     statistics = ("mean_max",)
-    defaults: ClassVar = {"standardisation": "corpus", **WEIGHTS}
+    defaults: ClassVar = {"standardisation": "corpus", **WEIGHT_OPTIONS}
     layers = 1
     width = 512
     frame_rate = LogMel.rate / 8
@@ -70,7 +70,7 @@ class ByolS(Encoder):
         if directory is None or seed is not None:
             encoder.digest = state_digest(encoder)
         else:
-            fill(encoder, read_tensors(directory, ("",)), directory)
+            fill(encoder, load_tensors(directory, ("",)), directory)
             encoder.digest = weights_digest(directory)
         return encoder.eval()
 
