@@ -101,13 +101,13 @@ def _block(inputs: int) -> list[nn.Module]:
 
 def _moments(standardisation: str) -> tuple[float, float] | None:
     """Mean and deviation; None is each clip's own. Errors: UserError."""
-    words = {"corpus": CORPUS, "clip": None}
-    if standardisation in words:
-        return words[standardisation]
+    presets = {"corpus": CORPUS, "clip": None}
+    if standardisation in presets:
+        return presets[standardisation]
     try:
         mean, deviation = map(float, standardisation.split(","))
     except ValueError:
-        raise unknown("standardisation of encoder byol-s", standardisation, (*words, "MEAN,DEVIATION")) from None
+        raise unknown("standardisation of encoder byol-s", standardisation, (*presets, "MEAN,DEVIATION")) from None
     if not deviation > 0:
         raise UserError(f"standardisation {standardisation!r} of encoder byol-s: the deviation must be above zero")
     return mean, deviation
