@@ -13,7 +13,7 @@ from emobridge.data.speech import Fold, Speech
 from emobridge.data.splits import Part
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
-from emobridge.features.normalisation import Domain, coral_by_layer, normalised, recoloured, with_texts
+from emobridge.features.normalisation import Domain, add_texts, coral_by_layer, normalise_features, recolour
 from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
 from emobridge.settings import Settings
 from emobridge.training.hardware import ALONE, Hardware
@@ -178,7 +178,7 @@ def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], place: i
     if not rows:
         return domain
     some = [speech.utterances[row] for row in rows]
-    return with_texts(domain, features[rows], [person(one) for one in some], [one.text for one in some])
+    return add_texts(domain, features[rows], [person(one) for one in some], [one.text for one in some])
 
 
 def _recordings(
@@ -219,7 +219,7 @@ def _recoloured(
         key = fold.source, fold.target, settings.normalise, settings.by_corpus, int(corpus)
         if key not in matrices:
             matrices[key] = coral_by_layer(copies[mine], target.x, inputs.layers)
-        copies[mine] = recoloured(copies[mine], matrices[key])
+        copies[mine] = recolour(copies[mine], matrices[key])
     rows = torch.cat([known.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
     return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, known.label.repeat(2), corpora.repeat(2))
 
@@ -235,5 +235,5 @@ def normalised_rows(
         some = [speech.utterances[row] for row in wanted[mine]]
         speakers = [person(one) for one in some] if settings.normalise.startswith("speaker") else None
         own = features[torch.from_numpy(wanted[mine])]
-        x[torch.from_numpy(mine)] = normalised(own, domain, speakers, [one.text for one in some])
+        x[torch.from_numpy(mine)] = normalise_features(own, domain, speakers, [one.text for one in some])
     return x
