@@ -112,7 +112,7 @@ def grid(options: argparse.Namespace, pair: int) -> None:
         units = [Unit(cell, seed) for seed in range(options.seeds) for cell in cells]
         began = time.perf_counter()
         run_units(
-            Bench(simulated(options.utterances, pair), "simulated"), units, options.jobs, lambda done, total: None
+            Bench(simulated(options.utterances, pair), "simulated", ""), units, options.jobs, lambda done, total: None
         )
         fits = len(list((Path(folder) / "work").glob("*.safetensors")))
         print(f"{fits} fits in {time.perf_counter() - began:.1f} s")
