@@ -10,8 +10,8 @@ from emobridge.report.glossary import glossary_section, spelt_out
 from emobridge.report.published import published_section
 from emobridge.report.record import StudyRecord
 from emobridge.report.space import space_section
-from emobridge.report.systems import methods_of
-from emobridge.report.verdict import verdict, warnings
+from emobridge.report.systems import scored_methods
+from emobridge.report.verdict import verdict, warnings_of
 
 SectionOf = Callable[[StudyRecord], Section | None]  # None leaves the section out
 
@@ -76,7 +76,7 @@ def page_of(record: StudyRecord) -> Page:
         record.name,
         _subtitle(record),
         headline(record),
-        warnings(record),
+        warnings_of(record),
         stamped(sections, stamp) if stamp else tuple(sections),
     )
     return spelt_out(page)
@@ -90,7 +90,7 @@ def headline(record: StudyRecord) -> str:
 
 def _subtitle(record: StudyRecord) -> str:
     """The systems, the number of seeds and the date."""
-    parts = [", ".join(methods_of(record))]
+    parts = [", ".join(scored_methods(record))]
     seeds = {row.seed for row in record.scores} - {"all"}
     parts.append(count(len(seeds), "seed") if seeds else "")
     if record.audit is not None and not record.scores:
