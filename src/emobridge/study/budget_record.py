@@ -29,7 +29,7 @@ from emobridge.study.record import corpora_of, cost_rows, layer_choice, setting_
 from emobridge.study.run import attribute_evaluation_of, evaluation_of
 from emobridge.types import ATTRIBUTES, Utterance
 
-VARIED = ("method", "target_labels", "normalise", "head", "head_options", "method_options")  # settings of a cell
+OF_A_CELL = ("method", "target_labels", "normalise", "head", "head_options", "method_options")  # settings of a cell
 
 
 def record_of_grid(
@@ -150,6 +150,6 @@ def _setting_rows(grid: Grid) -> tuple[tuple[str, str], ...]:
     rows = [(key, setting_text(values)) for key, values in varied.items()]
     for cell in (outcome.settings for outcome in grid.outcomes):
         rows.append((f"head of {cell.method}", f"{cell.head} {' '.join(cell.head_options)}"))
-    rows += [(key, setting_text(getattr(shared, key))) for key in Settings.__slots__ if key not in VARIED]
+    rows += [(key, setting_text(getattr(shared, key))) for key in Settings.__slots__ if key not in OF_A_CELL]
     rows.append(("method_options", setting_text(budget.base.method_options)))
     return tuple(dict.fromkeys(rows))
