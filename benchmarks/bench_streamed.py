@@ -55,7 +55,7 @@ def measure(resources: Resources) -> list[Row]:
         def heads(name: str, *options: str) -> list[list[torch.nn.Module]]:
             return [[made_head(name, options, encoder.width, len(LABELS)) for _ in range(FOLDS)]]
 
-        by_layer = [Stack(heads("nonlinear"), source, place=slice(n, n + 1)) for n in range(encoder.layers)]
+        by_layer = [Stack(heads("nonlinear"), source, layers=slice(n, n + 1)) for n in range(encoder.layers)]
         return [*by_layer, Stack(heads("multilayer", f"layers={encoder.layers}"), source)]
 
     bare()

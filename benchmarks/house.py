@@ -56,6 +56,7 @@ class Module:
     name: str
     path: Path  # relative to the package
     tree: ast.Module
+    nodes: tuple[ast.AST, ...]  # all of the tree
     lines: int
 
     @property
@@ -127,7 +128,8 @@ def read_modules(root: Path) -> tuple[Module, ...]:
         inside = path.relative_to(packages[0])
         name = ".".join((packages[0].name, *inside.with_suffix("").parts)).removesuffix(".__init__")
         text = path.read_text(encoding="utf-8")
-        modules.append(Module(name, inside, ast.parse(text), len(text.splitlines())))
+        tree = ast.parse(text)
+        modules.append(Module(name, inside, tree, tuple(ast.walk(tree)), len(text.splitlines())))
     return tuple(modules)
 
 
@@ -152,7 +154,7 @@ def measure(modules: Iterable[Module]) -> House:
         bound_names=bound,
         shared_names=shared_names(modules, rooms),
         private_imports=private_imports(modules, rooms),
-        comprehensions=sum(isinstance(node, COMPREHENSIONS) for module in modules for node in ast.walk(module.tree)),
+        comprehensions=sum(isinstance(node, COMPREHENSIONS) for module in modules for node in module.nodes),
     )
 
 
@@ -240,7 +242,7 @@ def wide_functions(modules: Iterable[Module]) -> tuple[tuple[str, ...], tuple[st
     option_types = {name for module in modules for name in option_aliases(module.tree)}
     functions, commands = [], []
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, FUNCTIONS) and count_parameters(node) > MOST_PARAMETERS:
                 line = f"{module.path.as_posix()}: {node.name} ({count_parameters(node)})"
                 (commands if is_command(node, option_types) else functions).append(line)
@@ -281,13 +283,13 @@ def is_command(function: ast.FunctionDef | ast.AsyncFunctionDef, option_types: I
 
 def stop_words_of(modules: Iterable[Module]) -> tuple[Counter[str], int]:
     """How often each stop word is a bound name, and the number of all bound names."""
-    bound = Counter(name.strip("_") for module in modules for name in bound_names(module.tree))
+    bound = Counter(name.strip("_") for module in modules for name in bound_names(module.nodes))
     return Counter({name: count for name, count in bound.items() if name in STOP_WORDS}), bound.total()
 
 
-def bound_names(tree: ast.AST) -> Iterator[str]:
+def bound_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Names of functions, classes, parameters and assigned variables, as often as they are bound."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             yield node.name
         elif isinstance(node, ast.arg):
@@ -358,7 +360,7 @@ def private_imports(modules: Iterable[Module], rooms: Mapping[str, str]) -> dict
 def private_uses(module: Module, rooms: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Private names of the package that a module imports or reads as an attribute of a module, each with its room."""
     bound: dict[str, str] = {}  # a local name and the module of the package that it is
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name in rooms:
@@ -374,7 +376,7 @@ def private_uses(module: Module, rooms: Mapping[str, str]) -> Iterator[tuple[str
                 owner = full if full in rooms else str(node.module)
                 if owner in rooms and has_private_part(full):
                     yield full, rooms[owner]
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound:
             owner = bound[node.value.id]
             if is_private(node.attr):

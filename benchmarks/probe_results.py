@@ -13,7 +13,7 @@ finished is read. Real corpora and weights are not part of the project.
 from __future__ import annotations
 
 import argparse
-import csv
+import json
 import shutil
 import subprocess
 import sys
@@ -98,15 +98,14 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def scores(folder: Path) -> dict[Key, str]:
-    """UA over all seeds, per cent with its interval, by training and test corpus, norm, head and layer."""
-    with (folder / "cells.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            (row["train"], row["test"], row["normalise"], row["head"], row["layer"]): " ".join(
-                (f"{100 * float(row['value']):.1f}", f"[{100 * float(row['low']):.1f}, {100 * float(row['high']):.1f}]")
-            )
-            for row in csv.DictReader(file)
-            if (row["measure"], row["seed"]) == ("UA", "all") and row["weights"] == "pretrained"
-        }
+    """UA over all seeds, per cent with its interval, by training and test corpus, normalisation, head and layer."""
+    return {
+        (row["source"], row["target"], row["normalisation"], row["head"], row["layer"]): " ".join(
+            (f"{100 * row['value']:.1f}", f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]")
+        )
+        for row in json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        if (row["measure"], row["seed"], row["method"]) == ("UA", "all", "probe")
+    }
 
 
 def compare_layers(first: dict[Key, str], second: dict[Key, str], heads: tuple[str, ...]) -> list[str]:

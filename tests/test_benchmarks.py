@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import importlib
 import subprocess
@@ -77,6 +78,51 @@ def test_the_list_has_a_line_for_each(benchmarks, capsys):
 def test_each_can_be_imported(benchmarks, name):
     module = benchmarks(name)
     assert callable(module.measure) and isinstance(module.NEEDS, tuple)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*_results.py")))
+def test_scripts_of_results_can_be_imported(benchmarks, name):
+    assert callable(benchmarks(name).main)
+
+
+def test_the_grid_of_budgets_in_small(benchmarks, monkeypatch, capsys):
+    script = benchmarks("bench_budget")
+    arguments = ["--utterances", "100", "--budgets", "0,25", "--seeds", "1", "--epochs", "1"]
+    monkeypatch.setattr(sys, "argv", ["bench_budget.py", *arguments])
+    script.main()
+    assert capsys.readouterr().out.startswith("10 fits in ")
+
+
+def test_the_untrained_bundle_can_be_loaded(benchmarks, tiny_encoder, tmp_path):
+    from emobridge.bundle import Recognizer
+
+    script = benchmarks("bench_predict")
+    script.untrained_bundle(tmp_path / "bundle", tiny_encoder)
+    assert Recognizer.load(tmp_path / "bundle").labels == script.LABELS
+
+
+@pytest.mark.parametrize("name", ["probe_results", "semi_supervised_results"])
+def test_the_commands_of_scripts_have_the_options(benchmarks, monkeypatch, tmp_path, name):
+    """The scripts start `emobridge` with options that it has; none is started here."""
+    import typer
+
+    from emobridge.cli.main import app
+
+    script, calls = benchmarks(name), []
+    monkeypatch.setattr(script.subprocess, "run", lambda command, **_: calls.append(command[3:]))
+    args = argparse.Namespace(shared=tmp_path, work=tmp_path, methods=None, normalise=None, jobs=1)
+    if name == "probe_results":
+        script.study(args, "whisper-base", "", "--heads", script.HEADS)
+    else:
+        for study in (*script.STUDIES.values(), None):
+            script.run(args, "name", study, "ravdess+emovo", "emodb")
+    commands = typer.main.get_command(app).commands
+    for command, *words in calls:
+        options = {
+            option for parameter in commands[command].params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        assert {word for word in words if word.startswith("--")} <= options
+    assert len(calls) == (1 if name == "probe_results" else len(script.STUDIES) + 1)
 
 
 def test_what_is_missing_is_skipped_with_the_reason(benchmarks, monkeypatch, tmp_path, capsys):

@@ -120,6 +120,6 @@ def test_what_is_no_tag_is_refused(text):
 
 
 def test_names_lead_to_languages():
-    named = {"Polish": "pl", "mandarin": "zh", "Bangla": "bn", "farsi": "fa", "Bokmål": "nb", "français": "fr"}
-    assert {name: language_named(name) for name in named} == named
+    codes = {"Polish": "pl", "mandarin": "zh", "Bangla": "bn", "farsi": "fa", "Bokmål": "nb", "français": "fr"}
+    assert {name: language_named(name) for name in codes} == codes
     assert language_named("pl") is None and language_named("") is None

@@ -17,7 +17,7 @@ SMALL = {"lora": ["lora.r=2", "lora.alpha=4"], "bottleneck": ["bottleneck.reduct
 TOGETHER = "lora+bottleneck+gating"
 
 
-def words(names: str) -> list[str]:
+def small_options(names: str) -> list[str]:
     return [word for name in names.split("+") for word in SMALL[name]]
 
 
@@ -26,11 +26,11 @@ def speech() -> tuple[torch.Tensor, torch.Tensor]:
     return pad([random.standard_normal(size).astype(np.float32) for size in (4000, 2500)])
 
 
-def heard(encoder, train: bool = False):
+def hidden_states(encoder, train: bool = False):
     encoder.train(train)
     with torch.set_grad_enabled(train):
-        said = encoder(*speech())
-    return said.hidden * said.mask[None, :, :, None]
+        layers = encoder(*speech())
+    return layers.hidden * layers.mask[None, :, :, None]
 
 
 def stir(weights) -> None:
@@ -52,105 +52,105 @@ def encoder(source, request):
 @pytest.mark.parametrize("names", [*SMALL, TOGETHER])
 def test_every_weight_is_alive(encoder, names):
     """Moved, it moves the output; it has a gradient; and no weight of the encoder itself has one."""
-    adapters = Adapters(encoder, names, words(names))
-    own = adapters.parameters()
-    assert own and {id(w) for w in own} == {id(w) for w in encoder.parameters() if w.requires_grad}
-    stir(own)
-    before = heard(encoder)
-    for weight in own:
-        kept = weight.data.clone()
+    adapters = Adapters(encoder, names, small_options(names))
+    weights = adapters.parameters()
+    assert weights and {id(w) for w in weights} == {id(w) for w in encoder.parameters() if w.requires_grad}
+    stir(weights)
+    before = hidden_states(encoder)
+    for weight in weights:
+        before_change = weight.data.clone()
         weight.data += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
-        assert (heard(encoder) - before).abs().max() > 1e-6
-        weight.data.copy_(kept)
-    heard(encoder, train=True).square().sum().backward()
-    assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in own)
+        assert (hidden_states(encoder) - before).abs().max() > 1e-6
+        weight.data.copy_(before_change)
+    hidden_states(encoder, train=True).square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in weights)
     assert all(w.grad is None for w in encoder.parameters() if not w.requires_grad)
 
 
 @pytest.mark.parametrize("names", ["lora", "bottleneck", "lora+bottleneck"])
 def test_it_begins_where_the_encoder_stood_and_leaves_it_so(encoder, names):
-    plain, keys = heard(encoder), set(encoder.state_dict())
-    adapters = Adapters(encoder, names, words(names))
-    torch.testing.assert_close(heard(encoder), plain, atol=1e-5, rtol=0)
+    plain, keys = hidden_states(encoder), set(encoder.state_dict())
+    adapters = Adapters(encoder, names, small_options(names))
+    torch.testing.assert_close(hidden_states(encoder), plain, atol=1e-5, rtol=0)
     stir(adapters.parameters())
-    assert (heard(encoder) - plain).abs().max() > 1e-3
+    assert (hidden_states(encoder) - plain).abs().max() > 1e-3
     adapters.detach()
-    torch.testing.assert_close(heard(encoder), plain, atol=0, rtol=0)
+    torch.testing.assert_close(hidden_states(encoder), plain, atol=0, rtol=0)
     assert set(encoder.state_dict()) == keys and not any(w.requires_grad for w in encoder.parameters())
 
 
 def test_lora_can_be_merged_into_the_weights(encoder):
-    plain = heard(encoder)
-    adapters = Adapters(encoder, "lora", words("lora"))
+    plain = hidden_states(encoder)
+    adapters = Adapters(encoder, "lora", small_options("lora"))
     stir(adapters.parameters())
-    before, name = heard(encoder), encoder.trunk().blocks[0] + "." + encoder.trunk().inner
+    before, name = hidden_states(encoder), encoder.trunk().blocks[0] + "." + encoder.trunk().inner
     inner = encoder.trunk().module.get_submodule(name)
-    kept = inner.base_layer.weight.clone()
+    plain_weight = inner.base_layer.weight.clone()
     adapters.merge()
-    torch.testing.assert_close(heard(encoder), before, atol=1e-4, rtol=1e-4)
-    assert not torch.equal(inner.base_layer.weight, kept)
+    torch.testing.assert_close(hidden_states(encoder), before, atol=1e-4, rtol=1e-4)
+    assert not torch.equal(inner.base_layer.weight, plain_weight)
     adapters.merge()  # once more changes nothing
     adapters.detach()
-    torch.testing.assert_close(heard(encoder), plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(hidden_states(encoder), plain, atol=1e-5, rtol=0)
 
 
 def test_what_is_merged_comes_out_again(encoder):
-    adapters = Adapters(encoder, "lora", words("lora"))
+    adapters = Adapters(encoder, "lora", small_options("lora"))
     stir(adapters.parameters())
-    before, name = heard(encoder), encoder.trunk().blocks[0] + "." + encoder.trunk().inner
+    before, name = hidden_states(encoder), encoder.trunk().blocks[0] + "." + encoder.trunk().inner
     inner = encoder.trunk().module.get_submodule(name)
-    kept = inner.base_layer.weight.clone()
+    plain_weight = inner.base_layer.weight.clone()
     adapters.merge()
     adapters.unmerge()
-    torch.testing.assert_close(inner.base_layer.weight, kept, atol=1e-6, rtol=0)
-    torch.testing.assert_close(heard(encoder), before, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(inner.base_layer.weight, plain_weight, atol=1e-6, rtol=0)
+    torch.testing.assert_close(hidden_states(encoder), before, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("names", ["gating", "lora+bottleneck"])
 def test_what_is_no_map_cannot_be_merged(source, names):
     encoder = load_encoder(source("whisper"))
-    adapters = Adapters(encoder, names, words(names))
+    adapters = Adapters(encoder, names, small_options(names))
     stir(adapters.parameters())
-    expected = heard(encoder)
+    expected = hidden_states(encoder)
     with pytest.raises(UserError, match="cannot be merged"):
         adapters.merge()
-    assert torch.equal(heard(encoder), expected)
+    assert torch.equal(hidden_states(encoder), expected)
 
 
 def test_what_comes_in_is_in_the_encoders_mode(encoder):
-    Adapters(encoder, TOGETHER, words(TOGETHER))
+    Adapters(encoder, TOGETHER, small_options(TOGETHER))
     assert not encoder.training and not any(module.training for module in encoder.modules())
 
 
 def test_gating_begins_as_the_mean_of_layers(encoder):
-    plain, layers = heard(encoder), encoder.layers
+    plain, layers = hidden_states(encoder), encoder.layers
     adapters = Adapters(encoder, "gating")
     assert encoder.layers == 1
-    torch.testing.assert_close(heard(encoder), plain.mean(0, keepdim=True), atol=1e-5, rtol=0)
+    torch.testing.assert_close(hidden_states(encoder), plain.mean(0, keepdim=True), atol=1e-5, rtol=0)
     adapters.detach()
-    assert encoder.layers == layers and torch.equal(heard(encoder), plain)
+    assert encoder.layers == layers and torch.equal(hidden_states(encoder), plain)
     Adapters(encoder, "gating", ["layers=1+2"])
-    torch.testing.assert_close(heard(encoder), plain[1:].mean(0, keepdim=True), atol=1e-5, rtol=0)
+    torch.testing.assert_close(hidden_states(encoder), plain[1:].mean(0, keepdim=True), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("names", [*SMALL, TOGETHER])
 def test_what_is_saved_comes_back(source, encoder, names, tmp_path):
-    adapters = Adapters(encoder, names, words(names))
+    adapters = Adapters(encoder, names, small_options(names))
     stir(adapters.parameters())
-    expected = heard(encoder)
+    expected = hidden_states(encoder)
     adapters.save(tmp_path)
     adapters.detach()
     again = Adapters.load(tmp_path, encoder)
     assert again.names == names
-    torch.testing.assert_close(heard(encoder), expected, atol=0, rtol=0)
+    torch.testing.assert_close(hidden_states(encoder), expected, atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["lora", "bottleneck"])
 def test_chosen_blocks_alone_are_changed(encoder, name):
-    adapters = Adapters(encoder, name, [*words(name), f"{name}.blocks=1"])
-    plain = heard(encoder)
+    adapters = Adapters(encoder, name, [*small_options(name), f"{name}.blocks=1"])
+    plain = hidden_states(encoder)
     stir(adapters.parameters())
-    changed = heard(encoder)
+    changed = hidden_states(encoder)
     assert torch.equal(changed[:2], plain[:2]) and (changed[2] - plain[2]).abs().max() > 1e-3
 
 
@@ -171,13 +171,13 @@ BAD = {
 def test_a_mistake_is_named_and_changes_nothing(source, case):
     names, options, message = BAD[case]
     encoder = load_encoder(source("whisper"))
-    plain, trained = heard(encoder), [weight.requires_grad for weight in encoder.parameters()]
+    plain, trained = hidden_states(encoder), [weight.requires_grad for weight in encoder.parameters()]
     assert any(trained)
     with pytest.raises(UserError) as error:
         Adapters(encoder, names, options)
     assert message in str(error.value)
     assert encoder.active_adapters is None and [weight.requires_grad for weight in encoder.parameters()] == trained
-    assert torch.equal(heard(encoder), plain)
+    assert torch.equal(hidden_states(encoder), plain)
 
 
 @pytest.mark.parametrize("name", ["logmel", "byol-s", "emotion-cnn"])
@@ -189,7 +189,7 @@ def test_an_encoder_without_blocks_takes_none(source, name):
 def test_an_adapter_of_another_model_or_rank_is_refused(source, tmp_path):
     first, other = load_encoder(source("wavlm-base")), load_encoder(source("hubert-base"))
     Adapters(first, "lora", ["r=2"]).save(tmp_path)
-    plain = heard(other)
+    plain = hidden_states(other)
     with pytest.raises(UserError, match=r"of another base model \(hf-ssl"):
         Adapters.load(tmp_path, other)
     (tmp_path / "adapters.json").write_text((tmp_path / "adapters.json").read_text().replace("r=2", "r=3"))
@@ -197,4 +197,4 @@ def test_an_adapter_of_another_model_or_rank_is_refused(source, tmp_path):
         Adapters.load(tmp_path, load_encoder(source("wavlm-base")))
     with pytest.raises(UserError, match="no adapters there"):
         Adapters.load(tmp_path / "nothing", other)
-    assert torch.equal(heard(other), plain)
+    assert torch.equal(hidden_states(other), plain)

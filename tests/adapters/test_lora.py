@@ -51,8 +51,8 @@ def test_a_user_of_peft_gets_the_same_from_whisper(source, tmp_path):
     adapters.save(tmp_path)
     adapters.detach()
     stock = WhisperEncoder(WhisperConfig(**json.loads((Path(source("whisper")) / "config.json").read_text())))
-    own = {name.replace("blocks.", "layers."): tensor for name, tensor in encoder.state_dict().items()}
-    stock.load_state_dict({name: own[name] for name in stock.state_dict()})
+    weights = {name.replace("blocks.", "layers."): tensor for name, tensor in encoder.state_dict().items()}
+    stock.load_state_dict({name: weights[name] for name in stock.state_dict()})
     model = PeftModel.from_pretrained(stock, str(tmp_path)).eval()
     Adapters.load(tmp_path, encoder)
     with torch.no_grad():

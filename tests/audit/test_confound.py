@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emobridge.audit.confound import FEATURES, confounds
+from emobridge.audit.confound import ACOUSTIC_FEATURES, confounds
 from emobridge.errors import UserError
 from emobridge.types import Utterance
 
@@ -45,7 +45,7 @@ def test_what_tells_all_is_found_and_told_apart(telling, idle):
         c.features: c
         for c in confounds("m", rows, acoustics(rows, **{"level" if telling == "loudness" else telling: 9.0}))
     }
-    assert set(baselines) == set(FEATURES)
+    assert set(baselines) == set(ACOUSTIC_FEATURES)
     assert baselines[telling].ua > 0.95
     assert baselines["loudness and length"].reach > 0.8
     assert baselines[idle].ua < 0.45

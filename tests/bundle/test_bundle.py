@@ -13,7 +13,7 @@ from emobridge import bundle as room
 from emobridge.bundle import Recognizer, Spec, columns, made_head
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.features.normalisation import Domain, normalised
+from emobridge.features.normalisation import Domain, normalise_features
 
 SPEC = Spec(
     labels=("anger", "sadness", "neutral"),
@@ -114,7 +114,7 @@ def test_probabilities_by_hand():
     one = recognizer(statistics=("std",), head="single", head_options=())
     x = pooled(one)
     domain = one.domains[0]
-    z = normalised(x[:, one.encoder.width :], domain, ["a", "a", "a", "b", "b", "b"])
+    z = normalise_features(x[:, one.encoder.width :], domain, ["a", "a", "a", "b", "b", "b"])
     expected = (z @ one.head.output.weight.T + one.head.output.bias).softmax(1)
     torch.testing.assert_close(one.probabilities(x, domain, ["a", "a", "a", "b", "b", "b"]), expected)
     assert not one.probabilities(x, domain, None).requires_grad

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import re
 import shutil
 import sys
+from dataclasses import replace
 from importlib import resources
 from types import SimpleNamespace
 
@@ -16,6 +16,7 @@ from emobridge.corpora import describe
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import presets
 from emobridge.recipes.recipe import recipe_names
+from emobridge.scores.files import read_scores
 
 RECIPE = """
 paper = "Somebody 2020"
@@ -158,7 +159,7 @@ def test_a_dry_run_counts_and_writes_nothing(cli, here, studied):
     assert "whisper-base: 3 layers of 16, no frames" in ran.out
     assert "wav2vec2-base: not here (facebook/wav2vec2-base@refs/pr/2 on the hub); 13 layers of 768" in ran.out
     assert re.search(
-        r"in all: 0.00 h of audio, 8 units, .* cells; .* on disk, about .*, without what is not here", ran.out
+        r"in all: 0.00 h of audio, 8 units, .* scores; .* on disk, about .*, without what is not on", ran.out
     )
     assert "missing: corpus cafe: " in ran.err
 
@@ -194,11 +195,14 @@ def test_mistakes_in_the_list_of_corpora(cli, here, studied, text, said):
     assert ran.code == 2 and said in ran.complaints[-1] and not studied
 
 
-@pytest.mark.skipif(importlib.util.find_spec("emobridge.probe.report") is None, reason="there is no report yet")
 def test_a_real_study_and_its_report(cli, here):
     ran = cli(*words(here, "--only", "studies=inside"))
     assert ran.code == 0, ran.err
-    assert (here / "out" / "inside" / "cells.csv").is_file()
+    joined = read_scores(here / "out" / "scores.json")
+    assert joined and {row.run for row in joined} == {"inside"}
+    assert [replace(row, run="") for row in joined] == [
+        replace(row, run="") for row in read_scores(here / "out" / "inside" / "scores.json")
+    ]
     assert "corpus cafe" in ran.out and "SYNTHETIC" not in ran.out
 
 
@@ -296,6 +300,11 @@ def test_grids_of_label_budgets_and_their_summary(cli, grids):
     ]
     assert {(row["source"], row["seeds"], row["encoder"]) for row in rows} == {("savee", "1", "logmel")}
     assert ran.out.splitlines()[-1] == f"summary: {grids / 'out' / 'recipe.html'}"
+    joined = read_scores(grids / "out" / "scores.json")
+    folders = [f"{study}/{target}-logmel" for study in ("few", "many") for target in ("emodb", "emovo")]
+    assert list(dict.fromkeys(row.run for row in joined)) == folders
+    alone = read_scores(grids / "out" / folders[1] / "scores.json")
+    assert [replace(row, run=folders[1]) for row in alone] == [row for row in joined if row.run == folders[1]]
     summary = (grids / "out" / "recipe.md").read_text()
     assert "the source is savee without tess" in summary and "Agarla et al. 2024" in summary
 

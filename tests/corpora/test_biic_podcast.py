@@ -32,4 +32,4 @@ def test_a_fabricated_tree(tmp_path):
 def test_a_table_without_speakers(tmp_path):
     row = "BIIC-PODCAST_0001_0031.wav,N,3.0,4.33,3.67,Test\n"
     root = fabricate(tmp_path, row, "FileName,EmoClass,EmoAct,EmoVal,EmoDom,Split_Set\n")
-    assert [(one.speaker, one.gender) for one in scan("biic-podcast", root)] == [(None, None)]
+    assert [(row.speaker, row.gender) for row in scan("biic-podcast", root)] == [(None, None)]

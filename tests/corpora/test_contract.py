@@ -70,11 +70,23 @@ def test_audio_files_are_sorted_visible_and_without_circles(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     (tmp_path / "b" / "circle").symlink_to(tmp_path)
-    found = [path.relative_to(tmp_path).as_posix() for path in corpora.audio_files(tmp_path)]
-    assert found == ["a/3.ogg", "b/1.wav", "b/2.FLAC"]
+    paths = [path.relative_to(tmp_path).as_posix() for path in corpora.audio_files(tmp_path)]
+    assert paths == ["a/3.ogg", "b/1.wav", "b/2.FLAC"]
 
 
 def test_corpora_are_light():
     code = "import sys; from emobridge import corpora; corpora.describe('ravdess'); print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_a_corpus_in_a_manifest_is_never_loaded_as_code(tmp_path, monkeypatch):
+    """The registry loads "module" and "./file.py"; a corpus's name in a manifest may come from anybody."""
+    (tmp_path / "corpus.py").write_text("raise SystemExit('this ran')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("./corpus.py", "corpus.py", "corpus", "corpus:Mine", str(tmp_path / "corpus.py"), "", "_download"):
+        assert corpora.plugin_of(name) is None and corpora.attribute_range(name) is None
+        assert corpora.licence_of(name).startswith("not known to emobridge")
+    assert corpora.licence_of("demo-de") == corpora.describe("demo").licence
+    assert corpora.licence_of("ravdess-constructed") == corpora.licence_of("ravdess") == "CC BY-NC-SA 4.0"

@@ -36,8 +36,8 @@ def test_genders_are_those_of_the_table_of_actors(root):
     table = '"ActorID","Age","Sex"\n1001,51,"Male"\n1040,42,"Unknown"\n1091,29,"Female"\n'
     (root / "VideoDemographics.csv").write_text(table)
     for folder in (root, root / "AudioWAV"):
-        found = {row.speaker: row.gender for row in scan("crema-d", folder)}
-        assert found == {"1001": "male", "1040": None, "1091": "female"}
+        genders = {row.speaker: row.gender for row in scan("crema-d", folder)}
+        assert genders == {"1001": "male", "1040": None, "1091": "female"}
 
 
 def test_the_other_audio(root):

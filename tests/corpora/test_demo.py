@@ -118,10 +118,10 @@ def test_a_fresh_process_for_each_gives_the_bytes_of_a_fork(corpus, tmp_path):
     )
     home = tmp_path / "home"
     home.mkdir()
-    said = subprocess.run(
+    spoken = subprocess.run(
         worker.worker_command(plan), cwd=home, check=True, capture_output=True, text=True
     ).stdout.split()
-    assert said == ["en_m01_anger_s10_r1", "en_m01_happiness_s02_r1"]
+    assert spoken == ["en_m01_anger_s10_r1", "en_m01_happiness_s02_r1"]
     part, all_of_them = digests(tmp_path), digests(corpus)
     assert len(part) == 4
     assert {name: all_of_them[name] for name in part} == part

@@ -19,12 +19,12 @@ from emobridge.errors import UserError
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves the bytes in `files` by path, and counts what was asked for."""
+    """Serves the bytes in `files` by path, and lists the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.cut: set[str] = set()  # paths at which the connection ends in the midst of it
 
     def offer(self, name: str, data: bytes, **changes) -> Download:
@@ -35,7 +35,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.server.asked.append(self.path)
+        self.server.requests.append(self.path)
         data = self.server.files.get(self.path)
         if data is None:
             self.send_error(404)
@@ -64,19 +64,19 @@ def server(monkeypatch):
 def offered(server, monkeypatch):
     """A function that makes files on the server those of RAVDESS."""
 
-    def offer(*found: Download) -> None:
-        monkeypatch.setattr(ravdess, "DOWNLOADS", found)
+    def offer(*files: Download) -> None:
+        monkeypatch.setattr(ravdess, "DOWNLOADS", files)
 
     return offer
 
 
 def zipped(*names: str) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         archive.mkdir("Actor_01")
         for name in names:
             archive.writestr(name, b"RIFF" + os.urandom(2000))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 CLIP = "Actor_01/03-01-05-01-01-01-01.wav"
@@ -103,7 +103,7 @@ def test_what_is_there_is_not_fetched_again(tmp_path, server, offered):
     (tmp_path / "speech" / "mine.txt").write_text("a note")
     seen = []
     download("ravdess", tmp_path, on_progress=lambda *progress: seen.append(progress))
-    assert server.asked == ["/speech.zip"]
+    assert server.requests == ["/speech.zip"]
     assert (tmp_path / "speech" / "mine.txt").exists()
     assert seen[-1][0] == seen[-1][1]
 
@@ -124,7 +124,7 @@ def test_several_files_go_on_where_it_was_broken_off(tmp_path, server, offered):
         download("ravdess", tmp_path)
     server.cut.clear()
     download("ravdess", tmp_path)
-    assert server.asked == ["/a.zip", "/b.zip", "/b.zip"]
+    assert server.requests == ["/a.zip", "/b.zip", "/b.zip"]
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
@@ -158,10 +158,10 @@ def test_a_connection_that_breaks(tmp_path, server, offered):
 
 
 def test_a_host_that_does_not_answer(tmp_path, server, offered):
-    one = server.offer("speech.zip", zipped(CLIP))
+    file = server.offer("speech.zip", zipped(CLIP))
     server.shutdown()
     server.server_close()
-    offered(one)
+    offered(file)
     with pytest.raises(UserError, match="cannot be downloaded"):
         download("ravdess", tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -177,13 +177,13 @@ def test_an_archive_does_not_write_outside_its_folder(tmp_path, server, offered,
 
 
 def taped(*members: tuple[str, bytes, bytes]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, kind, data in members:
             info = tarfile.TarInfo(name)
             info.type, info.size, info.linkname = kind, len(data), "/etc/hostname" if kind == tarfile.SYMTYPE else ""
             archive.addfile(info, io.BytesIO(data))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def test_a_tar_archive_without_its_links(tmp_path, server, offered):
@@ -225,11 +225,11 @@ def test_a_corpus_that_is_not_for_download_says_how_to_get_it(tmp_path):
 
 def test_what_is_declared_is_complete():
     assert describe("ravdess").downloadable
-    for one in downloads("ravdess"):
-        algorithm, _, digest = one.checksum.partition(":")
+    for file in downloads("ravdess"):
+        algorithm, _, digest = file.checksum.partition(":")
         assert len(digest) == len(hashlib.new(algorithm).hexdigest())
         assert set(digest) <= set("0123456789abcdef")
-        assert one.url.startswith("https://") and one.url.endswith(one.name) and one.size > 0
+        assert file.url.startswith("https://") and file.url.endswith(file.name) and file.size > 0
 
 
 def test_corpora_do_not_import_what_fetches():
@@ -240,14 +240,14 @@ def test_corpora_do_not_import_what_fetches():
 
 def test_the_command_tells_terms_and_size_first_and_what_to_do_next(tmp_path, server, offered, cli):
     data = zipped(CLIP)
-    one = server.offer("speech.zip", data)
-    offered(one)
+    file = server.offer("speech.zip", data)
+    offered(file)
     done = cli("download", "ravdess", tmp_path / "a folder")
     assert (done.code, done.complaints) == (0, [])
     assert done.out.splitlines() == [
         f"licence: {ravdess.LICENCE}",
         f"cite: {ravdess.CITATION}",
-        f"{one.url} ({len(data) / 1e6:.1f} MB)",
+        f"{file.url} ({len(data) / 1e6:.1f} MB)",
         f"next: emobridge scan ravdess '{tmp_path}/a folder' -o ravdess.jsonl",
     ]
     assert (tmp_path / "a folder" / "speech" / CLIP).is_file()
@@ -261,4 +261,4 @@ def test_the_command_on_a_corpus_that_is_not_for_download(tmp_path, cli):
 
 
 def test_the_command_has_help(cli):
-    assert "Fetch a corpus" in cli("download", "--help").out
+    assert "Download and unpack a corpus" in cli("download", "--help").out

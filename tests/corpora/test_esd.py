@@ -12,10 +12,10 @@ def fabricate(root, speaker, splits=("",)):
     """Two clips an emotion (and split) of a speaker, numbered as in the corpus."""
     names = []
     for emotion, first in FIRST.items():
-        for place, split in enumerate(splits):
+        for index, split in enumerate(splits):
             folder = root / speaker / emotion / split
             folder.mkdir(parents=True)
-            for number in (first + 2 * place, first + 2 * place + 1):
+            for number in (first + 2 * index, first + 2 * index + 1):
                 names.append(f"{speaker}_{number:06d}")
                 (folder / f"{names[-1]}.wav").touch()
     return names
@@ -40,8 +40,8 @@ def test_a_fabricated_tree(root):
     rows = {row.id: row for row in scan("esd", root)}
     assert len(rows) == 3 * 10
     assert Counter(row.emotion for row in rows.values()) == dict.fromkeys(esd.LABELS.values(), 6)
-    one = rows["0011_000351"]
-    assert (one.corpus, one.speaker, one.language, one.emotion, one.split) == ("esd", "0011", "en", "anger", None)
+    clip = rows["0011_000351"]
+    assert (clip.corpus, clip.speaker, clip.language, clip.emotion, clip.split) == ("esd", "0011", "en", "anger", None)
     assert {row.language for row in rows.values() if row.speaker in ("0001", "0003")} == {"zh"}
     assert {(row.speaker, row.gender, row.naturalness) for row in rows.values()} == {
         ("0001", "female", "acted"),

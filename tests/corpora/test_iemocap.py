@@ -19,7 +19,7 @@ def fabricate(root, dialogue, turns):
     """The files of one dialogue of {turn: code}, as in IEMOCAP_full_release."""
     session = root / f"Session{dialogue[4]}"
     places = ("dialog/EmoEvaluation", "dialog/transcriptions", f"sentences/wav/{dialogue}")
-    evaluation, transcription, audio = (session / place for place in places)
+    evaluation, transcription, audio = (session / path for path in places)
     for folder in (evaluation, transcription, audio):
         folder.mkdir(parents=True, exist_ok=True)
     blocks = "".join(BLOCK.format(turn=turn, code=code) for turn, code in turns.items())
@@ -35,7 +35,7 @@ def fabricate(root, dialogue, turns):
 @pytest.fixture
 def root(tmp_path):
     folder = tmp_path / "IEMOCAP_full_release"
-    improvised = {f"Ses01F_impro01_{'FM'[place % 2]}{place:03d}": code for place, code in enumerate(CODES)}
+    improvised = {f"Ses01F_impro01_{'FM'[index % 2]}{index:03d}": code for index, code in enumerate(CODES)}
     evaluation = fabricate(folder, "Ses01F_impro01", improvised)
     fabricate(folder, "Ses05M_script01_1b", {"Ses05M_script01_1b_FXX0": "ang", "Ses05M_script01_1b_M001": "exc"})
     (evaluation.parent / "Categorical").mkdir()
@@ -77,8 +77,8 @@ def test_the_speaker_is_who_speaks_and_not_who_wears_the_markers(root):
 
 
 def test_what_was_scripted_was_acted_and_what_was_improvised_elicited(root):
-    found = {(row.id.split("_")[1][:-2], row.naturalness) for row in scan("iemocap", root)}
-    assert found == {("impro", "elicited"), ("script", "acted")}
+    naturalness = {(row.id.split("_")[1][:-2], row.naturalness) for row in scan("iemocap", root)}
+    assert naturalness == {("impro", "elicited"), ("script", "acted")}
 
 
 def test_only_improvised_dialogues(root):

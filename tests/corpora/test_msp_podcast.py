@@ -61,7 +61,7 @@ def test_which_test_set_is_an_option(msp):
 def test_all_the_letters_of_emotions(tmp_path):
     letters = "ASHUFDCNOX"
     rows = "".join(
-        f"MSP-PODCAST_0001_{place:04d}.wav,{code},1,2,3,1,Male,Train\n" for place, code in enumerate(letters)
+        f"MSP-PODCAST_0001_{number:04d}.wav,{code},1,2,3,1,Male,Train\n" for number, code in enumerate(letters)
     )
     assert [row.emotion for row in scan("msp-podcast", fabricate(tmp_path / "MSP", rows))] == [
         *("anger", "sadness", "happiness", "surprise", "fear", "disgust", "contempt", "neutral", "other", None)

@@ -24,16 +24,16 @@ def test_columns_are_found_by_name(tmp_path):
     assert (first.emotion, first.speaker, first.language, first.arousal) == ("happiness", "7", "de", 0.5)
     assert (first.start, first.end, first.split) == (0.0, None, "validation")
     assert (second.id, second.emotion, second.start, second.end) == ("a/2@1.5", None, 1.5, 2.0)
-    said = list(scan("table", table, language="nl", corpus="other"))  # what is asked for goes before the column
-    assert {(row.language, row.corpus) for row in said} == {("nl", "other")}
+    overridden = list(scan("table", table, language="nl", corpus="other"))  # what is asked for goes before the column
+    assert {(row.language, row.corpus) for row in overridden} == {("nl", "other")}
     write_manifest(tmp_path / "m.jsonl", [first, second])
     assert list(read_manifest(tmp_path / "m.jsonl")) == [first, second]
 
 
 def test_norwegian_is_a_language_and_not_false(tmp_path, cli):
     table = write(tmp_path / "calls.csv", "path,emotion\na/1.wav,joy\n")
-    words = ("--option", "language=no", "--option", "corpus=off")
-    assert cli("scan", "table", table, "-o", tmp_path / "m.jsonl", *words).code == 0
+    options = ("--option", "language=no", "--option", "corpus=off")
+    assert cli("scan", "table", table, "-o", tmp_path / "m.jsonl", *options).code == 0
     (row,) = read_manifest(tmp_path / "m.jsonl")
     assert (row.language, row.corpus) == ("no", "off")
 

@@ -16,8 +16,8 @@ def entry(wav, *emotions):
 
 
 def fabricate(root, entries):
-    for one in entries.values():
-        path = root / str(one["wav"]).removeprefix("datafolder/")
+    for entry in entries.values():
+        path = root / str(entry["wav"]).removeprefix("datafolder/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (root / "ZED.json").write_text(json.dumps(entries))

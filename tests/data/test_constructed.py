@@ -30,10 +30,10 @@ def rows(*paths, corpus="calls", **more):
 
 def test_each_attribute_follows_its_measure():
     rng = np.random.default_rng(0)
-    said = np.column_stack([rng.uniform(90, 300, 30), rng.uniform(0.01, 0.5, 30), rng.integers(2, 9, 30)])
-    found = construct(rows(*(f"{f:.1f}-{g:.3f}-{b}" for f, g, b in said)), read=spoken)
-    values = np.array([(u.arousal, u.valence, u.dominance) for u in found])
-    for column, measure in enumerate((said[:, 1], said[:, 0], said[:, 2])):
+    targets = np.column_stack([rng.uniform(90, 300, 30), rng.uniform(0.01, 0.5, 30), rng.integers(2, 9, 30)])
+    result = construct(rows(*(f"{f:.1f}-{g:.3f}-{b}" for f, g, b in targets)), read=spoken)
+    values = np.array([(u.arousal, u.valence, u.dominance) for u in result])
+    for column, measure in enumerate((targets[:, 1], targets[:, 0], targets[:, 2])):
         assert spearmanr(values[:, column], measure).statistic > 0.95
     assert (np.abs(values) < 1).all() and values.std(0).min() > 0.3
 
@@ -47,25 +47,25 @@ def test_two_clips_by_hand():
 
 def test_standardised_by_corpus_and_renamed():
     quiet, loud = rows("100-0.01-3", "200-0.02-6"), rows("100-0.1-3", "200-0.2-6", corpus="films")
-    found = construct([quiet[0], loud[0], quiet[1], loud[1]], read=spoken)
-    assert [one.corpus for one in found] == [f"{name}-constructed" for name in ("calls", "films") * 2]
-    assert [one.arousal for one in found] == [-0.4621, -0.4621, 0.4621, 0.4621]
-    assert all(is_constructed(one.corpus) for one in found)
+    result = construct([quiet[0], loud[0], quiet[1], loud[1]], read=spoken)
+    assert [row.corpus for row in result] == [f"{name}-constructed" for name in ("calls", "films") * 2]
+    assert [row.arousal for row in result] == [-0.4621, -0.4621, 0.4621, 0.4621]
+    assert all(is_constructed(row.corpus) for row in result)
 
 
 def test_all_else_is_kept_and_ratings_are_replaced():
-    given = rows("100-0.1-3", "200-0.2-6", emotion="anger", speaker="f1", language="de", arousal=6.5, valence=1.5)
-    found = construct(given, read=spoken)
-    assert (found[0].id, found[0].emotion, found[0].speaker, found[0].language) == ("calls0", "anger", "f1", "de")
-    assert found[0].arousal == found[0].valence == -0.4621
+    originals = rows("100-0.1-3", "200-0.2-6", emotion="anger", speaker="f1", language="de", arousal=6.5, valence=1.5)
+    result = construct(originals, read=spoken)
+    assert (result[0].id, result[0].emotion, result[0].speaker, result[0].language) == ("calls0", "anger", "f1", "de")
+    assert result[0].arousal == result[0].valence == -0.4621
 
 
 def test_what_cannot_be_measured_is_not_known():
-    found = construct(rows("100-0.1-3", "200-0.2-6", "100-0-0", "3000-0.0001-0"), read=spoken)
-    assert [(one.arousal, one.valence, one.dominance) for one in found[2:]] == [(None, None, None)] * 2
-    assert found[0].arousal == -0.4621, "what is silent does not count"
+    result = construct(rows("100-0.1-3", "200-0.2-6", "100-0-0", "3000-0.0001-0"), read=spoken)
+    assert [(row.arousal, row.valence, row.dominance) for row in result[2:]] == [(None, None, None)] * 2
+    assert result[0].arousal == -0.4621, "what is silent does not count"
     same = construct(rows("100-0.1-3", "100-0.2-3"), read=spoken)
-    assert [(one.valence, one.dominance) for one in same] == [(None, None)] * 2
+    assert [(row.valence, row.dominance) for row in same] == [(None, None)] * 2
     assert same[1].arousal == 0.4621
 
 
@@ -76,17 +76,17 @@ def test_squashing():
 
 
 def test_a_file_that_cannot_be_read():
-    given = rows("100-0.1-3", "broken", "200-0.2-6")
+    originals = rows("100-0.1-3", "broken", "200-0.2-6")
     with pytest.raises(UserError, match="cut short"):
-        construct(given, read=spoken)
+        construct(originals, read=spoken)
     skipped, calls = [], []
-    found = construct(
-        given,
+    result = construct(
+        originals,
         read=spoken,
         on_skip=lambda *what: skipped.append(what),
         on_progress=lambda *call: calls.append(call),
     )
-    assert [one.id for one in found] == ["calls0", "calls2"]
+    assert [row.id for row in result] == ["calls0", "calls2"]
     assert skipped == [("calls1", "broken: is cut short")]
     assert calls == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(UserError, match="none of 1 utterances can be read"):
@@ -94,9 +94,9 @@ def test_a_file_that_cannot_be_read():
 
 
 def test_nothing_is_constructed_twice():
-    found = construct(rows("100-0.1-3", "200-0.2-6"), read=spoken)
+    result = construct(rows("100-0.1-3", "200-0.2-6"), read=spoken)
     with pytest.raises(UserError, match="calls-constructed: its attributes are constructed already"):
-        construct(found, read=spoken)
+        construct(result, read=spoken)
 
 
 def test_the_command_says_what_it_made(cli, recorded):
@@ -105,18 +105,18 @@ def test_the_command_says_what_it_made(cli, recorded):
     first, second = done.out.splitlines()
     assert first == f"{recorded / 'made.jsonl'}: 16 utterances of en-constructed"
     assert second.startswith("CONSTRUCTED, no ratings: arousal is the level")
-    made = list(read_manifest(recorded / "made.jsonl"))
+    written = list(read_manifest(recorded / "made.jsonl"))
     before = list(read_manifest(recorded / "en.jsonl"))
-    assert [(one.id, one.path, one.emotion) for one in made] == [(one.id, one.path, one.emotion) for one in before]
-    arousal = {one.emotion: one.arousal for one in made}
+    assert [(row.id, row.path, row.emotion) for row in written] == [(row.id, row.path, row.emotion) for row in before]
+    arousal = {row.emotion: row.arousal for row in written}
     assert arousal["anger"] > 0.3 and arousal["sadness"] < -0.3, "anger is the loud one"
-    attributes_of(made, {"en-constructed": SCALE})
+    attributes_of(written, {"en-constructed": SCALE})
 
 
 def test_the_command_skips_what_cannot_be_read(cli, recorded):
-    given = list(read_manifest(recorded / "en.jsonl"))
+    originals = list(read_manifest(recorded / "en.jsonl"))
     (recorded / "empty.wav").touch()
-    write_manifest(recorded / "some.jsonl", [*given, Utterance("e", "en", str(recorded / "empty.wav"))])
+    write_manifest(recorded / "some.jsonl", [*originals, Utterance("e", "en", str(recorded / "empty.wav"))])
     done = cli("constructed", recorded / "some.jsonl", "--out", recorded / "made.jsonl")
     assert done.code == 0 and "16 utterances" in done.out
     assert done.complaints[-1] == "1 skipped" and "empty.wav: is empty" in done.err

@@ -82,8 +82,8 @@ def test_small_waves_on_a_level_are_no_syllables():
 def test_what_is_faint_beside_the_rest_does_not_count():
     assert pitch(np.concatenate([tone(130), tone(250, 0.002), tone(250, 0.002)])) == pytest.approx(130, rel=0.005)
     swell = np.abs(np.sin(2 * np.pi * 2 * TIME)) + 1e-4  # 4 a second
-    said = (tone(200) * swell).astype(np.float32)
-    assert rate(np.concatenate([said, 0.01 * said])) == pytest.approx(rate(said) / 2)
+    speech = (tone(200) * swell).astype(np.float32)
+    assert rate(np.concatenate([speech, 0.01 * speech])) == pytest.approx(rate(speech) / 2)
 
 
 def test_a_long_clip_is_heard_in_blocks():
@@ -92,9 +92,9 @@ def test_a_long_clip_is_heard_in_blocks():
 
 def test_a_pause_slows_the_rate():
     swell = np.abs(np.sin(2 * np.pi * 2 * TIME))  # 4 a second
-    said = (tone(200) * swell).astype(np.float32)
-    paused = np.concatenate([said, np.zeros(32000, dtype=np.float32)])
-    assert rate(paused) == pytest.approx(rate(said) / 2)
+    speech = (tone(200) * swell).astype(np.float32)
+    paused = np.concatenate([speech, np.zeros(32000, dtype=np.float32)])
+    assert rate(paused) == pytest.approx(rate(speech) / 2)
 
 
 def test_the_shortest_wave_and_silence_have_a_rate_of_zero():

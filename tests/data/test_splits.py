@@ -1,6 +1,7 @@
 import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -22,12 +23,12 @@ from emobridge.types import Utterance
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 
 
-def corpus(speakers, each=3, emotions=EMOTIONS, name="c"):
+def corpus(speakers, copies=3, emotions=EMOTIONS, name="c"):
     return [
         Utterance(f"{speaker}-{emotion}-{take}", name, "x.wav", speaker=str(speaker), emotion=emotion)
         for speaker in range(speakers)
         for emotion in emotions
-        for take in range(each)
+        for take in range(copies)
     ]
 
 
@@ -68,7 +69,7 @@ def test_parts_cover_all_share_no_speaker_and_follow_from_the_seed(rows, seed, r
         (leave_one_speaker_out, 2),
     ):
         if there < needed:
-            with pytest.raises(UserError, match=f"need {needed} speakers, but there are {there}"):
+            with pytest.raises(UserError, match=f"needs? {needed} speakers, but there are {there}"):
                 split(rows)
             continue
         parts = split(rows)
@@ -97,7 +98,7 @@ def test_budgets_are_nested_balanced_and_follow_from_the_seed(rows, seed, rng):
     shuffled = rng.sample(rows, len(rows))
     again = label_budgets(shuffled, sizes, seed=seed)
     assert ids(shuffled, again.values()) == ids(rows, budgets.values())
-    with pytest.raises(UserError, match=f"expected 0 to {there.total()}"):
+    with pytest.raises(UserError, match=f"expected 0{f' to {there.total()}' if there else ''}, "):
         label_budgets(rows, [there.total() + 1], seed=seed)
 
 
@@ -119,8 +120,8 @@ def test_emotions_of_uneven_speakers_are_spread():
 def test_the_best_of_several_deals_is_taken():
     rows = [Utterance(f"{s}-{n}", "c", "x", speaker=str(s), emotion="anger") for s in range(1, 9) for n in range(s**2)]
     for seed in range(10):
-        one, other = by_fold(rows, 2, seed=seed)
-        assert abs(len(one) - len(other)) <= 8  # of 204; a single deal is often further off
+        first, second = by_fold(rows, 2, seed=seed)
+        assert abs(len(first) - len(second)) <= 8  # of 204; a single deal is often further off
 
 
 def test_seeds_differ():
@@ -131,7 +132,7 @@ def test_seeds_differ():
 
 
 def test_shared_speakers_only_when_asked():
-    rows = corpus(1, each=10)
+    rows = corpus(1, copies=10)
     with pytest.raises(
         UserError, match=r"3 parts need 3 speakers, but there are 1 \(c\); with a single speaker nothing"
     ):
@@ -165,6 +166,53 @@ def test_mistakes_are_named():
         by_ratio(rows[:2], seed=0, share_speakers=True)
 
 
+def test_a_size_of_one_is_a_size():
+    """One utterance, one speaker, one part, one label: a split where there can be one, else one line that says why."""
+    (row,) = rows = corpus(1, copies=1, emotions=("anger",))
+    assert by_ratio(rows, (1.0,), seed=0) == by_ratio(rows, (1.0,), seed=0, share_speakers=True) == ((0,),)
+    assert label_budgets(rows, [0, 1], seed=0) == {0: (), 1: (0,)}
+    assert equal_sample(rows, ("anger",), 1) == equal_sample(rows, ("anger",), 5) == (0,)
+    unlabelled = [replace(row, emotion=None)]
+    assert by_ratio(unlabelled, (1.0,), seed=0) == ((0,),)
+    refusals = {
+        "2 folds need 2 speakers, but there are 1 (c)": lambda: by_fold(rows, 2, seed=0),
+        "3 parts need 3 speakers, but there are 1 (c)": lambda: by_ratio(rows, seed=0),
+        "leaving one speaker out needs 2 speakers, but there are 1 (c)": lambda: leave_one_speaker_out(rows),
+        "3 parts need as many utterances; there are 1": lambda: by_ratio(rows, seed=0, share_speakers=True),
+        "no utterance has the split 'validation'": lambda: predefined([replace(row, split="train")]),
+        "a budget of 2 labelled utterances: expected 0 to 1, the number of labels": lambda: label_budgets(
+            rows, [2], seed=0
+        ),
+        "a budget of 1 labelled utterances: expected 0, for there are no labels": lambda: label_budgets(
+            unlabelled, [1], seed=0
+        ),
+        "a sample of 1 utterances of each emotion: there is none of anger": lambda: equal_sample(
+            unlabelled, ("anger",), 1
+        ),
+    }
+    for message, split in refusals.items():
+        with pytest.raises(UserError) as error:
+            split()
+        assert str(error.value).startswith(message) and "\n" not in str(error.value)
+
+
+def test_two_speakers_are_enough_for_two_folds_and_one_utterance_each_for_a_part():
+    rows = corpus(2, copies=1, emotions=("anger",))
+    assert sorted(by_fold(rows, 2, seed=0)) == [(0,), (1,)] == sorted(leave_one_speaker_out(rows))
+    assert sorted(by_ratio(rows, (0.9, 0.1), seed=0)) == [(0,), (1,)]
+
+
+def test_namesakes_of_two_corpora_are_two_people():
+    """Corpora a and b both have speakers 0 to 7: 16 people, and as many parts where each is left out."""
+    rows = [row for name in "ab" for row in corpus(8, name=name)]
+    assert len(leave_one_speaker_out(rows)) == 16 == len(by_fold(rows, 16, seed=0))
+    renamed = [replace(row, corpus="c", speaker=f"{row.corpus} {row.speaker}", id=row.corpus + row.id) for row in rows]
+    assert leave_one_speaker_out(renamed) == leave_one_speaker_out(rows)
+    for part in by_ratio(rows, seed=0):
+        people = {(rows[index].corpus, rows[index].speaker) for index in part}
+        assert len(part) == 12 * len(people), "all of a person is in one part"
+
+
 def test_predefined():
     splits = ("test", "train", "validation", "train")
     rows = [Utterance(str(n), "c", "x", split=split) for n, split in enumerate(splits)]
@@ -178,7 +226,7 @@ def test_predefined():
 
 
 def test_many_speakers_are_quick():
-    rows = corpus(2000, each=1)
+    rows = corpus(2000, copies=1)
     random.Random(0).shuffle(rows)
     parts = by_ratio(rows, seed=0)
     assert [len(part) for part in parts] == [4800, 1600, 1600]
@@ -200,9 +248,9 @@ def test_a_sample_has_as_many_of_each_emotion_as_the_rarest():
     rows = [
         Utterance(f"{name}{n}", "c", "a.wav", speaker="s", emotion=name) for name, k in counts.items() for n in range(k)
     ]
-    for each, expected in ((3, 3), (6, 4)):
-        drawn = [rows[place] for place in equal_sample(rows, ("anger", "sadness", "neutral"), each)]
-        assert Counter(one.emotion for one in drawn) == dict.fromkeys(("anger", "sadness", "neutral"), expected)
+    for count, expected in ((3, 3), (6, 4)):
+        drawn = [rows[row] for row in equal_sample(rows, ("anger", "sadness", "neutral"), count)]
+        assert Counter(row.emotion for row in drawn) == dict.fromkeys(("anger", "sadness", "neutral"), expected)
     assert equal_sample(rows, ("anger",), 3) == equal_sample(rows, ("anger",), 3)
     with pytest.raises(UserError, match="a sample of 3 utterances of each emotion: there is none of disgust"):
         equal_sample(rows, ("anger", "disgust"), 3)

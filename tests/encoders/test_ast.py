@@ -39,8 +39,8 @@ def test_agrees_with_transformers(source, seconds):
     assert len(layers.hidden) == len(expected.hidden_states) == 3
     count = layers.hidden.shape[2]
     assert count == 1 + (int(frames) - 16) // 10
-    for got, one in zip(layers.hidden, (*expected.hidden_states[:-1], expected.last_hidden_state)):
-        patches = one[0, 2:].reshape(12, 18, 16)[:, :count].mean(0)
+    for got, state in zip(layers.hidden, (*expected.hidden_states[:-1], expected.last_hidden_state)):
+        patches = state[0, 2:].reshape(12, 18, 16)[:, :count].mean(0)
         torch.testing.assert_close(got[0], patches, atol=1e-3, rtol=1e-3)
 
 

@@ -64,12 +64,12 @@ def test_shapes_and_mask(tiny):
     assert layers.hidden.dtype == torch.float32 and layers.mask.dtype == torch.bool
     assert layers.mask.shape == (2, frames) and layers.mask[0].all()
     assert layers.frame_rate == tiny.frame_rate
-    own = layers.mask.sum(1).tolist()
+    counts = layers.mask.sum(1).tolist()
     if tiny.frame_rate:
-        assert own == pytest.approx([1.5 * tiny.frame_rate, 0.7 * tiny.frame_rate], abs=2)
+        assert counts == pytest.approx([1.5 * tiny.frame_rate, 0.7 * tiny.frame_rate], abs=2)
         assert (layers.mask[1].int().diff() <= 0).all(), "the frames of a clip come first"
     else:
-        assert own == [1, 1]
+        assert counts == [1, 1]
 
 
 def test_a_clip_alone_is_the_clip_in_a_ragged_batch(tiny):
@@ -116,11 +116,11 @@ def test_a_long_clip_is_encoded_in_windows_and_in_a_batch_as_alone(tiny):
         pieces = [tiny(*pad([waves[0][first : first + SAMPLE_RATE]])) for first in range(0, 41600, SAMPLE_RATE)]
     joined = torch.cat([piece.hidden for piece in pieces], dim=2)
     torch.testing.assert_close(alone.hidden, joined, atol=1e-4, rtol=1e-4)
-    own = together.hidden[:, 0, together.mask[0]]
-    torch.testing.assert_close(own, alone.hidden[:, 0], atol=1e-4, rtol=1e-4)
+    hidden = together.hidden[:, 0, together.mask[0]]
+    torch.testing.assert_close(hidden, alone.hidden[:, 0], atol=1e-4, rtol=1e-4)
     short = tiny(*pad(waves[1:2]))
-    own = together.hidden[:, 1, together.mask[1]]
-    torch.testing.assert_close(own, short.hidden[:, 0], atol=1e-4, rtol=1e-4)
+    hidden = together.hidden[:, 1, together.mask[1]]
+    torch.testing.assert_close(hidden, short.hidden[:, 0], atol=1e-4, rtol=1e-4)
 
 
 def test_gradients_reach_every_weight(tiny):
@@ -168,9 +168,9 @@ def test_random_weights_are_those_of_the_seed(name, source, tmp_path):
     assert first.digest == again.digest and len({plain.digest, first.digest, other.digest}) == 3
     assert first.options == {**plain.options, "weights": "random", "seed": 3}
     assert not {"weights", "seed"} & plain.options.keys(), "the key of stores that were before"
-    assert len({FeatureStore(tmp_path, one).folder for one in (plain, first, again, other)}) == 3
-    given = dict(first.named_parameters())
-    assert all(torch.equal(weight, given[key]) for key, weight in again.named_parameters())
+    assert len({FeatureStore(tmp_path, encoder).folder for encoder in (plain, first, again, other)}) == 3
+    weights = dict(first.named_parameters())
+    assert all(torch.equal(weight, weights[key]) for key, weight in again.named_parameters())
     waves = clips(0.6, 1.31)
     values = pooled(first, waves)
     torch.testing.assert_close(values, pooled(again, waves), rtol=0, atol=0)

@@ -90,14 +90,14 @@ def test_a_preset_is_its_hub_id_and_revision(monkeypatch, source, tmp_path):
 
 
 def test_presets_are_complete_and_told_apart():
-    every = presets()
-    assert not set(every) & set(registry.names("encoders"))
-    for name, preset in every.items():
+    all_presets = presets()
+    assert not set(all_presets) & set(registry.names("encoders"))
+    for name, preset in all_presets.items():
         assert preset.name == name and preset.hub.count("/") == 1 and preset.where.startswith(preset.hub)
         assert preset.languages and all(re.fullmatch("[a-z]{2,3}", language) for language in preset.languages)
         assert (preset.layers, preset.width) in {(4, 384), (6, 512), (12, 768), (24, 1024)}
         assert preset.licence and preset.source
-    assert len({preset.hub for preset in every.values()}) == len(every)
+    assert len({preset.hub for preset in all_presets.values()}) == len(all_presets)
 
 
 def test_the_languages_of_pre_training():

@@ -32,8 +32,8 @@ def test_a_lone_clip_is_what_transformers_makes_of_it(source, name):
         expected = model(values, output_hidden_states=True)
         layers = load_encoder(source(name))(*pad([wave]))
     assert layers.hidden.shape[0] == len(expected.hidden_states) == 3
-    for got, one in zip(layers.hidden[:-1], expected.hidden_states):
-        torch.testing.assert_close(got, one, atol=1e-4, rtol=1e-4)
+    for got, state in zip(layers.hidden[:-1], expected.hidden_states):
+        torch.testing.assert_close(got, state, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(layers.hidden[-1], expected.last_hidden_state, atol=1e-4, rtol=1e-4)
 
 

@@ -75,7 +75,7 @@ def test_it_is_exported_once_and_anew_where_the_file_is_damaged(source, cache, m
     expected = pooled(load_encoder(source("whisper"), engine="onnx-int8"), [noise(0.5)])
     exported = []
     export = _onnx._export
-    monkeypatch.setattr(_onnx, "_export", lambda *given: (exported.append(given[0]), export(*given)))
+    monkeypatch.setattr(_onnx, "_export", lambda *arguments: (exported.append(arguments[0]), export(*arguments)))
     torch.testing.assert_close(pooled(load_encoder(source("whisper"), engine="onnx-int8"), [noise(0.5)]), expected)
     assert not exported
     for path in (cache / "onnx").glob("whisper-*.onnx"):
@@ -87,10 +87,10 @@ def test_it_is_exported_once_and_anew_where_the_file_is_damaged(source, cache, m
 
 
 def test_the_engine_is_in_the_key_of_the_store_only_where_it_is_not_torch(source, cache, tmp_path):
-    plain, named, quick = (
+    plain, torch_engine, quick = (
         load_encoder(source("whisper"), **o) for o in ({}, {"engine": "torch"}, {"engine": "onnx-int8"})
     )
-    assert plain.options == named.options == {"padding": "clip"}
+    assert plain.options == torch_engine.options == {"padding": "clip"}
     assert quick.options == {"padding": "clip", "engine": "onnx-int8"} and quick.digest == plain.digest
     assert FeatureStore(tmp_path, quick).folder != FeatureStore(tmp_path, plain).folder
 
@@ -119,7 +119,7 @@ def test_real_speech_is_near_in_every_layer(shared, cache):
 
     clips = [read_audio(str(path)) for path in sorted((shared / "corpora" / "emodb").rglob("*.flac"))[::60]]
     plain, quick = (load_encoder(shared / "weights" / "whisper-base", **o) for o in ({}, {"engine": "onnx-int8"}))
-    expected, got = (torch.cat([pooled(one, [clip]) for clip in clips], dim=1) for one in (plain, quick))
+    expected, got = (torch.cat([pooled(encoder, [clip]) for clip in clips], dim=1) for encoder in (plain, quick))
     means = slice(0, plain.width)
     near = torch.nn.functional.cosine_similarity(got[..., means], expected[..., means], dim=2)
     assert near.mean(1).min() > 0.999 and near.min() > 0.995

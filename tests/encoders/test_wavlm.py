@@ -18,7 +18,7 @@ def stock(source, request):
     return AutoModel.from_pretrained(source(request.param), attn_implementation="eager").eval()
 
 
-def said(model, masked: bool):
+def outputs(model, masked: bool):
     wave = torch.randn(2, SAMPLES[0], generator=torch.Generator().manual_seed(0))
     mask = torch.arange(SAMPLES[0]) < torch.tensor(SAMPLES)[:, None]
     with torch.no_grad():
@@ -34,14 +34,14 @@ def said(model, masked: bool):
 def test_the_output_is_the_librarys_and_weights_are_there_on_request(stock, masked):
     mended = copy.deepcopy(stock)
     call_modules(mended)
-    expected, got = said(stock, masked), said(mended, masked)
-    for one, other in zip(got.hidden_states, expected.hidden_states, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    expected, got = outputs(stock, masked), outputs(mended, masked)
+    for ours, other in zip(got.hidden_states, expected.hidden_states, strict=True):
+        torch.testing.assert_close(ours, other, atol=1e-5, rtol=0)
     assert len(got.attentions) == len(expected.attentions) == 2
-    for one, other in zip(got.attentions, expected.attentions):
-        torch.testing.assert_close(one.sum(3), torch.ones(one.shape[:3]))
-        torch.testing.assert_close(one.mean(1), other[:, 0], atol=1e-5, rtol=0)
-        assert not torch.allclose(one[:, 0], one[:, 1]), "each head has its own"
+    for ours, other in zip(got.attentions, expected.attentions):
+        torch.testing.assert_close(ours.sum(3), torch.ones(ours.shape[:3]))
+        torch.testing.assert_close(ours.mean(1), other[:, 0], atol=1e-5, rtol=0)
+        assert not torch.allclose(ours[:, 0], ours[:, 1]), "each head has its own"
 
 
 @pytest.mark.parametrize("name", ["q_proj", "k_proj", "v_proj", "out_proj"])
@@ -53,7 +53,7 @@ def test_each_module_is_called(stock, name):
     for model in (stock, mended):
         attention = model.encoder.layers[1].attention
         getattr(attention, name).register_forward_hook(lambda *_, model=model: called.append(model is mended))
-        said(model, masked=False)
+        outputs(model, masked=False)
     assert called == [True]
 
 

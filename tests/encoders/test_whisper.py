@@ -59,8 +59,8 @@ def test_agrees_with_transformers_in_every_layer(source, seconds):
         expected = theirs(features.input_features, output_hidden_states=True).hidden_states
     got = hidden(encoder, wave)
     assert len(got) == len(expected) == 3
-    for layer, one in zip(got, expected):
-        torch.testing.assert_close(layer, one[0, : len(layer)], atol=1e-4, rtol=1e-4)
+    for layer, state in zip(got, expected):
+        torch.testing.assert_close(layer, state[0, : len(layer)], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.713, 1.2])
@@ -68,11 +68,11 @@ def test_the_log_mel_of_a_clip_is_that_of_the_padded_clip(source, seconds):
     wave = noise(seconds)
     wave[-50:] = 3.0  # a click at the very end, heard best in the frames after the clip
     waves, mask = pad([wave, noise(1.5)])
-    own = 2 * -(-len(wave) // 320)
+    frames = 2 * -(-len(wave) // 320)
     clip = load_encoder(source("whisper")).log_mel(waves, mask.sum(1))
     full = load_encoder(source("whisper"), padding="full").log_mel(waves, mask.sum(1))
-    torch.testing.assert_close(clip[0, :, :own], full[0, :, :own], atol=1e-5, rtol=0)
-    assert not clip[0, :, own:].any()
+    torch.testing.assert_close(clip[0, :, :frames], full[0, :, :frames], atol=1e-5, rtol=0)
+    assert not clip[0, :, frames:].any()
 
 
 def test_padding_full_is_not_padding_clip_and_has_the_same_frames(source):
@@ -92,9 +92,9 @@ def test_prefixes_and_shards(source, tmp_path, prefix, sharded):
     if sharded:
         names = sorted(weights)
         shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
-        for shard, own in shards.items():
-            save_file({name: weights[name] for name in own}, tmp_path / shard)
-        index = {name: shard for shard, own in shards.items() for name in own}
+        for shard, in_shard in shards.items():
+            save_file({name: weights[name] for name in in_shard}, tmp_path / shard)
+        index = {name: shard for shard, in_shard in shards.items() for name in in_shard}
         (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
     else:
         save_file(weights, tmp_path / "model.safetensors")
@@ -131,12 +131,12 @@ def test_random_weights_are_spread_as_those_of_transformers(source, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     ours = load_encoder(tmp_path, weights="random", seed=2)
     theirs = {
-        key.replace("layers.", "blocks."): one
-        for key, one in WhisperEncoder(WhisperConfig(**config)).state_dict().items()
+        key.replace("layers.", "blocks."): tensor
+        for key, tensor in WhisperEncoder(WhisperConfig(**config)).state_dict().items()
     }
     assert theirs.keys() == ours.state_dict().keys()
     torch.testing.assert_close(ours.embed_positions.weight, theirs["embed_positions.weight"])
-    for key, own in ours.state_dict().items():
-        assert float(own.std()) == pytest.approx(float(theirs[key].std()), rel=0.15, abs=1e-6), key
-        assert float(own.mean()) == pytest.approx(float(theirs[key].mean()), abs=2e-3), key
+    for key, weight in ours.state_dict().items():
+        assert float(weight.std()) == pytest.approx(float(theirs[key].std()), rel=0.15, abs=1e-6), key
+        assert float(weight.mean()) == pytest.approx(float(theirs[key].mean()), abs=2e-3), key
     assert not ours.embed_positions.weight.requires_grad

@@ -13,11 +13,13 @@ from emobridge.features.normalisation import (
     COVARIANCE_SHRINKAGE,
     SHRINKAGE,
     Domain,
+    add_texts,
     coral,
-    learnt,
+    coral_by_layer,
+    fit_domain,
     moments,
-    normalised,
-    with_texts,
+    normalise_features,
+    recolour,
 )
 
 D = 3
@@ -34,7 +36,7 @@ def domain() -> Domain:
 
 
 def test_a_domain_is_the_mean_and_the_population_deviation(x):
-    domain = learnt("emovo", "it", x)
+    domain = fit_domain("emovo", "it", x)
     assert (domain.corpus, domain.language) == ("emovo", "it")
     np.testing.assert_allclose(domain.mean, x.numpy().mean(0), rtol=1e-5)
     np.testing.assert_allclose(domain.deviation, x.numpy().std(0), rtol=1e-5)
@@ -42,8 +44,8 @@ def test_a_domain_is_the_mean_and_the_population_deviation(x):
 
 def test_without_speakers_all_go_by_the_domain(x, domain):
     expected = (x - domain.mean) / domain.deviation
-    torch.testing.assert_close(normalised(x, domain, None), expected)
-    torch.testing.assert_close(normalised(x, domain, [None] * len(x)), expected)
+    torch.testing.assert_close(normalise_features(x, domain, None), expected)
+    torch.testing.assert_close(normalise_features(x, domain, [None] * len(x)), expected)
 
 
 def test_a_speakers_moments_are_shrunk_towards_the_domain(x, domain):
@@ -55,10 +57,10 @@ def test_a_speakers_moments_are_shrunk_towards_the_domain(x, domain):
         if speaker is None:
             m, s = m0, s0
         else:
-            own = values[[one == speaker for one in speakers]]
-            n = len(own)
-            m = (own.sum(0) + k * m0) / (n + k)
-            s = np.sqrt((((own - m) ** 2).sum(0) + k * s0**2) / (n + k))
+            spoken = values[[other == speaker for other in speakers]]
+            n = len(spoken)
+            m = (spoken.sum(0) + k * m0) / (n + k)
+            s = np.sqrt((((spoken - m) ** 2).sum(0) + k * s0**2) / (n + k))
         np.testing.assert_allclose(mean[row], m, rtol=1e-4)
         np.testing.assert_allclose(deviation[row], s, rtol=1e-4)
 
@@ -76,26 +78,26 @@ def test_a_speaker_is_normalised_by_their_own_utterances_only(x, domain):
     other = x.clone()
     other[6:] = 1e3
     torch.testing.assert_close(
-        normalised(x, domain, speakers)[:6], normalised(other, domain, speakers)[:6], atol=0, rtol=0
+        normalise_features(x, domain, speakers)[:6], normalise_features(other, domain, speakers)[:6], atol=0, rtol=0
     )
 
 
 def test_the_order_of_the_rows_does_not_matter(x, domain):
     speakers = ["a", "b", "c", None] * 3
     order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
-    mixed = normalised(x[order], domain, [speakers[place] for place in order])
-    torch.testing.assert_close(mixed, normalised(x, domain, speakers)[order], atol=1e-5, rtol=1e-5)
+    mixed = normalise_features(x[order], domain, [speakers[row] for row in order])
+    torch.testing.assert_close(mixed, normalise_features(x, domain, speakers)[order], atol=1e-5, rtol=1e-5)
 
 
 def test_nothing_is_changed_in_place(x, domain):
     before, mean = x.clone(), domain.mean.clone()
-    normalised(x, domain, ["a"] * 12)
+    normalise_features(x, domain, ["a"] * 12)
     assert torch.equal(x, before) and torch.equal(domain.mean, mean)
 
 
 def test_a_constant_feature_stays_finite():
     x = torch.full((5, D), 3.0)
-    out = normalised(x, learnt("a", "a", x), ["s"] * 5)
+    out = normalise_features(x, fit_domain("a", "a", x), ["s"] * 5)
     assert torch.equal(out, torch.zeros(5, D))
 
 
@@ -149,22 +151,50 @@ def test_a_single_utterance_has_no_covariance_and_moves_nothing(lone):
 def test_a_domain_that_is_not_by_speaker_ignores_speakers(domain):
     x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     alone = replace(domain, by_speaker=False)
-    assert torch.equal(normalised(x, alone, ["a", "b"] * 3), normalised(x, domain, None))
+    assert torch.equal(normalise_features(x, alone, ["a", "b"] * 3), normalise_features(x, domain, None))
 
 
 def test_what_a_text_has_in_common_is_taken_out_by_hand():
-    one = Domain("xx", "xx", torch.zeros(1), torch.ones(1))
+    plain = Domain("xx", "xx", torch.zeros(1), torch.ones(1))
     x = torch.tensor([[3.0], [5.0], [-4.0], [-4.0], [9.0]])
-    learnt_texts = with_texts(one, x, [None] * 5, ["a", "a", "b", "b", None], shrinkage=2)
-    assert learnt_texts.texts == ("a", "b"), "a text that stands once has nothing in common with another"
+    with_offsets = add_texts(plain, x, [None] * 5, ["a", "a", "b", "b", None], shrinkage=2)
+    assert with_offsets.texts == ("a", "b"), "a text that stands once has nothing in common with another"
     # The mean of all is 1.8; those of a and b are 4 and -4, half of the way counts: n / (n + 2) = 1 / 2.
-    torch.testing.assert_close(learnt_texts.offsets, torch.tensor([[1.1], [-2.9]]))
-    out = normalised(x, learnt_texts, None, ["a", "b", "new", None, "a"])
+    torch.testing.assert_close(with_offsets.offsets, torch.tensor([[1.1], [-2.9]]))
+    out = normalise_features(x, with_offsets, None, ["a", "b", "new", None, "a"])
     torch.testing.assert_close(out, x - torch.tensor([[1.1], [-2.9], [0.0], [0.0], [1.1]]))
-    assert torch.equal(normalised(x, learnt_texts, None), x), "where no text is told"
+    assert torch.equal(normalise_features(x, with_offsets, None), x), "where no text is told"
 
 
 def test_layers_keep_their_own_floor():
     scales = torch.tensor([[1.0, 1.0], [1e-3, 1e-3]])
-    one = Domain("xx", "xx", torch.zeros(2, 2), scales)
-    torch.testing.assert_close(moments(torch.zeros(3, 2, 2), one, None)[1], scales.expand(3, 2, 2))
+    plain = Domain("xx", "xx", torch.zeros(2, 2), scales)
+    torch.testing.assert_close(moments(torch.zeros(3, 2, 2), plain, None)[1], scales.expand(3, 2, 2))
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_one_utterance_one_feature(shape):
+    """A lone utterance has no deviation: others come out as far from it as they are, whoever speaks."""
+    x = torch.full((1, *shape), 5.0)
+    domain = fit_domain("a", "a", x)
+    others = torch.tensor([4.0, 7.0]).reshape(2, *shape)
+    assert torch.equal(normalise_features(x, domain, ["s"]), torch.zeros(1, *shape))
+    assert torch.equal(normalise_features(others, domain, None), others - 5)
+    by_speaker = normalise_features(others, domain, ["s", "t"])
+    torch.testing.assert_close(by_speaker, (others - 5) * SHRINKAGE / (1 + SHRINKAGE), msg="of (x + 4 m) / 5")
+    assert add_texts(domain, x, ["s"], ["text"]).offsets is None
+
+
+def test_coral_of_one_feature_is_the_ratio_of_deviations():
+    source, target = torch.tensor([[0.0], [2.0], [4.0]]), torch.tensor([[1.0], [2.0]])
+    matrix = coral(source, target)
+    torch.testing.assert_close(matrix, target.std().reshape(1, 1) / source.std())
+    (layer,) = coral_by_layer(source, target, 1)
+    torch.testing.assert_close(recolour(source, (layer,)), source @ matrix)
+
+
+@pytest.mark.parametrize("constant", [0, 1])
+def test_coral_moves_nothing_where_a_side_does_not_vary(constant):
+    sides = [torch.from_numpy(skewed(0)), torch.from_numpy(skewed(1))]
+    sides[constant] = sides[constant][:1].expand(4, -1)
+    torch.testing.assert_close(coral(*sides), torch.eye(D))

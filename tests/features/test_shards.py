@@ -22,23 +22,23 @@ def key(number: int) -> str:
     return f"{int(number) * 2654435761 % 2**96:024x}{number:08x}"
 
 
-def filled(folder: Path, count: int, each: int = 3, first: int = 0) -> Shards:
+def filled(folder: Path, count: int, size: int = 3, first: int = 0) -> Shards:
     """A store of `count` shards; the features of key n are n and n + 0.5."""
     store = Shards(folder)
     store.refresh()
     for shard in range(first, first + count):
-        numbers = np.arange(shard * each, (shard + 1) * each)
+        numbers = np.arange(shard * size, (shard + 1) * size)
         layers = {str(layer): (numbers + layer / 2)[:, None].astype(np.float32) for layer in range(2)}
         store.write([key(number) for number in numbers], layers)
     return store
 
 
-def agrees(store: Shards, count: int, each: int = 3) -> None:
-    numbers = np.random.default_rng(0).permutation(count * each)
+def agrees(store: Shards, count: int, size: int = 3) -> None:
+    numbers = np.random.default_rng(0).permutation(count * size)
     places = store.find([key(number) for number in numbers])
     assert (places >= 0).all()
     np.testing.assert_array_equal(store.read_rows(places, ("1",), 1)[:, 0, 0], numbers + 0.5)
-    assert (store.find([key(count * each), "f" * 32]) == -1).all()
+    assert (store.find([key(count * size), "f" * 32]) == -1).all()
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def test_an_old_index_lacks_and_names_shards_that_others_wrote_and_removed(tmp_p
     (tmp_path / name).unlink()
     for store in (again, Shards(tmp_path)):
         store.refresh()
-        found = store.find([key(number) for number in range(72)])
-        assert (found[:3] == -1).all() and (found[3:] >= 0).all()
+        places = store.find([key(number) for number in range(72)])
+        assert (places[:3] == -1).all() and (places[3:] >= 0).all()
 
 
 def test_a_shard_that_vanishes_while_the_store_is_open_is_absent(tmp_path):
@@ -141,7 +141,7 @@ def test_half_written_files_are_not_read_and_old_ones_are_removed(tmp_path):
 
 
 def test_each_shard_is_opened_once_for_the_layers_that_are_asked_for(tmp_path, opened, monkeypatch):
-    store = filled(tmp_path, 4, each=50)
+    store = filled(tmp_path, 4, size=50)
     opened.clear()
     read = []
     monkeypatch.setattr(shards, "_check", lambda name, *_, **__: read.append(name))
@@ -188,10 +188,10 @@ def test_what_is_found_is_what_was_written(tmp_path_factory, groups, recent):
     finally:
         shards.MAX_RECENT = before
     there = set().union(*groups)
-    found = store.find([key(256 * number) for number in range(61)])
-    assert {number for number in range(61) if found[number, 0] >= 0} == there
+    places = store.find([key(256 * number) for number in range(61)])
+    assert {number for number in range(61) if places[number, 0] >= 0} == there
     numbers = sorted(there)
-    np.testing.assert_array_equal(store.read_rows(found[numbers], ("0",), 1)[:, 0, 0], numbers)
+    np.testing.assert_array_equal(store.read_rows(places[numbers], ("0",), 1)[:, 0, 0], numbers)
 
 
 WRITER = """

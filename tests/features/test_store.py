@@ -34,9 +34,9 @@ def test_pool_is_numpy_over_each_clips_own_frames():
     values = pool(layers_of(hidden, [7, 3]), ("mean", "std", "max", "mean_max"))
     assert values.shape == (3, 2, 16)
     for clip, length in enumerate([7, 3]):
-        own = hidden[:, clip, :length].numpy()
-        top = own.max(1)
-        expected = np.concatenate([own.mean(1), own.std(1), top, own.mean(1) + top], axis=1)
+        frames = hidden[:, clip, :length].numpy()
+        top = frames.max(1)
+        expected = np.concatenate([frames.mean(1), frames.std(1), top, frames.mean(1) + top], axis=1)
         np.testing.assert_allclose(values[:, clip], expected, atol=1e-6)
     with pytest.raises(UserError, match="did you mean 'mean'"):
         pool(layers_of(hidden, [7, 3]), ("men",))
@@ -58,8 +58,8 @@ def test_segments_are_means_of_each_clips_own_stretches(seconds):
     size = max(1, round(seconds * 50))
     assert cut.frame_rate == 50 / size
     for clip, length in enumerate([11, 1, 6]):
-        own = hidden[:, clip, :length]
-        expected = torch.stack([part.mean(1) for part in own.split(size, dim=1)], dim=1)
+        frames = hidden[:, clip, :length]
+        expected = torch.stack([part.mean(1) for part in frames.split(size, dim=1)], dim=1)
         torch.testing.assert_close(cut.hidden[:, clip, cut.mask[clip]], expected)
 
 
@@ -79,17 +79,17 @@ def test_segments_hear_nothing_beyond_a_clip_and_leave_the_rest_alone():
 def clips(tmp_path) -> list[Utterance]:
     """Seven good clips of several lengths, one of them a stretch of another's file, and three bad ones."""
     rng = np.random.default_rng(0)
-    found = []
+    utterances = []
     for index, seconds in enumerate([0.9, 0.5, 1.4, 0.5, 2.2, 0.7]):
         path = tmp_path / f"{index}.wav"
         soundfile.write(path, 0.1 * rng.standard_normal(round(seconds * SAMPLE_RATE)), SAMPLE_RATE)
-        found.append(Utterance(id=f"clip {index}", corpus="c", path=str(path)))
-    found.append(Utterance(id="stretch", corpus="c", path=found[4].path, start=0.5, end=1.3))
+        utterances.append(Utterance(id=f"clip {index}", corpus="c", path=str(path)))
+    utterances.append(Utterance(id="stretch", corpus="c", path=utterances[4].path, start=0.5, end=1.3))
     (tmp_path / "text.wav").write_text("no audio")
     (tmp_path / "cut.flac").write_bytes(_flac(tmp_path)[:9000])
     bad = [("gone", "gone.wav"), ("text", "text.wav"), ("cut", "cut.flac")]
-    found[2:2] = [Utterance(id=name, corpus="c", path=str(tmp_path / file)) for name, file in bad]
-    return found
+    utterances[2:2] = [Utterance(id=name, corpus="c", path=str(tmp_path / file)) for name, file in bad]
+    return utterances
 
 
 def _flac(folder: Path) -> bytes:
@@ -115,17 +115,17 @@ class Counting(torch.nn.Module):
 def test_good_clips_come_in_order_and_bad_ones_are_listed(clips, tmp_path):
     encoder = load_encoder("logmel")
     seen = []
-    found = FeatureStore(tmp_path / "store", encoder).extract(clips, on_progress=lambda *n: seen.append(n))
-    assert found.ids == tuple(one.id for one in clips if one.id not in ("gone", "text", "cut"))
-    assert [name for name, _ in found.skipped] == ["gone", "text", "cut"]
-    assert all(f"{name}." in reason and "\n" not in reason for name, reason in found.skipped)
-    assert found.values.shape == (7, 1, 128) and found.values.dtype == np.float32
+    stored = FeatureStore(tmp_path / "store", encoder).extract(clips, on_progress=lambda *n: seen.append(n))
+    assert stored.ids == tuple(clip.id for clip in clips if clip.id not in ("gone", "text", "cut"))
+    assert [name for name, _ in stored.skipped] == ["gone", "text", "cut"]
+    assert all(f"{name}." in reason and "\n" not in reason for name, reason in stored.skipped)
+    assert stored.values.shape == (7, 1, 128) and stored.values.dtype == np.float32
     assert seen[-1][0] == seen[-1][1]
-    for row, name in enumerate(found.ids):
-        one = next(clip for clip in clips if clip.id == name)
-        wave = features.read_audio(one.path, one.start, one.end)
+    for row, name in enumerate(stored.ids):
+        clip = next(clip for clip in clips if clip.id == name)
+        wave = features.read_audio(clip.path, clip.start, clip.end)
         expected = pool(encoder(*pad([wave])), encoder.statistics)[:, 0]
-        np.testing.assert_allclose(found.values[row], expected, atol=1e-5)
+        np.testing.assert_allclose(stored.values[row], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["gone", "text", "cut"])
@@ -159,9 +159,9 @@ def test_what_is_stored_is_not_computed_again(clips, tmp_path):
 def test_the_same_audio_twice_is_computed_once(clips, tmp_path):
     encoder = Counting(load_encoder("logmel"))
     twin = Utterance(id="twin", corpus="d", path=clips[0].path)
-    found = FeatureStore(tmp_path / "store", encoder).extract([clips[0], twin])
-    assert encoder.count == 1 and found.ids == ("clip 0", "twin")
-    np.testing.assert_array_equal(found.values[0], found.values[1])
+    stored = FeatureStore(tmp_path / "store", encoder).extract([clips[0], twin])
+    assert encoder.count == 1 and stored.ids == ("clip 0", "twin")
+    np.testing.assert_array_equal(stored.values[0], stored.values[1])
 
 
 def test_other_options_live_in_another_folder(clips, tmp_path):
@@ -176,8 +176,8 @@ def test_other_options_live_in_another_folder(clips, tmp_path):
 def test_features_do_not_depend_on_the_batch(clips, tmp_path, batch_size):
     encoder = load_encoder("emotion-cnn")
     together = FeatureStore(tmp_path / "a", encoder, batch_size=batch_size).extract(clips)
-    for one, values in zip([clip for clip in clips if clip.id in together.ids], together.values):
-        alone = FeatureStore(tmp_path / one.id, encoder).extract([one]).values[0]
+    for clip, values in zip([clip for clip in clips if clip.id in together.ids], together.values):
+        alone = FeatureStore(tmp_path / clip.id, encoder).extract([clip]).values[0]
         if batch_size == 1:
             np.testing.assert_array_equal(values, alone)
         np.testing.assert_allclose(values, alone, atol=1e-4)
@@ -186,8 +186,8 @@ def test_features_do_not_depend_on_the_batch(clips, tmp_path, batch_size):
 def test_one_layer_is_read_alone(clips, tmp_path):
     encoder = load_encoder("logmel")
     store = FeatureStore(tmp_path / "store", encoder)
-    every = store.extract(clips).values
-    np.testing.assert_array_equal(store.extract(clips, layer="0").values, every[:, 0])
+    all_layers = store.extract(clips).values
+    np.testing.assert_array_equal(store.extract(clips, layer="0").values, all_layers[:, 0])
     with pytest.raises(UserError, match="unknown layer of encoder logmel '1'"):
         store.extract(clips, layer="1")
 
@@ -204,24 +204,24 @@ def test_frames_on_request(clips, tmp_path):
     encoder = load_encoder("logmel")
     store = FeatureStore(tmp_path / "store", encoder, frames=True)
     store.extract(clips)
-    one = clips[0]
-    frames = store.frames_of(one)
-    expected = encoder(*pad([features.read_audio(one.path)])).hidden[:, 0]
+    clip = clips[0]
+    frames = store.frames_of(clip)
+    expected = encoder(*pad([features.read_audio(clip.path)])).hidden[:, 0]
     assert frames.dtype == np.float16 and frames.shape == tuple(expected.shape)
     np.testing.assert_allclose(frames, expected, atol=1e-2)
-    np.testing.assert_array_equal(store.frames_of(one, layer="0"), frames[0])
+    np.testing.assert_array_equal(store.frames_of(clip, layer="0"), frames[0])
     with pytest.raises(UserError, match="keeps no frames"):
-        FeatureStore(tmp_path / "store", encoder).frames_of(one)
+        FeatureStore(tmp_path / "store", encoder).frames_of(clip)
 
 
 def test_segments_on_request(clips, tmp_path):
     encoder = load_encoder("logmel")
     plain, whole, cut = (FeatureStore(tmp_path, encoder, **options) for options in KINDS)
-    one = clips[0]
-    expected = segments(encoder(*pad([features.read_audio(one.path)])), 0.25)
-    assert cut.frames_of(one).shape == (1, 4, 64) == tuple(expected.hidden[:, 0].shape)
-    np.testing.assert_allclose(cut.frames_of(one), expected.hidden[:, 0], atol=1e-2)
-    np.testing.assert_array_equal(cut.extract([one]).values, whole.extract([one]).values)
+    clip = clips[0]
+    expected = segments(encoder(*pad([features.read_audio(clip.path)])), 0.25)
+    assert cut.frames_of(clip).shape == (1, 4, 64) == tuple(expected.hidden[:, 0].shape)
+    np.testing.assert_allclose(cut.frames_of(clip), expected.hidden[:, 0], atol=1e-2)
+    np.testing.assert_array_equal(cut.extract([clip]).values, whole.extract([clip]).values)
     assert len({store.folder for store in (plain, whole, cut)}) == 3
     with pytest.raises(UserError, match="segment -1 of the feature store"):
         FeatureStore(tmp_path, encoder, frames=True, segment=-1)
@@ -253,10 +253,10 @@ def test_segments_begin_anew_in_each_window(clips, tmp_path):
 @pytest.mark.parametrize("options", KINDS)
 def test_the_size_is_told_before(clips, tmp_path, options):
     store = FeatureStore(tmp_path / "store", load_encoder("logmel"), **options)
-    told = store.size_of(clips)
+    estimate = store.size_of(clips)
     good = store.extract(clips).ids
     taken = sum(path.stat().st_size for path in store.folder.glob("*.safetensors"))
-    assert told == pytest.approx(taken, rel=0.25) and len(good) == 7
+    assert estimate == pytest.approx(taken, rel=0.25) and len(good) == 7
     large = SimpleNamespace(layers=25, width=1024, frame_rate=50.0, statistics=("mean", "std"))
     assert bytes_per_second(large) == 2_560_000 and bytes_per_second(large, False) == 0
     assert bytes_per_second(large, segment=1.0) == 51_200
@@ -302,8 +302,8 @@ def test_corrupt_frames_are_told_and_computed_again(clips, tmp_path):
     with pytest.warns(UserWarning, match="corrupt"):
         got = [store.frames_of(clips[0]), store.frames_of(clips[1], layer="0")]
     assert encoder.count == 9
-    for one, other in zip(got, expected):
-        np.testing.assert_array_equal(one, other)
+    for frames, other in zip(got, expected):
+        np.testing.assert_array_equal(frames, other)
 
 
 TWO = """
@@ -462,9 +462,9 @@ def test_a_damaged_shard_of_a_read_only_store_is_told_once(clips, tmp_path, stor
     shard = sorted(store.folder.glob("*.safetensors"))[0]
     content = shard.read_bytes()
     shard.write_bytes(content[:-9] + bytes(byte ^ 1 for byte in content[-9:]))
-    with pytest.warns(UserWarning, match="corrupt") as told, pytest.raises(UserError, match="cannot be written"):
+    with pytest.warns(UserWarning, match="corrupt") as warned, pytest.raises(UserError, match="cannot be written"):
         store.extract(clips)
-    assert len(told) == 1 and shard.exists()
+    assert len(warned) == 1 and shard.exists()
 
 
 @pytest.mark.parametrize("frames", [False, True])

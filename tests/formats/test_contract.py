@@ -101,13 +101,13 @@ def test_nothing_is_lost_but_what_is_named(name, clips):
             options = {"fold": 1} if name == "emobox" and rows[0].split else {}
             back = list(import_(name, path, **options))
             expected = [comparable(row, loses) for row in rows]
-            found = [comparable(row, loses) for row in back]
+            restored = [comparable(row, loses) for row in back]
         assert done.count == len(rows)
         assert set(done.lost) == {
             field for field in loses if any(getattr(row, field) != UNKNOWN[field] for row in rows)
         }
         key = repr
-        assert sorted(found, key=key) == sorted(expected, key=key)
+        assert sorted(restored, key=key) == sorted(expected, key=key)
 
     check()
 
@@ -123,7 +123,7 @@ def test_a_format_keeps_its_protocol(name):
     assert set(module.LOSES) <= set(COLUMNS)
     for function, given_first in ((module.read, ["path"]), (module.write, ["path", "utterances"])):
         parameters = list(inspect.signature(function).parameters.values())
-        assert [one.name for one in parameters[: len(given_first)]] == given_first
+        assert [parameter.name for parameter in parameters[: len(given_first)]] == given_first
         for option in parameters[len(given_first) :]:
             assert option.kind is option.KEYWORD_ONLY and option.default is not option.empty
     assert {"labels", "language", "corpus"} <= set(inspect.signature(module.read).parameters)

@@ -56,8 +56,8 @@ def test_all_data_sets_with_the_speakers_of_iemocap_from_the_names(checkout):
     rows = {row.corpus: row for row in import_("emobox", checkout / "data", language="xx", root="/r")}
     assert sorted(rows) == ["emodb", "iemocap", "pavoque"]
     assert {row.language for row in rows.values()} == {"xx"}
-    said = rows["iemocap"]
-    assert (said.emotion, said.speaker) == ("happiness", "Ses01M"), "a man in a scene recorded with the woman's markers"
+    turn = rows["iemocap"]
+    assert (turn.emotion, turn.speaker) == ("happiness", "Ses01M"), "a man in a scene recorded with the woman's markers"
     assert (rows["pavoque"].start, rows["pavoque"].end, rows["pavoque"].path) == (0.5, 2.0, "/r/downloads/p.wav")
     (other,) = import_("emobox", checkout / "data" / "iemocap", labels="exc=other")
     assert (other.emotion, other.language) == ("other", "en")

@@ -13,7 +13,7 @@ HEADS = registry.names("heads")
 B, F, D, C = 3, 5, 7, 4
 
 
-def made(name):
+def make(name):
     torch.manual_seed(0)
     return made_head(name, ("layers=2",) if registry.load("heads", name).all_layers else (), D, C)
 
@@ -25,7 +25,7 @@ def say(head, frames, mask):
 
 @pytest.fixture(params=HEADS)
 def head(request):
-    return made(request.param).eval()
+    return make(request.param).eval()
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def test_what_lies_under_the_mask_is_not_seen(head, ragged):
 def test_a_clip_alone_is_the_clip_in_a_ragged_batch(head, ragged):
     frames, mask = ragged
     for row in range(B):
-        own = frames[row : row + 1, mask[row]]
-        alone = say(head, own, torch.ones(own.shape[:2], dtype=torch.bool))
+        inside = frames[row : row + 1, mask[row]]
+        alone = say(head, inside, torch.ones(inside.shape[:2], dtype=torch.bool))
         torch.testing.assert_close(alone[0], say(head, frames, mask)[row], atol=1e-5, rtol=1e-5)
 
 
@@ -62,7 +62,7 @@ def test_gradients_reach_every_weight(head, ragged):
 
 
 def test_the_same_seed_makes_the_same_head(head):
-    again = made(head.name)
+    again = make(head.name)
     assert all(torch.equal(a, b) for a, b in zip(head.parameters(), again.parameters()))
 
 

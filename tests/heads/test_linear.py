@@ -55,8 +55,8 @@ def test_pooled_features_train_it_as_frames_do():
     for forward, x in ((lambda head, x: head(x, MASK), frames()), (lambda head, x: head(x, ones), pooled(frames()))):
         other_losses, other_weights = trained(forward, x)
         np.testing.assert_allclose(other_losses, losses, rtol=1e-10)
-        for one, other in zip(weights, other_weights):
-            np.testing.assert_allclose(other, one, atol=1e-9)
+        for weight, other in zip(weights, other_weights):
+            np.testing.assert_allclose(other, weight, atol=1e-9)
     assert losses[-1] < 0.7 * losses[0]
 
 

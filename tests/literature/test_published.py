@@ -22,12 +22,12 @@ from emobridge.literature.published import (
 from emobridge.types import ATTRIBUTES
 
 
-def find(rows, **wanted):
-    return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
+def find(rows, **criteria):
+    return [row for row in rows if all(getattr(row, name) == value for name, value in criteria.items())]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "value"),
+    ("criteria", "value"),
     [
         ({"method": "pseudo-labels", "encoder": "hubert", "target_language": "de"}, 89.0),
         ({"method": "nnpm (reimplemented)", "target_language": "it"}, 40.2),
@@ -45,8 +45,8 @@ def find(rows, **wanted):
         ({"study": "EmoBox (Ma et al. 2024)", "encoder": "wavlm-large", "measure": "WA"}, 92.67),
     ],
 )
-def test_a_printed_number_is_found_by_its_meaning(wanted, value):
-    assert [row.value for row in find(published(), **wanted)] == [value]
+def test_a_printed_number_is_found_by_its_meaning(criteria, value):
+    assert [row.value for row in find(published(), **criteria)] == [value]
 
 
 def test_every_cell_of_every_table_becomes_one_record():
@@ -71,9 +71,9 @@ def test_every_cell_of_every_table_becomes_one_record():
 
 
 def test_labels_are_ours_and_values_in_range():
-    known = {*EMOTIONS, *ATTRIBUTES, "question", "negation", "expectation"}
+    labels = {*EMOTIONS, *ATTRIBUTES, "question", "negation", "expectation"}
     for row in published():
-        assert set(row.labels) <= known, row
+        assert set(row.labels) <= labels, row
         assert -1 <= row.value <= 1 if row.measure.startswith("CCC") else 1 < row.value <= 100, row
 
 
@@ -125,7 +125,7 @@ def test_it_is_light():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def words(**changes):
+def condition(**changes):
     plain = {"languages": ("en", "fr-CA"), "labels": FIVE, "target_labels": "0", "side": "target"}
     return plain | changes
 
@@ -148,8 +148,8 @@ def words(**changes):
     ],
 )
 def test_what_stands_beside_a_measured_score(methods, encoder, changes, values):
-    assert [row.value for row in comparable(AGARLA, methods, encoder, **words(**changes))] == values
-    assert comparable("Somebody 2020", methods, encoder, **words(**changes)) == ()
+    assert [row.value for row in comparable(AGARLA, methods, encoder, **condition(**changes))] == values
+    assert comparable("Somebody 2020", methods, encoder, **condition(**changes)) == ()
 
 
 def test_the_source_side_and_what_states_no_budget_where_wanted():

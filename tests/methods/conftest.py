@@ -20,14 +20,14 @@ class Interrupted(Exception):
 def by_hand():
     """A function to make a Task of six source rows and four of the target, two features each, and a small Model."""
 
-    def make(few=0, traits=(), source=(0, 0, 1, 1, 0, 1)):
+    def make(labelled=0, traits=(), source=(0, 0, 1, 1, 0, 1)):
         random = torch.Generator().manual_seed(1)
         inputs = Frozen(torch.randn(10, 2, generator=random))
-        known = Labelled(torch.arange(6), torch.tensor(source))
-        some = Labelled(torch.arange(6, 6 + few), torch.arange(few) % 2) if few else None
+        source_part = Labelled(torch.arange(6), torch.tensor(source))
+        target_part = Labelled(torch.arange(6, 6 + labelled), torch.arange(labelled) % 2) if labelled else None
         torch.manual_seed(2)
         model = Model(inputs, Linear(2, 2, hidden=3))
-        return Task(inputs, 2, known, some, torch.arange(6 + few, 10), traits=tuple(traits)), model
+        return Task(inputs, 2, source_part, target_part, torch.arange(6 + labelled, 10), traits=tuple(traits)), model
 
     return make
 
@@ -38,8 +38,8 @@ def step_of():
 
     def make(task, model, rows, weight=None, progress=0.5, seed=0):
         rows = torch.tensor(rows)
-        known = [part for part in (task.source, task.labelled_target) if part]
-        label = dict(zip(torch.cat([part.rows for part in known]).tolist(), torch.cat([part.label for part in known])))
+        parts = [part for part in (task.source, task.labelled_target) if part]
+        label = dict(zip(torch.cat([part.rows for part in parts]).tolist(), torch.cat([part.label for part in parts])))
         weight = torch.ones(len(rows)) if weight is None else torch.tensor(weight)
         labels = torch.stack([label[int(row)] for row in rows])
         take, generator = task.inputs.batch, torch.Generator().manual_seed(seed)
@@ -88,8 +88,8 @@ def ends():
         task = Task(inputs, 2, Labelled(torch.arange(size), label), None, unlabelled, traits=tuple(traits))
         fit(task, method, head, Plan(**{"epochs": 40, "decay": 1.0, **plan}), seed=seed)
         model = Model(inputs, head)
-        said = probabilities(model, inputs, torch.arange(size + half, len(inputs.x))).argmax(1)
-        return float((said == truth[half:]).float().mean()), model
+        predictions = probabilities(model, inputs, torch.arange(size + half, len(inputs.x))).argmax(1)
+        return float((predictions == truth[half:]).float().mean()), model
 
     return make
 

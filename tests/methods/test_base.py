@@ -33,41 +33,41 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def task(source=(0, 0, 0, 1), class_weights=True) -> Task:
-    known = Labelled(torch.arange(len(source)), torch.tensor(source)) if source else None
-    return Task(Frozen(torch.zeros(20, 2)), 2, known, None, None, class_weights)
+    source_part = Labelled(torch.arange(len(source)), torch.tensor(source)) if source else None
+    return Task(Frozen(torch.zeros(20, 2)), 2, source_part, None, None, class_weights)
 
 
-def known(label, corpus=None) -> Labelled:
+def labelled(label, corpus=None) -> Labelled:
     label = torch.as_tensor(label)
     return Labelled(torch.arange(len(label)), label, None if corpus is None else torch.as_tensor(corpus))
 
 
 def test_class_weights_by_hand():
-    torch.testing.assert_close(balanced_weights(known([0, 0, 0, 1]), 2), torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
+    torch.testing.assert_close(balanced_weights(labelled([0, 0, 0, 1]), 2), torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
     # A class that does not occur has no say: two of three classes share the weight.
-    torch.testing.assert_close(balanced_weights(known([2, 0, 2]), 3), torch.tensor([0.75, 1.5, 0.75]))
-    assert torch.equal(balanced_weights(known([1, 1]), 2), torch.ones(2))
-    assert torch.equal(balanced_weights(known([0, 1, 1], [0, 0, 1]), 2, enabled=False), torch.ones(3))
+    torch.testing.assert_close(balanced_weights(labelled([2, 0, 2]), 3), torch.tensor([0.75, 1.5, 0.75]))
+    assert torch.equal(balanced_weights(labelled([1, 1]), 2), torch.ones(2))
+    assert torch.equal(balanced_weights(labelled([0, 1, 1], [0, 0, 1]), 2, enabled=False), torch.ones(3))
     assert balanced_weights(Labelled.empty(), 2).shape == (0,)
 
 
 def test_corpora_weigh_the_same_and_so_do_classes_within_each():
-    weight = balanced_weights(known([0, 0, 0, 1, 0, 1, 1, 1], [3, 3, 3, 3, 5, 5, 5, 5]), 2)
+    weight = balanced_weights(labelled([0, 0, 0, 1, 0, 1, 1, 1], [3, 3, 3, 3, 5, 5, 5, 5]), 2)
     torch.testing.assert_close(weight, torch.tensor([2, 2, 2, 6, 6, 2, 2, 2]) / 3)
     # Six utterances, three a corpus in weight: the second has one utterance and one class.
-    weight = balanced_weights(known([0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1]), 2)
+    weight = balanced_weights(labelled([0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1]), 2)
     torch.testing.assert_close(weight, torch.tensor([0.5, 0.5, 0.5, 0.75, 0.75, 3.0]))
 
 
 @given(labels, st.integers(0, 5))
 def test_class_weights_have_mean_one_and_every_corpus_and_class_the_same_total(label, seed):
     corpus = torch.randint(3, (len(label),), generator=generator(seed))
-    weight = balanced_weights(known(label, corpus), 4)
+    weight = balanced_weights(labelled(label, corpus), 4)
     assert float(weight.mean()) == pytest.approx(1, rel=1e-5)
     share = len(label) / len(corpus.unique())
-    for one in corpus.unique():
-        mine = corpus == one
-        totals = [float(weight[mine & (label == which)].sum()) for which in label[mine].unique()]
+    for index in corpus.unique():
+        inside = corpus == index
+        totals = [float(weight[inside & (label == which)].sum()) for which in label[inside].unique()]
         assert totals == pytest.approx([share / len(totals)] * len(totals), rel=1e-5)
 
 

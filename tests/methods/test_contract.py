@@ -51,8 +51,8 @@ def settings(**changes) -> Settings:
 def fold_of(speech: Speech) -> Fold:
     """Speakers 0 and 1 of each side train, the others are scored."""
     rows: list[list[int]] = [[], [], [], []]
-    for row, one in enumerate(speech.utterances):
-        rows[2 * int(speech.is_target[row]) + int(one.speaker not in ("0", "1", "a", "b"))].append(row)
+    for row, utterance in enumerate(speech.utterances):
+        rows[2 * int(speech.is_target[row]) + int(utterance.speaker not in ("0", "1", "a", "b"))].append(row)
     return Fold(*map(tuple, rows))
 
 
@@ -70,51 +70,51 @@ def reachable(root: object) -> Iterator[object]:
     """Every object that can be got at from `root`, but modules, classes and the globals of functions."""
     seen, stack = {id(root)}, [root]
     while stack:
-        one = stack.pop()
-        yield one
-        if isinstance(one, types.FunctionType):
-            found = [*(one.__closure__ or ()), one.__defaults__, one.__kwdefaults__]
+        item = stack.pop()
+        yield item
+        if isinstance(item, types.FunctionType):
+            referents = [*(item.__closure__ or ()), item.__defaults__, item.__kwdefaults__]
         else:
-            found = gc.get_referents(one)
-        for each in found:
-            skipped = isinstance(each, types.ModuleType | type | types.BuiltinFunctionType) or each is None
-            if not skipped and id(each) not in seen:
-                seen.add(id(each))
-                stack.append(each)
+            referents = gc.get_referents(item)
+        for referent in referents:
+            skipped = isinstance(referent, types.ModuleType | type | types.BuiltinFunctionType) or referent is None
+            if not skipped and id(referent) not in seen:
+                seen.add(id(referent))
+                stack.append(referent)
 
 
-def numbers(one: object) -> set[int]:
+def numbers(value: object) -> set[int]:
     """All whole numbers in an array or tensor, and in the memory that it looks into."""
-    if isinstance(one, torch.Tensor) and one.dtype == torch.int64:
-        memory = torch.empty(0, dtype=torch.int64).set_(one.untyped_storage())
+    if isinstance(value, torch.Tensor) and value.dtype == torch.int64:
+        memory = torch.empty(0, dtype=torch.int64).set_(value.untyped_storage())
         return set(memory.tolist())
-    if isinstance(one, np.ndarray) and one.dtype.kind == "i":
-        while isinstance(one.base, np.ndarray):
-            one = one.base
-        return set(one.ravel().tolist())
-    return {one} if type(one) is int else set()
+    if isinstance(value, np.ndarray) and value.dtype.kind == "i":
+        while isinstance(value.base, np.ndarray):
+            value = value.base
+        return set(value.ravel().tolist())
+    return {value} if type(value) is int else set()
 
 
-def rated(one: object) -> bool:
+def rated(value: object) -> bool:
     """Whether a target attribute is in a number, an array or tensor, or the memory that it looks into."""
-    if isinstance(one, torch.Tensor) and one.is_floating_point():
-        memory = torch.empty(0, dtype=one.dtype).set_(one.untyped_storage())
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        memory = torch.empty(0, dtype=value.dtype).set_(value.untyped_storage())
         return bool((memory == RATING).any())
-    if isinstance(one, np.ndarray) and one.dtype.kind == "f":
-        while isinstance(one.base, np.ndarray):
-            one = one.base
-        return bool((one == RATING).any())
-    return type(one) is float and one == RATING
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        while isinstance(value.base, np.ndarray):
+            value = value.base
+        return bool((value == RATING).any())
+    return type(value) is float and value == RATING
 
 
-def told(root: object) -> list[object]:
+def secrets_in(root: object) -> list[object]:
     """What tells a target label."""
     return [
-        one
-        for one in reachable(root)
-        if SECRET in numbers(one)
-        or rated(one)
-        or (isinstance(one, Utterance) and {one.emotion, one.arousal, one.valence, one.dominance} != {None})
+        item
+        for item in reachable(root)
+        if SECRET in numbers(item)
+        or rated(item)
+        or (isinstance(item, Utterance) and {item.emotion, item.arousal, item.valence, item.dominance} != {None})
     ]
 
 
@@ -134,8 +134,8 @@ def test_the_walk_finds_a_label_wherever_it_hides(secret):
         np.array([1.0, RATING])[:1],
         dataclasses.replace(secret.utterances[0], emotion=None, valence=3.0),
     ):
-        assert told(root), root
-    assert not told((torch.tensor([1.0, 97.0]), np.arange(9), Utterance("a", "b", "c"), [torch.nn.Linear(2, 2)]))
+        assert secrets_in(root), root
+    assert not secrets_in((torch.tensor([1.0, 97.0]), np.arange(9), Utterance("a", "b", "c"), [torch.nn.Linear(2, 2)]))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -149,7 +149,7 @@ def test_needs_and_takes_are_known_words(name):
 
 @pytest.mark.parametrize(
     "seen",
-    [frozenset(some) for size in range(1, 4) for some in itertools.combinations(sorted(WORDS), size)],
+    [frozenset(needs) for size in range(1, 4) for needs in itertools.combinations(sorted(WORDS), size)],
     ids=sorted,
 )
 @pytest.mark.parametrize("align", ["none", "coral"])
@@ -157,9 +157,9 @@ def test_needs_and_takes_are_known_words(name):
 def test_a_task_holds_what_is_named_and_nothing_else(toy_speech, seen, align, by):
     speech = toy_speech(each=2, extra=1)
     fold = fold_of(speech)
-    few = budget(speech, fold, "3", seed=0)
+    labelled = budget(speech, fold, "3", seed=0)
     method = Anything(**{by: seen})
-    task = build(speech, fold, method, 2, settings(align=align), None, few).task
+    task = build(speech, fold, method, 2, settings(align=align), None, labelled).task
     assert (task.source is not None) == ("source_labels" in seen)
     assert (task.labelled_target is not None) == ("target_labels" in seen)
     assert (task.target is not None) == ("target_audio" in seen)
@@ -175,7 +175,7 @@ def test_a_task_holds_what_is_named_and_nothing_else(toy_speech, seen, align, by
     if task.source:
         assert task.source.label.tolist() == speech.label[list(fold.source)].tolist() * doubled
     if task.labelled_target:
-        assert task.labelled_target.label.tolist() == speech.label[list(few)].tolist()
+        assert task.labelled_target.label.tolist() == speech.label[list(labelled)].tolist()
 
 
 @pytest.mark.parametrize("align", ["none", "coral"])
@@ -184,8 +184,8 @@ def test_target_labels_beyond_the_budget_are_not_within_reach(secret, name, alig
     method = registry.load("methods", name)()
     built = build(secret, fold_of(secret), method, 2, settings(align=align), None, ())
     method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
-    assert told(built.task) == [] and told(method) == []
-    assert told(built.test) == []
+    assert secrets_in(built.task) == [] and secrets_in(method) == []
+    assert secrets_in(built.test) == []
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -208,23 +208,23 @@ def test_nor_are_they_where_the_encoder_is_trained(recorded, name):
     built = build(speech, fold_of(speech), method, 2, options, load_encoder("emotion-cnn"), ())
     method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
     assert len(built.task.inputs.utterances) > 0
-    assert told((built.task, method, built.test)) == []
+    assert secrets_in((built.task, method, built.test)) == []
 
 
 @pytest.mark.parametrize(
     "seen",
-    [frozenset(some) for size in range(1, 4) for some in itertools.combinations(sorted(WORDS), size)],
+    [frozenset(needs) for size in range(1, 4) for needs in itertools.combinations(sorted(WORDS), size)],
     ids=sorted,
 )
 @pytest.mark.parametrize("align", ["none", "coral"])
 def test_attributes_are_those_of_the_labels_that_are_seen(secret, seen, align):
     fold = fold_of(secret)
     label = np.minimum(secret.label, 1)
-    few = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
+    labelled = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
     attributes = secret.attributes.copy()
-    attributes[list(few)] = [[0.25, 0.75], [0.75, 0.25]]
+    attributes[list(labelled)] = [[0.25, 0.75], [0.75, 0.25]]
     speech = dataclasses.replace(secret, label=label, attributes=attributes)
-    task = build(speech, fold, Anything(seen), 2, settings(align=align, target_labels="2"), None, few).task
+    task = build(speech, fold, Anything(seen), 2, settings(align=align, target_labels="2"), None, labelled).task
     assert len(task.attributes) == len(task.inputs.x)
     assert not rated(task.attributes), "an unlabelled target row is hidden"
     unknown = task.attributes.isnan()
@@ -241,49 +241,49 @@ def test_attributes_are_those_of_the_labels_that_are_seen(secret, seen, align):
 @pytest.mark.parametrize("sides", [("source",), ("target",), ("source", "target")])
 def test_a_stage_sees_attributes_of_its_sides_alone(secret, sides):
     fold = fold_of(secret)
-    few = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
-    task = build(secret, fold, Anything(WORDS), 2, settings(target_labels="2"), None, few).task
+    labelled = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
+    task = build(secret, fold, Anything(WORDS), 2, settings(target_labels="2"), None, labelled).task
     seen = Stage(sides, "frozen").of(task)
     for side, part in (("source", task.source), ("target", task.labelled_target)):
-        known = not seen.attributes[part.rows].isnan().any()
-        assert known == (side in sides)
-        assert known or seen.attributes[part.rows].isnan().all()
+        is_seen = not seen.attributes[part.rows].isnan().any()
+        assert is_seen == (side in sides)
+        assert is_seen or seen.attributes[part.rows].isnan().all()
     assert any(map(rated, reachable(seen))) == ("target" in sides), "what is hidden is nowhere in its memory"
 
 
 def test_within_the_budget_they_are_those_of_the_budget_only(secret):
     fold = fold_of(secret)
     label = secret.label.copy()
-    few = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
-    label[list(few)] = 1
+    labelled = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
+    label[list(labelled)] = 1
     attributes = secret.attributes.copy()
-    attributes[list(few)] = 0.25
+    attributes[list(labelled)] = 0.25
     speech = dataclasses.replace(secret, label=label, attributes=attributes)
-    built = build(speech, fold, Anything(WORDS), 2, settings(target_labels="2"), None, few)
+    built = build(speech, fold, Anything(WORDS), 2, settings(target_labels="2"), None, labelled)
     assert built.task.labelled_target.label.tolist() == [1, 1]
-    assert told(built.task) == []
+    assert secrets_in(built.task) == []
 
 
 def test_of_a_benchmark_with_a_list_only_the_lists_labels_are_within_reach(secret):
     """Every target utterance is labelled; a person gave two of the labels, one of a scored speaker."""
     fold, label = fold_of(secret), secret.label.copy()
-    mine = [fold.target[0], fold.target_test[0]]
-    label[mine[0]] = 1
+    listed = [fold.target[0], fold.target_test[0]]
+    label[listed[0]] = 1
     secret = dataclasses.replace(secret, attributes=secret.attributes.copy())
-    secret.attributes[mine[0]] = 0.25
-    ids = frozenset(secret.utterances[row].id for row in mine)
+    secret.attributes[listed[0]] = 0.25
+    ids = frozenset(secret.utterances[row].id for row in listed)
     speech = dataclasses.replace(secret, label=label, given=ids)
-    few = budget(speech, fold, "2", 0)
-    assert few == (mine[0],), "the scored speaker's label is not for training"
+    labelled = budget(speech, fold, "2", 0)
+    assert labelled == (listed[0],), "the scored speaker's label is not for training"
     for name in METHODS:
         method = registry.load("methods", name)()
-        built = build(speech, fold, method, 2, settings(target_labels="2", labelled="l.csv"), None, few)
+        built = build(speech, fold, method, 2, settings(target_labels="2", labelled="l.csv"), None, labelled)
         method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
         if "target_labels" in method.needs | method.takes:
             assert built.task.labelled_target.label.tolist() == [1]
         else:
             assert built.task.labelled_target is None
-        assert told((built.task, method, built.test)) == []
+        assert secrets_in((built.task, method, built.test)) == []
 
 
 def test_a_method_that_reaches_for_what_it_did_not_name_gets_nothing(secret):
@@ -302,15 +302,15 @@ def test_a_method_that_needs_target_audio_says_so_where_there_is_none(toy_speech
         build(speech, fold, Anything({"target_audio"}), 2, settings(), None, ())
 
 
-@pytest.mark.parametrize("few", ["0", "3"])
+@pytest.mark.parametrize("count", ["0", "3"])
 @pytest.mark.parametrize("name", METHODS)
-def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, few):
+def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, count):
     speech = toy_speech(extra=2)
     fold = fold_of(speech)
     draws = []
     for _ in range(2):
         method = registry.load("methods", name)()
-        chosen = budget(speech, fold, few, seed=0) if "target_labels" in method.needs | method.takes else ()
+        chosen = budget(speech, fold, count, seed=0) if "target_labels" in method.needs | method.takes else ()
         task = build(speech, fold, method, 2, settings(), None, chosen).task
         method.prepare(task, Model(task.inputs, Linear(4, 2)))
         generator = torch.Generator().manual_seed(3)
@@ -321,16 +321,16 @@ def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, few):
 
         drawn = [method.examples(epoch, predict, generator) for epoch in range(61)]
         assert drawn[0] is not None, "the loop has nothing else to begin with"
-        for one in drawn:
-            if one is not None:
-                assert len(one.rows) == len(one.label) == len(one.weight) > 0
-                assert int(one.rows.min()) >= 0 and int(one.rows.max()) < size
-                label = as_probabilities(one.label, 2)
+        for examples in drawn:
+            if examples is not None:
+                assert len(examples.rows) == len(examples.label) == len(examples.weight) > 0
+                assert int(examples.rows.min()) >= 0 and int(examples.rows.max()) < size
+                label = as_probabilities(examples.label, 2)
                 assert (label >= 0).all() and torch.allclose(label.sum(1), torch.ones(len(label)), atol=1e-4)
-                assert float(one.weight.mean()) == pytest.approx(1, rel=1e-4) and (one.weight >= 0).all()
-        draws.append([one for one in drawn if one is not None])
-    for one, two in zip(*draws):
-        assert torch.equal(one.rows, two.rows) and torch.equal(one.label, two.label)
+                assert float(examples.weight.mean()) == pytest.approx(1, rel=1e-4) and (examples.weight >= 0).all()
+        draws.append([examples for examples in drawn if examples is not None])
+    for examples, two in zip(*draws):
+        assert torch.equal(examples.rows, two.rows) and torch.equal(examples.label, two.label)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -340,14 +340,14 @@ def test_a_loss_is_scalars_by_name_that_can_be_minimised(toy_speech, name):
     task = build(speech, fold_of(speech), method, 2, settings(), None, ()).task
     torch.manual_seed(0)
     model = Model(task.inputs, Linear(4, 2))
-    beside = method.prepare(task, model)
+    own_module = method.prepare(task, model)
     generator = torch.Generator().manual_seed(0)
     drawn = method.examples(0, lambda rows: probabilities(model, task.inputs, rows), generator)
     rows, label, weight = drawn.rows[:8], drawn.label[:8], drawn.weight[:8]
     terms = method.loss(Step(model, task.inputs.batch(rows), rows, label, weight, 0.5, task.inputs.batch, generator))
     assert terms and all(isinstance(term, str) and value.shape == () for term, value in terms.items())
     sum(terms.values()).backward()
-    for part in (model.head, *([beside] if beside is not None else [])):
+    for part in (model.head, *([own_module] if own_module is not None else [])):
         for value in part.parameters():
             assert torch.isfinite(value.grad).all() and value.grad.abs().max() > 0
 
@@ -389,12 +389,12 @@ def test_every_method_learns_an_easy_task(toy_speech, name):
     speech = toy_speech(noise=0.1)
     fold = fold_of(speech)
     method = registry.load("methods", name)()
-    few = budget(speech, fold, "4", seed=0) if "target_labels" in method.needs else ()
-    built = build(speech, fold, method, 2, settings(), None, few)
+    labelled = budget(speech, fold, "4", seed=0) if "target_labels" in method.needs else ()
+    built = build(speech, fold, method, 2, settings(), None, labelled)
     torch.manual_seed(0)
     head = Linear(4, 2)
     fit(built.task, method, head, Plan(epochs=35, learning_rate=0.02), seed=0)
     tests = torch.arange(len(fold.source_test) + len(fold.target_test))
     head.eval()
-    said = head(built.test.batch(tests)[:, None], torch.ones(len(tests), 1, dtype=torch.bool)).argmax(1)
-    assert said.tolist() == speech.label[[*fold.source_test, *fold.target_test]].tolist()
+    predictions = head(built.test.batch(tests)[:, None], torch.ones(len(tests), 1, dtype=torch.bool)).argmax(1)
+    assert predictions.tolist() == speech.label[[*fold.source_test, *fold.target_test]].tolist()

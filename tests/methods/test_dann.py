@@ -35,7 +35,7 @@ def by_numpy(method, h, target):
 
 
 def test_the_loss_by_hand(by_hand, step_of, numpy_model, nll):
-    task, model = by_hand(few=1)
+    task, model = by_hand(labelled=1)
     method = Dann(hidden=4)
     method.prepare(task, model)
     represent, classify = numpy_model(model)
@@ -67,8 +67,8 @@ def test_the_representation_learns_to_mislead_what_the_domain_network_learns(by_
             method.loss(step)["domain"].backward()
         else:
             rows = method.target[torch.randint(4, (3,), generator=step.generator)]
-            said = method.domain(model.represent(task.inputs.x[[0, 1, 2, *rows.tolist()]]))[:, 0]
-            torch.nn.functional.softplus(said * torch.tensor([1.0, 1, 1, -1, -1, -1])).mean().backward()
+            logits = method.domain(model.represent(task.inputs.x[[0, 1, 2, *rows.tolist()]]))[:, 0]
+            torch.nn.functional.softplus(logits * torch.tensor([1.0, 1, 1, -1, -1, -1])).mean().backward()
         gradients.append((model.head.projection.weight.grad.clone(), method.domain[0].weight.grad.clone()))
     (representation, network), (plain, plain_network) = gradients
     torch.testing.assert_close(representation, -strength * schedule(progress) * plain)
@@ -77,7 +77,7 @@ def test_the_representation_learns_to_mislead_what_the_domain_network_learns(by_
 
 
 def test_a_batch_without_source_rows_has_a_loss(by_hand, step_of):
-    task, model = by_hand(few=2)
+    task, model = by_hand(labelled=2)
     method = Dann()
     method.prepare(task, model)
     terms = method.loss(step_of(task, model, [7]))
@@ -85,7 +85,7 @@ def test_a_batch_without_source_rows_has_a_loss(by_hand, step_of):
 
 
 def test_few_labelled_utterances_are_drawn_and_belong_to_the_target(by_hand):
-    task, model = by_hand(few=2)
+    task, model = by_hand(labelled=2)
     method = Dann()
     method.prepare(task, model)
     drawn = method.examples(0, None, torch.Generator())
@@ -105,13 +105,13 @@ def spurious(seed: int) -> tuple[torch.Tensor, ...]:
     return source, label, target, label
 
 
-def told_apart(model, x, seed) -> float:
+def separability(model, x, seed) -> float:
     """How often a fresh classifier tells source from target (400 each) by the representation."""
     h = model.represent(x).detach().numpy()
     is_target = np.arange(800) >= 400
-    some = np.random.default_rng(seed).permutation(800)
-    probe = LogisticRegression().fit(h[some[:400]], is_target[some[:400]])
-    return probe.score(h[some[400:]], is_target[some[400:]])
+    order = np.random.default_rng(seed).permutation(800)
+    probe = LogisticRegression().fit(h[order[:400]], is_target[order[:400]])
+    return probe.score(h[order[400:]], is_target[order[400:]])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -120,9 +120,9 @@ def test_it_draws_the_domains_together_and_beats_source_only(ends, seed):
     problem = spurious(seed)
     x = torch.cat([problem[0], problem[2]])
     alone, model = ends(SourceOnly(), problem, seed, hidden=1, learning_rate=0.02)
-    before = told_apart(model, x, seed)
+    before = separability(model, x, seed)
     adapted, model = ends(Dann(strength=1.0), problem, seed, hidden=1, learning_rate=0.02)
-    after = told_apart(model, x, seed)
+    after = separability(model, x, seed)
     assert before > 0.7 and after < 0.6, (before, after)
     assert alone < 0.6 and adapted > 0.9, (alone, adapted)
 

@@ -17,8 +17,8 @@ QUERIES = torch.tensor([[0.5, 1.0, 1.0], [2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 SAID = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.55, 0.45]])  # of the target's four rows
 
 
-def prepared(by_hand, few=0, **options):
-    task, model = by_hand(few=few)
+def prepared(by_hand, labelled=0, **options):
+    task, model = by_hand(labelled=labelled)
     method = Fluda(**options)
     method.prepare(task, model)
     return method, task, model
@@ -45,13 +45,13 @@ def test_an_episode_with_relations_by_hand():
     label, weight = [0, 1, 1], [1.0, 0.5, 1.5]
     loss = 0.0
     for query, truth, heavy in zip(QUERIES.numpy(), label, weight):
-        for one, prototype in enumerate(PROTOTYPES.numpy()):
+        for emotion, prototype in enumerate(PROTOTYPES.numpy()):
             pair = np.concatenate([prototype, query])
             hidden = np.maximum(first.weight.detach().numpy() @ pair + first.bias.detach().numpy(), 0)
             r = 1 / (1 + np.exp(-(last.weight.detach().numpy() @ hidden + last.bias.detach().numpy())[0]))
-            loss += heavy * (r - (one == truth)) ** 2 / 2 / 3
-    said = episodes(PROTOTYPES, QUERIES, torch.tensor(label), torch.tensor(weight))
-    assert float(said.detach()) == pytest.approx(loss, rel=1e-5)
+            loss += heavy * (r - (emotion == truth)) ** 2 / 2 / 3
+    expected_loss = episodes(PROTOTYPES, QUERIES, torch.tensor(label), torch.tensor(weight))
+    assert float(expected_loss.detach()) == pytest.approx(loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["prototype", "relation"])
@@ -68,8 +68,8 @@ def test_a_step_by_hand(by_hand, step_of, numpy_model, nll, metric):
     assert float(terms["cross-entropy"].detach()) == pytest.approx(expected, rel=1e-5)
 
     def episode(queries, label, weight):
-        given = [torch.tensor(one, dtype=torch.float32) for one in (prototypes, queries)]
-        return 0.5 * float(method.episodes(*given, torch.tensor(label), torch.tensor(weight)).detach())
+        tensors = [torch.tensor(array, dtype=torch.float32) for array in (prototypes, queries)]
+        return 0.5 * float(method.episodes(*tensors, torch.tensor(label), torch.tensor(weight)).detach())
 
     assert float(terms["episode"].detach()) == pytest.approx(episode(h, label, weight), rel=1e-4)
     method.episodes.label.copy_(torch.tensor([-1, 1, -1, -1]))  # of rows 6 to 9: the only target query is row 7
@@ -80,7 +80,7 @@ def test_a_step_by_hand(by_hand, step_of, numpy_model, nll, metric):
 
 
 def test_the_support_is_of_so_many_shots_and_of_the_batch_only_where_there_is_no_other(by_hand, step_of):
-    method, task, model = prepared(by_hand, few=2, shots=2)
+    method, task, model = prepared(by_hand, labelled=2, shots=2)
     taken = []
     step = step_of(task, model, [0, 2, 3, 5, 7])
     method.prototypes(replace(step, take=lambda rows: taken.append(rows.tolist()) or task.inputs.batch(rows)))
@@ -101,16 +101,16 @@ def test_target_queries_are_of_each_emotion_alike(by_hand, step_of):
 
 def test_pseudo_labels_are_made_at_each_interval_from_what_is_sure(by_hand):
     method, *_ = prepared(by_hand, interval=4, threshold=0.6)
-    asked = []
+    requests = []
 
     def predict(rows):
-        asked.append(rows.tolist())
+        requests.append(rows.tolist())
         return SAID[rows - 6]
 
     drawn = [method.examples(epoch, predict, torch.Generator()) for epoch in range(10)]
-    assert [epoch for epoch, one in enumerate(drawn) if one is not None] == [0]
+    assert [epoch for epoch, examples in enumerate(drawn) if examples is not None] == [0]
     assert drawn[0].rows.tolist() == [0, 1, 2, 3, 4, 5]
-    assert asked == [[6, 7, 8, 9]] * 2
+    assert requests == [[6, 7, 8, 9]] * 2
     assert method.episodes.label.tolist() == [0, 1, 1, -1]
 
 

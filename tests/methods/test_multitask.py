@@ -39,9 +39,9 @@ def test_the_loss_by_hand(by_hand, step_of, numpy_model, nll, with_target):
     assert float(terms["cross-entropy"].detach()) == pytest.approx(emotion, rel=1e-5)
     for trait, factor in ((GENDER, 0.5), (NATURALNESS, 2.0)):
         output = method.outputs[trait.name]
-        said = represent(x[rows]) @ output.weight.detach().numpy().T + output.bias.detach().numpy()
+        logits = represent(x[rows]) @ output.weight.detach().numpy().T + output.bias.detach().numpy()
         value = trait.values.numpy()[rows]
-        expected = factor * nll(said[value >= 0], value[value >= 0]).mean()
+        expected = factor * nll(logits[value >= 0], value[value >= 0]).mean()
         assert float(terms[trait.name].detach()) == pytest.approx(expected, rel=1e-5)
     assert list(terms) == ["cross-entropy", "gender", "naturalness"]
 
@@ -64,7 +64,7 @@ def test_without_traits_it_names_the_column_that_is_missing(by_hand, traits, opt
 
 
 def test_labelled_utterances_are_drawn_once(by_hand):
-    task, model = by_hand(few=2, traits=(GENDER,))
+    task, model = by_hand(labelled=2, traits=(GENDER,))
     method = Multitask()
     method.prepare(task, model)
     drawn = method.examples(0, None, torch.Generator())
@@ -72,8 +72,8 @@ def test_labelled_utterances_are_drawn_once(by_hand):
     assert method.examples(1, None, torch.Generator()) is None
 
 
-@pytest.mark.parametrize("known", ["everywhere", "in the target"])
-def test_both_emotion_and_trait_are_learnt(ends, known):
+@pytest.mark.parametrize("where", ["everywhere", "in the target"])
+def test_both_emotion_and_trait_are_learnt(ends, where):
     """Two numbers stand for ten features, of which one tells the emotion and another the gender."""
     random = torch.Generator().manual_seed(0)
     x = torch.randn(600, 10, generator=random)
@@ -82,14 +82,14 @@ def test_both_emotion_and_trait_are_learnt(ends, known):
     x[:, 7] += 4.0 * gender - 2
     values = gender.clone()
     values[torch.arange(600) >= 450] = -1  # of the half of the target that does not adapt
-    if known == "in the target":
+    if where == "in the target":
         values[:300] = -1
     method = Multitask()
     problem = x[:300], label[:300], x[300:], label[300:]
     right, model = ends(method, problem, 0, hidden=2, learning_rate=0.02, traits=[Trait("gender", values, 2)])
-    said = method.outputs["gender"](model.represent(x[450:])).argmax(1)
+    predictions = method.outputs["gender"](model.represent(x[450:])).argmax(1)
     assert right > 0.9
-    assert np.mean((said == gender[450:]).numpy()) > 0.9
+    assert np.mean((predictions == gender[450:]).numpy()) > 0.9
 
 
 def test_bad_options():

@@ -12,8 +12,8 @@ from emobridge.methods.source_only import SourceOnly
 NOTHING = torch.zeros(6)  # usual cosines
 
 
-def prepared(by_hand, few=0, **options):
-    task, model = by_hand(few=few)
+def prepared(by_hand, labelled=0, **options):
+    task, model = by_hand(labelled=labelled)
     method = Nnpm(**options)
     method.prepare(task, model)
     return method, task, model
@@ -69,12 +69,12 @@ def test_a_hub_is_nobodys_neighbour(by_hand):
     """An utterance of emotion 0 is the nearest of all; less its usual cosine it is that of the one it is near to."""
     method, *_ = prepared(by_hand, threshold=0.0, neighbours=1, hardest=0.01, delta=1.0)
     cosine = torch.tensor([[0.9, -0.5, 0.6, -0.3, 0.5, 0.2], [0.9, -0.5, 0.1, -0.3, 0.5, 0.2]])
-    found = [float(method.distance(cosine[:1], usual)) for usual in (NOTHING, cosine.mean(0))]
-    assert found == pytest.approx([0.1**2 + 1.6**2, 0.4**2 + 1.9**2], rel=1e-5)
+    losses = [float(method.distance(cosine[:1], usual)) for usual in (NOTHING, cosine.mean(0))]
+    assert losses == pytest.approx([0.1**2 + 1.6**2, 0.4**2 + 1.9**2], rel=1e-5)
 
 
 def test_a_step_by_hand(by_hand, step_of, numpy_model, nll):
-    method, task, model = prepared(by_hand, few=1, warm_up=2, threshold=0.0, strength=0.3, momentum=0.6)
+    method, task, model = prepared(by_hand, labelled=1, warm_up=2, threshold=0.0, strength=0.3, momentum=0.6)
     represent, classify = numpy_model(model)
     x = task.inputs.x.numpy()
     method.examples(0, None, torch.Generator())

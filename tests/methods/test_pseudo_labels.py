@@ -19,15 +19,15 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def task(few=None, class_weights=True) -> Task:
+def task(labelled=None, class_weights=True) -> Task:
     """Six source rows, then the target's."""
     source = Labelled(torch.arange(6), torch.tensor([0, 0, 0, 0, 1, 1]))
-    return Task(Frozen(torch.zeros(12, 2)), 2, source, few, torch.arange(6, 10), class_weights)
+    return Task(Frozen(torch.zeros(12, 2)), 2, source, labelled, torch.arange(6, 10), class_weights)
 
 
-def prepared(some: Task, **options) -> PseudoLabels:
+def prepared(task: Task, **options) -> PseudoLabels:
     method = PseudoLabels(**options)
-    method.prepare(some, None)
+    method.prepare(task, None)
     return method
 
 
@@ -51,15 +51,15 @@ def test_the_threshold_takes_what_is_at_least_as_sure(threshold, expected):
 
 def test_labels_are_made_at_multiples_of_the_interval_only_and_not_at_the_start():
     method = prepared(task(), interval=4)
-    asked = []
+    requests = []
 
     def asking(rows):
-        asked.append(rows.tolist())
+        requests.append(rows.tolist())
         return predict(rows)
 
     drawn = {epoch: method.examples(epoch, asking, generator()) for epoch in range(13)}
-    assert [epoch for epoch, one in drawn.items() if one is not None] == [0, 4, 8, 12]
-    assert asked == [[6, 7, 8, 9]] * 3
+    assert [epoch for epoch, examples in drawn.items() if examples is not None] == [0, 4, 8, 12]
+    assert requests == [[6, 7, 8, 9]] * 3
     assert drawn[0].rows.tolist() == [0, 1, 2, 3, 4, 5]
     assert drawn[0].notes == ()
 
@@ -67,7 +67,7 @@ def test_labels_are_made_at_multiples_of_the_interval_only_and_not_at_the_start(
 def test_once_labels_at_the_first_interval_and_never_again():
     method = prepared(task(), interval=4, label_once=True)
     drawn = [method.examples(epoch, predict, generator()) for epoch in range(13)]
-    assert [epoch for epoch, one in enumerate(drawn) if one is not None] == [0, 4]
+    assert [epoch for epoch, examples in enumerate(drawn) if examples is not None] == [0, 4]
     assert dict(drawn[4].notes) == {"pseudo-labelled share": 1.0, "pseudo-labelled classes": 2}
     assert method.examples(8, never, generator()) is None
 
@@ -94,15 +94,15 @@ def test_where_nothing_is_sure_the_source_is_trained_on_alone():
 
 
 def test_where_all_are_of_one_class_none_is_used():
-    one = torch.tensor([[1.0, 0.0]]).expand(4, 2)
-    drawn = prepared(task()).examples(30, lambda rows: one, generator())
+    same_class = torch.tensor([[1.0, 0.0]]).expand(4, 2)
+    drawn = prepared(task()).examples(30, lambda rows: same_class, generator())
     assert drawn.rows.tolist() == [0, 1, 2, 3, 4, 5]
     assert dict(drawn.notes) == {"pseudo-labelled share": 0.0, "pseudo-labelled classes": 1}
 
 
 def test_a_few_labels_are_used_from_the_start_and_never_replaced():
-    few = Labelled(torch.tensor([10, 11]), torch.tensor([1, 1]))
-    method = prepared(task(few), threshold=0.65)
+    labelled = Labelled(torch.tensor([10, 11]), torch.tensor([1, 1]))
+    method = prepared(task(labelled), threshold=0.65)
     start = method.examples(0, never, generator())
     assert sorted(start.rows.tolist()[6:]) == [10, 10, 10, 11, 11, 11]
     later = method.examples(30, predict, generator())
@@ -113,12 +113,12 @@ def test_a_few_labels_are_used_from_the_start_and_never_replaced():
 @pytest.mark.parametrize(("options", "times"), [({}, {3}), ({"even": False}, {1, 2}), ({"rebalance": False}, {1})])
 def test_a_true_label_counts_as_much_as_the_guessed_ones(options, times):
     """One is known and three are sure, beside six of the source."""
-    few = Labelled(torch.tensor([10]), torch.tensor([1]))
-    said = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.5, 0.5]])
-    method = prepared(task(few), threshold=0.65, **options)
-    drawn = [method.examples(epoch, lambda rows: said, generator()) for epoch in (30, 60)]
-    assert {one.rows[6:].tolist().count(10) for one in drawn} <= times
-    assert all(set(one.rows[6:].tolist()) == {6, 7, 8, 10} for one in drawn)
+    labelled = Labelled(torch.tensor([10]), torch.tensor([1]))
+    probabilities = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.5, 0.5]])
+    method = prepared(task(labelled), threshold=0.65, **options)
+    drawn = [method.examples(epoch, lambda rows: probabilities, generator()) for epoch in (30, 60)]
+    assert {examples.rows[6:].tolist().count(10) for examples in drawn} <= times
+    assert all(set(examples.rows[6:].tolist()) == {6, 7, 8, 10} for examples in drawn)
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1.0}, {"threshold": -0.1}, {"interval": 0}])
@@ -146,10 +146,10 @@ def accuracy(method, seed: int) -> float:
     unlabelled = torch.arange(400, 600) if "target_audio" in method.needs else None
     torch.manual_seed(seed)
     head = Single(2, 2, input_dropout=0.0)
-    known = Labelled(torch.arange(400), label)
-    fit(Task(inputs, 2, known, None, unlabelled), method, head, Plan(epochs=40, learning_rate=0.02, decay=1), seed=seed)
-    said = probabilities(Model(inputs, head), inputs, torch.arange(600, 800)).argmax(1)
-    return float((said == truth[200:]).float().mean())
+    task = Task(inputs, 2, Labelled(torch.arange(400), label), None, unlabelled)
+    fit(task, method, head, Plan(epochs=40, learning_rate=0.02, decay=1), seed=seed)
+    predictions = probabilities(Model(inputs, head), inputs, torch.arange(600, 800)).argmax(1)
+    return float((predictions == truth[200:]).float().mean())
 
 
 @pytest.mark.parametrize("seed", range(3))

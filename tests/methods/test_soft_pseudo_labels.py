@@ -20,7 +20,7 @@ def softmax(z):
 
 def test_all_classes_by_hand():
     mean = softmax(LOGITS.numpy()).mean(0)
-    expected = sum(1 / 3 * np.log(1 / 3 / one) for one in mean)
+    expected = sum(1 / 3 * np.log(1 / 3 / share) for share in mean)
     assert float(all_classes(LOGITS)) == pytest.approx(expected, rel=1e-5)
     assert float(all_classes(torch.zeros(4, 3))) == pytest.approx(0, abs=1e-6)
     evens = torch.tensor([[9.0, -9.0], [-9.0, 9.0]])
@@ -65,7 +65,7 @@ def test_the_coefficient_is_of_a_beta_distribution(a):
 
 
 def test_the_target_is_labelled_with_probabilities_and_the_few_keep_their_classes(by_hand):
-    task, model = by_hand(few=1)
+    task, model = by_hand(labelled=1)
     method = SoftPseudoLabels(rebalance=False)
     method.prepare(task, model)
     assert method.examples(0, None, torch.Generator()).label.tolist() == [0, 0, 1, 1, 0, 1, 0]
@@ -83,7 +83,7 @@ def test_once_labels_at_the_first_interval_and_never_again(by_hand, kind, label_
     method = kind(interval=3, label_once=label_once)
     method.prepare(task, model)
     drawn = [method.examples(epoch, lambda rows: SAID[rows - 6], torch.Generator()) for epoch in range(12)]
-    assert [epoch for epoch, one in enumerate(drawn) if one is not None] == expected
+    assert [epoch for epoch, examples in enumerate(drawn) if examples is not None] == expected
     assert set(drawn[3].rows.tolist()) >= {6, 7, 8, 9}
 
 

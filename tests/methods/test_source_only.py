@@ -23,14 +23,14 @@ def settings(**changes) -> Settings:
 def halves(speech) -> Fold:
     """Speakers 0 and 1 train, 2 and 3 are scored."""
     rows = [[], [], [], []]
-    for row, one in enumerate(speech.utterances):
-        rows[2 * int(speech.is_target[row]) + int(int(one.speaker) > 1)].append(row)
+    for row, utterance in enumerate(speech.utterances):
+        rows[2 * int(speech.is_target[row]) + int(int(utterance.speaker) > 1)].append(row)
     return Fold(*map(tuple, rows))
 
 
-def weights(speech, options, few=()):
+def weights(speech, options, labelled=()):
     method = SourceOnly()
-    task = build(speech, halves(speech), method, 2, options, None, few).task
+    task = build(speech, halves(speech), method, 2, options, None, labelled).task
     torch.manual_seed(0)
     head = Single(task.inputs.width, 2)
     fit(task, method, head, PLAN, seed=0)
@@ -42,27 +42,27 @@ def test_it_never_touches_target_audio(toy_speech, normalise):
     """Not even through normalisation: with another target the weights are the same to the last bit."""
     speech, other = toy_speech(extra=2), toy_speech(extra=2)
     other.features[torch.from_numpy(other.is_target)] = 1e4
-    task, one = weights(speech, settings(normalise=normalise))
-    _, two = weights(other, settings(normalise=normalise))
+    task, first = weights(speech, settings(normalise=normalise))
+    _, second = weights(other, settings(normalise=normalise))
     assert task.target is None and task.labelled_target is None
     assert len(task.inputs.x) == len(halves(speech).source)
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_it_never_touches_what_is_scored(toy_speech):
     speech, other = toy_speech(), toy_speech()
     fold = halves(speech)
     other.features[list(fold.source_test)] = 1e4
-    one, two = weights(speech, settings())[1], weights(other, settings())[1]
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    first, second = weights(speech, settings())[1], weights(other, settings())[1]
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_it_uses_the_few_labels_of_the_budget_and_oversamples_them(toy_speech):
     speech = toy_speech(each=4)
     fold = halves(speech)
-    few = budget(speech, fold, "4", seed=0)
-    task, _ = weights(speech, settings(target_labels="4"), few)
-    assert task.labelled_target.label.tolist() == speech.label[list(few)].tolist()
+    labelled = budget(speech, fold, "4", seed=0)
+    task, _ = weights(speech, settings(target_labels="4"), labelled)
+    assert task.labelled_target.label.tolist() == speech.label[list(labelled)].tolist()
     assert len(task.inputs.x) == len(fold.source) + 4
     method = SourceOnly()
     method.prepare(task, None)

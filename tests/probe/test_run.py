@@ -209,7 +209,7 @@ def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_moments_of_training_rows_are_those_of_the_normalisation(inside):
-    from emobridge.features.normalisation import learnt, moments
+    from emobridge.features.normalisation import fit_domain, moments
     from emobridge.probe.splits import Split
 
     generator = torch.Generator().manual_seed(0)
@@ -220,7 +220,7 @@ def test_moments_of_training_rows_are_those_of_the_normalisation(inside):
     for layer, x in enumerate(values):
         for number, cut in enumerate(cuts):
             rows = list(cut.train)
-            domain = learnt("", "", x[rows], None if within is None else within[layer, rows])
+            domain = fit_domain("", "", x[rows], None if within is None else within[layer, rows])
             expected = moments(x[:1], domain, None)
             torch.testing.assert_close(mean[layer, number], expected[0][0], atol=1e-4, rtol=1e-5)
             torch.testing.assert_close(deviation[layer, number], expected[1][0], atol=1e-4, rtol=1e-4)

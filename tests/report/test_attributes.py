@@ -12,7 +12,7 @@ from emobridge.report.model_card import model_card
 from emobridge.report.page import page_of
 from emobridge.report.record import Difference
 from emobridge.report.terminal import table
-from emobridge.report.verdict import headline_measure, verdict, warnings
+from emobridge.report.verdict import headline_measure, verdict, warnings_of
 from emobridge.report.write import markdown
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import Condition
@@ -94,14 +94,14 @@ def test_attributes_alone_lead(rated):
         f"CCC of {name}, in [-1, 1]; 95 % intervals; seeds averaged" for name in NAMES
     ]
     few = replace(alone, corpora=tuple(replace(row, speakers=6) for row in alone.corpora))
-    assert any("Only 6 target speakers were scored" in line for line in warnings(few))
+    assert any("Only 6 target speakers were scored" in line for line in warnings_of(few))
 
 
 def test_constructed_attributes_are_named_everywhere(rated):
     page = markdown(page_of(rated))
     assert "CONSTRUCTED" not in page
     made = replace(rated, constructed=True)
-    assert warnings(made)[0].startswith("CONSTRUCTED attributes: level, pitch and rate")
+    assert warnings_of(made)[0].startswith("CONSTRUCTED attributes: level, pitch and rate")
     captions = [
         line for line in markdown(page_of(made)).splitlines() if line.startswith("*") and not line.startswith("**")
     ]

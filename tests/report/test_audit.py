@@ -11,6 +11,7 @@ from emobridge.audit.findings import Audit, Finding, ValueCount
 from emobridge.audit.hearing import Sound
 from emobridge.report.audit import record_of_audit
 from emobridge.report.blocks import Figure
+from emobridge.report.glossary import spelt_out
 from emobridge.report.page import page_of
 from emobridge.report.write import write_study
 
@@ -38,7 +39,7 @@ COMMAND = "emobridge audit mine.jsonl other.jsonl"
 
 
 def audit_page(audit, **values):
-    return page_of(record_of_audit(audit, command=COMMAND, **values))
+    return spelt_out(page_of(record_of_audit(audit, command=COMMAND, **values)))
 
 
 def tables(page):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from emobridge.report.budget import curve_section, difference_section, grid_of, headline, measure_section
-from emobridge.report.cells import cells_of, write_tables
+from emobridge.report.cells import score_cells, write_tables
 from emobridge.report.contests import contest_section
 from emobridge.report.page import page_of
 from emobridge.report.record import Confusion, Contest, Difference, StudyRecord, SystemRow
@@ -122,7 +122,7 @@ def test_measures_without_a_curve_are_in_a_table(budget):
 def test_the_csv_files_hold_the_same_rows(budget, tmp_path):
     write_tables(tmp_path, budget)
     assert {path.name for path in tmp_path.iterdir()} == {"cells.csv", "confusions.csv"}
-    cells = cells_of(budget)
+    cells = score_cells(budget)
     assert {cell.measure for cell in cells} == {"UA"} and len(cells) == 6 * 2 * 2
     assert {(cell.normalisation, cell.align) for cell in cells} == {("speaker", "coral")}
     assert {cell.saw for cell in cells if cell.target_labels == "25"} == {"the labelled utterances; the labels of 25"}

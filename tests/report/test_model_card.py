@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from emobridge.corpora import ravdess
+from emobridge.corpora import licence_of, ravdess
 from emobridge.report.data import LIMITS
-from emobridge.report.model_card import licence, model_card
+from emobridge.report.model_card import model_card
 
 
 def test_it_says_what_the_recogniser_is(record):
@@ -39,7 +39,7 @@ def test_the_head_is_safe_yaml_whatever_the_language_is_called(record):
 
 
 def test_unknown_licences_and_synthetic_speech_are_named(record, synthetic):
-    assert "not known to emobridge" in licence("my recordings")
+    assert "not known to emobridge" in licence_of("my recordings")
     assert "*SYNTHETIC run. Mean over seeds" in model_card(synthetic)
     corpora = (replace(record.corpora[0], corpus="<b>mine", speakers=None), record.corpora[1])
     card = model_card(replace(record, corpora=corpora))

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from emobridge.report.blocks import Figure
+from emobridge.report.glossary import spelt_out
 from emobridge.report.page import HEADLINES, SECTIONS, page_of
-from emobridge.report.record import KINDS
+from emobridge.report.record import STUDY_KINDS
 from emobridge.report.write import NAMES
 
 FULL = "UA (unweighted accuracy: the mean of the recalls of the labels"
@@ -26,12 +27,12 @@ def texts(page):
 
 
 def test_every_kind_has_a_headline_sections_and_a_file():
-    assert set(KINDS) == set(HEADLINES) == set(SECTIONS) == set(NAMES)
+    assert set(STUDY_KINDS) == set(HEADLINES) == set(SECTIONS) == set(NAMES)
 
 
 def test_ua_is_spelt_out_where_a_page_first_names_it(record):
     for study in (record, replace(record, scores=(), differences=())):
-        named = [text for text in texts(page_of(study)) if "UA" in text]
+        named = [text for text in texts(spelt_out(page_of(study))) if "UA" in text]
         assert FULL in named[0]
         assert not any(FULL in text for text in named[1:])
 

@@ -16,7 +16,7 @@ def texts(svg: str) -> list[str]:
 
 
 def test_a_confusion_holds_shares_and_counts_as_text():
-    svg = plots.confusion(("anger", "中性"), ((3, 1), (0, 0)), title="t")
+    svg = plots.matrix(("anger", "中性"), ((3, 1), (0, 0)), title="t")
     assert texts(svg).count("75.0") == 1 and texts(svg).count("25.0") == 1
     assert {"anger", "中性", "3", "1"} <= set(texts(svg))
     assert "<image" not in svg

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from emobridge.report.page import page_of
-from emobridge.report.space import TRAINED
+from emobridge.report.space import NOT_STORED
 from emobridge.report.write import html, markdown, write_study
 
 HOSTILE = '</script><script>alert("x")</script>&'
@@ -85,7 +85,7 @@ def test_a_trained_encoder_says_that_there_is_none(record):
     bare = replace(record, space=None)
     assert section(bare) is None and "<canvas" not in html(page_of(bare)) and "<script" not in html(page_of(bare))
     trained = replace(bare, encoder_trained=True)
-    assert TRAINED in markdown(page_of(trained))
+    assert NOT_STORED in markdown(page_of(trained))
 
 
 @pytest.mark.skipif(which("node") is None, reason="no node")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emobridge.report.record import Collapse
+from emobridge.report.record import CollapsedSystem
 from emobridge.report.terminal import lines_of, table
 
 
@@ -22,7 +22,7 @@ def test_the_table_has_a_line_a_system_and_side(record):
 
 
 def test_warnings_follow_the_table_and_what_is_missing_comes_last(record):
-    collapse = Collapse(method="pseudo-labels", side="target", predictions="anger for all 320 utterances")
+    collapse = CollapsedSystem(method="pseudo-labels", side="target", predictions="anger for all 320 utterances")
     lines = lines_of(replace(record, collapsed=(collapse,), missing=("corpus esd: it is not here",)))
     assert lines[0] == table(record)
     assert lines[1].startswith("warning: COLLAPSED: pseudo-labels predicts anger for all 320 utterances on the target")

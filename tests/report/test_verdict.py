@@ -8,8 +8,8 @@ import pytest
 
 from emobridge.audit.confound import Confound
 from emobridge.literature.published import FOUR
-from emobridge.report.record import Collapse, Difference, Floor
-from emobridge.report.verdict import headline_measure, verdict, warnings
+from emobridge.report.record import CollapsedSystem, Difference, Floor
+from emobridge.report.verdict import headline_measure, verdict, warnings_of
 from emobridge.scores.base import Estimate
 
 CONFOUND = Confound("emodb.jsonl", "loudness and length", FOUR, 320, 10, 0.5, 0.4, 0.6, 0.25)
@@ -65,18 +65,18 @@ def test_attribute_runs_lead_with_ccc(record):
 
 
 def test_warnings_hold_what_a_reader_must_know(record, synthetic):
-    found = warnings(record)
+    found = warnings_of(record)
     assert found[0] == "The target has 12 utterances whose speaker is not known."
     assert any("loudness and length already gives 52.0 % UA" in line for line in found)
     assert not any("speakers were scored" in line for line in found)
-    assert warnings(synthetic)[0].startswith("SYNTHETIC")
+    assert warnings_of(synthetic)[0].startswith("SYNTHETIC")
     weak = tuple(replace(confound, low=0.3) for confound in record.audit.confounds)
     assert not any(
-        "loudness" in line for line in warnings(replace(record, audit=replace(record.audit, confounds=weak)))
+        "loudness" in line for line in warnings_of(replace(record, audit=replace(record.audit, confounds=weak)))
     )
     errors = tuple(replace(finding, severity="error") for finding in record.audit.findings)
     message = record.audit.findings[1].message
-    assert message in warnings(replace(record, audit=replace(record.audit, findings=errors)))
+    assert message in warnings_of(replace(record, audit=replace(record.audit, findings=errors)))
     assert message not in found
 
 
@@ -85,7 +85,7 @@ def test_a_score_below_its_floor_says_so_first(record, side):
     row = mean(record, "pseudo-labels")
     for ua, below in ((row.value + 0.01, side == "target"), (row.value - 0.01, False)):
         text = verdict(replace(record, floors=(Floor(side, replace(CONFOUND, ua=ua)),)))
-        assert text.startswith("BELOW THE FLOOR") == below == ("FLOOR" in text)
+        assert text.startswith("BELOW THE FLOOR: ") == below == ("FLOOR" in text)
         if below:
             first = text[: text.index("On the target")]
             assert f"{100 * ua:.1f} %" in first and f"pseudo-labels does ({100 * row.value:.1f} %)" in first
@@ -95,14 +95,14 @@ def test_a_score_below_its_floor_says_so_first(record, side):
 
 def test_a_system_that_gives_one_label_for_all_is_a_warning(record, synthetic):
     predictions = "anger for all 320 utterances in 2 of 3 seeds"
-    collapsed = (Collapse(method="pseudo-labels", side="target", predictions=predictions),)
+    collapsed = (CollapsedSystem(method="pseudo-labels", side="target", predictions=predictions),)
     line = (
         "COLLAPSED: pseudo-labels predicts anger for all 320 utterances in 2 of 3 seeds on the target: "
         "it has learnt nothing that tells them apart."
     )
-    assert warnings(replace(record, collapsed=collapsed))[0] == line
-    assert warnings(replace(synthetic, collapsed=collapsed))[1] == line
-    assert not any("COLLAPSED" in warning for warning in warnings(record))
+    assert warnings_of(replace(record, collapsed=collapsed))[0] == line
+    assert warnings_of(replace(synthetic, collapsed=collapsed))[1] == line
+    assert not any("COLLAPSED" in warning for warning in warnings_of(record))
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_a_system_that_gives_one_label_for_all_is_a_warning(record, synthetic):
 )
 def test_intervals_that_are_too_narrow_are_called_so(record, resampled, words):
     few = tuple(r for r in record.scores if "speaker" not in r.measure or r.measure[-2:] in ("03", "04"))
-    assert any(words in line for line in warnings(replace(record, scores=few, resampled=resampled)))
+    assert any(words in line for line in warnings_of(replace(record, scores=few, resampled=resampled)))

@@ -12,7 +12,7 @@ from emobridge.data.audio import read_audio
 from emobridge.data.batching import pad
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
-from emobridge.features.normalisation import learnt, normalised
+from emobridge.features.normalisation import fit_domain, normalise_features
 from emobridge.features.pooling import pool
 from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of
 from emobridge.types import SAMPLE_RATE
@@ -71,12 +71,12 @@ def test_recordings_are_pooled_and_normalised_as_features_are(encoder, utterance
     inputs.refresh()
     x = pooled(encoder, utterances)
     for place, rows in enumerate((slice(0, 5), slice(5, 10))):
-        domain = learnt("", "", x[rows])
+        domain = fit_domain("", "", x[rows])
         torch.testing.assert_close(inputs.domains[place].mean, domain.mean)
         speakers = [one.speaker for one in utterances[rows]] if normalise == "speaker" else None
         with torch.no_grad():
             got = torch.cat([inputs.batch(torch.tensor([row])) for row in range(10)])[rows]
-        torch.testing.assert_close(got, normalised(x[rows], domain, speakers), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(got, normalise_features(x[rows], domain, speakers), atol=1e-4, rtol=1e-4)
 
 
 def test_a_pooled_look_leaves_the_mode_and_the_batch_statistics(encoder, utterances):

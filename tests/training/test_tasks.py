@@ -11,7 +11,7 @@ import torch
 from toys import case_of, everything, folds_of
 
 from emobridge.data.speech import Fold, Speech, budget
-from emobridge.features.normalisation import coral, learnt, normalised
+from emobridge.features.normalisation import coral, fit_domain, normalise_features
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
 from emobridge.training.tasks import build
@@ -39,7 +39,7 @@ def by_hand(speech: Speech, rows, learn, normalise: str) -> torch.Tensor:
         if normalise == "none":
             own = [row for row in learn if not speech.is_target[row]]
         speakers = [speech.utterances[rows[spot]].speaker for spot in mine] if normalise == "speaker" else None
-        out[mine] = normalised(x[[rows[spot] for spot in mine]], learnt("", "", x[own]), speakers)
+        out[mine] = normalise_features(x[[rows[spot] for spot in mine]], fit_domain("", "", x[own]), speakers)
     return out
 
 

@@ -162,9 +162,9 @@ class Adapters:
             if digest != encoder.digest:
                 raise UserError(f"{folder}: adapters of another base model ({about.get('encoder')}, {digest[:12]})")
         elif (folder / "adapter_config.json").is_file():
-            from emobridge.adapters.lora import read_config
+            from emobridge.adapters.lora import read_peft_config
 
-            names, options = "lora", [f"lora.{name}={value}" for name, value in read_config(folder).items()]
+            names, options = "lora", [f"lora.{name}={value}" for name, value in read_peft_config(folder).items()]
         else:
             raise UserError(f"{folder}: no adapters there; expected {ABOUT}, or adapter_config.json of peft")
         adapters = cls(encoder, names, options)

@@ -22,8 +22,8 @@ from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.options import check_least, check_share
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # peft's names
-PREFIX = "base_model.model."  # of peft's tensors
+CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"  # peft's names
+PEFT_PREFIX = "base_model.model."  # of peft's tensors
 BARE = "__base__"  # peft's name for the model without an adapter
 
 
@@ -122,8 +122,8 @@ class Lora:
     def save(self, folder: Path) -> None:
         """Write peft's own format, with the transformers library's names for blocks."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {PREFIX + self._library_name(name): weight for name, weight in self.tensors().items()}
-        with whole_file(folder / WEIGHTS) as path:
+        tensors = {PEFT_PREFIX + self._library_name(name): weight for name, weight in self.tensors().items()}
+        with whole_file(folder / WEIGHTS_FILE) as path:
             save_file({name: weight.clone().contiguous() for name, weight in tensors.items()}, path)
         config = copy.copy(self.config)
         config.target_modules = sorted(self._library_name(name) for name in self.config.target_modules)
@@ -131,10 +131,10 @@ class Lora:
         config.save_pretrained(folder)
 
     def load(self, folder: Path) -> None:
-        where = folder / WEIGHTS
+        where = folder / WEIGHTS_FILE
         prefix, library_prefix = self.trunk.prefix, self.trunk.library_prefix
         tensors = {
-            _renamed(name.removeprefix(PREFIX), library_prefix, prefix): tensor
+            _renamed(name.removeprefix(PEFT_PREFIX), library_prefix, prefix): tensor
             for name, tensor in read_weights(where).items()
         }
         weights = self.tensors()
@@ -151,18 +151,20 @@ class Lora:
         return _renamed(name, self.trunk.prefix, self.trunk.library_prefix)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_peft_config(folder: Path) -> dict[str, Any]:
     """The options of `Lora` for a folder written by peft. Errors: UserError for anything but plain LoRA."""
     from peft import LoraConfig, PeftConfig
 
     try:
         config: Any = PeftConfig.from_pretrained(str(folder))
     except (ValueError, OSError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+        raise UserError(f"{folder / CONFIG_FILE}: cannot be read ({' '.join(str(error).split())[:200]})") from error
     variants = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "lora_bias")
     is_variant = any(getattr(config, variant, None) for variant in variants)
     if not isinstance(config, LoraConfig) or config.bias != "none" or is_variant:
-        raise UserError(f"{folder / CONFIG}: expected plain LoRA: no dora, no rslora, no bias, one rank and one alpha")
+        raise UserError(
+            f"{folder / CONFIG_FILE}: expected plain LoRA: no dora, no rslora, no bias, one rank and one alpha"
+        )
     return {"r": config.r, "alpha": config.lora_alpha, "dropout": float(config.lora_dropout)}
 
 

@@ -25,7 +25,7 @@ from emobridge.types import Utterance, person
 
 FOLDS = 5
 MOST = 20_000  # utterances; of a larger corpus every second, third ... is taken
-FEATURES: dict[str, tuple[int, ...]] = {"loudness and length": (0, 1, 2), "loudness": (0, 1), "length": (2,)}
+ACOUSTIC_FEATURES: dict[str, tuple[int, ...]] = {"loudness and length": (0, 1, 2), "loudness": (0, 1), "length": (2,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Confound:
     """UA of new speakers from `features` alone, with the 95 % interval of a bootstrap over speakers."""
 
     manifest: str
-    features: str  # of FEATURES
+    features: str  # of ACOUSTIC_FEATURES
     labels: tuple[str, ...]
     n: int  # utterances
     speakers: int
@@ -51,7 +51,7 @@ class Confound:
 def confounds(
     manifest: str, utterances: Sequence[Utterance], acoustics: NDArray[np.float64], *, seed: int = 0
 ) -> tuple[Confound, ...]:
-    """One baseline for each set of FEATURES.
+    """One baseline for each set of ACOUSTIC_FEATURES.
 
     acoustics: (N, 3), RMS level (dB), peak (dB) and length (s) of each utterance. Utterances without a label of
     data.labels.EMOTIONS do not count. Errors: UserError for fewer than two emotions or two speakers, and for a labelled
@@ -68,7 +68,7 @@ def confounds(
     folds = by_fold(rows, max(2, min(FOLDS, len(set(speakers)))), seed=seed)
     features = np.column_stack([acoustics[chosen, 0], acoustics[chosen, 1], np.log(acoustics[chosen, 2])])
     baselines = []
-    for name, columns in FEATURES.items():
+    for name, columns in ACOUSTIC_FEATURES.items():
         predictions = _predict(features[:, columns], truth, folds)
         evaluation = Evaluation(labels, tuple(truth.tolist()), (predictions,), speakers)
         ua = evaluation.estimates(seed=seed, details=False)[0]

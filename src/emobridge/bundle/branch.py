@@ -12,7 +12,7 @@ from emobridge import registry
 from emobridge.adapters import Adapters
 from emobridge.corpora import scale_of
 from emobridge.encoders.base import Encoder
-from emobridge.features.normalisation import Domain, normalised
+from emobridge.features.normalisation import Domain, normalise_features
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
 from emobridge.options import make_plugin
@@ -103,7 +103,7 @@ class Branch:
         Speakers and texts only matter where the branch normalises by them.
         """
         names = speakers if self.spec.normalise.startswith("speaker") else None
-        return normalised(self.select(pooled), domain, names, texts).flatten(1)
+        return normalise_features(self.select(pooled), domain, names, texts).flatten(1)
 
     def probabilities(
         self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()

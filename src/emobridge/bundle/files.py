@@ -12,11 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from emobridge.adapters import Adapters
+from emobridge.adapters import Adapters, switch_adapters
 from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
 from emobridge.bundle.router import Router
-from emobridge.bundle.sets import put_to_work
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
@@ -140,7 +139,7 @@ def _read_language(folder: Path, name: str, digest: str, encoder: Encoder) -> Br
     if file_digest(path).hex() != digest:
         raise UserError(f"{path}: does not fit {DESCRIPTION} (it was changed, or saving was interrupted)")
     branch = _read_branch(path, description, _read_tensors(path, description.tensors), encoder)
-    put_to_work(encoder, None)
+    switch_adapters(encoder, None)
     return branch
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from emobridge.adapters import Adapters, use_adapters
+from emobridge.adapters import Adapters, switch_adapters, use_adapters
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
 from emobridge.bundle.description import TAG
 from emobridge.bundle.files import Contents, read_bundle, write_bundle
 from emobridge.bundle.router import Router
-from emobridge.bundle.sets import averaged, base_state, put_to_work
+from emobridge.bundle.sets import averaged, base_state
 from emobridge.data.attributes import is_constructed
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError
@@ -65,7 +65,7 @@ class Recognizer:
         for adapters_inside in inside:
             adapters_inside.base = self.base
             adapters_inside.update_digest()
-        put_to_work(encoder, adapters)
+        switch_adapters(encoder, adapters)
 
     @property
     def last(self) -> Branch:
@@ -253,7 +253,7 @@ class Recognizer:
     @classmethod
     def _of(cls, contents: Contents) -> Recognizer:
         *earlier, last = contents.branches
-        put_to_work(contents.encoder, last.adapters)
+        switch_adapters(contents.encoder, last.adapters)
         return cls(
             last.spec,
             contents.encoder,
@@ -281,5 +281,5 @@ class Recognizer:
         """A branch on another encoder, with its adapters in this one's, at work there."""
         if branch.adapters is None or encoder is self.encoder:
             return branch
-        put_to_work(self.encoder, None)
+        switch_adapters(self.encoder, None)
         return dataclasses.replace(branch, adapters=branch.adapters.copy_to(self.encoder))

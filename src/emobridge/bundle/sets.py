@@ -43,15 +43,6 @@ def encode_by_set(
         yield rows, layers
 
 
-def put_to_work(encoder: Encoder, adapters: Set) -> None:
-    """Let these adapters take effect in the encoder, and all others rest; None: all rest."""
-    if encoder.active_adapters is not adapters:
-        if encoder.active_adapters is not None:
-            encoder.active_adapters.deactivate()
-        if adapters is not None:
-            adapters.activate()
-
-
 def averaged(sets: Sequence[Set]) -> Set:
     """A new set, resting, of the mean of the products B A of several; the base without adapters counts as zero.
 

@@ -1,4 +1,4 @@
-"""The commands that find corpora and turn them into manifests; `cli` puts them beside the others."""
+"""The commands for corpora and manifests: list, download, scan, import, export; `cli.main` registers them."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Annotated
 
 import typer
 
-Words = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")]
+Options = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")]
 
 
 def corpora() -> None:
-    """List the corpora that `scan` knows, with their terms."""
+    """List the corpora that `scan` knows, with their licences and where to get them."""
     from emobridge import registry
     from emobridge.corpora import describe
 
     for name in registry.names("corpora"):
-        one = describe(name)
-        attributes = f"  attributes {one.attributes}" if one.attributes else ""
-        print(f"{one.name}  {','.join(one.languages) or 'any language'}  {','.join(one.emotions)}{attributes}")
-        print(f"    {one.licence}\n    {one.obtain}")
+        corpus = describe(name)
+        attributes = f"  attributes {corpus.attributes}" if corpus.attributes else ""
+        print(f"{corpus.name}  {','.join(corpus.languages) or 'any language'}  {','.join(corpus.emotions)}{attributes}")
+        print(f"    {corpus.licence}\n    {corpus.obtain}")
 
 
 def download(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
     folder: Annotated[Path, typer.Argument(help="Where its files go.", file_okay=False)],
 ) -> None:
-    """Fetch a corpus that its licence and host let anyone fetch, and unpack it."""
+    """Download and unpack a corpus whose licence and host allow it."""
     from emobridge.corpora import describe, downloads
     from emobridge.corpora import download as fetch
     from emobridge.progress import progress
 
-    wanted, about = downloads(corpus), describe(corpus)
+    files, about = downloads(corpus), describe(corpus)
     print(f"licence: {about.licence}\ncite: {about.citation}")
-    for one in wanted:
-        print(f"{one.url} ({one.size / 1e6:.1f} MB)", flush=True)
+    for file in files:
+        print(f"{file.url} ({file.size / 1e6:.1f} MB)", flush=True)
     with progress("downloading MB") as report:
         fetch(corpus, folder, on_progress=lambda done, total: report(done // 10**6, total // 10**6))
     print(f"next: {shlex.join(['emobridge', 'scan', corpus, str(folder), '-o', f'{corpus}.jsonl'])}")
@@ -45,9 +45,9 @@ def scan(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
     root: Annotated[Path, typer.Argument(help="Its folder (of `table`: the file).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
-    option: Words = None,
+    option: Options = None,
 ) -> None:
-    """Write the manifest of a corpus on this machine."""
+    """Write the manifest of a corpus that is on this machine."""
     from emobridge.corpora import scan as scan_corpus
     from emobridge.data.manifest import write_manifest
     from emobridge.options import read_options
@@ -61,30 +61,31 @@ def constructed(
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
-    """Put level, pitch and rate of the speech where arousal, valence and dominance would stand. NOT ratings."""
+    """Write a manifest whose arousal, valence and dominance are level, pitch and rate of the speech. NOT ratings."""
     from emobridge.data.constructed import WARNING, construct
     from emobridge.data.manifest import read_manifest, write_manifest
     from emobridge.progress import progress, report_skipped
 
     skipped: list[tuple[str, str]] = []
     with progress("measuring") as report:
-        found = construct(
+        utterances = construct(
             list(read_manifest(manifest)),
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
         )
-    count = write_manifest(out, found)
+    count = write_manifest(out, utterances)
     report_skipped(skipped)
-    print(f"{out}: {count} utterances of {', '.join(sorted({one.corpus for one in found}))}\n{WARNING}")
+    names = sorted({utterance.corpus for utterance in utterances})
+    print(f"{out}: {count} utterances of {', '.join(names)}\n{WARNING}")
 
 
 def import_(
     name: Annotated[str, typer.Argument(metavar="FORMAT", help="audformat, emobox, nkululeko, speechbrain ...")],
     path: Annotated[Path, typer.Argument(help="Its file or folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
-    option: Words = None,
+    option: Options = None,
 ) -> None:
-    """Write the manifest of what another tool's format holds."""
+    """Write the manifest of a data set in another tool's format."""
     from emobridge.data.manifest import write_manifest
     from emobridge.formats import import_ as read
     from emobridge.options import read_options
@@ -97,14 +98,14 @@ def export(
     name: Annotated[str, typer.Argument(metavar="FORMAT", help="audformat, emobox, nkululeko, speechbrain ...")],
     manifest: Annotated[Path, typer.Argument(help="The manifest to export.")],
     path: Annotated[Path, typer.Argument(help="The file or folder to write.")],
-    option: Words = None,
+    option: Options = None,
 ) -> None:
-    """Write a manifest in another tool's format, and say what that cannot hold."""
+    """Write a manifest in another tool's format, and name the fields that this format cannot hold."""
     from emobridge.data.manifest import read_manifest
     from emobridge.formats import export as write
     from emobridge.options import read_options
 
-    done = write(name, path, read_manifest(manifest), **read_options(option or []))
-    print(f"{done.path}: {done.count} utterances")
-    if done.lost:
-        print(f"not held by {name}: {', '.join(done.lost)}")
+    exported = write(name, path, read_manifest(manifest), **read_options(option or []))
+    print(f"{exported.path}: {exported.count} utterances")
+    if exported.lost:
+        print(f"not held by {name}: {', '.join(exported.lost)}")

@@ -18,7 +18,7 @@ from emobridge import registry
 from emobridge.corpora._download import Download as Download
 from emobridge.corpora._download import download as download
 from emobridge.corpora._download import downloads as downloads
-from emobridge.data.attributes import has_attributes, is_constructed, no_range, parse_range
+from emobridge.data.attributes import CONSTRUCTED_ENDING, has_attributes, is_constructed, no_range, parse_range
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
 from emobridge.options import parameters_of, typed_options
@@ -79,12 +79,35 @@ def attribute_range(corpus: str) -> Range | None:
     >>> str(attribute_range("msp-podcast")), str(attribute_range("demo-en")), attribute_range("my calls")
     ('1..7', '-1..1', None)
     """
-    from emobridge.corpora.demo import is_synthetic
-
+    name = plugin_of(corpus)
     if is_constructed(corpus):
         return SCALE
-    name = "demo" if is_synthetic(corpus) else corpus
-    return describe(name).attributes if name in registry.names("corpora") else None
+    return describe(name).attributes if name else None
+
+
+def licence_of(corpus: str) -> str:
+    """The licence of a corpus, by its name in a manifest, or the advice to ask its owner.
+
+    >>> licence_of("emodb-constructed") == licence_of("emodb"), licence_of("my calls")
+    (True, 'not known to emobridge; ask its owner before you pass on what was made of it')
+    """
+    name = plugin_of(corpus)
+    unknown_licence = "not known to emobridge; ask its owner before you pass on what was made of it"
+    return describe(name).licence if name else unknown_licence
+
+
+def plugin_of(corpus: str) -> str | None:
+    """The plug-in that reads a corpus, by the corpus's name in a manifest; None for a name that is no plug-in's.
+
+    It never takes the name for a file or a module to load: a manifest may come from anybody.
+
+    >>> plugin_of("emodb"), plugin_of("demo-de"), plugin_of("emodb-constructed"), plugin_of("./corpus.py")
+    ('emodb', 'demo', 'emodb', None)
+    """
+    from emobridge.corpora.demo import is_synthetic
+
+    name = "demo" if is_synthetic(corpus) else corpus.removesuffix(CONSTRUCTED_ENDING)
+    return name if name in registry.names("corpora") else None
 
 
 def scale_of(corpus: str, undeclared: str = "") -> Range:

@@ -45,7 +45,7 @@ person feels, and how an emotion sounds in each language is invented. Use it to 
 nothing of people, and every table of such scores must say SYNTHETIC.
 """
 
-SETTINGS = "demo.json"  # in the folder: what its bytes depend on
+SETTINGS_FILE = "demo.json"  # in the folder: what its bytes depend on
 BYTES_VERSION = 1  # to be raised whenever the same seed would give other bytes
 PER_WORKER = 20  # utterances that justify the start of another process
 
@@ -112,7 +112,7 @@ def scan(root: str | Path, languages: Sequence[str] | None = None) -> Iterator[U
         languages = [language for language in LANGUAGES if (root / f"{language}.jsonl").exists()]
     languages = _own_tags(languages)
     _check("demo language", languages, LANGUAGES)
-    if not (root / SETTINGS).exists() or not languages:
+    if not (root / SETTINGS_FILE).exists() or not languages:
         raise UserError(f"{root}: no demonstration corpus is here; {OBTAIN}")
     for language in languages:
         yield from read_manifest(root / f"{language}.jsonl")
@@ -138,7 +138,7 @@ def _claim(folder: Path, seed: int) -> None:
     Its files would stay, and the corpus would be a mixture.
     """
     settings = {"version": BYTES_VERSION, "seed": seed}
-    path = folder / SETTINGS
+    path = folder / SETTINGS_FILE
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):  # the latter will fail below, in whole_file's words

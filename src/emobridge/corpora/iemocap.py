@@ -53,7 +53,7 @@ EXCITED = {"separate": "other", "happiness": "happiness"}
 EVALUATIONS = tuple(f"{folder}dialog/EmoEvaluation/*.txt" for folder in ("Session*/", "*/Session*/", ""))
 TURN = re.compile(r"(Ses0\d)[FM]_\w+_([FM])\w+")
 SUMMARY = re.compile(r"\[\S+ - \S+\]\s+(\w+)\s+(\w+)\s+\[([^,\]]+),([^,\]]+),([^,\]]+)\]")
-TEXT = re.compile(r"(Ses\w+) \[[^\]]*\]:\s*(.*)")
+TRANSCRIPT = re.compile(r"(Ses\w+) \[[^\]]*\]:\s*(.*)")
 
 
 def scan(root: Path, *, improvised: bool = False, excited: str = "separate") -> Iterator[Utterance]:
@@ -118,7 +118,7 @@ def _rating(text: str, where: str) -> float | None:
 
 def _texts(path: Path) -> dict[str, str]:
     """Turn -> its text; empty where the file is missing."""
-    matches = (TEXT.fullmatch(line.strip()) for line in _lines(path)) if path.is_file() else ()
+    matches = (TRANSCRIPT.fullmatch(line.strip()) for line in _lines(path)) if path.is_file() else ()
     return {match[1]: match[2] for match in matches if match is not None}
 
 

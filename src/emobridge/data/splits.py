@@ -1,7 +1,7 @@
-"""Who trains, who validates, who tests: tuples of indices into a sequence of utterances, in ascending order.
+"""Splits into training, validation and test parts: tuples of indices into a sequence of utterances, in ascending order.
 
-Parts share no speaker unless that is asked for; a speaker is one of a corpus, so "01" of two corpora are two people.
-What comes out depends on the seed and on the utterances, not on the order in which these are given.
+Parts share no speaker unless the caller allows it; speakers are told apart by `types.person`, so that "01" of two
+corpora are two people. A split depends on the seed and on the utterances, and not on their order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.types import Utterance, person
 
 Part = tuple[int, ...]
-RESTARTS = 10  # the best of so many; more would give every seed the same split
+RESTARTS = 10  # deals, of which the best is taken; with more, all seeds would give the same split
 
 
 def speaker_of(utterance: Utterance) -> str:
@@ -35,10 +35,11 @@ def by_ratio(
     seed: int,
     share_speakers: bool = False,
 ) -> tuple[Part, ...]:
-    """One part a ratio (they sum to 1), each with emotions in the proportions of the whole as nearly as speakers allow.
+    """A part for each ratio; each has the emotions in the proportions of the whole, as nearly as speakers allow.
 
-    `share_speakers` draws utterances instead of speakers: scores on such a split say nothing of new speakers.
-    Errors: UserError for bad ratios, for fewer speakers (or utterances) than parts and for speakers that are not known.
+    ratios: the shares of the parts, which sum to 1. share_speakers: draw utterances instead of speakers; scores on such
+    a split tell nothing about new speakers.
+    Errors: UserError for bad ratios, fewer speakers (or utterances) than parts, and utterances without a speaker.
     """
     if not ratios or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
         raise UserError(f"the ratios {tuple(ratios)} of a split: expected numbers above 0 that sum to 1")
@@ -47,27 +48,30 @@ def by_ratio(
         if len(groups) < len(ratios):
             raise UserError(f"{len(ratios)} parts need as many utterances; there are {len(groups)}")
     else:
-        groups = _by_speaker(utterances, f"{len(ratios)} parts", len(ratios))
+        groups = _by_speaker(utterances, f"{len(ratios)} parts need", len(ratios))
     return _divide(utterances, groups, ratios, seed)
 
 
 def by_fold(utterances: Sequence[Utterance], folds: int, *, seed: int) -> tuple[Part, ...]:
-    """`folds` parts without common speakers, alike in size and emotions; each is the test part of one run.
+    """`folds` parts without common speakers, alike in size and emotions; each is the test part of a fold.
 
-    Errors: UserError for fewer than two folds, fewer speakers than folds and speakers that are not known.
+    Errors: UserError for fewer than two folds, fewer speakers than folds, and utterances without a speaker.
     """
     if folds < 2:
         raise UserError(f"{folds} folds: expected 2 or more")
-    return _divide(utterances, _by_speaker(utterances, f"{folds} folds", folds), (1 / folds,) * folds, seed)
+    return _divide(utterances, _by_speaker(utterances, f"{folds} folds need", folds), (1 / folds,) * folds, seed)
 
 
 def leave_one_speaker_out(utterances: Sequence[Utterance]) -> tuple[Part, ...]:
-    """One part a speaker, in the order of their names. Errors: UserError for one speaker, or unknown ones."""
-    return tuple(tuple(group) for group in _by_speaker(utterances, "leaving one speaker out", 2))
+    """A part for each speaker, in the order of their names.
+
+    Errors: UserError for a single speaker, and utterances without a speaker.
+    """
+    return tuple(tuple(group) for group in _by_speaker(utterances, "leaving one speaker out needs", 2))
 
 
 def predefined(utterances: Sequence[Utterance]) -> tuple[Part, Part, Part]:
-    """Training, validation and test part as the column `split` has them; whether speakers are shared is its affair.
+    """Training, validation and test part as the column `split` has them; they may share speakers.
 
     Errors: UserError for an utterance without a split or with an unknown one, and for a part without utterances.
     """
@@ -86,10 +90,10 @@ def predefined(utterances: Sequence[Utterance]) -> tuple[Part, Part, Part]:
 
 
 def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed: int) -> dict[int, Part]:
-    """For each size so many labelled utterances, the smaller sets inside the larger ones.
+    """For each size a set of that many labelled utterances; smaller sets lie inside larger ones.
 
-    Emotions are equally frequent (counts differ by 1 at most) until those of a rare one are used up.
-    Errors: UserError for a negative size and for one above the number of labelled utterances.
+    Emotions are equally frequent (counts differ by 1 at most) until the utterances of a rare emotion are used up.
+    Errors: UserError for a size below 0 or above the number of labelled utterances.
     """
     rng = np.random.default_rng(seed)
     classes: dict[str, list[int]] = {}
@@ -100,7 +104,8 @@ def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed
     labelled = sum(map(len, classes.values()))
     for size in sizes:
         if not 0 <= size <= labelled:
-            raise UserError(f"a budget of {size} labelled utterances: expected 0 to {labelled}, which is all there are")
+            valid = f"0 to {labelled}, the number of labels" if labelled else "0, for there are no labels"
+            raise UserError(f"a budget of {size} labelled utterances: expected {valid}")
     queues = [list(rng.permutation(classes[emotion])) for emotion in sorted(classes)]
     drawn: list[int] = []  # in the order of drawing: each budget is a beginning of it
     while any(queues):
@@ -108,43 +113,46 @@ def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed
     return {size: tuple(sorted(drawn[:size])) for size in sizes}
 
 
-def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], each: int) -> Part:
-    """`each` utterances of every emotion, of the rarest as many as there are and of the others no more, drawn once.
+def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count: int) -> Part:
+    """`count` utterances of each emotion, or as many as the rarest emotion has; the same sample for every seed.
 
     Errors: UserError for an emotion without utterances.
     """
-    counts = {emotion: sum(one.emotion == emotion for one in utterances) for emotion in emotions}
-    for emotion, count in counts.items():
-        if not count:
-            raise UserError(f"a sample of {each} utterances of each emotion: there is none of {emotion}")
-    rows = [place for place, one in enumerate(utterances) if one.emotion in counts]
-    size = len(counts) * min(each, *counts.values())
+    counts = Counter(utterance.emotion for utterance in utterances if utterance.emotion in emotions)
+    for emotion in emotions:
+        if not counts[emotion]:
+            raise UserError(f"a sample of {count} utterances of each emotion: there is none of {emotion}")
+    rows = [row for row, utterance in enumerate(utterances) if utterance.emotion in counts]
+    size = len(counts) * min(count, *counts.values())
     chosen = label_budgets([utterances[row] for row in rows], (size,), seed=0)[size]
-    return tuple(rows[place] for place in chosen)
+    return tuple(rows[index] for index in chosen)
 
 
 def _ordered(utterances: Sequence[Utterance]) -> list[int]:
-    """Indices in an order that does not depend on the one given."""
+    """Indices in an order that does not depend on the order of the utterances."""
     keys = [(u.corpus, u.id, u.path, u.start) for u in utterances]
     return sorted(range(len(utterances)), key=keys.__getitem__)
 
 
 def _by_speaker(utterances: Sequence[Utterance], what: str, needed: int) -> list[list[int]]:
-    """The indices of each speaker, in the order of their names. Errors: UserError where they are too few for `what`."""
+    """The indices of each speaker, in the order of their names. Errors: UserError where there are fewer than `needed`.
+
+    what: the subject and verb of the error, such as "3 folds need".
+    """
     groups: dict[str, list[int]] = {}
     for index, utterance in enumerate(utterances):
         groups.setdefault(speaker_of(utterance), []).append(index)
     if len(groups) < needed:
         corpora = ", ".join(sorted({utterance.corpus for utterance in utterances})) or "no corpus"
-        lone = "; with a single speaker nothing can be claimed of others" if len(groups) == 1 else ""
-        raise UserError(f"{what} need {needed} speakers, but there are {len(groups)} ({corpora}){lone}")
+        single = "; with a single speaker nothing can be claimed of others" if len(groups) == 1 else ""
+        raise UserError(f"{what} {needed} speakers, but there are {len(groups)} ({corpora}){single}")
     return [groups[key] for key in sorted(groups)]
 
 
 def _divide(
     utterances: Sequence[Utterance], groups: Sequence[Sequence[int]], ratios: Sequence[float], seed: int
 ) -> tuple[Part, ...]:
-    """Deal G groups out to P parts so that each emotion's count comes near `ratios` times its total."""
+    """Deal G groups out to P parts so that the count of each emotion in a part is near its ratio of the total."""
     emotions = sorted({u.emotion or "" for u in utterances})
     counts = np.zeros((len(groups), len(emotions)))
     for row, group in zip(counts, groups):
@@ -163,20 +171,20 @@ def _divide(
 def _deal(
     counts: NDArray[np.float64], ratios: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[float, NDArray[np.int64]]:
-    """One greedy deal of G groups with `counts` (G, E) in random order: its cost, and the part of each group (G,).
+    """A greedy deal of G groups with `counts` (G, E) in random order: its cost, and the part of each group (G,).
 
-    The cost is chi-squared: how far counts (P, E) are from the wanted ones, squared, over the wanted ones.
+    The cost is chi-squared: the squared differences between actual and expected counts (P, E), over the expected.
     """
-    wanted = ratios[:, None] * counts.sum(axis=0)
-    held = np.zeros_like(wanted)
+    expected = ratios[:, None] * counts.sum(axis=0)
+    dealt = np.zeros_like(expected)
     parts = np.full(len(counts), -1)
     order = rng.permutation(len(counts))
-    for dealt, group in enumerate(order):
-        growth = ((2 * (held - wanted) + counts[group]) * counts[group] / wanted).sum(axis=1)
-        empty = held.sum(axis=1) == 0
-        if empty.sum() >= len(order) - dealt:  # as many groups are left as parts are empty
+    for turn, group in enumerate(order):
+        growth = ((2 * (dealt - expected) + counts[group]) * counts[group] / expected).sum(axis=1)
+        empty = dealt.sum(axis=1) == 0
+        if empty.sum() >= len(order) - turn:  # every remaining group is needed for an empty part
             growth[~empty] = np.inf
         best = np.flatnonzero(growth <= growth.min() + 1e-9)
         parts[group] = rng.choice(best)
-        held[parts[group]] += counts[group]
-    return float(((held - wanted) ** 2 / wanted).sum()), parts
+        dealt[parts[group]] += counts[group]
+    return float(((dealt - expected) ** 2 / expected).sum()), parts

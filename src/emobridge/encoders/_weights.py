@@ -42,7 +42,7 @@ def tensor_names(directory: Path) -> dict[str, Path]:
     return {name: path for path in weight_files(directory) for name in _header(path)}
 
 
-def read_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+def load_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, by their names without it; floating ones as float32.
 
     The prefix is the first of `prefixes` that any name begins with. Errors: UserError where there is none.

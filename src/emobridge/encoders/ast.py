@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from emobridge.encoders._spectral import kaldi_filters
 from emobridge.encoders._transformers import open_model, quiet
 from emobridge.encoders._weights import read_config, weights_digest
-from emobridge.encoders.base import WEIGHTS, Encoder, Option, check_options, seed_of, seeded, state_digest
+from emobridge.encoders.base import WEIGHT_OPTIONS, Encoder, Option, check_options, seed_of, seeded, state_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
@@ -40,7 +40,7 @@ class Ast(Encoder):
     with weights has its own sizes.
     """
 
-    defaults: ClassVar = {**{option: 0 for option, _, _ in SIZES}, **WEIGHTS}
+    defaults: ClassVar = {**{option: 0 for option, _, _ in SIZES}, **WEIGHT_OPTIONS}
     filters: Tensor
     hann: Tensor
 

@@ -27,7 +27,7 @@ from emobridge.types import SAMPLE_RATE, Layers
 Option = str | int | float | bool
 # Options of every family whose weights come from a folder: "random" ignores the folder's weights, if it has any, and
 # gives the encoder as the family has it before its training: a lower bound that shows what training added.
-WEIGHTS: dict[str, Option] = {"weights": "pretrained", "seed": 0}
+WEIGHT_OPTIONS: dict[str, Option] = {"weights": "pretrained", "seed": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +203,9 @@ def seed_of(name: str, options: dict[str, Option]) -> int | None:
 def key_options(options: dict[str, Option]) -> dict[str, Option]:
     """The options that are part of the store's key: without the defaults that older stores do not have.
 
-    These are the options of WEIGHTS where the weights are the folder's, and the engine where it is torch.
+    These are the options of WEIGHT_OPTIONS where the weights are the folder's, and the engine where it is torch.
     """
-    omitted = set(WEIGHTS) if options["weights"] == "pretrained" else set()
+    omitted = set(WEIGHT_OPTIONS) if options["weights"] == "pretrained" else set()
     if options.get("engine") == "torch":
         omitted.add("engine")
     return {name: value for name, value in options.items() if name not in omitted}

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._spectral import LogMel
-from emobridge.encoders._weights import fill, read_tensors, weights_digest
+from emobridge.encoders._weights import fill, load_tensors, weights_digest
 from emobridge.encoders.base import (
-    WEIGHTS,
+    WEIGHT_OPTIONS,
     Encoder,
     Option,
     check_options,
@@ -36,7 +36,7 @@ class ByolS(Encoder):
     """
 
     statistics = ("mean_max",)
-    defaults: ClassVar = {"standardisation": "corpus", **WEIGHTS}
+    defaults: ClassVar = {"standardisation": "corpus", **WEIGHT_OPTIONS}
     layers = 1
     width = 512
     frame_rate = LogMel.rate / 8
@@ -70,7 +70,7 @@ class ByolS(Encoder):
         if directory is None or seed is not None:
             encoder.digest = state_digest(encoder)
         else:
-            fill(encoder, read_tensors(directory, ("",)), directory)
+            fill(encoder, load_tensors(directory, ("",)), directory)
             encoder.digest = weights_digest(directory)
         return encoder.eval()
 
@@ -101,13 +101,13 @@ def _block(inputs: int) -> list[nn.Module]:
 
 def _moments(standardisation: str) -> tuple[float, float] | None:
     """Mean and deviation; None is each clip's own. Errors: UserError."""
-    words = {"corpus": CORPUS, "clip": None}
-    if standardisation in words:
-        return words[standardisation]
+    presets = {"corpus": CORPUS, "clip": None}
+    if standardisation in presets:
+        return presets[standardisation]
     try:
         mean, deviation = map(float, standardisation.split(","))
     except ValueError:
-        raise unknown("standardisation of encoder byol-s", standardisation, (*words, "MEAN,DEVIATION")) from None
+        raise unknown("standardisation of encoder byol-s", standardisation, (*presets, "MEAN,DEVIATION")) from None
     if not deviation > 0:
         raise UserError(f"standardisation {standardisation!r} of encoder byol-s: the deviation must be above zero")
     return mean, deviation

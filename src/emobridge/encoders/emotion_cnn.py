@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._spectral import gammatone_filters, power, reflected
-from emobridge.encoders._weights import fill, read_tensors, weights_digest
+from emobridge.encoders._weights import fill, load_tensors, weights_digest
 from emobridge.encoders.base import Encoder, Option, check_options, check_seed, seeded, state_digest, zero_padding
 from emobridge.types import SAMPLE_RATE
 
@@ -59,7 +59,7 @@ class EmotionCnn(Encoder):
         options = check_options(cls.name, cls.defaults, options)
         if directory is not None:
             encoder = cls()
-            fill(encoder, read_tensors(directory, ("",)), directory)
+            fill(encoder, load_tensors(directory, ("",)), directory)
             encoder.digest = weights_digest(directory)
             return encoder.eval()
         with seeded(check_seed(cls.name, options)):

@@ -20,7 +20,16 @@ from torch import Tensor, nn
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._transformers import open_model
 from emobridge.encoders._weights import read_config, weights_digest
-from emobridge.encoders.base import WEIGHTS, Encoder, Option, Trunk, check_options, key_options, seed_of, state_digest
+from emobridge.encoders.base import (
+    WEIGHT_OPTIONS,
+    Encoder,
+    Option,
+    Trunk,
+    check_options,
+    key_options,
+    seed_of,
+    state_digest,
+)
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
@@ -37,7 +46,7 @@ class HfSsl(Encoder):
     engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
     """
 
-    defaults: ClassVar = {"max_seconds": 30.0, **WEIGHTS, **ENGINE}
+    defaults: ClassVar = {"max_seconds": 30.0, **WEIGHT_OPTIONS, **ENGINE}
 
     def __init__(self, model: Any, normalises: bool, max_seconds: float = 30.0) -> None:
         super().__init__()

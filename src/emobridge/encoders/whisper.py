@@ -17,9 +17,9 @@ from torch.utils.checkpoint import checkpoint
 
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._spectral import power, slaney_filters
-from emobridge.encoders._weights import fill, read_config, read_tensors, weights_digest
+from emobridge.encoders._weights import fill, load_tensors, read_config, weights_digest
 from emobridge.encoders.base import (
-    WEIGHTS,
+    WEIGHT_OPTIONS,
     Encoder,
     Option,
     Trunk,
@@ -48,7 +48,7 @@ class Whisper(Encoder):
     engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
     """
 
-    defaults: ClassVar = {"padding": "clip", **WEIGHTS, **ENGINE}
+    defaults: ClassVar = {"padding": "clip", **WEIGHT_OPTIONS, **ENGINE}
     frame_rate = SAMPLE_RATE / (HOP * STRIDE)
     filters: Tensor
     hann: Tensor
@@ -96,7 +96,7 @@ class Whisper(Encoder):
             raise UserError(f"{directory}/config.json: lacks {error}, which a whisper model needs") from error
         encoder.options = key_options(options)
         if seed is None:
-            tensors = read_tensors(directory, PREFIXES)
+            tensors = load_tensors(directory, PREFIXES)
             fill(encoder, {_renamed(name): tensor for name, tensor in tensors.items()}, directory)
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         if onnx:

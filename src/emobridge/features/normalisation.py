@@ -3,13 +3,15 @@
     none      every feature standardised by the mean and deviation of the source's training utterances
     corpus    by those of its own corpus
     speaker   by those of its own speaker, shrunk towards the corpus's where the speaker has few utterances
-    speaker+text  and then without what all that read the same text have in common: for corpora in which everybody reads
-              the same sentences in all emotions. It takes transcripts, and no emotion
+    speaker+text  by speaker, and then less the mean of all utterances of the same text: for corpora in which everybody
+              reads the same sentences in all emotions. It uses transcripts, and no emotion
 
 `coral` recolours source features to the covariance of the target (Sun et al. 2016, "Return of frustratingly easy domain
-adaptation"): x -> x C_s^(-1/2) C_t^(1/2). Training sees each source utterance twice, as it is and recoloured: with the
-recoloured ones alone, as in the paper, the target gained as much and the source language was lost
+adaptation"): x -> x C_s^(-1/2) C_t^(1/2). Training sees each source utterance twice, as it is and recoloured. With the
+recoloured ones alone, as in the paper, the target gained as much, and the source language was lost
 (docs/results/semi-supervised.md, "What did not help").
+
+In shapes N is utterances and D features; (N, D) may also be (N, V, D) of V layers, each normalised by itself.
 """
 
 from __future__ import annotations
@@ -20,22 +22,22 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-FLOOR = 0.1  # of the domain's mean deviation: features that hardly vary are not blown up to noise
-SHRINKAGE = 4.0  # utterances of the corpus that a speaker's moments are mixed with
+FLOOR = 0.1  # of the domain's mean deviation: features that hardly vary would be amplified to noise
+SHRINKAGE = 4.0  # weight of the corpus's moments in a speaker's, as a number of utterances
 COVARIANCE_SHRINKAGE = 0.1  # share of the isotropic covariance: there are fewer utterances than features
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What unlabelled audio told of one corpus."""
+    """The moments of one corpus, from its unlabelled audio."""
 
     corpus: str
     language: str
-    mean: Tensor  # (D,), or (V, D) of V layers: so have features everywhere here (N, D) or (N, V, D)
+    mean: Tensor  # (D,), or (V, D) of V layers
     deviation: Tensor  # (D,) or (V, D)
-    by_speaker: bool = True  # False where speakers mostly show one emotion each: normalised by the corpus all the same
-    texts: tuple[str, ...] = ()  # that several utterances have
-    offsets: Tensor | None = None  # (T, D) or (T, V, D): what each text has in common, of normalised features
+    by_speaker: bool = True  # False where each speaker mostly shows a single emotion: the corpus's moments are used
+    texts: tuple[str, ...] = ()  # those of several utterances
+    offsets: Tensor | None = None  # (T, D) or (T, V, D): the shrunk mean of each text's normalised features
 
 
 def moments(
@@ -48,64 +50,66 @@ def moments(
 ) -> tuple[Tensor, Tensor]:
     """Mean and deviation, each (N, D), by which the features x (N, D) are standardised.
 
-    speakers: one a row, to standardise by speaker; a row without one, and None for all, goes by the domain. A speaker's
-    n utterances count n, the domain `shrinkage`: m = (n m_speaker + k m_domain) / (n + k), the variance about m alike.
-    No deviation is below FLOOR times the mean one of domain and layer. within: (N, D), the variance inside each row,
-    where rows are means of frames and frames are to be standardised.
+    speakers: of each row, to standardise by speaker; a row without a speaker, and all rows where it is None, have the
+    domain's moments. The moments of a speaker with n utterances are shrunk to the domain's, k = `shrinkage`:
+        m = (n m_speaker + k m_domain) / (n + k),  s^2 = (n mean (x - m)^2 + k s_domain^2) / (n + k)
+    No deviation is below FLOOR times the mean one of domain and layer, or 1 where that is 0, as of a single utterance.
+    within: (N, D), the variance inside each row, where rows are means of frames and frames are to be standardised.
     """
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
-    for rows in _places(speakers or () if domain.by_speaker else ()).values():
-        own, n = x[rows], len(rows)
-        middle = (n * own.mean(0) + shrinkage * domain.mean) / (n + shrinkage)
-        spread = (own - middle).square().mean(0)
+    for rows in _rows_by_name(speakers or () if domain.by_speaker else ()).values():
+        n = len(rows)
+        middle = (n * x[rows].mean(0) + shrinkage * domain.mean) / (n + shrinkage)
+        spread = (x[rows] - middle).square().mean(0)
         if within is not None:
             spread = spread + within[rows].mean(0)
         mean[rows] = middle
         deviation[rows] = ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
-    floor = (FLOOR * domain.deviation.mean(-1, keepdim=True)).clamp(min=torch.finfo(x.dtype).tiny)
-    return mean, torch.maximum(deviation, floor)
+    floor = FLOOR * domain.deviation.mean(-1, keepdim=True)
+    return mean, torch.maximum(deviation, floor.where(floor > 0, 1.0))
 
 
-def normalised(
+def normalise_features(
     x: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
 ) -> Tensor:
-    """The features (N, D) as the head wants them. texts: one a row; those that the domain knows are taken out."""
+    """The features (N, D), standardised by `moments`, less the domain's offsets of their texts, one text a row."""
     mean, deviation = moments(x, domain, speakers)
     x = (x - mean) / deviation
     if domain.offsets is not None:
-        found = _places(texts)
+        rows = _rows_by_name(texts)
         for text, offset in zip(domain.texts, domain.offsets):
-            if text in found:
-                x[found[text]] -= offset
+            if text in rows:
+                x[rows[text]] -= offset
     return x
 
 
-def with_texts(
+def add_texts(
     domain: Domain, x: Tensor, speakers: Sequence[str | None], texts: Sequence[str | None], shrinkage: float = SHRINKAGE
 ) -> Domain:
-    """The domain with what the texts of some unlabelled utterances, features x (N, D), have in common.
+    """The domain with the offsets of the texts of some unlabelled utterances with features x (N, D).
 
-    Of n utterances of a text: n / (n + shrinkage) times how far their mean is from that of all, after normalisation.
+    The offset of a text with n > 1 utterances is n / (n + shrinkage) times the difference between their mean and that
+    of all utterances, after normalisation.
     """
-    x = normalised(x, domain, speakers)
-    known = {text: rows for text, rows in _places(texts).items() if len(rows) > 1}
+    x = normalise_features(x, domain, speakers)
+    repeated = {text: rows for text, rows in _rows_by_name(texts).items() if len(rows) > 1}
     middle = x.mean(0)
-    offsets = [len(rows) / (len(rows) + shrinkage) * (x[rows].mean(0) - middle) for rows in known.values()]
-    return replace(domain, texts=tuple(known), offsets=torch.stack(offsets) if offsets else None)
+    offsets = [len(rows) / (len(rows) + shrinkage) * (x[rows].mean(0) - middle) for rows in repeated.values()]
+    return replace(domain, texts=tuple(repeated), offsets=torch.stack(offsets) if offsets else None)
 
 
-def _places(names: Sequence[str | None]) -> dict[str, Tensor]:
-    """Where each name stands, of those that are known."""
-    places: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
+def _rows_by_name(names: Sequence[str | None]) -> dict[str, Tensor]:
+    """The rows of each name; rows without a name are left out."""
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
         if name:
-            places.setdefault(name, []).append(place)
-    return {name: torch.tensor(rows) for name, rows in places.items()}
+            rows.setdefault(name, []).append(row)
+    return {name: torch.tensor(indices) for name, indices in rows.items()}
 
 
-def learnt(corpus: str, language: str, x: Tensor, within: Tensor | None = None) -> Domain:
-    """The domain of the features (N, D) of some unlabelled utterances; `within` as for `moments`."""
+def fit_domain(corpus: str, language: str, x: Tensor, within: Tensor | None = None) -> Domain:
+    """The domain of unlabelled utterances with features x (N, D), N >= 1; `within` as for `moments`."""
     deviation = x.std(0, correction=0)
     if within is not None:
         deviation = (deviation.square() + within.mean(0)).sqrt()
@@ -115,26 +119,29 @@ def learnt(corpus: str, language: str, x: Tensor, within: Tensor | None = None) 
 def coral(source: Tensor, target: Tensor, shrinkage: float = COVARIANCE_SHRINKAGE) -> Tensor:
     """The matrix (D, D) that gives normalised source features the covariance of the target's; both (N, D).
 
-    Covariances are shrunk towards a multiple of the identity: (1 - a) C + a trace(C)/D I. A single utterance has none,
-    and nothing is recoloured.
+    Covariances are shrunk towards a multiple of the identity: (1 - a) C + a trace(C)/D I. Where a side does not vary,
+    as a single utterance, the matrix is the identity.
     """
     if min(len(source), len(target)) < 2:
         return torch.eye(source.shape[1])
-    return (_power(_covariance(source, shrinkage), -0.5) @ _power(_covariance(target, shrinkage), 0.5)).float()
+    covariances = _covariance(source, shrinkage), _covariance(target, shrinkage)
+    if not all(covariance.trace() > 0 for covariance in covariances):
+        return torch.eye(source.shape[1])
+    return (_power(covariances[0], -0.5) @ _power(covariances[1], 0.5)).float()
 
 
 def coral_by_layer(source: Tensor, target: Tensor, layers: int) -> tuple[Tensor, ...]:
     """`coral` of each of L layers that lie side by side in the vectors (N, L * D)."""
-    return tuple(coral(own, wanted) for own, wanted in zip(source.chunk(layers, 1), target.chunk(layers, 1)))
+    return tuple(coral(*layer) for layer in zip(source.chunk(layers, 1), target.chunk(layers, 1)))
 
 
-def recoloured(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """The vectors (N, L * D), each layer times its matrix."""
+def recolour(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """The vectors (N, L * D), each layer times its matrix (D, D)."""
     return torch.cat([part @ matrix for part, matrix in zip(x.chunk(len(matrices), 1), matrices)], 1)
 
 
 def _covariance(x: Tensor, shrinkage: float) -> Tensor:
-    c = torch.cov(x.double().T)
+    c = torch.cov(x.double().T).reshape(x.shape[1], x.shape[1])  # of a single feature torch gives a scalar
     return (1 - shrinkage) * c + shrinkage * c.trace() / len(c) * torch.eye(len(c), dtype=c.dtype)
 
 

@@ -193,7 +193,7 @@ class Shards:
     def _forget(self, names: Iterable[str]) -> None:
         gone = [self.numbers.pop(name) for name in list(names) if name in self.numbers]
         if gone:
-            self._recent = {key: place for key, place in self._recent.items() if place[0] not in gone}
+            self._recent = {key: (shard, row) for key, (shard, row) in self._recent.items() if shard not in gone}
             there = ~np.isin(self._places[:, 0], gone)
             self._keys, self._places = self._keys[there], self._places[there]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -30,13 +30,13 @@ from emobridge.errors import UserError, unknown
 from emobridge.features.pooling import frames_per_stretch, join_windows, pool, segments, window_statistics
 from emobridge.features.shards import CorruptShard, Shards
 from emobridge.files import whole_file
+from emobridge.progress import Progress
 from emobridge.types import SAMPLE_RATE, Utterance
 
-VERSION = 1  # of the layout and of the way features are computed: part of the folder's name
+STORE_VERSION = 1  # of the layout and of the way features are computed: part of the folder's name
 SHARD = 64  # clips in a shard
 SHARD_FRAMES = 8  # clips in a shard with every frame
 _K = TypeVar("_K", bound=Hashable)
-Progress = Callable[[int, int], None]  # clips done, clips in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class FeatureStore:
         self.device = tensors[0].device if tensors else torch.device("cpu")
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
         about: dict[str, object] = {
-            "version": VERSION,
+            "version": STORE_VERSION,
             "encoder": encoder.name,
             "weights": encoder.digest,
             "options": encoder.options,

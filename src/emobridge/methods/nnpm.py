@@ -122,12 +122,12 @@ class Nnpm(Method):
         hard = (self.hardest * other.sum(1, keepdim=True)).ceil()
         order = fixed.masked_fill(~other, -2.0).topk(int(hard.max())).indices
         negative = torch.arange(order.shape[1]) < hard
-        loss = self.delta * masked_mean((cosine.gather(1, index) - 1) ** 2, positive)
-        loss = loss + masked_mean((cosine.gather(1, order) + 1) ** 2, negative)
+        loss = self.delta * mean_where((cosine.gather(1, index) - 1) ** 2, positive)
+        loss = loss + mean_where((cosine.gather(1, order) + 1) ** 2, negative)
         used = positive.any(1)
         return (loss * used).sum() / used.sum().clamp(min=1)
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+def mean_where(values: Tensor, mask: Tensor) -> Tensor:
     """(B,) means of values (B, N) where the mask is true; 0 for a row where it is true nowhere."""
     return (values * mask).sum(1) / mask.sum(1).clamp(min=1)

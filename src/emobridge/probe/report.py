@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from emobridge import __version__, registry
+from emobridge.corpora import licence_of
 from emobridge.corpora.demo import is_synthetic
-from emobridge.errors import UserError
 from emobridge.probe import tables
 from emobridge.probe.finding import collapse_lines, finding
 from emobridge.probe.pairs import SETTINGS
@@ -248,16 +248,9 @@ def _corpora(study: Study) -> Section:
         emotions = [utterance.emotion for utterance in corpus.utterances]
         words = ", ".join(f"{emotion} {emotions.count(emotion)}" for emotion in corpus.emotions)
         speakers = str(corpus.people) if corpus.people else "not known"
-        rows.append((corpus.name, corpus.language, str(len(emotions)), speakers, words, _licence(corpus.name)))
+        rows.append((corpus.name, corpus.language, str(len(emotions)), speakers, words, licence_of(corpus.name)))
     columns = ("corpus", "language", "utterances", "speakers", "emotions", "licence")
     return Section("Corpora", blocks=(Table("The corpora of the study.", columns, tuple(rows)),))
-
-
-def _licence(name: str) -> str:
-    try:
-        return str(registry.load("corpora", name).LICENCE)
-    except UserError:
-        return "not known to emobridge"
 
 
 def _how(study: Study, command: str) -> Section:

@@ -27,7 +27,7 @@ from torch import nn
 from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.encoders import load_encoder
-from emobridge.encoders.base import WEIGHTS, Encoder, Option
+from emobridge.encoders.base import WEIGHT_OPTIONS, Encoder, Option
 from emobridge.errors import UserError
 from emobridge.heads.base import Head
 from emobridge.methods.base import Labelled, Task
@@ -210,7 +210,7 @@ def _plan(settings: ProbeSettings, rate: float) -> Plan:
 
 def _options_of(name: str) -> set[str]:
     """The options of an encoder but those of its weights, which are what a baseline from scratch is about."""
-    return set(registry.load("encoders", name).defaults) - set(WEIGHTS)
+    return set(registry.load("encoders", name).defaults) - set(WEIGHT_OPTIONS)
 
 
 def _options(settings: ProbeSettings, name: str, seed: int) -> dict[str, Option]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from emobridge.bundle import columns, made_head
 from emobridge.encoders.base import Encoder
-from emobridge.features.normalisation import FLOOR, learnt, moments
+from emobridge.features.normalisation import FLOOR, fit_domain, moments
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.probe import sources
@@ -229,7 +229,7 @@ def _standard(values: Tensor, within: Tensor | None, corpus: Corpus, normalise: 
     means, deviations = [], []
     for layer, x in enumerate(values):
         variance = None if within is None else within[layer]
-        mean, deviation = moments(x, learnt("", "", x, variance), speakers, within=variance)
+        mean, deviation = moments(x, fit_domain("", "", x, variance), speakers, within=variance)
         means.append(mean)
         deviations.append(deviation)
     return torch.stack(means), torch.stack(deviations)

@@ -25,9 +25,9 @@ from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
 from emobridge.settings import from_mapping, read_mapping
 
-Value = str | int | float | bool
+Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
+STUDY_KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
 
@@ -36,7 +36,7 @@ class RecipeCorpus:
     """One corpus of a recipe."""
 
     corpus: str
-    options: tuple[tuple[str, Value], ...] = ()  # of `scan`
+    options: tuple[tuple[str, Scalar], ...] = ()  # of `scan`
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +115,14 @@ def read_recipe(name: str | Path) -> Recipe:
             raise unknown("recipe", str(name), recipe_names())
         path = Path(str(resources.files("emobridge.recipes").joinpath(f"{name}.toml")))
     values = read_mapping(path)
-    keys = (*KEYS, *KINDS, "counts", "sample")
+    keys = (*KEYS, *STUDY_KINDS, "counts", "sample")
     for key in values:
         if key not in keys:
             raise UserError(f"{path}: {unknown('key', key, keys)}")
     for key in KEYS:
         if key not in values:
             raise UserError(f"{path}: the key {key!r} is missing")
-    kinds = [kind for kind in KINDS if kind in values]
+    kinds = [kind for kind in STUDY_KINDS if kind in values]
     if len(kinds) != 1:
         raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
     if "counts" in values and kinds == ["probe"]:
@@ -152,7 +152,7 @@ def _read_corpus(path: Path, name: str, options: Any) -> RecipeCorpus:
     if name not in registry.names("corpora"):
         raise UserError(f"{path}: {unknown('corpus', name, registry.names('corpora'))}")
     for key, value in _read_table(path, f"corpora.{name}", options).items():
-        if not isinstance(value, Value):
+        if not isinstance(value, Scalar):
             raise UserError(f"{path}: corpora.{name}.{key}: expected a word, a number or a truth value, got {value!r}")
     return RecipeCorpus(name, tuple(options.items()))
 

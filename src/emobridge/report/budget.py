@@ -9,7 +9,7 @@ from emobridge.report.blocks import Figure, Section, Table, count, interval, num
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import SIDES, Difference, StudyRecord
 from emobridge.report.scores import class_measures
-from emobridge.report.systems import labels_in_words, methods_of, size_of
+from emobridge.report.systems import labels_in_words, scored_methods, size_of
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -20,7 +20,7 @@ CURVES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class ScoreGrid:
     """The scores of a budget over all seeds, by the axes of its tables."""
 
     methods: tuple[str, ...]  # the baseline first
@@ -45,11 +45,11 @@ class Grid:
         return tuple(amount for amount in self.amounts if amount in amounts)
 
 
-def grid_of(record: StudyRecord) -> Grid:
+def grid_of(record: StudyRecord) -> ScoreGrid:
     """The scores of a record as a grid."""
     rows = [row for row in record.scores if row.seed == "all"]
-    return Grid(
-        methods_of(record),
+    return ScoreGrid(
+        scored_methods(record),
         tuple(sorted({row.target_labels for row in rows}, key=size_of)),
         tuple(dict.fromkeys(row.normalisation for row in rows)),
         {(row.measure, row.method, row.normalisation, row.target_labels, row.side): row for row in rows},
@@ -114,7 +114,7 @@ def measure_section(record: StudyRecord) -> Section | None:
     return Section("Other measures", blocks=(Table(caption, columns, tuple(rows)),))
 
 
-def _best(record: StudyRecord, grid: Grid, measure: str, amount: str) -> str:
+def _best(record: StudyRecord, grid: ScoreGrid, measure: str, amount: str) -> str:
     """The end of a sentence on the best system with some number of target labels; "" where none was scored."""
     scores = {
         (method, norm): score
@@ -146,7 +146,7 @@ def _comparisons(record: StudyRecord, measure: str) -> list[str]:
     ]
 
 
-def _system(grid: Grid, system: tuple[str, str]) -> str:
+def _system(grid: ScoreGrid, system: tuple[str, str]) -> str:
     """A method, with its normalisation where several were run."""
     return f"{system[0]}, normalisation {system[1]}" if len(grid.normalisations) > 1 else system[0]
 
@@ -156,7 +156,7 @@ def _value(score: Score) -> str:
     return f"{value}{unit(score.measure)} ({low} to {high})"
 
 
-def _curves(record: StudyRecord, grid: Grid, measure: str) -> Figure:
+def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure:
     panels = tuple(
         plots.Panel(
             f"normalisation {norm}",
@@ -178,7 +178,7 @@ def _chance(record: StudyRecord, measure: str) -> tuple[tuple[str, float], ...]:
     return () if chance is None else (("chance", chance),)
 
 
-def _full_scores(record: StudyRecord, grid: Grid, measure: str, norm: str) -> tuple[tuple[str, float], ...]:
+def _full_scores(record: StudyRecord, grid: ScoreGrid, measure: str, norm: str) -> tuple[tuple[str, float], ...]:
     """The score of each method on all target labels, where it was run with some of them too."""
     levels = []
     for method in grid.methods:
@@ -189,14 +189,14 @@ def _full_scores(record: StudyRecord, grid: Grid, measure: str, norm: str) -> tu
     return tuple(levels)
 
 
-def _line(grid: Grid, measure: str, method: str, norm: str, side: str) -> plots.Line:
+def _line(grid: ScoreGrid, measure: str, method: str, norm: str, side: str) -> plots.Line:
     scores = {amount: grid.cell(measure, method, norm, amount, side) for amount in grid.amounts_of(method, norm)}
     drawn = [(amount, score) for amount, score in scores.items() if score is not None]
     values, low, high = (tuple(getattr(score, key) for _, score in drawn) for key in ("value", "low", "high"))
     return plots.Line(method, tuple(amount for amount, _ in drawn), values, low, high, side == "source")
 
 
-def _table(record: StudyRecord, grid: Grid, measure: str) -> Table:
+def _table(record: StudyRecord, grid: ScoreGrid, measure: str) -> Table:
     """Rows methods and normalisations, columns budgets, target and source beside each other."""
     columns = [f"{amount}: {side}" for amount in grid.amounts for side in SIDES]
     rows = [
@@ -222,7 +222,7 @@ def _table(record: StudyRecord, grid: Grid, measure: str) -> Table:
     return Table(caption, ("method", "normalisation", *columns), tuple(rows))
 
 
-def _differences(record: StudyRecord, grid: Grid, measure: str) -> Table:
+def _differences(record: StudyRecord, grid: ScoreGrid, measure: str) -> Table:
     gaps = {(*_key(gap)[1:], gap.target_labels): gap.estimate for gap in record.differences if gap.measure == measure}
     rows = []
     for method, norm, side in dict.fromkeys(key[:3] for key in gaps):

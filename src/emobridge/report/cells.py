@@ -45,13 +45,13 @@ class Count:
 
 def write_tables(folder: Path, record: StudyRecord) -> None:
     """Write cells.csv and confusions.csv, and welch.csv where there are tests. Errors: UserError."""
-    write_cells(folder / "cells.csv", cells_of(record), Cell)
+    write_cells(folder / "cells.csv", score_cells(record), Cell)
     write_cells(folder / "confusions.csv", counts_of(record), Count)
     if record.contests:
         write_cells(folder / "welch.csv", record.contests, Contest)
 
 
-def cells_of(record: StudyRecord) -> list[Cell]:
+def score_cells(record: StudyRecord) -> list[Cell]:
     """The scores by the leading measures, each with what its system saw."""
     systems = {(system.method, system.target_labels, system.normalisation): system for system in record.systems}
     measures, cells = leading_measures(record), []

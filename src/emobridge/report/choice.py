@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from emobridge.report.blocks import Section, Table, percent
 from emobridge.report.record import CandidateRow, StudyRecord
 
-TEXT = (
+CHOICE_TEXT = (
     "No target label entered this choice. A validator is a guess: none is right on every pair of languages.",
     "consensus: share of utterances that the candidate labels as the other candidates do. source: UA on held-out "
     "speakers of the source. agreement: between seeds. bnm, infomax, snd, sureness: from the predictions alone.",
@@ -41,7 +41,7 @@ def choice_section(record: StudyRecord) -> Section | None:
         agreement = tuple((name, f"{rank:+.2f}") for name, rank in ranks(candidates))
         caption = "Measured. Spearman correlation of each validator with the true UA on the target, over candidates."
         blocks.append(Table(caption, ("validator", "correlation"), agreement))
-    return Section("Choosing without target labels", TEXT, blocks=tuple(blocks))
+    return Section("Choosing without target labels", CHOICE_TEXT, blocks=tuple(blocks))
 
 
 def ranks(candidates: Sequence[CandidateRow]) -> list[tuple[str, float]]:

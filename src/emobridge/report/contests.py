@@ -7,7 +7,7 @@ from emobridge.report.record import Contest, StudyRecord
 from emobridge.report.systems import labels_in_words
 from emobridge.scores.welch import SIGNIFICANCE
 
-TEXT = (
+WELCH_TEXT = (
     "One-tailed Welch tests (Welch 1947) of each system against each other, over {count} values of each: a score for "
     "every seed and each of {subsets} disjoint subsets of the test utterances ({by}). What the paper resamples is not "
     "known. Seeds share the utterances, so that p is smaller than it ought to be, and no p is corrected for the number "
@@ -37,7 +37,7 @@ def contest_section(record: StudyRecord) -> Section | None:
             name = _name(*system) + (f", normalisation {norm}" if len(norms) > 1 else "")
             rows.append((measure, side, name, "; ".join(beaten) or "-"))
     first = record.contests[0]
-    text = TEXT.format(count=first.values, subsets=first.subsets, by=first.drawn)
+    text = WELCH_TEXT.format(count=first.values, subsets=first.subsets, by=first.drawn)
     caption = f"Measured. The systems that a system is better than, one-tailed p <= {SIGNIFICANCE}."
     table = Table(caption, ("measure", "scored on", "system", "better than"), tuple(rows))
     return Section("Welch tests between systems", (text,), blocks=(table,))

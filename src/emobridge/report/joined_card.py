@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emobridge.bundle import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, Branch, Recognizer, read_description
+from emobridge.corpora import licence_of
 from emobridge.report.blocks import stamp_of
 from emobridge.report.data import LIMITS
-from emobridge.report.model_card import USE, licence
+from emobridge.report.model_card import USE
 from emobridge.report.write import escaped
 
 
@@ -48,7 +49,7 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
         *LIMITS,
         "## Licences of the corpora",
         "Weights trained on a corpus may fall under its terms.",
-        "\n".join(f"- {escaped(f'{name}: {licence(name)}')}" for name in corpora),
+        "\n".join(f"- {escaped(f'{name}: {licence_of(name)}')}" for name in corpora),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 
-from emobridge import registry
-from emobridge.errors import UserError
+from emobridge.corpora import licence_of
 from emobridge.report.blocks import count, score_text, stamp_of
 from emobridge.report.data import LIMITS, what_was_seen
 from emobridge.report.record import StudyRecord
-from emobridge.report.systems import System, scored_systems
-from emobridge.report.verdict import headline_measure, verdict, warnings
+from emobridge.report.systems import ScoredSystem, scored_systems
+from emobridge.report.verdict import headline_measure, verdict, warnings_of
 from emobridge.report.write import escaped
 from emobridge.scores.measures.base import leading_measure, measure_of
 
@@ -28,7 +27,7 @@ def model_card(record: StudyRecord) -> str:
         _head(record),
         f"# {escaped(record.name)}",
         f"**{escaped(verdict(record))}**",
-        *(f"> **Warning.** {escaped(warning)}" for warning in warnings(record)),
+        *(f"> **Warning.** {escaped(warning)}" for warning in warnings_of(record)),
         "## What it is",
         _list(_facts(record, normalisation)),
         "## What it was trained on",
@@ -44,20 +43,12 @@ def model_card(record: StudyRecord) -> str:
         *LIMITS,
         "## Licences of the corpora",
         "Weights trained on a corpus may fall under its terms.",
-        _list([f"{name}: {licence(name)}" for name in dict.fromkeys(row.corpus for row in record.corpora)]),
+        _list([f"{name}: {licence_of(name)}" for name in dict.fromkeys(row.corpus for row in record.corpora)]),
         "## How it was made",
         "\n".join(f"    {line}" for line in record.command.splitlines()),
         _list([f"{name} {version}" for name, version in record.versions]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def licence(corpus: str) -> str:
-    """The licence of a corpus that emobridge knows, else a request to look it up."""
-    try:
-        return str(registry.load("corpora", corpus).LICENCE)
-    except UserError:
-        return "not known to emobridge; ask its owner before you pass the weights on"
 
 
 def _head(record: StudyRecord) -> str:
@@ -101,7 +92,7 @@ def _scores(record: StudyRecord) -> str:
     return "\n".join([caption, "", head, rule, *(_row(system, columns) for system in systems)])
 
 
-def _row(system: System, measures: list[str]) -> str:
+def _row(system: ScoredSystem, measures: list[str]) -> str:
     row = system.mean(measures[0])
     assert row is not None
     cells = ["" if (score := system.mean(measure)) is None else score_text(score) for measure in measures]

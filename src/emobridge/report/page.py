@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from emobridge.report import attributes, audit, budget, choice, contests, data, fits, scores
 from emobridge.report.blocks import CONSTRUCTED, Page, Section, count, stamp_of, stamped
-from emobridge.report.glossary import glossary_section, spelt_out
+from emobridge.report.glossary import glossary_section
 from emobridge.report.published import published_section
 from emobridge.report.record import StudyRecord
 from emobridge.report.space import space_section
-from emobridge.report.systems import methods_of
-from emobridge.report.verdict import verdict, warnings
+from emobridge.report.systems import scored_methods
+from emobridge.report.verdict import verdict, warnings_of
 
 SectionOf = Callable[[StudyRecord], Section | None]  # None leaves the section out
 
@@ -72,14 +72,13 @@ def page_of(record: StudyRecord) -> Page:
     """The page of a record, with every caption stamped where its speech or its attributes are made up."""
     stamp = stamp_of(record.synthetic, record.constructed)
     sections = [section for make in SECTIONS[record.kind] if (section := make(record)) is not None]
-    page = Page(
+    return Page(
         record.name,
         _subtitle(record),
         headline(record),
-        warnings(record),
+        warnings_of(record),
         stamped(sections, stamp) if stamp else tuple(sections),
     )
-    return spelt_out(page)
 
 
 def headline(record: StudyRecord) -> str:
@@ -90,7 +89,7 @@ def headline(record: StudyRecord) -> str:
 
 def _subtitle(record: StudyRecord) -> str:
     """The systems, the number of seeds and the date."""
-    parts = [", ".join(methods_of(record))]
+    parts = [", ".join(scored_methods(record))]
     seeds = {row.seed for row in record.scores} - {"all"}
     parts.append(count(len(seeds), "seed") if seeds else "")
     if record.audit is not None and not record.scores:

@@ -91,7 +91,7 @@ def dots(series: Sequence[Series], names: Sequence[str], *, chance: float | None
 
 
 @_style()
-def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: str) -> str:
+def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: str) -> str:
     """Rows truth, columns prediction: per cent of the row, the count beneath; the shade is the share."""
     n = len(labels)
     figure, axes = _figure(0.8 + 0.55 * n, width=1.3 + 0.82 * n)

@@ -16,7 +16,7 @@ from emobridge.scores.base import DIFFERENCE, Estimate
 from emobridge.types import Score
 
 SIDES = ("target", "source")  # in the order of tables
-KINDS = ("adapt", "budget", "audit")  # of studies; a page for each is in page.SECTIONS
+STUDY_KINDS = ("adapt", "budget", "audit")  # of studies; a page for each is in page.SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collapse:
+class CollapsedSystem:
     """A system whose predictions for one side do not vary, though the truth does."""
 
     method: str
@@ -182,7 +182,7 @@ class CandidateRow:
 class StudyRecord:
     """All that the page of one study says. A field at its default leaves its section out."""
 
-    kind: str  # of KINDS
+    kind: str  # of STUDY_KINDS
     name: str  # the title of the page
     command: str  # that makes the study again
     created: str  # ISO 8601
@@ -203,7 +203,7 @@ class StudyRecord:
     changes: tuple[Change, ...] = ()
     contests: tuple[Contest, ...] = ()
     confusions: tuple[Confusion, ...] = ()
-    collapsed: tuple[Collapse, ...] = ()
+    collapsed: tuple[CollapsedSystem, ...] = ()
     costs: tuple[CostRow, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     largest_budget: int | None = None  # target labels that the training speakers of every fold have

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Section, Table, number, score_text, signed_interval, unit
 from emobridge.report.record import SIDES, Confusion, StudyRecord
-from emobridge.report.systems import System, name_in, scored_systems, shared
+from emobridge.report.systems import ScoredSystem, name_in, scored_systems, shared
 from emobridge.report.verdict import headline_measure
 from emobridge.scores.measures.base import measure_of
 from emobridge.types import Score
@@ -98,7 +98,7 @@ def _difference_tables(record: StudyRecord) -> tuple[Table, ...]:
 
 
 def _dots(
-    systems: Sequence[System],
+    systems: Sequence[ScoredSystem],
     values: Sequence[dict[str, Score]],
     names: Sequence[str],
     title: str,
@@ -123,7 +123,7 @@ def _matrix(record: StudyRecord, confusion: Confusion) -> Figure:
     )
     rows = tuple((label, *map(str, counts)) for label, counts in zip(confusion.labels, confusion.counts))
     table = Table(f"Measured. {title}", ("true \\ predicted", *confusion.labels), rows)
-    return Figure(plots.confusion(confusion.labels, confusion.counts, title=title), table)
+    return Figure(plots.matrix(confusion.labels, confusion.counts, title=title), table)
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -12,8 +12,8 @@ from emobridge.report.embedding import Embedding, Space
 from emobridge.report.record import StudyRecord
 
 TITLE = "Principal components of the feature space before and after adaptation"
-TRAINED = "Left out: the encoder itself was trained, and its features are not stored."
-TEXT = (
+NOT_STORED = "Left out: the encoder itself was trained, and its features are not stored."
+SPACE_TEXT = (
     "A silhouette coefficient is 1 where each utterance lies close to its own group and far from all others, 0 where "
     "it lies as near to another group, and below 0 where it lies nearer to another. By emotion, over all languages "
     "together, adaptation should raise it; by language it should lower it. Spaces of different width compare roughly.",
@@ -25,8 +25,8 @@ TEXT = (
 def space_section(record: StudyRecord) -> Section | None:
     """The section; a line in its place where the encoder was trained; None where no space was measured."""
     if record.space is None:
-        return Section("Feature space", (TRAINED,)) if record.encoder_trained else None
-    return Section("Feature space", TEXT, blocks=(_silhouettes(record.space), _picture(record.space)))
+        return Section("Feature space", (NOT_STORED,)) if record.encoder_trained else None
+    return Section("Feature space", SPACE_TEXT, blocks=(_silhouettes(record.space), _picture(record.space)))
 
 
 def _silhouettes(embedding: Embedding) -> Table:

@@ -31,7 +31,7 @@ class Fact(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class ScoredSystem:
     """One method under one condition, scored on one side."""
 
     name: str  # the method, with its condition where the method was run under several
@@ -65,16 +65,16 @@ class System:
         return self.starting("recall speaker ")
 
 
-def scored_systems(record: StudyRecord) -> tuple[System, ...]:
+def scored_systems(record: StudyRecord) -> tuple[ScoredSystem, ...]:
     """The systems of a study: target side first, the baseline first of all, else in the order of the scores."""
     groups: dict[tuple[str, ...], list[Score]] = {}
     for row in record.scores:
         groups.setdefault((row.method, row.side, *(getattr(row, name) for name in _CONDITION)), []).append(row)
-    systems = [System(_name(key, list(groups)), key[1], tuple(rows)) for key, rows in groups.items()]
+    systems = [ScoredSystem(_name(key, list(groups)), key[1], tuple(rows)) for key, rows in groups.items()]
     return tuple(sorted(systems, key=lambda s: (s.side != "target", s.method != record.baseline)))
 
 
-def methods_of(record: StudyRecord) -> tuple[str, ...]:
+def scored_methods(record: StudyRecord) -> tuple[str, ...]:
     """The methods that were scored, the baseline first."""
     methods = dict.fromkeys(row.method for row in record.scores)
     return tuple(sorted(methods, key=lambda method: method != record.baseline))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emobridge.report.blocks import number
 from emobridge.report.page import headline
 from emobridge.report.record import StudyRecord
-from emobridge.report.verdict import warnings
+from emobridge.report.verdict import warnings_of
 from emobridge.scores.measures.base import leading_measure
 from emobridge.types import Score
 
@@ -13,7 +13,7 @@ from emobridge.types import Score
 def lines_of(record: StudyRecord) -> list[str]:
     """A study for the terminal: its scores, or the headline of a budget, then what a reader must know."""
     lines = [table(record) if record.kind == "adapt" else headline(record)]
-    lines += [f"warning: {warning}" for warning in warnings(record)]
+    lines += [f"warning: {warning}" for warning in warnings_of(record)]
     return [*lines, *(f"missing: {line}" for line in record.missing)]
 
 

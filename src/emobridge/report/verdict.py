@@ -8,11 +8,11 @@ from emobridge.audit.findings import NEAR
 from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent, unit
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import Difference, Floor, StudyRecord
-from emobridge.report.systems import System, name_in, scored_systems
+from emobridge.report.systems import ScoredSystem, name_in, scored_systems
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
-FLOOR = "loudness and length"  # the features of the floor that a headline compares with
+FLOOR_FEATURES = "loudness and length"  # the features of the floor that a headline compares with
 
 
 def headline_measure(record: StudyRecord) -> str:
@@ -47,7 +47,7 @@ def verdict(record: StudyRecord) -> str:
     return " ".join(parts)
 
 
-def warnings(record: StudyRecord) -> tuple[str, ...]:
+def warnings_of(record: StudyRecord) -> tuple[str, ...]:
     """What a reader must know before any number: made-up speech, collapsed systems, confounds, too few speakers."""
     lines = []
     if record.synthetic:
@@ -80,7 +80,7 @@ def _collapses(record: StudyRecord) -> Iterator[str]:
 def _confounds(record: StudyRecord) -> Iterator[str]:
     assert record.audit is not None
     for confound in record.audit.confounds:
-        if confound.reach >= NEAR and confound.features == FLOOR:
+        if confound.reach >= NEAR and confound.features == FLOOR_FEATURES:
             yield (
                 f"In {confound.manifest}, nothing but {confound.features} already gives {percent(confound.ua)} % UA "
                 f"(chance {percent(confound.chance)} %): a recogniser may have learnt that and no more."
@@ -108,13 +108,13 @@ def _scored_speech(record: StudyRecord) -> str:
     return f"{names}; {count(n, 'utterance')} scored"
 
 
-def _below_floor(record: StudyRecord, system: System | None) -> Iterator[str]:
+def _below_floor(record: StudyRecord, system: ScoredSystem | None) -> Iterator[str]:
     """A sentence where a system tells the target's emotions less well than loudness and length alone do."""
     row = None if system is None else system.mean("UA")  # the measure of floors
     if system is None or row is None:
         return
     for floor in record.floors:
-        if floor.side == "target" and floor.confound.features == FLOOR and row.value < floor.confound.ua:
+        if floor.side == "target" and floor.confound.features == FLOOR_FEATURES and row.value < floor.confound.ua:
             yield _floor_sentence(system.name, row, floor)
 
 
@@ -127,7 +127,7 @@ def _floor_sentence(name: str, row: Score, floor: Floor) -> str:
     )
 
 
-def _reached(record: StudyRecord, measure: str, before: System | None, after: System | None) -> str:
+def _reached(record: StudyRecord, measure: str, before: ScoredSystem | None, after: ScoredSystem | None) -> str:
     """Both systems with their scores; the measure and the interval are explained with the first."""
     systems = [system for system in dict.fromkeys((before, after)) if system is not None]
     if not systems:
@@ -159,7 +159,7 @@ def _gap(gap: Difference) -> str:
     return start + "no difference is shown, since the interval holds zero."
 
 
-def _row(system: System, measure: str) -> Score:
+def _row(system: ScoredSystem, measure: str) -> Score:
     row = system.mean(measure)
     assert row is not None, f"{system.name} has no {measure} over all seeds"
     return row

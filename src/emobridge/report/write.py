@@ -15,6 +15,7 @@ from markupsafe import Markup
 from emobridge.files import whole_file
 from emobridge.report.blocks import Figure, Page
 from emobridge.report.cells import write_tables
+from emobridge.report.glossary import spelt_out
 from emobridge.report.page import page_of
 from emobridge.report.plots import standalone
 from emobridge.report.record import StudyRecord
@@ -40,10 +41,11 @@ def write_study(folder: str | Path, record: StudyRecord) -> Path:
 
 
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
-    """Write NAME.html, NAME.md, NAME.json and the plots that have a file; `extra` joins the JSON as it is.
+    """Write NAME.html, NAME.md, NAME.json and the plots that have a file. Returns the path of NAME.html.
 
-    Returns the path of NAME.html.
+    UA is spelt out where the page first names it. `extra` joins the JSON as it is.
     """
+    page = spelt_out(page)
     _write(folder / f"{name}.json", json.dumps(_finite({**extra, **_plain(page)}), ensure_ascii=False, indent=1) + "\n")
     _write(folder / f"{name}.md", markdown(page))
     for block in (block for section in page.sections for block in section.blocks):

@@ -11,7 +11,7 @@ from emobridge.scores.welch import Subsets, subsets, welch
 from emobridge.study.facts import Scored
 from emobridge.types import Utterance
 
-System = tuple[str, str]  # a method and its number of target labels
+MethodLabels = tuple[str, str]  # a method and its number of target labels
 
 
 def contests_of(
@@ -24,7 +24,7 @@ def contests_of(
     if not count:
         return ()
     drawn = {side: subsets(rows, count) for side, rows in utterances.items() if rows}
-    values: dict[tuple[str, str, str], dict[System, list[float]]] = {}
+    values: dict[tuple[str, str, str], dict[MethodLabels, list[float]]] = {}
     for system in scored:
         condition = system.condition
         for measure, numbers in system.evaluation.per_subset(drawn[condition.side].parts).items():
@@ -33,7 +33,9 @@ def contests_of(
     return tuple(contest for group, systems in values.items() for contest in _pairs(group, systems, drawn[group[0]]))
 
 
-def _pairs(group: tuple[str, str, str], systems: Mapping[System, Sequence[float]], drawn: Subsets) -> Iterator[Contest]:
+def _pairs(
+    group: tuple[str, str, str], systems: Mapping[MethodLabels, Sequence[float]], drawn: Subsets
+) -> Iterator[Contest]:
     side, measure, normalisation = group
     for pair in itertools.combinations(systems, 2):
         better, worse = pair

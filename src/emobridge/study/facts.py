@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from emobridge import registry
 from emobridge.methods.base import BASELINE
-from emobridge.report.record import Change, Collapse, Confusion, Difference
+from emobridge.report.record import Change, CollapsedSystem, Confusion, Difference
 from emobridge.scores.base import DIFFERENCE, BaseEvaluation, Condition
 from emobridge.types import Score
 
@@ -97,10 +97,10 @@ def confusions_of(scored: Sequence[Scored]) -> tuple[Confusion, ...]:
     )
 
 
-def collapsed_of(scored: Sequence[Scored]) -> tuple[Collapse, ...]:
+def collapsed_of(scored: Sequence[Scored]) -> tuple[CollapsedSystem, ...]:
     """The systems whose predictions do not vary where the truth does."""
     return tuple(
-        Collapse(
+        CollapsedSystem(
             method=system.condition.method,
             side=system.condition.side,
             predictions=predictions,

@@ -9,12 +9,12 @@ from pathlib import Path
 from emobridge.literature.published import PublishedConfusion
 from emobridge.report.blocks import Table, percent
 
-Cell = tuple[str, str, str, str]  # method, target labels, normalisation and side
+CellKey = tuple[str, str, str, str]  # method, target labels, normalisation and side
 
 
-def read_counts(path: Path) -> dict[Cell, dict[tuple[str, str], int]]:
+def read_counts(path: Path) -> dict[CellKey, dict[tuple[str, str], int]]:
     """The counts of a confusions.csv by true and predicted emotion, for each cell; {} where there is no file."""
-    counts: dict[Cell, dict[tuple[str, str], int]] = {}
+    counts: dict[CellKey, dict[tuple[str, str], int]] = {}
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):

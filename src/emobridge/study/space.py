@@ -95,7 +95,7 @@ def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case
     """The name of each space and the features of all utterances in it, (N, D')."""
     import torch
 
-    from emobridge.features.normalisation import coral_by_layer, learnt, normalised, recoloured
+    from emobridge.features.normalisation import coral_by_layer, fit_domain, normalise_features, recolour
     from emobridge.training.tasks import normalised_rows
 
     x = normalised_rows(speech, range(len(features)), recognizer.domains, case.normalise)
@@ -107,8 +107,8 @@ def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case
     if case.align == "coral":
         for domain in range(speech.target):
             rows = torch.from_numpy(speech.domain_of == domain)
-            aligned[rows] = recoloured(x[rows], coral_by_layer(x[rows], x[target], layers))
-    plain = normalised(features, learnt("", "", features[~target]), None).flatten(1)
+            aligned[rows] = recolour(x[rows], coral_by_layer(x[rows], x[target], layers))
+    plain = normalise_features(features, fit_domain("", "", features[~target]), None).flatten(1)
     spaces = [
         ("before: features, standardised by the source", plain),
         (f"features as trained on: normalised by {_by(case)}", aligned),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from emobridge.data.audio import duration, random_crop, read_audio
 from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder
-from emobridge.features.normalisation import Domain, learnt, moments
+from emobridge.features.normalisation import Domain, fit_domain, moments
 from emobridge.features.pooling import pool
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.types import SAMPLE_RATE, Frames, Layers, Utterance, person
@@ -236,5 +236,5 @@ def domains_of(
         rows = np.flatnonzero(domain_of == index)
         if normalise == "none" or not len(rows):
             rows = np.flatnonzero(domain_of != target)
-        domains.append(learnt(corpus, language, x[torch.from_numpy(rows)]))
+        domains.append(fit_domain(corpus, language, x[torch.from_numpy(rows)]))
     return tuple(domains)

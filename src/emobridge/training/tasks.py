@@ -13,7 +13,7 @@ from emobridge.data.speech import Fold, Speech
 from emobridge.data.splits import Part
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
-from emobridge.features.normalisation import Domain, coral_by_layer, normalised, recoloured, with_texts
+from emobridge.features.normalisation import Domain, add_texts, coral_by_layer, normalise_features, recolour
 from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
 from emobridge.training.case import Case
 from emobridge.training.hardware import ALONE, Hardware
@@ -187,7 +187,7 @@ def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], index: i
         return domain
     utterances = [speech.utterances[row] for row in rows]
     people = [person(utterance) for utterance in utterances]
-    return with_texts(domain, features[rows], people, [utterance.text for utterance in utterances])
+    return add_texts(domain, features[rows], people, [utterance.text for utterance in utterances])
 
 
 def _with_coral_copies(
@@ -208,7 +208,7 @@ def _with_coral_copies(
         key = case.layer, fold.source, fold.target, case.normalise, case.by_corpus, int(corpus)
         if key not in matrices:
             matrices[key] = coral_by_layer(copies[of_corpus], target.x, inputs.layers)
-        copies[of_corpus] = recoloured(copies[of_corpus], matrices[key])
+        copies[of_corpus] = recolour(copies[of_corpus], matrices[key])
     rows = torch.cat([labelled.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
     return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, labelled.label.repeat(2), corpora.repeat(2))
 
@@ -225,5 +225,5 @@ def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domai
         by_speaker = normalise.startswith("speaker")
         people = [person(utterance) for utterance in utterances] if by_speaker else None
         own = features[torch.from_numpy(chosen[of_domain])]
-        x[torch.from_numpy(of_domain)] = normalised(own, domain, people, [utterance.text for utterance in utterances])
+        x[torch.from_numpy(of_domain)] = normalise_features(own, domain, people, [utterance.text for utterance in utterances])
     return x
