@@ -65,15 +65,25 @@ def test_the_python_of_the_page_runs(folder, index):
     assert printed.getvalue().strip()
 
 
+COMMANDS_AFTER = {"predict": next(line for line in COMMANDS if "--encoder ./bands.py" in line)}
+
+
 @pytest.mark.parametrize("line", COMMANDS)
-def test_the_commands_of_the_page_run(folder, cli, line):
+def test_the_commands_of_the_page_run(folder, cli, monkeypatch, line):
     words = shlex.split(line)
     assert words[0] == "emobridge"
+    if words[1] in COMMANDS_AFTER:
+        assert cli(*shlex.split(COMMANDS_AFTER[words[1]])[1:], *QUICK).code == 0
     done = cli(*words[1:], *(QUICK if words[1] == "adapt" else ()))
     assert done.code == 0, done.err
     if words[1] == "scan":
         rows = list(read_manifest(folder / "calls.jsonl"))
         assert {row.language for row in rows} == {"en"} and {row.emotion for row in rows} == {"anger", "sadness"}
+    elif words[1] == "predict":
+        assert '"label"' in done.out
+        monkeypatch.setattr(registry, "_trusted", set())  # as in another process
+        refused = cli(*words[1:-2])
+        assert refused.code == 2 and "give the encoder (--encoder)" in refused.complaints[-1], refused.err
     else:
         assert (folder / "run" / "bundle").is_dir()
 

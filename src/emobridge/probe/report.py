@@ -255,7 +255,7 @@ def _corpora(study: Study) -> Section:
 
 def _licence(name: str) -> str:
     try:
-        return str(registry.load("corpora", name).LICENCE)
+        return str(registry.load_listed("corpora", name).LICENCE)
     except UserError:
         return "not known to emobridge"
 

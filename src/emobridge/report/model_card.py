@@ -55,7 +55,7 @@ def model_card(record: StudyRecord) -> str:
 def licence(corpus: str) -> str:
     """The licence of a corpus that emobridge knows, else a request to look it up."""
     try:
-        return str(registry.load("corpora", corpus).LICENCE)
+        return str(registry.load_listed("corpora", corpus).LICENCE)
     except UserError:
         return "not known to emobridge; ask its owner before you pass the weights on"
 
