@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import shutil
@@ -188,3 +189,16 @@ def test_the_method_draws_means_together(folder):
         hidden = recognizer.model_.represent(recognizer.model_.head.projection.weight.new_tensor(X))
         distance[strength] = float((hidden[:20].mean(0) - hidden[20:].mean(0)).norm().detach())
     assert distance[10.0] < 0.5 * distance[0.0]
+
+
+def test_an_edited_method_is_trained_anew(folder, cli):
+    words = [*shlex.split(COMMANDS[0])[1:], *QUICK]
+    scores = []
+    for old, new in (("", ""), ("", ""), ("square().mean()", "abs().sum() * 50")):
+        text = (folder / "mean_match.py").read_text()
+        (folder / "mean_match.py").write_text(text.replace(old, new) if old else text)
+        assert cli(*words).code == 0
+        rows = json.loads((folder / "run" / "scores.json").read_text())
+        scores.append([row for row in rows if row["method"] != "source-only"])
+    assert scores[0] == scores[1] and scores[0]
+    assert scores[2] != scores[0]
