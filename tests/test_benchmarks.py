@@ -27,7 +27,6 @@ def benchmarks(monkeypatch):
 def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_speech):
     """The helper of suggest_results.py: what is trained beside a recogniser changes nothing."""
     import torch
-
     from toys import case_of, everything
 
     from emobridge.methods.base import Labelled

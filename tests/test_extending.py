@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import shutil
@@ -65,15 +66,25 @@ def test_the_python_of_the_page_runs(folder, index):
     assert printed.getvalue().strip()
 
 
+COMMANDS_AFTER = {"predict": next(line for line in COMMANDS if "--encoder ./bands.py" in line)}
+
+
 @pytest.mark.parametrize("line", COMMANDS)
-def test_the_commands_of_the_page_run(folder, cli, line):
+def test_the_commands_of_the_page_run(folder, cli, monkeypatch, line):
     words = shlex.split(line)
     assert words[0] == "emobridge"
+    if words[1] in COMMANDS_AFTER:
+        assert cli(*shlex.split(COMMANDS_AFTER[words[1]])[1:], *QUICK).code == 0
     done = cli(*words[1:], *(QUICK if words[1] == "adapt" else ()))
     assert done.code == 0, done.err
     if words[1] == "scan":
         rows = list(read_manifest(folder / "calls.jsonl"))
         assert {row.language for row in rows} == {"en"} and {row.emotion for row in rows} == {"anger", "sadness"}
+    elif words[1] == "predict":
+        assert '"label"' in done.out
+        monkeypatch.setattr(registry, "_trusted", set())  # as in another process
+        refused = cli(*words[1:-2])
+        assert refused.code == 2 and "give the encoder (--encoder)" in refused.complaints[-1], refused.err
     else:
         assert (folder / "run" / "bundle").is_dir()
 
@@ -178,3 +189,16 @@ def test_the_method_draws_means_together(folder):
         hidden = recognizer.model_.represent(recognizer.model_.head.projection.weight.new_tensor(X))
         distance[strength] = float((hidden[:20].mean(0) - hidden[20:].mean(0)).norm().detach())
     assert distance[10.0] < 0.5 * distance[0.0]
+
+
+def test_an_edited_method_is_trained_anew(folder, cli):
+    words = [*shlex.split(COMMANDS[0])[1:], *QUICK]
+    scores = []
+    for old, new in (("", ""), ("", ""), ("square().mean()", "abs().sum() * 50")):
+        text = (folder / "mean_match.py").read_text()
+        (folder / "mean_match.py").write_text(text.replace(old, new) if old else text)
+        assert cli(*words).code == 0
+        rows = json.loads((folder / "run" / "scores.json").read_text())
+        scores.append([row for row in rows if row["method"] != "source-only"])
+    assert scores[0] == scores[1] and scores[0]
+    assert scores[2] != scores[0]

@@ -382,6 +382,27 @@ def test_the_identity_of_what_has_no_source_is_its_own():
     assert registry.identity("methods", space["Mine"]) != registry.identity("methods", space["Other"])
 
 
+def test_a_name_out_of_a_file_runs_no_code(folder):
+    """A bundle or a manifest may come from anybody."""
+    for name in ("evil.py", "harm.py"):
+        (folder / name).write_text(f"import pathlib\npathlib.Path('ran').touch()\n{MINE}{CORPUS}")
+    for name in ("./evil.py", "evil.py:Mine", "evil:Mine"):
+        with pytest.raises(UserError, match=rf"bundle: the method '{re.escape(name)}' is code from outside"):
+            registry.load_listed("methods", name, "bundle")
+    with pytest.raises(UserError, match=r"^the corpus 'harm\.py' is code"):
+        registry.load_listed("corpora", "harm.py")
+    with pytest.raises(UserError, match=r"the corpus 'os\.path' is code"):
+        registry.load_listed("corpora", "os.path")
+    assert not (folder / "ran").exists()
+    with pytest.raises(UserError, match="bundle: unknown method 'dan': did you mean 'dann'"):
+        registry.load_listed("methods", "dan", "bundle")
+    assert registry.load_listed("methods", "soft_pseudo_labels").name == "soft-pseudo-labels"
+    plugin = registry.load("methods", "./evil.py")
+    assert registry.load_listed("methods", "./evil.py") is plugin, "a user's choice in this process"
+    with pytest.raises(UserError, match="is code from outside"):
+        registry.load_listed("methods", "./harm.py")
+
+
 def test_what_load_would_look_for(folder):
     for name in ("logmel", "hf_ssl", "./mine.py", "mine.py:Mine", "package.module:Class"):
         assert registry.is_name("encoders", name)

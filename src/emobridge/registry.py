@@ -65,6 +65,7 @@ _MODULE = re.compile(r"(?P<location>[^\W\d]\w*(?:\.[^\W\d]\w*)+)(?P<name>)")
 _ABSENT = object()
 _files: dict[tuple[str, str], ModuleType] = {}  # loaded files, by their path and the digest of their content
 _registered: dict[str, dict[str, Any]] = {}  # plug-ins by kind and name
+_trusted: set[tuple[str, str]] = set()  # kinds and names of files and modules that a user chose to load
 _tokens: dict[int, tuple[object, str]] = {}  # by id, objects without a text of their own; they are held, so none moves
 
 
@@ -116,10 +117,31 @@ def load(kind: str, plugin: Any) -> Any:
     if name in _entry_points(kind):
         return _load_entry_point(kind, _entry_points(kind)[name])
     if match := _FILE.fullmatch(plugin):
-        return _choose(kind, _load_file(match["location"]), match["name"], match["location"])
+        loaded = _choose(kind, _load_file(match["location"]), match["name"], match["location"])
+        _trusted.add((kind, plugin))
+        return loaded
     if match := _importable(kind, plugin):
-        return _choose(kind, _import(match["location"], plugin), match["name"], match["location"])
+        loaded = _choose(kind, _import(match["location"], plugin), match["name"], match["location"])
+        _trusted.add((kind, plugin))
+        return loaded
     raise unknown(KINDS[kind].singular, plugin, names(kind))
+
+
+def load_listed(kind: str, name: str, where: str = "") -> Any:
+    """`load` for names that were read from a file, such as a bundle or a manifest: no file or module is run for them.
+
+    They are those in `names`, and the files and modules that were loaded in this process before.
+    where: the file, which begins the error. Errors: UserError as `load`, and for a name that would run other code.
+    """
+    if name.replace("_", "-") in names(kind) or name in names(kind) or (kind, name) in _trusted:
+        return load(kind, name)
+    start = f"{where}: " if where else ""
+    if is_name(kind, name):
+        raise UserError(
+            f"{start}the {KINDS[kind].singular} {name!r} is code from outside the package, which is not run unasked; "
+            f"if you trust it: emobridge.registry.load({kind!r}, {name!r}) before"
+        )
+    raise UserError(f"{start}{unknown(KINDS[kind].singular, name, names(kind))}")
 
 
 def is_name(kind: str, plugin: str) -> bool:

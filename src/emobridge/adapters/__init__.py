@@ -167,6 +167,8 @@ class Adapters:
             names, options = "lora", [f"lora.{name}={value}" for name, value in read_peft_config(folder).items()]
         else:
             raise UserError(f"{folder}: no adapters there; expected {ABOUT}, or adapter_config.json of peft")
+        for name in str(names).split("+"):
+            registry.load_listed("adapters", name, str(folder))
         adapters = cls(encoder, names, options)
         try:
             for part in adapters.parts:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from emobridge import registry
 from emobridge.adapters import Adapters, switch_adapters
 from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
@@ -124,7 +125,12 @@ def _write_card(folder: Path, card: str) -> None:
 
 
 def _encoder_of(path: Path, spec: Spec, moved: str | None) -> Encoder:
-    """The encoder before any training. moved: where it is now. Errors: UserError."""
+    """The encoder before any training. moved: where it is now.
+
+    Errors: UserError, also for an encoder that is code of somebody else: reading a bundle runs none.
+    """
+    if moved is None and registry.is_name("encoders", spec.encoder):
+        registry.load_listed("encoders", spec.encoder, f"{path}: give the encoder (--encoder)")
     try:
         return load_encoder(moved or spec.encoder, **read_options(spec.encoder_options))
     except (OSError, TypeError, ValueError, RuntimeError) as error:  # paths and options that the system refuses
@@ -164,6 +170,7 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
             )
             for number, (corpus, language) in enumerate(spec.domains)
         )
+        registry.load_listed("heads", spec.head, str(path))
         head = made_head(spec.head, spec.head_options, domains[0].mean.numel(), max(len(spec.labels), 1))
         head.load_state_dict(_under(tensors, "head."))
         regressor = Regressor(head.output.in_features, spec.attributes) if spec.attributes else None

@@ -115,7 +115,7 @@ def check(settings: ProbeSettings) -> None:
 def untrained(settings: ProbeSettings, name: str, *, seed: int) -> Encoder:
     """An encoder before its training. Errors: UserError for one that needs weights from a folder, or has none."""
     try:
-        encoder = load_encoder(registry.load("encoders", name).name, **_options(settings, name, seed))
+        encoder = load_encoder(registry.load("encoders", name), **_options(settings, name, seed))
     except UserError as error:
         raise UserError(f"scratch: {error}") from error
     if not any(weight.requires_grad for weight in encoder.parameters()):

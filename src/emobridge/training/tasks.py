@@ -225,5 +225,7 @@ def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domai
         by_speaker = normalise.startswith("speaker")
         people = [person(utterance) for utterance in utterances] if by_speaker else None
         own = features[torch.from_numpy(chosen[of_domain])]
-        x[torch.from_numpy(of_domain)] = normalise_features(own, domain, people, [utterance.text for utterance in utterances])
+        x[torch.from_numpy(of_domain)] = normalise_features(
+            own, domain, people, [utterance.text for utterance in utterances]
+        )
     return x
