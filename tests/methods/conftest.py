@@ -9,7 +9,7 @@ import torch
 from emobridge.heads.linear import Linear
 from emobridge.methods.base import Labelled, Step, Task
 from emobridge.training.inputs import Frozen
-from emobridge.training.loop import Model, Plan, fit, probabilities
+from emobridge.training.loop import Model, Plan, Workspace, fit, probabilities
 
 
 class Interrupted(Exception):
@@ -126,7 +126,7 @@ def goes_on(tmp_path):
             if done == stop:
                 raise Interrupted
 
-        log = fit(task, make(), head, plan, seed=3, checkpoint=checkpoint, on_epoch=on_epoch)
+        log = fit(task, make(), head, plan, seed=3, workspace=Workspace(checkpoint, on_epoch))
         return log, torch.cat([value.flatten() for value in head.state_dict().values()])
 
     def both(make, stop):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from toys import case_of
 
 from emobridge import registry
 from emobridge.data.speech import Fold, Speech, budget
@@ -19,7 +20,6 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.heads.linear import Linear
 from emobridge.methods.base import Labelled, Stage, Step, Task, Trait, as_probabilities
-from emobridge.settings import Settings
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Model, Plan, fit, probabilities
 from emobridge.training.tasks import build
@@ -41,11 +41,6 @@ class Anything:
 
     def prepare(self, task: Task, model: object) -> None:
         self.task = task
-
-
-def settings(**changes) -> Settings:
-    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "statistics": ("mean",)}
-    return Settings(**{**plain, **changes})
 
 
 def fold_of(speech: Speech) -> Fold:
@@ -159,7 +154,7 @@ def test_a_task_holds_what_is_named_and_nothing_else(toy_speech, seen, align, by
     fold = fold_of(speech)
     labelled = budget(speech, fold, "3", seed=0)
     method = Anything(**{by: seen})
-    task = build(speech, fold, method, 2, settings(align=align), None, labelled).task
+    task = build(speech, fold, case_of(align=align), method, labelled).task
     assert (task.source is not None) == ("source_labels" in seen)
     assert (task.labelled_target is not None) == ("target_labels" in seen)
     assert (task.target is not None) == ("target_audio" in seen)
@@ -182,7 +177,7 @@ def test_a_task_holds_what_is_named_and_nothing_else(toy_speech, seen, align, by
 @pytest.mark.parametrize("name", METHODS)
 def test_target_labels_beyond_the_budget_are_not_within_reach(secret, name, align):
     method = registry.load("methods", name)()
-    built = build(secret, fold_of(secret), method, 2, settings(align=align), None, ())
+    built = build(secret, fold_of(secret), case_of(align=align), method, ())
     method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
     assert secrets_in(built.task) == [] and secrets_in(method) == []
     assert secrets_in(built.test) == []
@@ -190,22 +185,18 @@ def test_target_labels_beyond_the_budget_are_not_within_reach(secret, name, alig
 
 @pytest.mark.parametrize("name", METHODS)
 def test_nor_are_they_where_the_encoder_is_trained(recorded, name):
+    from emobridge.settings import Data
     from emobridge.study.reading import read_speech
 
-    options = settings(
-        source=(str(recorded / "en.jsonl"),),
-        target=str(recorded / "xx.jsonl"),
-        train="end-to-end",
-        align="none",
-        layer="0",
-        encoder="emotion-cnn",
-    )
-    speech, _ = read_speech(options)
+    labels = ("anger", "sadness")
+    data = Data(source=(str(recorded / "en.jsonl"),), target=str(recorded / "xx.jsonl"), labels=labels)
+    speech, _ = read_speech(data, labels)
     label = speech.label.copy()
     label[speech.is_target] = SECRET
     speech = dataclasses.replace(speech, label=label, attributes=np.where(speech.is_target, RATING, 0.5)[:, None])
     method = registry.load("methods", name)()
-    built = build(speech, fold_of(speech), method, 2, options, load_encoder("emotion-cnn"), ())
+    case = case_of(encoder="emotion-cnn", train="end-to-end", align="none", method=name)
+    built = build(speech, fold_of(speech), case, method, (), encoder=load_encoder("emotion-cnn"))
     method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
     assert len(built.task.inputs.utterances) > 0
     assert secrets_in((built.task, method, built.test)) == []
@@ -224,7 +215,7 @@ def test_attributes_are_those_of_the_labels_that_are_seen(secret, seen, align):
     attributes = secret.attributes.copy()
     attributes[list(labelled)] = [[0.25, 0.75], [0.75, 0.25]]
     speech = dataclasses.replace(secret, label=label, attributes=attributes)
-    task = build(speech, fold, Anything(seen), 2, settings(align=align, target_labels="2"), None, labelled).task
+    task = build(speech, fold, case_of(align=align, target_labels="2"), Anything(seen), labelled).task
     assert len(task.attributes) == len(task.inputs.x)
     assert not rated(task.attributes), "an unlabelled target row is hidden"
     unknown = task.attributes.isnan()
@@ -242,7 +233,7 @@ def test_attributes_are_those_of_the_labels_that_are_seen(secret, seen, align):
 def test_a_stage_sees_attributes_of_its_sides_alone(secret, sides):
     fold = fold_of(secret)
     labelled = tuple(row for row in fold.target if secret.utterances[row].emotion)[:2]
-    task = build(secret, fold, Anything(WORDS), 2, settings(target_labels="2"), None, labelled).task
+    task = build(secret, fold, case_of(target_labels="2"), Anything(WORDS), labelled).task
     seen = Stage(sides, "frozen").of(task)
     for side, part in (("source", task.source), ("target", task.labelled_target)):
         is_seen = not seen.attributes[part.rows].isnan().any()
@@ -259,7 +250,7 @@ def test_within_the_budget_they_are_those_of_the_budget_only(secret):
     attributes = secret.attributes.copy()
     attributes[list(labelled)] = 0.25
     speech = dataclasses.replace(secret, label=label, attributes=attributes)
-    built = build(speech, fold, Anything(WORDS), 2, settings(target_labels="2"), None, labelled)
+    built = build(speech, fold, case_of(target_labels="2"), Anything(WORDS), labelled)
     assert built.task.labelled_target.label.tolist() == [1, 1]
     assert secrets_in(built.task) == []
 
@@ -272,12 +263,12 @@ def test_of_a_benchmark_with_a_list_only_the_lists_labels_are_within_reach(secre
     secret = dataclasses.replace(secret, attributes=secret.attributes.copy())
     secret.attributes[listed[0]] = 0.25
     ids = frozenset(secret.utterances[row].id for row in listed)
-    speech = dataclasses.replace(secret, label=label, given=ids)
+    speech = dataclasses.replace(secret, label=label, visible=ids)
     labelled = budget(speech, fold, "2", 0)
     assert labelled == (listed[0],), "the scored speaker's label is not for training"
     for name in METHODS:
         method = registry.load("methods", name)()
-        built = build(speech, fold, method, 2, settings(target_labels="2", labelled="l.csv"), None, labelled)
+        built = build(speech, fold, case_of(target_labels="2"), method, labelled)
         method.prepare(built.task, Model(built.task.inputs, Linear(built.task.inputs.width, 2)))
         if "target_labels" in method.needs | method.takes:
             assert built.task.labelled_target.label.tolist() == [1]
@@ -287,19 +278,19 @@ def test_of_a_benchmark_with_a_list_only_the_lists_labels_are_within_reach(secre
 
 
 def test_a_method_that_reaches_for_what_it_did_not_name_gets_nothing(secret):
-    task = build(secret, fold_of(secret), Anything({"source_labels"}), 2, settings(), None, ()).task
+    task = build(secret, fold_of(secret), case_of(), Anything({"source_labels"}), ()).task
     assert task.labelled_target is None and task.target is None
     for attribute in ("target_labels", "label", "labels", "speech", "fold", "utterances", "test"):
         assert not hasattr(task, attribute) and not hasattr(task.inputs, attribute)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        task.labelled_target = "mine"
+        task.labelled_target = "listed"
 
 
 def test_a_method_that_needs_target_audio_says_so_where_there_is_none(toy_speech):
     speech = toy_speech()
     fold = dataclasses.replace(fold_of(speech), target=())
     with pytest.raises(UserError, match="method anything needs unlabelled target audio, and there is none"):
-        build(speech, fold, Anything({"target_audio"}), 2, settings(), None, ())
+        build(speech, fold, case_of(), Anything({"target_audio"}), ())
 
 
 @pytest.mark.parametrize("count", ["0", "3"])
@@ -311,7 +302,7 @@ def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, count):
     for _ in range(2):
         method = registry.load("methods", name)()
         chosen = budget(speech, fold, count, seed=0) if "target_labels" in method.needs | method.takes else ()
-        task = build(speech, fold, method, 2, settings(), None, chosen).task
+        task = build(speech, fold, case_of(), method, chosen).task
         method.prepare(task, Model(task.inputs, Linear(4, 2)))
         generator = torch.Generator().manual_seed(3)
         size = len(task.inputs.x)
@@ -337,7 +328,7 @@ def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, count):
 def test_a_loss_is_scalars_by_name_that_can_be_minimised(toy_speech, name):
     method = registry.load("methods", name)()
     speech = toy_speech()
-    task = build(speech, fold_of(speech), method, 2, settings(), None, ()).task
+    task = build(speech, fold_of(speech), case_of(), method, ()).task
     torch.manual_seed(0)
     model = Model(task.inputs, Linear(4, 2))
     own_module = method.prepare(task, model)
@@ -390,7 +381,7 @@ def test_every_method_learns_an_easy_task(toy_speech, name):
     fold = fold_of(speech)
     method = registry.load("methods", name)()
     labelled = budget(speech, fold, "4", seed=0) if "target_labels" in method.needs else ()
-    built = build(speech, fold, method, 2, settings(), None, labelled)
+    built = build(speech, fold, case_of(), method, labelled)
     torch.manual_seed(0)
     head = Linear(4, 2)
     fit(built.task, method, head, Plan(epochs=35, learning_rate=0.02), seed=0)

@@ -18,34 +18,36 @@ from safetensors.torch import load_file
 
 from emobridge import registry
 from emobridge.bundle import Recognizer
+from emobridge.cache import Cache
 from emobridge.data.manifest import read_manifest
-from emobridge.data.speech import Fold
+from emobridge.data.speech import Fold, Speech
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.inference import evaluate, predict
-from emobridge.settings import Settings, write_settings
-from emobridge.study.adapt import adapt, prepare, with_head
+from emobridge.settings import Adapt, write_settings
+from emobridge.study.adapt import train
+from emobridge.study.cases import draft
+from emobridge.study.prepare import resolve, start
 from emobridge.training import loop as training
 from emobridge.training import stages
-from emobridge.training.cost import is_cost
+from emobridge.training.case import Case
 from emobridge.training.hardware import Accelerated
-from emobridge.training.stages import Fitted, run_stages
+from emobridge.training.stages import Fitted, Place, run_stages
 
 CNN = {"encoder": "emotion-cnn", "layer": "0", "method": "fine-tuned", "target_labels": "0"}
 
 
 @pytest.fixture
 def settings(recorded, tmp_path, source):
-    """Settings of a fit of a second or less; LoRA of rank 2 without dropout, blocks without either."""
+    """A request of a fit of a second or less; LoRA of rank 2 without dropout, where adapters are trained."""
 
-    def make(**changes) -> Settings:
+    def make(**changes) -> Adapt:
         plain = {
             "source": (str(recorded / "en.jsonl"),),
             "target": str(recorded / "xx.jsonl"),
             "labels": ("anger", "sadness"),
             "encoder": str(source("whisper")),
             "method": "ft-lora",
-            "adapter_options": ("lora.r=2", "lora.dropout=0"),
             "target_labels": "all",
             "normalise": "none",
             "layer": "2",
@@ -53,7 +55,10 @@ def settings(recorded, tmp_path, source):
             "store": str(tmp_path / "store"),
         }
         plain |= {"seeds": 1, "folds": 2, "epochs": 2, "batch_size": 8, "learning_rate": 0.01, "crop": 0.2}
-        return with_head(Settings(**{**plain, **changes}))
+        values = {**plain, **changes}
+        if "lora" in values["method"] or values["method"] == "two-stage":
+            values = {"adapter_options": ("lora.r=2", "lora.dropout=0"), **values}
+        return Adapt.of(**values)
 
     return make
 
@@ -63,9 +68,14 @@ def fold() -> Fold:
     return Fold(tuple(range(12)), tuple(range(12, 16)), tuple(range(16, 28)), tuple(range(28, 32)))
 
 
-def fitted(options: Settings, **named) -> Fitted:
-    ready = prepare(options)
-    return run_stages(ready.settings, ready.speech, fold(), registry.load("methods", options.method)(), 0, **named)
+def decided(request: Adapt) -> tuple[Case, Speech]:
+    """The case of the request's own method, and the speech."""
+    started = start(resolve(request), lambda speech: None, cache=Cache(None))
+    return started.decision.cases[-1], started.prepared.speech
+
+
+def fitted(request: Adapt, **place) -> Fitted:
+    return run_stages(*decided(request), fold(), 0, Place(**place))
 
 
 def weights(one: Fitted) -> dict[str, torch.Tensor]:
@@ -90,7 +100,7 @@ def test_ft_lora_adds_a_language_to_what_fine_tuning_made(settings):
     assert (tuned.trained, added.trained) == ("end-to-end", "end-to-end+adapters")
     base = {plain(name): tensor for name, tensor in added.encoder.state_dict().items() if "lora_" not in name}
     same(tuned.encoder.state_dict(), base)
-    stock = load_encoder(settings().encoder).state_dict()
+    stock = load_encoder(settings().features.encoder).state_dict()
     assert any((stock[name] - tensor).abs().max() > 1e-4 for name, tensor in base.items()), "the first stage trains it"
     assert all(tensor.abs().max() > 0 for name, tensor in added.encoder.state_dict().items() if "lora_B" in name), (
         "and the second the adapters"
@@ -101,7 +111,7 @@ def test_ft_lora_adds_a_language_to_what_fine_tuning_made(settings):
 
 def test_only_what_a_stage_names_is_trained(settings):
     lora = fitted(settings(method="lora", target_labels="0"))
-    stock = load_encoder(settings().encoder).state_dict()
+    stock = load_encoder(settings().features.encoder).state_dict()
     same(stock, {plain(name): one for name, one in lora.encoder.state_dict().items() if "lora_" not in name})
     some = fitted(settings(method="fine-tuned", target_labels="0", blocks="1"))
     changed = {
@@ -135,17 +145,17 @@ def test_two_stages_train_the_same_adapters(settings):
 
 def test_methods_share_the_stage_that_they_begin_with(settings, tmp_path, monkeypatch):
     alone = fitted(settings())
-    tuned = fitted(settings(method="fine-tuned", target_labels="0"), kept=tmp_path / "kept")
+    tuned = fitted(settings(method="fine-tuned", target_labels="0"), shared=Cache(tmp_path / "kept"))
     count = []
     original = stages.fit
     monkeypatch.setattr(stages, "fit", lambda *more, **named: count.append(1) or original(*more, **named))
-    added = fitted(settings(), kept=tmp_path / "kept")
+    added = fitted(settings(), shared=Cache(tmp_path / "kept"))
     assert len(count) == 1, "the second stage"
     same(weights(alone), weights(added))
-    again = fitted(settings(method="fine-tuned", target_labels="0"), kept=tmp_path / "kept")
+    again = fitted(settings(method="fine-tuned", target_labels="0"), shared=Cache(tmp_path / "kept"))
     assert len(count) == 1
     same(weights(tuned), weights(again))
-    fitted(settings(method="fine-tuned", target_labels="0", learning_rate=0.02), kept=tmp_path / "kept")
+    fitted(settings(method="fine-tuned", target_labels="0", learning_rate=0.02), shared=Cache(tmp_path / "kept"))
     assert len(count) == 2, "other settings, another result"
 
 
@@ -174,8 +184,8 @@ def test_an_interrupted_fit_goes_on_in_its_stage(settings, tmp_path, monkeypatch
     again = fitted(options, path=tmp_path / "work" / "one")
     assert epochs == [0, 1, 0, 1], "two stages of two epochs, none twice"
     same(weights(whole), weights(again))
-    learnt, told = ([point for point in one.log if not is_cost(point)] for one in (whole, again))
-    assert learnt == told and [point.epoch for point in learnt] == [0, 1, 2, 3]
+    assert whole.log == again.log and [point.epoch for point in whole.log] == [0, 1, 2, 3]
+    assert [cost.stage for cost in again.costs] == [1, 2]
     assert not list((tmp_path / "work").iterdir()), "nothing is left lying about"
 
 
@@ -219,7 +229,7 @@ def test_a_step_sees_clips_of_like_lengths_together(settings, recorded, monkeypa
     monkeypatch.setattr(
         training,
         "_gradients",
-        lambda state, *more: seen.append(state.inputs.seconds[state.drawn.rows[more[2]]]) or original(state, *more),
+        lambda state, *more: seen.append(state.inputs.seconds[state.examples.rows[more[2]]]) or original(state, *more),
     )
     fitted(settings(method="fine-tuned", target_labels="0", crop=9.0, batch_size=4, epochs=1))
     assert len(seen) == 3 and sorted(torch.cat(seen).tolist()) == pytest.approx([0.1 * n for n in range(1, 13)])
@@ -237,11 +247,11 @@ def test_a_head_of_frames_learns_from_a_frozen_encoder(settings):
 def test_a_language_is_added_and_the_first_one_kept(settings, tmp_path):
     """All comes back from the folder: the head of each language, the encoder's own weights, the adapters."""
     options = settings(head="attentive")
-    both = adapt(options)
+    both = train(options)
     assert both.recognizer.spec.trained == "end-to-end+adapters" and both.recognizer.languages == ("en", "xx")
     loaded = Recognizer.load(both.recognizer.save(tmp_path / "bundle", "card"))
-    tuned = adapt(settings(head="attentive", method="fine-tuned", target_labels="0", out=str(tmp_path / "tuned")))
-    spoken = [list(read_manifest(path)) for path in (options.source[0], options.target)]
+    tuned = train(settings(head="attentive", method="fine-tuned", target_labels="0", out=str(tmp_path / "tuned")))
+    spoken = [list(read_manifest(path)) for path in (options.data.source[0], options.data.target)]
     for utterances, first in zip(spoken, (True, False)):
         said, again, before = (
             [one.probabilities for one in predict(recognizer, utterances)]
@@ -294,43 +304,45 @@ def test_a_loss_that_is_not_a_number_names_the_batch_and_keeps_the_last_checkpoi
         ({"adapters": "lra", "adapter_options": ()}, "unknown adapter 'lra'"),
         ({"method": "fine-tuned", "blocks": "7", "target_labels": "0"}, "unknown block to train '7'"),
         ({"method": "lora"}, "method lora cannot use target labels"),
-        ({"normalise": "speaker+text"}, "work on frozen features, not with ft-lora"),
-        ({"layer": "1+2"}, "name one layer for ft-lora"),
+        ({"normalise": "speaker+text"}, "work on frozen features, not with method ft-lora"),
+        ({"layer": "1+2"}, "name one layer for method ft-lora"),
         ({**CNN, "checkpointing": True}, "checkpointing: encoder emotion-cnn has no transformer"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(settings, change, message):
     with pytest.raises(UserError, match=message) as caught:
-        adapt(settings(**change))
+        train(settings(**change))
     assert "\n" not in str(caught.value)
 
 
 def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
     assert Accelerated().precision == "fp32" and Accelerated().processes == 1
-    assert dataclasses.replace(settings(), precision="bf16").precision == "bf16"
+    request = resolve(settings(precision="bf16"))
+    plain, case = draft(request, load_encoder(request.features.encoder))
+    assert (plain.training.precision, case.training.precision) == ("auto", "bf16"), "the baseline trains no encoder"
 
 
 def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
     """Attributes of the source alone: the second stage, which must not see them, leaves the regressor as it was."""
-    ready = prepare(settings())
-    asked = dataclasses.replace(ready.settings, attributes=("arousal",))
-    rows = np.where(ready.speech.is_target, np.nan, np.linspace(-0.9, 0.9, len(ready.speech.label)))
-    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
+    case, plain = decided(settings())
+    case = dataclasses.replace(case, attributes=("arousal",))
+    rows = np.where(plain.is_target, np.nan, np.linspace(-0.9, 0.9, len(plain.label)))
+    speech = dataclasses.replace(plain, attributes=rows[:, None])
     fits = []
     original = training.fit
     monkeypatch.setattr(stages, "fit", lambda *given, **named: fits.append(given[0]) or original(*given, **named))
-    method = registry.load("methods", "ft-lora")
-    first = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    place = Place(shared=Cache(tmp_path / "kept"))
+    first = run_stages(case, speech, fold(), 0, place)
     known = [int((~task.attributes.isnan()).sum()) for task in fits]
     assert known == [12, 0], "the target has none"
-    second = run_stages(asked, speech, fold(), method(), 0, kept=tmp_path)
+    second = run_stages(case, speech, fold(), 0, place)
     assert len(fits) == 2, "both stages were read"
     same(first.regressor.state_dict(), second.regressor.state_dict())
-    alone = dataclasses.replace(asked, method="fine-tuned", target_labels="0")
-    one = run_stages(alone, speech, fold(), registry.load("methods", "fine-tuned")(), 0)
+    alone = dataclasses.replace(decided(settings(method="fine-tuned", target_labels="0"))[0], attributes=("arousal",))
+    one = run_stages(alone, speech, fold(), 0)
     assert torch.equal(one.regressor.weight, first.regressor.weight)
     other = dataclasses.replace(speech, attributes=-speech.attributes)
-    run_stages(asked, other, fold(), method(), 0, kept=tmp_path)
+    run_stages(case, other, fold(), 0, place)
     assert len(fits) == 5, "other attributes are another stage"
     log = [point.term for point in first.log]
     assert "1 - CCC arousal, stage 1" in log and "1 - CCC arousal, stage 2" in log
@@ -339,11 +351,12 @@ def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
 def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings):
     """Attentive statistics pooling (methods A): the regressor sees its representation, and the encoder its gradient."""
     plain = {"method": "source-only", "target_labels": "0", "head": "attentive", "align": "none", "batch_size": 12}
-    ready = prepare(settings(**plain, train="end-to-end", crop=1.0))
-    asked = dataclasses.replace(ready.settings, attributes=("arousal",), epochs=30, learning_rate=0.003)
-    rows = np.where(ready.speech.is_target, np.nan, 0.5 - ready.speech.label)
-    speech = dataclasses.replace(ready.speech, attributes=rows[:, None])
-    one = run_stages(asked, speech, fold(), registry.load("methods", "source-only")(), 0)
+    changes = {"train": "end-to-end", "crop": 1.0, "epochs": 30, "learning_rate": 0.003}
+    case, speech = decided(settings(**plain, **changes))
+    case = dataclasses.replace(case, attributes=("arousal",))
+    rows = np.where(speech.is_target, np.nan, 0.5 - speech.label)
+    speech = dataclasses.replace(speech, attributes=rows[:, None])
+    one = run_stages(case, speech, fold(), 0)
     assert one.regressor.in_features == one.head.output.in_features
     values = [point.value for point in one.log if point.term == "1 - CCC arousal"]
     assert len(values) == 30 and values[-1] < 0.3 < values[0]
@@ -352,20 +365,24 @@ def test_attributes_are_regressed_from_what_a_head_of_frames_represents(settings
 # What each of several processes runs: the fit of a manifest, and what it ends with in a file.
 SHARED = """
 import functools, json, sys
+from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from emobridge import registry
-from emobridge.training import stages
-from emobridge.training import loop as training
-from emobridge.study.adapt import prepare, with_head
+from emobridge.cache import Cache
 from emobridge.data.speech import Fold
-from emobridge.settings import read_settings
+from emobridge.settings import Adapt, from_mapping, read_mapping
+from emobridge.study.cases import draft
+from emobridge.study.prepare import resolve, start
+from emobridge.training import loop as training
+from emobridge.training import stages
 torch.set_num_threads(1)
 path, out, stop = sys.argv[1:]
 stages.Plan = functools.partial(training.Plan, checkpoint_every=0.0, eps=1e-3)
-ready = prepare(with_head(read_settings(path)))
+request = from_mapping(read_mapping(path), path, Adapt)
+started = start(resolve(request), lambda speech: None, cache=Cache(None))
+case = started.decision.cases[-1]
 fold = Fold(tuple(range(12)), tuple(range(12, 16)), tuple(range(16, 28)), tuple(range(28, 32)))
-hardware = stages.hardware_of(ready.settings)
+hardware = stages.hardware_of(case)
 epoch, count = training._epoch, []
 def counted(*given):
     count.append(given[3])
@@ -373,17 +390,15 @@ def counted(*given):
         raise KeyboardInterrupt
     return epoch(*given)
 training._epoch = counted
-method = registry.load("methods", ready.settings.method)()
-from pathlib import Path
-where = {"hardware": hardware, "path": Path(out) / "work" / "fit"}
-one = stages.run_stages(ready.settings, ready.speech, fold, method, 0, **where)
+place = stages.Place(hardware, Path(out) / "work" / "fit")
+one = stages.run_stages(case, started.prepared.speech, fold, 0, place)
 own = {f"encoder.{name}": tensor.contiguous() for name, tensor in one.encoder.state_dict().items()}
 own |= {f"head.{name}": tensor for name, tensor in one.head.state_dict().items()}
 save_file(own, Path(out) / f"{hardware.rank}-of-{hardware.processes}.safetensors", {"epochs": json.dumps(count)})
 """
 
 
-def run_processes(options: Settings, folder: Path, count: int, stop: int = 0) -> subprocess.CompletedProcess:
+def run_processes(options: Adapt, folder: Path, count: int, stop: int = 0) -> subprocess.CompletedProcess:
     folder.mkdir(exist_ok=True)
     write_settings(folder / "settings.toml", options)
     (folder / "shared.py").write_text(SHARED)

@@ -9,19 +9,23 @@ from emobridge.progress import report_skipped
 from emobridge.settings import Adapt, Budget
 
 
-def run_adapt(request: Any, strict: bool) -> None:
+def run_adapt(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Train on labelled speech, adapt to a new language, score both, and write a report and a recogniser."""
     from emobridge.study.adapt import adapt
+    from emobridge.study.cases import check_useful
 
+    check_useful(request, names)  # an option that is spelled out counts even where it has its default
     adapted = adapt(request, strict=strict)
     report_skipped(adapted.prepared.skipped)
     print("\n".join(adapted.lines))
 
 
-def run_budget(request: Any, strict: bool) -> None:
+def run_budget(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Run methods with several numbers of target labels, and show what each label is worth."""
     from emobridge.study.budget import budget
+    from emobridge.study.cases import check_useful
 
+    check_useful(request, names)
     grid = budget(request, strict=strict)
     report_skipped(grid.prepared.skipped)
     print("\n".join(grid.lines))

@@ -17,16 +17,20 @@ TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
 PANELS = ("Data", "Encoder", "Method", "Training", "Evaluation", "Output")  # in the order of the help
 
 
-def command_from(kind: type[Any], name: str, run: Callable[[Any, bool], None], without: tuple[str, ...] = ()) -> Any:
+def command_from(
+    kind: type[Any], name: str, run: Callable[[Any, bool, tuple[str, ...]], None], without: tuple[str, ...] = ()
+) -> Any:
     """A function that typer takes for a command: its options make a request of `kind`, which `run` gets.
 
-    run: is called with the request, and whether to stop at the first file that cannot be read. without: fields that
-    the command does not offer. The options that a newcomer needs come first, the rest in named panels.
+    run: is called with the request, whether to stop at the first file that cannot be read, and the names of the
+    options on the command line. without: fields that the command does not offer. The options that a newcomer needs
+    come first, the rest in named panels.
     """
 
     def command(**values: Any) -> None:
         strict = values.pop("strict")
-        run(request_from(kind, name, values), strict)
+        names = tuple(key for key, value in values.items() if value is not None and key != "settings")
+        run(request_from(kind, name, values), strict, names)
 
     options = {key: item for key, (_, item) in options_of_record(kind).items() if key not in without}
     ordered = sorted(options, key=lambda key: (not options[key].metadata["first"], PANELS.index(_panel(options[key]))))

@@ -54,6 +54,7 @@ REASONS = {
     "patience": "training never stops early: give --patience",
     "auto": "only --method auto chooses among methods",
 }
+BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,10 @@ def draft(request: Adapt | Budget, encoder: Encoder) -> tuple[Case, ...]:
     return tuple(_case(request, encoder, choice, methods, heads) for choice in choices)
 
 
-def check_useful(request: Adapt | Budget) -> None:
+def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) -> None:
     """Refuse an option that would do nothing in this run.
 
+    names: of the options that were asked for, by field; by default those that differ from their defaults.
     Errors: UserError that names the option and what would make it do something.
     """
     methods = [registry.load("methods", choice.method) for choice in choices_of_request(request)]
@@ -134,14 +136,15 @@ def check_useful(request: Adapt | Budget) -> None:
         "auto": isinstance(request, Adapt) and request.system.method == AUTO,
     }
     options = options_of_record(type(request))
-    for name in changed_values(request):
+    requested = tuple(changed_values(request) if names is None else names)
+    for name in requested:
         need = options[name][1].metadata["needs"]
         if need and not holds[need]:
             raise UserError(f"{flag_of(name, options[name][1])}: does nothing here, since {REASONS[need]}")
     if isinstance(request, Budget):
-        for name, flag in (("method", "--methods"), ("target_labels", "--budgets")):
-            if name in changed_values(request):
-                raise UserError(f"--{name.replace('_', '-')}: does nothing here; budget takes {flag}")
+        for name, several in BUDGET_LISTS.items():
+            if name in requested:
+                raise UserError(f"{name}: does nothing here; budget takes {several}, a list")
 
 
 def decide(

@@ -21,7 +21,7 @@ from emobridge.files import cache_folder
 from emobridge.options import read_options
 from emobridge.progress import progress
 from emobridge.settings import Adapt, Budget, layer_names
-from emobridge.study.cases import Decision, decide, draft
+from emobridge.study.cases import Decision, check_useful, decide, draft
 from emobridge.study.reading import labels_of, read_speech, target_labels_of
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
@@ -68,7 +68,11 @@ def start(
 
 
 def resolve(request: Request) -> Request:
-    """The request with its labels and its label budget spelled out. Errors: UserError as `reading` has them."""
+    """The request with its labels and its label budget spelled out.
+
+    Errors: UserError as `reading` has them, and for an option that would do nothing in this run.
+    """
+    check_useful(request)
     data = request.data
     return replace(request, data=replace(data, labels=labels_of(data), target_labels=target_labels_of(data)))
 
