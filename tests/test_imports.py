@@ -156,7 +156,7 @@ def test_the_light_rooms_leave_torch_unimported(tmp_path):
     code = f"""
 import emobridge
 dir(emobridge)
-emobridge.Utterance, emobridge.UserError, emobridge.Settings, emobridge.Prediction, emobridge.Score
+emobridge.Utterance, emobridge.UserError, emobridge.Adapt, emobridge.Prediction, emobridge.Score
 from emobridge import registry
 for kind in registry.KINDS:
     registry.names(kind)

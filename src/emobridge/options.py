@@ -58,8 +58,6 @@ class Plugin:
         """The options as `parse` reads them; None, which is a default, is left out."""
         return tuple(f"{name}={_text(value)}" for name, value in self.options if value is not None)
 
-    words = assignments  # for `study.final`, which is about to change
-
     def check(self, kind: str) -> Plugin:
         """The plug-in with its options read by their types.
 
@@ -205,9 +203,6 @@ def make_plugin(thing: str, factory: Callable[..., Any], assignments: Iterable[s
     """
     parameters = {name: value for name, value in parameters_of(factory).items() if name not in arguments}
     return _call(thing, factory, **arguments, **typed_options(thing, read_options(assignments), parameters))
-
-
-made = make_plugin  # for callers that are about to change
 
 
 def _parameters(loaded: Any) -> dict[str, inspect.Parameter]:

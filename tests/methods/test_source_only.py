@@ -37,8 +37,8 @@ def test_it_never_touches_target_audio(toy_speech, normalise):
     """Not even through normalisation: with another target the weights are the same to the last bit."""
     speech, other = toy_speech(extra=2), toy_speech(extra=2)
     other.features[torch.from_numpy(other.is_target)] = 1e4
-    task, one = weights(speech, normalise=normalise)
-    _, two = weights(other, normalise=normalise)
+    task, first = weights(speech, normalise=normalise)
+    _, second = weights(other, normalise=normalise)
     assert task.target is None and task.labelled_target is None
     assert len(task.inputs.x) == len(halves(speech).source)
     assert all(torch.equal(first[name], second[name]) for name in first)

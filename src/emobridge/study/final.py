@@ -59,7 +59,7 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
         align=case.align,
         target_labels=case.target_labels,
         head=case.head.name,
-        head_options=case.head.words,
+        head_options=case.head.assignments,
         method=method_name(case),
         domains=tuple((domain.corpus, domain.language) for domain in domains),
         synthetic=any(is_synthetic(utterance.corpus) for utterance in runner.speech.utterances),
@@ -70,6 +70,8 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
 
 
 def _lasting_name(encoder: str) -> str:
-    """The encoder's folder as an absolute path, so that the bundle finds it from elsewhere; other names as they are."""
+    """An encoder's folder or file as an absolute path, so that the bundle finds it from elsewhere; names as they are."""
     is_plugin = encoder.replace("_", "-") in registry.names("encoders")  # goes before a folder of its name
-    return str(Path(encoder).resolve()) if Path(encoder).is_dir() and not is_plugin else encoder
+    path, colon, name = encoder.partition(".py:")
+    path = f"{path}.py" if colon else path
+    return f"{Path(path).resolve()}{colon[3:]}{name}" if Path(path).exists() and not is_plugin else encoder

@@ -148,7 +148,7 @@ def system_row(study: Adapted | Grid, case: Case) -> SystemRow:
         normalise=case.normalise,
         align=case.align,
         head=case.head.name,
-        head_options=case.head.words,
+        head_options=case.head.assignments,
         saw=saw(case, study.request.data, study.request.split),
     )
 
@@ -205,7 +205,7 @@ def skipped_lines(study: Adapted | Grid) -> tuple[str, ...]:
 def setting_rows(study: Adapted | Grid, case: Case) -> tuple[tuple[str, str], ...]:
     """Every option and its value; those that were decided, as they were decided for `case`."""
     values = flat_values(study.request) | {name: getattr(case, name) for name in DECIDED}
-    values |= {"head": case.head.name, "head_options": case.head.words}
+    values |= {"head": case.head.name, "head_options": case.head.assignments}
     return tuple((name, setting_text(value)) for name, value in values.items())
 
 
