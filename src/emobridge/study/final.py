@@ -70,7 +70,7 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
 
 
 def _lasting_name(encoder: str) -> str:
-    """An encoder's folder or file as an absolute path, so that the bundle finds it from elsewhere; names as they are."""
+    """A folder or file as an absolute path, so that the bundle finds the encoder from elsewhere; a name as it is."""
     is_plugin = encoder.replace("_", "-") in registry.names("encoders")  # goes before a folder of its name
     path, colon, name = encoder.partition(".py:")
     path = f"{path}.py" if colon else path
