@@ -31,29 +31,30 @@ DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method
 Record = TypeVar("Record")
 
 
-def option(
-    default: Any = MISSING,
-    *,
-    help: str,
-    panel: str,
-    choices: tuple[str, ...] = (),
-    flag: str = "",
-    first: bool = False,
-    repeat: bool = False,
-    least: float | None = None,
-    above: float | None = None,
-    needs: str = "",
-) -> Any:
+FACTS: dict[str, Any] = {
+    "choices": (),
+    "flag": "",
+    "first": False,
+    "repeat": False,
+    "argument": False,
+    "least": None,
+    "above": None,
+    "needs": "",
+}
+
+
+def option(default: Any = MISSING, *, help: str, panel: str = "", **facts: Any) -> Any:
     """A field of a record of settings.
 
     help: one plain sentence without default and choices, which the command line adds. panel: the group that shows it.
-    first: one of the options that a newcomer needs. flag: the option's name where it is not the field's. repeat: the
-    option is given once a value; other lists are written with commas. least, above: the range of a number. needs: what
-    the run must have for this option to do anything, one of study.cases.REASONS.
+    facts: what differs from FACTS. first: one of the options that a newcomer needs. flag: the option's name where it is
+    not the field's. repeat: the option is given once a value; other lists are written with commas. argument: it has no
+    name on the command line, but a place. least, above: the range of a number. needs: what the run must have for this
+    option to do anything, one of study.cases.REASONS.
     """
-    facts = {"help": help, "panel": panel, "choices": choices, "flag": flag, "first": first}
-    facts |= {"repeat": repeat, "least": least, "above": above, "needs": needs}
-    return field(metadata=facts) if default is MISSING else field(default=default, metadata=facts)
+    assert facts.keys() <= FACTS.keys(), f"no facts of an option: {facts.keys() - FACTS.keys()}"
+    metadata = {**FACTS, "help": help, "panel": panel, **facts}
+    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
 def check_part(part: Any) -> None:

@@ -31,5 +31,6 @@ def run_budget(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     print("\n".join(grid.lines))
 
 
-adapt = command_from(Adapt, "adapt", run_adapt)
-budget = command_from(Budget, "budget", run_budget, ("method", "target_labels", "normalise", "candidates", "validator"))
+adapt = command_from(Adapt, "adapt", run_adapt, file_flag="--settings")
+VARIED = ("method", "target_labels", "normalise", "candidates", "validator")  # of `adapt`, and not of `budget`
+budget = command_from(Budget, "budget", run_budget, without=VARIED, file_flag="--settings")

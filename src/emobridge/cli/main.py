@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -17,7 +17,8 @@ from emobridge.cli import join as cli_join
 from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import suggest as cli_suggest
-from emobridge.cli.options import split_words
+from emobridge.cli.options import command_from, split_words
+from emobridge.cli.requests import EvaluateRequest, PredictRequest
 from emobridge.errors import UserError
 from emobridge.progress import report_skipped
 
@@ -27,10 +28,6 @@ app = typer.Typer(
     help="Labelled emotional speech in one language in, an emotion recogniser for another language out.",
 )
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under a new name
-Untold = Annotated[
-    str | None,
-    typer.Option(help="Who answers where the language is not known: target (default), averaged, confident, routed."),
-]
 STOPPED = 130  # the exit code of a command that Ctrl-C ended
 # Panels of the help, in this order.
 SPEECH, TRAINING, USING, STUDIES = "Speech", "Train a recogniser", "Use a recogniser", "Studies"
@@ -151,61 +148,32 @@ app.command(rich_help_panel=TRAINING)(cli_adapt.budget)
 app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 
 
-@app.command(rich_help_panel=USING)
-def predict(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or manifests (.jsonl).")],
-    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
-    out: Annotated[Path | None, typer.Option(help="A file; default: standard output.", dir_okay=False)] = None,
-    window: Annotated[float, typer.Option(help="Seconds; files over 30 s are cut into such windows.")] = 10.0,
-    speakers: Annotated[
-        str, typer.Option(help="Who speaks in plain files: unknown; file (one speaker each); one (the same in all).")
-    ] = "unknown",
-    language: Annotated[str | None, typer.Option(help="Language of plain files; default: not known.")] = None,
-    untold: Untold = None,
-    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
-    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
-) -> None:
+def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions in files, folders and manifests."""
     from emobridge.bundle import UNKNOWN, Recognizer
-    from emobridge.inference import predict as predictions_of
-    from emobridge.inference import utterances_of, write_predictions
+    from emobridge.inference import predict, utterances_of, write_predictions
     from emobridge.progress import progress
 
     skipped: list[tuple[str, str]] = []
-
-    def skip(name: str, reason: str) -> None:
-        skipped.append((name, reason))
-
-    on_skip = None if strict else skip
-    recognizer = Recognizer.load(bundle, encoder=encoder)
+    on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
+    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
+    language, untold, out = request.language or None, request.untold or None, Path(request.out) if request.out else None
     if language not in (None, UNKNOWN) and untold is None:
         recognizer.branch_of(str(language))
-    utterances = list(utterances_of(audio, window=window, speakers=speakers, language=language, on_skip=on_skip))
+    reading = {"window": request.window, "speakers": request.speakers, "language": language, "on_skip": on_skip}
+    utterances = list(utterances_of([Path(path) for path in request.audio], **reading))
     try:
         with progress("listening") as report:
-            predictions = predictions_of(recognizer, utterances, untold=untold, on_skip=on_skip, on_progress=report)
+            predictions = predict(recognizer, utterances, untold=untold, on_skip=on_skip, on_progress=report)
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
-            count = write_predictions(predictions, out, form=form, **kinds)
+            count = write_predictions(predictions, out, form=request.format, **kinds)
     finally:
         report_skipped(skipped)
     if out is not None:
         print(f"{out}: {count} predictions")
 
 
-@app.command(rich_help_panel=USING)
-def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    on: Annotated[Path, typer.Option(help="Manifest with labels.")],
-    out: Annotated[Path, typer.Option(help="Where the scores go.", dir_okay=False)] = Path("scores.json"),
-    untold: Untold = None,
-    attribute_range: Annotated[
-        str, typer.Option(help="The scale of attributes, such as 1..7, in corpora that declare none.")
-    ] = "",
-    encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
-    store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
-    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
-) -> None:
+def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Score a bundle on a manifest with labels."""
     from emobridge.bundle import Recognizer
     from emobridge.data.manifest import read_manifest
@@ -217,16 +185,16 @@ def evaluate(
     skipped: list[tuple[str, str]] = []
     with progress("features") as report:
         evaluation = evaluated(
-            Recognizer.load(bundle, encoder=encoder),
-            list(read_manifest(on)),
-            untold=untold,
-            attribute_range=attribute_range,
-            store=store,
+            Recognizer.load(request.bundle, encoder=request.encoder or None),
+            list(read_manifest(request.on)),
+            untold=request.untold or None,
+            attribute_range=request.attribute_range,
+            store=request.store or None,
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
         )
-    scores = evaluation.scores(bundle.resolve().parent.name)
-    write_scores(out, scores)
+    scores = evaluation.scores(Path(request.bundle).resolve().parent.name)
+    write_scores(request.out, scores)
     shown = [row for row in scores if row.seed == "all" and not row.measure.startswith("recall speaker")]
     print(_legend(row.measure for row in shown))
     for row in shown:
@@ -235,9 +203,11 @@ def evaluate(
     for warning in evaluation.warnings:
         print(f"warning: {warning}")
     report_skipped(skipped)
-    print(f"scores: {out}")
+    print(f"scores: {request.out}")
 
 
+app.command(rich_help_panel=USING)(command_from(PredictRequest, "predict", run_predict))
+app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run_evaluate))
 app.command(rich_help_panel=USING)(cli_join.join)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.add_typer(cli_recipe.app, name="recipe", rich_help_panel=STUDIES)

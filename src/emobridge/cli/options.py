@@ -14,17 +14,23 @@ from emobridge.errors import UserError
 from emobridge.settings import default_of, flag_of, from_mapping, options_of_record, read_mapping
 
 TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
+NEEDED = {"source": "MANIFEST", "target": "MANIFEST", "corpora": "MANIFEST"}  # options that have no default of use
 PANELS = ("Data", "Encoder", "Method", "Training", "Evaluation", "Output")  # in the order of the help
 
 
 def command_from(
-    kind: type[Any], name: str, run: Callable[[Any, bool, tuple[str, ...]], None], without: tuple[str, ...] = ()
+    kind: type[Any],
+    name: str,
+    run: Callable[[Any, bool, tuple[str, ...]], None],
+    *,
+    without: tuple[str, ...] = (),
+    file_flag: str = "",
 ) -> Any:
     """A function that typer takes for a command: its options make a request of `kind`, which `run` gets.
 
     run: is called with the request, whether to stop at the first file that cannot be read, and the names of the
-    options on the command line. without: fields that the command does not offer. The options that a newcomer needs
-    come first, the rest in named panels.
+    options on the command line. without: fields that the command does not offer. file_flag: the option that names a
+    TOML file of options; "" is none. The options that a newcomer needs come first, the rest in named panels.
     """
 
     def command(**values: Any) -> None:
@@ -33,17 +39,15 @@ def command_from(
         run(request_from(kind, name, values), strict, names)
 
     options = {key: item for key, (_, item) in options_of_record(kind).items() if key not in without}
-    ordered = sorted(options, key=lambda key: (not options[key].metadata["first"], PANELS.index(_panel(options[key]))))
+    ordered = sorted(options, key=lambda key: _order(options[key]))
     parameters = [_parameter(kind, key, options[key]) for key in ordered]
-    settings = Annotated[
-        Path | None,
-        typer.Option("--settings", help="TOML file of options; those given here win.", rich_help_panel="Output"),
-    ]
-    strict = Annotated[
-        bool, typer.Option("--strict", help="Stop at the first file that cannot be read.", rich_help_panel="Data")
-    ]
-    parameters.append(_keyword("settings", settings, None))
-    parameters.append(_keyword("strict", strict, False))
+    if file_flag:
+        file_help = "TOML file of options; those given here win."
+        option = typer.Option(file_flag, help=file_help, rich_help_panel="Output")
+        parameters.append(_keyword("settings", Annotated[Path | None, option], None))
+    strict_help = "Stop at the first file that cannot be read."
+    strict = typer.Option("--strict", help=strict_help, rich_help_panel="Data" if file_flag else None)
+    parameters.append(_keyword("strict", Annotated[bool, strict], False))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__doc__ = run.__doc__
     command.__name__ = name
@@ -61,9 +65,10 @@ def request_from(kind: type[Any], name: str, values: dict[str, Any]) -> Any:
     for key, value in values.items():
         if value is not None:
             merged[key] = _value(options[key][1], value)
-    for key in ("source", "target"):
-        if key in options and not merged.get(key):
-            raise UserError(f"{name}: expected --{key} MANIFEST, or {key!r} in the file of --settings")
+    for key, (_, item) in options.items():
+        if (item.default is MISSING or key in NEEDED) and not merged.get(key):
+            where = f", or {key!r} in a TOML file of settings" if key in NEEDED else ""
+            raise UserError(f"{name}: expected {flag_of(key, item)} {NEEDED.get(key, '')}".rstrip() + where)
     return from_mapping(merged, str(path or name), kind)
 
 
@@ -95,14 +100,18 @@ def _may_be_none(item: Field[Any]) -> bool:
 
 
 def _parameter(kind: type[Any], key: str, item: Field[Any]) -> inspect.Parameter:
-    hint = str(item.type)
+    hint, facts = str(item.type), item.metadata
     plain: Any = TYPES.get(hint, str)
-    if hint.startswith("tuple[") and item.metadata["repeat"]:
+    if hint.startswith("tuple[") and facts["repeat"]:
         plain = list[str]
+    if facts["argument"]:
+        required: Any = ... if item.default is MISSING else None
+        argument = typer.Argument(help=facts["help"], metavar=key.upper(), show_default=False)
+        return _keyword(key, Annotated[plain, argument], required)
     flag = flag_of(key, item)
     names = (f"{flag}/--no-{flag[2:]}",) if hint == "bool" else (flag,)
-    metavar = "NAME=VALUE" if key.endswith("_options") else None
-    panel = None if item.metadata["first"] else _panel(item)
+    metavar = "NAME=VALUE" if key.endswith("_options") or facts["flag"] in ("only",) else None
+    panel = None if facts["first"] or not facts["panel"] else _panel(item)
     option = typer.Option(*names, help=help_of(kind, key, item), rich_help_panel=panel, metavar=metavar)
     return _keyword(key, Annotated[plain | None, option], None)
 
@@ -121,6 +130,12 @@ def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
         ",".join(default) if isinstance(default, tuple) else f"{default:g}" if isinstance(default, float) else default
     )
     return f"{text} (default {shown})"
+
+
+def _order(item: Field[Any]) -> tuple[bool, bool, int]:
+    """Arguments, then what a newcomer needs, then the panels."""
+    facts = item.metadata
+    return not facts["argument"], not facts["first"], PANELS.index(facts["panel"]) if facts["panel"] else -1
 
 
 def _panel(item: Field[Any]) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emobridge.cli.options import command_from
+from emobridge.cli.requests import RecipeRequest
 from emobridge.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -42,32 +44,7 @@ def show(name: Name) -> None:
     print("\n".join(_describe(read_recipe(name))))
 
 
-@app.command()
-def run(
-    name: Name,
-    corpora: Annotated[
-        Path, typer.Option(help='TOML file with the folder or the manifest of each corpus: emodb = "data/emodb".')
-    ],
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Run only these studies, corpora, encoders, heads or methods (separated by commas); repeatable.",
-        ),
-    ] = None,
-    encoders: Annotated[
-        Path | None, typer.Option(help='TOML file with folders of encoders: whisper-small = "models/ws".')
-    ] = None,
-    encoder: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="The folder of one encoder; repeatable.")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds; default: the recipe's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for manifests, tables and reports; default: RECIPE.")] = None,
-    store: Annotated[str, typer.Option(help="Folder of the feature store.")] = "",
-    jobs: Annotated[int, typer.Option(help="Processes that train, each with one thread.", min=1)] = 1,
-    dry_run: Annotated[bool, typer.Option(help="Print what would run and what is missing, and stop.")] = False,
-    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
-) -> None:
+def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Run a recipe on the corpora and encoders that are here: a report for each of its studies, scores.json for all.
 
     Paths in TOML files are relative to the file. What is missing is named, and how to get it.
@@ -78,25 +55,30 @@ def run(
     from emobridge.recipes.recipe import read_recipe
     from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 
-    recipe = narrow_recipe(read_recipe(name), _parse_only(only or []))
+    recipe = narrow_recipe(read_recipe(request.recipe), _parse_only(request.only))
     encoder_names = (*recipe.encoders, *presets())
-    corpus_paths = _read_paths(corpora, "corpus", registry.names("corpora"))
-    folders = _read_paths(encoders, "encoder", encoder_names) if encoders else {}
-    folders |= _parse_folders(encoder or [], encoder_names)
-    out = out or Path(recipe.name)
+    corpus_paths = _read_paths(Path(request.corpora), "corpus", registry.names("corpora"))
+    folders = _read_paths(Path(request.encoders), "encoder", encoder_names) if request.encoders else {}
+    folders |= _parse_folders(request.encoder, encoder_names)
+    out = Path(request.out or recipe.name)
     with tempfile.TemporaryDirectory() as scratch:
-        manifests = find_corpora(recipe, corpus_paths, Path(scratch) if dry_run else out / "manifests")
-        weights = find_encoders(recipe, folders, may_fetch=not dry_run and bool(manifests.paths))
-        runs, missing = runs_of(recipe, manifests, weights, Place(out, store, seeds, jobs=jobs))
+        manifests = find_corpora(recipe, corpus_paths, Path(scratch) if request.dry_run else out / "manifests")
+        weights = find_encoders(recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths))
+        runs, missing = runs_of(
+            recipe, manifests, weights, Place(out, request.store, request.seeds or None, jobs=request.jobs)
+        )
         for line in missing:
             print(f"missing: {line}", file=sys.stderr, flush=True)
         if not runs:
             more = f"; and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UserError(f"recipe {recipe.name}: nothing can run: {missing[0]}{more}")
-        if dry_run:
+        if request.dry_run:
             _estimate(recipe, runs)
         else:
             _run(recipe, runs, missing, out, strict)
+
+
+app.command("run")(command_from(RecipeRequest, "recipe run", run_recipe))
 
 
 def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict: bool) -> None:
