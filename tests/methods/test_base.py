@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from emobridge.errors import UserError
+from emobridge.methods import base
 from emobridge.methods.base import (
     Labelled,
     Method,
@@ -120,16 +122,11 @@ def test_weighted_cross_entropy_by_hand():
     assert float(loss) == pytest.approx((2 * math.log(4 / 3) + 0.5 * math.log(2)) / 2)
 
 
-class MeanDistance(Method):
-    """Cross-entropy, and the squared distance between the means of source and target."""
-
-    needs = frozenset({"source_labels", "target_audio"})
-
-    def loss(self, step: Step) -> dict[str, Tensor]:
-        source = step.represent()
-        target = step.represent(step.sample(self.task.target))
-        distance = (source.mean(0) - target.mean(0)).square().sum()
-        return {"cross-entropy": step.cross_entropy(source), "distance": distance}
+# The method in the docstring of the module, so that what it shows runs.
+_, _, EXAMPLE = base.__doc__.partition(":\n\n")
+namespace = {"Method": Method, "Step": Step, "Tensor": Tensor}
+exec(textwrap.dedent(EXAMPLE.partition("\n\nIn shapes")[0]), namespace)
+MeanDistance = namespace["MeanDistance"]
 
 
 def test_a_method_is_its_formula(ends):

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-FLOOR = 0.1  # of the domain's mean deviation: features that hardly vary would be amplified to noise
+DEVIATION_FLOOR = 0.1  # of the domain's mean deviation: features that hardly vary would be amplified to noise
 SHRINKAGE = 4.0  # weight of the corpus's moments in a speaker's, as a number of utterances
 COVARIANCE_SHRINKAGE = 0.1  # share of the isotropic covariance: there are fewer utterances than features
 
@@ -53,7 +53,7 @@ def moments(
     speakers: of each row, to standardise by speaker; a row without a speaker, and all rows where it is None, have the
     domain's moments. The moments of a speaker with n utterances are shrunk to the domain's, k = `shrinkage`:
         m = (n m_speaker + k m_domain) / (n + k),  s^2 = (n mean (x - m)^2 + k s_domain^2) / (n + k)
-    No deviation is below FLOOR times the mean one of domain and layer, or 1 where that is 0, as of a single utterance.
+    No deviation is below `least_deviation` of the domain's.
     within: (N, D), the variance inside each row, where rows are means of frames and frames are to be standardised.
     """
     mean = domain.mean.expand_as(x).clone()
@@ -66,8 +66,13 @@ def moments(
             spread = spread + within[rows].mean(0)
         mean[rows] = middle
         deviation[rows] = ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
-    floor = FLOOR * domain.deviation.mean(-1, keepdim=True)
-    return mean, torch.maximum(deviation, floor.where(floor > 0, 1.0))
+    return mean, torch.maximum(deviation, least_deviation(domain.deviation))
+
+
+def least_deviation(deviation: Tensor) -> Tensor:
+    """The floor (..., 1) of deviations (..., D): DEVIATION_FLOOR times their mean, or 1 where nothing varies."""
+    floor = DEVIATION_FLOOR * deviation.mean(-1, keepdim=True)
+    return floor.where(floor > 0, 1.0)
 
 
 def normalise_features(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from emobridge.bundle import columns, made_head
 from emobridge.encoders.base import Encoder
-from emobridge.features.normalisation import FLOOR, fit_domain, moments
+from emobridge.features.normalisation import fit_domain, least_deviation, moments
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.probe import sources
@@ -208,8 +208,7 @@ def training_moments(values: Tensor, within: Tensor | None, splits: Sequence[Spl
     mean = share @ apart
     square = share @ (apart.square() if within is None else apart.square() + within)
     deviation = (square - mean.square()).clamp(min=0).sqrt()
-    least = (FLOOR * deviation.mean(-1, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny)
-    return mean + centre, torch.maximum(deviation, least)
+    return mean + centre, torch.maximum(deviation, least_deviation(deviation))
 
 
 @contextlib.contextmanager

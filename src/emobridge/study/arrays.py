@@ -19,7 +19,7 @@ from torch import Tensor
 
 from emobridge import registry
 from emobridge.errors import UserError, unknown
-from emobridge.features.normalisation import FLOOR
+from emobridge.features.normalisation import DEVIATION_FLOOR
 from emobridge.heads.base import Head
 from emobridge.methods.base import Labelled, Method, Task
 from emobridge.options import Plugin
@@ -184,14 +184,14 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _learn_moments(self, x: np.ndarray, is_target: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         """Mean and deviation of the source and of the target; a domain of fewer than two rows has those of the other.
 
-        No deviation is below FLOOR times the mean one of its domain, so that features that hardly vary are not blown up
-        to noise; it is 1 where nothing varies.
+        No deviation is below DEVIATION_FLOOR times the mean one of its domain, as features that hardly vary would be
+        amplified to noise; it is 1 where nothing varies.
         """
         moments = []
         for rows in (x[~is_target], x[is_target]):
             rows = rows if len(rows) > 1 else x[~is_target] if len(x[~is_target]) > 1 else x
             deviation = rows.std(0, dtype=np.float64)
-            deviation = np.maximum(deviation, FLOOR * deviation.mean())
+            deviation = np.maximum(deviation, DEVIATION_FLOOR * deviation.mean())
             moments.append((rows.mean(0, dtype=np.float64), np.where(deviation > 0, deviation, 1.0)))
         return tuple(moments)
 
