@@ -137,7 +137,6 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
     scores = [score for score in _scores(run) if score.measure == "UA" or score.measure.startswith("CCC ")]
     if not scores:
         return
-    seeds = len({score.seed for score in scores} - {"all"})
     cells: dict[tuple[str, str, str, str], dict[str, Score]] = {}
     for score in scores:
         if score.seed == "all":
@@ -155,7 +154,7 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
             method=method,
             target_labels=amount,
             normalisation=normalisation.removesuffix(f"+{settings.base.align}"),
-            seeds=seeds,
+            seeds=settings.base.seeds,
             labels=",".join(settings.base.labels),
             measure=measure,
             target_value=target.value,
