@@ -49,15 +49,21 @@ def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_sp
     for names in (("xx-0-anger-0", "xx-1-sadness-0"), ("xx-2-anger-0", "xx-3-sadness-1")):
         labelled = dataclasses.replace(speech, visible=frozenset(names))
         fitted = run_stages(case, labelled, fold, 3)
-        few = torch.tensor([place for place, row in enumerate(fold.target) if speech.utterances[row].id in names])
-        rest = torch.tensor([place for place in range(len(fold.target)) if place not in few.tolist()])
+        labelled_rows = torch.tensor(
+            [index for index, row in enumerate(fold.target) if speech.utterances[row].id in names]
+        )
+        other_rows = torch.tensor([index for index in range(len(fold.target)) if index not in labelled_rows.tolist()])
         tasks.append(
-            dataclasses.replace(task, labelled_target=Labelled(task.target[few], label[few]), target=task.target[rest])
+            dataclasses.replace(
+                task,
+                labelled_target=Labelled(task.target[labelled_rows], label[labelled_rows]),
+                target=task.target[other_rows],
+            )
         )
         alone.append((fitted.built, fitted.head))
     bank = benchmarks("_together").trained(tasks, case, 3)
-    for place, (_, head) in enumerate(alone):
-        torch.testing.assert_close(bank.output.weight[place].T, head.output.weight, atol=1e-4, rtol=1e-3)
+    for index, (_, head) in enumerate(alone):
+        torch.testing.assert_close(bank.output.weight[index].T, head.output.weight, atol=1e-4, rtol=1e-3)
     assert not torch.allclose(alone[0][1].output.weight, alone[1][1].output.weight, atol=1e-3)
 
 
@@ -116,11 +122,11 @@ def test_the_commands_of_scripts_have_the_options(benchmarks, monkeypatch, tmp_p
         for study in (*script.STUDIES.values(), None):
             script.run(args, "name", study, "ravdess+emovo", "emodb")
     commands = typer.main.get_command(app).commands
-    for command, *words in calls:
+    for command, *arguments in calls:
         options = {
             option for parameter in commands[command].params for option in (*parameter.opts, *parameter.secondary_opts)
         }
-        assert {word for word in words if word.startswith("--")} <= options
+        assert {word for word in arguments if word.startswith("--")} <= options
     assert len(calls) == (1 if name == "probe_results" else len(script.STUDIES) + 1)
 
 
@@ -209,5 +215,5 @@ def test_the_page_of_semi_supervised_results_is_written_as_it_was(benchmarks):
     results = benchmarks("semi_supervised_results")
     tables = list(benchmarks("page_tables").read(measured))
     assert all(str(table) in measured for table in tables)
-    known = {f"`--only {name}`" for name in (*results.STUDIES, results.AUTO)}
-    assert all(any(name in table.title for name in known) for table in tables)
+    studies = {f"`--only {name}`" for name in (*results.STUDIES, results.AUTO)}
+    assert all(any(name in table.title for name in studies) for table in tables)

@@ -59,22 +59,22 @@ def imported(source: str) -> Iterator[str]:
     """The modules of emobridge that a source imports."""
     for node in statements(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found = [name.name for name in node.names]
+            names = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"a relative import, which hides where it points: {ast.unparse(node)}"
-            found = [f"{node.module}.{name.name}" for name in node.names]
-            found = [name if name in MODULES else node.module for name in found]
+            names = [f"{node.module}.{name.name}" for name in node.names]
+            names = [name if name in MODULES else node.module for name in names]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             constant = isinstance(node.args[0], ast.Constant)
-            found = [node.args[0].value] if constant else []  # the registry's, by a name that is made
+            names = [node.args[0].value] if constant else []  # the registry's, by a name that is made
         else:
             continue
-        yield from (name for name in found if name.split(".")[0] == "emobridge")
+        yield from (name for name in names if name.split(".")[0] == "emobridge")
 
 
 def arrows_back(module: str, source: str) -> list[str]:
-    own = room_of(module)
-    return [name for name in imported(source) if room_of(name) != own and LEVEL[room_of(name)] >= LEVEL[own]]
+    room = room_of(module)
+    return [name for name in imported(source) if room_of(name) != room and LEVEL[room_of(name)] >= LEVEL[room]]
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -86,17 +86,17 @@ def test_imports_point_one_way(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_private_name_crosses_a_room(module):
-    own = room_of(module)
-    found = []
+    room = room_of(module)
+    names = []
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if (
             isinstance(node, ast.ImportFrom)
             and (node.module or "").startswith("emobridge")
-            and room_of(node.module) != own
+            and room_of(node.module) != room
         ):
             parts = [*node.module.split(".")[1:], *(name.name for name in node.names)]
-            found += [f"{node.module}: {part}" for part in parts if part.startswith("_") and part != "__version__"]
-    assert not found, f"{module} imports what is private to another room: {', '.join(found)}"
+            names += [f"{node.module}: {part}" for part in parts if part.startswith("_") and part != "__version__"]
+    assert not names, f"{module} imports what is private to another room: {', '.join(names)}"
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 # Bounds at the present value, to be lowered as the package mends, never raised.
-MOST_STOP_SHARE = 2.5  # per cent of the bound names; the aim is below 1
+MOST_STOP_SHARE = 2.0  # per cent of the bound names; the aim is below 1
 MOST_WIDE = 5  # functions of more than 8 parameters; the aim is 0
-MOST_SHARED = 40  # public names that two rooms define; the aim is below 30
+MOST_SHARED = 29  # public names that two rooms define
 
 
 def load_house():

@@ -70,18 +70,18 @@ def here(recorded, tiny_encoder, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     (tmp_path / "mine.toml").write_text(RECIPE)
     (tmp_path / "data" / "wav").mkdir(parents=True)
-    for one in read_manifest(recorded / "en.jsonl"):
-        take = one.id.rpartition("-")[2]
-        number = {"a": "03", "b": "08", "c": "09", "d": "10"}[one.speaker]
-        name = f"{number}a0{int(take) + 1}{'W' if one.emotion == 'anger' else 'T'}a.wav"
-        shutil.copy(one.path, tmp_path / "data" / "wav" / name)
+    for row in read_manifest(recorded / "en.jsonl"):
+        take = row.id.rpartition("-")[2]
+        number = {"a": "03", "b": "08", "c": "09", "d": "10"}[row.speaker]
+        name = f"{number}a0{int(take) + 1}{'W' if row.emotion == 'anger' else 'T'}a.wav"
+        shutil.copy(row.path, tmp_path / "data" / "wav" / name)
     (tmp_path / "corpora.toml").write_text('emodb = "data"\nemovo = "recorded/xx.jsonl"\n')
     shutil.copytree(tiny_encoder, tmp_path / "tiny-whisper")
     (tmp_path / "encoders.toml").write_text('whisper-base = "tiny-whisper"\n')
     return tmp_path
 
 
-def words(here, *more):
+def arguments(here, *more):
     return (
         "recipe", "run", here / "mine.toml", "--corpora", here / "corpora.toml", "--encoders", here / "encoders.toml",
         "--out", here / "out", "--store", here / "features", *more,
@@ -103,7 +103,7 @@ def test_list_and_show(cli):
 
 
 def test_the_rest_runs_and_what_is_missing_is_named(cli, here, studied):
-    ran = cli(*words(here, "--strict"))
+    ran = cli(*arguments(here, "--strict"))
     assert ran.code == 0
     assert ran.out.splitlines() == [f"report: {here / 'out' / 'inside'}", f"scores: {here / 'out' / 'scores.json'}"]
     (call,) = studied
@@ -122,12 +122,12 @@ def test_the_rest_runs_and_what_is_missing_is_named(cli, here, studied):
 
 
 def test_only_some(cli, here, studied):
-    ran = cli(*words(here, "--only", "corpora=emovo", "--only", "heads=linear,single", "--seeds", "5"))
+    ran = cli(*arguments(here, "--only", "corpora=emovo", "--only", "heads=linear,single", "--seeds", "5"))
     assert ran.code == 0, ran.err
     assert (studied[0].settings.seeds, studied[0].settings.heads) == (5, ("single", "linear"))
     assert studied[0].settings.corpora == (str(here / "recorded" / "xx.jsonl"),)
     assert not any("cafe" in line or "across" in line for line in studied[0].missing), "it was not asked for"
-    ran = cli(*words(here, "--only", "heads=single", "--only", "studies=inside", "--only", "encoders=whisper-base"))
+    ran = cli(*arguments(here, "--only", "heads=single", "--only", "studies=inside", "--only", "encoders=whisper-base"))
     assert ran.code == 0, ran.err
     assert (studied[1].settings.heads, studied[1].settings.head_options) == (("single",), ()), "options of linear alone"
     assert [line for line in studied[1].missing if "encoder" in line] == []
@@ -135,7 +135,7 @@ def test_only_some(cli, here, studied):
 
 def test_nothing_to_run(cli, here, studied):
     (here / "corpora.toml").write_text('cafe = "nowhere"\nemodb = "recorded"\n')
-    ran = cli(*words(here))
+    ran = cli(*arguments(here))
     assert ran.code == 2 and not studied
     *lines, last = ran.complaints
     assert [line for line in lines if "nowhere: no such folder or manifest. " + describe("cafe").obtain in line]
@@ -146,13 +146,13 @@ def test_nothing_to_run(cli, here, studied):
 def test_a_corpus_that_cannot_be_split_is_named_and_the_rest_runs(cli, here, studied):
     lines = (here / "recorded" / "xx.jsonl").read_text().splitlines(keepends=True)
     (here / "recorded" / "xx.jsonl").write_text("".join(line for line in lines if '"speaker": "a"' in line))
-    ran = cli(*words(here, "--only", "studies=inside"))
+    ran = cli(*arguments(here, "--only", "studies=inside"))
     assert ran.code == 0 and len(studied[0].settings.corpora) == 1
     assert any(line.startswith("corpus emovo: ") and "speaker" in line for line in studied[0].missing)
 
 
 def test_a_dry_run_counts_and_writes_nothing(cli, here, studied):
-    ran = cli(*words(here, "--dry-run"))
+    ran = cli(*arguments(here, "--dry-run"))
     assert ran.code == 0, ran.err
     assert not studied and not (here / "out").exists() and not (here / "features").exists()
     assert ran.out.startswith("mine inside\ncorpora\n  emodb: 16 utterances, 4 speakers, 0.00 h, de, anger sadness")
@@ -165,7 +165,7 @@ def test_a_dry_run_counts_and_writes_nothing(cli, here, studied):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (("--only", "corpora"), "--only 'corpora': expected NAME=VALUE"),
         (("--only", "corpus=emodb"), "unknown key 'corpus': did you mean 'corpora'"),
@@ -176,27 +176,27 @@ def test_a_dry_run_counts_and_writes_nothing(cli, here, studied):
         (("--seeds", "0"), "seeds: expected 1 or more, got 0"),
     ],
 )
-def test_mistakes_on_the_command_line(cli, here, studied, more, said):
-    ran = cli(*words(here, *more))
-    assert ran.code == 2 and said in ran.complaints[-1] and not studied
+def test_mistakes_on_the_command_line(cli, here, studied, more, message):
+    ran = cli(*arguments(here, *more))
+    assert ran.code == 2 and message in ran.complaints[-1] and not studied
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('emdob = "data"', "corpora.toml: unknown corpus 'emdob': did you mean 'emodb'"),
         ("emodb = 3", "corpora.toml: emodb: expected a path, got 3"),
         ("emodb = ", "corpora.toml: is not TOML"),
     ],
 )
-def test_mistakes_in_the_list_of_corpora(cli, here, studied, text, said):
+def test_mistakes_in_the_list_of_corpora(cli, here, studied, text, message):
     (here / "corpora.toml").write_text(text)
-    ran = cli(*words(here))
-    assert ran.code == 2 and said in ran.complaints[-1] and not studied
+    ran = cli(*arguments(here))
+    assert ran.code == 2 and message in ran.complaints[-1] and not studied
 
 
 def test_a_real_study_and_its_report(cli, here):
-    ran = cli(*words(here, "--only", "studies=inside"))
+    ran = cli(*arguments(here, "--only", "studies=inside"))
     assert ran.code == 0, ran.err
     joined = read_scores(here / "out" / "scores.json")
     assert joined and {row.run for row in joined} == {"inside"}
@@ -269,11 +269,13 @@ def grids(tmp_path):
                 rows.append(Utterance(name, corpus, path, **about))
         write_manifest(tmp_path / f"{corpus}.jsonl", rows)
     (tmp_path / "grids.toml").write_text(GRIDS)
-    (tmp_path / "corpora.toml").write_text("".join(f'{one} = "{one}.jsonl"\n' for one in ("savee", "emodb", "emovo")))
+    (tmp_path / "corpora.toml").write_text(
+        "".join(f'{name} = "{name}.jsonl"\n' for name in ("savee", "emodb", "emovo"))
+    )
     return tmp_path
 
 
-def asked(grids, *more):
+def grid_words(grids, *more):
     return (
         "recipe", "run", grids / "grids.toml", "--corpora", grids / "corpora.toml", "--out", grids / "out",
         "--store", grids / "features", *more,
@@ -281,7 +283,7 @@ def asked(grids, *more):
 
 
 def test_grids_of_label_budgets_and_their_summary(cli, grids):
-    ran = cli(*asked(grids, "--seeds", "1"))
+    ran = cli(*grid_words(grids, "--seeds", "1"))
     assert ran.code == 0, ran.err
     for study in ("few", "many"):
         for target in ("emodb", "emovo"):
@@ -312,15 +314,15 @@ def test_grids_of_label_budgets_and_their_summary(cli, grids):
 def test_a_target_that_is_not_as_it_was_published_is_not_run(cli, grids):
     lines = (grids / "emodb.jsonl").read_text().splitlines(keepends=True)
     (grids / "emodb.jsonl").write_text("".join(lines[1:]))
-    ran = cli(*asked(grids, "--seeds", "1", "--only", "studies=many"))
+    ran = cli(*grid_words(grids, "--seeds", "1", "--only", "studies=many"))
     assert ran.code == 0 and not (grids / "out" / "many" / "emodb-logmel").exists()
     assert any("corpus emodb: not as many" in line and "anger: expected 10, found 9" in line for line in ran.complaints)
-    alone = cli(*asked(grids, "--only", "corpora=savee,emodb"))
+    alone = cli(*grid_words(grids, "--only", "corpora=savee,emodb"))
     assert alone.code == 2 and "nothing can run" in alone.complaints[-1]
 
 
 def test_a_dry_run_of_grids(cli, grids):
-    ran = cli(*asked(grids, "--dry-run", "--only", "studies=few"))
+    ran = cli(*grid_words(grids, "--dry-run", "--only", "studies=few"))
     assert ran.code == 0 and not (grids / "out").exists(), ran.err
     assert ran.out.startswith(
         "grids few emodb logmel\n  source-only, pseudo-labels; target labels 0, 2; frozen encoder"
@@ -361,7 +363,7 @@ def staged(tmp_path, source):
         rng = np.random.default_rng(0)
         recipe = read_recipe(name)
         places = ""
-        for corpus in (one.corpus for one in recipe.corpora if one.corpus not in absent):
+        for corpus in (material.corpus for material in recipe.corpora if material.corpus not in absent):
             rows = []
             for emotion, loud in (("anger", 0.5), ("happiness", 0.3), ("neutral", 0.1), ("sadness", 0.05)):
                 for take in range(12):
@@ -405,24 +407,24 @@ def summary_of(tmp_path):
 
 
 def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
-    words = staged("goncalves2024", GONCALVES, encoders={"hubert-large": "hubert-large"})
+    arguments = staged("goncalves2024", GONCALVES, encoders={"hubert-large": "hubert-large"})
     english = "msp-podcast-to-biic-podcast"
     only = ("--only", f"studies=tables-{english},low-resource-{english}", "--only", "encoders=hubert-large")
-    ran = cli(*words, *only)
+    ran = cli(*arguments, *only)
     assert ran.code == 0, ran.err
     rows = [row for row in summary_of(tmp_path) if row["measure"] == "CCC valence"]
-    found = {(row["study"].split("-msp")[0], row["method"], row["target_labels"]): row for row in rows}
-    assert set(found) == {
+    cells = {(row["study"].split("-msp")[0], row["method"], row["target_labels"]): row for row in rows}
+    assert set(cells) == {
         *(("tables", name, "0") for name in ("source-only", "fine-tuned", "lora")),
         *(("tables", name, "all") for name in ("source-only", "ft-dual", "ft-lora")),
         *(("low-resource", name, n) for name in ("source-only", "ft-lora") for n in ("4", "8", "all")),
     }
-    both = found["tables", "ft-lora", "all"]
+    both = cells["tables", "ft-lora", "all"]
     assert (both["target_published"], both["source_published"]) == ("0.388 (ft+lora)", "0.646 (ft+lora)")
-    tuned = found["tables", "fine-tuned", "0"]
+    tuned = cells["tables", "fine-tuned", "0"]
     assert (tuned["target_published"], tuned["source_published"]) == ("0.231 (fine-tuned)", "0.645 (fine-tuned)")
-    assert found["tables", "source-only", "all"]["target_published"] == "", "the paper has none with both languages"
-    assert found["low-resource", "ft-lora", "all"]["target_value"] == both["target_value"], (
+    assert cells["tables", "source-only", "all"]["target_published"] == "", "the paper has none with both languages"
+    assert cells["low-resource", "ft-lora", "all"]["target_value"] == both["target_value"], (
         "the same stages, read again"
     )
     assert (both["target_n"], both["seeds"]) == ("16", "2"), "the test split"
@@ -432,7 +434,7 @@ def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
     with (folder / "welch.csv").open(newline="") as file:
         tests = list(csv.DictReader(file))
     assert len(tests) == 15 * 3 * 2, "pairs of six systems, attributes, sides"
-    assert all(float(one["difference"]) >= 0 for one in tests) and {one["drawn"] for one in tests} == {"by speakers"}
+    assert all(float(row["difference"]) >= 0 for row in tests) and {row["drawn"] for row in tests} == {"by speakers"}
     changed = page[page.index("## What the last stage changed") : page.index("## What training took")]
     assert changed.count("| ft-lora, all target labels | fine-tuned |") == 6, "three attributes on two sides"
     took = page[page.index("## What training took") :]
@@ -441,10 +443,10 @@ def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
     )
     low = (tmp_path / "out" / f"low-resource-{english}" / "biic-podcast-hubert-large" / "budget.html").read_text()
     assert "ft-lora, all labels" in low, "the full data's score is a level"
-    kept = list((tmp_path / "out" / "stages").iterdir())
-    assert len(kept) == 2 * (3 + 3), "seeds; each method alone, and a second stage for each budget: one fine-tuning"
+    stages = list((tmp_path / "out" / "stages").iterdir())
+    assert len(stages) == 2 * (3 + 3), "seeds; each method alone, and a second stage for each budget: one fine-tuning"
     before = (tmp_path / "out" / "summary.csv").read_bytes()
-    again = cli(*words, *only)
+    again = cli(*arguments, *only)
     assert again.code == 0 and (tmp_path / "out" / "summary.csv").read_bytes() == before
 
 
@@ -459,17 +461,17 @@ HAN = {
 
 
 def test_adaptation_of_han_et_al_from_end_to_end(cli, staged, tmp_path):
-    words = staged("han2024-adaptation", HAN, encoders={"wav2vec2-base-zh": "wav2vec2-base"}, absent=("iemocap",))
+    arguments = staged("han2024-adaptation", HAN, encoders={"wav2vec2-base-zh": "wav2vec2-base"}, absent=("iemocap",))
     studies = ",".join(f"{name}-esd-to-pavoque" for name in ("frozen", "lora-ba-wg", "two-stage"))
-    ran = cli(*words, "--only", "encoders=wav2vec2-base-zh", "--only", f"studies={studies}")
+    ran = cli(*arguments, "--only", "encoders=wav2vec2-base-zh", "--only", f"studies={studies}")
     assert ran.code == 0, ran.err
     rows = summary_of(tmp_path)
-    found = {(row["study"].removesuffix("-esd-to-pavoque"), row["method"]): row for row in rows}
-    said = {key: (row["source_published"], row["target_published"]) for key, row in found.items()}
-    assert said["frozen", "source-only"] == ("91.4 (frozen)", "62.8 (frozen)"), "mono, and cross"
-    assert said["lora-ba-wg", "lora"] == ("93.9 (lora+ba+wg)", "70.7 (lora+ba+wg)")
-    assert said["two-stage", "two-stage"] == ("", "98.9 (two-stage)"), "trans"
-    assert found["frozen", "source-only"]["target_n"] == "40", "ten utterances an emotion"
+    cells = {(row["study"].removesuffix("-esd-to-pavoque"), row["method"]): row for row in rows}
+    printed = {key: (row["source_published"], row["target_published"]) for key, row in cells.items()}
+    assert printed["frozen", "source-only"] == ("91.4 (frozen)", "62.8 (frozen)"), "mono, and cross"
+    assert printed["lora-ba-wg", "lora"] == ("93.9 (lora+ba+wg)", "70.7 (lora+ba+wg)")
+    assert printed["two-stage", "two-stage"] == ("", "98.9 (two-stage)"), "trans"
+    assert cells["frozen", "source-only"]["target_n"] == "40", "ten utterances an emotion"
     page = (tmp_path / "out" / "recipe.md").read_text()
     matrices = page[page.index("## Confusion matrices") :]
     assert "two-stage with all target labels, scored on the source" not in matrices, "it has learnt the target since"
@@ -481,8 +483,8 @@ def test_adaptation_of_han_et_al_from_end_to_end(cli, staged, tmp_path):
 
 
 def test_what_staged_recipes_lack_is_named(cli, staged):
-    words = staged("han2024-adaptation", HAN, encoders={"wav2vec2-base-zh": "wav2vec2-base"}, absent=("iemocap",))
-    ran = cli(*words, "--dry-run")
+    arguments = staged("han2024-adaptation", HAN, encoders={"wav2vec2-base-zh": "wav2vec2-base"}, absent=("iemocap",))
+    ran = cli(*arguments, "--dry-run")
     assert ran.code == 0, ran.err
     assert f"missing: corpus iemocap: no folder is given for it. {describe('iemocap').obtain}" in ran.complaints
     assert any(

@@ -43,10 +43,10 @@ def spoken(tmp_path):
 @pytest.fixture
 def english(spoken):
     """Manifests of RAVDESS, SAVEE and TESS, which have as many utterances as these corpora do."""
-    each = {"ravdess": (192, 96), "savee": (60, 120), "tess": (400, 400)}  # of an emotion; neutral
+    counts = {"ravdess": (192, 96), "savee": (60, 120), "tess": (400, 400)}  # of an emotion; neutral
     return {
         corpus: spoken(corpus, dict.fromkeys(FIVE, count) | {"neutral": neutral}, speakers=SPEAKERS[corpus])
-        for corpus, (count, neutral) in each.items()
+        for corpus, (count, neutral) in counts.items()
     }
 
 
@@ -62,11 +62,11 @@ def test_a_grid_for_each_target_and_encoder(english, spoken):
     runs, missing = prepared(places, seeds=2, store="there")
     assert [run.title for run in runs] == [f"{AGARLA} emotion-cnn {name} emotion-cnn" for name in ("emodb", "emovo")]
     for run, corpus in zip(runs, ("emodb", "emovo"), strict=True):
-        asked = run.settings
-        assert asked.base.source == tuple(map(str, english.values())) and asked.base.target == str(places[corpus])
-        assert asked.base.out == f"out/emotion-cnn/{corpus}-emotion-cnn"
-        assert (asked.base.seeds, asked.base.store, asked.base.encoder) == (2, "there", "emotion-cnn")
-        assert (asked.methods[1:], asked.budgets[-1]) == (("pseudo-labels", "soft-pseudo-labels"), "all")
+        settings = run.settings
+        assert settings.base.source == tuple(map(str, english.values())) and settings.base.target == str(places[corpus])
+        assert settings.base.out == f"out/emotion-cnn/{corpus}-emotion-cnn"
+        assert (settings.base.seeds, settings.base.store, settings.base.encoder) == (2, "there", "emotion-cnn")
+        assert (settings.methods[1:], settings.budgets[-1]) == (("pseudo-labels", "soft-pseudo-labels"), "all")
     assert [line.split(":")[0] for line in missing] == ["corpus cafe", "corpus shemo"]
 
 
@@ -118,8 +118,8 @@ def test_what_is_really_there(shared, tmp_path):
         manifests[corpus] = str(tmp_path / f"{corpus}.jsonl")
         write_manifest(manifests[corpus], scan(corpus, shared / "corpora" / corpus))
     assert miscounts(CorpusCounts(("emovo",), tuple(EMOVO.items())), [manifests["emovo"]], FIVE) == []
-    found = miscounts(CorpusCounts(("emodb",), tuple(EMODB.items())), [manifests["emodb"]], FIVE)
-    assert len(found) == 1 and found[0].startswith("fear: expected 69, found ")
+    differences = miscounts(CorpusCounts(("emodb",), tuple(EMODB.items())), [manifests["emodb"]], FIVE)
+    assert len(differences) == 1 and differences[0].startswith("fear: expected 69, found ")
     ravdess = dict.fromkeys(FIVE, 192) | {"neutral": 96}  # with 60 (120) of SAVEE and 400 of TESS: 652 (616)
     assert miscounts(CorpusCounts(("ravdess",), tuple(ravdess.items())), [manifests["ravdess"]], FIVE) == []
 
@@ -128,7 +128,7 @@ def test_narrowed_to_some(english):
     only = {"corpora": ["ravdess", "emovo"], "encoders": ["byol-s"], "methods": ["nnpm", "pseudo-labels"]}
     recipe = narrow_recipe(read_recipe(AGARLA), only)
     assert [part.name for part in recipe.studies] == ["byol-s", "others-byol-s"]
-    assert [one.corpus for one in recipe.corpora] == ["ravdess", "emovo"]
+    assert [material.corpus for material in recipe.corpora] == ["ravdess", "emovo"]
     for part in recipe.studies:
         assert part.settings.corpora == ("ravdess", "emovo")
         assert set(dict(part.settings.published)) <= {"source-only", "nnpm", "pseudo-labels"}
@@ -142,10 +142,10 @@ def test_narrowed_to_some(english):
 def test_options_of_methods_that_are_left_out_go_with_them(english):
     recipe = read_recipe(AGARLA)
     (part,) = [part for part in recipe.studies if part.name == "without-rebalancing"]
-    asked = replace(part.settings, methods=("pseudo-labels", "multitask"))
-    recipe = replace(recipe, studies=(replace(part, settings=asked),))
-    (left,) = narrow_recipe(recipe, {"methods": ["multitask"]}).studies
-    assert left.settings.base.method_options == ("rebalance=false",)
+    settings = replace(part.settings, methods=("pseudo-labels", "multitask"))
+    recipe = replace(recipe, studies=(replace(part, settings=settings),))
+    (narrowed,) = narrow_recipe(recipe, {"methods": ["multitask"]}).studies
+    assert narrowed.settings.base.method_options == ("rebalance=false",)
 
 
 def test_an_encoder_that_needs_a_folder_is_named(english):

@@ -63,19 +63,19 @@ def written(tmp_path):
 def test_what_dasaro_et_al_published():
     recipe = read_recipe("dasaro2024")
     (part,) = recipe.studies
-    asked = part.settings
+    settings = part.settings
     rows = csv.DictReader((resources.files("emobridge.literature") / "dasaro2024_corpora.csv").read_text().splitlines())
-    assert sorted(asked.corpora) == sorted(row["corpus"].lower() for row in rows)
-    assert [presets()[name].hub.partition("/")[2] for name in asked.encoders] == [
+    assert sorted(settings.corpora) == sorted(row["corpus"].lower() for row in rows)
+    assert [presets()[name].hub.partition("/")[2] for name in settings.encoders] == [
         "wav2vec2-base", "wav2vec2-large", "wav2vec2-xls-r-300m", "whisper-small.en", "whisper-small", "whisper-medium",
     ]  # fmt: skip
     assert recipe.encoders[-1] == "ast" and part.settings.scratch == ("ast",)
-    assert (asked.heads, asked.layers) == (("linear", "nonlinear", "multilayer"), ("last",))
-    assert (asked.epochs, asked.learning_rates, asked.weight_decay) == (30, (5e-4,), 1e-4)
-    assert (asked.betas, asked.eps, asked.patience) == ((0.9, 0.98), 1e-8, 0)
-    assert (asked.split, asked.share_speakers, asked.labels, asked.sample) == ("80/10/10", False, (), 0)
-    assert "hidden=256" in asked.head_options and set(asked.settings) == {"mono", "trans"}
-    assert not asked.class_weights and "class_weights" in dict(recipe.ours) and "batch_size" in dict(recipe.ours)
+    assert (settings.heads, settings.layers) == (("linear", "nonlinear", "multilayer"), ("last",))
+    assert (settings.epochs, settings.learning_rates, settings.weight_decay) == (30, (5e-4,), 1e-4)
+    assert (settings.betas, settings.eps, settings.patience) == ((0.9, 0.98), 1e-8, 0)
+    assert (settings.split, settings.share_speakers, settings.labels, settings.sample) == ("80/10/10", False, (), 0)
+    assert "hidden=256" in settings.head_options and set(settings.settings) == {"mono", "trans"}
+    assert not settings.class_weights and "class_weights" in dict(recipe.ours) and "batch_size" in dict(recipe.ours)
 
 
 def test_what_han_et_al_published():
@@ -86,16 +86,21 @@ def test_what_han_et_al_published():
         "cross": (("esd", "pavoque", "iemocap"), ("cross",)),
     }
     for part in recipe.studies:
-        asked = part.settings
-        assert set(asked.labels) == {"anger", "happiness", "neutral", "sadness"}
-        assert (asked.heads, asked.layers) == (("single",), ("all",))
-        assert (asked.learning_rates, asked.eps, asked.weight_decay, asked.batch_size) == ((1e-4,), 1e-8, 1e-5, 32)
-        assert (asked.epochs, asked.patience, asked.folds, asked.betas) == (100, 10, 5, (0.9, 0.999))
-        train, held = 0.8 * asked.sample, 0.1 * asked.sample * len(asked.labels)
-        assert (asked.split, train, held) == ("80/10/10", 400, 200)
-        assert asked.share_speakers == ("pavoque" in asked.corpora)
-        assert [languages_of(name) for name in asked.encoders] == [("zh",), ("de",), ("en",)]
-    assert {one.corpus: dict(one.options) for one in recipe.corpora} == {
+        settings = part.settings
+        assert set(settings.labels) == {"anger", "happiness", "neutral", "sadness"}
+        assert (settings.heads, settings.layers) == (("single",), ("all",))
+        assert (settings.learning_rates, settings.eps, settings.weight_decay, settings.batch_size) == (
+            (1e-4,),
+            1e-8,
+            1e-5,
+            32,
+        )
+        assert (settings.epochs, settings.patience, settings.folds, settings.betas) == (100, 10, 5, (0.9, 0.999))
+        train, held = 0.8 * settings.sample, 0.1 * settings.sample * len(settings.labels)
+        assert (settings.split, train, held) == ("80/10/10", 400, 200)
+        assert settings.share_speakers == ("pavoque" in settings.corpora)
+        assert [languages_of(name) for name in settings.encoders] == [("zh",), ("de",), ("en",)]
+    assert {material.corpus: dict(material.options) for material in recipe.corpora} == {
         "esd": {"language": "zh"},
         "pavoque": {},
         "iemocap": {"improvised": True, "excited": "separate"},
@@ -118,7 +123,7 @@ def test_what_agarla_et_al_published():
     assert "rebalance=false" in options["without-rebalancing"]
     assert recipe.studies[2].settings.budgets == ("0", "25", "50", "100", "all")
     printed = {row.method for row in published() if row.study == AGARLA}
-    besides = {word for part in recipe.studies for _, words in part.settings.published for word in words}
+    besides = {word for part in recipe.studies for _, names in part.settings.published for word in names}
     assert besides == printed, "every printed method stands beside something"
 
 
@@ -139,10 +144,10 @@ def cells(recipe):
 
 
 def printed_beside(recipe, part, source, target, encoder, method, amount, side):
-    words = dict(part.settings.published)[method]
+    names = dict(part.settings.published)[method]
     labels = part.settings.base.labels or ATTRIBUTES
     languages = LANGUAGES[source], LANGUAGES[target]
-    return comparable(recipe.paper, words, encoder, languages=languages, labels=labels, target_labels=amount, side=side)
+    return comparable(recipe.paper, names, encoder, languages=languages, labels=labels, target_labels=amount, side=side)
 
 
 def test_what_goncalves_et_al_published():
@@ -165,16 +170,21 @@ def test_what_goncalves_et_al_published():
     tables, low = (p.settings for p in recipe.studies[::2])
     assert tables.methods == ("source-only", "fine-tuned", "lora", "ft-dual", "ft-lora")
     assert low.budgets == ("1000", "2000", "5000", "10000", "20000", "all") and low.methods == ("ft-lora",)
-    found = [
+    matches = [
         row for cell in cells(recipe) if cell[0].name.startswith("tables") for row in printed_beside(recipe, *cell)
     ]
-    assert len(found) == len(set(found)) == len(read_table("goncalves2024_lora_ccc")) == 120, (
+    assert len(matches) == len(set(matches)) == len(read_table("goncalves2024_lora_ccc")) == 120, (
         "each beside one score of ours"
     )
-    one = next(row for row in found if row.value == 0.647 and row.measure == "CCC valence")
-    assert (one.method, one.source, one.target, one.side) == ("ft+lora", "BIIC-Podcast", "MSP-Podcast", "target")
-    own = next(row for row in found if row.value == 0.649)  # table 1: after both languages
-    assert (own.method, own.source, own.side) == ("ft+lora", "MSP-Podcast", "source")
+    first = next(row for row in matches if row.value == 0.647 and row.measure == "CCC valence")
+    assert (first.method, first.source, first.target, first.side) == (
+        "ft+lora",
+        "BIIC-Podcast",
+        "MSP-Podcast",
+        "target",
+    )
+    both_languages = next(row for row in matches if row.value == 0.649)  # table 1: after both languages
+    assert (both_languages.method, both_languages.source, both_languages.side) == ("ft+lora", "MSP-Podcast", "source")
 
 
 def test_what_han_et_al_published_of_adaptation():
@@ -189,10 +199,10 @@ def test_what_han_et_al_published_of_adaptation():
             assert set(base.adapter_options) >= {"lora.r=8", "lora.alpha=16", "lora.dropout=0.1"}
         if "ba-wg" in part.name or "two-stage" in part.name:
             assert base.adapters == "lora+bottleneck+gating" and "bottleneck.reduction=16" in base.adapter_options
-    found = [(cell, row) for cell in cells(recipe) for row in printed_beside(recipe, *cell)]
-    rows = [row for _, row in found]
+    matches = [(cell, row) for cell in cells(recipe) for row in printed_beside(recipe, *cell)]
+    rows = [row for _, row in matches]
     assert len(rows) == len(set(rows)) == len(read_table("han2024_peft_ua")) == 26, "each beside one score of ours"
-    assert {row.note.split(";")[0] for (_, *_, side), row in found if side == "source"} == {
+    assert {row.note.split(";")[0] for (_, *_, side), row in matches if side == "source"} == {
         "setting mono",
         "setting trans",
     }
@@ -206,12 +216,16 @@ def test_the_models_of_table_iii_are_among_the_cells():
          LANGUAGES[source if side == "source" else target])
         for _, source, target, encoder, _, amount, side in cells(recipe)
     }  # fmt: skip
-    models = [one for one in published_confusions() if one.who == "model"]
-    assert len(models) == 3 and {(one.native, one.train_language, one.test_language) for one in models} <= ran
+    models = [matrix for matrix in published_confusions() if matrix.who == "model"]
+    assert (
+        len(models) == 3 and {(matrix.native, matrix.train_language, matrix.test_language) for matrix in models} <= ran
+    )
     assert len(published_confusions()) == len({row["condition"] for row in read_table("han2024_confusion")}) == 9
-    for one in published_confusions():
-        assert one.labels == FOUR and all(abs(sum(row) - 1) < 0.03 for row in one.shares), "rows truth, as printed"
-    cross = next(one for one in models if one.setting == "cross")
+    for matrix in published_confusions():
+        assert matrix.labels == FOUR and all(abs(sum(row) - 1) < 0.03 for row in matrix.shares), (
+            "rows truth, as printed"
+        )
+    cross = next(matrix for matrix in models if matrix.setting == "cross")
     assert cross.shares[1] == (0.08, 0.18, 0.51, 0.22), "happiness, heard as neutral"
 
 
@@ -223,7 +237,9 @@ def test_the_counts_are_the_printed_ones_but_for_two_that_were_swapped():
         assert counts.corpora == tuple(name.lower().replace("-", "") for name in row["corpora"].split())
         if row["language"] in ("en", "fr"):
             row["neutral"], row["sadness"] = row["sadness"], row["neutral"]
-        assert {emotion: str(count) for emotion, count in counts.emotions} == {one: row[one] for one in FIVE}
+        assert {emotion: str(count) for emotion, count in counts.emotions} == {
+            emotion: row[emotion] for emotion in FIVE
+        }
     assert "the other way round" in dict(recipe.ours)["counts"]
 
 
@@ -231,10 +247,10 @@ def test_the_counts_are_the_printed_ones_but_for_two_that_were_swapped():
 def test_every_name_in_a_recipe_exists(name, tmp_path):
     recipe = read_recipe(name)
     assert recipe.paper in {row.study for row in published()} and recipe.tables and recipe.ours
-    for one in recipe.corpora:
-        assert describe(one.corpus).obtain
-        scan(one.corpus, tmp_path, **dict(one.options))  # it looks at its options at once
-        assert any(one.corpus in part.settings.corpora for part in recipe.studies)
+    for material in recipe.corpora:
+        assert describe(material.corpus).obtain
+        scan(material.corpus, tmp_path, **dict(material.options))  # it looks at its options at once
+        assert any(material.corpus in part.settings.corpora for part in recipe.studies)
     for part in recipe.studies:
         assert set(part.encoders) <= {*presets(), *registry.names("encoders")}
         if not recipe.adapts:
@@ -251,13 +267,13 @@ def test_the_recipes_are_of_these_studies():
 def test_studies_share_settings_and_override_them(written):
     recipe = read_recipe(written())
     assert recipe.name == "mine" and recipe.encoders == ("whisper-base", "ast")
-    one, both = recipe.studies
-    assert (one.settings.corpora, one.settings.epochs, one.settings.scratch) == (("emodb",), 3, ())
+    first, both = recipe.studies
+    assert (first.settings.corpora, first.settings.epochs, first.settings.scratch) == (("emodb",), 3, ())
     assert (both.settings.corpora, both.settings.epochs, both.settings.scratch) == (("emodb", "iemocap"), 4, ("ast",))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("measure =", "mesure =", "unknown key 'mesure': did you mean 'measure'"),
         ("epochs = 3", "epoch = 3", "study one: unknown key 'epoch': did you mean 'epochs'"),
@@ -281,10 +297,10 @@ def test_studies_share_settings_and_override_them(written):
         ("[[study]]", "[[studies]]", "unknown key 'studies': did you mean 'study'"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_named(written, old, new, said):
+def test_what_is_wrong_with_a_file_is_named(written, old, new, message):
     assert old in MINE
     path = written(MINE.replace(old, new))
-    with pytest.raises(UserError, match="^" + re.escape(f"{path}: {said}")) as caught:
+    with pytest.raises(UserError, match="^" + re.escape(f"{path}: {message}")) as caught:
         read_recipe(path)
     assert "\n" not in str(caught.value)
 
@@ -344,16 +360,16 @@ seeds = "3"
 
 def test_a_recipe_of_grids(written):
     recipe = read_recipe(written(ADAPT))
-    one, two = recipe.studies
+    first, two = recipe.studies
     assert recipe.adapts and recipe.encoders == ("logmel", "byol-s") and recipe.systems == ("pseudo-labels",)
-    assert one.settings.corpora == ("savee", "emodb", "emovo") and two.settings.corpora == ("savee", "emovo")
-    assert (one.settings.base.epochs, two.settings.base.epochs) == (3, 4)
-    assert (one.settings.published, two.settings.published) == ((("pseudo-labels", ("theirs",)),), ())
+    assert first.settings.corpora == ("savee", "emodb", "emovo") and two.settings.corpora == ("savee", "emovo")
+    assert (first.settings.base.epochs, two.settings.base.epochs) == (3, 4)
+    assert (first.settings.published, two.settings.published) == ((("pseudo-labels", ("theirs",)),), ())
     assert recipe.counts == (CorpusCounts(("savee",), (("anger", 60),)),)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("epochs = 4", "epoch = 4", "study two: unknown key 'epoch': did you mean 'epochs'"),
         ("epochs = 4", 'target = "emovo"', "study two: unknown key 'target': did you mean 'targets'"),
@@ -397,9 +413,9 @@ def test_a_recipe_of_grids(written):
         ('corpora = ["savee"]', 'corpora = ["save"]', "counts: unknown corpus 'save': did you mean 'savee'"),
     ],
 )
-def test_what_is_wrong_with_a_recipe_of_grids_is_named(written, old, new, said):
+def test_what_is_wrong_with_a_recipe_of_grids_is_named(written, old, new, message):
     assert old in ADAPT
     path = written(ADAPT.replace(old, new))
-    with pytest.raises(UserError, match="^" + re.escape(f"{path}: {said}")) as caught:
+    with pytest.raises(UserError, match="^" + re.escape(f"{path}: {message}")) as caught:
         read_recipe(path)
     assert "\n" not in str(caught.value)

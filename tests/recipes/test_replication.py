@@ -21,16 +21,16 @@ SPOKEN = {"esd": ("zh", 10), "pavoque": ("de", 1), "iemocap": ("en", 10)}  # lan
 @pytest.fixture
 def manifests(tmp_path):
     """Manifests of the three corpora of Han et al., twenty utterances an emotion; there is no audio."""
-    found = {}
+    manifests = {}
     for corpus, (language, speakers) in SPOKEN.items():
         rows = [
             Utterance(f"{emotion}{n}", corpus, "a.wav", language=language, speaker=str(n % speakers), emotion=emotion)
             for emotion in FOUR
             for n in range(20)
         ]
-        found[corpus] = tmp_path / f"{corpus}.jsonl"
-        write_manifest(found[corpus], rows)
-    return found
+        manifests[corpus] = tmp_path / f"{corpus}.jsonl"
+        write_manifest(manifests[corpus], rows)
+    return manifests
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_all_of_han_et_al(manifests):
 
 
 @pytest.mark.parametrize(
-    ("here", "ran", "said"),
+    ("here", "ran", "message"),
     [
         (("esd",), ["by-speaker"], "study cross: no pair of esd is cross for wav2vec2-base-zh"),
         (("pavoque",), ["one-speaker"], "study by-speaker: none of its corpora is here"),
@@ -74,10 +74,10 @@ def test_all_of_han_et_al(manifests):
         ((), [], "study one-speaker: none of its corpora is here"),
     ],
 )
-def test_studies_without_their_corpora_are_named(manifests, here, ran, said):
+def test_studies_without_their_corpora_are_named(manifests, here, ran, message):
     runs, missing = prepared(read_recipe(HAN), {name: manifests[name] for name in here})
     assert [run.title.split()[-1] for run in runs] == ran
-    assert any(line.startswith(said) for line in missing)
+    assert any(line.startswith(message) for line in missing)
     idle = [line for line in missing if line.startswith("study ")]
     assert len(idle) == 3 - len(ran) and all(set(idle) <= set(run.missing) for run in runs)
 
@@ -94,7 +94,7 @@ def test_narrowed_to_some():
         read_recipe("dasaro2024"), {"corpora": ["emodb"], "heads": ["linear"], "encoders": ["xls-r-300m"]}
     )
     (part,) = recipe.studies
-    assert [one.corpus for one in recipe.corpora] == ["emodb"] and recipe.encoders == ("xls-r-300m",)
+    assert [material.corpus for material in recipe.corpora] == ["emodb"] and recipe.encoders == ("xls-r-300m",)
     assert (part.settings.heads, part.settings.head_options) == (("linear",), ("hidden=256",))
     with pytest.raises(UserError, match="recipe dasaro2024: heads: unknown name 'single'"):
         narrow_recipe(recipe, {"heads": ["single"]})

@@ -27,7 +27,7 @@ from emobridge.settings import from_mapping, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-STUDY_KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
+RECIPE_KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
 
@@ -115,14 +115,14 @@ def read_recipe(name: str | Path) -> Recipe:
             raise unknown("recipe", str(name), recipe_names())
         path = Path(str(resources.files("emobridge.recipes").joinpath(f"{name}.toml")))
     values = read_mapping(path)
-    keys = (*KEYS, *STUDY_KINDS, "counts", "sample")
+    keys = (*KEYS, *RECIPE_KINDS, "counts", "sample")
     for key in values:
         if key not in keys:
             raise UserError(f"{path}: {unknown('key', key, keys)}")
     for key in KEYS:
         if key not in values:
             raise UserError(f"{path}: the key {key!r} is missing")
-    kinds = [kind for kind in STUDY_KINDS if kind in values]
+    kinds = [kind for kind in RECIPE_KINDS if kind in values]
     if len(kinds) != 1:
         raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
     if "counts" in values and kinds == ["probe"]:

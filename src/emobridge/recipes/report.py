@@ -137,7 +137,6 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
     scores = [score for score in _scores(run) if score.measure == "UA" or score.measure.startswith("CCC ")]
     if not scores:
         return
-    seeds = len({score.seed for score in scores} - {"all"})
     cells: dict[tuple[str, str, str, str], dict[str, Score]] = {}
     for score in scores:
         if score.seed == "all":
@@ -156,7 +155,7 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
             method=method,
             target_labels=amount,
             normalisation=normalisation.removesuffix(f"+{settings.features.align}"),
-            seeds=seeds,
+            seeds=settings.split.seeds,
             labels=",".join(data.labels or ()),
             measure=measure,
             target_value=target.value,
