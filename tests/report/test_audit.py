@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,15 @@ def test_its_files(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"audit.html", "audit.md", "audit.json"}
     assert COMMAND in text
     assert "recording(s) are there more than once" in (tmp_path / "audit.md").read_text(encoding="utf-8")
+
+
+def test_ua_is_spelt_out_in_a_finding_that_names_it_first():
+    finding = Finding("confound", "note", "mine: loudness and length alone reach UA 53% on new speakers")
+    page = audit_page(replace(FOUND, findings=(finding,)))
+    full = "reach UA (unweighted accuracy: the mean of the recalls of the labels) 53%"
+    assert full in page.sections[0].blocks[0].rows[0][2]
+    assert "unweighted" not in tables(page)["UA of a logistic regression that knows only loudness and length, on new "
+                                            "speakers, per cent"].caption  # fmt: skip
 
 
 def test_nothing_found():

@@ -62,17 +62,19 @@ def stamp_of(synthetic: bool, constructed: bool = False) -> str:
 
 def stamped(sections: Iterable[Section], stamp: str = STAMP) -> tuple[Section, ...]:
     """The same sections with the stamp before every caption, so that no table can be quoted without it."""
+
+    def stamp_table(table: Table) -> Table:
+        return replace(table, caption=stamp + table.caption)
+
     return tuple(
-        replace(section, blocks=tuple(recaptioned(block, lambda caption: stamp + caption) for block in section.blocks))
+        replace(section, blocks=tuple(with_table(block, stamp_table) for block in section.blocks))
         for section in sections
     )
 
 
-def recaptioned(block: Table | Figure, caption: Callable[[str], str]) -> Table | Figure:
-    """The block with another caption, made of the one it has."""
-    if isinstance(block, Figure):
-        return replace(block, table=replace(block.table, caption=caption(block.table.caption)))
-    return replace(block, caption=caption(block.caption))
+def with_table(block: Table | Figure, change: Callable[[Table], Table]) -> Table | Figure:
+    """The block with its table changed."""
+    return replace(block, table=change(block.table)) if isinstance(block, Figure) else change(block)
 
 
 def percent(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from emobridge.report.blocks import Page, Section, recaptioned
+from emobridge.report.blocks import Page, Section, Table, with_table
 from emobridge.report.record import StudyRecord
 from emobridge.scores.measures.base import measure_of
 
@@ -52,7 +52,7 @@ def spelt_out(page: Page) -> Page:
             section,
             paragraphs=tuple(map(spell, section.paragraphs)),
             items=tuple(map(spell, section.items)),
-            blocks=tuple(recaptioned(block, spell) for block in section.blocks),
+            blocks=tuple(with_table(block, spell.table) for block in section.blocks),
         )
         for section in page.sections
     )
@@ -71,3 +71,8 @@ class _Speller:
             return text
         self.done = True
         return text if self.long_name in text else self.pattern.sub(self.full, text, count=1)
+
+    def table(self, table: Table) -> Table:
+        """The caption, then the cells."""
+        caption = self(table.caption)
+        return replace(table, caption=caption, rows=tuple(tuple(map(self, row)) for row in table.rows))
