@@ -27,6 +27,7 @@ else:
     import tomli as tomllib
 
 LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
+NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 Record = TypeVar("Record")
 
@@ -64,16 +65,27 @@ def check_part(part: Any) -> None:
     """
     for item in fields(part):
         value, facts = getattr(part, item.name), item.metadata
-        if facts.get("choices") and isinstance(value, str):
-            folded = {choice.casefold(): choice for choice in facts["choices"]}
-            if value.casefold() not in folded:
-                raise unknown(item.name, value, facts["choices"])
-            object.__setattr__(part, item.name, folded[value.casefold()])
+        if facts.get("choices"):
+            name = facts["flag"] or item.name
+            chosen: Any = (
+                _fold(name, value, facts["choices"])
+                if isinstance(value, str)
+                else tuple(_fold(name, word, facts["choices"]) for word in value)
+            )
+            object.__setattr__(part, item.name, chosen)
         least, above = facts.get("least"), facts.get("above")
         if least is not None and not least <= value < math.inf:
             raise UserError(f"{item.name}: expected {least:g} or more, got {value}")
         if above is not None and not above < value < math.inf:
             raise UserError(f"{item.name}: expected a number above {above:g}, got {value}")
+
+
+def _fold(name: str, word: str, choices: tuple[str, ...]) -> str:
+    """The choice that a word names, whatever its case. Errors: UserError with the nearest choice."""
+    folded = {choice.casefold(): choice for choice in choices}
+    if word.casefold() not in folded:
+        raise unknown(name, word, choices)
+    return folded[word.casefold()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +171,7 @@ class Features:
     )  # fmt: skip
     normalise: str = option(
         "speaker", help="By what features are standardised, from unlabelled audio.", panel=ENCODER, first=True,
-        choices=("none", "corpus", "speaker", "speaker+text"),
+        choices=NORMALISATIONS,
     )  # fmt: skip
     by_corpus: tuple[str, ...] = option(
         (), help="A corpus whose speakers show one emotion each: it is normalised by corpus.", panel=ENCODER,
@@ -307,6 +319,9 @@ class Output:
     store: str = option("", help="Folder of the feature store; by default in the user's cache.", panel=OUTPUT)
     jobs: int = option(1, help="Processes that train, each with one thread.", panel=OUTPUT, least=1)
 
+    def __post_init__(self) -> None:
+        check_part(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapt:
@@ -352,8 +367,8 @@ class Budget:
         first=True,
     )  # fmt: skip
     normalisations: tuple[str, ...] = option(
-        ("speaker",), help="By what features are standardised, with commas: none, corpus, speaker, speaker+text.",
-        panel=ENCODER, first=True, flag="normalise",
+        ("speaker",), help="By what features are standardised, with commas.", panel=ENCODER, first=True,
+        flag="normalise", choices=NORMALISATIONS,
     )  # fmt: skip
     subsets: int = option(
         0, help="Subsets of the test utterances by which Welch's test compares methods; 0 makes no test.",
@@ -370,6 +385,7 @@ class Budget:
     output: Output = field(default_factory=lambda: Output(out="budget"))
 
     def __post_init__(self) -> None:
+        check_part(self)
         check_together(self)
         for word in self.budgets:
             if not is_budget(word):
@@ -381,10 +397,6 @@ class Budget:
             for word in words:
                 if words.count(word) > 1:
                     raise UserError(f"{key}: {word} stands twice")
-        choices = choices_of("normalise")
-        for word in self.normalisations:
-            if word not in choices:
-                raise unknown("normalise", word, choices)
         if self.subsets == 1:
             raise UserError("subsets: expected 2 or more, or 0 for no test, got 1")
 

@@ -10,15 +10,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import case_of
 
-from emobridge.settings import Settings
-from emobridge.study.guard import THRESHOLD, information, speakers_tell
+from emobridge.cache import Cache
+from emobridge.settings import Split
+from emobridge.study.guard import THRESHOLD, information, speaker_information
+from emobridge.study.run import Runner
 
 
-def settings(**changes) -> Settings:
-    plain = {"source": ("a",), "target": "b", "labels": ("anger", "sadness"), "statistics": ("mean",)}
-    plain |= {"layer": "0", "head": "single", "epochs": 30, "learning_rate": 0.02}
-    return Settings(**{**plain, **changes})
+def speakers_tell(speech, epochs=30) -> dict[str, float]:
+    runner = Runner(speech, Split(seeds=1, folds=2), Cache(None))
+    return speaker_information(runner, case_of(epochs=epochs, learning_rate=0.02))
 
 
 def test_by_hand():
@@ -73,13 +75,13 @@ def one_sided(speech):
 def test_a_target_of_one_emotion_a_speaker_is_found_without_its_labels(toy_speech):
     speech = toy_speech(each=6, noise=0.3)
     target = speech.corpora[-1][0]
-    assert speakers_tell(speech, settings())[target] < THRESHOLD
+    assert speakers_tell(speech)[target] < THRESHOLD
     few = one_sided(speech)
-    found = speakers_tell(few, settings())
+    found = speakers_tell(few)
     assert found[target] > 0.2 > THRESHOLD > found[few.corpora[0][0]]
     hidden = few.label.copy()
     hidden[few.is_target] = -1
-    assert speakers_tell(dataclasses.replace(few, label=hidden), settings()) == found
+    assert speakers_tell(dataclasses.replace(few, label=hidden)) == found
 
 
 def test_a_source_of_one_emotion_a_speaker_is_told_by_its_labels(toy_speech):
@@ -88,6 +90,6 @@ def test_a_source_of_one_emotion_a_speaker_is_told_by_its_labels(toy_speech):
     for row, one in enumerate(speech.utterances):
         if not speech.is_target[row]:
             alike[row] = int(one.speaker) % 2
-    found = speakers_tell(dataclasses.replace(speech, label=alike), settings(epochs=1))
+    found = speakers_tell(dataclasses.replace(speech, label=alike), epochs=1)
     assert found[speech.corpora[0][0]] > 0.5
     assert torch.isfinite(torch.tensor(list(found.values()))).all()

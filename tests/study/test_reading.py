@@ -11,8 +11,9 @@ import pytest
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.speech import UNLABELLED
 from emobridge.errors import UserError
-from emobridge.settings import Settings
-from emobridge.study.reading import budgeted, emotions, read_speech
+from emobridge.settings import Data
+from emobridge.study import reading
+from emobridge.study.reading import labels_of, spell_emotions, target_labels_of
 from emobridge.types import Utterance
 
 
@@ -32,18 +33,22 @@ def write(tmp_path):
     return make
 
 
-def settings(source, target, **changes) -> Settings:
+def settings(source, target, **changes) -> Data:
     source = (source,) if isinstance(source, str) else tuple(source)
-    return Settings(**{"source": source, "target": target, "labels": ("anger", "sadness"), **changes})
+    return Data(**{"source": source, "target": target, "labels": ("anger", "sadness"), **changes})
+
+
+def read_speech(data: Data, **options):
+    return reading.read_speech(data, labels_of(data), **options)
 
 
 def test_sources_come_corpus_by_corpus_and_then_the_target(write):
     one = write("en", "a sadness", "a anger", "b fear")
     two = write("de", "c sadness", "d anger")
     target = write("it", "x anger", "y -", "z fear", "x sadness")
-    speech, left_out = read_speech(settings((one, two), target))
-    assert [one.id for one in speech.utterances] == ["en-0", "en-1", "de-0", "de-1", "it-0", "it-1", "it-3"]
-    assert speech.label.tolist() == [1, 0, 1, 0, 0, UNLABELLED, 1]
+    speech, left_out = read_speech(settings((one, two), target, pool="closed"))
+    assert [one.id for one in speech.utterances] == ["en-0", "en-1", "de-0", "de-1", "it-0", "it-3", "it-1"]
+    assert speech.label.tolist() == [1, 0, 1, 0, 0, 1, UNLABELLED]
     assert speech.domain_of.tolist() == [0, 0, 1, 1, 2, 2, 2]
     assert speech.target == 2 and left_out == 1
     assert speech.is_target.tolist() == [False] * 4 + [True] * 3
@@ -71,9 +76,23 @@ def test_the_order_of_the_labels_is_the_settings(write):
     assert speech.label.tolist() == [0, 1, 1]
 
 
+def test_the_order_of_the_rows_changes_nothing(write, tmp_path):
+    """A11: utterances are ordered by corpus, speaker and id, whatever the order of the manifest's rows."""
+    source, target = write("en", "b sadness", "a anger", "b anger", "a sadness"), write("it", "y -", "x anger", "- -")
+    before, _ = read_speech(settings(source, target))
+    assert [row.id for row in before.utterances] == ["en-1", "en-3", "en-0", "en-2", "it-2", "it-1", "it-0"]
+    for path in (source, target):
+        lines = Path(path).read_text().splitlines(keepends=True)
+        Path(path).write_text("".join(reversed(lines)))
+    after, _ = read_speech(settings(source, target))
+    assert after.utterances == before.utterances and after.label.tolist() == before.label.tolist()
+    assert after.domain_of.tolist() == before.domain_of.tolist()
+
+
 def test_an_open_pool_keeps_other_emotions_unlabelled(write):
     source = write("en", "a sadness", "a anger", "a fear")
     target = write("it", "x anger", "y fear", "y -")
+    assert settings(source, target).pool == "open", "a recording is never left out by its label unless asked for (A10)"
     speech, left_out = read_speech(settings(source, target, pool="open"))
     assert speech.label.tolist() == [1, 0, 0, UNLABELLED, UNLABELLED] and left_out == 0
     speech, left_out = read_speech(settings(source, target, pool="closed"))
@@ -89,34 +108,37 @@ def test_a_list_labels_the_target_and_bounds_what_may_be_seen(write, tmp_path):
     source, target = write("en", "a sadness", "a anger"), write("it", "x -", "y anger", "y -", "z fear")
     path = tmp_path / "l.csv"
     path.write_text("id,path,emotion\nit-2,a.wav,sad\nit-0,a.wav,\n")
-    some = settings(source, target, labelled=str(path))
+    some = settings(source, target, labelled=str(path), pool="closed")
     speech, left_out = read_speech(some)
     assert speech.label.tolist() == [1, 0, UNLABELLED, 0, 1] and left_out == 1
-    assert speech.given == {"it-2"} and read_speech(settings(source, target))[0].given is None
+    assert speech.visible == {"it-2"} and read_speech(settings(source, target))[0].visible is None
 
 
 def test_the_budget_is_the_whole_list_unless_a_smaller_one_is_named(tmp_path):
     path = tmp_path / "l.csv"
     path.write_text("id,path,emotion\na,a.wav,sad\nb,b.wav,\nc,c.wav,wut\n")
     budgets = {
-        asked: budgeted(settings("s", "t", labelled=str(path), target_labels=asked)).target_labels
+        asked: target_labels_of(settings("s", "t", labelled=str(path), target_labels=asked))
         for asked in ("0", "all", "1")
     }
     assert budgets == {"0": "2", "all": "2", "1": "1"}
-    assert budgeted(settings("s", "t")) == settings("s", "t")
+    assert [target_labels_of(settings("s", "t", target_labels=amount)) for amount in ("0", "3")] == ["0", "3"]
 
 
 def test_mistakes_are_one_line_that_names_them(write):
     source, target = write("en", "a sadness", "b anger"), write("it", "x anger", "y sadness")
     cases = [
-        (settings(write("s0", "a fear"), target), r"s0\.jsonl: has no utterance of anger, sadness; it has fear"),
-        (settings(write("s1", "a -"), target), r"s1\.jsonl: has no utterance of anger, sadness; it has no labels"),
-        (settings(write("s2", "a anger", "b fear"), target), "the source has no utterance of 'sadness'; it has anger"),
-        (settings(source, write("t0", "x fear")), r"t0\.jsonl: no utterance is unlabelled or of anger, sadness"),
+        (settings(write("af", "a fear"), target), r"af\.jsonl: has no utterance of anger, sadness; it has fear"),
+        (settings(write("am", "a -"), target), r"am\.jsonl: has no utterance of anger, sadness; it has no labels"),
+        (settings(write("ar", "a anger", "b fear"), target), "the source has no utterance of 'sadness'; it has anger"),
+        (
+            settings(source, write("sq", "x fear"), pool="closed"),
+            r"sq\.jsonl: no utterance is unlabelled or of anger, sadness",
+        ),
         (settings((source, source), target), "the id 'en-0' stands in two manifests"),
         (settings(source, source), "the id 'en-0' stands in two manifests"),
         (
-            settings(source, write("t1", "b anger", corpus="en", first=9)),
+            settings(source, write("sv", "b anger", corpus="en", first=9)),
             "speakers b of .* are in the source",
         ),
         (settings(source, "nowhere.jsonl"), r"nowhere\.jsonl: cannot be read"),
@@ -130,31 +152,31 @@ def test_mistakes_are_one_line_that_names_them(write):
 def test_a_speaker_on_both_sides_may_be_asked_for(write):
     source = write("en", "a sadness", "b anger")
     target = write("it", "b anger", corpus="en", first=9)
-    assert read_speech(settings(source, target, share_speakers=True))[1] == 0
+    assert read_speech(settings(source, target), share_speakers=True)[1] == 0
     other = write("fr", "b anger")
     assert read_speech(settings(source, other))[1] == 0, "of another corpus it is another person"
 
 
 def test_emotions_are_spelt_as_the_vocabulary_has_them():
-    assert emotions(("Angry", "traurig", "neutral")) == ("anger", "sadness", "neutral")
+    assert spell_emotions(("Angry", "traurig", "neutral")) == ("anger", "sadness", "neutral")
     with pytest.raises(UserError, match="unknown emotion label 'angr': did you mean"):
-        emotions(("angr", "sadness"))
+        spell_emotions(("angr", "sadness"))
     with pytest.raises(UserError, match="labels: anger,wut name an emotion twice"):
-        emotions(("anger", "wut"))
+        spell_emotions(("anger", "wut"))
     with pytest.raises(UserError, match="unknown emotion"):
-        emotions(("anger", "unlabelled"))
+        spell_emotions(("anger", "unlabelled"))
 
 
-def test_a_corpus_that_the_run_does_not_have_is_named(recorded):
-    one = Settings(
-        source=(str(recorded / "en.jsonl"),),
-        target=str(recorded / "xx.jsonl"),
-        labels=("anger", "sadness"),
-        by_corpus=("xy",),
-    )
-    with pytest.raises(UserError, match="unknown corpus of this run 'xy': did you mean 'xx'"):
-        read_speech(one)
-    assert read_speech(replace(one, by_corpus=("xx",)))[0].target == 1
+def test_without_labels_those_of_all_sources(write):
+    one, two = write("en", "a sadness", "a anger", "a fear"), write("de", "c sadness", "d anger", "d disgust")
+    target = write("it", "x anger")
+    assert labels_of(settings((one, two), target, labels=None)) == ("anger", "sadness")
+    with pytest.raises(
+        UserError, match=r"it\.jsonl: expected two or more emotions that every source has, and there"
+    ) as e:
+        labels_of(settings(target, one, labels=None))
+    assert "is --source the labelled speech, and --target the new language?" in str(e.value)
+    assert labels_of(settings(target, one, labels=None, attributes=("arousal",))) == ()
 
 
 @pytest.fixture

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from toys import case_of
 
+from emobridge.cache import Cache
+from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
-from emobridge.errors import UserError
-from emobridge.methods.pseudo_labels import PseudoLabels
-from emobridge.settings import Settings
-from emobridge.study import run as room
-from emobridge.study.run import Predicted, Runner, Work, made_method, systems_of
+from emobridge.settings import Split
+from emobridge.study import final
+from emobridge.study.evaluations import attribute_evaluation, class_evaluation
+from emobridge.study.final import train_recognizer
+from emobridge.study.run import Answers, Predicted, Runner, run
 from emobridge.training import stages
+from emobridge.training.case import Case
 from emobridge.training.checkpoints import LogPoint
+from emobridge.training.cost import StageCost
+
+LAST = {"epochs": 3, "learning_rate": 0.01}
 
 
-def settings(**changes) -> Settings:
-    plain = {
-        "source": ("a",),
-        "target": "b",
-        "labels": ("anger", "sadness"),
-        "statistics": ("mean",),
-        "layer": "0",
-        "head": "single",
-    }
-    plain |= {"seeds": 2, "folds": 2, "epochs": 3, "learning_rate": 0.01, "method": "pseudo-labels"}
-    return Settings(**{**plain, **changes})
+def case(method: str = "pseudo-labels", **changes) -> Case:
+    return case_of(method=method, **{**LAST, **changes})
+
+
+def both(**changes) -> tuple[Case, Case]:
+    return case("source-only", **changes), case(**changes)
+
+
+def runner(speech: Speech, folder=None, **split) -> Runner:
+    return Runner(speech, Split(**{"seeds": 2, "folds": 2, **split}), Cache(folder))
 
 
 @pytest.fixture
@@ -58,99 +64,106 @@ def clear(speech):
     )
 
 
-def same(one: tuple[Predicted, ...], two: tuple[Predicted, ...]) -> bool:
-    def key(said: Predicted) -> tuple:
-        return said.method, said.seed, said.side, said.rows.tolist(), said.probabilities.tolist()
-
-    return [key(said) for said in one] == [key(said) for said in two]
-
-
-def test_the_baseline_comes_first_and_once():
-    assert systems_of(settings()) == ("source-only", "pseudo-labels")
-    assert systems_of(settings(method="source-only")) == ("source-only",)
+def plain(answers: tuple[Answers, ...]) -> list[tuple]:
+    """All that the answers say, as values that compare."""
+    return [
+        (system.method, part.seed, part.side, part.rows.tolist(), part.folds.tolist(), part.probabilities.tolist())
+        for system in answers
+        for part in system.predicted
+    ]
 
 
-def test_options_are_the_methods_and_not_the_baselines():
-    options = settings(method_options=("threshold=0.9",))
-    assert made_method("pseudo-labels", options).threshold == 0.9
-    assert made_method("source-only", options).rebalance is True
-    with pytest.raises(UserError, match="unknown option of method pseudo-labels 'treshold': did you mean 'threshold'"):
-        made_method("pseudo-labels", settings(method_options=("treshold=0.9",)))
-    with pytest.raises(UserError, match="did you mean 'pseudo-labels'"):
-        made_method("pseudo-label", settings(method="pseudo-label"))
-
-
-def test_a_method_that_cannot_use_target_labels_says_so(monkeypatch):
-    monkeypatch.setattr(PseudoLabels, "takes", frozenset())
-    assert made_method("pseudo-labels", settings())
-    for amount in ("25", "all"):
-        with pytest.raises(UserError, match="method pseudo-labels cannot use target labels: give --target-labels 0"):
-            made_method("pseudo-labels", settings(target_labels=amount))
+def predictions(answers: tuple[Answers, ...]) -> list[Predicted]:
+    return [part for system in answers for part in system.predicted]
 
 
 def test_every_system_seed_and_side_says_something_of_each_utterance_once(speech):
-    said = Runner(settings(), speech).run()
-    assert [(one.method, one.seed, one.side) for one in said] == [
-        (method, seed, side)
-        for seed in (0, 1)
-        for method in ("source-only", "pseudo-labels")
-        for side in ("source", "target")
-    ]
-    for one in said:
-        is_side = speech.is_target == (one.side == "target")
-        assert one.rows.tolist() == np.flatnonzero(is_side & (speech.label >= 0)).tolist()
-        assert one.probabilities.shape == (len(one.rows), 2)
-        np.testing.assert_allclose(one.probabilities.sum(1), 1, rtol=1e-5)
+    answers = run(runner(speech), both())
+    assert [system.method for system in answers] == ["source-only", "pseudo-labels"]
+    for system in answers:
+        assert [(part.method, part.seed, part.side) for part in system.predicted] == [
+            (system.method, seed, side) for seed in (0, 1) for side in ("source", "target")
+        ]
+    for part in predictions(answers):
+        is_side = speech.is_target == (part.side == "target")
+        assert part.rows.tolist() == np.flatnonzero(is_side & (speech.label >= 0)).tolist()
+        assert part.probabilities.shape == (len(part.rows), 2)
+        np.testing.assert_allclose(part.probabilities.sum(1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("validate", ["none", "source", "both"])
+def test_the_fold_of_a_prediction_is_the_one_that_tested_it(speech, validate):
+    changes = {} if validate == "none" else {"patience": 2, "validate": validate}
+    runs = runner(speech, folds=3)
+    for part in run(runs, [case(**changes)])[0].predicted:
+        folds = runs.folds(part.seed, validate)
+        for row, number in zip(part.rows, part.folds):
+            assert row in getattr(folds[number], f"{part.side}_test")
+
+
+@pytest.mark.parametrize("split", [{"seeds": 1}, {"folds": 0}, {"seeds": 1, "folds": 0}])
+def test_one_seed_or_one_split_is_a_size_too(toy_speech, split):
+    (answers,) = run(runner(toy_speech(speakers=5), **split), [case()])
+    seeds = split.get("seeds", 2)
+    assert [part.seed for part in answers.predicted] == [seed for seed in range(seeds) for _ in range(2)]
+    assert all(len(part.rows) for part in answers.predicted)
 
 
 def test_predictions_belong_to_their_rows(toy_speech):
     speech = clear(toy_speech(speakers=5))
-    for one in Runner(settings(seeds=1, folds=3, epochs=30, learning_rate=0.05, align="none"), speech).run():
-        assert one.probabilities.argmax(1).tolist() == speech.label[one.rows].tolist()
+    cases = both(epochs=30, learning_rate=0.05, align="none")
+    for part in predictions(run(runner(speech, seeds=1, folds=3), cases)):
+        assert part.probabilities.argmax(1).tolist() == speech.label[part.rows].tolist()
 
 
 def test_progress_counts_every_fit_once(speech):
     seen = []
-    Runner(settings(), speech).run(lambda done, total: seen.append((done, total)))
+    run(runner(speech), both(), progress=lambda done, total: seen.append((done, total)))
     assert seen == [(done, 8) for done in range(1, 9)]
 
 
 def test_the_log_names_its_fit(speech):
-    runner = Runner(settings(seeds=1), speech)
-    runner.run()
-    assert {name for name, _ in runner.log} == {
-        f"{method}, seed 0, fold {fold}" for method in ("source-only", "pseudo-labels") for fold in (0, 1)
-    }
-    assert all(isinstance(point, LogPoint) for _, point in runner.log) and len(runner.log) == 4 * 3
+    answers = run(runner(speech, seeds=1), both())
+    logs = [log for system in answers for log in system.logs]
+    assert [(log.method, log.seed, log.fold) for log in logs] == [
+        (method, 0, fold) for method in ("source-only", "pseudo-labels") for fold in (0, 1)
+    ]
+    assert all(isinstance(point, LogPoint) for log in logs for point in log.points)
+    assert [len(log.points) for log in logs] == [3] * 4 and all(log.costs == () for log in logs)
 
 
 def test_a_second_run_reads_what_the_first_wrote(speech, tmp_path, fits):
-    def runner() -> Runner:
-        return Runner(settings(), speech, Work(tmp_path, settings(), speech, "digest"))
-
-    first = runner()
-    said = first.run()
+    first = run(runner(speech, tmp_path), both())
     assert len(fits) == 8
-    second = runner()
-    assert same(second.run(), said) and len(fits) == 8
-    assert second.log == first.log, "also what it logged"
+    second = run(runner(speech, tmp_path), both())
+    assert plain(second) == plain(first) and len(fits) == 8
+    assert [system.logs for system in second] == [system.logs for system in first], "also what it logged"
     assert not list(tmp_path.glob("*.checkpoint*"))
-    assert same(Runner(settings(), speech).run(), said), "as one without a folder"
+    assert plain(run(runner(speech), both())) == plain(first), "as one without a folder"
+
+
+def test_a_method_beside_it_does_not_train_the_baseline_again(speech, tmp_path, fits):
+    """A8: what one study trained is read by another that asks the same, whatever else it asks."""
+    run(runner(speech, tmp_path), both())
+    del fits[:]
+    run(runner(speech, tmp_path), [case("source-only"), case("dann", head="linear")])
+    assert len(fits) == 4, "the other method's two seeds and folds"
+    run(runner(speech, tmp_path, seeds=3), [case("source-only")])
+    assert len(fits) == 6, "a seed more is trained alone"
 
 
 @pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
 def test_a_fit_whose_file_is_damaged_is_done_again(speech, tmp_path, fits, damage):
-    work = Work(tmp_path, settings(), speech, "digest")
-    said = Runner(settings(), speech, work).run()
-    path = work.said("pseudo-labels-seed1-fold0")
+    answers = run(runner(speech, tmp_path), both())
+    again = runner(speech, tmp_path)
+    path = again.cache.path(again.key(case(), 1, again.folds(1, "none")[0]))
     path.write_bytes(path.read_bytes()[:-7] if damage is None else damage)
     del fits[:]
-    assert same(Runner(settings(), speech, work).run(), said) and len(fits) == 1
+    assert plain(run(again, both())) == plain(answers) and len(fits) == 1
 
 
-def test_an_interrupted_run_does_only_what_is_left(speech, tmp_path, monkeypatch, fits):
-    work = Work(tmp_path, settings(), speech, "digest")
-    whole = Runner(settings(), speech).run()
+def test_an_interrupted_run_does_only_what_is_left(speech, tmp_path, fits):
+    whole = run(runner(speech), both())
     del fits[:]
 
     def stop(done: int, total: int) -> None:
@@ -158,14 +171,28 @@ def test_an_interrupted_run_does_only_what_is_left(speech, tmp_path, monkeypatch
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Runner(settings(), speech, work).run(stop)
+        run(runner(speech, tmp_path), both(), progress=stop)
     assert len(fits) == 3
-    assert same(Runner(settings(), speech, work).run(), whole) and len(fits) == 8
+    assert plain(run(runner(speech, tmp_path), both())) == plain(whole) and len(fits) == 8
 
 
-def test_other_settings_speech_or_weights_are_another_run(speech, tmp_path):
-    def key(options=None, some=None, digest="digest") -> str:
-        return Work(tmp_path, options or settings(), some or speech, digest).key
+@pytest.mark.parametrize("folder", [True, False])
+def test_two_processes_say_what_one_says(speech, tmp_path, fits, folder):
+    torch.set_num_threads(1)
+    alone = run(runner(speech), both())
+    del fits[:]
+    seen = []
+    runs = runner(speech, tmp_path if folder else None)
+    answers = run(runs, both(), jobs=2, progress=lambda done, total: seen.append((done, total)))
+    assert plain(answers) == plain(alone) and not fits, "this process trains nothing"
+    assert seen == [(done, 4) for done in range(1, 5)], "a case of one seed at a time"
+    assert len(list(tmp_path.glob("*.safetensors"))) == (8 if folder else 0)
+
+
+def test_other_cases_speech_or_seeds_are_other_fits(speech):
+    def key(some=speech, seed=0, fold=0, split=None, **changes) -> str:
+        runs = runner(some, **(split or {}))
+        return runs.key(case(**changes), seed, runs.folds(0, "none")[fold])
 
     utterances, label = list(speech.utterances), speech.label.copy()
     utterances[3] = replace(utterances[3], speaker="9")
@@ -174,51 +201,60 @@ def test_other_settings_speech_or_weights_are_another_run(speech, tmp_path):
     features[3, 0] += 1e-3
     keys = [
         key(),
-        key(digest="other"),
-        *(key(settings(**change)) for change in ({"epochs": 4}, {"head": "nonlinear"}, {"target_labels": "2"})),
+        *(key(**change) for change in ({"epochs": 4}, {"head": "nonlinear"}, {"target_labels": "2"}, {"digest": "d"})),
+        key(seed=1),
+        key(fold=1),
+        key(split={"folds": 3}),
         key(some=replace(speech, utterances=tuple(utterances))),
         key(some=replace(speech, label=label)),
         key(some=replace(speech, features=features)),
     ]
     assert len(set(keys)) == len(keys)
-    assert key(settings(out="elsewhere", store="there")) == key()
+    assert key(split={"seeds": 5}) == key(), "how many seeds are run does not matter to any of them"
+
+
+def test_the_path_of_a_recording_is_none_of_it(speech):
+    moved = replace(speech, utterances=tuple(replace(row, path=f"/elsewhere/{row.path}") for row in speech.utterances))
+    keys = [runs.key(case(), 0, runs.folds(0, "none")[0]) for runs in (runner(speech), runner(moved))]
+    assert keys[0] == keys[1]
 
 
 def test_the_final_recogniser_is_trained_on_everything(speech):
     encoder, speech = load_encoder("logmel"), clear(speech)
-    options = settings(epochs=20, learning_rate=0.05, seeds=1)
-    one = Runner(options, speech).final(encoder)
-    assert one.spec.method == "pseudo-labels" and one.spec.digest == encoder.digest and one.spec.trained == "frozen"
-    assert one.spec.domains == (("en", "en"), ("xx", "xx")) and not one.spec.synthetic
+    chosen = case(epochs=20, learning_rate=0.05, digest=encoder.digest)
+    recognizer = train_recognizer(runner(speech, seeds=1), chosen, encoder)
+    spec = recognizer.spec
+    assert spec.method == "pseudo-labels" and spec.digest == encoder.digest and spec.trained == "frozen"
+    assert spec.domains == (("en", "en"), ("xx", "xx")) and not spec.synthetic
     target = np.flatnonzero(speech.is_target)
-    torch.testing.assert_close(one.domains[-1].mean, speech.features[target].mean(0))
+    torch.testing.assert_close(recognizer.domains[-1].mean, speech.features[target].mean(0))
     speakers = [f"xx\0{speech.utterances[row].speaker}" for row in target]
     pooled = torch.cat([speech.features[target], torch.full((len(target), 64), 1e9)], 1)
-    said = one.probabilities(pooled, one.domains[-1], speakers).argmax(1).numpy()
+    predicted = recognizer.probabilities(pooled, recognizer.domains[-1], speakers).argmax(1).numpy()
     known = speech.label[target] >= 0
-    assert (said == speech.label[target])[known].mean() > 0.9
-    again = Runner(options, speech).final(encoder)
-    assert torch.equal(again.head.state_dict()["output.weight"], one.head.state_dict()["output.weight"])
+    assert (predicted == speech.label[target])[known].mean() > 0.9
+    again = train_recognizer(runner(speech, seeds=1), chosen, encoder)
+    assert torch.equal(again.head.state_dict()["output.weight"], recognizer.head.state_dict()["output.weight"])
 
 
 def test_speech_that_a_machine_made_is_told(toy_speech):
     speech = toy_speech(sources=("demo-en",), width=64)
-    assert Runner(settings(epochs=1), speech).final(load_encoder("logmel")).spec.synthetic
+    assert train_recognizer(runner(speech), case(epochs=1), load_encoder("logmel")).spec.synthetic
 
 
 def test_a_folder_of_weights_is_remembered_by_its_whole_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wavlm").mkdir()
     (tmp_path / "logmel").mkdir()
-    assert room._lasting("wavlm") == str(tmp_path / "wavlm")
-    assert room._lasting("facebook/wav2vec2-base") == "facebook/wav2vec2-base"
-    assert room._lasting("logmel") == "logmel", "load_encoder takes the plug-in before a folder of its name"
+    assert final._lasting_name("wavlm") == str(tmp_path / "wavlm")
+    assert final._lasting_name("facebook/wav2vec2-base") == "facebook/wav2vec2-base"
+    assert final._lasting_name("logmel") == "logmel", "load_encoder takes the plug-in before a folder of its name"
 
 
 def test_a_target_without_labels_has_predictions_of_the_source_only(toy_speech):
     speech = toy_speech(extra=2)
     speech = replace(speech, label=np.where(speech.is_target, -1, speech.label))
-    assert {one.side for one in Runner(settings(seeds=1), speech).run()} == {"source"}
+    assert {part.side for part in predictions(run(runner(speech, seeds=1), both()))} == {"source"}
 
 
 BOTH = ("arousal", "valence")
@@ -235,55 +271,59 @@ def test_attributes_of_all_folds_are_in_the_order_of_the_rows(speech):
     x = np.random.default_rng(0).standard_normal((len(speech.label), 2))
     speech = replace(speech, features=torch.from_numpy(x).float(), attributes=np.tanh(x) * [1, -1])
     changes = {"epochs": 60, "learning_rate": 0.1, "normalise": "none", "align": "none"}
-    asked = settings(attributes=BOTH, method="source-only", seeds=1, **changes)
-    for one in Runner(asked, speech).run():
-        assert one.attributes.shape == (len(one.rows), 2)
-        found = room.attribute_evaluation_of(speech, BOTH, [one])
-        assert found.truth.tolist() == speech.attributes[one.rows].tolist()
-        values = found.values()
+    for part in predictions(run(runner(speech, seeds=1), [case("source-only", attributes=BOTH, **changes)])):
+        assert part.attributes.shape == (len(part.rows), 2)
+        evaluation = attribute_evaluation(speech, BOTH, [part])
+        assert evaluation.truth.tolist() == speech.attributes[part.rows].tolist()
+        values = evaluation.values()
         assert min(values["CCC arousal"], values["CCC valence"]) > 0.8
-    assert room.attribute_evaluation_of(replace(speech, attributes=None), BOTH, [one]) is None
-    assert room.attribute_evaluation_of(replace(speech, attributes=speech.attributes * np.nan), BOTH, [one]) is None
+    assert attribute_evaluation(replace(speech, attributes=None), BOTH, [part]) is None
+    assert attribute_evaluation(replace(speech, attributes=speech.attributes * np.nan), BOTH, [part]) is None
 
 
 def test_what_was_said_of_attributes_is_read_again(speech, tmp_path, fits):
     speech = rated(speech)
-    asked = settings(attributes=BOTH, seeds=1)
-    first = Runner(asked, speech, Work(tmp_path, asked, speech, "digest")).run()
+    first = predictions(run(runner(speech, tmp_path, seeds=1), both(attributes=BOTH)))
     done = len(fits)
-    again = Runner(asked, speech, Work(tmp_path, asked, speech, "digest")).run()
-    assert len(fits) == done
-    for one, two in zip(first, again):
+    again = predictions(run(runner(speech, tmp_path, seeds=1), both(attributes=BOTH)))
+    assert len(fits) == done == 4
+    for one, two in zip(first, again, strict=True):
         assert np.array_equal(one.attributes, two.attributes) and np.array_equal(one.probabilities, two.probabilities)
-    other = replace(speech, attributes=-speech.attributes)
-    assert Work(tmp_path, asked, speech, "digest").key != Work(tmp_path, asked, other, "digest").key
+    run(runner(replace(speech, attributes=-speech.attributes), tmp_path, seeds=1), both(attributes=BOTH))
+    assert len(fits) == 2 * done, "other attributes are another fit"
 
 
-def test_a_file_of_a_fit_without_attributes_is_read(speech, tmp_path):
-    work = Work(tmp_path, settings(), speech, "digest")
-    save_file({"probabilities": np.eye(2)}, work.said("old"), metadata={"log": "[]"})
-    said, log = work.read("old")
-    assert said.attributes is None and said.probabilities.tolist() == [[1, 0], [0, 1]] and log == ()
+def test_what_a_fit_cost_is_read_again(speech, tmp_path):
+    """A fit without attributes has none, and costs come back as records."""
+    runs = runner(speech, tmp_path)
+    cost = StageCost(1, (("head", 3), ("lora", 4)), 9, 1.5, 0.5, 7.0)
+    log = json.dumps([(0, "cross-entropy", 0.25)])
+    costs = [{**{name: getattr(cost, name) for name in cost.__slots__}, "trained": [["head", 3], ["lora", 4]]}]
+    runs.cache.write("old", {"probabilities": np.eye(2)}, {"log": log, "costs": json.dumps(costs)})
+    fit = runs._read("old")
+    assert fit.attributes is None and fit.probabilities.tolist() == [[1, 0], [0, 1]]
+    assert fit.log == (LogPoint(0, "cross-entropy", 0.25),) and fit.costs == (cost,)
+    assert runs._read("new") is None
 
 
 def test_attributes_alone(speech):
-    """Without emotions: one class, no cross-entropy, and only methods that do not go by emotions."""
+    """Without emotions: one class, no cross-entropy."""
     speech = rated(speech)
     speech = replace(speech, label=np.zeros_like(speech.label))
-    asked = settings(labels=(), attributes=BOTH, method="dann", head="linear", seeds=1)
-    runner = Runner(asked, speech)
-    for one in runner.run():
-        assert one.probabilities.tolist() == [[1.0]] * len(one.rows) and one.attributes.shape == (len(one.rows), 2)
-        assert room.evaluation_of(speech, (), [one]) is None
-    assert {point.term for _, point in runner.log} == {"1 - CCC arousal", "1 - CCC valence", "domain"}
-    for method in ("pseudo-labels", "soft-pseudo-labels", "fluda", "nnpm"):
-        with pytest.raises(UserError, match=f"method {method} goes by emotions, and labels are none"):
-            made_method(method, replace(asked, method=method))
+    (answers,) = run(runner(speech, seeds=1), [case("dann", labels=(), attributes=BOTH, head="linear")])
+    for part in answers.predicted:
+        assert part.probabilities.tolist() == [[1.0]] * len(part.rows) and part.attributes.shape == (len(part.rows), 2)
+        assert class_evaluation(speech, (), [part]) is None
+    assert {point.term for log in answers.logs for point in log.points} == {
+        "1 - CCC arousal",
+        "1 - CCC valence",
+        "domain",
+    }
 
 
 def test_the_recogniser_has_the_regressor_and_its_scale(speech):
-    speech = rated(speech)
-    asked = settings(attributes=BOTH, attribute_range="1..7", epochs=1)
-    one = Runner(asked, speech).final(load_encoder("logmel"))
-    assert one.attributes == BOTH and one.spec.attribute_range == "1..7" and str(one.scale) == "1..7"
-    assert one.branches[0].regressor.weight.shape == (2, 64)
+    chosen = case(attributes=BOTH, attribute_range="1..7", epochs=1)
+    recognizer = train_recognizer(runner(rated(speech)), chosen, load_encoder("logmel"))
+    assert recognizer.attributes == BOTH and recognizer.spec.attribute_range == "1..7"
+    assert str(recognizer.scale) == "1..7"
+    assert recognizer.branches[0].regressor.weight.shape == (2, 64)
