@@ -7,13 +7,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from emobridge.study.budget_report import run_and_report
 
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.report.blocks import interval
 from emobridge.scores.files import read_scores
 from emobridge.settings import Settings
 from emobridge.study.grid import BudgetSettings
-from emobridge.study.budget_report import run_and_report
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from emobridge.study.summary import run_and_report
 
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
 from emobridge.scores.files import read_scores
 from emobridge.settings import Settings, read_settings
-from emobridge.study.summary import run_and_report
 
 
 @pytest.fixture
