@@ -10,9 +10,10 @@ import pytest
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
-from emobridge.recipes.grids import miscounts
+from emobridge.recipes.grids import Place, miscounts
 from emobridge.recipes.recipe import CorpusCounts, read_recipe
 from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
+from emobridge.settings import Output
 from emobridge.types import Utterance
 
 AGARLA = "agarla2024"
@@ -54,26 +55,26 @@ def prepared(places, *, only=None, **options):
     recipe = narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"], **(only or {})})
     manifests = find_corpora(recipe, places, Path("out"))
     weights = find_encoders(recipe, {}, may_fetch=False)
-    return runs_of(recipe, manifests, weights, out=Path("out"), **options)
+    return runs_of(recipe, manifests, weights, Place(Path("out"), **options))
 
 
 def test_a_grid_for_each_target_and_encoder(english, spoken):
     places = english | {"emodb": spoken("emodb", EMODB, "de", 10), "emovo": spoken("emovo", EMOVO, "it", 6)}
-    runs, missing = prepared(places, seeds=2, store="there")
+    runs, missing = prepared(places, seeds=2, store="there", jobs=2)
     assert [run.title for run in runs] == [f"{AGARLA} emotion-cnn {name} emotion-cnn" for name in ("emodb", "emovo")]
     for run, corpus in zip(runs, ("emodb", "emovo"), strict=True):
-        settings = run.settings
-        assert settings.base.source == tuple(map(str, english.values())) and settings.base.target == str(places[corpus])
-        assert settings.base.out == f"out/emotion-cnn/{corpus}-emotion-cnn"
-        assert (settings.base.seeds, settings.base.store, settings.base.encoder) == (2, "there", "emotion-cnn")
-        assert (settings.methods[1:], settings.budgets[-1]) == (("pseudo-labels", "soft-pseudo-labels"), "all")
+        request = run.settings
+        assert request.data.source == tuple(map(str, english.values())) and request.data.target == str(places[corpus])
+        assert request.output == Output(out=f"out/emotion-cnn/{corpus}-emotion-cnn", store="there", jobs=2)
+        assert (request.split.seeds, request.features.encoder, request.stages) == (2, "emotion-cnn", "out/stages")
+        assert (request.methods[1:], request.budgets[-1]) == (("pseudo-labels", "soft-pseudo-labels"), "all")
     assert [line.split(":")[0] for line in missing] == ["corpus cafe", "corpus shemo"]
 
 
 def test_the_rest_of_the_source_does_and_is_told(english, spoken):
     places = {"ravdess": english["ravdess"], "emovo": spoken("emovo", EMOVO, "it", 6)}
     (run,), missing = prepared(places)
-    assert run.settings.base.source == (str(english["ravdess"]),)
+    assert run.settings.data.source == (str(english["ravdess"]),)
     assert "the source is ravdess without savee, tess: published numbers are of ravdess, savee, tess" in run.missing
     assert "counts of ravdess, savee, tess: not checked, because savee, tess is not here" in missing
 
@@ -100,7 +101,7 @@ def test_a_target_with_too_few_labels_is_named(english, spoken, monkeypatch):
     recipe = replace(narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"]}), counts=())
     places = {**english, "emovo": spoken("emovo", dict.fromkeys(FIVE, 10), "it", 6)}
     manifests, weights = find_corpora(recipe, places, Path("out")), find_encoders(recipe, {}, may_fetch=False)
-    runs, missing = runs_of(recipe, manifests, weights, out=Path("out"))
+    runs, missing = runs_of(recipe, manifests, weights, Place(Path("out")))
     assert not runs and any(line.startswith("corpus emovo: budgets: 50: expected ") for line in missing)
 
 
@@ -142,10 +143,10 @@ def test_narrowed_to_some(english):
 def test_options_of_methods_that_are_left_out_go_with_them(english):
     recipe = read_recipe(AGARLA)
     (part,) = [part for part in recipe.studies if part.name == "without-rebalancing"]
-    settings = replace(part.settings, methods=("pseudo-labels", "multitask"))
-    recipe = replace(recipe, studies=(replace(part, settings=settings),))
+    request = replace(part.settings.request, methods=("pseudo-labels", "multitask"))
+    recipe = replace(recipe, studies=(replace(part, settings=replace(part.settings, request=request)),))
     (narrowed,) = narrow_recipe(recipe, {"methods": ["multitask"]}).studies
-    assert narrowed.settings.base.method_options == ("rebalance=false",)
+    assert narrowed.settings.request.system.method_options == ("rebalance=false",)
 
 
 def test_an_encoder_that_needs_a_folder_is_named(english):

@@ -112,16 +112,18 @@ def test_what_agarla_et_al_published():
     recipe = read_recipe("agarla2024")
     assert recipe.adapts and set(recipe.encoders) == {"emotion-cnn", "byol-s", "hubert-base"}
     for part in recipe.studies:
-        study, base = part.settings, part.settings.base
-        assert (base.source, study.targets) == (("ravdess", "savee", "tess"), ("cafe", "emodb", "emovo", "shemo"))
-        assert (base.epochs, base.batch_size, base.learning_rate, base.decay) == (100, 100, 1e-3, 0.95)
-        assert (base.seeds, base.folds, base.patience, base.validate, base.align) == (3, 0, 100, "both", "none")
-        assert set(base.labels) == (set(FOUR) if part.name.startswith("others") else set(FIVE))
-        assert (base.train == "end-to-end") == (study.encoders == ("emotion-cnn",)) and base.crop == 2.0
-    options = {part.name: part.settings.base.method_options for part in recipe.studies}
+        study, request = part.settings, part.settings.request
+        split, training, train = request.split, request.training, request.system.train
+        assert (study.source, study.targets) == (("ravdess", "savee", "tess"), ("cafe", "emodb", "emovo", "shemo"))
+        assert (training.epochs, training.batch_size, training.learning_rate, training.decay) == (100, 100, 1e-3, 0.95)
+        assert (split.seeds, split.folds, training.patience, training.validate) == (3, 0, 100, "both")
+        assert request.features.align == "none"
+        assert set(study.labels) == (set(FOUR) if part.name.startswith("others") else set(FIVE))
+        assert (train == "end-to-end") == (study.encoders == ("emotion-cnn",)) and training.crop == 2.0
+    options = {part.name: part.settings.request.system.method_options for part in recipe.studies}
     assert {options[f"threshold-{tau}"] for tau in (50, 65, 85)} == {(f"threshold={t}",) for t in (0.5, 0.65, 0.85)}
     assert "rebalance=false" in options["without-rebalancing"]
-    assert recipe.studies[2].settings.budgets == ("0", "25", "50", "100", "all")
+    assert recipe.studies[2].settings.request.budgets == ("0", "25", "50", "100", "all")
     printed = {row.method for row in published() if row.study == AGARLA}
     besides = {word for part in recipe.studies for _, names in part.settings.published for word in names}
     assert besides == printed, "every printed method stands beside something"
@@ -135,41 +137,39 @@ def cells(recipe):
     for part in recipe.studies:
         study = part.settings
         methods = [name for name in study.methods if name in dict(study.published)]
-        combinations = itertools.product(study.targets, study.encoders, methods, study.budgets, ("source", "target"))
+        combinations = itertools.product(
+            study.targets, study.encoders, methods, study.request.budgets, ("source", "target")
+        )
         for target, encoder, method, amount, side in combinations:
             plugin = registry.load("methods", method)
             needs, can = "target_labels" in plugin.needs, "target_labels" in plugin.needs | plugin.takes
             if (not needs) if amount == "0" else can:
-                yield part, study.base.source[0], target, encoder, method, amount, side
+                yield part, study.source[0], target, encoder, method, amount, side
 
 
 def printed_beside(recipe, part, source, target, encoder, method, amount, side):
     names = dict(part.settings.published)[method]
-    labels = part.settings.base.labels or ATTRIBUTES
+    labels = part.settings.labels or ATTRIBUTES
     languages = LANGUAGES[source], LANGUAGES[target]
     return comparable(recipe.paper, names, encoder, languages=languages, labels=labels, target_labels=amount, side=side)
 
 
 def test_what_goncalves_et_al_published():
     recipe = read_recipe("goncalves2024")
-    assert {(p.settings.base.source, p.settings.targets) for p in recipe.studies} == {
+    assert {(part.settings.source, part.settings.targets) for part in recipe.studies} == {
         (("msp-podcast",), ("biic-podcast",)),
         (("biic-podcast",), ("msp-podcast",)),
     }
     for part in recipe.studies:
-        base = part.settings.base
+        request, training = part.settings.request, part.settings.request.training
         assert part.settings.encoders == ("hubert-large", "wavlm-large")
-        assert (base.labels, set(base.attributes), base.head, base.predefined) == (
-            (),
-            set(ATTRIBUTES),
-            "attentive",
-            True,
-        )
-        assert (base.epochs, base.learning_rate, base.decay, base.batch_size) == (30, 1e-5, 1.0, 32)
-        assert set(base.adapter_options) == {"lora.r=32", "lora.alpha=64", "lora.dropout=0.05"}
-    tables, low = (p.settings for p in recipe.studies[::2])
+        assert (request.data.labels, set(request.data.attributes)) == ((), set(ATTRIBUTES))
+        assert (request.system.head, request.split.predefined) == ("attentive", True)
+        assert (training.epochs, training.learning_rate, training.decay, training.batch_size) == (30, 1e-5, 1.0, 32)
+        assert set(request.system.adapter_options) == {"lora.r=32", "lora.alpha=64", "lora.dropout=0.05"}
+    tables, low = (part.settings for part in recipe.studies[::2])
     assert tables.methods == ("source-only", "fine-tuned", "lora", "ft-dual", "ft-lora")
-    assert low.budgets == ("1000", "2000", "5000", "10000", "20000", "all") and low.methods == ("ft-lora",)
+    assert low.request.budgets == ("1000", "2000", "5000", "10000", "20000", "all") and low.methods == ("ft-lora",)
     matches = [
         row for cell in cells(recipe) if cell[0].name.startswith("tables") for row in printed_beside(recipe, *cell)
     ]
@@ -191,14 +191,14 @@ def test_what_han_et_al_published_of_adaptation():
     recipe = read_recipe("han2024-adaptation")
     assert recipe.sample == 500
     for part in recipe.studies:
-        base = part.settings.base
-        shares = "pavoque" in (*base.source, *part.settings.targets)
-        assert base.share_speakers == shares, "one speaker alone can be split by utterance only"
-        assert (base.batch_size, base.folds, base.epochs) == (16, 5, 100)
+        request, system = part.settings.request, part.settings.request.system
+        shares = "pavoque" in part.settings.corpora
+        assert request.split.share_speakers == shares, "one speaker alone can be split by utterance only"
+        assert (request.training.batch_size, request.split.folds, request.training.epochs) == (16, 5, 100)
         if "frozen" not in part.name:
-            assert set(base.adapter_options) >= {"lora.r=8", "lora.alpha=16", "lora.dropout=0.1"}
+            assert set(system.adapter_options) >= {"lora.r=8", "lora.alpha=16", "lora.dropout=0.1"}
         if "ba-wg" in part.name or "two-stage" in part.name:
-            assert base.adapters == "lora+bottleneck+gating" and "bottleneck.reduction=16" in base.adapter_options
+            assert system.adapters == "lora+bottleneck+gating" and "bottleneck.reduction=16" in system.adapter_options
     matches = [(cell, row) for cell in cells(recipe) for row in printed_beside(recipe, *cell)]
     rows = [row for _, row in matches]
     assert len(rows) == len(set(rows)) == len(read_table("han2024_peft_ua")) == 26, "each beside one score of ours"
@@ -316,7 +316,7 @@ def test_a_study_of_several_directions_is_one_for_each(written):
     text = ADAPT.replace('source = ["savee"]\ntargets = ["emodb", "emovo"]\n', "").replace('targets = ["emovo"]\n', "")
     text = text.replace("[adapt]", '[adapt]\npairs = ["savee + emovo > emodb", "emodb > emovo"]')
     recipe = read_recipe(written(text))
-    assert [(part.name, part.settings.base.source, part.settings.targets) for part in recipe.studies] == [
+    assert [(part.name, part.settings.source, part.settings.targets) for part in recipe.studies] == [
         ("one-savee-emovo-to-emodb", ("savee", "emovo"), ("emodb",)),
         ("one-emodb-to-emovo", ("emodb",), ("emovo",)),
         ("two-savee-emovo-to-emodb", ("savee", "emovo"), ("emodb",)),
@@ -363,7 +363,7 @@ def test_a_recipe_of_grids(written):
     first, two = recipe.studies
     assert recipe.adapts and recipe.encoders == ("logmel", "byol-s") and recipe.systems == ("pseudo-labels",)
     assert first.settings.corpora == ("savee", "emodb", "emovo") and two.settings.corpora == ("savee", "emovo")
-    assert (first.settings.base.epochs, two.settings.base.epochs) == (3, 4)
+    assert [part.settings.request.training.epochs for part in recipe.studies] == [3, 4]
     assert (first.settings.published, two.settings.published) == ((("pseudo-labels", ("theirs",)),), ())
     assert recipe.counts == (CorpusCounts(("savee",), (("anger", 60),)),)
 

@@ -9,6 +9,7 @@ import pytest
 from emobridge.data.manifest import write_manifest
 from emobridge.errors import UserError
 from emobridge.probe.splits import read_corpus, split_corpus
+from emobridge.recipes.grids import Place
 from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 from emobridge.types import Utterance
@@ -43,7 +44,7 @@ def _no_hub(monkeypatch):
 
 def prepared(recipe, places, *, out=Path("out"), may_fetch=False, **options):
     manifests = find_corpora(recipe, places, out / "manifests")
-    return runs_of(recipe, manifests, find_encoders(recipe, {}, may_fetch=may_fetch), out=out, **options)
+    return runs_of(recipe, manifests, find_encoders(recipe, {}, may_fetch=may_fetch), Place(out, **options))
 
 
 def test_all_of_han_et_al(manifests):

@@ -13,8 +13,7 @@ from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.replication import Run
 from emobridge.recipes.report import join_scores, write_summary
 from emobridge.scores.files import read_scores, write_scores
-from emobridge.settings import Settings
-from emobridge.study.grid import BudgetSettings
+from emobridge.settings import Budget
 from emobridge.types import Score, Utterance
 
 
@@ -26,15 +25,15 @@ def run(tmp_path):
 
     def make(study: str, encoder: str, target="emodb") -> Run:
         (published,) = [part for part in read_recipe("agarla2024").studies if part.name == study]
-        base = Settings(
-            source=(str(tmp_path / "ravdess.jsonl"),),
+        request = Budget.of(
+            source=[str(tmp_path / "ravdess.jsonl")],
             target=str(tmp_path / "emodb.jsonl"),
-            labels=published.settings.base.labels,
+            labels=published.settings.labels,
             out=str(tmp_path / study),
             seeds=1,
             align="none",
         )
-        return Run("title", BudgetSettings(base=base), (), published, target, encoder)
+        return Run("title", request, (), published, target, encoder)
 
     return make
 
@@ -43,7 +42,7 @@ def scores_of(run: Run, method: str, amounts: tuple[str, ...]) -> list[Score]:
     """Rows of the scores of a method, on both sides, of a seed and of all, by two measures."""
     return [
         Score("run", method, run.encoder, "0", "none", "ravdess", run.target, amount, seed, "test", side, measure,
-              ",".join(run.settings.base.labels), 0.5, 0.4, 0.6, 60)
+              ",".join(run.settings.data.labels), 0.5, 0.4, 0.6, 60)
         for amount in amounts
         for side in ("target", "source")
         for measure in ("UA", "WA")
@@ -52,7 +51,7 @@ def scores_of(run: Run, method: str, amounts: tuple[str, ...]) -> list[Score]:
 
 
 def finish(run: Run, *scores: Score) -> None:
-    folder = Path(run.settings.base.out)
+    folder = Path(run.settings.output.out)
     folder.mkdir()
     write_scores(folder / "scores.json", scores)
 
@@ -65,9 +64,10 @@ def summary(runs, tmp_path, missing=()) -> tuple[dict[tuple[str, str, str], dict
 
 
 def test_printed_numbers_of_the_same_cell_stand_beside(run, tmp_path):
-    only = run("hubert", "hubert-base")
-    finish(only, *scores_of(only, "source-only", ("0", "25", "all")), *scores_of(only, "soft-pseudo-labels", ("0",)))
-    rows, page = summary([only], tmp_path, ["corpus tess: it is not here"])
+    hubert = run("hubert", "hubert-base")
+    scores = scores_of(hubert, "source-only", ("0", "25", "all"))
+    finish(hubert, *scores, *scores_of(hubert, "soft-pseudo-labels", ("0",)))
+    rows, page = summary([hubert], tmp_path, ["corpus tess: it is not here"])
     lower = rows["hubert", "source-only", "0"]
     assert (
         lower["target_published"] == "78.87 (no target labels)" and lower["source_published"] == "81.5 (English only)"

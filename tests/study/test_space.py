@@ -9,29 +9,27 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from toys import case_of
 
 from emobridge.heads.linear import Linear
 from emobridge.heads.single import Single
-from emobridge.settings import Settings
 from emobridge.study import space as module
 from emobridge.study.space import embedding, principal, silhouette
 from emobridge.training.inputs import domains_of
 
-GIVEN = {"source": ("en.jsonl",), "target": "xx.jsonl", "labels": ("anger", "sadness"), "align": "none"}
-
 
 @pytest.fixture
 def embedded(toy_speech):
-    """A function from settings and a head to the speech and its embedding."""
+    """A function from a head and fields of a case to the speech and its embedding."""
 
-    def make(head=None, speech=None, **changes):
-        settings = Settings(**(GIVEN | changes))
+    def make(head=None, speech=None, align="none", **options):
+        case = case_of(align=align, **options)
         speech = speech or toy_speech(shift=3.0)
         x = speech.features
-        domains = domains_of(x, speech.domain_of, speech.corpora, settings.normalise, speech.target)
+        domains = domains_of(x, speech.domain_of, speech.corpora, case.normalise, speech.target)
         spec = SimpleNamespace(trained_parts=frozenset())
         recognizer = SimpleNamespace(spec=spec, domains=domains, head=(head or Single(x.shape[1], 2)).eval())
-        return speech, embedding(speech, recognizer, settings)
+        return speech, embedding(speech, recognizer, case)
 
     return make
 
@@ -141,4 +139,4 @@ def test_of_many_some_are_measured_and_fewer_drawn(embedded, monkeypatch):
 
 def test_an_encoder_that_was_trained_has_none(embedded, toy_speech):
     speech = replace(toy_speech(), features=None)
-    assert embedding(speech, SimpleNamespace(), Settings(**GIVEN)) is None
+    assert embedding(speech, SimpleNamespace(), case_of()) is None

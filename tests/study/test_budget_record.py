@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 
 import pytest
-from emobridge.study.budget_report import run_and_report
 
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.report.blocks import interval
 from emobridge.scores.files import read_scores
-from emobridge.settings import Settings
-from emobridge.study.grid import BudgetSettings
+from emobridge.study.budget import budget
 
 
 @pytest.fixture
-def asked(recorded, tmp_path):
-    base = Settings(
-        source=(str(recorded / "en.jsonl"),),
-        target=str(recorded / "xx.jsonl"),
-        labels=("anger", "sadness"),
-        out=str(tmp_path / "grid"),
-        store=str(tmp_path / "store"),
-        seeds=2,
-        folds=2,
-        epochs=3,
-        method_options=("interval=1",),
-    )
-    return BudgetSettings(
-        methods=("pseudo-labels",), base=base, budgets=("0", "2", "all"), normalise=("none", "speaker")
-    )
+def options(recorded, tmp_path):
+    return {
+        "source": [str(recorded / "en.jsonl")],
+        "target": str(recorded / "xx.jsonl"),
+        "labels": ["anger", "sadness"],
+        "methods": ["pseudo-labels"],
+        "budgets": ["0", "2", "all"],
+        "normalisations": ["none", "speaker"],
+        "method_options": ["interval=1"],
+        "seeds": 2,
+        "folds": 2,
+        "epochs": 3,
+        "out": str(tmp_path / "grid"),
+        "store": str(tmp_path / "store"),
+    }
 
 
 def rows_of(folder):
@@ -44,8 +41,8 @@ def tables_of(folder, title):
     return next(section["tables"] for section in page["sections"] if section["title"] == title)
 
 
-def test_the_table_the_csv_and_the_scores_agree(asked, tmp_path):
-    text = run_and_report(asked, "emobridge budget")
+def test_the_table_the_csv_and_the_scores_agree(options, tmp_path):
+    lines = budget(**options).lines
     folder = tmp_path / "grid"
     rows = rows_of(folder)
     assert len(rows) == 2 * 3 * 2 * 2 * 3, "methods, budgets, normalisations, sides; two seeds and all"
@@ -65,13 +62,13 @@ def test_the_table_the_csv_and_the_scores_agree(asked, tmp_path):
     ua = {(s.method, s.normalisation, f"{s.target_labels}: {s.side}"): s for s in scores
           if s.measure == "UA" and s.seed == "all"}  # fmt: skip
     assert ua.keys() == known.keys()
-    assert all(abs(one.value - float(known[key]["value"])) < 1e-6 for key, one in ua.items())
-    assert (folder / "figures" / "budget.svg").exists() and "report: " in text
+    assert all(abs(score.value - float(known[key]["value"])) < 1e-6 for key, score in ua.items())
+    assert (folder / "figures" / "budget.svg").exists() and lines[-1] == f"report: {folder / 'budget.html'}"
     assert not (folder / "bundle").exists()
 
 
-def test_the_csv_says_what_was_seen(asked, tmp_path):
-    run_and_report(asked, "emobridge budget")
+def test_the_csv_says_what_was_seen(options, tmp_path):
+    budget(**options)
     for row in rows_of(tmp_path / "grid"):
         if row["target_labels"] == "0":
             assert "no label of the target" in row["saw"]
@@ -81,8 +78,8 @@ def test_the_csv_says_what_was_seen(asked, tmp_path):
         assert ("speaker normalisation" in row["saw"]) == (row["normalisation"] == "speaker")
 
 
-def test_differences_are_from_the_baseline_with_the_same_labels(asked, tmp_path):
-    run_and_report(asked, "emobridge budget")
+def test_differences_are_from_the_baseline_with_the_same_labels(options, tmp_path):
+    budget(**options)
     known = {
         (row["method"], row["normalisation"], row["target_labels"], row["side"]): float(row["value"])
         for row in rows_of(tmp_path / "grid")
@@ -91,15 +88,15 @@ def test_differences_are_from_the_baseline_with_the_same_labels(asked, tmp_path)
     table = tables_of(tmp_path / "grid", "Difference from source-only")[0]
     assert table["columns"][3:] == ["0", "2", "all"] and len(table["rows"]) == 4
     for method, norm, side, *points in table["rows"]:
-        for amount, said in zip(("0", "2", "all"), points):
+        for amount, point in zip(("0", "2", "all"), points):
             name = norm.removesuffix("+coral")
             gap = known[method, name, amount, side] - known["source-only", name, amount, side]
-            assert abs(float(said.split()[0]) - 100 * gap) < 0.06
+            assert abs(float(point.split()[0]) - 100 * gap) < 0.06
 
 
-def test_a_method_that_cannot_use_labels_is_told_in_the_table(asked, tmp_path, monkeypatch):
+def test_a_method_that_cannot_use_labels_is_told_in_the_table(options, tmp_path, monkeypatch):
     monkeypatch.setattr(PseudoLabels, "takes", frozenset())
-    run_and_report(asked, "emobridge budget")
+    budget(**options)
     table = tables_of(tmp_path / "grid", "Scores by label budget")[0]
     for method, _, *cells in table["rows"]:
         assert [cell == "cannot use labels" for cell in cells] == [False] * 2 + [method == "pseudo-labels"] * 4
@@ -107,20 +104,32 @@ def test_a_method_that_cannot_use_labels_is_told_in_the_table(asked, tmp_path, m
 
 
 @pytest.mark.parametrize("synthetic", [False, True])
-def test_synthetic_speech_is_told_in_every_table(asked, recorded, tmp_path, synthetic):
+def test_synthetic_speech_is_told_in_every_table(options, recorded, tmp_path, synthetic):
     if synthetic:
         path = recorded / "en.jsonl"
         path.write_text(path.read_text().replace('"corpus": "en"', '"corpus": "demo-en"'))
-    text = run_and_report(asked, "emobridge budget")
+    lines = budget(**options).lines
     page = json.loads((tmp_path / "grid" / "budget.json").read_text())
     captions = [table["caption"] for section in page["sections"] for table in section["tables"]]
     assert captions and all(("SYNTHETIC" in caption) == synthetic for caption in captions)
-    assert text.startswith("SYNTHETIC") == synthetic == page["verdict"].startswith("SYNTHETIC")
+    assert lines[0].startswith("SYNTHETIC") == synthetic == page["verdict"].startswith("SYNTHETIC")
 
 
-def test_what_could_not_be_read_is_listed(asked, recorded, tmp_path):
+def test_what_could_not_be_read_is_listed(options, recorded, tmp_path):
     (recorded / "en-a-anger-0.wav").unlink()
-    skipped = []
-    run_and_report(replace(asked, budgets=("0",)), "emobridge budget", skipped)
-    assert [name for name, _ in skipped] == ["en-a-anger-0"]
-    assert "## Left out" in (tmp_path / "grid" / "budget.md").read_text()
+    grid = budget(**options | {"budgets": ["0"]})
+    assert [name for name, _ in grid.prepared.skipped] == ["en-a-anger-0"]
+    page = (tmp_path / "grid" / "budget.md").read_text()
+    assert "## Left out" in page and "1 utterances could not be read and were left out" in page
+
+
+def test_the_settings_are_those_of_all_cells_and_the_command_makes_the_grid_again(options, recorded, tmp_path):
+    budget(**options)
+    record = json.loads((tmp_path / "grid" / "budget.json").read_text())["record"]
+    rows = dict(record["settings"])
+    assert (rows["normalisations"], rows["epochs"], rows["layer"]) == ("none, speaker", "3", "0")
+    assert not {"method", "target_labels", "normalise", "head"} & set(rows), "each cell has its own"
+    assert rows["head of source-only"] == rows["head of pseudo-labels"] == "single(input_dropout=0.0)"
+    assert record["largest_budget"] == 8
+    assert record["command"].startswith("emobridge budget --methods pseudo-labels --budgets 0,2,all --normalise none,")
+    assert f"--source {recorded / 'en.jsonl'} " in record["command"]
