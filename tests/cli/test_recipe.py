@@ -158,7 +158,7 @@ def test_a_dry_run_counts_and_writes_nothing(cli, here, studied):
     assert "whisper-base: 3 layers of 16, no frames" in ran.out
     assert "wav2vec2-base: not here (facebook/wav2vec2-base@refs/pr/2 on the hub); 13 layers of 768" in ran.out
     assert re.search(
-        r"in all: 0.00 h of audio, 8 units, .* cells; .* on disk, about .*, without what is not here", ran.out
+        r"in all: 0.00 h of audio, 8 units, .* scores; .* on disk, about .*, without what is not here", ran.out
     )
     assert "missing: corpus cafe: " in ran.err
 
@@ -198,7 +198,7 @@ def test_mistakes_in_the_list_of_corpora(cli, here, studied, text, said):
 def test_a_real_study_and_its_report(cli, here):
     ran = cli(*words(here, "--only", "studies=inside"))
     assert ran.code == 0, ran.err
-    assert (here / "out" / "inside" / "cells.csv").is_file()
+    assert (here / "out" / "inside" / "scores.json").is_file()
     assert "corpus cafe" in ran.out and "SYNTHETIC" not in ran.out
 
 

@@ -216,7 +216,7 @@ def test_logits_do_not_depend_on_how_many_are_computed_together(monkeypatch):
     stack = Stack(heads_of("nonlinear"), Frames(lambda rows: [clips[row] for row in rows]))
     rows = torch.arange(N)
     whole = logits_of([stack], rows)[0]
-    monkeypatch.setattr("emobridge.probe.batched.TOGETHER", 7)
+    monkeypatch.setattr("emobridge.probe.batched.BATCH", 7)
     torch.testing.assert_close(logits_of([stack], rows)[0], whole, atol=1e-5, rtol=1e-4)
     assert whole.shape == (L, P, N, C)
 

@@ -68,7 +68,7 @@ def estimate(settings: ProbeSettings) -> list[str]:
         lines.append(f"  {line}")
     lines += [f"  {name}: trained from scratch, not estimated" for name in settings.scratch]
     own = [_audio(corpus, plan.settings) for corpus in plan.corpora]
-    without = "" if total.is_known else ", without what is not on this machine"
+    without = "" if total.is_known else ", without what is not here"
     hours = sum(one.seconds for one in own) / 3600
     processes = f" on one process, of {settings.jobs}" if settings.jobs > 1 else ""
     return [

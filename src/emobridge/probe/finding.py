@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, VALIDATION, Collapse, StudyScores
+from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, SCRATCH, VALIDATION, Collapse, StudyScores
 from emobridge.probe.tables import (
     RANDOM_WEIGHTS,
     Curve,
@@ -46,7 +46,7 @@ def finding(scored: StudyScores) -> str:
             key = System(curve.key.encoder, curve.key.head, curve.key.normalisation)
             systems.setdefault(key, []).append(curve)
     if not systems:
-        return "No corpus was tested on itself: the table across languages shows the scores."
+        return _without_probes(curves)
     best = max(systems, key=lambda key: float(np.mean([quoted(curves, curve).value for curve in systems[key]])))
     parts = [_corpus_words(scored, curves, curve) for curve in systems[best]]
     text = f"{best.encoder} with head {best.head} and normalisation {best.normalisation}: {UA} {'; '.join(parts)}."
@@ -62,6 +62,20 @@ def finding(scored: StudyScores) -> str:
         if len(curve.scores) > 1 and honest_layer(curves, curve) is None:
             text += f" {_hindsight(curves, curve)}"
     return text
+
+
+def _without_probes(curves: Sequence[Curve]) -> str:
+    """The finding of a study whose probes, if there are any, were only tested on other corpora."""
+    rows = [curve.last for curve in inside(curves) if curve.key.method == SCRATCH]
+    if not rows:
+        return "No corpus was tested on itself: the table across languages shows the scores."
+    encoders = dict.fromkeys(row.encoder for row in rows)
+    parts = (
+        f"{name} trained from scratch: "
+        + "; ".join(f"{row.target} {_value(row)}" for row in rows if row.encoder == name)
+        for name in encoders
+    )
+    return f"{UA}. {'. '.join(parts)}."
 
 
 def quoted(curves: Sequence[Curve], curve: Curve) -> Score:
