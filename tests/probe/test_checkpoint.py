@@ -8,12 +8,12 @@ import torch
 from emobridge.bundle import made_head
 from emobridge.probe.batched import Stack
 from emobridge.probe.checkpoint import resume, save
-from emobridge.probe.sources import Pooled
+from emobridge.probe.sources import PooledSource
 
 
 def state(head="linear", probes=2, classes=3):
     heads = [[made_head(head, ("hidden=4",) if head == "linear" else (), 5, classes) for _ in range(probes)]]
-    stack = Stack(heads, Pooled(torch.zeros(1, 2, 5)))
+    stack = Stack(heads, PooledSource(torch.zeros(1, 2, 5)))
     optimiser = torch.optim.Adam(stack.module.parameters())
     stack.module.zero_grad()
     for value in stack.module.parameters():

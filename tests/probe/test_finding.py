@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emobridge.probe.finding import collapse_lines, finding
-from emobridge.probe.scoring import Collapse, LayerChoice, StudyScores
+from emobridge.probe.scoring import CollapsedProbes, LayerChoice, StudyScores
 from emobridge.scores.base import Condition
 from emobridge.types import Score
 
@@ -102,9 +102,11 @@ def condition(layer, head="linear", method="probe", target="emodb"):
 def test_collapsed_probes_by_head_layer_and_seed():
     lines = collapse_lines(
         [
-            Collapse(condition("0"), "0", "anger for all 35 utterances"),
-            Collapse(condition("1"), "2", "sadness for all 35 utterances"),
-            Collapse(condition("0", target="emovo", method="probe, random weights"), "0", "anger for all 5 utterances"),
+            CollapsedProbes(condition("0"), "0", "anger for all 35 utterances"),
+            CollapsedProbes(condition("1"), "2", "sadness for all 35 utterances"),
+            CollapsedProbes(
+                condition("0", target="emovo", method="probe, random weights"), "0", "anger for all 5 utterances"
+            ),
         ]
     )
     assert lines[0] == (
@@ -116,6 +118,6 @@ def test_collapsed_probes_by_head_layer_and_seed():
 
 
 def test_of_many_collapsed_probes_some_are_listed():
-    many = [Collapse(condition(str(layer)), "0", "anger for all 35 utterances") for layer in range(30)]
+    many = [CollapsedProbes(condition(str(layer)), "0", "anger for all 35 utterances") for layer in range(30)]
     (line,) = collapse_lines(many)
     assert line.count("layer") == 6 and line.endswith("; and 24 more.")

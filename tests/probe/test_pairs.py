@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emobridge.probe.pairs import SETTINGS, pairs_of, setting_of
+from emobridge.probe.pairs import SETTING_MEANINGS, pairs_of, setting_of
 from emobridge.probe.settings import CHOICES, ProbeSettings
 from emobridge.probe.splits import Corpus
 
@@ -33,7 +33,7 @@ def test_settings_by_language(trained, tested, languages, expected):
 
 
 def test_every_setting_is_explained():
-    assert {*CHOICES["settings"], "in language"} == set(SETTINGS)
+    assert {*CHOICES["settings"], "in language"} == set(SETTING_MEANINGS)
 
 
 @pytest.mark.parametrize(

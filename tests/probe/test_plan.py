@@ -51,7 +51,7 @@ def test_many_weights_are_trained_a_few_layers_at_a_time(asked, monkeypatch):
     """With room for one layer, each is a unit of its own; results are those of one unit."""
     settings = asked(heads=("linear",), head_options=("hidden=8",), corpora=asked().corpora[:1])
     whole = probe(settings).outcomes
-    monkeypatch.setattr(module, "WEIGHTS", 1)
+    monkeypatch.setattr(module, "WEIGHT_LIMIT", 1)
     apart = probe(replace(settings, out=settings.out + "-apart")).outcomes
     assert [outcome.unit.layers for outcome in apart] == [("0",), ("1",), ("2",)]
     for index, outcome in enumerate(apart):

@@ -212,7 +212,7 @@ def test_the_layer_that_validation_chose_stands_in_the_tables(asked, tiny_encode
 
 def test_a_collapsed_model_is_told_at_the_terminal_and_on_the_page(asked, tmp_path, monkeypatch):
     """The head linear ends with a bias that outweighs all that it learnt."""
-    fit = trainer.fit
+    fit = trainer.fit_probes
 
     def collapsing(stacks, *args, **options):
         fit(stacks, *args, **options)
@@ -220,7 +220,7 @@ def test_a_collapsed_model_is_told_at_the_terminal_and_on_the_page(asked, tmp_pa
             if dict(stack.module.named_modules()).get("projection"):
                 stack.module.output.bias.data[:, 1] += 1000
 
-    monkeypatch.setattr(trainer, "fit", collapsing)
+    monkeypatch.setattr(trainer, "fit_probes", collapsing)
     settings = asked(heads=("single", "linear"), corpora=asked().corpora[:1], seeds=1)
     lines = run_and_report(settings, "x").splitlines()
     markdown = (tmp_path / "study" / "probe.md").read_text()

@@ -115,7 +115,7 @@ def test_labels_of_the_test_part_do_not_reach_its_probes(asked, recorded):
 
 def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monkeypatch):
     whole = predictions(probe(asked(out=str(tmp_path / "whole"))))
-    fits, fit = [], trainer.fit
+    fits, fit = [], trainer.fit_probes
 
     def stopping(*args, **options):
         if len(fits) == 3:
@@ -123,14 +123,14 @@ def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monk
         fits.append(1)
         return fit(*args, **options)
 
-    monkeypatch.setattr(trainer, "fit", stopping)
+    monkeypatch.setattr(trainer, "fit_probes", stopping)
     with pytest.raises(KeyboardInterrupt):
         probe(asked())
     finished = list((tmp_path / "study" / "work").glob("*.safetensors"))
     assert len(finished) == 3
     finished[0].write_bytes(finished[0].read_bytes()[:50])  # and one was cut short
     again = []
-    monkeypatch.setattr(trainer, "fit", lambda *args, **options: again.append(1) or fit(*args, **options))
+    monkeypatch.setattr(trainer, "fit_probes", lambda *args, **options: again.append(1) or fit(*args, **options))
     assert probe(asked()).outcomes
     assert_same(predictions(probe(asked())), whole, 0)
     assert len(again) == len({path.name for path in (tmp_path / "whole" / "work").iterdir()}) - 2
@@ -139,13 +139,13 @@ def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monk
 @pytest.fixture
 def fits(monkeypatch):
     """The number of units that were trained in each study: a call of `fits()` tells it and begins anew."""
-    count, fit = [0], trainer.fit
+    count, fit = [0], trainer.fit_probes
 
     def counting(stacks, *args, **options):
         count[0] += 1
         return fit(stacks, *args, **options)
 
-    monkeypatch.setattr(trainer, "fit", counting)
+    monkeypatch.setattr(trainer, "fit_probes", counting)
 
     def take():
         number, count[0] = count[0], 0

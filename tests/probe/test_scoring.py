@@ -161,10 +161,10 @@ def test_a_collapsed_probe_is_told_and_one_that_is_not_is_not():
     )
     (collapse,) = scored.collapsed
     assert (collapse.condition.layer, collapse.condition.head, collapse.seed) == ("0", "single", "0")
-    assert collapse.words == "anger for all 6 utterances"
+    assert collapse.prediction == "anger for all 6 utterances"
     folds = predictions(0, [0, 3, 1, 4, 2, 5], [1, 1, 0, 1, 0, 1], [0, 1] * 3, probes=[0, 0, 1, 1, 2, 2])
     (collapse,) = score_study(study(outcome(folds))).collapsed
-    assert collapse.words == "happiness for all utterances of 1 of 3 folds"
+    assert collapse.prediction == "happiness for all utterances of 1 of 3 folds"
     lone = predictions(0, [0], [0], [0])
     assert not score_study(study(outcome(lone))).collapsed, "of a single utterance nothing can be told"
 

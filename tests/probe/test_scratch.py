@@ -13,7 +13,7 @@ import torch
 
 from emobridge.errors import UserError
 from emobridge.probe import scratch
-from emobridge.probe.report import saw
+from emobridge.probe.report import data_seen
 from emobridge.probe.run import probe
 from emobridge.probe.scoring import score_study
 from emobridge.probe.settings import ProbeSettings
@@ -75,7 +75,7 @@ def test_it_learns_to_tell_emotions_of_speakers_that_it_never_heard(asked, name)
     (outcome,) = [outcome for outcome in study.outcomes if outcome.unit.weights == "scratch"]
     assert outcome.epochs.tolist() == [[15, 15]]
     assert any(
-        words.endswith("by which the encoder was trained end to end from random weights") for words in saw(study)
+        text.endswith("by which the encoder was trained end to end from random weights") for text in data_seen(study)
     )
 
 

@@ -7,16 +7,16 @@ import pytest
 from emobridge import registry
 from emobridge.encoders import load_encoder
 from emobridge.probe import timing
-from emobridge.probe.timing import Cost, HeadShape, encoder_cost, head_cost
+from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost
 
 
 @pytest.mark.parametrize(
     ("takes", "cost"),
     [
-        (lambda size: 3 + 2 * size, Cost(3, 2)),
-        (lambda size: 2 * size, Cost(0, 2)),
-        (lambda size: 5 - size, Cost(0, 0.25)),  # what falls with its size was noise
-        (lambda size: size**2, Cost(0, 4)),
+        (lambda size: 3 + 2 * size, LinearCost(3, 2)),
+        (lambda size: 2 * size, LinearCost(0, 2)),
+        (lambda size: 5 - size, LinearCost(0, 0.25)),  # what falls with its size was noise
+        (lambda size: size**2, LinearCost(0, 4)),
     ],
 )
 def test_a_line_through_two_sizes(monkeypatch, takes, cost):
