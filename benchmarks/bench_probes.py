@@ -22,9 +22,9 @@ from emobridge.bundle import made_head
 from emobridge.corpora import scan
 from emobridge.encoders import load_encoder
 from emobridge.features.store import FeatureStore
-from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_probes
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.sources import Pooled
+from emobridge.probe.sources import PooledSource
 from emobridge.probe.splits import Corpus, Split, split_corpus, training_sets
 from emobridge.probe.trainer import training_moments
 
@@ -87,7 +87,7 @@ def batched(x: Tensor, sets: TrainingSets, plan: ProbeTraining) -> None:
     """All probes as `emobridge probe` trains them: each standardised by its own training rows."""
     cuts = [Split(tuple(weight.nonzero()[:, 0].tolist()), (), ()) for weight in sets.weight]
     heads = [[made_head("single", (), x.shape[2], len(LABELS)) for _ in cuts] for _ in x]
-    fit([Stack(heads, Pooled(x), moments=training_moments(x, None, cuts))], sets, plan)
+    fit_probes([Stack(heads, PooledSource(x), moments=training_moments(x, None, cuts))], sets, plan)
 
 
 def alone(x: Tensor, label: Tensor, rows: Tensor) -> None:

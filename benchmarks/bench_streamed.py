@@ -20,7 +20,7 @@ from emobridge.data.audio import read_audio
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.probe import sources
-from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_probes
 
 NEEDS = ("corpora",)
 CLIPS, FOLDS, SEGMENT = 32, 5, 0.2
@@ -48,10 +48,10 @@ def measure(resources: Resources) -> list[Row]:
                 encoder(*pad([read_audio(utterance.path)]))
 
     def epoch() -> None:
-        source = sources.Frames(sources.streamed(encoder, spoken, SEGMENT))
-        fit(stacks(source), sets, ProbeTraining(epochs=1))
+        source = sources.FrameSource(sources.streamed(encoder, spoken, SEGMENT))
+        fit_probes(stacks(source), sets, ProbeTraining(epochs=1))
 
-    def stacks(source: sources.Frames) -> list[Stack]:
+    def stacks(source: sources.FrameSource) -> list[Stack]:
         def heads(name: str, *options: str) -> list[list[torch.nn.Module]]:
             return [[made_head(name, options, encoder.width, len(LABELS)) for _ in range(FOLDS)]]
 

@@ -8,6 +8,7 @@ import pytest
 
 from emobridge.errors import UserError
 from emobridge.probe.settings import ProbeSettings
+from emobridge.scores.files import read_scores
 from emobridge.settings import from_mapping
 
 
@@ -38,9 +39,9 @@ def test_a_study_and_the_same_again(cli, words, tmp_path):
     first = cli(*words())
     assert first.code == 0 and not first.complaints
     assert first.out.splitlines()[-1] == f"report: {tmp_path / 'study' / 'probe.html'}"
-    table = (tmp_path / "study" / "cells.csv").read_bytes()
+    table = (tmp_path / "study" / "scores.json").read_bytes()
     assert cli(*words()).code == 0
-    assert (tmp_path / "study" / "cells.csv").read_bytes() == table
+    assert (tmp_path / "study" / "scores.json").read_bytes() == table
 
 
 def test_a_settings_file_and_options_over_it(cli, words, recorded, tiny_encoder, tmp_path):
@@ -50,13 +51,12 @@ def test_a_settings_file_and_options_over_it(cli, words, recorded, tiny_encoder,
         f'epochs = 2\nfloors = false\nlearning_rates = [1e-3]\nout = "{tmp_path / "a"}"\nstore = "{tmp_path / "f"}"\n'
     )
     assert cli("probe", "--settings-file", path, "--seeds", "1").code == 0
-    seeds = {line.split(",")[-9] for line in (tmp_path / "a" / "cells.csv").read_text().splitlines()[1:]}
-    assert len(seeds) == 1 or "1" not in seeds
+    assert {row.seed for row in read_scores(tmp_path / "a" / "scores.json")} == {"0", "all"}
 
 
 def test_a_dry_run_computes_nothing(cli, words, tmp_path):
     ran = cli(*words("--dry-run"))
-    assert ran.code == 0 and "h of audio" in ran.out and "cells" in ran.out
+    assert ran.code == 0 and "h of audio" in ran.out and "scores" in ran.out
     assert not (tmp_path / "study").exists() and not (tmp_path / "f").exists()
 
 
@@ -124,14 +124,14 @@ def test_a_fold_of_one_class_is_named_before_anything_long(cli, words, recorded,
 
 def test_a_store_cut_short_is_mended(cli, words, tmp_path):
     assert cli(*words()).code == 0
-    table = (tmp_path / "study" / "cells.csv").read_bytes()
+    table = (tmp_path / "study" / "scores.json").read_bytes()
     shards = list((tmp_path / "f").rglob("*.safetensors"))
     shards[0].write_bytes(shards[0].read_bytes()[:100])
     for path in (tmp_path / "study" / "work").iterdir():
         path.unlink()
     with pytest.warns(UserWarning, match="corrupt"):
         ran = cli(*words())
-    assert ran.code == 0 and (tmp_path / "study" / "cells.csv").read_bytes() == table
+    assert ran.code == 0 and (tmp_path / "study" / "scores.json").read_bytes() == table
 
 
 def test_a_misspelt_key():

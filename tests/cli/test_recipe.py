@@ -159,7 +159,7 @@ def test_a_dry_run_counts_and_writes_nothing(cli, here, studied):
     assert "whisper-base: 3 layers of 16, no frames" in ran.out
     assert "wav2vec2-base: not here (facebook/wav2vec2-base@refs/pr/2 on the hub); 13 layers of 768" in ran.out
     assert re.search(
-        r"in all: 0.00 h of audio, 8 units, .* scores; .* on disk, about .*, without what is not on", ran.out
+        r"in all: 0.00 h of audio, 8 units, .* scores; .* on disk, about .*, without what is not here", ran.out
     )
     assert "missing: corpus cafe: " in ran.err
 

@@ -11,8 +11,8 @@ from torch import nn
 from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.errors import UserError
-from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, cross_entropy, fit, logits_of
-from emobridge.probe.sources import Frames, Pooled
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, cross_entropy, fit_probes, logits_of
+from emobridge.probe.sources import FrameSource, PooledSource
 from emobridge.training.stack import unstacked
 
 L, P, N, F, D, C = 3, 4, 40, 5, 6, 3
@@ -106,13 +106,13 @@ def test_each_probe_ends_as_it_would_alone(name, patience, double):
     plan = ProbeTraining(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)
     kind = registry.load("heads", name)
     means = [clip if kind.needs_frames else clip.mean(1, keepdim=True) for clip in clips]
-    source = Frames(lambda rows: [clips[row] for row in rows])
+    source = FrameSource(lambda rows: [clips[row] for row in rows])
     if not kind.needs_frames:
-        source = Pooled(torch.stack([clip[:, 0] for clip in means], 1))
+        source = PooledSource(torch.stack([clip[:, 0] for clip in means], 1))
     shift = moments()
     heads = [heads_of(name, place) for place in range(len(RATES))]
     stacks = [Stack(rows, source, rate=rate, moments=shift) for rows, rate in zip(heads, RATES)]
-    fit(stacks, sets, plan)
+    fit_probes(stacks, sets, plan)
     stopped = set()
     for stack, rows, rate in zip(stacks, heads, RATES):
         stopped |= set(stack.best_epoch.flatten().tolist())
@@ -140,7 +140,7 @@ def test_a_lone_probe_learns_what_it_learns_among_three_and_unstacked(name, laye
     plan = ProbeTraining(epochs=PLAN.epochs, batch_size=8, weight_decay=1e-3, patience=patience)
     kind = registry.load("heads", name)
     means = [clip if kind.needs_frames else clip.mean(1, keepdim=True) for clip in clips]
-    source = Frames(lambda rows: [means[row] for row in rows])
+    source = FrameSource(lambda rows: [means[row] for row in rows])
     shift = tuple(value[:layers] for value in moments())
     words = (f"layers={layers}",) if kind.all_layers else ()
     words += ("dropout=0.0", "hidden=8") if kind.needs_frames else ()
@@ -149,8 +149,8 @@ def test_a_lone_probe_learns_what_it_learns_among_three_and_unstacked(name, laye
     heads = [[made_head(name, words, D, C) for _ in range(3)] for _ in range(rows)]
     three = Stack(heads, source, rate=2e-2, moments=tuple(value[:, :3] for value in shift))
     single = Stack([row[:1] for row in heads], source, rate=2e-2, moments=tuple(value[:, :1] for value in shift))
-    fit([three], alike, plan)
-    fit([single], lone, plan)
+    fit_probes([three], alike, plan)
+    fit_probes([single], lone, plan)
     for layer, row in enumerate(heads):
         expected = alone(copy.deepcopy(row[0]), means, lone, 0, layer, 2e-2, plan, shift)
         among = unstacked(three.module, copy.deepcopy(row[0]), layer, 0)
@@ -176,8 +176,8 @@ def test_a_probe_does_not_see_what_it_does_not_train_on():
         if dirty:
             x[:, ~seen] = 50 * torch.randn_like(x[:, ~seen])
             label[~seen] = (label[~seen] + 1) % C
-        stack = Stack(heads_of("single"), Pooled(x), rate=1e-2)
-        fit(
+        stack = Stack(heads_of("single"), PooledSource(x), rate=1e-2)
+        fit_probes(
             [stack],
             TrainingSets(label, sets.weight, sets.validation),
             ProbeTraining(epochs=5, batch_size=8, patience=2),
@@ -195,8 +195,8 @@ def test_stacks_with_one_source_ask_it_once_a_window():
         asked.append(tuple(rows))
         return [clips[row] for row in rows]
 
-    source = Frames(read)
-    fit(
+    source = FrameSource(read)
+    fit_probes(
         [Stack(heads_of(name), source) for name in ("nonlinear", "multilayer")],
         sets,
         ProbeTraining(epochs=2, batch_size=8),
@@ -213,28 +213,28 @@ def test_the_loss_is_torchs():
 
 def test_logits_do_not_depend_on_how_many_are_computed_together(monkeypatch):
     clips, _ = speech()
-    stack = Stack(heads_of("nonlinear"), Frames(lambda rows: [clips[row] for row in rows]))
+    stack = Stack(heads_of("nonlinear"), FrameSource(lambda rows: [clips[row] for row in rows]))
     rows = torch.arange(N)
     whole = logits_of([stack], rows)[0]
-    monkeypatch.setattr("emobridge.probe.batched.TOGETHER", 7)
+    monkeypatch.setattr("emobridge.probe.batched.BATCH", 7)
     torch.testing.assert_close(logits_of([stack], rows)[0], whole, atol=1e-5, rtol=1e-4)
     assert whole.shape == (L, P, N, C)
 
 
 def test_what_cannot_be_trained():
     clips, sets = speech()
-    stack = Stack(heads_of("single"), Pooled(torch.stack([clip.mean(1) for clip in clips], 1)))
+    stack = Stack(heads_of("single"), PooledSource(torch.stack([clip.mean(1) for clip in clips], 1)))
     empty = sets.weight.clone()
     empty[2] = 0
     with pytest.raises(UserError, match="no training utterance"):
-        fit([stack], TrainingSets(sets.label, empty, sets.validation), PLAN)
+        fit_probes([stack], TrainingSets(sets.label, empty, sets.validation), PLAN)
     with pytest.raises(UserError, match="no validation utterance"):
-        fit(
+        fit_probes(
             [stack], TrainingSets(sets.label, sets.weight, sets.validation & False), ProbeTraining(epochs=1, patience=1)
         )
-    huge = Stack(heads_of("single"), Pooled(torch.full((L, N, D), 1e38)), rate=1e30)
+    huge = Stack(heads_of("single"), PooledSource(torch.full((L, N, D), 1e38)), rate=1e30)
     with pytest.raises(UserError, match="learning rate"):
-        fit([huge], sets, PLAN)
+        fit_probes([huge], sets, PLAN)
 
 
 @pytest.mark.parametrize("patience", [0, 3])
@@ -243,7 +243,7 @@ def test_training_goes_on_from_a_checkpoint_with_the_same_weights(patience, tmp_
     monkeypatch.setattr("emobridge.probe.batched.CHECKPOINT", 0.0)
     clips, sets = speech()
     plan = ProbeTraining(epochs=6, batch_size=8, patience=patience)
-    source = Frames(lambda rows: [clips[row] for row in rows])
+    source = FrameSource(lambda rows: [clips[row] for row in rows])
 
     def stacks():
         torch.manual_seed(0)
@@ -251,7 +251,7 @@ def test_training_goes_on_from_a_checkpoint_with_the_same_weights(patience, tmp_
         return [Stack(plain, source, rate=rate) for rate in RATES]
 
     whole = stacks()
-    fit(whole, sets, plan)
+    fit_probes(whole, sets, plan)
     path = tmp_path / "probes.checkpoint"
 
     class Broken(Exception):
@@ -262,10 +262,10 @@ def test_training_goes_on_from_a_checkpoint_with_the_same_weights(patience, tmp_
             raise Broken
 
     with pytest.raises(Broken):
-        fit(stacks(), sets, plan, on_epoch=breaks, checkpoint=path)
+        fit_probes(stacks(), sets, plan, on_epoch=breaks, checkpoint=path)
     assert path.exists()
     seen, again = [], stacks()
-    fit(again, sets, plan, on_epoch=lambda epoch, _: seen.append(epoch), checkpoint=path)
+    fit_probes(again, sets, plan, on_epoch=lambda epoch, _: seen.append(epoch), checkpoint=path)
     assert seen[0] == 4 and not path.exists()
     for one, other in zip(whole, again):
         assert torch.equal(one.best_epoch, other.best_epoch)
@@ -273,5 +273,5 @@ def test_training_goes_on_from_a_checkpoint_with_the_same_weights(patience, tmp_
             assert torch.equal(a, b)
     path.write_bytes(b"no checkpoint")
     afresh = stacks()
-    fit(afresh, sets, plan, checkpoint=path)
+    fit_probes(afresh, sets, plan, checkpoint=path)
     assert torch.equal(next(afresh[0].module.parameters()), next(whole[0].module.parameters()))

@@ -8,16 +8,13 @@ from dataclasses import replace
 import pytest
 
 from emobridge.data.manifest import read_manifest, write_manifest
-from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.probe.encoders import ProbedEncoder, layer_names
-from emobridge.probe.estimate import estimate, pairs_of
+from emobridge.probe.estimate import estimate
 from emobridge.probe.run import probe
-from emobridge.probe.scoring import cells_of
+from emobridge.probe.scoring import score_study
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.trainer import units_of
 
-COUNTS = re.compile(r"([\d,]+) units, ([\d,]+) probes, ([\d,]+) cells")
+COUNTS = re.compile(r"([\d,]+) units, ([\d,]+) probes, ([\d,]+) scores")
 
 
 @pytest.fixture
@@ -55,15 +52,17 @@ def line_of(lines, beginning):
         {},
         {"layers": ("all",), "heads": ("single", "multilayer"), "floors": False, "settings": ("mono", "cross")},
         {"split": "80/10/10", "folds": 3, "patience": 1, "learning_rates": (1e-3, 1e-2), "share_speakers": True},
+        {"split": "80/10/10", "folds": 1, "seeds": 1, "layers": ("all",), "normalise": ("none", "speaker")},
+        {"settings": ("trans",), "layers": ("all",), "patience": 1, "folds": 3},
     ],
 )
 def test_counts_are_those_of_the_study(asked, changes):
     settings = asked(**changes)
-    units, probes, cells = counted(line_of(estimate(settings), "in all"))
+    units, probes, scores = counted(line_of(estimate(settings), "in all"))
     study = probe(settings)
     assert units == len(study.outcomes)
-    assert probes == sum(one.epochs.size for one in study.outcomes) * len(settings.learning_rates)
-    assert cells == len(cells_of(study)) > 0
+    assert probes == sum(outcome.epochs.size for outcome in study.outcomes) * len(settings.learning_rates)
+    assert scores == len(score_study(study).scores) > 0
 
 
 def test_nothing_is_written_nor_fetched(asked, tmp_path, monkeypatch):
@@ -101,29 +100,6 @@ def test_mistakes_are_told_before_anything_is_timed(asked):
         estimate(asked(encoders=("whisper-smal",)))
     with pytest.raises(UserError, match="parts need 3 speakers"):
         estimate(asked(split="80/10/10", folds=1, sample=1))
-
-
-def test_pairs_by_language(asked):
-    from emobridge.probe.splits import read_corpus
-
-    settings = asked(settings=("mono", "cross"))
-    corpora = [read_corpus(path, settings) for path in settings.corpora]
-    assert pairs_of(settings, corpora, ("en",)) == [("en", "en"), ("en", "xx")]
-    assert pairs_of(settings, corpora, ("xx",)) == [("xx", "en"), ("xx", "xx")]
-    assert pairs_of(replace(settings, settings=("trans",)), corpora, ("en",)) == [("xx", "xx")]
-
-
-def test_the_last_layer_and_heads_that_take_all(asked, tiny_encoder):
-    encoder = load_encoder(tiny_encoder)
-    settings = asked(heads=("linear", "nonlinear", "multilayer"))
-    assert layer_names(settings, encoder, "tiny") == ("2",)
-    assert layer_names(replace(settings, layers=("last", "0", "2")), encoder, "tiny") == ("2", "0")
-    with pytest.raises(UserError, match="unknown layer of encoder tiny 'lst': did you mean 'last'"):
-        layer_names(replace(settings, layers=("lst",)), encoder, "tiny")
-    units = units_of(settings, ProbedEncoder("tiny", "pretrained", encoder), "en", 16)
-    assert {unit.head: unit.layers for unit in units} == {
-        "linear": ("2",), "nonlinear": ("2",), "multilayer": ("0", "1", "2"),
-    }  # fmt: skip
 
 
 def test_a_dry_run_on_the_command_line(cli, recorded, tmp_path):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 
 import pytest
 
 from emobridge.errors import UserError
+from emobridge.probe import trainer
 from emobridge.probe.report import run_and_report
 from emobridge.probe.settings import ProbeSettings
+from emobridge.scores.files import read_scores
 
 
 @pytest.fixture
@@ -49,19 +50,24 @@ def page(asked, tiny_encoder, tmp_path):
 def test_a_study_as_files(page):
     text, folder, markdown, html = page
     assert text.splitlines()[-1] == f"report: {folder / 'probe.html'}" and "missing: corpus esd: ask for it" in text
-    with (folder / "cells.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert {row["weights"] for row in rows} == {"pretrained", "random", "none"}
+    rows = read_scores(folder / "scores.json")
+    assert {row.method for row in rows} >= {"probe", "probe, random weights", "chance", "loudness and length"}
+    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [
+        "probe.html",
+        "probe.json",
+        "probe.md",
+        "scores.json",
+    ]
     for name in ("layers-wb-en", "layers-wb-xx", "layer-weights"):
         svg = (folder / "figures" / f"{name}.svg").read_text()
         assert svg.startswith("<svg") and "currentColor" not in svg
         assert f"](figures/{name}.svg)" in markdown
     assert html.count("<svg") == 3
     record = json.loads((folder / "probe.json").read_text())
-    assert {floor["what"] for floor in record["floors"]} >= {"chance", "loudness and length"}
+    assert record["command"] == "emobridge probe --corpus x" and text.startswith(record["verdict"])
 
 
-def test_every_layer_table_stands_on_its_floors(page):
+def test_every_layer_table_ends_with_its_floors(page):
     _, _, markdown, _ = page
     for corpus in ("en", "xx"):
         table = markdown.split(f"figures/layers-wb-{corpus}.svg)")[1].split("*Measured")[0]
@@ -77,13 +83,11 @@ def test_every_layer_table_stands_on_its_floors(page):
 
 def test_numbers_of_the_page_are_those_of_the_table(page):
     _, folder, markdown, _ = page
-    with (folder / "cells.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    wanted = [
+    expected = [
         row
-        for row in rows
-        if (row["train"], row["test"], row["weights"], row["head"]) == ("en", "en", "pretrained", "single")
-        and (row["measure"], row["seed"], row["normalise"]) == ("UA", "all", "none")
+        for row in read_scores(folder / "scores.json")
+        if (row.source, row.target, row.method, row.encoder, row.head) == ("en", "en", "probe", "wb", "single")
+        and (row.measure, row.seed, row.normalisation) == ("UA", "all", "none")
     ]
     line = next(
         line
@@ -91,20 +95,19 @@ def test_numbers_of_the_page_are_those_of_the_table(page):
         if line.startswith("| single | none")
     )
     shown = [cell.strip() for cell in line.split("|")[3:-2]]
-    assert shown == [f"{100 * float(row['value']):.1f}" for row in sorted(wanted, key=lambda row: row["layer"])]
+    assert shown == [f"{100 * row.value:.1f}" for row in sorted(expected, key=lambda row: row.layer)]
 
 
 def test_the_layer_that_may_be_quoted_is_chosen_on_the_other_corpus(page):
     _, folder, markdown, _ = page
-    with (folder / "cells.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["measure"] == "UA" and row["seed"] == "all"]
+    rows = [row for row in read_scores(folder / "scores.json") if (row.measure, row.seed) == ("UA", "all")]
     table = markdown.split("## Which layer")[1].split("## ")[0]
     for corpus, other in (("en", "xx"), ("xx", "en")):
         values = {
-            row["layer"]: float(row["value"])
+            row.layer: row.value
             for row in rows
-            if (row["train"], row["test"], row["head"], row["normalise"], row["weights"])
-            == (other, other, "single", "speaker", "pretrained")
+            if (row.source, row.target, row.encoder, row.head, row.normalisation, row.method)
+            == (other, other, "wb", "single", "speaker", "probe")
         }
         best = max(values, key=lambda layer: values[layer])
         line = next(line for line in table.splitlines() if f"| wb | {corpus} | single | speaker" in line)
@@ -152,3 +155,98 @@ def test_the_other_tables_have_their_floors_too(page):
     assert "| log-mel statistics, single | none" in heads
     assert "random weights" in markdown.split("## Corpora and encoders")[1].split("## ")[0]
     assert "| random weights |" in markdown.split("## Across languages")[1].split("## ")[0]
+
+
+def sections(markdown):
+    return [line.removeprefix("## ") for line in markdown.splitlines() if line.startswith("## ")]
+
+
+def test_the_page_begins_with_its_finding_and_explains_its_words(page):
+    text, _, markdown, html = page
+    finding = text.splitlines()[0]
+    assert (
+        finding.startswith("wb with head ") and "UA (unweighted accuracy, the mean recall of the emotions)" in finding
+    )
+    assert markdown.split("**")[1] == finding.replace("*", "\\*")
+    assert html.index("unweighted accuracy") < html.index("<h2")
+    for title in ("By layer", "Across languages"):
+        section = markdown.split(f"## {title}")[1].split("\n## ")[0]
+        assert "Settings. " in section and ": trained " in section
+    assert "no higher has learnt nothing" in markdown.split("## Floors")[1]
+
+
+def test_there_is_no_empty_plot(asked, tiny_encoder, tmp_path):
+    """One layer is no curve; the page has tables, and no section that would be empty."""
+    settings = asked(encoders=(f"wb={tiny_encoder}",), layers=("last",), corpora=asked().corpora[:1])
+    run_and_report(settings, "x")
+    folder = tmp_path / "study"
+    assert not (folder / "figures").exists() and "<svg" not in (folder / "probe.html").read_text()
+    markdown = (folder / "probe.md").read_text()
+    assert sections(markdown) == [
+        "By layer",
+        "Heads",
+        "Corpora and encoders",
+        "Floors",
+        "Corpora",
+        "How it was made",
+    ]
+    heads = markdown.split("## Heads")[1].split("\n## ")[0]
+    assert "| single | none | last layer |" in heads and "all layers" not in heads and "chosen layer" not in heads
+    assert "Solid lines" not in markdown
+
+
+def test_the_layer_that_validation_chose_stands_in_the_tables(asked, tiny_encoder, tmp_path):
+    text = run_and_report(asked(encoders=(f"wb={tiny_encoder}",), split="80/10/10", corpora=asked().corpora[:1]), "x")
+    assert "validation" in text.splitlines()[0]
+    markdown = (tmp_path / "study" / "probe.md").read_text()
+    which = markdown.split("## Which layer")[1].split("\n## ")[0]
+    assert "chosen on validation" in which and "chosen on other corpora" not in which
+    (row,) = [
+        row
+        for row in read_scores(tmp_path / "study" / "scores.json")
+        if (row.layer, row.method, row.measure, row.seed) == ("validation", "probe", "UA", "all")
+    ]
+    assert f"| {100 * row.value:.1f} (" in which
+    assert "| single | none | chosen layer |" in markdown.split("## Heads")[1]
+
+
+def test_a_collapsed_model_is_told_at_the_terminal_and_on_the_page(asked, tmp_path, monkeypatch):
+    """The head linear ends with a bias that outweighs all that it learnt."""
+    fit = trainer.fit_probes
+
+    def collapsing(stacks, *args, **options):
+        fit(stacks, *args, **options)
+        for stack in stacks:
+            if dict(stack.module.named_modules()).get("projection"):
+                stack.module.output.bias.data[:, 1] += 1000
+
+    monkeypatch.setattr(trainer, "fit_probes", collapsing)
+    settings = asked(heads=("single", "linear"), corpora=asked().corpora[:1], seeds=1)
+    lines = run_and_report(settings, "x").splitlines()
+    markdown = (tmp_path / "study" / "probe.md").read_text()
+    told = [line for line in lines if line.startswith("warning: Probes that predict a single emotion")]
+    words = "logmel, head linear, normalisation none, en: layer 0, seed 0 (sadness for all 16 utterances)."
+    assert len(told) == 1 and told[0].endswith(words)
+    assert "**Warning.** Probes that predict a single emotion have learnt nothing: logmel, head linear" in markdown
+
+
+def test_the_page_of_models_from_scratch_alone(asked, tmp_path):
+    settings = asked(
+        encoders=(), scratch=("emotion-cnn",), floors=False, epochs=1, seeds=1, corpora=asked().corpora[:1]
+    )
+    text = run_and_report(settings, "x")
+    markdown = (tmp_path / "study" / "probe.md").read_text()
+    assert markdown.startswith("# Layer-wise study of emotion-cnn")
+    assert "emotion-cnn" in markdown.split("## Trained from scratch")[1].split("\n## ")[0]
+    assert "emotion-cnn trained from scratch: en " in text.splitlines()[0]
+
+
+def test_speakers_that_are_not_known_are_not_counted(asked, recorded, tmp_path):
+    path = recorded / "en.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[:8]:
+        del row["speaker"]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    run_and_report(asked(corpora=(str(path),), share_speakers=True), "x")
+    markdown = (tmp_path / "study" / "probe.md").read_text()
+    assert "| en | en | 16 | 2 |" in markdown and "en has 2 speakers: its intervals are too narrow" in markdown

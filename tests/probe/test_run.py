@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from emobridge.encoders.whisper import Whisper
 from emobridge.errors import UserError
 from emobridge.probe import trainer
-from emobridge.probe.encoders import layer_names, named, open_encoders, options_for_head
 from emobridge.probe.run import probe
 
 CLIPS = 32  # in the two corpora
@@ -33,29 +34,30 @@ def passes(monkeypatch):
     return counted
 
 
-def said(study):
-    """Probabilities by unit, corpus and seed."""
+def predictions(study):
+    """Predictions by unit, corpus and seed."""
     return {
-        (one.unit.weights, one.unit.corpus, one.unit.normalise, one.unit.head, one.unit.layers, t.corpus, t.seed): t
-        for one in study.outcomes
-        for t in one.tested
+        (unit.weights, unit.corpus, unit.normalise, unit.head, unit.layers, part.corpus, part.seed): part
+        for unit, parts in ((outcome.unit, outcome.predictions) for outcome in study.outcomes)
+        for part in parts
     }
 
 
-def same(first, second, tolerance=1e-6):
+def assert_same(first, second, tolerance=1e-6):
     assert first.keys() == second.keys()
-    for key, one in first.items():
-        np.testing.assert_array_equal(one.rows, second[key].rows)
-        np.testing.assert_allclose(one.probabilities, second[key].probabilities, atol=tolerance, err_msg=str(key))
+    for key, part in first.items():
+        np.testing.assert_array_equal(part.rows, second[key].rows)
+        np.testing.assert_array_equal(part.probes, second[key].probes)
+        np.testing.assert_allclose(part.probabilities, second[key].probabilities, atol=tolerance, err_msg=str(key))
 
 
 def test_a_whole_study_passes_each_clip_through_the_encoder_once(asked, passes):
     """Three heads, all layers, two norms, folds, seeds, own and other corpus: the encoder hears each clip once."""
     study = probe(asked(normalise=("none", "speaker")))
     assert len(passes) == CLIPS and set(passes.values()) == {1}
-    units = {(one.unit.corpus, one.unit.normalise, one.unit.head) for one in study.outcomes}
+    units = {(outcome.unit.corpus, outcome.unit.normalise, outcome.unit.head) for outcome in study.outcomes}
     assert len(units) == 2 * 2 * 3
-    assert all(one.probabilities.shape[1] == 16 for one in said(study).values())
+    assert all(one.probabilities.shape[1] == 16 for one in predictions(study).values())
 
 
 def test_streaming_costs_a_pass_an_epoch_whatever_it_feeds(asked, passes):
@@ -74,7 +76,7 @@ def test_streamed_is_stored(asked, tmp_path):
     """But for the half precision of stored frames."""
     stored = probe(asked(normalise=("none", "speaker")))
     streamed = probe(asked(normalise=("none", "speaker"), frames="streamed", out=str(tmp_path / "other")))
-    same(said(stored), said(streamed), 1e-3)
+    assert_same(predictions(stored), predictions(streamed), 1e-3)
 
 
 def test_frames_that_find_no_room_are_streamed(asked, passes):
@@ -95,10 +97,10 @@ def test_labels_of_the_test_part_do_not_reach_its_probes(asked, recorded):
     after = probe(asked(heads=("single", "multilayer"), normalise=("none", "speaker")))
     changed = 0
     speakers = [row["speaker"] for row in rows]
-    for key, one in said(before).items():
+    for key, one in predictions(before).items():
         if key[1] != "en" or key[5] != "en":
             continue
-        again = said(after)[key]
+        again = predictions(after)[key]
         np.testing.assert_array_equal(one.rows, again.rows)
         half = len(one.rows) // 2
         for fold in (slice(0, half), slice(half, None)):
@@ -112,34 +114,207 @@ def test_labels_of_the_test_part_do_not_reach_its_probes(asked, recorded):
 
 
 def test_an_interrupted_study_goes_on_with_the_same_result(asked, tmp_path, monkeypatch):
-    whole = said(probe(asked(out=str(tmp_path / "whole"))))
-    fits, fit = [], trainer.fit
+    whole = predictions(probe(asked(out=str(tmp_path / "whole"))))
+    fits, fit = [], trainer.fit_probes
 
-    def stopping(*given, **named):
+    def stopping(*args, **options):
         if len(fits) == 3:
             raise KeyboardInterrupt
         fits.append(1)
-        return fit(*given, **named)
+        return fit(*args, **options)
 
-    monkeypatch.setattr(trainer, "fit", stopping)
+    monkeypatch.setattr(trainer, "fit_probes", stopping)
     with pytest.raises(KeyboardInterrupt):
         probe(asked())
-    kept = list((tmp_path / "study" / "work").glob("*.safetensors"))
-    assert len(kept) == 3
-    kept[0].write_bytes(kept[0].read_bytes()[:50])  # and one was cut short
+    finished = list((tmp_path / "study" / "work").glob("*.safetensors"))
+    assert len(finished) == 3
+    finished[0].write_bytes(finished[0].read_bytes()[:50])  # and one was cut short
     again = []
-    monkeypatch.setattr(trainer, "fit", lambda *given, **named: again.append(1) or fit(*given, **named))
+    monkeypatch.setattr(trainer, "fit_probes", lambda *args, **options: again.append(1) or fit(*args, **options))
     assert probe(asked()).outcomes
-    same(said(probe(asked())), whole, 0)
+    assert_same(predictions(probe(asked())), whole, 0)
     assert len(again) == len({path.name for path in (tmp_path / "whole" / "work").iterdir()}) - 2
 
 
-def test_finished_work_of_other_settings_is_not_taken_for_this(asked, tmp_path):
-    first = said(probe(asked(heads=("single",), head_options=())))
-    for changes in ({"epochs": 3}, {"learning_rates": (0.1,)}, {"seeds": 1}, {"class_weights": False, "epochs": 5}):
-        other = said(probe(asked(heads=("single",), head_options=(), **changes)))
-        key = next(iter(first))
-        assert changes == {"seeds": 1} or not np.array_equal(other[key].probabilities, first[key].probabilities)
+@pytest.fixture
+def fits(monkeypatch):
+    """The number of units that were trained in each study: a call of `fits()` tells it and begins anew."""
+    count, fit = [0], trainer.fit_probes
+
+    def counting(stacks, *args, **options):
+        count[0] += 1
+        return fit(stacks, *args, **options)
+
+    monkeypatch.setattr(trainer, "fit_probes", counting)
+
+    def take():
+        number, count[0] = count[0], 0
+        return number
+
+    return take
+
+
+def test_a_flipped_bit_in_a_finished_unit_trains_it_again(asked, tmp_path, fits):
+    settings = asked(heads=("single",), head_options=(), corpora=asked().corpora[:1])
+    whole = predictions(probe(settings))
+    assert fits() == 1
+    (path,) = (tmp_path / "study" / "work").glob("*.safetensors")
+    content = path.read_bytes()
+    for place in (9, len(content) // 3, len(content) - 1):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        assert_same(predictions(probe(settings)), whole, 0)
+        assert fits() == 1, place
+    probe(settings)
+    assert fits() == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"epochs": 3}, 2),
+        ({"learning_rates": (0.1,)}, 2),
+        ({"seeds": 1}, 2),
+        ({"class_weights": False}, 2),
+        ({"heads": ("single", "linear")}, 2),
+        ({"normalise": ("none", "speaker")}, 2),
+        ({"settings": ("mono", "trans", "cross", "other")}, 2),
+        ({"head_options": ("input_dropout=0.5",)}, 2),
+        ({"head_options": ("hidden=8",), "heads": ("single", "linear")}, 2),  # an option that single does not have
+        ({"layers": ("0", "1", "2")}, 0),
+        ({"segment": 0.1}, 0),
+        ({"frames": "streamed"}, 0),
+        ({"crop": 0.5}, 0),
+        ({"jobs": 2}, 0),
+    ],
+)
+def test_a_unit_is_trained_again_where_something_changes_that_it_depends_on(asked, fits, changes, expected):
+    """Of two corpora; the encoder's name and the place of the manifests are nothing that it depends on."""
+    settings = asked(heads=("single",), head_options=(), settings=("mono", "trans"))
+    probe(settings)
+    assert fits() == 2
+    probe(replace(settings, **changes))
+    assert fits() == expected
+
+
+def test_units_do_not_depend_on_names_and_places(asked, fits, recorded, tiny_encoder, tmp_path):
+    settings = asked(heads=("single",), head_options=(), corpora=asked().corpora[:1])
+    first = probe(settings)
+    rows = [json.loads(line) for line in Path(settings.corpora[0]).read_text().splitlines()]
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(recorded, elsewhere)
+    for row in rows:
+        row |= {"id": f"new-{row['id']}", "path": str(elsewhere / Path(row["path"]).name), "text": "words"}
+    (elsewhere / "en.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    fits()
+    second = probe(replace(settings, corpora=(str(elsewhere / "en.jsonl"),), encoders=(f"other={tiny_encoder}",)))
+    assert fits() == 0
+    assert {outcome.unit.encoder for outcome in second.outcomes} == {"other"}
+    assert_same(predictions(first), predictions(second), 0)
+
+
+def test_changed_audio_of_the_same_size_and_time_is_noticed(asked, fits, recorded):
+    settings = asked(heads=("single",), head_options=(), corpora=asked().corpora[:1])
+    before = predictions(probe(settings))
+    loud, soft = recorded / "en-a-anger-0.wav", recorded / "en-a-sadness-0.wav"
+    stat = loud.stat()
+    loud.write_bytes(soft.read_bytes())
+    os.utime(loud, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    fits()
+    after = predictions(probe(settings))
+    assert fits() == 1
+    assert any(not np.array_equal(before[key].probabilities, after[key].probabilities) for key in before)
+
+
+def test_two_processes_give_what_one_gives(asked, tmp_path):
+    """Units of several heads and corpora, streamed ones too, and the floors of other encoders."""
+    settings = asked(frames="streamed", heads=("single", "nonlinear"), floors=True, epochs=1)
+    single = probe(settings)
+    double = probe(replace(settings, jobs=2, out=str(tmp_path / "double")))
+    assert [outcome.unit for outcome in single.outcomes] == [outcome.unit for outcome in double.outcomes]
+    assert_same(predictions(single), predictions(double), 0)
+    for first, second in zip(single.outcomes, double.outcomes):
+        for name in ("epochs", "rates", "losses"):
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    names = [{path.name for path in (tmp_path / out / "work").iterdir()} for out in ("study", "double")]
+    assert names[0] == names[1]
+
+
+def test_a_mistake_in_a_process_is_one_error(asked):
+    with pytest.raises(UserError, match="not finite: lower its learning rate"):
+        probe(asked(heads=("single",), head_options=(), learning_rates=(1e38,), jobs=2))
+
+
+SIZES_OF_ONE = {
+    "a fold and a seed": {"split": "80/10/10", "folds": 1, "seeds": 1},
+    "a layer": {"layers": ("1",)},
+    "an epoch": {"epochs": 1},
+    "a clip in a batch": {"batch_size": 1},
+    "all": {"split": "80/10/10", "folds": 1, "seeds": 1, "layers": ("1",), "epochs": 1, "batch_size": 1},
+}
+
+
+@pytest.mark.parametrize("case", SIZES_OF_ONE)
+def test_a_size_of_one_is_a_size(asked, case):
+    """Every head, norm and pair of corpora; and each probe differs from one that was never trained."""
+    settings = asked(
+        heads=("single", "linear", "nonlinear", "attentive", "multilayer"),
+        normalise=("none", "speaker"),
+        learning_rates=(3e-2,),
+        **SIZES_OF_ONE[case],
+    )
+    trained = predictions(probe(settings))
+    untrained = predictions(probe(replace(settings, learning_rates=(1e-12,))))
+    for key, part in trained.items():
+        assert np.isfinite(part.probabilities).all()
+        for layer, other in zip(part.probabilities, untrained[key].probabilities):
+            assert np.abs(layer - other).max() > 1e-4, key
+
+
+def test_a_lone_probe_of_two_layers_learns(asked):
+    """One fold, one seed, one layer: the linear head tells loud anger from soft sadness."""
+    settings = asked(
+        encoders=("logmel",),
+        heads=("linear", "single"),
+        head_options=(),
+        split="80/10/10",
+        folds=1,
+        seeds=1,
+        epochs=30,
+        learning_rates=(1e-2,),
+        corpora=asked().corpora[:1],
+    )
+    for outcome in probe(settings).outcomes:
+        (part,) = outcome.predictions
+        assert part.probabilities.shape == (1, 4, 2)
+        assert (part.probabilities[0].max(1) > 0.6).all()
+        assert len(set(part.probabilities[0].argmax(1))) == 2
+
+
+def test_a_single_speaker_and_single_utterances(asked, recorded):
+    """Two utterances of one speaker, an emotion each, which is the least that a probe can learn from."""
+    path = recorded / "en.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("\n".join(json.dumps(row) for row in rows if row["speaker"] == "a"))
+    settings = asked(corpora=(str(path),), share_speakers=True, normalise=("none", "corpus", "speaker"))
+    for part in predictions(probe(settings)).values():
+        assert np.isfinite(part.probabilities).all() and sorted(part.rows.tolist()) == [0, 1, 2, 3]
+    with pytest.raises(UserError, match="with a single speaker nothing can be claimed of others"):
+        probe(asked(corpora=(str(path),)))
+
+
+def test_validation_losses_are_kept_where_there_is_a_validation_part(asked):
+    few = {"heads": ("single", "multilayer"), "corpora": asked().corpora[:1]}
+    for outcome in probe(asked(**few)).outcomes:
+        assert np.isnan(outcome.losses).all()
+    for changes in ({"split": "80/10/10"}, {"patience": 1, "folds": 3}):
+        for outcome in probe(asked(**few, **changes)).outcomes:
+            assert outcome.losses.shape == outcome.epochs.shape and np.isfinite(outcome.losses).all()
+
+
+def test_only_pairs_that_the_settings_name_are_trained(asked, tiny_encoder):
+    """By its name the encoder knows English alone: for mono nothing is trained on the other corpus."""
+    settings = asked(encoders=(f"wav2vec2-base-en={tiny_encoder}",), settings=("mono",))
+    assert {outcome.unit.corpus for outcome in probe(settings).outcomes} == {"en"}
 
 
 def test_the_floors_are_the_same_encoder_with_random_weights_and_log_mel(asked):
@@ -152,7 +327,7 @@ def test_the_floors_are_the_same_encoder_with_random_weights_and_log_mel(asked):
         ("wb", "random"): {"single", "nonlinear"},
         ("logmel", "none"): {"single"},
     }
-    seeds = {(key[0], key[6]) for key in said(study)}
+    seeds = {(key[0], key[6]) for key in predictions(study)}
     assert ("random", 1) not in seeds and ("pretrained", 1) in seeds, "a floor takes one seed"
 
 
@@ -162,29 +337,11 @@ def test_a_learning_rate_is_chosen_on_validation_losses(asked):
     assert set(rates.tolist()) == {np.float32(0.05)}, "one that learns nothing is never the best here"
 
 
-def test_layers_by_name(asked, tiny_encoder):
-    listener = next(open_encoders(asked()))
-    assert layer_names(asked(), listener.encoder, "wb") == ("0", "1", "2")
+def test_layers_by_name(asked):
     study = probe(asked(layers=("1",), heads=("single",), head_options=()))
-    assert {one.unit.layers for one in study.outcomes} == {("1",)}
+    assert {outcome.unit.layers for outcome in study.outcomes} == {("1",)}
     with pytest.raises(UserError, match=r"unknown layer of encoder wb '3'"):
         probe(asked(layers=("3",)))
-
-
-def test_names_of_encoders(tiny_encoder, tmp_path, monkeypatch):
-    assert named(f"wb={tiny_encoder}") == ("wb", str(tiny_encoder))
-    assert named(str(tiny_encoder)) == ("tiny-whisper", str(tiny_encoder))
-    assert named("openai/whisper-base") == ("openai/whisper-base", "openai/whisper-base")
-    monkeypatch.chdir(tiny_encoder)
-    assert named(".") == ("tiny-whisper", ".")
-
-
-def test_options_reach_the_heads_that_have_them(asked):
-    settings = asked(head_options=("hidden=8", "dropout=0.5"))
-    assert options_for_head(settings, "single") == ()
-    assert options_for_head(settings, "multilayer") == ("hidden=8", "dropout=0.5")
-    with pytest.raises(UserError, match="did you mean 'dropout'"):
-        probe(asked(head_options=("dropuot=0.5",)))
 
 
 def test_a_file_that_cannot_be_read_is_left_out_and_told(asked, recorded):
@@ -205,22 +362,3 @@ def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny
     (lacking / "config.json").write_text((tiny_encoder / "config.json").read_text())
     with pytest.raises(UserError, match="holds no weights"):
         probe(asked(encoders=(str(lacking),)))
-
-
-@pytest.mark.parametrize("inside", [False, True])
-def test_moments_of_training_rows_are_those_of_the_normalisation(inside):
-    from emobridge.features.normalisation import fit_domain, moments
-    from emobridge.probe.splits import Split
-
-    generator = torch.Generator().manual_seed(0)
-    values = 20 + torch.randn(2, 9, 5, generator=generator) * torch.tensor([1.0, 2.0, 3.0, 1e-4, 0.0])
-    within = torch.rand(2, 9, 5, generator=generator) if inside else None
-    cuts = [Split((0, 1, 2, 5, 7), (), ()), Split((3, 4, 8), (), ())]
-    mean, deviation = trainer.training_moments(values, within, cuts)
-    for layer, x in enumerate(values):
-        for number, cut in enumerate(cuts):
-            rows = list(cut.train)
-            domain = fit_domain("", "", x[rows], None if within is None else within[layer, rows])
-            expected = moments(x[:1], domain, None)
-            torch.testing.assert_close(mean[layer, number], expected[0][0], atol=1e-4, rtol=1e-5)
-            torch.testing.assert_close(deviation[layer, number], expected[1][0], atol=1e-4, rtol=1e-4)

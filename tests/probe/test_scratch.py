@@ -13,8 +13,9 @@ import torch
 
 from emobridge.errors import UserError
 from emobridge.probe import scratch
+from emobridge.probe.report import data_seen
 from emobridge.probe.run import probe
-from emobridge.probe.scoring import cells_of
+from emobridge.probe.scoring import score_study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import read_corpus, split_corpus
 from emobridge.training.loop import Plan
@@ -47,6 +48,10 @@ def asked(recorded):
     return make
 
 
+def scratch_scores(study):
+    return [row for row in score_study(study).scores if row.method == "trained from scratch"]
+
+
 def run(settings):
     return list(scratch.outcomes(settings, [read_corpus(path, settings) for path in settings.corpora]))
 
@@ -54,7 +59,7 @@ def run(settings):
 def same(one, two):
     """To the last bit."""
     assert one.unit == two.unit and np.array_equal(one.epochs, two.epochs) and np.array_equal(one.rates, two.rates)
-    for a, b in zip(one.tested, two.tested, strict=True):
+    for a, b in zip(one.predictions, two.predictions, strict=True):
         assert (a.corpus, a.seed) == (b.corpus, b.seed)
         np.testing.assert_array_equal(a.rows, b.rows)
         np.testing.assert_array_equal(a.probabilities, b.probabilities)
@@ -63,13 +68,15 @@ def same(one, two):
 @pytest.mark.parametrize("name", ["ast", "emotion-cnn"])
 def test_it_learns_to_tell_emotions_of_speakers_that_it_never_heard(asked, name):
     study = probe(asked(scratch=(name,), scratch_options=AST if name == "ast" else (), epochs=15))
-    (found,) = [
-        cell for cell in cells_of(study) if cell.weights == "scratch" and cell.measure == "UA" and cell.seed == "0"
-    ]
+    (found,) = [row for row in scratch_scores(study) if row.measure == "UA" and row.seed == "0"]
     assert found.value > 0.8 and found.n == 16
-    assert (found.encoder, found.layer, found.head, found.normalise) == (name, "end", "none", "none")
-    assert found.setting == "in language" and found.epochs == 15
-    assert found.saw.startswith("labels and audio of training speakers of en, by which the encoder was trained end to")
+    assert (found.encoder, found.layer, found.head, found.normalisation) == (name, "end", "", "none")
+    assert found.setting == "in language"
+    (outcome,) = [outcome for outcome in study.outcomes if outcome.unit.weights == "scratch"]
+    assert outcome.epochs.tolist() == [[15, 15]]
+    assert any(
+        text.endswith("by which the encoder was trained end to end from random weights") for text in data_seen(study)
+    )
 
 
 def test_outcomes_are_like_those_of_probes(asked, recorded):
@@ -81,20 +88,20 @@ def test_outcomes_are_like_those_of_probes(asked, recorded):
     assert list(found) == ["en", "xx"]
     for name, one in found.items():
         assert one.epochs.shape == one.rates.shape == (1, 4) and one.layer_weights is None
-        other = {(said.corpus, said.seed): said for said in probed[name].tested}
-        assert {(said.corpus, said.seed) for said in one.tested} == set(other)
-        for said in one.tested:
-            np.testing.assert_array_equal(said.rows, other[said.corpus, said.seed].rows)
-            assert said.probabilities.shape == (1, 16, 2)
-            np.testing.assert_allclose(said.probabilities.sum(2), 1, atol=1e-5)
-    kinds = {(cell.train, cell.test): cell.setting for cell in cells_of(study) if cell.weights == "scratch"}
+        other = {(part.corpus, part.seed): part for part in probed[name].predictions}
+        assert {(part.corpus, part.seed) for part in one.predictions} == set(other)
+        for part in one.predictions:
+            np.testing.assert_array_equal(part.rows, other[part.corpus, part.seed].rows)
+            assert part.probabilities.shape == (1, 16, 2)
+            np.testing.assert_allclose(part.probabilities.sum(2), 1, atol=1e-5)
+    kinds = {(row.source, row.target): row.setting for row in scratch_scores(study)}
     assert kinds[("en", "en")] == "in language" and kinds[("en", "xx")] == "cross"
 
 
 def test_an_encoder_of_known_languages_has_none_from_scratch(asked):
     study = probe(asked(epochs=1))
     told = replace(study, languages=(("ast", ("en",)), *study.languages))
-    assert {cell.setting for cell in cells_of(told) if cell.weights == "scratch"} == {"in language"}
+    assert {row.setting for row in scratch_scores(told)} == {"in language"}
 
 
 def test_the_loop_is_handed_no_test_utterance_and_no_label_beside_them(asked, monkeypatch):
@@ -192,8 +199,8 @@ def test_models_of_more_seeds_are_added(asked, monkeypatch):
     monkeypatch.setattr(scratch, "fit", lambda *given, **more: count.append(1) or fit(*given, **more))
     (two,) = run(asked(seeds=2))
     assert len(count) == 2
-    np.testing.assert_array_equal(one.tested[0].probabilities, two.tested[0].probabilities)
-    assert not np.array_equal(two.tested[0].probabilities, two.tested[1].probabilities)
+    np.testing.assert_array_equal(one.predictions[0].probabilities, two.predictions[0].probabilities)
+    assert not np.array_equal(two.predictions[0].probabilities, two.predictions[1].probabilities)
 
 
 def test_early_stopping_and_the_choice_of_a_rate(asked):
@@ -220,7 +227,7 @@ def test_batch_norms_get_crops_of_one_length_and_others_whole_clips(asked):
     lengths = {}
     for name in settings.scratch:
         for crop in (0.0, 0.2):
-            encoder = scratch.opened(settings, name, seed=0)
+            encoder = scratch.untrained(settings, name, seed=0)
             inputs = scratch._recordings(replace(settings, crop=crop), encoder, corpus, [0])
             lengths[name, crop] = len(inputs._wave(0, 0))
     assert lengths == {("ast", 0.0): 4800, ("ast", 0.2): 3200, ("emotion-cnn", 0.0): 32000, ("emotion-cnn", 0.2): 3200}
@@ -253,8 +260,8 @@ def test_mistakes_are_found_before_anything_long(asked, changes, match):
 
 def test_from_the_command_line(recorded, cli, monkeypatch):
     def shown(settings, command, *, strict):
-        cells = [cell for cell in cells_of(probe(settings, strict=strict)) if cell.weights == "scratch"]
-        return json.dumps([settings.crop, *sorted({(cell.encoder, cell.layer, cell.train) for cell in cells})])
+        rows = scratch_scores(probe(settings, strict=strict))
+        return json.dumps([settings.crop, *sorted({(row.encoder, row.layer, row.source) for row in rows})])
 
     monkeypatch.setitem(sys.modules, "emobridge.probe.report", SimpleNamespace(run_and_report=shown))
     words = ["probe", "--corpus", recorded / "en.jsonl", "--heads", "single", "--no-floors", "--folds", 2, "--seeds", 1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +16,6 @@ from emobridge.errors import UserError
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import (
     Corpus,
-    corpora_to_test,
     labels_of,
     read_corpus,
     rows_to_test,
@@ -111,7 +112,7 @@ def test_a_balanced_sample_is_drawn_once(tmp_path):
 
 def test_what_no_probe_can_tell_apart(tmp_path):
     write_manifest(tmp_path / "c.jsonl", corpus().utterances)
-    with pytest.raises(UserError, match=r"1 emotions of anger: a probe tells two or more apart"):
+    with pytest.raises(UserError, match="1 emotion of anger; a probe needs two or more"):
         read_corpus(str(tmp_path / "c.jsonl"), asked(labels=("anger",)))
     two = [*corpus().utterances, Utterance("z", "other", "z.wav", speaker="1", emotion="anger")]
     write_manifest(tmp_path / "two.jsonl", two)
@@ -153,9 +154,40 @@ def test_emotions_that_were_not_learnt_are_not_scored():
     assert {other.utterances[row].emotion for part in folds for row in part} == {"anger", "sadness"}
 
 
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [(("mono",), ["en"]), (("cross",), ["xx", "de"]), (("other", "trans"), ["en", "xx", "de"])],
-)
-def test_which_corpora_are_tested_on(wanted, expected):
-    assert corpora_to_test(asked(settings=wanted), "en", ("en", "xx", "de")) == expected
+def test_people_are_counted_by_corpus_and_speaker_and_unknown_ones_are_nobody():
+    rows = corpus(3).utterances
+    unknown = [replace(row, speaker=None) for row in rows[:6]]
+    assert Corpus("c", "und", rows).people == 3
+    assert Corpus("c", "und", (*unknown, *rows[6:])).people == 2
+
+
+def test_a_corpus_of_a_single_speaker_splits_by_utterance_alone():
+    lone = corpus(1, each=10)
+    with pytest.raises(UserError, match="2 speakers, but there are 1"):
+        split_corpus(lone, asked(seeds=1))
+    ((split, *_),) = split_corpus(lone, asked(seeds=1, share_speakers=True))
+    assert split.train and split.test and not set(split.train) & set(split.test)
+
+
+def test_an_emotion_of_a_single_utterance_is_trained_or_tested():
+    rare = [row for row in corpus(4).utterances if row.emotion != "sadness" or row.id == "0-sadness-0"]
+    (folds,) = split_corpus(Corpus("c", "und", tuple(rare)), asked(folds=4, seeds=1))
+    for split in folds:
+        assert len([row for row in (*split.train, *split.test) if rare[row].emotion == "sadness"]) == 1
+
+
+def test_the_digest_of_a_corpus_is_of_its_recordings(recorded):
+    path = str(recorded / "en.jsonl")
+    before = read_corpus(path, asked())
+    assert before.digest(speakers=False) == read_corpus(path, asked()).digest(speakers=False)
+    renamed = replace(before, utterances=tuple(replace(row, id=f"x{row.id}") for row in before.utterances))
+    assert renamed.digest(speakers=True) == before.digest(speakers=True)
+    voices = replace(before, utterances=tuple(replace(row, speaker="z") for row in before.utterances))
+    assert voices.digest(speakers=False) == before.digest(speakers=False)
+    assert voices.digest(speakers=True) != before.digest(speakers=True)
+    file = Path(before.utterances[0].path)
+    digest, content, stat = before.digest(speakers=False), bytearray(file.read_bytes()), file.stat()
+    content[-1] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert before.digest(speakers=False) != digest

@@ -7,16 +7,16 @@ import pytest
 from emobridge import registry
 from emobridge.encoders import load_encoder
 from emobridge.probe import timing
-from emobridge.probe.timing import Cost, encoder_cost, head_cost
+from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost
 
 
 @pytest.mark.parametrize(
     ("takes", "cost"),
     [
-        (lambda size: 3 + 2 * size, Cost(3, 2)),
-        (lambda size: 2 * size, Cost(0, 2)),
-        (lambda size: 5 - size, Cost(0, 0.25)),  # what falls with its size was noise
-        (lambda size: size**2, Cost(0, 4)),
+        (lambda size: 3 + 2 * size, LinearCost(3, 2)),
+        (lambda size: 2 * size, LinearCost(0, 2)),
+        (lambda size: 5 - size, LinearCost(0, 0.25)),  # what falls with its size was noise
+        (lambda size: size**2, LinearCost(0, 4)),
     ],
 )
 def test_a_line_through_two_sizes(monkeypatch, takes, cost):
@@ -35,8 +35,9 @@ def test_every_head_is_timed(head):
     layers = 3 if registry.load("heads", head).all_layers else 1
     words = (f"layers={layers}",) if layers > 1 else ()
     for folded in (False, True):
-        cost = head_cost(head, words, layers=layers, width=4, classes=3, probes=2, folded=folded)
-        assert cost.fixed >= 0 and cost.each >= 0 and 0 < cost.of(100) < 10
+        for probes in (1, 2):
+            cost = head_cost(head, words, HeadShape(layers, width=4, classes=3, probes=probes), folded=folded)
+            assert cost.fixed >= 0 and cost.each >= 0 and 0 < cost.of(100) < 10
 
 
 def test_an_encoder_is_timed_by_its_seconds():

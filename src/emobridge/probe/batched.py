@@ -56,7 +56,7 @@ class TrainingSets:
         return bool(self.validation.any(1).all())
 
 
-class Source(Protocol):
+class FeatureSource(Protocol):
     """Features of N utterances by the batch."""
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +73,7 @@ class Stack:
     def __init__(
         self,
         rows: Sequence[Sequence[nn.Module]],
-        source: Source,
+        source: FeatureSource,
         *,
         layers: slice = slice(None),
         rate: float = 5e-4,
@@ -117,7 +117,7 @@ class Stack:
                 value.copy_(self.best[name])
 
 
-def fit(
+def fit_probes(
     stacks: Sequence[Stack],
     sets: TrainingSets,
     plan: ProbeTraining,
@@ -184,7 +184,7 @@ def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     return loss.view(layers, size, probes).transpose(1, 2)
 
 
-def logits_of(stacks: Sequence[Stack], rows: Tensor, sources: Sequence[Source] | None = None) -> list[Tensor]:
+def logits_of(stacks: Sequence[Stack], rows: Tensor, sources: Sequence[FeatureSource] | None = None) -> list[Tensor]:
     """Each stack's logits (L', P, N, C) of the rows (N,), dropout off; `sources`, one a stack, where not its own."""
     sources = sources or [stack.source for stack in stacks]
     parts: list[list[Tensor]] = [[] for _ in stacks]
@@ -220,7 +220,7 @@ def _step(stacks: Sequence[Stack], rows: Tensor, sets: TrainingSets, optimiser: 
     optimiser.step()
 
 
-def _batches(sources: Sequence[Source], rows: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+def _batches(sources: Sequence[FeatureSource], rows: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
     """The batch of each source by its id; a source that stands twice is read once."""
     return {key: source.batch(rows) for key, source in {id(source): source for source in sources}.items()}
 

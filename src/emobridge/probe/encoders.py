@@ -85,8 +85,7 @@ def _described(name: str, source: str, options: dict[str, Option], encoder: Enco
 
 
 def _absent(name: str, source: str, options: dict[str, Option]) -> ProbedEncoder:
-    known = (preset for preset in presets().values() if source in (preset.name, preset.hub, preset.where))
-    preset = next(known, None)
+    preset = next((entry for entry in presets().values() if source in (entry.name, entry.hub, entry.where)), None)
     layers, width, hub = (preset.layers + 1, preset.width, preset.where) if preset else (0, 0, source)
     return ProbedEncoder(name, source, "pretrained", False, tuple(options.items()), layers, width, hub=hub)
 
@@ -136,8 +135,8 @@ def options_for_head(settings: ProbeSettings, head: str) -> tuple[str, ...]:
     options = {name: head_option_names(name) for name in settings.heads}
     for option in read_options(settings.head_options):
         if not any(option in names for names in options.values()):
-            known = {name for names in options.values() for name in names}
-            raise unknown_option(f"head {' or '.join(settings.heads)}", option, known)
+            choices = {name for names in options.values() for name in names}
+            raise unknown_option(f"head {' or '.join(settings.heads)}", option, choices)
     return tuple(word for word in settings.head_options if next(iter(read_options([word]))) in options.get(head, ()))
 
 

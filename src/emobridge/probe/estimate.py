@@ -16,7 +16,7 @@ from emobridge.probe.encoders import options_for_head
 from emobridge.probe.plan import EncoderPlan, needs_frames, plan_study, store_bytes, validates
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, Splits, seconds_of, split_corpus
-from emobridge.probe.timing import Cost, HeadShape, encoder_cost, head_cost
+from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost
 from emobridge.probe.units import Unit
 from emobridge.scores.measures.base import all_measures
 
@@ -62,18 +62,18 @@ def estimate(settings: ProbeSettings) -> list[str]:
     clock = _Clock()
     total, lines = Amount(), []
     for part in plan.encoders:
-        audio = {corpus.name: _audio(corpus, part.settings) for corpus in plan.corpora}
-        amount, line = _estimate(clock, part, audio)
+        by_name = {corpus.name: _audio(corpus, part.settings) for corpus in plan.corpora}
+        amount, line = _estimate(clock, part, by_name)
         total += amount
         lines.append(f"  {line}")
     lines += [f"  {name}: trained from scratch, not estimated" for name in settings.scratch]
-    own = [_audio(corpus, plan.settings) for corpus in plan.corpora]
-    without = "" if total.is_known else ", without what is not on this machine"
-    hours = sum(one.seconds for one in own) / 3600
+    recordings = [_audio(corpus, plan.settings) for corpus in plan.corpora]
+    without = "" if total.is_known else ", without what is not here"
+    hours = sum(audio.seconds for audio in recordings) / 3600
     processes = f" on one process, of {settings.jobs}" if settings.jobs > 1 else ""
     return [
         "corpora",
-        *(f"  {_corpus_line(one)}" for one in own),
+        *(f"  {_corpus_line(audio)}" for audio in recordings),
         "encoders",
         *lines,
         f"in all: {hours:.2f} h of audio, {total}; {size_in_words(total.disk)} on disk, "
@@ -88,28 +88,28 @@ def _audio(corpus: Corpus, settings: ProbeSettings) -> Audio:
     return Audio(corpus, split_corpus(corpus, settings), *seconds_of(corpus.utterances))
 
 
-def _estimate(clock: _Clock, plan: EncoderPlan, audio: Mapping[str, Audio]) -> tuple[Amount, str]:
+def _estimate(clock: _Clock, plan: EncoderPlan, corpora: Mapping[str, Audio]) -> tuple[Amount, str]:
     """What one encoder gives to do, in numbers and in words."""
     probed = plan.encoder
-    counts = Amount(len(plan.units), *_counts(plan, audio))
+    counts = Amount(len(plan.units), *_counts(plan, corpora))
     if probed.hub:
         shape = f"{probed.layers} layers of {probed.width}; " if probed.layers else ""
         where = "not here" if probed.is_floor else f"not here ({probed.hub} on the hub)"
-        words = str(counts) if probed.layers else "what it would take is not known"
-        return counts + Amount(is_known=False), f"{probed.title}: {where}; {shape}{words}"
+        amounts = str(counts) if probed.layers else "what it would take is not known"
+        return counts + Amount(is_known=False), f"{probed.title}: {where}; {shape}{amounts}"
     stored = plan.frames == "stored"
-    disk = sum(store_bytes(probed, one.corpus, one.seconds, frames=stored) for one in audio.values())
+    disk = sum(store_bytes(probed, audio.corpus, audio.seconds, frames=stored) for audio in corpora.values())
     encoder = probed.open()
-    passes = {name: _passes(plan, name) for name in audio}
-    seconds = sum(passes[name] * clock.encoding(encoder, one) for name, one in audio.items())
-    seconds += sum(clock.training(plan, encoder, audio[unit.corpus], unit) for unit in plan.units)
+    passes = {name: _passes(plan, name) for name in corpora}
+    seconds = sum(passes[name] * clock.encoding(encoder, audio) for name, audio in corpora.items())
+    seconds += sum(clock.training(plan, encoder, corpora[unit.corpus], unit) for unit in plan.units)
     amount = counts + Amount(disk=disk, seconds=seconds)
-    length = sum(one.seconds for one in audio.values())
-    mean = sum(passes[name] * one.seconds for name, one in audio.items()) / length if length else 1.0
+    length = sum(audio.seconds for audio in corpora.values())
+    mean = sum(passes[name] * audio.seconds for name, audio in corpora.items()) / length if length else 1.0
     layers = "1 layer" if probed.layers == 1 else f"{probed.layers} layers"
     frames = "no frames" if plan.frames == "none" else f"frames {plan.frames}"
-    words = f"{layers} of {probed.width}, {frames}, {size_in_words(disk)}, {_passes_in_words(mean)}"
-    return amount, f"{probed.title}: {words}; {amount}; about {span_in_words(seconds)}"
+    facts = f"{layers} of {probed.width}, {frames}, {size_in_words(disk)}, {_passes_in_words(mean)}"
+    return amount, f"{probed.title}: {facts}; {amount}; about {span_in_words(seconds)}"
 
 
 def _counts(plan: EncoderPlan, audio: Mapping[str, Audio]) -> tuple[int, int]:
@@ -141,8 +141,8 @@ class _Clock:
     """Times what is needed, each thing once."""
 
     def __init__(self) -> None:
-        self.encoders: dict[str, Cost] = {}
-        self.heads: dict[tuple[object, ...], Cost] = {}
+        self.encoders: dict[str, LinearCost] = {}
+        self.heads: dict[tuple[object, ...], LinearCost] = {}
 
     def encoding(self, encoder: Encoder, audio: Audio) -> float:
         """Seconds for one pass over a corpus."""

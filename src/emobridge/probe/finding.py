@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, VALIDATION, Collapse, StudyScores
+from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, SCRATCH, VALIDATION, CollapsedProbes, StudyScores
 from emobridge.probe.tables import (
     RANDOM_WEIGHTS,
     Curve,
@@ -24,7 +24,7 @@ UA = "UA (unweighted accuracy, the mean recall of the emotions)"
 MANY = 6  # collapsed probes of one head that are listed
 
 
-class System(NamedTuple):
+class Combination(NamedTuple):
     """What is compared."""
 
     encoder: str
@@ -40,13 +40,13 @@ def finding(scored: StudyScores) -> str:
     """
     curves = curves_of(scored.scores, "UA")
     names = encoders_of(curves)
-    systems: dict[System, list[Curve]] = {}
+    systems: dict[Combination, list[Curve]] = {}
     for curve in inside(curves):
         if curve.key.method == PROBE and curve.key.encoder in names:
-            key = System(curve.key.encoder, curve.key.head, curve.key.normalisation)
+            key = Combination(curve.key.encoder, curve.key.head, curve.key.normalisation)
             systems.setdefault(key, []).append(curve)
     if not systems:
-        return "No corpus was tested on itself: the table across languages shows the scores."
+        return _without_probes(curves)
     best = max(systems, key=lambda key: float(np.mean([quoted(curves, curve).value for curve in systems[key]])))
     parts = [_corpus_words(scored, curves, curve) for curve in systems[best]]
     text = f"{best.encoder} with head {best.head} and normalisation {best.normalisation}: {UA} {'; '.join(parts)}."
@@ -62,6 +62,20 @@ def finding(scored: StudyScores) -> str:
         if len(curve.scores) > 1 and honest_layer(curves, curve) is None:
             text += f" {_hindsight(curves, curve)}"
     return text
+
+
+def _without_probes(curves: Sequence[Curve]) -> str:
+    """The finding of a study whose probes, if there are any, were only tested on other corpora."""
+    rows = [curve.last for curve in inside(curves) if curve.key.method == SCRATCH]
+    if not rows:
+        return "No corpus was tested on itself: the table across languages shows the scores."
+    encoders = dict.fromkeys(row.encoder for row in rows)
+    parts = (
+        f"{name} trained from scratch: "
+        + "; ".join(f"{row.target} {_value(row)}" for row in rows if row.encoder == name)
+        for name in encoders
+    )
+    return f"{UA}. {'. '.join(parts)}."
 
 
 def quoted(curves: Sequence[Curve], curve: Curve) -> Score:
@@ -126,17 +140,17 @@ def _value(score: Score) -> str:
     return interval(score.measure, score.value, score.low, score.high)
 
 
-def collapse_lines(collapsed: Iterable[Collapse]) -> tuple[str, ...]:
+def collapse_lines(collapsed: Iterable[CollapsedProbes]) -> tuple[str, ...]:
     """A line for each head with probes that predict one emotion for all utterances: which layers and seeds."""
     groups: dict[str, list[str]] = {}
-    for one in collapsed:
-        condition = one.condition
+    for collapse in collapsed:
+        condition = collapse.condition
         weights = "" if condition.method == PROBE else f" ({condition.method.removeprefix('probe, ')})"
         head = f", head {condition.head}" if condition.head else ""
         target = "" if condition.source == condition.target else f" to {condition.target}"
         system = f"{condition.encoder}{weights}{head}, normalisation {condition.normalisation}"
         probes = groups.setdefault(f"{system}, {condition.source}{target}", [])
-        probes.append(f"layer {condition.layer}, seed {one.seed} ({one.words})")
+        probes.append(f"layer {condition.layer}, seed {collapse.seed} ({collapse.prediction})")
     lines = []
     for system, probes in groups.items():
         listed = "; ".join(probes[:MANY]) + (f"; and {len(probes) - MANY} more" if len(probes) > MANY else "")

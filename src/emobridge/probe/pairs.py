@@ -11,7 +11,7 @@ from emobridge.probe.splits import Corpus
 Pair = tuple[str, str]  # names of the corpora that are trained on and tested on
 IN_LANGUAGE = "in language"
 # What the settings of Han et al. 2025 (methods C) and ours mean, as pages say it.
-SETTINGS = {
+SETTING_MEANINGS = {
     "mono": "trained and tested on the same corpus, in a language of the encoder's pre-training",
     "trans": "trained and tested on the same corpus, in a language that the encoder was not pre-trained on",
     "cross": "trained on a corpus in a language of the encoder's pre-training (in any language, where the encoder's "
@@ -35,7 +35,7 @@ def pairs_of(settings: ProbeSettings, corpora: Sequence[Corpus], languages: Sequ
 
 
 def setting_of(trained: Corpus, tested: Corpus, languages: Sequence[str]) -> str:
-    """One of `SETTINGS` by the languages of the encoder's pre-training; () where they are not known.
+    """One of `SETTING_MEANINGS` by the languages of the encoder's pre-training; () where they are not known.
 
     A multilingual encoder ("mul") knows every language.
     """

@@ -24,8 +24,8 @@ from emobridge.probe.splits import Corpus, read_corpus, seconds_of, split_corpus
 from emobridge.probe.units import Unit
 from emobridge.study.reading import spell_emotions
 
-FEATURES = 250_000_000  # floats of pooled features in memory; of more layers at a time, some wait
-WEIGHTS = 4_000_000  # weights in a stack; steps over more of them wait for the memory
+FEATURE_LIMIT = 250_000_000  # floats of pooled features in memory; of more layers at a time, some wait
+WEIGHT_LIMIT = 4_000_000  # weights in a stack; steps over more of them wait for the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +112,14 @@ def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utter
     utterances: of all corpora of the study, whose features lie in memory together.
     """
     all_names = tuple(map(str, range(encoder.layers)))
-    fitting = max(1, FEATURES // max(1, encoder.width * utterances))
+    fitting = max(1, FEATURE_LIMIT // max(1, encoder.width * utterances))
     units = []
     for normalise in settings.normalise:
         for head in heads_for(settings, encoder):
             kind = registry.load("heads", head)
             names = all_names if kind.all_layers else layer_names(settings, encoder)
             weights = sum(value.numel() for value in made_head(head, (), encoder.width, 2).parameters())
-            size = max(1, min(fitting, WEIGHTS // (weights * settings.folds * settings.seeds)))
+            size = max(1, min(fitting, WEIGHT_LIMIT // (weights * settings.folds * settings.seeds)))
             size = len(names) if kind.all_layers else size
             for first in range(0, len(names), size):
                 layers = names[first : first + size]

@@ -16,7 +16,7 @@ from emobridge.corpora import licence_of
 from emobridge.corpora.demo import is_synthetic
 from emobridge.probe import tables
 from emobridge.probe.finding import collapse_lines, finding
-from emobridge.probe.pairs import SETTINGS
+from emobridge.probe.pairs import SETTING_MEANINGS
 from emobridge.probe.run import Study, probe
 from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores, score_study, split_words
 from emobridge.probe.settings import ProbeSettings
@@ -47,14 +47,14 @@ def run_and_report(
     scored = score_study(study)
     folder = Path(settings.out)
     write_scores(folder / "scores.json", (*scored.scores, *scored.floors))
-    page = page_of(study, scored, command, missing=missing, ours=ours, title=title)
+    page = study_page(study, scored, command, missing=missing, ours=ours, title=title)
     path = write_page(folder, "probe", page, {"command": command})
     lines = [page.lead, *(f"warning: {line}" for line in collapse_lines(scored.collapsed))]
     lines += [f"missing: {line}" for line in missing]
     return "\n".join([*lines, f"scores: {folder / 'scores.json'}", f"report: {path}"])
 
 
-def page_of(
+def study_page(
     study: Study,
     scored: StudyScores,
     command: str,
@@ -96,12 +96,12 @@ def page_of(
 def _in_language(study: Study, scored: StudyScores, drawings: dict[str, str]) -> list[Section]:
     """The sections about corpora that are tested on themselves."""
     curves = tables.curves_of(scored.scores, MEASURE)
-    own = [curve for curve in tables.inside(curves) if curve.key.method == PROBE]
+    probed = [curve for curve in tables.inside(curves) if curve.key.method == PROBE]
     pairs = [
         (name, corpus.name)
         for name in tables.encoders_of(curves)
         for corpus in study.corpora
-        if any((curve.key.encoder, curve.key.source) == (name, corpus.name) for curve in own)
+        if any((curve.key.encoder, curve.key.source) == (name, corpus.name) for curve in probed)
     ]
     if not pairs:
         return []
@@ -111,9 +111,8 @@ def _in_language(study: Study, scored: StudyScores, drawings: dict[str, str]) ->
         table = tables.layer_table(curves, scored.floors, name, corpus, languages)
         file = _file(name, corpus)
         blocks.append(Figure(drawings[file], table, file) if file in drawings else table)
-    words = _settings_words(own)
     drawn = any(isinstance(block, Figure) for block in blocks)
-    sections = [Section("By layer", (*((_CURVES,) if drawn else ()), *words), blocks=tuple(blocks))]
+    sections = [Section("By layer", (*((_CURVES,) if drawn else ()), *_settings_words(probed)), blocks=tuple(blocks))]
     which = tables.which_layer(curves)
     sections += [Section("Which layer", blocks=(which,))] if which else []
     by_f1 = tables.curves_of(scored.scores, "F1 macro")
@@ -184,7 +183,9 @@ _MAP = (
 def _settings_words(curves: Sequence[tables.Curve]) -> tuple[str, ...]:
     """What the settings of some scores mean."""
     kinds = dict.fromkeys(curve.last.setting for curve in curves)
-    return ("Settings. " + " ".join(f"{kind}: {SETTINGS[kind]}." for kind in SETTINGS if kind in kinds),)
+    return (
+        "Settings. " + " ".join(f"{kind}: {SETTING_MEANINGS[kind]}." for kind in SETTING_MEANINGS if kind in kinds),
+    )
 
 
 def _line(curve: tables.Curve) -> plots.Line:
@@ -246,9 +247,9 @@ def _corpora(study: Study) -> Section:
     rows = []
     for corpus in study.corpora:
         emotions = [utterance.emotion for utterance in corpus.utterances]
-        words = ", ".join(f"{emotion} {emotions.count(emotion)}" for emotion in corpus.emotions)
+        counts = ", ".join(f"{emotion} {emotions.count(emotion)}" for emotion in corpus.emotions)
         speakers = str(corpus.people) if corpus.people else "not known"
-        rows.append((corpus.name, corpus.language, str(len(emotions)), speakers, words, licence_of(corpus.name)))
+        rows.append((corpus.name, corpus.language, str(len(emotions)), speakers, counts, licence_of(corpus.name)))
     columns = ("corpus", "language", "utterances", "speakers", "emotions", "licence")
     return Section("Corpora", blocks=(Table("The corpora of the study.", columns, tuple(rows)),))
 
@@ -259,7 +260,7 @@ def _how(study: Study, command: str) -> Section:
         f"Split: {split_words(settings)}, {count(settings.seeds, 'seed')}.",
         f"Made {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC by emobridge {__version__}.",
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS),
-        *dict.fromkeys(f"A probe saw: {words}." for words in saw(study)),
+        *dict.fromkeys(f"A probe saw: {data}." for data in data_seen(study)),
     ]
     if settings.patience:
         epochs = np.concatenate([outcome.epochs.ravel() for outcome in study.outcomes])
@@ -269,22 +270,22 @@ def _how(study: Study, command: str) -> Section:
     return Section("How it was made", items=tuple(items), code=command + "\n" + json.dumps(shown, ensure_ascii=False))
 
 
-def saw(study: Study) -> list[str]:
+def data_seen(study: Study) -> list[str]:
     """What the probes, or the models from scratch, got to see, in words: each combination once."""
     texts: dict[str, None] = {}
     for outcome in study.outcomes:
         unit = outcome.unit
         for tested in dict.fromkeys(part.corpus for part in outcome.predictions):
-            words = f"labels and audio of training speakers of {unit.corpus}"
+            text = f"labels and audio of training speakers of {unit.corpus}"
             if study.settings.share_speakers:
-                words = f"labels and audio of {unit.corpus}, THE SCORED SPEAKERS' TOO"
+                text = f"labels and audio of {unit.corpus}, THE SCORED SPEAKERS' TOO"
             if unit.weights == "scratch":
-                words += ", by which the encoder was trained end to end from random weights"
+                text += ", by which the encoder was trained end to end from random weights"
             if unit.normalise != "none":
-                words += f"; unlabelled audio of all of {tested}, the scored speakers' too"
+                text += f"; unlabelled audio of all of {tested}, the scored speakers' too"
             if study.settings.patience:
-                words += f"; labels of validation speakers of {unit.corpus}"
-            texts[words] = None
+                text += f"; labels of validation speakers of {unit.corpus}"
+            texts[text] = None
     return list(texts)
 
 

@@ -39,7 +39,7 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class UnitGroup:
     """Units that train together, and the number of their encoder's plan."""
 
     encoder: int
@@ -55,7 +55,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     corpora = plan.corpora
     skipped: Skipped = ()
     outcomes: dict[tuple[int, Unit], Outcome | None] = {}
-    tasks: list[Task] = []
+    tasks: list[UnitGroup] = []
     for number, part in enumerate(plan.encoders):
         encoder = part.encoder.open()
         corpora, bad = _extract(part, encoder, corpora, strict=strict or number > 0)
@@ -63,7 +63,9 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
         trainer = Trainer(part, corpora, encoder)
         finished = trainer.finished()
         outcomes |= {(number, unit): outcome for unit, outcome in finished.items()}
-        groups = [Task(number, units) for units in trainer.groups([unit for unit in finished if not finished[unit]])]
+        groups = [
+            UnitGroup(number, units) for units in trainer.groups([unit for unit in finished if not finished[unit]])
+        ]
         if plan.settings.jobs > 1:
             tasks += groups
             continue
@@ -91,7 +93,7 @@ def _extract(
     return tuple(readable), skipped
 
 
-def _train(trainer: Trainer, tasks: Sequence[Task], units: int) -> list[Outcome]:
+def _train(trainer: Trainer, tasks: Sequence[UnitGroup], units: int) -> list[Outcome]:
     """Each task, one after the other; `units` is how many there are with those that are finished already."""
     outcomes: list[Outcome] = []
     with progress(f"probes on {trainer.plan.encoder.title}") as report:
@@ -107,7 +109,7 @@ def _train(trainer: Trainer, tasks: Sequence[Task], units: int) -> list[Outcome]
     return outcomes
 
 
-def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], tasks: Sequence[Task]) -> list[list[Outcome]]:
+def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], tasks: Sequence[UnitGroup]) -> list[list[Outcome]]:
     """Each task in one of several processes, as its outcomes in the order of the tasks."""
     if not tasks:
         return []
@@ -122,7 +124,7 @@ def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], tasks: Seque
         )
 
 
-_worker: Callable[[Task], list[Outcome]]  # of a process that works for another
+_worker: Callable[[UnitGroup], list[Outcome]]  # of a process that works for another
 
 
 def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus]) -> None:
@@ -130,7 +132,7 @@ def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus]) -> Non
     global _worker
     current: dict[int, Trainer] = {}
 
-    def train(task: Task) -> list[Outcome]:
+    def train(task: UnitGroup) -> list[Outcome]:
         if task.encoder not in current:
             current.clear()
             plan = plans[task.encoder]
@@ -140,6 +142,6 @@ def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus]) -> Non
     _worker = train
 
 
-def train_task(task: Task) -> list[Outcome]:
+def train_task(task: UnitGroup) -> list[Outcome]:
     """The outcomes of a task, in a process that `start_worker` has prepared."""
     return _worker(task)

@@ -50,12 +50,12 @@ class LayerChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Collapse:
+class CollapsedProbes:
     """Probes that predict one emotion for all utterances of a seed, or of a fold."""
 
     condition: Condition
     seed: str
-    words: str  # which emotion, for how much
+    prediction: str  # which emotion, for how many utterances
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class StudyScores:
     scores: tuple[Score, ...]  # for each seed and for all together; without floors
     floors: tuple[Score, ...]  # what is reached without listening to speech: UA
     choices: tuple[LayerChoice, ...]
-    collapsed: tuple[Collapse, ...]
+    collapsed: tuple[CollapsedProbes, ...]
     draws_utterances: bool  # whether some intervals draw utterances instead of speakers
 
 
@@ -77,7 +77,7 @@ def score_study(study: Study) -> StudyScores:
     """
     scores: list[Score] = []
     choices: list[LayerChoice] = []
-    collapsed: list[Collapse] = []
+    collapsed: list[CollapsedProbes] = []
     draws_utterances = False
     for outcome in join_layers(study.outcomes):
         for tested in study.corpora:
@@ -87,14 +87,14 @@ def score_study(study: Study) -> StudyScores:
             condition = _condition(study, outcome.unit, tested)
             for layer, predictions in _by_layer(outcome, parts):
                 scored = _evaluations(study, outcome.unit, tested, parts, predictions)
-                own = replace(condition, layer=layer)
+                at_layer = replace(condition, layer=layer)
                 estimates = ((seed, evaluation.estimates(details=False)) for seed, evaluation in scored)
-                rows = _rows(own, scored[0][1].labels, estimates)
+                rows = _rows(at_layer, scored[0][1].labels, estimates)
                 scores += rows
                 if layer == VALIDATION:
                     choices.append(LayerChoice(_of_all(rows), _counts(outcome)))
                 else:
-                    collapsed += _collapses(own, scored)
+                    collapsed += _collapses(at_layer, scored)
                 draws_utterances |= any(evaluation.resampled == "utterances" for _, evaluation in scored)
     return StudyScores(tuple(scores), floors_of(study), tuple(choices), tuple(collapsed), draws_utterances)
 
@@ -112,8 +112,9 @@ def floors_of(study: Study) -> tuple[Score, ...]:
             baselines = confounds(corpus.name, corpus.utterances, acoustics)
         except UserError:  # a single speaker: no baseline by speaker
             continue
-        for one in baselines:
-            rows += _floor(study, corpus, one.features, Estimate("UA", one.ua, one.low, one.high, one.n, ""))
+        for floor in baselines:
+            estimate = Estimate("UA", floor.ua, floor.low, floor.high, floor.n, "")
+            rows += _floor(study, corpus, floor.features, estimate)
     return tuple(rows)
 
 
@@ -143,8 +144,8 @@ def join_layers(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def _join(unit: Unit, parts: Sequence[Outcome]) -> Outcome:
     predictions = tuple(
-        replace(some[0], probabilities=np.concatenate([part.probabilities for part in some]))
-        for some in zip(*(part.predictions for part in parts))
+        replace(same[0], probabilities=np.concatenate([part.probabilities for part in same]))
+        for same in zip(*(part.predictions for part in parts))
     )
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("epochs", "rates", "losses")}
     layers = tuple(layer for part in parts for layer in part.unit.layers)
@@ -202,7 +203,7 @@ def _evaluations(
     labels = next(corpus for corpus in study.corpora if corpus.name == unit.corpus).emotions
     orders = [np.argsort(part.rows, kind="stable") for part in parts]
     rows = [part.rows[order] for part, order in zip(parts, orders)]
-    words = [tuple(labels[column] for column in values[order]) for values, order in zip(classes, orders)]
+    predicted = [tuple(labels[column] for column in values[order]) for values, order in zip(classes, orders)]
 
     def evaluation(
         rows: np.ndarray, predictions: tuple[tuple[str, ...], ...], probes: np.ndarray | tuple[()] = ()
@@ -212,12 +213,12 @@ def _evaluations(
         return Evaluation(labels, truth, predictions, tuple(map(person, chosen)), tuple(map(int, probes)))
 
     by_seed = [
-        (str(part.seed), evaluation(own, (predicted,), part.probes[order]))
-        for part, own, predicted, order in zip(parts, rows, words, orders)
+        (str(part.seed), evaluation(tested_rows, (emotions,), part.probes[order]))
+        for part, tested_rows, emotions, order in zip(parts, rows, predicted, orders)
     ]
-    if all(np.array_equal(own, rows[0]) for own in rows):
-        return [*by_seed, ("all", evaluation(rows[0], tuple(words)))]
-    joined = tuple(word for predicted in words for word in predicted)
+    if all(np.array_equal(tested_rows, rows[0]) for tested_rows in rows):
+        return [*by_seed, ("all", evaluation(rows[0], tuple(predicted)))]
+    joined = tuple(emotion for emotions in predicted for emotion in emotions)
     return [*by_seed, ("all", evaluation(np.concatenate(rows), (joined,)))]
 
 
@@ -227,9 +228,9 @@ def _rows(
     """A row of scores.json for each estimate of each seed."""
     shared = {**asdict(condition), "labels": ",".join(labels)}
     return [
-        Score(**shared, seed=seed, measure=one.measure, value=one.value, low=one.low, high=one.high, n=one.n)
+        Score(**shared, seed=seed, measure=row.measure, value=row.value, low=row.low, high=row.high, n=row.n)
         for seed, of_seed in estimates
-        for one in of_seed
+        for row in of_seed
     ]
 
 
@@ -237,8 +238,8 @@ def _of_all(rows: Sequence[Score]) -> Score:
     return next(row for row in rows if (row.seed, row.measure) == ("all", "UA"))
 
 
-def _collapses(condition: Condition, scored: Sequence[tuple[str, Evaluation]]) -> Iterator[Collapse]:
+def _collapses(condition: Condition, scored: Sequence[tuple[str, Evaluation]]) -> Iterator[CollapsedProbes]:
     """The seeds with probes whose predictions are all the same, though the truth is not."""
     for seed, evaluation in scored:
         if seed != "all" and evaluation.collapsed:
-            yield Collapse(condition, seed, evaluation.collapsed)
+            yield CollapsedProbes(condition, seed, evaluation.collapsed)

@@ -19,7 +19,7 @@ MEMORY = 4e9  # bytes of frames that stay in memory; further frames are read fro
 Clips = Callable[[list[int]], list[Tensor]]  # rows -> frames of each clip, (L, F, D)
 
 
-class Pooled:
+class PooledSource:
     """Vectors x (L, N, D), one an utterance: each counts as a clip of one frame."""
 
     def __init__(self, x: Tensor) -> None:
@@ -29,7 +29,7 @@ class Pooled:
         return self.x.index_select(1, rows)[:, None, :, None], torch.ones(len(rows), 1, dtype=torch.bool)
 
 
-class Frames:
+class FrameSource:
     """Frames of N utterances, laid end to end; each clip's are standardised by its own row of mean and deviation.
 
     standard: mean and deviation (L, N, D) each; None leaves frames as they are.

@@ -80,8 +80,8 @@ def read_corpus(path: str, settings: ProbeSettings) -> Corpus:
     emotions = sorted({str(utterance.emotion) for utterance in rows})
     if len(emotions) < 2:
         among = f" of {', '.join(settings.labels)}" if settings.labels else ""
-        has = f"1 emotion, {emotions[0]}" if emotions else "no labelled utterance"
-        raise UserError(f"{path}: has {has}{among}; a probe needs two emotions or more")
+        count = "1 emotion" if emotions else "no emotion"
+        raise UserError(f"{path}: has {count}{among}; a probe needs two or more")
     corpora, languages = {row.corpus for row in rows}, {primary_language(row.language) for row in rows}
     for what, values in (("corpus", corpora), ("language", languages)):
         if len(values) > 1:

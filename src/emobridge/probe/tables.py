@@ -94,11 +94,11 @@ def layer_table(
 ) -> Table:
     """One encoder on one corpus: a row a head and normalisation, a column a layer; then the floors."""
     on_corpus = [curve for curve in inside(curves) if curve.key.source == corpus]
-    own = [curve for curve in on_corpus if curve.key.encoder == encoder and curve.key.method != SCRATCH]
-    layers = list(dict.fromkeys(layer for curve in own for layer in curve.layers if layer != ALL_LAYERS))
+    of_encoder = [curve for curve in on_corpus if curve.key.encoder == encoder and curve.key.method != SCRATCH]
+    layers = list(dict.fromkeys(layer for curve in of_encoder for layer in curve.layers if layer != ALL_LAYERS))
     columns = (*layers, ALL_LAYERS)
     rows = []
-    for curve in own:
+    for curve in of_encoder:
         prefix = RANDOM_WEIGHTS + ", " if curve.key.method == RANDOM else ""
         values = (percent(curve.at(layer).value) if layer in curve.layers else "" for layer in columns)
         rows.append((prefix + curve.key.head, curve.key.normalisation, *values))
@@ -114,7 +114,7 @@ def layer_table(
         if curve.key.method == SCRATCH
     ]
     rows += [(floor.method, "", *empty, percent(floor.value)) for floor in floors if floor.target == corpus]
-    first = own[0].last
+    first = of_encoder[0].last
     caption = (
         f"Measured: {first.measure} in per cent by layer, {encoder} on {corpus} ({first.n} utterances, "
         f"{languages[corpus]}; setting {first.setting}; {first.labels.replace(',', ', ')}). "
@@ -188,10 +188,10 @@ def random_of(curves: Sequence[Curve], curve: Curve) -> Curve | None:
 def head_table(curves: Sequence[Curve]) -> Table:
     """Heads by encoders, the mean over corpora: on the last layer, and on layers chosen without the test parts."""
     names = encoders_of(curves)
-    own = [curve for curve in inside(curves) if curve.key.encoder in names and curve.key.method == PROBE]
+    probed = [curve for curve in inside(curves) if curve.key.encoder in names and curve.key.method == PROBE]
     rows = []
-    for head, norm in dict.fromkeys((curve.key.head, curve.key.normalisation) for curve in own):
-        group = [curve for curve in own if (curve.key.head, curve.key.normalisation) == (head, norm)]
+    for head, norm in dict.fromkeys((curve.key.head, curve.key.normalisation) for curve in probed):
+        group = [curve for curve in probed if (curve.key.head, curve.key.normalisation) == (head, norm)]
         takes_all = all(curve.takes_all for curve in group)
         chosen = any(honest_layer(curves, curve) for curve in group)
         for what in ("all layers",) if takes_all else ("last layer", *(("chosen layer",) if chosen else ())):
@@ -211,7 +211,7 @@ def head_table(curves: Sequence[Curve]) -> Table:
         printed = [_published_head(name, head) for name in names]
         if any(printed):
             rows.append((head, "published", "D'Asaro et al. 2024, nine corpora, F1", *printed))
-    caption = f"Measured: mean {own[0].last.measure} over the corpora in per cent (published rows say so)."
+    caption = f"Measured: mean {probed[0].last.measure} over the corpora in per cent (published rows say so)."
     return Table(caption, ("head", "normalisation", "layer", *names), tuple(rows))
 
 
@@ -228,15 +228,15 @@ def _mean(curves: Sequence[Curve], group: Sequence[Curve], random: bool, what: s
 def corpora_table(curves: Sequence[Curve], floors: Sequence[Score]) -> Table:
     """Corpora by encoders and heads on the last layer (of multilayer: all), with floors and published numbers."""
     names = encoders_of(curves)
-    own = [curve for curve in inside(curves) if curve.key.encoder in names and curve.key.method != SCRATCH]
-    norm = own[0].key.normalisation
-    heads = list(dict.fromkeys(curve.key.head for curve in own))
+    probed = [curve for curve in inside(curves) if curve.key.encoder in names and curve.key.method != SCRATCH]
+    norm = probed[0].key.normalisation
+    heads = list(dict.fromkeys(curve.key.head for curve in probed))
     columns = [(name, head) for name in names for head in heads]
     rows = []
-    for corpus in dict.fromkeys(curve.key.source for curve in own):
+    for corpus in dict.fromkeys(curve.key.source for curve in probed):
         for method, label in ((PROBE, "measured"), (RANDOM, RANDOM_WEIGHTS)):
             keys = [CurveKey(corpus, corpus, name, method, head, norm) for name, head in columns]
-            present = [next((curve for curve in own if curve.key == key), None) for key in keys]
+            present = [next((curve for curve in probed if curve.key == key), None) for key in keys]
             if any(present):
                 show = _value if method == PROBE else _percent
                 rows.append((corpus, label, *("" if curve is None else show(curve.last) for curve in present)))
@@ -244,8 +244,8 @@ def corpora_table(curves: Sequence[Curve], floors: Sequence[Score]) -> Table:
         if any(printed):
             rows.append((corpus, "published, F1, D'Asaro et al. 2024", *printed))
     caption = (
-        f"Measured: {own[0].last.measure} in per cent, last layer (multilayer: all), normalisation {norm}, in language."
-        f" {_floor_words(floors)}"
+        f"Measured: {probed[0].last.measure} in per cent, last layer (multilayer: all), normalisation {norm}, "
+        f"in language. {_floor_words(floors)}"
     )
     return Table(caption, ("corpus", "", *(f"{name}, {head}" for name, head in columns)), tuple(rows))
 
@@ -258,8 +258,8 @@ def cross_table(curves: Sequence[Curve], languages: Mapping[str, str]) -> Table 
         key = curve.key
         if key.source == key.target or key.method != PROBE or key.encoder not in names:
             continue
-        own = next((other for other in inside(curves) if other.key == key._replace(target=key.source)), None)
-        layer = own.best.layer if own else curve.last.layer
+        trained = next((other for other in inside(curves) if other.key == key._replace(target=key.source)), None)
+        layer = trained.best.layer if trained else curve.last.layer
         score, floor = curve.at(layer), random_of(curves, curve)
         rows.append(
             (

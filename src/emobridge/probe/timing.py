@@ -15,8 +15,8 @@ from torch import nn
 from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.encoders.base import Encoder
-from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit
-from emobridge.probe.sources import Frames, Pooled
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_probes
+from emobridge.probe.sources import FrameSource, PooledSource
 from emobridge.types import SAMPLE_RATE
 
 SECONDS = (1, 4)  # of noise that an encoder is timed on
@@ -27,7 +27,7 @@ STEPS = 4  # training steps that are timed together
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class LinearCost:
     """Seconds that something takes: so many whatever its size, and so many for each unit of size."""
 
     fixed: float
@@ -48,7 +48,7 @@ class HeadShape:
     probes: int
 
 
-def encoder_cost(encoder: Encoder) -> Cost:
+def encoder_cost(encoder: Encoder) -> LinearCost:
     """The cost of encoding one clip; the size is its length in seconds."""
 
     def prepare(seconds: int) -> Callable[[], object]:
@@ -60,7 +60,7 @@ def encoder_cost(encoder: Encoder) -> Cost:
         return _line(prepare, SECONDS)
 
 
-def head_cost(head: str, options: Sequence[str], shape: HeadShape, *, folded: bool) -> Cost:
+def head_cost(head: str, options: Sequence[str], shape: HeadShape, *, folded: bool) -> LinearCost:
     """The cost of one training step of heads side by side on one layer, or of a head of all layers on all.
 
     The size is the number of frames in the batch, or of clips where the head sees them pooled. folded: each probe
@@ -75,17 +75,17 @@ def head_cost(head: str, options: Sequence[str], shape: HeadShape, *, folded: bo
     def prepare(size: int) -> Callable[[], object]:
         count = size // CLIP if framed else size
         x = torch.randn(shape.layers, CLIP if framed else count, shape.width, generator=generator)
-        source = Frames(lambda rows: [x for _ in rows]) if framed else Pooled(x)
+        source = FrameSource(lambda rows: [x for _ in rows]) if framed else PooledSource(x)
         ones = torch.ones(shape.probes, count)
         sets = TrainingSets(torch.arange(count) % shape.classes, ones, ones.bool())
         stack = Stack([heads], source, moments=moments)
-        return lambda: fit([stack], sets, ProbeTraining(epochs=STEPS, batch_size=count))
+        return lambda: fit_probes([stack], sets, ProbeTraining(epochs=STEPS, batch_size=count))
 
     cost = _line(prepare, FRAMES if framed else CLIPS)
-    return Cost(cost.fixed / STEPS, cost.each / STEPS)
+    return LinearCost(cost.fixed / STEPS, cost.each / STEPS)
 
 
-def _line(prepare: Callable[[int], Callable[[], object]], sizes: tuple[int, int]) -> Cost:
+def _line(prepare: Callable[[int], Callable[[], object]], sizes: tuple[int, int]) -> LinearCost:
     """The line through what two sizes take: the better of two tries each, after one that is not timed."""
     times = []
     for size in sizes:
@@ -95,8 +95,8 @@ def _line(prepare: Callable[[int], Callable[[], object]], sizes: tuple[int, int]
     each = (times[1] - times[0]) / (sizes[1] - sizes[0])
     fixed = times[0] - each * sizes[0]
     if each < 0 or fixed < 0:  # noise, or something that grows faster than its size
-        return Cost(0.0, times[1] / sizes[1])
-    return Cost(fixed, each)
+        return LinearCost(0.0, times[1] / sizes[1])
+    return LinearCost(fixed, each)
 
 
 def _timed(run: Callable[[], object]) -> float:

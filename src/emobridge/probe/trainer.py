@@ -17,7 +17,7 @@ from emobridge.features.normalisation import fit_domain, least_deviation, moment
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.probe import sources
-from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit, logits_of, validation_losses
+from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_probes, logits_of, validation_losses
 from emobridge.probe.encoders import options_for_head, statistics_of
 from emobridge.probe.plan import EncoderPlan, needs_frames
 from emobridge.probe.settings import ProbeSettings
@@ -109,7 +109,7 @@ class Trainer:
         stacks = {unit: [self._stack(unit, rate) for rate in training.learning_rates] for unit in units}
         flat = [stack for by_rate in stacks.values() for stack in by_rate]
         checkpoint = self.cache.checkpoint(*map(self.key, units))
-        fit(flat, sets, training, on_epoch=on_epoch, checkpoint=checkpoint)
+        fit_probes(flat, sets, training, on_epoch=on_epoch, checkpoint=checkpoint)
         losses = iter(_losses(flat, sets, training))
         validation = {unit: torch.stack([next(losses) for _ in by_rate]) for unit, by_rate in stacks.items()}
         best = {unit: by_rate.argmin(0) for unit, by_rate in validation.items()}  # of one rate: the first
@@ -158,17 +158,17 @@ class Trainer:
     def _statistics(self, unit: Unit) -> tuple[str, ...]:
         return ("frames",) if needs_frames(unit) else statistics_of(self.plan.encoder.name, self.encoder)
 
-    def _source(self, unit: Unit, name: str) -> sources.Pooled | sources.Frames:
+    def _source(self, unit: Unit, name: str) -> sources.PooledSource | sources.FrameSource:
         """The features of one corpus as a unit sees them."""
         values, within = self._vectors(unit, name)
         standard = None
         if unit.normalise != "none":
             standard = _standard(values, within, self.corpora[name], unit.normalise)
         if not needs_frames(unit):
-            return sources.Pooled(values if standard is None else (values - standard[0]) / standard[1])
+            return sources.PooledSource(values if standard is None else (values - standard[0]) / standard[1])
         layers = [int(layer) for layer in unit.layers]
         clips = self._clips(name)
-        return sources.Frames(lambda rows: [clip[layers] for clip in clips(rows)], standard)
+        return sources.FrameSource(lambda rows: [clip[layers] for clip in clips(rows)], standard)
 
     def _vectors(self, unit: Unit, name: str) -> tuple[Tensor, Tensor | None]:
         """(L', N, D) of the unit's layers: pooled features, or means of frames and the variance within each clip."""

@@ -12,7 +12,7 @@ import numpy as np
 from emobridge import __version__
 from emobridge.files import read_tensors, write_tensors
 
-VERSION = 2  # of the way units are trained and written: part of every key
+UNIT_VERSION = 2  # of the way units are trained and written: part of every key
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ ARRAYS = ("rows", "probes", "probabilities")  # of Predictions
 
 def digest_of(*facts: object) -> str:
     """A short hash of facts that JSON can tell apart, and of the version of emobridge."""
-    text = json.dumps([VERSION, __version__, *facts], sort_keys=True)
+    text = json.dumps([UNIT_VERSION, __version__, *facts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
