@@ -71,7 +71,7 @@ BAD = {
     "rates without validation": (("--learning-rates", "0.1,0.2"), ("give patience too",)),
     "a rate that is no number": (
         ("--learning-rates", "fast"),
-        ("learning_rates: expected numbers by comma, got 'fast'",),
+        ("learning_rates: expected numbers with commas, got 'fast'",),
     ),
     "one fold": (("--folds", "1"), ("folds: expected 2 or more",)),
     "more folds than validation leaves": (("--patience", "2"), ("expected 3 or more",)),

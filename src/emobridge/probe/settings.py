@@ -5,55 +5,106 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError
+from emobridge.settings import DATA, ENCODER, EVALUATION, METHOD, OUTPUT, TRAINING, check_part, option
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "normalise": ("none", "corpus", "speaker"),
-    "settings": ("mono", "trans", "cross", "other"),
-    "split": ("folds", "80/10/10"),
-    "frames": ("auto", "stored", "streamed"),
-}
+NORMALISATIONS = ("none", "corpus", "speaker")
+SETTINGS = ("mono", "trans", "cross", "other")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """Settings of `probe`. Training is that of D'Asaro et al. 2024 (methods B) unless the comment says otherwise."""
+    """A request of `emobridge probe`. Training is that of D'Asaro et al. 2024 (methods B) unless a comment differs."""
 
-    corpora: tuple[str, ...]  # manifests
-    encoders: tuple[str, ...] = ("logmel",)  # presets, folders, hub ids, or encoders that need no weights
-    encoder_options: tuple[str, ...] = ()  # "padding=full"; given to each encoder that has the option
-    layers: tuple[str, ...] = ("all",)  # or some, or "last"; heads that sum layers take all of them anyway
-    heads: tuple[str, ...] = ("single", "linear", "nonlinear", "multilayer")
-    head_options: tuple[str, ...] = ()  # "hidden=64"; given to each head that has the option
-    normalise: tuple[str, ...] = ("none",)
-    labels: tuple[str, ...] = ()  # (): the emotions of each training corpus
-    settings: tuple[str, ...] = (
-        "mono",
-        "trans",
-    )  # by language, as in Han et al. 2025 (methods C); "cross" and "other" too
-    split: str = "folds"  # "folds": each is the test part once; "80/10/10": drawn anew for each fold and seed
-    folds: int = 5
-    seeds: int = 3
-    sample: int = 0  # utterances of each emotion that enter a corpus's study, drawn once; 0 is all
-    share_speakers: bool = False
-    epochs: int = 30
-    batch_size: int = 32  # ours
-    learning_rates: tuple[float, ...] = (5e-4,)  # of several, each probe's is chosen on its validation loss
-    weight_decay: float = 1e-4
-    betas: tuple[float, ...] = (0.9, 0.98)
-    eps: float = 1e-8
-    patience: int = 0  # epochs without a lower validation loss; 0 never looks at it
-    class_weights: bool = True  # ours: classes weigh the same in each probe's loss
-    segment: float = 0.0  # s of frames averaged before heads that need frames see them; 0: every frame
-    frames: str = "auto"  # "stored" keeps frames on disk, "streamed" encodes anew in each epoch
-    disk: float = 20.0  # GB that "auto" may fill with frames
-    scratch: tuple[str, ...] = ()  # "ast", "emotion-cnn" ...: trained end to end from random weights, as a baseline
-    scratch_options: tuple[str, ...] = ()  # "hidden_size=64"; given to each of these that has the option
-    crop: float = 0.0  # s of a clip that their training steps see; 0: their own, see analysis.scratch
-    floors: bool = True  # random weights, log-mel statistics, loudness and length
-    jobs: int = 1  # processes that train; results do not depend on it
-    out: str = "probe"
-    store: str = ""  # folder of the feature store; "" is in the user's cache
+    corpora: tuple[str, ...] = option(
+        help="Manifest of a labelled corpus; give it once a corpus.", panel=DATA, flag="corpus", first=True, repeat=True
+    )
+    labels: tuple[str, ...] = option(
+        (), help="Emotions, with commas; by default those of each training corpus.", panel=DATA, first=True
+    )
+    encoders: tuple[str, ...] = option(
+        ("logmel",), help="Preset, folder, model id of the hub, NAME=FOLDER, or an encoder that needs no weights.",
+        panel=ENCODER, flag="encoder", first=True, repeat=True,
+    )  # fmt: skip
+    encoder_options: tuple[str, ...] = option(
+        (), help="An option of the encoders that have it.", panel=ENCODER, flag="encoder-option", repeat=True
+    )
+    engine: str = option(
+        "torch", help="What computes the encoders; onnx-int8 is faster and gives slightly other numbers.",
+        panel=ENCODER, choices=("torch", "onnx-int8"),
+    )  # fmt: skip
+    layers: tuple[str, ...] = option(
+        ("all",), help="Layers, with commas, or all, or last; heads that sum layers take all of them.", panel=ENCODER,
+        first=True,
+    )  # fmt: skip
+    normalise: tuple[str, ...] = option(
+        ("none",), help="By what features are standardised, with commas.", panel=ENCODER, first=True,
+        choices=NORMALISATIONS,
+    )  # fmt: skip
+    segment: float = option(
+        0.0, help="Seconds of frames averaged before nonlinear heads; 0 keeps every frame.", panel=ENCODER, least=0
+    )
+    frames: str = option(
+        "auto", help="Whether frames are stored on disk or encoded anew in each epoch.", panel=ENCODER,
+        choices=("auto", "stored", "streamed"),
+    )  # fmt: skip
+    disk: float = option(20.0, help="GB of frames that auto may store.", panel=ENCODER, least=0)
+    heads: tuple[str, ...] = option(
+        ("single", "linear", "nonlinear", "multilayer"), help="Heads, with commas; attentive is another.",
+        panel=METHOD, first=True,
+    )  # fmt: skip
+    head_options: tuple[str, ...] = option(
+        (), help="An option of the heads that have it.", panel=METHOD, flag="head-option", repeat=True
+    )
+    scratch: tuple[str, ...] = option(
+        (), help="A model trained end to end from random weights as a baseline: ast, emotion-cnn or byol-s.",
+        panel=METHOD, repeat=True,
+    )  # fmt: skip
+    scratch_options: tuple[str, ...] = option(
+        (), help="An option of the models from scratch that have it.", panel=METHOD, flag="scratch-option", repeat=True
+    )
+    floors: bool = option(
+        True, help="Compare with random weights, log-mel statistics, loudness and length.", panel=EVALUATION
+    )
+    settings: tuple[str, ...] = option(
+        ("mono", "trans"), help="Pairs of corpora by language (Han et al. 2025), with commas.", panel=EVALUATION,
+        first=True, choices=SETTINGS,
+    )  # fmt: skip
+    split: str = option(
+        "folds", help="Each fold is the test part in turn, or parts of 80/10/10 are drawn for each fold and seed.",
+        panel=EVALUATION, choices=("folds", "80/10/10"),
+    )  # fmt: skip
+    folds: int = option(5, help="Folds by speaker.", panel=EVALUATION)
+    seeds: int = option(3, help="How many seeds are run.", panel=EVALUATION, first=True, least=1)
+    sample: int = option(
+        0, help="Utterances of each emotion of a corpus, drawn once; 0 is all.", panel=EVALUATION, least=0
+    )
+    share_speakers: bool = option(
+        False, help="Split by utterance, so that speakers stand on both sides: scores then mean little.",
+        panel=EVALUATION,
+    )  # fmt: skip
+    epochs: int = option(30, help="Passes over the training data.", panel=TRAINING, least=1)
+    batch_size: int = option(32, help="Utterances in a step.", panel=TRAINING, least=1)  # ours
+    learning_rates: tuple[float, ...] = option(
+        (5e-4,), help="Learning rates, with commas; of several each probe takes the one its validation prefers.",
+        panel=TRAINING,
+    )  # fmt: skip
+    weight_decay: float = option(1e-4, help="Weight decay of Adam.", panel=TRAINING, least=0)
+    betas: tuple[float, ...] = option((0.9, 0.98), help="The two betas of Adam, with a comma.", panel=TRAINING)
+    eps: float = option(1e-8, help="Epsilon of Adam.", panel=TRAINING, above=0)
+    patience: int = option(
+        0, help="Stop a probe after so many epochs without a lower validation loss; 0 never stops.", panel=TRAINING,
+        least=0,
+    )  # fmt: skip
+    class_weights: bool = option(True, help="Let classes weigh the same.", panel=TRAINING)  # ours
+    crop: float = option(
+        0.0, help="Seconds of a clip that models from scratch train on at a time; 0 is their own.", panel=TRAINING,
+        least=0,
+    )  # fmt: skip
+    jobs: int = option(1, help="Processes that train, each with one thread.", panel=OUTPUT, least=1)
+    out: str = option("probe", help="Folder for scores, plots and report.", panel=OUTPUT, first=True)
+    store: str = option("", help="Folder of the feature store; by default in the user's cache.", panel=OUTPUT)
+    dry_run: bool = option(False, help="Print cells, hours of audio, disk and time, and stop.", panel=OUTPUT)
 
     def __post_init__(self) -> None:
         for key in ("corpora", "encoders", "layers", "heads", "normalise", "settings", "learning_rates", "scratch"):
@@ -62,23 +113,12 @@ class ProbeSettings:
                 raise UserError(f"{key}: expected at least one")
             if len(set(value)) < len(value):
                 raise UserError(f"{key}: {','.join(map(str, value))} names one twice")
-        for key, choices in CHOICES.items():
-            given = getattr(self, key)
-            for value in (given,) if isinstance(given, str) else given:
-                if value not in choices:
-                    raise unknown(key, value, choices)
-        for key, least in (
-            ("folds", 1 if self.split != "folds" else 2),
-            ("seeds", 1),
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("jobs", 1),
-        ):
-            if getattr(self, key) < least:
-                raise UserError(f"{key}: expected {least} or more, got {getattr(self, key)}")
-        for key in ("sample", "patience", "segment", "disk", "weight_decay", "crop"):
-            if not 0 <= getattr(self, key) < math.inf:
-                raise UserError(f"{key}: expected 0 or more, got {getattr(self, key)}")
+        check_part(self)
+        if self.engine != "torch" and not any(option.startswith("engine=") for option in self.encoder_options):
+            object.__setattr__(self, "encoder_options", (*self.encoder_options, f"engine={self.engine}"))
+        least = 1 if self.split != "folds" else 2
+        if self.folds < least:
+            raise UserError(f"folds: expected {least} or more, got {self.folds}")
         for rate in (*self.learning_rates, self.eps):
             if not 0 < rate < math.inf:
                 raise UserError(f"learning_rates and eps: expected numbers above 0, got {rate}")
