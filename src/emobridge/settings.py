@@ -463,7 +463,8 @@ def _part_type(kind: type[Any], item: Field[Any]) -> type[Any] | None:
 
 def choices_of(name: str, kind: type[Any] = Adapt) -> tuple[str, ...]:
     """The choices of an option, by its field's name."""
-    return options_of_record(kind)[name][1].metadata["choices"]
+    choices: tuple[str, ...] = options_of_record(kind)[name][1].metadata["choices"]
+    return choices
 
 
 def flat_values(request: Any) -> dict[str, Any]:
@@ -543,11 +544,12 @@ def _checked(where: str, key: str, kind: str, value: Any) -> Any:
 def read_mapping(path: str | Path) -> dict[str, Any]:
     """The plain values of a TOML file. Errors: UserError naming the file and what is wrong."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not TOML ({error})") from error
+    return values
 
 
 def write_settings(path: str | Path, request: Any) -> None:
