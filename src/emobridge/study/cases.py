@@ -386,5 +386,7 @@ def _own(kind: str, words: Sequence[str], name: str, plugins: dict[str, Any]) ->
     options = read_options(words)
     for option in options:
         if not any(option in names for names in has.values()):
-            raise unknown_option(f"{registry.KINDS[kind].singular} {name}", option, has[name])
+            owners = [key for key in has if key != BASELINE] or [BASELINE]
+            choices = sorted({choice for names in has.values() for choice in names})
+            raise unknown_option(f"{registry.KINDS[kind].singular} {', '.join(owners)}", option, choices)
     return Plugin(name, tuple((option, value) for option, value in options.items() if option in has[name])).check(kind)

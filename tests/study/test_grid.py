@@ -9,54 +9,62 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from emobridge.errors import UserError
 from emobridge.methods.pseudo_labels import PseudoLabels
-from emobridge.settings import Settings
-from emobridge.study import adapt as adaptation
-from emobridge.study.grid import BudgetSettings, cells_of, run_grid, size_of
+from emobridge.settings import Adapt, Budget
+from emobridge.study import prepare
+from emobridge.study.cases import choices_of_request
+from emobridge.study.grid import Grid, run_grid
+from emobridge.study.train import Adapted, train
 from emobridge.training import stages
 
 
 @pytest.fixture
-def asked(recorded, tmp_path):
-    """A function that makes a quick grid of the recorded corpora; each fold has eight target labels."""
+def plain(recorded, tmp_path):
+    """Options of a quick run of the recorded corpora; each fold has eight target labels."""
+    values = {"source": (str(recorded / "en.jsonl"),), "target": str(recorded / "xx.jsonl")}
+    values |= {"labels": ("anger", "sadness"), "out": str(tmp_path / "grid"), "store": str(tmp_path / "store")}
+    return values | {
+        "seeds": 2, "folds": 2, "epochs": 3, "batch_size": 16, "learning_rate": 0.02, "guard": False
+    }  # fmt: skip
 
-    def make(*, methods=("source-only", "pseudo-labels"), budgets=("0", "2", "4", "all"), normalise=("speaker",),
-             jobs=1, **base):  # fmt: skip
-        plain = {"source": (str(recorded / "en.jsonl"),), "target": str(recorded / "xx.jsonl")}
-        plain |= {"labels": ("anger", "sadness"), "out": str(tmp_path / "grid"), "store": str(tmp_path / "store")}
-        plain |= {"seeds": 2, "folds": 2, "epochs": 3, "batch_size": 16, "learning_rate": 0.02, "guard": False}
-        settings = Settings(**{**plain, **base})
-        return BudgetSettings(base=settings, methods=methods, budgets=budgets, normalise=normalise, jobs=jobs)
+
+@pytest.fixture
+def asked(plain):
+    """A function that makes a quick grid."""
+
+    def make(**changes) -> Budget:
+        lists = {"methods": ("source-only", "pseudo-labels"), "budgets": ("0", "2", "4", "all")}
+        return Budget.of(**{**plain, **lists, **changes})
 
     return make
 
 
 @pytest.fixture
 def built(monkeypatch):
-    """What each fit was made from: (method, budget's rows, fold, settings)."""
+    """What each fit was made from: (case, budget's rows, fold)."""
     seen = []
     original = stages.build
 
-    def noted(speech, fold, method, classes, settings, encoder, few, *rest, **named):
-        seen.append((method.name, few, fold, settings))
-        return original(speech, fold, method, classes, settings, encoder, few, *rest, **named)
+    def noted(speech, fold, case, method, labelled_target, **named):
+        seen.append((case, labelled_target, fold))
+        return original(speech, fold, case, method, labelled_target, **named)
 
     monkeypatch.setattr(stages, "build", noted)
     return seen
 
 
-def said(grid):
+def said(study: Grid | Adapted) -> list[tuple]:
     return [
-        (one.settings.method, one.settings.target_labels, one.settings.normalise, each.seed, each.side,
-         each.rows.tolist(), each.probabilities.tolist())
-        for one in grid.outcomes
-        for each in one.predicted
+        (system.method, system.case.target_labels, system.case.normalise, part.seed, part.side, part.rows.tolist(),
+         part.probabilities.tolist())
+        for system in study.answers
+        for part in system.predicted
     ]  # fmt: skip
 
 
@@ -66,53 +74,67 @@ def rewrite(path: Path, change) -> None:
 
 
 def test_every_cell_seed_and_side_once(asked):
-    grid = run_grid(asked(normalise=("none", "speaker")))
+    grid = run_grid(asked(normalisations=("none", "speaker")))
     found = [key[:5] for key in said(grid)]
     assert len(set(found)) == len(found) == 2 * 4 * 2 * 2 * 2
     assert grid.largest == 8
-    for one in grid.outcomes:
-        assert all(each.method == one.settings.method for each in one.predicted)
+    for system in grid.answers:
+        assert all(part.method == system.case.method.name for part in system.predicted)
 
 
 def test_smaller_budgets_lie_inside_larger_ones_and_away_from_the_scored_speakers(asked, built):
     grid = run_grid(asked())
     speech = grid.speech
     fits = {}
-    for method, few, fold, settings in built:
-        fits[settings.target_labels, fold.target_test, method, len(fits) if few is None else 0] = (few, fold)
+    for case, few, fold in built:
+        amount, method = case.target_labels, case.method.name
+        fits[amount, fold.target_test, method] = few
         scored = {speech.utterances[row].speaker for row in fold.target_test}
         assert not scored & {speech.utterances[row].speaker for row in few}
         assert set(few) <= set(fold.target) and speech.is_target[list(few)].all()
-        assert len(few) == {"0": 0, "2": 2, "4": 4, "all": 8}[settings.target_labels]
+        assert len(few) == {"0": 0, "2": 2, "4": 4, "all": 8}[amount]
     tests = {key[1] for key in fits}
+    assert len(tests) >= 2
     for test in tests:
         for method in ("source-only", "pseudo-labels"):
-            mine = [set(fits[amount, test, method, 0][0]) for amount in ("0", "2", "4", "all")]
+            mine = [set(fits[amount, test, method]) for amount in ("0", "2", "4", "all")]
             assert mine[0] < mine[1] < mine[2] < mine[3]
-    for amount in ("2", "4"):
-        for test in tests:
-            assert fits[amount, test, "source-only", 0][0] == fits[amount, test, "pseudo-labels", 0][0]
+        for amount in ("2", "4"):
+            assert fits[amount, test, "source-only"] == fits[amount, test, "pseudo-labels"]
 
 
 def test_features_and_corals_matrices_are_made_once(asked, monkeypatch):
     from emobridge.training import tasks
 
     extracted, found = [], []
-    extract, coral = adaptation.FeatureStore.extract, tasks.coral_by_layer
-    monkeypatch.setattr(adaptation.FeatureStore, "extract", lambda *a, **k: extracted.append(0) or extract(*a, **k))
+    extract, coral = prepare.FeatureStore.extract, tasks.coral_by_layer
+    monkeypatch.setattr(prepare.FeatureStore, "extract", lambda *a, **k: extracted.append(0) or extract(*a, **k))
     monkeypatch.setattr(tasks, "coral_by_layer", lambda *a: found.append(0) or coral(*a))
-    run_grid(asked(normalise=("none", "speaker")))
+    run_grid(asked(normalisations=("none", "speaker")))
     assert len(extracted) == 1
     assert len(found) == 2 * 2 * 2, "one a seed, fold and normalisation, for all methods and budgets"
 
 
-def test_a_cell_says_what_adapt_says(asked):
-    grid = run_grid(asked(budgets=("4",), align="coral"))
-    one = next(one for one in grid.outcomes if one.settings.method == "pseudo-labels")
-    base = asked().base
-    alone = adaptation.adapt(replace(base, method="pseudo-labels", target_labels="4", out=base.out + "-adapt"))
-    mine = [each.probabilities.tolist() for each in one.predicted]
-    assert mine == [each.probabilities.tolist() for each in alone.predicted if each.method == "pseudo-labels"]
+@pytest.mark.parametrize(("amount", "align"), [("0", "coral"), ("4", "coral"), ("4", "none")])
+def test_a_cell_says_what_adapt_says(asked, plain, amount, align):
+    """Of a method and of the baseline, bit by bit (A1)."""
+    grid = run_grid(asked(budgets=(amount,), align=align))
+    values = {**plain, "method": "pseudo-labels", "target_labels": amount, "align": align}
+    alone = train(Adapt.of(**values | {"out": values["out"] + "-adapt"}))
+    assert [system.case for system in alone.answers] == [system.case for system in grid.answers]
+    mine, others = (
+        [part.probabilities.tolist() for system in study.answers for part in system.predicted]
+        for study in (grid, alone)
+    )
+    assert mine == others
+
+
+def test_what_adapt_has_trained_is_read(asked, plain, built):
+    """One cache: the same folder may be given to both."""
+    train(Adapt.of(**plain, method="pseudo-labels"))
+    del built[:]
+    run_grid(asked(budgets=("0", "4"), methods=("pseudo-labels",)))
+    assert [case.target_labels for case, _, _ in built] == ["4"] * 8
 
 
 def test_an_interrupted_grid_does_only_what_is_left(asked, tmp_path, monkeypatch):
@@ -122,7 +144,7 @@ def test_an_interrupted_grid_does_only_what_is_left(asked, tmp_path, monkeypatch
     def noted(*given, **named):
         if stop and len(fits) == 5:
             raise KeyboardInterrupt
-        fits.append(named["checkpoint"].stem)
+        fits.append(named["workspace"].checkpoint.stem)
         return fit(*given, **named)
 
     monkeypatch.setattr(stages, "fit", noted)
@@ -148,11 +170,10 @@ def test_two_processes_say_what_one_says(asked, tmp_path, built):
 
 ENDLESS = """
 import json, sys
-from emobridge import settings
-from emobridge.study.grid import BudgetSettings, run_grid
+from emobridge.settings import Budget, from_mapping
+from emobridge.study.grid import run_grid
 if __name__ == "__main__":
-    base = settings.from_mapping(json.loads(sys.argv[1]))
-    run_grid(BudgetSettings(base=base, budgets=("0", "4"), jobs=2))
+    run_grid(from_mapping(json.loads(sys.argv[1]), "test", Budget))
 """
 
 
@@ -161,9 +182,9 @@ if __name__ == "__main__":
 def test_whatever_ends_it_ends_its_processes(asked, tmp_path, signum):
     script = tmp_path / "endless.py"
     script.write_text(ENDLESS)
-    base = asked(epochs=10_000_000).base
+    request = asked(epochs=10_000_000, budgets=("0", "4"), jobs=2)
     process = subprocess.Popen(
-        [sys.executable, str(script), json.dumps(asdict(base))],
+        [sys.executable, str(script), json.dumps(asdict(request))],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -198,67 +219,67 @@ def members(group: int):
             yield int(path.parent.name)
 
 
+def chosen(request: Budget) -> list[tuple[str, str]]:
+    return [(choice.method, choice.target_labels) for choice in choices_of_request(request)]
+
+
 def test_a_method_that_cannot_use_labels_is_run_without_any(asked, monkeypatch):
     monkeypatch.setattr(PseudoLabels, "takes", frozenset())
-    cells = [(cell.method, cell.target_labels) for cell in cells_of(asked(budgets=("all", "2", "0")))]
-    assert cells == [("source-only", "0"), ("source-only", "2"), ("source-only", "all"), ("pseudo-labels", "0")]
+    request = asked(budgets=("all", "2", "0"))
+    expected = [("source-only", "0"), ("source-only", "2"), ("source-only", "all"), ("pseudo-labels", "0")]
+    assert chosen(request) == expected
+    assert [(system.method, system.case.target_labels) for system in run_grid(request).answers] == expected
     with pytest.raises(UserError, match="method pseudo-labels cannot use target labels: give 0 among them"):
-        cells_of(asked(budgets=("2",)))
+        run_grid(asked(budgets=("2",)))
 
 
 def test_a_method_that_needs_labels_is_never_run_without(asked, monkeypatch):
     monkeypatch.setattr(PseudoLabels, "needs", PseudoLabels.needs | {"target_labels"})
-    cells = [(cell.method, cell.target_labels) for cell in cells_of(asked(budgets=("0", "2")))]
+    cells = chosen(asked(budgets=("0", "2")))
     assert ("pseudo-labels", "0") not in cells and ("pseudo-labels", "2") in cells
-    with pytest.raises(UserError, match="method pseudo-labels needs them: give one above 0 among them"):
-        cells_of(asked(budgets=("0",)))
+    with pytest.raises(UserError, match="method pseudo-labels needs them: give a number above 0 among them"):
+        run_grid(asked(budgets=("0",)))
 
 
 def test_each_method_has_its_own_head_and_options(asked, monkeypatch):
     monkeypatch.setattr(PseudoLabels, "head", "nonlinear")
-    found = {
-        cell.method: (cell.head, cell.head_options, cell.method_options)
-        for cell in cells_of(
-            asked(method_options=("threshold=0.7", "rebalance=no"), head_options=("input_dropout=0.5", "hidden=8"))
-        )
-    }
-    assert found["source-only"] == ("single", ("input_dropout=0.5",), ("rebalance=no",))
-    assert found["pseudo-labels"][0] == "nonlinear" and "hidden=8" in found["pseudo-labels"][1]
-    assert found["pseudo-labels"][2] == ("threshold=0.7", "rebalance=no")
+    options = {"method_options": ("threshold=0.7", "rebalance=no"), "head_options": ("input_dropout=0.5", "hidden=8")}
+    cases = {system.method: system.case for system in run_grid(asked(budgets=("0",), epochs=1, **options)).answers}
+    baseline, method = cases["source-only"], cases["pseudo-labels"]
+    assert (baseline.head.name, dict(baseline.head.options)) == ("single", {"input_dropout": 0.5})
+    assert dict(baseline.method.options) == {"rebalance": False}
+    assert method.head.name == "nonlinear" and dict(method.head.options)["hidden"] == 8
+    assert dict(method.method.options) == {"threshold": 0.7, "rebalance": False}
 
 
 def test_the_baseline_is_run_in_any_case(asked):
-    assert asked(methods=("pseudo-labels",)).systems == ("source-only", "pseudo-labels")
-
-
-def test_budgets_of_any_size_in_ascending_order(asked):
-    assert asked(budgets=("all", "5000", "0", "1000", "20")).amounts == ("0", "20", "1000", "5000", "all")
-    assert size_of("1000") < size_of("5000") < size_of("all")
+    methods = [method for method, _ in chosen(asked(methods=("pseudo-labels",), budgets=("0",)))]
+    assert methods == ["source-only", "pseudo-labels"]
 
 
 MISTAKES = {
-    "no number": ({"budgets": ("0", "some")}, "budgets: expected numbers or 'all', by comma, got 'some'"),
-    "a negative one": ({"budgets": ("-5",)}, "budgets: expected numbers or 'all', by comma, got '-5'"),
-    "one twice": ({"budgets": ("25", "025")}, "budgets: 25 stands twice"),
-    "a method twice": ({"methods": ("source-only", "source-only")}, "methods: source-only stands twice"),
-    "none": ({"budgets": ()}, "budgets: expected at least one"),
     "an unknown method": (
         {"methods": ("pseudo-label",)},
         "unknown method 'pseudo-label': did you mean 'pseudo-labels'",
     ),
-    "an unknown normalisation": ({"normalise": ("speakr",)}, "unknown normalise 'speakr': did you mean 'speaker'"),
     "too many labels": ({"budgets": ("0", "9")}, "budgets: 9: expected 8 at most"),
-    "no jobs": ({"jobs": 0}, "jobs: expected 1 or more, got 0"),
-    "an option of no method": ({"method_options": ("treshold=0.7",)}, "unknown method option 'treshold': did you mean"),
+    "an option of no method": (
+        {"method_options": ("treshold=0.7",)},
+        "of method pseudo-labels 'treshold': did you mean 'threshold'",
+    ),
     "a bad value": ({"method_options": ("threshold=7",)}, "threshold: expected 0 <= threshold < 1"),
     "an unknown head": ({"head": "linaer"}, "unknown head 'linaer': did you mean 'linear'"),
+    "a list of adapt": ({"method": "dann"}, "method: does nothing here; budget takes methods, a list"),
+    "a number of adapt": ({"target_labels": "4"}, "target_labels: does nothing here; budget takes budgets, a list"),
+    "a word of adapt": ({"normalise": "none"}, "normalise: does nothing here; budget takes normalisations, a list"),
+    "an option of auto": ({"candidates": ("dann",)}, "--candidates: does nothing here"),
 }
 
 
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_one_line_before_anything_long(asked, monkeypatch, case):
     changes, message = MISTAKES[case]
-    monkeypatch.setattr(adaptation.FeatureStore, "extract", lambda *_, **__: pytest.fail("this is long"))
+    monkeypatch.setattr(prepare.FeatureStore, "extract", lambda *_, **__: pytest.fail("this is long"))
     with pytest.raises(UserError) as caught:
         run_grid(asked(**changes))
     assert message in str(caught.value) and "\n" not in str(caught.value)
@@ -266,7 +287,7 @@ def test_a_mistake_is_one_line_before_anything_long(asked, monkeypatch, case):
 
 def test_a_target_without_labels_has_no_curve(asked, recorded, monkeypatch):
     rewrite(recorded / "xx.jsonl", lambda row: {key: value for key, value in row.items() if key != "emotion"})
-    monkeypatch.setattr(adaptation.FeatureStore, "extract", lambda *_, **__: pytest.fail("this is long"))
+    monkeypatch.setattr(prepare.FeatureStore, "extract", lambda *_, **__: pytest.fail("this is long"))
     with pytest.raises(UserError, match=r"xx\.jsonl: no utterance is labelled anger, sadness, so there is no score"):
         run_grid(asked(budgets=("0",)))
 
