@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emobridge.files import write_cells
-from emobridge.report.budget import leading_measures
 from emobridge.report.record import Contest, StudyRecord
+from emobridge.report.scores import class_measures
+from emobridge.scores.measures.base import measure_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,11 @@ def write_tables(folder: Path, record: StudyRecord) -> None:
 
 
 def score_cells(record: StudyRecord) -> list[Cell]:
-    """The scores by the leading measures, each with what its system saw."""
+    """The scores by every measure, without recall by class and speaker, each with what its system saw."""
     systems = {(system.method, system.target_labels, system.normalisation): system for system in record.systems}
-    measures, cells = leading_measures(record), []
+    classes, cells = class_measures(record), []
     for row in record.scores:
-        if row.measure in measures:
+        if row.measure in classes or measure_of(row.measure).of == "attributes":
             system = systems[row.method, row.target_labels, row.normalisation]
             cell = Cell(
                 row.method, row.target_labels, system.normalise, system.align, row.source, row.target, row.side,
