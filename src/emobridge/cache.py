@@ -39,14 +39,14 @@ class Cache:
         if self.folder is None or not self.folder.is_dir():
             return
         mark = self.folder / MARK
-        if not mark.is_file() and any(self.folder.iterdir()):
+        if not mark.is_file() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
             raise UserError(
                 f"{self.folder}: holds work of an earlier version of emobridge, which is not mixed with new work: "
                 "give another --out, or delete this folder"
             )
-        if mark.is_file() and (text := mark.read_text(encoding="utf-8").strip()) != FORMAT:
+        if mark.is_file() and (text := mark.read_text(encoding="utf-8", errors="replace").strip()) != FORMAT:
             raise UserError(
-                f"{self.folder}: holds work in format {text}, and this emobridge writes {FORMAT}: give another --out"
+                f"{self.folder}: holds work in format {text!r}, and this emobridge writes {FORMAT}: give another --out"
             )
 
     def path(self, key: str, suffix: str = ".safetensors") -> Path | None:
