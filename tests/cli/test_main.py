@@ -20,7 +20,7 @@ from safetensors import safe_open
 import emobridge
 from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest, write_manifest
-from emobridge.settings import read_settings
+from emobridge.settings import Adapt, from_mapping, read_mapping
 from emobridge.types import Score, Utterance
 
 COMMANDS = ("demo", "corpora", "scan", "import", "export", "audit", "adapt", "evaluate", "predict", "join")
@@ -42,6 +42,12 @@ def in_a_process(folder, *words, **options):
 
 def rows_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def written_settings(folder):
+    """The request in the settings.toml of a run."""
+    path = folder / "settings.toml"
+    return from_mapping(read_mapping(path), str(path), Adapt)
 
 
 @pytest.fixture
@@ -161,9 +167,10 @@ def test_settings_come_from_a_file_and_the_command_line_overrides_them(recorded,
     (recorded / "s.toml").write_text(text + 'method_options = ["threshold=0.9"]\n')
     done = cli("adapt", "--settings", recorded / "s.toml", "--epochs", "3", "--out", recorded / "run")
     assert done.code == 0, done.err
-    written = read_settings(recorded / "run" / "settings.toml")
-    assert (written.epochs, written.seeds, written.method_options) == (3, 1, ("threshold=0.9",))
-    assert written.labels == ("anger", "sadness")
+    request = written_settings(recorded / "run")
+    assert (request.training.epochs, request.split.seeds) == (3, 1)
+    assert request.system.method_options == ("threshold=0.9",)
+    assert json.loads((recorded / "run" / "bundle" / "bundle.json").read_text())["labels"] == ["anger", "sadness"]
     before = (recorded / "run" / "scores.json").read_bytes()
     again = cli("adapt", "--settings", recorded / "run" / "settings.toml")
     assert again.code == 0, again.err
@@ -390,9 +397,10 @@ def test_options_of_training_an_encoder_become_settings(recorded, cli, source):
     words += ("--encoder-rate", "0.0001", "--accumulate", "2", "--checkpointing", "--precision", "fp32")
     done = cli(*adapt(recorded, *words, "--normalise", "none", "--epochs", "1"))
     assert done.code == 0, done.err
-    kept = read_settings(recorded / "run" / "settings.toml")
-    assert (kept.blocks, kept.crop, kept.encoder_rate, kept.accumulate) == ("1", 0.2, 0.0001, 2)
-    assert (kept.checkpointing, kept.precision, kept.adapter_options) == (True, "fp32", ("r=2",))
+    request = written_settings(recorded / "run")
+    system, training = request.system, request.training
+    assert (system.blocks, training.crop, training.encoder_rate, training.accumulate) == ("1", 0.2, 0.0001, 2)
+    assert (training.checkpointing, training.precision, system.adapter_options) == (True, "fp32", ("r=2",))
     page = (recorded / "run" / "report.md").read_text()
     assert "| ft-lora | source-only | source | UA |" in page
     assert re.search(r"\| ft-lora \| 2 \| head [\d,]+, lora 896 \|", page)

@@ -66,18 +66,19 @@ def test_there_and_back(listed, adapt, unlabelled, tmp_path, monkeypatch):
     assert [row["probability"] for row in rows] == sorted(row["probability"] for row in rows)
     _, truth = unlabelled
     fill(tmp_path / "l.csv", lambda row: truth[row["id"]] if row["id"] != rows[0]["id"] else "")
-    seen = []
-    fit = Runner._fit
-    monkeypatch.setattr(Runner, "_fit", lambda self, *some: (seen.append((self, some)), fit(self, *some))[1])
+    runs, fit = [], Runner.fit
+    monkeypatch.setattr(Runner, "fit", lambda self, *args: (runs.append((self, args[0])), fit(self, *args))[1])
     ran = adapt()
     assert ran.code == 0, ran.err
-    given = {row["id"]: row["emotion"] for row in read(tmp_path / "l.csv") if row["emotion"]}
-    assert len(given) == 8
-    runner = next(one for one, _ in seen if one.work is not None)  # not the one that looks for harm
-    assert runner.settings.target_labels == "8" and runner.speech.given == set(given)
-    labels = {one.id: label for one, label in zip(runner.speech.utterances, runner.speech.label.tolist())}
-    assert {name: ("anger", "sadness")[labels[name]] for name in given} == given
-    assert {labels[name] for name in truth if name not in given} == {-1}
+    filled = {row["id"]: row["emotion"] for row in read(tmp_path / "l.csv") if row["emotion"]}
+    assert len(filled) == 8
+    cases = {case.method.name: (runner, case) for runner, case in runs if case.target_labels != "0"}
+    runner, case = cases["soft-pseudo-labels"]
+    assert case.target_labels == "8" and runner.speech.visible == set(filled)
+    pairs = zip(runner.speech.utterances, runner.speech.label.tolist())
+    labels = {utterance.id: label for utterance, label in pairs}
+    assert {name: ("anger", "sadness")[labels[name]] for name in filled} == filled
+    assert {labels[name] for name in truth if name not in filled} == {-1}
     about = json.loads((tmp_path / "run" / "bundle" / "bundle.json").read_text())
     assert about["target_labels"] == "8"
     assert 'labelled = "' in (tmp_path / "run" / "settings.toml").read_text()

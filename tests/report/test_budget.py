@@ -41,6 +41,19 @@ def gap(method, amount, low, high, measure="UA"):
     return Difference(method=method, before="source-only", estimate=estimate, **about)
 
 
+def test_a_method_that_is_never_aligned_has_a_row_of_its_own_and_no_empty_one(budget):
+    scores = [replace(row, normalisation="speaker") if row.method == "ft-lora" else row for row in budget.scores]
+    systems = [replace(row, align="none") if row.method == "ft-lora" else row for row in budget.systems]
+    page = page_of(replace(budget, scores=tuple(scores), systems=tuple(systems)))
+    (section,) = [section for section in page.sections if section.title == "Scores by label budget"]
+    (figure,) = section.blocks
+    assert [row[:2] for row in figure.table.rows] == [
+        ("source-only", "speaker+coral"),
+        ("dann", "speaker+coral"),
+        ("ft-lora", "speaker"),
+    ]
+
+
 @pytest.fixture
 def budget() -> StudyRecord:
     return StudyRecord(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emobridge.report.systems import scored_systems, shared
+from emobridge.report.record import CollapsedSystem, SystemRow
+from emobridge.report.systems import name_in, scored_systems, shared
 
 
 def test_target_and_baseline_come_first(record):
@@ -35,3 +36,18 @@ def test_classes_and_speakers_are_kept_apart(record):
     assert len(system.speakers()) == 10
     assert [row.seed for row in system.seeds("UA")] == ["0", "1", "2"]
     assert system.mean("UA").seed == "all" and system.mean("CCC arousal") is None
+
+
+def test_a_fact_names_the_normalisation_where_several_were_run(record):
+    systems = (SystemRow(method="a", normalise="none", align="coral"), SystemRow(method="b", normalise="none"))
+    facts = [
+        CollapsedSystem(
+            method=row.method, side="target", predictions="", target_labels="0", normalisation=row.normalisation
+        )
+        for row in systems
+    ]
+    run = replace(record, systems=systems)
+    assert [name_in(run, fact) for fact in facts] == ["a", "b"], "a is aligned, and b is not"
+    run = replace(record, systems=(*systems, SystemRow(method="a", normalise="speaker", target_labels="5")))
+    assert name_in(run, facts[0]) == "a, no target labels, normalisation none+coral"
+    assert name_in(run, facts[1]) == "b, no target labels, normalisation none"

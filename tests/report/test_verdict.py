@@ -46,6 +46,14 @@ def test_it_tells_gain_loss_and_nothing_apart(record):
     assert "no difference is shown" in gap(record, 0.05, -0.01, 0.11)
 
 
+def test_the_difference_is_that_of_the_chosen_method_and_not_of_another_candidate(record):
+    estimate = Estimate("UA difference", -0.2, -0.3, -0.1, 320, "speakers")
+    other = Difference(method="dann", before="source-only", side="target", estimate=estimate)
+    text = verdict(replace(record, differences=(other, *record.differences)))
+    assert text == verdict(record) and "dann" not in text
+    assert " minus " not in verdict(replace(record, differences=(other,)))
+
+
 def test_it_says_when_chance_is_not_beaten(record):
     rows = tuple(replace(row, low=0.2) if row == mean(record, "pseudo-labels") else row for row in record.scores)
     assert "pseudo-labels is not shown to be above chance" in verdict(replace(record, scores=rows))

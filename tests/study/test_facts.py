@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from emobridge.report.record import normalisation_of
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import Condition
 from emobridge.scores.classes import Evaluation
+from emobridge.study.contests import contests_of
 from emobridge.study.facts import (
     Scored,
     begins_as,
@@ -17,21 +19,24 @@ from emobridge.study.facts import (
     differences_of,
     is_staged,
 )
+from emobridge.types import Utterance
 
 A, S = "anger", "sadness"
 
 
-def condition(method, *, side="source", labels="0", normalisation="none"):
+def condition(method, *, side="source", labels="0", normalise="none", align="none"):
+    normalisation = normalisation_of(normalise, align)
     return Condition("run", method, "wavlm", "3", normalisation, "en", "de", labels, "test", side)
 
 
-def scored(method, *predictions, truth=(A, A, S, S), **values):
-    return Scored(condition(method, **values), Evaluation((A, S), truth, predictions, ("a", "b", "a", "b")))
+def scored(method, *predictions, truth=(A, A, S, S), normalise="none", **values):
+    evaluation = Evaluation((A, S), truth, predictions, ("a", "b", "a", "b"))
+    return Scored(condition(method, normalise=normalise, **values), evaluation, normalise)
 
 
 def rated(method, values, truth):
     people = ("a", "b", "a", "b")
-    return Scored(condition(method), AttributeEvaluation(("arousal", "valence"), truth, values[None], people))
+    return Scored(condition(method), AttributeEvaluation(("arousal", "valence"), truth, values[None], people), "none")
 
 
 def test_a_method_begins_as_the_one_with_its_first_stages():
@@ -80,7 +85,7 @@ def test_differences_are_between_systems_that_differ_in_the_method_alone():
         scored("source-only", (A, A, S, S), labels="2"),
         scored("dann", (A, A, S, S)),
         scored("dann", (A, S, S, S), labels="2"),
-        scored("dann", (A, S, S, S), labels="2", normalisation="speaker"),
+        scored("dann", (A, S, S, S), labels="2", normalise="speaker"),
     ]
     gaps = differences_of(systems)
     assert [(gap.method, gap.before, gap.target_labels, gap.measure) for gap in gaps] == [
@@ -88,6 +93,23 @@ def test_differences_are_between_systems_that_differ_in_the_method_alone():
         ("dann", "source-only", "2", "UA"),
     ]
     assert [gap.estimate.value for gap in gaps] == [0.25, -0.25]
+
+
+def test_a_method_without_alignment_is_compared_with_the_aligned_baseline():
+    """A method that trains an encoder in stages is never aligned; its baseline is the same as beside other methods."""
+    baseline = scored("source-only", (S, S, S, S), labels="all", align="coral")
+    staged = scored("ft-lora", (A, A, S, A), labels="all")
+    (gap,) = differences_of([baseline, staged])
+    assert (gap.method, gap.before, gap.estimate.value, gap.normalisation) == ("ft-lora", "source-only", 0.25, "none")
+    (change,) = changes_of([baseline, staged])
+    assert (change.before, change.values) == ("source-only", (0.5, 0.75))
+    utterances = {"source": [Utterance(str(n), "en", "a.wav", speaker="abab"[n]) for n in range(4)]}
+    contests = contests_of([baseline, staged], utterances, 2)
+    assert {(contest.better, contest.worse, contest.normalisation) for contest in contests} == {
+        ("ft-lora", "source-only", "none")
+    }
+    (contest, *_) = contests_of([baseline, scored("dann", (A, A, S, A), align="coral")], utterances, 2)
+    assert contest.normalisation == "none+coral"
 
 
 def test_confusions_count_each_seed():

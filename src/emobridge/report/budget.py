@@ -160,7 +160,12 @@ def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure:
     panels = tuple(
         plots.Panel(
             f"normalisation {norm}",
-            tuple(_line(grid, measure, method, norm, side) for side in SIDES for method in grid.methods),
+            tuple(
+                _line(grid, measure, method, norm, side)
+                for side in SIDES
+                for method in grid.methods
+                if grid.amounts_of(method, norm)
+            ),
             (*_chance(record, measure), *_full_scores(record, grid, measure, norm)),
         )
         for norm in grid.normalisations
@@ -207,6 +212,7 @@ def _table(record: StudyRecord, grid: ScoreGrid, measure: str) -> Table:
         )
         for norm in grid.normalisations
         for method in grid.methods
+        if grid.amounts_of(method, norm)
     ]
     chance = measure_of(measure).chance(len(record.labels)) if record.labels else None
     is_class = measure_of(measure).of == "classes"

@@ -88,11 +88,14 @@ def shared(record: StudyRecord) -> str:
 
 
 def name_in(record: StudyRecord, fact: Fact) -> str:
-    """The method of a fact, with its target labels and normalisation where the systems of the record differ in them."""
+    """The method of a fact, with its target labels and normalisation where the systems of the record differ in them.
+
+    Alignment tells no two systems of a method apart: a method is aligned, or never is.
+    """
     parts = [fact.method]
     if len({system.target_labels for system in record.systems}) > 1:
         parts.append(labels_in_words(fact.target_labels))
-    if len({system.normalisation for system in record.systems}) > 1:
+    if len({system.normalise for system in record.systems}) > 1:
         parts.append(f"normalisation {fact.normalisation}")
     return ", ".join(parts)
 

@@ -31,7 +31,8 @@ def verdict(record: StudyRecord) -> str:
     after = next((system for system in on_target if system.method == record.method), None)
     parts = [*_below_floor(record, after or before)]
     parts.append(f"On the target ({_scored_speech(record)}), {_reached(record, measure, before, after)}")
-    gap = next((d for d in record.differences if d.side == "target" and d.measure == measure), None)
+    key = record.method, "target", measure
+    gap = next((gap for gap in record.differences if (gap.method, gap.side, gap.measure) == key), None)
     if gap is not None:
         parts.append(_gap(gap))
     is_class = bool(record.labels) and measure_of(measure).of == "classes"

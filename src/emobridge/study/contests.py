@@ -19,18 +19,25 @@ def contests_of(
 ) -> tuple[Contest, ...]:
     """Each pair of systems with the same normalisation, on each side; none where a subset cannot be scored.
 
+    Where some of them are aligned and some are not, the contests between them name the normalisation alone.
     utterances: the scored ones of each side, in the order of the evaluations. count: of subsets; 0 makes no test.
     """
     if not count:
         return ()
     drawn = {side: subsets(rows, count) for side, rows in utterances.items() if rows}
     values: dict[tuple[str, str, str], dict[MethodLabels, list[float]]] = {}
+    spellings: dict[str, set[str]] = {}
     for system in scored:
         condition = system.condition
+        spellings.setdefault(system.normalise, set()).add(condition.normalisation)
         for measure, numbers in system.evaluation.per_subset(drawn[condition.side].parts).items():
-            group = values.setdefault((condition.side, measure, condition.normalisation), {})
+            group = values.setdefault((condition.side, measure, system.normalise), {})
             group[condition.method, condition.target_labels] = numbers
-    return tuple(contest for group, systems in values.items() for contest in _pairs(group, systems, drawn[group[0]]))
+    contests: list[Contest] = []
+    for (side, measure, normalise), systems in values.items():
+        normalisation = min(spellings[normalise]) if len(spellings[normalise]) == 1 else normalise
+        contests += _pairs((side, measure, normalisation), systems, drawn[side])
+    return tuple(contests)
 
 
 def _pairs(

@@ -18,12 +18,12 @@ class Scored:
 
     condition: Condition
     evaluation: BaseEvaluation
+    normalise: str  # without the alignment, which a method that trains an encoder does without
 
     @property
     def peers(self) -> tuple[str, str, str, str]:
         """Scored systems that differ in the method alone share this; a paired comparison is between such."""
-        condition = self.condition
-        return condition.target_labels, condition.normalisation, condition.side, self.evaluation.of
+        return self.condition.target_labels, self.normalise, self.condition.side, self.evaluation.of
 
 
 def scores_of(scored: Sequence[Scored]) -> tuple[Score, ...]:

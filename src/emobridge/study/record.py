@@ -117,7 +117,7 @@ def scored_in(study: Adapted | Grid) -> list[Scored]:
         for side in SIDES:
             predicted = [part for part in answers.predicted if part.side == side]
             for evaluation in evaluations_of(study.speech, case.labels, case.attributes, predicted):
-                scored.append(Scored(condition_of(study, case, side), evaluation))
+                scored.append(Scored(condition_of(study, case, side), evaluation, case.normalise))
     return scored
 
 
