@@ -184,8 +184,8 @@ class Features:
         panel=ENCODER, needs="speaker normalisation",
     )  # fmt: skip
     align: str = option(
-        "coral", help="coral adds a copy of each source utterance, recoloured to the covariance of the target's "
-        "features.", panel=ENCODER, choices=("none", "coral"),
+        "coral", help="How the source is aligned with the target. coral adds a copy of each source utterance, "
+        "recoloured to the covariance of the target's features.", panel=ENCODER, choices=("none", "coral"),
     )  # fmt: skip
 
     def __post_init__(self) -> None:
