@@ -93,33 +93,34 @@ class Data:
     """Which speech, which emotions or attributes, and which target labels may be seen."""
 
     source: tuple[str, ...] = option(
-        (), help="Manifest of labelled speech; give it once a corpus.", panel=DATA, first=True, repeat=True
+        (), help="Manifest of labelled speech. Repeat the option for more corpora.", panel=DATA, first=True, repeat=True
     )
     target: str = option(
-        "", help="Manifest of speech in the new language; its labels score, and train within --target-labels.",
-        panel=DATA, first=True,
+        "", help="Manifest of speech in the new language. Its labels are used for scores, and for training as far as "
+        "--target-labels allows.", panel=DATA, first=True,
     )  # fmt: skip
     labels: tuple[str, ...] | None = option(
-        None, help="Emotions to tell apart, with commas, or none; by default those that all sources have.",
-        panel=DATA, first=True,
+        None, help="Emotions to tell apart, separated by commas. By default those that all sources have; none learns "
+        "attributes only.", panel=DATA, first=True,
     )  # fmt: skip
     target_labels: str = option(
-        "0", help="How many labelled target utterances the method may see, or all.", panel=DATA, first=True
+        "0", help="How many labelled target utterances the method may see: a number, or all.", panel=DATA, first=True
     )
     labelled: str = option(
-        "", help="A filled list of `emobridge suggest`: the only target labels that the method may see.", panel=DATA
-    )
+        "", help="List of `emobridge suggest`, filled in. The method sees these target labels and no others.",
+        panel=DATA,
+    )  # fmt: skip
     pool: str = option(
-        "open", help="Unlabelled target speech: open keeps every emotion; closed leaves out, BY THEIR LABELS, "
-        "utterances of other emotions.", panel=DATA, choices=("open", "closed"),
+        "open", help="Unlabelled target speech that the method may use. open is all of it; closed leaves out "
+        "utterances of other emotions, which it knows FROM THEIR LABELS.", panel=DATA, choices=("open", "closed"),
     )  # fmt: skip
     attributes: tuple[str, ...] = option(
-        (), help="Of arousal, valence, dominance, with commas: regressed beside the emotions.", panel=DATA
-    )
-    attribute_range: str = option(
-        "", help="The scale of the attributes, such as 1..7, in corpora that declare none.", panel=DATA,
-        needs="attributes",
+        (), help="Attributes to learn beside the emotions, separated by commas: arousal, valence, dominance.",
+        panel=DATA,
     )  # fmt: skip
+    attribute_range: str = option(
+        "", help="Scale of the attributes, such as 1..7, for corpora that declare none.", panel=DATA, needs="attributes"
+    )
 
     def __post_init__(self) -> None:
         check_part(self)
@@ -151,39 +152,40 @@ class Features:
     """What is computed from the audio, and how it is normalised."""
 
     encoder: str = option(
-        "logmel", help="Folder with weights, model id of the hub, or an encoder that needs no weights.",
-        panel=ENCODER, first=True,
+        "logmel", help="A folder with weights, a model id of the Hugging Face hub, an encoder that needs no weights, "
+        "or a file of your own.", panel=ENCODER, first=True,
     )  # fmt: skip
     encoder_options: tuple[str, ...] = option(
-        (), help="An option of the encoder.", panel=ENCODER, flag="encoder-option", repeat=True
+        (), help="An option of the encoder. Repeat for more.", panel=ENCODER, flag="encoder-option", repeat=True
     )
     engine: str = option(
-        "torch", help="What computes the encoder; onnx-int8 is faster and gives slightly other numbers.", panel=ENCODER,
+        "torch", help="What runs the encoder. onnx-int8 is faster and gives slightly different numbers.", panel=ENCODER,
         choices=("torch", "onnx-int8"),
     )  # fmt: skip
     layer: str = option(
-        "middle", help="A layer such as 3, several side by side such as 2+3+4, middle (the middle one and its "
-        "neighbours) or auto (the best on held-out source speakers).", panel=ENCODER, first=True,
+        "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, middle (the "
+        "middle layer and its neighbours), or auto (the layer that is best on held-out source speakers).",
+        panel=ENCODER, first=True,
     )  # fmt: skip
     statistics: tuple[str, ...] = option(
-        (), help="Statistic over frames that the head sees; by default the encoder's first.", panel=ENCODER,
-        flag="statistic", repeat=True,
+        (), help="Statistic over frames that the head sees, such as mean. Repeat for more. By default the encoder's "
+        "first.", panel=ENCODER, flag="statistic", repeat=True,
     )  # fmt: skip
     normalise: str = option(
-        "speaker", help="By what features are standardised, from unlabelled audio.", panel=ENCODER, first=True,
-        choices=NORMALISATIONS,
+        "speaker", help="Whether features are standardised over each corpus, each speaker, or each speaker and text. "
+        "Needs no labels.", panel=ENCODER, first=True, choices=NORMALISATIONS,
     )  # fmt: skip
     by_corpus: tuple[str, ...] = option(
-        (), help="A corpus whose speakers show one emotion each: it is normalised by corpus.", panel=ENCODER,
-        repeat=True, needs="speaker normalisation",
+        (), help="Corpus that is normalised as a whole because its speakers show one emotion each. Repeat for more.",
+        panel=ENCODER, repeat=True, needs="speaker normalisation",
     )  # fmt: skip
     guard: bool = option(
         True, help="Find corpora whose speakers mostly show one emotion each, and normalise them by corpus.",
         panel=ENCODER, needs="speaker normalisation",
     )  # fmt: skip
     align: str = option(
-        "coral", help="Copies of the source with the target's covariance (coral), or none.", panel=ENCODER,
-        choices=("none", "coral"),
+        "coral", help="How the source is aligned with the target. coral adds a copy of each source utterance, "
+        "recoloured to the covariance of the target's features.", panel=ENCODER, choices=("none", "coral"),
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -200,34 +202,36 @@ class System:
     """What is trained, and by which method."""
 
     method: str = option(
-        "soft-pseudo-labels", help="Name of a method, a class of your own (./mine.py or package.module:Class), or "
-        "auto: several are tried and one is chosen without target labels.", panel=METHOD, first=True,
+        "soft-pseudo-labels", help="Name of a method, a method of your own (./mine.py or package.module:Class), or "
+        "auto, which tries several and chooses one without target labels.", panel=METHOD, first=True,
     )  # fmt: skip
     method_options: tuple[str, ...] = option(
-        (), help="An option of the method.", panel=METHOD, flag="method-option", repeat=True
+        (), help="An option of the method. Repeat for more.", panel=METHOD, flag="method-option", repeat=True
     )
-    head: str = option("auto", help="Name of a head; auto is the method's own.", panel=METHOD)
+    head: str = option("auto", help="Name of a head. auto is the method's own.", panel=METHOD)
     head_options: tuple[str, ...] = option(
-        (), help="An option of the head.", panel=METHOD, flag="head-option", repeat=True
+        (), help="An option of the head. Repeat for more.", panel=METHOD, flag="head-option", repeat=True
     )
     train: str = option(
-        "frozen", help="What is trained: a head on stored features (frozen), a head on frames (head), adapters, or the "
-        "encoder too (end-to-end). Methods with stages decide for themselves.", panel=METHOD,
-        choices=("frozen", "head", "adapters", "end-to-end"),
+        "frozen", help="What is trained: a head on stored features (frozen), a head on frames (head), adapters in the "
+        "encoder and a head (adapters), or the encoder and a head (end-to-end). Methods that train in stages decide "
+        "this themselves.", panel=METHOD, choices=("frozen", "head", "adapters", "end-to-end"),
     )  # fmt: skip
     blocks: str = option(
-        "", help="The only transformer blocks that are trained end to end, such as 10+11.", panel=METHOD,
-        needs="end-to-end",
+        "", help="Transformer blocks that are trained end to end, such as 10+11. The others stay as they are.",
+        panel=METHOD, needs="end-to-end",
     )  # fmt: skip
     adapters: str = option(
-        "lora", help="Kind of adapter: lora, bottleneck, gating, or several with +.", panel=METHOD, needs="adapters"
-    )
+        "lora", help="Kind of adapter: lora, bottleneck, gating, or several joined by +.", panel=METHOD,
+        needs="adapters",
+    )  # fmt: skip
     adapter_options: tuple[str, ...] = option(
-        (), help="An option of the adapters.", panel=METHOD, flag="adapter-option", repeat=True, needs="adapters"
-    )
+        (), help="An option of the adapters. Repeat for more.", panel=METHOD, flag="adapter-option", repeat=True,
+        needs="adapters",
+    )  # fmt: skip
     candidates: tuple[str, ...] = option(
-        ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm"),
-        help="Methods that auto chooses from, with commas.", panel=METHOD, needs="auto",
+        ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm"), help="Methods that auto chooses from, "
+        "separated by commas.", panel=METHOD, needs="auto",
     )  # fmt: skip
     validator: str = option(
         "agreement", help="How auto judges a method without target labels.", panel=METHOD, needs="auto"
@@ -241,15 +245,22 @@ class System:
 class Split:
     """Who is trained on and who is scored."""
 
-    seeds: int = option(3, help="How many seeds are run.", panel=EVALUATION, first=True, least=1)
-    folds: int = option(5, help="Folds by speaker; 0 holds a fifth out, once.", panel=EVALUATION, least=0)
-    transductive: bool = option(False, help="Adapt to the scored speakers' unlabelled audio too.", panel=EVALUATION)
+    seeds: int = option(
+        3, help="How many seeds are run. Each has its own folds and first weights.", panel=EVALUATION, first=True,
+        least=1,
+    )  # fmt: skip
+    folds: int = option(
+        5, help="How many folds by speaker. 0 holds a fifth of the speakers out, once.", panel=EVALUATION, least=0
+    )
+    transductive: bool = option(
+        False, help="Adapt to the unlabelled audio of the scored speakers too.", panel=EVALUATION
+    )
     predefined: bool = option(
-        False, help="Split by the manifests' own column split; goes with --folds 0.", panel=EVALUATION
+        False, help="Split as the column split of the manifests says. Goes with --folds 0.", panel=EVALUATION
     )
     share_speakers: bool = option(
-        False, help="Split by utterance, so that speakers stand on both sides: scores then mean little.",
-        panel=EVALUATION,
+        False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
+        "little.", panel=EVALUATION,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -265,39 +276,44 @@ class Training:
     """How long and how fast a fit trains. The defaults are those of Agarla et al. 2024 but for `validate`."""
 
     epochs: int = option(100, help="Passes over the training data.", panel=TRAINING, least=1)
-    batch_size: int = option(100, help="Utterances in a step.", panel=TRAINING, least=1)
+    batch_size: int = option(100, help="Utterances in a training step.", panel=TRAINING, least=1)
     learning_rate: float = option(1e-3, help="Learning rate of Adam.", panel=TRAINING, above=0)
-    decay: float = option(0.95, help="Factor of the learning rate every 10 epochs.", panel=TRAINING, above=0)
+    decay: float = option(
+        0.95, help="Factor that the learning rate is multiplied by every 10 epochs.", panel=TRAINING, above=0
+    )
     patience: int = option(
-        0, help="Stop after so many epochs without a better validation; 0 never stops.", panel=TRAINING, least=0
+        0, help="Stop after this many epochs without a better validation. 0 never stops early.", panel=TRAINING, least=0
     )
     validate: str = option(
-        "source", help="Whose held-out speakers validate; both uses labels of the target.", panel=TRAINING,
+        "source", help="Whose held-out speakers choose the epoch. both uses labels of the target.", panel=TRAINING,
         choices=("source", "both"), needs="patience",
     )  # fmt: skip
     validate_by: str = option(
         "loss", help="What validation compares: the loss, or 1 - UA.", panel=TRAINING, choices=("loss", "ua"),
         needs="patience",
     )  # fmt: skip
-    class_weights: bool = option(True, help="Let classes and corpora weigh the same.", panel=TRAINING)
+    class_weights: bool = option(
+        True, help="Give all emotions the same weight, and all source corpora too.", panel=TRAINING
+    )
     crop: float = option(
-        2.0, help="Seconds of an utterance in a training step of an encoder.", panel=TRAINING, above=0,
+        2.0, help="Seconds of an utterance that a training step of an encoder sees.", panel=TRAINING, above=0,
         needs="recordings",
     )  # fmt: skip
     encoder_rate: float = option(
-        0.0, help="Learning rate of the encoder's own weights; 0 is --learning-rate.", panel=TRAINING, least=0,
-        needs="end-to-end",
+        0.0, help="Learning rate of the encoder's own weights. 0 is the value of --learning-rate.", panel=TRAINING,
+        least=0, needs="end-to-end",
     )  # fmt: skip
     accumulate: int = option(
         1, help="Parts of a batch that go through the encoder one after the other, to spare memory.", panel=TRAINING,
         least=1, needs="trained encoder",
     )  # fmt: skip
     checkpointing: bool = option(
-        False, help="Compute the encoder's blocks twice, to spare memory.", panel=TRAINING, needs="trained encoder"
-    )
+        False, help="Compute the encoder's blocks a second time for the gradients, to spare memory.", panel=TRAINING,
+        needs="trained encoder",
+    )  # fmt: skip
     precision: str = option(
-        "auto", help="Of an encoder in training; auto is bf16 on a GPU that has it.", panel=TRAINING,
-        choices=("auto", "fp32", "bf16"), needs="trained encoder",
+        "auto", help="Number format of an encoder in training. auto is bf16 on a GPU that has it, else fp32.",
+        panel=TRAINING, choices=("auto", "fp32", "bf16"), needs="trained encoder",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -316,8 +332,11 @@ class Output:
     """Where results and features go, and how many processes work."""
 
     out: str = option("run", help="Folder for report, scores and bundle.", panel=OUTPUT, first=True)
-    store: str = option("", help="Folder of the feature store; by default in the user's cache.", panel=OUTPUT)
-    jobs: int = option(1, help="Processes that train, each with one thread.", panel=OUTPUT, least=1)
+    store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
+    jobs: int = option(
+        1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        least=1,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_part(self)
@@ -360,18 +379,19 @@ class Budget:
     """
 
     methods: tuple[str, ...] = option(
-        ("soft-pseudo-labels",), help="Methods, with commas; source-only is run in any case.", panel=METHOD, first=True
-    )
-    budgets: tuple[str, ...] = option(
-        ("0", "25", "50", "100", "all"), help="Numbers of labelled target utterances, with commas, or all.", panel=DATA,
+        ("soft-pseudo-labels",), help="Methods, separated by commas. source-only always runs too.", panel=METHOD,
         first=True,
     )  # fmt: skip
+    budgets: tuple[str, ...] = option(
+        ("0", "25", "50", "100", "all"), help="Numbers of labelled target utterances, separated by commas. all is "
+        "every label.", panel=DATA, first=True,
+    )  # fmt: skip
     normalisations: tuple[str, ...] = option(
-        ("speaker",), help="By what features are standardised, with commas.", panel=ENCODER, first=True,
-        flag="normalise", choices=NORMALISATIONS,
+        ("speaker",), help="Normalisations to try, separated by commas: see `adapt`. They need no labels.",
+        panel=ENCODER, first=True, flag="normalise", choices=NORMALISATIONS,
     )  # fmt: skip
     subsets: int = option(
-        0, help="Subsets of the test utterances by which Welch's test compares methods; 0 makes no test.",
+        0, help="Subsets of the test utterances by which Welch's test compares methods. 0 makes no test.",
         panel=EVALUATION, least=0,
     )  # fmt: skip
     stages: str = option(

@@ -21,7 +21,7 @@ def run_adapt(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
 
 def run_budget(request: Any, strict: bool, names: tuple[str, ...]) -> None:
-    """Run methods with several numbers of target labels, and show what each label is worth."""
+    """Run several methods with several numbers of target labels, and show what labels are worth."""
     from emobridge.study.budget import budget
     from emobridge.study.cases import check_useful
 

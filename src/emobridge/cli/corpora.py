@@ -8,7 +8,12 @@ from typing import Annotated
 
 import typer
 
-Options = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")]
+CorpusOptions = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the corpus. Repeat for more.")
+]
+FormatOptions = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the format. Repeat for more.")
+]
 
 
 def corpora() -> None:
@@ -25,7 +30,7 @@ def corpora() -> None:
 
 def download(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
-    folder: Annotated[Path, typer.Argument(help="Where its files go.", file_okay=False)],
+    folder: Annotated[Path, typer.Argument(help="Folder for its files.", file_okay=False)],
 ) -> None:
     """Download and unpack a corpus whose licence and host allow it."""
     from emobridge.corpora import describe, downloads
@@ -43,11 +48,11 @@ def download(
 
 def scan(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
-    root: Annotated[Path, typer.Argument(help="Its folder (of `table`: the file).")],
+    root: Annotated[Path, typer.Argument(help="Folder of the corpus; for `table` the file of the table.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
-    option: Options = None,
+    option: CorpusOptions = None,
 ) -> None:
-    """Write the manifest of a corpus that is on this machine."""
+    """Write the manifest of a corpus that you have: one row for each recording."""
     from emobridge.corpora import scan as scan_corpus
     from emobridge.data.manifest import write_manifest
     from emobridge.options import read_options
@@ -57,9 +62,11 @@ def scan(
 
 
 def constructed(
-    manifest: Annotated[Path, typer.Argument(help="The manifest of real speech that nobody rated.")],
+    manifest: Annotated[Path, typer.Argument(help="Manifest of real speech that nobody rated.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
-    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Stop at the first file that cannot be read, instead of leaving it out.")
+    ] = False,
 ) -> None:
     """Write a manifest whose arousal, valence and dominance are level, pitch and rate of the speech. NOT ratings."""
     from emobridge.data.constructed import WARNING, construct
@@ -80,10 +87,12 @@ def constructed(
 
 
 def import_(
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help="audformat, emobox, nkululeko, speechbrain ...")],
-    path: Annotated[Path, typer.Argument(help="Its file or folder.")],
+    name: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="Name of the format: audformat, emobox, nkululeko, speechbrain ...")
+    ],
+    path: Annotated[Path, typer.Argument(help="File or folder of the data set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
-    option: Options = None,
+    option: FormatOptions = None,
 ) -> None:
     """Write the manifest of a data set in another tool's format."""
     from emobridge.data.manifest import write_manifest
@@ -95,10 +104,12 @@ def import_(
 
 
 def export(
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help="audformat, emobox, nkululeko, speechbrain ...")],
+    name: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="Name of the format: audformat, emobox, nkululeko, speechbrain ...")
+    ],
     manifest: Annotated[Path, typer.Argument(help="The manifest to export.")],
     path: Annotated[Path, typer.Argument(help="The file or folder to write.")],
-    option: Options = None,
+    option: FormatOptions = None,
 ) -> None:
     """Write a manifest in another tool's format, and name the fields that this format cannot hold."""
     from emobridge.data.manifest import read_manifest

@@ -1,4 +1,4 @@
-"""The command that makes one recogniser of several; `cli.main` registers it."""
+"""The command that joins recognisers; `cli.main` registers it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from emobridge.errors import UserError
 
 
 def join(
-    bundles: Annotated[list[Path], typer.Argument(help="Folders of two bundles or more, made on one encoder.")],
+    bundles: Annotated[list[Path], typer.Argument(help="Folders of two or more bundles that have the same encoder.")],
     out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Where two bundles have the same language, take the later one.")
+        bool, typer.Option("--replace", help="If two bundles have the same language, take the later one.")
     ] = False,
     router: Annotated[
         list[Path] | None,
-        typer.Option(help="Manifest of speech in known languages, to learn a router from; may be repeated."),
+        typer.Option(help="Manifest of speech in known languages, to learn a router from. Repeat for more."),
     ] = None,
     router_base: Annotated[
-        bool, typer.Option("--router-base", help="Give the router the features of the encoder without adapters too.")
+        bool,
+        typer.Option("--router-base", help="Give the router the features of the encoder without adapters as well."),
     ] = False,
     encoder: Annotated[str | None, typer.Option(help="Where the encoder is now, if it has moved.")] = None,
-    store: Annotated[str | None, typer.Option(help="Folder of the feature store.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Folder for computed features. By default in the user's cache.")
+    ] = None,
 ) -> None:
-    """Join recognisers of several languages into one, which holds their encoder once."""
+    """Join recognisers of several languages into one that holds their encoder once."""
     from emobridge.bundle import Recognizer
     from emobridge.data.manifest import read_manifest
     from emobridge.inference import learn_router

@@ -25,7 +25,9 @@ from emobridge.progress import report_skipped
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Labelled emotional speech in one language in, an emotion recogniser for another language out.",
+    help="Labelled emotional speech in one language in, an emotion recogniser for another language out. "
+    "A manifest is a file with one row for each recording; a bundle is the folder of a finished recogniser. "
+    "`emobridge demo demo` makes speech to try everything on.",
 )
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under a new name
 STOPPED = 130  # the exit code of a command that Ctrl-C ended
@@ -81,20 +83,20 @@ def _common(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")] = False,
 ) -> None:
     pass
 
 
 @app.command(rich_help_panel=SPEECH)
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where the corpora go.")],
-    languages: Annotated[str, typer.Option(help="Which languages, by comma.")] = "en,de",
-    speakers: Annotated[int, typer.Option(help="Speakers a language.")] = 8,
-    emotions: Annotated[str, typer.Option(help="Which emotions, by comma.")] = "anger,happiness,neutral,sadness",
-    seed: Annotated[int, typer.Option(help="Another seed makes other voices.")] = 0,
+    folder: Annotated[Path, typer.Argument(help="Folder for the corpora.")],
+    languages: Annotated[str, typer.Option(help="Languages, separated by commas.")] = "en,de",
+    speakers: Annotated[int, typer.Option(help="Speakers of each language.")] = 8,
+    emotions: Annotated[str, typer.Option(help="Emotions, separated by commas.")] = "anger,happiness,neutral,sadness",
+    seed: Annotated[int, typer.Option(help="Seed of the voices.")] = 0,
 ) -> None:
-    """Make SYNTHETIC emotional speech in several languages, one manifest each."""
+    """Make SYNTHETIC emotional speech in several languages, with a manifest for each."""
     from emobridge.corpora.demo import make_corpora
     from emobridge.progress import progress
 
@@ -124,7 +126,7 @@ def audit(
     manifests: Annotated[list[Path], typer.Argument(help="One or more manifests.")],
     out: Annotated[Path, typer.Option(help="Folder for audit.html, .md and .json.")] = Path("audit"),
 ) -> None:
-    """Find what would make scores meaningless: duplicates, shared speakers, classes that loudness gives away ..."""
+    """Find what would make scores meaningless: duplicates, shared speakers, emotions that loudness gives away ..."""
     from emobridge.audit.findings import audit as find
     from emobridge.audit.findings import lines
     from emobridge.corpora.demo import is_synthetic
@@ -149,7 +151,7 @@ app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 
 
 def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
-    """Predict the emotions in files, folders and manifests."""
+    """Predict the emotions of recordings: files, folders or manifests."""
     from emobridge.bundle import UNKNOWN, Recognizer
     from emobridge.inference import predict, utterances_of, write_predictions
     from emobridge.progress import progress

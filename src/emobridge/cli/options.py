@@ -42,10 +42,10 @@ def command_from(
     ordered = sorted(options, key=lambda key: _order(options[key]))
     parameters = [_parameter(kind, key, options[key]) for key in ordered]
     if file_flag:
-        file_help = "TOML file of options; those given here win."
+        file_help = "TOML file of options. Options on the command line win."
         option = typer.Option(file_flag, help=file_help, rich_help_panel="Output")
         parameters.append(_keyword("settings_file", Annotated[Path | None, option], None))
-    strict_help = "Stop at the first file that cannot be read."
+    strict_help = "Stop at the first file that cannot be read, instead of leaving it out."
     strict = typer.Option("--strict", help=strict_help, rich_help_panel="Data" if file_flag else None)
     parameters.append(_keyword("strict", Annotated[bool, strict], False))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -115,7 +115,7 @@ def _parameter(kind: type[Any], key: str, item: Field[Any]) -> inspect.Parameter
         return _keyword(key, Annotated[plain, argument], required)
     flag = flag_of(key, item)
     names = (f"{flag}/--no-{flag[2:]}",) if hint == "bool" else (flag,)
-    metavar = "NAME=VALUE" if key.endswith("_options") or facts["flag"] in ("only",) else None
+    metavar = "NAME=VALUE" if key.endswith("_options") or key == "only" else None
     panel = None if facts["first"] or not facts["panel"] else _panel(item)
     option = typer.Option(*names, help=help_of(kind, key, item), rich_help_panel=panel, metavar=metavar)
     return _keyword(key, Annotated[plain | None, option], None)
@@ -128,7 +128,9 @@ def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
     text = item.metadata["help"]
     if choices:
         text += f" One of {', '.join(choices)}."
-    if default is MISSING or default in (None, "", ()) or isinstance(default, bool):
+    if default is MISSING or key in NEEDED:
+        return f"{text} (required)"
+    if default in (None, "", ()) or isinstance(default, bool):
         words = {True: " (default on)", False: " (default off)"}.get(default, "") if isinstance(default, bool) else ""
         return f"{text}{words}"
     if isinstance(default, tuple):

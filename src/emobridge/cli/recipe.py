@@ -45,9 +45,9 @@ def show(name: Name) -> None:
 
 
 def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
-    """Run a recipe on the corpora and encoders that are here: a report for each of its studies, scores.json for all.
+    """Run a recipe on the corpora and encoders that you have: a report for each of its studies, scores.json for all.
 
-    Paths in TOML files are relative to the file. What is missing is named, and how to get it.
+    Paths in TOML files are relative to the file. What is missing is listed, with how to get it, and the rest runs.
     """
     from emobridge import registry
     from emobridge.encoders import presets

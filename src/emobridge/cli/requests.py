@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from emobridge.settings import check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
-UNTOLD = "Who answers where the language is not known: target (the default), averaged, confident or routed."
-STORE = "Folder of the feature store; by default in the user's cache."
+UNTOLD = "What answers where the language is not known: target (the default), averaged, confident or routed."
+STORE = "Folder for computed features. By default in the user's cache."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictRequest:
     """Options of `predict`."""
 
-    bundle: str = option(help="Folder of the bundle.", argument=True)
+    bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
     audio: tuple[str, ...] = option(
         help="Audio files, folders of them, or manifests (.jsonl).", argument=True, repeat=True
     )
     format: str = option("jsonl", help="Format of the predictions.", choices=("jsonl", "csv"))
-    out: str = option("", help="A file; by default standard output.")
-    window: float = option(10.0, help="Seconds; files over 30 s are cut into such windows.", above=0)
+    out: str = option("", help="File for the predictions. By default they are printed.")
+    window: float = option(10.0, help="Files over 30 s are cut into windows of this many seconds.", above=0)
     speakers: str = option(
-        "unknown", help="Who speaks in plain files: unknown, file (one speaker each), or one (the same in all).",
-        choices=("unknown", "file", "one"),
+        "unknown", help="Who speaks in plain files: unknown, file (one speaker in each file), or one (the same speaker "
+        "in all).", choices=("unknown", "file", "one"),
     )  # fmt: skip
-    language: str = option("", help="Language of plain files; by default not known.")
+    language: str = option("", help="Language of plain files, such as de. By default not known.")
     untold: str = option("", help=UNTOLD)
     encoder: str = option("", help=MOVED)
 
@@ -38,11 +38,11 @@ class PredictRequest:
 class EvaluateRequest:
     """Options of `evaluate`."""
 
-    bundle: str = option(help="Folder of the bundle.", argument=True)
+    bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
     on: str = option(help="Manifest with labels.")
-    out: str = option("scores.json", help="Where the scores go.")
+    out: str = option("scores.json", help="File for the scores.")
     untold: str = option("", help=UNTOLD)
-    attribute_range: str = option("", help="The scale of attributes, such as 1..7, in corpora that declare none.")
+    attribute_range: str = option("", help="Scale of the attributes, such as 1..7, for corpora that declare none.")
     encoder: str = option("", help=MOVED)
     store: str = option("", help=STORE)
 
@@ -51,13 +51,13 @@ class EvaluateRequest:
 class SuggestRequest:
     """Options of `suggest`."""
 
-    bundle: str = option(help="Folder of the bundle.", argument=True)
+    bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
     on: str = option(help="Manifest of speech in the new language.")
     by: str = option("margin", help="How utterances are ranked: margin, entropy, mixed, core-set or random.")
-    count: int = option(50, help="How many utterances.")
-    out: str = option("to-label.csv", help="Where the list goes (.csv).")
-    labelled: str = option("", help="A list filled in before; its rows come first in the new one.")
-    seed: int = option(0, help="Seed of the strategies that draw: mixed and random.")
+    count: int = option(50, help="How many utterances are listed.")
+    out: str = option("to-label.csv", help="File for the list (.csv).")
+    labelled: str = option("", help="A list that was filled in before. Its rows come first in the new list.")
+    seed: int = option(0, help="Seed of the rankings that draw at random: mixed and random.")
     encoder: str = option("", help=MOVED)
     store: str = option("", help=STORE)
 
@@ -67,17 +67,24 @@ class RecipeRequest:
     """Options of `recipe run`."""
 
     recipe: str = option(help="A name that `recipe list` shows, or your own .toml file.", argument=True)
-    corpora: str = option(help='TOML file with the folder or the manifest of each corpus: emodb = "data/emodb".')
-    only: tuple[str, ...] = option(
-        (), help="Run only these studies, corpora, encoders, heads or methods (separated by commas).", repeat=True
+    corpora: str = option(
+        help='TOML file with the folder or the manifest of each corpus, such as emodb = "data/emodb".'
     )
-    encoders: str = option("", help='TOML file with folders of encoders: whisper-small = "models/ws".')
-    encoder: tuple[str, ...] = option((), help="The folder of an encoder: NAME=FOLDER.", repeat=True)
-    seeds: int = option(0, help="Number of seeds; 0 is the recipe's.", least=0)
-    out: str = option("", help="Folder for manifests, tables and reports; by default the recipe's name.")
+    only: tuple[str, ...] = option(
+        (), help="Run only these studies, corpora, encoders, heads or methods, separated by commas. Repeat for more.",
+        repeat=True,
+    )  # fmt: skip
+    encoders: str = option("", help='TOML file with the folders of encoders, such as whisper-small = "models/ws".')
+    encoder: tuple[str, ...] = option(
+        (), help="The folder of an encoder, as NAME=FOLDER. Repeat for more.", repeat=True
+    )
+    seeds: int = option(0, help="Number of seeds. 0 is the recipe's number.", least=0)
+    out: str = option("", help="Folder for manifests, tables and reports. By default the recipe's name.")
     store: str = option("", help=STORE)
-    jobs: int = option(1, help="Processes that train, each with one thread.", least=1)
-    dry_run: bool = option(False, help="Print what would run and what is missing, and stop.")
+    jobs: int = option(
+        1, help="Processes that train at once, each with one thread. Results do not depend on it.", least=1
+    )
+    dry_run: bool = option(False, help="Show what would run and what is missing, and stop.")
 
     def __post_init__(self) -> None:
         check_part(self)

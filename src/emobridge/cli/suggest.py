@@ -1,4 +1,4 @@
-"""The command that proposes what to label next; `cli.main` registers it."""
+"""The command that suggests which utterances to label; `cli.main` registers it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emobridge.cli.requests import SuggestRequest
 
 
 def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
-    """List the unlabelled utterances whose labels would help a bundle most, to be filled in by a person."""
+    """List the unlabelled utterances whose labels would help a recogniser most, for a person to fill in."""
     from emobridge.bundle import Recognizer
     from emobridge.data.manifest import read_manifest
     from emobridge.progress import progress, report_skipped

@@ -17,94 +17,106 @@ class ProbeSettings:
     """A request of `emobridge probe`. Training is that of D'Asaro et al. 2024 (methods B) unless a comment differs."""
 
     corpora: tuple[str, ...] = option(
-        help="Manifest of a labelled corpus; give it once a corpus.", panel=DATA, flag="corpus", first=True, repeat=True
-    )
+        help="Manifest of a labelled corpus. Repeat the option for more corpora.", panel=DATA, flag="corpus",
+        first=True, repeat=True,
+    )  # fmt: skip
     labels: tuple[str, ...] = option(
-        (), help="Emotions, with commas; by default those of each training corpus.", panel=DATA, first=True
-    )
+        (), help="Emotions to tell apart, separated by commas. By default those of each training corpus.", panel=DATA,
+        first=True,
+    )  # fmt: skip
     encoders: tuple[str, ...] = option(
-        ("logmel",), help="Preset, folder, model id of the hub, NAME=FOLDER, or an encoder that needs no weights.",
-        panel=ENCODER, flag="encoder", first=True, repeat=True,
+        ("logmel",), help="Name of an encoder or preset, a folder with weights, NAME=FOLDER, or a model id of the "
+        "Hugging Face hub. Repeat for more.", panel=ENCODER, flag="encoder", first=True, repeat=True,
     )  # fmt: skip
     encoder_options: tuple[str, ...] = option(
-        (), help="An option of the encoders that have it.", panel=ENCODER, flag="encoder-option", repeat=True
-    )
+        (), help="An option of those encoders that have it. Repeat for more.", panel=ENCODER, flag="encoder-option",
+        repeat=True,
+    )  # fmt: skip
     engine: str = option(
-        "torch", help="What computes the encoders; onnx-int8 is faster and gives slightly other numbers.",
+        "torch", help="What runs the encoders. onnx-int8 is faster and gives slightly different numbers.",
         panel=ENCODER, choices=("torch", "onnx-int8"),
     )  # fmt: skip
     layers: tuple[str, ...] = option(
-        ("all",), help="Layers, with commas, or all, or last; heads that sum layers take all of them.", panel=ENCODER,
-        first=True,
+        ("all",), help="Layers, separated by commas, or all, or last. Heads that sum layers always take all of them.",
+        panel=ENCODER, first=True,
     )  # fmt: skip
     normalise: tuple[str, ...] = option(
-        ("none",), help="By what features are standardised, with commas.", panel=ENCODER, first=True,
-        choices=NORMALISATIONS,
+        ("none",), help="Normalisations to try, separated by commas. Features are standardised over each corpus or "
+        "each speaker.", panel=ENCODER, first=True, choices=NORMALISATIONS,
     )  # fmt: skip
     segment: float = option(
-        0.0, help="Seconds of frames averaged before nonlinear heads; 0 keeps every frame.", panel=ENCODER, least=0
+        0.0, help="Heads on frames see means over this many seconds. 0 gives them every frame.", panel=ENCODER, least=0
     )
     frames: str = option(
-        "auto", help="Whether frames are stored on disk or encoded anew in each epoch.", panel=ENCODER,
-        choices=("auto", "stored", "streamed"),
+        "auto", help="Whether frames are stored on disk, or streamed, that is encoded anew in each epoch.",
+        panel=ENCODER, choices=("auto", "stored", "streamed"),
     )  # fmt: skip
     disk: float = option(20.0, help="GB of frames that auto may store.", panel=ENCODER, least=0)
     heads: tuple[str, ...] = option(
-        ("single", "linear", "nonlinear", "multilayer"), help="Heads, with commas; attentive is another.",
-        panel=METHOD, first=True,
+        ("single", "linear", "nonlinear", "multilayer"), help="Heads to try, separated by commas. attentive is one "
+        "more.", panel=METHOD, first=True,
     )  # fmt: skip
     head_options: tuple[str, ...] = option(
-        (), help="An option of the heads that have it.", panel=METHOD, flag="head-option", repeat=True
-    )
+        (), help="An option of those heads that have it. Repeat for more.", panel=METHOD, flag="head-option",
+        repeat=True,
+    )  # fmt: skip
     scratch: tuple[str, ...] = option(
-        (), help="A model trained end to end from random weights as a baseline: ast, emotion-cnn or byol-s.",
-        panel=METHOD, repeat=True,
+        (), help="Model that is trained end to end from random weights, as a baseline: ast, emotion-cnn or byol-s. "
+        "Repeat for more.", panel=METHOD, repeat=True,
     )  # fmt: skip
     scratch_options: tuple[str, ...] = option(
-        (), help="An option of the models from scratch that have it.", panel=METHOD, flag="scratch-option", repeat=True
-    )
+        (), help="An option of those models from scratch that have it. Repeat for more.", panel=METHOD,
+        flag="scratch-option", repeat=True,
+    )  # fmt: skip
     floors: bool = option(
         True, help="Compare with random weights, log-mel statistics, loudness and length.", panel=EVALUATION
     )
     settings: tuple[str, ...] = option(
-        ("mono", "trans"), help="Pairs of corpora by language (Han et al. 2025), with commas.", panel=EVALUATION,
-        first=True, choices=SETTINGS,
+        ("mono", "trans"), help="Kinds of scores, separated by commas. mono and trans test on the corpus of training, "
+        "cross and other on another one; mono and cross train in a language of the encoder's pre-training.",
+        panel=EVALUATION, first=True, choices=SETTINGS,
     )  # fmt: skip
     split: str = option(
-        "folds", help="Each fold is the test part in turn, or parts of 80/10/10 are drawn for each fold and seed.",
+        "folds", help="Test parts: each fold in turn, or a tenth that is drawn anew for each fold and seed.",
         panel=EVALUATION, choices=("folds", "80/10/10"),
     )  # fmt: skip
-    folds: int = option(5, help="Folds by speaker.", panel=EVALUATION)
+    folds: int = option(5, help="How many folds by speaker.", panel=EVALUATION)
     seeds: int = option(3, help="How many seeds are run.", panel=EVALUATION, first=True, least=1)
     sample: int = option(
-        0, help="Utterances of each emotion of a corpus, drawn once; 0 is all.", panel=EVALUATION, least=0
-    )
+        0, help="How many utterances of each emotion of a corpus are used, drawn once. 0 is all.", panel=EVALUATION,
+        least=0,
+    )  # fmt: skip
     share_speakers: bool = option(
-        False, help="Split by utterance, so that speakers stand on both sides: scores then mean little.",
-        panel=EVALUATION,
+        False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
+        "little.", panel=EVALUATION,
     )  # fmt: skip
     epochs: int = option(30, help="Passes over the training data.", panel=TRAINING, least=1)
-    batch_size: int = option(32, help="Utterances in a step.", panel=TRAINING, least=1)  # ours
+    batch_size: int = option(32, help="Utterances in a training step.", panel=TRAINING, least=1)  # ours
     learning_rates: tuple[float, ...] = option(
-        (5e-4,), help="Learning rates, with commas; of several each probe takes the one its validation prefers.",
-        panel=TRAINING,
+        (5e-4,), help="Learning rates, separated by commas. Of several, each probe takes the one with the lowest "
+        "validation loss.", panel=TRAINING,
     )  # fmt: skip
     weight_decay: float = option(1e-4, help="Weight decay of Adam.", panel=TRAINING, least=0)
-    betas: tuple[float, ...] = option((0.9, 0.98), help="The two betas of Adam, with a comma.", panel=TRAINING)
+    betas: tuple[float, ...] = option((0.9, 0.98), help="The two betas of Adam, separated by a comma.", panel=TRAINING)
     eps: float = option(1e-8, help="Epsilon of Adam.", panel=TRAINING, above=0)
     patience: int = option(
-        0, help="Stop a probe after so many epochs without a lower validation loss; 0 never stops.", panel=TRAINING,
-        least=0,
+        0, help="Stop a probe after this many epochs without a lower validation loss. 0 never stops early.",
+        panel=TRAINING, least=0,
     )  # fmt: skip
-    class_weights: bool = option(True, help="Let classes weigh the same.", panel=TRAINING)  # ours
+    class_weights: bool = option(True, help="Give all emotions the same weight.", panel=TRAINING)  # ours
     crop: float = option(
-        0.0, help="Seconds of a clip that models from scratch train on at a time; 0 is their own.", panel=TRAINING,
-        least=0,
+        0.0, help="Seconds of a clip that a training step of a model from scratch sees. 0 is the model's own number.",
+        panel=TRAINING, least=0,
     )  # fmt: skip
-    jobs: int = option(1, help="Processes that train, each with one thread.", panel=OUTPUT, least=1)
+    jobs: int = option(
+        1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        least=1,
+    )  # fmt: skip
     out: str = option("probe", help="Folder for scores, plots and report.", panel=OUTPUT, first=True)
-    store: str = option("", help="Folder of the feature store; by default in the user's cache.", panel=OUTPUT)
-    dry_run: bool = option(False, help="Print cells, hours of audio, disk and time, and stop.", panel=OUTPUT)
+    store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
+    dry_run: bool = option(
+        False, help="Show how many scores, hours of audio, GB and minutes it would take, and stop.", panel=OUTPUT
+    )
 
     def __post_init__(self) -> None:
         for key in ("corpora", "encoders", "layers", "heads", "normalise", "settings", "learning_rates", "scratch"):
