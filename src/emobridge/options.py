@@ -225,7 +225,7 @@ def _call(thing: str, factory: Callable[..., Any], *arguments: Any, **options: A
 
 
 def _types(parameter: inspect.Parameter) -> tuple[type, ...]:
-    """Of bool, int, float, str, tuple and NoneType those that an option's value may have; `object` is anything else."""
+    """The types that an option's value may have: bool, int, float, str, tuple, NoneType; `object` is any other."""
     default, hint = parameter.default, parameter.annotation
     hints = typing.get_args(hint) if not isinstance(hint, type) and _is_union(hint) else (hint,)
     types = {_plain_type(part) for part in hints}

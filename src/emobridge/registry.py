@@ -402,7 +402,7 @@ def _location_of(plugin: Any) -> str:
 
 @functools.cache
 def _digest(factory: Any) -> str:
-    """Of a class's qualified name and the source of its module or, in a notebook, of itself; a token without either.
+    """A digest of a class's name and the source of its module (in a notebook, its own source); a token without source.
 
     Of the source as it is when first asked for: a file that changes afterwards leaves what was loaded as it is.
     """

@@ -37,7 +37,7 @@ def data_section(record: StudyRecord) -> Section:
 
 
 def what_was_seen(record: StudyRecord) -> tuple[str, ...]:
-    """Of the one method of the headline a line for each fact; else a line for each method and normalisation."""
+    """A line for each fact about the method of the headline; without one a line for each method and normalisation."""
     if record.method:
         return next((system.saw for system in record.systems if system.method == record.method), ())
     groups: dict[tuple[str, str], list[SystemRow]] = {}

@@ -239,7 +239,10 @@ def _plain(case: Case) -> Case:
 
 
 def _with_baseline(methods: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((BASELINE, *methods)))
+    """The methods without repetition, the baseline first; names of plug-ins in their usual spelling."""
+    names = registry.names("methods")
+    usual = ((method, method.replace("_", "-").casefold()) for method in methods)
+    return tuple(dict.fromkeys((BASELINE, *(name if name in names else method for method, name in usual))))
 
 
 def _candidates(request: Adapt) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def is_staged(method: str) -> bool:
 
 
 def begins_as(method: str, others: Collection[str]) -> str:
-    """Of the other methods the one that ends where the last stage of `method` begins; else the baseline."""
+    """The method among `others` that ends where the last stage of `method` begins; else the baseline."""
     stages = registry.load("methods", method).stages[:-1]
     return next((other for other in others if registry.load("methods", other).stages == stages), BASELINE)
 

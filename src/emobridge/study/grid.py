@@ -51,7 +51,7 @@ def run_grid(request: Budget, *, strict: bool = False) -> Grid:
 
 
 def check_budgets(request: Budget, speech: Speech) -> None:
-    """That the target has labels, and every fold of every seed as many as the largest budget.
+    """Check that the target has labels, and every fold of every seed as many as the largest budget.
 
     Errors: UserError naming the largest that is possible.
     """

@@ -220,7 +220,7 @@ def now() -> str:
 
 
 def versions() -> tuple[tuple[str, str], ...]:
-    """Of emobridge, Python and the packages that numbers depend on."""
+    """The versions of emobridge, Python and the packages that numbers depend on."""
     pairs = [("emobridge", emobridge.__version__), ("Python", platform.python_version())]
     for package in PACKAGES:
         try:
