@@ -54,6 +54,24 @@ def test_a_settings_file_and_options_over_it(cli, words, recorded, tiny_encoder,
     assert {row.seed for row in read_scores(tmp_path / "a" / "scores.json")} == {"0", "all"}
 
 
+def test_two_jobs_give_the_same_scores(cli, words, tmp_path):
+    assert cli(*words("--heads", "single,linear")).code == 0
+    single = (tmp_path / "study" / "scores.json").read_text()
+    assert cli(*words("--heads", "single,linear", "--jobs", "2", "--out", tmp_path / "double")).code == 0
+    assert (tmp_path / "double" / "scores.json").read_text().replace('"double"', '"study"') == single
+    ran = cli(*words("--jobs", "0"))
+    assert ran.code == 2 and "jobs: expected 1 or more, got 0" in ran.complaints[0]
+
+
+def test_a_lone_probe_of_two_layers_is_trained(cli, words, tmp_path):
+    """One fold, one seed, one layer: the two emotions of the recordings are told apart, by the floors too."""
+    more = ("--heads", "single,linear", "--split", "80/10/10", "--folds", "1", "--epochs", "60", "--floors")
+    assert cli(*words(*more, "--learning-rates", "0.02", encoder="logmel")).code == 0
+    rows = read_scores(tmp_path / "study" / "scores.json")
+    values = {row.head: row.value for row in rows if (row.measure, row.seed, row.method) == ("UA", "all", "probe")}
+    assert values == {"single": 1.0, "linear": 1.0}
+
+
 def test_a_dry_run_computes_nothing(cli, words, tmp_path):
     ran = cli(*words("--dry-run"))
     assert ran.code == 0 and "h of audio" in ran.out and "scores" in ran.out

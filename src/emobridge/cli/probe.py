@@ -69,7 +69,8 @@ def probe(
     settings: Annotated[
         Path | None, typer.Option("--settings-file", help="TOML file; options here override it.")
     ] = None,
-    out: Annotated[str | None, typer.Option(help="Folder for table, plots and report (default probe).")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes that train (default 1).")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for scores, plots and report (default probe).")] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would run: cells, hours of audio, disk, time.")] = False,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
