@@ -1,87 +1,129 @@
-"""What a layer-wise study is asked to do, from the command line or a recipe, checked before anything long begins."""
+"""What a user asks of a layer-wise study: the fields make the options of `probe` and the keys of its files."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from emobridge.errors import UserError, unknown
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "normalise": ("none", "corpus", "speaker"),
-    "settings": ("mono", "trans", "cross", "other"),
-    "split": ("folds", "80/10/10"),
-    "frames": ("auto", "stored", "streamed"),
-}
+from emobridge.errors import UserError
+from emobridge.settings import DATA, ENCODER, EVALUATION, METHOD, OUTPUT, TRAINING, check_part, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """Settings of `probe`. Training is that of D'Asaro et al. 2024 (methods B) unless the comment says otherwise."""
+    """A request of `probe`. Training is that of D'Asaro et al. 2024 (methods B) unless the comment says otherwise."""
 
-    corpora: tuple[str, ...]  # manifests
-    encoders: tuple[str, ...] = ("logmel",)  # presets, folders, hub ids, or encoders that need no weights
-    encoder_options: tuple[str, ...] = ()  # "padding=full"; given to each encoder that has the option
-    layers: tuple[str, ...] = ("all",)  # or some, or "last"; heads that sum layers take all of them anyway
-    heads: tuple[str, ...] = ("single", "linear", "nonlinear", "multilayer")
-    head_options: tuple[str, ...] = ()  # "hidden=64"; given to each head that has the option
-    normalise: tuple[str, ...] = ("none",)
-    labels: tuple[str, ...] = ()  # (): the emotions of each training corpus
-    settings: tuple[str, ...] = (
-        "mono",
-        "trans",
-    )  # by language, as in Han et al. 2025 (methods C); "cross" and "other" too
-    split: str = "folds"  # "folds": each is the test part once; "80/10/10": drawn anew for each fold and seed
-    folds: int = 5
-    seeds: int = 3
-    sample: int = 0  # utterances of each emotion that enter a corpus's study, drawn once; 0 is all
-    share_speakers: bool = False
-    epochs: int = 30
-    batch_size: int = 32  # ours
-    learning_rates: tuple[float, ...] = (5e-4,)  # of several, each probe's is chosen on its validation loss
-    weight_decay: float = 1e-4
-    betas: tuple[float, ...] = (0.9, 0.98)
-    eps: float = 1e-8
-    patience: int = 0  # epochs without a lower validation loss; 0 never looks at it
-    class_weights: bool = True  # ours: classes weigh the same in each probe's loss
-    segment: float = 0.0  # s of frames averaged before heads that need frames see them; 0: every frame
-    frames: str = "auto"  # "stored" keeps frames on disk, "streamed" encodes anew in each epoch
-    disk: float = 20.0  # GB that "auto" may fill with frames
-    scratch: tuple[str, ...] = ()  # "ast", "emotion-cnn" ...: trained end to end from random weights, as a baseline
-    scratch_options: tuple[str, ...] = ()  # "hidden_size=64"; given to each of these that has the option
-    crop: float = 0.0  # s of a clip that their training steps see; 0: their own, see analysis.scratch
-    floors: bool = True  # random weights, log-mel statistics, loudness and length
-    jobs: int = 1  # processes that train; results do not depend on it
-    out: str = "probe"
-    store: str = ""  # folder of the feature store; "" is in the user's cache
+    corpora: tuple[str, ...] = option(
+        help="Manifest of a labelled corpus; give it once for each corpus.", panel=DATA, flag="corpus", first=True,
+        repeat=True,
+    )  # fmt: skip
+    encoders: tuple[str, ...] = option(
+        ("logmel",), help="Preset, folder with weights, model id of the hub, NAME=FOLDER, or an encoder that needs no "
+        "weights; give it once for each encoder.", panel=ENCODER, flag="encoder", first=True, repeat=True,
+    )  # fmt: skip
+    encoder_options: tuple[str, ...] = option(
+        (), help="An option of the encoders, such as padding=full; it goes to each encoder that has it.", panel=ENCODER,
+        flag="encoder-option", repeat=True,
+    )  # fmt: skip
+    engine: str = option(
+        "torch", help="What computes the encoders; onnx-int8 is faster and gives slightly other numbers.",
+        panel=ENCODER, choices=("torch", "onnx-int8"),
+    )  # fmt: skip
+    layers: tuple[str, ...] = option(
+        ("all",), help="Layers, with commas: all, last, or numbers. A head that sums layers takes all of them anyway.",
+        panel=ENCODER, first=True,
+    )  # fmt: skip
+    heads: tuple[str, ...] = option(
+        ("single", "linear", "nonlinear", "multilayer"), help="Heads that are trained on the features, with commas; "
+        "attentive is another.", panel=METHOD, first=True,
+    )  # fmt: skip
+    head_options: tuple[str, ...] = option(
+        (), help="An option of the heads, such as hidden=64; it goes to each head that has it.", panel=METHOD,
+        flag="head-option", repeat=True,
+    )  # fmt: skip
+    normalise: tuple[str, ...] = option(
+        ("none",), help="By what features are standardised, with commas; none is by the training utterances.",
+        panel=ENCODER, choices=("none", "corpus", "speaker"), first=True,
+    )  # fmt: skip
+    labels: tuple[str, ...] = option(
+        (), help="Emotions to tell apart, with commas; by default those of each training corpus.", panel=DATA
+    )
+    settings: tuple[str, ...] = option(  # as in Han et al. 2025 (methods C)
+        ("mono", "trans"), help="Pairs of corpora by language, with commas. mono and trans: one corpus, in a language "
+        "of the encoder's pre-training or in another; cross: from a language of the pre-training to another; other: "
+        "all other pairs.", panel=DATA, choices=("mono", "trans", "cross", "other"), first=True,
+    )  # fmt: skip
+    split: str = option(
+        "folds", help="How test speakers are held out: folds makes each fold the test part once; 80/10/10 draws anew "
+        "for each fold and seed, with a validation part.", panel=EVALUATION, choices=("folds", "80/10/10"),
+    )  # fmt: skip
+    folds: int = option(5, help="Number of folds, or of draws in a seed.", panel=EVALUATION, least=1)
+    seeds: int = option(3, help="Number of seeds.", panel=EVALUATION, first=True, least=1)
+    sample: int = option(
+        0, help="Utterances of each emotion that enter the study, drawn once; 0 is all.", panel=DATA, least=0
+    )
+    share_speakers: bool = option(
+        False, help="Split by utterance, so that speakers are in training and test: scores then say nothing of others.",
+        panel=EVALUATION,
+    )  # fmt: skip
+    epochs: int = option(30, help="Number of epochs.", panel=TRAINING, least=1)
+    batch_size: int = option(32, help="Training utterances of a probe in a step.", panel=TRAINING, least=1)  # ours
+    learning_rates: tuple[float, ...] = option(
+        (5e-4,), help="Learning rates, with commas; of several, each probe's is chosen on its validation loss.",
+        panel=TRAINING,
+    )  # fmt: skip
+    weight_decay: float = option(1e-4, help="Weight decay of Adam.", panel=TRAINING, least=0)
+    betas: tuple[float, ...] = option((0.9, 0.98), help="The two betas of Adam, with a comma.", panel=TRAINING)
+    eps: float = option(1e-8, help="Epsilon of Adam.", panel=TRAINING, above=0)
+    patience: int = option(
+        0, help="Epochs without a lower validation loss after which a probe stops; 0 never stops, and has no "
+        "validation part in folds.", panel=TRAINING, least=0,
+    )  # fmt: skip
+    class_weights: bool = option(  # ours
+        True, help="Let all emotions weigh the same in the loss.", panel=TRAINING
+    )
+    segment: float = option(
+        0.0, help="Seconds of frames that are averaged before heads that need frames see them; 0 is every frame.",
+        panel=METHOD, least=0, needs="frames",
+    )  # fmt: skip
+    frames: str = option(
+        "auto", help="Where heads that need frames get them: stored on disk, or streamed, which encodes anew in each "
+        "epoch; auto stores up to --disk.", panel=METHOD, choices=("auto", "stored", "streamed"), needs="frames",
+    )  # fmt: skip
+    disk: float = option(20.0, help="GB of frames that auto may store.", panel=METHOD, least=0, needs="frames")
+    scratch: tuple[str, ...] = option(
+        (), help="Encoder (ast, emotion-cnn, byol-s) that is trained end to end from random weights as a baseline; "
+        "give it once for each.", panel=METHOD, repeat=True,
+    )  # fmt: skip
+    scratch_options: tuple[str, ...] = option(
+        (), help="An option of these encoders, such as hidden_size=64.", panel=METHOD, flag="scratch-option",
+        repeat=True, needs="scratch",
+    )  # fmt: skip
+    crop: float = option(
+        0.0, help="Seconds of a clip that the training steps of --scratch see; 0 is the encoder's own.", panel=TRAINING,
+        least=0, needs="scratch",
+    )  # fmt: skip
+    floors: bool = option(
+        True, help="Also measure what random weights, log-mel statistics, loudness and length reach.", panel=EVALUATION
+    )
+    jobs: int = option(1, help="Processes that train, each with one thread.", panel=OUTPUT, least=1)
+    out: str = option("probe", help="Folder for scores, plots and report.", panel=OUTPUT, first=True)
+    store: str = option("", help="Folder of the feature store; by default in the user's cache.", panel=OUTPUT)
 
     def __post_init__(self) -> None:
+        check_part(self)
         for key in ("corpora", "encoders", "layers", "heads", "normalise", "settings", "learning_rates", "scratch"):
-            value = getattr(self, key)
-            if not value and key != "scratch" and not (key == "encoders" and self.scratch):
+            values = getattr(self, key)
+            if not values and key != "scratch" and not (key == "encoders" and self.scratch):
                 raise UserError(f"{key}: expected at least one")
-            if len(set(value)) < len(value):
-                raise UserError(f"{key}: {','.join(map(str, value))} names one twice")
-        for key, choices in CHOICES.items():
-            given = getattr(self, key)
-            for value in (given,) if isinstance(given, str) else given:
-                if value not in choices:
-                    raise unknown(key, value, choices)
-        for key, least in (
-            ("folds", 1 if self.split != "folds" else 2),
-            ("seeds", 1),
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("jobs", 1),
-        ):
-            if getattr(self, key) < least:
-                raise UserError(f"{key}: expected {least} or more, got {getattr(self, key)}")
-        for key in ("sample", "patience", "segment", "disk", "weight_decay", "crop"):
-            if not 0 <= getattr(self, key) < math.inf:
-                raise UserError(f"{key}: expected 0 or more, got {getattr(self, key)}")
-        for rate in (*self.learning_rates, self.eps):
+            for value in values:
+                if values.count(value) > 1:
+                    raise UserError(f"{key}: {value} stands twice")
+        if self.split == "folds" and self.folds < 2:
+            raise UserError(f"folds: expected 2 or more, got {self.folds}; a single split is --split 80/10/10")
+        for rate in self.learning_rates:
             if not 0 < rate < math.inf:
-                raise UserError(f"learning_rates and eps: expected numbers above 0, got {rate}")
+                raise UserError(f"learning_rates: expected numbers above 0, got {rate}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"betas: expected two numbers in [0, 1), got {','.join(map(str, self.betas))}")
         if len(self.learning_rates) > 1 and not self.patience:
