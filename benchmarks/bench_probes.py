@@ -25,7 +25,7 @@ from emobridge.features.store import FeatureStore
 from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_probes
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.sources import PooledSource
-from emobridge.probe.splits import Corpus, Split, split_corpus, training_sets
+from emobridge.probe.splits import Corpus, RowSplit, split_corpus, training_sets
 from emobridge.probe.trainer import training_moments
 
 NEEDS = ("weights", "corpora")
@@ -85,7 +85,7 @@ def speech(resources: Resources) -> tuple[Tensor, Tensor, TrainingSets]:
 
 def batched(x: Tensor, sets: TrainingSets, plan: ProbeTraining) -> None:
     """All probes as `emobridge probe` trains them: each standardised by its own training rows."""
-    cuts = [Split(tuple(weight.nonzero()[:, 0].tolist()), (), ()) for weight in sets.weight]
+    cuts = [RowSplit(tuple(weight.nonzero()[:, 0].tolist()), (), ()) for weight in sets.weight]
     heads = [[made_head("single", (), x.shape[2], len(LABELS)) for _ in cuts] for _ in x]
     fit_probes([Stack(heads, PooledSource(x), moments=training_moments(x, None, cuts))], sets, plan)
 

@@ -13,7 +13,6 @@ finished is read. Real corpora and weights are not part of the project.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
+from emobridge.scores.files import read_scores
 
 CORPORA = ("ravdess", "emodb", "emovo")
 ENCODERS = ("whisper-base", "whisper-tiny.en")
@@ -98,13 +98,13 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def scores(folder: Path) -> dict[Key, str]:
-    """UA over all seeds, per cent with its interval, by training and test corpus, normalisation, head and layer."""
+    """UA over all seeds, per cent with its interval, by training and test corpus, norm, head and layer."""
     return {
-        (row["source"], row["target"], row["normalisation"], row["head"], row["layer"]): " ".join(
-            (f"{100 * row['value']:.1f}", f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]")
+        (row.source, row.target, row.normalisation, row.head, row.layer): " ".join(
+            (f"{100 * row.value:.1f}", f"[{100 * row.low:.1f}, {100 * row.high:.1f}]")
         )
-        for row in json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-        if (row["measure"], row["seed"], row["method"]) == ("UA", "all", "probe")
+        for row in read_scores(folder / "scores.json")
+        if (row.measure, row.seed, row.method) == ("UA", "all", "probe") and row.encoder != "logmel"
     }
 
 

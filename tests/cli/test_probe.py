@@ -54,6 +54,24 @@ def test_a_settings_file_and_options_over_it(cli, words, recorded, tiny_encoder,
     assert {row.seed for row in read_scores(tmp_path / "a" / "scores.json")} == {"0", "all"}
 
 
+def test_two_jobs_give_the_same_scores(cli, words, tmp_path):
+    assert cli(*words("--heads", "single,linear")).code == 0
+    single = (tmp_path / "study" / "scores.json").read_text()
+    assert cli(*words("--heads", "single,linear", "--jobs", "2", "--out", tmp_path / "double")).code == 0
+    assert (tmp_path / "double" / "scores.json").read_text().replace('"double"', '"study"') == single
+    ran = cli(*words("--jobs", "0"))
+    assert ran.code == 2 and "jobs: expected 1 or more, got 0" in ran.complaints[0]
+
+
+def test_a_lone_probe_of_two_layers_is_trained(cli, words, tmp_path):
+    """One fold, one seed, one layer: the two emotions of the recordings are told apart, by the floors too."""
+    more = ("--heads", "single,linear", "--split", "80/10/10", "--folds", "1", "--epochs", "60", "--floors")
+    assert cli(*words(*more, "--learning-rates", "0.02", encoder="logmel")).code == 0
+    rows = read_scores(tmp_path / "study" / "scores.json")
+    values = {row.head: row.value for row in rows if (row.measure, row.seed, row.method) == ("UA", "all", "probe")}
+    assert values == {"single": 1.0, "linear": 1.0}
+
+
 def test_a_dry_run_computes_nothing(cli, words, tmp_path):
     ran = cli(*words("--dry-run"))
     assert ran.code == 0 and "h of audio" in ran.out and "scores" in ran.out
@@ -75,8 +93,22 @@ BAD = {
     ),
     "one fold": (("--folds", "1"), ("folds: expected 2 or more",)),
     "more folds than validation leaves": (("--patience", "2"), ("expected 3 or more",)),
-    "frames in no known way": (("--frames", "kept"), ("unknown frames 'kept'",)),
+    "frames in no known way": (("--heads", "nonlinear", "--frames", "kept"), ("unknown frames 'kept'",)),
     "no epochs": (("--epochs", "0"), ("epochs: expected 1 or more, got 0",)),
+    "a segment without frames": (
+        ("--segment", "1"),
+        ("--segment: does nothing here, since no head of the study needs frames: give --heads nonlinear",),
+    ),
+    "frames without a head": (("--frames", "stored"), ("--frames: does nothing here",)),
+    "a crop without models from scratch": (("--crop", "1"), ("--crop: does nothing here", "give --scratch")),
+    "options of no model from scratch": (("--scratch-option", "layers=1"), ("--scratch-option: does nothing here",)),
+    "room for frames that are streamed": (
+        ("--heads", "nonlinear", "--frames", "streamed", "--disk", "1"),
+        ("--disk: does nothing here, since frames are streamed",),
+    ),
+    "an option of no encoder": (("--encoder-option", "paddin=full"), ("'paddin'", "did you mean 'padding'?")),
+    "betas": (("--betas", "0.9"), ("betas: expected two numbers",)),
+    "a norm twice": (("--normalise", "none,none"), ("normalise: none stands twice",)),
     "a missing manifest": (("--corpus", "nowhere.jsonl"), ("nowhere.jsonl: cannot be read",)),
 }
 
@@ -139,3 +171,21 @@ def test_a_misspelt_key():
         from_mapping({"corpora": ["a"], "encodrs": ["x"]}, "study.toml", ProbeSettings)
     with pytest.raises(UserError, match="the key 'corpora' is missing"):
         from_mapping({}, "study.toml", ProbeSettings)
+
+
+def test_choices_fold_case_and_every_setting_is_an_option(cli, words):
+    more = ("--normalise", "None,Speaker", "--settings", "MONO,Trans", "--weight-decay", "0.01", "--betas", "0.8,0.9")
+    ran = cli(*words(*more, "--eps", "1e-6", "--no-class-weights", "--dry-run"))
+    assert ran.code == 0 and "2 units" in ran.out
+
+
+def test_a_study_without_a_corpus(cli, tmp_path):
+    ran = cli("probe", "--out", tmp_path / "study")
+    assert ran.code == 2 and "probe: expected --corpus MANIFEST" in ran.complaints[0]
+
+
+def test_the_help_begins_with_what_a_newcomer_needs(cli):
+    text = cli("probe", "--help").out
+    first = text.split("Training")[0]
+    assert all(flag in first for flag in ("--corpus", "--encoder", "--heads", "--layers", "--settings", "--out"))
+    assert text.index("--corpus") < text.index("--weight-decay") and text.index("--corpus") < text.index("--jobs")

@@ -9,10 +9,10 @@ from emobridge.errors import UserError
 from emobridge.probe.encoders import (
     encoder_languages,
     heads_for,
-    layer_names,
     options_for_head,
     parse_encoder,
     probed_encoders,
+    probed_layers,
 )
 
 
@@ -57,11 +57,11 @@ def test_options_go_to_the_encoders_that_have_them(asked):
 
 def test_layers(asked):
     (encoder,) = probed_encoders(asked())
-    assert layer_names(asked(), encoder) == ("0", "1", "2")
-    assert layer_names(asked(layers=("last",)), encoder) == ("2",)
-    assert layer_names(asked(layers=("last", "0", "2")), encoder) == ("2", "0")
+    assert probed_layers(asked(), encoder) == ("0", "1", "2")
+    assert probed_layers(asked(layers=("last",)), encoder) == ("2",)
+    assert probed_layers(asked(layers=("last", "0", "2")), encoder) == ("2", "0")
     with pytest.raises(UserError, match="unknown layer of encoder wb 'lst': did you mean 'last'"):
-        layer_names(asked(layers=("lst",)), encoder)
+        probed_layers(asked(layers=("lst",)), encoder)
 
 
 def test_log_mel_statistics_get_no_head_that_needs_frames(asked):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from emobridge.probe.pairs import SETTING_MEANINGS, pairs_of, setting_of
-from emobridge.probe.settings import CHOICES, ProbeSettings
+from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
+from emobridge.settings import choices_of
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_settings_by_language(trained, tested, languages, expected):
 
 
 def test_every_setting_is_explained():
-    assert {*CHOICES["settings"], "in language"} == set(SETTING_MEANINGS)
+    assert {*choices_of("settings", ProbeSettings), "in language"} == set(SETTING_MEANINGS)
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def test_a_mistake_in_a_process_is_one_error(asked):
 
 
 SIZES_OF_ONE = {
-    "a fold and a seed": {"split": "80/10/10", "folds": 1, "seeds": 1},
+    "a fold and a seed": {"split": "80/10/10", "folds": 1, "seeds": 1, "floors": True},
     "a layer": {"layers": ("1",)},
     "an epoch": {"epochs": 1},
     "a clip in a batch": {"batch_size": 1},

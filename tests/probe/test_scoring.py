@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from emobridge.probe.run import Study
-from emobridge.probe.scoring import LOUDNESS, VALIDATION, floors_of, join_layers, score_study, split_words
+from emobridge.probe.scoring import LOUDNESS, VALIDATION, describe_split, floors_of, join_layers, score_study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, read_corpus
-from emobridge.probe.units import Outcome, Predictions, Unit
+from emobridge.probe.units import Outcome, Predictions, ProbeUnit
 from emobridge.scores.files import read_scores, write_scores
 from emobridge.scores.measures.ua import Ua
 from emobridge.types import Utterance
@@ -39,7 +39,7 @@ def predictions(seed, rows, *layers, probes=None, tested="a"):
 
 
 def outcome(*parts, layers=("0", "1"), losses=None, weights="pretrained", **changes):
-    unit = Unit("e", weights, "a", "none", "single", layers, **changes)
+    unit = ProbeUnit("e", weights, "a", "none", "single", layers, **changes)
     size = len(parts[0].probabilities)
     losses = np.full((size, 2), np.nan) if losses is None else np.array(losses)
     return Outcome(unit, parts, np.full((size, 2), 7), np.full((size, 2), 1e-3), losses)
@@ -80,7 +80,7 @@ def test_the_fields_of_a_row(tmp_path):
     here = predictions(0, rows, TRUTH, TRUTH)
     there = predictions(0, rows, TRUTH, TRUTH, tested="b")
     lone = Outcome(
-        Unit("e", "scratch", "a", "none", "none", ("end",)), (predictions(0, rows, TRUTH),),
+        ProbeUnit("e", "scratch", "a", "none", "none", ("end",)), (predictions(0, rows, TRUTH),),
         *(np.ones((1, 1)) for _ in range(3)),
     )  # fmt: skip
     scored = score_study(
@@ -186,7 +186,7 @@ def test_a_single_utterance_is_scored():
     ],
 )
 def test_a_split_in_words(changes, expected):
-    assert split_words(ProbeSettings(corpora=("a",), **changes)) == expected
+    assert describe_split(ProbeSettings(corpora=("a",), **changes)) == expected
 
 
 def test_floors_of_the_recorded_speech(recorded):

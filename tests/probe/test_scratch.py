@@ -157,14 +157,15 @@ def test_a_study_that_was_stopped_goes_on_and_ends_the_same(asked, recorded, mon
     (whole,) = run(replace(settings, out=str(recorded / "whole")))
     fit, epochs = scratch.fit, []
 
-    def stopping(task, method, head, plan, *, on_epoch, **more):
+    def stopping(task, method, head, plan, *, workspace, **more):
         def counted(epoch, total):
-            on_epoch(epoch, total)
+            workspace.on_epoch(epoch, total)
             epochs.append(epoch)
             if len(epochs) == stop:
                 raise Interrupted
 
-        return fit(task, method, head, replace(plan, checkpoint_every=0), on_epoch=counted, **more)
+        often = replace(plan, checkpoint_every=0)
+        return fit(task, method, head, often, workspace=replace(workspace, on_epoch=counted), **more)
 
     monkeypatch.setattr(scratch, "fit", stopping)
     with pytest.raises(Interrupted):
@@ -249,7 +250,7 @@ def test_batch_norms_get_crops_of_one_length_and_others_whole_clips(asked):
         ({"scratch": ("emotion-cnn",)}, "scratch emotion-cnn takes no options, but got 'hidden_size'"),
         ({"scratch_options": ("seed=8",)}, "unknown option of scratch ast 'seed'"),
         ({"scratch_options": ("hidden_size=15", "heads=2")}, "scratch: hidden_size 15 of encoder ast"),
-        ({"scratch": ("ast", "ast")}, "scratch: ast,ast names one twice"),
+        ({"scratch": ("ast", "ast")}, "scratch: ast stands twice"),
         ({"crop": -1.0}, "crop: expected 0 or more"),
     ],
 )

@@ -16,7 +16,7 @@ from emobridge.errors import UserError
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import (
     Corpus,
-    labels_of,
+    classes_of,
     read_corpus,
     rows_to_test,
     split_corpus,
@@ -86,7 +86,7 @@ def test_class_weights():
         training_sets(one, split_corpus(one, asked(folds=3, class_weights=wanted)), asked(class_weights=wanted))
         for wanted in (True, False)
     )
-    label = labels_of(one, one.emotions)
+    label = classes_of(one, one.emotions)
     totals = torch.stack([balanced.weight[0][label == c].sum() for c in range(3)])
     torch.testing.assert_close(totals, totals.mean().expand(3))
     assert set(plain.weight[0].unique().tolist()) == {0.0, 1.0}

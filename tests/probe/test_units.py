@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from emobridge.files import write_tensors
-from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache, digest_of
+from emobridge.probe.units import Outcome, Predictions, ProbeUnit, UnitCache, digest_of
 
-UNIT = Unit("wb", "pretrained", "en", "none", "single", ("0", "1"))
+UNIT = ProbeUnit("wb", "pretrained", "en", "none", "single", ("0", "1"))
 
 
 def outcome(layer_weights=None):

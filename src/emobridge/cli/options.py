@@ -15,6 +15,7 @@ from emobridge.settings import default_of, flag_of, from_mapping, options_of_rec
 
 TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
 NEEDED = {"source": "MANIFEST", "target": "MANIFEST", "corpora": "MANIFEST"}  # options that have no default of use
+FILE = "settings_file"  # the parameter of a command that holds the path of a file of options
 PANELS = ("Data", "Encoder", "Method", "Training", "Evaluation", "Output")  # in the order of the help
 
 
@@ -35,7 +36,7 @@ def command_from(
 
     def command(**values: Any) -> None:
         strict = values.pop("strict")
-        names = tuple(key for key, value in values.items() if value is not None and key != "settings_file")
+        names = tuple(key for key, value in values.items() if value is not None and key != FILE)
         run(request_from(kind, name, values), strict, names)
 
     options = {key: item for key, (_, item) in options_of_record(kind).items() if key not in without}
@@ -44,7 +45,7 @@ def command_from(
     if file_flag:
         file_help = "TOML file of options. Options on the command line win."
         option = typer.Option(file_flag, help=file_help, rich_help_panel="Output")
-        parameters.append(_keyword("settings_file", Annotated[Path | None, option], None))
+        parameters.append(_keyword(FILE, Annotated[Path | None, option], None))
     strict_help = "Stop at the first file that cannot be read, instead of leaving it out."
     strict = typer.Option("--strict", help=strict_help, rich_help_panel="Data" if file_flag else None)
     parameters.append(_keyword("strict", Annotated[bool, strict], False))
@@ -59,7 +60,7 @@ def request_from(kind: type[Any], name: str, values: dict[str, Any]) -> Any:
 
     Errors: UserError for an unknown key of the file and for a bad value.
     """
-    path = values.pop("settings_file", None)
+    path = values.pop(FILE, None)
     options = options_of_record(kind)
     merged: dict[str, Any] = _flat(kind, read_mapping(path)) if path else {}
     for key, value in values.items():
@@ -133,9 +134,8 @@ def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
     if default in (None, "", ()) or isinstance(default, bool):
         words = {True: " (default on)", False: " (default off)"}.get(default, "") if isinstance(default, bool) else ""
         return f"{text}{words}"
-    if isinstance(default, tuple):
-        return f"{text} (default {','.join(map(str, default))})"
-    shown = f"{default:g}" if isinstance(default, float) else default
+    values = default if isinstance(default, tuple) else (default,)
+    shown = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
     return f"{text} (default {shown})"
 
 

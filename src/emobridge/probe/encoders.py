@@ -47,23 +47,31 @@ def probed_encoders(settings: ProbeSettings, *, may_lack: bool = False) -> Itera
     """The encoders of the settings, each followed by itself with random weights, a floor; then log-mel statistics.
 
     may_lack: an encoder that is not on this machine is described by its preset; otherwise it is fetched.
-    Errors: UserError for an encoder that cannot be opened.
+    Errors: UserError for an encoder that cannot be opened, and for an option that none of them has.
     """
     options = read_options(settings.encoder_options)
+    if settings.engine != "torch":
+        options["engine"] = settings.engine
+    accepted: set[str] = set()  # options that an encoder has, or that may be those of an encoder that is not here
     for word in settings.encoders:
         name, source = parse_encoder(word)
         if may_lack and not is_here(source):
             encoder = _absent(name, source, options)
             has_weights = True
+            accepted |= set(options)
         else:
             opened = open_encoder(source, options)
             has_weights = "weights" in opened.defaults
             encoder = _described(name, source, options, opened, settings.segment)
+            accepted |= set(opened.defaults)
         encoder = replace(encoder, weights="pretrained" if has_weights else "none")
         yield encoder
         if has_weights and settings.floors and encoder.layers:
             random = {**options, "weights": "random"}
             yield replace(encoder, weights="random", is_floor=True, options=tuple(random.items()))
+    for option in options if settings.encoders else ():
+        if option not in accepted:
+            raise unknown_option(f"encoder {' or '.join(settings.encoders)}", option, accepted)
     if settings.floors and LOGMEL not in settings.encoders:
         floor = _described(LOGMEL, LOGMEL, {}, load_encoder(LOGMEL), settings.segment)
         yield replace(floor, is_floor=True)
@@ -111,7 +119,7 @@ def parse_encoder(word: str) -> tuple[str, str]:
     return (Path(word).expanduser().resolve().name if Path(word).expanduser().is_dir() else word), word
 
 
-def layer_names(settings: ProbeSettings, encoder: ProbedEncoder) -> tuple[str, ...]:
+def probed_layers(settings: ProbeSettings, encoder: ProbedEncoder) -> tuple[str, ...]:
     """The layers of the settings, of which "last" is the encoder's last. Errors: UserError for a layer it lacks."""
     names = tuple(map(str, range(encoder.layers)))
     if settings.layers == ("all",) or encoder.name == LOGMEL:

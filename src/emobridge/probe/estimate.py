@@ -17,7 +17,7 @@ from emobridge.probe.plan import EncoderPlan, needs_frames, plan_study, store_by
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, Splits, seconds_of, split_corpus
 from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost
-from emobridge.probe.units import Unit
+from emobridge.probe.units import ProbeUnit
 from emobridge.scores.measures.base import all_measures
 
 
@@ -151,7 +151,7 @@ class _Clock:
         cost, clips = self.encoders[encoder.digest], len(audio.corpus.utterances)
         return clips * cost.of(audio.seconds / max(1, clips))
 
-    def training(self, plan: EncoderPlan, encoder: Encoder, audio: Audio, unit: Unit) -> float:
+    def training(self, plan: EncoderPlan, encoder: Encoder, audio: Audio, unit: ProbeUnit) -> float:
         """Seconds to train all probes of a unit for all epochs: the steps of one layer, timed, times the layers."""
         settings = plan.settings
         layers = len(unit.layers) if unit.all_layers else 1

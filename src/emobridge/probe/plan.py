@@ -14,14 +14,15 @@ from emobridge.probe.encoders import (
     ProbedEncoder,
     encoder_languages,
     heads_for,
-    layer_names,
     options_for_head,
     probed_encoders,
+    probed_layers,
 )
 from emobridge.probe.pairs import Pair, pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, read_corpus, seconds_of, split_corpus, training_sets
-from emobridge.probe.units import Unit
+from emobridge.probe.units import ProbeUnit
+from emobridge.settings import flag_of, options_of_record
 from emobridge.study.reading import spell_emotions
 
 FEATURE_LIMIT = 250_000_000  # floats of pooled features in memory; of more layers at a time, some wait
@@ -35,7 +36,7 @@ class EncoderPlan:
     encoder: ProbedEncoder
     settings: ProbeSettings  # those of the study; of a floor with one seed, which tells well enough where it lies
     pairs: tuple[Pair, ...]
-    units: tuple[Unit, ...]  # of the corpora that are trained on
+    units: tuple[ProbeUnit, ...]  # of the corpora that are trained on
     frames: Literal["none", "stored", "streamed"] = "none"  # what heads that need frames get; "none": there are none
 
     def tested_on(self, corpus: str) -> tuple[str, ...]:
@@ -90,6 +91,29 @@ def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
     scratch.check(settings)
 
 
+# What an option needs to do anything, and what would give it.
+REMEDIES = {
+    "frames": "no head of the study needs frames: give --heads nonlinear, attentive or multilayer",
+    "scratch": "no encoder is trained from scratch: give --scratch",
+}
+
+
+def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
+    """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
+    framed = any(registry.load("heads", head).needs_frames for head in settings.heads)
+    holds = {"frames": framed, "scratch": bool(settings.scratch)}
+    options = options_of_record(ProbeSettings)
+    for name in names:
+        if name not in options:
+            continue
+        item = options[name][1]
+        need = item.metadata["needs"]
+        if need and not holds[need]:
+            raise UserError(f"{flag_of(name, item)}: does nothing here, since {REMEDIES[need]}")
+    if "disk" in names and settings.frames != "auto":
+        raise UserError(f"--disk: does nothing here, since frames are {settings.frames}: give --frames auto")
+
+
 def plan_encoder(
     settings: ProbeSettings, encoder: ProbedEncoder, corpora: Sequence[Corpus], languages: Sequence[str]
 ) -> EncoderPlan:
@@ -97,15 +121,15 @@ def plan_encoder(
     pairs = pairs_of(settings, corpora, languages)
     settings = replace(settings, seeds=1) if encoder.is_floor else settings
     trained = dict.fromkeys(name for name, _ in pairs)
-    units: tuple[Unit, ...] = ()
+    units: tuple[ProbeUnit, ...] = ()
     if encoder.layers:
-        layer_names(settings, encoder)  # a wrong layer is told, though no pair needs it
+        probed_layers(settings, encoder)  # a wrong layer is told, though no pair needs it
         utterances = sum(len(corpus.utterances) for corpus in corpora)
         units = tuple(unit for name in trained for unit in units_of(settings, encoder, name, utterances))
     return EncoderPlan(encoder, settings, pairs, units, frames_of(settings, encoder, units, corpora))
 
 
-def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utterances: int) -> list[Unit]:
+def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utterances: int) -> list[ProbeUnit]:
     """What trains on one corpus, in order: as many layers at a time as keep the weights near the processor.
 
     A head that sums layers takes all of the encoder's, whichever layers the other heads get.
@@ -117,19 +141,19 @@ def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utter
     for normalise in settings.normalise:
         for head in heads_for(settings, encoder):
             kind = registry.load("heads", head)
-            names = all_names if kind.all_layers else layer_names(settings, encoder)
+            names = all_names if kind.all_layers else probed_layers(settings, encoder)
             weights = sum(value.numel() for value in made_head(head, (), encoder.width, 2).parameters())
             size = max(1, min(fitting, WEIGHT_LIMIT // (weights * settings.folds * settings.seeds)))
             size = len(names) if kind.all_layers else size
             for first in range(0, len(names), size):
                 layers = names[first : first + size]
-                unit = Unit(encoder.name, encoder.weights, corpus, normalise, head, layers, kind.all_layers)
+                unit = ProbeUnit(encoder.name, encoder.weights, corpus, normalise, head, layers, kind.all_layers)
                 units.append(unit)
     return units
 
 
 def frames_of(
-    settings: ProbeSettings, encoder: ProbedEncoder, units: Sequence[Unit], corpora: Sequence[Corpus]
+    settings: ProbeSettings, encoder: ProbedEncoder, units: Sequence[ProbeUnit], corpora: Sequence[Corpus]
 ) -> Literal["none", "stored", "streamed"]:
     """Whether frames are stored, or encoded anew in each epoch; "none" where no head needs any."""
     if not any(needs_frames(unit) for unit in units):
@@ -140,7 +164,7 @@ def frames_of(
     return "streamed" if sum(sizes) > settings.disk * 1e9 else "stored"
 
 
-def needs_frames(unit: Unit) -> bool:
+def needs_frames(unit: ProbeUnit) -> bool:
     """Whether the unit's head sees frames; others see what was pooled."""
     return bool(registry.load("heads", unit.head).needs_frames)
 

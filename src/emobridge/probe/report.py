@@ -18,7 +18,7 @@ from emobridge.probe import tables
 from emobridge.probe.finding import collapse_lines, finding
 from emobridge.probe.pairs import SETTING_MEANINGS
 from emobridge.probe.run import Study, probe
-from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores, score_study, split_words
+from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores, describe_split, score_study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.report import plots
 from emobridge.report.blocks import FEW_SPEAKERS, Figure, Page, Section, Table, count, percent, stamped
@@ -257,7 +257,7 @@ def _corpora(study: Study) -> Section:
 def _how(study: Study, command: str) -> Section:
     settings = study.settings
     items = [
-        f"Split: {split_words(settings)}, {count(settings.seeds, 'seed')}.",
+        f"Split: {describe_split(settings)}, {count(settings.seeds, 'seed')}.",
         f"Made {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC by emobridge {__version__}.",
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS),
         *dict.fromkeys(f"A probe saw: {data}." for data in data_seen(study)),

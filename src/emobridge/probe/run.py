@@ -20,9 +20,9 @@ from emobridge.probe.plan import EncoderPlan, StudyPlan, plan_study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
 from emobridge.probe.trainer import Trainer, open_store
-from emobridge.probe.units import Outcome, Unit
-from emobridge.probe.workers import run_parallel
+from emobridge.probe.units import Outcome, ProbeUnit
 from emobridge.progress import progress
+from emobridge.study.parallel import run_parallel
 
 Skipped = tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
 
@@ -43,7 +43,7 @@ class UnitGroup:
     """Units that train together, and the number of their encoder's plan."""
 
     encoder: int
-    units: tuple[Unit, ...]
+    units: tuple[ProbeUnit, ...]
 
 
 def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
@@ -54,8 +54,8 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     plan = plan_study(settings)
     corpora = plan.corpora
     skipped: Skipped = ()
-    outcomes: dict[tuple[int, Unit], Outcome | None] = {}
-    tasks: list[UnitGroup] = []
+    outcomes: dict[tuple[int, ProbeUnit], Outcome | None] = {}
+    waiting: list[UnitGroup] = []  # for processes
     for number, part in enumerate(plan.encoders):
         encoder = part.encoder.open()
         corpora, bad = _extract(part, encoder, corpora, strict=strict or number > 0)
@@ -67,12 +67,12 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
             UnitGroup(number, units) for units in trainer.groups([unit for unit in finished if not finished[unit]])
         ]
         if plan.settings.jobs > 1:
-            tasks += groups
+            waiting += groups
             continue
         trained = _train(trainer, groups, len(finished))
         outcomes |= {(number, outcome.unit): outcome for outcome in trained}
-    for task, in_process in zip(tasks, _train_in_processes(plan, corpora, tasks)):
-        outcomes |= {(task.encoder, outcome.unit): outcome for outcome in in_process}
+    for group, from_process in zip(waiting, _train_in_processes(plan, corpora, waiting)):
+        outcomes |= {(group.encoder, outcome.unit): outcome for outcome in from_process}
     done = (*filter(None, outcomes.values()), *scratch.outcomes(plan.settings, corpora))
     return Study(plan.settings, corpora, done, tuple(encoder_languages(settings).items()), skipped)
 
@@ -93,34 +93,34 @@ def _extract(
     return tuple(readable), skipped
 
 
-def _train(trainer: Trainer, tasks: Sequence[UnitGroup], units: int) -> list[Outcome]:
-    """Each task, one after the other; `units` is how many there are with those that are finished already."""
+def _train(trainer: Trainer, groups: Sequence[UnitGroup], units: int) -> list[Outcome]:
+    """Train the groups, one after the other; `units` is how many units there are with those already finished."""
     outcomes: list[Outcome] = []
     with progress(f"probes on {trainer.plan.encoder.title}") as report:
-        done, epochs = units - sum(len(task.units) for task in tasks), trainer.settings.epochs
-        for task in tasks:
+        done, epochs = units - sum(len(group.units) for group in groups), trainer.settings.epochs
+        for group in groups:
 
-            def on_epoch(epoch: int, _: int, before: int = done, size: int = len(task.units)) -> None:
+            def on_epoch(epoch: int, _: int, before: int = done, size: int = len(group.units)) -> None:
                 report(before * epochs + epoch * size, units * epochs)
 
-            outcomes += trainer.run(task.units, on_epoch)
-            done += len(task.units)
+            outcomes += trainer.run(group.units, on_epoch)
+            done += len(group.units)
             report(done * epochs, units * epochs)
     return outcomes
 
 
-def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], tasks: Sequence[UnitGroup]) -> list[list[Outcome]]:
-    """Each task in one of several processes, as its outcomes in the order of the tasks."""
-    if not tasks:
+def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], groups: Sequence[UnitGroup]) -> list[list[Outcome]]:
+    """Train each group in one of several processes; the outcomes are in the order of the groups."""
+    if not groups:
         return []
     with progress("probes") as report:
         return run_parallel(
-            train_task,
-            tasks,
-            jobs=plan.settings.jobs,
-            initialise=start_worker,
+            train_group,
+            groups,
+            min(plan.settings.jobs, len(groups)),
+            start=start_worker,
             arguments=(plan.encoders, tuple(corpora)),
-            on_done=report,
+            progress=report,
         )
 
 
@@ -128,20 +128,20 @@ _worker: Callable[[UnitGroup], list[Outcome]]  # of a process that works for ano
 
 
 def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus]) -> None:
-    """Prepare a process for `train_task`: it opens an encoder when a task needs it, and keeps the last one open."""
+    """Prepare a process for `train_group`: it opens an encoder when a group needs it, and keeps the last one open."""
     global _worker
     current: dict[int, Trainer] = {}
 
-    def train(task: UnitGroup) -> list[Outcome]:
-        if task.encoder not in current:
+    def train(group: UnitGroup) -> list[Outcome]:
+        if group.encoder not in current:
             current.clear()
-            plan = plans[task.encoder]
-            current[task.encoder] = Trainer(plan, corpora, plan.encoder.open())
-        return current[task.encoder].run(task.units)
+            plan = plans[group.encoder]
+            current[group.encoder] = Trainer(plan, corpora, plan.encoder.open())
+        return current[group.encoder].run(group.units)
 
     _worker = train
 
 
-def train_task(task: UnitGroup) -> list[Outcome]:
-    """The outcomes of a task, in a process that `start_worker` has prepared."""
-    return _worker(task)
+def train_group(group: UnitGroup) -> list[Outcome]:
+    """The outcomes of a group of units, in a process that `start_worker` has prepared."""
+    return _worker(group)

@@ -24,7 +24,7 @@ from emobridge.probe.pairs import setting_of
 from emobridge.probe.run import Study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
-from emobridge.probe.units import Outcome, Predictions, Unit
+from emobridge.probe.units import Outcome, Predictions, ProbeUnit
 from emobridge.scores.base import Condition, Estimate
 from emobridge.scores.classes import Evaluation
 from emobridge.types import Score, person
@@ -136,13 +136,13 @@ def _floor(study: Study, corpus: Corpus, method: str, estimate: Estimate) -> lis
 
 def join_layers(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Units that differ in their layers alone as one outcome: of many layers some were trained after the others."""
-    groups: dict[Unit, list[Outcome]] = {}
+    groups: dict[ProbeUnit, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(replace(outcome.unit, layers=()), []).append(outcome)
     return [_join(unit, parts) if len(parts) > 1 else parts[0] for unit, parts in groups.items()]
 
 
-def _join(unit: Unit, parts: Sequence[Outcome]) -> Outcome:
+def _join(unit: ProbeUnit, parts: Sequence[Outcome]) -> Outcome:
     predictions = tuple(
         replace(same[0], probabilities=np.concatenate([part.probabilities for part in same]))
         for same in zip(*(part.predictions for part in parts))
@@ -152,7 +152,7 @@ def _join(unit: Unit, parts: Sequence[Outcome]) -> Outcome:
     return Outcome(replace(unit, layers=layers), predictions, **arrays)
 
 
-def split_words(settings: ProbeSettings) -> str:
+def describe_split(settings: ProbeSettings) -> str:
     """How the utterances were split, in a few words."""
     how = "by utterance" if settings.share_speakers else "by speaker"
     if settings.split == "folds":
@@ -160,7 +160,7 @@ def split_words(settings: ProbeSettings) -> str:
     return f"80/10/10 {how}, {settings.folds} draw{'s' if settings.folds > 1 else ''}"
 
 
-def _condition(study: Study, unit: Unit, tested: Corpus) -> Condition:
+def _condition(study: Study, unit: ProbeUnit, tested: Corpus) -> Condition:
     trained = next(corpus for corpus in study.corpora if corpus.name == unit.corpus)
     languages = () if unit.weights == "scratch" else dict(study.languages).get(unit.encoder, ())
     return Condition(
@@ -172,7 +172,7 @@ def _condition(study: Study, unit: Unit, tested: Corpus) -> Condition:
         source=trained.name,
         target=tested.name,
         target_labels="all" if trained.name == tested.name else "0",
-        split=split_words(study.settings),
+        split=describe_split(study.settings),
         side="target",
         head="" if unit.weights == "scratch" else unit.head,
         setting=setting_of(trained, tested, languages),
@@ -197,7 +197,7 @@ def _counts(outcome: Outcome) -> tuple[tuple[str, int], ...]:
 
 
 def _evaluations(
-    study: Study, unit: Unit, tested: Corpus, parts: Sequence[Predictions], classes: Sequence[np.ndarray]
+    study: Study, unit: ProbeUnit, tested: Corpus, parts: Sequence[Predictions], classes: Sequence[np.ndarray]
 ) -> list[tuple[str, Evaluation]]:
     """The evaluation of each seed, then of all seeds; rows in the order of the corpus."""
     labels = next(corpus for corpus in study.corpora if corpus.name == unit.corpus).emotions

@@ -35,8 +35,8 @@ from emobridge.methods.source_only import SourceOnly
 from emobridge.options import read_options, unknown_option
 from emobridge.probe.pairs import pairs_of
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.splits import Corpus, Split, labels_of, rows_to_test, split_corpus
-from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache, digest_of
+from emobridge.probe.splits import Corpus, RowSplit, classes_of, rows_to_test, split_corpus
+from emobridge.probe.units import Outcome, Predictions, ProbeUnit, UnitCache, digest_of
 from emobridge.progress import progress
 from emobridge.training.inputs import FrontEnd, Recordings, without_label
 from emobridge.training.loop import Model, Plan, Workspace, fit, probabilities
@@ -66,14 +66,14 @@ class Job:
     corpus: Corpus
     seed: int
     probe: int  # its number, seeds by folds
-    split: Split
+    split: RowSplit
     tests: tuple[tuple[Corpus, tuple[int, ...]], ...]
     key: str  # all that its predictions depend on
 
     @property
-    def unit(self) -> Unit:
+    def unit(self) -> ProbeUnit:
         """The model as a probe of a layer "end"."""
-        return Unit(self.encoder, "scratch", self.corpus.name, "none", "none", ("end",))
+        return ProbeUnit(self.encoder, "scratch", self.corpus.name, "none", "none", ("end",))
 
 
 def outcomes(settings: ProbeSettings, corpora: Sequence[Corpus]) -> Iterator[Outcome]:
@@ -127,7 +127,7 @@ def learn(
     settings: ProbeSettings,
     name: str,
     corpus: Corpus,
-    split: Split,
+    split: RowSplit,
     *,
     seed: int,
     checkpoint: Path | None = None,
@@ -156,7 +156,7 @@ def _learn(
     settings: ProbeSettings,
     name: str,
     corpus: Corpus,
-    split: Split,
+    split: RowSplit,
     seed: int,
     rate: float,
     checkpoint: Path | None,
@@ -237,7 +237,7 @@ def _recordings(settings: ProbeSettings, encoder: Encoder, corpus: Corpus, rows:
 
 
 def _labelled(corpus: Corpus, rows: Sequence[int]) -> Labelled:
-    return Labelled(torch.arange(len(rows)), labels_of(corpus, corpus.emotions)[list(rows)])
+    return Labelled(torch.arange(len(rows)), classes_of(corpus, corpus.emotions)[list(rows)])
 
 
 def _jobs(settings: ProbeSettings, name: str, corpus: Corpus, corpora: Sequence[Corpus]) -> list[Job]:

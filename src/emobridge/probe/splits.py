@@ -54,7 +54,7 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class RowSplit:
     """Rows of a corpus that train, validate and test one probe."""
 
     train: Part
@@ -62,7 +62,7 @@ class Split:
     test: Part
 
 
-Splits = tuple[tuple[Split, ...], ...]  # of each seed, then of each fold
+Splits = tuple[tuple[RowSplit, ...], ...]  # of each seed, then of each fold
 Rows = tuple[tuple[Part, ...], ...]  # of each seed, then of each fold
 
 
@@ -104,7 +104,7 @@ def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
         if settings.split == "80/10/10":
             draws = (seed * settings.folds + fold for fold in range(settings.folds))
             parts = [by_ratio(rows, (0.8, 0.1, 0.1), seed=n, share_speakers=settings.share_speakers) for n in draws]
-            splits.append(tuple(Split(*three) for three in parts))
+            splits.append(tuple(RowSplit(*three) for three in parts))
             continue
         if settings.share_speakers:
             folds = by_ratio(rows, (1 / settings.folds,) * settings.folds, seed=seed, share_speakers=True)
@@ -114,15 +114,15 @@ def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
     return tuple(splits)
 
 
-def _rotate(folds: Sequence[Part], fold: int, validates: bool) -> Split:
+def _rotate(folds: Sequence[Part], fold: int, validates: bool) -> RowSplit:
     """One fold tests, the next one validates if wanted, and the others train."""
     test, validation = folds[fold], folds[(fold + 1) % len(folds)] if validates else ()
     excluded = {*test, *validation}
     train = tuple(sorted(row for part in folds for row in part if row not in excluded))
-    return Split(train, validation, test)
+    return RowSplit(train, validation, test)
 
 
-def labels_of(corpus: Corpus, labels: Sequence[str]) -> Tensor:
+def classes_of(corpus: Corpus, labels: Sequence[str]) -> Tensor:
     """(N,) classes, -1 where an emotion is not among `labels`."""
     index = {label: number for number, label in enumerate(labels)}
     return torch.tensor([index.get(str(utterance.emotion), -1) for utterance in corpus.utterances])
@@ -134,7 +134,7 @@ def rows_to_test(tested: Corpus, trained: Corpus, splits: Splits, folds: int) ->
     They are of emotions that `trained` has. Test part k is scored by fold k; where the corpora have unlike numbers of
     folds, by fold k modulo `folds`, so that a seed tests every part once, and with models of its own.
     """
-    label = labels_of(tested, trained.emotions)
+    label = classes_of(tested, trained.emotions)
     rows = []
     for parts in splits:
         by_fold: list[list[int]] = [[] for _ in range(folds)]
@@ -146,7 +146,7 @@ def rows_to_test(tested: Corpus, trained: Corpus, splits: Splits, folds: int) ->
 
 def training_sets(corpus: Corpus, splits: Splits, settings: ProbeSettings) -> TrainingSets:
     """What the probes, seeds by folds, train on. Errors: UserError for a fold whose training part has one class."""
-    label = labels_of(corpus, corpus.emotions)
+    label = classes_of(corpus, corpus.emotions)
     weights, validations = [], []
     for seed, folds in enumerate(splits):
         for fold, split in enumerate(folds):

@@ -21,8 +21,8 @@ from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_prob
 from emobridge.probe.encoders import options_for_head, statistics_of
 from emobridge.probe.plan import EncoderPlan, needs_frames
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.splits import Corpus, Rows, Split, rows_to_test, split_corpus, training_sets
-from emobridge.probe.units import Outcome, Predictions, Unit, UnitCache, digest_of
+from emobridge.probe.splits import Corpus, Rows, RowSplit, rows_to_test, split_corpus, training_sets
+from emobridge.probe.units import Outcome, Predictions, ProbeUnit, UnitCache, digest_of
 from emobridge.types import person
 
 
@@ -60,7 +60,7 @@ class Trainer:
         self.clips: dict[str, sources.Clips] = {}
         self.clip_moments: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def key(self, unit: Unit) -> str:
+    def key(self, unit: ProbeUnit) -> str:
         """What a unit depends on, and nothing else, as the name of its file."""
         settings = self.settings
         return digest_of(
@@ -80,11 +80,11 @@ class Trainer:
             self.digests[trained, speakers] = digest
         return self.digests[trained, speakers]
 
-    def finished(self) -> dict[Unit, Outcome | None]:
+    def finished(self) -> dict[ProbeUnit, Outcome | None]:
         """Each unit of the plan, with its outcome where an earlier run of the same settings finished it."""
         return {unit: self.cache.read(unit, self.key(unit)) for unit in self.plan.units}
 
-    def groups(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, ...]]:
+    def groups(self, units: Sequence[ProbeUnit]) -> Iterator[tuple[ProbeUnit, ...]]:
         """Units that train together: streamed ones of a corpus, which share the encoder's passes; others alone."""
         streamed = [unit for unit in units if needs_frames(unit) and self.plan.frames == "streamed"]
         for corpus in dict.fromkeys(unit.corpus for unit in units):
@@ -93,7 +93,7 @@ class Trainer:
                 yield together
             yield from ((unit,) for unit in units if unit.corpus == corpus and unit not in together)
 
-    def run(self, units: Sequence[Unit], on_epoch: Callable[[int, int], None] | None = None) -> list[Outcome]:
+    def run(self, units: Sequence[ProbeUnit], on_epoch: Callable[[int, int], None] | None = None) -> list[Outcome]:
         """Train units of one corpus together, test them, and keep what comes of them."""
         small = not any(map(needs_frames, units))
         with _one_thread() if small else contextlib.nullcontext():
@@ -102,7 +102,7 @@ class Trainer:
             self.cache.write(outcome, self.key(outcome.unit))
         return outcomes
 
-    def _run(self, units: Sequence[Unit], on_epoch: Callable[[int, int], None] | None) -> list[Outcome]:
+    def _run(self, units: Sequence[ProbeUnit], on_epoch: Callable[[int, int], None] | None) -> list[Outcome]:
         corpus = self.corpora[units[0].corpus]
         splits = self.splits[corpus.name]
         sets, training = training_sets(corpus, splits, self.settings), training_of(self.settings)
@@ -113,7 +113,7 @@ class Trainer:
         losses = iter(_losses(flat, sets, training))
         validation = {unit: torch.stack([next(losses) for _ in by_rate]) for unit, by_rate in stacks.items()}
         best = {unit: by_rate.argmin(0) for unit, by_rate in validation.items()}  # of one rate: the first
-        tests: dict[Unit, list[Predictions]] = {unit: [] for unit in units}
+        tests: dict[ProbeUnit, list[Predictions]] = {unit: [] for unit in units}
         for name, rows in self._tests(corpus.name):
             needed = torch.tensor(sorted({row for folds in rows for part in folds for row in part}))
             if not len(needed):
@@ -133,7 +133,7 @@ class Trainer:
             for name in self.plan.tested_on(trained)
         ]
 
-    def _stack(self, unit: Unit, rate: float) -> Stack:
+    def _stack(self, unit: ProbeUnit, rate: float) -> Stack:
         """The untrained heads of a unit; those of one seed begin alike."""
         corpus, splits = self.corpora[unit.corpus], self.splits[unit.corpus]
         options = options_for_head(self.settings, unit.head)
@@ -155,10 +155,10 @@ class Trainer:
             by_probe = training_moments(values, within, [split for folds in splits for split in folds])
         return Stack(rows, self._source(unit, unit.corpus), rate=rate, moments=by_probe)
 
-    def _statistics(self, unit: Unit) -> tuple[str, ...]:
+    def _statistics(self, unit: ProbeUnit) -> tuple[str, ...]:
         return ("frames",) if needs_frames(unit) else statistics_of(self.plan.encoder.name, self.encoder)
 
-    def _source(self, unit: Unit, name: str) -> sources.PooledSource | sources.FrameSource:
+    def _source(self, unit: ProbeUnit, name: str) -> sources.PooledSource | sources.FrameSource:
         """The features of one corpus as a unit sees them."""
         values, within = self._vectors(unit, name)
         standard = None
@@ -170,7 +170,7 @@ class Trainer:
         clips = self._clips(name)
         return sources.FrameSource(lambda rows: [clip[layers] for clip in clips(rows)], standard)
 
-    def _vectors(self, unit: Unit, name: str) -> tuple[Tensor, Tensor | None]:
+    def _vectors(self, unit: ProbeUnit, name: str) -> tuple[Tensor, Tensor | None]:
         """(L', N, D) of the unit's layers: pooled features, or means of frames and the variance within each clip."""
         if needs_frames(unit):
             layers = [int(layer) for layer in unit.layers]
@@ -195,7 +195,7 @@ class Trainer:
         return self.clips[name]
 
 
-def training_moments(values: Tensor, within: Tensor | None, splits: Sequence[Split]) -> tuple[Tensor, Tensor]:
+def training_moments(values: Tensor, within: Tensor | None, splits: Sequence[RowSplit]) -> tuple[Tensor, Tensor]:
     """Mean and deviation (L', P, D) over the training rows of each probe, as `normalisation.moments` gives them.
 
     values (L', N, D); within: the variance inside each row. All probes at once, as sums over rows by a product.
@@ -270,7 +270,7 @@ def _predictions(
 
 
 def _outcome(
-    unit: Unit, stacks: Sequence[Stack], best: Tensor, losses: Tensor, predictions: Sequence[Predictions]
+    unit: ProbeUnit, stacks: Sequence[Stack], best: Tensor, losses: Tensor, predictions: Sequence[Predictions]
 ) -> Outcome:
     """best (L', P): which of the R stacks, one a learning rate, is each probe's; losses (R, L', P) on validation."""
     epochs = torch.stack([stack.best_epoch for stack in stacks]).gather(0, best[None])[0]

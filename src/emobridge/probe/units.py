@@ -16,7 +16,7 @@ UNIT_VERSION = 2  # of the way units are trained and written: part of every key
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class ProbeUnit:
     """One head on some layers of one encoder, trained on one corpus with one normalisation: all folds and seeds."""
 
     encoder: str  # as the user named it
@@ -43,7 +43,7 @@ class Predictions:
 class Outcome:
     """All that came of a unit of P probes: seeds by folds."""
 
-    unit: Unit
+    unit: ProbeUnit
     predictions: tuple[Predictions, ...]
     epochs: np.ndarray  # (L', P): the best epoch of each probe, or the number of epochs where none was stopped
     rates: np.ndarray  # (L', P): the learning rate of each probe
@@ -74,7 +74,7 @@ class UnitCache:
         """The file that units which train together go on from."""
         return self.folder / f"{digest_of(keys)}.checkpoint"
 
-    def read(self, unit: Unit, key: str) -> Outcome | None:
+    def read(self, unit: ProbeUnit, key: str) -> Outcome | None:
         """A finished unit; None where there is none, or its file is damaged. Errors: as of `files.read_tensors`."""
         content = read_tensors(self.path(key))
         if content is None:
