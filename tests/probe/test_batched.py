@@ -11,6 +11,7 @@ from torch import nn
 from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.errors import UserError
+from emobridge.heads.base import Head, LayerSum, masked_mean
 from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, cross_entropy, fit_probes, logits_of
 from emobridge.probe.sources import FrameSource, PooledSource
 from emobridge.training.stack import unstacked
@@ -162,6 +163,35 @@ def test_a_lone_probe_learns_what_it_learns_among_three_and_unstacked(name, laye
                 other, other_among, atol=1e-6, rtol=1e-6, msg=f"{key} of layer {layer}, of three"
             )
             assert not torch.equal(value, begun) or key == "layer_sum.weight"
+
+
+class Mixture(Head):
+    """A head of one's own that sums layers, under another name than the multilayer head's."""
+
+    all_layers = True
+
+    def __init__(self):
+        super().__init__()
+        self.mixture, self.output = LayerSum(L), nn.Linear(D, C)
+
+    def represent(self, frames, mask):
+        return masked_mean(self.mixture(frames), mask)
+
+
+def test_a_head_of_ones_own_stops_early_as_it_would_alone(double):
+    clips, sets = speech()
+    means = [clip.mean(1, keepdim=True) for clip in clips]
+    shift = moments()
+    torch.manual_seed(0)
+    heads = [[Mixture() for _ in range(P)]]
+    stack = Stack(heads, FrameSource(lambda rows: [means[row] for row in rows]), rate=2e-2, moments=shift)
+    plan = ProbeTraining(epochs=6, batch_size=8, weight_decay=1e-3, patience=2)
+    fit_probes([stack], sets, plan)
+    for probe, head in enumerate(heads[0]):
+        expected = alone(copy.deepcopy(head), means, sets, probe, 0, 2e-2, plan, shift)
+        found = unstacked(stack.module, copy.deepcopy(head), 0, probe)
+        for value, other in zip(expected.parameters(), found.parameters()):
+            torch.testing.assert_close(other, value, atol=1e-6, rtol=1e-6)
 
 
 def test_a_probe_does_not_see_what_it_does_not_train_on():

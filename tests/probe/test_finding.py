@@ -110,7 +110,7 @@ def test_collapsed_probes_by_head_layer_and_seed():
         ]
     )
     assert lines[0] == (
-        "Probes that predict a single emotion have learnt nothing: wb, head linear, normalisation none, emodb: "
+        "These probes predict a single emotion and tell nothing apart: wb, head linear, normalisation none, emodb: "
         "layer 0, seed 0 (anger for all 35 utterances); layer 1, seed 2 (sadness for all 35 utterances)."
     )
     assert "wb (random weights), head linear, normalisation none, emodb to emovo: layer 0" in lines[1]

@@ -224,10 +224,10 @@ def test_a_collapsed_model_is_told_at_the_terminal_and_on_the_page(asked, tmp_pa
     settings = asked(heads=("single", "linear"), corpora=asked().corpora[:1], seeds=1)
     lines = run_and_report(settings, "x").splitlines()
     markdown = (tmp_path / "study" / "probe.md").read_text()
-    told = [line for line in lines if line.startswith("warning: Probes that predict a single emotion")]
+    told = [line for line in lines if line.startswith("warning: These probes predict a single emotion")]
     words = "logmel, head linear, normalisation none, en: layer 0, seed 0 (sadness for all 16 utterances)."
     assert len(told) == 1 and told[0].endswith(words)
-    assert "**Warning.** Probes that predict a single emotion have learnt nothing: logmel, head linear" in markdown
+    assert "**Warning.** These probes predict a single emotion and tell nothing apart: logmel, head linear" in markdown
 
 
 def test_the_page_of_models_from_scratch_alone(asked, tmp_path):

@@ -15,7 +15,7 @@ from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.errors import UserError
 from emobridge.heads.base import Head, LayerSum, masked_mean
-from emobridge.training.stack import stacked, unstacked
+from emobridge.training.stack import layer_weights, stacked, unstacked
 
 L, P, B, F, D, C = 3, 4, 5, 6, 7, 2
 HEADS = registry.names("heads")
@@ -126,6 +126,40 @@ class SumsLate(SeesTwice):
     def __init__(self):
         super().__init__()
         self.layer_sum = LayerSum(L)
+
+
+class SumsNothing(SeesTwice):
+    """It gets all layers, and has a plain map for them."""
+
+    def represent(self, frames, mask):
+        return self.projection(masked_mean(frames, mask))
+
+
+def test_a_head_of_all_layers_that_does_not_sum_them_is_refused():
+    x, mask, _ = inputs(L, P)
+    with pytest.raises(UserError, match="must be the only one that sees the features"):
+        stacked([[SumsNothing().double() for _ in range(P)]])(x[:, None], mask)
+
+
+class Mixture(Head):
+    """A head of one's own that sums layers, under another name than the multilayer head's."""
+
+    def __init__(self, layers=L):
+        super().__init__()
+        self.mixture, self.output = LayerSum(layers), nn.Linear(D, C)
+
+    def represent(self, frames, mask):
+        return masked_mean(self.mixture(frames), mask)
+
+
+@pytest.mark.parametrize("probes", [1, P])
+def test_layer_weights_of_a_head_of_ones_own(probes):
+    heads = [[Mixture().double() for _ in range(probes)]]
+    for number, head in enumerate(heads[0]):
+        head.mixture.weight.data += number * torch.arange(L)
+    weights = layer_weights(stacked(heads))
+    for row, head in zip(weights, heads[0]):
+        torch.testing.assert_close(row, head.mixture.weight.detach().softmax(0))
 
 
 @pytest.mark.parametrize(

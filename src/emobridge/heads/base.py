@@ -1,8 +1,8 @@
 """The base class of heads, and the parts that they are made of.
 
 A head is an nn.Module that maps the frames of clips to logits, built as `Head(width, classes, **options)`. Heads also
-work on a stack of weights (see training/stack.py): so they use the last dimensions only, and all their weights are in
-nn.Linear and LayerSum.
+work on a stack of weights (see training/stack.py): so they use the last dimensions only, all their weights are in
+nn.Linear and LayerSum, and the first of these that a head defines, and no other, sees the features.
 
 In shapes B is clips, F frames, D the width of an encoder, H that of a representation, C classes and K attributes.
 """

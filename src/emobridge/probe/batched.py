@@ -106,7 +106,7 @@ class Stack:
         self.best_loss[better], self.best_epoch[better] = loss[better], epoch
         parameters = dict(self.module.named_parameters())
         for name, part in self.best.items():
-            mask = _spread(better, name, parameters[name])
+            mask = _spread(better, parameters[name])
             part.copy_(torch.where(mask, parameters[name].detach(), part))
         return bool((epoch - self.best_epoch < patience).any())
 
@@ -225,8 +225,8 @@ def _batches(sources: Sequence[FeatureSource], rows: Tensor) -> dict[int, tuple[
     return {key: source.batch(rows) for key, source in {id(source): source for source in sources}.items()}
 
 
-def _spread(better: Tensor, name: str, value: Tensor) -> Tensor:
+def _spread(better: Tensor, value: Tensor) -> Tensor:
     """(L', P) as a mask that fits a stacked parameter: (L', O, P, D), (L', O, P), or (P, L) of a sum of layers."""
-    if "layer_sum" in name:
+    if value.ndim == 2:
         return better[0][:, None]
     return better[:, None, :, None] if value.ndim == 4 else better[:, None]

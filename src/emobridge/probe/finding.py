@@ -154,5 +154,5 @@ def collapse_lines(collapsed: Iterable[CollapsedProbes]) -> tuple[str, ...]:
     lines = []
     for system, probes in groups.items():
         listed = "; ".join(probes[:MANY]) + (f"; and {len(probes) - MANY} more" if len(probes) > MANY else "")
-        lines.append(f"Probes that predict a single emotion have learnt nothing: {system}: {listed}.")
+        lines.append(f"These probes predict a single emotion and tell nothing apart: {system}: {listed}.")
     return tuple(lines)

@@ -96,10 +96,11 @@ def study_page(
 def _in_language(study: Study, scored: StudyScores, drawings: dict[str, str]) -> list[Section]:
     """The sections about corpora that are tested on themselves."""
     curves = tables.curves_of(scored.scores, MEASURE)
-    probed = [curve for curve in tables.inside(curves) if curve.key.method == PROBE]
+    names = tables.encoders_of(curves)
+    probed = [curve for curve in tables.inside(curves) if curve.key.method == PROBE and curve.key.encoder in names]
     pairs = [
         (name, corpus.name)
-        for name in tables.encoders_of(curves)
+        for name in names
         for corpus in study.corpora
         if any((curve.key.encoder, curve.key.source) == (name, corpus.name) for curve in probed)
     ]
@@ -129,7 +130,11 @@ def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
     if study.settings.share_speakers:
         lines.append("Training and test share speakers: the scores say nothing of new speakers.")
     for corpus in study.corpora:
-        if corpus.people < FEW_SPEAKERS:
+        if not corpus.people:
+            lines.append(
+                f"The speakers of {corpus.name} are not known: its scores may be of voices that were trained on."
+            )
+        elif corpus.people < FEW_SPEAKERS:
             lines.append(f"{corpus.name} has {count(corpus.people, 'speaker')}: its intervals are too narrow.")
     if study.settings.segment and any(registry.load("heads", head).needs_frames for head in study.settings.heads):
         lines.append(

@@ -23,6 +23,7 @@ from emobridge.probe.plan import EncoderPlan, needs_frames
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, Rows, RowSplit, rows_to_test, split_corpus, training_sets
 from emobridge.probe.units import Outcome, Predictions, ProbeUnit, UnitCache, digest_of
+from emobridge.training.stack import layer_weights
 from emobridge.types import person
 
 
@@ -277,7 +278,7 @@ def _outcome(
     rates = torch.tensor([stack.rate for stack in stacks])[best]
     weights = None
     if unit.all_layers:
-        shares = torch.stack([stack.module.get_parameter("layer_sum.weight").detach().softmax(1) for stack in stacks])
+        shares = torch.stack([layer_weights(stack.module) for stack in stacks])  # (R, P, L)
         weights = shares.gather(0, best[0][None, :, None].expand(-1, -1, shares.shape[2]))[0].numpy()
     losses = losses.gather(0, best[None])[0]
     return Outcome(unit, tuple(predictions), epochs.numpy(), rates.numpy(), losses.numpy(), weights)

@@ -56,6 +56,12 @@ def unstacked(module: nn.Module, head: nn.Module, layer: int, probe: int) -> nn.
     return head
 
 
+def layer_weights(module: nn.Module) -> Tensor:
+    """(P, L): the weights of the layers in each probe of stacked heads that sum layers; each row sums to 1."""
+    part = next(part for part in module.modules() if isinstance(part, StackedLayerSum))
+    return part.weight.detach().softmax(1)
+
+
 def _misplaced(name: str) -> UserError:
     return UserError(
         f"head: {name}: the first nn.Linear or LayerSum that a head defines must be the only one that sees the features"
@@ -85,7 +91,7 @@ class StackedLinear(nn.Module):
         """(L, 1, ..., D) features, the same for all probes, or (L, P, ..., D) -> (L, P, ..., O)."""
         layers, out, probes, width = self.weight.shape
         if self.sees_features:
-            if x.shape[1] != 1 or x.requires_grad:
+            if x.shape[:2] != (layers, 1) or x.requires_grad:
                 raise _misplaced(f"{width} to {out} values")
             y = _Shared.apply(x.reshape(layers, -1, width), self.weight, self.bias, self.moments)
             return y.permute(0, 3, 1, 2).unflatten(2, x.shape[2:-1])
