@@ -7,6 +7,7 @@ import errno
 import functools
 import json
 import math
+import re
 import shutil
 import tempfile
 
@@ -133,13 +134,33 @@ def with_bad_rows(folder, manifest="xx.jsonl"):
         (("--labels", "anger,angry"), ("anger,angry", "twice")),
         (("--labels", "anger,fear"), ("'fear'",)),
         (("--train", "end-to-end"), ("--align none",)),
-        (("--adapters", "lora"), ("--adapters: goes with --train adapters", "a method such as lora")),
-        (("--adapter-option", "r=8"), ("--adapter-option: goes with --train adapters",)),
-        (("--method", "lora", "--blocks", "1"), ("--blocks: goes with --train end-to-end", "such as fine-tuned")),
+        (("--adapters", "lora"), ("--adapters: does nothing here", "give --train adapters, or a method such as lora")),
+        (("--adapter-option", "r=8"), ("--adapter-option: does nothing here", "give --train adapters")),
+        (
+            ("--method", "lora", "--blocks", "1"),
+            ("--blocks: does nothing here", "give --train end-to-end", "such as fine-tuned"),
+        ),
         (
             ("--method", "auto", "--seeds", "2", "--encoder-rate", "1e-5"),
-            ("--encoder-rate: goes with --train end-to-end",),
+            ("--encoder-rate: does nothing here", "give --train end-to-end"),
         ),
+        (("--checkpointing",), ("--checkpointing: does nothing here", "no encoder is trained")),
+        (("--no-checkpointing",), ("--checkpointing: does nothing here",)),
+        (("--accumulate", "4"), ("--accumulate: does nothing here", "no encoder is trained")),
+        (("--precision", "bf16"), ("--precision: does nothing here", "no encoder is trained")),
+        (("--precision", "auto"), ("--precision: does nothing here",)),
+        (("--crop", "1"), ("--crop: does nothing here", "no audio goes through an encoder")),
+        (("--blocks", "1"), ("--blocks: does nothing here", "give --train end-to-end")),
+        (("--validate-by", "ua"), ("--validate-by: does nothing here", "give --patience")),
+        (("--validate", "source"), ("--validate: does nothing here", "give --patience")),
+        (("--candidates", "dann"), ("--candidates: does nothing here", "only --method auto chooses")),
+        (("--validator", "snd"), ("--validator: does nothing here", "only --method auto chooses")),
+        (("--by-corpus", "xx", "--normalise", "corpus"), ("--by-corpus: does nothing here", "--normalise speaker")),
+        (("--by-corpus", "xy"), ("'xy'", "did you mean 'xx'?")),
+        (("--no-guard", "--normalise", "none"), ("--guard: does nothing here", "--normalise speaker")),
+        (("--attribute-range", "1..7"), ("--attribute-range: does nothing here", "give --attributes")),
+        (("--jobs", "0"), ("jobs: expected 1 or more, got 0",)),
+        (("--decay", "0"), ("decay: expected a number above 0",)),
     ],
 )
 def test_wrong_words_for_adapt(recorded, cli, words, named):
@@ -149,8 +170,35 @@ def test_wrong_words_for_adapt(recorded, cli, words, named):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
+        (("--method", "dann"), ("--method", "--methods")),
+        (("--methods", "dan"), ("'dan'", "did you mean 'dann'?")),
+        (("--budgets", "some"), ("budgets: expected numbers or 'all'", "'some'")),
+        (("--budgets", "0,99"), ("budgets: 99: expected 8 at most",)),
+        (("--normalise", "speakr"), ("'speakr'", "did you mean 'speaker'?")),
+        (("--subsets", "1"), ("subsets: expected 2 or more",)),
+        (("--subsets", "-2"), ("subsets: expected 0 or more",)),
+        (("--jobs", "0"), ("jobs: expected 1 or more",)),
+        (("--crop", "1"), ("--crop: does nothing here",)),
+        (("--checkpointing",), ("--checkpointing: does nothing here",)),
+        (("--no-guard", "--normalise", "none,corpus"), ("--guard: does nothing here",)),
+        (("--patience", "2", "--validate", "bth"), ("'bth'", "did you mean 'both'?")),
+    ],
+)
+def test_wrong_words_for_budget(recorded, cli, words, named):
+    refused(cli("budget", *adapt(recorded, *words)[1:]), *named)
+
+
+@pytest.mark.parametrize("words", [("--normalise", "SPEAKER"), ("--align", "Coral"), ("--pool", "Open")])
+def test_choices_in_any_case(recorded, cli, words):
+    done = cli(*adapt(recorded, "--method", "source-only", *words))
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
         (("predct",), ("'predct'", "'predict'")),
-        (("predict",), ("predict: ", "bundle")),
+        (("predict",), ("predict: ", "BUNDLE")),
         (("scan", "emobd", ".", "-o", "m.jsonl"), ("'emobd'", "did you mean 'emodb'?")),
         (("scan", "emodb", "nowhere", "-o", "m.jsonl"), ("nowhere", "no such folder")),
         (("scan", "emodb", ".", "-o", "m.jsonl", "--option", "x=1"), ("'emodb' takes no options", "'x'")),
@@ -210,11 +258,10 @@ def test_an_output_folder_that_is_a_file_is_named_before_any_work(recorded, cli)
         (lambda rows: rows[2].update(speker="a"), ("xx.jsonl:3", "'speker'", "did you mean 'speaker'?")),
         (lambda rows: rows[:4], ("1 (xx)", "single speaker")),
         (each(speaker=None), ("'xx-a-anger-0'", "has no speaker")),
-        (each(emotion="fear"), ("xx.jsonl", "anger, sadness")),
         (each(corpus="en"), ("speakers a, b, c, d", "leak")),
         (lambda rows: [row.update(id=row["id"].replace("xx", "en")) for row in rows] and None, ("'en-a-anger-0'",)),
     ],
-    ids=["column", "twice", "label", "negative", "inverted", "unknown", "alone", "nameless", "other", "leak", "ids"],
+    ids=["column", "twice", "label", "negative", "inverted", "unknown", "alone", "nameless", "leak", "ids"],
 )
 def test_a_bad_target_manifest(recorded, cli, change, named):
     edit(recorded / "xx.jsonl", change)
@@ -225,8 +272,11 @@ def test_a_bad_target_manifest(recorded, cli, change, named):
     ("change", "named"),
     [
         (lambda rows: rows[:4], ("1 (en)", "single speaker")),
-        (lambda rows: [row for row in rows if row["emotion"] == "anger"], ("two or more different emotions", "anger")),
-        (each(emotion=None), ("two or more different emotions", "none")),
+        (
+            lambda rows: [row for row in rows if row["emotion"] == "anger"],
+            ("en.jsonl", "two or more emotions", "are 1"),
+        ),
+        (each(emotion=None), ("en.jsonl", "two or more emotions", "are 0", "is --source the labelled speech")),
         (each(speaker=None), ("'en-a-anger-0'", "has no speaker")),
     ],
     ids=["alone", "one-class", "unlabelled", "nameless"],
@@ -274,6 +324,16 @@ def test_a_class_that_the_target_lacks_is_said(recorded, cli):
     done = cli(*adapt(recorded))
     assert done.code == 0, done.err
     assert "no target utterance is labelled sadness" in done.out
+
+
+def test_a_target_of_other_emotions_is_adapted_to_unless_the_pool_is_closed(recorded, cli):
+    """An open pool does not look at labels (A10): what is of another emotion is as unlabelled, in the audit too."""
+    edit(recorded / "xx.jsonl", each(emotion="fear"))
+    done = cli(*adapt(recorded))
+    assert done.code == 0, done.err
+    rows = json.loads((recorded / "run" / "scores.json").read_text())
+    assert {row["side"] for row in rows} == {"source"}
+    refused(cli(*adapt(recorded, "--pool", "closed")), "xx.jsonl", "anger, sadness")
 
 
 def test_a_target_without_labels_is_adapted_to_and_not_scored(recorded, cli):
@@ -413,8 +473,8 @@ def test_strict_stops_at_the_first_bad_file(recorded, finished, cli):
     [
         (("--format", "josnl"), ("'josnl'", "did you mean 'jsonl'?")),
         (("--speakers", "files"), ("'files'", "did you mean 'file'?")),
-        (("--window", "0"), ("window: expected seconds above 0",)),
-        (("--window", "nan"), ("window: expected seconds above 0",)),
+        (("--window", "0"), ("window: expected a number above 0",)),
+        (("--window", "nan"), ("window: expected a number above 0",)),
         (("--out", "."), ("--out", "is a directory")),
         (("--encoder", "nothing"), ("'nothing'",)),
     ],
@@ -428,9 +488,13 @@ def test_wrong_words_for_predict(recorded, finished, cli, monkeypatch, words, na
 
 
 def described(**values):
+    """Change fields of the description, and take its own digest out, as if it had been saved so."""
+
     def change(folder):
         path = folder / "bundle.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+        facts = json.loads(path.read_text()) | values
+        del facts["sha256"]
+        path.write_text(json.dumps(facts))
 
     return change
 
@@ -471,12 +535,14 @@ def files_up_to(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def full_at(monkeypatch, word):
-    """The disk is full as soon as a file with `word` in its name is to be written."""
-    make = tempfile.mkstemp
+def full_at(monkeypatch, pattern, number=1):
+    """The disk is full as soon as the `number`-th file whose name has the pattern is to be written."""
+    make, names = tempfile.mkstemp, []
 
     def mkstemp(prefix="", **options):
-        if word in prefix:
+        if re.search(pattern, prefix):
+            names.append(prefix)
+        if len(names) >= number:
             raise OSError(errno.ENOSPC, "No space left on device")
         return make(prefix=prefix, **options)
 
@@ -503,27 +569,33 @@ def test_a_disk_that_fills_up_and_is_emptied(recorded, cli, expected, size):
     assert (recorded / "run" / "scores.json").read_bytes() == expected
 
 
+CHECKPOINT, FIT = r"^\.[0-9a-f]{24}\.checkpoint", r"^\.[0-9a-f]{24}\.safetensors"  # of work/
+
+
 @pytest.mark.parametrize(
-    "word",
+    ("pattern", "number", "word"),
     [
-        "store.json",
-        "source-only-seed0-fold1.checkpoint",
-        "pseudo-labels-seed0-fold0.safetensors",
-        "settings.toml",
-        "model.safetensors",
-        "bundle.json",
-        "README.md",
-        "scores.json",
-        "report.html",
+        ("store.json", 1, "store.json"),
+        (r"^\.format\.", 1, "work/format"),
+        (CHECKPOINT, 1, ".checkpoint"),
+        (CHECKPOINT, 6, ".checkpoint"),
+        (FIT, 1, ".safetensors"),
+        (FIT, 4, ".safetensors"),
+        ("settings.toml", 1, "settings.toml"),
+        (r"^\.model.safetensors", 1, "model.safetensors"),
+        ("bundle.json", 1, "bundle.json"),
+        ("README.md", 1, "README.md"),
+        ("scores.json", 1, "scores.json"),
+        ("report.html", 1, "report.html"),
     ],
 )
-def test_a_disk_full_at_a_certain_file(recorded, cli, expected, monkeypatch, word):
+def test_a_disk_full_at_a_certain_file(recorded, cli, expected, monkeypatch, pattern, number, word):
     from emobridge.training.loop import Plan
 
     monkeypatch.setattr("emobridge.training.stages.Plan", functools.partial(Plan, checkpoint_every=0.0))
     monkeypatch.setenv("EMOBRIDGE_CACHE", str(recorded / "empty"))
     with monkeypatch.context() as full:
-        full_at(full, word)
+        full_at(full, pattern, number)
         refused(cli(*adapt(recorded)), word, "cannot be written", "No space left on device")
     assert not (recorded / "run" / "report.html").exists()
     done = cli(*adapt(recorded))

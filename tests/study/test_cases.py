@@ -277,11 +277,7 @@ def test_the_order_of_a_manifests_rows_changes_no_answer(plain, recorded, tmp_pa
     """A11: bit by bit, the recogniser too."""
     before = train(Adapt.of(**{**plain, "seeds": 1, **changes}))
     for name in ("en", "xx"):
-        order = np.random.default_rng(3)
-        rewrite(
-            recorded / f"{name}.jsonl",
-            lambda rows, order=order: [rows[index] for index in order.permutation(len(rows))],
-        )
+        rewrite(recorded / f"{name}.jsonl", lambda rows: np.random.default_rng(3).permutation(rows).tolist())
     after = train(Adapt.of(**{**plain, "seeds": 1, **changes, "out": str(tmp_path / "other")}))
     assert said(after) == said(before) and after.decision == before.decision
     first, second = before.recognizer.head.state_dict(), after.recognizer.head.state_dict()
@@ -305,9 +301,8 @@ def test_without_a_budget_no_target_label_matters(plain, recorded, tmp_path, met
     """A10: the recogniser for users is the same with true labels, with wrong ones of any emotion, and with none."""
 
     def heads() -> list[torch.Tensor]:
-        recognizer = train(
-            Adapt.of(**{**plain, "seeds": 1, "out": str(tmp_path / str(len(made)))}, method=method)
-        ).recognizer
+        values = {**plain, "seeds": 1, "out": str(tmp_path / str(len(made)))}
+        recognizer = train(Adapt.of(**values, method=method)).recognizer
         made.append(recognizer)
         domain = recognizer.domains[-1]
         return [*recognizer.head.state_dict().values(), domain.mean, domain.deviation]

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from emobridge.errors import UserError
 from emobridge.settings import check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 UNTOLD = "What answers where the language is not known: target (the default), averaged, confident or routed."
 STORE = "Folder for computed features. By default in the user's cache."
+
+
+def check_file(flag: str, path: str) -> None:
+    """Refuse a folder where a file will be written, before the work and not after it. Errors: UserError."""
+    if path and Path(path).is_dir():
+        raise UserError(f"{flag}: {path} is a directory; expected a file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +40,7 @@ class PredictRequest:
 
     def __post_init__(self) -> None:
         check_part(self)
+        check_file("--out", self.out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +54,9 @@ class EvaluateRequest:
     attribute_range: str = option("", help="Scale of the attributes, such as 1..7, for corpora that declare none.")
     encoder: str = option("", help=MOVED)
     store: str = option("", help=STORE)
+
+    def __post_init__(self) -> None:
+        check_file("--out", self.out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,9 @@ class SuggestRequest:
     seed: int = option(0, help="Seed of the rankings that draw at random: mixed and random.")
     encoder: str = option("", help=MOVED)
     store: str = option("", help=STORE)
+
+    def __post_init__(self) -> None:
+        check_file("--out", self.out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

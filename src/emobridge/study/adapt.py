@@ -50,6 +50,8 @@ def audit_manifests(data: Data) -> Audit:
         rows = list(read_manifest(path))
         if data.attributes_only:  # no emotion is learnt
             manifests[path] = [replace(row, emotion=None) for row in rows]
+        elif path == data.target and data.pool == "open":  # all of it takes part; other emotions are as unlabelled
+            manifests[path] = [row if row.emotion in labels else replace(row, emotion=None) for row in rows]
         else:
             manifests[path] = [row for row in rows if row.emotion in labels]
     with progress("audit") as report:
