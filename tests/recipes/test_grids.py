@@ -14,6 +14,7 @@ from emobridge.recipes.grids import Place, miscounts
 from emobridge.recipes.recipe import CorpusCounts, read_recipe
 from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 from emobridge.settings import Output
+from emobridge.study.cases import check_useful
 from emobridge.types import Utterance
 
 AGARLA = "agarla2024"
@@ -154,3 +155,24 @@ def test_an_encoder_that_needs_a_folder_is_named(english):
     weights = find_encoders(recipe, {}, may_fetch=False)
     assert [name for name, _ in weights.paths] == ["emotion-cnn"]
     assert weights.missing[0][1].startswith("encoder byol-s: encoder byol-s needs weights: a folder")
+
+
+def test_shared_settings_reach_the_studies_in_which_they_do_something(english, spoken):
+    """An option that does nothing is refused in a request, but studies of a recipe share theirs."""
+    recipe = narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"], "studies": ["emotion-cnn"]})
+    (study,) = recipe.studies
+    training = replace(study.settings.request.training, crop=4.0, encoder_rate=1e-5)
+    trained = replace(study.settings.request, training=training)
+    frozen = replace(trained, system=replace(trained.system, train="frozen"))
+    studies = tuple(
+        replace(study, name=name, settings=replace(study.settings, request=request))
+        for name, request in (("trained", trained), ("frozen", frozen))
+    )
+    corpora = english | {"emovo": spoken("emovo", EMOVO, "it", 6)}
+    manifests = find_corpora(recipe, corpora, Path("out"))
+    weights = find_encoders(recipe, {}, may_fetch=False)
+    runs, _ = runs_of(replace(recipe, studies=studies), manifests, weights, Place(Path("out")))
+    values = {run.study.name: (run.settings.training.crop, run.settings.training.encoder_rate) for run in runs}
+    assert values == {"trained": (4.0, 1e-5), "frozen": (2.0, 0.0)}
+    for run in runs:
+        check_useful(run.settings)

@@ -21,7 +21,7 @@ from emobridge.probe.timing import encoder_cost
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import CorpusCounts, RecipeStudy
 from emobridge.settings import Budget, Output
-from emobridge.study.cases import choices_of_request, draft
+from emobridge.study.cases import choices_of_request, draft, without_useless
 from emobridge.study.grid import check_budgets
 from emobridge.study.prepare import resolve
 from emobridge.study.reading import labels_of, read_speech
@@ -104,7 +104,8 @@ def grids_of(
             continue
         for name, path in encoders.items():
             output = Output(out=str(place.out / f"{target}-{name}"), store=place.store, jobs=place.jobs)
-            grids[target, name] = replace(grid, features=replace(request.features, encoder=path), output=output)
+            narrowed = replace(grid, features=replace(request.features, encoder=path), output=output)
+            grids[target, name] = without_useless(narrowed)  # the studies of a recipe share settings
     return grids, problems
 
 

@@ -29,7 +29,10 @@ from emobridge.settings import (
     System,
     Training,
     changed_values,
+    default_of,
     flag_of,
+    flat_values,
+    from_mapping,
     layer_names,
     options_of_record,
 )
@@ -120,6 +123,25 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
     names: of the options that were asked for, by field; by default those that differ from their defaults.
     Errors: UserError that names the option and what would make it do something.
     """
+    options = options_of_record(type(request))
+    requested = tuple(changed_values(request) if names is None else names)
+    for name, need in unmet_needs(request, requested).items():
+        raise UserError(f"{flag_of(name, options[name][1])}: does nothing here, since {REASONS[need]}")
+    if isinstance(request, Budget):
+        for name, several in BUDGET_LISTS.items():
+            if name in requested:
+                raise UserError(f"{name}: does nothing here; budget takes {several}, a list")
+
+
+def without_useless(request: Budget) -> Budget:
+    """The request with the defaults of options that would do nothing, for settings that several requests share."""
+    names = unmet_needs(request, changed_values(request))
+    defaults = {name: default_of(Budget, name) for name in names}
+    return from_mapping(flat_values(request) | defaults, "budget", Budget)
+
+
+def unmet_needs(request: Adapt | Budget, names: Iterable[str]) -> dict[str, str]:
+    """Of some options, by field, those that would do nothing in this run, each with its need, one of REASONS."""
     methods = [registry.load("methods", choice.method) for choice in choices_of_request(request)]
     trained = {stage.train for plugin in methods for stage in plugin.stages} | {
         request.system.train for plugin in methods if not plugin.stages
@@ -136,15 +158,8 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
         "auto": isinstance(request, Adapt) and request.system.method == AUTO,
     }
     options = options_of_record(type(request))
-    requested = tuple(changed_values(request) if names is None else names)
-    for name in requested:
-        need = options[name][1].metadata["needs"]
-        if need and not holds[need]:
-            raise UserError(f"{flag_of(name, options[name][1])}: does nothing here, since {REASONS[need]}")
-    if isinstance(request, Budget):
-        for name, several in BUDGET_LISTS.items():
-            if name in requested:
-                raise UserError(f"{name}: does nothing here; budget takes {several}, a list")
+    needs = {name: options[name][1].metadata["needs"] for name in names}
+    return {name: need for name, need in needs.items() if need and not holds[need]}
 
 
 def decide(
