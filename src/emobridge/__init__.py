@@ -1,6 +1,10 @@
 """emobridge: labelled emotional speech in one language in, an emotion recogniser for another language out.
 
-Public names are imported when they are first used, so that `import emobridge` stays light.
+`scan` and `write_manifest` make the manifest of a corpus, `audit` checks manifests, `adapt` trains a recogniser and
+writes its report, `budget` compares methods and numbers of labels, `predict` and `evaluate` use a recogniser, and
+`fit_arrays` trains a method on plain arrays. Mistakes raise `UserError`.
+
+A public name is imported when it is first used, so that `import emobridge` is quick.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class ProbeRequest(ProbeSettings):
     """Options of `probe`."""
 
     dry_run: bool = option(
-        False, help="Print what would run: scores, hours of audio, disk and time, and stop.", panel=OUTPUT, first=True
+        False, help="Show what would run: scores, hours of audio, disk and time, and stop.", panel=OUTPUT, first=True
     )
 
 

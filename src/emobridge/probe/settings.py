@@ -14,101 +14,103 @@ class ProbeSettings:
     """A request of `probe`. Training is that of D'Asaro et al. 2024 (methods B) unless the comment says otherwise."""
 
     corpora: tuple[str, ...] = option(
-        help="Manifest of a labelled corpus; give it once for each corpus.", panel=DATA, flag="corpus", first=True,
-        repeat=True,
+        help="Manifest of a labelled corpus. Repeat the option for more corpora.", panel=DATA, flag="corpus",
+        first=True, repeat=True,
     )  # fmt: skip
     encoders: tuple[str, ...] = option(
-        ("logmel",), help="Preset, folder with weights, model id of the hub, NAME=FOLDER, or an encoder that needs no "
-        "weights; give it once for each encoder.", panel=ENCODER, flag="encoder", first=True, repeat=True,
+        ("logmel",), help="Name of an encoder or preset, a folder with weights, NAME=FOLDER, or a model id of the "
+        "Hugging Face hub. Repeat for more.", panel=ENCODER, flag="encoder", first=True, repeat=True,
     )  # fmt: skip
     encoder_options: tuple[str, ...] = option(
-        (), help="An option of the encoders, such as padding=full; it goes to each encoder that has it.", panel=ENCODER,
-        flag="encoder-option", repeat=True,
+        (), help="An option of the encoders, such as padding=full, for those that have it. Repeat for more.",
+        panel=ENCODER, flag="encoder-option", repeat=True,
     )  # fmt: skip
     engine: str = option(
-        "torch", help="What computes the encoders; onnx-int8 is faster and gives slightly other numbers.",
+        "torch", help="What runs the encoders. onnx-int8 is faster and gives slightly different numbers.",
         panel=ENCODER, choices=("torch", "onnx-int8"),
     )  # fmt: skip
     layers: tuple[str, ...] = option(
-        ("all",), help="Layers, with commas: all, last, or numbers. A head that sums layers takes all of them anyway.",
-        panel=ENCODER, first=True,
+        ("all",), help="Layers, separated by commas: all, last, or numbers. A head that sums layers always takes all "
+        "of them.", panel=ENCODER, first=True,
     )  # fmt: skip
     heads: tuple[str, ...] = option(
-        ("single", "linear", "nonlinear", "multilayer"), help="Heads that are trained on the features, with commas; "
-        "attentive is another.", panel=METHOD, first=True,
+        ("single", "linear", "nonlinear", "multilayer"), help="Heads that are trained on the features, separated by "
+        "commas. attentive is one more.", panel=METHOD, first=True,
     )  # fmt: skip
     head_options: tuple[str, ...] = option(
-        (), help="An option of the heads, such as hidden=64; it goes to each head that has it.", panel=METHOD,
+        (), help="An option of the heads, such as hidden=64, for those that have it. Repeat for more.", panel=METHOD,
         flag="head-option", repeat=True,
     )  # fmt: skip
     normalise: tuple[str, ...] = option(
-        ("none",), help="By what features are standardised, with commas; none is by the training utterances.",
-        panel=ENCODER, choices=("none", "corpus", "speaker"), first=True,
+        ("none",), help="Whether features are standardised over the training utterances (none), each corpus or each "
+        "speaker. Separated by commas.", panel=ENCODER, choices=("none", "corpus", "speaker"), first=True,
     )  # fmt: skip
     labels: tuple[str, ...] = option(
-        (), help="Emotions to tell apart, with commas; by default those of each training corpus.", panel=DATA
+        (), help="Emotions to tell apart, separated by commas. By default those of each training corpus.", panel=DATA
     )
     settings: tuple[str, ...] = option(  # as in Han et al. 2025 (methods C)
-        ("mono", "trans"), help="Pairs of corpora by language, with commas. mono and trans: one corpus, in a language "
-        "of the encoder's pre-training or in another; cross: from a language of the pre-training to another; other: "
-        "all other pairs.", panel=DATA, choices=("mono", "trans", "cross", "other"), first=True,
+        ("mono", "trans"), help="Pairs of corpora, separated by commas. mono and trans test on the corpus of training, "
+        "in a language of the encoder's pre-training or in another; cross goes from a language of the pre-training to "
+        "another language; other is all other pairs.", panel=DATA, choices=("mono", "trans", "cross", "other"),
+        first=True,
     )  # fmt: skip
     split: str = option(
-        "folds", help="How test speakers are held out: folds makes each fold the test part once; 80/10/10 draws anew "
-        "for each fold and seed, with a validation part.", panel=EVALUATION, choices=("folds", "80/10/10"),
+        "folds", help="How test speakers are held out. folds makes each fold the test part once; 80/10/10 draws the "
+        "parts anew for each fold and seed, with a validation part.", panel=EVALUATION, choices=("folds", "80/10/10"),
     )  # fmt: skip
-    folds: int = option(5, help="Number of folds, or of draws in a seed.", panel=EVALUATION, least=1)
-    seeds: int = option(3, help="Number of seeds.", panel=EVALUATION, first=True, least=1)
+    folds: int = option(5, help="How many folds, or draws for each seed.", panel=EVALUATION, least=1)
+    seeds: int = option(3, help="How many seeds are run.", panel=EVALUATION, first=True, least=1)
     sample: int = option(
-        0, help="Utterances of each emotion that enter the study, drawn once; 0 is all.", panel=DATA, least=0
+        0, help="How many utterances of each emotion enter the study, drawn once. 0 is all.", panel=DATA, least=0
     )
     share_speakers: bool = option(
-        False, help="Split by utterance, so that speakers are in training and test: scores then say nothing of others.",
-        panel=EVALUATION,
+        False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
+        "little.", panel=EVALUATION,
     )  # fmt: skip
-    epochs: int = option(30, help="Number of epochs.", panel=TRAINING, least=1)
-    batch_size: int = option(32, help="Training utterances of a probe in a step.", panel=TRAINING, least=1)  # ours
+    epochs: int = option(30, help="Passes over the training data.", panel=TRAINING, least=1)
+    batch_size: int = option(32, help="Utterances in a training step of a probe.", panel=TRAINING, least=1)  # ours
     learning_rates: tuple[float, ...] = option(
-        (5e-4,), help="Learning rates, with commas; of several, each probe's is chosen on its validation loss.",
-        panel=TRAINING,
+        (5e-4,), help="Learning rates, separated by commas. Of several, each probe takes the one with the lowest "
+        "validation loss.", panel=TRAINING,
     )  # fmt: skip
     weight_decay: float = option(1e-4, help="Weight decay of Adam.", panel=TRAINING, least=0)
-    betas: tuple[float, ...] = option((0.9, 0.98), help="The two betas of Adam, with a comma.", panel=TRAINING)
+    betas: tuple[float, ...] = option((0.9, 0.98), help="The two betas of Adam, separated by a comma.", panel=TRAINING)
     eps: float = option(1e-8, help="Epsilon of Adam.", panel=TRAINING, above=0)
     patience: int = option(
-        0, help="Epochs without a lower validation loss after which a probe stops; 0 never stops, and has no "
-        "validation part in folds.", panel=TRAINING, least=0,
+        0, help="Stop a probe after this many epochs without a lower validation loss. 0 never stops early, and folds "
+        "then have no validation part.", panel=TRAINING, least=0,
     )  # fmt: skip
-    class_weights: bool = option(  # ours
-        True, help="Let all emotions weigh the same in the loss.", panel=TRAINING
-    )
+    class_weights: bool = option(True, help="Give all emotions the same weight in the loss.", panel=TRAINING)  # ours
     segment: float = option(
-        0.0, help="Seconds of frames that are averaged before heads that need frames see them; 0 is every frame.",
-        panel=METHOD, least=0, needs="frames",
+        0.0, help="Heads that need frames see means over this many seconds. 0 gives them every frame.", panel=METHOD,
+        least=0, needs="frames",
     )  # fmt: skip
     frames: str = option(
         "auto", help="Where heads that need frames get them: stored on disk, or streamed, which encodes anew in each "
-        "epoch; auto stores up to --disk.", panel=METHOD, choices=("auto", "stored", "streamed"), needs="frames",
+        "epoch. auto stores up to --disk.", panel=METHOD, choices=("auto", "stored", "streamed"), needs="frames",
     )  # fmt: skip
     disk: float = option(20.0, help="GB of frames that auto may store.", panel=METHOD, least=0, needs="frames")
     scratch: tuple[str, ...] = option(
-        (), help="Encoder (ast, emotion-cnn, byol-s) that is trained end to end from random weights as a baseline; "
-        "give it once for each.", panel=METHOD, repeat=True,
+        (), help="Encoder that is trained end to end from random weights, as a baseline: ast, emotion-cnn or byol-s. "
+        "Repeat for more.", panel=METHOD, repeat=True,
     )  # fmt: skip
     scratch_options: tuple[str, ...] = option(
-        (), help="An option of these encoders, such as hidden_size=64.", panel=METHOD, flag="scratch-option",
-        repeat=True, needs="scratch",
+        (), help="An option of the encoders of --scratch, such as hidden_size=64. Repeat for more.", panel=METHOD,
+        flag="scratch-option", repeat=True, needs="scratch",
     )  # fmt: skip
     crop: float = option(
-        0.0, help="Seconds of a clip that the training steps of --scratch see; 0 is the encoder's own.", panel=TRAINING,
-        least=0, needs="scratch",
+        0.0, help="Seconds of a clip that a training step of --scratch sees. 0 is the encoder's own number.",
+        panel=TRAINING, least=0, needs="scratch",
     )  # fmt: skip
     floors: bool = option(
         True, help="Also measure what random weights, log-mel statistics, loudness and length reach.", panel=EVALUATION
     )
-    jobs: int = option(1, help="Processes that train, each with one thread.", panel=OUTPUT, least=1)
+    jobs: int = option(
+        1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        least=1,
+    )  # fmt: skip
     out: str = option("probe", help="Folder for scores, plots and report.", panel=OUTPUT, first=True)
-    store: str = option("", help="Folder of the feature store; by default in the user's cache.", panel=OUTPUT)
+    store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
 
     def __post_init__(self) -> None:
         check_part(self)
