@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -477,8 +478,14 @@ def options_of_record(kind: type[Any]) -> dict[str, tuple[str, Field[Any]]]:
 
 
 def _part_type(kind: type[Any], item: Field[Any]) -> type[Any] | None:
-    hint = get_type_hints(kind)[item.name]
+    hint = _hints(kind)[item.name]
     return hint if isinstance(hint, type) and is_dataclass(hint) else None
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """The types of a record's fields. Cached: resolving their names takes longer than reading the options."""
+    return get_type_hints(kind)
 
 
 def choices_of(name: str, kind: type[Any] = Adapt) -> tuple[str, ...]:
