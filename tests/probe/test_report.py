@@ -14,36 +14,40 @@ from emobridge.probe.settings import ProbeSettings
 from emobridge.scores.files import read_scores
 
 
+def settings_in(folder, manifests, **changes):
+    values = {
+        "corpora": (str(manifests / "en.jsonl"), str(manifests / "xx.jsonl")),
+        "encoders": ("logmel",),
+        "heads": ("single",),
+        "settings": ("mono", "trans", "cross", "other"),
+        "folds": 2,
+        "seeds": 2,
+        "epochs": 3,
+        "out": str(folder / "study"),
+        "store": str(folder / "features"),
+    }
+    return ProbeSettings(**(values | changes))
+
+
 @pytest.fixture
 def asked(recorded, tmp_path):
-    def make(**changes):
-        values = {
-            "corpora": (str(recorded / "en.jsonl"), str(recorded / "xx.jsonl")),
-            "encoders": ("logmel",),
-            "heads": ("single",),
-            "settings": ("mono", "trans", "cross", "other"),
-            "folds": 2,
-            "seeds": 2,
-            "epochs": 3,
-            "out": str(tmp_path / "study"),
-            "store": str(tmp_path / "features"),
-        }
-        return ProbeSettings(**(values | changes))
-
-    return make
+    return lambda **changes: settings_in(tmp_path, recorded, **changes)
 
 
-@pytest.fixture
-def page(asked, tiny_encoder, tmp_path):
+@pytest.fixture(scope="module")
+def page(_recorded, tiny_encoder, tmp_path_factory):
     """A study with a trained encoder of several layers: its text, folder and page in three forms."""
-    settings = asked(
+    place = tmp_path_factory.mktemp("page")
+    settings = settings_in(
+        place,
+        _recorded,
         encoders=(f"wb={tiny_encoder}",),
         heads=("single", "multilayer"),
         head_options=("hidden=8",),
         normalise=("none", "speaker"),
     )
     text = run_and_report(settings, "emobridge probe --corpus x", missing=("corpus esd: ask for it",))
-    folder = tmp_path / "study"
+    folder = place / "study"
     return text, folder, (folder / "probe.md").read_text(), (folder / "probe.html").read_text()
 
 

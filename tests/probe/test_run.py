@@ -239,11 +239,6 @@ def test_two_processes_give_what_one_gives(asked, tmp_path):
     assert names[0] == names[1]
 
 
-def test_a_mistake_in_a_process_is_one_error(asked):
-    with pytest.raises(UserError, match="not finite: lower its learning rate"):
-        probe(asked(heads=("single",), head_options=(), learning_rates=(1e38,), jobs=2))
-
-
 SIZES_OF_ONE = {
     "a fold and a seed": {"split": "80/10/10", "folds": 1, "seeds": 1, "floors": True},
     "a layer": {"layers": ("1",)},
