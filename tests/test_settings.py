@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emobridge.cli.adapt import adapt as adapt_command
 from emobridge.cli.adapt import budget as budget_command
-from emobridge.cli.options import PANELS, help_of
+from emobridge.cli.options import FILE, PANELS, command_from, help_of
 from emobridge.errors import UserError
 from emobridge.settings import (
     NORMALISATIONS,
@@ -41,7 +41,6 @@ PLAIN = {"source": ["en.jsonl"], "target": "xx.jsonl", "labels": ["anger", "sadn
 NOT_OFFERED = {"method", "target_labels", "normalise", "candidates", "validator"}  # by `budget`, which has lists
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
-words = st.lists(text, max_size=3).map(tuple)
 # What can stand between commas, or after a flag: not empty, no comma, no white space around it, and no dash before it.
 plain_word = st.text(st.characters(categories=("L", "N"), codec="utf-8"), min_size=1, max_size=8)
 amounts = st.one_of(st.just("all"), st.integers(0, 10**6).map(str))
@@ -149,7 +148,7 @@ def test_every_option_is_described_in_its_field(kind):
 
 @pytest.mark.parametrize(("kind", "command"), [(Adapt, adapt_command), (Budget, budget_command)])
 def test_the_command_line_offers_every_option(kind, command):
-    offered = set(command.__signature__.parameters) - {"settings", "strict"}
+    offered = set(command.__signature__.parameters) - {FILE, "strict"}
     assert offered == set(options_of_record(kind)) - (NOT_OFFERED if kind is Budget else set())
     flags = [flag_of(name, item) for name, (_, item) in options_of_record(kind).items() if name in offered]
     assert len(set(flags)) == len(flags), "no flag means two options"
@@ -161,13 +160,12 @@ def parse(monkeypatch):
     import typer
     from typer.testing import CliRunner
 
-    from emobridge.cli.options import command_from
-
     def run(kind, name, arguments):
         requests = []
         application = typer.Typer()
         without = tuple(NOT_OFFERED) if kind is Budget else ()
-        command = command_from(kind, name, lambda request, strict, names: requests.append((request, names)), without)
+        note = lambda request, strict, names: requests.append((request, names))  # noqa: E731
+        command = command_from(kind, name, note, without=without, file_flag="--settings")
         application.command(name=name)(command)
         application.callback()(lambda: None)
         result = CliRunner().invoke(application, [name, *arguments], catch_exceptions=False)
