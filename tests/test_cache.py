@@ -48,10 +48,10 @@ def damages(path: Path, count: int) -> Iterator[str]:
     draw = random.Random(0)
     size = len(whole)
     places = sorted({0, 7, 8, 9, size // 2, size - 1, *(draw.randrange(size) for _ in range(count))})
-    for place in places:
+    for index in places:
         bit = 1 << draw.randrange(8)
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
-        yield f"bit {bit} of byte {place} of {size}"
+        path.write_bytes(whole[:index] + bytes([whole[index] ^ bit]) + whole[index + 1 :])
+        yield f"bit {bit} of byte {index} of {size}"
     for length in sorted({0, 1, 8, size // 2, size - 1}):
         path.write_bytes(whole[:length])
         yield f"cut to {length} of {size} bytes"
@@ -61,10 +61,10 @@ def damages(path: Path, count: int) -> Iterator[str]:
 
 
 def weights(fitted: Fitted) -> dict[str, torch.Tensor]:
-    own = {f"head.{name}": tensor for name, tensor in fitted.head.state_dict().items()}
+    tensors = {f"head.{name}": tensor for name, tensor in fitted.head.state_dict().items()}
     if fitted.encoder is not None:
-        own |= {f"encoder.{name}": tensor for name, tensor in fitted.encoder.state_dict().items()}
-    return own
+        tensors |= {f"encoder.{name}": tensor for name, tensor in fitted.encoder.state_dict().items()}
+    return tensors
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -189,27 +189,27 @@ def test_a_damaged_training_state_begins_anew(speech, tmp_path, monkeypatch, pat
     whole = weights(run_stages(case, speech, fold, 0))
     original, epochs, stop = loop._epoch, [], True
 
-    def counted(*given):
+    def counted(*arguments):
         if stop and len(epochs) == 2:
             raise Interrupted
-        epochs.append(given[3])
-        return original(*given)
+        epochs.append(arguments[3])
+        return original(*arguments)
 
     monkeypatch.setattr(loop, "_epoch", counted)
-    place = Place(path=tmp_path / "fit")
+    workplace = Place(path=tmp_path / "fit")
     with pytest.raises(Interrupted):
-        run_stages(case, speech, fold, 0, place)
+        run_stages(case, speech, fold, 0, workplace)
     stop = False
     (path,) = tmp_path.iterdir()
     for damage in damages(path, 40):
         content = path.read_bytes()
         del epochs[:]
-        assert same(weights(run_stages(case, speech, fold, 0, place)), whole), damage
+        assert same(weights(run_stages(case, speech, fold, 0, workplace)), whole), damage
         assert epochs == [0, 1, 2], damage
         assert not path.exists()
         path.write_bytes(content)
     del epochs[:]
-    assert same(weights(run_stages(case, speech, fold, 0, place)), whole) and epochs == [2]
+    assert same(weights(run_stages(case, speech, fold, 0, workplace)), whole) and epochs == [2]
 
 
 def test_a_damaged_stage_is_trained_again(recorded, tmp_path, source):
@@ -254,8 +254,8 @@ def test_damage_of_any_file_of_a_run_changes_no_answer(recorded, tmp_path):
     draw = random.Random(1)
     for path in files:
         content = path.read_bytes()
-        place = draw.randrange(len(content))
-        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        index = draw.randrange(len(content))
+        path.write_bytes(content[:index] + bytes([content[index] ^ 4]) + content[index + 1 :])
     assert answers() == whole
     for path in files:
         path.write_bytes(path.read_bytes()[: draw.randrange(len(content))])

@@ -131,7 +131,7 @@ def rewrite(path: Path, change) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def said(study: Adapted | Grid, only: str = "") -> list[tuple]:
+def predictions_of(study: Adapted | Grid, only: str = "") -> list[tuple]:
     return [
         (part.method, system.case.target_labels, part.seed, part.side, part.rows.tolist(), part.probabilities.tolist())
         for system in study.answers
@@ -149,12 +149,12 @@ def test_every_option_is_classified():
 
 @pytest.mark.parametrize("name", NO_PART)
 def test_no_fit_depends_on_it(request_of, recorded, monkeypatch, name):
-    beside, value = NO_PART[name]
+    context, value = NO_PART[name]
     monkeypatch.chdir(recorded.parent)
     if value == "relative":
         path = f"{recorded.name}/../{recorded.name}/{'en' if name == 'source' else 'xx'}.jsonl"
         value = (path,) if name == "source" else path
-    before, after = drafted(request_of(**beside)), drafted(request_of(**beside, **{name: value}))
+    before, after = drafted(request_of(**context)), drafted(request_of(**context, **{name: value}))
     assert after[0].key == before[0].key
     others = {case.method.name: case.key for case in before}
     common = [case for case in after if case.method.name in others]
@@ -163,14 +163,14 @@ def test_no_fit_depends_on_it(request_of, recorded, monkeypatch, name):
 
 @pytest.mark.parametrize("name", A_PART)
 def test_a_fit_depends_on_it(request_of, recorded, name):
-    beside, value = A_PART[name]
+    context, value = A_PART[name]
     if name == "labelled":
         value = str(recorded / value)
         Path(value).write_text("id,path,emotion\nxx-a-anger-0,a.wav,anger\nxx-b-sadness-0,b.wav,sad\n")
     if name == "engine":
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnx")
-    before, after = drafted(request_of(**beside)), drafted(request_of(**beside, **{name: value}))
+    before, after = drafted(request_of(**context)), drafted(request_of(**context, **{name: value}))
     assert after[-1].key != before[-1].key
 
 
@@ -187,9 +187,9 @@ def test_the_baseline_is_the_same_case_in_every_command(plain, changes):
     auto = {"method": "auto", "candidates": ("dann",)}
     requests.append(Adapt.of(**plain, **changes, **auto))
     lists = {"budgets": (changes.get("target_labels", "0"),), "normalisations": (changes.get("normalise", "speaker"),)}
-    beside = {name: value for name, value in changes.items() if name not in ("target_labels", "normalise")}
+    context = {name: value for name, value in changes.items() if name not in ("target_labels", "normalise")}
     for methods in (("dann",), ("pseudo-labels", "fluda")):
-        requests.append(Budget.of(**plain, **beside, **lists, methods=methods))
+        requests.append(Budget.of(**plain, **context, **lists, methods=methods))
     if "target_labels" in changes:  # methods that cannot use labels refuse them
         requests = [request for request in requests if suited(request)]
         assert len(requests) >= 4
@@ -215,9 +215,9 @@ def test_adapt_auto_and_budget_give_one_answer(plain, tmp_path):
     auto = train(Adapt.of(**values, method="auto", candidates=("dann",)))
     values["out"] = str(tmp_path / "budget")
     grid = run_grid(Budget.of(**values, methods=("dann",), budgets=("0",)))
-    assert said(alone) == said(auto) == said(grid)
+    assert predictions_of(alone) == predictions_of(auto) == predictions_of(grid)
     assert alone.decision == auto.decision == grid.decision
-    assert {part[0] for part in said(alone)} == {"source-only", "dann"}
+    assert {part[0] for part in predictions_of(alone)} == {"source-only", "dann"}
 
 
 def test_the_guard_measures_the_corpus_and_not_the_request(plain):
@@ -279,7 +279,7 @@ def test_the_order_of_a_manifests_rows_changes_no_answer(plain, recorded, tmp_pa
     for name in ("en", "xx"):
         rewrite(recorded / f"{name}.jsonl", lambda rows: np.random.default_rng(3).permutation(rows).tolist())
     after = train(Adapt.of(**{**plain, "seeds": 1, **changes, "out": str(tmp_path / "other")}))
-    assert said(after) == said(before) and after.decision == before.decision
+    assert predictions_of(after) == predictions_of(before) and after.decision == before.decision
     first, second = before.recognizer.head.state_dict(), after.recognizer.head.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -301,13 +301,13 @@ def test_without_a_budget_no_target_label_matters(plain, recorded, tmp_path, met
     """A10: the recogniser for users is the same with true labels, with wrong ones of any emotion, and with none."""
 
     def heads() -> list[torch.Tensor]:
-        values = {**plain, "seeds": 1, "out": str(tmp_path / str(len(made)))}
+        values = {**plain, "seeds": 1, "out": str(tmp_path / str(len(recognizers)))}
         recognizer = train(Adapt.of(**values, method=method)).recognizer
-        made.append(recognizer)
+        recognizers.append(recognizer)
         domain = recognizer.domains[-1]
         return [*recognizer.head.state_dict().values(), domain.mean, domain.deviation]
 
-    made: list = []
+    recognizers: list = []
     true = heads()
     emotions = ("anger", "sadness", "fear", None)
     changes = [
@@ -318,42 +318,42 @@ def test_without_a_budget_no_target_label_matters(plain, recorded, tmp_path, met
         rewrite(recorded / "xx.jsonl", change)
         other = heads()
         assert all(torch.equal(first, second) for first, second in zip(true, other, strict=True))
-    assert made[0].spec == made[1].spec == made[2].spec
+    assert recognizers[0].spec == recognizers[1].spec == recognizers[2].spec
 
 
 def test_audio_that_was_replaced_is_heard_again(plain, recorded, monkeypatch):
     """D3: other audio of the same size and time of modification, where an encoder is trained on it."""
     changes = {"encoder": "emotion-cnn", "train": "end-to-end", "align": "none", "layer": "0", "crop": 0.2}
     request = Adapt.of(**{**plain, **changes, "seeds": 1, "epochs": 1, "method": "source-only"})
-    before = said(train(request))
+    before = predictions_of(train(request))
     fits = []
     original = Runner.train
     monkeypatch.setattr(Runner, "train", lambda self, *more: fits.append(more) or original(self, *more))
-    assert said(train(request)) == before and len(fits) == 1, "the recogniser alone"
+    assert predictions_of(train(request)) == before and len(fits) == 1, "the recogniser alone"
     path = recorded / "en-a-anger-0.wav"
     status, (wave, rate) = path.stat(), soundfile.read(path)
     soundfile.write(path, wave[::-1] * 0.3, rate)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
     del fits[:]
-    after = said(train(request))
+    after = predictions_of(train(request))
     assert len(fits) == 3 and after != before, "every fold trains on it or is scored on it"
     os.utime(path)
     del fits[:]
-    assert said(train(request)) == after and len(fits) == 1, "a touch throws nothing away"
+    assert predictions_of(train(request)) == after and len(fits) == 1, "a touch throws nothing away"
 
 
 def test_audio_that_was_replaced_is_heard_again_by_a_frozen_encoder(plain, recorded):
     request = Adapt.of(**{**plain, "seeds": 1, "epochs": 1, "method": "source-only"})
-    before = said(train(request))
+    before = predictions_of(train(request))
     path = recorded / "en-a-anger-0.wav"
     status, (wave, rate) = path.stat(), soundfile.read(path)
     soundfile.write(path, wave[::-1] * 0.3, rate)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert said(train(request)) != before
+    assert predictions_of(train(request)) != before
 
 
-# ------------------------------------------------------------------ what a case is made of
+# ------------------------------------------------------------------ what a case is recognizers of
 
 
 def test_options_are_the_methods_and_not_the_baselines(plain):

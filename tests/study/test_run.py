@@ -48,7 +48,9 @@ def fits(monkeypatch):
     """How many fits there were."""
     calls = []
     original = stages.fit
-    monkeypatch.setattr(stages, "fit", lambda *given, **named: calls.append(named) or original(*given, **named))
+    monkeypatch.setattr(
+        stages, "fit", lambda *arguments, **options: calls.append(options) or original(*arguments, **options)
+    )
     return calls
 
 
@@ -231,8 +233,8 @@ def test_the_final_recogniser_is_trained_on_everything(speech):
     speakers = [f"xx\0{speech.utterances[row].speaker}" for row in target]
     pooled = torch.cat([speech.features[target], torch.full((len(target), 64), 1e9)], 1)
     predicted = recognizer.probabilities(pooled, recognizer.domains[-1], speakers).argmax(1).numpy()
-    known = speech.label[target] >= 0
-    assert (predicted == speech.label[target])[known].mean() > 0.9
+    labelled = speech.label[target] >= 0
+    assert (predicted == speech.label[target])[labelled].mean() > 0.9
     again = train_recognizer(runner(speech, seeds=1), chosen, encoder)
     assert torch.equal(again.head.state_dict()["output.weight"], recognizer.head.state_dict()["output.weight"])
 
@@ -287,8 +289,10 @@ def test_what_was_said_of_attributes_is_read_again(speech, tmp_path, fits):
     done = len(fits)
     again = predictions(run(runner(speech, tmp_path, seeds=1), both(attributes=BOTH)))
     assert len(fits) == done == 4
-    for one, two in zip(first, again, strict=True):
-        assert np.array_equal(one.attributes, two.attributes) and np.array_equal(one.probabilities, two.probabilities)
+    for before, after in zip(first, again, strict=True):
+        assert np.array_equal(before.attributes, after.attributes) and np.array_equal(
+            before.probabilities, after.probabilities
+        )
     run(runner(replace(speech, attributes=-speech.attributes), tmp_path, seeds=1), both(attributes=BOTH))
     assert len(fits) == 2 * done, "other attributes are another fit"
 

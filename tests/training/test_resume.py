@@ -20,7 +20,7 @@ emobridge.features.store.SHARD = 4
 emobridge.training.stages.Plan = functools.partial(emobridge.training.stages.Plan, checkpoint_every=0.0)
 main()
 """
-WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "40", "--patience", "40", "--method-option", "interval=4")
+WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "16", "--patience", "16", "--method-option", "interval=4")
 
 
 def heed():
