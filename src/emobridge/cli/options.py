@@ -135,7 +135,7 @@ def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
         words = {True: " (default on)", False: " (default off)"}.get(default, "") if isinstance(default, bool) else ""
         return f"{text}{words}"
     values = default if isinstance(default, tuple) else (default,)
-    shown = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    shown = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
     return f"{text} (default {shown})"
 
 
