@@ -149,7 +149,7 @@ def test_every_option_is_described_in_its_field(kind):
 
 @pytest.mark.parametrize(("kind", "command"), [(Adapt, adapt_command), (Budget, budget_command)])
 def test_the_command_line_offers_every_option(kind, command):
-    offered = set(command.__signature__.parameters) - {"settings", "strict"}
+    offered = set(command.__signature__.parameters) - {"settings_file", "strict"}
     assert offered == set(options_of_record(kind)) - (NOT_OFFERED if kind is Budget else set())
     flags = [flag_of(name, item) for name, (_, item) in options_of_record(kind).items() if name in offered]
     assert len(set(flags)) == len(flags), "no flag means two options"
@@ -167,7 +167,13 @@ def parse(monkeypatch):
         requests = []
         application = typer.Typer()
         without = tuple(NOT_OFFERED) if kind is Budget else ()
-        command = command_from(kind, name, lambda request, strict, names: requests.append((request, names)), without)
+        command = command_from(
+            kind,
+            name,
+            lambda request, strict, names: requests.append((request, names)),
+            without=without,
+            file_flag="--settings",
+        )
         application.command(name=name)(command)
         application.callback()(lambda: None)
         result = CliRunner().invoke(application, [name, *arguments], catch_exceptions=False)
