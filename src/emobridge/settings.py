@@ -97,8 +97,8 @@ class Data:
         (), help="Manifest of labelled speech. Repeat the option for more corpora.", panel=DATA, first=True, repeat=True
     )
     target: str = option(
-        "", help="Manifest of speech in the new language. Its labels are used for scores, and for training as far as "
-        "--target-labels allows.", panel=DATA, first=True,
+        "", help="Manifest of speech in the new language. Its labels, if any, are used for scores; a method sees only "
+        "as many as you allow.", panel=DATA, first=True,
     )  # fmt: skip
     labels: tuple[str, ...] | None = option(
         None, help="Emotions to tell apart, separated by commas. By default those that all sources have; none learns "
@@ -332,7 +332,7 @@ class Training:
 class Output:
     """Where results and features go, and how many processes work."""
 
-    out: str = option("run", help="Folder for report, scores and bundle.", panel=OUTPUT, first=True)
+    out: str = option("run", help="Folder for the results.", panel=OUTPUT, first=True)
     store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
     jobs: int = option(
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,

@@ -23,7 +23,7 @@ def bundles(made, tmp_path):
 @pytest.fixture
 def joined(cli, bundles, tmp_path):
     done = cli("join", *bundles, "--out", tmp_path / "both")
-    assert (done.code, done.out) == (0, f"{tmp_path / 'both'}: de, it; it where no language is told\n")
+    assert (done.code, done.out) == (0, f"{tmp_path / 'both'}: de, it; it answers where the language is not known\n")
     return tmp_path / "both"
 
 
@@ -114,7 +114,7 @@ def test_the_card_lists_languages_and_keeps_their_cards(cli, made, joined, tmp_p
         assert (joined / "languages" / name / "README.md").read_text() == f"# card of {name}\n"
     made("fr", adapters=None, synthetic=True).save(tmp_path / "fr", "# card of fr\n")
     done = cli("join", joined, tmp_path / "fr", "--out", tmp_path / "three")
-    assert done.out == f"{tmp_path / 'three'}: de, it, fr; fr where no language is told (SYNTHETIC)\n"
+    assert done.out == f"{tmp_path / 'three'}: de, it, fr; fr answers where the language is not known (SYNTHETIC)\n"
     for name in ("de", "it", "fr"):
         assert (tmp_path / "three" / "languages" / name / "README.md").read_text() == f"# card of {name}\n"
     card = (tmp_path / "three" / "README.md").read_text()

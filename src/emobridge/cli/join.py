@@ -47,4 +47,4 @@ def join(
     joined.save(out, joined_card(joined, [str(bundle) for bundle in bundles], cards), cards)
     synthetic = " (SYNTHETIC)" if joined.synthetic else ""
     names = [branch.language for branch in joined.branches]
-    print(f"{out}: {', '.join(names)}; {names[-1]} where no language is told{synthetic}")
+    print(f"{out}: {', '.join(names)}; {names[-1]} answers where the language is not known{synthetic}")
