@@ -478,7 +478,7 @@ def options_of_record(kind: type[Any]) -> dict[str, tuple[str, Field[Any]]]:
 
 
 def _part_type(kind: type[Any], item: Field[Any]) -> type[Any] | None:
-    hint = _hints(kind)[item.name]
+    hint = _hints(kind)[item.name]  # type: ignore[arg-type]  # mypy takes a class with dataclass fields for unhashable
     return hint if isinstance(hint, type) and is_dataclass(hint) else None
 
 
