@@ -100,7 +100,7 @@ def test_what_cannot_be_joined(cli, bundles, made, tmp_path):
         assert done.code == 2 and message in done.err and len(done.complaints) == 1
         assert not (tmp_path / "new").exists()
     done = cli("join", bundles[0], bundles[0], "--replace", *out)
-    assert done.code == 0 and done.out.startswith(f"{tmp_path / 'new'}: de; de where")
+    assert done.code == 0 and done.out.startswith(f"{tmp_path / 'new'}: de; de answers where")
 
 
 def test_the_card_lists_languages_and_keeps_their_cards(cli, made, joined, tmp_path):
