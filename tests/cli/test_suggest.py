@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import json
 
 import pytest
 
-from emobridge.cli.suggest import suggest as command
+from emobridge.cli.requests import SuggestRequest
+from emobridge.settings import default_of
 from emobridge.study.run import Runner
 from emobridge.study.suggest import DEFAULT
 
@@ -94,7 +94,7 @@ def test_one_of_one(listed, unlabelled, tmp_path):
 
 
 def test_the_default_is_that_of_the_function():
-    assert inspect.signature(command).parameters["by"].default == DEFAULT
+    assert default_of(SuggestRequest, "by") == DEFAULT
 
 
 def test_a_second_round_keeps_the_first_and_goes_on(listed, unlabelled, tmp_path):
