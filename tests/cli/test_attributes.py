@@ -90,11 +90,12 @@ def test_label_budgets_are_scored_by_attribute(rated, cli, alone):
     assert done.code == 0, done.err
     with (rated / "run" / "cells.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["seed"] == "all"]
-    expected = {"CCC arousal", "CCC valence"} | (set() if alone else {"UA"})
+    expected = {"CCC arousal", "CCC valence", "CCC mean"}
+    expected |= set() if alone else {"UA", "WA", "F1 macro", "F1 weighted"}
     for method, amount, side in itertools.product(("source-only", "dann"), ("0", "2"), ("target", "source")):
-        mine = {row["measure"]: float(row["value"]) for row in rows
-                if (row["method"], row["target_labels"], row["side"]) == (method, amount, side)}  # fmt: skip
-        assert set(mine) == expected and all(-1 <= value <= 1 for value in mine.values())
+        values = {row["measure"]: float(row["value"]) for row in rows
+                  if (row["method"], row["target_labels"], row["side"]) == (method, amount, side)}  # fmt: skip
+        assert set(values) == expected and all(-1 <= value <= 1 for value in values.values())
     page = (rated / "run" / "budget.md").read_text()
     curves = page[page.index("## Scores by label budget") : page.index("## Difference from source-only")]
     assert "CCC valence by number of labelled target utterances" in curves

@@ -131,7 +131,7 @@ def test_a_single_study_has_written_the_scores_itself(run, tmp_path):
 def test_the_number_of_seeds_is_that_of_the_settings(run, tmp_path):
     """With a split a seed the seeds score different utterances, and the scores have them together as one."""
     only = run("byol-s", "byol-s")
-    only = replace(only, settings=replace(only.settings, base=replace(only.settings.base, seeds=3)))
+    only = replace(only, settings=replace(only.settings, split=replace(only.settings.split, seeds=3)))
     finish(only, *scores_of(only, "source-only", ("0",)))
     rows, _ = summary([only], tmp_path)
     assert rows["byol-s", "source-only", "0"]["seeds"] == "3"

@@ -136,7 +136,8 @@ def test_the_csv_files_hold_the_same_rows(budget, tmp_path):
     write_tables(tmp_path, budget)
     assert {path.name for path in tmp_path.iterdir()} == {"cells.csv", "confusions.csv"}
     cells = score_cells(budget)
-    assert {cell.measure for cell in cells} == {"UA"} and len(cells) == 6 * 2 * 2
+    assert {cell.measure for cell in cells} == {"UA", "WA"}, "recalls by class are in confusions.csv"
+    assert len(cells) == 2 * 6 * 2 * 2
     assert {(cell.normalisation, cell.align) for cell in cells} == {("speaker", "coral")}
     assert {cell.saw for cell in cells if cell.target_labels == "25"} == {"the labelled utterances; the labels of 25"}
     with (tmp_path / "confusions.csv").open(newline="") as file:
