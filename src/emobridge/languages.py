@@ -33,7 +33,7 @@ def primary_language(tag: str) -> str:
     ['zh', 'zh', 'zh', 'de', 'pt', 'gsw', 'und']
     """
     text = _plain(tag)
-    code = text.partition("-")[0]
+    code = text.partition("-")[0].strip()
     if code == "x":  # a private tag, which has no language of its own
         return text
     code = _codes().get(code, code)
@@ -74,7 +74,7 @@ def language_named(name: str) -> str | None:
 
 def _plain(text: str) -> str:
     """Text in lower case with hyphens, without the encoding that an operating system puts behind a language."""
-    return re.split(r"[.@]", text.strip().casefold())[0].replace("_", "-")
+    return re.split(r"[.@]", text.casefold())[0].strip().replace("_", "-")
 
 
 def _cased(subtag: str) -> str:
