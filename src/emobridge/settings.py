@@ -591,9 +591,9 @@ def write_settings(path: str | Path, request: Any) -> None:
         temporary.write_bytes(tomli_w.dumps({**plain, **tables}).encode())
 
 
-def flag_of(name: str, item: Field[Any]) -> str:
-    """The option's name on the command line, with its dashes."""
-    return "--" + (item.metadata["flag"] or name).replace("_", "-")
+def flag_of(name: str, item: Field[Any], value: Any = None) -> str:
+    """The option's name on the command line, with its dashes; of a switch that is off, the one that turns it off."""
+    return ("--no-" if value is False else "--") + (item.metadata["flag"] or name).replace("_", "-")
 
 
 def command_of(request: Any, name: str) -> str:
@@ -604,9 +604,9 @@ def command_of(request: Any, name: str) -> str:
 def _words(request: Any) -> Iterator[str]:
     options = options_of_record(type(request))
     for name, value in changed_values(request).items():
-        flag, facts = flag_of(name, options[name][1]), options[name][1].metadata
+        flag, facts = flag_of(name, options[name][1], value), options[name][1].metadata
         if isinstance(value, bool):
-            yield flag if value else flag.replace("--", "--no-", 1)
+            yield flag
         elif isinstance(value, tuple) and facts["repeat"]:
             for item in value:
                 yield from (flag, item)

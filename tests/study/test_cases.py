@@ -415,8 +415,8 @@ def test_the_baseline_comes_first_and_once(plain):
 USELESS = [
     ({"attribute_range": "1..7"}, "--attribute-range", "attributes"),
     ({"by_corpus": ("xx",), "normalise": "corpus"}, "--by-corpus", "speaker normalisation"),
-    ({"guard": False, "normalise": "none"}, "--guard", "speaker normalisation"),
-    ({"guard": False, **END_TO_END, "normalise": "speaker"}, "--guard", "speaker normalisation"),
+    ({"guard": False, "normalise": "none"}, "--no-guard", "speaker normalisation"),
+    ({"guard": False, **END_TO_END, "normalise": "speaker"}, "--no-guard", "speaker normalisation"),
     ({"blocks": "1"}, "--blocks", "end-to-end"),
     ({"blocks": "1", **ADAPTERS}, "--blocks", "end-to-end"),
     ({"blocks": "1", "method": "lora", "normalise": "none"}, "--blocks", "end-to-end"),

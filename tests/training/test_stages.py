@@ -322,6 +322,14 @@ def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
     assert (plain.training.precision, case.training.precision) == ("auto", "bf16"), "the baseline trains no encoder"
 
 
+def test_two_precisions_in_one_process():
+    product = {}
+    for precision in ("fp32", "bf16", "fp32"):
+        with Accelerated(precision).autocast():
+            product[precision] = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    assert product == {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
 def test_a_regressor_is_kept_between_stages(settings, tmp_path, monkeypatch):
     """Attributes of the source alone: the second stage, which must not see them, leaves the regressor as it was."""
     case, plain = decided(settings())

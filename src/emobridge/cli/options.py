@@ -139,10 +139,11 @@ def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
     return f"{text} (default {shown})"
 
 
-def _order(item: Field[Any]) -> tuple[bool, bool, int]:
-    """Arguments, then what a newcomer needs, then the panels."""
+def _order(item: Field[Any]) -> tuple[bool, bool, bool, int]:
+    """Arguments, then what a newcomer needs, the required options first, then the panels."""
     facts = item.metadata
-    return not facts["argument"], not facts["first"], PANELS.index(facts["panel"]) if facts["panel"] else -1
+    panel = PANELS.index(facts["panel"]) if facts["panel"] else -1
+    return not facts["argument"], not facts["first"], item.name not in NEEDED, panel
 
 
 def _panel(item: Field[Any]) -> str:

@@ -125,8 +125,10 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
     """
     options = options_of_record(type(request))
     requested = tuple(changed_values(request) if names is None else names)
+    values = flat_values(request)
     for name, need in unmet_needs(request, requested).items():
-        raise UserError(f"{flag_of(name, options[name][1])}: does nothing here, since {REASONS[need]}")
+        flag = flag_of(name, options[name][1], values[name])
+        raise UserError(f"{flag}: does nothing here, since {REASONS[need]}")
     if isinstance(request, Budget):
         for name, several in BUDGET_LISTS.items():
             if name in requested:

@@ -56,14 +56,13 @@ class Accelerated(Hardware):
             raise UserError("precision: this GPU has no bf16; give fp32 or auto")
         self.precision = "bf16" if precision == "bf16" or (precision == "auto" and has) else "fp32"
         many = int(os.environ.get("WORLD_SIZE", "1")) > 1  # as torchrun says; accelerate finds no CPUs by itself
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if self.precision == "bf16" else "no", cpu=many and not gpu
-        )
+        # Not given the precision: accelerate keeps the first one of a process and refuses a second.
+        self.accelerator = Accelerator(mixed_precision="no", cpu=many and not gpu)
         self.device = self.accelerator.device
         self.rank, self.processes = self.accelerator.process_index, self.accelerator.num_processes
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        return self.accelerator.autocast()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def summed(self, tensors: Iterable[Tensor]) -> None:
         """As one message: many small ones wait longer than they take."""
