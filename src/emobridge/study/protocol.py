@@ -105,8 +105,9 @@ def speech_warnings(
     for corpus, nats in speaker_information:
         if corpus in guarded and nats > THRESHOLD:
             lines.append(
-                f"speakers of {corpus} mostly show one emotion each (knowing the speaker tells {nats:.2f} nats of the "
-                f"emotion; above {THRESHOLD} speaker normalisation harms): they are normalised by corpus instead"
+                f"the guard normalises {corpus} by corpus, not by speaker: its speakers seem to show mostly one "
+                f"emotion each (the speaker tells {nats:.2f} nats of the emotion that source-only predicts, "
+                f"more than {THRESHOLD}). If each of them shows several, give --no-guard"
             )
     nameless = sum(utterance.speaker is None for utterance in speech.utterances)
     if nameless and any(case.normalise.startswith("speaker") for case in cases):
