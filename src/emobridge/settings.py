@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -42,6 +42,8 @@ FACTS: dict[str, Any] = {
     "least": None,
     "above": None,
     "needs": "",
+    "required": False,
+    "metavar": "",
 }
 
 
@@ -52,7 +54,8 @@ def option(default: Any = MISSING, *, help: str, panel: str = "", **facts: Any) 
     facts: what differs from FACTS. first: one of the options that a newcomer needs. flag: the option's name where it is
     not the field's. repeat: the option is given once a value; other lists are written with commas. argument: it has no
     name on the command line, but a place. least, above: the range of a number. needs: what the run must have for this
-    option to do anything, one of study.cases.REASONS.
+    option to do anything, a key of the REASONS of the command's room. required: it must be given, on the command line
+    or in a file, though the field has a default. metavar: what stands for the value in the help, if not its type.
     """
     assert facts.keys() <= FACTS.keys(), f"no facts of an option: {facts.keys() - FACTS.keys()}"
     metadata = {**FACTS, "help": help, "panel": panel, **facts}
@@ -94,11 +97,12 @@ class Data:
     """Which speech, which emotions or attributes, and which target labels may be seen."""
 
     source: tuple[str, ...] = option(
-        (), help="Manifest of labelled speech. Repeat the option for more corpora.", panel=DATA, first=True, repeat=True
-    )
+        (), help="Manifest of labelled speech. Repeat the option for more corpora.", panel=DATA, first=True,
+        repeat=True, required=True, metavar="MANIFEST",
+    )  # fmt: skip
     target: str = option(
         "", help="Manifest of speech in the new language. Its labels, if any, are used for scores; a method sees only "
-        "as many as you allow.", panel=DATA, first=True,
+        "as many as you allow.", panel=DATA, first=True, required=True, metavar="MANIFEST",
     )  # fmt: skip
     labels: tuple[str, ...] | None = option(
         None, help="Emotions to tell apart, separated by commas. By default those that all sources have; none learns "
@@ -157,7 +161,12 @@ class Features:
         "or a file of your own.", panel=ENCODER, first=True,
     )  # fmt: skip
     encoder_options: tuple[str, ...] = option(
-        (), help="An option of the encoder. Repeat for more.", panel=ENCODER, flag="encoder-option", repeat=True
+        (),
+        help="An option of the encoder. Repeat for more.",
+        panel=ENCODER,
+        flag="encoder-option",
+        repeat=True,
+        metavar="NAME=VALUE",
     )
     engine: str = option(
         "torch", help="What runs the encoder. onnx-int8 is faster and gives slightly different numbers.", panel=ENCODER,
@@ -207,11 +216,21 @@ class System:
         "auto, which tries several and chooses one without target labels.", panel=METHOD, first=True,
     )  # fmt: skip
     method_options: tuple[str, ...] = option(
-        (), help="An option of the method. Repeat for more.", panel=METHOD, flag="method-option", repeat=True
+        (),
+        help="An option of the method. Repeat for more.",
+        panel=METHOD,
+        flag="method-option",
+        repeat=True,
+        metavar="NAME=VALUE",
     )
     head: str = option("auto", help="Name of a head. auto is the method's own.", panel=METHOD)
     head_options: tuple[str, ...] = option(
-        (), help="An option of the head. Repeat for more.", panel=METHOD, flag="head-option", repeat=True
+        (),
+        help="An option of the head. Repeat for more.",
+        panel=METHOD,
+        flag="head-option",
+        repeat=True,
+        metavar="NAME=VALUE",
     )
     train: str = option(
         "frozen", help="What is trained: a head on stored features (frozen), a head on frames (head), adapters in the "
@@ -228,6 +247,7 @@ class System:
     )  # fmt: skip
     adapter_options: tuple[str, ...] = option(
         (), help="An option of the adapters. Repeat for more.", panel=METHOD, flag="adapter-option", repeat=True,
+        metavar="NAME=VALUE",
         needs="adapters",
     )  # fmt: skip
     candidates: tuple[str, ...] = option(
@@ -594,6 +614,21 @@ def write_settings(path: str | Path, request: Any) -> None:
 def flag_of(name: str, item: Field[Any], value: Any = None) -> str:
     """The option's name on the command line, with its dashes; of a switch that is off, the one that turns it off."""
     return ("--no-" if value is False else "--") + (item.metadata["flag"] or name).replace("_", "-")
+
+
+def unmet_needs(kind: type[Any], names: Iterable[str], holds: Mapping[str, bool]) -> dict[str, str]:
+    """Of some options of a record, by field, those that would do nothing, each with the need that does not hold."""
+    options = options_of_record(kind)
+    needs = {name: options[name][1].metadata["needs"] for name in names if name in options}
+    return {name: need for name, need in needs.items() if need and not holds[need]}
+
+
+def refuse_useless(request: Any, unmet: Mapping[str, str], reasons: Mapping[str, str]) -> None:
+    """Errors: UserError that names the first option of `unmet_needs` and what would make it do something."""
+    values, options = flat_values(request), options_of_record(type(request))
+    for name, need in unmet.items():
+        flag = flag_of(name, options[name][1], values[name])
+        raise UserError(f"{flag}: does nothing here, since {reasons[need]}")
 
 
 def command_of(request: Any, name: str) -> str:

@@ -27,7 +27,7 @@ def test_a_line_through_two_sizes(monkeypatch, takes, cost):
         return lambda: now.__setitem__(0, now[0] + takes(size))
 
     assert timing._line(prepared, (1, 4)) == cost
-    assert cost.of(10) == cost.fixed + 10 * cost.each
+    assert cost.of(10) == cost.fixed + 10 * cost.per_unit
 
 
 @pytest.mark.parametrize("head", registry.names("heads"))
@@ -37,7 +37,7 @@ def test_every_head_is_timed(head):
     for folded in (False, True):
         for probes in (1, 2):
             cost = head_cost(head, words, HeadShape(layers, width=4, classes=3, probes=probes), folded=folded)
-            assert cost.fixed >= 0 and cost.each >= 0 and 0 < cost.of(100) < 10
+            assert cost.fixed >= 0 and cost.per_unit >= 0 and 0 < cost.of(100) < 10
 
 
 def test_an_encoder_is_timed_by_its_seconds():

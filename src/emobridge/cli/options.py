@@ -14,7 +14,6 @@ from emobridge.errors import UserError
 from emobridge.settings import default_of, flag_of, from_mapping, options_of_record, read_mapping
 
 TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
-NEEDED = {"source": "MANIFEST", "target": "MANIFEST", "corpora": "MANIFEST"}  # options that have no default of use
 FILE = "settings_file"  # the parameter of a command that holds the path of a file of options
 PANELS = ("Data", "Encoder", "Method", "Training", "Evaluation", "Output")  # in the order of the help
 
@@ -67,9 +66,10 @@ def request_from(kind: type[Any], name: str, values: dict[str, Any]) -> Any:
         if value is not None:
             merged[key] = _value(options[key][1], value)
     for key, (_, item) in options.items():
-        if (item.default is MISSING or key in NEEDED) and not merged.get(key):
-            where = f", or {key!r} in a TOML file of settings" if key in NEEDED else ""
-            raise UserError(f"{name}: expected {flag_of(key, item)} {NEEDED.get(key, '')}".rstrip() + where)
+        required = item.metadata["required"]
+        if (item.default is MISSING or required) and not merged.get(key):
+            where = f", or {key!r} in a TOML file of settings" if required else ""
+            raise UserError(f"{name}: expected {flag_of(key, item)} {item.metadata['metavar']}".rstrip() + where)
     return from_mapping(merged, str(path or name), kind)
 
 
@@ -91,13 +91,13 @@ def _value(item: Field[Any], value: Any) -> Any:
     """The value of a field from what the command line has for it."""
     if not str(item.type).startswith("tuple[") or item.metadata["repeat"]:
         return value
-    words = split_words(value)
+    parts = split_words(value)
     if "float" in str(item.type):
         try:
-            return [float(word) for word in words]
+            return [float(part) for part in parts]
         except ValueError as error:
             raise UserError(f"{item.name}: expected numbers with commas, got {value!r}") from error
-    return [] if words == ["none"] and "none" not in item.metadata["choices"] and _may_be_none(item) else words
+    return [] if parts == ["none"] and "none" not in item.metadata["choices"] and _may_be_none(item) else parts
 
 
 def _may_be_none(item: Field[Any]) -> bool:
@@ -116,9 +116,10 @@ def _parameter(kind: type[Any], key: str, item: Field[Any]) -> inspect.Parameter
         return _keyword(key, Annotated[plain, argument], required)
     flag = flag_of(key, item)
     names = (f"{flag}/--no-{flag[2:]}",) if hint == "bool" else (flag,)
-    metavar = "NAME=VALUE" if key.endswith("_options") or key == "only" else None
     panel = None if facts["first"] or not facts["panel"] else _panel(item)
-    option = typer.Option(*names, help=help_of(kind, key, item), rich_help_panel=panel, metavar=metavar)
+    option = typer.Option(
+        *names, help=help_of(kind, key, item), rich_help_panel=panel, metavar=facts["metavar"] or None
+    )
     return _keyword(key, Annotated[plain | None, option], None)
 
 
@@ -129,11 +130,11 @@ def help_of(kind: type[Any], key: str, item: Field[Any]) -> str:
     text = item.metadata["help"]
     if choices:
         text += f" One of {', '.join(choices)}."
-    if default is MISSING or key in NEEDED:
+    if default is MISSING or item.metadata["required"]:
         return f"{text} (required)"
     if default in (None, "", ()) or isinstance(default, bool):
-        words = {True: " (default on)", False: " (default off)"}.get(default, "") if isinstance(default, bool) else ""
-        return f"{text}{words}"
+        state = {True: " (default on)", False: " (default off)"}.get(default, "") if isinstance(default, bool) else ""
+        return f"{text}{state}"
     values = default if isinstance(default, tuple) else (default,)
     shown = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
     return f"{text} (default {shown})"
@@ -143,7 +144,7 @@ def _order(item: Field[Any]) -> tuple[bool, bool, bool, int]:
     """Arguments, then what a newcomer needs, the required options first, then the panels."""
     facts = item.metadata
     panel = PANELS.index(facts["panel"]) if facts["panel"] else -1
-    return not facts["argument"], not facts["first"], item.name not in NEEDED, panel
+    return not facts["argument"], not facts["first"], not facts["required"], panel
 
 
 def _panel(item: Field[Any]) -> str:

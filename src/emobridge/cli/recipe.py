@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emobridge.cli.options import command_from
+from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import RecipeRequest
 from emobridge.errors import UserError, unknown
 
@@ -128,7 +128,7 @@ def _parse_only(pairs: list[str]) -> dict[str, list[str]]:
     only: dict[str, list[str]] = {}
     for pair in pairs:
         key, equals, values = pair.partition("=")
-        names = [value.strip() for value in values.split(",") if value.strip()]
+        names = split_words(values)
         if not equals or not names:
             raise UserError(f"--only {pair!r}: expected NAME=VALUE[,VALUE], such as corpora=emodb,emovo")
         only.setdefault(key.strip(), []).extend(names)

@@ -87,7 +87,7 @@ class RecipeRequest:
     )
     only: tuple[str, ...] = option(
         (), help="Run only these studies, corpora, encoders, heads or methods, separated by commas. Repeat for more.",
-        repeat=True,
+        repeat=True, metavar="NAME=VALUE",
     )  # fmt: skip
     encoders: str = option("", help='TOML file with the folders of encoders, such as whisper-small = "models/ws".')
     encoder: tuple[str, ...] = option(

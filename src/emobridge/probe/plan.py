@@ -22,7 +22,7 @@ from emobridge.probe.pairs import Pair, pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, read_corpus, seconds_of, split_corpus, training_sets
 from emobridge.probe.units import ProbeUnit
-from emobridge.settings import flag_of, options_of_record
+from emobridge.settings import refuse_useless, unmet_needs
 from emobridge.study.reading import spell_emotions
 
 FEATURE_LIMIT = 250_000_000  # floats of pooled features in memory; of more layers at a time, some wait
@@ -91,8 +91,8 @@ def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
     scratch.check(settings)
 
 
-# What an option needs to do anything, and what would give it.
-REMEDIES = {
+# Why an option does nothing in a study, and what would make it do something.
+REASONS = {
     "frames": "no head of the study needs frames: give --heads nonlinear, attentive or multilayer",
     "scratch": "no encoder is trained from scratch: give --scratch",
 }
@@ -102,14 +102,7 @@ def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
     """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
     framed = any(registry.load("heads", head).needs_frames for head in settings.heads)
     holds = {"frames": framed, "scratch": bool(settings.scratch)}
-    options = options_of_record(ProbeSettings)
-    for name in names:
-        if name not in options:
-            continue
-        item = options[name][1]
-        need = item.metadata["needs"]
-        if need and not holds[need]:
-            raise UserError(f"{flag_of(name, item)}: does nothing here, since {REMEDIES[need]}")
+    refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
     if "disk" in names and settings.frames != "auto":
         raise UserError(f"--disk: does nothing here, since frames are {settings.frames}: give --frames auto")
 
@@ -123,7 +116,7 @@ def plan_encoder(
     trained = dict.fromkeys(name for name, _ in pairs)
     units: tuple[ProbeUnit, ...] = ()
     if encoder.layers:
-        probed_layers(settings, encoder)  # a wrong layer is told, though no pair needs it
+        probed_layers(settings, encoder)  # refuses a wrong layer, though no pair needs it
         utterances = sum(len(corpus.utterances) for corpus in corpora)
         units = tuple(unit for name in trained for unit in units_of(settings, encoder, name, utterances))
     return EncoderPlan(encoder, settings, pairs, units, frames_of(settings, encoder, units, corpora))

@@ -15,7 +15,7 @@ class ProbeSettings:
 
     corpora: tuple[str, ...] = option(
         help="Manifest of a labelled corpus. Repeat the option for more corpora.", panel=DATA, flag="corpus",
-        first=True, repeat=True,
+        first=True, repeat=True, required=True, metavar="MANIFEST",
     )  # fmt: skip
     encoders: tuple[str, ...] = option(
         ("logmel",), help="Name of an encoder or preset, a folder with weights, NAME=FOLDER, or a model id of the "
@@ -23,7 +23,7 @@ class ProbeSettings:
     )  # fmt: skip
     encoder_options: tuple[str, ...] = option(
         (), help="An option of the encoders, such as padding=full, for those that have it. Repeat for more.",
-        panel=ENCODER, flag="encoder-option", repeat=True,
+        panel=ENCODER, flag="encoder-option", repeat=True, metavar="NAME=VALUE",
     )  # fmt: skip
     engine: str = option(
         "torch", help="What runs the encoders. onnx-int8 is faster and gives slightly different numbers.",
@@ -39,7 +39,7 @@ class ProbeSettings:
     )  # fmt: skip
     head_options: tuple[str, ...] = option(
         (), help="An option of the heads, such as hidden=64, for those that have it. Repeat for more.", panel=METHOD,
-        flag="head-option", repeat=True,
+        flag="head-option", repeat=True, metavar="NAME=VALUE",
     )  # fmt: skip
     normalise: tuple[str, ...] = option(
         ("none",), help="Whether features are standardised over the training utterances (none), each corpus or each "
@@ -96,7 +96,7 @@ class ProbeSettings:
     )  # fmt: skip
     scratch_options: tuple[str, ...] = option(
         (), help="An option of the encoders of --scratch, such as hidden_size=64. Repeat for more.", panel=METHOD,
-        flag="scratch-option", repeat=True, needs="scratch",
+        flag="scratch-option", repeat=True, metavar="NAME=VALUE", needs="scratch",
     )  # fmt: skip
     crop: float = option(
         0.0, help="Seconds of a clip that a training step of --scratch sees. 0 is the encoder's own number.",

@@ -31,11 +31,11 @@ class LinearCost:
     """Seconds that something takes: so many whatever its size, and so many for each unit of size."""
 
     fixed: float
-    each: float
+    per_unit: float
 
     def of(self, size: float) -> float:
         """Seconds for one thing of a size."""
-        return self.fixed + self.each * size
+        return self.fixed + self.per_unit * size
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def head_cost(head: str, options: Sequence[str], shape: HeadShape, *, folded: bo
         return lambda: fit_probes([stack], sets, ProbeTraining(epochs=STEPS, batch_size=count))
 
     cost = _line(prepare, FRAMES if framed else CLIPS)
-    return LinearCost(cost.fixed / STEPS, cost.each / STEPS)
+    return LinearCost(cost.fixed / STEPS, cost.per_unit / STEPS)
 
 
 def _line(prepare: Callable[[int], Callable[[], object]], sizes: tuple[int, int]) -> LinearCost:
@@ -92,11 +92,11 @@ def _line(prepare: Callable[[int], Callable[[], object]], sizes: tuple[int, int]
         run = prepare(size)
         run()
         times.append(min(_timed(run) for _ in range(2)))
-    each = (times[1] - times[0]) / (sizes[1] - sizes[0])
-    fixed = times[0] - each * sizes[0]
-    if each < 0 or fixed < 0:  # noise, or something that grows faster than its size
+    per_unit = (times[1] - times[0]) / (sizes[1] - sizes[0])
+    fixed = times[0] - per_unit * sizes[0]
+    if per_unit < 0 or fixed < 0:  # noise, or something that grows faster than its size
         return LinearCost(0.0, times[1] / sizes[1])
-    return LinearCost(fixed, each)
+    return LinearCost(fixed, per_unit)
 
 
 def _timed(run: Callable[[], object]) -> float:

@@ -168,12 +168,12 @@ def runs_of(recipe: Recipe, corpora: Available, encoders: Available, place: Plac
     for study in recipe.studies:
         absent = [missing[name] for name in (*study.settings.corpora, *study.settings.encoders) if name in missing]
         settings = study.settings
-        own = replace(place, out=place.out / study.name)
+        study_place = replace(place, out=place.out / study.name)
         if isinstance(settings, AdaptStudy):
-            own = replace(own, stages=str(place.out / "stages"))  # the studies share them
-            possible, problems, why = _grid_runs(recipe, study, settings, corpora, encoders, own)
+            study_place = replace(study_place, stages=str(place.out / "stages"))  # the studies share them
+            possible, problems, why = _grid_runs(recipe, study, settings, corpora, encoders, study_place)
         else:
-            possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, own)
+            possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, study_place)
         lines += problems
         idle += [f"study {study.name or recipe.name}: {why}"] if why else []
         runs += [replace(run, missing=(*absent, *problems)) for run in possible]

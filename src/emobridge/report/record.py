@@ -68,21 +68,13 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One measure before and after the last of several stages of `method`."""
+class Change(Difference):
+    """One measure before and after the last of several stages of `method`.
 
-    method: str
-    before: str  # a method that ends where the last stage begins, or the baseline
-    side: str
+    `before` is a method that ends where the last stage begins, or the baseline.
+    """
+
     values: tuple[float, float]  # before, after; means over seeds
-    estimate: Estimate  # of the paired difference
-    target_labels: str = ""
-    normalisation: str = ""
-
-    @property
-    def measure(self) -> str:
-        """The measure that was subtracted."""
-        return self.estimate.measure.removesuffix(DIFFERENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,11 +30,11 @@ from emobridge.settings import (
     Training,
     changed_values,
     default_of,
-    flag_of,
     flat_values,
     from_mapping,
     layer_names,
-    options_of_record,
+    refuse_useless,
+    unmet_needs,
 )
 from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import THRESHOLD, speaker_information
@@ -71,7 +71,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The cases of a request, and what the speech told for them."""
+    """The cases of a request, and what was measured on the speech to decide them."""
 
     cases: tuple[Case, ...]  # in the order of the choices
     layer_scores: tuple[tuple[str, float], ...] = ()  # UA of each layer on the source, where one was chosen
@@ -123,12 +123,8 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
     names: of the options that were asked for, by field; by default those that differ from their defaults.
     Errors: UserError that names the option and what would make it do something.
     """
-    options = options_of_record(type(request))
     requested = tuple(changed_values(request) if names is None else names)
-    values = flat_values(request)
-    for name, need in unmet_needs(request, requested).items():
-        flag = flag_of(name, options[name][1], values[name])
-        raise UserError(f"{flag}: does nothing here, since {REASONS[need]}")
+    refuse_useless(request, unmet_needs(type(request), requested, _conditions(request)), REASONS)
     if isinstance(request, Budget):
         for name, several in BUDGET_LISTS.items():
             if name in requested:
@@ -137,19 +133,19 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
 
 def without_useless(request: Budget) -> Budget:
     """The request with the defaults of options that would do nothing, for settings that several requests share."""
-    names = unmet_needs(request, changed_values(request))
+    names = unmet_needs(Budget, changed_values(request), _conditions(request))
     defaults = {name: default_of(Budget, name) for name in names}
     return from_mapping(flat_values(request) | defaults, "budget", Budget)
 
 
-def unmet_needs(request: Adapt | Budget, names: Iterable[str]) -> dict[str, str]:
-    """Of some options, by field, those that would do nothing in this run, each with its need, one of REASONS."""
+def _conditions(request: Adapt | Budget) -> dict[str, bool]:
+    """Which needs of options hold in this run, by the keys of REASONS."""
     methods = [registry.load("methods", choice.method) for choice in choices_of_request(request)]
     trained = {stage.train for plugin in methods for stage in plugin.stages} | {
         request.system.train for plugin in methods if not plugin.stages
     }
     normalisations = request.normalisations if isinstance(request, Budget) else (request.features.normalise,)
-    holds = {
+    return {
         "attributes": bool(request.data.attributes),
         "speaker normalisation": any(word.startswith("speaker") for word in normalisations) and "frozen" in trained,
         "end-to-end": "end-to-end" in trained,
@@ -159,9 +155,6 @@ def unmet_needs(request: Adapt | Budget, names: Iterable[str]) -> dict[str, str]
         "patience": request.training.patience > 0,
         "auto": isinstance(request, Adapt) and request.system.method == AUTO,
     }
-    options = options_of_record(type(request))
-    needs = {name: options[name][1].metadata["needs"] for name in names}
-    return {name: need for name, need in needs.items() if need and not holds[need]}
 
 
 def decide(
