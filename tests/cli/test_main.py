@@ -327,7 +327,7 @@ def test_scan_a_table(recorded, cli):
     words = ("--option", "columns=path=file,emotion=label,speaker=who", "--option", "language=de")
     done = cli("scan", "table", recorded / "table.csv", "-o", out, *words)
     assert done.code == 0, done.err
-    assert done.out == f"{out}: 2 utterances\n"
+    assert done.out == f"{out}: 2 utterances; 2 labelled, 2 speakers, 1 language\n"
     found = [(one.emotion, one.language, one.speaker) for one in read_manifest(out)]
     assert found == [("happiness", "de", "a"), ("anger", "de", "b")]
     assert all(row["path"] == f"{row['id']}.wav" for row in rows_of(out)), "the manifest moves with its audio"
@@ -341,7 +341,10 @@ def test_a_manifest_goes_to_another_tool_and_comes_back(recorded, cli, tmp_path)
         "not held by s3prl: id, corpus, language, gender",
     ]
     done = cli("import", "s3prl", tmp_path / "s3prl", "-o", tmp_path / "back.jsonl", "--option", "language=en")
-    assert (done.code, done.out) == (0, f"{tmp_path / 'back.jsonl'}: 16 utterances\n")
+    assert (done.code, done.out) == (
+        0,
+        f"{tmp_path / 'back.jsonl'}: 16 utterances; 16 labelled, 4 speakers, 1 language\n",
+    )
     first, back = next(read_manifest(recorded / "en.jsonl")), next(read_manifest(tmp_path / "back.jsonl"))
     assert (back.path, back.speaker, back.emotion) == (first.path, first.speaker, first.emotion)
     done = cli("export", "plain-csv", recorded / "en.jsonl", tmp_path / "en.csv")

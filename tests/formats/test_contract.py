@@ -125,8 +125,9 @@ def test_a_format_keeps_its_protocol(name):
         parameters = list(inspect.signature(function).parameters.values())
         assert [parameter.name for parameter in parameters[: len(given_first)]] == given_first
         for option in parameters[len(given_first) :]:
-            assert option.kind is option.KEYWORD_ONLY and option.default is not option.empty
-    assert {"labels", "language", "corpus"} <= set(inspect.signature(module.read).parameters)
+            assert option.kind is option.KEYWORD_ONLY
+            assert (option.default is option.empty) == (option.name == "intake")
+    assert "intake" in inspect.signature(module.read).parameters  # has labels, language, corpus, root
 
 
 @pytest.mark.parametrize("name", NAMES)

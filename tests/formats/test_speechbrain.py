@@ -19,7 +19,7 @@ def test_the_recipes_files(tmp_path):
         wav = f"{{data_root}}/session1/ang/psno1_ang_s{number:03}_orgn.wav"
         entry = {f"psno1_ang_s{number:03}_orgn": {"wav": wav, "length": 1.9400625, "emo": "ang"}}
         (tmp_path / f"{name}.json").write_text(json.dumps(entry, indent=2))
-    rows = list(import_("speechbrain", tmp_path, data_root="/data", corpus="iemocap", language="en"))
+    rows = list(import_("speechbrain", tmp_path, root="/data", corpus="iemocap", language="en"))
     assert [row.split for row in rows] == ["train", "validation", "test"]
     assert rows[0] == Utterance(
         "psno1_ang_s000_orgn",
@@ -56,7 +56,7 @@ def test_speechbrain_finds_the_audio_whatever_braces_it_has(tmp_path, clips):
     assert (test["length"], test["emo"], test["wav"]) == (1.0, None, "{data_root}/a.wav")
     assert set(test) == set(train["a"]), "SpeechBrain takes the keys of the first entry for those of all"
     assert sorted(file.name for file in (tmp_path / "m").iterdir()) == ["test.json", "train.json"]
-    assert list(import_("speechbrain", tmp_path / "m", data_root=folder)) == [row, other]
+    assert list(import_("speechbrain", tmp_path / "m", root=folder)) == [row, other]
 
 
 def test_mistakes_are_named(tmp_path, clips):

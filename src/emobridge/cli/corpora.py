@@ -57,8 +57,9 @@ def scan(
     from emobridge.data.manifest import write_manifest
     from emobridge.options import read_options
 
-    count = write_manifest(out, scan_corpus(corpus, root, **read_options(option or [])))
-    print(f"{out}: {count} utterances")
+    reading = scan_corpus(corpus, root, **read_options(option or []))
+    write_manifest(out, reading)
+    print(f"{out}: " + "\n".join(reading.lines()))
 
 
 def constructed(
@@ -99,8 +100,9 @@ def import_(
     from emobridge.formats import import_ as read
     from emobridge.options import read_options
 
-    count = write_manifest(out, read(name, path, **read_options(option or [])))
-    print(f"{out}: {count} utterances")
+    reading = read(name, path, **read_options(option or []))
+    write_manifest(out, reading)
+    print(f"{out}: " + "\n".join(reading.lines()))
 
 
 def export(

@@ -1,10 +1,10 @@
 """Corpora: one file each, which turns the distribution of a corpus into utterances.
 
 A corpus is a module with `scan(root, **options)`, LANGUAGES (BCP 47), LABELS (the corpus's own label -> emotion),
-LICENCE, CITATION and OBTAIN; its docstring tells its history and how its file names encode the labels. Scanning reads
-names and label files, never audio, and fetches nothing. A corpus whose licence and host allow it also has DOWNLOADS, a
-tuple of `Download`, for `download`. A corpus whose utterances have arousal, valence and dominance has ATTRIBUTE_RANGE,
-the scale that they were rated on.
+LICENCE, CITATION and OBTAIN; its docstring tells its history and how its file names encode the labels. A `scan` with a
+parameter `intake` (a `data.intake.Intake`) hands its raw rows to it. Scanning reads names and label files, never audio,
+and fetches nothing. A corpus whose licence and host allow it also has DOWNLOADS, a tuple of `Download`, for `download`.
+A corpus whose utterances have arousal, valence and dominance has ATTRIBUTE_RANGE, the scale that they were rated on.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from emobridge.corpora._download import Download as Download
 from emobridge.corpora._download import download as download
 from emobridge.corpora._download import downloads as downloads
 from emobridge.data.attributes import CONSTRUCTED_ENDING, has_attributes, is_constructed, no_range, parse_range
+from emobridge.data.intake import Reading, open_reading
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
-from emobridge.options import parameters_of, typed_options
 from emobridge.types import SCALE, Range, Utterance
 
 # Formats that libsndfile reads and that speech is stored in.
@@ -44,17 +44,14 @@ class CorpusFacts:
     attributes: Range | None  # the scale of its arousal, valence and dominance; None where it has none
 
 
-def scan(name: str, root: str | Path, **options: object) -> Iterator[Utterance]:
-    """Read the utterances of a corpus at `root`, in a fixed order.
+def scan(name: str, root: str | Path, **options: object) -> Reading:
+    """Read the utterances of a corpus at `root`, in a fixed order; `lines()` of the result says what was read.
 
     name: of a corpus, or "package.module" or "./file.py" of one's own. The options may be text, as the command line has
     them. Errors: UserError for an unknown corpus or option at once; while iterating, for a root without its files.
     """
     module = registry.load("corpora", name)
-    utterances: Iterator[Utterance] = module.scan(
-        Path(root), **typed_options(f"the corpus {name!r}", options, parameters_of(module.scan))
-    )
-    return utterances
+    return open_reading(f"the corpus {name!r}", module.scan, Path(root), options)
 
 
 def describe(name: str) -> CorpusFacts:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.corpora import GENDERS
-from emobridge.data.labels import EMOTIONS, to_emotion
-from emobridge.data.manifest import COLUMNS, NUMBERS, to_utterance
+from emobridge.data.intake import Intake
+from emobridge.data.labels import EMOTIONS
+from emobridge.data.manifest import COLUMNS, NUMBERS
 from emobridge.errors import UserError, unknown
 from emobridge.options import Pairs, pairs
 from emobridge.types import Utterance
@@ -36,32 +37,27 @@ SPLIT_WORDS = {"dev": "validation", "development": "validation", "val": "validat
 def scan(
     root: Path,
     *,
+    intake: Intake,
     columns: Pairs = None,
-    labels: Pairs = None,
-    language: str | None = None,
-    corpus: str | None = None,
 ) -> Iterator[Utterance]:
     """The utterances of the table `root`, in its order.
 
-    columns: field -> column. labels: the table's label -> emotion. Both are mappings, or text: "path=file,text=words".
-    language, corpus: used instead of the columns of that name; the default corpus is the name of the table.
+    columns: field -> column, as a mapping or as text: "path=file,text=words". The default corpus is the name of the
+    table. Further options: those of `data.intake.Intake`.
     Errors: UserError naming `file:row` for what a manifest would refuse, and for unknown fields and columns.
     """
     if not root.is_file():
         raise UserError(f"{root}: {'not a file' if root.exists() else 'no such file'}; expected a table. {OBTAIN}")
     column_of = column_mapping(columns)
-    emotions = label_mapping(labels)
-    seen: set[str] = set()
     for number, row in table_rows(root, column_of):
         where = f"{root}:{number}"
         values = {field: cell_value(row.get(column_of.get(field, field)), field, where) for field in COLUMNS}
-        values["corpus"] = corpus or values["corpus"] or root.stem
-        values["language"] = language or values["language"]
+        values["corpus"] = values["corpus"] or root.stem
         values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
         values["gender"] = GENDERS.get(str(values["gender"]).casefold(), values["gender"])
         values["id"] = values["id"] or default_id(values)
-        yield to_utterance(values, where, os.path.abspath(root.parent), seen, emotions)
-    if not seen:
+        yield from intake.utterances(values, where, os.path.abspath(root.parent))
+    if not intake.rows:
         raise UserError(f"{root}: an empty table. {OBTAIN}")
 
 
@@ -71,14 +67,6 @@ def column_mapping(columns: Pairs, **defaults: str) -> dict[str, str]:
     for field in mapping:
         if field not in COLUMNS:
             raise unknown("field", field, COLUMNS)
-    return mapping
-
-
-def label_mapping(labels: Pairs) -> dict[str, str]:
-    """The option `labels` as raw label -> emotion. Errors: UserError for an emotion that is none."""
-    mapping = pairs(labels, "labels")
-    for emotion in mapping.values():
-        to_emotion(emotion)
     return mapping
 
 

@@ -40,11 +40,19 @@ SYNONYMS: dict[str, str] = {word: emotion for emotion, synonyms in _SYNONYMS_OF.
 UNLABELLED = frozenset({"", "unlabelled", "unlabeled", "unknown", "none", "null", "nan", "n/a", "na"})
 
 
+class UnknownLabel(UserError):
+    """A label that no emotion is known for."""
+
+    def __init__(self, label: str, message: str) -> None:
+        super().__init__(message)
+        self.label = label
+
+
 def to_emotion(raw: str | None, mapping: Mapping[str, str] | None = None) -> str | None:
     """The emotion of EMOTIONS that a corpus's own label means; None where there is no label.
 
     `mapping` (raw label -> emotion or synonym) is looked up first, exactly as written; in SYNONYMS case, spaces and
-    hyphens do not matter. Errors: UserError for a label that is in neither, with the nearest valid label.
+    hyphens do not matter. Errors: UnknownLabel for a label that is in neither, with the nearest valid label.
 
     >>> to_emotion("Joy"), to_emotion("W", {"W": "anger"}), to_emotion(" ")
     ('happiness', 'anger', None)
@@ -62,4 +70,5 @@ def to_emotion(raw: str | None, mapping: Mapping[str, str] | None = None) -> str
         return SYNONYMS[word]
     guess = nearest(word, (*EMOTIONS, *SYNONYMS, *(mapping or ())))
     hint = f"did you mean {guess!r}? " if guess else ""
-    raise UserError(f"unknown emotion label {raw!r}: {hint}(one of {', '.join((*(mapping or ()), *EMOTIONS))})")
+    choices = ", ".join((*(mapping or ()), *EMOTIONS))
+    raise UnknownLabel(raw.strip(), f"unknown emotion label {raw!r}: {hint}(one of {choices})")

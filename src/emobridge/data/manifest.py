@@ -13,7 +13,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +78,10 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     return len(seen)
 
 
-def to_utterance(
-    row: dict[str, Any], where: str, folder: str, seen: set[str], labels: Mapping[str, str] | None = None
-) -> Utterance:
+def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -> Utterance:
     """Check one row of raw values and return it as an utterance; relative paths are relative to `folder`.
 
-    labels: raw label -> emotion (see data.labels.to_emotion). The id is added to `seen`.
+    The id is added to `seen`.
     Errors: UserError that begins with `where`, which is `file:row`.
     """
     values: dict[str, Any] = {}
@@ -96,7 +94,7 @@ def to_utterance(
         if key not in values:
             raise UserError(f"{where}: the required column {key!r} is {'empty' if key in row else 'missing'}")
     try:
-        values["emotion"] = to_emotion(values.get("emotion"), labels)
+        values["emotion"] = to_emotion(values.get("emotion"))
         if "language" in values:
             values["language"] = language_tag(values["language"])
         if values.get("split", SPLITS[0]) not in SPLITS:

@@ -24,12 +24,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from emobridge.corpora.table import default_id, label_mapping
+from emobridge.corpora.table import default_id
+from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
-from emobridge.data.manifest import COLUMNS, NUMBERS, PATHS, to_utterance, within
+from emobridge.data.manifest import COLUMNS, NUMBERS, PATHS, within
 from emobridge.errors import UserError, unknown
 from emobridge.formats._shared import filled, read_text, split_named
-from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
@@ -44,15 +44,13 @@ Stretch = tuple[str, int, int | None]  # file, start and end in nanoseconds
 def read(
     path: Path,
     *,
+    intake: Intake,
     tables: str | None = None,
-    labels: Pairs = None,
-    language: str | None = None,
-    corpus: str | None = None,
 ) -> Iterator[Utterance]:
     """The utterances of the database in the folder `path`.
 
     tables: the names, joined by commas, of the tables to read; raters may disagree between tables.
-    corpus: used instead of the database's own column, or its name.
+    The default corpus is the name of the database. Further options: those of `data.intake.Intake`.
     Errors: UserError for no database, an unknown table, labels that contradict each other, and naming `folder:file`
     for what a manifest would refuse.
     """
@@ -64,17 +62,17 @@ def read(
             raise unknown(f"table in {path}", name, db.tables)
     columns = {field: _column(db, field, names, path) for field in SCHEMES}
     common = db.languages[0] if len(db.languages) == 1 else "und"
-    emotions, seen, root = label_mapping(labels), set[str](), os.path.abspath(path)
+    root = os.path.abspath(path)
     for stretch, split in _stretches(db, names).items():
         file, start, end = stretch
         values: dict[str, Any] = {field: _value_of(column, stretch) for field, column in columns.items()}
         values |= {"path": file, "start": start / NANOSECONDS, "split": split}
         values["end"] = None if end is None else end / NANOSECONDS
-        values["corpus"] = corpus or values["corpus"] or db.name
-        values["language"] = language or values["language"] or common
+        values["corpus"] = values["corpus"] or db.name
+        values["language"] = values["language"] or common
         values["id"] = values["id"] or default_id(values | {"start": values["start"] or None})
-        yield to_utterance(values, f"{path}:{file}", root, seen, emotions)
-    if not seen:
+        yield from intake.utterances(values, f"{path}:{file}", root)
+    if not intake.rows:
         raise UserError(f"{path}: a database without rows in {', '.join(names) or 'any table'}")
 
 

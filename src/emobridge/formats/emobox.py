@@ -22,10 +22,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emobridge.corpora.table import label_mapping
 from emobridge.data.audio import header
+from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
-from emobridge.data.manifest import to_utterance, within
+from emobridge.data.manifest import within
 from emobridge.errors import UserError
 from emobridge.formats._shared import (
     corpus_language,
@@ -37,7 +37,6 @@ from emobridge.formats._shared import (
     write_lines,
     write_text,
 )
-from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness")
@@ -49,40 +48,36 @@ LABEL_WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # of o
 def read(
     path: Path,
     *,
+    intake: Intake,
     fold: int | None = None,
-    root: str | None = None,
-    labels: Pairs = None,
-    language: str | None = None,
-    corpus: str | None = None,
 ) -> Iterator[Utterance]:
     """The utterances at `path`: the folder of a data set, a folder of several, or a .jsonl or .json file.
 
     fold: read the train, valid and test files of this fold, with their splits; without it all utterances, without.
-    root: the checkout, where the audio lies elsewhere. labels (raw label -> emotion): used before label_map.json.
-    corpus: used instead of the name of the data set.
+    Further options: those of `data.intake.Intake`; the default `root` is the checkout, and the user's `labels` go
+    before label_map.json.
     Errors: UserError naming `file:line` or `file:key` for what a manifest would refuse, and the folds that there are.
     """
-    emotions, seen = label_mapping(labels), set[str]()
     for folder, files in _data_sets(path, fold):
-        label_map = _label_map(folder) | emotions
+        label_map = _label_map(folder)
         speakers = _speakers(folder / SPEAKERS)
-        home = os.path.abspath(root or _checkout(folder))
+        home = os.path.abspath(_checkout(folder))
         for split, file in files:
             for where, row in _rows(file):
-                dataset = corpus or row.get("dataset") or folder.name
+                dataset = intake.corpus or row.get("dataset") or folder.name
                 values = {
                     "id": row["key"],
                     "corpus": dataset,
                     "path": row["wav"],
                     "start": row.get("start_time"),
                     "end": row.get("end_time"),
-                    "language": language or corpus_language(str(dataset)),
+                    "language": corpus_language(str(dataset)),
                     "speaker": iemocap_speaker(str(row["wav"])) or speakers.get(row["key"]),
                     "emotion": row["emo"],
                     "split": split,
                 }
-                yield to_utterance(values, where, home, seen, label_map)
-    if not seen:
+                yield from intake.utterances(values, where, home, label_map)
+    if not intake.rows:
         raise UserError(f"{path}: no utterances")
 
 

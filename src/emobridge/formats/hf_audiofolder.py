@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.corpora import audio_files
-from emobridge.corpora.table import cell_value, column_mapping, default_id, label_mapping, table_rows
-from emobridge.data.manifest import COLUMNS, NUMBERS, to_utterance
+from emobridge.corpora.table import cell_value, column_mapping, default_id, table_rows
+from emobridge.data.intake import Intake
+from emobridge.data.manifest import COLUMNS, NUMBERS
 from emobridge.errors import UserError, unknown
 from emobridge.formats._shared import by_split, filled, split_named, write_lines
 from emobridge.options import Pairs
@@ -38,29 +39,27 @@ COPY_MODES = ("link", "copy")
 def read(
     path: Path,
     *,
+    intake: Intake,
     columns: Pairs = None,
-    labels: Pairs = None,
-    language: str | None = None,
-    corpus: str | None = None,
 ) -> Iterator[Utterance]:
     """The utterances of the folder `path`, by metadata file in sorted order.
 
-    columns (field -> column, such as "emotion=label"), labels (raw label -> emotion): as in corpora.table.
+    columns (field -> column, such as "emotion=label"): as in corpora.table. Further options: those of
+    `data.intake.Intake`.
     Without a column for it, the split is that of the audio's folder in `path`, and the corpus the name of `path`.
     Errors: UserError naming `file:row` for what a manifest would refuse, and for a folder without audio.
     """
     if not path.is_dir():
         raise UserError(f"{path}: {'not a folder' if path.exists() else 'no such folder'}; expected an AudioFolder")
     column_of = column_mapping(columns, path="file_name")
-    emotions, seen, root = label_mapping(labels), set[str](), os.path.abspath(path)
+    root = os.path.abspath(path)
     for where, values in _rows(path, column_of):
         inside = os.path.relpath(values["path"], root)
-        values["corpus"] = corpus or values.get("corpus") or os.path.basename(root)
-        values["language"] = language or values.get("language")
+        values["corpus"] = values.get("corpus") or os.path.basename(root)
         values["split"] = split_named(values.get("split") or "", *Path(inside).parts[:-1]) or values.get("split")
         values["id"] = values.get("id") or default_id({"path": inside, "start": values.get("start")})
-        yield to_utterance(values, where, root, seen, emotions)
-    if not seen:
+        yield from intake.utterances(values, where, root)
+    if not intake.rows:
         raise UserError(f"{path}: neither {' nor '.join(METADATA)} nor audio files here or below")
 
 

@@ -21,8 +21,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from emobridge.corpora.table import SPLIT_WORDS, cell_value, column_mapping, default_id, label_mapping, table_rows
-from emobridge.data.manifest import COLUMNS, to_utterance
+from emobridge.corpora.table import SPLIT_WORDS, cell_value, column_mapping, default_id, table_rows
+from emobridge.data.intake import Intake
+from emobridge.data.manifest import COLUMNS
 from emobridge.errors import UserError
 from emobridge.files import write_csv
 from emobridge.formats._shared import filled
@@ -39,34 +40,32 @@ DELTA = re.compile(r"(?:(\d+) days?)?(?: ?(?:(\d+):)?(\d+):(\d+)(?:\.(\d{1,9}))?
 def read(
     path: Path,
     *,
+    intake: Intake,
     columns: Pairs = None,
-    labels: Pairs = None,
-    language: str | None = None,
-    corpus: str | None = None,
 ) -> Iterator[Utterance]:
     """The utterances of one CSV file, in its order.
 
-    columns (field -> column, such as "emotion=mood"), labels (raw label -> emotion): as in corpora.table.
-    corpus: used instead of the column of that name, or the name of the file.
+    columns (field -> column, such as "emotion=mood"): as in corpora.table. The default corpus is the name of the file.
+    Further options: those of `data.intake.Intake`.
     Errors: UserError naming `file:row` for what a manifest would refuse and for a time that is none.
     """
     if path.suffix.lower() != ".csv" or not path.is_file():
         raise UserError(f"{path}: expected a file that is there and ends in .csv")
     column_of = column_mapping(columns, path="file")
-    emotions, seen, folder = label_mapping(labels), set[str](), os.path.abspath(path.parent)
+    folder = os.path.abspath(path.parent)
     for number, row in table_rows(path, column_of):
         where = f"{path}:{number}"
         raw = {field: row.get(column_of.get(field, field)) for field in COLUMNS}
         times = {field: _seconds(raw.pop(field), field, where) for field in ("start", "end")}
         values: dict[str, Any] = {field: cell_value(value, field, where) for field, value in raw.items()} | times
-        values["corpus"] = corpus or values["corpus"] or path.stem
-        values["language"] = language or language_named(values["language"] or "") or values["language"]
+        values["corpus"] = values["corpus"] or path.stem
+        values["language"] = language_named(values["language"] or "") or values["language"]
         values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
         values["id"] = values["id"] or default_id(values)
         if values["path"]:
-            values["path"] = os.path.normpath(os.path.join(folder, values["path"]))
-        yield to_utterance(values, where, folder, seen, emotions)
-    if not seen:
+            values["path"] = os.path.normpath(os.path.join(intake.root or folder, values["path"]))
+        yield from intake.utterances(values, where, folder)
+    if not intake.rows:
         raise UserError(f"{path}: an empty table; expected the columns file, emotion, speaker ...")
 
 

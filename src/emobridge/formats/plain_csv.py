@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from emobridge.corpora import table
+from emobridge.data.intake import Intake
 from emobridge.data.manifest import PATHS, within
 from emobridge.files import write_csv
 from emobridge.formats._shared import filled
@@ -21,16 +22,9 @@ from emobridge.types import Utterance
 LOSES: tuple[str, ...] = ()
 
 
-def read(
-    path: Path,
-    *,
-    columns: Pairs = None,
-    labels: Pairs = None,
-    language: str | None = None,
-    corpus: str | None = None,
-) -> Iterator[Utterance]:
+def read(path: Path, *, intake: Intake, columns: Pairs = None) -> Iterator[Utterance]:
     """The utterances of a table. Options and errors: as in corpora.table.scan."""
-    return table.scan(path, columns=columns, labels=labels, language=language, corpus=corpus)
+    return table.scan(path, intake=intake, columns=columns)
 
 
 def write(path: Path, utterances: Sequence[Utterance]) -> Path:

@@ -15,9 +15,10 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from emobridge.corpora.table import default_id, label_mapping
+from emobridge.corpora.table import default_id
+from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
-from emobridge.data.manifest import to_utterance, within
+from emobridge.data.manifest import within
 from emobridge.errors import UserError
 from emobridge.formats._shared import by_split, entry, iemocap_speaker, load_json, save_json, split_named
 from emobridge.options import Pairs
@@ -44,21 +45,17 @@ SPLIT_NAMES = {"train": "train", "test": "test"}
 def read(
     path: Path,
     *,
+    intake: Intake,
     fold: int = 1,
-    root: str | None = None,
-    labels: Pairs = None,
-    language: str | None = None,
-    corpus: str | None = None,
 ) -> Iterator[Utterance]:
     """The utterances of one fold: `path` is ROOT, a folder Session<k>, or one JSON file.
 
-    root: the folder of the audio, where it is not ROOT. corpus: the default is the name of ROOT.
+    Options: those of `data.intake.Intake`; the default `root` is ROOT, and the default `corpus` its name.
     Errors: UserError naming `file:number` (of the entry, from 1) for what a manifest would refuse.
     """
     files = _files(path, fold)
     home = _home(files[0])
-    folder = os.path.abspath(root or home)
-    emotions, seen = label_mapping(labels), set[str]()
+    folder = os.path.abspath(home)
     for file in files:
         content = entry(load_json(file), str(file), "labels", "meta_data")
         if not isinstance(content["meta_data"], list):
@@ -68,15 +65,14 @@ def read(
             row = entry(item, where, "path", "label")
             values = {
                 "id": default_id({"path": row["path"], "start": None}),
-                "corpus": corpus or os.path.basename(os.path.abspath(home)),
+                "corpus": os.path.basename(os.path.abspath(home)),
                 "path": row["path"],
-                "language": language,
                 "speaker": iemocap_speaker(str(row["path"])) or row.get("speaker"),
                 "emotion": row["label"],
                 "split": split_named(file.name.removesuffix(SUFFIX)),
             }
-            yield to_utterance(values, where, folder, seen, emotions)
-    if not seen:
+            yield from intake.utterances(values, where, folder)
+    if not intake.rows:
         raise UserError(f"{files[0]}: no utterances")
 
 

@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emobridge.corpora.table import SPLIT_WORDS, label_mapping
+from emobridge.corpora.table import SPLIT_WORDS
 from emobridge.data.audio import header
-from emobridge.data.manifest import COLUMNS, PATHS, to_utterance, within
+from emobridge.data.intake import Intake
+from emobridge.data.manifest import COLUMNS, PATHS, within
 from emobridge.errors import UserError
 from emobridge.formats._shared import by_split, entry, filled, load_json, save_json, split_named
 from emobridge.options import Pairs
@@ -35,32 +36,28 @@ KEY_FIELDS = ("id", "path", "emotion")  # written as the key, in "wav" and in "e
 def read(
     path: Path,
     *,
-    data_root: str | None = None,
-    labels: Pairs = None,
-    language: str | None = None,
-    corpus: str | None = None,
+    intake: Intake,
 ) -> Iterator[Utterance]:
     """The utterances of one JSON file, or of the train.json, valid.json and test.json of a folder.
 
-    data_root: the default is the folder of the file. corpus: the default is in the entry, or the name of that folder.
+    Options: those of `data.intake.Intake`; `root`, by default the folder of the file, stands for {data_root}. The
+    default corpus is in the entry, or the name of that folder.
     Errors: UserError naming `file:key` for what a manifest would refuse.
     """
     files = [path] if not path.is_dir() else [path / f"{name}.json" for name in SPLIT_NAMES.values()]
     files = files if not path.is_dir() else [file for file in files if file.is_file()]
     if not files:
         raise UserError(f"{path}: none of {', '.join(f'{name}.json' for name in SPLIT_NAMES.values())} is there")
-    emotions, seen = label_mapping(labels), set[str]()
     for file in files:
-        folder = os.path.abspath(data_root or file.parent)
+        folder = os.path.abspath(intake.root or file.parent)
         for key, item in entry(load_json(file), str(file)).items():
             where = f"{file}:{key}"
             values = _values(entry(item, where, "wav"), folder, where)
             values["id"] = key
-            values["corpus"] = corpus or values["corpus"] or os.path.basename(os.path.abspath(file.parent))
-            values["language"] = language or values["language"]
+            values["corpus"] = values["corpus"] or os.path.basename(os.path.abspath(file.parent))
             values["split"] = SPLIT_WORDS.get(values["split"], values["split"]) or split_named(file.stem)
-            yield to_utterance(values, where, folder, seen, emotions)
-    if not seen:
+            yield from intake.utterances(values, where, folder)
+    if not intake.rows:
         raise UserError(f"{files[0]}: no utterances")
 
 
