@@ -53,6 +53,7 @@ class Utterance:
     phones: str | None = None  # path of a phone alignment
     gender: str | None = None  # of the speaker: "female", "male" ...
     naturalness: str | None = None  # of the emotion: "acted", "elicited" or "natural"
+    channel: int | None = None  # of the file's channels, from 0; None is the mean of all
 
 
 @dataclass(frozen=True, slots=True)

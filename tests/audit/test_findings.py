@@ -31,7 +31,8 @@ class Waves:
         self.special = special
         self.read = []
 
-    def __call__(self, path, start=0.0, end=None):
+    def __call__(self, utterance):
+        path = utterance.path
         self.read.append(path)
         wave = self.special.get(path.rpartition("/")[2].removesuffix(".wav"))
         if isinstance(wave, Exception):
@@ -138,7 +139,8 @@ def test_real_files(tmp_path):
 def test_only_the_stretch_of_an_utterance_is_heard():
     wave = noise(3)
 
-    def read(path, start, end):
+    def read(utterance):
+        start, end = utterance.start, utterance.end
         return wave[round(start * RATE) : None if end is None else round(end * RATE)]
 
     rows = [Utterance("a", "c", "/x.wav", 0, 1), Utterance("b", "c", "/x.wav", 1)]
@@ -260,8 +262,8 @@ def test_texts_and_loudness():
     assert audit({"c": rows}, read=Waves()).findings == ()
     quiet = {row.id: noise(1, scale=0.01, seed=n) for n, row in enumerate(corpus())}
 
-    def read(path, start, end):
-        return Waves(**(quiet if path.startswith("/b") else {}))(path)
+    def read(utterance):
+        return Waves(**(quiet if utterance.path.startswith("/b") else {}))(utterance)
 
     assert (
         "mean levels differ by 20 dB"

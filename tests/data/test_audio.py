@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from emobridge.data.audio import AudioError, audio_digest, duration, header, random_crop, read_audio
+from emobridge.data.audio import AudioError, audio_digest, duration, header, random_crop, read_audio, read_utterance
 from emobridge.errors import UserError
-from emobridge.types import SAMPLE_RATE
+from emobridge.types import SAMPLE_RATE, Utterance
 
 
 def tone(seconds: float, rate: int, hertz: float = 440.0) -> np.ndarray:
@@ -35,6 +35,18 @@ def test_channels_are_averaged(tmp_path, channels):
     data[:, 0] = tone(1.0, SAMPLE_RATE)
     soundfile.write(path, data, SAMPLE_RATE, subtype="FLOAT")
     np.testing.assert_allclose(read_audio(path), data[:, 0] / channels, atol=1e-7)
+
+
+def test_one_channel_of_a_call_is_that_speaker_alone(tmp_path):
+    path = tmp_path / "call.wav"
+    callers = np.stack([tone(1.0, 8000, 200.0), -tone(1.0, 8000, 200.0)], axis=1)  # a mean would be silence
+    soundfile.write(path, callers, 8000, subtype="FLOAT")
+    first, second = (read_utterance(Utterance("u", "c", str(path), 0.25, 0.75, channel=n)) for n in (0, 1))
+    assert len(first) == SAMPLE_RATE // 2 and np.abs(first).max() > 0.4
+    np.testing.assert_array_equal(first, -second)
+    assert not read_utterance(Utterance("u", "c", str(path))).any()
+    with pytest.raises(AudioError, match=r"call\.wav: channel 2: expected 0 to 1"):
+        read_audio(path, channel=2)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])

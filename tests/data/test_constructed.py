@@ -15,8 +15,9 @@ from emobridge.types import SCALE, Utterance
 TIME = np.arange(16000) / 16000
 
 
-def spoken(path, start=0.0, end=None):
+def spoken(utterance):
     """A tone of the pitch, level and bursts a second that the path tells: "120-0.1-4"."""
+    path = utterance.path
     if path == "broken":
         raise UserError("broken: is cut short")
     frequency, gain, bursts = map(float, path.split("-"))

@@ -39,6 +39,7 @@ def utterances(draw):
         phones=draw(st.none() | name.map("/{}.lab".format)),
         gender=draw(st.none() | word),
         naturalness=draw(st.none() | word),
+        channel=draw(st.none() | st.integers(0, 63)),
     )
 
 
@@ -124,6 +125,9 @@ GOOD = '{"id": "a", "path": "a.wav", "corpus": "c"}'
         ),
         ('{"id": "b", "path": "p", "corpus": "c", "start": 2, "end": 2}', "'end' is 2 s"),
         ('{"id": "b", "path": "p", "corpus": "c", "end": "3"}', "'end' is \"3\"; expected a number"),
+        ('{"id": "b", "path": "p", "corpus": "c", "channel": 0.5}', "'channel' is 0.5; expected a whole number from 0"),
+        ('{"id": "b", "path": "p", "corpus": "c", "channel": -1}', "'channel' is -1; expected a whole number from 0"),
+        ('{"id": "b", "path": "p", "corpus": "c", "channel": "left"}', "'channel' is \"left\"; expected a number"),
         ('{"id": "b", "path": "p", "corpus": "c", "end": true}', "'end' is true; expected a number"),
         ('{"id": "b", "path": "p", "corpus": "c", "speaker": 7}', "'speaker' is 7; expected text"),
         ('{"id": "b", "path": "p", "corpus": "c", "arousal": NaN}', "'arousal' is nan; expected a finite number"),

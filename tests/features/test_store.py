@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 import soundfile
 import torch
 
-from emobridge.data.audio import AudioError
+from emobridge.data.audio import AudioError, read_audio, read_utterance
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
@@ -123,7 +124,7 @@ def test_good_clips_come_in_order_and_bad_ones_are_listed(clips, tmp_path):
     assert seen[-1][0] == seen[-1][1]
     for row, name in enumerate(stored.ids):
         clip = next(clip for clip in clips if clip.id == name)
-        wave = features.read_audio(clip.path, clip.start, clip.end)
+        wave = read_utterance(clip)
         expected = pool(encoder(*pad([wave])), encoder.statistics)[:, 0]
         np.testing.assert_allclose(stored.values[row], expected, atol=1e-5)
 
@@ -154,6 +155,20 @@ def test_what_is_stored_is_not_computed_again(clips, tmp_path):
     soundfile.write(moved, np.zeros(20_000), SAMPLE_RATE)
     assert not np.allclose(store.extract([Utterance("m", "c", str(moved))]).values[0], first.values[0])
     assert encoder.count == 9, "and so is a file that has changed"
+
+
+def test_a_channel_is_a_clip_of_its_own_and_keys_without_one_are_as_before(tmp_path):
+    path = tmp_path / "call.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, (SAMPLE_RATE, 2)), SAMPLE_RATE)
+    rows = [Utterance(f"{channel}", "c", str(path), channel=channel) for channel in (None, 0, 1)]
+    store = FeatureStore(tmp_path / "store", load_encoder("logmel"))
+    values = store.extract(rows).values
+    assert not np.allclose(values[0], values[1]) and not np.allclose(values[1], values[2])
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    key = hashlib.sha256(f"{content} 0.0 None".encode()).hexdigest()[:32]
+    np.testing.assert_array_equal(
+        store.shards.read_rows(store.shards.find([key]), ("0",), values.shape[2])[0], values[0]
+    )
 
 
 def test_the_same_audio_twice_is_computed_once(clips, tmp_path):
@@ -206,7 +221,7 @@ def test_frames_on_request(clips, tmp_path):
     store.extract(clips)
     clip = clips[0]
     frames = store.frames_of(clip)
-    expected = encoder(*pad([features.read_audio(clip.path)])).hidden[:, 0]
+    expected = encoder(*pad([read_audio(clip.path)])).hidden[:, 0]
     assert frames.dtype == np.float16 and frames.shape == tuple(expected.shape)
     np.testing.assert_allclose(frames, expected, atol=1e-2)
     np.testing.assert_array_equal(store.frames_of(clip, layer="0"), frames[0])
@@ -218,7 +233,7 @@ def test_segments_on_request(clips, tmp_path):
     encoder = load_encoder("logmel")
     plain, whole, cut = (FeatureStore(tmp_path, encoder, **options) for options in KINDS)
     clip = clips[0]
-    expected = segments(encoder(*pad([features.read_audio(clip.path)])), 0.25)
+    expected = segments(encoder(*pad([read_audio(clip.path)])), 0.25)
     assert cut.frames_of(clip).shape == (1, 4, 64) == tuple(expected.hidden[:, 0].shape)
     np.testing.assert_allclose(cut.frames_of(clip), expected.hidden[:, 0], atol=1e-2)
     np.testing.assert_array_equal(cut.extract([clip]).values, whole.extract([clip]).values)
@@ -243,7 +258,7 @@ def test_segments_begin_anew_in_each_window(clips, tmp_path):
     encoder.window = 1.0
     long = next(clip for clip in clips if clip.id == "clip 4")
     got = FeatureStore(tmp_path, encoder, frames=True, segment=0.4).frames_of(long)
-    wave = features.read_audio(long.path)
+    wave = read_audio(long.path)
     parts = [wave[first : first + SAMPLE_RATE] for first in range(0, len(wave), SAMPLE_RATE)]
     expected = [segments(encoder(*pad([part])), 0.4).hidden[:, 0] for part in parts]
     assert [part.shape[1] for part in expected] == [3, 3, 1]
@@ -269,7 +284,7 @@ def test_a_clip_beyond_the_window_is_pooled_as_a_whole(clips, tmp_path):
         long = [clip for clip in clips if clip.id == "clip 4"]
         got = FeatureStore(tmp_path / f"{name} {statistics}", encoder, frames=True).extract(long).values[0]
         with torch.no_grad():
-            expected = pool(encoder(*pad([features.read_audio(long[0].path)])), statistics)[:, 0]
+            expected = pool(encoder(*pad([read_audio(long[0].path)])), statistics)[:, 0]
         np.testing.assert_allclose(got, expected, atol=1e-4)
 
 

@@ -73,6 +73,7 @@ def utterances(draw, name, clips):
                 phones=draw(st.none() | plain.map("/{}.lab".format)),
                 gender=draw(st.sampled_from((None, "female", "male", "other"))),
                 naturalness=draw(st.sampled_from((None, "acted", "elicited", "natural"))),
+                channel=draw(st.none() if name == "s3prl" else st.none() | st.integers(0, 7)),
             )
         )
     return [dataclasses.replace(row, end=None if row.end is None else round(row.end, 3)) for row in rows]

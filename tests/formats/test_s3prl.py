@@ -79,6 +79,7 @@ def test_it_is_written_as_s3prl_reads_it(tmp_path):
     ("row", "message"),
     [
         (Utterance("a", "c", "/a.wav", end=2.0, emotion="anger", split="train"), "'a' is a stretch of /a.wav"),
+        (Utterance("a", "c", "/a.wav", channel=1, emotion="anger", split="train"), "'a' is channel 1 of /a.wav"),
         (Utterance("a", "c", "/a.wav", split="train"), "'a' has no emotion"),
     ],
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 from emobridge.audit.confound import Confound, confounds
 from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
-from emobridge.data.audio import SILENT, Read, read_audio
+from emobridge.data.audio import SILENT, Read, read_utterance
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, nearest
 from emobridge.types import Utterance, person, person_labels
@@ -65,7 +65,7 @@ class Audit:
 def audit(
     manifests: Mapping[str, Sequence[Utterance]] | Iterable[tuple[str, Sequence[Utterance]]],
     *,
-    read: Read = read_audio,
+    read: Read = read_utterance,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """Audit manifests by name, and each pair of them as source and target.

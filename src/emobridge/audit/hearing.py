@@ -66,7 +66,7 @@ def decode_manifest(name: str, rows: tuple[Utterance, ...], read: Read, tick: Ca
     manifest = DecodedManifest(name, rows, np.full((count, 3), np.nan), np.zeros(count), [b""] * count, {})
     for index, row in enumerate(rows):
         try:
-            wave = read(row.path, row.start, row.end)
+            wave = read(row)
             peak = 20 * np.log10(float(np.abs(wave).max()) + 1e-6)
             level = 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-12)
             manifest.acoustics[index] = level, peak, len(wave) / SAMPLE_RATE

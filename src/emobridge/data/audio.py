@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emobridge.errors import UserError
 from emobridge.files import file_digest
-from emobridge.types import SAMPLE_RATE
+from emobridge.types import SAMPLE_RATE, Utterance
 
 END_TOLERANCE = 0.05  # s that `end` may lie beyond the file: labels are often rounded
 HEADER_TOLERANCE = 64  # bytes: some recorders count the header itself as samples
@@ -26,7 +26,7 @@ SILENT = -60.0  # dB of full scale, peak; the quietest clip of RAVDESS, real spe
 BLOCK = 30.0  # s decoded at a time, so that an hour of stereo never lies in memory at its own rate
 
 
-Read = Callable[[str, float, "float | None"], NDArray[np.float32]]  # (path, start, end) -> (T,) at SAMPLE_RATE
+Read = Callable[[Utterance], NDArray[np.float32]]  # -> (T,) at SAMPLE_RATE
 
 
 class AudioError(UserError):
@@ -59,18 +59,29 @@ def audio_digest(path: str | Path) -> bytes:
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def read_audio(path: str | Path, start: float = 0.0, end: float | None = None) -> np.ndarray:
+def read_utterance(utterance: Utterance) -> np.ndarray:
+    """The audio of one row of a manifest: its stretch and its channel, as `read_audio` gives it."""
+    return read_audio(utterance.path, utterance.start, utterance.end, utterance.channel)
+
+
+def read_audio(
+    path: str | Path, start: float = 0.0, end: float | None = None, channel: int | None = None
+) -> np.ndarray:
     """The stretch from `start` to `end` (s; None is the end of the file): (T,) float32, mono, 16 kHz, T >= 1.
 
-    Channels are averaged. Only the stretch is decoded. An `end` up to 0.05 s beyond the file is taken as its end.
-    Errors: AudioError for a bad file, for samples that are NaN or infinite, and for times outside the file.
+    channel: of the file, from 0; None is the mean of all. Only the stretch is decoded. An `end` up to 0.05 s beyond the
+    file is taken as its end.
+    Errors: AudioError for a bad file, for samples that are NaN or infinite, for times outside the file, and for a
+    channel that it does not have.
     """
     with _opened(path) as file:
+        if channel is not None and not 0 <= channel < file.channels:
+            raise AudioError(f"{path}: channel {channel}: expected 0 to {file.channels - 1}, the first to the last")
         first, last = _frames(file, path, start, end)
         rate = file.samplerate
         resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1) if rate != SAMPLE_RATE else None
         parts = []
-        for block, is_last in _mono_blocks(file, path, first, last):
+        for block, is_last in _mono_blocks(file, path, first, last, channel):
             parts.append(block if resampler is None else resampler.resample_chunk(block, last=is_last))
     wave = np.concatenate(parts)
     if len(wave) == 0:  # less than one sample at 16 kHz
@@ -148,7 +159,7 @@ def _frames(file: soundfile.SoundFile, path: str | Path, start: float, end: floa
 
 
 def _mono_blocks(
-    file: soundfile.SoundFile, path: str | Path, first: int, last: int
+    file: soundfile.SoundFile, path: str | Path, first: int, last: int, channel: int | None
 ) -> Iterator[tuple[np.ndarray, bool]]:
     """Decode frames `first` to `last` in blocks: each (T,) float32, and whether it is the last block."""
     file.seek(first)
@@ -163,6 +174,7 @@ def _mono_blocks(
             raise AudioError(
                 f"{path}: is cut short (decoding stops at {at / file.samplerate:.3f} of {last / file.samplerate:.3f} s)"
             )
-        yield block.mean(axis=1, dtype=np.float32), missing > 0 or at == last
+        mono = block.mean(axis=1, dtype=np.float32) if channel is None else np.ascontiguousarray(block[:, channel])
+        yield mono, missing > 0 or at == last
         if missing:
             return

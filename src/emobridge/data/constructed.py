@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.data.attributes import CONSTRUCTED_ENDING, is_constructed
-from emobridge.data.audio import SILENT, Read, read_audio
+from emobridge.data.audio import SILENT, Read, read_utterance
 from emobridge.data.prosody import level, pitch, rate
 from emobridge.errors import UserError
 from emobridge.types import Utterance
@@ -40,7 +40,7 @@ WARNING = (
 def construct(
     utterances: Sequence[Utterance],
     *,
-    read: Read = read_audio,
+    read: Read = read_utterance,
     on_skip: Callable[[str, str], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Utterance]:
@@ -57,7 +57,7 @@ def construct(
     readable, measured = [], []
     for done, utterance in enumerate(utterances, 1):
         try:
-            measured.append(measures(read(utterance.path, utterance.start, utterance.end)))
+            measured.append(measures(read(utterance)))
             readable.append(utterance)
         except UserError as error:
             if on_skip is None:

@@ -3,8 +3,9 @@
     {"id": "f1-rab-b1", "path": "audio/rab-f1-b1.wav", "corpus": "emovo", "speaker": "f1", "emotion": "anger"}
 
 The columns are the fields of `emobridge.types.Utterance`. Only id, path and corpus are required; an empty or null value
-of another column counts as missing. Languages are read and written in their usual spelling (`languages.language_tag`).
-Relative paths are relative to the manifest's folder, so that the two can move together.
+of another column counts as missing. `channel` (from 0) picks one channel of a file; without it all are averaged.
+Languages are read and written in their usual spelling (`languages.language_tag`). Relative paths are relative to the
+manifest's folder, so that the two can move together.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from emobridge.types import Utterance
 
 REQUIRED = ("id", "path", "corpus")
 COLUMNS = tuple(field.name for field in dataclasses.fields(Utterance))
-NUMBERS = frozenset({"start", "end", "arousal", "valence", "dominance"})
+NUMBERS = frozenset({"start", "end", "arousal", "valence", "dominance", "channel"})
 PATHS = ("path", "phones")
 SPLITS = ("train", "validation", "test")
 
@@ -93,6 +94,8 @@ def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -
     for key in REQUIRED:
         if key not in values:
             raise UserError(f"{where}: the required column {key!r} is {'empty' if key in row else 'missing'}")
+    if "channel" in values:
+        values["channel"] = _channel(values["channel"], where)
     try:
         values["emotion"] = to_emotion(values.get("emotion"))
         if "language" in values:
@@ -153,3 +156,9 @@ def _number(value: Any, key: str, where: str) -> float:
     if not math.isfinite(number):
         raise UserError(f"{where}: {key!r} is {number}; expected a finite number (leave it out where it is not known)")
     return number
+
+
+def _channel(number: float, where: str) -> int:
+    if number < 0 or number != int(number):
+        raise UserError(f"{where}: 'channel' is {number:g}; expected a whole number from 0, the file's first channel")
+    return int(number)

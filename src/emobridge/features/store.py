@@ -4,9 +4,9 @@
     folder/whisper-1f0c.../9a3e....safetensors    a shard: up to SHARD clips (see shards.py)
     folder/whisper-1f0c.../index.cache            of many shards: where each clip is, for quick opening
 
-A clip's key is the sha256 of its file's bytes with its start and end: a file may move, and a changed one is computed
-again. The encoder's name, weights, options and statistics choose the folder. Shards are whole or absent: a killed
-process loses at most the shard that it was computing. Stored features can be read without the right to write.
+A clip's key is the sha256 of its file's bytes with its start, end and channel: a file may move, and a changed one is
+computed again. The encoder's name, weights, options and statistics choose the folder. Shards are whole or absent: a
+killed process loses at most the shard that it was computing. Stored features can be read without the right to write.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.data.audio import AudioError, audio_digest, duration, read_audio
+from emobridge.data.audio import AudioError, audio_digest, duration, read_utterance
 from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
@@ -255,7 +255,7 @@ def _batches(
     batch: list[tuple[str, np.ndarray]] = []
     for key, utterance in clips.items():
         try:
-            wave = read_audio(utterance.path, utterance.start, utterance.end)
+            wave = read_utterance(utterance)
         except AudioError as error:
             if strict:
                 raise
@@ -308,4 +308,5 @@ def _lengths(clips: Mapping[_K, Utterance], strict: bool) -> tuple[dict[_K, floa
 def _key(utterance: Utterance) -> str:
     content = audio_digest(utterance.path).hex()
     end = None if utterance.end is None else float(utterance.end)
-    return hashlib.sha256(f"{content} {float(utterance.start)} {end}".encode()).hexdigest()[:32]
+    channel = "" if utterance.channel is None else f" {utterance.channel}"  # as before there were channels
+    return hashlib.sha256(f"{content} {float(utterance.start)} {end}{channel}".encode()).hexdigest()[:32]

@@ -39,7 +39,7 @@ from emobridge.formats._shared import (
 )
 from emobridge.types import Utterance
 
-LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness")
+LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness", "channel")
 SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
 LABEL_WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # of others: emobridge's with a capital

@@ -37,6 +37,7 @@ LOSES = (
     "phones",
     "gender",
     "naturalness",
+    "channel",
 )
 SUFFIX = "_meta_data.json"
 SPLIT_NAMES = {"train": "train", "test": "test"}
@@ -79,12 +80,15 @@ def read(
 def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1, splits: Pairs = None) -> Path:
     """Write the two files of one fold below ROOT, `path`, and return their folder.
 
-    Errors: UserError for a stretch of a file, an utterance without an emotion, and one that is in neither train nor
-    test: `splits` ("validation=train,none=train") says where those go.
+    Errors: UserError for a stretch or a channel of a file, an utterance without an emotion, and one that is in neither
+    train nor test: `splits` ("validation=train,none=train") says where those go.
     """
     for utterance in utterances:
         if utterance.start or utterance.end is not None:
             raise UserError(f"{utterance.id!r} is a stretch of {utterance.path}; s3prl reads whole files: cut it first")
+        if utterance.channel is not None:
+            file = f"channel {utterance.channel} of {utterance.path}"
+            raise UserError(f"{utterance.id!r} is {file}; s3prl reads whole files: cut it first")
         if utterance.emotion is None:
             raise UserError(f"{utterance.id!r} has no emotion; s3prl needs one for each: leave it out")
     parts = by_split(utterances, SPLIT_NAMES, splits)

@@ -12,7 +12,7 @@ from torch import Tensor
 from emobridge.adapters import use_adapters
 from emobridge.bundle import Recognizer
 from emobridge.bundle.sets import Set, encode_by_set
-from emobridge.data.audio import AudioError, read_audio
+from emobridge.data.audio import AudioError, read_utterance
 from emobridge.data.batching import pad
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
@@ -96,7 +96,7 @@ def _frames(
     for count, row in enumerate(rows, start=1):
         utterance = utterances[row]
         try:
-            wave = read_audio(utterance.path, utterance.start, utterance.end)
+            wave = read_utterance(utterance)
             frames[row] = encode(recognizer, [wave], [adapters])[0]
         except AudioError as error:
             if reasons is None:

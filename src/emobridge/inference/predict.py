@@ -18,7 +18,7 @@ from emobridge.bundle import Recognizer
 from emobridge.bundle.sets import Set
 from emobridge.corpora import audio_files
 from emobridge.data.attributes import unscaled
-from emobridge.data.audio import AudioError, duration, read_audio
+from emobridge.data.audio import AudioError, duration, read_utterance
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
@@ -169,7 +169,7 @@ def _read_waves(
     for row in rows:
         utterance = utterances[row]
         try:
-            waves[row] = read_audio(utterance.path, utterance.start, utterance.end)
+            waves[row] = read_utterance(utterance)
         except AudioError as error:
             if on_skip is None:
                 raise

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from emobridge.data.audio import read_audio
+from emobridge.data.audio import read_utterance
 from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder
 from emobridge.features.pooling import segments
@@ -78,7 +78,7 @@ def streamed(encoder: Encoder, utterances: Sequence[Utterance], segment: float, 
         if rows == last[0]:
             return last[1]
         chosen = [utterances[row] for row in rows]
-        waves = [read_audio(utterance.path, utterance.start, utterance.end) for utterance in chosen]
+        waves = [read_utterance(utterance) for utterance in chosen]
         order = sorted(range(len(rows)), key=lambda index: -len(waves[index]))
         clips: list[Tensor] = [torch.empty(0)] * len(rows)
         with torch.inference_mode():

@@ -41,14 +41,16 @@ class Corpus:
         return len({person(utterance) for utterance in self.utterances} - {None})
 
     def digest(self, *, speakers: bool) -> str:
-        """A hash of what training and testing on its features depend on: recordings, their ends, and emotions.
+        """A hash of what training and testing on its features depend on: stretches of recordings, and emotions.
 
         speakers: and of who speaks, which normalisation by speaker depends on.
         """
         digest = hashlib.sha256()
         for utterance in self.utterances:
             digest.update(audio_digest(utterance.path))
-            facts = (utterance.start, utterance.end, utterance.emotion, person(utterance) if speakers else None)
+            facts: tuple[object, ...] = (utterance.start, utterance.end, utterance.emotion)
+            facts += (person(utterance) if speakers else None,)
+            facts += () if utterance.channel is None else (utterance.channel,)  # keys without channels still hold
             digest.update(repr(facts).encode())
         return digest.hexdigest()
 

@@ -11,7 +11,7 @@ import torch
 
 from emobridge.bundle import columns
 from emobridge.cache import Cache
-from emobridge.data.audio import AudioError, read_audio
+from emobridge.data.audio import AudioError, read_utterance
 from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder
@@ -120,7 +120,7 @@ def _unreadable(speech: Speech, strict: bool) -> tuple[tuple[str, str], ...]:
     skipped = []
     for utterance in speech.utterances:
         try:
-            read_audio(utterance.path, utterance.start, utterance.end)
+            read_utterance(utterance)
         except AudioError as error:
             if strict:
                 raise

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emobridge.data.audio import duration, random_crop, read_audio
+from emobridge.data.audio import duration, random_crop, read_utterance
 from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import Domain, fit_domain, moments
@@ -206,7 +206,7 @@ class Recordings:
 
     def _wave(self, row: int, seed: int | None) -> np.ndarray:
         utterance = self.utterances[row]
-        wave = read_audio(utterance.path, utterance.start, utterance.end)
+        wave = read_utterance(utterance)
         if seed is None:
             return wave
         wave = random_crop(wave, self.front.crop, np.random.default_rng(seed))
