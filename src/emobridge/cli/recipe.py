@@ -57,8 +57,8 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
     recipe = narrow_recipe(read_recipe(request.recipe), _parse_only(request.only))
     encoder_names = (*recipe.encoders, *presets())
-    corpus_paths = _read_paths(Path(request.corpora), "corpus", registry.names("corpora"))
-    folders = _read_paths(Path(request.encoders), "encoder", encoder_names) if request.encoders else {}
+    corpus_paths = read_paths(Path(request.corpora), "corpus", registry.names("corpora"))
+    folders = read_paths(Path(request.encoders), "encoder", encoder_names) if request.encoders else {}
     folders |= _parse_folders(request.encoder, encoder_names)
     out = Path(request.out or recipe.name)
     with tempfile.TemporaryDirectory() as scratch:
@@ -135,7 +135,7 @@ def _parse_only(pairs: list[str]) -> dict[str, list[str]]:
     return only
 
 
-def _read_paths(file: Path, kind: str, names: tuple[str, ...]) -> dict[str, Path]:
+def read_paths(file: Path, kind: str, names: tuple[str, ...]) -> dict[str, Path]:
     """The paths in a TOML file, which are relative to its folder."""
     from emobridge.settings import read_mapping
 
