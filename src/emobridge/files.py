@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Tensors: TypeAlias = "Mapping[str, np.ndarray] | Mapping[str, Tensor]"
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # what begins a formula, escaped or not
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?")
 _CHECKSUM, _FRAMEWORK = "emobridge.checksum", "emobridge.framework"  # keys in the metadata of a file of tensors
 
 
@@ -204,10 +207,33 @@ def _umask() -> int:
     return mask
 
 
-def write_cells(path: str | Path, cells: Sequence[Any], kind: type[Any]) -> None:
-    """Write a table as CSV, whole or not at all; numbers with six decimals. `kind` is the dataclass of its rows.
+def escape_cell(value: Any) -> Any:
+    """A cell that no spreadsheet runs as a formula: an apostrophe before a text that begins like one.
 
-    Errors: UserError.
+    This is OWASP's way against CSV injection: = + - @, tab and carriage return begin a formula, full-width signs too.
+    Numbers stay as they are. `unescape_cell` undoes it; a text that is escaped already gets one more apostrophe.
+
+    >>> [escape_cell(text) for text in ("=1+1", "-0.5", "-a", "'=1", "it's", None)]
+    ["'=1+1", '-0.5', "'-a", "''=1", "it's", None]
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value) or _PLAIN_NUMBER.fullmatch(value):
+        return value
+    return "'" + value
+
+
+def unescape_cell(text: str) -> str:
+    """The text that `escape_cell` was given.
+
+    >>> [unescape_cell(text) for text in ("'=1+1", "''=1", "it's", "'tis")]
+    ['=1+1', "'=1", "it's", "'tis"]
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def write_cells(path: str | Path, cells: Sequence[Any], kind: type[Any]) -> None:
+    """Write a table as CSV, whole or not at all; numbers with six decimals, texts as `escape_cell` has them.
+
+    kind: the dataclass of its rows. Errors: UserError.
     """
     names = [field.name for field in fields(kind)]
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -215,17 +241,23 @@ def write_cells(path: str | Path, cells: Sequence[Any], kind: type[Any]) -> None
         writer.writeheader()
         for cell in cells:
             row = asdict(cell)
-            writer.writerow({key: f"{value:.6f}" if isinstance(value, float) else value for key, value in row.items()})
+            writer.writerow(
+                {key: f"{value:.6f}" if isinstance(value, float) else escape_cell(value) for key, value in row.items()}
+            )
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as a CSV file, whole or not at all; None is an empty cell."""
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, escape: bool = True) -> None:
+    """Write rows with the same keys as a CSV file, whole or not at all; None is an empty cell.
+
+    escape: write texts as `escape_cell` has them, for people's spreadsheets; another tool would read the apostrophes.
+    """
     if path.suffix.lower() != ".csv":
         raise UserError(f"{path}: expected a file that ends in .csv")
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, tuple(rows[0]), lineterminator="\n")
         writer.writeheader()
         try:
-            writer.writerows(rows)
+            for row in rows:
+                writer.writerow({key: escape_cell(value) for key, value in row.items()} if escape else row)
         except UnicodeEncodeError as error:
             raise UserError(f"{path}: a name that is not UTF-8 text: {error.object!a}") from error

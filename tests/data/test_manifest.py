@@ -14,7 +14,9 @@ from emobridge.data.manifest import SPLITS, read_manifest, write_manifest
 from emobridge.errors import UserError
 from emobridge.types import Utterance
 
-word = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
+signs = st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp"), exclude_characters="\ufffe\uffff")
+word = st.text(signs, min_size=1, max_size=12)
+lines = st.text(signs | st.sampled_from("\n\t\r\u2028"), min_size=1, max_size=12)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 name = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
 
@@ -35,7 +37,7 @@ def utterances(draw):
         valence=draw(st.none() | finite),
         dominance=draw(st.none() | finite),
         split=draw(st.none() | st.sampled_from(SPLITS)),
-        text=draw(st.none() | word),
+        text=draw(st.none() | lines),
         phones=draw(st.none() | name.map("/{}.lab".format)),
         gender=draw(st.none() | word),
         naturalness=draw(st.none() | word),
@@ -130,6 +132,13 @@ GOOD = '{"id": "a", "path": "a.wav", "corpus": "c"}'
         ('{"id": "b", "path": "p", "corpus": "c", "channel": "left"}', "'channel' is \"left\"; expected a number"),
         ('{"id": "b", "path": "p", "corpus": "c", "end": true}', "'end' is true; expected a number"),
         ('{"id": "b", "path": "p", "corpus": "c", "speaker": 7}', "'speaker' is 7; expected text"),
+        ('{"id": "b\\ud800", "path": "p", "corpus": "c"}', "'id' is 'b\\ud800' and holds the character U+D800"),
+        ('{"id": "b", "path": "p\\udcff", "corpus": "c"}', "'path' is 'p\\udcff' and holds the character U+DCFF"),
+        ('{"id": "b", "path": "p", "corpus": "c\\u0000"}', "'corpus' is 'c\\x00' and holds the character U+0000"),
+        ('{"id": "b", "path": "p", "corpus": "c", "speaker": "\\u001b[31m"}', "holds the character U+001B"),
+        ('{"id": "b", "path": "p", "corpus": "c", "text": "a\\u0007"}', "'text' is 'a\\x07' and holds"),
+        ('{"id": "b\\nc", "path": "p", "corpus": "c"}', "'id' is 'b\\nc' and holds a line break"),
+        ('{"id": "b", "path": "p", "corpus": "c", "gender": "\\u2028"}', "holds the character U+2028"),
         ('{"id": "b", "path": "p", "corpus": "c", "arousal": NaN}', "'arousal' is nan; expected a finite number"),
         ('{"id": "b", "path": "p", "corpus": "c", "valence": 1e999}', "'valence' is inf"),
         ('{"id": "b", "path": "p", "corpus": "c", "valence": 1' + "0" * 400 + "}", "'valence' is inf"),
@@ -156,6 +165,15 @@ def test_missing_empty_and_binary_files(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes('{"id": "ü"}'.encode("latin-1"))
     with pytest.raises(UserError, match=r"latin\.jsonl:1: not UTF-8"):
         list(read_manifest(tmp_path / "latin.jsonl"))
+
+
+def test_a_table_is_no_manifest_and_the_command_that_makes_one_is_told(tmp_path):
+    path = tmp_path / "my calls.CSV"
+    path.write_text("path,emotion\na.wav,joy\n")
+    with pytest.raises(
+        UserError, match=r"make one of it: emobridge scan table '.*my calls\.CSV' -o '.*my calls\.jsonl'"
+    ):
+        list(read_manifest(path))
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_a_format_keeps_its_protocol(name):
         assert [parameter.name for parameter in parameters[: len(given_first)]] == given_first
         for option in parameters[len(given_first) :]:
             assert option.kind is option.KEYWORD_ONLY
-            assert (option.default is option.empty) == (option.name == "intake")
+            assert (option.default is option.empty) == (option.name in ("intake", "table"))
     assert "intake" in inspect.signature(module.read).parameters  # has labels, language, corpus, root
 
 

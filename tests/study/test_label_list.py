@@ -11,7 +11,7 @@ from hypothesis import settings as quick
 from hypothesis import strategies as st
 
 from emobridge.errors import UserError
-from emobridge.study.label_list import ListedLabel, ToLabel, read_list, with_labels, write_list
+from emobridge.study.label_list import LabelList, ListedLabel, ToLabel, is_unsure, read_list, with_labels, write_list
 from emobridge.types import Utterance
 
 ROWS = (
@@ -46,9 +46,9 @@ def test_what_is_filled_in_is_read_and_what_is_not_stays_unlabelled(tmp_path):
     path = tmp_path / "l.csv"
     write_list(path, ROWS)
     fill(path, b=" Traurig ")
-    assert read_list(path) == (ListedLabel("b", "sadness", f"{path}:3"),)
+    assert read_list(path).labels == (ListedLabel("b", "sadness", f"{path}:3", os.path.abspath("b.wav")),)
     fill(path, a="unknown")
-    assert [one.id for one in read_list(path)] == ["b"]
+    assert [one.id for one in read_list(path).labels] == ["b"]
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
@@ -56,7 +56,7 @@ def test_a_spreadsheets_own_way_of_writing_it(tmp_path, delimiter):
     path = tmp_path / "l.csv"
     text = "id,path,emotion\na,a.wav,\nb,b.wav,wütend\n".replace(",", delimiter).replace("\n", "\r\n")
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert [(one.id, one.emotion) for one in read_list(path)] == [("b", "anger")]
+    assert [(one.id, one.emotion) for one in read_list(path).labels] == [("b", "anger")]
 
 
 @given(st.lists(st.sampled_from(["anger", "sadness", ""]), min_size=1, max_size=6))
@@ -68,7 +68,7 @@ def test_labels_come_back_as_they_were_filled_in(tmp_path, emotions):
     fill(path, **{f"u {n}": emotion for n, emotion in enumerate(emotions)})
     wanted = [(f"u {n}", emotion) for n, emotion in enumerate(emotions) if emotion]
     if wanted:
-        assert [(one.id, one.emotion) for one in read_list(path)] == wanted
+        assert [(one.id, one.emotion) for one in read_list(path).labels] == wanted
     else:
         with pytest.raises(UserError, match="nothing is filled in"):
             read_list(path)
@@ -84,7 +84,7 @@ def test_a_list_in_which_something_is_filled_in_is_never_overwritten(tmp_path):
         write_list(path, ROWS)
     other = tmp_path / "scores.csv"
     other.write_text("path,score\na,1\n")
-    with pytest.raises(UserError, match=r"scores\.csv: unknown column 'id'"):
+    with pytest.raises(UserError, match=r"scores\.csv: no column 'id'"):
         write_list(other, ROWS)
     with pytest.raises(UserError, match=r"l\.txt: expected a file that ends in \.csv"):
         write_list(tmp_path / "l.txt", ROWS)
@@ -98,9 +98,15 @@ def test_a_list_in_which_something_is_filled_in_is_never_overwritten(tmp_path):
         ("id,path,emotion\na,a.wav,angre\n", r"l\.csv:2: unknown emotion label 'angre': did you mean 'angry'\?"),
         ("id,path,emotion\na,a.wav,\n", r"l\.csv: nothing is filled in"),
         ("id,path,emotion\na,a.wav,anger\na,a.wav,anger\n", r"l\.csv:3: the id 'a' is labelled twice"),
-        ("id,path,emotions\na,a.wav,anger\n", r"l\.csv: unknown column 'emotion': did you mean 'emotions'\?"),
+        ("id,path,mood\na,a.wav,anger\n", r"l\.csv: no column 'emotion' \(columns: id, path, mood\)"),
+        (
+            "id,emotion\na,angre\nb,blau\nc,angre\n",
+            r"l\.csv:2: unknown emotion label 'angre'.*'angre' \(2\), 'blau' \(1\)",
+        ),
+        ("id,emotion\na,anger?\nb,skip\n", r"nothing is filled in \(2 rows say that the label is not sure\)"),
+        ("id,emotion\n,anger\n", r"l\.csv:2: anger is filled in, and the id is empty"),
         ("id,path,emotion\na,a.wav\n", r"l\.csv:2: expected 3 columns"),
-        ("", r"l\.csv: unknown column 'id'"),
+        ("", r"l\.csv: no column 'id' \(it is empty\)"),
     ],
 )
 def test_a_bad_list_is_one_line(tmp_path, content, message):
@@ -130,6 +136,10 @@ def test_labels_join_the_utterances():
     [
         (ListedLabel("utt-2x", "anger", "l:2"), "l:2: m has no utterance 'utt-2x': did you mean 'utt-2'?"),
         (ListedLabel("9", "anger", "l:2"), "l:2: m has no utterance '9'"),
+        (
+            ListedLabel("utt-1", "anger", "l:2", "/x/b.wav"),
+            "l:2: 'utt-1' is /x/b.wav here, and a in m: did a spreadsheet",
+        ),
         (ListedLabel("utt-1", "fear", "l:2"), "l:2: 'fear' is not among the labels of this run, anger, sadness"),
         (ListedLabel("utt-2", "sadness", "l:2"), "l:2: 'utt-2' is sadness here, and anger in m"),
     ],
@@ -137,5 +147,73 @@ def test_labels_join_the_utterances():
 def test_a_label_that_does_not_fit_is_one_line(given, message):
     rows = [Utterance("utt-1", "c", "a"), Utterance("utt-2", "c", "b", emotion="anger")]
     with pytest.raises(UserError) as caught:
-        with_labels(rows, [given], ("anger", "sadness"), "m")
+        with_labels(rows, LabelList((given,)).matched(rows, "m").labels, ("anger", "sadness"), "m")
     assert str(caught.value).startswith(message)
+
+
+IDS = ("0012", "7", "007", "03-01", "1.5", "20231201123456", "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("12", "0012"),
+        ("12.0", "0012"),
+        ("00012", "0012"),
+        ("7", "7"),
+        ("a", "a"),
+    ],
+)
+def test_a_number_without_its_zeros_is_the_only_utterance_that_it_can_be(name, read):
+    rows = [Utterance(one, "c", f"{one}.wav") for one in IDS]
+    matched = LabelList((ListedLabel(name, "anger", "l:2"),)).matched(rows, "m")
+    assert [label.id for label in matched.labels] == [read]
+    assert list(matched.notes) == ([] if name == read else [f"l:2: the id {name!r} was read as {read!r}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("0007", "may have made it of '7' or '007'"),
+        ("03. Jan", "made a date of '03-01': write the id again"),
+        ("01.03.2026", "made a date of '03-01'"),
+        ("1-Mrz", "made a date of '03-01'"),
+        ("2026-03-01 00:00:00.000", "made a date of '03-01'"),
+        ("2,02312E+13", "rounded a long number"),
+    ],
+)
+def test_an_id_that_a_spreadsheet_changed_is_no_guess(name, message):
+    rows = [Utterance(one, "c", f"{one}.wav") for one in IDS]
+    with pytest.raises(UserError, match=message):
+        LabelList((ListedLabel(name, "anger", "l:2"),)).matched(rows, "m")
+
+
+def test_two_rows_never_label_one_utterance():
+    rows = [Utterance("0012", "c", "a.wav")]
+    labels = (ListedLabel("0012", "anger", "l:2"), ListedLabel("12", "fear", "l:3"))
+    with pytest.raises(UserError, match="l:3: '0012' is labelled twice, in l:2 too"):
+        LabelList(labels).matched(rows, "m")
+
+
+def test_rows_that_are_not_sure_are_counted(tmp_path):
+    path = tmp_path / "q.csv"
+    path.write_bytes("ID;Emotion\r\na;Ärger \r\nb;anger?\r\nc;-\r\nd;skip\r\ne;\r\n".encode("cp1252"))
+    listed = read_list(path)
+    assert [(label.id, label.emotion) for label in listed.labels] == [("a", "anger")]
+    assert [note.split(": ", 1)[1] for note in listed.notes] == [
+        "read as cp1252 text, semicolons between columns",
+        "3 rows say that the label is not sure: they stay unlabelled",
+    ]
+
+
+@pytest.mark.parametrize("word", ["?", "-", "--", "anger?", " Skip ", "not sure", "don’t know", "weiß nicht", "/"])
+def test_words_that_are_not_sure(word):
+    assert is_unsure(word)
+
+
+def test_a_formula_in_a_list_is_text_and_comes_back(tmp_path):
+    path = tmp_path / "l.csv"
+    write_list(path, [ToLabel(Utterance("=cmd|' /C calc'!A0", "c", "a.wav", speaker="@x"), "anger", 0.5)])
+    assert "\n'=cmd|' /C calc'!A0," in path.read_text() and ",'@x," in path.read_text()
+    fill(path, **{"'=cmd|' /C calc'!A0": "anger"})
+    assert [label.id for label in read_list(path).labels] == ["=cmd|' /C calc'!A0"]

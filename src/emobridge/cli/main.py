@@ -154,7 +154,7 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions of recordings: files, folders or manifests."""
     from emobridge.bundle import UNKNOWN, Recognizer
     from emobridge.inference import predict, utterances_of, write_predictions
-    from emobridge.progress import progress
+    from emobridge.progress import progress, report_note
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
@@ -163,6 +163,7 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     if language not in (None, UNKNOWN) and untold is None:
         recognizer.branch_of(str(language))
     reading = {"window": request.window, "speakers": request.speakers, "language": language, "on_skip": on_skip}
+    reading["on_note"] = report_note
     utterances = list(utterances_of([Path(path) for path in request.audio], **reading))
     try:
         with progress("listening") as report:

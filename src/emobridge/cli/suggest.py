@@ -13,16 +13,18 @@ def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """List the unlabelled utterances whose labels would help a recogniser most, for a person to fill in."""
     from emobridge.bundle import Recognizer
     from emobridge.data.manifest import read_manifest
-    from emobridge.progress import progress, report_skipped
-    from emobridge.study.label_list import ToLabel, check_free, read_list, with_labels, write_list
+    from emobridge.progress import progress, report_note, report_skipped
+    from emobridge.study.label_list import LabelList, ToLabel, check_free, read_list, with_labels, write_list
     from emobridge.study.suggest import suggest as choose
 
     out = Path(request.out)
     check_free(out)
     utterances = list(read_manifest(request.on))
-    labels = read_list(request.labelled) if request.labelled else ()
+    listed = (read_list(request.labelled) if request.labelled else LabelList()).matched(utterances, request.on)
+    for note in listed.notes:
+        report_note(note)
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
-    utterances = with_labels(utterances, labels, recognizer.labels, request.on)
+    utterances = with_labels(utterances, listed.labels, recognizer.labels, request.on)
     skipped: list[tuple[str, str]] = []
     with progress("features") as report:
         rows = choose(
@@ -36,7 +38,7 @@ def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             on_progress=report,
         )
     by_id = {utterance.id: utterance for utterance in utterances}
-    write_list(out, [*(ToLabel(by_id[label.id]) for label in labels), *rows])
+    write_list(out, [*(ToLabel(by_id[label.id]) for label in listed.labels), *rows])
     report_skipped(skipped)
     free = sum(utterance.emotion is None for utterance in utterances)
     synthetic = " (SYNTHETIC)" if recognizer.synthetic else ""

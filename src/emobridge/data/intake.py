@@ -1,7 +1,8 @@
 """From the raw rows of a table, or of another tool's files, to utterances: what every scan and import shares.
 
-A reader that takes a parameter `intake` hands its raw rows to it. `open_reading` gives such a reader the options of
-`Intake` beside its own, and counts what came out.
+A reader that takes a parameter `intake` hands its raw rows to it; one that reads a table takes `table`, too.
+`open_reading` gives such a reader the options of `Intake` and of `columns.TableOptions` beside its own, and counts what
+came out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from emobridge.data.columns import TableOptions
 from emobridge.data.labels import UnknownLabel, to_emotion
 from emobridge.data.manifest import to_utterance
 from emobridge.errors import UserError, unknown
@@ -84,6 +86,9 @@ class Intake:
         raise UserError(f"{self._first_error}; all unknown labels: {counts}")
 
 
+SHARED: dict[str, Callable[..., Any]] = {"intake": Intake, "table": TableOptions}  # parameter of a reader -> its record
+
+
 class Reading(Iterator[Utterance]):
     """The utterances of a scan or import, counted as they pass."""
 
@@ -123,11 +128,16 @@ def open_reading(
 
     Errors: UserError for an unknown option, or a value that it cannot have.
     """
-    parameters, shared = parameters_of(reader), parameters_of(Intake)
-    has_intake = parameters.pop("intake", None) is not None
-    values = typed_options(thing, options, {**parameters, **shared} if has_intake else parameters)
-    intake = Intake(**{name: values.pop(name) for name in tuple(values) if has_intake and name in shared})
-    return Reading(iter(reader(path, **values, **({"intake": intake} if has_intake else {}))), intake)
+    parameters = parameters_of(reader)
+    shared = {name: parameters_of(kind) for name, kind in SHARED.items() if parameters.pop(name, None) is not None}
+    for group in shared.values():
+        parameters = {**parameters, **group}
+    values = typed_options(thing, options, parameters)
+    groups: dict[str, Any] = {
+        name: SHARED[name](**{option: values.pop(option) for option in tuple(values) if option in group})
+        for name, group in shared.items()
+    }
+    return Reading(iter(reader(path, **values, **groups)), groups.get("intake") or Intake())
 
 
 def _number(count: int, noun: str) -> str:

@@ -14,6 +14,8 @@ import dataclasses
 import json
 import math
 import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,12 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Utterance))
 NUMBERS = frozenset({"start", "end", "arousal", "valence", "dominance", "channel"})
 PATHS = ("path", "phones")
 SPLITS = ("train", "validation", "test")
+TABLES = (".csv", ".tsv", ".tab", ".xlsx", ".xls", ".ods")  # endings of what `scan table` reads, and of the like
+# No name holds a control character, half of a surrogate pair, a line separator or a code point that XML refuses.
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_NO_TEXT = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
+)  # a text may have lines
 
 
 def read_manifest(path: str | Path) -> Iterator[Utterance]:
@@ -36,12 +44,16 @@ def read_manifest(path: str | Path) -> Iterator[Utterance]:
 
     Memory does not grow with the manifest, but for the set of ids. Audio files are not opened.
     Errors: UserError `file:row: what` for a missing or empty file, a row that is no JSON object, a missing, unknown,
-    duplicate or ill-typed value, a number that is not finite, and times that are negative or inverted.
+    duplicate or ill-typed value, text with control characters, a number that is not finite, and times that are negative
+    or inverted; for a table (.csv ...) one that has the command which makes a manifest of it.
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)
     seen: set[str] = set()
     number = 0
+    if path.suffix.lower() in TABLES and path.exists():
+        command = shlex.join(["emobridge", "scan", "table", str(path), "-o", str(path.with_suffix(".jsonl"))])
+        raise UserError(f"{path}: a table, not a manifest; make one of it: {command}")
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
@@ -143,6 +155,10 @@ def _check_times(utterance: Utterance, where: str) -> None:
 def _text(value: Any, key: str, where: str) -> str:
     if not isinstance(value, str):
         raise UserError(f"{where}: {key!r} is {json.dumps(value)}; expected text in quotes")
+    wrong = (_NO_TEXT if key == "text" else _NO_NAME).search(value)
+    if wrong:
+        what = "a line break" if wrong[0] in "\r\n" else f"the character U+{ord(wrong[0]):04X}, which no text has"
+        raise UserError(f"{where}: {key!r} is {value[:60]!a} and holds {what}")
     return value
 
 

@@ -85,7 +85,7 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
         if utterance.split == "validation":
             row["split"] = "dev"
         table.append(row)
-    write_csv(path, table)
+    write_csv(path, table, escape=False)
     return path
 
 

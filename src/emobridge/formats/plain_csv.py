@@ -1,7 +1,8 @@
 """A CSV file with the fields of `Utterance` as columns, for spreadsheets and for pandas.
 
 Fields without any value get no column. Audio paths are relative to the file where the audio lies in its folder or
-below. It is read as the corpus `table` is: with a mapping of columns any table will do. Spaces around a value are
+below. A text that a spreadsheet would run as a formula (it begins with = + - @, tab or a line's end) gets an apostrophe
+before it, which reading takes away. It is read as the corpus `table` is: any table will do. Spaces around a value are
 dropped.
 """
 
@@ -11,20 +12,20 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from emobridge.corpora import table
+from emobridge.corpora.table import scan
+from emobridge.data.columns import TableOptions
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import PATHS, within
 from emobridge.files import write_csv
 from emobridge.formats._shared import filled
-from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
 
 
-def read(path: Path, *, intake: Intake, columns: Pairs = None) -> Iterator[Utterance]:
+def read(path: Path, *, intake: Intake, table: TableOptions) -> Iterator[Utterance]:
     """The utterances of a table. Options and errors: as in corpora.table.scan."""
-    return table.scan(path, intake=intake, columns=columns)
+    return scan(path, intake=intake, table=table)
 
 
 def write(path: Path, utterances: Sequence[Utterance]) -> Path:

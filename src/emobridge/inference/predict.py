@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from emobridge.bundle import Recognizer
 from emobridge.bundle.sets import Set
-from emobridge.corpora import audio_files
+from emobridge.corpora import audio_files, scan
 from emobridge.data.attributes import unscaled
 from emobridge.data.audio import AudioError, duration, read_utterance
 from emobridge.data.manifest import read_manifest
+from emobridge.data.tables import JSON_SUFFIXES, TABLE_SUFFIXES
 from emobridge.errors import UserError, unknown
-from emobridge.files import whole_file
+from emobridge.files import escape_cell, whole_file
 from emobridge.inference.features import FeaturesBySet, Skip, encode
 from emobridge.inference.routing import answers, by_domain, modes_of, sets_of
 from emobridge.progress import Progress
@@ -84,19 +85,24 @@ def utterances_of(
     speakers: str = "unknown",
     language: str | None = None,
     on_skip: Skip | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Iterator[Utterance]:
-    """The utterances of manifests (.jsonl), folders (all audio files below) and audio files.
+    """The utterances of manifests (.jsonl), tables (.csv, .tsv ...), folders (all audio files below) and audio files.
 
     A file longer than 30 s is cut into windows of `window` seconds. speakers, for plain files: "unknown"; "file", each
-    file is one speaker; "one", all are the same speaker. Errors: UserError; bad files in a folder go to `on_skip`.
+    file is one speaker; "one", all are the same speaker. on_note: gets the lines that say how a table was read.
+    Errors: UserError; bad files in a folder go to `on_skip`.
     """
     if speakers not in SPEAKERS_OF_FILES:
         raise unknown("choice of speakers", speakers, SPEAKERS_OF_FILES)
     if not window > 0:
         raise UserError(f"window: expected seconds above 0, got {window}")
     for path in map(Path, paths):
-        if path.suffix == ".jsonl":
+        if path.suffix.lower() == ".jsonl":
             yield from read_manifest(path)
+            continue
+        if path.suffix.lower() in (TABLE_SUFFIXES | JSON_SUFFIXES) and path.is_file():
+            yield from _table_rows(path, language, on_note)
             continue
         files = list(audio_files(path)) if path.is_dir() else [path]
         if not files:
@@ -110,6 +116,17 @@ def utterances_of(
                 if on_skip is None:
                     raise
                 on_skip(str(file), str(error))
+
+
+def _table_rows(path: Path, language: str | None, on_note: Callable[[str], None] | None) -> Iterator[Utterance]:
+    """The utterances of a table without their labels, which need not be known here; `language` where none is told."""
+    reading = scan("table", path, others="other")
+    for utterance in reading:
+        is_known = utterance.language != "und"
+        yield replace(utterance, emotion=None, language=utterance.language if is_known else language or "und")
+    if on_note is not None:
+        for line in reading.lines():
+            on_note(f"{path}: {line}")
 
 
 def write_predictions(
@@ -154,7 +171,7 @@ def _write(predictions: Iterable[Prediction], file: TextIO, form: str, note: Map
         cells = {**best, **{f"p_{label}": p for label, p in probabilities.items()}, **attributes, **note}
         if count == 1:
             table.writerow(["id", "start", "end", *cells])
-        table.writerow([prediction.id, start, end, *cells.values()])
+        table.writerow([escape_cell(prediction.id), start, end, *map(escape_cell, cells.values())])
     if not count:
         raise UserError("no audio could be read: nothing predicted")
     file.flush()

@@ -2,21 +2,55 @@
 
     id, path, start, end, speaker, text, guess, probability, emotion
 
-`emotion` is to be filled in. A row left empty, or filled with "unknown", stays unlabelled. Audio paths are absolute, so
-that they open from anywhere; start and end are in seconds, and empty where a file is one utterance.
+`emotion` is to be filled in. A row left empty, or filled with "unknown", stays unlabelled, and so does one whose word
+says that the person is not sure: "anger?", "?", "-", "skip", "unsure" ... Audio paths are absolute, so that they open
+from anywhere; start and end are in seconds, and empty where a file is one utterance.
+
+Spreadsheets change ids: 0012 becomes 12, 03-01 a date. A row labels the utterance of exactly its id; a number whose
+zeros are gone labels the only utterance that it can be, and this is told; all else is an error. Where the list has a
+column `path` the file's name must be that of the utterance, so that no label goes to a wrong one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ntpath
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emobridge.corpora import table
-from emobridge.data.labels import to_emotion
+from emobridge.data.cells import text_of
+from emobridge.data.column_names import EXACT, find_columns, no_column
+from emobridge.data.columns import TableOptions
+from emobridge.data.encodings import WESTERN
+from emobridge.data.labels import UnknownLabel, to_emotion
+from emobridge.data.tables import JSON_SUFFIXES, Table
 from emobridge.errors import UserError, nearest
 from emobridge.files import write_csv
 from emobridge.types import Utterance
+
+_ENGLISH = (
+    "x skip skipped pass unsure not_sure uncertain unclear ambiguous idk dont_know don't_know cant_tell can't_tell"
+)
+_OTHERS = "unsicher unklar weiß_nicht weiss_nicht überspringen incerto non_so inseguro no_sé incertain je_ne_sais_pas"
+UNSURE = frozenset(f"{_ENGLISH} no_idea {_OTHERS}".split())
+FIELDS = ("id", "path", "emotion")  # that are read
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTHS_ELSEWHERE = {
+    "mrz": 3,
+    "mär": 3,
+    "mai": 5,
+    "okt": 10,
+    "dez": 12,
+    "gen": 1,
+    "mag": 5,
+    "giu": 6,
+    "lug": 7,
+    "ago": 8,
+}
+MONTHS = {name: number for number, name in enumerate(_MONTHS, 1)} | _MONTHS_ELSEWHERE | {"set": 9, "ott": 10, "dic": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +69,41 @@ class ListedLabel:
     id: str
     emotion: str  # of data.labels.EMOTIONS
     where: str  # "file:row"
+    path: str = ""  # of the audio, as the list has it; "" where it has none
+
+
+@dataclass(frozen=True, slots=True)
+class LabelList:
+    """What a person filled in."""
+
+    labels: tuple[ListedLabel, ...] = ()
+    notes: tuple[str, ...] = ()  # what the user should know
+
+    def matched(self, utterances: Sequence[Utterance], manifest: str) -> LabelList:
+        """The list with the ids of a manifest, where a spreadsheet took their zeros away.
+
+        Errors: UserError for an id that the manifest lacks or that belongs to another file, and one that is labelled
+        twice.
+        """
+        by_id = {utterance.id: utterance for utterance in utterances}
+        alike: dict[str, list[str]] = {}
+        if any(label.id not in by_id for label in self.labels):
+            for name in by_id:
+                alike.setdefault(_number(name), []).append(name)
+        labels, notes = dict[str, ListedLabel](), list(self.notes)
+        for label in self.labels:
+            name = label.id if label.id in by_id else _changed_id(label, alike, by_id, manifest)
+            if name != label.id:
+                notes.append(f"{label.where}: the id {label.id!r} was read as {name!r}")
+            if name in labels:
+                raise UserError(f"{label.where}: {name!r} is labelled twice, in {labels[name].where} too")
+            if label.path and _stem(label.path) != _stem(by_id[name].path):
+                raise UserError(
+                    f"{label.where}: {label.id!r} is {label.path} here, and {by_id[name].path} in {manifest}: did a "
+                    "spreadsheet change the id?"
+                )
+            labels[name] = replace(label, id=name)
+        return LabelList(tuple(labels.values()), tuple(notes))
 
 
 def check_free(path: str | Path) -> None:
@@ -42,7 +111,7 @@ def check_free(path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() != ".csv":
         raise UserError(f"{path}: expected a file that ends in .csv")
-    if path.exists() and (filled := sum(bool(_cell(row, "emotion")) for _, row in _rows(path))):
+    if path.exists() and (filled := sum(bool(emotion) for _, _, _, emotion in _rows(_open(path)))):
         raise UserError(f"{path}: {filled} emotions are filled in there and would be lost: give another --out")
 
 
@@ -68,44 +137,67 @@ def write_list(path: str | Path, rows: Sequence[ToLabel]) -> None:
     )
 
 
-def read_list(path: str | Path) -> tuple[ListedLabel, ...]:
-    """The labels that are filled in, in the order of the rows; commas, semicolons and tabs may part the columns.
+def read_list(path: str | Path) -> LabelList:
+    """The labels that are filled in, in the order of the rows; any table that has the columns `id` and `emotion`.
 
-    Errors: UserError for a file that is no list, an unknown emotion (with the nearest one), an id that stands twice,
-    and a list in which nothing is filled in.
+    Errors: UserError for a file that is no list, one that names all unknown emotions (with the nearest known ones), an
+    id that stands twice, and a list in which nothing is filled in.
     """
     path, labels = Path(path), dict[str, ListedLabel]()
-    for number, row in _rows(path):
-        name, where = _cell(row, "id"), f"{path}:{number}"
+    table = _open(path)
+    unknown: dict[str, tuple[str, UserError]] = {}
+    counts: Counter[str] = Counter()
+    unsure = 0
+    for where, name, audio, word in _rows(table):
+        if is_unsure(word):
+            unsure += 1
+            continue
         try:
-            emotion = to_emotion(_cell(row, "emotion"))
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from error
+            emotion = to_emotion(word)
+        except UnknownLabel as error:
+            counts[word] += 1
+            unknown.setdefault(word, (where, error))
+            continue
         if emotion is None:
             continue
+        if not name:
+            raise UserError(f"{where}: {emotion} is filled in, and the id is empty")
         if name in labels:
             raise UserError(f"{where}: the id {name!r} is labelled twice")
-        labels[name] = ListedLabel(name, emotion, where)
+        labels[name] = ListedLabel(name, emotion, where, audio)
+    if unknown:
+        first, reason = next(iter(unknown.values()))
+        more = f"; all unknown words: {', '.join(f'{word!r} ({n})' for word, n in counts.most_common())}"
+        raise UserError(f"{first}: {reason}{more if len(unknown) > 1 else ''}")
     if not labels:
-        raise UserError(f"{path}: nothing is filled in: write emotions into the column 'emotion'")
-    return tuple(labels.values())
+        sure = f" ({unsure} rows say that the label is not sure)" if unsure else ""
+        raise UserError(f"{path}: nothing is filled in{sure}: write emotions into the column 'emotion'")
+    notes = [f"{path}: read as {table.dialect}"] if table.dialect.encoding == WESTERN else []
+    notes += [f"{path}: {unsure} rows say that the label is not sure: they stay unlabelled"] if unsure else []
+    return LabelList(tuple(labels.values()), tuple(notes))
+
+
+def is_unsure(word: str) -> bool:
+    """Whether a word says that the person who labelled is not sure, such as "skip" or "anger?".
+
+    >>> [is_unsure(word) for word in ("anger?", "?", "-", "Not sure", "anger", "")]
+    [True, True, True, True, False, False]
+    """
+    plain = re.sub(r"[\s_]+", "_", word.strip().casefold().replace("\u2019", "'")).rstrip(".!")
+    return plain.endswith("?") or plain in UNSURE or (bool(plain) and not plain.strip("-\u2013\u2014_/."))
 
 
 def with_labels(
     utterances: Sequence[Utterance], listed: Sequence[ListedLabel], labels: Sequence[str], manifest: str
 ) -> list[Utterance]:
-    """The utterances of a manifest with the labels of a list. labels: the emotions that may occur in it.
+    """The utterances of a manifest with the labels of a list, which was matched with them.
 
-    Errors: UserError for an id that the manifest lacks, an emotion that is not of `labels`, and a label of the
-    manifest that is another one.
+    labels: the emotions that may occur in it.
+    Errors: UserError for an emotion that is not of `labels`, and a label of the manifest that is another one.
     """
     rows = {utterance.id: row for row, utterance in enumerate(utterances)}
     labelled = list(utterances)
     for label in listed:
-        if label.id not in rows:
-            guess = nearest(label.id, rows)
-            hint = f": did you mean {guess!r}?" if guess else ""
-            raise UserError(f"{label.where}: {manifest} has no utterance {label.id!r}{hint}")
         if label.emotion not in labels:
             raise UserError(
                 f"{label.where}: {label.emotion!r} is not among the labels of this run, {', '.join(labels)}: "
@@ -120,11 +212,73 @@ def with_labels(
     return labelled
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    if path.suffix.lower() not in table.DELIMITERS:
+def _changed_id(label: ListedLabel, alike: Mapping[str, list[str]], ids: Iterable[str], manifest: str) -> str:
+    """The id of the only utterance that a number without its zeros can be. alike: the ids by their number.
+
+    Errors: UserError that says what seems to have happened to the id.
+    """
+    candidates = alike.get(_number(label.id), []) if _number(label.id) else []
+    if len(candidates) == 1:
+        return candidates[0]
+    missing = f"{label.where}: {manifest} has no utterance {label.id!r}"
+    if candidates:
+        names = " or ".join(map(repr, candidates[:5]))
+        raise UserError(f"{missing}: a spreadsheet may have made it of {names}")
+    if re.fullmatch(r"\d+([.,]\d+)?E\+?\d+", label.id, re.IGNORECASE):
+        raise UserError(f"{missing}: a spreadsheet seems to have rounded a long number")
+    numbers = _numbers_of_date(label.id)
+    if numbers:
+        dates = sorted(name for name in ids if numbers == _numbers_of_date(name) or _is_date(name, numbers))
+        hint = f" of {' or '.join(map(repr, dates[:5]))}" if dates else ""
+        raise UserError(f"{missing}: a spreadsheet seems to have made a date{hint}: write the id again, as text")
+    guess = nearest(label.id, ids)
+    raise UserError(f"{missing}{f': did you mean {guess!r}?' if guess else ''}")
+
+
+def _number(name: str) -> str:
+    """The digits of an id that is a whole number, without zeros at its beginning, or ""; 12.0 is 12."""
+    match = re.fullmatch(r"0*(\d+)(?:[.,]0+)?", name)
+    return match[1] if match else ""
+
+
+def _numbers_of_date(name: str) -> frozenset[int]:
+    """Day and month of what may be a date that a spreadsheet shows: "03. Jan", "1-Mar", "2026-01-03"; else none."""
+    text = name.casefold()
+    words = {MONTHS[word[:3]] for word in re.findall(r"[^\W\d_]{3,}", text) if word[:3] in MONTHS}
+    digits = [int(digits) for digits in re.findall(r"\d+", text)]
+    if words and len(digits) in (1, 2) and len(re.findall(r"[^\W\d_]{3,}", text)) == 1:
+        return frozenset({*words, digits[0]})
+    if re.fullmatch(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}( .*)?", text):
+        return frozenset(number for number in digits[:3] if number <= 31)
+    return frozenset()
+
+
+def _is_date(name: str, numbers: frozenset[int]) -> bool:
+    """Whether a spreadsheet may have made a date with these numbers of an id such as "03-01"."""
+    match = re.fullmatch(r"(\d{1,2})[-./ ](\d{1,2})(?:[-./ ](\d{1,4}))?", name)
+    return match is not None and numbers <= {int(digits) for digits in match.groups() if digits}
+
+
+def _stem(path: str) -> str:
+    """The name of a file, of Windows too, without its suffix."""
+    return os.path.splitext(ntpath.basename(path))[0]
+
+
+def _open(path: Path) -> Table:
+    if path.suffix.lower() in JSON_SUFFIXES:
         raise UserError(f"{path}: expected a list that ends in .csv, as `emobridge suggest` writes it")
-    return list(table.table_rows(path, {"id": "id", "emotion": "emotion"}))
+    return TableOptions().open(path)
 
 
-def _cell(row: dict[str, str], column: str) -> str:
-    return row[column].strip()
+def _rows(table: Table) -> Iterator[tuple[str, str, str, str]]:
+    """Of each row `file:line`, the id, the path of the audio and the word filled in, as they stand there."""
+    columns = find_columns(table, {}, {})
+    for name in ("id", "emotion"):
+        if name not in columns:
+            raise no_column(name, table)
+    if "path" in columns and columns["path"].closeness != EXACT:
+        del columns["path"]
+    for number, row in table.rows():
+        where = f"{table.path}:{number}"
+        cells = {name: text_of(row[columns[name].name], name, where) or "" for name in FIELDS if name in columns}
+        yield where, cells["id"], cells.get("path", ""), cells["emotion"]

@@ -13,8 +13,9 @@ from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.manifest import read_manifest
 from emobridge.data.speech import UNLABELLED, Speech
 from emobridge.errors import UserError, unknown
+from emobridge.progress import report_note
 from emobridge.settings import Data
-from emobridge.study.label_list import read_list, with_labels
+from emobridge.study.label_list import LabelList, read_list, with_labels
 from emobridge.types import ATTRIBUTES, Utterance
 
 
@@ -29,8 +30,10 @@ def read_speech(data: Data, labels: tuple[str, ...], *, share_speakers: bool = F
     """
     sources = [_in_order(_source_rows(path, data, labels)) for path in data.source]
     target = list(read_manifest(data.target))
-    listed = read_list(data.labelled) if data.labelled else ()
-    target = with_labels(target, listed, labels, data.target)
+    listed = (read_list(data.labelled) if data.labelled else LabelList()).matched(target, data.target)
+    for note in listed.notes:
+        report_note(note)
+    target = with_labels(target, listed.labels, labels, data.target)
     keeps_all = data.attributes_only or data.pool == "open"
     adapted = [row for row in target if keeps_all or row.emotion is None or row.emotion in labels]
     if not adapted:
@@ -52,7 +55,7 @@ def read_speech(data: Data, labels: tuple[str, ...], *, share_speakers: bool = F
         label,
         np.array([domains[row.corpus] for row in source] + [len(domains)] * len(adapted)),
         len(domains),
-        visible=frozenset(row.id for row in listed) if listed else None,
+        visible=frozenset(row.id for row in listed.labels) if listed.labels else None,
         attributes=attributes,
     ), len(target) - len(adapted)
 
@@ -95,7 +98,7 @@ def target_labels_of(data: Data) -> str:
     """
     if not data.labelled or data.target_labels not in ("0", "all"):
         return data.target_labels
-    return str(len(read_list(data.labelled)))
+    return str(len(read_list(data.labelled).labels))
 
 
 def _in_order(rows: Sequence[Utterance]) -> list[Utterance]:
