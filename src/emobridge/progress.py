@@ -42,6 +42,11 @@ def _plain(label: str) -> Progress:
     return report
 
 
+def report_note(note: str) -> None:
+    """Print what the user should know of the speech that was read."""
+    print(f"note: {note}", file=sys.stderr, flush=True)
+
+
 def report_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     """Print the id and the reason of each utterance that was skipped, and their number."""
     for name, reason in skipped:

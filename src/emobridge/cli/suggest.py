@@ -12,14 +12,14 @@ from emobridge.cli.requests import SuggestRequest
 def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """List the unlabelled utterances whose labels would help a recogniser most, for a person to fill in."""
     from emobridge.bundle import Recognizer
-    from emobridge.data.manifest import read_manifest
-    from emobridge.progress import progress, report_skipped
+    from emobridge.corpora import utterances_at
+    from emobridge.progress import progress, report_note, report_skipped
     from emobridge.study.label_list import ToLabel, check_free, read_list, with_labels, write_list
     from emobridge.study.suggest import suggest as choose
 
     out = Path(request.out)
     check_free(out)
-    utterances = list(read_manifest(request.on))
+    utterances = list(utterances_at(request.on, report_note))
     labels = read_list(request.labelled) if request.labelled else ()
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
     utterances = with_labels(utterances, labels, recognizer.labels, request.on)
