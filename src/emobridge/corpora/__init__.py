@@ -218,7 +218,12 @@ def unique_utterances(root: Path, utterances: Iterator[Utterance], *, layout: st
         paths[utterance.id] = utterance.path
         yield utterance
     if not paths:
-        raise UserError(f"{root}: no file like {layout} here or below. {obtain}")
+        raise no_corpus(root, layout=layout, obtain=obtain)
+
+
+def no_corpus(root: Path, *, layout: str, obtain: str) -> UserError:
+    """The error for a folder without the files of a corpus; it names the expected `layout` and how to `obtain` them."""
+    return UserError(f"{root}: no file like {layout} here or below. {obtain}")
 
 
 def emotion_of(code: str, labels: Mapping[str, str], path: Path) -> str:
