@@ -97,12 +97,12 @@ class Data:
     """Which speech, which emotions or attributes, and which target labels may be seen."""
 
     source: tuple[str, ...] = option(
-        (), help="Manifest of labelled speech. Repeat the option for more corpora.", panel=DATA, first=True,
+        (), help="Manifest, or folder, of labelled speech. Repeat the option for more corpora.", panel=DATA, first=True,
         repeat=True, required=True, metavar="MANIFEST",
     )  # fmt: skip
     target: str = option(
-        "", help="Manifest of speech in the new language. Its labels, if any, are used for scores; a method sees only "
-        "as many as you allow.", panel=DATA, first=True, required=True, metavar="MANIFEST",
+        "", help="Manifest, or folder, of speech in the new language. Its labels, if any, are used for scores; a "
+        "method sees only as many as you allow.", panel=DATA, first=True, required=True, metavar="MANIFEST",
     )  # fmt: skip
     labels: tuple[str, ...] | None = option(
         None, help="Emotions to tell apart, separated by commas. By default those that all sources have; none learns "

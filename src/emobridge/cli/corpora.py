@@ -47,37 +47,49 @@ def download(
 
 
 def scan(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus; `emobridge corpora` lists them.")],
-    root: Annotated[Path, typer.Argument(help="Folder of the corpus; for `table` the file of the table.")],
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus, or folder; `emobridge corpora` lists the names.")],
+    root: Annotated[
+        Path, typer.Argument(help="Folder of the corpus, or of your recordings; for `table` the file of the table.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
+    speaker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="Who speaks, for `folder`: file (one speaker in each), folder (one in each), channel (one in each "
+            "channel of each file), or a pattern such as '{speaker}_{}'. By default not known.",
+        ),
+    ] = None,
     option: CorpusOptions = None,
 ) -> None:
-    """Write the manifest of a corpus that you have: one row for each recording."""
+    """Write the manifest of a corpus that you have, or of any `folder` of recordings: a row for each recording."""
     from emobridge.corpora import scan as scan_corpus
     from emobridge.data.manifest import write_manifest
     from emobridge.options import read_options
 
-    reading = scan_corpus(corpus, root, **read_options(option or []))
+    assignments = [*(option or []), *([f"speaker={speaker}"] if speaker else [])]
+    reading = scan_corpus(corpus, root, **read_options(assignments))
     write_manifest(out, reading)
     print(f"{out}: " + "\n".join(reading.lines()))
 
 
 def constructed(
-    manifest: Annotated[Path, typer.Argument(help="Manifest of real speech that nobody rated.")],
+    manifest: Annotated[Path, typer.Argument(help="Manifest, or folder, of real speech that nobody rated.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],
     strict: Annotated[
         bool, typer.Option(help="Stop at the first file that cannot be read, instead of leaving it out.")
     ] = False,
 ) -> None:
     """Write a manifest whose arousal, valence and dominance are level, pitch and rate of the speech. NOT ratings."""
+    from emobridge.corpora import utterances_at
     from emobridge.data.constructed import WARNING, construct
-    from emobridge.data.manifest import read_manifest, write_manifest
-    from emobridge.progress import progress, report_skipped
+    from emobridge.data.manifest import write_manifest
+    from emobridge.progress import progress, report_note, report_skipped
 
     skipped: list[tuple[str, str]] = []
     with progress("measuring") as report:
         utterances = construct(
-            list(read_manifest(manifest)),
+            list(utterances_at(manifest, report_note)),
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
         )
@@ -109,16 +121,17 @@ def export(
     name: Annotated[
         str, typer.Argument(metavar="FORMAT", help="Name of the format: audformat, emobox, nkululeko, speechbrain ...")
     ],
-    manifest: Annotated[Path, typer.Argument(help="The manifest to export.")],
+    manifest: Annotated[Path, typer.Argument(help="The manifest to export, or a folder of recordings.")],
     path: Annotated[Path, typer.Argument(help="The file or folder to write.")],
     option: FormatOptions = None,
 ) -> None:
     """Write a manifest in another tool's format, and name the fields that this format cannot hold."""
-    from emobridge.data.manifest import read_manifest
+    from emobridge.corpora import utterances_at
     from emobridge.formats import export as write
     from emobridge.options import read_options
+    from emobridge.progress import report_note
 
-    exported = write(name, path, read_manifest(manifest), **read_options(option or []))
+    exported = write(name, path, utterances_at(manifest, report_note), **read_options(option or []))
     print(f"{exported.path}: {exported.count} utterances")
     if exported.lost:
         print(f"not held by {name}: {', '.join(exported.lost)}")

@@ -31,7 +31,7 @@ def join(
 ) -> None:
     """Join recognisers of several languages into one that holds their encoder once."""
     from emobridge.bundle import Recognizer
-    from emobridge.data.manifest import read_manifest
+    from emobridge.corpora import utterances_at
     from emobridge.inference import learn_router
     from emobridge.report.joined_card import card_of, joined_card
 
@@ -39,7 +39,7 @@ def join(
         raise UserError("join: expected two bundles or more")
     joined = Recognizer.joined(bundles, encoder=encoder, replace=replace)
     if router:
-        utterances = [utterance for path in router for utterance in read_manifest(path)]
+        utterances = [utterance for path in router for utterance in utterances_at(path)]
         joined.router = learn_router(joined, utterances, hears_base=router_base, store=store)
     elif router_base:
         raise UserError("join: --router-base goes with --router MANIFEST")

@@ -123,19 +123,19 @@ app.command(rich_help_panel=SPEECH)(cli_corpora.constructed)
 
 @app.command(rich_help_panel=SPEECH)
 def audit(
-    manifests: Annotated[list[Path], typer.Argument(help="One or more manifests.")],
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests, or folders of recordings.")],
     out: Annotated[Path, typer.Option(help="Folder for audit.html, .md and .json.")] = Path("audit"),
 ) -> None:
     """Find what would make scores meaningless: duplicates, shared speakers, emotions that loudness gives away ..."""
     from emobridge.audit.findings import audit as find
     from emobridge.audit.findings import lines
+    from emobridge.corpora import utterances_at
     from emobridge.corpora.demo import is_synthetic
-    from emobridge.data.manifest import read_manifest
-    from emobridge.progress import progress
+    from emobridge.progress import progress, report_note
     from emobridge.report.audit import record_of_audit
     from emobridge.report.write import write_study
 
-    rows = {str(path): list(read_manifest(path)) for path in manifests}
+    rows = {str(path): list(utterances_at(path, report_note)) for path in manifests}
     with progress("audit") as report:
         findings = find(rows, on_progress=report)
     synthetic = any(is_synthetic(row.corpus) for utterances in rows.values() for row in utterances)
@@ -179,9 +179,9 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Score a bundle on a manifest with labels."""
     from emobridge.bundle import Recognizer
-    from emobridge.data.manifest import read_manifest
+    from emobridge.corpora import utterances_at
     from emobridge.inference.evaluate import evaluated
-    from emobridge.progress import progress
+    from emobridge.progress import progress, report_note
     from emobridge.report.blocks import number
     from emobridge.scores.files import write_scores
 
@@ -189,7 +189,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     with progress("features") as report:
         evaluation = evaluated(
             Recognizer.load(request.bundle, encoder=request.encoder or None),
-            list(read_manifest(request.on)),
+            list(utterances_at(request.on, report_note)),
             untold=request.untold or None,
             attribute_range=request.attribute_range,
             store=request.store or None,

@@ -48,7 +48,7 @@ class EvaluateRequest:
     """Options of `evaluate`."""
 
     bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
-    on: str = option(help="Manifest with labels.")
+    on: str = option(help="Manifest with labels, or a folder of class folders.")
     out: str = option("scores.json", help="File for the scores.")
     untold: str = option("", help=UNTOLD)
     attribute_range: str = option("", help="Scale of the attributes, such as 1..7, for corpora that declare none.")
@@ -64,7 +64,7 @@ class SuggestRequest:
     """Options of `suggest`."""
 
     bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
-    on: str = option(help="Manifest of speech in the new language.")
+    on: str = option(help="Manifest, or folder, of speech in the new language.")
     by: str = option("margin", help="How utterances are ranked: margin, entropy, mixed, core-set or random.")
     count: int = option(50, help="How many utterances are listed.")
     out: str = option("to-label.csv", help="File for the list (.csv).")

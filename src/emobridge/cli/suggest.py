@@ -12,14 +12,14 @@ from emobridge.cli.requests import SuggestRequest
 def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """List the unlabelled utterances whose labels would help a recogniser most, for a person to fill in."""
     from emobridge.bundle import Recognizer
-    from emobridge.data.manifest import read_manifest
+    from emobridge.corpora import utterances_at
     from emobridge.progress import progress, report_note, report_skipped
     from emobridge.study.label_list import LabelList, ToLabel, check_free, read_list, with_labels, write_list
     from emobridge.study.suggest import suggest as choose
 
     out = Path(request.out)
     check_free(out)
-    utterances = list(read_manifest(request.on))
+    utterances = list(utterances_at(request.on, report_note))
     listed = (read_list(request.labelled) if request.labelled else LabelList()).matched(utterances, request.on)
     for note in listed.notes:
         report_note(note)

@@ -2,15 +2,16 @@
 
 A corpus is a module with `scan(root, **options)`, LANGUAGES (BCP 47), LABELS (the corpus's own label -> emotion),
 LICENCE, CITATION and OBTAIN; its docstring tells its history and how its file names encode the labels. A `scan` with a
-parameter `intake` (a `data.intake.Intake`) hands its raw rows to it. Scanning reads names and label files, never audio,
-and fetches nothing. A corpus whose licence and host allow it also has DOWNLOADS, a tuple of `Download`, for `download`.
-A corpus whose utterances have arousal, valence and dominance has ATTRIBUTE_RANGE, the scale that they were rated on.
+parameter `intake` (a `data.intake.Intake`) hands its raw rows to it. Scanning reads names and label files (`folder` the
+headers of recordings too) and fetches nothing. A corpus whose licence and host allow it also has DOWNLOADS, a tuple of
+`Download`, for `download`. A corpus whose utterances have arousal, valence and dominance has ATTRIBUTE_RANGE, the scale
+that they were rated on.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from emobridge.corpora._download import downloads as downloads
 from emobridge.data.attributes import CONSTRUCTED_ENDING, has_attributes, is_constructed, no_range, parse_range
 from emobridge.data.intake import Reading, open_reading
 from emobridge.data.labels import EMOTIONS
+from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.types import SCALE, Range, Utterance
 
@@ -52,6 +54,22 @@ def scan(name: str, root: str | Path, **options: object) -> Reading:
     """
     module = registry.load("corpora", name)
     return open_reading(f"the corpus {name!r}", module.scan, Path(root), options)
+
+
+def utterances_at(path: str | Path, on_note: Callable[[str], None] | None = None) -> Iterator[Utterance]:
+    """The utterances of a manifest, or of a folder of recordings as the corpus `folder` reads it.
+
+    It is what a command takes for a path of speech. on_note: gets the lines that say how a folder was read, at its end.
+    Errors: UserError as `data.manifest.read_manifest` and the corpus `folder` have them.
+    """
+    if not Path(path).is_dir():
+        yield from read_manifest(path)
+        return
+    reading = scan("folder", path)
+    yield from reading
+    if on_note is not None:
+        for line in reading.lines():
+            on_note(f"{path}: {line}")
 
 
 def describe(name: str) -> CorpusFacts:
@@ -140,8 +158,21 @@ def audio_files(root: Path) -> Iterator[Path]:
 
     Errors: UserError where `root` is no folder.
     """
+    return filter(is_audio, visible_files(root))
+
+
+def is_audio(path: Path) -> bool:
+    """Whether a file's name ends like that of an audio file."""
+    return path.suffix.lower() in AUDIO_SUFFIXES
+
+
+def visible_files(root: Path) -> Iterator[Path]:
+    """All files under `root` in sorted order but hidden ones; links are followed, never in a circle.
+
+    Errors: UserError where `root` is no folder.
+    """
     _check_folder(root)
-    entered = set()  # real paths: links are followed, but never in a circle
+    entered = set()  # real paths
     for folder, subfolders, names in os.walk(root, followlinks=True):
         entered.add(os.path.realpath(folder))
         subfolders[:] = sorted(
@@ -149,9 +180,7 @@ def audio_files(root: Path) -> Iterator[Path]:
             for name in subfolders
             if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) not in entered
         )
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
-                yield Path(folder, name)
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def files_like(root: Path, *patterns: str) -> list[Path]:
@@ -189,7 +218,12 @@ def unique_utterances(root: Path, utterances: Iterator[Utterance], *, layout: st
         paths[utterance.id] = utterance.path
         yield utterance
     if not paths:
-        raise UserError(f"{root}: no file like {layout} here or below. {obtain}")
+        raise no_corpus(root, layout=layout, obtain=obtain)
+
+
+def no_corpus(root: Path, *, layout: str, obtain: str) -> UserError:
+    """The error for a folder without the files of a corpus; it names the expected `layout` and how to `obtain` them."""
+    return UserError(f"{root}: no file like {layout} here or below. {obtain}")
 
 
 def emotion_of(code: str, labels: Mapping[str, str], path: Path) -> str:

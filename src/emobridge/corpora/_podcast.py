@@ -7,12 +7,12 @@ and Gender may be "Unknown" or lacking.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from emobridge.corpora import GENDERS, audio_files, files_like
+from emobridge.corpora._rows import label_rows
 from emobridge.data.labels import to_emotion
 from emobridge.errors import UserError, unknown
 from emobridge.types import Range, Utterance
@@ -45,7 +45,7 @@ def clips(root: Path, *, corpus: str, language: str, splits: Mapping[str, str | 
     """
     for table in files_like(root, *TABLES)[:1]:
         audio = {path.name: path for path in audio_files(table.parent.parent / "Audios")}
-        for where, row in _rows(table):
+        for where, row in label_rows(table, *REQUIRED_COLUMNS):
             if row["Split_Set"] not in splits:
                 raise UserError(f"{where}: {unknown('Split_Set', row['Split_Set'], splits)}")
             split, path = splits[row["Split_Set"]], audio.get(row["FileName"])
@@ -66,26 +66,6 @@ def clips(root: Path, *, corpus: str, language: str, splits: Mapping[str, str | 
                 gender=GENDERS.get(row.get("Gender", "").casefold()),
                 naturalness="natural",
             )
-
-
-def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of the table with where they are, `file:row`."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            names = reader.fieldnames or ()
-            for column in REQUIRED_COLUMNS:
-                if column not in names:
-                    raise UserError(f"{table}: no column {column!r}; there are {', '.join(names) or 'none'}")
-            for row in reader:
-                where = f"{table}:{reader.line_num}"
-                if None in row or None in row.values():
-                    raise UserError(f"{where}: expected {len(names)} columns as in the header")
-                yield where, {name: value.strip() for name, value in row.items()}
-    except UnicodeDecodeError as error:
-        raise UserError(f"{table}: not UTF-8 text ({error.reason})") from error
-    except (csv.Error, OSError) as error:
-        raise UserError(f"{table}: cannot be read as a table ({error})") from error
 
 
 def _emotion(code: str, where: str) -> str | None:

@@ -13,12 +13,12 @@ place unless it is cloned with git-lfs. 1076_MTI_SAD_XX has no sound; 1076_MTI_N
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
+from emobridge.corpora._rows import label_rows
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -94,11 +94,8 @@ def _clips(root: Path, suffix: str) -> Iterator[Utterance]:
 
 
 def _genders(table: Path) -> dict[str, str]:
-    """Actor -> gender; empty where the file is missing."""
+    """Actor -> gender; empty where the file is missing. Errors: UserError for a file that is no such table."""
     if not table.is_file():
         return {}
-    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        genders = {
-            row.get("ActorID", ""): GENDERS.get((row.get("Sex") or "").casefold()) for row in csv.DictReader(file)
-        }
+    genders = {row["ActorID"]: GENDERS.get(row["Sex"].casefold()) for _, row in label_rows(table, "ActorID", "Sex")}
     return {actor: gender for actor, gender in genders.items() if gender}

@@ -24,7 +24,10 @@ def speaker_of(utterance: Utterance) -> str:
     """The `person` who speaks. Errors: UserError where the speaker is not known."""
     speaker = person(utterance)
     if speaker is None:
-        raise UserError(f"utterance {utterance.id!r} of {utterance.corpus} has no speaker; expected one for this split")
+        raise UserError(
+            f"utterance {utterance.id!r} of {utterance.corpus} has no speaker, by whom labelled speech is split: tell "
+            "speakers (of a folder: emobridge scan folder DIR --speaker folder), or give --share-speakers"
+        )
     return speaker
 
 

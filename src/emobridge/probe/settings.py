@@ -14,8 +14,8 @@ class ProbeSettings:
     """A request of `probe`. Training is that of D'Asaro et al. 2024 (methods B) unless the comment says otherwise."""
 
     corpora: tuple[str, ...] = option(
-        help="Manifest of a labelled corpus. Repeat the option for more corpora.", panel=DATA, flag="corpus",
-        first=True, repeat=True, required=True, metavar="MANIFEST",
+        help="Manifest, or folder, of a labelled corpus. Repeat the option for more corpora.", panel=DATA,
+        flag="corpus", first=True, repeat=True, required=True, metavar="MANIFEST",
     )  # fmt: skip
     encoders: tuple[str, ...] = option(
         ("logmel",), help="Name of an encoder or preset, a folder with weights, NAME=FOLDER, or a model id of the "

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from emobridge.corpora import utterances_at
 from emobridge.data.audio import AudioError, audio_digest, duration
 from emobridge.data.labels import EMOTIONS
-from emobridge.data.manifest import read_manifest
 from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample
 from emobridge.errors import UserError
 from emobridge.languages import primary_language
@@ -76,7 +76,7 @@ def read_corpus(path: str, settings: ProbeSettings) -> Corpus:
     """
     rows = [
         utterance
-        for utterance in read_manifest(path)
+        for utterance in utterances_at(path)
         if utterance.emotion and (not settings.labels or utterance.emotion in settings.labels)
     ]
     emotions = sorted({str(utterance.emotion) for utterance in rows})

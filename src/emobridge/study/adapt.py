@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.audit.findings import Audit, audit
-from emobridge.data.manifest import read_manifest
+from emobridge.corpora import utterances_at
 from emobridge.progress import progress
 from emobridge.report.model_card import model_card
 from emobridge.report.terminal import lines_of
@@ -47,7 +47,7 @@ def audit_manifests(data: Data) -> Audit:
     labels = {None, *(data.labels or ())}
     manifests = {}
     for path in (*data.source, data.target):
-        rows = list(read_manifest(path))
+        rows = list(utterances_at(path))
         if data.attributes_only:  # no emotion is learnt
             manifests[path] = [replace(row, emotion=None) for row in rows]
         elif path == data.target and data.pool == "open":  # all of it takes part; other emotions are as unlabelled

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from emobridge.corpora import attribute_ranges
+from emobridge.corpora import attribute_ranges, utterances_at
 from emobridge.data.attributes import attributes_of
+from emobridge.data.intake import speakers_note
 from emobridge.data.labels import EMOTIONS, to_emotion
-from emobridge.data.manifest import read_manifest
 from emobridge.data.speech import UNLABELLED, Speech
 from emobridge.errors import UserError, unknown
 from emobridge.progress import report_note
@@ -29,7 +30,7 @@ def read_speech(data: Data, labels: tuple[str, ...], *, share_speakers: bool = F
     corpus's range, ids that stand in two manifests, and speakers on both sides.
     """
     sources = [_in_order(_source_rows(path, data, labels)) for path in data.source]
-    target = list(read_manifest(data.target))
+    target = _target_rows(data.target)
     listed = (read_list(data.labelled) if data.labelled else LabelList()).matched(target, data.target)
     for note in listed.notes:
         report_note(note)
@@ -66,7 +67,7 @@ def labels_of(data: Data) -> tuple[str, ...]:
     Errors: UserError for a label that is no emotion, one that stands twice, and fewer than two in common.
     """
     if data.labels is None:
-        common = [{row.emotion for row in read_manifest(path)} for path in data.source]
+        common = [{row.emotion for row in utterances_at(path)} for path in data.source]
         shared = tuple(emotion for emotion in EMOTIONS if all(emotion in present for present in common))
         if len(shared) < 2 and not data.attributes:
             names = ", ".join(data.source)
@@ -117,7 +118,7 @@ def _attributes(utterances: Sequence[Utterance], sources: int, data: Data) -> np
 
 def _source_rows(path: str, data: Data, labels: Sequence[str]) -> list[Utterance]:
     """The utterances of a source that can be learnt from."""
-    rows = list(read_manifest(path))
+    rows = list(utterances_at(path, report_note))
     if data.attributes_only:
         rated = [row for row in rows if any(getattr(row, name) is not None for name in data.attributes)]
         if not rated:
@@ -130,10 +131,22 @@ def _source_rows(path: str, data: Data, labels: Sequence[str]) -> list[Utterance
     return labelled
 
 
+def _target_rows(path: str) -> list[Utterance]:
+    """The utterances of the target; what it costs that speakers are not known is told before the work begins."""
+    rows = list(utterances_at(path, report_note))
+    nameless = sum(row.speaker is None for row in rows)
+    if nameless and not Path(path).is_dir():  # the reading of a folder has told it
+        report_note(f"{path}: {speakers_note(nameless, len(rows))}")
+    return rows
+
+
 def _check_ids(utterances: Sequence[Utterance]) -> None:
     for name, count in Counter(row.id for row in utterances).items():
         if count > 1:
-            raise UserError(f"the id {name!r} stands in two manifests of this run: ids must differ")
+            raise UserError(
+                f"the id {name!r} stands in two manifests of this run: ids must differ; of folders they begin with the "
+                "name of the folder"
+            )
 
 
 def _check_sides(source: Sequence[Utterance], target: Sequence[Utterance], path: str, share_speakers: bool) -> None:
