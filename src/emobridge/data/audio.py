@@ -48,6 +48,12 @@ def header(path: str | Path) -> tuple[int, int]:
         return file.frames, file.samplerate
 
 
+def channel_count(path: str | Path) -> int:
+    """How many channels the file has, from its header. Errors: AudioError as `duration` has them."""
+    with _opened(path) as file:
+        return int(file.channels)
+
+
 def audio_digest(path: str | Path) -> bytes:
     """The sha256 (32 bytes) of the file's content, whatever it holds; read again only when the file has changed.
 
