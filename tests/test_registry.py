@@ -100,8 +100,8 @@ def test_a_corpus_is_a_module(fabricated):
 
 
 def test_a_format_is_a_module(fabricated):
-    fabricated("formats", "fabricated_format", "LOSES = ()\nread = None")
-    with pytest.raises(UserError, match="lacks 'write'"):
+    fabricated("formats", "fabricated_format", "LOSES = ()\nwrite = None")
+    with pytest.raises(UserError, match="lacks 'read'"):
         registry.load("formats", "fabricated-format")
 
 

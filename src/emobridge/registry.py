@@ -46,7 +46,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "corpora": Kind("corpus", ("scan", "LANGUAGES", "LABELS", "LICENCE", "CITATION", "OBTAIN"), is_module=True),
-    "formats": Kind("format", ("read", "write", "LOSES"), is_module=True),
+    "formats": Kind("format", ("read",), is_module=True),
     "encoders": Kind("encoder", ("name", "statistics", "claims", "open", "forward")),
     "heads": Kind("head", ("name", "needs_frames", "all_layers", "represent", "forward")),
     "adapters": Kind("adapter", ("name", "replaces", "attach", "detach", "parameters", "save", "load")),

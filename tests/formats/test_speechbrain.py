@@ -65,7 +65,7 @@ def test_mistakes_are_named(tmp_path, clips):
         ({"k": {"wav": "{root}/a.wav"}}, r"m\.json:k: '{root}/a\.wav' has {root}; expected no braces but {data_root}"),
         ({"k": {"length": 1}}, r"m\.json:k: no 'wav'"),
         ({"k": {"wav": "a.wav", "emo": "fru"}}, r"m\.json:k: unknown emotion label 'fru'"),
-        ({"k": {"wav": {"files": ["a.wav"]}}}, r"m\.json:k: 'path' is .*expected text"),
+        ({"k": {"wav": {"files": ["a.wav"]}}}, r"m\.json:k: 'wav': no 'file' \(there are files\)"),
         ({}, "no utterances"),
     ):
         file.write_text(json.dumps(content))

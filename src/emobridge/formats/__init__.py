@@ -1,9 +1,9 @@
 """Formats: one file each, which reads and writes the manifests of another tool of the field.
 
 A format is a module with `read(path, *, intake, **options)`, which hands raw rows to a `data.intake.Intake` and yields
-its utterances, `write(path, utterances, **options)`, which returns the path that it wrote, and LOSES: the fields of
-`Utterance` that the format cannot hold. Its docstring has the layout and its source. Values are checked as those of a
-manifest are; audio is never decoded.
+its utterances. A format that is written has `write(path, utterances, **options)`, which returns the path that it wrote,
+and LOSES: the fields of `Utterance` that the format cannot hold. Its docstring has the layout and its source. Values
+are checked as those of a manifest are; of audio no more than the header is read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from emobridge import registry
 from emobridge.data.intake import Reading, open_reading
@@ -43,10 +44,12 @@ def import_(name: str, path: str | Path, **options: object) -> Reading:
 def export(name: str, path: str | Path, utterances: Iterable[Utterance], **options: object) -> Exported:
     """Write `utterances` to `path` in the format `name`.
 
-    Errors: UserError for an unknown format or option, for no utterances, for one that a manifest would refuse, and for
-    a value that would mean something else in the format.
+    Errors: UserError for an unknown format or option, for a format that is only read, for no utterances, for one that a
+    manifest would refuse, and for a value that would mean something else in the format.
     """
     module = registry.load("formats", name)
+    if not is_written(module):
+        raise UserError(f"the format {name!r} is only read; formats that are written: {', '.join(written_formats())}")
     options = typed_options(f"write of the format {name!r}", options, parameters_of(module.write))
     here, seen = os.getcwd(), set[str]()
     rows = [
@@ -57,3 +60,13 @@ def export(name: str, path: str | Path, utterances: Iterable[Utterance], **optio
         raise UserError(f"{path}: no utterances to write")
     lost = tuple(field for field in filled(rows) if field in module.LOSES)
     return Exported(module.write(Path(path), rows, **options), len(rows), lost)
+
+
+def is_written(module: ModuleType) -> bool:
+    """Whether a format, as `registry.load` gives it, is written too."""
+    return hasattr(module, "write") and hasattr(module, "LOSES")
+
+
+def written_formats() -> tuple[str, ...]:
+    """The names of the formats that `export` writes."""
+    return tuple(name for name in registry.names("formats") if is_written(registry.load("formats", name)))

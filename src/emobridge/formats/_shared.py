@@ -1,25 +1,32 @@
-"""Shared by several formats: text and JSON files, splits, languages, and the speakers of IEMOCAP."""
+"""Shared by several formats: text and JSON files, typed fields of JSON objects, splits, languages, notes."""
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import functools
+import gzip
 import json
+import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from emobridge import registry
 from emobridge.corpora.table import SPLIT_WORDS
-from emobridge.data.manifest import SPLITS
+from emobridge.data.manifest import NUMBERS, SPLITS
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.options import Pairs, pairs
 from emobridge.types import Utterance
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(Utterance)}
+T = TypeVar("T")
+LONGEST_LINE = 1 << 24  # bytes of a line of JSON; what is longer is no row of a manifest
 IEMOCAP_NAME = re.compile(r"(Ses0[1-5])[FM]_(?:impro|script)\w*_([FM])\d{3}")
 
 
@@ -85,21 +92,48 @@ def split_named(*names: str) -> str | None:
 
 
 def read_text(path: Path) -> str:
-    """The content of a text file. Errors: UserError for one that is missing or not UTF-8."""
+    """The content of a text file, UTF-8 or UTF-16 with its mark. Errors: UserError for one that cannot be read."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error.reason})") from error
+        raise UserError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def load_json(path: Path) -> Any:
     """The content of a JSON file. Errors: UserError for one that is missing or no JSON."""
+    return _parse(read_text(path), str(path))
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a file of JSON lines, each with `file:line`; `.gz` is unpacked on the way.
+
+    Errors: UserError naming `file:line` for what is no JSON object, and for a file that cannot be read.
+    """
+    number = 0
     try:
-        return json.loads(read_text(path))
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                if len(line) == LONGEST_LINE:
+                    raise UserError(f"{path}:{number}: longer than {LONGEST_LINE:,} bytes; expected one object a line")
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                if text:
+                    yield f"{path}:{number}", entry(_parse(text, f"{path}:{number}"), f"{path}:{number}")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}:{number}: not UTF-8 text ({error.reason})") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({getattr(error, 'msg', error)})") from error
+        raise UserError(f"{where}: not valid JSON ({getattr(error, 'msg', error)})") from error
 
 
 def entry(value: Any, where: str, *needed: str) -> dict[str, Any]:
@@ -110,6 +144,87 @@ def entry(value: Any, where: str, *needed: str) -> dict[str, Any]:
         if key not in value:
             raise UserError(f"{where}: no {key!r} (there are {', '.join(value)})")
     return value
+
+
+def text_in(item: Mapping[str, Any], key: str, where: str) -> str | None:
+    """The text under a key of a JSON object; None where it is absent or null.
+
+    Errors: UserError that begins with `where` and names the key, for a value of another type; so do the four below.
+    """
+    return _of_type(item, key, str, "text", where)
+
+
+def object_in(item: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    """The object under a key of a JSON object; an empty one where it is absent or null."""
+    return _of_type(item, key, dict, "an object", where) or {}
+
+
+def list_in(item: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    """The list under a key of a JSON object; an empty one where it is absent or null."""
+    return _of_type(item, key, list, "a list", where) or []
+
+
+def name_in(item: Mapping[str, Any], key: str, where: str) -> str | None:
+    """The text or whole number under a key of a JSON object, as text: speakers and ids are often numbered."""
+    value = item.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < 10**18 else _of_type(item, key, str, "text or a whole number", where)
+    return _of_type(item, key, str, "text or a whole number", where)
+
+
+def number_in(item: Mapping[str, Any], key: str, where: str) -> float | None:
+    """The finite number under a key of a JSON object; None where it is absent or null."""
+    value = item.get(key)
+    if value is None:
+        return None
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{where}: {key!r} is {shown(value)}; expected a finite number")
+    return number
+
+
+def column_in(item: Mapping[str, Any], column: str, where: str) -> Any:
+    """The raw value of a manifest's column under its own name: a number or a text."""
+    return number_in(item, column, where) if column in NUMBERS else name_in(item, column, where)
+
+
+def shown(value: Any) -> str:
+    """A JSON value in an error: short, whatever its size."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, int) and abs(value) > 10**18:
+        return "a huge number"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 60 else f"{text[:57]}..."
+
+
+def _of_type(item: Mapping[str, Any], key: str, kind: type[T], noun: str, where: str) -> T | None:
+    value = item.get(key)
+    if value is None or isinstance(value, kind):
+        return value
+    raise UserError(f"{where}: {key!r} is {shown(value)}; expected {noun}")
+
+
+class Tally:
+    """Counts what a reader leaves out or finds odd; `lines` are for `Intake.notes`."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def add(self, what: str, where: str) -> None:
+        """Count one case of `what`, at `where`."""
+        self._counts[what] += 1
+        self._first.setdefault(what, where)
+
+    def lines(self) -> list[str]:
+        """A line for each kind: what it is, how often it occurred, and where first."""
+        return [f"{what}: {count:,} (the first: {self._first[what]})" for what, count in self._counts.items()]
 
 
 def save_json(path: Path, content: Any, indent: int | None = None) -> None:

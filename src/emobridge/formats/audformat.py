@@ -30,7 +30,7 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import COLUMNS, NUMBERS, PATHS, within
 from emobridge.errors import UserError, unknown
 from emobridge.formats._shared import filled, read_text, split_named
-from emobridge.types import Utterance
+from emobridge.types import ATTRIBUTES, Utterance
 
 LOSES: tuple[str, ...] = ()
 SCHEMES = {field: field for field in COLUMNS if field not in ("path", "start", "end", "split")} | {
@@ -38,6 +38,7 @@ SCHEMES = {field: field for field in COLUMNS if field not in ("path", "start", "
 }
 TABLE_NAMES = {None: "emotion", "train": "emotion.train", "validation": "emotion.dev", "test": "emotion.test"}
 NANOSECONDS = 1_000_000_000
+NOUNS = {float: "number", str: "text"}
 Stretch = tuple[str, int, int | None]  # file, start and end in nanoseconds
 
 
@@ -74,6 +75,7 @@ def read(
         yield from intake.utterances(values, f"{path}:{file}", root)
     if not intake.rows:
         raise UserError(f"{path}: a database without rows in {', '.join(names) or 'any table'}")
+    intake.notes += _ranges(db)
 
 
 def write(path: Path, utterances: Sequence[Utterance]) -> Path:
@@ -133,9 +135,29 @@ def _load(audformat: ModuleType, path: Path) -> Any:
             if (path / f"db.{name}.pkl").exists():
                 raise UserError(f"{path / f'db.{name}.pkl'}: a pickle, which can run code; store it as parquet or csv")
             db[name].load(str(path / f"db.{name}"))
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, RuntimeError, OSError) as error:
-        raise UserError(f"{header}: no database of audformat ({' '.join(str(error).split())})") from error
+        _check_header(db)
+    except UserError:
+        raise
+    except Exception as error:  # whatever yaml, audformat, pandas and pyarrow make of values of wrong types
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"{header}: no database of audformat ({reason})") from error
     return db
+
+
+def _check_header(db: Any) -> None:
+    """Errors: TypeError for a name or a language that is no text."""
+    for value in (db.name, *(db.languages or ())):
+        if not isinstance(value, str):
+            raise TypeError(f"expected text, not {value!r}")
+
+
+def _ranges(db: Any) -> Iterator[str]:
+    """A note for each rated attribute whose scheme declares its scale."""
+    for field in ATTRIBUTES:
+        scheme = dict(db.schemes).get(field)
+        low, high = (getattr(scheme, bound, None) for bound in ("minimum", "maximum"))
+        if isinstance(low, int | float) and isinstance(high, int | float):
+            yield f"{field} was rated from {low:g} to {high:g}"
 
 
 def _tables(db: Any) -> list[str]:
@@ -163,15 +185,19 @@ def _column(db: Any, field: str, tables: Sequence[str], path: Path) -> dict[Stre
     for scheme in dict.fromkeys((SCHEMES[field], field)):
         try:
             frame = db.get(scheme, tables=list(tables) if field == "emotion" else None)
-        except (ValueError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # of audformat and pandas, for tables that contradict each other or wrong types
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"{path}: {scheme}: {reason} choose among {', '.join(db.tables)} with tables=..."
             ) from error
         if len(frame) and scheme in frame:
             values = frame[scheme].dropna()
             kind = float if field in NUMBERS else str
-            return {_stretch(key): kind(value) for key, value in values.items()}
+            try:
+                return {_stretch(key): kind(value) for key, value in values.items()}
+            except (TypeError, ValueError, AttributeError, OverflowError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise UserError(f"{path}: {scheme}: a value that is no {NOUNS[kind]} ({reason})") from error
     return {}
 
 
@@ -179,6 +205,8 @@ def _stretch(key: Any) -> Stretch:
     """The stretch that an entry of an index means; a whole file begins at 0 and has no end."""
     if isinstance(key, str):
         return key, 0, None
+    if not isinstance(key, tuple) or not isinstance(key[0], str):
+        raise UserError(f"an index entry is {key!r}; expected a file, or file, start and end")
     file, start, end = key
     return file, _nanoseconds(start) or 0, _nanoseconds(end)
 

@@ -1,6 +1,6 @@
 """The metadata of EmoBox (https://github.com/emo-box/EmoBox): a folder for each data set.
 
-    data/emodb/emodb.jsonl, emodb.json, label_map.json, data.seg.wrd.stm
+    data/emodb/emodb.jsonl, emodb.json, label_map.json (of emovo: label_dict.json), data.seg.wrd.stm
     data/emodb/fold_1/emodb_train_fold_1.jsonl, emodb_test_fold_1.jsonl (meld: also emodb_valid_...), and .json of each
     {"key": "emodb-03a01Wa", "dataset": "emodb", "wav": "downloads/emodb/wav/03a01Wa.wav", "type": "raw",
      "sample_rate": 16000, "num_frame": 30045.0, "task": "category", "length": 1.8778125, "emo": "anger", "channel": 1}
@@ -9,14 +9,14 @@ The .json files map keys to the same rows without key and type. Stretches of a f
 too. `emo` is the corpus's own label, which label_map.json maps to a common one ("a": "Angry"); that of IEMOCAP maps
 "exc" to "Happy". Paths are relative to the checkout, the folder that holds `data`.
 
-Only data.seg.wrd.stm has speakers. Those of IEMOCAP are wrong there, and are read from the files' names instead (see
-`_shared.iemocap_speaker`). That file says `lang=en` of all data sets, German ones too, so that the language is taken
+Only data.seg.wrd.stm has speakers; msppodcast has no such file. Those of IEMOCAP are wrong there, and are read from the
+files' names instead (see `_shared.iemocap_speaker`). That of mer2023 has a speaker for each clip, named as the clip:
+its speakers are not known. That file says `lang=en` of all data sets, German ones too, so that the language is taken
 from emobridge's corpus of that name, or from the option.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,12 +28,17 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import within
 from emobridge.errors import UserError
 from emobridge.formats._shared import (
+    Tally,
     corpus_language,
     entry,
     iemocap_speaker,
+    json_lines,
     load_json,
+    name_in,
+    number_in,
     read_text,
     save_json,
+    text_in,
     write_lines,
     write_text,
 )
@@ -42,6 +47,7 @@ from emobridge.types import Utterance
 LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness", "channel")
 SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
+LABEL_MAPS = ("label_map.json", "label_dict.json")
 LABEL_WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # of others: emobridge's with a capital
 
 
@@ -58,27 +64,18 @@ def read(
     before label_map.json.
     Errors: UserError naming `file:line` or `file:key` for what a manifest would refuse, and the folds that there are.
     """
-    for folder, files in _data_sets(path, fold):
+    tally = Tally()
+    for folder, files in _data_sets(path, fold, tally):
         label_map = _label_map(folder)
-        speakers = _speakers(folder / SPEAKERS)
+        speakers = _speakers(folder / SPEAKERS, tally)
         home = os.path.abspath(_checkout(folder))
         for split, file in files:
             for where, row in _rows(file):
-                dataset = intake.corpus or row.get("dataset") or folder.name
-                values = {
-                    "id": row["key"],
-                    "corpus": dataset,
-                    "path": row["wav"],
-                    "start": row.get("start_time"),
-                    "end": row.get("end_time"),
-                    "language": corpus_language(str(dataset)),
-                    "speaker": iemocap_speaker(str(row["wav"])) or speakers.get(row["key"]),
-                    "emotion": row["emo"],
-                    "split": split,
-                }
-                yield from intake.utterances(values, where, home, label_map)
+                values = _values(row, where, intake.corpus or folder.name, speakers)
+                yield from intake.utterances(values | {"split": split}, where, home, label_map)
     if not intake.rows:
         raise UserError(f"{path}: no utterances")
+    intake.notes += tally.lines()
 
 
 def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1) -> Path:
@@ -102,6 +99,23 @@ def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1) -> Path
     return path
 
 
+def _values(row: Mapping[str, Any], where: str, corpus: str, speakers: Mapping[str, str]) -> dict[str, Any]:
+    """The raw values of a row. corpus: of rows that name none."""
+    key, wav = name_in(row, "key", where), text_in(row, "wav", where)
+    corpus = text_in(row, "dataset", where) or corpus
+    speaker = speakers.get(key or "")
+    return {
+        "id": key,
+        "corpus": corpus,
+        "path": wav,
+        "start": number_in(row, "start_time", where),
+        "end": number_in(row, "end_time", where),
+        "language": corpus_language(corpus),
+        "speaker": iemocap_speaker(wav or "") or (speaker if key != f"{corpus}-{speaker}" else None),
+        "emotion": name_in(row, "emo", where),
+    }
+
+
 def _write_data_set(folder: Path, utterances: Sequence[Utterance], fold: int) -> None:
     """Write the files of one corpus into `folder`, which has its name."""
     root = os.path.abspath(_checkout(folder))
@@ -119,7 +133,7 @@ def _write_data_set(folder: Path, utterances: Sequence[Utterance], fold: int) ->
         write_text(folder / SPEAKERS, "".join(speaker_lines))
 
 
-def _data_sets(path: Path, fold: int | None) -> Iterator[tuple[Path, list[tuple[str | None, Path]]]]:
+def _data_sets(path: Path, fold: int | None, tally: Tally) -> Iterator[tuple[Path, list[tuple[str | None, Path]]]]:
     """Each data set's folder, and its files with their splits."""
     if path.is_file():
         yield (path.parent.parent if path.parent.name.startswith("fold_") else path.parent), [(_split_of(path), path)]
@@ -128,15 +142,27 @@ def _data_sets(path: Path, fold: int | None) -> Iterator[tuple[Path, list[tuple[
     if not folders:
         raise UserError(f"{path}: no data set of EmoBox; expected NAME/NAME.jsonl or NAME/fold_1 here or below")
     for folder in folders:
-        stems: list[tuple[str | None, Path]] = [(None, folder / folder.name)]
+        stems: dict[str | None, Path] = {None: folder / folder.name}
         if fold is not None:
             inside = folder / f"fold_{fold}"
-            stems = [(split, inside / f"{folder.name}_{name}_fold_{fold}") for split, name in SPLIT_NAMES.items()]
-        files = [(split, file) for split, stem in stems if (file := _existing(stem)) is not None]
+            stems = {split: inside / f"{folder.name}_{name}_fold_{fold}" for split, name in SPLIT_NAMES.items()}
+        files = {split: file for split, stem in stems.items() if (file := _existing(stem)) is not None}
         if not files:
             folds = ", ".join(sorted(entry.name for entry in folder.glob("fold_*"))) or "none"
-            raise UserError(f"{stems[0][1]}.jsonl: no such file (folds that are there: {folds})")
-        yield folder, files
+            hint = "" if fold is not None else ", which fold=1 reads"
+            raise UserError(f"{next(iter(stems.values()))}.jsonl: no such file (folds that are there: {folds}{hint})")
+        if fold is not None:
+            _note_fold(inside, stems, files, tally)
+        yield folder, list(files.items())
+
+
+def _note_fold(folder: Path, stems: Mapping[str | None, Path], files: Mapping[Any, Path], tally: Tally) -> None:
+    """Name the files that a fold lacks, and those that are none of its splits. Most folds have no validation set."""
+    for split, stem in stems.items():
+        if split not in files and split != "validation":
+            tally.add(f"no file of the split {split}", f"{stem}.jsonl")
+    for file in sorted({file.with_suffix("") for file in folder.glob("*.json*")} - set(stems.values())):
+        tally.add("files of other splits, not read", str(file))
 
 
 def _is_data_set(path: Path) -> bool:
@@ -165,25 +191,23 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for key, row in entry(load_json(file), str(file)).items():
             yield f"{file}:{key}", {"key": key} | entry(row, f"{file}:{key}", "wav", "emo")
         return
-    for number, line in enumerate(read_text(file).split("\n"), 1):
-        where = f"{file}:{number}"
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise UserError(f"{where}: not valid JSON; expected one object a line") from error
-            yield where, entry(row, where, "key", "wav", "emo")
+    for where, row in json_lines(file):
+        yield where, entry(row, where, "key", "wav", "emo")
 
 
 def _label_map(folder: Path) -> dict[str, str]:
-    file = folder / "label_map.json"
-    content = entry(load_json(file), str(file)) if file.is_file() else {}
+    """What the data set says that its labels mean."""
+    file = next((folder / name for name in LABEL_MAPS if (folder / name).is_file()), None)
+    content = entry(load_json(file), str(file)) if file else {}
     return {raw: word for raw, word in content.items() if isinstance(word, str)}
 
 
-def _speakers(file: Path) -> dict[str, str]:
+def _speakers(file: Path, tally: Tally) -> dict[str, str]:
     """Key -> speaker: the first and the third word of each line."""
-    lines = (line.split(" ") for line in (read_text(file).split("\n") if file.is_file() else ()))
+    if not file.is_file():
+        tally.add(f"data sets without {SPEAKERS}, so that their speakers are not known", str(file.parent))
+        return {}
+    lines = (line.split(" ") for line in read_text(file).split("\n"))
     return {line[0]: line[2] for line in lines if len(line) > 2}
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from emobridge.corpora import audio_files
 from emobridge.corpora.table import cell_value, column_mapping, default_id, table_rows
+from emobridge.data.audio import header
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import COLUMNS, NUMBERS
 from emobridge.errors import UserError, unknown
@@ -67,15 +68,15 @@ def write(path: Path, utterances: Sequence[Utterance], *, copy: str = "link", sp
     """Write the folder `path`, whole or not at all, and return it; `copy` is "link" or "copy".
 
     Where no utterance has a split all lie in `path` itself; else `splits` ("none=train") says where those without go.
-    Errors: UserError for a folder that holds something, audio that is not there, and mixed splits.
+    Errors: UserError for a folder that holds something, for a file that is not there or no audio, because the folder
+    is made to be uploaded, and for mixed splits.
     """
     if copy not in COPY_MODES:
         raise unknown("way to copy", str(copy), COPY_MODES)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: is there already; expected a new or empty folder")
-    for utterance in utterances:
-        if not os.path.isfile(utterance.path):
-            raise UserError(f"{utterance.id!r}: {utterance.path}: no such file")
+    for audio, name in {utterance.path: utterance.id for utterance in reversed(utterances)}.items():
+        _check_audio(audio, name)
     has_splits = any(utterance.split for utterance in utterances)
     parts = by_split(utterances, SPLIT_NAMES, splits) if has_splits or splits else {"": list(utterances)}
     numbers = {utterance.id: number for number, utterance in enumerate(utterances, 1)}
@@ -114,6 +115,16 @@ def _rows(path: Path, column_of: dict[str, str]) -> Iterator[tuple[str, dict[str
         for audio in audio_files(path):
             label = None if audio.parent == path or split_named(audio.parent.name) else audio.parent.name
             yield str(audio), {"path": os.path.abspath(audio), "emotion": label}
+
+
+def _check_audio(audio: str, name: str) -> None:
+    """Errors: UserError naming the utterance for what is not an audio file by its content, whatever its name."""
+    if not os.path.isfile(audio):
+        raise UserError(f"{name!r}: {audio}: no such file")
+    try:
+        header(audio)
+    except UserError as error:
+        raise UserError(f"{name!r}: {error}; only audio is put into the folder") from error
 
 
 def _link_or_copy(audio: str, target: Path, copy: str) -> None:

@@ -20,7 +20,17 @@ from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import within
 from emobridge.errors import UserError
-from emobridge.formats._shared import by_split, entry, iemocap_speaker, load_json, save_json, split_named
+from emobridge.formats._shared import (
+    by_split,
+    entry,
+    iemocap_speaker,
+    list_in,
+    load_json,
+    name_in,
+    save_json,
+    split_named,
+    text_in,
+)
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
@@ -59,17 +69,16 @@ def read(
     folder = os.path.abspath(home)
     for file in files:
         content = entry(load_json(file), str(file), "labels", "meta_data")
-        if not isinstance(content["meta_data"], list):
-            raise UserError(f"{file}: expected a list in 'meta_data'")
-        for number, item in enumerate(content["meta_data"], 1):
+        for number, item in enumerate(list_in(content, "meta_data", str(file)), 1):
             where = f"{file}:{number}"
             row = entry(item, where, "path", "label")
+            wav = text_in(row, "path", where)
             values = {
-                "id": default_id({"path": row["path"], "start": None}),
+                "id": default_id({"path": wav, "start": None}),
                 "corpus": os.path.basename(os.path.abspath(home)),
-                "path": row["path"],
-                "speaker": iemocap_speaker(str(row["path"])) or row.get("speaker"),
-                "emotion": row["label"],
+                "path": wav,
+                "speaker": iemocap_speaker(wav or "") or name_in(row, "speaker", where),
+                "emotion": name_in(row, "label", where),
                 "split": split_named(file.name.removesuffix(SUFFIX)),
             }
             yield from intake.utterances(values, where, folder)

@@ -7,6 +7,10 @@ of the audio and other braces are doubled. A stretch of a file is {"file": ..., 
 as `speechbrain.dataio.dataio.read_audio` takes it, and the entry has `start` and `end` in seconds. Recipes have
 train.json, valid.json and test.json in one folder. An entry may have more keys than a recipe needs: other fields of
 `Utterance` are written under their names. Every entry of a file has the same keys, null where the value is not known.
+
+The speaker of a clip of IEMOCAP is in its name (see `_shared.iemocap_speaker`). The recipe for ZED has entries {"wav",
+"duration", "emotion": [{"emo": "angry", "start": 1.0, "end": 2.0}], "transcription"}: each stretch becomes an
+utterance, `key@start`; what is around them has no label there and is left out.
 """
 
 from __future__ import annotations
@@ -17,12 +21,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emobridge.corpora.table import SPLIT_WORDS
 from emobridge.data.audio import header
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import COLUMNS, PATHS, within
 from emobridge.errors import UserError
-from emobridge.formats._shared import by_split, entry, filled, load_json, save_json, split_named
+from emobridge.formats._segments import segment_id
+from emobridge.formats._shared import (
+    Tally,
+    by_split,
+    column_in,
+    entry,
+    filled,
+    iemocap_speaker,
+    list_in,
+    load_json,
+    name_in,
+    number_in,
+    save_json,
+    split_named,
+    text_in,
+)
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
@@ -44,21 +62,26 @@ def read(
     default corpus is in the entry, or the name of that folder.
     Errors: UserError naming `file:key` for what a manifest would refuse.
     """
-    files = [path] if not path.is_dir() else [path / f"{name}.json" for name in SPLIT_NAMES.values()]
-    files = files if not path.is_dir() else [file for file in files if file.is_file()]
-    if not files:
-        raise UserError(f"{path}: none of {', '.join(f'{name}.json' for name in SPLIT_NAMES.values())} is there")
-    for file in files:
+    tally = Tally()
+    for file in _files(path):
         folder = os.path.abspath(intake.root or file.parent)
         for key, item in entry(load_json(file), str(file)).items():
             where = f"{file}:{key}"
             values = _values(entry(item, where, "wav"), folder, where)
             values["id"] = key
             values["corpus"] = values["corpus"] or os.path.basename(os.path.abspath(file.parent))
-            values["split"] = SPLIT_WORDS.get(values["split"], values["split"]) or split_named(file.stem)
-            yield from intake.utterances(values, where, folder)
+            values["split"] = split_named(values["split"] or "") or values["split"] or split_named(file.stem)
+            if not isinstance(item.get("emotion"), list):
+                yield from intake.utterances(values, where, folder)
+                continue
+            tally.add("recordings of which only the stretches with an emotion are read", where)
+            for number, stretch in enumerate(list_in(item, "emotion", where), 1):
+                part = _stretch_values(stretch, f"{where}: emotion {number}")
+                part["id"] = segment_id(key, part["start"])
+                yield from intake.utterances(values | part, f"{where}: emotion {number}", folder)
     if not intake.rows:
-        raise UserError(f"{files[0]}: no utterances")
+        raise UserError(f"{path}: no utterances")
+    intake.notes += tally.lines()
 
 
 def write(path: Path, utterances: Sequence[Utterance], *, data_root: str | None = None, splits: Pairs = None) -> Path:
@@ -81,6 +104,16 @@ def write(path: Path, utterances: Sequence[Utterance], *, data_root: str | None 
     return path
 
 
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = [path / f"{name}.json" for name in SPLIT_NAMES.values()]
+    present = [file for file in files if file.is_file()]
+    if not present:
+        raise UserError(f"{path}: none of {', '.join(file.name for file in files)} is there")
+    return present
+
+
 def _entry(utterance: Utterance, fields: Sequence[str], root: str) -> dict[str, Any]:
     frames, rate = header(utterance.path)
     start, end = utterance.start, frames / rate if utterance.end is None else utterance.end
@@ -96,13 +129,26 @@ def _entry(utterance: Utterance, fields: Sequence[str], root: str) -> dict[str, 
 
 def _values(item: Mapping[str, Any], folder: str, where: str) -> dict[str, Any]:
     """The raw values of an entry, after SpeechBrain's formatting of braces."""
-    values = {field: item.get(field) for field in COLUMNS}
-    values["path"] = item["wav"]["file"] if isinstance(item["wav"], dict) and "file" in item["wav"] else item["wav"]
-    values["emotion"] = item.get("emo")
-    if isinstance(item["wav"], dict) and "stop" in item["wav"] and "start" not in item and "end" not in item:
-        rate = header(_plain(str(values["path"]), folder, where))[1]
-        values |= {"start": item["wav"].get("start", 0) / rate, "end": item["wav"]["stop"] / rate}
+    values = {field: column_in(item, field, where) for field in COLUMNS if field not in KEY_FIELDS}
+    wav = entry(item["wav"] if isinstance(item["wav"], dict) else {"file": item["wav"]}, f"{where}: 'wav'", "file")
+    values["path"] = text_in(wav, "file", f"{where}: 'wav'")
+    values["emotion"] = name_in(item, "emo", where)
+    values["text"] = values["text"] or text_in(item, "transcription", where)
+    values["speaker"] = values["speaker"] or iemocap_speaker(values["path"] or "")
+    if "stop" in wav and "start" not in item and "end" not in item:
+        first, stop = (number_in(wav, key, f"{where}: 'wav'") for key in ("start", "stop"))
+        rate = header(_plain(values["path"] or "", folder, where))[1]
+        values |= {"start": (first or 0) / rate, "end": None if stop is None else stop / rate}
     return {field: _plain(value, folder, where) if isinstance(value, str) else value for field, value in values.items()}
+
+
+def _stretch_values(stretch: Any, where: str) -> dict[str, Any]:
+    """The raw values of a stretch of a recording of ZED."""
+    item = entry(stretch, where, "emo", "start", "end")
+    start, end = number_in(item, "start", where), number_in(item, "end", where)
+    if start is None or end is None:
+        raise UserError(f"{where}: expected numbers in 'start' and 'end'")
+    return {"emotion": text_in(item, "emo", where), "start": start, "end": end}
 
 
 def _text(value: str, root: str) -> str:

@@ -1,0 +1,69 @@
+"""The JSON lines of FunASR (https://github.com/modelscope/FunASR) for SenseVoice and emotion2vec.
+
+    {"key": "a", "source": "wav/a.wav", "source_len": 90, "target": "hello", "target_len": 1,
+     "text_language": "<|en|>", "emo_target": "<|HAPPY|>", "event_target": "<|Speech|>"}
+
+A line is a whole file. Marks such as <|HAPPY|> are read without their brackets; <|EMO_UNKNOWN|> is no label. The
+lengths are counts of frames and of words, and are ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from emobridge.data.intake import Intake
+from emobridge.errors import UserError
+from emobridge.formats._shared import Tally, entry, json_lines, name_in, split_named, text_in
+from emobridge.types import Utterance
+
+MARK = re.compile(r"<\|(.*?)\|>")
+NO_LABEL = frozenset({"EMO_UNKNOWN", "EMO_UNK", "unk", "<unk>"})
+KEYS = frozenset({"key", "source", "emo_target", "text_language", "target", "speaker"})
+IGNORED = frozenset({"source_len", "target_len", "event_target", "with_or_wo_itn"})
+
+
+def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
+    """The utterances of a file of JSON lines, in its order.
+
+    Options: those of `data.intake.Intake`; the default corpus is the name of the file. Relative paths start from its
+    folder.
+    Errors: UserError naming `file:line` for what a manifest would refuse.
+    """
+    tally = Tally()
+    folder = os.path.abspath(path.parent)
+    for where, item in json_lines(path):
+        for key in item.keys() - KEYS - IGNORED:
+            tally.add(f"key {key[:40]!r}, ignored", where)
+        values = _values(entry(item, where, "source"), where)
+        values["corpus"], values["split"] = path.name.partition(".")[0], split_named(path.name.partition(".")[0])
+        yield from intake.utterances(values, where, folder)
+    if not intake.rows:
+        raise UserError(f"{path}: no utterances")
+    intake.notes += tally.lines()
+
+
+def _values(item: Mapping[str, Any], where: str) -> dict[str, Any]:
+    audio, emotion = text_in(item, "source", where), _mark(item, "emo_target", where)
+    target = text_in(item, "target", where) or ""
+    if emotion is None and MARK.fullmatch(target):  # files for emotion alone have the mark there
+        emotion = _mark(item, "target", where)
+    language = _mark(item, "text_language", where)
+    return {
+        "id": name_in(item, "key", where) or os.path.splitext(audio or "")[0],
+        "path": audio,
+        "emotion": None if emotion in NO_LABEL else emotion,
+        "language": language,
+        "speaker": name_in(item, "speaker", where),
+        "text": MARK.sub("", target).strip() or None,
+    }
+
+
+def _mark(item: Mapping[str, Any], key: str, where: str) -> str | None:
+    """A text without the brackets of a mark."""
+    text = (text_in(item, key, where) or "").strip()
+    match = MARK.fullmatch(text)
+    return (match[1] if match else text) or None

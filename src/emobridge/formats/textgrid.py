@@ -1,0 +1,127 @@
+"""The TextGrids of Praat (https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html), long and short.
+
+    File type = "ooTextFile"
+    Object class = "TextGrid"
+    0 4 <exists> 1 "IntervalTier" "emotion" 0 4 2  0 1.5 "anger"  1.5 4 ""
+
+Both text formats are the same values in the same order; in the long one, words such as `xmin =` stand between them. A
+value is a text in quotation marks, or a number or <flag> with white space around it. An interval without text is no
+utterance, and a point has no length. A tier named "emotion@anna" tells the speaker. A TextGrid does not name its
+recording: it is the audio file of the same name beside it, in `root`, or what the option `audio` names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from emobridge.data.intake import Intake
+from emobridge.errors import UserError
+from emobridge.formats._segments import Annotations, Segment, annotation_files, choose_tiers, speaker_of_tier
+from emobridge.formats._shared import read_text
+from emobridge.types import Utterance
+
+VALUE = re.compile(
+    r'"((?:[^"]|"")*)"|(?<!\S)(<\w+>)(?!\S)|(?<!\S)([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)|(?<!\S)!.*'
+)
+INTERVALS, POINTS = "IntervalTier", "TextTier"
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A tier of a TextGrid; of a tier of points the intervals are not kept."""
+
+    kind: str  # INTERVALS or POINTS
+    name: str
+    intervals: list[tuple[float, float, str]]  # start, end (s), text
+
+
+def read(
+    path: Path, *, intake: Intake, tier: str | None = None, speaker: str | None = None, audio: str | None = None
+) -> Iterator[Utterance]:
+    """The labelled intervals of a TextGrid, or of all in a folder and below.
+
+    tier: the tiers with the emotions, joined by commas; by default those with "emo" in their name, or the only one.
+    speaker: "tier" or "file" where the name of the tier or the file is the speaker. audio: the recording of the only
+    file. Further options: those of `data.intake.Intake`; the default corpus is the
+    name of the folder.
+    Errors: UserError for what is no TextGrid in text, an unknown tier or one of points, an interval that ends after the
+    recording, and where the recording is not found.
+    """
+    annotations = Annotations(path, intake, audio, speaker)
+    for file in annotation_files(path, ".textgrid"):
+        tiers = read_tiers(file)
+        chosen = choose_tiers([part.name for part in tiers], tier, str(file))
+        segments = [segment for part in tiers if part.name in chosen for segment in _segments(part, file)]
+        for part in tiers:
+            if part.name not in chosen:
+                annotations.tally.add(f"tier {part.name!r}, not read", str(file))
+        yield from annotations.utterances(file, segments)
+    annotations.finish()
+
+
+def read_tiers(file: Path) -> list[Tier]:
+    """The tiers of a TextGrid. Errors: UserError for what is no TextGrid in one of the text formats."""
+    try:
+        text = read_text(file)
+    except UserError as error:
+        raise UserError(f"{error} (of a binary TextGrid: in Praat, Save as text file...)") from error
+    values = _Values(text, str(file))
+    if not values.text().startswith("ooTextFile") or values.text() != "TextGrid":
+        raise UserError(f'{file}: no TextGrid in text; expected \'File type = "ooTextFile"\' and the class "TextGrid"')
+    values.number(), values.number()
+    if values.flag() != "<exists>":
+        return []
+    return [_tier(values) for _ in range(values.count())]
+
+
+def _tier(values: _Values) -> Tier:
+    kind, name = values.text(), values.text()
+    if kind not in (INTERVALS, POINTS):
+        raise UserError(f"{values.where}: a tier of the class {kind[:40]!r}; expected {INTERVALS} or {POINTS}")
+    values.number(), values.number()
+    intervals = []
+    for _ in range(values.count()):
+        start = values.number()
+        end = values.number() if kind == INTERVALS else start
+        intervals.append((start, end, values.text()))
+    return Tier(kind, name, intervals)
+
+
+def _segments(tier: Tier, file: Path) -> Iterator[Segment]:
+    if tier.kind == POINTS:
+        raise UserError(f"{file}: the tier {tier.name!r} is one of points, which have no length; choose tier=...")
+    for number, (start, end, text) in enumerate(tier.intervals, 1):
+        if text.strip():
+            where = f"{file}: {tier.name} {number}"
+            yield Segment(where, text.strip(), start, end, tier.name, speaker_of_tier(tier.name))
+
+
+class _Values:
+    """The values of a text file of Praat, one after the other. Errors: UserError that begins with `where`."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.where = where
+        self._matches = (match for match in VALUE.finditer(text) if match.lastindex)
+
+    def text(self) -> str:
+        return self._next(1, "a text in quotation marks").replace('""', '"')
+
+    def flag(self) -> str:
+        return self._next(2, "<exists>")
+
+    def number(self) -> float:
+        return float(self._next(3, "a number"))
+
+    def count(self) -> int:
+        return round(min(max(self.number(), 0), 1e9))
+
+    def _next(self, group: int, noun: str) -> str:
+        match = next(self._matches, None)
+        if match is None:
+            raise UserError(f"{self.where}: ends too early; expected {noun}, as in a TextGrid")
+        if match.lastindex != group:
+            raise UserError(f"{self.where}: {match[0][:40]!r} where {noun} is expected, as in a TextGrid")
+        return str(match[group])
