@@ -84,7 +84,8 @@ def _recorded(tmp_path_factory):
                     wave = 0.05 * high * np.sin(2 * np.pi * pitch * high * time * rng.uniform(0.9, 1.1))
                     soundfile.write(folder / f"{name}.wav", wave + 0.01 * rng.standard_normal(len(time)), 16000)
                     path = str(folder / f"{name}.wav")
-                    about = {"language": corpus, "speaker": speaker, "gender": GENDERS["abcd".index(speaker) % 2]}
+                    about = {"language": {"xx": "xh"}.get(corpus, corpus), "speaker": speaker}
+                    about["gender"] = GENDERS["abcd".index(speaker) % 2]
                     rows.append(Utterance(name, corpus, path, emotion=emotion, **about))
         write_manifest(folder / f"{corpus}.jsonl", rows)
     return folder

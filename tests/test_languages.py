@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emobridge.errors import UserError
-from emobridge.languages import language_named, language_tag, primary_language
+from emobridge.languages import folded, language_name, language_tag, primary_language
 
 with resources.files("emobridge").joinpath("languages.csv").open(encoding="utf-8") as file:
     TABLE = tuple(csv.DictReader(file))
@@ -35,8 +35,16 @@ SPELLINGS = {
     "mul": "mul",
     "x-mine": "x-mine X_Mine",
 }
+MISSING = ("nan", "na")  # refused: tables write them for no value
 TAGS = st.sampled_from([tag for tags in SPELLINGS.values() for tag in tags.split()])
-CODES = st.sampled_from([code for row in TABLE for code in (row["code"], *f"{row['codes']} {row['members']}".split())])
+CODES = st.sampled_from(
+    [
+        code
+        for row in TABLE
+        for code in (row["code"], *f"{row['codes']} {row['members']}".split())
+        if code not in MISSING
+    ]
+)
 
 
 @pytest.mark.parametrize("language", SPELLINGS)
@@ -93,34 +101,73 @@ def test_a_tag_is_written_in_its_usual_spelling(text, tag):
     assert language_tag(text) == tag
 
 
+NAMES = {
+    "Italian": "it", "italiano": "it", "ITALIANO": "it", "German": "de", "Deutsch": "de", "Mandarin": "zh",
+    "中文": "zh", "ελληνικά": "el", "ελληνικα": "el", "Türkçe": "tr", "turkce": "tr", "Español": "es",
+    "espanol": "es", "Polish": "pl", "Bangla": "bn", "farsi": "fa", "فارسی": "fa", "Bokmål": "nb", "norsk": "no",
+    "Norwegian": "no", "français": "fr",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_written_as_its_tag(name):
+    assert language_tag(name) == language_tag(f" {name} ") == NAMES[name]
+
+
+def test_no_is_norwegian_and_words_for_nothing_are_not():
+    assert language_tag("no") == language_tag("NO") == "no"
+    for text in ("none", "None", "n/a", "NULL", "unknown", "?", "und"):
+        assert language_tag(text) == "und"
+    for text, way_out in (("nan", "zh-nan"), ("NaN", "zh-nan"), ("na", "nau")):  # what tables write for no value
+        with pytest.raises(UserError, match=f"Write '{way_out}', or leave it out"):
+            language_tag(text)
+        assert language_tag(way_out) in ("zh-nan", "na")
+
+
 @pytest.mark.parametrize(
     ("text", "guess"),
     [
-        ("Italian", "'it' (Italian)"),
-        ("italiano", "'it' (Italian)"),
-        ("German", "'de' (German)"),
-        ("Deutsch", "'de' (German)"),  # and not Dutch, which is spelt most like it in English
-        ("Mandarin", "'zh' (Chinese)"),
         ("frensh", "'fr' (French)"),
-        ("ελληνικά", "'el' (Greek)"),
+        ("Germann", "'de' (German)"),
+        ("itallian", "'it' (Italian)"),
         ("gr", "'el' (Greek)"),  # a country's code in place of the language's
         ("cn-CN", "'zh' (Chinese)"),
         ("JP", "'ja' (Japanese)"),
+        ("jp", "'ja' (Japanese)"),
+        ("German (Austria)", None),  # German, but which?
+        ("Klingon", None),  # no real language is spelt like it
+        ("xx", None),
+        ("zz", None),
+        ("xx-DE", None),
+        ("foo", None),
+        ("False", None),  # what some readers make of "no"
     ],
 )
-def test_what_is_no_tag_gets_the_language_that_it_names(text, guess):
+def test_what_is_no_language_is_refused_with_what_it_nearly_names(text, guess):
     with pytest.raises(UserError) as error:
         language_tag(text)
-    assert str(error.value) == f"language {text!r}: did you mean {guess}? expected a BCP 47 tag such as 'de' or 'zh-TW'"
+    hint = f"did you mean {guess}? " if guess else ""
+    assert str(error.value) == f"language {text!r}: {hint}expected a BCP 47 tag such as 'de' or 'zh-TW', or a name"
 
 
 @pytest.mark.parametrize("text", ["", " ", "-", "d", "1", "de-", "de--AT", "de AT", "x", "x-", "de-123456789", "\0"])
 def test_what_is_no_tag_is_refused(text):
-    with pytest.raises(UserError, match=r"expected a BCP 47 tag such as 'de' or 'zh-TW'$"):
+    with pytest.raises(UserError, match=r"expected a BCP 47 tag such as 'de' or 'zh-TW', or a name$"):
         language_tag(text)
 
 
-def test_names_lead_to_languages():
-    codes = {"Polish": "pl", "mandarin": "zh", "Bangla": "bn", "farsi": "fa", "Bokmål": "nb", "français": "fr"}
-    assert {name: language_named(name) for name in codes} == codes
-    assert language_named("pl") is None and language_named("") is None
+def test_codes_of_three_letters_are_those_of_iso_639():
+    iso639 = pytest.importorskip("iso639")
+    for language in iso639.iter_langs():
+        if language.pt3 and language.pt3 != "nan":
+            assert primary_language(language_tag(language.pt3)) == primary_language(language.pt3)
+    assert language_tag("qaa") == "qaa" and language_tag("mul") == "mul"
+
+
+def test_names_and_folding():
+    names = {"it-IT": "Italian", "deu": "German", "yue": "Chinese", "x-mine": "x-mine"}
+    assert {tag: language_name(tag) for tag in names} == names
+    assert folded("Łódź") == "lodz" and folded("Straße") == "strasse" and folded("ΘΥΜΌΣ") == folded("θυμος")
+    assert folded("كراهية") == folded("کراهیه") and folded("غَضَب") == folded("غضب")
+    assert folded("ﻏﻀﺐ") == folded("غضب")  # presentation forms
+    assert folded("がんこ") != folded("かんこ")  # a mark that makes another letter stays

@@ -11,9 +11,12 @@ class UserError(Exception):
     """Shown as one line, without a traceback; the command line exits with code 2."""
 
 
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice whose spelling is most like `word`, or None where none is like it."""
-    matches = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.4)
+def nearest(word: str, choices: Iterable[str], *, cutoff: float = 0.4) -> str | None:
+    """The choice whose spelling is most like `word`, or None where none is like it.
+
+    cutoff: how alike they must be, in [0, 1].
+    """
+    matches = difflib.get_close_matches(word, list(choices), n=1, cutoff=cutoff)
     return matches[0] if matches else None
 
 

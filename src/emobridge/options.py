@@ -11,6 +11,7 @@ import copy
 import inspect
 import math
 import numbers
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from emobridge.errors import UserError, unknown
 
 Pairs = str | Mapping[str, str] | None
 Value = str | int | float | bool | tuple[str, ...] | None
+_SPECIAL, _ESCAPED = re.compile(r"([,=\\])"), re.compile(r"\\([,=\\])")  # in the texts of `pairs`
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _EXPECTED = {bool: "yes or no", int: "a whole number", float: "a number", str: "text", tuple: "texts, joined by ','"}
 
@@ -123,22 +125,44 @@ def read_options(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def pairs(option: Pairs, name: str) -> dict[str, str]:
-    """The mapping in an option such as "path=file,emotion=label"; a mapping is taken as it is, None is empty.
+    r"""The mapping in an option such as "path=file,emotion=label"; a mapping is taken as it is, None is empty.
 
+    A comma, an equals sign or a backslash that belongs to a key or a value has a backslash before it.
     Errors: UserError that begins with the option's `name`.
 
-    >>> pairs("W=anger, exc=happiness", "labels")
-    {'W': 'anger', 'exc': 'happiness'}
+    >>> pairs(r"W=anger, a\,b=happiness", "labels")
+    {'W': 'anger', 'a,b': 'happiness'}
     """
     if option is None or isinstance(option, Mapping):
         return dict(option or {})
     mapping = {}
-    for pair in str(option).split(","):
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if not (key and equals and value):
+    for pair in _split(str(option), ","):
+        parts = _split(pair, "=", most=2)
+        key, value = (_ESCAPED.sub(r"\1", part.strip()) for part in (parts[0], parts[-1]))
+        if not (key and value and len(parts) == 2):
             raise UserError(f"{name}: expected pairs such as 'path=file,emotion=label', not {pair!r}")
         mapping[key] = value
     return mapping
+
+
+def joined_pairs(mapping: Mapping[str, str]) -> str:
+    r"""The text that `pairs` reads as `mapping`, whose keys and values neither begin nor end with a space.
+
+    >>> print(joined_pairs({"W": "anger", "a,b": "fear"}))
+    W=anger,a\,b=fear
+    """
+    return ",".join("=".join(_SPECIAL.sub(r"\\\1", part) for part in pair) for pair in mapping.items())
+
+
+def _split(text: str, separator: str, most: int = 0) -> list[str]:
+    """The parts of a text between separators that have no backslash before them; at most `most`, or all for 0."""
+    parts = [""]
+    for piece in re.findall(r"\\[,=\\]|.", text, re.DOTALL):
+        if piece == separator and len(parts) != most:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
 
 
 def options_of(factory: Callable[..., Any]) -> dict[str, Any]:

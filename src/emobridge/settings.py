@@ -124,8 +124,9 @@ class Data:
         panel=DATA,
     )  # fmt: skip
     attribute_range: str = option(
-        "", help="Scale of the attributes, such as 1..7, for corpora that declare none.", panel=DATA, needs="attributes"
-    )
+        "", help="Scale of the attributes, such as 1..7, for corpora that declare none; or scales by corpus, such as "
+        "calls=1..5,letters=1..7.", panel=DATA, needs="attributes",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_part(self)

@@ -52,13 +52,26 @@ def test_a_language_that_is_not_there_is_one_line(cli, bundles, joined, recorded
         expected = f"emobridge: language 'fr': not one of this recogniser's ({names})"
         assert (done.code, done.out, done.err.splitlines()) == (2, "", [expected])
     done = cli("predict", joined, recorded / "xx.jsonl")
-    assert done.code == 2 and done.complaints == ["emobridge: language 'xx': not one of this recogniser's (de, it, en)"]
+    assert done.code == 2 and done.complaints == ["emobridge: language 'xh': not one of this recogniser's (de, it, en)"]
     done = cli("evaluate", joined, "--on", recorded / "xx.jsonl")
     assert done.code == 2 and len(done.complaints) == 1
     for mode in ("target", "averaged", "confident"):
         assert len(said(cli("predict", joined, audio, "--language", "fr", "--untold", mode))) == 1
     done = cli("evaluate", joined, "--on", recorded / "xx.jsonl", "--untold", "confident", "--out", recorded / "s.json")
     assert done.code == 0 and "UA" in done.out
+
+
+def test_a_language_is_a_tag_or_a_name_of_the_bundles_own(cli, joined, recorded):
+    audio = recorded / "en-a-anger-0.wav"
+    for name, tag in (("Italian", "it"), ("italiano", "it"), ("ita", "it"), ("Deutsch", "de"), ("none", "und")):
+        named, tagged = (cli("predict", joined, audio, "--language", word) for word in (name, tag))
+        assert named.code == tagged.code == 0 and torch.equal(said(named), said(tagged))
+    for name in ("Klingon", "xx", "Itallian"):
+        for mode in ((), ("--untold", "averaged")):
+            done = cli("predict", joined, audio, "--language", name, *mode)
+            assert done.code == 2 and len(done.complaints) == 1 and f"language '{name}'" in done.err
+    assert "this recogniser has de, it, en" in cli("predict", joined, audio, "--language", "Klingon").err
+    assert "did you mean 'it'" in cli("predict", joined, audio, "--language", "Itallian").err
 
 
 def test_an_unknown_mode_and_a_router_that_is_not_there(cli, joined, recorded):
@@ -70,13 +83,13 @@ def test_an_unknown_mode_and_a_router_that_is_not_there(cli, joined, recorded):
 
 
 def test_a_router_is_learnt_and_asked(cli, made, recorded, tmp_path):
-    for seed, name in enumerate(("en", "xx"), start=1):
-        made(name, seed, domains=((name, name),), texts=((),)).save(tmp_path / name, "card")
+    for seed, (name, language) in enumerate((("en", "en"), ("xx", "xh")), start=1):
+        made(language, seed, domains=((name, language),), texts=((),)).save(tmp_path / name, "card")
     manifests = [word for name in ("en", "xx") for word in ("--router", recorded / f"{name}.jsonl")]
     done = cli("join", tmp_path / "en", tmp_path / "xx", "--out", tmp_path / "both", *manifests, "--router-base")
     assert done.code == 0, done.err
     router = Recognizer.load(tmp_path / "both").router
-    assert router.languages == ("en", "xx") and router.hears_base
+    assert router.languages == ("en", "xh") and router.hears_base
     audio = [recorded / f"{one}.wav" for one in ("en-a-anger-0", "xx-b-sadness-1")]
     got = said(cli("predict", tmp_path / "both", *audio, "--untold", "routed"))
     assert len(got) == 2

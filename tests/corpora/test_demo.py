@@ -97,7 +97,7 @@ def test_attributes_follow_the_emotion(corpus):
     assert mean["anger"][0] > 0.4 > 0.1 > mean["neutral"][0] > -0.1 > -0.3 > mean["sadness"][0]
     assert mean["happiness"][1] > 0.4 > -0.3 > mean["anger"][1]
     assert mean["anger"][2] > 0.3 > -0.3 > mean["sadness"][2]
-    values = attributes_of(rows, corpora.attribute_ranges(rows))
+    values = attributes_of(rows, corpora.attribute_ranges(rows, {}))
     np.testing.assert_allclose(values, [[u.arousal, u.valence, u.dominance] for u in rows], atol=1e-12)  # -1 to 1
     assert len({u.arousal for u in rows if u.emotion == "anger"}) > 50
 

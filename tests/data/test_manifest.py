@@ -112,12 +112,12 @@ GOOD = '{"id": "a", "path": "a.wav", "corpus": "c"}'
         ),
         (GOOD, "the id 'a' is already taken"),
         (
-            '{"id": "b", "path": "p", "corpus": "c", "language": "italiano"}',
-            "language 'italiano': did you mean 'it' (Italian)? expected a BCP 47 tag",
+            '{"id": "b", "path": "p", "corpus": "c", "language": "itallian"}',
+            "language 'itallian': did you mean 'it' (Italian)? expected a BCP 47 tag",
         ),
         (
-            '{"id": "b", "path": "p", "corpus": "c", "emotion": "angri"}',
-            "unknown emotion label 'angri': did you mean 'ang",
+            '{"id": "b", "path": "p", "corpus": "c", "emotion": "hapiness"}',
+            "unknown emotion label 'hapiness': did you mean 'happiness'",
         ),
         ('{"id": "b", "path": "p", "corpus": "c", "split": "dev"}', "unknown split 'dev'"),
         ('{"id": "b", "path": "p", "corpus": "c", "start": -1}', "'start' is -1 s"),

@@ -174,7 +174,7 @@ def test_nothing_is_written_of_what_a_manifest_would_refuse(name, tmp_path, clip
     for rows, message in (
         ([], "no utterances"),
         ([good, good], r":2: the id 'a' is already taken"),
-        ([dataclasses.replace(good, emotion="angri")], "did you mean 'ang"),
+        ([dataclasses.replace(good, emotion="hapiness")], "did you mean 'happiness'"),
         ([dataclasses.replace(good, start=2.0, end=1.0)], "'end' is 1 s"),
     ):
         with pytest.raises(UserError, match=message):

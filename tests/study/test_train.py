@@ -249,7 +249,7 @@ def test_a_target_without_labels(settings, recorded):
     rewrite(recorded / "xx.jsonl", lambda row: {key: value for key, value in row.items() if key != "emotion"})
     one = train(settings())
     assert {each.side for each in predictions(one)} == {"source"}
-    assert one.recognizer.spec.domains[-1] == ("xx", "xx")
+    assert one.recognizer.spec.domains[-1] == ("xx", "xh")
     with pytest.raises(UserError, match=r"target_labels: a budget of 5 .*: expected 0, for"):
         train(settings(target_labels="5"))
 

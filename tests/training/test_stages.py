@@ -248,7 +248,7 @@ def test_a_language_is_added_and_the_first_one_kept(settings, tmp_path):
     """All comes back from the folder: the head of each language, the encoder's own weights, the adapters."""
     options = settings(head="attentive")
     both = train(options)
-    assert both.recognizer.spec.trained == "end-to-end+adapters" and both.recognizer.languages == ("en", "xx")
+    assert both.recognizer.spec.trained == "end-to-end+adapters" and both.recognizer.languages == ("en", "xh")
     loaded = Recognizer.load(both.recognizer.save(tmp_path / "bundle", "card"))
     tuned = train(settings(head="attentive", method="fine-tuned", target_labels="0", out=str(tmp_path / "tuned")))
     spoken = [list(read_manifest(path)) for path in (options.data.source[0], options.data.target)]

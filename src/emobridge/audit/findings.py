@@ -16,8 +16,8 @@ import numpy as np
 from emobridge.audit.confound import Confound, confounds
 from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
 from emobridge.data.audio import SILENT, Read, read_utterance
-from emobridge.data.labels import EMOTIONS
-from emobridge.errors import UserError, nearest
+from emobridge.data.labels import EMOTIONS, likely_emotion
+from emobridge.errors import UserError
 from emobridge.types import Utterance, person, person_labels
 
 CLIPPED = 0.001  # of the samples at full scale
@@ -144,7 +144,7 @@ def _labels(manifest: DecodedManifest) -> Iterator[Finding]:
     unknown = Counter(row.emotion for row in manifest.rows if row.emotion and row.emotion not in EMOTIONS)
     for label in sorted(filter(None, unknown)):
         ids = tuple(row.id for row in manifest.rows if row.emotion == label)
-        guess = nearest(label, EMOTIONS)
+        guess = likely_emotion(label)
         hint = f"; did you mean {guess!r}?" if guess else ""
         yield Finding("unknown label", "error", f"{manifest.name}: {len(ids)} have the emotion {label!r}{hint}", ids)
     missing = tuple(row.id for row in manifest.rows if row.emotion is None)

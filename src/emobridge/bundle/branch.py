@@ -11,12 +11,13 @@ from torch import Tensor
 from emobridge import registry
 from emobridge.adapters import Adapters
 from emobridge.corpora import scale_of
+from emobridge.data.attributes import parse_ranges
 from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import Domain, normalise_features
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
 from emobridge.options import make_plugin
-from emobridge.types import Range
+from emobridge.types import SCALE, Range
 
 UNKNOWN = "und"  # BCP 47 for an undetermined language
 
@@ -43,7 +44,7 @@ class Spec:
     domains: tuple[tuple[str, str], ...]  # corpus and language; the last is the target
     synthetic: bool
     attributes: tuple[str, ...] = ()  # that are regressed; without labels they are all that is predicted
-    attribute_range: str = ""  # of corpora that declare none
+    attribute_range: str = ""  # scales that were given: see data.attributes.parse_ranges
     frames: bool = False  # whether the head sees single frames, and not their statistics
 
     @property
@@ -76,7 +77,7 @@ class Branch:
     @property
     def scale(self) -> Range:
         """The scale of its target's attributes; [-1, 1] where none is known."""
-        return scale_of(self.spec.domains[-1][0], self.spec.attribute_range)
+        return scale_of(self.spec.domains[-1][0], parse_ranges(self.spec.attribute_range)) or SCALE
 
     def domain(self, corpus: str | None = None, language: str | None = None) -> Domain:
         """The domain of a corpus, or else of a language; the target's where neither is known.

@@ -18,7 +18,7 @@ from typing import Any
 
 import emobridge
 from emobridge.bundle.branch import Spec
-from emobridge.data.attributes import parse_range
+from emobridge.data.attributes import parse_ranges
 from emobridge.errors import UserError, unknown
 from emobridge.settings import choices_of
 from emobridge.types import ATTRIBUTES
@@ -205,7 +205,7 @@ def _attributes(value: object) -> tuple[str, ...]:
 def _range(value: object) -> str:
     if text := _text(value):
         try:
-            parse_range(text)
+            parse_ranges(text)
         except UserError as error:
             raise ValueError(str(error)) from error
     return text

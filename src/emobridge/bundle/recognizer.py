@@ -21,7 +21,7 @@ from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain
 from emobridge.heads.base import Head, Regressor
-from emobridge.languages import primary_language
+from emobridge.languages import language_tag, primary_language
 from emobridge.types import SCALE, Range
 
 
@@ -147,9 +147,13 @@ class Recognizer:
         return None
 
     def branch_of(self, language: str) -> Branch:
-        """The branch that answers a language. Errors: UserError that names the known languages."""
-        branch = self.branch(language)
-        if branch is None and self.last.language == UNKNOWN:
+        """The branch that answers a language, given by its tag or name. Errors: UserError that names the known ones."""
+        try:
+            tag = language_tag(language)
+        except UserError as error:
+            raise UserError(f"{error}; this recogniser has {', '.join(self.languages)}") from error
+        branch = self.branch(tag)
+        if branch is None and UNKNOWN in (tag, self.last.language):
             return self.last
         if branch is None:
             raise UserError(f"language {language!r}: not one of this recogniser's ({', '.join(self.languages)})")

@@ -152,7 +152,7 @@ app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 
 def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions of recordings: files, folders or manifests."""
-    from emobridge.bundle import UNKNOWN, Recognizer
+    from emobridge.bundle import Recognizer
     from emobridge.inference import predict, utterances_of, write_predictions
     from emobridge.progress import progress, report_note
 
@@ -160,8 +160,8 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
     language, untold, out = request.language or None, request.untold or None, Path(request.out) if request.out else None
-    if language not in (None, UNKNOWN) and untold is None:
-        recognizer.branch_of(str(language))
+    if language is not None and untold is None:
+        recognizer.branch_of(language)
     reading = {"window": request.window, "speakers": request.speakers, "language": language, "on_skip": on_skip}
     reading["on_note"] = report_note
     utterances = list(utterances_of([Path(path) for path in request.audio], **reading))

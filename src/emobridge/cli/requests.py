@@ -34,7 +34,7 @@ class PredictRequest:
         "unknown", help="Who speaks in plain files: unknown, file (one speaker in each file), or one (the same speaker "
         "in all).", choices=("unknown", "file", "one"),
     )  # fmt: skip
-    language: str = option("", help="Language of plain files, such as de. By default not known.")
+    language: str = option("", help="Language of plain files, such as de or German. By default not known.")
     untold: str = option("", help=UNTOLD)
     encoder: str = option("", help=MOVED)
 
@@ -51,7 +51,10 @@ class EvaluateRequest:
     on: str = option(help="Manifest with labels, or a folder of class folders.")
     out: str = option("scores.json", help="File for the scores.")
     untold: str = option("", help=UNTOLD)
-    attribute_range: str = option("", help="Scale of the attributes, such as 1..7, for corpora that declare none.")
+    attribute_range: str = option(
+        "", help="Scale of the attributes, such as 1..7, for corpora that declare none; or scales by corpus, such as "
+        "calls=1..5,letters=1..7.",
+    )  # fmt: skip
     encoder: str = option("", help=MOVED)
     store: str = option("", help=STORE)
 

@@ -19,11 +19,11 @@ from emobridge import registry
 from emobridge.corpora._download import Download as Download
 from emobridge.corpora._download import download as download
 from emobridge.corpora._download import downloads as downloads
-from emobridge.data.attributes import CONSTRUCTED_ENDING, has_attributes, is_constructed, no_range, parse_range
+from emobridge.data.attributes import CONSTRUCTED_ENDING, OTHERS, has_attributes, is_constructed, no_range
 from emobridge.data.intake import Reading, open_reading
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import read_manifest
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError
 from emobridge.types import SCALE, Range, Utterance
 
 # Formats that libsndfile reads and that speech is stored in.
@@ -125,28 +125,23 @@ def plugin_of(corpus: str) -> str | None:
     return name if name in registry.names("corpora") else None
 
 
-def scale_of(corpus: str, undeclared: str = "") -> Range:
-    """The scale that a corpus declares for attributes, else `undeclared`, such as "1..7", else [-1, 1].
+def scale_of(corpus: str, ranges: Mapping[str, Range]) -> Range | None:
+    """The scale of a corpus's attributes: its own in `ranges`, else as declared, else that of OTHERS in `ranges`.
 
-    Errors: UserError for an `undeclared` that is no range.
+    ranges: as `data.attributes.parse_ranges` gives them. None where there is none.
     """
-    other = parse_range(undeclared) if undeclared else SCALE
-    return attribute_range(corpus) or other
+    return ranges.get(corpus) or attribute_range(corpus) or ranges.get(OTHERS)
 
 
-def attribute_ranges(
-    utterances: Iterable[Utterance], ranges: Mapping[str, Range] | None = None, *, undeclared: str = ""
-) -> dict[str, Range]:
-    """The scale of each corpus with attributes, for `data.attributes.attributes_of`: from `ranges`, or as declared.
+def attribute_ranges(utterances: Iterable[Utterance], ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """The scale of each corpus with attributes, by `scale_of`, for `data.attributes.attributes_of`.
 
-    undeclared: the scale, such as "1..7", of corpora that declare none and are not in `ranges`.
-    Errors: UserError for an `undeclared` that is no range, and for a corpus with attributes whose scale is not known.
+    Errors: UserError for a corpus with attributes whose scale is not known.
     """
-    scales = dict(ranges or {})
-    other = parse_range(undeclared) if undeclared else None
+    scales: dict[str, Range] = {}
     for utterance in utterances:
         if utterance.corpus not in scales and has_attributes(utterance):
-            scale = attribute_range(utterance.corpus) or other
+            scale = scale_of(utterance.corpus, ranges)
             if scale is None:
                 raise no_range(utterance.corpus)
             scales[utterance.corpus] = scale
@@ -228,6 +223,6 @@ def no_corpus(root: Path, *, layout: str, obtain: str) -> UserError:
 
 def emotion_of(code: str, labels: Mapping[str, str], path: Path) -> str:
     """The emotion that a code in a file name means. Errors: UserError that names the file and the valid codes."""
-    if code not in labels:
-        raise UserError(f"{path}: {unknown('emotion code', code, labels)}")
+    if code not in labels:  # without a hint: between codes the nearest spelling is another emotion
+        raise UserError(f"{path}: unknown emotion code {code!r} (one of {', '.join(labels)})")
     return labels[code]

@@ -26,7 +26,7 @@ from emobridge.corpora._demo_texts import SENTENCES
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
-from emobridge.languages import primary_language
+from emobridge.languages import language_tag, primary_language
 from emobridge.types import SCALE, Utterance
 
 if TYPE_CHECKING:
@@ -127,9 +127,10 @@ def _check(thing: str, names: Sequence[str], valid: Collection[str]) -> None:
 
 
 def _own_tags(languages: Sequence[str]) -> list[str]:
-    """Languages as this corpus spells them: "zh" is its "cmn". Others stay as they are."""
+    """Languages as this corpus spells them: "zh" and "Chinese" are its "cmn". Errors: UserError for what is none."""
     spelling = {primary_language(tag): tag for tag in LANGUAGES}
-    return [spelling.get(primary_language(tag), tag) for tag in languages]
+    tags = map(language_tag, languages)
+    return [spelling.get(primary_language(tag), tag) for tag in tags]
 
 
 def _claim(folder: Path, seed: int) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from emobridge.corpora import audio_files, emotion_of, unique_utterances
 from emobridge.errors import unknown
-from emobridge.languages import primary_language
+from emobridge.languages import language_tag, primary_language
 from emobridge.types import Utterance
 
 LANGUAGES = ("zh", "en")
@@ -50,13 +50,13 @@ EMOTION_WORDS = frozenset(word.casefold() for word in LABELS) | {"中立", "生�
 def scan(root: Path, *, language: str = "all") -> Iterator[Utterance]:
     """The clips under `root`, which holds the folders 0001 to 0020 (or some of them) at any depth.
 
-    language: "zh", "en" or "all". The speaker is the number of the names; files with other names are skipped.
+    language: "zh", "en", or "all" for both. The speaker is the number of the names; files with other names are skipped.
     Errors: UserError for another language, a clip in a folder that is no emotion, a name met twice, and where no clip
     is found.
     """
-    chosen = primary_language(str(language))
+    chosen = language if language == "all" else primary_language(language_tag(language))
     if chosen not in (*LANGUAGES, "all"):
-        raise unknown("language of ESD", str(language), (*LANGUAGES, "all"))
+        raise unknown("language of ESD", language, (*LANGUAGES, "all"))
     return unique_utterances(root, _clips(root, chosen), layout="0011/Angry/0011_000351.wav", obtain=OBTAIN)
 
 

@@ -3,8 +3,8 @@
 One utterance a row. Encoding, delimiter, quoting and header are found out (`data.tables`), and columns are understood
 by their names (`data.columns`): path, emotion, speaker, start, end or duration ... and usual other names for them. What
 was applied, ignored or is missing is told. The option `columns` names others: `columns="path=file,emotion=mood"` reads
-`path` from the column "file". Words for emotions are understood where data.labels.SYNONYMS has them;
-`labels="W=anger,exc=happiness"` explains others. Audio paths are relative to the table, or to `root`. Without an id
+`path` from the column "file". Words for emotions are those of data.emotion_words;
+`labels="W=anger,exc=other"` explains others. Audio paths are relative to the table, or to `root`. Without an id
 column the path (and start) makes the id.
 """
 

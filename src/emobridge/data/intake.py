@@ -7,31 +7,38 @@ came out.
 
 from __future__ import annotations
 
-from collections import Counter
+import shlex
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from emobridge.data.columns import TableOptions
-from emobridge.data.labels import UnknownLabel, to_emotion
+from emobridge.data.labels import EMOTIONS, NO_LABEL, UnknownLabel, to_emotion
 from emobridge.data.manifest import to_utterance
 from emobridge.errors import UserError, unknown
-from emobridge.options import Pairs, pairs, parameters_of, typed_options
+from emobridge.languages import language_tag
+from emobridge.options import Pairs, joined_pairs, pairs, parameters_of, typed_options
 from emobridge.types import Utterance, person
 
-OTHERS = ("error", "drop", "other")
+OTHERS = ("error", "drop", "other", "unlabelled")
 LOST_WITHOUT_SPEAKERS = "about 5 points of UA"  # measured on this project's corpora: by speaker against by corpus
+SHOWN = 10  # unknown labels that are named; the others are counted
+LONGEST_SHOWN = 40  # letters of a label; a longer one is cut
+MOST_EXPLAINED = 1000  # different unknown labels that can be explained; others are only counted
 
 
 class Intake:
     """Makes utterances of raw rows, and counts what it could not use.
 
-    labels: raw label -> emotion, as a mapping or as text: "W=anger,exc=happiness".
+    labels: raw label -> emotion, as a mapping or as text, "W=anger,exc=other"; "xxx=unlabelled" takes a label away. A
+    comma, an equals sign or a backslash within a label has a backslash before it.
     others: what becomes of an utterance whose label is not known. "error": all such labels are named in one error after
-    the last row; "drop": it is left out; "other": it gets the emotion "other".
-    language, corpus: used instead of those of the rows. root: the folder that relative audio paths start from, instead
-    of the reader's own.
-    Errors: UserError for an emotion in `labels` that is not known, and for an unknown choice of `others`.
+    the last row; "drop": it is left out; "other": it gets the emotion "other"; "unlabelled": it has none.
+    language, corpus: used instead of those of the rows; a language is a BCP 47 tag or a name. root: the folder that
+    relative audio paths start from, instead of the reader's own.
+    Errors: UserError for an emotion in `labels` that is not known, an unknown choice of `others`, and what is no
+    language.
     """
 
     def __init__(
@@ -46,17 +53,22 @@ class Intake:
         if others not in OTHERS:
             raise unknown("choice of others", others, OTHERS)
         self.labels = pairs(labels, "labels")
-        for emotion in self.labels.values():
-            to_emotion(emotion)
-        self.others, self.language, self.corpus, self.root = others, language, corpus, root
+        self.language = language_tag(language) if language else None
+        for label, emotion in self.labels.items():
+            try:
+                to_emotion(emotion, language=self.language or "und")
+            except UserError as error:
+                raise UserError(f"labels: {label}={emotion}: {error}") from error
+        self.others, self.corpus, self.root = others, corpus, root
         self.rows = 0  # raw rows so far
         self.unknown_labels: Counter[str] = Counter()
         self.notes: list[str] = []  # what the reader did that the user should know, such as "ignored columns: notes"
         self._ids: set[str] = set()
-        self._first_error = ""  # that names the first unknown label, and where it stands
+        self._examples: dict[str, UnknownLabel] = {}  # the first of each of `unknown_labels`
+        self._first = ""  # where the first unknown label stands
 
     def utterances(
-        self, values: dict[str, Any], where: str, folder: str, labels: Mapping[str, str] | None = None
+        self, values: dict[str, Any], where: str, folder: str, labels: dict[str, str] | None = None
     ) -> Iterator[Utterance]:
         """The utterance of a raw row; nothing where its label is not known.
 
@@ -65,26 +77,62 @@ class Intake:
         Errors: UserError as `data.manifest.to_utterance`.
         """
         self.rows += 1
-        values["language"] = self.language or values.get("language")
         values["corpus"] = self.corpus or values.get("corpus")
+        values["language"] = self.language or _language(values.get("language"), where)
+        spoken = values["language"] if isinstance(values["language"], str) else "und"
+        label = _label(values.get("emotion"), where)
+        mapping = ChainMap(self.labels, labels) if labels else self.labels
         try:
-            values["emotion"] = to_emotion(values.get("emotion"), {**labels, **self.labels} if labels else self.labels)
+            values["emotion"] = to_emotion(label, mapping, spoken)
         except UnknownLabel as error:
-            self._first_error = self._first_error or f"{where}: {error}"
+            self._first = self._first or where
+            if error.label not in self._examples and len(self._examples) < MOST_EXPLAINED:
+                self._examples[error.label] = error.with_traceback(None)
             self.unknown_labels[error.label] += 1
-            if self.others != "other":
+            if self.others in ("error", "drop"):
                 return
-            values["emotion"] = "other"
+            values["emotion"] = self.others
         yield to_utterance(values, where, self.root or folder, self._ids)
 
     def check(self) -> None:
-        """After the last row. Errors: UserError that names all unknown labels, unless `others` deals with them."""
-        if not self.unknown_labels or self.others != "error":
+        """After the last row. Errors: UserError that names the unknown labels, how often each stands there and what to
+        do, unless `others` says it; and where they are left out and no row remains.
+        """
+        count = len(self.unknown_labels)
+        plural = f"{count:,} unknown emotion labels:" if count > 1 else "unknown emotion label"
+        message = f"{self._first}: {plural} {self._named_labels(explain=True)}. "
+        if count and self.others == "drop" and self.unknown_labels.total() == self.rows:
+            raise UserError(f"{message}With others=drop no row remains")
+        if not count or self.others != "error":
             return
-        if len(self.unknown_labels) == 1:
-            raise UserError(self._first_error)
-        counts = ", ".join(f"{label!r} ({count})" for label, count in self.unknown_labels.most_common())
-        raise UserError(f"{self._first_error}; all unknown labels: {counts}")
+        message += "Leave their rows out: --option others=drop. "
+        if count > SHOWN or any(len(label) > LONGEST_SHOWN or not label.isprintable() for label in self.unknown_labels):
+            raise UserError(f"{message}Is it the column of the emotions?")
+        meanings = {label: self._examples[label].guess or "other" for label, _ in self.unknown_labels.most_common()}
+        option = shlex.quote(f"labels={joined_pairs(self.labels | meanings)}")
+        raise UserError(
+            f"{message}Or say what they mean: --option {option} (an emotion is {', '.join(EMOTIONS)}; "
+            f"{NO_LABEL} takes the label away)"
+        )
+
+    def lines(self) -> list[str]:
+        """What became of unknown labels, and the reader's notes."""
+        if not self.unknown_labels:
+            return self.notes
+        verb = {"drop": "left out", "other": "took for 'other'"}.get(self.others, "took for unlabelled")
+        count = _number(self.unknown_labels.total(), "utterance")
+        return [f"{verb} {count} with unknown labels: {self._named_labels()}", *self.notes]
+
+    def _named_labels(self, *, explain: bool = False) -> str:
+        """The most frequent unknown labels with their counts, and what is known of them if asked to explain."""
+        names = []
+        for label, count in self.unknown_labels.most_common(SHOWN):
+            shown = label if len(label) <= LONGEST_SHOWN else f"{label[: LONGEST_SHOWN - 1]}…"
+            is_explained = explain and shown == label and label in self._examples
+            reason = self._examples[label].reason() if is_explained else ""
+            names.append(f"{shown!r} ({count:,}{f', {reason}' if reason else ''})")
+        others = len(self.unknown_labels) - SHOWN
+        return ", ".join(names) + (f" and {others:,} more" if others > 0 else "")
 
 
 SHARED: dict[str, Callable[..., Any]] = {"intake": Intake, "table": TableOptions}  # parameter of a reader -> its record
@@ -117,11 +165,11 @@ class Reading(Iterator[Utterance]):
         return utterance
 
     def lines(self) -> list[str]:
-        """What was read, for a terminal: a line of counts, then what the reader did that the user should know."""
+        """What was read, for a terminal: a line of counts, then the lines of the intake."""
         languages = self._languages - {"und"}
         facts = f"{self._labelled:,} labelled, {_number(len(self._speakers), 'speaker')}"
         facts += f", {_number(len(languages), 'language')}" if languages else ", language not known"
-        lines = [f"{_number(self._count, 'utterance')}; {facts}", *self.intake.notes]
+        lines = [f"{_number(self._count, 'utterance')}; {facts}", *self.intake.lines()]
         if self._nameless:
             lines.append(speakers_note(self._nameless, self._count))
         if not languages:
@@ -157,6 +205,25 @@ def speakers_note(nameless: int, count: int) -> str:
         "measured in this project, and there is no interval over speakers; to tell them: `scan folder DIR --speaker "
         "folder` (or file, channel, a pattern), or a column 'speaker' in a table"
     )
+
+
+def _language(value: Any, where: str) -> Any:
+    """The tag of a language in a row; what is no text is left for `to_utterance` to refuse."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return language_tag(value) if value.strip() else None
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _label(value: Any, where: str) -> str | None:
+    """The label in a row as text; whole numbers are codes of a corpus. Errors: UserError for what is neither."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return None if value != value else f"{value:g}" if isinstance(value, float) else str(value)  # NaN is no label
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{where}: 'emotion' is {value!r}; expected text")
+    return value
 
 
 def _number(count: int, noun: str) -> str:

@@ -4,7 +4,7 @@
 
 The columns are the fields of `emobridge.types.Utterance`. Only id, path and corpus are required; an empty or null value
 of another column counts as missing. `channel` (from 0) picks one channel of a file; without it all are averaged.
-Languages are read and written in their usual spelling (`languages.language_tag`). Relative paths are relative to the
+Languages are read as tags or names and written as tags (`languages.language_tag`). Relative paths are relative to the
 manifest's folder, so that the two can move together.
 """
 
@@ -109,9 +109,9 @@ def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -
     if "channel" in values:
         values["channel"] = _channel(values["channel"], where)
     try:
-        values["emotion"] = to_emotion(values.get("emotion"))
         if "language" in values:
             values["language"] = language_tag(values["language"])
+        values["emotion"] = to_emotion(values.get("emotion"), language=values.get("language", "und"))
         if values.get("split", SPLITS[0]) not in SPLITS:
             raise unknown("split", values["split"], SPLITS)
     except UserError as error:

@@ -24,7 +24,6 @@ from emobridge.data.intake import Intake
 from emobridge.errors import UserError
 from emobridge.formats._segments import check_end, length
 from emobridge.formats._shared import Tally, read_text, split_named, write_text
-from emobridge.languages import language_named
 from emobridge.types import Utterance
 
 LOSES = ("corpus", "arousal", "valence", "dominance", "split", "phones", "gender", "naturalness", "channel")
@@ -58,7 +57,6 @@ def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
             values["speaker"] = None
         values["id"], values["corpus"] = name, os.path.basename(folder)
         values["gender"] = GENDERS.get((_word(genders, values["speaker"]) or "").casefold())
-        values["language"] = language_named(values["language"] or "") or values["language"]
         values["split"] = split_named(path.name)
         yield from intake.utterances(values, where, folder)
     if not intake.rows:

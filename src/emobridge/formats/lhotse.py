@@ -40,7 +40,6 @@ from emobridge.formats._shared import (
     split_named,
     text_in,
 )
-from emobridge.languages import language_named
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
@@ -169,7 +168,6 @@ def _values(item: Mapping[str, Any], recording: Mapping[str, Any], emotion: str,
     values["id"] = name_in(item, "id", where)
     values["emotion"] = values["text"] if emotion == "text" else name_in(custom, emotion, where)
     values["text"] = None if emotion == "text" else values["text"]
-    values["language"] = language_named(values["language"] or "") or values["language"]
     start, duration = number_in(item, "start", where) or 0.0, number_in(item, "duration", where)
     seconds = number_in(recording, "duration", where)
     end = None if duration is None else round(start + duration, DIGITS)

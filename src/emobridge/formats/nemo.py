@@ -32,7 +32,6 @@ from emobridge.formats._shared import (
     text_in,
     write_lines,
 )
-from emobridge.languages import language_named
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
@@ -80,8 +79,7 @@ def _values(item: Mapping[str, Any], emotion: str | None, folder: str, where: st
     values = {field: column_in(item, field, where) for field in COLUMNS if field not in ("path", "start", "end")}
     values["path"] = audio = text_in(item, PATH, where)
     values["emotion"] = _first(item, LABELS if emotion is None else (emotion,), where)
-    language = _first(item, LANGUAGES, where)
-    values["language"] = language_named(language or "") or language
+    values["language"] = _first(item, LANGUAGES, where)
     start, duration = number_in(item, "offset", where) or 0.0, number_in(item, "duration", where)
     if "offset" not in item and "start" in item:
         start = number_in(item, "start", where) or 0.0

@@ -27,7 +27,6 @@ from emobridge.data.manifest import COLUMNS
 from emobridge.errors import UserError
 from emobridge.files import write_csv
 from emobridge.formats._shared import filled
-from emobridge.languages import language_named
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
@@ -59,7 +58,6 @@ def read(
         times = {field: _seconds(raw.pop(field), field, where) for field in ("start", "end")}
         values: dict[str, Any] = {field: cell_value(value, field, where) for field, value in raw.items()} | times
         values["corpus"] = values["corpus"] or path.stem
-        values["language"] = language_named(values["language"] or "") or values["language"]
         values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
         values["id"] = values["id"] or default_id(values)
         if values["path"]:

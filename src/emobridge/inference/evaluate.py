@@ -11,7 +11,7 @@ import torch
 
 from emobridge.bundle import Recognizer
 from emobridge.corpora import attribute_ranges
-from emobridge.data.attributes import attributes_of
+from emobridge.data.attributes import OTHERS, attributes_of, check_corpora, parse_ranges
 from emobridge.errors import UserError
 from emobridge.inference.features import Skip, stored_features
 from emobridge.inference.routing import answers, modes_of, sets_of
@@ -87,7 +87,7 @@ def evaluated(
     With speaker normalisation all utterances of a speaker count for the speaker's moments, labelled or not. A speaker
     is one of a corpus: where several corpora are scored together, the speakers' names begin with the corpus.
     untold: what answers where the language is not known (see `routing`). attribute_range: the scale of corpora that
-    declare none, such as "1..7"; by default the recogniser's own.
+    declare none, such as "1..7", or scales by corpus, "calls=1..5"; they go before the recogniser's own.
     Errors: UserError where no utterance has one of the labels or attributes, and for attributes outside their range;
     bad files go to `on_skip`, or raise where there is none.
     """
@@ -152,6 +152,9 @@ def _attributes(recognizer: Recognizer, utterances: Sequence[Utterance], attribu
     names = recognizer.attributes
     if not names:
         return np.empty((len(utterances), 0))
-    undeclared = attribute_range or recognizer.spec.attribute_range
-    values = attributes_of(utterances, attribute_ranges(utterances, undeclared=undeclared))
+    ranges = parse_ranges(attribute_range)
+    check_corpora(ranges, utterances)
+    if OTHERS not in ranges:
+        ranges = parse_ranges(recognizer.spec.attribute_range) | ranges
+    values = attributes_of(utterances, attribute_ranges(utterances, ranges))
     return values[:, [ATTRIBUTES.index(name) for name in names]]

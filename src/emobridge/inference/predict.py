@@ -25,6 +25,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.files import escape_cell, whole_file
 from emobridge.inference.features import FeaturesBySet, Skip, encode
 from emobridge.inference.routing import answers, by_domain, modes_of, sets_of
+from emobridge.languages import language_tag
 from emobridge.progress import Progress
 from emobridge.types import Prediction, Utterance
 
@@ -90,26 +91,27 @@ def utterances_of(
     """The utterances of manifests (.jsonl), tables (.csv, .tsv ...), folders (all audio files below) and audio files.
 
     A file longer than 30 s is cut into windows of `window` seconds. speakers, for plain files: "unknown"; "file", each
-    file is one speaker; "one", all are the same speaker. on_note: gets the lines that say how a table was read.
-    Errors: UserError; bad files in a folder go to `on_skip`.
+    file is one speaker; "one", all are the same speaker. language: of plain files, its tag or name. on_note: gets the
+    lines that say how a table was read. Errors: UserError; bad files in a folder go to `on_skip`.
     """
     if speakers not in SPEAKERS_OF_FILES:
         raise unknown("choice of speakers", speakers, SPEAKERS_OF_FILES)
     if not window > 0:
         raise UserError(f"window: expected seconds above 0, got {window}")
+    spoken = language_tag(language) if language else "und"
     for path in map(Path, paths):
         if path.suffix.lower() == ".jsonl":
             yield from read_manifest(path)
             continue
         if path.suffix.lower() in (TABLE_SUFFIXES | JSON_SUFFIXES) and path.is_file():
-            yield from _table_rows(path, language, on_note)
+            yield from _table_rows(path, spoken, on_note)
             continue
         files = list(audio_files(path)) if path.is_dir() else [path]
         if not files:
             raise UserError(f"{path}: holds no audio file")
         for file in files:
             speaker = {"unknown": None, "file": str(file), "one": "one"}[speakers]
-            whole = Utterance(str(file), FILES, str(file), language=language or "und", speaker=speaker)
+            whole = Utterance(str(file), FILES, str(file), language=spoken, speaker=speaker)
             try:
                 yield from _windows(whole, duration(file), window)
             except AudioError as error:
@@ -118,12 +120,12 @@ def utterances_of(
                 on_skip(str(file), str(error))
 
 
-def _table_rows(path: Path, language: str | None, on_note: Callable[[str], None] | None) -> Iterator[Utterance]:
+def _table_rows(path: Path, language: str, on_note: Callable[[str], None] | None) -> Iterator[Utterance]:
     """The utterances of a table without their labels, which need not be known here; `language` where none is told."""
-    reading = scan("table", path, others="other")
+    reading = scan("table", path, others="unlabelled")
     for utterance in reading:
         is_known = utterance.language != "und"
-        yield replace(utterance, emotion=None, language=utterance.language if is_known else language or "und")
+        yield replace(utterance, emotion=None, language=utterance.language if is_known else language)
     if on_note is not None:
         for line in reading.lines():
             on_note(f"{path}: {line}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emobridge.corpora import attribute_ranges, utterances_at
-from emobridge.data.attributes import attributes_of
+from emobridge.data.attributes import attributes_of, check_corpora, parse_ranges
 from emobridge.data.intake import speakers_note
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.speech import UNLABELLED, Speech
@@ -108,7 +108,9 @@ def _in_order(rows: Sequence[Utterance]) -> list[Utterance]:
 
 def _attributes(utterances: Sequence[Utterance], sources: int, data: Data) -> np.ndarray:
     """(N, K) in [-1, 1] of the attributes asked for; the first `sources` utterances are of the source."""
-    values = attributes_of(utterances, attribute_ranges(utterances, undeclared=data.attribute_range))
+    ranges = parse_ranges(data.attribute_range)
+    check_corpora(ranges, utterances)
+    values = attributes_of(utterances, attribute_ranges(utterances, ranges))
     values = values[:, [ATTRIBUTES.index(name) for name in data.attributes]]
     for name, column in zip(data.attributes, values[:sources].T):
         if np.isnan(column).all():
