@@ -248,5 +248,5 @@ def test_options_of_functions_have_a_default():
     from emobridge.corpora import crema_d, table
 
     assert options_of(crema_d.scan) == {"audio": "wav"}
-    assert set(options_of(table.scan)) == {"columns", "intake"}
+    assert set(options_of(table.scan)) == {"intake", "table"}
     assert all(isinstance(value, inspect.Parameter) for value in parameters_of(table.scan).values())

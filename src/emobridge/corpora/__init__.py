@@ -21,7 +21,7 @@ from emobridge.corpora._download import download as download
 from emobridge.corpora._download import downloads as downloads
 from emobridge.data.attributes import CONSTRUCTED_ENDING, OTHERS, has_attributes, is_constructed, no_range
 from emobridge.data.intake import Reading, open_reading
-from emobridge.data.labels import EMOTIONS
+from emobridge.data.labels import EMOTIONS, likely_emotion
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.types import SCALE, Range, Utterance
@@ -223,6 +223,9 @@ def no_corpus(root: Path, *, layout: str, obtain: str) -> UserError:
 
 def emotion_of(code: str, labels: Mapping[str, str], path: Path) -> str:
     """The emotion that a code in a file name means. Errors: UserError that names the file and the valid codes."""
-    if code not in labels:  # without a hint: between codes the nearest spelling is another emotion
-        raise UserError(f"{path}: unknown emotion code {code!r} (one of {', '.join(labels)})")
+    if code not in labels:
+        likely = likely_emotion(code, labels)
+        guess = next((code for code, emotion in labels.items() if emotion == likely), None)
+        hint = f": did you mean {guess!r}?" if guess else ""
+        raise UserError(f"{path}: unknown emotion code {code!r}{hint} (one of {', '.join(labels)})")
     return labels[code]

@@ -33,7 +33,6 @@ from emobridge.corpora import GENDERS, files_like, no_corpus
 from emobridge.corpora._rows import label_rows, recorded_rows
 from emobridge.corpora.table import SPLIT_WORDS
 from emobridge.data.intake import Intake
-from emobridge.languages import language_named
 from emobridge.types import Utterance
 
 LANGUAGES = ("bn", "en", "fr", "de", "it", "pl", "ru", "es")
@@ -85,7 +84,7 @@ def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
                 "id": f"{dataset}/{path.stem}",
                 "corpus": f"cameo-{dataset.casefold()}",
                 "path": str(path),
-                "language": language_named(row["language"]) or row["language"],
+                "language": row["language"],
                 "speaker": row["speaker_id"],
                 "emotion": row["emotion"],
                 "split": SPLIT_WORDS.get(split, split),

@@ -96,13 +96,15 @@ def to_emotion(raw: str | None, mapping: Mapping[str, str] | None = None, langua
     return None if emotion == NO_LABEL else emotion
 
 
-def likely_emotion(label: str) -> str | None:
-    """The emotion that an unknown label means if it is a misspelt word; None where that is not certain.
+def likely_emotion(label: str, mapping: Mapping[str, str] | None = None) -> str | None:
+    """The emotion that an unknown label means if it is a misspelt word, of the `mapping` or any other.
+
+    None where that is not certain.
 
     >>> likely_emotion("boredem"), likely_emotion("fru"), likely_emotion("unhappy")
     ('boredom', None, None)
     """
-    return UnknownLabel(label, label, {}, "und").guess
+    return UnknownLabel(label, label, mapping or {}, "und").guess
 
 
 @lru_cache(maxsize=4096)
