@@ -206,7 +206,10 @@ def test_choices_in_any_case(recorded, cli, words):
         (("adapt", "--source", "en.jsonl"), ("--target",)),
         (("adapt", "--source", "no.jsonl", "--target", "xx.jsonl"), ("no.jsonl", "No such file")),
         (("adapt", "--source", "en.jsonl", "--target", "no.jsonl"), ("no.jsonl", "No such file")),
-        (("adapt", "--source", ".", "--target", "xx.jsonl"), ("Is a directory", "expected a JSONL manifest")),
+        (
+            ("adapt", "--source", ".", "--target", "xx.jsonl"),
+            ("two or more emotions", "unlabelled: no folder is named like an emotion"),
+        ),
         (("adapt", "--settings", "no.toml"), ("no.toml", "No such file")),
         (("audit", "no.jsonl"), ("no.jsonl", "No such file")),
         (("evaluate", "no", "--on", "en.jsonl"), ("no: is no bundle",)),

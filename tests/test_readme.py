@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import typer
 
+import emobridge
 from emobridge.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +59,31 @@ def test_folders_of_the_code_exist():
     }
     rooms = {path.parent.name for path in (ROOT / "src" / "emobridge").glob("*/__init__.py")}
     assert folders == rooms
+
+
+def test_two_commands_lead_from_a_folder_to_a_recogniser(recorded, monkeypatch, cli):
+    """The first block of "On your own data" as it stands, with toy speech, and what the text says of it."""
+    section = TEXT[TEXT.index("## On your own data") :]
+    block = re.search(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[1]
+    commands = [shlex.split(line)[1:] for line in block.splitlines()]
+    assert [words[:2] for words in commands] == [["scan", "folder"], ["adapt", "--source"]]
+    monkeypatch.chdir(recorded)
+    for row in list(emobridge.read_manifest("xx.jsonl")):
+        folder = Path("calls", row.speaker)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.move(row.path, folder)
+    Path("calls", "notes.txt").touch()
+    Path("demo").mkdir()
+    emobridge.write_manifest("demo/en.jsonl", emobridge.read_manifest("en.jsonl"))
+    scanned, adapted = (cli(*words) for words in commands)
+    assert scanned.code == 0, scanned.err
+    printed = re.search(r"^    calls.jsonl: .*?(?=\n\n)", section, re.MULTILINE | re.DOTALL)[0]
+    assert scanned.out.splitlines() == [line.strip() for line in printed.splitlines()]
+    assert adapted.code == 0, adapted.err
+    assert "warning: " in adapted.out and Path("run", "report.html").is_file()
+    predicted = cli("predict", "run/bundle", "calls")
+    answers = [json.loads(line) for line in predicted.out.splitlines()]
+    assert len(answers) == 16 and {answer["label"] for answer in answers} <= {"anger", "sadness"}
 
 
 def test_python_leaves_report_scores_and_bundle(recorded, monkeypatch, capsys):

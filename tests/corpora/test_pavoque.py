@@ -65,6 +65,8 @@ def test_that_there_is_one_speaker_is_said_where_it_is_read():
         ("- style: angry\n  file: ./a.wav\n", r"utterance 1: no 'prompt'"),
         ("- prompt: a\n  style: angry\n  start: zero\n  end: 1\n", r"'start' is 'zero'; expected seconds"),
         ("- prompt: a\n  style: angry\n  start: 2\n  end: 1\n", r"goes from 2 to 1 s"),
+        (f"- prompt: a\n  style: angry\n  start: 1{'0' * 400}\n  end: 1\n", r"'start' is too large a number"),
+        ("- prompt: 2001-13-45\n", r"not valid YAML"),
         ("prompt: a\n", r"expected a list of utterances, not dict"),
         ("- [a\n", r"not valid YAML"),
         ("- !!python/object/apply:os.getcwd []\n", r"not valid YAML"),

@@ -60,8 +60,10 @@ def test_unknown_emotion_number(tmp_path):
 def test_a_corpus_held_twice_is_named(tmp_path):
     fabricate(tmp_path, actors=("01",))
     fabricate(tmp_path / "copy", actors=("01",))
-    with pytest.raises(UserError, match="'03-01-01-01-01-01-01' is there twice"):
+    with pytest.raises(UserError, match="'03-01-01-01-01-01-01' is there twice") as error:
         list(scan("ravdess", tmp_path))
+    assert str(error.value).endswith(f"such as {tmp_path / 'copy'}")
+    assert len(list(scan("ravdess", tmp_path / "copy"))) == 60
 
 
 def test_the_real_corpus(shared):

@@ -81,6 +81,9 @@ def test_without_folders_nobody_knows_the_speaker(tmp_path):
         ([{"emo": "angri", "start": 0, "end": 1}], "unknown emotion 'angri': did you mean 'angry'"),
         ([{"emo": "sad", "start": 2, "end": 1}], "sad from 2 to 1 s"),
         ([{"emo": "sad", "start": 2}], "expected emo, start and end"),
+        ([{"emo": ["sad"], "start": 0, "end": 1}], "unknown emotion"),
+        ([{"emo": "sad", "start": 0, "end": 10**400}], "expected emo, start and end"),
+        ([{"emo": "sad", "start": 0, "end": None}], "expected emo, start and end"),
         ([], "expected 'emotion' to be a list"),
         ("sad", "expected 'emotion' to be a list"),
     ],
@@ -90,6 +93,12 @@ def test_a_malformed_recording_is_named(tmp_path, emotion, message):
     with pytest.raises(UserError, match=message) as caught:
         list(scan("zed", root))
     assert str(caught.value).startswith(f"{root / 'ZED.json'}: a: ")
+
+
+def test_a_text_that_is_none(tmp_path):
+    root = fabricate(tmp_path, {"a": entry("datafolder/s/a.wav", ("sad", 0, 1)) | {"transcription": ["no", "text"]}})
+    with pytest.raises(UserError, match=r"a: 'transcription' is \['no', 'text'\]; expected text"):
+        list(scan("zed", root))
 
 
 def test_a_table_that_is_none(tmp_path):

@@ -206,14 +206,23 @@ def unique_utterances(root: Path, utterances: Iterator[Utterance], *, layout: st
     paths: dict[str, str] = {}
     for utterance in utterances:
         if utterance.id in paths:
+            first = paths[utterance.id]
             raise UserError(
-                f"{root}: {utterance.id!r} is there twice ({paths[utterance.id]} and {utterance.path}); "
-                "point to the folder that holds one of them"
+                f"{root}: {utterance.id!r} is there twice ({first} and {utterance.path}); point to the folder that "
+                f"holds one of them{_such_as(first, utterance.path)}"
             )
         paths[utterance.id] = utterance.path
         yield utterance
     if not paths:
         raise no_corpus(root, layout=layout, obtain=obtain)
+
+
+def _such_as(first: str, second: str) -> str:
+    """A folder that holds one of two files and not the other; "" where none does."""
+    common = os.path.commonpath([first, second])
+    inside = [os.path.relpath(path, common).split(os.sep) for path in (first, second)]
+    deeper = max(inside, key=len)
+    return f", such as {os.path.join(common, deeper[0])}" if len(deeper) > 1 else ""
 
 
 def no_corpus(root: Path, *, layout: str, obtain: str) -> UserError:

@@ -90,7 +90,7 @@ def _entries(path: Path) -> list[Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         entries = yaml.load(path.read_bytes(), Loader=loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as the month 13 in a date
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -110,4 +110,7 @@ def _seconds(entry: Any, key: str, where: str) -> float:
     value = _value(entry, key, where)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"{where}: {key!r} is {value!r}; expected seconds")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise UserError(f"{where}: {key!r} is too large a number; expected seconds") from None

@@ -70,7 +70,7 @@ def _utterances(root: Path, segments: bool) -> Iterator[Utterance]:
                     language="en",
                     speaker=folders[-1] if folders else None,
                     emotion=LABELS[emotion],
-                    text=entry.get("transcription") or None,
+                    text=_text(entry.get("transcription"), where),
                     naturalness="natural",
                 )
 
@@ -87,6 +87,17 @@ def _entries(table: Path) -> dict[str, Any]:
     return entries
 
 
+def _text(value: Any, where: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{where}: 'transcription' is {_short(value)}; expected text")
+    return value or None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
 def _segments(members: Any, where: str) -> list[Segment]:
     """The emotional stretches of one recording, checked."""
     if not isinstance(members, list) or not members:
@@ -95,9 +106,9 @@ def _segments(members: Any, where: str) -> list[Segment]:
     for member in members:
         try:
             label, start, end = member["emo"], float(member["start"]), float(member["end"])
-        except (TypeError, KeyError, ValueError) as error:
-            raise UserError(f"{where}: expected emo, start and end (s), not {member!r}") from error
-        if label not in LABELS:
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
+            raise UserError(f"{where}: expected emo, start and end (s), not {_short(member)}") from error
+        if not isinstance(label, str) or label not in LABELS:
             raise UserError(f"{where}: {unknown('emotion', str(label), LABELS)}")
         if not 0 <= start < end:
             raise UserError(f"{where}: {label} from {start:g} to {end:g} s; expected a start before its end")

@@ -173,9 +173,7 @@ class Reading(Iterator[Utterance]):
         if self._nameless:
             lines.append(speakers_note(self._nameless, self._count))
         if not languages:
-            lines.append(
-                "the language is not known: published numbers and routers need it, such as --option language=de"
-            )
+            lines.append("no language is known: published numbers and routers need it; tell it: --option language=de")
         return lines
 
 

@@ -19,7 +19,7 @@ from emobridge.errors import UserError
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.options import read_options
-from emobridge.progress import progress
+from emobridge.progress import progress, report_note
 from emobridge.settings import Adapt, Budget, layer_names
 from emobridge.study.cases import Decision, check_useful, decide, draft
 from emobridge.study.reading import labels_of, read_speech, target_labels_of
@@ -86,8 +86,12 @@ def prepare(request: Adapt | Budget, check: Callable[[Speech], None], *, strict:
     features, labels = request.features, request.data.labels or ()
     encoder = load_encoder(features.encoder, **read_options(features.all_encoder_options))
     drafts = draft(request, encoder)
-    speech, left_out = read_speech(request.data, labels, share_speakers=request.split.share_speakers)
+    notes: list[str] = []
+    shared = request.split.share_speakers
+    speech, left_out = read_speech(request.data, labels, share_speakers=shared, on_note=notes.append)
     check(speech)
+    for note in notes:
+        report_note(note)
     frozen = [case for case in drafts if not case.uses_recordings]
     if frozen:
         hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]))

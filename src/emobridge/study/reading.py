@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +14,32 @@ from emobridge.data.intake import speakers_note
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.speech import UNLABELLED, Speech
 from emobridge.errors import UserError, unknown
-from emobridge.progress import report_note
 from emobridge.settings import Data
 from emobridge.study.label_list import LabelList, read_list, with_labels
 from emobridge.types import ATTRIBUTES, Utterance
 
 
-def read_speech(data: Data, labels: tuple[str, ...], *, share_speakers: bool = False) -> tuple[Speech, int]:
+def read_speech(
+    data: Data,
+    labels: tuple[str, ...],
+    *,
+    share_speakers: bool = False,
+    on_note: Callable[[str], None] | None = None,
+) -> tuple[Speech, int]:
     """The utterances of a request, and how many of the target were left out: their emotion is not among the labels.
 
     labels: as `labels_of` gives them. Within each manifest utterances are ordered by corpus, speaker and id, so that
     the order of its rows changes nothing. The target has the labels of the list `data.labelled` too, and of all its
-    labels only those may be seen.
+    labels only those may be seen. on_note: gets how folders were read, and what unknown speakers of the target cost.
     Errors: UserError for a bad manifest or list, an emotion or attribute that no source has, an attribute outside its
     corpus's range, ids that stand in two manifests, and speakers on both sides.
     """
-    sources = [_in_order(_source_rows(path, data, labels)) for path in data.source]
-    target = _target_rows(data.target)
+    sources = [_in_order(_source_rows(path, data, labels, on_note)) for path in data.source]
+    target = _target_rows(data.target, on_note)
     listed = (read_list(data.labelled) if data.labelled else LabelList()).matched(target, data.target)
-    for note in listed.notes:
-        report_note(note)
+    if on_note:
+        for note in listed.notes:
+            on_note(note)
     target = with_labels(target, listed.labels, labels, data.target)
     keeps_all = data.attributes_only or data.pool == "open"
     adapted = [row for row in target if keeps_all or row.emotion is None or row.emotion in labels]
@@ -67,13 +73,15 @@ def labels_of(data: Data) -> tuple[str, ...]:
     Errors: UserError for a label that is no emotion, one that stands twice, and fewer than two in common.
     """
     if data.labels is None:
-        common = [{row.emotion for row in utterances_at(path)} for path in data.source]
+        notes: list[str] = []
+        common = [{row.emotion for row in utterances_at(path, notes.append)} for path in data.source]
         shared = tuple(emotion for emotion in EMOTIONS if all(emotion in present for present in common))
         if len(shared) < 2 and not data.attributes:
             names = ", ".join(data.source)
+            why = next((f" ({note})" for note in notes if ": unlabelled: " in note), "")
             raise UserError(
                 f"{names}: expected two or more emotions that every source has, and there are {len(shared)}: "
-                "is --source the labelled speech, and --target the new language?"
+                f"is --source the labelled speech, and --target the new language?{why}"
             )
         return shared if len(shared) >= 2 else ()
     return spell_emotions(data.labels)
@@ -118,9 +126,11 @@ def _attributes(utterances: Sequence[Utterance], sources: int, data: Data) -> np
     return values
 
 
-def _source_rows(path: str, data: Data, labels: Sequence[str]) -> list[Utterance]:
+def _source_rows(
+    path: str, data: Data, labels: Sequence[str], on_note: Callable[[str], None] | None
+) -> list[Utterance]:
     """The utterances of a source that can be learnt from."""
-    rows = list(utterances_at(path, report_note))
+    rows = list(utterances_at(path, on_note))
     if data.attributes_only:
         rated = [row for row in rows if any(getattr(row, name) is not None for name in data.attributes)]
         if not rated:
@@ -133,12 +143,12 @@ def _source_rows(path: str, data: Data, labels: Sequence[str]) -> list[Utterance
     return labelled
 
 
-def _target_rows(path: str) -> list[Utterance]:
-    """The utterances of the target; what it costs that speakers are not known is told before the work begins."""
-    rows = list(utterances_at(path, report_note))
+def _target_rows(path: str, on_note: Callable[[str], None] | None) -> list[Utterance]:
+    """The utterances of the target, with a note on what it costs that their speakers are not known."""
+    rows = list(utterances_at(path, on_note))
     nameless = sum(row.speaker is None for row in rows)
-    if nameless and not Path(path).is_dir():  # the reading of a folder has told it
-        report_note(f"{path}: {speakers_note(nameless, len(rows))}")
+    if on_note and nameless and not Path(path).is_dir():  # the notes of a folder have it
+        on_note(f"{path}: {speakers_note(nameless, len(rows))}")
     return rows
 
 
