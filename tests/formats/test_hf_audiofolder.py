@@ -111,3 +111,23 @@ def test_mistakes_are_named(tmp_path):
         (tmp_path / "metadata.csv").write_text(text)
         with pytest.raises(UserError, match=message):
             list(import_("hf-audiofolder", tmp_path))
+
+
+@pytest.mark.parametrize("copy", ["link", "copy"])
+def test_only_audio_is_put_into_the_folder(tmp_path, clips, copy):
+    secret = tmp_path / "secret.wav"
+    secret.write_text("root:x:0:0:root\n" * 100)
+    link = tmp_path / "link.wav"
+    link.symlink_to(secret)
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path, message in (
+        (secret, r"'b': .*secret\.wav: .*; only audio is put into the folder"),
+        (link, r"'b': .*link\.wav: .*only audio"),
+        (tmp_path / "pipe.wav", "no such file"),
+        ("/dev/zero", "no such file"),
+        ("/etc/passwd", r"'b': /etc/passwd: "),
+    ):
+        rows = [Utterance("a", "c", clips[0]), Utterance("b", "c", str(path))]
+        with pytest.raises(UserError, match=message):
+            export("hf-audiofolder", tmp_path / "set", rows, copy=copy)
+        assert not (tmp_path / "set").exists()

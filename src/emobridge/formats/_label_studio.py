@@ -113,7 +113,7 @@ def _add(regions: dict[Stretch | None, Region], name: str, value: Mapping[str, A
 
 def _texts(value: Any, where: str) -> list[str]:
     texts = value if isinstance(value, list) else [] if value in (None, "") else [value]
-    return [text for text in texts if name_in({"label": text}, "label", where)]
+    return [name for text in texts if (name := name_in({"label": text}, "label", where))]
 
 
 def _person(value: Any, where: str) -> str:

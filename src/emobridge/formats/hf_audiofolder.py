@@ -27,7 +27,7 @@ from emobridge.data.audio import header
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import COLUMNS, NUMBERS
 from emobridge.errors import UserError, unknown
-from emobridge.formats._shared import by_split, filled, split_named, write_lines
+from emobridge.formats._shared import by_split, column_in, filled, split_named, write_lines
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
@@ -107,7 +107,7 @@ def _rows(path: Path, column_of: dict[str, str]) -> Iterator[tuple[str, dict[str
         folder = os.path.abspath(file.parent)
         for number, row in table_rows(file, column_of):
             where = f"{file}:{number}"
-            values = {field: cell_value(row.get(column_of.get(field, field)), field, where) for field in COLUMNS}
+            values = {field: _cell(row.get(column_of.get(field, field)), field, where) for field in COLUMNS}
             if not isinstance(values["path"], str) or not values["path"]:
                 raise UserError(f"{where}: expected the path of an audio file in {column_of['path']!r}")
             yield where, values | {"path": os.path.normpath(os.path.join(folder, values["path"]))}
@@ -115,6 +115,11 @@ def _rows(path: Path, column_of: dict[str, str]) -> Iterator[tuple[str, dict[str
         for audio in audio_files(path):
             label = None if audio.parent == path or split_named(audio.parent.name) else audio.parent.name
             yield str(audio), {"path": os.path.abspath(audio), "emotion": label}
+
+
+def _cell(value: Any, field: str, where: str) -> Any:
+    """A raw value: text of a CSV file, or whatever JSON has."""
+    return cell_value(value, field, where) if isinstance(value, str) else column_in({field: value}, field, where)
 
 
 def _check_audio(audio: str, name: str) -> None:

@@ -70,7 +70,7 @@ def read_tiers(file: Path) -> list[Tier]:
         raise UserError(f"{error} (of a binary TextGrid: in Praat, Save as text file...)") from error
     values = _Values(text, str(file))
     if not values.text().startswith("ooTextFile") or values.text() != "TextGrid":
-        raise UserError(f'{file}: no TextGrid in text; expected \'File type = "ooTextFile"\' and the class "TextGrid"')
+        raise UserError(f'{file}: no TextGrid; expected \'File type = "ooTextFile"\' and the class "TextGrid"')
     values.number(), values.number()
     if values.flag() != "<exists>":
         return []
