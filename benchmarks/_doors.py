@@ -198,7 +198,7 @@ item []:
             xmax = 2.9
             text = ""
 """,
-    "funasr x.jsonl": '{"key": "a", "source": "wav/a.wav", "source_len": 9, "emo_target": "<|HAPPY|>"}\n' * 2,
+    "funasr x.jsonl": '{"key": "a", "source": "wav/a.wav", "source_len": 9, "emo_target": "<|HAPPY|>"}\n',
     "label-studio x.csv": (
         "annotation_id,annotator,audio,emotion,id\n1,1,/data/upload/1/ab12cd34-x.wav,Anger,1\n"
         '2,2,/data/upload/1/ab12cd34-x.wav,"{""choices"": [""Sadness""]}",1\n3,1,/data/local-files/?d=y.wav,Happy,2\n'

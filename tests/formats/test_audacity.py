@@ -24,14 +24,14 @@ def test_a_label_track_keeps_both_ends(call):
     assert {(row.path, row.corpus, row.language) for row in rows} == {
         (str(call.with_suffix(".wav")), call.parent.name, "de")
     }
-    assert reading.lines() == ["2 utterances; 2 labelled, 0 speakers, 1 language"]
+    assert reading.lines()[0] == "2 utterances; 2 labelled, 0 speakers, 1 language" and not reading.intake.notes
 
 
 def test_what_is_left_out_or_odd_is_counted(call):
     call.write_text("2,5\t3,5\tanger\n0.5\t2.0\tfear\n1.0\t1.5\tsad\n1.0\t1.0\tpoint\n0.0\t0.2\n")
     reading = import_("audacity", call)
     assert [row.start for row in reading] == [2.5, 0.5, 1.0]
-    assert reading.lines()[1:] == [
+    assert reading.intake.notes == [
         f"point labels, which have no length, left out: 1 (the first: {call}:4)",
         f"segments that are not in order of time: 2 (the first: {call}:2)",
         f"segments that overlap another of their tier: 1 (the first: {call}:3)",
@@ -88,6 +88,6 @@ def test_a_folder_of_tracks(call):
     soundfile.write(inner.with_suffix(".wav"), np.zeros(8000), 8000)
     reading = import_("audacity", call.parent)
     assert [row.id for row in reading] == ["b/call@0", "call@0.5"]
-    assert "text files without a recording of their name, left out: 1" in reading.lines()[1]
+    assert "text files without a recording of their name, left out: 1" in reading.intake.notes[0]
     with pytest.raises(UserError, match="give that file, not a folder"):
         list(import_("audacity", call.parent, audio="call.wav"))

@@ -160,7 +160,7 @@ def test_declared_ranges_are_told(audformat, emodb, tmp_path):
     emodb.save(str(tmp_path))
     reading = import_("audformat", tmp_path)
     assert [row.arousal for row in reading] == [1.5, 4.0]
-    assert reading.lines()[1:] == ["arousal was rated from 1 to 5"]
+    assert reading.intake.notes == ["arousal was rated from 1 to 5"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emobridge import registry
+from emobridge.data.columns import NO_SPEAKER
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import COLUMNS, SPLITS
 from emobridge.errors import UserError
@@ -87,6 +88,9 @@ def utterances(draw, name, clips):
                 channel=draw(st.none() if name in ("s3prl", "lhotse") else st.none() | st.integers(0, 7)),
             )
         )
+    rows = [
+        dataclasses.replace(row, speaker=None) if (row.speaker or "").casefold() in NO_SPEAKER else row for row in rows
+    ]
     if name == "kaldi":  # where it means that the speaker is not known
         rows = [dataclasses.replace(row, speaker=None) if row.speaker == row.id else row for row in rows]
     return [

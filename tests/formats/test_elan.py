@@ -49,7 +49,7 @@ def test_an_eaf_names_times_speaker_and_recording(call):
     (row,) = reading
     assert (row.id, row.start, row.end, row.emotion, row.speaker) == ("call@0.5", 0.5, 2.0, "anger", "Anna K.")
     assert row.path == str(call.parent / "audio" / "my call.wav")
-    lines = reading.lines()[1:]
+    lines = reading.intake.notes
     assert f"annotations without a time of their own, left out: 1 (the first: {call}: emotion@anna a2)" in lines
     assert f"segments without a label, left out: 1 (the first: {call}: emotion@anna a3)" in lines
     assert f"tier 'words@bob', not read: 1 (the first: {call})" in lines

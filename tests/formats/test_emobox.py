@@ -183,7 +183,7 @@ def test_missing_and_further_files_of_a_fold_are_named(checkout):
     write(fold / "emodb_test2_fold_1.jsonl", "")
     reading = import_("emobox", checkout / "data" / "emodb", fold=1)
     assert [row.split for row in reading] == ["test"]
-    assert reading.lines()[1:] == [
+    assert reading.intake.notes == [
         f"no file of the split train: 1 (the first: {fold}/emodb_train_fold_1.jsonl)",
         f"files of other splits, not read: 1 (the first: {fold}/emodb_test2_fold_1)",
     ]

@@ -32,7 +32,7 @@ def test_marks_are_read_without_their_brackets(tmp_path):
         ("/b", "anger", "und", None, "train"),
         ("3", None, "und", None, "train"),
     ]
-    assert reading.lines()[1:] == [f"key 'extra', ignored: 1 (the first: {path}:2)"]
+    assert reading.intake.notes == [f"key 'extra', ignored: 1 (the first: {path}:2)"]
     assert next(iter(import_("funasr", path))).path == str(tmp_path / "wav/a.wav")
 
 

@@ -44,7 +44,7 @@ def test_segments_with_all_that_is_said_of_them(directory):
     )
     assert (second.start, second.end, second.emotion, second.language) == (2.0, None, None, "de")
     assert (third.path, third.end, third.speaker, third.channel) == (str(directory / "b/call-2.flac"), 1.25, None, 1)
-    assert reading.lines()[1:] == [
+    assert reading.intake.notes == [
         f"speakers named as their utterance, taken for not known: 1 (the first: {directory}/segments:3)",
         f"files that are not read: 1 (the first: {directory}/feats.scp)",
     ]

@@ -105,7 +105,7 @@ def test_whose_label_counts_is_an_option(exported, annotators, emotions, lines):
         path.write_text(path.read_text().replace('"Sadness"', '"Sad"'))
         reading = import_("label-studio", path, annotators=annotators)
     assert [row.emotion for row in reading] == emotions
-    notes = reading.lines()[1:]
+    notes = reading.intake.notes
     assert len(notes) == len(lines)
     assert all(note.startswith(line) for note, line in zip(notes, lines, strict=True))
 
@@ -167,7 +167,7 @@ def test_json_min_and_csv(tmp_path):
     )
     reading = import_("label-studio", table)
     assert [(row.id, row.emotion) for row in reading] == [("clip1", "anger"), ("wav/clip2", "happiness")]
-    assert "disagree (first counts): 1" in reading.lines()[1]
+    assert "disagree (first counts): 1" in reading.intake.notes[0]
     assert [row.emotion for row in import_("label-studio", table, annotators="2")] == ["sadness", None]
 
 
@@ -181,7 +181,7 @@ def test_mistakes_are_named(exported, clips):
         ((task(4, "a.wav", (1, [choice("a")])),), {"annotators": "majorty"}, "did you mean 'majority'"),
         ((task(4, clips[0], (1, [region(0.5, 2, "Anger")])),), {}, r"'end' is 2 s, after the end of .*a\.wav"),
         ((task(4, "a.wav", (1, [region(2, 1, "Anger")])),), {}, "expected more than 'start'"),
-        (("a",), {}, "task 1: expected a JSON object"),
+        (("a",), {}, "export.json:1: expected a JSON object"),
         ((), {}, "no tasks"),
     ):
         with pytest.raises(UserError, match=message):

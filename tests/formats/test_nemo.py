@@ -25,7 +25,7 @@ def test_an_offset_and_a_duration_are_a_stretch(tmp_path):
         ("wav/r1@2", 2.0, 2.1, "fear"),
         ("wav/r2", 0.0, None, "sadness"),
     ]
-    assert reading.lines()[1:] == [f"key 'x', ignored: 1 (the first: {path}:1)"]
+    assert reading.intake.notes == [f"key 'x', ignored: 1 (the first: {path}:1)"]
     rows = list(import_("nemo", path, corpus="c"))
     assert [(row.language, row.speaker, row.text, row.corpus) for row in rows][:2] == [
         ("de", None, None, "c"),

@@ -97,7 +97,7 @@ def test_the_stretches_of_zed_keep_their_ends(tmp_path):
         ("z1@1", "/data/z1.wav", 1.0, 2.0, "anger", "x"),
         ("z1@1234.561", "/data/z1.wav", 1234.561, 1234.9, "sadness", "x"),
     ]
-    assert "recordings of which only the stretches with an emotion are read: 1" in reading.lines()[1]
+    assert "recordings of which only the stretches with an emotion are read: 1" in reading.intake.notes[0]
 
 
 @pytest.mark.parametrize("split", ["Train", "TRAIN", "train", "dev"])

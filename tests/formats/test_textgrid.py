@@ -85,7 +85,7 @@ def test_the_long_form(grid):
         ("call@0.5", 0.5, 2.0, "anger", "anna"),
         ("call@2", 2.0, 4.0, "sadness", "anna"),
     ]
-    assert reading.lines()[1:] == [
+    assert reading.intake.notes == [
         f"tier 'clicks', not read: 1 (the first: {grid})",
         f"tier 'words', not read: 1 (the first: {grid})",
     ]

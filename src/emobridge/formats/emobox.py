@@ -33,9 +33,9 @@ from emobridge.formats._shared import (
     corpus_language,
     entry,
     iemocap_speaker,
-    json_lines,
+    json_objects,
+    label_in,
     load_json,
-    name_in,
     number_in,
     read_text,
     save_json,
@@ -107,7 +107,7 @@ def _values(
     row: Mapping[str, Any], where: str, corpus: str, language: str, speakers: Mapping[str, str]
 ) -> dict[str, Any]:
     """The raw values of a row. corpus: of rows that name none. language: of rows of no corpus that emobridge knows."""
-    key, wav = name_in(row, "key", where), text_in(row, "wav", where)
+    key, wav = label_in(row, "key", where), text_in(row, "wav", where)
     corpus = text_in(row, "dataset", where) or corpus
     speaker = speakers.get(key or "")
     return {
@@ -118,7 +118,7 @@ def _values(
         "end": number_in(row, "end_time", where),
         "language": language if corpus_language(corpus) == "und" else corpus_language(corpus),
         "speaker": iemocap_speaker(wav or "") or (speaker if key != f"{corpus}-{speaker}" else None),
-        "emotion": name_in(row, "emo", where),
+        "emotion": label_in(row, "emo", where),
     }
 
 
@@ -197,7 +197,7 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for key, row in entry(load_json(file), str(file)).items():
             yield f"{file}:{key}", {"key": key} | entry(row, f"{file}:{key}", "wav", "emo")
         return
-    for where, row in json_lines(file):
+    for where, row in json_objects(file):
         yield where, entry(row, where, "key", "wav", "emo")
 
 
