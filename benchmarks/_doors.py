@@ -118,6 +118,8 @@ def _tables() -> Iterator[Door]:
         door = _format_door(name)
         if door is not None:
             yield door
+    for name, content in ANNOTATIONS.items():
+        yield _annotation_door(name, content)
     yield Door("tables", "scores.json", _write_scores, _read_scores)
 
 
@@ -141,9 +143,10 @@ def _format_door(name: str) -> Door | None:
     """A format that emobridge writes; those that it only reads have a door of their own."""
     from emobridge.formats import export, import_
 
-    suffix = {"nkululeko": ".csv", "plain-csv": ".csv", "speechbrain": ".json"}.get(name, "")
+    suffix = {"nkululeko": ".csv", "plain-csv": ".csv", "speechbrain": ".json", "label-studio": ".json"}.get(name, "")
+    suffix = {"lhotse": ".jsonl", "nemo": ".jsonl"}.get(name, suffix)
     options = {"s3prl": {"splits": "validation=train"}}.get(name, {})
-    needs_audio = name in ("emobox", "hf-audiofolder", "speechbrain")
+    needs_audio = name in ("emobox", "hf-audiofolder", "lhotse", "nemo", "speechbrain")
 
     def write(folder: Path) -> None:
         rows = [replace(row, arousal=None) for row in _utterances(folder)]
@@ -163,7 +166,79 @@ def _format_door(name: str) -> Door | None:
     return Door("tables", name, write, lambda folder: _lines(import_(name, folder / f"x{suffix}"), folder), TABLE_ENDS)
 
 
-TABLE_ENDS = (".csv", ".tsv", ".json", ".jsonl", ".txt", ".stm", ".yaml", ".TextGrid", ".eaf")
+ANNOTATIONS = {  # format and file -> content, of formats that are only read, and of forms that are not written
+    "audacity x.txt": "0.5\t2.0\tanger\n\\\t100.0\t900.0\n2.5\t2.75\tneutral\n2.8\t2.8\tpoint\n",
+    "elan x.txt": "emotion\tanna\t00:00:00.500\t0.5\t00:00:02.000\t2.0\t00:00:01.500\t1.5\tanger\n" * 2,
+    "elan x.eaf": """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"><MEDIA_DESCRIPTOR MEDIA_URL="file:///a/x.wav"
+ RELATIVE_MEDIA_URL="./x.wav"/></HEADER><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="500"/>
+<TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="2000"/></TIME_ORDER><TIER TIER_ID="emotion@anna" PARTICIPANT="Anna">
+<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2">
+<ANNOTATION_VALUE>anger</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>""",
+    "textgrid x.TextGrid": """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 2.9
+tiers? <exists>
+size = 1
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "emotion"
+        xmin = 0
+        xmax = 2.9
+        intervals: size = 2
+        intervals [1]:
+            xmin = 0
+            xmax = 1.5
+            text = "anger"
+        intervals [2]:
+            xmin = 1.5
+            xmax = 2.9
+            text = ""
+""",
+    "funasr x.jsonl": '{"key": "a", "source": "wav/a.wav", "source_len": 9, "emo_target": "<|HAPPY|>"}\n',
+    "label-studio x.csv": (
+        "annotation_id,annotator,audio,emotion,id\n1,1,/data/upload/1/ab12cd34-x.wav,Anger,1\n"
+        '2,2,/data/upload/1/ab12cd34-x.wav,"{""choices"": [""Sadness""]}",1\n3,1,/data/local-files/?d=y.wav,Happy,2\n'
+    ),
+    "label-studio x.json": json.dumps(
+        [
+            {"audio": "/data/upload/1/x.wav", "id": 1, "emotion": "Anger", "annotator": 1},
+            {"audio": "x.wav", "id": 2, "emotion": [{"start": 0.5, "end": 2, "channel": 0, "labels": ["Sad"]}]},
+        ]
+    ),
+}
+
+
+def _annotation_door(name: str, content: str) -> Door:
+    """A file of a tool for annotation, beside its recording."""
+    from emobridge.formats import import_
+
+    format_name, file = name.split()
+
+    def write(folder: Path) -> None:
+        (folder / file).write_text(content, encoding="utf-8")
+        soundfile.write(folder / "x.wav", tone(3.0)[::8], RATE // 8)
+
+    return Door("tables", name, write, lambda folder: _lines(import_(format_name, folder / file), folder), (file,))
+
+
+TABLE_ENDS = (
+    ".csv",
+    ".tsv",
+    ".json",
+    ".jsonl",
+    ".txt",
+    ".stm",
+    ".yaml",
+    ".scp",
+    "segments",
+    "utt2spk",
+    "utt2emo",
+    "text",
+)
 
 
 def _write_scores(folder: Path) -> None:

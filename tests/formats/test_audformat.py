@@ -154,6 +154,35 @@ def test_what_is_no_database(audformat, tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_declared_ranges_are_told(audformat, emodb, tmp_path):
+    emodb.schemes["arousal"] = audformat.Scheme("float", minimum=1, maximum=5)
+    fill(audformat, emodb, "emotion", "arousal", [1.5, 4.0])
+    emodb.save(str(tmp_path))
+    reading = import_("audformat", tmp_path)
+    assert [row.arousal for row in reading] == [1.5, 4.0]
+    assert reading.intake.notes == ["arousal was rated from 1 to 5"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("languages: [deu]", "languages: [[1], 2]"),
+        ("name: emodb", "name: [1]"),
+        ("dtype: float", "dtype: []"),
+        ("scheme_id: emotion", "scheme_id: {a: 1}"),
+        ("type: filewise", "type: 1.0e+400"),
+    ],
+)
+def test_wrong_types_in_the_header_are_one_line(audformat, emodb, tmp_path, old, new):
+    emodb.save(str(tmp_path))
+    text = (tmp_path / "db.yaml").read_text()
+    assert old in text
+    (tmp_path / "db.yaml").write_text(text.replace(old, new))
+    with pytest.raises(UserError) as error:
+        list(import_("audformat", tmp_path))
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
 def test_without_the_package_it_is_said_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "audformat", None)
     with pytest.raises(UserError, match=r"pip install 'emobridge\[audformat\]'"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emobridge import registry
+from emobridge.data.columns import NO_SPEAKER
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import COLUMNS, SPLITS
 from emobridge.errors import UserError
@@ -85,6 +88,9 @@ def utterances(draw, name, clips):
                 channel=draw(st.none() if name in ("s3prl", "lhotse") else st.none() | st.integers(0, 7)),
             )
         )
+    rows = [
+        dataclasses.replace(row, speaker=None) if (row.speaker or "").casefold() in NO_SPEAKER else row for row in rows
+    ]
     if name == "kaldi":  # where it means that the speaker is not known
         rows = [dataclasses.replace(row, speaker=None) if row.speaker == row.id else row for row in rows]
     return [
@@ -195,6 +201,53 @@ def test_raw_labels_are_understood_with_a_mapping(name, tmp_path, clips):
     assert (row.emotion, row.language, row.corpus) == ("anger", "nl", "mine")
     with pytest.raises(UserError, match="unknown emotion label 'angr'"):
         list(import_(name, path, labels="W=angr"))
+
+
+STRANGE = ([], ["x"], {}, {"x": 1}, [[[]]], True, -1, 10**400, 1e308, float("nan"), "", "x", None)
+
+
+def places(content, path=()):
+    """The path of every value in a JSON value."""
+    yield path
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in items:
+        yield from places(value, (*path, key))
+
+
+def with_value(content, path, value):
+    """A JSON value with another value at a path."""
+    if not path:
+        return value
+    keys = content if isinstance(content, dict) else range(len(content))
+    changed = {key: with_value(content[key], path[1:], value) if key == path[0] else content[key] for key in keys}
+    return changed if isinstance(content, dict) else list(changed.values())
+
+
+def json_files(name, path, clips):
+    """The JSON files that a format writes, with their content; lines are a list."""
+    rows = [Utterance(id_, "c", clips[0], emotion="anger", split="train", start=0.25, end=0.5) for id_ in "ab"]
+    if name in ("s3prl", "hf-audiofolder", "emobox"):
+        rows = [dataclasses.replace(row, start=0.0, end=None) for row in rows]
+    export(name, path, rows, **WRITE_OPTIONS.get(name, {}))
+    for file in sorted(path.rglob("*.json*")) if path.is_dir() else [path]:
+        lines = file.suffix == ".jsonl"
+        text = file.read_text()
+        yield file, [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
+
+
+@pytest.mark.parametrize("name", ["emobox", "hf-audiofolder", "label-studio", "lhotse", "nemo", "s3prl", "speechbrain"])
+def test_a_value_of_any_type_anywhere_is_read_or_named(name, tmp_path, clips):
+    path = tmp_path / f"out{SUFFIX.get(name, '')}"
+    for file, content in json_files(name, path, clips):
+        text = file.read_text()
+        for place in places(content):
+            for value in STRANGE:
+                changed = with_value(content, place, value)
+                lines = changed if file.suffix == ".jsonl" and isinstance(changed, list) else [changed]
+                file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+                with contextlib.suppress(UserError):
+                    list(import_(name, path))
+        file.write_text(text)
 
 
 def test_unknown_formats_name_the_nearest():

@@ -138,3 +138,57 @@ def test_what_emobox_cannot_hold_is_refused(tmp_path, clips, changed, message):
     with pytest.raises(UserError, match=message):
         export("emobox", tmp_path / "data", [row])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_map_of_emovo_has_another_name(checkout):
+    emovo = checkout / "data" / "emovo"
+    write(emovo / "emovo.jsonl", ROW % ("emovo-1", "emovo", "downloads/emovo/gio-f1-b1.wav", "gio", ""))
+    write(emovo / "label_dict.json", '{"gio": "Happy"}')
+    (row,) = import_("emobox", emovo)
+    assert (row.emotion, row.language) == ("happiness", "it")
+
+
+def test_speakers_that_are_not_known_are_told(checkout):
+    mer = checkout / "data" / "mer2023"
+    write(mer / "mer2023.jsonl", ROW % ("mer2023-sample_01", "mer2023", "downloads/1.wav", "sad", ""))
+    write(mer / "data.seg.wrd.stm", "mer2023-sample_01 1 sample_01 0 1 <spk=sample_01> sad\n")
+    (row,) = import_("emobox", mer)
+    assert row.speaker is None, "each clip has a speaker of its own there"
+    (mer / "data.seg.wrd.stm").unlink()
+    reading = import_("emobox", mer)
+    list(reading)
+    assert f"data sets without data.seg.wrd.stm, so that their speakers are not known: 1 (the first: {mer})" in (
+        reading.lines()
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "language"),
+    [
+        ("language = polish", "pl"),
+        ("language = mix # chinese and english", "und"),
+        ("language=Urdu", "ur"),
+        ("", "und"),
+    ],
+)
+def test_the_language_of_other_sets_is_in_their_configuration(checkout, config, language):
+    folder = checkout / "data" / "fables"
+    write(folder / "fables.jsonl", ROW % ("fables-1", "fables", "a.wav", "sad", ""))
+    write(folder / "corpus.cfg", f"[Corpus]\nname = fables\n{config}\nbase = data/fables\n")
+    (row,) = import_("emobox", folder)
+    assert row.language == language
+
+
+def test_missing_and_further_files_of_a_fold_are_named(checkout):
+    fold = checkout / "data" / "emodb" / "fold_1"
+    (fold / "emodb_train_fold_1.jsonl").unlink()
+    write(fold / "emodb_test2_fold_1.jsonl", "")
+    reading = import_("emobox", checkout / "data" / "emodb", fold=1)
+    assert [row.split for row in reading] == ["test"]
+    assert reading.intake.notes == [
+        f"no file of the split train: 1 (the first: {fold}/emodb_train_fold_1.jsonl)",
+        f"files of other splits, not read: 1 (the first: {fold}/emodb_test2_fold_1)",
+    ]
+    (checkout / "data" / "emodb" / "emodb.jsonl").unlink()
+    with pytest.raises(UserError, match=r"folds that are there: fold_1, which fold=1 reads"):
+        list(import_("emobox", checkout / "data" / "emodb"))

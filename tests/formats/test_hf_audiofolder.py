@@ -15,8 +15,12 @@ def touch(path):
 
 def test_metadata_at_the_top_and_in_folders(tmp_path):
     (tmp_path / "metadata.csv").write_text("file_name,label,transcription\ndata/1.mp3,joy,hello\n")
-    columns = "emotion=label,text=transcription"
-    (row,) = import_("hf-audiofolder", tmp_path, columns=columns, language="en")
+    reading = import_("hf-audiofolder", tmp_path, language="en")
+    (row,) = reading
+    assert reading.intake.notes[1:] == [
+        "read path from 'file_name', emotion from 'label', text from 'transcription'",
+        "no column for speaker (columns: file_name, label, transcription)",
+    ]
     assert row == Utterance(
         "data/1", tmp_path.name, str(tmp_path / "data/1.mp3"), language="en", emotion="happiness", text="hello"
     )
@@ -42,6 +46,18 @@ def test_without_metadata_folders_are_labels(tmp_path):
         ("train/angry/1", "anger", "train"),
         ("valid/2", None, "validation"),
     ]
+
+
+def test_splits_need_words_or_a_legend(tmp_path):
+    (tmp_path / "metadata.csv").write_text("file_name,label,split\n1.wav,joy,Train\n2.wav,sad,TEST\n3.wav,sad,dev\n")
+    rows = list(import_("hf-audiofolder", tmp_path))
+    assert [row.split for row in rows] == ["train", "test", "validation"]
+    (tmp_path / "metadata.csv").write_text("file_name,label,split\n1.wav,joy,0\n2.wav,sad,1\n3.wav,sad,2\n")
+    with pytest.raises(UserError, match="splits="):
+        list(import_("hf-audiofolder", tmp_path))
+    rows = list(import_("hf-audiofolder", tmp_path, splits="0=train,1=validation,2=test", root="/audio"))
+    assert [row.split for row in rows] == ["train", "validation", "test"]
+    assert [row.path for row in rows] == ["/audio/1.wav", "/audio/2.wav", "/audio/3.wav"]
 
 
 @pytest.mark.parametrize("copy", ["link", "copy"])
@@ -106,8 +122,28 @@ def test_mistakes_are_named(tmp_path):
     for text, message in (
         ("file_name,emotion\n1.wav,fru\n", r"metadata\.csv:2: unknown emotion label 'fru'"),
         ("file_name,emotion\n,joy\n", r"metadata\.csv:2: expected the path of an audio file in 'file_name'"),
-        ("file\n1.wav\n", "unknown column 'file_name': did you mean 'file'"),
+        ("mood\njoy\n", r"metadata\.csv: no column 'path'"),
     ):
         (tmp_path / "metadata.csv").write_text(text)
         with pytest.raises(UserError, match=message):
             list(import_("hf-audiofolder", tmp_path))
+
+
+@pytest.mark.parametrize("copy", ["link", "copy"])
+def test_only_audio_is_put_into_the_folder(tmp_path, clips, copy):
+    secret = tmp_path / "secret.wav"
+    secret.write_text("root:x:0:0:root\n" * 100)
+    link = tmp_path / "link.wav"
+    link.symlink_to(secret)
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path, message in (
+        (secret, r"'b': .*secret\.wav: .*; only audio is put into the folder"),
+        (link, r"'b': .*link\.wav: .*only audio"),
+        (tmp_path / "pipe.wav", "no such file"),
+        ("/dev/zero", "no such file"),
+        ("/etc/passwd", r"'b': /etc/passwd: "),
+    ):
+        rows = [Utterance("a", "c", clips[0]), Utterance("b", "c", str(path))]
+        with pytest.raises(UserError, match=message):
+            export("hf-audiofolder", tmp_path / "set", rows, copy=copy)
+        assert not (tmp_path / "set").exists()

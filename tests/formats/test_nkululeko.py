@@ -72,11 +72,11 @@ def test_audformat_reads_what_is_written(tmp_path):
 
 def test_mistakes_are_named(tmp_path):
     for text, options, message in (
-        ("file,start\na.wav,soon\n", {}, r"t\.csv:2: 'start' is 'soon'; expected seconds or a time such as"),
+        ("file,start\na.wav,soon\n", {}, r"t\.csv:2: 'start' is 'soon'; expected a number"),
         ("file,emotion\na.wav,fru\n", {}, r"t\.csv:2: unknown emotion label 'fru'"),
         ("file,mood\na.wav,W\n", {"columns": "emotion=mod"}, "unknown column 'mod': did you mean 'mood'"),
         ("file\na.wav\n", {"columns": "emotoin=file"}, "unknown field 'emotoin'"),
-        ("path\na.wav\n", {}, "unknown column 'file'"),
+        ("mood\na.wav\n", {}, "no column 'path'"),
         ("file\n", {}, "an empty table"),
     ):
         with pytest.raises(UserError, match=message):
@@ -87,3 +87,11 @@ def test_mistakes_are_named(tmp_path):
     assert row.emotion == "happiness"
     with pytest.raises(UserError, match=r"ends in \.csv"):
         export("nkululeko", tmp_path / "t.txt", [row])
+
+
+def test_columns_of_other_names_and_another_folder(tmp_path):
+    file = write(tmp_path / "t.csv", "File;Speaker_ID;Label;start;end;note\na.wav;7;joy;0,5;0 days 00:00:01.5;x\n")
+    reading = import_("nkululeko", file, root="/audio")
+    (row,) = reading
+    assert (row.path, row.speaker, row.emotion, row.start, row.end) == ("/audio/a.wav", "7", "happiness", 0.5, 1.5)
+    assert "ignored columns: note" in reading.lines()

@@ -78,3 +78,30 @@ def test_mistakes_are_named(tmp_path, clips):
     with pytest.raises(UserError, match="no such file"):
         export("speechbrain", tmp_path / "n.json", [Utterance("a", "c", "/nowhere.wav")])
     assert not (tmp_path / "n.json").exists()
+
+
+def test_the_speaker_of_a_clip_of_iemocap_is_in_its_name(tmp_path):
+    wav = "/data/IEMOCAP/Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_{}.wav"
+    content = {name: {"wav": wav.format(name), "length": 2.0, "emo": "neu"} for name in ("F000", "M001")}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    rows = list(import_("speechbrain", tmp_path / "train.json"))
+    assert [row.speaker for row in rows] == ["Ses01F", "Ses01M"]
+
+
+def test_the_stretches_of_zed_keep_their_ends(tmp_path):
+    emotion = [{"emo": "angry", "start": 1.0, "end": 2.0}, {"emo": "sad", "start": 1234.561, "end": 1234.9}]
+    entry = {"wav": "{data_root}/z1.wav", "duration": 5.0, "emotion": emotion, "transcription": "x"}
+    (tmp_path / "zed.json").write_text(json.dumps({"z1": entry}))
+    reading = import_("speechbrain", tmp_path / "zed.json", root="/data")
+    assert [(row.id, row.path, row.start, row.end, row.emotion, row.text) for row in reading] == [
+        ("z1@1", "/data/z1.wav", 1.0, 2.0, "anger", "x"),
+        ("z1@1234.561", "/data/z1.wav", 1234.561, 1234.9, "sadness", "x"),
+    ]
+    assert "recordings of which only the stretches with an emotion are read: 1" in reading.intake.notes[0]
+
+
+@pytest.mark.parametrize("split", ["Train", "TRAIN", "train", "dev"])
+def test_splits_in_any_case(tmp_path, split):
+    (tmp_path / "m.json").write_text(json.dumps({"a": {"wav": "a.wav", "split": split}}))
+    (row,) = import_("speechbrain", tmp_path / "m.json")
+    assert row.split == ("validation" if split == "dev" else "train")

@@ -101,7 +101,7 @@ def constructed(
 
 def import_(
     name: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="Name of the format: audformat, emobox, nkululeko, speechbrain ...")
+        str, typer.Argument(metavar="FORMAT", help="Name of the format: audformat, elan, label-studio, speechbrain ...")
     ],
     path: Annotated[Path, typer.Argument(help="File or folder of the data set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.", dir_okay=False)],

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emobridge.data.tables import open_table
 from emobridge.formats._shared import (
     Tally,
     entry,
+    label_in,
     list_in,
-    load_json,
-    name_in,
     number_in,
     object_in,
-    read_text,
     text_in,
 )
 
@@ -35,7 +33,7 @@ class Region:
 
 
 @dataclass(slots=True)
-class Task:
+class ClipTask:
     """A clip with the regions of each annotator, in their order."""
 
     where: str
@@ -43,37 +41,32 @@ class Task:
     regions: list[tuple[str, list[Region]]]  # annotator, regions
 
 
-def read_tasks(path: Path, tally: Tally) -> Iterator[Task]:
+def read_tasks(path: Path, tally: Tally) -> Iterator[ClipTask]:
     """The tasks of an export. In JSON-MIN and CSV each annotation has a row; those of one task stand together here."""
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, ClipTask] = {}
     for where, row in _rows(path):
         if "data" in row:
             yield _task(row, where, tally)
             continue
         data = {key: value for key, value in row.items() if key not in ANNOTATION_KEYS and key is not None}
         annotator = _person(row.get("annotator"), where)
-        task = tasks.setdefault(where, Task(where, {key: data[key] for key in data if isinstance(data[key], str)}, []))
+        task = tasks.setdefault(
+            where, ClipTask(where, {key: data[key] for key in data if isinstance(data[key], str)}, [])
+        )
         task.regions.append((annotator, _flat_regions(data, where)))
     yield from tasks.values()
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects or rows of an export, each with where it stands."""
-    rows: Iterable[Any]
-    if path.suffix.lower() == ".json":
-        rows = list_in({"tasks": load_json(path)}, "tasks", str(path))
-    else:
-        lines = read_text(path).splitlines(keepends=True)
-        rows = csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    for number, row in enumerate(rows, 1):
-        item = entry(row, f"{path}: task {number}")
-        name = name_in(item, "id", f"{path}: task {number}")
-        yield f"{path}: task {name or number}", item
+    for number, (_, row) in enumerate(open_table(path).rows(), 1):
+        name = label_in(row, "id", f"{path}: task {number}")
+        yield f"{path}: task {name or number}", row
 
 
-def _task(row: Mapping[str, Any], where: str, tally: Tally) -> Task:
+def _task(row: Mapping[str, Any], where: str, tally: Tally) -> ClipTask:
     """A task of a JSON export."""
-    task = Task(where, object_in(row, "data", where), [])
+    task = ClipTask(where, object_in(row, "data", where), [])
     for item in list_in(row, "annotations", where) or list_in(row, "completions", where):
         annotation = entry(item, where)
         if annotation.get("was_cancelled") or annotation.get("skipped"):
@@ -113,11 +106,11 @@ def _add(regions: dict[Stretch | None, Region], name: str, value: Mapping[str, A
 
 def _texts(value: Any, where: str) -> list[str]:
     texts = value if isinstance(value, list) else [] if value in (None, "") else [value]
-    return [text for text in texts if name_in({"label": text}, "label", where)]
+    return [name for text in texts if (name := label_in({"label": text}, "label", where))]
 
 
 def _person(value: Any, where: str) -> str:
     """An annotator's address or number, as text; "" where it is not known."""
     if isinstance(value, dict):
-        return text_in(value, "email", where) or name_in(value, "id", where) or ""
-    return name_in({"annotator": value}, "annotator", where) or ""
+        return text_in(value, "email", where) or label_in(value, "id", where) or ""
+    return label_in({"annotator": value}, "annotator", where) or ""

@@ -19,12 +19,12 @@ from emobridge.formats._shared import Tally
 from emobridge.types import Utterance
 
 EMOTION = "emo"  # tiers and fields with this in their name, in any language of the field, hold emotions
-SPEAKERS = ("tier", "file")
+SPEAKER_CHOICES = ("tier", "file")
 OVERLAP = 0.001  # s; what overlaps by less is rounding
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class LabelledStretch:
     """A stretch of a recording with its label, as an annotation file has it."""
 
     where: str  # `file:line` or the like, for errors
@@ -43,8 +43,8 @@ class Annotations:
     """
 
     def __init__(self, path: Path, intake: Intake, audio: str | None, speaker: str | None = None) -> None:
-        if speaker not in (None, *SPEAKERS):
-            raise unknown("speaker", str(speaker), SPEAKERS)
+        if speaker not in (None, *SPEAKER_CHOICES):
+            raise unknown("speaker", str(speaker), SPEAKER_CHOICES)
         if audio is not None and path.is_dir():
             raise UserError(f"{path}: 'audio' names the recording of one file; give that file, not a folder")
         self.tally = Tally()
@@ -52,7 +52,7 @@ class Annotations:
         self._ids: Counter[str] = Counter()
 
     def utterances(
-        self, file: Path, segments: Sequence[Segment], audio: str | None = None, seconds: float | None = None
+        self, file: Path, segments: Sequence[LabelledStretch], audio: str | None = None, seconds: float | None = None
     ) -> Iterator[Utterance]:
         """An utterance for each segment with a label.
 
@@ -92,7 +92,7 @@ class Annotations:
         self._ids[name] += 1
         return name if self._ids[name] == 1 else f"{name}#{self._ids[name]}"
 
-    def _note_order(self, segments: Sequence[Segment]) -> None:
+    def _note_order(self, segments: Sequence[LabelledStretch]) -> None:
         """Count the segments that begin before the one in front of them, and those that overlap one, in each tier."""
         for before, segment in itertools.pairwise(segments):
             if segment.start < before.start and segment.tier == before.tier:

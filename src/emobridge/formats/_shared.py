@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import functools
 import gzip
@@ -17,7 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from emobridge import registry
-from emobridge.corpora.table import SPLIT_WORDS
+from emobridge.data.columns import SPLIT_WORDS
+from emobridge.data.encodings import LONGEST_LINE, find_encoding, text_lines
+from emobridge.data.json_rows import json_lines
 from emobridge.data.manifest import NUMBERS, SPLITS
 from emobridge.errors import UserError
 from emobridge.files import whole_file
@@ -26,7 +27,6 @@ from emobridge.types import Utterance
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(Utterance)}
 T = TypeVar("T")
-LONGEST_LINE = 1 << 24  # bytes of a line of JSON; what is longer is no row of a manifest
 IEMOCAP_NAME = re.compile(r"(Ses0[1-5])[FM]_(?:impro|script)\w*_([FM])\d{3}")
 
 
@@ -92,15 +92,8 @@ def split_named(*names: str) -> str | None:
 
 
 def read_text(path: Path) -> str:
-    """The content of a text file, UTF-8 or UTF-16 with its mark. Errors: UserError for one that cannot be read."""
-    try:
-        content = path.read_bytes()
-        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if is_utf16 else "utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    """The content of a text file, UTF-8, UTF-16 or Western European. Errors: UserError for one that cannot be read."""
+    return "".join(text_lines(path, find_encoding(path))).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def load_json(path: Path) -> Any:
@@ -108,21 +101,24 @@ def load_json(path: Path) -> Any:
     return _parse(read_text(path), str(path))
 
 
-def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file of JSON lines, each with `file:line`; `.gz` is unpacked on the way.
 
     Errors: UserError naming `file:line` for what is no JSON object, and for a file that cannot be read.
     """
+    if path.suffix != ".gz":
+        for number, row in json_lines(path, find_encoding(path)):
+            yield f"{path}:{number}", row
+        return
     number = 0
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path) as file:
             while line := file.readline(LONGEST_LINE):
                 number += 1
                 if len(line) == LONGEST_LINE:
                     raise UserError(f"{path}:{number}: longer than {LONGEST_LINE:,} bytes; expected one object a line")
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                if text:
-                    yield f"{path}:{number}", entry(_parse(text, f"{path}:{number}"), f"{path}:{number}")
+                if line.strip():
+                    yield f"{path}:{number}", entry(_parse(line.decode(), f"{path}:{number}"), f"{path}:{number}")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}:{number}: not UTF-8 text ({error.reason})") from error
     except (OSError, EOFError, zlib.error) as error:
@@ -164,7 +160,7 @@ def list_in(item: Mapping[str, Any], key: str, where: str) -> list[Any]:
     return _of_type(item, key, list, "a list", where) or []
 
 
-def name_in(item: Mapping[str, Any], key: str, where: str) -> str | None:
+def label_in(item: Mapping[str, Any], key: str, where: str) -> str | None:
     """The text or whole number under a key of a JSON object, as text: speakers and ids are often numbered."""
     value = item.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -188,7 +184,7 @@ def number_in(item: Mapping[str, Any], key: str, where: str) -> float | None:
 
 def column_in(item: Mapping[str, Any], column: str, where: str) -> Any:
     """The raw value of a manifest's column under its own name: a number or a text."""
-    return number_in(item, column, where) if column in NUMBERS else name_in(item, column, where)
+    return number_in(item, column, where) if column in NUMBERS else label_in(item, column, where)
 
 
 def shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from emobridge.data.intake import Intake
 from emobridge.errors import UserError
-from emobridge.formats._segments import Annotations, Segment, annotation_files, find_audio
+from emobridge.formats._segments import Annotations, LabelledStretch, annotation_files, find_audio
 from emobridge.formats._shared import Tally, read_text
 from emobridge.types import Utterance
 
@@ -40,7 +40,7 @@ def read(path: Path, *, intake: Intake, audio: str | None = None) -> Iterator[Ut
     annotations.finish()
 
 
-def _segments(file: Path, tally: Tally) -> Iterator[Segment]:
+def _segments(file: Path, tally: Tally) -> Iterator[LabelledStretch]:
     for number, line in enumerate(read_text(file).split("\n"), 1):
         where = f"{file}:{number}"
         if not line.strip() or line.startswith("\\"):
@@ -50,7 +50,7 @@ def _segments(file: Path, tally: Tally) -> Iterator[Segment]:
         if start == end:
             tally.add("point labels, which have no length, left out", where)
         else:
-            yield Segment(where, label.strip(), start, end)
+            yield LabelledStretch(where, label.strip(), start, end)
 
 
 def _seconds(text: str, where: str) -> float:

@@ -24,7 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from emobridge.corpora.table import default_id
+from emobridge.data.cells import NANOSECONDS
+from emobridge.data.columns import default_id
 from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import COLUMNS, NUMBERS, PATHS, within
@@ -37,7 +38,6 @@ SCHEMES = {field: field for field in COLUMNS if field not in ("path", "start", "
     "text": "transcription"
 }
 TABLE_NAMES = {None: "emotion", "train": "emotion.train", "validation": "emotion.dev", "test": "emotion.test"}
-NANOSECONDS = 1_000_000_000
 NOUNS = {float: "number", str: "text"}
 Stretch = tuple[str, int, int | None]  # file, start and end in nanoseconds
 

@@ -29,7 +29,7 @@ from emobridge.data.intake import Intake
 from emobridge.errors import UserError
 from emobridge.formats._segments import (
     Annotations,
-    Segment,
+    LabelledStretch,
     annotation_files,
     choose_tiers,
     first_present,
@@ -116,7 +116,7 @@ def _media(document: ElementTree.Element, folder: str, where: str) -> tuple[str 
     return None, 0.0
 
 
-def _eaf_segments(document: ElementTree.Element, origin: float, file: Path, tally: Tally) -> Iterator[Segment]:
+def _eaf_segments(document: ElementTree.Element, origin: float, file: Path, tally: Tally) -> Iterator[LabelledStretch]:
     slots = {
         slot.get("TIME_SLOT_ID"): _milliseconds(slot.get("TIME_VALUE", ""), f"{file}: {slot.get('TIME_SLOT_ID')}")
         for slot in document.iter("TIME_SLOT")
@@ -140,7 +140,7 @@ def _eaf_segments(document: ElementTree.Element, origin: float, file: Path, tall
                 tally.add("annotations without a time of their own, left out", where)
                 continue
             label = (element.findtext("ANNOTATION_VALUE") or "").strip()
-            yield Segment(where, label, origin + times[0], origin + times[1], name, person)
+            yield LabelledStretch(where, label, origin + times[0], origin + times[1], name, person)
 
 
 def _milliseconds(text: str, where: str) -> float:
@@ -151,7 +151,7 @@ def _milliseconds(text: str, where: str) -> float:
         raise UserError(f"{where}: {text[:40]!r} is no time; expected a whole number of milliseconds") from None
 
 
-def _text_segments(file: Path) -> Iterator[Segment]:
+def _text_segments(file: Path) -> Iterator[LabelledStretch]:
     """The segments of a tab-delimited export, in the order of its lines."""
     header: list[str] = []
     for number, line in enumerate(read_text(file).split("\n"), 1):
@@ -166,7 +166,7 @@ def _text_segments(file: Path) -> Iterator[Segment]:
             yield _plain_cells(cells, f"{file}:{number}")
 
 
-def _plain_cells(cells: Sequence[str], where: str) -> Segment:
+def _plain_cells(cells: Sequence[str], where: str) -> LabelledStretch:
     """The segment of a line without a header: [tier, [participant,]] times, value."""
     first = next((index for index, cell in enumerate(cells) if _notation(cell)), len(cells))
     last = first
@@ -176,10 +176,10 @@ def _plain_cells(cells: Sequence[str], where: str) -> Segment:
         raise UserError(f"{where}: expected tier, participant, begin, end, duration and value, separated by tabs")
     start, end = _start_and_end(cells[first:last], where)
     tier, person = (*(cell.strip() for cell in cells[:first]), "", "")[:2]
-    return Segment(where, cells[last].strip(), start, end, tier, person or speaker_of_tier(tier))
+    return LabelledStretch(where, cells[last].strip(), start, end, tier, person or speaker_of_tier(tier))
 
 
-def _named_cells(header: Sequence[str], cells: Sequence[str], where: str) -> Iterator[Segment]:
+def _named_cells(header: Sequence[str], cells: Sequence[str], where: str) -> Iterator[LabelledStretch]:
     """The segments of a line below a header: one for each tier that has a value in it."""
     if len(cells) != len(header):
         raise UserError(f"{where}: {len(cells)} columns; expected {len(header)} as in the header")
@@ -188,7 +188,7 @@ def _named_cells(header: Sequence[str], cells: Sequence[str], where: str) -> Ite
     start, end = _start_and_end(times, where)
     for name, cell, time in zip(header, cells, is_time):
         if not time and cell.strip():
-            yield Segment(where, cell.strip(), start, end, name, speaker_of_tier(name))
+            yield LabelledStretch(where, cell.strip(), start, end, name, speaker_of_tier(name))
 
 
 def _start_and_end(cells: Sequence[str], where: str) -> tuple[float, float]:

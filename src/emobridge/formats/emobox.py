@@ -12,12 +12,13 @@ too. `emo` is the corpus's own label, which label_map.json maps to a common one 
 Only data.seg.wrd.stm has speakers; msppodcast has no such file. Those of IEMOCAP are wrong there, and are read from the
 files' names instead (see `_shared.iemocap_speaker`). That of mer2023 has a speaker for each clip, named as the clip:
 its speakers are not known. That file says `lang=en` of all data sets, German ones too, so that the language is taken
-from emobridge's corpus of that name, or from the option.
+from emobridge's corpus of that name, from corpus.cfg ("language = polish"), or from the option.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ from emobridge.formats._shared import (
     corpus_language,
     entry,
     iemocap_speaker,
-    json_lines,
+    json_objects,
+    label_in,
     load_json,
-    name_in,
     number_in,
     read_text,
     save_json,
@@ -42,11 +43,14 @@ from emobridge.formats._shared import (
     write_lines,
     write_text,
 )
+from emobridge.languages import language_named
 from emobridge.types import Utterance
 
 LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness", "channel")
 SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
+CONFIG = "corpus.cfg"
+LANGUAGE = re.compile(r"^language *= *(.*?) *(?:#.*)?$", re.MULTILINE)
 LABEL_MAPS = ("label_map.json", "label_dict.json")
 LABEL_WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # of others: emobridge's with a capital
 
@@ -67,11 +71,11 @@ def read(
     tally = Tally()
     for folder, files in _data_sets(path, fold, tally):
         label_map = _label_map(folder)
-        speakers = _speakers(folder / SPEAKERS, tally)
+        speakers, language = _speakers(folder / SPEAKERS, tally), _language(folder / CONFIG)
         home = os.path.abspath(_checkout(folder))
         for split, file in files:
             for where, row in _rows(file):
-                values = _values(row, where, intake.corpus or folder.name, speakers)
+                values = _values(row, where, intake.corpus or folder.name, language, speakers)
                 yield from intake.utterances(values | {"split": split}, where, home, label_map)
     if not intake.rows:
         raise UserError(f"{path}: no utterances")
@@ -99,9 +103,11 @@ def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1) -> Path
     return path
 
 
-def _values(row: Mapping[str, Any], where: str, corpus: str, speakers: Mapping[str, str]) -> dict[str, Any]:
-    """The raw values of a row. corpus: of rows that name none."""
-    key, wav = name_in(row, "key", where), text_in(row, "wav", where)
+def _values(
+    row: Mapping[str, Any], where: str, corpus: str, language: str, speakers: Mapping[str, str]
+) -> dict[str, Any]:
+    """The raw values of a row. corpus: of rows that name none. language: of rows of no corpus that emobridge knows."""
+    key, wav = label_in(row, "key", where), text_in(row, "wav", where)
     corpus = text_in(row, "dataset", where) or corpus
     speaker = speakers.get(key or "")
     return {
@@ -110,9 +116,9 @@ def _values(row: Mapping[str, Any], where: str, corpus: str, speakers: Mapping[s
         "path": wav,
         "start": number_in(row, "start_time", where),
         "end": number_in(row, "end_time", where),
-        "language": corpus_language(corpus),
+        "language": language if corpus_language(corpus) == "und" else corpus_language(corpus),
         "speaker": iemocap_speaker(wav or "") or (speaker if key != f"{corpus}-{speaker}" else None),
-        "emotion": name_in(row, "emo", where),
+        "emotion": label_in(row, "emo", where),
     }
 
 
@@ -191,7 +197,7 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for key, row in entry(load_json(file), str(file)).items():
             yield f"{file}:{key}", {"key": key} | entry(row, f"{file}:{key}", "wav", "emo")
         return
-    for where, row in json_lines(file):
+    for where, row in json_objects(file):
         yield where, entry(row, where, "key", "wav", "emo")
 
 
@@ -200,6 +206,12 @@ def _label_map(folder: Path) -> dict[str, str]:
     file = next((folder / name for name in LABEL_MAPS if (folder / name).is_file()), None)
     content = entry(load_json(file), str(file)) if file else {}
     return {raw: word for raw, word in content.items() if isinstance(word, str)}
+
+
+def _language(file: Path) -> str:
+    """The language that corpus.cfg names; "und" where it names none or several ("mix")."""
+    match = LANGUAGE.search(read_text(file)) if file.is_file() else None
+    return language_named(match[1]) or "und" if match else "und"
 
 
 def _speakers(file: Path, tally: Tally) -> dict[str, str]:

@@ -17,12 +17,12 @@ from typing import Any
 
 from emobridge.data.intake import Intake
 from emobridge.errors import UserError
-from emobridge.formats._shared import Tally, entry, json_lines, name_in, split_named, text_in
+from emobridge.formats._shared import Tally, entry, json_objects, label_in, split_named, text_in
 from emobridge.types import Utterance
 
-MARK = re.compile(r"<\|(.*?)\|>")
+BRACKETS = re.compile(r"<\|(.*?)\|>")
 NO_LABEL = frozenset({"EMO_UNKNOWN", "EMO_UNK", "unk", "<unk>"})
-KEYS = frozenset({"key", "source", "emo_target", "text_language", "target", "speaker"})
+KEYS_READ = frozenset({"key", "source", "emo_target", "text_language", "target", "speaker"})
 IGNORED = frozenset({"source_len", "target_len", "event_target", "with_or_wo_itn"})
 
 
@@ -35,8 +35,8 @@ def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
     """
     tally = Tally()
     folder = os.path.abspath(path.parent)
-    for where, item in json_lines(path):
-        for key in item.keys() - KEYS - IGNORED:
+    for where, item in json_objects(path):
+        for key in item.keys() - KEYS_READ - IGNORED:
             tally.add(f"key {key[:40]!r}, ignored", where)
         values = _values(entry(item, where, "source"), where)
         values["corpus"], values["split"] = path.name.partition(".")[0], split_named(path.name.partition(".")[0])
@@ -49,21 +49,21 @@ def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
 def _values(item: Mapping[str, Any], where: str) -> dict[str, Any]:
     audio, emotion = text_in(item, "source", where), _mark(item, "emo_target", where)
     target = text_in(item, "target", where) or ""
-    if emotion is None and MARK.fullmatch(target):  # files for emotion alone have the mark there
+    if emotion is None and BRACKETS.fullmatch(target):  # files for emotion alone have the mark there
         emotion = _mark(item, "target", where)
     language = _mark(item, "text_language", where)
     return {
-        "id": name_in(item, "key", where) or os.path.splitext(audio or "")[0],
+        "id": label_in(item, "key", where) or os.path.splitext(audio or "")[0],
         "path": audio,
         "emotion": None if emotion in NO_LABEL else emotion,
         "language": language,
-        "speaker": name_in(item, "speaker", where),
-        "text": MARK.sub("", target).strip() or None,
+        "speaker": label_in(item, "speaker", where),
+        "text": BRACKETS.sub("", target).strip() or None,
     }
 
 
 def _mark(item: Mapping[str, Any], key: str, where: str) -> str | None:
     """A text without the brackets of a mark."""
     text = (text_in(item, key, where) or "").strip()
-    match = MARK.fullmatch(text)
+    match = BRACKETS.fullmatch(text)
     return (match[1] if match else text) or None

@@ -4,8 +4,9 @@
     {"file_name": "000001.wav", "id": "03a01Wa", "emotion": "anger", "speaker": "03"}
 
 `file_name` is relative to its metadata file, metadata.jsonl or metadata.csv, which may also lie in FOLDER itself; other
-columns become features of the data set. Without metadata the name of a file's folder is its label. All metadata files
-must have the same columns, so that unknown text is written as "" and an unknown number as null.
+columns become features of the data set, and are understood as those of any table (`label` is the emotion). Without
+metadata the name of a file's folder is its label. All metadata files must have the same columns, so that unknown text
+is written as "" and an unknown number as null.
 
 The audio must lie in FOLDER: `write` puts symbolic links there, or copies (for a folder to upload or move). Their names
 are numbers, because `datasets` looks for words such as "test" in file names. `datasets` hands out whole files: of a
@@ -22,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.corpora import audio_files
-from emobridge.corpora.table import cell_value, column_mapping, default_id, table_rows
 from emobridge.data.audio import header
+from emobridge.data.columns import TableOptions, default_id, table_values
 from emobridge.data.intake import Intake
-from emobridge.data.manifest import COLUMNS, NUMBERS
+from emobridge.data.manifest import NUMBERS
 from emobridge.errors import UserError, unknown
 from emobridge.formats._shared import by_split, filled, split_named, write_lines
 from emobridge.options import Pairs
@@ -37,28 +38,22 @@ SPLIT_NAMES = {"train": "train", "validation": "validation", "test": "test"}
 COPY_MODES = ("link", "copy")
 
 
-def read(
-    path: Path,
-    *,
-    intake: Intake,
-    columns: Pairs = None,
-) -> Iterator[Utterance]:
+def read(path: Path, *, intake: Intake, table: TableOptions) -> Iterator[Utterance]:
     """The utterances of the folder `path`, by metadata file in sorted order.
 
-    columns (field -> column, such as "emotion=label"): as in corpora.table. Further options: those of
-    `data.intake.Intake`.
     Without a column for it, the split is that of the audio's folder in `path`, and the corpus the name of `path`.
+    Options: those of `data.intake.Intake` and `data.columns.TableOptions`.
     Errors: UserError naming `file:row` for what a manifest would refuse, and for a folder without audio.
     """
     if not path.is_dir():
         raise UserError(f"{path}: {'not a folder' if path.exists() else 'no such folder'}; expected an AudioFolder")
-    column_of = column_mapping(columns, path="file_name")
     root = os.path.abspath(path)
-    for where, values in _rows(path, column_of):
+    for where, values in _rows(path, intake, table):
         inside = os.path.relpath(values["path"], root)
         values["corpus"] = values.get("corpus") or os.path.basename(root)
-        values["split"] = split_named(values.get("split") or "", *Path(inside).parts[:-1]) or values.get("split")
+        values["split"] = values.get("split") or split_named(*Path(inside).parts[:-1])
         values["id"] = values.get("id") or default_id({"path": inside, "start": values.get("start")})
+        values["path"] = os.path.normpath(os.path.join(intake.root, inside)) if intake.root else values["path"]
         yield from intake.utterances(values, where, root)
     if not intake.rows:
         raise UserError(f"{path}: neither {' nor '.join(METADATA)} nor audio files here or below")
@@ -100,17 +95,21 @@ def write(path: Path, utterances: Sequence[Utterance], *, copy: str = "link", sp
     return path
 
 
-def _rows(path: Path, column_of: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(path: Path, intake: Intake, table: TableOptions) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each row's `file:row` and its raw values, the path absolute."""
     files = sorted(file for name in METADATA for file in path.rglob(name))
+    notes: dict[str, None] = {}  # of all metadata files, which are alike
     for file in files:
-        folder = os.path.abspath(file.parent)
-        for number, row in table_rows(file, column_of):
-            where = f"{file}:{number}"
-            values = {field: cell_value(row.get(column_of.get(field, field)), field, where) for field in COLUMNS}
-            if not isinstance(values["path"], str) or not values["path"]:
-                raise UserError(f"{where}: expected the path of an audio file in {column_of['path']!r}")
+        folder, before = os.path.abspath(file.parent), len(intake.notes)
+        for where, values in table_values(file, table, intake, defaults={"path": "file_name"}):
+            if not values["path"]:
+                raise UserError(f"{where}: expected the path of an audio file in 'file_name'")
+            if values["id"] == default_id(values):  # of the path within the metadata's folder
+                values["id"] = None
             yield where, values | {"path": os.path.normpath(os.path.join(folder, values["path"]))}
+        notes.update(dict.fromkeys(intake.notes[before:]))
+        del intake.notes[before:]
+    intake.notes += notes
     if not files:
         for audio in audio_files(path):
             label = None if audio.parent == path or split_named(audio.parent.name) else audio.parent.name

@@ -27,9 +27,9 @@ from emobridge.formats._shared import Tally, read_text, split_named, write_text
 from emobridge.types import Utterance
 
 LOSES = ("corpus", "arousal", "valence", "dominance", "split", "phones", "gender", "naturalness", "channel")
-EMOTIONS = ("utt2emo", "utt2emotion")
+EMOTION_FILES = ("utt2emo", "utt2emotion")
 COLUMN_FILES = {"speaker": "utt2spk", "emotion": "utt2emo", "text": "text", "language": "utt2lang"}
-FILES = frozenset({"wav.scp", "segments", "spk2gender", *EMOTIONS, *COLUMN_FILES.values()})
+DATA_FILES = frozenset({"wav.scp", "segments", "spk2gender", *EMOTION_FILES, *COLUMN_FILES.values()})
 DERIVED = frozenset({"spk2utt", "utt2dur", "reco2dur", "utt2num_frames"})  # from the others
 ARCHIVE = re.compile(r".*\.(?:ark|scp):\d+")
 UNDEFINED_END = -1.0
@@ -47,7 +47,7 @@ def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
     scp = path / "wav.scp"
     recordings = {name: (where, _audio(content, name, where)) for name, (where, content) in _lines(scp).items()}
     facts = {column: _lines(path / file) for column, file in COLUMN_FILES.items()}
-    facts["emotion"] = next((table for name in EMOTIONS if (table := _lines(path / name))), {})
+    facts["emotion"] = next((table for name in EMOTION_FILES if (table := _lines(path / name))), {})
     genders = _lines(path / "spk2gender")
     folder = os.path.abspath(path)
     for name, where, stretch in _stretches(path, recordings, intake.root or folder):
@@ -62,7 +62,7 @@ def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
     if not intake.rows:
         raise UserError(f"{scp}: no recordings")
     for file in sorted(path.iterdir()):
-        if file.is_file() and file.name not in FILES | DERIVED:
+        if file.is_file() and file.name not in DATA_FILES | DERIVED:
             tally.add("files that are not read", str(file))
     intake.notes += tally.lines()
 

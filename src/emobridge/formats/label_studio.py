@@ -28,7 +28,7 @@ from emobridge.data.audio import duration
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import COLUMNS, PATHS, within
 from emobridge.errors import UserError, unknown
-from emobridge.formats._label_studio import Region, Stretch, Task, read_tasks
+from emobridge.formats._label_studio import ClipTask, Region, Stretch, read_tasks
 from emobridge.formats._segments import EMOTION, check_end, first_present, length, segment_id
 from emobridge.formats._shared import Tally, column_in, entry, filled, save_json, split_named, text_in
 from emobridge.types import Utterance
@@ -89,7 +89,7 @@ def write(path: Path, utterances: Sequence[Utterance], *, document_root: str | N
     return path
 
 
-def _control(tasks: Sequence[Task], emotion: str | None, path: Path) -> str:
+def _control(tasks: Sequence[ClipTask], emotion: str | None, path: Path) -> str:
     """The control that holds the emotions. Errors: UserError naming the controls where that is not clear."""
     names: dict[str, None] = {}
     for task in tasks:
@@ -112,7 +112,7 @@ def _is_audio(text: str) -> bool:
     return text.startswith("/data/") or os.path.splitext(text)[1].lower() in AUDIO_SUFFIXES
 
 
-def _answers(task: Task, control: str, annotators: str, tally: Tally) -> list[tuple[Region, str | None]]:
+def _answers(task: ClipTask, control: str, annotators: str, tally: Tally) -> list[tuple[Region, str | None]]:
     """The regions of a task that an annotator labelled, each with the label that counts.
 
     Regions of further annotators vote for those of the first that they have most in common with.
@@ -185,7 +185,7 @@ def _decide(labels: Sequence[str | None], annotators: str, tally: Tally, where: 
     return counts[0][0] if counts else None
 
 
-def _common(task: Task, audio: str | None, folder: str) -> dict[str, Any]:
+def _common(task: ClipTask, audio: str | None, folder: str) -> dict[str, Any]:
     """What holds for the whole task: the recording, and the fields of its data."""
     names = [column for column in COLUMNS if column not in ("path", "emotion")]
     values = {column: column_in(task.data, column, task.where) for column in names}

@@ -31,9 +31,9 @@ from emobridge.formats._shared import (
     column_in,
     entry,
     filled,
-    json_lines,
+    json_objects,
+    label_in,
     list_in,
-    name_in,
     number_in,
     object_in,
     shown,
@@ -43,7 +43,7 @@ from emobridge.formats._shared import (
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
-SUFFIXES = (".jsonl", ".jsonl.gz")
+CUT_SUFFIXES = (".jsonl", ".jsonl.gz")
 OWN_FIELDS = ("text", "language", "speaker", "gender")  # of a supervision; others are in its custom
 DIGITS = 9  # of seconds, as Lhotse rounds sums of times
 
@@ -61,7 +61,7 @@ def read(path: Path, *, intake: Intake, recordings: str | None = None, emotion: 
     for file in _files(path):
         sources = _Recordings(file, recordings)
         folder = os.path.abspath(file.parent)
-        for where, item in json_lines(file):
+        for where, item in json_objects(file):
             for supervision, recording in _supervisions(item, sources, where, tally):
                 values = _values(supervision, recording, emotion, where)
                 values["corpus"] = values["corpus"] or os.path.basename(folder)
@@ -78,8 +78,8 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     Lengths are read from the headers of the audio files. Paths are relative to the folder of `path`.
     Errors: UserError for audio that cannot be opened, and for a channel that it does not have.
     """
-    if not path.name.endswith(SUFFIXES):
-        raise UserError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
+    if not path.name.endswith(CUT_SUFFIXES):
+        raise UserError(f"{path}: expected a file that ends in {' or '.join(CUT_SUFFIXES)}")
     fields = [field for field in filled(utterances) if field not in ("id", "path", "start", "end", "channel")]
     folder = os.path.abspath(path.parent)
     lines = (json.dumps(_cut(utterance, fields, folder), ensure_ascii=False) + "\n" for utterance in utterances)
@@ -104,7 +104,7 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     for kind in ("cuts", "supervisions"):
-        files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES) and kind in _words(file))
+        files = sorted(file for file in path.iterdir() if file.name.endswith(CUT_SUFFIXES) and kind in _words(file))
         if files:
             return files
     raise UserError(f"{path}: neither cuts nor supervisions, such as cuts_train.jsonl.gz")
@@ -123,7 +123,7 @@ class _Recordings:
         if self._items is None:
             if self._file == self._supervisions or not self._file.is_file():
                 raise UserError(f"{where}: the recording {name!r} is in another file; name it with recordings=...")
-            self._items = {name_in(item, "id", at) or "": item for at, item in json_lines(self._file)}
+            self._items = {label_in(item, "id", at) or "": item for at, item in json_objects(self._file)}
         if name not in self._items:
             raise UserError(f"{where}: {self._file} has no recording {name!r}")
         return self._items[name]
@@ -138,7 +138,7 @@ def _supervisions(
         tally.add("mixtures of cuts and padding, left out", where)
         return
     is_cut = "supervisions" in item or "recording" in item
-    name = name_in(item, "recording_id", where)
+    name = label_in(item, "recording_id", where)
     if not is_cut and name is None:
         raise UserError(f"{where}: neither a cut nor a supervision (there are {', '.join(item)})")
     recording = object_in(item, "recording", where) if is_cut else sources.find(name or "", where)
@@ -164,9 +164,9 @@ def _values(item: Mapping[str, Any], recording: Mapping[str, Any], emotion: str,
     """The raw values of a supervision or cut whose times are those of its recording."""
     custom = object_in(item, "custom", where)
     values = {field: column_in(custom, field, where) for field in COLUMNS if field not in ("start", "end", "channel")}
-    values |= {field: text for field in OWN_FIELDS if (text := name_in(item, field, where)) is not None}
-    values["id"] = name_in(item, "id", where)
-    values["emotion"] = values["text"] if emotion == "text" else name_in(custom, emotion, where)
+    values |= {field: text for field in OWN_FIELDS if (text := label_in(item, field, where)) is not None}
+    values["id"] = label_in(item, "id", where)
+    values["emotion"] = values["text"] if emotion == "text" else label_in(custom, emotion, where)
     values["text"] = None if emotion == "text" else values["text"]
     start, duration = number_in(item, "start", where) or 0.0, number_in(item, "duration", where)
     seconds = number_in(recording, "duration", where)

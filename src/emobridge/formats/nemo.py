@@ -25,8 +25,8 @@ from emobridge.formats._shared import (
     column_in,
     entry,
     filled,
-    json_lines,
-    name_in,
+    json_objects,
+    label_in,
     number_in,
     split_named,
     text_in,
@@ -38,7 +38,7 @@ LOSES: tuple[str, ...] = ()
 LABELS = ("emotion", "label", "command")
 LANGUAGES = ("language", "lang", "target_lang", "source_lang")
 PATH = "audio_filepath"
-KEYS = frozenset({PATH, "offset", "duration", *LABELS, *LANGUAGES, *COLUMNS})
+KEYS_READ = frozenset({PATH, "offset", "duration", *LABELS, *LANGUAGES, *COLUMNS})
 DIGITS = 9  # of seconds
 
 
@@ -51,8 +51,8 @@ def read(path: Path, *, intake: Intake, emotion: str | None = None) -> Iterator[
     """
     tally = Tally()
     folder = os.path.abspath(intake.root or path.parent)
-    for where, item in json_lines(path):
-        for key in item.keys() - KEYS - {emotion}:
+    for where, item in json_objects(path):
+        for key in item.keys() - KEYS_READ - {emotion}:
             tally.add(f"key {key[:40]!r}, ignored", where)
         values = _values(entry(item, where, PATH), emotion, folder, where)
         values["corpus"] = values["corpus"] or path.name.partition(".")[0]
@@ -95,7 +95,7 @@ def _values(item: Mapping[str, Any], emotion: str | None, folder: str, where: st
 
 
 def _first(item: Mapping[str, Any], keys: Sequence[str], where: str) -> str | None:
-    return next((text for key in keys if (text := name_in(item, key, where)) is not None), None)
+    return next((text for key in keys if (text := label_in(item, key, where)) is not None), None)
 
 
 def _row(utterance: Utterance, fields: Sequence[str], folder: str) -> dict[str, Any]:

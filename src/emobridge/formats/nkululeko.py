@@ -4,8 +4,8 @@
     wav/03a01Fa.wav,0 days,0 days 00:00:01.500000,3,happiness
 
 `file` is a path; `start` and `end` (both or neither) are seconds or time deltas as pandas prints them; an empty `end`
-is the end of the file. Further columns that are named as fields of `Utterance` are read (nkululeko has `gender` too),
-others (age ...) are ignored; a field without a column of nkululeko's own is written under its name. In the column
+is the end of the file. Further columns are understood as those of any table (nkululeko has `gender` too), others (age
+...) are ignored and named; a field without a column of nkululeko's own is written under its name. In the column
 `split`, which nkululeko reads with `split_strategy = column`, validation is "dev". Its own corpora name languages in
 English ("polish"); names that emobridge knows become BCP 47 tags. Without a column `id` the file's name makes the id.
 
@@ -16,52 +16,34 @@ them). Its loader is `nkululeko/data/dataset_csv.py`, which reads with audformat
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from emobridge.corpora.table import SPLIT_WORDS, cell_value, column_mapping, default_id, table_rows
+from emobridge.data.cells import NANOSECONDS
+from emobridge.data.columns import TableOptions, table_values
 from emobridge.data.intake import Intake
-from emobridge.data.manifest import COLUMNS
 from emobridge.errors import UserError
 from emobridge.files import write_csv
 from emobridge.formats._shared import filled
-from emobridge.options import Pairs
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
 COLUMN_NAMES = {"path": "file", "start": "start", "end": "end", "speaker": "speaker", "emotion": "emotion"}
-NANOSECONDS = 1_000_000_000
-DELTA = re.compile(r"(?:(\d+) days?)?(?: ?(?:(\d+):)?(\d+):(\d+)(?:\.(\d{1,9}))?)?")
 
 
-def read(
-    path: Path,
-    *,
-    intake: Intake,
-    columns: Pairs = None,
-) -> Iterator[Utterance]:
+def read(path: Path, *, intake: Intake, table: TableOptions) -> Iterator[Utterance]:
     """The utterances of one CSV file, in its order.
 
-    columns (field -> column, such as "emotion=mood"): as in corpora.table. The default corpus is the name of the file.
-    Further options: those of `data.intake.Intake`.
+    The default corpus is the name of the file. Options: those of `data.intake.Intake` and `data.columns.TableOptions`.
     Errors: UserError naming `file:row` for what a manifest would refuse and for a time that is none.
     """
     if path.suffix.lower() != ".csv" or not path.is_file():
         raise UserError(f"{path}: expected a file that is there and ends in .csv")
-    column_of = column_mapping(columns, path="file")
-    folder = os.path.abspath(path.parent)
-    for number, row in table_rows(path, column_of):
-        where = f"{path}:{number}"
-        raw = {field: row.get(column_of.get(field, field)) for field in COLUMNS}
-        times = {field: _seconds(raw.pop(field), field, where) for field in ("start", "end")}
-        values: dict[str, Any] = {field: cell_value(value, field, where) for field, value in raw.items()} | times
+    folder = os.path.abspath(intake.root or path.parent)
+    for where, values in table_values(path, table, intake, defaults=COLUMN_NAMES):
         values["corpus"] = values["corpus"] or path.stem
-        values["split"] = SPLIT_WORDS.get(values["split"], values["split"])
-        values["id"] = values["id"] or default_id(values)
         if values["path"]:
-            values["path"] = os.path.normpath(os.path.join(intake.root or folder, values["path"]))
+            values["path"] = os.path.normpath(os.path.join(folder, values["path"]))
         yield from intake.utterances(values, where, folder)
     if not intake.rows:
         raise UserError(f"{path}: an empty table; expected the columns file, emotion, speaker ...")
@@ -85,23 +67,6 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
         table.append(row)
     write_csv(path, table, escape=False)
     return path
-
-
-def _seconds(text: str | None, field: str, where: str) -> float | None:
-    """Seconds of "1.5" or "0 days 00:00:01.5"; None of an empty cell and of pandas's NaT."""
-    text = (text or "").strip()
-    if text in ("", "NaT", "nan"):
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    match = DELTA.fullmatch(text)
-    if match is None:
-        raise UserError(f"{where}: {field!r} is {text!r}; expected seconds or a time such as '0 days 00:00:01.5'")
-    days, hours, minutes, seconds, fraction = match.groups()
-    whole = ((int(days or 0) * 24 + int(hours or 0)) * 60 + int(minutes or 0)) * 60 + int(seconds or 0)
-    return (whole * NANOSECONDS + int((fraction or "").ljust(9, "0"))) / NANOSECONDS
 
 
 def _delta(seconds: float) -> str:

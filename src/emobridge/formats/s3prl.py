@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from emobridge.corpora.table import default_id
+from emobridge.data.columns import default_id
 from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import within
@@ -24,9 +24,9 @@ from emobridge.formats._shared import (
     by_split,
     entry,
     iemocap_speaker,
+    label_in,
     list_in,
     load_json,
-    name_in,
     save_json,
     split_named,
     text_in,
@@ -77,8 +77,8 @@ def read(
                 "id": default_id({"path": wav, "start": None}),
                 "corpus": os.path.basename(os.path.abspath(home)),
                 "path": wav,
-                "speaker": iemocap_speaker(wav or "") or name_in(row, "speaker", where),
-                "emotion": name_in(row, "label", where),
+                "speaker": iemocap_speaker(wav or "") or label_in(row, "speaker", where),
+                "emotion": label_in(row, "label", where),
                 "split": split_named(file.name.removesuffix(SUFFIX)),
             }
             yield from intake.utterances(values, where, folder)

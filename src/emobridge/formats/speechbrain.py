@@ -33,9 +33,9 @@ from emobridge.formats._shared import (
     entry,
     filled,
     iemocap_speaker,
+    label_in,
     list_in,
     load_json,
-    name_in,
     number_in,
     save_json,
     split_named,
@@ -132,7 +132,7 @@ def _values(item: Mapping[str, Any], folder: str, where: str) -> dict[str, Any]:
     values = {field: column_in(item, field, where) for field in COLUMNS if field not in KEY_FIELDS}
     wav = entry(item["wav"] if isinstance(item["wav"], dict) else {"file": item["wav"]}, f"{where}: 'wav'", "file")
     values["path"] = text_in(wav, "file", f"{where}: 'wav'")
-    values["emotion"] = name_in(item, "emo", where)
+    values["emotion"] = label_in(item, "emo", where)
     values["text"] = values["text"] or text_in(item, "transcription", where)
     values["speaker"] = values["speaker"] or iemocap_speaker(values["path"] or "")
     if "stop" in wav and "start" not in item and "end" not in item:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from emobridge.data.intake import Intake
 from emobridge.errors import UserError
-from emobridge.formats._segments import Annotations, Segment, annotation_files, choose_tiers, speaker_of_tier
+from emobridge.formats._segments import Annotations, LabelledStretch, annotation_files, choose_tiers, speaker_of_tier
 from emobridge.formats._shared import read_text
 from emobridge.types import Utterance
 
@@ -70,7 +70,7 @@ def read_tiers(file: Path) -> list[Tier]:
         raise UserError(f"{error} (of a binary TextGrid: in Praat, Save as text file...)") from error
     values = _Values(text, str(file))
     if not values.text().startswith("ooTextFile") or values.text() != "TextGrid":
-        raise UserError(f'{file}: no TextGrid in text; expected \'File type = "ooTextFile"\' and the class "TextGrid"')
+        raise UserError(f'{file}: no TextGrid; expected \'File type = "ooTextFile"\' and the class "TextGrid"')
     values.number(), values.number()
     if values.flag() != "<exists>":
         return []
@@ -90,13 +90,13 @@ def _tier(values: _Values) -> Tier:
     return Tier(kind, name, intervals)
 
 
-def _segments(tier: Tier, file: Path) -> Iterator[Segment]:
+def _segments(tier: Tier, file: Path) -> Iterator[LabelledStretch]:
     if tier.kind == POINTS:
         raise UserError(f"{file}: the tier {tier.name!r} is one of points, which have no length; choose tier=...")
     for number, (start, end, text) in enumerate(tier.intervals, 1):
         if text.strip():
             where = f"{file}: {tier.name} {number}"
-            yield Segment(where, text.strip(), start, end, tier.name, speaker_of_tier(tier.name))
+            yield LabelledStretch(where, text.strip(), start, end, tier.name, speaker_of_tier(tier.name))
 
 
 class _Values:
