@@ -15,7 +15,7 @@ from typing import Any
 from emobridge.data.columns import TableOptions
 from emobridge.data.labels import UnknownLabel, to_emotion
 from emobridge.data.manifest import to_utterance
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError, count_noun, unknown
 from emobridge.options import Pairs, pairs, parameters_of, typed_options
 from emobridge.types import Utterance, person
 
@@ -119,9 +119,9 @@ class Reading(Iterator[Utterance]):
     def lines(self) -> list[str]:
         """What was read, for a terminal: a line of counts, then what the reader did that the user should know."""
         languages = self._languages - {"und"}
-        facts = f"{self._labelled:,} labelled, {_number(len(self._speakers), 'speaker')}"
-        facts += f", {_number(len(languages), 'language')}" if languages else ", language not known"
-        lines = [f"{_number(self._count, 'utterance')}; {facts}", *self.intake.notes]
+        facts = f"{self._labelled:,} labelled, {count_noun(len(self._speakers), 'speaker')}"
+        facts += f", {count_noun(len(languages), 'language')}" if languages else ", language not known"
+        lines = [f"{count_noun(self._count, 'utterance')}; {facts}", *self.intake.notes]
         if self._nameless:
             lines.append(speakers_note(self._nameless, self._count))
         if not languages:
@@ -157,7 +157,3 @@ def speakers_note(nameless: int, count: int) -> str:
         "measured in this project, and there is no interval over speakers; to tell them: `scan folder DIR --speaker "
         "folder` (or file, channel, a pattern), or a column 'speaker' in a table"
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
