@@ -32,6 +32,15 @@ def unknown(thing: str, word: str, choices: Iterable[str]) -> UserError:
     return UserError(f"unknown {thing} {word!r}{hint} (one of {', '.join(choices)})")
 
 
+def count_noun(count: int, noun: str) -> str:
+    """A number and what it counts, for messages.
+
+    >>> count_noun(1, "row"), count_noun(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _numbers_first(choice: str) -> tuple[float, str]:
     """For sorting: 2 before 10, and both before texts."""
     return int(choice) if choice.isdecimal() else math.inf, choice

@@ -11,6 +11,7 @@ that they were rated on.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from emobridge.data.attributes import CONSTRUCTED_ENDING, OTHERS, has_attributes
 from emobridge.data.intake import Reading, open_reading
 from emobridge.data.labels import EMOTIONS, likely_emotion
 from emobridge.data.manifest import read_manifest
+from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError
 from emobridge.types import SCALE, Range, Utterance
 
@@ -57,16 +59,28 @@ def scan(name: str, root: str | Path, **options: object) -> Reading:
 
 
 def utterances_at(path: str | Path, on_note: Callable[[str], None] | None = None) -> Iterator[Utterance]:
-    """The utterances of a manifest, or of a folder of recordings as the corpus `folder` reads it.
+    """The utterances of a manifest, a table (.csv ...) as the corpus `table` reads it, or a folder of recordings as
+    `folder` does.
 
-    It is what a command takes for a path of speech. on_note: gets the lines that say how a folder was read, at its end.
-    Errors: UserError as `data.manifest.read_manifest` and the corpus `folder` have them.
+    It is what a command takes for a path of speech. on_note: gets the lines that say how a table or folder was read, at
+    its end. Errors: UserError as `data.manifest.read_manifest` and these corpora have them; of a table they end with
+    the command that takes options.
     """
-    if not Path(path).is_dir():
+    path = Path(path)
+    is_table = path.is_file() and path.suffix.lower() in TABLE_SUFFIXES
+    if not path.is_dir() and not is_table:
         yield from read_manifest(path)
         return
-    reading = scan("folder", path)
-    yield from reading
+    reading = scan("table" if is_table else "folder", path)
+    try:
+        yield from reading
+    except UserError as error:
+        if not is_table:
+            raise
+        manifest = path.with_suffix(".jsonl")
+        raise UserError(
+            f"{error}; give options to: {shlex.join(['emobridge', 'scan', 'table', str(path), '-o', str(manifest)])}"
+        ) from error
     if on_note is not None:
         for line in reading.lines():
             on_note(f"{path}: {line}")

@@ -153,7 +153,9 @@ def find_columns(table: Table, user: Mapping[str, str], defaults: Mapping[str, s
             columns[name] = _closest(name, candidates, table)
     for name, choice in columns.items():
         if choice.name in table.repeated:
-            raise UserError(f"{table.path}: two columns are named {choice.name!r}, and {name} is read from it")
+            raise UserError(
+                f"{table.path}: two columns are named {choice.name!r}, and {name} is read from it: rename one"
+            )
     _check_times(columns, free, table.path)
     return {name: columns[name] for name in FIELDS if name in columns}
 

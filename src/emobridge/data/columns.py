@@ -29,7 +29,7 @@ from emobridge.data.column_names import (
 )
 from emobridge.data.manifest import NUMBERS, SPLITS
 from emobridge.data.tables import Table, open_table
-from emobridge.errors import UserError, nearest, unknown
+from emobridge.errors import UserError, count_noun, nearest, unknown
 from emobridge.options import Pairs, pairs
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Columns:
         if str(values["speaker"]).casefold() in NO_SPEAKER and values["speaker"]:
             self.counts[f"the speaker {values['speaker']!r} was read as not known"] += 1
             values["speaker"] = None
-        values["id"] = values["id"] or default_id(values)
+        values["id"] = values.pop("id") or default_id(values)  # the last, so that a bad path is named before its id
         return values
 
     def notes(self) -> list[str]:
@@ -163,13 +163,14 @@ class Columns:
             column, words = self.columns["split"], list(self.unknown_splits)
             counts = ", ".join(f"{word!r} ({count})" for word, count in self.unknown_splits.most_common(SHOWN))
             if column.closeness == EXACT or self.has_splits:
-                example = ",".join(f"{word}={nearest(word, SPLITS) or 'train'}" for word in words[:SHOWN])
+                example = ",".join(f"{word}={nearest(word, SPLITS) or 'SPLIT'}" for word in words[:SHOWN])
                 raise UserError(
                     f"{self.first_split}: {unknown('split', words[0], SPLITS)}; unknown in {column.name!r} are "
-                    f'{counts}: map them with splits="{example}", or leave the column out with columns="split=none"'
+                    f'{counts}: map them with splits="{example}" (a split or none), or leave the column out: '
+                    'columns="split=none"'
                 )
             self.counts[f"the column {column.name!r} names no splits ({counts}) and was ignored"] = 0
-        return [f"{what} ({count:,} rows)" if count else what for what, count in self.counts.items()]
+        return [f"{what} ({count_noun(count, 'row')})" if count else what for what, count in self.counts.items()]
 
     def _value(self, name: str, column: ColumnName, cell: Any, where: str) -> Any:
         if name in TIMES:

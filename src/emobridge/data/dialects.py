@@ -2,9 +2,9 @@
 
 A delimiter is found on the first lines; quoting is decided by reading ALL lines both ways. In a table without quoting,
 as Common Voice has it, a sentence that opens with '"' would else swallow the rows up to the next mark without an error.
-Without quoting each line is a row. A table in which '"' encloses line ends cannot have the same number of columns in
-all its lines as well: a field with k line ends in a row of W columns gives k + 1 lines of W + k columns in all, so that
-both readings agree for W = 1 alone. Where the readings still leave a doubt, the user is asked.
+Without quoting each line is a row. Where that gives all lines the same number of columns, lines that '"' would make
+one row are rows: the lines of an enclosed text have that number by chance only where there are few columns and commas
+part them. There, and wherever else the readings leave a doubt, the user is asked.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emobridge.data.encodings import text_lines
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError, count_noun, unknown
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 QUOTINGS = ("standard", "none")
 SAMPLE = 1000  # lines in which the delimiter is found
+PROSE_COLUMNS = 5  # the lines of a text may hold as many commas as a row of fewer columns
 HEADER_ROWS = 20  # rows among which the header is looked for
 _SEPARATOR = re.compile(r'"?sep=(.|\\t)"?\s*', re.IGNORECASE)  # Excel's own first line
 _COMMA = re.compile(r"[+-]?(?:0?,\d+|\d+,(?:\d{1,2}|\d{4,}))")  # a decimal comma that cannot part thousands
@@ -35,12 +36,13 @@ IsName = Callable[[str], bool]  # whether a text is the name of a column that th
 class Dialect:
     """How a table is written."""
 
-    encoding: str
+    encoding: str  # "" of an Excel file
     delimiter: str = ""  # "" where the rows are not parted by characters (JSON, Excel)
     quoting: str = ""  # "standard", "none", or "" where there is no quotation mark
     header: int = 1  # line of the header
     titles: int = 0  # rows before the header that are no data
     decimal_comma: bool = False
+    width: int = 0  # columns
 
     def __str__(self) -> str:
         delimiter = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'"}.get(self.delimiter, self.delimiter)
@@ -48,12 +50,12 @@ class Dialect:
             filter(
                 None,
                 (
-                    f"{self.encoding.removesuffix('-sig')} text",
-                    f"{delimiter} between columns" if delimiter else "",
+                    f"{self.encoding.removesuffix('-sig')} text" if self.encoding else "an Excel file",
+                    f"{delimiter} between columns" if delimiter and self.width > 1 else "",
                     {"standard": "quotation marks enclose text", "none": "quotation marks are text"}.get(self.quoting),
                     "decimal commas" if self.decimal_comma else "",
                     f"header in line {self.header}" if self.header > 1 else "",
-                    f"{self.titles} rows above it left out" if self.titles else "",
+                    f"{count_noun(self.titles, 'row')} above it left out" if self.titles else "",
                 ),
             )
         )
@@ -128,6 +130,7 @@ def find_dialect(
         best.header,
         best.titles,
         best.commas > 0 and best.points == 0,
+        len(best.names),
     )
 
 
@@ -191,7 +194,8 @@ def _choose(path: Path, standard: Survey, none: Survey) -> Survey:
         return standard if is_standard else none
     if standard.rows == none.rows:
         return standard if standard.encloses_names or not none.bare else none
-    if standard.encloses_names or len(none.names) < 2:
+    in_prose = none.delimiter in ",;" and len(none.names) < PROSE_COLUMNS
+    if standard.encloses_names or len(none.names) < 2 or in_prose:
         raise UserError(f"{path}: {standard.rows} rows or {none.rows}: {question}")
     return none
 

@@ -53,7 +53,9 @@ def find_encoding(path: Path, encoding: str | None = None) -> str:
         if not bad:
             return "utf-8"
         if good >= bad:
-            raise _unclear(path, "is UTF-8 in parts only")
+            raise UserError(
+                f"{path}:{_bad_line(path)}: not UTF-8, as other lines are: save it as UTF-8, or name encoding="
+            )
         _check_western(path)
     except OSError as error:
         raise unreadable(path, error) from error
@@ -87,7 +89,7 @@ def text_lines(path: Path, encoding: str) -> Iterator[str]:
 
 def _checked(encoding: str) -> str:
     try:
-        b"".decode(encoding)  # a codec of bytes, such as hex, is refused too
+        "a".encode(encoding)  # a codec that is not of text, such as hex, is refused too
         name = codecs.lookup(encoding).name
     except (LookupError, ValueError) as error:
         raise UserError(f"encoding: unknown encoding {encoding!r}; expected a name such as utf-8 or cp1251") from error
@@ -98,9 +100,9 @@ def _wide_encoding(sample: bytes) -> str | None:
     """UTF-16 without a mark: every second byte of digits, commas and plain letters is zero, and none of the others."""
     half = len(sample) // 2
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    if odd > half * 0.1 and even <= half * 0.01:
+    if odd > half * 0.25 and even <= half * 0.01:
         return "utf-16-le"
-    return "utf-16-be" if even > half * 0.1 and odd <= half * 0.01 else None
+    return "utf-16-be" if even > half * 0.25 and odd <= half * 0.01 else None
 
 
 def _utf8_counts(path: Path) -> tuple[int, int]:
@@ -108,13 +110,26 @@ def _utf8_counts(path: Path) -> tuple[int, int]:
     decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
     good = bad = 0
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            text = decoder.decode(block, final=len(block) < _BLOCK)
+        block = None
+        while block != b"":
+            block = file.read(_BLOCK)
+            text = decoder.decode(block, final=not block)
             if not text.isascii():
                 wrong = len(re.findall("[\udc80-\udcff]", text))
                 good += len(re.findall("[^\0-\x7f]", text)) - wrong
                 bad += wrong
     return good, bad
+
+
+def _bad_line(path: Path) -> int:
+    """The first line that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _check_western(path: Path) -> None:

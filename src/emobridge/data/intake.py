@@ -16,7 +16,7 @@ from typing import Any
 from emobridge.data.columns import TableOptions
 from emobridge.data.labels import EMOTIONS, NO_LABEL, UnknownLabel, to_emotion
 from emobridge.data.manifest import to_utterance
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError, count_noun, unknown
 from emobridge.languages import language_tag
 from emobridge.options import Pairs, joined_pairs, pairs, parameters_of, typed_options
 from emobridge.types import Utterance, person
@@ -120,7 +120,7 @@ class Intake:
         if not self.unknown_labels:
             return self.notes
         verb = {"drop": "left out", "other": "took for 'other'"}.get(self.others, "took for unlabelled")
-        count = _number(self.unknown_labels.total(), "utterance")
+        count = count_noun(self.unknown_labels.total(), "utterance")
         return [f"{verb} {count} with unknown labels: {self._named_labels()}", *self.notes]
 
     def _named_labels(self, *, explain: bool = False) -> str:
@@ -167,9 +167,9 @@ class Reading(Iterator[Utterance]):
     def lines(self) -> list[str]:
         """What was read, for a terminal: a line of counts, then the lines of the intake."""
         languages = self._languages - {"und"}
-        facts = f"{self._labelled:,} labelled, {_number(len(self._speakers), 'speaker')}"
-        facts += f", {_number(len(languages), 'language')}" if languages else ", language not known"
-        lines = [f"{_number(self._count, 'utterance')}; {facts}", *self.intake.lines()]
+        facts = f"{self._labelled:,} labelled, {count_noun(len(self._speakers), 'speaker')}"
+        facts += f", {count_noun(len(languages), 'language')}" if languages else ", language not known"
+        lines = [f"{count_noun(self._count, 'utterance')}; {facts}", *self.intake.lines()]
         if self._nameless:
             lines.append(speakers_note(self._nameless, self._count))
         if not languages:
@@ -222,7 +222,3 @@ def _label(value: Any, where: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise UserError(f"{where}: 'emotion' is {value!r}; expected text")
     return value
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

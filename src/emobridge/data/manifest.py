@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.data.labels import to_emotion
+from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 from emobridge.languages import language_tag
@@ -31,7 +32,6 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Utterance))
 NUMBERS = frozenset({"start", "end", "arousal", "valence", "dominance", "channel"})
 PATHS = ("path", "phones")
 SPLITS = ("train", "validation", "test")
-TABLES = (".csv", ".tsv", ".tab", ".xlsx", ".xls", ".ods")  # endings of what `scan table` reads, and of the like
 # No name holds a control character, half of a surrogate pair, a line separator or a code point that XML refuses.
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _NO_TEXT = re.compile(
@@ -51,7 +51,7 @@ def read_manifest(path: str | Path) -> Iterator[Utterance]:
     folder = os.path.abspath(path.parent)
     seen: set[str] = set()
     number = 0
-    if path.suffix.lower() in TABLES and path.exists():
+    if path.suffix.lower() in TABLE_SUFFIXES and path.exists():
         command = shlex.join(["emobridge", "scan", "table", str(path), "-o", str(path.with_suffix(".jsonl"))])
         raise UserError(f"{path}: a table, not a manifest; make one of it: {command}")
     try:
@@ -149,7 +149,10 @@ def _check_times(utterance: Utterance, where: str) -> None:
     if utterance.start < 0:
         raise UserError(f"{where}: 'start' is {utterance.start:g} s; expected 0 or more")
     if utterance.end is not None and utterance.end <= utterance.start:
-        raise UserError(f"{where}: 'end' is {utterance.end:g} s; expected more than 'start', {utterance.start:g} s")
+        raise UserError(
+            f"{where}: 'end' is {utterance.end:g} s; expected more than 'start', {utterance.start:g} s"
+            " (leave it out where it is the end of the file)"
+        )
 
 
 def _text(value: Any, key: str, where: str) -> str:

@@ -18,13 +18,14 @@ from typing import Any
 from emobridge.data.dialects import Dialect, IsName, dialect_rows, find_dialect
 from emobridge.data.encodings import find_encoding
 from emobridge.data.json_rows import json_lines, json_list
-from emobridge.data.workbooks import is_workbook, workbook_dialect, workbook_rows
+from emobridge.data.workbooks import is_workbook, other_sheets, workbook_dialect, workbook_rows
 from emobridge.errors import UserError
 from emobridge.files import unescape_cell, unreadable
 
 MOST_COLUMNS = 1000  # different keys in all rows of a JSON file
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt", ".xlsx"})
 JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
+# What commands take for a table and not for a manifest, which ends in .jsonl. Old Excel files are refused with advice.
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xls", ".ods", ".json", ".ndjson"})
 _SIGNATURES = (  # the first bytes of what is often taken for a table
     (b"\xd0\xcf\x11\xe0", "an old Excel file (.xls): save it as .xlsx or CSV"),
     (b"PAR1", "a Parquet file: save it as CSV"),
@@ -80,7 +81,9 @@ def open_table(
         raise unreadable(path, error) from error
     if is_workbook(path, start):
         dialect = workbook_dialect(path, is_name)
-        return _of_cells(path, dialect, functools.partial(workbook_rows, path, dialect))
+        table = _of_cells(path, dialect, functools.partial(workbook_rows, path, dialect))
+        table.notes.extend(f"the sheet {name!r} was left out" for name in other_sheets(path))
+        return table
     for signature, what in _SIGNATURES:
         if start.startswith(signature):
             raise UserError(f"{path}: is {what}")

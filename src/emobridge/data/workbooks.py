@@ -5,10 +5,12 @@ Numbers come as Python writes them, dates as 2026-03-01, times as 0:01:02.5, of 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,10 +19,21 @@ from emobridge.data.dialects import Dialect, IsName, find_header
 from emobridge.errors import UserError
 from emobridge.files import unreadable
 
+WORKBOOK = "xl/workbook.xml"
 MOST_COLUMNS = 16_384  # that Excel has
 _LARGEST = 1 << 30  # bytes of one part when unpacked
 _DATES = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))  # built-in formats
-_ERRORS = (zipfile.BadZipFile, ElementTree.ParseError, KeyError, IndexError, ValueError, OverflowError, EOFError)
+_ERRORS = (  # what damaged archives and parts raise
+    zipfile.BadZipFile,
+    zlib.error,
+    ElementTree.ParseError,
+    LookupError,
+    ValueError,
+    OverflowError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 def is_workbook(path: Path, start: bytes) -> bool:
@@ -29,7 +42,7 @@ def is_workbook(path: Path, start: bytes) -> bool:
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            return "xl/workbook.xml" in archive.namelist()
+            return WORKBOOK in archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError):
         return False
 
@@ -37,7 +50,14 @@ def is_workbook(path: Path, start: bytes) -> bool:
 def workbook_dialect(path: Path, is_name: IsName) -> Dialect:
     """Where the header stands; it is looked for as in a table of text. Errors: UserError for a damaged file."""
     header = find_header(((line, cells, []) for line, cells in _sheet_rows(path)), is_name)
-    return Dialect("Excel", header=header.line, titles=header.titles)
+    return Dialect("", header=header.line, titles=header.titles)
+
+
+def other_sheets(path: Path) -> list[str]:
+    """The names of the sheets that are not read. Errors: UserError for a damaged file."""
+    with _opened(path) as archive:
+        workbook = _part(archive, WORKBOOK)
+        return [node.get("name", "") for node in _all(workbook, "sheet") if node is not _first_sheet(workbook)]
 
 
 def workbook_rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -52,25 +72,29 @@ def workbook_rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]
             yield line, [cell.strip() for cell in cells[:width]] + [""] * (width - len(cells))
 
 
-def _sheet_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The open archive. Errors: UserError for whatever is wrong with it."""
     try:
         with zipfile.ZipFile(path) as archive:
-            workbook = _part(archive, "xl/workbook.xml")
-            sheet = _first_sheet(archive, workbook)
-            shared = _shared_texts(archive)
-            dates = _date_styles(archive)
-            year_1904 = any(
-                _name(node) == "workbookPr" and node.get("date1904") in ("1", "true") for node in workbook.iter()
-            )
-            number = 0
-            for row in _elements(archive, sheet, "row"):
-                number = int(row.get("r") or number + 1)
-                yield number, _cells(row, shared, dates, year_1904)
-                row.clear()
+            yield archive
     except OSError as error:
         raise unreadable(path, error) from error
     except _ERRORS as error:
-        raise UserError(f"{path}: a damaged Excel file ({error}); save it as CSV") from error
+        raise UserError(f"{path}: a damaged Excel file ({' '.join(str(error).split())}); save it as CSV") from error
+
+
+def _sheet_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    with _opened(path) as archive:
+        workbook = _part(archive, WORKBOOK)
+        part = _part_of(archive, _first_sheet(workbook))
+        shared, dates = _shared_texts(archive), _date_styles(archive)
+        year_1904 = any(node.get("date1904") in ("1", "true") for node in _all(workbook, "workbookPr"))
+        number = 0
+        for row in _elements(archive, part, "row"):
+            number = int(row.get("r") or number + 1)
+            yield number, _cells(row, shared, dates, year_1904)
+            row.clear()
 
 
 def _elements(archive: zipfile.ZipFile, part: str, name: str) -> Iterator[ElementTree.Element]:
@@ -101,11 +125,15 @@ def _name(node: ElementTree.Element) -> str:
     return node.tag.rpartition("}")[2]
 
 
-def _first_sheet(archive: zipfile.ZipFile, workbook: ElementTree.Element) -> str:
-    """The part that holds the first sheet that is not hidden."""
-    sheets = [node for node in workbook.iter() if _name(node) == "sheet"]
-    sheet = next((node for node in sheets if node.get("state", "visible") == "visible"), sheets[0])
-    key = next(value for name, value in sheet.attrib.items() if name.endswith("}id"))
+def _first_sheet(workbook: ElementTree.Element) -> ElementTree.Element:
+    """The first sheet that is not hidden."""
+    sheets = list(_all(workbook, "sheet"))
+    return next((node for node in sheets if node.get("state", "visible") == "visible"), sheets[0])
+
+
+def _part_of(archive: zipfile.ZipFile, sheet: ElementTree.Element) -> str:
+    """The part that holds a sheet."""
+    key = next((value for name, value in sheet.attrib.items() if name.endswith("}id")), None)
     for node in _part(archive, "xl/_rels/workbook.xml.rels"):
         if node.get("Id") == key:
             return posixpath.normpath(posixpath.join("/xl", node.attrib["Target"])).lstrip("/")

@@ -20,7 +20,7 @@ from emobridge.corpora import audio_files, scan
 from emobridge.data.attributes import unscaled
 from emobridge.data.audio import AudioError, duration, read_utterance
 from emobridge.data.manifest import read_manifest
-from emobridge.data.tables import JSON_SUFFIXES, TABLE_SUFFIXES
+from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError, unknown
 from emobridge.files import escape_cell, whole_file
 from emobridge.inference.features import FeaturesBySet, Skip, encode
@@ -103,7 +103,7 @@ def utterances_of(
         if path.suffix.lower() == ".jsonl":
             yield from read_manifest(path)
             continue
-        if path.suffix.lower() in (TABLE_SUFFIXES | JSON_SUFFIXES) and path.is_file():
+        if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
             yield from _table_rows(path, spoken, on_note)
             continue
         files = list(audio_files(path)) if path.is_dir() else [path]
