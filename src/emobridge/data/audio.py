@@ -61,9 +61,8 @@ def wrong_header(path: str | Path) -> str:
 
 
 def channel_count(path: str | Path) -> int:
-    """How many channels the file has, from its header. Errors: AudioError as `duration` has them."""
-    with _opened(path) as file:
-        return int(file.channels)
+    """How many channels the file has. Errors: AudioError as `duration` has them."""
+    return facts_of(_checked(path)).channels
 
 
 def audio_digest(path: str | Path) -> bytes:
@@ -145,11 +144,15 @@ def _check_values(path: Path, block: Samples) -> None:
         raise AudioError(f"{path}: holds samples of {largest:.3g} times full scale; expected {LOUDEST:g} at most")
 
 
+def printable(name: str) -> str:
+    """The name of a file with what cannot be printed, bytes that are no UTF-8 text among it, as escapes."""
+    return UNPRINTABLE.sub(lambda character: ascii(character[0])[1:-1], name)
+
+
 def _check_name(path: str | Path) -> None:
     """Refuse a name that cannot be printed, nor be written into any result."""
     if UNPRINTABLE.search(str(path)):
-        name = UNPRINTABLE.sub(lambda character: ascii(character[0])[1:-1], str(path))
-        raise AudioError(f"{name}: its name is not text that can be printed; rename it")
+        raise AudioError(f"{printable(str(path))}: its name is not text that can be printed; rename it")
 
 
 def _checked(path: str | Path) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emobridge.data.audio import duration, random_crop, read_utterance
+from emobridge.data.audio import random_crop, read_utterance, utterance_seconds
 from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import Domain, fit_domain, moments
@@ -94,7 +94,7 @@ class Recordings:
         self.together = 1  # they are of many lengths
         encoder, crop = front.encoder, front.crop
         self.norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        lengths = [min(crop, _seconds(utterance)) for utterance in self.utterances]
+        lengths = [min(crop, utterance_seconds(utterance)) for utterance in self.utterances]
         self.seconds = None if self.norms else torch.tensor(lengths)
         self.domains: tuple[Domain, ...] = ()
         self.frames = front.frames
@@ -211,10 +211,6 @@ class Recordings:
             return wave
         wave = random_crop(wave, self.front.crop, np.random.default_rng(seed))
         return np.resize(wave, round(self.front.crop * SAMPLE_RATE)) if self.norms else wave
-
-
-def _seconds(utterance: Utterance) -> float:
-    return (duration(utterance.path) if utterance.end is None else utterance.end) - utterance.start
 
 
 def without_label(utterance: Utterance) -> Utterance:
