@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from media import write_media
 
 from emobridge.data import _decoders, _frames, audio
 from emobridge.data._decoders import stretch
@@ -156,23 +157,8 @@ def test_an_mp3_that_is_cut_short(tmp_path):
         duration(written(tmp_path / "a.mp3", content[: len(content) // 2]))
 
 
-def by_av(path: Path, codec: str, rate: int, form: str | None = None, **options: str) -> Path:
-    """WAVE in a container that libsndfile does not write."""
-    import av
-
-    with av.open(str(path), "w", format=form, options=options) as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
-        frame = av.AudioFrame.from_ndarray(WAVE[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = SAMPLE_RATE, 0
-        fifo, size = av.AudioFifo(), stream.codec_context.frame_size or 1024
-        resampler = av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=rate)
-        for part in (frame, None):
-            for converted in resampler.resample(part):
-                fifo.write(converted)
-        while (piece := fifo.read(size, partial=True)) is not None:
-            container.mux(stream.encode(piece))
-        container.mux(stream.encode(None))
-    return path
+def by_av(path: Path, codec: str, rate: int, **options: str) -> Path:
+    return write_media(path, WAVE, SAMPLE_RATE, codec, rate, **options)
 
 
 CONTAINERS = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from emobridge.data._ffmpeg import Ffmpeg, Samples, measure
+from emobridge.data._ffmpeg import Clamped, Ffmpeg, Samples, measure
 from emobridge.data._frames import CHECKS
 from emobridge.data._sizes import Patch, Unreadable, sizes_of
 from emobridge.errors import UserError
@@ -130,11 +129,11 @@ def _sndfile(path: str, patch: Patch | None) -> Iterator[soundfile.SoundFile]:
         yield stack.enter_context(soundfile.SoundFile(source))
 
 
-class _Patched(io.BufferedReader):
+class _Patched(Clamped):
     """A file in which some bytes are others."""
 
     def __init__(self, path: str, patch: Patch) -> None:
-        super().__init__(io.FileIO(path))
+        super().__init__(path)
         self.patch = patch
 
     def readinto(self, buffer: Any) -> int:
@@ -186,7 +185,7 @@ def _all_by_sndfile(path: str, facts: Facts) -> Iterator[Samples]:
 
 
 def _all_by_ffmpeg(path: str) -> Iterator[Samples]:
-    with open(path, "rb") as content, Ffmpeg(content) as decoder:
+    with Clamped(path) as content, Ffmpeg(content) as decoder:
         yield from decoder.blocks()
 
 

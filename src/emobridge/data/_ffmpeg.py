@@ -6,6 +6,8 @@ PyAV is the extra `media`. Without it such a file is an error that says how to i
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -40,12 +42,24 @@ MEDIA = (
 )
 
 
+class Clamped(io.BufferedReader):
+    """An open file, whose ends a damaged header cannot lead beyond: the libraries print what Python raises there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+        self.length = os.path.getsize(path)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self.length}[whence]
+        return super().seek(min(max(base + offset, 0), self.length))
+
+
 def measure(path: str, reason: str) -> tuple[int, int, int]:
     """Frames, rate in Hz and channels of a file that libsndfile cannot read, for a reason, or reads in part.
 
     It is decoded to its end. Errors: Unreadable, which names the package to install where that is what is missing.
     """
-    with open(path, "rb") as content:
+    with Clamped(path) as content:
         head = content.read(8)
         content.seek(0)
         try:

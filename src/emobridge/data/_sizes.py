@@ -135,7 +135,7 @@ def _au(file: BinaryIO) -> tuple[int, int, int, str] | None:
 def _chunk_of_samples(file: BinaryIO, layout: Layout) -> tuple[int, int, int, str] | None:
     """Where the samples begin, the bytes that their chunk promises, and where, and as what, that number stands."""
     at, width = layout.first, struct.calcsize(layout.size)
-    of_rf64 = None
+    of_rf64: tuple[int, int] | None = None  # of the samples, and where it stands
     for _ in range(CHUNKS):
         file.seek(at)
         name, number = file.read(layout.name), file.read(width)
@@ -145,14 +145,12 @@ def _chunk_of_samples(file: BinaryIO, layout: Layout) -> tuple[int, int, int, st
         size = struct.unpack(layout.size, number)[0] - layout.counted
         if name == b"ds64":
             content = file.read(16)
-            of_rf64 = struct.unpack("<q", content[8:])[0] if len(content) == 16 else None
-            place_in_rf64 = begins + 8
+            of_rf64 = (struct.unpack("<q", content[8:])[0], begins + 8) if len(content) == 16 else None
         if name.startswith(layout.samples):
             if of_rf64 is not None:
-                return begins, of_rf64, place_in_rf64, "<q"
-            if layout.counted:  # libsndfile counts the bytes of W64 itself
-                return (begins, size, begins - width, layout.size) if size >= 0 else None
-            return begins, size, begins - width, layout.size
+                return begins, *of_rf64, "<q"
+            unknown_in_w64 = layout.counted and size < 0  # libsndfile counts the bytes itself
+            return None if unknown_in_w64 else (begins, size, begins - width, layout.size)
         if size < 0:
             return None
         at = begins + size + -size % layout.align
