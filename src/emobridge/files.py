@@ -180,9 +180,17 @@ def file_digest(path: str | Path) -> bytes:
     A process reads a file again only when its size, time of modification or of change, inode or device has changed.
     Errors: OSError.
     """
+    return _file_digest(*file_version(path))
+
+
+def file_version(path: str | Path) -> tuple[str, int, int, int, int, int]:
+    """The absolute path of a file and what changes with its content: device, inode, size, and both times in ns.
+
+    Errors: OSError.
+    """
     path = os.path.abspath(path)
     stat = os.stat(path)
-    return _file_digest(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 @functools.lru_cache(maxsize=1 << 17)

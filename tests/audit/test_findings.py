@@ -39,7 +39,7 @@ class Waves:
             raise wave
         if wave is None:
             wave = np.random.default_rng(list(path.encode())).normal(0, 0.1, RATE)
-        return np.asarray(wave, dtype=np.float32)
+        return [np.asarray(wave, dtype=np.float32)]
 
 
 def findings(result, kind):
@@ -136,12 +136,26 @@ def test_real_files(tmp_path):
     assert result.sounds[0].readable == 1
 
 
+def test_a_wrong_header_and_floats_beyond_full_scale_are_told(tmp_path):
+    for name, subtype, scale in (("short", "PCM_16", 0.1), ("loud", "FLOAT", 3000.0)):
+        soundfile.write(tmp_path / f"{name}.wav", noise(2, scale), RATE, subtype=subtype)
+    content = bytearray((tmp_path / "short.wav").read_bytes())
+    content[40:44] = (1000 * 2).to_bytes(4, "little")
+    (tmp_path / "short.wav").write_bytes(content)
+    result = audit({"c": [Utterance(name, "c", str(tmp_path / f"{name}.wav")) for name in ("short", "loud")]})
+    assert result.sounds[0].seconds == 4
+    header, loud = only(result, "header"), only(result, "full scale")
+    assert header.message.endswith("its header says 2000 bytes of samples, it holds 64000; short")
+    assert (header.severity, loud.severity, loud.ids) == ("warning", "warning", ("loud",))
+    assert not findings(result, "clipped")
+
+
 def test_only_the_stretch_of_an_utterance_is_heard():
     wave = noise(3)
 
     def read(utterance):
         start, end = utterance.start, utterance.end
-        return wave[round(start * RATE) : None if end is None else round(end * RATE)]
+        return [wave[round(start * RATE) : None if end is None else round(end * RATE)]]
 
     rows = [Utterance("a", "c", "/x.wav", 0, 1), Utterance("b", "c", "/x.wav", 1)]
     result = audit({"c": rows}, read=read)

@@ -65,6 +65,14 @@ def test_unknown_corpus_and_option():
         corpora.scan("table", "/nowhere", colums="path=file")
 
 
+def test_a_folder_has_films_and_m4a_and_a_corpus_only_what_corpora_are_distributed_in(tmp_path):
+    names = ["a.m4a", "b.MP4", "c.webm", "d.aac", "e.amr", "f.wav", "g.wma", "h.txt", "i.jpg"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in corpora.audio_files(tmp_path)] == names[:7]
+    assert [path.name for path in corpora.corpus_files(tmp_path)] == ["f.wav"]
+
+
 def test_audio_files_are_sorted_visible_and_without_circles(tmp_path):
     for name in ("b/2.FLAC", "b/1.wav", "a/._1.wav", "a/1.txt", "a/3.ogg", ".hidden/4.wav"):
         path = tmp_path / name

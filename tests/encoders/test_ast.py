@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
 import torch
-from transformers import ASTFeatureExtractor, AutoModel
+from transformers import ASTFeatureExtractor, AutoFeatureExtractor, AutoModel
 
 from emobridge.bundle import made_head
 from emobridge.data.batching import pad
@@ -114,3 +117,35 @@ def test_it_is_trained_end_to_end_from_recordings(tmp_path):
     assert not still
     losses = [point.value for point in log if "loss" in point.term or "entropy" in point.term]
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"do_normalize": False}, {"mean": -5.0, "std": 3.0}, {}], ids=["raw", "moments", "usual"]
+)
+@pytest.mark.parametrize("nested", [True, False])
+def test_the_spectrogram_is_standardised_as_the_preprocessor_says(source, tmp_path, settings, nested):
+    folder = shutil.copytree(source("ast"), tmp_path / "model")
+    extractor = ASTFeatureExtractor(max_length=192, **settings)
+    extractor.save_pretrained(folder)
+    if nested:  # as release 5 saves it within a processor
+        content = {"feature_extractor": json.loads((folder / "preprocessor_config.json").read_text())}
+        (folder / "processor_config.json").write_text(json.dumps(content))
+        (folder / "preprocessor_config.json").write_text(json.dumps({"mean": 7.0}))
+    wave = (0.1 * np.random.default_rng(0).standard_normal(SAMPLE_RATE)).astype(np.float32)
+    expected = AutoFeatureExtractor.from_pretrained(folder)(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+    encoder = load_encoder(folder)
+    got = encoder.spectrogram(torch.from_numpy(wave)[None], torch.tensor([98]))
+    torch.testing.assert_close(got, expected.input_values, atol=1e-3, rtol=0)
+    assert ("mean" in encoder.options) == bool(settings)
+
+
+def test_a_preprocessor_of_other_sizes_is_one_line(source, tmp_path):
+    folder = shutil.copytree(source("ast"), tmp_path / "model")
+    for content, message in (
+        ({"num_mel_bins": 64}, "num_mel_bins 64; expected 128"),
+        ({"std": 0}, "std 0; expected a number above 0"),
+        ({"mean": "low"}, "mean 'low'; expected a number"),
+    ):
+        (folder / "preprocessor_config.json").write_text(json.dumps(content))
+        with pytest.raises(UserError, match=message):
+            load_encoder(folder)

@@ -68,7 +68,7 @@ def test_random_weights_download_no_weights(monkeypatch, source):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert load_encoder("someone/whisper", weights="random").options["seed"] == 0
-    assert calls == [["config.json", "preprocessor_config.json"]]
+    assert calls == [["config.json", "preprocessor_config.json", "processor_config.json"]]
 
 
 def test_a_preset_is_its_hub_id_and_revision(monkeypatch, source, tmp_path):

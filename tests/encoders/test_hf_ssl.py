@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, Wav2Vec2FeatureExtractor
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModel,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Processor,
+)
 
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
@@ -87,3 +93,56 @@ def test_normalisation_without_a_preprocessor_config(source, tmp_path):
     assert load_encoder(folder).normalises
     (Path(folder) / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
     assert not load_encoder(folder).normalises
+
+
+@pytest.mark.parametrize("name", ["wav2vec2-base", "wav2vec2-large"])
+@pytest.mark.parametrize("normalises", [True, False])
+@pytest.mark.parametrize("saved", ["processor", "extractor"])
+@pytest.mark.parametrize("gain", [1.0, 0.01])
+def test_it_is_normalised_as_the_library_saved_it(source, tmp_path, name, normalises, saved, gain):
+    """Release 5 saves a processor's settings in one nested file; an extractor alone, and older releases, in its own."""
+    folder = shutil.copytree(source(name), tmp_path / "model")
+    (folder / "preprocessor_config.json").unlink()
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=normalises)
+    if saved == "extractor":
+        extractor.save_pretrained(folder)
+    else:
+        (folder / "preprocessor_config.json").write_text(
+            json.dumps({"do_normalize": not normalises})
+        )  # the nested wins
+        (tmp_path / "vocab.json").write_text(json.dumps({"<pad>": 0, "<unk>": 1, "|": 2, "a": 3}))
+        tokenizer = Wav2Vec2CTCTokenizer(str(tmp_path / "vocab.json"))
+        Wav2Vec2Processor(extractor, tokenizer).save_pretrained(folder)
+        if not (folder / "processor_config.json").exists() or "feature_extractor" not in json.loads(
+            (folder / "processor_config.json").read_text()
+        ):
+            pytest.skip("a release of transformers that saves no nested file")
+    wave = gain * noise(SAMPLE_RATE)
+    library = AutoFeatureExtractor.from_pretrained(folder)
+    values = library(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    encoder = load_encoder(folder)
+    with torch.no_grad():
+        expected = model(values).last_hidden_state
+        torch.testing.assert_close(encoder(*pad([wave])).hidden[-1], expected, atol=1e-4, rtol=1e-4)
+    assert encoder.normalises == normalises
+    assert ("do_normalize" in encoder.options) == (normalises != name.endswith("large")), (
+        "features have keys of their own"
+    )
+
+
+def test_a_preprocessor_that_does_not_fit_is_one_line(source, tmp_path):
+    folder = shutil.copytree(source("wav2vec2-base"), tmp_path / "model")
+    for content, message in (
+        ({"sampling_rate": 8000}, "its preprocessor has sampling_rate 8000; expected 16000"),
+        ({"do_normalize": "yes"}, "its preprocessor has do_normalize 'yes'; expected true or false"),
+    ):
+        (folder / "preprocessor_config.json").write_text(json.dumps(content))
+        with pytest.raises(UserError, match=message):
+            load_encoder(folder)
+    (folder / "processor_config.json").write_text(json.dumps({"feature_extractor": [1]}))
+    with pytest.raises(UserError, match="feature_extractor: expected a JSON object"):
+        load_encoder(folder)
+    (folder / "processor_config.json").write_text(json.dumps({"processor_class": "Wav2Vec2Processor"}))
+    (folder / "preprocessor_config.json").write_text(json.dumps({"sampling_rate": 16000}))
+    assert load_encoder(folder).normalises, "the library's default"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,16 @@ def test_random_weights_are_spread_as_those_of_transformers(source, tmp_path):
         assert float(weight.std()) == pytest.approx(float(theirs[key].std()), rel=0.15, abs=1e-6), key
         assert float(weight.mean()) == pytest.approx(float(theirs[key].mean()), abs=2e-3), key
     assert not ours.embed_positions.weight.requires_grad
+
+
+def test_a_preprocessor_of_another_front_end_is_one_line(source, tmp_path):
+    folder = shutil.copytree(source("whisper"), tmp_path / "model")
+    for name, content in (
+        ("preprocessor_config.json", {"hop_length": 320}),
+        ("processor_config.json", {"feature_extractor": {"hop_length": 320}}),
+    ):
+        (folder / name).write_text(json.dumps(content))
+        with pytest.raises(UserError, match="its preprocessor has hop_length 320; expected 160"):
+            load_encoder(folder)
+        (folder / name).write_text(json.dumps({"feature_extractor": {"hop_length": 160}}))
+        assert load_encoder(folder).name == "whisper"

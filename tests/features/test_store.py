@@ -171,6 +171,69 @@ def test_a_channel_is_a_clip_of_its_own_and_keys_without_one_are_as_before(tmp_p
     )
 
 
+def test_numbers_that_are_not_finite_are_skipped_and_not_stored(clips, tmp_path, monkeypatch):
+    good, encoder = clips[5:8], load_encoder("logmel")
+    encode = type(encoder).encode
+
+    def sour(self, wave, lengths):
+        hidden, frames = encode(self, wave, lengths)
+        return torch.where((wave[:, 0] == 0.5)[None, :, None, None], torch.inf, hidden), frames
+
+    monkeypatch.setattr(type(encoder), "encode", sour)
+    for name, seconds in (("sour", 0.2), ("long", 70.0)):
+        wave = np.full(round(seconds * SAMPLE_RATE), 0.25, np.float32)
+        wave[60 * SAMPLE_RATE if name == "long" else 0] = 0.5  # the third window begins with it
+        soundfile.write(tmp_path / f"{name}.wav", wave, SAMPLE_RATE, subtype="FLOAT")
+    bad = [Utterance(name, "c", str(tmp_path / f"{name}.wav")) for name in ("sour", "long")]
+    for frames in (False, True):
+        store = FeatureStore(tmp_path / "store", encoder, frames=frames)
+        features = store.extract([bad[0], *good, bad[1]])
+        assert features.ids == tuple(clip.id for clip in good) and np.isfinite(features.values).all()
+        message = f"{bad[0].path}: encoder logmel gives numbers that are not finite (NaN or infinity)"
+        assert features.skipped[0] == ("sour", message) and features.skipped[1][0] == "long"
+        np.testing.assert_array_equal(features.values, store.extract(good).values)
+        with pytest.raises(AudioError, match="not finite"):
+            store.extract(bad, strict=True)
+    with pytest.raises(AudioError, match="not finite"):
+        store.frames_of(bad[0])
+
+
+def test_rows_that_are_not_finite_in_an_older_store_are_skipped_too(clips, tmp_path):
+    good, store = clips[5:8], FeatureStore(tmp_path / "store", load_encoder("logmel"))
+    write = store.shards.write
+
+    def damaged(keys, tensors):
+        tensors["0"][0, 3] = np.nan
+        write(keys, tensors)
+
+    store.shards.write = damaged
+    keys = [features._key(clip) for clip in good]
+    store._compute(dict(zip(keys, good)), None, strict=True)
+    fresh = FeatureStore(tmp_path / "store", load_encoder("logmel"))
+    extracted = fresh.extract(good)
+    assert len(extracted.ids) == 2 == len(extracted.values) and np.isfinite(extracted.values).all()
+    (skipped,) = extracted.skipped
+    assert "not finite" in skipped[1] and {skipped[0], *extracted.ids} == {clip.id for clip in good}
+    with pytest.raises(AudioError, match="not finite"):
+        fresh.extract(good, strict=True)
+
+
+def test_a_long_clip_is_read_window_by_window(tmp_path, monkeypatch):
+    """Its features are those of the whole, and no more than a window and a piece of it are in memory."""
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.random.default_rng(0).standard_normal(95 * 8000) * 0.1, 8000)
+    row, encoder = Utterance("u", "c", str(path)), load_encoder("logmel")
+    monkeypatch.setattr(features, "read_utterance", None)
+    values = FeatureStore(tmp_path / "store", encoder).extract([row]).values[0]
+    wave = read_utterance(row)
+    hidden = torch.cat(
+        [encoder(*pad([wave[first : first + 480_000]])).hidden[:, 0] for first in range(0, len(wave), 480_000)], 1
+    )
+    np.testing.assert_allclose(
+        values, torch.cat([hidden.mean(1), hidden.std(1, correction=0)], 1), rtol=2e-4, atol=2e-4
+    )
+
+
 def test_the_same_audio_twice_is_computed_once(clips, tmp_path):
     encoder = Counting(load_encoder("logmel"))
     twin = Utterance(id="twin", corpus="d", path=clips[0].path)

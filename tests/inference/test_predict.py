@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -172,7 +173,7 @@ def test_a_folder_is_read_to_its_depths_and_hidden_files_are_not(tmp_path):
 @pytest.mark.parametrize(
     ("seconds", "window", "cuts"),
     [
-        (30.0, 10.0, [(0.0, None)]),
+        (30.0, 10.0, [(0.0, 30.0)]),
         (31.0, 10.0, [(0, 10), (10, 20), (20, 31)]),
         (47.0, 10.0, [(0, 10), (10, 20), (20, 30), (30, 40), (40, 47)]),
         (36.0, 10.0, [(0, 10), (10, 20), (20, 30), (30, 36)]),
@@ -180,12 +181,15 @@ def test_a_folder_is_read_to_its_depths_and_hidden_files_are_not(tmp_path):
         (31.0, 100.0, [(0, 31)]),
     ],
 )
-def test_a_long_file_is_cut_into_windows(tmp_path, seconds, window, cuts):
+def test_what_is_long_is_cut_into_windows(by_corpus, tmp_path, seconds, window, cuts):
     path = tmp_path / "long.wav"
     soundfile.write(path, NOISE[: round(seconds * 16000)], 16000)
-    found = list(utterances_of([path], window=window))
-    assert [(one.start, one.end) for one in found] == cuts
-    assert {one.id for one in found} == {str(path)}
+    answers = list(predict(by_corpus, utterances_of([path]), window=window))
+    assert [(answer.start, answer.end) for answer in answers] == cuts
+    assert {answer.id for answer in answers} == {str(path)}
+    row = Utterance("row", "c", str(path), start=0.5, end=None)
+    of_row = [(answer.start, answer.end) for answer in predict(by_corpus, [row], window=window)]
+    assert len(of_row) in (len(cuts), len(cuts) - 1) and of_row[0][0] == 0.5 and of_row[-1][1] == seconds
 
 
 def test_windows_are_predicted_each_by_itself(by_corpus, tmp_path):
@@ -218,15 +222,46 @@ def test_manifests_files_and_folders_together_in_the_order_given(recorded, tmp_p
     assert found[-1].id == str(recorded / "en-a-anger-0.wav")
 
 
-def test_a_bad_file_stops_or_is_skipped_before_anything_is_predicted(tmp_path):
+def test_a_bad_file_stops_or_is_skipped_before_anything_is_predicted(by_corpus, tmp_path):
     (tmp_path / "bad.wav").write_text("none")
+    (tmp_path / "film.mp4").write_bytes(b"x")
     soundfile.write(tmp_path / "good.wav", NOISE[:1600], 16000)
+    names = [os.fsdecode(b"caf\xe9.wav"), "new\nline.wav"]
+    for name in names:
+        (tmp_path / name).write_bytes((tmp_path / "good.wav").read_bytes())
     skipped = []
-    found = list(utterances_of([tmp_path], on_skip=lambda *told: skipped.append(told)))
-    assert [one.id for one in found] == [str(tmp_path / "good.wav")]
-    assert len(skipped) == 1 and skipped[0][0] == str(tmp_path / "bad.wav")
+    answers = list(predict(by_corpus, utterances_of([tmp_path]), on_skip=lambda *pair: skipped.append(pair)))
+    assert [answer.id for answer in answers] == [str(tmp_path / "good.wav")]
+    assert sorted(skipped)[0][0] == str(tmp_path / "bad.wav")
+    assert [name.rpartition("/")[2] for name, _ in sorted(skipped)[1:]] == [
+        "caf\\udce9.wav",
+        "film.mp4",
+        "new\\nline.wav",
+    ]
+    assert all(reason.isprintable() and reason.startswith(name) for name, reason in skipped)
     with pytest.raises(AudioError, match=r"bad\.wav"):
-        list(utterances_of([tmp_path]))
+        list(predict(by_corpus, utterances_of([tmp_path])))
+
+
+def test_numbers_that_are_not_finite_poison_nobody(recognizer, recorded, tmp_path, monkeypatch):
+    """A clip for which the encoder gives NaN is skipped; its speaker's other clips are answered as without it."""
+    encode = Logmel.encode
+
+    def sour(self, wave, lengths):
+        hidden, frames = encode(self, wave, lengths)
+        return torch.where((wave[:, 0] == 0.5)[None, :, None, None], torch.nan, hidden), frames
+
+    monkeypatch.setattr(Logmel, "encode", sour)
+    path = tmp_path / "sour.wav"
+    soundfile.write(path, np.concatenate([[0.5], NOISE[:1600]]), 16000, subtype="FLOAT")
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    bad = replace(rows[0], id="sour", path=str(path))
+    skipped = []
+    answers = list(predict(recognizer, [bad, *rows], on_skip=lambda *pair: skipped.append(pair)))
+    assert answers == list(predict(recognizer, rows))
+    assert skipped == [("sour", f"{path}: encoder logmel gives numbers that are not finite (NaN or infinity)")]
+    with pytest.raises(AudioError, match="not finite"):
+        list(predict(recognizer, [*rows, bad]))
 
 
 # ------------------------------------------------------------------ files

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import torch
 
+from emobridge.encoders.logmel import Logmel
 from emobridge.encoders.whisper import Whisper
 from emobridge.errors import UserError
 from emobridge.probe import trainer
@@ -347,6 +350,23 @@ def test_a_file_that_cannot_be_read_is_left_out_and_told(asked, recorded):
     assert len(study.corpora[0].utterances) == 15
     with pytest.raises(UserError, match="en-a-anger-0"):
         probe(asked(heads=("single",), head_options=(), out=str(Path(recorded) / "strict")), strict=True)
+
+
+def test_a_clip_that_the_last_encoder_makes_nothing_finite_of_trains_no_probe(asked, recorded, monkeypatch):
+    """Log-mel, the last of the floors, gives NaN for one clip: it is left out for all encoders, and named."""
+    encode, sour = Logmel.encode, soundfile.read(recorded / "en-a-anger-0.wav", dtype="float32")[0][:100]
+
+    def spoiled(self, wave, lengths):
+        hidden, frames = encode(self, wave, lengths)
+        is_sour = [np.array_equal(row[:100].numpy(), sour) for row in wave]
+        return torch.where(torch.tensor(is_sour)[None, :, None, None], torch.nan, hidden), frames
+
+    monkeypatch.setattr(Logmel, "encode", spoiled)
+    study = probe(asked(heads=("single",), head_options=(), floors=True))
+    assert [name for name, _ in study.skipped] == ["en-a-anger-0"] and "not finite" in study.skipped[0][1]
+    assert len(study.outcomes) and len({outcome.unit.encoder for outcome in study.outcomes}) > 1
+    assert all(np.isfinite(part.probabilities).all() for part in predictions(study).values())
+    assert sum(len(corpus.utterances) for corpus in study.corpora) == CLIPS - 1
 
 
 def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny_encoder, tmp_path):

@@ -12,6 +12,7 @@ from emobridge.data.audio import read_audio
 from emobridge.data.batching import pad
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import load_encoder
+from emobridge.errors import UserError
 from emobridge.features.normalisation import fit_domain, normalise_features
 from emobridge.features.pooling import pool
 from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of
@@ -54,6 +55,26 @@ def test_frozen_features_are_what_they_are():
     assert torch.equal(inputs.batch(torch.tensor([2, 0, 2])), x[[2, 0, 2]])
     inputs.refresh()
     assert torch.equal(inputs.batch(torch.arange(4), torch.Generator()), x)
+
+
+def test_a_clip_that_is_not_finite_is_named_where_others_are(encoder, utterances, monkeypatch):
+    inputs = recordings(encoder, utterances, normalise="none")
+    inputs.refresh()
+    forward = type(encoder).forward
+
+    def sour(rows):
+        def spoiled(self, wave, mask):
+            layers = forward(self, wave, mask)
+            layers.hidden[:, rows] = torch.inf
+            return layers
+
+        monkeypatch.setattr(type(encoder), "forward", spoiled)
+
+    sour([1])
+    with pytest.raises(UserError, match=f"{utterances[3].id}: encoder emotion-cnn gives numbers that are not finite"):
+        inputs.batch(torch.tensor([2, 3, 4]))
+    sour([0, 1, 2])  # the encoder has diverged: the loss will tell
+    assert not inputs.batch(torch.tensor([2, 3, 4])).isfinite().any()
 
 
 def test_without_normalisation_a_trained_encoder_keeps_its_scale(encoder, utterances):

@@ -15,13 +15,14 @@ import numpy as np
 
 from emobridge.audit.confound import Confound, confounds
 from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
-from emobridge.data.audio import SILENT, Read, read_utterance
+from emobridge.data.audio import SILENT, ReadPieces, utterance_pieces
 from emobridge.data.labels import EMOTIONS, likely_emotion
 from emobridge.errors import UserError
 from emobridge.types import Utterance, person, person_labels
 
 CLIPPED = 0.001  # of the samples at full scale
 SHORT = 0.3  # s
+BEYOND = 12.0  # dB of full scale, peak: more than mixing, or the overshoot of a decoder, adds
 LEVEL_GAP = 6.0  # dB between the mean levels of two manifests
 NORMALISED = 0.1  # dB, standard deviation of the peaks
 ONE_SIDED = 0.8  # of a speaker's utterances in one emotion
@@ -65,7 +66,7 @@ class Audit:
 def audit(
     manifests: Mapping[str, Sequence[Utterance]] | Iterable[tuple[str, Sequence[Utterance]]],
     *,
-    read: Read = read_utterance,
+    read: ReadPieces = utterance_pieces,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """Audit manifests by name, and each pair of them as source and target.
@@ -202,17 +203,21 @@ def _sounds(manifest: DecodedManifest) -> Iterator[Finding]:
     cut = [index for index, why in manifest.failures.items() if "cut short" in why]
     bad = [index for index in manifest.failures if index not in set(cut)]
     _, peak, seconds = manifest.acoustics.T  # comparisons with NaN are False
+    too_loud = f"have samples beyond {BEYOND:g} dB of full scale: floats that were not scaled to [-1, 1]"
     clipped = f"are clipped ({CLIPPED:.1%} of samples or more at full scale)"
     for kind, severity, what, indices in (
         ("truncated", "error", "are cut short", cut),
         ("unreadable", "error", "cannot be read", bad),
         ("silent", "error", f"are silent (peak below {SILENT:g} dB)", np.flatnonzero(peak <= SILENT)),
-        ("clipped", "warning", clipped, np.flatnonzero(manifest.clipped >= CLIPPED)),
+        ("header", "warning", "have a wrong header, and were read whole", list(manifest.headers)),
+        ("full scale", "warning", too_loud, np.flatnonzero(peak > BEYOND)),
+        ("clipped", "warning", clipped, np.flatnonzero((manifest.clipped >= CLIPPED) & (peak <= BEYOND))),
         ("short", "warning", f"are shorter than {SHORT:g} s", np.flatnonzero(seconds < SHORT)),
     ):
         if len(indices):
             ids = manifest.ids(indices)
-            why = manifest.failures.get(int(indices[0]))
+            first = int(indices[0])
+            why = manifest.failures.get(first) or (manifest.headers.get(first) if kind == "header" else None)
             message = f"{manifest.name}: {len(ids)} {what}: {f'{why}; ' if why else ''}{_first_names(ids)}"
             yield Finding(kind, severity, message, ids)
     if len(manifest.readable) > 9 and np.nanstd(peak) < NORMALISED:

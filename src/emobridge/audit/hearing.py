@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.data.audio import SILENT, Read
+from emobridge.data.audio import SILENT, AudioError, ReadPieces, wrong_header
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -40,6 +40,7 @@ class DecodedManifest:
     clipped: NDArray[np.float64]  # (N,), share of samples at full scale
     digests: list[bytes]  # of the samples; empty where silent or not readable
     failures: dict[int, str]  # why an utterance cannot be read
+    headers: dict[int, str]  # how the header of one that can be read is wrong
 
     @property
     def readable(self) -> NDArray[np.int64]:
@@ -60,20 +61,46 @@ class DecodedManifest:
         return tuple(self.rows[index].id for index in indices)
 
 
-def decode_manifest(name: str, rows: tuple[Utterance, ...], read: Read, tick: Callable[[], None]) -> DecodedManifest:
+def decode_manifest(
+    name: str, rows: tuple[Utterance, ...], read: ReadPieces, tick: Callable[[], None]
+) -> DecodedManifest:
     """Decode each utterance in turn and call `tick` after it. A UserError that `read` raises becomes a failure."""
     count = len(rows)
-    manifest = DecodedManifest(name, rows, np.full((count, 3), np.nan), np.zeros(count), [b""] * count, {})
+    manifest = DecodedManifest(name, rows, np.full((count, 3), np.nan), np.zeros(count), [b""] * count, {}, {})
     for index, row in enumerate(rows):
         try:
-            wave = read(row)
-            peak = 20 * np.log10(float(np.abs(wave).max()) + 1e-6)
-            level = 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-12)
-            manifest.acoustics[index] = level, peak, len(wave) / SAMPLE_RATE
-            manifest.clipped[index] = np.mean(np.abs(wave) >= CLIPPING_LEVEL)
-            if peak > SILENT:  # silence of one length is the same everywhere, and no copy
-                manifest.digests[index] = hashlib.blake2b(wave.tobytes(), digest_size=16).digest()
+            _decode(manifest, index, read(row))
         except UserError as error:
             manifest.failures[index] = str(error)
+        else:
+            note = _header(row.path)
+            if note:
+                manifest.headers[index] = note
         tick()
     return manifest
+
+
+def _header(path: str) -> str:
+    """How the header of a file is wrong; "" too where `read` made up what is no file."""
+    try:
+        return wrong_header(path)
+    except AudioError:
+        return ""
+
+
+def _decode(manifest: DecodedManifest, index: int, pieces: Iterable[NDArray[np.float32]]) -> None:
+    """Note what an utterance sounds like, piece by piece."""
+    digest = hashlib.blake2b(digest_size=16)
+    count, clipped, largest, squares = 0, 0, 0.0, 0.0
+    for wave in pieces:
+        loudness = np.abs(wave)
+        count += len(wave)
+        clipped += int(np.count_nonzero(loudness >= CLIPPING_LEVEL))
+        largest = max(largest, float(loudness.max()))
+        squares += float(np.square(wave, dtype=np.float64).sum())
+        digest.update(wave.tobytes())
+    peak = 20 * np.log10(largest + 1e-6)
+    manifest.acoustics[index] = 10 * np.log10(squares / count + 1e-12), peak, count / SAMPLE_RATE
+    manifest.clipped[index] = clipped / count
+    if peak > SILENT:  # silence of one length is the same everywhere, and no copy
+        manifest.digests[index] = digest.digest()

@@ -162,12 +162,12 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     language, untold, out = request.language or None, request.untold or None, Path(request.out) if request.out else None
     if language is not None and untold is None:
         recognizer.branch_of(language)
-    reading = {"window": request.window, "speakers": request.speakers, "language": language, "on_skip": on_skip}
-    reading["on_note"] = report_note
-    utterances = list(utterances_of([Path(path) for path in request.audio], **reading))
+    paths = [Path(path) for path in request.audio]
+    utterances = list(utterances_of(paths, speakers=request.speakers, language=language, on_note=report_note))
     try:
         with progress("listening") as report:
-            predictions = predict(recognizer, utterances, untold=untold, on_skip=on_skip, on_progress=report)
+            options = {"untold": untold, "window": request.window, "on_skip": on_skip, "on_progress": report}
+            predictions = predict(recognizer, utterances, **options)
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
             count = write_predictions(predictions, out, form=request.format, **kinds)
     finally:

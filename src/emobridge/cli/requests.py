@@ -29,7 +29,7 @@ class PredictRequest:
     )
     format: str = option("jsonl", help="Format of the predictions.", choices=("jsonl", "csv"))
     out: str = option("", help="File for the predictions. By default they are printed.")
-    window: float = option(10.0, help="Files over 30 s are cut into windows of this many seconds.", above=0)
+    window: float = option(10.0, help="What is over 30 s is cut into windows of this many seconds.", above=0)
     speakers: str = option(
         "unknown", help="Who speaks in plain files: unknown, file (one speaker in each file), or one (the same speaker "
         "in all).", choices=("unknown", "file", "one"),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,15 @@ from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError
 from emobridge.types import SCALE, Range, Utterance
 
-# Formats that libsndfile reads and that speech is stored in.
+# Formats that libsndfile reads and corpora of speech are distributed in; and those that FFmpeg reads, films among them.
 _SUFFIXES = "aif aifc aiff au caf flac mp3 oga ogg opus rf64 snd sph w64 wav"
+_MORE_SUFFIXES = (
+    "3g2 3gp 3gpp aac ac3 adts amr ape asf avi awb bwf eac3 flv m4a m4b m4v mka mkv mov mp2 mp4 mpa mpeg mpg mpga mts "
+    "nist rf64 spx tta voc webm wma wmv wv"
+)
 GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}  # as names and tables have it, in lower case
-AUDIO_SUFFIXES = frozenset("." + suffix for suffix in _SUFFIXES.split())
+CORPUS_SUFFIXES = frozenset("." + suffix for suffix in _SUFFIXES.split())
+AUDIO_SUFFIXES = CORPUS_SUFFIXES | frozenset("." + suffix for suffix in _MORE_SUFFIXES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +167,21 @@ def attribute_ranges(utterances: Iterable[Utterance], ranges: Mapping[str, Range
     return scales
 
 
-def audio_files(root: Path) -> Iterator[Path]:
-    """All audio files under `root`, known by their suffix, in sorted order; hidden ones (`._x.wav`) are left out.
+def corpus_files(root: Path) -> Iterator[Path]:
+    """The audio files under `root` in the formats that corpora are distributed in; else as `audio_files`.
 
-    Errors: UserError where `root` is no folder.
+    Some distributions hold the same utterances as films too, under the same names.
     """
-    return filter(is_audio, visible_files(root))
+    return audio_files(root, CORPUS_SUFFIXES)
+
+
+def audio_files(root: Path, suffixes: Collection[str] = AUDIO_SUFFIXES) -> Iterator[Path]:
+    """All audio files under `root`, and films, known by their suffix, in sorted order; hidden ones are left out.
+
+    Whether they can be read is not known before: those that cannot must be named. Errors: UserError where `root` is no
+    folder.
+    """
+    return (path for path in visible_files(root) if path.suffix.lower() in suffixes)
 
 
 def is_audio(path: Path) -> bool:

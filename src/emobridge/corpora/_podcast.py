@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, files_like
+from emobridge.corpora import GENDERS, corpus_files, files_like
 from emobridge.corpora._rows import label_rows
 from emobridge.data.labels import to_emotion
 from emobridge.errors import UserError, unknown
@@ -44,7 +44,7 @@ def clips(root: Path, *, corpus: str, language: str, splits: Mapping[str, str | 
     Errors: UserError `file:row` for an unknown emotion, split or number and for a missing column.
     """
     for table in files_like(root, *TABLES)[:1]:
-        audio = {path.name: path for path in audio_files(table.parent.parent / "Audios")}
+        audio = {path.name: path for path in corpus_files(table.parent.parent / "Audios")}
         for where, row in label_rows(table, *REQUIRED_COLUMNS):
             if row["Split_Set"] not in splits:
                 raise UserError(f"{where}: {unknown('Split_Set', row['Split_Set'], splits)}")

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, unique_utterances
+from emobridge.corpora import corpus_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("el",)
@@ -42,7 +42,7 @@ def scan(root: Path) -> Iterator[Utterance]:
 
 
 def _clips(root: Path) -> Iterator[Utterance]:
-    for path in audio_files(root):
+    for path in corpus_files(root):
         match = NAME.fullmatch(path.stem)
         if match is None:
             continue

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
+from emobridge.corpora import GENDERS, corpus_files, emotion_of, unique_utterances
 from emobridge.corpora._rows import label_rows
 from emobridge.errors import unknown
 from emobridge.types import Utterance
@@ -72,7 +72,7 @@ def scan(root: Path, audio: str = "wav") -> Iterator[Utterance]:
 
 def _clips(root: Path, suffix: str) -> Iterator[Utterance]:
     genders: dict[Path, dict[str, str]] = {}
-    for path in audio_files(root):
+    for path in corpus_files(root):
         match = NAME.fullmatch(path.stem)
         if match is None or path.suffix.lower() != suffix:
             continue

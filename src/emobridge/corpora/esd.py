@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import audio_files, emotion_of, unique_utterances
+from emobridge.corpora import corpus_files, emotion_of, unique_utterances
 from emobridge.errors import unknown
 from emobridge.languages import language_tag, primary_language
 from emobridge.types import Utterance
@@ -62,7 +62,7 @@ def scan(root: Path, *, language: str = "all") -> Iterator[Utterance]:
 
 def _clips(root: Path, chosen: str) -> Iterator[Utterance]:
     texts: dict[Path, dict[str, str]] = {}
-    for path in audio_files(root):
+    for path in corpus_files(root):
         match = NAME.fullmatch(path.stem)
         if match is None:
             continue

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
+from emobridge.corpora import GENDERS, corpus_files, emotion_of, unique_utterances
 from emobridge.types import Utterance
 
 LANGUAGES = ("ar-EG",)
@@ -40,7 +40,7 @@ def scan(root: Path) -> Iterator[Utterance]:
 
 
 def _clips(root: Path) -> Iterator[Utterance]:
-    for path in audio_files(root):
+    for path in corpus_files(root):
         speaker = path.absolute().parent.name
         match, folder = NAME.fullmatch(path.stem), SPEAKER.fullmatch(speaker)
         if match is None or folder is None:

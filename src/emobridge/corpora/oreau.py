@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emobridge.corpora import GENDERS, audio_files, emotion_of, unique_utterances
+from emobridge.corpora import GENDERS, corpus_files, emotion_of, unique_utterances
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -55,7 +55,7 @@ def scan(root: Path, version: int = 1) -> Iterator[Utterance]:
 
 
 def _clips(root: Path, others: tuple[str, ...]) -> Iterator[Utterance]:
-    for path in audio_files(root):
+    for path in corpus_files(root):
         match = NAME.fullmatch(path.stem)
         if match is None or any(folder.endswith(others) for folder in path.relative_to(root).parts[:-1]):
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,22 @@ def pad(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     for row, clip in zip(wave, waves):
         row[: len(clip)] = torch.from_numpy(np.ascontiguousarray(clip, dtype=np.float32))
     return wave, torch.arange(wave.shape[1]) < lengths[:, None]
+
+
+def regroup(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The same samples in pieces of `size`, the last one shorter."""
+    waiting: list[np.ndarray] = []
+    count = 0
+    for piece in pieces:
+        waiting.append(piece)
+        count += len(piece)
+        if count >= size:
+            together = np.concatenate(waiting)
+            whole = count - count % size
+            yield from (together[first : first + size] for first in range(0, whole, size))
+            waiting, count = [together[whole:]], count - whole
+    if count:
+        yield np.concatenate(waiting)
 
 
 def length_batches(lengths: Sequence[float], size: int, seed: int | None = None) -> list[list[int]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Preset", "fetch", "is_here", "languages_of", "load_encoder", "presets"]
 
-CONFIG_FILES = ("config.json", "preprocessor_config.json")
+CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
 HUB_FILES = (
     *CONFIG_FILES,
     "model.safetensors",

@@ -88,6 +88,36 @@ def read_config(directory: Path, name: str = "config.json") -> dict:
     return read_json(path) if path.is_file() else {}
 
 
+def read_preprocessor(directory: Path, **expected: float) -> dict | None:
+    """How a model's waveforms are prepared, from where the library reads it; None where nothing tells.
+
+    Since release 5 transformers saves it within processor_config.json, which comes first, and not in
+    preprocessor_config.json. expected: the values that the encoder is written for.
+    Errors: UserError for another value than an expected one.
+    """
+    processor = read_config(directory, "processor_config.json")
+    settings = processor.get("feature_extractor", processor.get("audio_processor"))
+    if settings is None:
+        if not (directory / "preprocessor_config.json").is_file():
+            return None
+        settings = read_config(directory, "preprocessor_config.json")
+    if not isinstance(settings, dict):
+        raise UserError(f"{directory}/processor_config.json: feature_extractor: expected a JSON object")
+    for name, value in expected.items():
+        if settings.get(name, value) != value:
+            raise UserError(f"{directory}: its preprocessor has {name} {settings[name]!r}; expected {value:g}")
+    return settings
+
+
+def setting(settings: dict | None, name: str, default: float, directory: Path) -> float:
+    """A number, or a truth value, of a preprocessor. Errors: UserError where it is of another type."""
+    value = (settings or {}).get(name, default)
+    if isinstance(value, bool) != isinstance(default, bool) or not isinstance(value, int | float):
+        kind = "true or false" if isinstance(default, bool) else "a number"
+        raise UserError(f"{directory}: its preprocessor has {name} {value!r}; expected {kind}")
+    return value
+
+
 def read_json(path: Path) -> dict:
     """The JSON object in a file. Errors: UserError where it holds no such object."""
     try:

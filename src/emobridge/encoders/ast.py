@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from emobridge.encoders._spectral import kaldi_filters
 from emobridge.encoders._transformers import open_model, quiet
-from emobridge.encoders._weights import read_config, weights_digest
+from emobridge.encoders._weights import read_preprocessor, setting, weights_digest
 from emobridge.encoders.base import WEIGHT_OPTIONS, Encoder, Option, check_options, seed_of, seeded, state_digest
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
@@ -75,9 +75,10 @@ class Ast(Encoder):
             if sizes:
                 raise UserError(f"{sizes[0]} of encoder ast: cannot be set for {directory}, which has its own")
             model = open_model(directory, seed, lambda config: "sdpa")
-            extractor = read_config(directory, "preprocessor_config.json")
-            moments = (float(extractor.get("mean", MOMENTS[0])), float(extractor.get("std", MOMENTS[1])))
+            moments = _moments(directory, model.config)
         encoder = cls(model, moments)
+        if moments != MOMENTS:
+            encoder.options |= {"mean": moments[0], "std": moments[1]}
         if seed is None and directory is not None:
             encoder.digest = weights_digest(directory)
         else:
@@ -113,6 +114,20 @@ class Ast(Encoder):
         mel = torch.where(inside[..., None], mel, 0.0)
         mel = nn.functional.pad(mel, (0, 0, 0, self.max_length - mel.shape[1]))
         return (mel - self.moments[0]) / (2 * self.moments[1])
+
+
+def _moments(directory: Path, config: Any) -> tuple[float, float]:
+    """Mean and deviation of a folder's preprocessor; those that change nothing where it does not normalise."""
+    sizes = {"num_mel_bins": config.num_mel_bins, "max_length": config.max_length}
+    preprocessor = read_preprocessor(directory, sampling_rate=SAMPLE_RATE, **sizes)
+    if not setting(preprocessor, "do_normalize", True, directory):
+        return 0.0, 0.5
+    mean, deviation = (
+        setting(preprocessor, name, MOMENTS[place], directory) for place, name in enumerate(("mean", "std"))
+    )
+    if not deviation > 0:
+        raise UserError(f"{directory}: its preprocessor has std {deviation!r}; expected a number above 0")
+    return float(mean), float(deviation)
 
 
 def _from_scratch(options: dict[str, Option], seed: int | None) -> Any:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._transformers import open_model
-from emobridge.encoders._weights import read_config, weights_digest
+from emobridge.encoders._weights import read_config, read_preprocessor, setting, weights_digest
 from emobridge.encoders.base import (
     WEIGHT_OPTIONS,
     Encoder,
@@ -79,16 +79,19 @@ class HfSsl(Encoder):
         if directory is None:
             raise UserError("encoder hf-ssl needs weights: a folder, or a hub id such as facebook/wav2vec2-xls-r-300m")
         seed, onnx = seed_of(cls.name, options), wants_onnx(cls.name, options)
-        normalises = read_config(directory, "preprocessor_config.json").get("do_normalize")
+        preprocessor = read_preprocessor(directory, sampling_rate=SAMPLE_RATE)
         model = open_model(directory, seed, _adjusted)
         if model.config.model_type == "wavlm":
             from emobridge.encoders._wavlm import call_modules
 
             call_modules(model)
-        if normalises is None:  # the library's default for this architecture
-            normalises = model.config.feat_extract_norm == "layer"
+        usual = model.config.feat_extract_norm == "layer"  # as the models of these architectures were trained
+        # The library's own default is True, where a preprocessor is there and does not say.
+        normalises = setting(preprocessor, "do_normalize", usual if preprocessor is None else True, directory)
         encoder = cls(model, bool(normalises), float(seconds))
         encoder.options = key_options(options | {"max_seconds": float(seconds)})
+        if bool(normalises) != usual:
+            encoder.options["do_normalize"] = bool(normalises)
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         if onnx:
             about = {"digest": encoder.digest, "config": read_config(directory)}

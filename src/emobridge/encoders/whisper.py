@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._spectral import power, slaney_filters
-from emobridge.encoders._weights import fill, load_tensors, read_config, weights_digest
+from emobridge.encoders._weights import fill, load_tensors, read_config, read_preprocessor, weights_digest
 from emobridge.encoders.base import (
     WEIGHT_OPTIONS,
     Encoder,
@@ -86,6 +86,7 @@ class Whisper(Encoder):
         config = read_config(directory)
         if config.get("activation_function", "gelu") != "gelu":
             raise UserError(f"{directory}: activation_function {config['activation_function']!r}, expected 'gelu'")
+        read_preprocessor(directory, sampling_rate=SAMPLE_RATE, hop_length=HOP, n_fft=SIZE, dither=0.0)
         seed, onnx = seed_of(cls.name, options), wants_onnx(cls.name, options)
         try:
             with seeded(seed):

@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emobridge.data.audio import AudioError, audio_digest, duration, read_utterance
-from emobridge.data.batching import pad
+from emobridge.data.audio import AudioError, audio_digest, read_utterance, utterance_pieces, utterance_seconds
+from emobridge.data.batching import pad, regroup
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
+from emobridge.features.finite import check_finite
 from emobridge.features.pooling import frames_per_stretch, join_windows, pool, segments, window_statistics
 from emobridge.features.shards import CorruptShard, Shards
 from emobridge.files import whole_file
@@ -111,6 +112,7 @@ class FeatureStore:
         names = self._layers(layer)
         keys, reasons = _keys(utterances, strict)
         width = self.encoder.width * len(self.encoder.statistics)
+        values: np.ndarray
         while True:
             clips = {key: utterance for key, utterance in zip(keys, utterances) if key not in reasons}
             reasons |= self._compute(clips, on_progress, strict)
@@ -120,11 +122,29 @@ class FeatureStore:
                 break
             except CorruptShard:
                 continue  # it is gone; compute its clips again
+        if not np.isfinite(values).all():  # stored by a version that did not look
+            bad, finite = self._not_finite([utterances[row] for row in good], values, strict)
+            reasons |= {keys[good[index]]: reason for index, reason in bad.items()}
+            values, good = values[finite], [good[index] for index in finite]
         return Features(
             values=values[:, 0] if isinstance(layer, str) else values,
             ids=tuple(utterances[row].id for row in good),
             skipped=tuple((row.id, reasons[key]) for row, key in zip(utterances, keys) if key in reasons),
         )
+
+    def _not_finite(
+        self, utterances: Sequence[Utterance], values: np.ndarray, strict: bool
+    ) -> tuple[dict[int, str], list[int]]:
+        """The reasons for the rows of values (N, ...) that are not all finite, and the other rows."""
+        reasons: dict[int, str] = {}
+        for row, utterance in enumerate(utterances):
+            try:
+                check_finite(values[row], utterance, self.encoder.name)
+            except AudioError as error:
+                if strict:
+                    raise
+                reasons[row] = str(error)
+        return reasons, [row for row in range(len(utterances)) if row not in reasons]
 
     def frames_of(self, utterance: Utterance, layer: str | None = None) -> np.ndarray:
         """(L, F, D) float16 of one utterance, or (F, D) of one layer; computed where the store lacks it.
@@ -181,43 +201,52 @@ class FeatureStore:
         return reasons
 
     def _compute_shard(self, clips: dict[str, Utterance], strict: bool) -> dict[str, str]:
-        keys: list[str] = []
+        stored: list[str] = []
         pooled: list[np.ndarray] = []  # (L, S * D)
         frames: dict[str, np.ndarray] = {}
         reasons: dict[str, str] = {}
-        for batch in _batches(clips, self.batch_size, self.encoder.window, strict, reasons):
-            if not keys:
+        for keys, windows in _batches(clips, self.batch_size, self.encoder.window, strict, reasons):
+            if not stored:
                 self.shards.check_writable()
-            values, hidden = self._encode([wave for _, wave in batch])
-            keys += [key for key, _ in batch]
-            pooled += list(values)
-            frames |= {f"frames {key}": layers for (key, _), layers in zip(batch, hidden)}
-        if keys:
+            try:
+                values, hidden = self._encode(windows)
+            except AudioError as error:  # behind the first window of a long clip
+                if strict:
+                    raise
+                reasons[keys[0]] = str(error)
+                continue
+            bad, finite = self._not_finite([clips[key] for key in keys], values, strict)
+            reasons |= {keys[row]: reason for row, reason in bad.items()}
+            stored += [keys[row] for row in finite]
+            pooled += [values[row] for row in finite]
+            frames |= {f"frames {keys[row]}": hidden[row] for row in finite if hidden}
+        if stored:
             stacked = np.stack(pooled, axis=1)  # (L, n, S * D): a layer is a tensor, so that one can be read alone
-            self._save(keys, {str(layer): values for layer, values in enumerate(stacked)} | frames)
+            self._save(stored, {str(layer): values for layer, values in enumerate(stacked)} | frames)
         return reasons
 
-    def _encode(self, waves: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _encode(self, windows: Iterable[list[np.ndarray]]) -> tuple[np.ndarray, list[np.ndarray]]:
         """Pooled (B, L, S * D) float32 and, where the store has frames, each clip's frames (L, F, D) float16.
 
-        A clip beyond the encoder's window comes alone, and is encoded window by window: its frames are in memory
-        together only where the store has frames.
+        windows: the waves of B clips; of a lone clip beyond the encoder's window one after the other. Its frames are in
+        memory together only where the store has frames.
         """
-        size = round((self.encoder.window or 0) * SAMPLE_RATE) or max(map(len, waves))
         was_training = self.encoder.training
         self.encoder.eval()
         parts, counts, frames = [], [], []
-        with torch.inference_mode():
-            for first in range(0, max(map(len, waves)), size):
-                wave, mask = pad([wave[first : first + size] for wave in waves])
-                layers = self.encoder(wave.to(self.device), mask.to(self.device))
-                parts.append({name: pool(layers, (name,)) for name in window_statistics(self.encoder.statistics)})
-                counts.append(layers.mask.sum(1)[None, :, None])
-                if self.with_frames:
-                    layers = segments(layers, self.segment)
-                    frames.append([_half(layers.hidden[:, row, layers.mask[row]]) for row in range(len(waves))])
-            values = join_windows(parts, counts, self.encoder.statistics)
-        self.encoder.train(was_training)
+        try:
+            with torch.inference_mode():
+                for waves in windows:
+                    wave, mask = pad(waves)
+                    layers = self.encoder(wave.to(self.device), mask.to(self.device))
+                    parts.append({name: pool(layers, (name,)) for name in window_statistics(self.encoder.statistics)})
+                    counts.append(layers.mask.sum(1)[None, :, None])
+                    if self.with_frames:
+                        layers = segments(layers, self.segment)
+                        frames.append([_half(layers.hidden[:, row, layers.mask[row]]) for row in range(len(waves))])
+                values = join_windows(parts, counts, self.encoder.statistics)
+        finally:
+            self.encoder.train(was_training)
         whole = [np.concatenate(pieces, axis=1) for pieces in zip(*frames)]
         return values.transpose(0, 1).float().cpu().numpy(), whole
 
@@ -250,26 +279,29 @@ def bytes_per_clip(encoder: Encoder) -> int:
 
 def _batches(
     clips: dict[str, Utterance], size: int, window: float | None, strict: bool, reasons: dict[str, str]
-) -> Iterator[list[tuple[str, np.ndarray]]]:
-    """Keys and waves, `size` at a time, a clip beyond the window alone; `reasons` gets those that cannot be read."""
-    batch: list[tuple[str, np.ndarray]] = []
+) -> Iterator[tuple[list[str], Iterable[list[np.ndarray]]]]:
+    """Keys and waves, `size` at a time; `reasons` gets those that cannot be read.
+
+    A clip beyond the window comes alone, read while its windows are encoded.
+    """
+    batch: dict[str, np.ndarray] = {}
+    longest = None if window is None else round(window * SAMPLE_RATE)
     for key, utterance in clips.items():
         try:
-            wave = read_utterance(utterance)
+            if longest is not None and round(utterance_seconds(utterance) * SAMPLE_RATE) > longest:
+                yield [key], ([piece] for piece in regroup(utterance_pieces(utterance), longest))
+                continue
+            batch[key] = read_utterance(utterance)
         except AudioError as error:
             if strict:
                 raise
             reasons[key] = str(error)
             continue
-        if window is not None and len(wave) > window * SAMPLE_RATE:
-            yield [(key, wave)]
-            continue
-        batch.append((key, wave))
         if len(batch) == size:
-            yield batch
-            batch = []
+            yield list(batch), [list(batch.values())]
+            batch = {}
     if batch:
-        yield batch
+        yield list(batch), [list(batch.values())]
 
 
 def _half(hidden: Tensor) -> np.ndarray:
@@ -296,8 +328,7 @@ def _lengths(clips: Mapping[_K, Utterance], strict: bool) -> tuple[dict[_K, floa
     lengths, reasons = {}, {}
     for key, utterance in clips.items():
         try:
-            end = duration(utterance.path) if utterance.end is None else utterance.end
-            lengths[key] = end - utterance.start
+            lengths[key] = utterance_seconds(utterance)
         except AudioError as error:
             if strict:
                 raise

@@ -14,6 +14,7 @@ from emobridge.bundle import Recognizer
 from emobridge.bundle.sets import Set, encode_by_set
 from emobridge.data.audio import AudioError, read_utterance
 from emobridge.data.batching import pad
+from emobridge.features.finite import check_finite
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
@@ -71,9 +72,9 @@ def stored_features(
                 strict=on_skip is None,
             )
         skipped = dict(extracted.skipped)
-        reasons |= {row: skipped[utterances[row].id] for row in rows if utterances[row].id in skipped}
-        read = [row for row in rows if row not in reasons]
-        features[adapters] = dict(zip(read, torch.from_numpy(extracted.values)))
+        bad = {row: skipped[utterances[row].id] for row in rows if utterances[row].id in skipped}
+        reasons |= bad
+        features[adapters] = dict(zip([row for row in rows if row not in bad], torch.from_numpy(extracted.values)))
     for row in sorted(reasons):
         if on_skip is not None:
             on_skip(utterances[row].id, reasons[row])
@@ -90,7 +91,8 @@ def _frames(
 ) -> dict[int, Tensor]:
     """Frames of the utterances in `rows`, clip by clip.
 
-    Rows that cannot be read are put into `reasons`. Errors: AudioError for such a row where `reasons` is None.
+    Rows that cannot be read, or give numbers that are not finite, are put into `reasons` and left out.
+    Errors: AudioError for such a row where `reasons` is None.
     """
     frames = {}
     for count, row in enumerate(rows, start=1):
@@ -98,10 +100,12 @@ def _frames(
         try:
             wave = read_utterance(utterance)
             frames[row] = encode(recognizer, [wave], [adapters])[0]
+            check_finite(frames[row], utterance, recognizer.encoder.name)
         except AudioError as error:
             if reasons is None:
                 raise
             reasons[row] = str(error)
+            frames.pop(row, None)
         if on_progress:
             on_progress(count, len(rows))
     return frames

@@ -18,10 +18,11 @@ from emobridge.bundle import Recognizer
 from emobridge.bundle.sets import Set
 from emobridge.corpora import audio_files, scan
 from emobridge.data.attributes import unscaled
-from emobridge.data.audio import AudioError, duration, read_utterance
+from emobridge.data.audio import AudioError, duration, printable, read_utterance, utterance_seconds
 from emobridge.data.manifest import read_manifest
 from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError, unknown
+from emobridge.features.finite import check_finite
 from emobridge.files import escape_cell, whole_file
 from emobridge.inference.features import FeaturesBySet, Skip, encode
 from emobridge.inference.routing import answers, by_domain, modes_of, sets_of
@@ -31,7 +32,7 @@ from emobridge.types import Prediction, Utterance
 
 READ = 16  # utterances that are read before they are encoded
 PASS = 8  # clips of several languages that go through the encoder at once
-LONGEST = 30.0  # s: a longer file is cut into windows, for feelings change within it
+LONGEST = 30.0  # s: a longer utterance is cut into windows, for feelings change within it
 SPEAKERS_OF_FILES = ("unknown", "file", "one")
 FORMATS = ("jsonl", "csv")
 FILES = "files"  # the corpus of utterances that come from plain files
@@ -42,17 +43,22 @@ def predict(
     utterances: Iterable[Utterance],
     *,
     untold: str | None = None,
+    window: float = 10.0,
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
 ) -> Iterator[Prediction]:
     """A Prediction for each utterance, in order. Those that cannot be read go to `on_skip`, or raise without one.
 
+    window: seconds of the windows into which an utterance longer than 30 s is cut; each is answered by itself, under
+    the utterance's id, with a start and an end of its own.
     untold: what answers where the language is not known (see `routing`). Without it the last branch does, and a
     recogniser of several languages refuses a language that it does not know.
     With speaker normalisation a speaker's features are standardised by all utterances given here, so that all audio is
     read before the first prediction; without it, predictions come as the audio is read.
     """
-    utterances = list(utterances)
+    if not window > 0:
+        raise UserError(f"window: expected seconds above 0, got {window}")
+    utterances = [part for utterance in utterances for part in _windows(utterance, window, on_skip)]
     modes = modes_of(recognizer, utterances, untold)
     by_speaker = any(branch.spec.normalise.startswith("speaker") for branch in recognizer.branches)
     together = by_speaker and any(utterance.speaker is not None for utterance in utterances)
@@ -63,8 +69,11 @@ def predict(
         for start in range(first, min(first + size, len(utterances)), READ):
             rows = range(start, min(start + READ, first + size, len(utterances)))
             waves = _read_waves(utterances, rows, on_skip, on_progress)
-            _encode_rows(recognizer, waves, {row: sets_of(recognizer, modes[row]) for row in waves}, features)
-            read += waves
+            sets = {row: sets_of(recognizer, modes[row]) for row in waves}
+            not_finite = _encode_rows(recognizer, utterances, waves, sets, features)
+            for row, error in not_finite.items():
+                _skip(utterances[row], error, on_skip)
+            read += [row for row in waves if row not in not_finite]
         values, _ = answers(recognizer, utterances, {row: modes[row] for row in read}, features)
         yield from _predictions(recognizer, [utterances[row] for row in read], values)
 
@@ -82,22 +91,18 @@ def predictions_from(recognizer: Recognizer, utterances: Sequence[Utterance], po
 def utterances_of(
     paths: Iterable[str | Path],
     *,
-    window: float = 10.0,
     speakers: str = "unknown",
     language: str | None = None,
-    on_skip: Skip | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Iterator[Utterance]:
     """The utterances of manifests (.jsonl), tables (.csv, .tsv ...), folders (all audio files below) and audio files.
 
-    A file longer than 30 s is cut into windows of `window` seconds. speakers, for plain files: "unknown"; "file", each
-    file is one speaker; "one", all are the same speaker. language: of plain files, its tag or name. on_note: gets the
-    lines that say how a table was read. Errors: UserError; bad files in a folder go to `on_skip`.
+    speakers, for plain files: "unknown"; "file", each file is one speaker; "one", all are the same speaker. language:
+    of plain files, its tag or name. on_note: gets the lines that say how a table was read.
+    Errors: UserError; audio files are not opened.
     """
     if speakers not in SPEAKERS_OF_FILES:
         raise unknown("choice of speakers", speakers, SPEAKERS_OF_FILES)
-    if not window > 0:
-        raise UserError(f"window: expected seconds above 0, got {window}")
     spoken = language_tag(language) if language else "und"
     for path in map(Path, paths):
         if path.suffix.lower() == ".jsonl":
@@ -111,13 +116,7 @@ def utterances_of(
             raise UserError(f"{path}: holds no audio file")
         for file in files:
             speaker = {"unknown": None, "file": str(file), "one": "one"}[speakers]
-            whole = Utterance(str(file), FILES, str(file), language=spoken, speaker=speaker)
-            try:
-                yield from _windows(whole, duration(file), window)
-            except AudioError as error:
-                if on_skip is None:
-                    raise
-                on_skip(str(file), str(error))
+            yield Utterance(str(file), FILES, str(file), language=spoken, speaker=speaker)
 
 
 def _table_rows(path: Path, language: str, on_note: Callable[[str], None] | None) -> Iterator[Utterance]:
@@ -190,29 +189,44 @@ def _read_waves(
         try:
             waves[row] = read_utterance(utterance)
         except AudioError as error:
-            if on_skip is None:
-                raise
-            on_skip(utterance.id, str(error))
+            _skip(utterance, error, on_skip)
         if on_progress:
             on_progress(row + 1, len(utterances))
     return waves
 
 
+def _skip(utterance: Utterance, error: AudioError, on_skip: Skip | None) -> None:
+    """Pass on what cannot be answered and why, or raise the error."""
+    if on_skip is None:
+        raise error
+    on_skip(printable(utterance.id), str(error))
+
+
 def _encode_rows(
-    recognizer: Recognizer, waves: Mapping[int, np.ndarray], sets: Mapping[int, list[Set]], features: FeaturesBySet
-) -> None:
-    """Add to `features` those of waves by their rows, each by its sets of adapters.
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    waves: Mapping[int, np.ndarray],
+    sets: Mapping[int, list[Set]],
+    features: FeaturesBySet,
+) -> dict[int, AudioError]:
+    """Add to `features` those of waves by their rows, each by its sets of adapters; the rows that have none, and why.
 
     Clips go alone where one set serves all, for more at once are no faster on a CPU; clips of several sets share
     passes.
     """
+    errors: dict[int, AudioError] = {}
     pairs = [(row, adapters) for row, row_sets in sets.items() for adapters in row_sets]
     size = 1 if len({adapters for _, adapters in pairs}) == 1 else PASS
     for first in range(0, len(pairs), size):
         batch = pairs[first : first + size]
         encoded = encode(recognizer, [waves[row] for row, _ in batch], [adapters for _, adapters in batch])
         for (row, adapters), value in zip(batch, encoded):
-            features.setdefault(adapters, {})[row] = value
+            try:
+                check_finite(value, utterances[row], recognizer.encoder.name)
+                features.setdefault(adapters, {})[row] = value
+            except AudioError as error:
+                errors[row] = error
+    return errors
 
 
 def _predictions(recognizer: Recognizer, utterances: Sequence[Utterance], values: Tensor) -> list[Prediction]:
@@ -233,12 +247,18 @@ def _predictions(recognizer: Recognizer, utterances: Sequence[Utterance], values
     ]
 
 
-def _windows(whole: Utterance, seconds: float, window: float) -> Iterator[Utterance]:
-    """The file as it is, or windows of it, the last one between half and one and a half times as long."""
+def _windows(utterance: Utterance, window: float, on_skip: Skip | None) -> Iterator[Utterance]:
+    """The utterance as it is, or windows of it, the last one between half and one and a half times as long."""
+    try:
+        seconds = utterance_seconds(utterance)
+    except AudioError as error:
+        _skip(utterance, error, on_skip)
+        return
     if seconds <= LONGEST:
-        yield whole
+        yield utterance
         return
     count = max(1, round(seconds / window))
     for index in range(count):
-        end = seconds if index == count - 1 else (index + 1) * window
-        yield replace(whole, start=index * window, end=end)
+        start = utterance.start + index * window
+        end = utterance.start + seconds if index == count - 1 else start + window
+        yield replace(utterance, start=start, end=end)

@@ -56,10 +56,14 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     skipped: Skipped = ()
     outcomes: dict[tuple[int, ProbeUnit], Outcome | None] = {}
     waiting: list[UnitGroup] = []  # for processes
-    for number, part in enumerate(plan.encoders):
+    encoder: Encoder | None = None
+    for part in plan.encoders:  # all of them before any probe: a clip that one makes nothing of trains none
         encoder = part.encoder.open()
-        corpora, bad = _extract(part, encoder, corpora, strict=strict or number > 0)
+        corpora, bad = _extract(part, encoder, corpora, strict=strict)
         skipped += bad
+    for number, part in enumerate(plan.encoders):
+        if encoder is None or len(plan.encoders) > 1:  # only one is in memory at a time
+            encoder = part.encoder.open()
         trainer = Trainer(part, corpora, encoder)
         finished = trainer.finished()
         outcomes |= {(number, unit): outcome for unit, outcome in finished.items()}

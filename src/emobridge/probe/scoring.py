@@ -18,7 +18,7 @@ import numpy as np
 
 from emobridge.audit.confound import confounds
 from emobridge.audit.hearing import decode_manifest
-from emobridge.data.audio import read_utterance
+from emobridge.data.audio import utterance_pieces
 from emobridge.errors import UserError
 from emobridge.probe.pairs import setting_of
 from emobridge.probe.run import Study
@@ -107,7 +107,7 @@ def floors_of(study: Study) -> tuple[Score, ...]:
         rows += _floor(study, corpus, CHANCE, Estimate("UA", chance, chance, chance, len(corpus.utterances), ""))
         if not study.settings.floors:
             continue
-        acoustics = decode_manifest(corpus.name, corpus.utterances, read_utterance, lambda: None).acoustics
+        acoustics = decode_manifest(corpus.name, corpus.utterances, utterance_pieces, lambda: None).acoustics
         try:
             baselines = confounds(corpus.name, corpus.utterances, acoustics)
         except UserError:  # a single speaker: no baseline by speaker

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from emobridge.corpora import utterances_at
-from emobridge.data.audio import AudioError, audio_digest, duration
+from emobridge.data.audio import AudioError, audio_digest, utterance_seconds
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample
 from emobridge.errors import UserError
@@ -171,7 +171,7 @@ def seconds_of(utterances: Iterable[Utterance]) -> tuple[float, int]:
     seconds, unread = 0.0, 0
     for utterance in utterances:
         try:
-            seconds += (duration(utterance.path) if utterance.end is None else utterance.end) - utterance.start
+            seconds += utterance_seconds(utterance)
         except AudioError:
             unread += 1
     return seconds, unread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -11,11 +12,13 @@ import torch
 
 from emobridge.bundle import columns
 from emobridge.cache import Cache
-from emobridge.data.audio import AudioError, read_utterance
+from emobridge.data.audio import AudioError, utterance_pieces
+from emobridge.data.batching import pad
 from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
+from emobridge.features.finite import check_finite
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.options import read_options
@@ -26,6 +29,7 @@ from emobridge.study.reading import labels_of, read_speech, target_labels_of
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
 from emobridge.training.stages import hardware_of
+from emobridge.types import SAMPLE_RATE
 
 Request = TypeVar("Request", Adapt, Budget)
 Progress = Callable[[int, int], None]
@@ -99,7 +103,8 @@ def prepare(request: Adapt | Budget, check: Callable[[Speech], None], *, strict:
             store = FeatureStore(request.output.store or cache_folder(), encoder)
             speech, skipped = _with_features(speech, frozen, store, report, strict)
     else:
-        skipped = _unreadable(speech, strict)
+        with progress("reading") as report:
+            skipped = _unreadable(speech, encoder, drafts[0], report, strict)
         speech = _without(speech, skipped)
     if skipped:
         check(speech)
@@ -119,16 +124,29 @@ def _with_features(
     return replace(speech, features=values, layers=layers), extracted.skipped
 
 
-def _unreadable(speech: Speech, strict: bool) -> tuple[tuple[str, str], ...]:
-    """Id and reason of each utterance that cannot be read, before training comes upon it."""
+def _unreadable(
+    speech: Speech, encoder: Encoder, case: Case, report: Progress, strict: bool
+) -> tuple[tuple[str, str], ...]:
+    """Id and reason of each utterance that cannot be read, before training comes upon it.
+
+    Nor may the untrained encoder make of its beginning, as much as a training step sees, what is not finite.
+    """
     skipped = []
-    for utterance in speech.utterances:
+    device, size = hardware_of(case).device, round(case.training.crop * SAMPLE_RATE)
+    encoder.to(device)
+    for done, utterance in enumerate(speech.utterances, 1):
         try:
-            read_utterance(utterance)
+            pieces = utterance_pieces(utterance)
+            wave, mask = pad([next(pieces)[:size]])
+            collections.deque(pieces, maxlen=0)  # decoded to the end
+            with torch.inference_mode():
+                check_finite(encoder(wave.to(device), mask.to(device)).hidden, utterance, encoder.name)
         except AudioError as error:
             if strict:
                 raise
             skipped.append((utterance.id, str(error)))
+        report(done, len(speech.utterances))
+    encoder.cpu()
     return tuple(skipped)
 
 

@@ -52,7 +52,7 @@ from emobridge.training.checkpoints import LogPoint
 from emobridge.training.cost import StageCost
 from emobridge.types import person
 
-PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr")
+PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "av")
 # Options whose decided value a report shows in place of what was asked for.
 DECIDED = ("layer", "statistics", "by_corpus", "align", "target_labels")
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emobridge.data.audio import duration, random_crop, read_utterance
+from emobridge.data.audio import random_crop, read_utterance, utterance_seconds
 from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder
+from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain, fit_domain, moments
 from emobridge.features.pooling import pool
 from emobridge.training.hardware import ALONE, Hardware
@@ -94,7 +95,7 @@ class Recordings:
         self.together = 1  # they are of many lengths
         encoder, crop = front.encoder, front.crop
         self.norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        lengths = [min(crop, _seconds(utterance)) for utterance in self.utterances]
+        lengths = [min(crop, utterance_seconds(utterance)) for utterance in self.utterances]
         self.seconds = None if self.norms else torch.tensor(lengths)
         self.domains: tuple[Domain, ...] = ()
         self.frames = front.frames
@@ -135,11 +136,22 @@ class Recordings:
     def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor | Frames:
         seeds = [None] * len(rows) if draws is None else draws.tolist()
         layers = self._layers([self._wave(row, seed) for row, seed in zip(rows.tolist(), seeds)])
+        self._check_finite(layers, rows)
         mean, deviation = self.mean[rows], self.deviation[rows]
         if self.frames:
             hidden = (layers.hidden[self._layer] - mean[:, None]) / deviation[:, None]
             return Frames(hidden, layers.mask)
         return (pool(layers, self.front.statistics)[self._layer] - mean) / deviation
+
+    def _check_finite(self, layers: Layers, rows: Tensor) -> None:
+        """Name the utterances that the encoder makes NaN or infinity of, if it does not of all: then it has diverged.
+
+        Errors: UserError, before they spoil the encoder's weights.
+        """
+        finite = layers.hidden[self._layer].isfinite().flatten(1).all(1)
+        if finite.any() and not finite.all():
+            names = ", ".join(self.names(rows[~finite])[:5])
+            raise UserError(f"{names}: encoder {self.encoder.name} gives numbers that are not finite; leave it out")
 
     def refresh(self) -> None:
         """The moments of each domain and speaker under the encoder as it now is."""
@@ -211,10 +223,6 @@ class Recordings:
             return wave
         wave = random_crop(wave, self.front.crop, np.random.default_rng(seed))
         return np.resize(wave, round(self.front.crop * SAMPLE_RATE)) if self.norms else wave
-
-
-def _seconds(utterance: Utterance) -> float:
-    return (duration(utterance.path) if utterance.end is None else utterance.end) - utterance.start
 
 
 def without_label(utterance: Utterance) -> Utterance:
