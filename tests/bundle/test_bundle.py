@@ -183,10 +183,10 @@ BROKEN = {
     "no description": (lambda saved: (saved / "bundle.json").unlink(), "is no bundle"),
     "no folder": (lambda saved: shutil.rmtree(saved), "is no bundle"),
     "no weights": (lambda saved: (saved / "model.safetensors").unlink(), "model.safetensors: cannot be read"),
-    "empty weights": (lambda saved: (saved / "model.safetensors").write_bytes(b""), "cannot be read"),
+    "empty weights": (lambda saved: (saved / "model.safetensors").write_bytes(b""), "does not fit bundle.json"),
     "truncated": (
         lambda saved: (saved / "model.safetensors").write_bytes((saved / "model.safetensors").read_bytes()[:-9]),
-        "model.safetensors: cannot be read",
+        "model.safetensors: does not fit bundle.json",
     ),
     "another head": (lambda saved: changed(saved, head_options=["hidden=9"]), "does not fit bundle.json"),
     "more labels": (lambda saved: changed(saved, labels=["a", "b", "c", "d"]), "does not fit bundle.json"),

@@ -7,6 +7,8 @@ the patches at the same time; only patches that lie wholly within the clip count
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -76,7 +78,7 @@ class Ast(Encoder):
                 raise UserError(f"{sizes[0]} of encoder ast: cannot be set for {directory}, which has its own")
             model = open_model(directory, seed, lambda config: "sdpa")
             extractor = read_config(directory, "preprocessor_config.json")
-            moments = (float(extractor.get("mean", MOMENTS[0])), float(extractor.get("std", MOMENTS[1])))
+            moments = _moments(extractor, directory)
         encoder = cls(model, moments)
         if seed is None and directory is not None:
             encoder.digest = weights_digest(directory)
@@ -113,6 +115,16 @@ class Ast(Encoder):
         mel = torch.where(inside[..., None], mel, 0.0)
         mel = nn.functional.pad(mel, (0, 0, 0, self.max_length - mel.shape[1]))
         return (mel - self.moments[0]) / (2 * self.moments[1])
+
+
+def _moments(extractor: Mapping[str, Any], directory: Path) -> tuple[float, float]:
+    """Mean and deviation of log-mel values. Errors: UserError for what is no such number."""
+    mean, deviation = extractor.get("mean", MOMENTS[0]), extractor.get("std", MOMENTS[1])
+    for key, value in (("mean", mean), ("std", deviation)):
+        if type(value) not in (int, float) or not math.isfinite(value) or (key == "std" and value <= 0):
+            expected = "a number above 0" if key == "std" else "a number"
+            raise UserError(f"{directory}/preprocessor_config.json: {key}: expected {expected}, got {value!r}")
+    return float(mean), float(deviation)
 
 
 def _from_scratch(options: dict[str, Option], seed: int | None) -> Any:
