@@ -167,7 +167,7 @@ def read_config(directory: Path, name: str = "config.json") -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a JSON object")
-    if name == "config.json":
+    if name in CONFIGURATION:
         _check_numbers(content, path)
     return content
 

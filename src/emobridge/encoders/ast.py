@@ -7,7 +7,6 @@ the patches at the same time; only patches that lie wholly within the clip count
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -121,7 +120,7 @@ def _moments(extractor: Mapping[str, Any], directory: Path) -> tuple[float, floa
     """Mean and deviation of log-mel values. Errors: UserError for what is no such number."""
     mean, deviation = extractor.get("mean", MOMENTS[0]), extractor.get("std", MOMENTS[1])
     for key, value in (("mean", mean), ("std", deviation)):
-        if type(value) not in (int, float) or not math.isfinite(value) or (key == "std" and value <= 0):
+        if type(value) not in (int, float) or (key == "std" and value <= 0):
             expected = "a number above 0" if key == "std" else "a number"
             raise UserError(f"{directory}/preprocessor_config.json: {key}: expected {expected}, got {value!r}")
     return float(mean), float(deviation)
