@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,50 @@ def shared() -> Path:
     if not (folder / "corpora").is_dir() or not (folder / "weights").is_dir():
         pytest.skip(f"no real corpora and weights at {folder.name}/ (set EMOBRIDGE_SHARED)")
     return folder
+
+
+@pytest.fixture
+def other_user(tmp_path_factory):
+    """A function that calls another one as the user nobody, and gives back its result or its UserError as text.
+
+    What the call needs must have been imported before. Skipped where the tests do not run as root.
+    """
+    if not hasattr(os, "fork") or os.getuid():
+        pytest.skip("needs root, to become another user")
+    import multiprocessing
+
+    from emobridge.errors import UserError
+
+    def work(call, results):
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            results.put(("result", call()))
+        except UserError as error:
+            results.put(("refused", str(error)))
+        except BaseException as error:
+            results.put(("error", repr(error)))
+
+    def run(call):
+        context = multiprocessing.get_context("fork")
+        results = context.SimpleQueue()
+        process = context.Process(target=work, args=(call, results))
+        process.start()
+        kind, value = results.get()
+        process.join()
+        assert kind != "error", value
+        return value
+
+    return run
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter; pytest's own are private."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ import json
 import math
 import re
 import shutil
-import tempfile
 
 import numpy as np
 import pytest
 import soundfile
 
+from emobridge import files
 from emobridge.errors import UserError
 
 QUICK = ("--seeds", "1", "--folds", "2", "--epochs", "2")
@@ -227,12 +227,29 @@ def test_wrong_words_for_others(recorded, cli, monkeypatch, words, named):
         ('source = "en.jsonl"', ("s.toml", "source", "a list of words")),
         ('source = ["en.jsonl"', ("s.toml", "is not TOML")),
         ('source = ["en.jsonl"]\nepochs = "9"', ("s.toml", "epochs", "expected int, got '9'")),
+        ('source = ["en.jsonl"]\nepochs = -9', ("s.toml", "epochs", "expected 1 or more, got -9")),
+        ('source = ["en.jsonl"]\ndecay = inf', ("s.toml", "decay", "expected a number above 0, got inf")),
+        ('source = ["en.jsonl"]\npool = "opn"', ("s.toml", "pool", "did you mean 'open'?")),
+        ('source = ["en\\u0000.jsonl"]', ("s.toml", "source", "without control characters")),
+        (f'source = ["en.jsonl"]\nepochs = 1{"0" * 400}', ("s.toml", "epochs", "the number is too large")),
+        (f'source = ["en.jsonl"]\ndecay = 1{"0" * 400}', ("s.toml", "decay", "the number is too large")),
+        (f'source = ["en.jsonl"]\nepochs = 1{"0" * 5000}', ("s.toml", "is not TOML")),
+        (f'source = ["en.jsonl"]\nepochs = {"[" * 3000}{"]" * 3000}', ("s.toml", "nested too deeply")),
+        (f'source = ["en.jsonl"]\nepochs = {"[" * 300}{"]" * 300}', ("s.toml", "epochs", "expected int")),
+        (f'source = ["en.jsonl"]\nepochs = "{"x" * 99_999}"', ("s.toml", "epochs", "expected int")),
     ],
 )
 def test_a_wrong_settings_file(recorded, cli, monkeypatch, text, named):
     monkeypatch.chdir(recorded)
     (recorded / "s.toml").write_text(text + '\ntarget = "xx.jsonl"\n' if named[-1] != "is not TOML" else text)
     refused(cli("adapt", "--settings", "s.toml"), *named)
+
+
+def test_a_bad_option_beside_a_settings_file_is_not_blamed_on_it(recorded, cli):
+    (recorded / "s.toml").write_text(f'source = ["{recorded}/en.jsonl"]\nepochs = 3\ntarget = "{recorded}/xx.jsonl"')
+    done = cli("adapt", "--settings", recorded / "s.toml", "--epochs", "0")
+    refused(done, "epochs: expected 1 or more, got 0")
+    assert "s.toml" not in done.complaints[0]
 
 
 def test_debug_shows_where_it_arose(recorded, cli):
@@ -513,7 +530,10 @@ def described(**values):
         (lambda folder: (folder / "bundle.json").write_text("{"), ("is no description of a bundle",)),
         (lambda folder: (folder / "bundle.json").unlink(), ("is no bundle",)),
         (lambda folder: (folder / "model.safetensors").unlink(), ("model.safetensors", "cannot be read")),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"PK"), ("model.safetensors", "cannot be read")),
+        (
+            lambda folder: (folder / "model.safetensors").write_bytes(b"PK"),
+            ("model.safetensors", "does not fit bundle.json"),
+        ),
     ],
     ids=["newer", "format", "weights", "moved", "labels", "cut", "no-description", "no-tensors", "other-tensors"],
 )
@@ -540,16 +560,16 @@ def files_up_to(size):
 
 def full_at(monkeypatch, pattern, number=1):
     """The disk is full as soon as the `number`-th file whose name has the pattern is to be written."""
-    make, names = tempfile.mkstemp, []
+    make, names = files._new_part, []
 
-    def mkstemp(prefix="", **options):
-        if re.search(pattern, prefix):
-            names.append(prefix)
+    def new_part(path):
+        if re.search(pattern, f".{path.name}."):
+            names.append(path.name)
         if len(names) >= number:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return make(prefix=prefix, **options)
+        return make(path)
 
-    monkeypatch.setattr("emobridge.files.tempfile.mkstemp", mkstemp)
+    monkeypatch.setattr(files, "_new_part", new_part)
 
 
 @pytest.fixture

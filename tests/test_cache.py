@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import random
 import subprocess
 import sys
@@ -157,6 +158,21 @@ def test_an_old_run_folder_is_refused_by_the_commands(recorded, cli):
 @pytest.fixture
 def speech(toy_speech) -> Speech:
     return toy_speech(each=2, extra=1)
+
+
+def test_another_users_work_is_left_alone(open_folder, other_user):
+    folder = open_folder / "work"
+    Cache(folder).write("k", {"a": np.zeros(2)}, {})
+    assert other_user(lambda: Cache(folder).read("k")[0]["a"].tolist()) == [0.0, 0.0]
+    whole = {path: path.read_bytes() for path in folder.iterdir()}
+    for place, mode in ((folder / "k.safetensors", 0o600), (folder / "format", 0o600), (folder, 0o700)):
+        before = place.stat().st_mode & 0o777
+        os.chmod(place, mode)
+        said = other_user(lambda: Cache(folder).read("k"))
+        assert said.startswith(str(place)) and "cannot be read (Permission denied); it belongs to " in said
+        os.chmod(place, before)
+    assert "cannot be written" in other_user(lambda: Cache(folder).write("l", {"a": np.zeros(2)}, {}))
+    assert {path: path.read_bytes() for path in folder.iterdir()} == whole
 
 
 def test_a_damaged_fit_is_trained_again(speech, tmp_path):

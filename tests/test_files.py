@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -20,7 +21,15 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from emobridge.errors import UserError
-from emobridge.files import cache_folder, file_digest, read_tensors, whole_file, write_tensors
+from emobridge.files import (
+    cache_folder,
+    file_digest,
+    read_json,
+    read_tensors,
+    remove_abandoned,
+    whole_file,
+    write_tensors,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -135,6 +144,73 @@ def test_two_writers_at_once_do_not_meet(tmp_path):
         second.write_text("second")
     assert path.read_text() == "first", "the one that ends last"
     assert names(tmp_path) == ["a"]
+
+
+STOPPED = """
+import os, signal, sys, time
+from emobridge.files import end_at_once, whole_file
+
+signal.signal(signal.SIGTERM, end_at_once)
+with whole_file(sys.argv[1]) as path:
+    path.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_stopped_process_was_writing_is_removed(tmp_path, number):
+    """At once, or where it was killed by the next that writes there; what another process writes stays."""
+    names_of = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    running = [
+        subprocess.Popen([sys.executable, "-c", STOPPED, path], stdout=subprocess.PIPE, text=True) for path in names_of
+    ]
+    assert [process.stdout.readline() for process in running] == ["writing\n"] * 2
+    assert len(names(tmp_path)) == 2
+    running[0].send_signal(number)
+    running[0].wait()
+    assert len(names(tmp_path)) == (2 if number == signal.SIGKILL else 1)
+    (tmp_path / ".c.txt.0badcafe-1.aa.part").write_text("of another machine, where nobody here can ask")
+    remove_abandoned.cache_clear()
+    with whole_file(tmp_path / "c.txt") as path:
+        path.write_text("")
+    assert [name.split(".")[1] for name in names(tmp_path)] == ["b", "c", "txt"]
+    running[1].kill()
+    running[1].communicate()
+
+
+def test_a_device_is_written_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE, text=True)
+    with whole_file(tmp_path / "pipe") as path, path.open("w") as file:
+        file.write("row")
+    assert reader.communicate()[0] == "row" and names(tmp_path) == ["pipe"]
+
+
+def test_a_name_of_the_greatest_length(tmp_path):
+    with whole_file(tmp_path / ("x" * 255)) as path:
+        path.write_text("")
+    assert names(tmp_path) == ["x" * 255]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff", "is not UTF-8 text"),
+        (b"{", "is not valid JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 5000, "is not valid JSON"),
+        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice"),
+    ],
+)
+def test_what_is_no_json_is_one_line(tmp_path, content, reason):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=f"a.json: .*{reason}") as caught:
+        read_json(tmp_path / "a.json")
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(UserError, match="cannot be read"):
+        read_json(tmp_path / "gone.json")
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
@@ -258,6 +334,54 @@ def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="cannot be read"):
         read_tensors(tmp_path)
     assert read_tensors(tmp_path / "a") is not None
+
+
+def test_another_users_file_is_not_damaged(open_folder, other_user):
+    path = open_folder / "a"
+    write_tensors(path, {"a": np.zeros(2)}, {})
+    assert other_user(lambda: read_tensors(path)[0]["a"].tolist()) == [0.0, 0.0]
+    for place, mode in ((path, 0o600), (open_folder, 0o700)):
+        before = stat.S_IMODE(place.stat().st_mode)
+        os.chmod(place, mode)
+        said = f"{path}: cannot be read (Permission denied); it belongs to "
+        assert other_user(lambda: read_tensors(path)).startswith(said)
+        os.chmod(place, before)
+
+
+WANT = """
+import json, os, resource, sys
+import numpy as np
+from emobridge.errors import UserError
+from emobridge.files import read_tensors, write_tensors
+
+kind, path = sys.argv[1:]
+values = np.zeros(20_000_000)
+if kind == "torch":
+    import torch
+    values = torch.from_numpy(values)
+write_tensors(path, {"a": values}, {})
+del values
+if kind == "files":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+    handles = [os.open(os.devnull, os.O_RDONLY) for _ in range(30 - len(os.listdir("/proc/self/fd")) + 1)]
+else:
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20), -1))
+try:
+    print(read_tensors(path))
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits as Linux has them")
+@pytest.mark.parametrize("kind", ["numpy", "torch", "files"])
+def test_want_of_memory_or_open_files_is_no_damage(tmp_path, kind):
+    """Otherwise finished work is done again, and written over the good file."""
+    command = [sys.executable, "-c", WANT, kind, str(tmp_path / "a")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(f"{tmp_path / 'a'}: cannot be read ("), done.stdout + done.stderr
+    assert {"files": "Too many open files"}.get(kind, "memory") in done.stdout
 
 
 def test_tensors_that_cannot_be_written_leave_the_old_file(tmp_path):

@@ -40,7 +40,7 @@ KINDS = (Adapt, Budget)
 PLAIN = {"source": ["en.jsonl"], "target": "xx.jsonl", "labels": ["anger", "sadness"]}
 NOT_OFFERED = {"method", "target_labels", "normalise", "candidates", "validator"}  # by `budget`, which has lists
 
-text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+text = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=8)
 words = st.lists(text, max_size=3).map(tuple)
 # What can stand between commas, or after a flag: not empty, no comma, no white space around it, and no dash before it.
 plain_word = st.text(st.characters(categories=("L", "N"), codec="utf-8"), min_size=1, max_size=8)

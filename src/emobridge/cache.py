@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.errors import UserError
-from emobridge.files import read_tensors, whole_file, write_tensors
+from emobridge.files import is_readable, read_tensors, unreadable, whole_file, write_tensors
 
 FORMAT = "2"  # of the folder; the files of another format are never read
 MARK = "format"  # the file that says it
@@ -30,21 +30,31 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not a plain value")
 
 
+def _is_filled(folder: Path) -> bool:
+    """Whether a folder holds anything but hidden files. Errors: UserError where it is there and cannot be read."""
+    try:
+        return any(not path.name.startswith(".") for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
 class Cache:
     """Items in a folder; without a folder nothing is kept."""
 
     def __init__(self, folder: str | Path | None) -> None:
         """Errors: UserError for a folder that another version of emobridge has filled."""
         self.folder = None if folder is None else Path(folder)
-        if self.folder is None or not self.folder.is_dir():
+        if self.folder is None:
             return
         mark = self.folder / MARK
-        if not mark.is_file() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
+        if not is_readable(mark) and _is_filled(self.folder):
             raise UserError(
                 f"{self.folder}: holds work of an earlier version of emobridge, which is not mixed with new work: "
                 "give another --out, or delete this folder"
             )
-        if mark.is_file() and (text := mark.read_text(encoding="utf-8", errors="replace").strip()) != FORMAT:
+        if is_readable(mark) and (text := mark.read_text(encoding="utf-8", errors="replace").strip()) != FORMAT:
             raise UserError(
                 f"{self.folder}: holds work in format {text!r}, and this emobridge writes {FORMAT}: give another --out"
             )

@@ -1,6 +1,11 @@
 """Files that are either whole or absent: written under a temporary name, then renamed.
 
 `write_tensors` and `read_tensors` are for caches: what was damaged on the way reads as if it were not there.
+
+A temporary name ends in ".part" and has the machine and the process in it: .NAME.MACHINE-PROCESS.RANDOM.part. A process
+that ends removes its own, whatever ends it but SIGKILL. The next process that writes into the folder removes those of
+processes of this machine, since its start, that are no more: nobody can be writing them. Those of other machines are
+left alone.
 """
 
 from __future__ import annotations
@@ -11,8 +16,11 @@ import functools
 import hashlib
 import json
 import os
+import platform
 import re
-import tempfile
+import secrets
+import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -20,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 
-from emobridge.errors import UserError
+from emobridge.errors import UserError, lacks_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +37,12 @@ if TYPE_CHECKING:
 Tensors: TypeAlias = "Mapping[str, np.ndarray] | Mapping[str, Tensor]"
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # what begins a formula, escaped or not
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?")
+PART = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<process>\d{1,18})\.\w+\.part", re.DOTALL)
+# What safetensors, json, numpy and torch make of damaged headers.
+DAMAGE = (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
+_parts: set[Path] = set()  # the half-written files of this process
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_parts.clear)
 _CHECKSUM, _FRAMEWORK = "emobridge.checksum", "emobridge.framework"  # keys in the metadata of a file of tensors
 
 
@@ -36,17 +50,19 @@ _CHECKSUM, _FRAMEWORK = "emobridge.checksum", "emobridge.framework"  # keys in t
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; it is renamed to `path` when the block ends without an error.
 
-    Errors: UserError where the folder cannot be written or the disk is full; `path` is then as it was.
+    A device or a pipe, such as /dev/stdout, is written as it is. Errors: UserError where the folder cannot be written
+    or the disk is full; `path` is then as it was.
     """
-    path = Path(path)
-    temporary = None
+    path, temporary = Path(path), None
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            yield path
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        remove_abandoned(path.parent)
+        temporary, mode = _new_part(path)
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp and safetensors make it private; a result is not
+        os.chmod(temporary, mode)  # safetensors puts a file of its own there, which its owner alone may read
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -57,6 +73,73 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+            _parts.discard(temporary)
+
+
+def _new_part(path: Path) -> tuple[Path, int]:
+    """An empty file beside `path`, and the mode that a new file has there by the umask or the folder's own rules."""
+    while True:
+        temporary = path.with_name(f"{part_prefix(path)}{secrets.token_hex(4)}.part")
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            _parts.add(temporary)
+            mode = stat.S_IMODE(os.fstat(handle).st_mode)
+            os.close(handle)
+            return temporary, mode
+
+
+def part_prefix(path: Path) -> str:
+    """How the name of a half-written file or folder begins, for `tempfile.mkdtemp`; it must end in ".part"."""
+    return f".{path.name[:80]}.{_machine()}-{os.getpid()}."
+
+
+@functools.cache
+def _machine() -> str:
+    """A short name of this machine since its start, and of the container where processes have numbers of their own."""
+    parts = [platform.node()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+@functools.lru_cache(maxsize=256)
+def remove_abandoned(folder: Path) -> None:
+    """Remove half-written files that processes of this machine left in a folder when they were killed.
+
+    A process looks into a folder once. What may not be removed is left.
+    """
+    if os.name != "posix":  # elsewhere asking for a process is not harmless
+        return
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            match = PART.fullmatch(entry.name)
+            if match and match["machine"] == _machine() and not _is_running(int(match["process"])):
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return True
+    return True
+
+
+def remove_parts() -> None:
+    """Remove what this process is writing at the moment: for one that ends at once, without ending its blocks."""
+    for part in list(_parts):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def end_at_once(number: int, frame: object = None) -> None:
+    """A handler of signals, for a process that works for another: end without a word, with nothing half-written."""
+    remove_parts()
+    os._exit(128 + number)
 
 
 def is_readable(path: str | Path) -> bool:
@@ -75,11 +158,12 @@ def is_readable(path: str | Path) -> bool:
     return True
 
 
-def unreadable(path: str | Path, error: OSError) -> UserError:
+def unreadable(path: str | Path, error: Exception) -> UserError:
     """The error for a file or folder that cannot be read; for lack of permission it names the owner, who can help."""
     denied = isinstance(error, PermissionError)
     hint = f"; it belongs to {owner_of(path)}, who can allow it: chmod a+rX" if denied else ""
-    return UserError(f"{path}: cannot be read ({error.strerror or error}){hint}")
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "not enough memory"
+    return UserError(f"{path}: cannot be read ({reason}){hint}")
 
 
 def owner_of(path: str | Path) -> str:
@@ -122,14 +206,21 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, str]] | No
         return None
     try:
         return _read_checked(path)
-    except FileNotFoundError:  # removed in this moment
-        return None
-    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError):
-        return None  # all that safetensors, json, numpy and torch make of damaged headers
-    except OSError as error:
-        if error.errno is None:  # safetensors' own: an empty file
+    except (OSError, MemoryError, *DAMAGE) as error:
+        if is_damage(path, error):
             return None
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
+
+
+def is_damage(path: str | Path, error: Exception) -> bool:
+    """Whether an error in reading a file of tensors tells of its content; a file that is gone counts as damaged.
+
+    Want of memory, of open files or of a disk that answers does not: the file may be whole, and somebody else's.
+    Errors: UserError where the file cannot be opened.
+    """
+    if isinstance(error, OSError) or lacks_memory(error) or "(os error " in str(error):
+        return not is_readable(path) or not Path(path).stat().st_size  # safetensors' error for an empty file is its own
+    return True
 
 
 def _read_checked(path: str | Path) -> tuple[dict[str, Any], dict[str, str]] | None:
@@ -174,6 +265,39 @@ def _checksum(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file. Errors: UserError where it cannot be read, and as `parse_json`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error.reason})") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return parse_json(text, path)
+
+
+def parse_json(text: str, where: object) -> Any:
+    """The value in a JSON text. where: begins the error.
+
+    Errors: UserError for what is no JSON, is nested too deeply, or has a key twice, of which either might be meant.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except RecursionError as error:
+        raise UserError(f"{where}: is not valid JSON (it is nested too deeply)") from error
+    except ValueError as error:
+        raise UserError(f"{where}: is not valid JSON ({error})") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice")
+    return values
+
+
 def file_digest(path: str | Path) -> bytes:
     """The sha256 of a file's content, 32 bytes.
 
@@ -207,12 +331,6 @@ def cache_folder() -> Path:
     """Where features are kept between runs: $EMOBRIDGE_CACHE, or emobridge in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("EMOBRIDGE_CACHE") or Path(base) / "emobridge")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def escape_cell(value: Any) -> Any:

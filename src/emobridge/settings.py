@@ -8,6 +8,8 @@ they read. Inside the package a request becomes a `training.case.Case` before an
 from __future__ import annotations
 
 import math
+import re
+import reprlib
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +21,7 @@ from typing import Any, TypeVar, get_type_hints
 import tomli_w
 
 from emobridge.errors import UserError, unknown
-from emobridge.files import whole_file
+from emobridge.files import unreadable, whole_file
 from emobridge.types import ATTRIBUTES
 
 if sys.version_info >= (3, 11):
@@ -30,6 +32,8 @@ else:
 LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
+LARGEST = 1 << 53  # of whole numbers: every float up to here has its neighbours
 Record = TypeVar("Record")
 
 
@@ -572,20 +576,25 @@ def from_mapping(values: Mapping[str, Any], where: str, kind: type[Record]) -> R
 
 
 def _checked(where: str, key: str, kind: str, value: Any) -> Any:
+    for text in value if isinstance(value, (list, tuple)) else (value,):
+        if isinstance(text, str) and CONTROL.search(text):
+            raise UserError(f"{where}: {key}: expected text without control characters, got {text!r}")
     if kind.startswith("tuple["):
         types, what = ((int, float), "numbers") if "float" in kind else ((str,), "words")
         if value is None and kind.endswith("| None"):
             return None
         if isinstance(value, (list, tuple)) and all(type(item) in types for item in value):
             return tuple(float(item) if float in types else item for item in value)
-        raise UserError(f"{where}: {key}: expected a list of {what}, got {value!r}")
+        raise UserError(f"{where}: {key}: expected a list of {what}, got {reprlib.repr(value)}")
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:
             raise UserError(f"{where}: {key}: the number is too large") from None
     if type(value).__name__ != kind:
-        raise UserError(f"{where}: {key}: expected {kind}, got {value!r}")
+        raise UserError(f"{where}: {key}: expected {kind}, got {reprlib.repr(value)}")
+    if kind == "int" and abs(value) > LARGEST:
+        raise UserError(f"{where}: {key}: the number is too large")
     return value
 
 
@@ -594,8 +603,10 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise unreadable(path, error) from error
+    except RecursionError as error:
+        raise UserError(f"{path}: is not TOML (it is nested too deeply)") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: is not TOML ({error})") from error
     return values
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -198,3 +200,30 @@ def test_an_adapter_of_another_model_or_rank_is_refused(source, tmp_path):
     with pytest.raises(UserError, match="no adapters there"):
         Adapters.load(tmp_path / "nothing", other)
     assert torch.equal(hidden_states(other), plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"options": 3}, "adapters.json: cannot be read .options: expected a list of texts"),
+        ({"options": ["r=2", None]}, "options: expected a list of texts"),
+        ({"options": ["rank"]}, "option 'rank': expected NAME=VALUE"),
+        ({"options": ["r=0"]}, "r: expected 1 or more"),
+        ({"adapters": ["lora"]}, "adapters: expected text"),
+        ({"adapters": "lore"}, "did you mean 'lora'"),
+        ({"digest": None}, "digest: expected text"),
+        ({"digest": "0"}, "adapters of another base model"),
+        (..., "adapters.json: is not valid JSON"),
+    ],
+)
+def test_what_an_adapters_file_says_is_checked(source, tmp_path, change, message):
+    encoder = load_encoder(source("whisper"))
+    adapters = Adapters(encoder, "lora", ("r=2",))
+    adapters.save(tmp_path)
+    adapters.detach()
+    path = tmp_path / "adapters.json"
+    text = "[" * 3000 if change is ... else json.dumps(json.loads(path.read_text()) | change)
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        Adapters.load(tmp_path, encoder)
+    assert str(tmp_path) in str(caught.value) and encoder.active_adapters is None

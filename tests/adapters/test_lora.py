@@ -106,3 +106,17 @@ def test_large_models_have_as_many_weights_as_published(name):
         encoder.digest = "of no weights"
         adapters = Adapters(encoder, "lora")
     assert sum(weight.numel() for weight in adapters.parameters()) == 14_155_776
+
+
+@pytest.mark.parametrize("change", [{"r": [2]}, {"r": 10**9}, {"lora_alpha": "x"}, {"lora_dropout": None}, ...])
+def test_a_strange_configuration_of_peft_is_one_line(source, tmp_path, change):
+    encoder = load_encoder(source("whisper"))
+    adapters = Adapters(encoder, "lora", ("r=2",))
+    adapters.save(tmp_path)
+    adapters.detach()
+    (tmp_path / "adapters.json").unlink()
+    path = tmp_path / "adapter_config.json"
+    path.write_text('{"a": ' * 3000 if change is ... else json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=r"adapter_config\.json: ") as caught:
+        Adapters.load(tmp_path, encoder)
+    assert len(str(caught.value).splitlines()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -183,10 +184,10 @@ BROKEN = {
     "no description": (lambda saved: (saved / "bundle.json").unlink(), "is no bundle"),
     "no folder": (lambda saved: shutil.rmtree(saved), "is no bundle"),
     "no weights": (lambda saved: (saved / "model.safetensors").unlink(), "model.safetensors: cannot be read"),
-    "empty weights": (lambda saved: (saved / "model.safetensors").write_bytes(b""), "cannot be read"),
+    "empty weights": (lambda saved: (saved / "model.safetensors").write_bytes(b""), "does not fit bundle.json"),
     "truncated": (
         lambda saved: (saved / "model.safetensors").write_bytes((saved / "model.safetensors").read_bytes()[:-9]),
-        "model.safetensors: cannot be read",
+        "model.safetensors: does not fit bundle.json",
     ),
     "another head": (lambda saved: changed(saved, head_options=["hidden=9"]), "does not fit bundle.json"),
     "more labels": (lambda saved: changed(saved, labels=["a", "b", "c", "d"]), "does not fit bundle.json"),
@@ -210,6 +211,18 @@ def test_a_broken_bundle_is_one_line(saved, name):
     with pytest.raises(UserError, match=message) as caught:
         Recognizer.load(saved)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_another_user_reads_a_bundle_or_is_told_who_can_allow_it(saved, open_folder, other_user):
+    bundle = open_folder / "bundle"
+    shutil.copytree(saved, bundle)
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in saved.rglob("*") if path.is_file())
+    assert other_user(lambda: Recognizer.load(bundle).labels) == SPEC.labels
+    for name in ("bundle.json", "model.safetensors"):
+        os.chmod(bundle / name, 0o600)
+        said = other_user(lambda: Recognizer.load(bundle))
+        assert said.startswith(f"{bundle / name}: cannot be read (Permission denied); it belongs to ")
+        os.chmod(bundle / name, 0o644)
 
 
 def test_an_encoder_that_has_moved_can_be_told(saved):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -231,3 +232,22 @@ def test_the_store_tells_a_trained_recogniser_from_its_base(made, source):
     with use_adapters(one.encoder, None):
         assert one.encoder.digest == plain
     assert isinstance(one.encoder.active_adapters, Adapters) and len(pad(WAVES)) == 2
+
+
+def test_a_bundle_of_before_names_the_weights_alone_and_a_new_one_the_configuration_too(made, tmp_path, source):
+    """Whoever changes the number of heads in config.json gets other features of the same weights."""
+    recognizer = made("de", 1)
+    recognizer.save(tmp_path / "bundle", "card")
+    path, about = tmp_path / "bundle" / "bundle.json", tmp_path / "bundle" / "adapters" / "adapters.json"
+    shutil.copytree(source("whisper"), tmp_path / "encoder")
+    config = tmp_path / "encoder" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"encoder_attention_heads": 1}))
+    with pytest.raises(UserError, match=r"of other weights than .* has, or another config\.json"):
+        Recognizer.load(tmp_path / "bundle", encoder=str(tmp_path / "encoder"))
+    plain = load_encoder(source("whisper"))
+    for file in (path, about):
+        content = json.loads(file.read_text().replace(plain.digest, plain.weights_digest))
+        file.write_text(json.dumps({key: value for key, value in content.items() if key != "sha256"}))
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in content.items() if key != "adapters"}))
+    close(says(Recognizer.load(tmp_path / "bundle")), says(recognizer))

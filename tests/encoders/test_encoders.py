@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -43,6 +44,18 @@ def test_folders_that_hold_no_encoder(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "gone.safetensors"}}))
     fails(tmp_path, "gone.safetensors is missing")
+
+
+@pytest.mark.parametrize("name", ["whisper", "wav2vec2-base", "ast"])
+def test_another_users_weights_are_not_taken_for_damaged(name, source, open_folder, other_user):
+    folder = open_folder / "weights"
+    shutil.copytree(source(name), folder)
+    load_encoder(folder)  # imports what another user may not
+    for file in ("config.json", "model.safetensors"):
+        os.chmod(folder / file, 0o600)
+        said = other_user(lambda: load_encoder(folder))
+        assert said.startswith(f"{folder / file}: cannot be read (Permission denied); it belongs to "), said
+        os.chmod(folder / file, 0o644)
 
 
 def test_a_hub_id_downloads_its_safetensors_only(monkeypatch, source):

@@ -116,7 +116,7 @@ def test_bad_weights_are_one_line(source, tmp_path):
         load_encoder(copy(source, tmp_path, drop="encoder.layers.1.fc1.weight"))
     with pytest.raises(UserError, match=r"'conv1.bias' has shape \(3,\), expected \(16,\)"):
         load_encoder(copy(source, tmp_path, replace={"model.encoder.conv1.bias": torch.zeros(3)}))
-    with pytest.raises(UserError, match="activation_function 'relu'"):
+    with pytest.raises(UserError, match="activation_function: expected 'gelu', got 'relu'"):
         load_encoder(copy(source, tmp_path, config={"activation_function": "relu"}))
     with pytest.raises(UserError, match="unknown padding of encoder whisper 'clp': did you mean 'clip'"):
         load_encoder(source("whisper"), padding="clp")

@@ -4,9 +4,11 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -498,7 +500,7 @@ def stored(clips, tmp_path, monkeypatch):
 def read_only(monkeypatch):
     """Nothing can be written, renamed or removed."""
     monkeypatch.setattr("os.access", lambda *_: False)
-    monkeypatch.setattr("tempfile.mkstemp", denied)
+    monkeypatch.setattr("emobridge.files._new_part", denied)
     monkeypatch.setattr(Path, "unlink", denied)
     monkeypatch.setattr(Path, "mkdir", denied)
 
@@ -531,6 +533,33 @@ def test_a_store_that_cannot_be_read_is_left_alone(clips, tmp_path, stored, monk
     assert {path: path.read_bytes() for path in store.folder.iterdir()} == whole
     np.testing.assert_array_equal(store.extract(clips).values, values)
     assert encoder.count == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_users_share_a_store(clips, open_folder, other_user):
+    """What the owner stored is read; what another user may not read is nobody's to remove, nor to compute again."""
+    clips = [clip for clip in clips if clip.id not in ("gone", "text", "cut")]
+    moved = []
+    for clip in clips[:4]:
+        shutil.copy(clip.path, open_folder)
+        moved.append(replace(clip, path=str(open_folder / Path(clip.path).name)))
+    encoder = Counting(load_encoder("logmel"))
+    store = FeatureStore(open_folder / "store", encoder)
+    values = store.extract(moved[:3]).values
+    encoder.count = 0
+    theirs = FeatureStore(open_folder / "store", encoder)
+    assert other_user(lambda: theirs.extract(moved[:3]).values.tolist()) == values.tolist()
+    said = other_user(lambda: theirs.extract(moved))
+    assert said.startswith(f"{store.folder}: cannot be written, and features of some clips are missing; it belongs to ")
+    assert said.endswith("(--store)")
+    whole = {path: path.read_bytes() for path in store.folder.iterdir()}
+    for folder_mode, mode in ((0o777, 0o600), (0o700, 0o644)):
+        for path in whole:
+            os.chmod(path, mode)
+        os.chmod(store.folder, folder_mode)
+        said = other_user(lambda: FeatureStore(open_folder / "store", encoder).extract(moved[:3]))
+        assert "cannot be read (Permission denied); it belongs to " in said and said.endswith("(--store)")
+        assert {path: path.read_bytes() for path in store.folder.iterdir()} == whole
 
 
 @pytest.mark.filterwarnings("error")

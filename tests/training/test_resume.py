@@ -88,6 +88,8 @@ def test_stopped_again_and_again(recorded, tmp_path):
     for signum, come in (
         (signal.SIGKILL, runs.stored(3)),
         (signal.SIGINT, runs.fitted(1)),
+        (signal.SIGTERM, runs.fitted(2)),
+        (signal.SIGHUP, runs.fitted(3)),
         (signal.SIGKILL, runs.training),
     ):
         code, said = runs.stop(signum, come)
@@ -95,7 +97,8 @@ def test_stopped_again_and_again(recorded, tmp_path):
         if signum == signal.SIGKILL:
             assert code == -signal.SIGKILL
         else:
-            assert code == 130
+            assert code == 128 + signum
+            assert not list(tmp_path.rglob("*.part")), "what SIGKILL left is gone too"
             assert said.splitlines()[-1] == "emobridge: stopped; the same command goes on from here"
     written = {path: path.stat().st_mtime_ns for path in (runs.out / "work").glob("*.safetensors")}
     assert runs.finish() == whole

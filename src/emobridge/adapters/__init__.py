@@ -13,7 +13,7 @@ from emobridge import registry
 from emobridge.adapters.base import FIRST, Adapter, Mergeable
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
-from emobridge.files import whole_file
+from emobridge.files import is_readable, read_json, whole_file
 from emobridge.options import make_plugin
 
 ABOUT = "adapters.json"
@@ -153,23 +153,13 @@ class Adapters:
         Errors: UserError where they belong to another encoder, or do not fit.
         """
         folder = Path(folder)
-        if (folder / ABOUT).is_file():
-            try:
-                about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-                names, options, digest = about["adapters"], about["options"], about["digest"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{folder / ABOUT}: cannot be read ({error})") from error
-            if digest != encoder.digest:
-                raise UserError(f"{folder}: adapters of another base model ({about.get('encoder')}, {digest[:12]})")
-        elif (folder / "adapter_config.json").is_file():
-            from emobridge.adapters.lora import read_peft_config
-
-            names, options = "lora", [f"lora.{name}={value}" for name, value in read_peft_config(folder).items()]
-        else:
-            raise UserError(f"{folder}: no adapters there; expected {ABOUT}, or adapter_config.json of peft")
-        for name in str(names).split("+"):
+        names, options = _read_about(folder, encoder)
+        for name in names.split("+"):
             registry.load_listed("adapters", name, str(folder))
-        adapters = cls(encoder, names, options)
+        try:
+            adapters = cls(encoder, names, options)
+        except UserError as error:
+            raise UserError(f"{folder}: {error}") from error
         try:
             for part in adapters.parts:
                 part.load(folder)
@@ -177,6 +167,29 @@ class Adapters:
             adapters.detach()
             raise
         return adapters
+
+
+def _read_about(folder: Path, encoder: Encoder) -> tuple[str, list[str]]:
+    """The names and the options of the adapters in a folder. Errors: UserError as `Adapters.load`."""
+    path = folder / ABOUT
+    if not is_readable(path):
+        if not is_readable(folder / "adapter_config.json"):
+            raise UserError(f"{folder}: no adapters there; expected {ABOUT}, or adapter_config.json of peft")
+        from emobridge.adapters.lora import read_peft_config
+
+        return "lora", [f"lora.{name}={value}" for name, value in read_peft_config(folder).items()]
+    about = read_json(path)
+    if not isinstance(about, dict):
+        raise UserError(f"{path}: cannot be read (expected a JSON object)")
+    options = about.get("options")
+    for key in ("adapters", "digest"):
+        if not isinstance(about.get(key), str):
+            raise UserError(f"{path}: cannot be read ({key}: expected text)")
+    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+        raise UserError(f"{path}: cannot be read (options: expected a list of texts)")
+    if not encoder.has_digest(about["digest"]):
+        raise UserError(f"{folder}: adapters of another base model ({about.get('encoder')}, {about['digest'][:12]})")
+    return about["adapters"], options
 
 
 @contextlib.contextmanager

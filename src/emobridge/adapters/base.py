@@ -12,13 +12,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from emobridge.encoders.base import Encoder, Trunk
 from emobridge.errors import UserError, unknown
-from emobridge.files import whole_file
+from emobridge.files import DAMAGE, is_readable, unreadable, whole_file
 
 FIRST = "default"  # key of the first set of adapters in an encoder: peft's own default
 
@@ -147,12 +146,12 @@ def parse_indices(thing: str, option: str | int | None, count: int) -> tuple[int
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file. Errors: UserError where there is no such file, or it cannot be read."""
-    if not path.is_file():
+    if not is_readable(path):
         raise UserError(f"{path}: not there; weights in other formats than safetensors are not read")
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
+    except (OSError, MemoryError, *DAMAGE) as error:
+        raise unreadable(path, error) from error
 
 
 def check_shapes(name: str, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: Path) -> None:

@@ -19,11 +19,12 @@ from torch import nn
 from emobridge.adapters.base import FIRST, check_shapes, parse_indices, read_weights, trunk_of
 from emobridge.encoders.base import Encoder, Trunk
 from emobridge.errors import UserError
-from emobridge.files import whole_file
+from emobridge.files import read_json, whole_file
 from emobridge.options import check_least, check_share
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"  # peft's names
 PEFT_PREFIX = "base_model.model."  # of peft's tensors
+MOST = 100_000  # no rank is as large
 BARE = "__base__"  # peft's name for the model without an adapter
 
 
@@ -155,16 +156,20 @@ def read_peft_config(folder: Path) -> dict[str, Any]:
     """The options of `Lora` for a folder written by peft. Errors: UserError for anything but plain LoRA."""
     from peft import LoraConfig, PeftConfig
 
+    path = folder / CONFIG_FILE
+    read_json(path)  # of what is no JSON it speaks plainly
     try:
         config: Any = PeftConfig.from_pretrained(str(folder))
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / CONFIG_FILE}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+    except Exception as error:  # the library checks few values, and stumbles over the others
+        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
     variants = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "lora_bias")
     is_variant = any(getattr(config, variant, None) for variant in variants)
     if not isinstance(config, LoraConfig) or config.bias != "none" or is_variant:
-        raise UserError(
-            f"{folder / CONFIG_FILE}: expected plain LoRA: no dora, no rslora, no bias, one rank and one alpha"
-        )
+        raise UserError(f"{path}: expected plain LoRA: no dora, no rslora, no bias, one rank and one alpha")
+    for key in ("r", "lora_alpha", "lora_dropout"):
+        value = getattr(config, key)
+        if type(value) not in ((int, float) if key == "lora_dropout" else (int,)) or not 0 <= value < MOST:
+            raise UserError(f"{path}: {key}: expected a number, got {value!r}")
     return {"r": config.r, "alpha": config.lora_alpha, "dropout": float(config.lora_dropout)}
 
 

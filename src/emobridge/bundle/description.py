@@ -20,6 +20,7 @@ import emobridge
 from emobridge.bundle.branch import Spec
 from emobridge.data.attributes import parse_ranges
 from emobridge.errors import UserError, unknown
+from emobridge.files import is_readable, read_json
 from emobridge.settings import choices_of
 from emobridge.types import ATTRIBUTES
 
@@ -69,18 +70,15 @@ def read_description(path: Path, thing: str) -> Description:
     Errors: UserError where there is none, for one of a newer format, a field that is missing, of another type or no
     valid choice, and a description that was changed.
     """
+    if not is_readable(path):
+        raise UserError(f"{path.parent}: is no {thing} (there is no {path.name})")
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path.parent}: is no {thing} ({path.name} cannot be read: {error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is no description of a {thing} ({type(error).__name__}: {error})") from error
-    try:
-        return _checked(facts)
+        return _checked(read_json(path))
     except NewerFormat as error:
         raise UserError(f"{path}: {error}") from error
     except (UserError, ValueError) as error:
-        raise UserError(f"{path}: is no description of a {thing} ({error})") from error
+        reason = str(error).removeprefix(f"{path}: ")
+        raise UserError(f"{path}: is no description of a {thing} ({reason})") from error
 
 
 class NewerFormat(UserError):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from emobridge import registry
 from emobridge.adapters import Adapters, switch_adapters
+from emobridge.adapters.base import read_weights
 from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
 from emobridge.bundle.router import Router
@@ -21,7 +21,7 @@ from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
 from emobridge.features.normalisation import Domain
-from emobridge.files import file_digest, whole_file
+from emobridge.files import file_digest, unreadable, whole_file
 from emobridge.heads.base import Regressor
 from emobridge.options import read_options
 from emobridge.settings import layer_names
@@ -80,9 +80,10 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
             model.load_state_dict(_under(tensors, "encoder."))
         except UNFITTING as error:
             raise _unfitting(path, error) from error
-        model.digest = state_digest(model)
-    elif model.digest != spec.digest:
-        raise UserError(f"{folder}: was made with an encoder of other weights than {encoder or spec.encoder} has")
+        model.digest, model.weights_digest = state_digest(model), ""
+    elif not model.has_digest(spec.digest):
+        name = encoder or spec.encoder
+        raise UserError(f"{folder}: was made with an encoder of other weights than {name} has, or another config.json")
     branches = [_read_language(folder, name, digest, model) for name, digest in description.languages.items()]
     branches.append(_read_branch(path, description, tensors, model))
     return Contents(model, tuple(branches), _read_router(path, description.router, tensors))
@@ -133,16 +134,15 @@ def _encoder_of(path: Path, spec: Spec, moved: str | None) -> Encoder:
         registry.load_listed("encoders", spec.encoder, f"{path}: give the encoder (--encoder)")
     try:
         return load_encoder(moved or spec.encoder, **read_options(spec.encoder_options))
-    except (OSError, TypeError, ValueError, RuntimeError) as error:  # paths and options that the system refuses
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: the encoder {moved or spec.encoder!r} cannot be loaded ({reason})") from error
+    except (UserError, OSError, TypeError, ValueError, RuntimeError) as error:  # paths that the system refuses, too
+        raise UserError(f"{path}: the encoder {moved or spec.encoder!r} cannot be loaded ({error})") from error
 
 
 def _read_language(folder: Path, name: str, digest: str, encoder: Encoder) -> Branch:
     """A further language's branch, its adapters resting."""
     path = folder / LANGUAGES_FOLDER / name / LANGUAGE_DESCRIPTION
     description = read_description(path, "language of a bundle")
-    if file_digest(path).hex() != digest:
+    if _digest_of(path) != digest:
         raise UserError(f"{path}: does not fit {DESCRIPTION} (it was changed, or saving was interrupted)")
     branch = _read_branch(path, description, _read_tensors(path, description.tensors), encoder)
     switch_adapters(encoder, None)
@@ -225,15 +225,17 @@ def _unfitting(path: Path, error: Exception) -> UserError:
 def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     """The tensors beside the description in `path`, which holds their digest."""
     file = path.parent / TENSORS
-    try:
-        with safe_open(file, framework="pt") as opened:
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        whole = file_digest(file).hex() == digest
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
-    if not whole:
+    if _digest_of(file) != digest:
         raise UserError(f"{file}: does not fit {path.name} (it was changed, or saving was interrupted)")
-    return tensors
+    return read_weights(file)
+
+
+def _digest_of(path: Path) -> str:
+    """sha256 of a file. Errors: UserError where it cannot be read."""
+    try:
+        return file_digest(path).hex()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -244,5 +246,5 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _folder_digest(folder: Path) -> str:
     """sha256 of a folder's files, names included; of an absent folder too."""
     files: Sequence[Path] = sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
-    lines = (f"{path.name} {file_digest(path).hex()}\n" for path in files if not path.name.startswith("."))
+    lines = (f"{path.name} {_digest_of(path)}\n" for path in files if not path.name.startswith("."))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -19,6 +19,7 @@ from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import suggest as cli_suggest
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import EvaluateRequest, PredictRequest
+from emobridge.cli.stopping import as_interrupts
 from emobridge.errors import UserError
 from emobridge.progress import report_skipped
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     "`emobridge demo demo` makes speech to try everything on.",
 )
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, which newer typers bring along under a new name
-STOPPED = 130  # the exit code of a command that Ctrl-C ended
+STOPPED = 130  # the exit code of a command that Ctrl-C ended; that of another signal is 128 and its number
 # Panels of the help, in this order.
 SPEECH, TRAINING, USING, STUDIES = "Speech", "Train a recogniser", "Use a recogniser", "Studies"
 LONG_NAMES = {
@@ -45,8 +46,17 @@ def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2; `--debug` shows where it arose."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    with as_interrupts() as received:
+        stopped = _run(arguments, debug)
+    if stopped:
+        print("emobridge: stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(128 + received[0] if received else STOPPED)
+
+
+def _run(arguments: list[str], debug: bool) -> bool:
+    """Run a command; whether something stopped it before its end."""
     try:
-        stopped = app(arguments or ["--help"], prog_name="emobridge", standalone_mode=False) == STOPPED
+        return bool(app(arguments or ["--help"], prog_name="emobridge", standalone_mode=False) == STOPPED)
     except UsageError as error:
         if debug:
             raise
@@ -61,10 +71,7 @@ def main() -> None:
             raise
         _fail(f"{error.filename or 'output'}: {error.strerror}")
     except (KeyboardInterrupt, typer.Abort):
-        stopped = True
-    if stopped:
-        print("emobridge: stopped; the same command goes on from here", file=sys.stderr)
-        raise SystemExit(STOPPED)
+        return True
 
 
 def _fail(message: str, where: str = "emobridge") -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field
 from pathlib import Path
@@ -68,9 +69,16 @@ def request_from(kind: type[Any], name: str, values: dict[str, Any]) -> Any:
     for key, (_, item) in options.items():
         required = item.metadata["required"]
         if (item.default is MISSING or required) and not merged.get(key):
-            where = f", or {key!r} in a TOML file of settings" if required else ""
-            raise UserError(f"{name}: expected {flag_of(key, item)} {item.metadata['metavar']}".rstrip() + where)
-    return from_mapping(merged, str(path or name), kind)
+            place = f", or {key!r} in {path or 'a TOML file of settings'}" if required else ""
+            raise UserError(f"{name}: expected {flag_of(key, item)} {item.metadata['metavar']}".rstrip() + place)
+    where = str(path or name)
+    try:
+        return from_mapping(merged, where, kind)
+    except UserError as error:
+        option = re.split(r"\W", str(error).removeprefix("unknown "), maxsplit=1)[0]
+        if path is None or str(error).startswith(where) or values.get(option) is not None:
+            raise
+        raise UserError(f"{where}: {error}") from error
 
 
 def split_words(text: str) -> list[str]:

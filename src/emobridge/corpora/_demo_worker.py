@@ -28,7 +28,7 @@ from emobridge.corpora import _demo_voices as voices
 from emobridge.corpora._demo_texts import SENTENCES
 from emobridge.corpora._espeak import RATE, Espeak, Phone, Synthesis
 from emobridge.errors import UserError
-from emobridge.files import whole_file
+from emobridge.files import end_at_once, whole_file
 from emobridge.types import SAMPLE_RATE, Utterance
 
 FULL_SCALE = 32767
@@ -242,7 +242,8 @@ def _say(line: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_at_once)
     fields: dict[str, Any] = json.loads(sys.argv[1])
     fields |= {key: tuple(fields[key]) for key in ("languages", "emotions")}
     sys.exit(work(DemoPlan(**fields)))

@@ -15,7 +15,7 @@ from typing import IO
 
 from emobridge import registry
 from emobridge.errors import UserError
-from emobridge.files import whole_file
+from emobridge.files import part_prefix, remove_abandoned, unreadable, whole_file
 
 CHUNK = 1 << 16  # bytes, read at a time
 
@@ -107,7 +107,10 @@ def _checksum(path: Path, download: Download) -> str:
     from pooch import file_hash
 
     algorithm = download.checksum.partition(":")[0]
-    return f"{algorithm}:{file_hash(str(path), alg=algorithm)}"
+    try:
+        return f"{algorithm}:{file_hash(str(path), alg=algorithm)}"
+    except OSError as error:  # no reason to fetch another: it may be whole, and somebody else's
+        raise unreadable(path, error) from error
 
 
 def _unpack(archive: Path) -> None:
@@ -117,7 +120,8 @@ def _unpack(archive: Path) -> None:
         return
     temporary = None
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=archive.parent))
+        remove_abandoned(archive.parent)
+        temporary = Path(tempfile.mkdtemp(prefix=part_prefix(target), suffix=".part", dir=archive.parent))
         for name, source in _members(archive):
             path = temporary / _inside(name, archive)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +42,18 @@ def load_encoder(source: str | Path | type[Encoder] | Encoder, **options: str | 
         source = str(source)
     if not isinstance(source, str) or _is_plugin(source):
         return _open_plugin(Plugin(source, tuple(options.items())))
+    from emobridge.encoders._weights import configuration_digest
+
     folder = _locate(source)
     if isinstance(folder, str):
         folder = _download(folder, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
-    return _family(folder, options).open(folder, **options)
+    with _as_user_error(folder):
+        encoder = _family(folder, options).open(folder, **options)
+        configuration = configuration_digest(folder)
+    if configuration:  # other numbers of heads or an input left as it is give other features of the same weights
+        encoder.weights_digest = encoder.digest
+        encoder.digest = hashlib.sha256(f"{encoder.digest} {configuration}".encode()).hexdigest()
+    return encoder
 
 
 def is_here(source: str | Path) -> bool:
@@ -110,17 +119,29 @@ def _locate(source: str) -> Path | str:
 
 def _family(folder: Path, options: Mapping[str, object]) -> type[Encoder]:
     """The plug-in that claims a folder's weights, or with random weights its configuration."""
-    from emobridge.encoders._weights import read_config, tensor_names
+    from emobridge.encoders._weights import read_config, tensor_shapes
 
     config, tensors = read_config(folder), frozenset[str]()
     if options.get("weights") != "random" or "model_type" not in config:
-        tensors = frozenset(tensor_names(folder))
+        tensors = frozenset(tensor_shapes(folder))
     for name in registry.names("encoders"):
         family = registry.load("encoders", name)
         if family.claims(config, tensors):
             return family
     kind = f"model_type {config['model_type']!r}" if "model_type" in config else "no config.json with a model_type"
     raise UserError(f"{folder}: weights of no known family ({kind}; known: {', '.join(registry.names('encoders'))})")
+
+
+@contextlib.contextmanager
+def _as_user_error(folder: Path) -> Iterator[None]:
+    """Whatever goes wrong with files that somebody else wrote, as one line that begins with their folder."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(f"{folder}: cannot be loaded ({reason})") from error
 
 
 def _download(source: str, files: tuple[str, ...]) -> Path:

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders.base import Option, check_choice
-from emobridge.errors import UserError
-from emobridge.files import cache_folder, whole_file
+from emobridge.errors import UserError, lacks_memory
+from emobridge.files import cache_folder, is_readable, unreadable, whole_file
 
 ENGINE: dict[str, Option] = {"engine": "torch"}  # the option of the families that can be exported
 FORM = 1  # of the exported graph: part of the file's name
@@ -68,13 +68,14 @@ def engine_of(
     about = {**about, "form": FORM, "onnxruntime": runtime.__version__, "torch": torch.__version__}
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     path = cache_folder() / "onnx" / f"{name}-{key}.onnx"
-    if not path.exists():
-        _export(path, module, example, axis, exact)
-    try:
-        return Engine(path)
-    except Exception:  # cut or changed: onnxruntime raises kinds of its own
-        _export(path, module, example, axis, exact)
-        return Engine(path)
+    if is_readable(path):
+        try:
+            return Engine(path)
+        except Exception as error:  # cut or changed: onnxruntime raises kinds of its own
+            if lacks_memory(error):
+                raise unreadable(path, error) from error
+    _export(path, module, example, axis, exact)
+    return Engine(path)
 
 
 def _export(path: Path, module: nn.Module, example: Tensor, axis: int, exact: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emobridge.encoders._weights import weight_files
+from emobridge.encoders._weights import check_weights, read_config
 from emobridge.encoders.base import seeded
 from emobridge.errors import UserError
 
@@ -20,15 +20,18 @@ def open_model(directory: Path, seed: int | None, adjust: Callable[[Any], str]) 
     adjust: changes the configuration in place, and returns the name of the implementation of attention.
     Errors: UserError where weights are missing or do not fit the configuration.
     """
+    import torch
     from transformers import AutoConfig, AutoModel
 
-    if seed is None:
-        weight_files(directory)  # one line where there are none
+    read_config(directory)  # its numbers are bounded
     missing: list[str] = []
     try:
         with quiet():
             config = AutoConfig.from_pretrained(directory, local_files_only=True)
             attention = adjust(config)
+            with seeded(seed), torch.device("meta"):  # without memory: what does not fit is refused first
+                draft = AutoModel.from_config(config, attn_implementation=attention)
+            check_weights(draft, directory, random=seed is not None)
             if seed is None:
                 model, info = AutoModel.from_pretrained(
                     directory,
@@ -42,7 +45,9 @@ def open_model(directory: Path, seed: int | None, adjust: Callable[[Any], str]) 
             else:
                 with seeded(seed):
                     model = AutoModel.from_config(config, attn_implementation=attention)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # the library checks a configuration in many ways, and raises kinds of its own
         raise UserError(f"{directory}: cannot be loaded ({' '.join(str(error).split())[:200]})") from error
     if missing:
         raise UserError(f"{directory}: the weights lack the tensor {missing[0]!r} and {len(missing) - 1} more")

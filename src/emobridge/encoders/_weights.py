@@ -1,35 +1,51 @@
-"""Weights on disk: only safetensors files are read, and of these only the tensors that are used."""
+"""Weights on disk: only safetensors files are read, and of these only the tensors that are used.
+
+A folder may come from anybody. Its config.json is checked before anything is made by it: its numbers are bounded, and
+what it describes must fit the headers of the weights, so that no size in it makes memory or time run away.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from emobridge.errors import UserError
-from emobridge.files import file_digest
+from emobridge.files import DAMAGE, file_digest, is_damage, is_readable, read_json, unreadable
 
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
+Shape = tuple[int, ...]
+MOST = 1_000_000  # no number of a configuration is as large, not even the size of a vocabulary
+MOST_LAYERS = 200  # the largest speech encoders have 48
+MOST_WEIGHTS = 4_000_000_000  # that random weights are made of; the largest speech encoders have two
+SPARE = 1_000_000  # weights that may be missing in a file: some checkpoints leave out what pre-training alone uses
+# Files whose values decide features beside the weights, and values in them that do not.
+CONFIGURATION = ("config.json", "preprocessor_config.json", "processor_config.json")
+UNUSED = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
 
 
 def weight_files(directory: Path) -> list[Path]:
     """The safetensors files of a model: `model.safetensors`, or its shards, or else all that there are.
 
-    Errors: UserError for a directory without weights, or with shards missing.
+    Errors: UserError for a directory without weights, with shards missing, or with files that cannot be read.
     """
-    if (directory / "model.safetensors").is_file():
+    if is_readable(directory / "model.safetensors"):
         return [directory / "model.safetensors"]
     index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
-        missing = [shard for shard in shards if not (directory / shard).is_file()]
+    if is_readable(index):
+        shards = _shards(index)
+        missing = [shard for shard in shards if not is_readable(directory / shard)]
         if missing:
             raise UserError(f"{directory}: {missing[0]} is missing ({index.name} names {len(shards)} files)")
         return [directory / shard for shard in shards]
-    files = sorted(directory.glob("*.safetensors"))
+    files = sorted(path for path in directory.glob("*.safetensors") if is_readable(path))
     if not files:
         pickle = next((path.name for pattern in PICKLES for path in sorted(directory.glob(pattern))), None)
         hint = f"; {pickle} is a pickle, which is never loaded: convert it to safetensors" if pickle else ""
@@ -37,9 +53,24 @@ def weight_files(directory: Path) -> list[Path]:
     return files
 
 
-def tensor_names(directory: Path) -> dict[str, Path]:
-    """The name of each tensor and its file, from the files' headers."""
-    return {name: path for path in weight_files(directory) for name in _header(path)}
+def _shards(index: Path) -> list[str]:
+    """The files that an index names, which lie beside it."""
+    names = read_config(index.parent, index.name).get("weight_map")
+    if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
+        raise UserError(f"{index}: weight_map: expected the file of each tensor")
+    for name in names.values():
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise UserError(f"{index}: weight_map: expected names of .safetensors files in this folder, got {name!r}")
+    return sorted(set(names.values()))
+
+
+def tensor_shapes(directory: Path) -> dict[str, Shape]:
+    """The name and shape of each tensor, from the headers. Errors: UserError as `weight_files`, and for damage."""
+    shapes: dict[str, Shape] = {}
+    for path in weight_files(directory):
+        with _opened(path) as file:
+            shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    return shapes
 
 
 def load_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
@@ -47,13 +78,13 @@ def load_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor
 
     The prefix is the first of `prefixes` that any name begins with. Errors: UserError where there is none.
     """
-    files = tensor_names(directory)
-    prefix = next((prefix for prefix in prefixes if any(name.startswith(prefix) for name in files)), None)
+    names = tensor_shapes(directory)
+    prefix = next((prefix for prefix in prefixes if any(name.startswith(prefix) for name in names)), None)
     if prefix is None:
         raise UserError(f"{directory}: no tensor begins with {' or '.join(prefixes)}")
     tensors = {}
-    for path in sorted(set(files.values())):
-        with safe_open(path, framework="pt") as file:
+    for path in weight_files(directory):
+        with _opened(path) as file:
             for name in file.keys():  # noqa: SIM118 (no mapping)
                 if name.startswith(prefix):
                     tensor = file.get_tensor(name)
@@ -61,10 +92,23 @@ def load_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor
     return tensors
 
 
-def fill(module: nn.Module, tensors: dict[str, Tensor], directory: Path) -> None:
-    """Load `tensors` into `module`, which need not use all of them.
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file of tensors. Errors: UserError where it cannot be opened, or is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, MemoryError, *DAMAGE) as error:
+        if not is_damage(path, error):
+            raise unreadable(path, error) from error
+        raise UserError(f"{path}: cannot be read as safetensors ({' '.join(str(error).split())})") from error
 
-    Errors: UserError for a tensor that is missing or has another shape.
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], directory: Path) -> None:
+    """Check that the tensors have the names and shapes of a module's, which need not use all of them.
+
+    The module may be without memory, on the device "meta". Errors: UserError for a tensor that is missing or has
+    another shape.
     """
     for name, weight in module.state_dict().items():
         tensor = tensors.get(name)
@@ -73,7 +117,27 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], directory: Path) -> None
         if tensor.shape != weight.shape:
             shapes = f"has shape {tuple(tensor.shape)}, expected {tuple(weight.shape)}"
             raise UserError(f"{directory}: tensor {name!r} {shapes}")
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], directory: Path) -> None:
+    """Load `tensors` into `module`. Errors: UserError as `check_fit`."""
+    check_fit(module, tensors, directory)
     module.load_state_dict({name: tensors[name] for name in module.state_dict()})
+
+
+def check_weights(module: nn.Module, directory: Path, *, random: bool) -> None:
+    """Check how many weights a module on the device "meta" has, before memory is taken for them.
+
+    random: they are made anew, and need not be in the directory's files. Errors: UserError for more than the files
+    hold, or than any encoder has.
+    """
+    count = sum(weight.numel() for weight in module.parameters())
+    if random and count > MOST_WEIGHTS:
+        raise UserError(f"{directory}: config.json describes {count:.3g} weights; expected {MOST_WEIGHTS:.0e} at most")
+    if not random:
+        stored = sum(map(math.prod, tensor_shapes(directory).values()))
+        if count > stored + SPARE:
+            raise UserError(f"{directory}: config.json describes {count} weights, and the files hold {stored}")
 
 
 def weights_digest(directory: Path) -> str:
@@ -82,13 +146,33 @@ def weights_digest(directory: Path) -> str:
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def read_config(directory: Path, name: str = "config.json") -> dict:
-    """A model's JSON file, or {} where there is none."""
+def configuration_digest(directory: Path) -> str:
+    """sha256 of what the configuration files of a folder say beside the weights; "" where there are none."""
+    contents = {name: read_config(directory, name) for name in CONFIGURATION}
+    used = {
+        name: {key: value for key, value in content.items() if key not in UNUSED} for name, content in contents.items()
+    }
+    used = {name: content for name, content in used.items() if content}
+    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest() if used else ""
+
+
+def read_config(directory: Path, name: str = "config.json") -> dict[str, Any]:
+    """The object in a model's JSON file, its numbers within bounds; {} where there is no such file.
+
+    Errors: UserError where the file cannot be read, holds no object, or a number that no model has.
+    """
     path = directory / name
-    return read_json(path) if path.is_file() else {}
+    if not is_readable(path):
+        return {}
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object")
+    if name == "config.json":
+        _check_numbers(content, path)
+    return content
 
 
-def read_preprocessor(directory: Path, **expected: float) -> dict | None:
+def read_preprocessor(directory: Path, **expected: float) -> dict[str, Any] | None:
     """How a model's waveforms are prepared, from where the library reads it; None where nothing tells.
 
     Since release 5 transformers saves it within processor_config.json, which comes first, and not in
@@ -98,7 +182,7 @@ def read_preprocessor(directory: Path, **expected: float) -> dict | None:
     processor = read_config(directory, "processor_config.json")
     settings = processor.get("feature_extractor", processor.get("audio_processor"))
     if settings is None:
-        if not (directory / "preprocessor_config.json").is_file():
+        if not is_readable(directory / "preprocessor_config.json"):
             return None
         settings = read_config(directory, "preprocessor_config.json")
     if not isinstance(settings, dict):
@@ -109,29 +193,34 @@ def read_preprocessor(directory: Path, **expected: float) -> dict | None:
     return settings
 
 
-def setting(settings: dict | None, name: str, default: float, directory: Path) -> float:
+def setting(settings: Mapping[str, Any] | None, name: str, default: float, directory: Path) -> float:
     """A number, or a truth value, of a preprocessor. Errors: UserError where it is of another type."""
     value = (settings or {}).get(name, default)
-    if isinstance(value, bool) != isinstance(default, bool) or not isinstance(value, int | float):
+    is_number = isinstance(value, int | float) and abs(value) < MOST  # False of NaN and infinity too
+    if isinstance(value, bool) != isinstance(default, bool) or not is_number:
         kind = "true or false" if isinstance(default, bool) else "a number"
         raise UserError(f"{directory}: its preprocessor has {name} {value!r}; expected {kind}")
     return value
 
 
-def read_json(path: Path) -> dict:
-    """The JSON object in a file. Errors: UserError where it holds no such object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: is not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object")
-    return content
+def _check_numbers(content: Any, path: Path, name: str = "") -> None:
+    """Errors: UserError that names the key of a number which no model has."""
+    if isinstance(content, (dict, list)):
+        for key, value in content.items() if isinstance(content, dict) else ((name, value) for value in content):
+            _check_numbers(value, path, key)
+    elif isinstance(content, float) and not math.isfinite(content):
+        raise UserError(f"{path}: {name}: expected a finite number, got {content}")
+    elif isinstance(content, int):
+        most = MOST_LAYERS if name.endswith("layers") else MOST - 1
+        if abs(content) > most:
+            raise UserError(f"{path}: {name}: expected a number up to {most}, got {content}")
 
 
-def _header(path: Path) -> list[str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return list(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as safetensors ({' '.join(str(error).split())})") from error
+def size_in(config: Mapping[str, Any], key: str, directory: Path, most: int = MOST) -> int:
+    """A size in a configuration. Errors: UserError where it is missing, or no whole number from 1 to `most`."""
+    if key not in config:
+        raise UserError(f"{directory}/config.json: lacks {key!r}")
+    value = config[key]
+    if type(value) is not int or not 1 <= value <= most:
+        raise UserError(f"{directory}/config.json: {key}: expected a whole number from 1 to {most}, got {value!r}")
+    return value

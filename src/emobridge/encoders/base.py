@@ -60,6 +60,7 @@ class Encoder(nn.Module):
     frame_rate: float = 0.0  # Hz; 0 for one frame a clip
     options: dict[str, Option]  # as opened, defaults included: part of the feature store's key
     digest: str = ""  # sha256 of the weights, or of whatever else decides the features: part of that key too
+    weights_digest: str = ""  # of weights from a folder alone, as bundles of before 0.2 have it for the digest
     minimum: int = 1  # samples; shorter clips are padded with zeros
     window: float | None = None  # s; longer clips are encoded window by window, and the frames joined
     active_adapters: Any = None  # the emobridge.adapters.Adapters that take effect in it
@@ -105,6 +106,10 @@ class Encoder(nn.Module):
         encoder.options = options
         encoder.digest = encoder.digest or _digest(encoder)
         return encoder.eval()
+
+    def has_digest(self, digest: str) -> bool:
+        """Whether a digest in a bundle is that of this encoder; older ones leave out the configuration."""
+        return bool(digest) and digest in (self.digest, self.weights_digest)
 
     def trunk(self) -> Trunk | None:
         """The transformer blocks that adapters fit; None where there are none."""

@@ -8,8 +8,9 @@ position table: it is many times faster, and NOT numerically the same. The optio
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,18 @@ from torch.utils.checkpoint import checkpoint
 
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
 from emobridge.encoders._spectral import power, slaney_filters
-from emobridge.encoders._weights import fill, load_tensors, read_config, read_preprocessor, weights_digest
+from emobridge.encoders._weights import (
+    MOST,
+    MOST_LAYERS,
+    check_fit,
+    check_weights,
+    fill,
+    load_tensors,
+    read_config,
+    read_preprocessor,
+    size_in,
+    weights_digest,
+)
 from emobridge.encoders.base import (
     WEIGHT_OPTIONS,
     Encoder,
@@ -38,6 +50,7 @@ SIZE = 400  # samples of a log-mel window
 STRIDE = 2  # log-mel frames to one frame of the encoder
 EXACT = ("fc2",)  # products that the onnx-int8 engine leaves in single precision (see _onnx.py)
 PREFIXES = ("model.encoder.", "encoder.")
+MOST_BANDS = 1000  # of mel; published models have 80 or 128
 
 
 class Whisper(Encoder):
@@ -84,21 +97,24 @@ class Whisper(Encoder):
         if directory is None:
             raise UserError("encoder whisper needs weights: a folder, or a hub id such as openai/whisper-base")
         config = read_config(directory)
-        if config.get("activation_function", "gelu") != "gelu":
-            raise UserError(f"{directory}: activation_function {config['activation_function']!r}, expected 'gelu'")
+        _check(config, directory)
         read_preprocessor(directory, sampling_rate=SAMPLE_RATE, hop_length=HOP, n_fft=SIZE, dither=0.0)
         seed, onnx = seed_of(cls.name, options), wants_onnx(cls.name, options)
-        try:
-            with seeded(seed):
-                encoder = cls(config, padding)
-                if seed is not None:
-                    encoder.initialise(config.get("init_std", 0.02))
-        except KeyError as error:
-            raise UserError(f"{directory}/config.json: lacks {error}, which a whisper model needs") from error
+        tensors = {} if seed is not None else load_tensors(directory, PREFIXES)
+        tensors = {_renamed(name): tensor for name, tensor in tensors.items()}
+        with seeded(seed), torch.device("meta"):  # without memory: what does not fit is refused first
+            draft = cls(config, padding)
+        if seed is None:
+            check_fit(draft, tensors, directory)
+        else:
+            check_weights(draft, directory, random=True)
+        with seeded(seed):
+            encoder = cls(config, padding)
+            if seed is not None:
+                encoder.initialise(config.get("init_std", 0.02))
         encoder.options = key_options(options)
         if seed is None:
-            tensors = load_tensors(directory, PREFIXES)
-            fill(encoder, {_renamed(name): tensor for name, tensor in tensors.items()}, directory)
+            fill(encoder, tensors, directory)
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
         if onnx:
             about = {"digest": encoder.digest, "config": config}
@@ -216,6 +232,24 @@ class Attention(nn.Module):
         )
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+def _check(config: Mapping[str, Any], directory: Path) -> None:
+    """Errors: UserError for a configuration of no Whisper encoder."""
+    where = f"{directory}/config.json"
+    width, heads = size_in(config, "d_model", directory), size_in(config, "encoder_attention_heads", directory)
+    if width % heads or width % 2 or width < 4:
+        raise UserError(f"{where}: d_model: expected a multiple of 2 and of the {heads} heads, from 4, got {width}")
+    for key, most in (("encoder_layers", MOST_LAYERS), ("num_mel_bins", MOST_BANDS), ("max_source_positions", MOST)):
+        size_in(config, key, directory, most)
+    size_in(config, "encoder_ffn_dim", directory)
+    if config.get("activation_function", "gelu") != "gelu":
+        raise UserError(f"{where}: activation_function: expected 'gelu', got {config['activation_function']!r}")
+    if not isinstance(config.get("scale_embedding", False), bool):
+        raise UserError(f"{where}: scale_embedding: expected true or false, got {config['scale_embedding']!r}")
+    deviation = config.get("init_std", 0.02)
+    if isinstance(deviation, bool) or not isinstance(deviation, (int, float)) or deviation < 0:
+        raise UserError(f"{where}: init_std: expected a number from 0, got {deviation!r}")
 
 
 def _sines(positions: int, width: int) -> Tensor:

@@ -26,17 +26,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from emobridge.errors import UserError
-from emobridge.files import is_readable, owner_of, unreadable, whole_file
+from emobridge.files import DAMAGE, is_damage, is_readable, owner_of, remove_abandoned, unreadable, whole_file
 
 INDEX = "index.cache"
 MAX_RECENT = 1 << 16  # keys outside the sorted ones; with more of them all are sorted
 MAX_UNINDEXED = 64  # shards that the index may lack; with more, and more than a tenth of all, it is written again
 STALE = 24 * 3600  # s after which a half-written file of a killed process is removed
-DAMAGE = (SafetensorError, ValueError, LookupError, TypeError)  # what safetensors, json and numpy make of other bytes
 
 
 class CorruptShard(Exception):
@@ -66,7 +65,7 @@ class Shards:
         except (FileNotFoundError, NotADirectoryError):
             files = set()
         except OSError as error:
-            raise _unreadable(self.folder, error) from error
+            raise _elsewhere(unreadable(self.folder, error)) from error
         if not self.names and INDEX in files:
             self._load()
         self._remove_stale(files)
@@ -76,7 +75,10 @@ class Shards:
             if name in self._damaged and self._damaged[name] == _stamp(self.folder / name):
                 continue
             with contextlib.suppress(CorruptShard), self._open(name) as file:
-                self._enter(name, json.loads(file.metadata()["keys"]))
+                keys = json.loads(file.metadata()["keys"])
+                if name != _name_of(keys):
+                    raise ValueError("its keys are not those of its name")
+                self._enter(name, keys)
         self._save_index()
 
     def find(self, keys: Sequence[str]) -> np.ndarray:
@@ -108,7 +110,7 @@ class Shards:
         """Write a new shard of these keys. Errors: UserError where the folder cannot be written."""
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         sums = {name: _sums(name, tensor) for name, tensor in tensors.items()}
-        name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32] + ".safetensors"
+        name = _name_of(keys)
         with whole_file(self.folder / name) as path:
             save_file(tensors, path, metadata={"keys": json.dumps(keys), "sums": json.dumps(sums)})
         self._enter(name, keys)
@@ -160,15 +162,18 @@ class Shards:
             self._forget([name])
             raise
         except UserError as error:
-            raise UserError(f"{error}; or give another folder (--store)") from error
-        except DAMAGE as error:
+            raise _elsewhere(error) from error
+        except (OSError, MemoryError, *DAMAGE) as error:
+            if not self._is_damage(path, error):
+                raise _elsewhere(unreadable(path, error)) from error
             self._discard(name, error, stamp)
             raise CorruptShard(name) from error
-        except OSError as error:
-            if path.exists() and path.stat().st_size:
-                raise _unreadable(path, error) from error
-            self._discard(name, error, stamp)  # removed just now, or empty
-            raise CorruptShard(name) from error
+
+    def _is_damage(self, path: Path, error: Exception) -> bool:
+        try:
+            return is_damage(path, error)
+        except UserError as refusal:
+            raise _elsewhere(refusal) from error
 
     def _enter(self, name: str, keys: Sequence[str]) -> None:
         number = len(self.names)
@@ -241,7 +246,11 @@ class Shards:
             save_file({"keys": keys, "places": places}, path, metadata=about)  # where it cannot, headers do as well
 
     def _remove_stale(self, files: set[str]) -> None:
-        """Remove half-written files of processes that were killed long ago, where they can be removed."""
+        """Remove half-written files of processes that were killed: on this machine, and elsewhere long ago.
+
+        A shard is written in seconds. What may not be removed is left.
+        """
+        remove_abandoned(self.folder)
         for name in files:
             if name.startswith(".") and name.endswith(".part"):
                 stamp = _stamp(self.folder / name)
@@ -250,8 +259,13 @@ class Shards:
                         (self.folder / name).unlink(missing_ok=True)
 
 
-def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{unreadable(path, error)}; or give another folder (--store)")
+def _elsewhere(reason: object) -> UserError:
+    return UserError(f"{reason}; or give another folder (--store)")
+
+
+def _name_of(keys: Sequence[str]) -> str:
+    """The file name of a shard follows from its keys, so that no other keys are believed."""
+    return hashlib.sha256("".join(keys).encode()).hexdigest()[:32] + ".safetensors"
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

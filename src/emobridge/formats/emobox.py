@@ -43,7 +43,7 @@ from emobridge.formats._shared import (
     write_lines,
     write_text,
 )
-from emobridge.languages import language_named
+from emobridge.languages import language_tag
 from emobridge.types import Utterance
 
 LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness", "channel")
@@ -211,7 +211,10 @@ def _label_map(folder: Path) -> dict[str, str]:
 def _language(file: Path) -> str:
     """The language that corpus.cfg names; "und" where it names none or several ("mix")."""
     match = LANGUAGE.search(read_text(file)) if file.is_file() else None
-    return language_named(match[1]) or "und" if match else "und"
+    try:
+        return language_tag(match[1]) if match else "und"
+    except UserError:
+        return "und"
 
 
 def _speakers(file: Path, tally: Tally) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from emobridge.errors import UserError
+from emobridge.files import end_at_once
 
 
 def run_parallel(
@@ -50,7 +50,8 @@ def run_parallel(
 
 
 def _begin(start: Callable[..., None], arguments: Sequence[Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
+    for number in (signal.SIGINT, signal.SIGTERM):  # they end it without a word
+        signal.signal(number, end_at_once)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     start(*arguments)
@@ -60,4 +61,4 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)
+        end_at_once(signal.SIGTERM)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.data.batching import length_batches
-from emobridge.errors import UserError
+from emobridge.errors import UserError, lacks_memory
 from emobridge.heads.base import Head, Regressor
 from emobridge.methods.base import Inputs, Labelled, Method, Step, Task, balanced_weights, weighted_cross_entropy
 from emobridge.training.checkpoints import LogPoint, State
@@ -291,8 +291,7 @@ def _gradients(
 
 def _memory_error(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
     """A lack of memory in words that help; any other error as it is."""
-    words = str(error).lower()
-    if not any(lack in words for lack in ("out of memory", "not enough memory", "can't allocate memory")):
+    if not lacks_memory(error):
         return error
     longest = "" if inputs.seconds is None else f" of up to {float(inputs.seconds.max()):.1f} s"
     return UserError(

@@ -1,0 +1,41 @@
+"""SIGTERM and SIGHUP end a command as Ctrl-C does, so that it leaves nothing half-written behind."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+from emobridge.files import remove_parts
+
+NAMES = ("SIGTERM", "SIGHUP")
+
+
+@contextlib.contextmanager
+def as_interrupts() -> Iterator[list[int]]:
+    """Within the block these signals raise KeyboardInterrupt; the list gets the number of the one that came.
+
+    One that is ignored, as `nohup` has it, or that a program around this one handles, is left as it is. A second one
+    ends the process at once.
+    """
+    received: list[int] = []
+    replaced: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    try:
+        with contextlib.suppress(ValueError):  # not in the main thread, which alone may
+            for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    signal.signal(number, stop)
+                    replaced.append(number)
+        yield received
+    finally:
+        if received:
+            remove_parts()  # of what a signal in the wrong moment left
+        for number in replaced:
+            signal.signal(number, signal.SIG_DFL)
