@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -194,3 +195,18 @@ def test_a_hint_never_crosses_to_another_emotion(pair, language):
     word, text = pair
     hint = similar_word(text, language)
     assert hint is None or find_word(text) is not None or hint.emotions & word.emotions, (word, text, hint)
+
+
+def test_the_page_of_words_has_what_the_table_has():
+    text = (Path(__file__).parents[2] / "docs" / "emotion-words.md").read_text(encoding="utf-8")
+    for emotion in EMOTIONS:
+        by_language = {row["language"]: row["words"].split() for row in ROWS if row["emotion"] == emotion}
+        codes, english = (", ".join(by_language.pop(language, ())) for language in (CODES, "en"))
+        first = ", ".join(f"{language} {words[0]}" for language, words in by_language.items())
+        assert f"| {emotion} | {codes} | {english} | {first} |".replace("_", " ") in text, emotion
+    for emotion in word_languages().keys() - {*EMOTIONS, NO_LABEL}:
+        assert emotion in text, emotion
+    for word in all_words().values():
+        if len(word.emotions) > 1:
+            meanings = ", ".join(f"{emotion} ({language})" for language, emotion in word.meanings)
+            assert f"- `{word.spelling}`: {meanings}" in text

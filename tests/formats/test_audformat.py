@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -187,3 +188,19 @@ def test_without_the_package_it_is_said_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "audformat", None)
     with pytest.raises(UserError, match=r"pip install 'emobridge\[audformat\]'"):
         list(import_("audformat", tmp_path))
+
+
+def test_declared_ranges_are_told_with_the_option_that_keeps_them(audformat, tmp_path):
+    for bounds, note in (
+        (((1, 5), (1, 5)), "declared ranges: arousal 1..5, valence 1..5; where .* --attribute-range mine=1..5"),
+        (((1, 5), (1, 7)), "declared ranges: arousal 1..5, valence 1..7; emobridge takes one range for a corpus"),
+    ):
+        db = audformat.Database("mine")
+        db["emotion"] = audformat.Table(audformat.filewise_index(["a.wav"]))
+        for field, (low, high) in zip(("arousal", "valence"), bounds):
+            db.schemes[field] = audformat.Scheme("float", minimum=low, maximum=high)
+            fill(audformat, db, "emotion", field, [3.0])
+        db.save(str(tmp_path))
+        reading = import_("audformat", tmp_path)
+        assert [row.valence for row in reading] == [3.0], "nothing is rescaled"
+        assert any(re.search(note, line) for line in reading.lines())

@@ -227,6 +227,14 @@ def test_attributes_alone_are_labels_themselves(rate):
     assert only.label.tolist() == [0, UNLABELLED, 0, UNLABELLED]
 
 
+def test_each_corpus_has_a_range_of_its_own(rate):
+    source, target = rate("en", "a anger 1 3", "b sadness 5 2"), rate("it", "x anger 1 4", "y sadness 7 7")
+    asked = settings(source, target, attributes=("arousal", "valence"), attribute_range="en=1..5,it=1..7")
+    assert read_speech(asked)[0].attributes.tolist() == [[-1, 0], [1, -0.5], [-1, 0], [1, 1]]
+    declared_alone = replace(asked, attribute_range="1..7,en=1..5")
+    assert read_speech(declared_alone)[0].attributes[3].tolist() == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("rows", "changes", "message"),
     [
@@ -236,6 +244,16 @@ def test_attributes_alone_are_labels_themselves(rate):
             ("a anger 3 4",),
             {"attribute_range": ""},
             "en: has attributes, but which range they were rated on is not known",
+        ),
+        (
+            ("a anger 3 4",),
+            {"attribute_range": "en=1..7,ti=1..5"},
+            "unknown corpus of this run 'ti': did you mean 'it'",
+        ),
+        (
+            ("a anger 6 4",),
+            {"attribute_range": "en=1..5,it=1..7"},
+            "arousal is 6; expected a value in 1..5, the",
         ),
         (("a anger 3 4",), {"attribute_range": "7..1"}, "the range '7..1' of attributes: expected its ends"),
         (("a anger - -",), {"labels": ()}, "en.jsonl: has no utterance whose arousal is known"),

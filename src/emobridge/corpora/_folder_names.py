@@ -13,10 +13,14 @@ from emobridge.corpora.table import SPLIT_WORDS
 from emobridge.data.labels import UnknownLabel, to_emotion
 from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, nearest
+from emobridge.languages import folded
 
 SPEAKER_RULES = ("unknown", "file", "folder", "channel")
-# Emotion words that are names of people too.
-NAMES_OF_PEOPLE = frozenset({"joy", "ira", "gioia", "felice", "alegria", "alegría", "felicidad"})
+# Emotion words that are names of people too, as `languages.folded` gives them.
+_PEOPLE = (
+    "joy ira gioia felice allegra alegría felicidad rabia onni mutlu neşe sevinç rada ang فرح سعید سعيدة شادی हर्ष आनंद"
+)
+NAMES_OF_PEOPLE = frozenset(map(folded, _PEOPLE.split()))
 SPLIT_NAMES = {**{split: split for split in SPLITS}, **SPLIT_WORDS, "training": "train", "testing": "test"}
 EVALUATION = frozenset({"eval", "evaluation"})  # validation beside a folder of tests, else the tests
 SHOWN = 3  # names in a note
@@ -161,7 +165,7 @@ def _is_plain(names: set[str]) -> bool:
     """Whether names are surely meant for emotions: two or more beside "other", not by names of people alone."""
     emotions = {to_emotion(name) for name in names} - {None, "other"}
     return len(emotions) > 1 and any(
-        to_emotion(name) in emotions and name.casefold() not in NAMES_OF_PEOPLE for name in names
+        to_emotion(name) in emotions and folded(name) not in NAMES_OF_PEOPLE for name in names
     )
 
 

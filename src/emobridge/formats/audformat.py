@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,8 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import COLUMNS, NUMBERS, PATHS, within
 from emobridge.errors import UserError, unknown
 from emobridge.formats._shared import filled, read_text, split_named
-from emobridge.types import ATTRIBUTES, Utterance
+from emobridge.options import joined_pairs
+from emobridge.types import ATTRIBUTES, Range, Utterance
 
 LOSES: tuple[str, ...] = ()
 SCHEMES = {field: field for field in COLUMNS if field not in ("path", "start", "end", "split")} | {
@@ -75,7 +77,7 @@ def read(
         yield from intake.utterances(values, f"{path}:{file}", root)
     if not intake.rows:
         raise UserError(f"{path}: a database without rows in {', '.join(names) or 'any table'}")
-    intake.notes += _ranges(db)
+    intake.notes += _ranges(db, intake.corpus or db.name)
 
 
 def write(path: Path, utterances: Sequence[Utterance]) -> Path:
@@ -151,13 +153,22 @@ def _check_header(db: Any) -> None:
             raise TypeError(f"expected text, not {value!r}")
 
 
-def _ranges(db: Any) -> Iterator[str]:
-    """A note for each rated attribute whose scheme declares its scale."""
+def _ranges(db: Any, corpus: str) -> Iterator[str]:
+    """A note of the scales that schemes of rated attributes declare, with the option that says so."""
+    ranges = {}
     for field in ATTRIBUTES:
         scheme = dict(db.schemes).get(field)
         low, high = (getattr(scheme, bound, None) for bound in ("minimum", "maximum"))
-        if isinstance(low, int | float) and isinstance(high, int | float):
-            yield f"{field} was rated from {low:g} to {high:g}"
+        if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
+            ranges[field] = str(Range(low, high))
+    if not ranges:
+        return
+    rated = "declared ranges: " + ", ".join(f"{field} {scale}" for field, scale in ranges.items())
+    if len(set(ranges.values())) > 1:
+        yield f"{rated}; emobridge takes one range for a corpus"
+        return
+    option = joined_pairs({corpus: next(iter(ranges.values()))})
+    yield f"{rated}; where attributes are learnt or scored: {shlex.join(['--attribute-range', option])}"
 
 
 def _tables(db: Any) -> list[str]:
