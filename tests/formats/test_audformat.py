@@ -155,15 +155,6 @@ def test_what_is_no_database(audformat, tmp_path):
         assert "\n" not in str(error.value)
 
 
-def test_declared_ranges_are_told(audformat, emodb, tmp_path):
-    emodb.schemes["arousal"] = audformat.Scheme("float", minimum=1, maximum=5)
-    fill(audformat, emodb, "emotion", "arousal", [1.5, 4.0])
-    emodb.save(str(tmp_path))
-    reading = import_("audformat", tmp_path)
-    assert [row.arousal for row in reading] == [1.5, 4.0]
-    assert reading.intake.notes == ["arousal was rated from 1 to 5"]
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
     [

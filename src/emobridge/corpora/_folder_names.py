@@ -17,9 +17,7 @@ from emobridge.languages import folded
 
 SPEAKER_RULES = ("unknown", "file", "folder", "channel")
 # Emotion words that are names of people too, as `languages.folded` gives them.
-_PEOPLE = (
-    "joy ira gioia felice allegra alegría felicidad rabia onni mutlu neşe sevinç rada ang فرح سعید سعيدة شادی हर्ष आनंद"
-)
+_PEOPLE = "joy ira gioia felice allegra alegría felicidad rabia onni mutlu neşe sevinç rada ang فرح سعید شادی हर्ष आनंद"
 NAMES_OF_PEOPLE = frozenset(map(folded, _PEOPLE.split()))
 SPLIT_NAMES = {**{split: split for split in SPLITS}, **SPLIT_WORDS, "training": "train", "testing": "test"}
 EVALUATION = frozenset({"eval", "evaluation"})  # validation beside a folder of tests, else the tests

@@ -212,7 +212,7 @@ def _language(file: Path) -> str:
     """The language that corpus.cfg names; "und" where it names none or several ("mix")."""
     match = LANGUAGE.search(read_text(file)) if file.is_file() else None
     try:
-        return language_tag(match[1]) if match else "und"
+        return language_tag(match[1]) if match and match[1] != "mix" else "und"  # mix is Mixtepec Mixtec elsewhere
     except UserError:
         return "und"
 
