@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from emobridge.corpora.table import SPLIT_WORDS
+from emobridge.data.columns import SPLIT_WORDS
 from emobridge.data.labels import UnknownLabel, to_emotion
-from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, nearest
 from emobridge.languages import folded
 
@@ -19,7 +18,6 @@ SPEAKER_RULES = ("unknown", "file", "folder", "channel")
 # Emotion words that are names of people too, as `languages.folded` gives them.
 _PEOPLE = "joy ira gioia felice allegra alegría felicidad rabia onni mutlu neşe sevinç rada ang فرح سعید شادی हर्ष आनंद"
 NAMES_OF_PEOPLE = frozenset(map(folded, _PEOPLE.split()))
-SPLIT_NAMES = {**{split: split for split in SPLITS}, **SPLIT_WORDS, "training": "train", "testing": "test"}
 EVALUATION = frozenset({"eval", "evaluation"})  # validation beside a folder of tests, else the tests
 SHOWN = 3  # names in a note
 
@@ -65,7 +63,7 @@ def with_splits(names: Sequence[str]) -> tuple[list[Recording], str]:
     """
     recordings = [Recording(name, tuple(name.split("/")[:-1])) for name in names]
     folded = {folder.casefold() for recording in recordings for folder in recording.folders}
-    splits = SPLIT_NAMES | dict.fromkeys(EVALUATION, "validation" if folded & {"test", "testing"} else "test")
+    splits = SPLIT_WORDS | dict.fromkeys(EVALUATION, "validation" if folded & {"test", "testing"} else "test")
     split_of = {recording.inside: _split(recording, splits) for recording in recordings}
     counts = Counter(split for split in split_of.values() if split)
     if not counts:

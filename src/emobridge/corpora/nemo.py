@@ -42,7 +42,7 @@ def scan(root: Path, *, intake: Intake) -> Iterator[Utterance]:
 
 def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
     for table in files_like(root, "data.tsv", "*/data.tsv")[:1]:
-        rows = label_rows(table, "file_id", "emotion", "speaker_id", delimiter="\t")
+        rows = label_rows(table, "file_id", "emotion", "speaker_id", delimiter="tab")
         paths = ((where, row, table.parent / "samples" / row["file_id"]) for where, row in rows)
         for where, row, path in recorded_rows(table, paths, intake):
             values = {
