@@ -51,6 +51,7 @@ LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gende
 SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
 CONFIG = "corpus.cfg"
+SEVERAL = "mix"  # which is also the code of a language of Mexico
 LANGUAGE = re.compile(r"^language *= *(.*?) *(?:#.*)?$", re.MULTILINE)
 KNOWN = frozenset({"key", "dataset", "wav", "type", "sample_rate", "num_frame", "task", "length", "emo", "channel"})
 KNOWN |= {"start_time", "end_time"}
@@ -217,7 +218,7 @@ def _language(file: Path) -> str:
     """The language that corpus.cfg names; "und" where it names none or several ("mix")."""
     match = LANGUAGE.search(read_text(file)) if file.is_file() else None
     try:
-        return language_tag(match[1]) if match else "und"
+        return language_tag(match[1]) if match and match[1] != SEVERAL else "und"
     except UserError:
         return "und"
 
