@@ -50,6 +50,13 @@ def test_segments_with_all_that_is_said_of_them(directory):
     ]
 
 
+def test_lines_of_no_utterance_are_counted(directory):
+    (directory / "utt2spk").write_text("anna-1 anna\nann-2 anna\n")
+    reading = import_("kaldi", directory)
+    assert [row.speaker for row in reading] == ["anna", None, None]
+    assert f"lines of utt2spk for no utterance, ignored: 1 (the first: {directory}/utt2spk:2)" in reading.intake.notes
+
+
 def test_without_segments_recordings_are_utterances(directory):
     (directory / "segments").unlink()
     rows = list(import_("kaldi", directory, root="/elsewhere", corpus="c"))

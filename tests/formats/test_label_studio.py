@@ -171,6 +171,14 @@ def test_json_min_and_csv(tmp_path):
     assert [row.emotion for row in import_("label-studio", table, annotators="2")] == ["sadness", None]
 
 
+def test_tasks_of_the_same_number_stay_apart(tmp_path):
+    rows = [{"audio": f"{name}.wav", "id": 1, "emotion": "Anger", "speaker": "s", "note": ""} for name in "ab"]
+    (tmp_path / "min.json").write_text(json.dumps(rows))
+    reading = import_("label-studio", tmp_path / "min.json")
+    assert [(row.id, row.speaker) for row in reading] == [("a", "s"), ("b", "s")]
+    assert "key 'note', ignored: 2" in reading.intake.notes[0]
+
+
 def test_mistakes_are_named(exported, clips):
     for tasks, options, message in (
         ((task(4, "a.wav", (1, [choice("angr")])),), {}, r"export\.json: task 4: unknown emotion label 'angr'"),

@@ -105,3 +105,17 @@ def test_splits_in_any_case(tmp_path, split):
     (tmp_path / "m.json").write_text(json.dumps({"a": {"wav": "a.wav", "split": split}}))
     (row,) = import_("speechbrain", tmp_path / "m.json")
     assert row.split == ("validation" if split == "dev" else "train")
+
+
+def test_keys_of_other_names_are_read_or_ignored_aloud(tmp_path):
+    entry = {"wav": "a.wav", "length": 1, "emotion": "sad", "spk_id": 7, "label": "x", "hosts": []}
+    (tmp_path / "m.json").write_text(json.dumps({"a": entry}))
+    reading = import_("speechbrain", tmp_path / "m.json")
+    (row,) = reading
+    assert (row.emotion, row.speaker) == ("sadness", "7")
+    first = f"(the first: {tmp_path}/m.json:a)"
+    assert sorted(reading.intake.notes) == [
+        f"key 'hosts', ignored: 1 {first}",
+        f"key 'label', ignored: 1 {first}",
+        f"speaker read from 'spk_id': 1 {first}",
+    ]

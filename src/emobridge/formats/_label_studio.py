@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emobridge.corpora import AUDIO_SUFFIXES
+from emobridge.data.manifest import NUMBERS
 from emobridge.data.tables import open_table
 from emobridge.formats._shared import (
     Tally,
@@ -43,16 +46,16 @@ class ClipTask:
 
 def read_tasks(path: Path, tally: Tally) -> Iterator[ClipTask]:
     """The tasks of an export. In JSON-MIN and CSV each annotation has a row; those of one task stand together here."""
-    tasks: dict[str, ClipTask] = {}
+    tasks: dict[str, ClipTask] = {}  # by id and recording
     for where, row in _rows(path):
         if "data" in row:
             yield _task(row, where, tally)
             continue
         data = {key: value for key, value in row.items() if key not in ANNOTATION_KEYS and key is not None}
         annotator = _person(row.get("annotator"), where)
-        task = tasks.setdefault(
-            where, ClipTask(where, {key: data[key] for key in data if isinstance(data[key], str)}, [])
-        )
+        texts = {key: value for key, value in data.items() if isinstance(value, str) and key not in NUMBERS}
+        name = "\0".join((where, *filter(is_address, texts.values())))  # tasks of two projects may have one number
+        task = tasks.setdefault(name, ClipTask(where, texts, []))
         task.regions.append((annotator, _flat_regions(data, where)))
     yield from tasks.values()
 
@@ -114,3 +117,8 @@ def _person(value: Any, where: str) -> str:
     if isinstance(value, dict):
         return text_in(value, "email", where) or label_in(value, "id", where) or ""
     return label_in({"annotator": value}, "annotator", where) or ""
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a recording, as Label Studio has them."""
+    return text.startswith("/data/") or os.path.splitext(text)[1].lower() in AUDIO_SUFFIXES

@@ -11,15 +11,16 @@ import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from emobridge import registry
+from emobridge.data.column_names import CLOSE, EXACT, TIMES, understand_name
 from emobridge.data.columns import SPLIT_WORDS
 from emobridge.data.encodings import LONGEST_LINE, find_encoding, text_lines
 from emobridge.data.json_rows import json_lines
-from emobridge.data.manifest import NUMBERS, SPLITS
+from emobridge.data.manifest import COLUMNS, NUMBERS, SPLITS
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.options import Pairs, pairs
@@ -145,7 +146,7 @@ def entry(value: Any, where: str, *needed: str) -> dict[str, Any]:
 def text_in(item: Mapping[str, Any], key: str, where: str) -> str | None:
     """The text under a key of a JSON object; None where it is absent or null.
 
-    Errors: UserError that begins with `where` and names the key, for a value of another type; so do the four below.
+    Errors: UserError that begins with `where` and names the key, for a value of another type; so do those below.
     """
     return _of_type(item, key, str, "text", where)
 
@@ -182,9 +183,33 @@ def number_in(item: Mapping[str, Any], key: str, where: str) -> float | None:
     return number
 
 
-def column_in(item: Mapping[str, Any], column: str, where: str) -> Any:
-    """The raw value of a manifest's column under its own name: a number or a text."""
-    return number_in(item, column, where) if column in NUMBERS else label_in(item, column, where)
+def further_fields(item: Mapping[str, Any], known: Container[str], where: str, tally: Tally) -> dict[str, Any]:
+    """The raw values of the fields of an utterance under the keys of a JSON object that a tool does not define.
+
+    known: the keys that the tool defines, which are left alone. A key is understood as a column of a table is (`spk_id`
+    is the speaker), times by their own names only. What is read under another name, and what is ignored, is counted.
+    Errors: UserError that begins with `where` and names the key.
+    """
+    values: dict[str, Any] = {}
+    keys = [(*_field_named(key), key) for key in item if key not in known]
+    for closeness, field, key in sorted(keys):
+        if not field or field in values:
+            tally.add(f"key {key[:40]!r}, ignored", where)
+            continue
+        values[field] = number_in(item, key, where) if field in NUMBERS else label_in(item, key, where)
+        if closeness != EXACT:
+            tally.add(f"{field} read from {key[:40]!r}", where)
+    return values
+
+
+@functools.lru_cache(maxsize=4096)
+def _field_named(key: str) -> tuple[int, str]:
+    """How close the name of a key is to that of a field, and the field; "" where it means none."""
+    if key in COLUMNS:
+        return EXACT, key if key != "path" else ""
+    column = understand_name(key[:100])
+    is_clear = column.field in COLUMNS and column.closeness <= CLOSE
+    return column.closeness, column.field if is_clear and column.field not in ("path", "id", *TIMES) else ""
 
 
 def shown(value: Any) -> str:

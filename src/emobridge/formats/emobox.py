@@ -32,6 +32,7 @@ from emobridge.formats._shared import (
     Tally,
     corpus_language,
     entry,
+    further_fields,
     iemocap_speaker,
     json_objects,
     label_in,
@@ -50,7 +51,10 @@ LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gende
 SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
 CONFIG = "corpus.cfg"
+SEVERAL = "mix"  # which is also the code of a language of Mexico
 LANGUAGE = re.compile(r"^language *= *(.*?) *(?:#.*)?$", re.MULTILINE)
+KNOWN = frozenset({"key", "dataset", "wav", "type", "sample_rate", "num_frame", "task", "length", "emo", "channel"})
+KNOWN |= {"start_time", "end_time"}
 LABEL_MAPS = ("label_map.json", "label_dict.json")
 LABEL_WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # of others: emobridge's with a capital
 
@@ -76,6 +80,7 @@ def read(
         for split, file in files:
             for where, row in _rows(file):
                 values = _values(row, where, intake.corpus or folder.name, language, speakers)
+                values = further_fields(row, KNOWN, where, tally) | values
                 yield from intake.utterances(values | {"split": split}, where, home, label_map)
     if not intake.rows:
         raise UserError(f"{path}: no utterances")
@@ -109,7 +114,8 @@ def _values(
     """The raw values of a row. corpus: of rows that name none. language: of rows of no corpus that emobridge knows."""
     key, wav = label_in(row, "key", where), text_in(row, "wav", where)
     corpus = text_in(row, "dataset", where) or corpus
-    speaker = speakers.get(key or "")
+    speaker = iemocap_speaker(wav or "") or speakers.get(key or "")
+    speaker = None if key == f"{corpus}-{speaker}" else speaker
     return {
         "id": key,
         "corpus": corpus,
@@ -117,7 +123,7 @@ def _values(
         "start": number_in(row, "start_time", where),
         "end": number_in(row, "end_time", where),
         "language": language if corpus_language(corpus) == "und" else corpus_language(corpus),
-        "speaker": iemocap_speaker(wav or "") or (speaker if key != f"{corpus}-{speaker}" else None),
+        **({"speaker": speaker} if speaker else {}),
         "emotion": label_in(row, "emo", where),
     }
 
@@ -212,7 +218,7 @@ def _language(file: Path) -> str:
     """The language that corpus.cfg names; "und" where it names none or several ("mix")."""
     match = LANGUAGE.search(read_text(file)) if file.is_file() else None
     try:
-        return language_tag(match[1]) if match and match[1] != "mix" else "und"  # mix is Mixtepec Mixtec elsewhere
+        return language_tag(match[1]) if match and match[1] != SEVERAL else "und"
     except UserError:
         return "und"
 

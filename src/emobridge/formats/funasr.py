@@ -17,13 +17,13 @@ from typing import Any
 
 from emobridge.data.intake import Intake
 from emobridge.errors import UserError
-from emobridge.formats._shared import Tally, entry, json_objects, label_in, split_named, text_in
+from emobridge.formats._shared import Tally, entry, further_fields, json_objects, label_in, split_named, text_in
 from emobridge.types import Utterance
 
 BRACKETS = re.compile(r"<\|(.*?)\|>")
 NO_LABEL = frozenset({"EMO_UNKNOWN", "EMO_UNK", "unk", "<unk>"})
-KEYS_READ = frozenset({"key", "source", "emo_target", "text_language", "target", "speaker"})
-IGNORED = frozenset({"source_len", "target_len", "event_target", "with_or_wo_itn"})
+KNOWN = frozenset({"key", "source", "source_len", "target", "target_len", "text_language", "emo_target"})
+KNOWN |= {"event_target", "with_or_wo_itn"}
 
 
 def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
@@ -36,9 +36,7 @@ def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
     tally = Tally()
     folder = os.path.abspath(path.parent)
     for where, item in json_objects(path):
-        for key in item.keys() - KEYS_READ - IGNORED:
-            tally.add(f"key {key[:40]!r}, ignored", where)
-        values = _values(entry(item, where, "source"), where)
+        values = _values(entry(item, where, "source"), where, tally)
         values["corpus"], values["split"] = path.name.partition(".")[0], split_named(path.name.partition(".")[0])
         yield from intake.utterances(values, where, folder)
     if not intake.rows:
@@ -46,18 +44,17 @@ def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
     intake.notes += tally.lines()
 
 
-def _values(item: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _values(item: Mapping[str, Any], where: str, tally: Tally) -> dict[str, Any]:
     audio, emotion = text_in(item, "source", where), _mark(item, "emo_target", where)
     target = text_in(item, "target", where) or ""
     if emotion is None and BRACKETS.fullmatch(target):  # files for emotion alone have the mark there
         emotion = _mark(item, "target", where)
     language = _mark(item, "text_language", where)
-    return {
+    return further_fields(item, KNOWN, where, tally) | {
         "id": label_in(item, "key", where) or os.path.splitext(audio or "")[0],
         "path": audio,
         "emotion": None if emotion in NO_LABEL else emotion,
         "language": language,
-        "speaker": label_in(item, "speaker", where),
         "text": BRACKETS.sub("", target).strip() or None,
     }
 

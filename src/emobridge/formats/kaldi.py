@@ -61,6 +61,10 @@ def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
         yield from intake.utterances(values, where, folder)
     if not intake.rows:
         raise UserError(f"{scp}: no recordings")
+    names = _lines(path / "segments") or recordings
+    for table in (facts["speaker"], facts["emotion"], facts["text"], facts["language"]):
+        for where, _ in (table[name] for name in table if name not in names):
+            tally.add(f"lines of {os.path.basename(where).partition(':')[0]} for no utterance, ignored", where)
     for file in sorted(path.iterdir()):
         if file.is_file() and file.name not in DATA_FILES | DERIVED:
             tally.add("files that are not read", str(file))

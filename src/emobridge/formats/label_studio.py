@@ -23,14 +23,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from emobridge.corpora import AUDIO_SUFFIXES
 from emobridge.data.audio import duration
 from emobridge.data.intake import Intake
-from emobridge.data.manifest import COLUMNS, PATHS, within
+from emobridge.data.manifest import PATHS, within
 from emobridge.errors import UserError, unknown
-from emobridge.formats._label_studio import ClipTask, Region, Stretch, read_tasks
+from emobridge.formats._label_studio import ClipTask, Region, Stretch, is_address, read_tasks
 from emobridge.formats._segments import EMOTION, check_end, first_present, length, segment_id
-from emobridge.formats._shared import Tally, column_in, entry, filled, save_json, split_named, text_in
+from emobridge.formats._shared import Tally, entry, filled, further_fields, save_json, split_named, text_in
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
@@ -61,8 +60,8 @@ def read(
         raise unknown("choice of annotators", annotators, (*POLICIES, *people))
     folder = os.path.abspath(intake.root or path.parent)
     for task in tasks:
-        common = _common(task, audio, folder)
-        common["corpus"] = common["corpus"] or path.name.partition(".")[0]
+        common = _common(task, audio, control, folder, tally)
+        common["corpus"] = common.get("corpus") or path.name.partition(".")[0]
         answers = _answers(task, control, annotators, tally)
         for region, label in answers:
             values = common | _region_values(region, common, len(answers) == 1, folder, task.where)
@@ -95,7 +94,7 @@ def _control(tasks: Sequence[ClipTask], emotion: str | None, path: Path) -> str:
     for task in tasks:
         for _, regions in task.regions:
             for region in regions:
-                names.update(dict.fromkeys(name for name, texts in region.values.items() if not _is_audio(texts[0])))
+                names.update(dict.fromkeys(name for name, texts in region.values.items() if not is_address(texts[0])))
     if emotion is not None:
         if emotion not in names:
             raise UserError(f"{path}: {unknown('control', emotion, names)}")
@@ -106,10 +105,6 @@ def _control(tasks: Sequence[ClipTask], emotion: str | None, path: Path) -> str:
     if len(likely) > 1:
         raise UserError(f"{path}: which control holds the emotions? Name it with emotion=... ({', '.join(names)})")
     return likely[0]
-
-
-def _is_audio(text: str) -> bool:
-    return text.startswith("/data/") or os.path.splitext(text)[1].lower() in AUDIO_SUFFIXES
 
 
 def _answers(task: ClipTask, control: str, annotators: str, tally: Tally) -> list[tuple[Region, str | None]]:
@@ -185,26 +180,24 @@ def _decide(labels: Sequence[str | None], annotators: str, tally: Tally, where: 
     return counts[0][0] if counts else None
 
 
-def _common(task: ClipTask, audio: str | None, folder: str) -> dict[str, Any]:
+def _common(task: ClipTask, audio: str | None, control: str, folder: str, tally: Tally) -> dict[str, Any]:
     """What holds for the whole task: the recording, and the fields of its data."""
-    names = [column for column in COLUMNS if column not in ("path", "emotion")]
-    values = {column: column_in(task.data, column, task.where) for column in names}
-    values["split"] = split_named(values["split"] or "") or values["split"]
+    key = audio or _audio_key(task.data, task.where)
+    address = text_in(entry(task.data, task.where, key), key, task.where) or ""
+    values = further_fields(task.data, (key, control, "path"), task.where, tally)
+    values["split"] = split_named(values.get("split") or "") or values.get("split")
     path = text_in(task.data, "path", task.where) if audio is None else None
-    values["path"] = path or _recording(_address(task.data, audio, task.where), folder)
-    return values
+    return values | {"path": path or _recording(address, folder)}
 
 
-def _address(data: Mapping[str, Any], audio: str | None, where: str) -> str:
-    """The address of the recording among a task's data."""
-    if audio is not None:
-        return text_in(entry(data, where, audio), audio, where) or ""
+def _audio_key(data: Mapping[str, Any], where: str) -> str:
+    """The key of the recording among a task's data."""
     texts = {key: value for key, value in data.items() if isinstance(value, str)}
     if "audio" in texts:
-        return texts["audio"]
-    for value in texts.values():
-        if _is_audio(value):
-            return value
+        return "audio"
+    for key, value in texts.items():
+        if is_address(value):
+            return key
     raise UserError(f"{where}: no recording in its data ({', '.join(data)}); name the key with audio=...")
 
 
@@ -232,15 +225,15 @@ def _region_values(region: Region, common: Mapping[str, Any], is_only: bool, fol
     values: dict[str, Any] = {}
     for column in ("speaker", "text", "language", "gender"):
         texts = region.values.get(column)
-        if texts and not common[column]:
+        if texts and not common.get(column):
             values[column] = " ".join(texts)
-    start, end = region.stretch or (common["start"] or 0.0, common["end"])
+    start, end = region.stretch or (common.get("start") or 0.0, common.get("end"))
     seconds = length(os.path.join(folder, common["path"]))
     check_end(end, common["path"], seconds, where)
     if start == 0 and end is not None and seconds is not None and abs(end - seconds) < 1e-6:
         end = None
-    stem = common["id"] or os.path.splitext(common["path"])[0]
-    is_stretch = region.stretch is not None and not (common["id"] and is_only)
+    stem = common.get("id") or os.path.splitext(common["path"])[0]
+    is_stretch = region.stretch is not None and not (common.get("id") and is_only)
     return values | {"start": start, "end": end, "id": segment_id(stem, start) if is_stretch else stem}
 
 

@@ -22,15 +22,15 @@ from typing import Any
 
 from emobridge.data.audio import END_TOLERANCE, channel_count, header
 from emobridge.data.intake import Intake
-from emobridge.data.manifest import COLUMNS, PATHS, within
+from emobridge.data.manifest import PATHS, within
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.formats._segments import check_end
 from emobridge.formats._shared import (
     Tally,
-    column_in,
     entry,
     filled,
+    further_fields,
     json_objects,
     label_in,
     list_in,
@@ -63,9 +63,9 @@ def read(path: Path, *, intake: Intake, recordings: str | None = None, emotion: 
         folder = os.path.abspath(file.parent)
         for where, item in json_objects(file):
             for supervision, recording in _supervisions(item, sources, where, tally):
-                values = _values(supervision, recording, emotion, where)
-                values["corpus"] = values["corpus"] or os.path.basename(folder)
-                values["split"] = values["split"] or split_named(*reversed(_words(file)))
+                values = _values(supervision, recording, emotion, where, tally)
+                values["corpus"] = values.get("corpus") or os.path.basename(folder)
+                values["split"] = values.get("split") or split_named(*reversed(_words(file)))
                 yield from intake.utterances(values, where, folder)
     if not intake.rows:
         raise UserError(f"{path}: no cuts or supervisions")
@@ -160,14 +160,15 @@ def _supervisions(
         yield cut | part | {"start": round(start, DIGITS), "custom": custom}, recording
 
 
-def _values(item: Mapping[str, Any], recording: Mapping[str, Any], emotion: str, where: str) -> dict[str, Any]:
+def _values(
+    item: Mapping[str, Any], recording: Mapping[str, Any], emotion: str, where: str, tally: Tally
+) -> dict[str, Any]:
     """The raw values of a supervision or cut whose times are those of its recording."""
     custom = object_in(item, "custom", where)
-    values = {field: column_in(custom, field, where) for field in COLUMNS if field not in ("start", "end", "channel")}
+    values = further_fields(custom, ("start", "end", "channel", emotion), where, tally)
     values |= {field: text for field in OWN_FIELDS if (text := label_in(item, field, where)) is not None}
     values["id"] = label_in(item, "id", where)
-    values["emotion"] = values["text"] if emotion == "text" else label_in(custom, emotion, where)
-    values["text"] = None if emotion == "text" else values["text"]
+    values["emotion"] = values.pop("text", None) if emotion == "text" else label_in(custom, emotion, where)
     start, duration = number_in(item, "start", where) or 0.0, number_in(item, "duration", where)
     seconds = number_in(recording, "duration", where)
     end = None if duration is None else round(start + duration, DIGITS)

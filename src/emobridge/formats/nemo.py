@@ -17,14 +17,14 @@ from typing import Any
 
 from emobridge.data.audio import END_TOLERANCE, header
 from emobridge.data.intake import Intake
-from emobridge.data.manifest import COLUMNS, PATHS, within
+from emobridge.data.manifest import PATHS, within
 from emobridge.errors import UserError
 from emobridge.formats._segments import check_end, length, segment_id
 from emobridge.formats._shared import (
     Tally,
-    column_in,
     entry,
     filled,
+    further_fields,
     json_objects,
     label_in,
     number_in,
@@ -38,7 +38,6 @@ LOSES: tuple[str, ...] = ()
 LABELS = ("emotion", "label", "command")
 LANGUAGES = ("language", "lang", "target_lang", "source_lang")
 PATH = "audio_filepath"
-KEYS_READ = frozenset({PATH, "offset", "duration", *LABELS, *LANGUAGES, *COLUMNS})
 DIGITS = 9  # of seconds
 
 
@@ -52,11 +51,10 @@ def read(path: Path, *, intake: Intake, emotion: str | None = None) -> Iterator[
     tally = Tally()
     folder = os.path.abspath(intake.root or path.parent)
     for where, item in json_objects(path):
-        for key in item.keys() - KEYS_READ - {emotion}:
-            tally.add(f"key {key[:40]!r}, ignored", where)
-        values = _values(entry(item, where, PATH), emotion, folder, where)
-        values["corpus"] = values["corpus"] or path.name.partition(".")[0]
-        values["split"] = split_named(values["split"] or "") or values["split"]
+        values = _values(entry(item, where, PATH), emotion, folder, where, tally)
+        values["corpus"] = values.get("corpus") or path.name.partition(".")[0]
+        split = values.get("split")
+        values["split"] = split_named(split or "") or split
         yield from intake.utterances(values, where, folder)
     if not intake.rows:
         raise UserError(f"{path}: no utterances")
@@ -74,11 +72,12 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     return path
 
 
-def _values(item: Mapping[str, Any], emotion: str | None, folder: str, where: str) -> dict[str, Any]:
+def _values(item: Mapping[str, Any], emotion: str | None, folder: str, where: str, tally: Tally) -> dict[str, Any]:
     """The raw values of a line."""
-    values = {field: column_in(item, field, where) for field in COLUMNS if field not in ("path", "start", "end")}
+    labels = LABELS if emotion is None else (emotion,)
+    values = further_fields(item, {PATH, "offset", "start", "end", "duration", *labels, *LANGUAGES}, where, tally)
     values["path"] = audio = text_in(item, PATH, where)
-    values["emotion"] = _first(item, LABELS if emotion is None else (emotion,), where)
+    values["emotion"] = _first(item, labels, where)
     values["language"] = _first(item, LANGUAGES, where)
     start, duration = number_in(item, "offset", where) or 0.0, number_in(item, "duration", where)
     if "offset" not in item and "start" in item:
@@ -90,7 +89,7 @@ def _values(item: Mapping[str, Any], emotion: str | None, folder: str, where: st
         end = None
     stem = os.path.splitext(audio or "")[0]
     is_stretch = item.get("offset") is not None or item.get("start") is not None
-    values["id"] = values["id"] or (segment_id(stem, start) if stem and is_stretch else stem)
+    values["id"] = values.get("id") or (segment_id(stem, start) if stem and is_stretch else stem)
     return values | {"start": start, "end": end}
 
 

@@ -21,8 +21,10 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import within
 from emobridge.errors import UserError
 from emobridge.formats._shared import (
+    Tally,
     by_split,
     entry,
+    further_fields,
     iemocap_speaker,
     label_in,
     list_in,
@@ -64,6 +66,7 @@ def read(
     Options: those of `data.intake.Intake`; the default `root` is ROOT, and the default `corpus` its name.
     Errors: UserError naming `file:number` (of the entry, from 1) for what a manifest would refuse.
     """
+    tally = Tally()
     files = _files(path, fold)
     home = _home(files[0])
     folder = os.path.abspath(home)
@@ -73,17 +76,19 @@ def read(
             where = f"{file}:{number}"
             row = entry(item, where, "path", "label")
             wav = text_in(row, "path", where)
-            values = {
+            values = further_fields(row, ("path", "label"), where, tally)
+            values |= {
                 "id": default_id({"path": wav, "start": None}),
                 "corpus": os.path.basename(os.path.abspath(home)),
                 "path": wav,
-                "speaker": iemocap_speaker(wav or "") or label_in(row, "speaker", where),
+                "speaker": iemocap_speaker(wav or "") or values.get("speaker"),
                 "emotion": label_in(row, "label", where),
                 "split": split_named(file.name.removesuffix(SUFFIX)),
             }
             yield from intake.utterances(values, where, folder)
     if not intake.rows:
         raise UserError(f"{files[0]}: no utterances")
+    intake.notes += tally.lines()
 
 
 def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1, splits: Pairs = None) -> Path:

@@ -23,15 +23,15 @@ from typing import Any
 
 from emobridge.data.audio import header
 from emobridge.data.intake import Intake
-from emobridge.data.manifest import COLUMNS, PATHS, within
+from emobridge.data.manifest import PATHS, within
 from emobridge.errors import UserError
 from emobridge.formats._segments import segment_id
 from emobridge.formats._shared import (
     Tally,
     by_split,
-    column_in,
     entry,
     filled,
+    further_fields,
     iemocap_speaker,
     label_in,
     list_in,
@@ -49,6 +49,7 @@ SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 ROOT = "{data_root}"
 BRACES = {"{{": "{", "}}": "}", ROOT: ""}  # "" is the folder
 KEY_FIELDS = ("id", "path", "emotion")  # written as the key, in "wav" and in "emo"
+KNOWN = frozenset({"wav", "length", "duration", "emo", "transcription"})  # keys of recipes
 
 
 def read(
@@ -67,10 +68,11 @@ def read(
         folder = os.path.abspath(intake.root or file.parent)
         for key, item in entry(load_json(file), str(file)).items():
             where = f"{file}:{key}"
-            values = _values(entry(item, where, "wav"), folder, where)
+            values = _values(entry(item, where, "wav"), folder, where, tally)
             values["id"] = key
-            values["corpus"] = values["corpus"] or os.path.basename(os.path.abspath(file.parent))
-            values["split"] = split_named(values["split"] or "") or values["split"] or split_named(file.stem)
+            values["corpus"] = values.get("corpus") or os.path.basename(os.path.abspath(file.parent))
+            split = values.get("split")
+            values["split"] = split_named(split or "") or split or split_named(file.stem)
             if not isinstance(item.get("emotion"), list):
                 yield from intake.utterances(values, where, folder)
                 continue
@@ -127,14 +129,15 @@ def _entry(utterance: Utterance, fields: Sequence[str], root: str) -> dict[str, 
     return {"wav": wav, "length": end - start, "emo": utterance.emotion} | more
 
 
-def _values(item: Mapping[str, Any], folder: str, where: str) -> dict[str, Any]:
+def _values(item: Mapping[str, Any], folder: str, where: str, tally: Tally) -> dict[str, Any]:
     """The raw values of an entry, after SpeechBrain's formatting of braces."""
-    values = {field: column_in(item, field, where) for field in COLUMNS if field not in KEY_FIELDS}
+    stretches = {"emotion"} if isinstance(item.get("emotion"), list) else set()
+    values = further_fields(item, KNOWN | stretches, where, tally)
     wav = entry(item["wav"] if isinstance(item["wav"], dict) else {"file": item["wav"]}, f"{where}: 'wav'", "file")
     values["path"] = text_in(wav, "file", f"{where}: 'wav'")
-    values["emotion"] = label_in(item, "emo", where)
-    values["text"] = values["text"] or text_in(item, "transcription", where)
-    values["speaker"] = values["speaker"] or iemocap_speaker(values["path"] or "")
+    values["emotion"] = label_in(item, "emo", where) or values.get("emotion")
+    values["text"] = values.get("text") or text_in(item, "transcription", where)
+    values["speaker"] = values.get("speaker") or iemocap_speaker(values["path"] or "")
     if "stop" in wav and "start" not in item and "end" not in item:
         first, stop = (number_in(wav, key, f"{where}: 'wav'") for key in ("start", "stop"))
         rate = header(_plain(values["path"] or "", folder, where))[1]
