@@ -32,7 +32,7 @@ def test_what_is_told_of_a_corpus(name):
         assert text.strip()
     first, *options = inspect.signature(module.scan).parameters.values()
     assert first.name == "root"
-    assert all(option.default is not option.empty or option.name == "intake" for option in options)
+    assert all(option.default is not option.empty or option.name in ("intake", "table") for option in options)
 
 
 @pytest.mark.parametrize("name", NAMES)
