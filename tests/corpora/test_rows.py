@@ -23,8 +23,8 @@ def test_encodings(tmp_path, encoding):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no column 'name'; there are none"),
-        (b"file,label\n", "no column 'name'; there are file, label"),
+        (b"", r"no column 'name' \(it is empty\)"),
+        (b"file,label\n", r"no column 'name' \(columns: file, label\)"),
         (b"name,label\na\n", "t.csv:2: expected 2 columns as in the header"),
         (b"name,label\na,b,c\n", "t.csv:2: expected 2 columns as in the header"),
         (b'name,label\n"a,b\n', "t.csv:2: cannot be read as a row"),

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from emobridge.corpora._folder_names import listing
+from emobridge.data.column_names import no_column
 from emobridge.data.intake import Intake
 from emobridge.data.tables import open_table
-from emobridge.errors import UserError
 
 Row = dict[str, str]
 
@@ -21,7 +21,7 @@ def label_rows(table: Path, *columns: str, delimiter: str = "comma") -> Iterator
     opened = open_table(table, is_name=columns.__contains__, delimiter=delimiter, quoting="standard")
     for column in columns:
         if column not in opened.columns:
-            raise UserError(f"{table}: no column {column!r}; there are {', '.join(opened.columns) or 'none'}")
+            raise no_column(column, opened)
     for number, row in opened.rows():
         yield f"{table}:{number}", row
 
