@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from emobridge import registry
-from emobridge.data.column_names import CLOSE, EXACT, TIMES, understand_name
+from emobridge.data.column_names import CLOSE_NAME, EXACT_NAME, TIMES, understand_name
 from emobridge.data.columns import SPLIT_WORDS
-from emobridge.data.encodings import LONGEST_LINE, find_encoding, text_lines
-from emobridge.data.json_rows import json_lines
+from emobridge.data.encodings import LONGEST_TEXT_LINE, find_encoding, text_lines
+from emobridge.data.json_rows import json_line_rows
 from emobridge.data.manifest import COLUMNS, NUMBERS, SPLITS
 from emobridge.errors import UserError
 from emobridge.files import whole_file
@@ -108,16 +108,18 @@ def json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Errors: UserError naming `file:line` for what is no JSON object, and for a file that cannot be read.
     """
     if path.suffix != ".gz":
-        for number, row in json_lines(path, find_encoding(path)):
+        for number, row in json_line_rows(path, find_encoding(path)):
             yield f"{path}:{number}", row
         return
     number = 0
     try:
         with gzip.open(path) as file:
-            while line := file.readline(LONGEST_LINE):
+            while line := file.readline(LONGEST_TEXT_LINE):
                 number += 1
-                if len(line) == LONGEST_LINE:
-                    raise UserError(f"{path}:{number}: longer than {LONGEST_LINE:,} bytes; expected one object a line")
+                if len(line) == LONGEST_TEXT_LINE:
+                    raise UserError(
+                        f"{path}:{number}: longer than {LONGEST_TEXT_LINE:,} bytes; expected one object a line"
+                    )
                 if line.strip():
                     yield f"{path}:{number}", entry(_parse(line.decode(), f"{path}:{number}"), f"{path}:{number}")
     except UnicodeDecodeError as error:
@@ -197,7 +199,7 @@ def further_fields(item: Mapping[str, Any], known: Container[str], where: str, t
             tally.add(f"key {key[:40]!r}, ignored", where)
             continue
         values[field] = number_in(item, key, where) if field in NUMBERS else label_in(item, key, where)
-        if closeness != EXACT:
+        if closeness != EXACT_NAME:
             tally.add(f"{field} read from {key[:40]!r}", where)
     return values
 
@@ -206,9 +208,9 @@ def further_fields(item: Mapping[str, Any], known: Container[str], where: str, t
 def _field_named(key: str) -> tuple[int, str]:
     """How close the name of a key is to that of a field, and the field; "" where it means none."""
     if key in COLUMNS:
-        return EXACT, key if key != "path" else ""
+        return EXACT_NAME, key if key != "path" else ""
     column = understand_name(key[:100])
-    is_clear = column.field in COLUMNS and column.closeness <= CLOSE
+    is_clear = column.field in COLUMNS and column.closeness <= CLOSE_NAME
     return column.closeness, column.field if is_clear and column.field not in ("path", "id", *TIMES) else ""
 
 
