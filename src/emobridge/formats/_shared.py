@@ -185,15 +185,15 @@ def number_in(item: Mapping[str, Any], key: str, where: str) -> float | None:
     return number
 
 
-def further_fields(item: Mapping[str, Any], known: Container[str], where: str, tally: Tally) -> dict[str, Any]:
+def further_fields(item: Mapping[str, Any], tool_keys: Container[str], where: str, tally: Tally) -> dict[str, Any]:
     """The raw values of the fields of an utterance under the keys of a JSON object that a tool does not define.
 
-    known: the keys that the tool defines, which are left alone. A key is understood as a column of a table is (`spk_id`
-    is the speaker), times by their own names only. What is read under another name, and what is ignored, is counted.
+    tool_keys: the keys that the tool defines, which are left alone. A key is understood as a column of a table is
+    (`spk_id` is the speaker), times by their own names only. What is read under another name or ignored is counted.
     Errors: UserError that begins with `where` and names the key.
     """
     values: dict[str, Any] = {}
-    keys = [(*_field_named(key), key) for key in item if key not in known]
+    keys = [(*_field_named(key), key) for key in item if key not in tool_keys]
     for closeness, field, key in sorted(keys):
         if not field or field in values:
             tally.add(f"key {key[:40]!r}, ignored", where)

@@ -51,10 +51,10 @@ LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gende
 SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
 CONFIG = "corpus.cfg"
-SEVERAL = "mix"  # which is also the code of a language of Mexico
+MIXED = "mix"  # which is also the code of a language of Mexico
 LANGUAGE = re.compile(r"^language *= *(.*?) *(?:#.*)?$", re.MULTILINE)
-KNOWN = frozenset({"key", "dataset", "wav", "type", "sample_rate", "num_frame", "task", "length", "emo", "channel"})
-KNOWN |= {"start_time", "end_time"}
+TOOL_KEYS = frozenset({"key", "dataset", "wav", "type", "sample_rate", "num_frame", "task", "length", "emo", "channel"})
+TOOL_KEYS |= {"start_time", "end_time"}
 LABEL_MAPS = ("label_map.json", "label_dict.json")
 LABEL_WORDS = {"anger": "Angry", "happiness": "Happy", "sadness": "Sad"}  # of others: emobridge's with a capital
 
@@ -80,7 +80,7 @@ def read(
         for split, file in files:
             for where, row in _rows(file):
                 values = _values(row, where, intake.corpus or folder.name, language, speakers)
-                values = further_fields(row, KNOWN, where, tally) | values
+                values = further_fields(row, TOOL_KEYS, where, tally) | values
                 yield from intake.utterances(values | {"split": split}, where, home, label_map)
     if not intake.rows:
         raise UserError(f"{path}: no utterances")
@@ -218,7 +218,7 @@ def _language(file: Path) -> str:
     """The language that corpus.cfg names; "und" where it names none or several ("mix")."""
     match = LANGUAGE.search(read_text(file)) if file.is_file() else None
     try:
-        return language_tag(match[1]) if match and match[1] != SEVERAL else "und"
+        return language_tag(match[1]) if match and match[1] != MIXED else "und"
     except UserError:
         return "und"
 

@@ -21,9 +21,9 @@ from emobridge.formats._shared import Tally, entry, further_fields, json_objects
 from emobridge.types import Utterance
 
 BRACKETS = re.compile(r"<\|(.*?)\|>")
-NO_LABEL = frozenset({"EMO_UNKNOWN", "EMO_UNK", "unk", "<unk>"})
-KNOWN = frozenset({"key", "source", "source_len", "target", "target_len", "text_language", "emo_target"})
-KNOWN |= {"event_target", "with_or_wo_itn"}
+UNLABELLED_MARKS = frozenset({"EMO_UNKNOWN", "EMO_UNK", "unk", "<unk>"})
+TOOL_KEYS = frozenset({"key", "source", "source_len", "target", "target_len", "text_language", "emo_target"})
+TOOL_KEYS |= {"event_target", "with_or_wo_itn"}
 
 
 def read(path: Path, *, intake: Intake) -> Iterator[Utterance]:
@@ -50,10 +50,10 @@ def _values(item: Mapping[str, Any], where: str, tally: Tally) -> dict[str, Any]
     if emotion is None and BRACKETS.fullmatch(target):  # files for emotion alone have the mark there
         emotion = _mark(item, "target", where)
     language = _mark(item, "text_language", where)
-    return further_fields(item, KNOWN, where, tally) | {
+    return further_fields(item, TOOL_KEYS, where, tally) | {
         "id": label_in(item, "key", where) or os.path.splitext(audio or "")[0],
         "path": audio,
-        "emotion": None if emotion in NO_LABEL else emotion,
+        "emotion": None if emotion in UNLABELLED_MARKS else emotion,
         "language": language,
         "text": BRACKETS.sub("", target).strip() or None,
     }

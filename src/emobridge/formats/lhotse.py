@@ -65,7 +65,7 @@ def read(path: Path, *, intake: Intake, recordings: str | None = None, emotion: 
             for supervision, recording in _supervisions(item, sources, where, tally):
                 values = _values(supervision, recording, emotion, where, tally)
                 values["corpus"] = values.get("corpus") or os.path.basename(folder)
-                values["split"] = values.get("split") or split_named(*reversed(_words(file)))
+                values["split"] = values.get("split") or split_named(*reversed(_name_parts(file)))
                 yield from intake.utterances(values, where, folder)
     if not intake.rows:
         raise UserError(f"{path}: no cuts or supervisions")
@@ -94,8 +94,8 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     return path
 
 
-def _words(file: Path) -> list[str]:
-    """The words of a file's name, such as those of "cuts_train.jsonl.gz"."""
+def _name_parts(file: Path) -> list[str]:
+    """The parts of a file's name, such as those of "cuts_train.jsonl.gz"."""
     return file.name.replace("-", "_").replace(".", "_").split("_")
 
 
@@ -104,7 +104,9 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     for kind in ("cuts", "supervisions"):
-        files = sorted(file for file in path.iterdir() if file.name.endswith(CUT_SUFFIXES) and kind in _words(file))
+        files = sorted(
+            file for file in path.iterdir() if file.name.endswith(CUT_SUFFIXES) and kind in _name_parts(file)
+        )
         if files:
             return files
     raise UserError(f"{path}: neither cuts nor supervisions, such as cuts_train.jsonl.gz")

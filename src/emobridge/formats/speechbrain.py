@@ -49,7 +49,7 @@ SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 ROOT = "{data_root}"
 BRACES = {"{{": "{", "}}": "}", ROOT: ""}  # "" is the folder
 KEY_FIELDS = ("id", "path", "emotion")  # written as the key, in "wav" and in "emo"
-KNOWN = frozenset({"wav", "length", "duration", "emo", "transcription"})  # keys of recipes
+TOOL_KEYS = frozenset({"wav", "length", "duration", "emo", "transcription"})  # keys of recipes
 
 
 def read(
@@ -132,7 +132,7 @@ def _entry(utterance: Utterance, fields: Sequence[str], root: str) -> dict[str, 
 def _values(item: Mapping[str, Any], folder: str, where: str, tally: Tally) -> dict[str, Any]:
     """The raw values of an entry, after SpeechBrain's formatting of braces."""
     stretches = {"emotion"} if isinstance(item.get("emotion"), list) else set()
-    values = further_fields(item, KNOWN | stretches, where, tally)
+    values = further_fields(item, TOOL_KEYS | stretches, where, tally)
     wav = entry(item["wav"] if isinstance(item["wav"], dict) else {"file": item["wav"]}, f"{where}: 'wav'", "file")
     values["path"] = text_in(wav, "file", f"{where}: 'wav'")
     values["emotion"] = label_in(item, "emo", where) or values.get("emotion")
