@@ -77,6 +77,7 @@ def test_labels_are_counted(make):
         (("happy customers/a.wav", "angry customers/b.wav"), "no folder is named like an emotion"),
         (("Joy/a.wav", "Anna/b.wav"), r"named like emotions \(Joy 1\), but not 'Anna'"),
         (("Joy/a.wav", "Ira/b.wav"), "by chance"),
+        (("Onni/a.wav", "RABIA/b.wav"), "by chance"),
         (("anger/a.wav",), "by chance"),
         (("other/a.wav", "normal/b.wav"), "by chance"),
         (("other/a.wav", "Joy/b.wav"), "by chance"),
@@ -122,6 +123,13 @@ def test_names_of_ones_own_are_explained_by_labels(make):
         list(scan("folder", root, labels="W=anger,T=sadness"))
     assert sorted(labels(root, labels="W=anger,T=sadness", others="drop")) == ["anger", "sadness"]
     assert sorted(labels(root, labels="W=anger,T=sadness", others="other")) == ["anger", "other", "sadness"]
+
+
+def test_the_language_decides_what_a_folder_means(make):
+    """`content` is happy in French, and an emotion that emobridge lacks in English."""
+    root = make("content/a.wav", "triste/b.wav")
+    assert labels(root, language="fr") == ["happiness", "sadness"]
+    assert labels(root) == [None, None]
 
 
 def test_split_folders(make):

@@ -10,18 +10,20 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from emobridge.data.columns import SPLIT_WORDS
-from emobridge.data.labels import UnknownLabel, to_emotion
+from emobridge.data.labels import NO_LABEL, UnknownLabel, to_emotion
 from emobridge.errors import UserError, nearest
 from emobridge.languages import folded
 
 SPEAKER_RULES = ("unknown", "file", "folder", "channel")
-# Emotion words that are names of people too, as `languages.folded` gives them.
-_PEOPLE = "joy ira gioia felice allegra alegría felicidad rabia onni mutlu neşe sevinç rada ang فرح سعید شادی हर्ष आनंद"
+_PEOPLE = (  # emotion words that are names of people too
+    "joy ira gioia felice allegra alegría felicidad rabia mutlu neşe sevinç onni rada فرح سعيد سعيدة شاد شادی "
+    "আনন্দ শান্ত आनंद आनन्द हर्ष प्रसन्न खुशी"
+)
 NAMES_OF_PEOPLE = frozenset(map(folded, _PEOPLE.split()))
-EVALUATION = frozenset({"eval", "evaluation"})  # validation beside a folder of tests, else the tests
-SHOWN = 3  # names in a note
+EVAL_WORDS = frozenset({"eval", "evaluation"})  # validation beside a folder of tests, else the tests
+FILES_SHOWN = 3  # names in a note
 
-Known = Callable[[str], bool]  # whether the name of a folder is a label
+EmotionOf = Callable[[str], str]  # what the name of a folder means: an emotion, NO_LABEL, or "" for no emotion word
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ def listing(names: Sequence[str]) -> str:
     >>> listing(["a.wav"]), listing(["a", "b", "c", "d"])
     ('1 file (a.wav)', '4 files (a, b, c and 1 more)')
     """
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    shown = (name if name.isprintable() else ascii(name) for name in names[:SHOWN])
+    more = f" and {len(names) - FILES_SHOWN:,} more" if len(names) > FILES_SHOWN else ""
+    shown = (name if name.isprintable() else ascii(name) for name in names[:FILES_SHOWN])
     return f"{len(names):,} file{'s' * (len(names) != 1)} ({', '.join(shown)}{more})"
 
 
@@ -63,7 +65,7 @@ def with_splits(names: Sequence[str]) -> tuple[list[Recording], str]:
     """
     recordings = [Recording(name, tuple(name.split("/")[:-1])) for name in names]
     folded = {folder.casefold() for recording in recordings for folder in recording.folders}
-    splits = SPLIT_WORDS | dict.fromkeys(EVALUATION, "validation" if folded & {"test", "testing"} else "test")
+    splits = SPLIT_WORDS | dict.fromkeys(EVAL_WORDS, "validation" if folded & {"test", "testing"} else "test")
     split_of = {recording.inside: _split(recording, splits) for recording in recordings}
     counts = Counter(split for split in split_of.values() if split)
     if not counts:
@@ -76,20 +78,20 @@ def with_splits(names: Sequence[str]) -> tuple[list[Recording], str]:
     return parted, f"splits from folder names: {_counted(counts)}"
 
 
-def label_distance(recordings: Sequence[Recording], known: Known, labels_from: str) -> tuple[int, str]:
+def label_distance(recordings: Sequence[Recording], emotion_of: EmotionOf, labels_from: str) -> tuple[int, str]:
     """At which distance from the files the folders are that name their emotions, 0 for none; and a note if it is 0.
 
-    known: whether a word is an emotion word, or one that the user explained.
+    emotion_of: what a word means, by itself or as the user explained it.
     """
     if labels_from == "none":
         return 0, "unlabelled, as labels_from=none asks"
-    at = next((distance for distance in count(1) if _ends(recordings, known, distance)), 1)
-    all_known = _all_known(recordings, known, at)
+    at = next((distance for distance in count(1) if _ends(recordings, emotion_of, distance)), 1)
+    all_known = _all_known(recordings, emotion_of, at)
     if labels_from == "folder":
         return (at if all_known else 1), ""
-    if all_known and at == 1 and _is_plain({recording.folder(1) or "" for recording in recordings}):
+    if all_known and at == 1 and _is_plain({row.folder(1) or "" for row in recordings}, emotion_of):
         return 1, ""
-    return 0, _why_unlabelled(recordings, known, at if all_known else 1)
+    return 0, _why_unlabelled(recordings, emotion_of, at if all_known else 1)
 
 
 def speaker_rule(text: str) -> SpeakerOf:
@@ -119,13 +121,15 @@ def speaker_rule(text: str) -> SpeakerOf:
     return find
 
 
-def is_label(word: str, labels: dict[str, str]) -> bool:
-    """Whether a word is an emotion word, "unlabelled" or the like, or a key of `labels`."""
+def folder_emotion(name: str, labels: dict[str, str], language: str | None) -> str:
+    """The emotion that the name of a folder means, NO_LABEL for "unlabelled" and the like, "" for no emotion word.
+
+    labels: the words that the user explained. language: of the recordings, where it is known.
+    """
     try:
-        to_emotion(word, labels)
+        return to_emotion(name, labels, language or "und") or NO_LABEL
     except UnknownLabel:
-        return False
-    return True
+        return ""
 
 
 def _speaker_folder(recording: Recording, distance: int) -> str | None:
@@ -147,33 +151,31 @@ def _parted(recording: Recording, splits: dict[str, str]) -> Recording:
     return replace(recording, folders=folders, split=_split(recording, splits))
 
 
-def _ends(recordings: Sequence[Recording], known: Known, distance: int) -> bool:
+def _ends(recordings: Sequence[Recording], emotion_of: EmotionOf, distance: int) -> bool:
     """Whether the search for a distance ends: all folders there are labels, or some file has no folder there."""
-    return _all_known(recordings, known, distance) or any(len(row.folders) < distance for row in recordings)
+    return _all_known(recordings, emotion_of, distance) or any(len(row.folders) < distance for row in recordings)
 
 
-def _all_known(recordings: Sequence[Recording], known: Known, distance: int) -> bool:
+def _all_known(recordings: Sequence[Recording], emotion_of: EmotionOf, distance: int) -> bool:
     names = {recording.folder(distance) for recording in recordings}
-    return all(name is not None and known(name) for name in names)
+    return all(name is not None and emotion_of(name) for name in names)
 
 
-def _is_plain(names: set[str]) -> bool:
+def _is_plain(names: set[str], emotion_of: EmotionOf) -> bool:
     """Whether names are surely meant for emotions: two or more beside "other", not by names of people alone."""
-    emotions = {to_emotion(name) for name in names} - {None, "other"}
-    return len(emotions) > 1 and any(
-        to_emotion(name) in emotions and folded(name) not in NAMES_OF_PEOPLE for name in names
-    )
+    emotions = {name: emotion_of(name) for name in names if emotion_of(name) not in (NO_LABEL, "other")}
+    return len(set(emotions.values())) > 1 and any(folded(name) not in NAMES_OF_PEOPLE for name in emotions)
 
 
-def _why_unlabelled(recordings: Sequence[Recording], known: Known, distance: int) -> str:
+def _why_unlabelled(recordings: Sequence[Recording], emotion_of: EmotionOf, distance: int) -> str:
     """Why folder names are not taken for labels, and how to have it; short where none is like a label."""
     names = Counter(recording.folder(distance) for recording in recordings)
-    alike = Counter({name: number for name, number in names.items() if name is not None and known(name)})
+    alike = Counter({name: number for name, number in names.items() if name is not None and emotion_of(name)})
     if not alike:
         return "unlabelled: no folder is named like an emotion"
     others = [f"{name!r}" if name else "files in no folder" for name in names if name not in alike]
     if others:
-        why = f"but not {', '.join(others[:SHOWN])}{' and others' if len(others) > SHOWN else ''}"
+        why = f"but not {', '.join(others[:FILES_SHOWN])}{' and others' if len(others) > FILES_SHOWN else ''}"
     elif distance > 1:
         why = "but it is not they that hold the files"
     else:

@@ -58,8 +58,8 @@ CITATION = (
 )
 OBTAIN = "Get amu-cai/CAMEO from the Hugging Face hub and save it as files, as the docstring of this corpus shows."
 
-TABLES = ("metadata.csv", "*/metadata.csv", "*/*/metadata.csv")
-COLUMNS = ("file_id", "emotion", "speaker_id", "dataset", "language")
+METADATA = ("metadata.csv", "*/metadata.csv", "*/*/metadata.csv")
+TABLE_COLUMNS = ("file_id", "emotion", "speaker_id", "dataset", "language")
 
 
 def scan(root: Path, *, intake: Intake) -> Iterator[Utterance]:
@@ -74,9 +74,9 @@ def scan(root: Path, *, intake: Intake) -> Iterator[Utterance]:
 
 
 def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
-    for table in files_like(root, *TABLES):
+    for table in files_like(root, *METADATA):
         folder = table.parent
-        rows = label_rows(table, *COLUMNS)
+        rows = label_rows(table, *TABLE_COLUMNS)
         paths = ((where, row, folder / row["file_id"]) for where, row in rows)
         for where, row, path in recorded_rows(table, paths, intake):
             dataset, split = row["dataset"], row.get("split", "").casefold()

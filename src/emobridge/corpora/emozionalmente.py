@@ -36,7 +36,7 @@ CITATION = (
 )
 OBTAIN = "Get emozionalmente.zip from https://zenodo.org/records/6569824 (or a later version) and unpack it."
 
-TABLES = tuple(f"{folder}metadata/samples.csv" for folder in ("", "*/", "*/*/"))
+METADATA = tuple(f"{folder}metadata/samples.csv" for folder in ("", "*/", "*/*/"))
 SPLIT_OF = {"train": "train", "dev": "validation", "test": "test"}
 
 
@@ -52,7 +52,7 @@ def scan(root: Path, *, intake: Intake) -> Iterator[Utterance]:
 
 
 def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
-    for table in files_like(root, *TABLES)[:1]:
+    for table in files_like(root, *METADATA)[:1]:
         folder = table.parent.parent
         genders = _genders(table.parent / "users.csv")
         splits = _splits(table.parent / "split")

@@ -30,7 +30,7 @@ from pathlib import Path
 from emobridge.corpora import is_audio, visible_files
 from emobridge.corpora._folder_names import (
     Recording,
-    is_label,
+    folder_emotion,
     label_distance,
     listing,
     speaker_rule,
@@ -81,7 +81,7 @@ class _Folder:
         self.recordings, self.split_note = with_splits(self.names)
         self.distance, self.label_note = label_distance(
             self.recordings,
-            lambda word: is_label(word, intake.labels),
+            lambda name: folder_emotion(name, intake.labels, intake.language),
             "folder" if intake.labels and labels_from == "auto" else labels_from,
         )
         find_speaker = speaker_rule(speaker)

@@ -45,7 +45,7 @@ SPLIT_OF = {"train": "train", "dev": "validation", "test": "test"}
 FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
 SUFFIXES = (".wav", ".flac", ".mp4")
 SEVERAL = re.compile(r"all|both|everyone|everybody|others|guys|girls|men|women|.* and .*|.*[,/&].*", re.IGNORECASE)
-COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+TABLE_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
 def scan(root: Path, *, intake: Intake) -> Iterator[Utterance]:
@@ -64,7 +64,7 @@ def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
         table_name = f"{name}_sent_emo.csv"
         for table in files_like(root, table_name, f"*/{table_name}", f"*/*/{table_name}")[:1]:
             folder = _folder(root, FOLDERS[name])
-            rows = label_rows(table, *COLUMNS)
+            rows = label_rows(table, *TABLE_COLUMNS)
             paths = ((where, row, _clip(folder, row)) for where, row in rows)
             for where, row, path in recorded_rows(table, paths, intake):
                 speaker = row["Speaker"]

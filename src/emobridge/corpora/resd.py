@@ -37,7 +37,7 @@ CITATION = (
 )
 OBTAIN = "Get Aniemore/resd from the Hugging Face hub, its audio as files in the folders train and test."
 
-SPLITS = ("train", "test")
+SPLIT_FOLDERS = ("train", "test")
 NAME = re.compile(r"(\d+)_[a-z]+_[a-z]+[ _]+([a-z])_\d+")
 
 
@@ -64,6 +64,6 @@ def _clips(root: Path) -> Iterator[Utterance]:
             language="ru",
             speaker=dialogue + initial,
             emotion=emotion_of(initial, LABELS, path),
-            split=next((folder for folder in path.absolute().parts[-3:-1] if folder in SPLITS), None),
+            split=next((folder for folder in path.absolute().parts[-3:-1] if folder in SPLIT_FOLDERS), None),
             naturalness="acted",
         )
