@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
+SIMULATIONS = 150
 NAMES = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
 
 
@@ -22,6 +23,39 @@ def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # run.py sets it; here it is put back
     return importlib.import_module
+
+
+def test_intervals_hold_with_few_speakers(benchmarks):
+    """Fewer simulations than benchmarks/intervals.py makes; their number is fixed, and so is their seed."""
+    intervals = benchmarks("intervals")
+    rows = [
+        *intervals.class_coverage(SIMULATIONS, (4,)),
+        *intervals.ccc_coverage(SIMULATIONS, (4,)),
+        *intervals.class_differences(SIMULATIONS, (4,)),
+        *intervals.ccc_differences(SIMULATIONS, (4,)),
+        intervals.tests(SIMULATIONS, (4,))[0],
+    ]
+    assert len(rows) == 5 * 3 + 2 + 3 + 2 + 1
+    for row in rows:
+        low, high = row.bounds
+        error = 2.5 * 100 * np.sqrt(0.05 * 0.95 / SIMULATIONS)
+        assert all(low - error < value < high + error for value in row.values.values()), row
+        if row.bounds == intervals.COVERAGE:
+            assert row.earlier[4] < 88, "the bootstrap of before did not hold"
+
+
+def test_a_table_of_intervals_tells_what_is_outside(benchmarks, tmp_path, monkeypatch):
+    intervals = benchmarks("intervals")
+    inside = intervals.Row("UA", {4: 95.0, 8: 94.25}, {4: 77.0}, (92.0, 97.0))
+    outside = dataclasses.replace(inside, values={4: 91.9})
+    assert intervals.table([inside]).splitlines()[2] == "| UA | 95.0 (77.0) | 94.2 |"
+    page = tmp_path / "page.md"
+    for rows, code in (([inside], 0), ([inside, outside], 1)):
+        monkeypatch.setattr(intervals, "measure", lambda simulations, rows=rows: {"Coverage:": rows})
+        page.write_text("before\n<!-- measured -->\nold\n<!-- end of measured -->\nafter\n")
+        assert intervals.main(["--out", str(page)]) == code
+        assert page.read_text().startswith("before\n<!-- measured -->\nCoverage:") and "after" in page.read_text()
+        assert "old" not in page.read_text()
 
 
 def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_speech):

@@ -417,8 +417,8 @@ class Budget:
         panel=ENCODER, first=True, flag="normalise", choices=NORMALISATIONS,
     )  # fmt: skip
     subsets: int = option(
-        0, help="Subsets of the test utterances by which Welch's test compares methods. 0 makes no test.",
-        panel=EVALUATION, least=0,
+        0, help="Subsets of the test utterances for Welch's test as published, which stands beside a paired test of "
+        "each method against each other. 0 makes no test.", panel=EVALUATION, least=0,
     )  # fmt: skip
     stages: str = option(
         "", help="Folder where grids share the training stages that their methods begin with.", panel=OUTPUT

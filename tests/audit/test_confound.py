@@ -52,6 +52,13 @@ def test_what_tells_all_is_found_and_told_apart(telling, idle):
     assert baselines[telling].low <= baselines[telling].ua <= baselines[telling].high
 
 
+def test_few_speakers_do_not_silence_a_warning():
+    """Two speakers leave a wide interval; that loudness tells the emotions of these recordings is certain."""
+    rows = corpus(speakers=2, copies=20)
+    baseline = confounds("m", rows, acoustics(rows, level=4.0))[0]
+    assert baseline.corpus_low > baseline.low + 0.1 and baseline.reach > 0.7
+
+
 def test_speakers_are_kept_apart():
     """One shouts in anger and the other whispers: who has heard only the one is always wrong about the other."""
     rows = corpus(speakers=2, copies=10, emotions=("anger", "sadness"))

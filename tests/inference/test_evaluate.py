@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -103,7 +104,7 @@ def test_bad_files_are_skipped_or_stop(recorded, score):
 
 
 def test_speakers_of_one_name_in_two_corpora_are_two_people(recorded, score):
-    """The speakers of both corpora are a, b, c and d: eight people, whose eight scores the intervals are drawn from."""
+    """The speakers of both corpora are a, b, c and d: eight people, over whom the intervals are."""
     both = [row for name in ("en", "xx") for row in read_manifest(recorded / f"{name}.jsonl")]
     scores = score(both)
     people = {row.measure: row.n for row in scores if row.seed == "all" and "speaker" in row.measure}
@@ -114,7 +115,7 @@ def test_speakers_of_one_name_in_two_corpora_are_two_people(recorded, score):
     assert interval[0] == interval[1] != interval[2]
 
 
-def test_attributes_are_resampled_by_person_too(made, recorded, tmp_path):
+def test_the_interval_of_attributes_is_over_persons_too(made, recorded, tmp_path):
     rows = [
         replace(row, arousal=place % 7 + 1.0, language="it")
         for name in ("en", "xx")
@@ -126,7 +127,7 @@ def test_attributes_are_resampled_by_person_too(made, recorded, tmp_path):
     assert (first.low, first.high) == (second.low, second.high)
 
 
-def test_an_unknown_speaker_leaves_utterances_to_draw(recorded, score):
+def test_an_unknown_speaker_has_no_row(recorded, score):
     rows = [replace(one, speaker=None) for one in read_manifest(recorded / "xx.jsonl")]
     measures = {row.measure for row in score(rows)}
     assert "UA" in measures
@@ -137,7 +138,7 @@ def test_one_utterance_is_scored(recorded, score):
     (row, *_) = read_manifest(recorded / "xx.jsonl")
     scores = score([row])
     assert (value(scores, "UA").value in (0, 1)) and value(scores, "UA").n == value(scores, "recall speaker a").n == 1
-    assert value(scores, "UA").low == value(scores, "UA").high == value(scores, "UA").value
+    assert math.isnan(value(scores, "UA").low) and math.isnan(value(scores, "UA").high)
 
 
 def test_one_rated_utterance_is_one_line(made, recorded, tmp_path):
@@ -155,9 +156,15 @@ def test_one_label_in_the_truth_is_a_warning(recognizer, recorded, tmp_path):
     assert not any(score.measure == "recall sadness" for score in outcome.scores())
 
 
-def test_one_speaker_leaves_utterances_to_draw(recorded, score):
-    rows = [row for row in read_manifest(recorded / "xx.jsonl") if row.speaker == "a"]
-    assert {row.measure for row in score(rows) if "speaker" in row.measure} == {"recall speaker a"}
+def test_one_speaker_leaves_no_interval_and_unknown_ones_a_warning(recognizer, recorded, tmp_path):
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    alone = evaluated(recognizer, [row for row in rows if row.speaker == "a"], store=tmp_path)
+    assert "a single speaker was scored: there is no interval over speakers" in alone.warnings
+    assert {row.measure for row in alone.scores() if "speaker" in row.measure} == {"recall speaker a"}
+    assert math.isnan(value(alone.scores(), "UA").low)
+    unknown = evaluated(recognizer, [replace(row, speaker=None) for row in rows], store=tmp_path)
+    assert any("count as speakers of their own" in line for line in unknown.warnings)
+    assert not math.isnan(value(unknown.scores(), "UA").low)
 
 
 def test_a_recogniser_that_says_one_label_for_all_is_a_warning(recognizer, recorded, tmp_path):

@@ -121,7 +121,7 @@ def test_the_layer_that_may_be_quoted_is_chosen_on_the_other_corpus(page):
 def test_what_is_missing_and_what_was_seen_is_said(page):
     _, _, markdown, html = page
     assert "corpus esd: ask for it" in markdown.split("## What is missing")[1].split("##")[0]
-    assert "the scored speakers' too" in markdown and "4 speakers: its intervals are too narrow" in markdown
+    assert "the scored speakers' too" in markdown and "too narrow" not in markdown
     assert re.search(r"trained on +\|? *tested on", markdown.replace("|", " ")) or "trained on | tested on" in markdown
     assert "emobridge probe --corpus x" in html
 
@@ -253,4 +253,5 @@ def test_speakers_that_are_not_known_are_not_counted(asked, recorded, tmp_path):
     path.write_text("\n".join(map(json.dumps, rows)))
     run_and_report(asked(corpora=(str(path),), share_speakers=True), "x")
     markdown = (tmp_path / "study" / "probe.md").read_text()
-    assert "| en | en | 16 | 2 |" in markdown and "en has 2 speakers: its intervals are too narrow" in markdown
+    assert "| en | en | 16 | 2 |" in markdown
+    assert "Utterances without a known speaker count as speakers of their own: intervals are too narrow." in markdown

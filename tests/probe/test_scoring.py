@@ -70,7 +70,7 @@ def test_scores_by_hand():
     assert every.value == pytest.approx((1 + values["1", "1"].value) / 2)
     assert every.n == 6 and every.low <= every.value <= every.high
     assert {row.measure for row in scored.scores} == {"UA", "WA", "F1 macro", "F1 weighted"}
-    assert not scored.draws_utterances and not scored.choices
+    assert not scored.has_unknown_speakers and not scored.choices
 
 
 def test_the_fields_of_a_row(tmp_path):
@@ -173,7 +173,7 @@ def test_a_single_utterance_is_scored():
     scored = score_study(study(outcome(predictions(0, [3], [1], [0]))))
     values = ua(scored)
     assert values["0", "all"].value == 1 and values["1", "all"].value == 0 and values["0", "all"].n == 1
-    assert scored.draws_utterances
+    assert np.isnan([values["0", "all"].low, values["0", "all"].high]).all(), "a single speaker"
 
 
 @pytest.mark.parametrize(

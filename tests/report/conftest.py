@@ -77,7 +77,7 @@ def record() -> StudyRecord:
         row
         for side, lift in (("target", 0.0), ("source", 0.25))
         for method, skill in METHODS
-        for row in evaluation(skill + lift).scores(condition(method, side), draws=200)
+        for row in evaluation(skill + lift).scores(condition(method, side))
     ]
     return StudyRecord(
         kind="adapt",

@@ -37,8 +37,8 @@ def rated(record):
     for method, found in own.items():
         one = next(row for row in record.scores if row.method == method and row.side == "target")
         names = Condition.__slots__
-        rows += found.scores(Condition(**{name: getattr(one, name) for name in names}), draws=100)
-    gaps = own["pseudo-labels"].difference(own["source-only"], draws=100)
+        rows += found.scores(Condition(**{name: getattr(one, name) for name in names}))
+    gaps = own["pseudo-labels"].difference(own["source-only"])
     changes = {"attributes": NAMES, "scores": tuple(rows)}
     changes["differences"] = (
         *record.differences,
@@ -93,8 +93,9 @@ def test_attributes_alone_lead(rated):
     assert [line for line in lines if not line.startswith(" ")] == [
         f"CCC of {name}, in [-1, 1]; 95 % intervals; seeds averaged" for name in NAMES
     ]
-    few = replace(alone, corpora=tuple(replace(row, speakers=6) for row in alone.corpora))
-    assert any("Only 6 target speakers were scored" in line for line in warnings_of(few))
+    single = replace(alone, scores=tuple(replace(row, low=float("nan"), high=float("nan")) for row in alone.scores))
+    assert any("Scores on the target have no interval" in line for line in warnings_of(single))
+    assert "(no interval)" in model_card(single) and "[no interval]" in table(single)
 
 
 def test_constructed_attributes_are_named_everywhere(rated):

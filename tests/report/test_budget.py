@@ -144,27 +144,34 @@ def test_the_csv_files_hold_the_same_rows(budget, tmp_path):
         counts = [(row["true"], row["predicted"], row["count"], row["normalisation"]) for row in csv.DictReader(file)]
     assert counts[1] == ("anger", "sadness", "1", "speaker") and len(counts) == 4
     write_tables(tmp_path, replace(budget, contests=(contest("speaker"),)))
-    assert (tmp_path / "welch.csv").read_text().startswith("side,measure,normalisation,better,better_labels,worse,")
+    head, row = (tmp_path / "welch.csv").read_text().splitlines()
+    assert head.startswith("side,measure,normalisation,better,better_labels,worse,worse_labels,difference,low,high,p,")
+    assert row.startswith("target,UA,speaker,ft-lora,all,source-only,0,0.100000,0.020000,0.180000,0.010000,0.001000,")
 
 
-def contest(norm, p=0.01):
+def contest(norm, p=0.01, welch_p=0.001):
     pair = {"better": "ft-lora", "better_labels": "all", "worse": "source-only", "worse_labels": "0"}
     counts = {"values": 6, "subsets": 3, "drawn": "by speakers"}
-    return Contest(side="target", measure="UA", normalisation=norm, difference=0.1, p=p, **pair, **counts)
+    numbers = {"difference": 0.1, "low": 0.02, "high": 0.18, "p": p, "welch_p": welch_p}
+    return Contest(side="target", measure="UA", normalisation=norm, **numbers, **pair, **counts)
 
 
 def test_tests_name_those_that_are_beaten(budget):
     (table,) = contest_section(replace(budget, contests=(contest("speaker"),))).blocks
     assert table.rows == (
-        ("UA", "target", "ft-lora, all target labels", "source-only, no target labels (p 0.010)"),
-        ("UA", "target", "source-only, no target labels", "-"),
+        (
+            *("UA", "target", "ft-lora, all target labels"),
+            *("source-only, no target labels (p 0.010)", "source-only, no target labels (p 0.001)"),
+        ),
+        ("UA", "target", "source-only, no target labels", "-", "-"),
     )
-    both = contest_section(replace(budget, contests=(contest("speaker"), contest("none", p=0.2))))
+    unclear = contest("none", p=None, welch_p=float("nan"))
+    both = contest_section(replace(budget, contests=(contest("speaker"), unclear)))
     assert [row[2:] for row in both.blocks[0].rows][2:] == [
-        ("ft-lora, all target labels, normalisation none", "-"),
-        ("source-only, no target labels, normalisation none", "-"),
+        ("ft-lora, all target labels, normalisation none", "-", "-"),
+        ("source-only, no target labels, normalisation none", "-", "-"),
     ]
-    assert "over 6 values of each" in both.paragraphs[0]
+    assert "over 6 values of each" in both.paragraphs[0] and "jackknife over speakers" in both.paragraphs[0]
     assert contest_section(budget) is None
 
 

@@ -54,7 +54,7 @@ def scored(record, evaluation):
     condition = Condition(
         "demo", "pseudo-labels", "whisper-base", "4", "speaker", "ravdess", "emodb", "0", "test", "target"
     )
-    return replace(record, scores=(*record.scores, *evaluation.scores(condition, draws=20)))
+    return replace(record, scores=(*record.scores, *evaluation.scores(condition)))
 
 
 def test_one_of_classes_stands_in_the_table_of_scores(plugged, record):
@@ -79,7 +79,7 @@ def test_one_of_attributes_stands_in_theirs(plugged, record):
     shown = scored(replace(record, attributes=data.names, scores=()), data)
     table = attribute_section(shown).blocks[0]
     assert table.columns == ("system", "scored on", "attribute", "CCC", "bias", "n", "CCC of each seed")
-    assert [row[4] for row in table.rows] == ["0.25 (0.25 to 0.25)"] * 3
+    assert all(row[4].startswith("0.25 (") for row in table.rows)
     assert "CCC in [-1, 1], bias in [-2, 2], mean over seeds" in table.caption
     titles = [section.title for section in page_of(shown).sections]
     assert "Attributes" in titles and "Scores" not in titles

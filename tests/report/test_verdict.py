@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -113,9 +114,26 @@ def test_a_system_that_gives_one_label_for_all_is_a_warning(record, synthetic):
     assert not any("COLLAPSED" in warning for warning in warnings_of(record))
 
 
-@pytest.mark.parametrize(
-    ("resampled", "words"), [("speakers", "Only 2 target speakers"), ("utterances", "draw utterances")]
-)
-def test_intervals_that_are_too_narrow_are_called_so(record, resampled, words):
+def test_intervals_over_few_speakers_need_no_warning_and_those_over_utterances_do(record):
     few = tuple(r for r in record.scores if "speaker" not in r.measure or r.measure[-2:] in ("03", "04"))
-    assert any(words in line for line in warnings_of(replace(record, scores=few, resampled=resampled)))
+    assert not any("interval" in line for line in warnings_of(replace(record, scores=few)))
+    for over in ("utterances", "speakers and utterances"):
+        lines = warnings_of(replace(record, scores=few, intervals_over=over))
+        assert any("count as speakers of their own: intervals are too narrow" in line for line in lines)
+
+
+def test_a_single_speaker_shows_nothing(record):
+    """There is no interval: a score is not shown to be above chance, nor a method to be better."""
+    nothing = {"low": float("nan"), "high": float("nan")}
+    alone = replace(
+        record,
+        scores=tuple(replace(row, **nothing) if row.side == "target" else row for row in record.scores),
+        differences=tuple(replace(gap, estimate=replace(gap.estimate, **nothing)) for gap in record.differences),
+    )
+    text = verdict(alone)
+    assert "of the labels; no interval)" in text and "is not shown to be above chance" in text
+    assert re.search(
+        r"is [+-][\d.]+ points \(no interval\): no difference is shown, since there is no interval\.", text
+    )
+    lines = [line for line in warnings_of(alone) if "interval" in line]
+    assert lines == ["Scores on the target have no interval: that takes two speakers or more."]

@@ -189,7 +189,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.corpora import utterances_at
     from emobridge.inference.evaluate import evaluated
     from emobridge.progress import progress, report_note
-    from emobridge.report.blocks import number
+    from emobridge.report.blocks import bracketed
     from emobridge.scores.files import write_scores
 
     skipped: list[tuple[str, str]] = []
@@ -208,8 +208,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     shown = [row for row in scores if row.seed == "all" and not row.measure.startswith("recall speaker")]
     print(_legend(row.measure for row in shown))
     for row in shown:
-        value, low, high = (number(row.measure, value) for value in (row.value, row.low, row.high))
-        print(f"{row.measure:20} {value:>5} [{low}, {high}] n={row.n}")
+        print(f"{row.measure:20} {bracketed(row)} n={row.n}")
     for warning in evaluation.warnings:
         print(f"warning: {warning}")
     report_skipped(skipped)

@@ -45,6 +45,10 @@ class Evaluated:
         for evaluation in self.evaluations:
             if isinstance(evaluation, Evaluation) and len(labels := set(evaluation.truth)) == 1:
                 lines.append(f"all utterances are labelled {labels.pop()}: UA is the recall of that label alone")
+        if any(None in evaluation.speakers for evaluation in self.evaluations):
+            lines.append("utterances without a known speaker count as speakers of their own: intervals are too narrow")
+        if any(None not in (names := set(evaluation.speakers)) and len(names) == 1 for evaluation in self.evaluations):
+            lines.append("a single speaker was scored: there is no interval over speakers")
         return tuple(lines)
 
 

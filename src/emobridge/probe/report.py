@@ -21,7 +21,8 @@ from emobridge.probe.run import Study, probe
 from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores, describe_split, score_study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.report import plots
-from emobridge.report.blocks import FEW_SPEAKERS, Figure, Page, Section, Table, count, percent, stamped
+from emobridge.report.blocks import Figure, Page, Section, Table, count, percent, stamped
+from emobridge.report.glossary import INTERVAL
 from emobridge.report.write import write_page
 from emobridge.scores.files import write_scores
 
@@ -134,15 +135,15 @@ def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
             lines.append(
                 f"The speakers of {corpus.name} are not known: its scores may be of voices that were trained on."
             )
-        elif corpus.people < FEW_SPEAKERS:
-            lines.append(f"{corpus.name} has {count(corpus.people, 'speaker')}: its intervals are too narrow.")
+        elif corpus.people == 1:
+            lines.append(f"{corpus.name} has 1 speaker: its scores have no interval.")
     if study.settings.segment and any(registry.load("heads", head).needs_frames for head in study.settings.heads):
         lines.append(
             f"Heads that need frames saw means over {study.settings.segment:g} s instead of single frames, which is "
             "cheaper and not the same."
         )
-    if scored.draws_utterances:
-        lines.append("Some intervals draw utterances, not speakers: they are too narrow.")
+    if scored.has_unknown_speakers:
+        lines.append("Utterances without a known speaker count as speakers of their own: intervals are too narrow.")
     return tuple(lines)
 
 
@@ -266,6 +267,7 @@ def _how(study: Study, command: str) -> Section:
         f"Made {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC by emobridge {__version__}.",
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS),
         *dict.fromkeys(f"A probe saw: {data}." for data in data_seen(study)),
+        f"95 % interval: {INTERVAL}.",
     ]
     if settings.patience:
         epochs = np.concatenate([outcome.epochs.ravel() for outcome in study.outcomes])

@@ -66,19 +66,19 @@ class StudyScores:
     floors: tuple[Score, ...]  # what is reached without listening to speech: UA
     choices: tuple[LayerChoice, ...]
     collapsed: tuple[CollapsedProbes, ...]
-    draws_utterances: bool  # whether some intervals draw utterances instead of speakers
+    has_unknown_speakers: bool  # which count as a speaker for each utterance in the intervals
 
 
 def score_study(study: Study) -> StudyScores:
     """Score every probe of a study, for each seed and for all seeds together.
 
     Where every seed tests the same utterances, "all" is the mean over seeds; where seeds drew other ones (80/10/10), it
-    is the score over all that were tested, which the interval then draws from.
+    is the score over all that were tested.
     """
     scores: list[Score] = []
     choices: list[LayerChoice] = []
     collapsed: list[CollapsedProbes] = []
-    draws_utterances = False
+    has_unknown_speakers = False
     for outcome in join_layers(study.outcomes):
         for tested in study.corpora:
             parts = [part for part in outcome.predictions if part.corpus == tested.name]
@@ -95,8 +95,8 @@ def score_study(study: Study) -> StudyScores:
                     choices.append(LayerChoice(_of_all(rows), _counts(outcome)))
                 else:
                     collapsed += _collapses(at_layer, scored)
-                draws_utterances |= any(evaluation.resampled == "utterances" for _, evaluation in scored)
-    return StudyScores(tuple(scores), floors_of(study), tuple(choices), tuple(collapsed), draws_utterances)
+                has_unknown_speakers |= any(evaluation.intervals_over != "speakers" for _, evaluation in scored)
+    return StudyScores(tuple(scores), floors_of(study), tuple(choices), tuple(collapsed), has_unknown_speakers)
 
 
 def floors_of(study: Study) -> tuple[Score, ...]:
@@ -210,7 +210,8 @@ def _evaluations(
     ) -> Evaluation:
         chosen = [tested.utterances[row] for row in rows]
         truth = tuple(str(utterance.emotion) for utterance in chosen)
-        return Evaluation(labels, truth, predictions, tuple(map(person, chosen)), tuple(map(int, probes)))
+        people, folds = tuple(map(person, chosen)), tuple(map(int, probes))
+        return Evaluation(labels, truth, predictions, people, folds, tuple(rows.tolist()))
 
     by_seed = [
         (str(part.seed), evaluation(tested_rows, (emotions,), part.probes[order]))

@@ -28,9 +28,10 @@ from emobridge.study.matrices import matrix_table, printed_table, read_counts
 from emobridge.types import ATTRIBUTES, Score
 
 _EXPLANATION = (
-    "Measured: mean over seeds with its 95 % interval. Published: the paper's numbers for the same pair of languages, "
-    "emotions, side, encoder and number of target labels, as far as it states them; in brackets the method as the "
-    "paper names it. Compare them with care: the paper's split of speakers and its training are not these.",
+    "Measured: mean over seeds with its 95 % interval (jackknife over speakers, Student's t). Published: the paper's "
+    "numbers for the same pair of languages, emotions, side, encoder and number of target labels, as far as it states "
+    "them; in brackets the method as the paper names it. Compare them with care: the paper's split of speakers and its "
+    "training are not these.",
 )
 
 _MATRICES = (

@@ -30,7 +30,7 @@ def attribute_section(record: StudyRecord) -> Section | None:
         return None
     ranges = ", ".join(f"{measure.name} in [{measure.range[0]:g}, {measure.range[1]:g}]" for measure in (lead, *others))
     caption = (
-        f"Measured. {ranges}, mean over seeds with 95 % interval over {record.resampled}. "
+        f"Measured. {ranges}, mean over seeds with 95 % interval over {record.intervals_over}. "
         f"All rows: {shared(record) or 'nothing in common'}."
     )
     names = [measure.name for measure in (lead, *others)]
@@ -51,5 +51,5 @@ def _differences(record: StudyRecord, measure: str) -> list[Table]:
         for gap in record.differences
         if gap.measure.startswith(f"{measure} ") and (len(record.attributes) > 1 or gap.measure != f"{measure} mean")
     )
-    caption = f"Measured. Paired differences of {measure} with 95 % intervals: both systems see the same draw."
+    caption = f"Measured. Paired differences of {measure} with 95 % intervals, paired by speaker."
     return [Table(caption, ("difference", "scored on", "attribute", measure, "n"), rows)] if rows else []

@@ -9,7 +9,6 @@ from emobridge.scores.base import Estimate
 from emobridge.scores.measures.base import PER_CENT, measure_of
 from emobridge.types import Score
 
-FEW_SPEAKERS = 10  # with fewer, an interval over speakers is too narrow
 STAMP = "SYNTHETIC run. "  # says "run", since it stands over published numbers too, which are real
 CONSTRUCTED = "CONSTRUCTED attributes. "  # they were computed from the audio: see data.constructed
 
@@ -101,9 +100,16 @@ def interval(measure: str, value: float, low: float, high: float) -> str:
     >>> interval("UA", 0.667, 0.612, 0.719)
     '66.7 (61.2 to 71.9)'
     """
-    if value != value:
-        return "undefined"
-    return f"{number(measure, value)} ({number(measure, low)} to {number(measure, high)})"
+    return "undefined" if value != value else f"{number(measure, value)} ({bounds(measure, low, high)})"
+
+
+def bounds(measure: str, low: float, high: float) -> str:
+    """The ends of an interval; NaN where there is none, as of a single speaker.
+
+    >>> bounds("UA", 0.612, 0.719), bounds("UA", float("nan"), float("nan"))
+    ('61.2 to 71.9', 'no interval')
+    """
+    return "no interval" if low != low else f"{number(measure, low)} to {number(measure, high)}"
 
 
 def score_text(score: Score) -> str:
@@ -111,10 +117,19 @@ def score_text(score: Score) -> str:
     return interval(score.measure, score.value, score.low, score.high)
 
 
+def bracketed(score: Score) -> str:
+    """The value of a score and its interval for a terminal: "66.7 [61.2, 71.9]"."""
+    value, low, high = (number(score.measure, bound) for bound in (score.value, score.low, score.high))
+    return f"{value:>5} [{'no interval' if low == 'undefined' else f'{low}, {high}'}]"
+
+
 def signed_interval(difference: Estimate) -> str:
     """A difference with its sign and interval, in the unit of its measure."""
     signed = measure_of(difference.measure).signed
-    return f"{signed(difference.value)} ({signed(difference.low)} to {signed(difference.high)})"
+    ends = (
+        "no interval" if difference.low != difference.low else f"{signed(difference.low)} to {signed(difference.high)}"
+    )
+    return f"{signed(difference.value)} ({ends})"
 
 
 def unit(measure: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Section, Table, count, interval, number, signed_interval, unit
+from emobridge.report.blocks import Figure, Section, Table, bounds, count, interval, number, signed_interval, unit
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import SIDES, Difference, StudyRecord
 from emobridge.report.scores import class_measures
@@ -14,7 +14,7 @@ from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
 CURVES = (
-    "Solid: the target, with 95 % intervals over {resampled} as bands. Dashed, same colour: the source, whose "
+    "Solid: the target, with 95 % intervals over {over} as bands. Dashed, same colour: the source, whose "
     "intervals stand in the table. Dotted: {dotted}. Budgets are evenly spaced, whatever their size."
 )
 
@@ -70,7 +70,9 @@ def headline(record: StudyRecord) -> str:
     if not best:
         return "Nothing was scored on the target."
     text = f"By {measure} ({meaning_of(measure)}) on the target, the best system {' The best '.join(best)}"
-    return " ".join((text, f"Brackets hold 95 % intervals over {record.resampled}.", *_comparisons(record, measure)))
+    return " ".join(
+        (text, f"Brackets hold 95 % intervals over {record.intervals_over}.", *_comparisons(record, measure))
+    )
 
 
 def curve_section(record: StudyRecord) -> Section:
@@ -79,7 +81,7 @@ def curve_section(record: StudyRecord) -> Section:
     dotted = "chance"
     if any(_full_scores(record, grid, leading_measures(record)[0], norm) for norm in grid.normalisations):
         dotted += ", and the score of a method, named beside it, on all target labels"
-    text = CURVES.format(resampled=record.resampled, dotted=dotted)
+    text = CURVES.format(over=record.intervals_over, dotted=dotted)
     figures = tuple(_curves(record, grid, measure) for measure in leading_measures(record))
     return Section("Scores by label budget", (text,), blocks=figures)
 
@@ -107,7 +109,7 @@ def measure_section(record: StudyRecord) -> Section | None:
                     cells = (grid.text(measure, method, norm, amount, side) for measure in measures)
                     rows.append((method, norm, amount, side, *cells))
     caption = (
-        f"Measured. Mean over seeds with 95 % interval over {record.resampled}; "
+        f"Measured. Mean over seeds with 95 % interval over {record.intervals_over}; "
         f"{', '.join(name for name in measures if unit(name)) or 'none'} in per cent."
     )
     columns = ("method", "normalisation", "target labels", "scored on", *measures)
@@ -152,8 +154,8 @@ def _system(grid: ScoreGrid, system: tuple[str, str]) -> str:
 
 
 def _value(score: Score) -> str:
-    value, low, high = (number(score.measure, end) for end in (score.value, score.low, score.high))
-    return f"{value}{unit(score.measure)} ({low} to {high})"
+    value = number(score.measure, score.value)
+    return f"{value}{unit(score.measure)} ({bounds(score.measure, score.low, score.high)})"
 
 
 def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure:
@@ -223,7 +225,7 @@ def _table(record: StudyRecord, grid: ScoreGrid, measure: str) -> Table:
     )  # fmt: skip
     caption = (
         f"Measured. {measure}{' in per cent' if unit(measure) else ''} by number of labelled target utterances, mean "
-        f"over seeds with 95 % interval over {record.resampled}. {guess}{labels}{largest}"
+        f"over seeds with 95 % interval over {record.intervals_over}. {guess}{labels}{largest}"
     ).rstrip()
     return Table(caption, ("method", "normalisation", *columns), tuple(rows))
 
@@ -237,7 +239,7 @@ def _differences(record: StudyRecord, grid: ScoreGrid, measure: str) -> Table:
         rows.append((method, norm, side, *cells))
     caption = (
         f"Measured. {measure} minus that of {record.baseline} with the same labels"
-        f"{', in points' if unit(measure) else ''}, with paired 95 % intervals: both see the same draw. "
+        f"{', in points' if unit(measure) else ''}, with 95 % intervals, paired by speaker. "
         "No interval is corrected for the number of intervals."
     )
     return Table(caption, ("method", "normalisation", "scored on", *grid.amounts), tuple(rows))

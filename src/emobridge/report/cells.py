@@ -1,4 +1,4 @@
-"""The tables of a budget as CSV: its scores with what each system saw, its confusion counts, its Welch tests."""
+"""The tables of a budget as CSV: its scores with what each system saw, its confusion counts, its tests."""
 
 from __future__ import annotations
 

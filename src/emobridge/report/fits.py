@@ -10,7 +10,7 @@ from emobridge.report.systems import name_in
 CHANGES = (
     "Before the last stage: the scores of the method that ends where it begins (fine-tuned of ft-lora, lora of "
     "two-stage), where that was run too; else of the baseline, which shares no stage with it. A loss on the source is "
-    "what was forgotten of it. Differences are paired, with 95 % intervals."
+    "what was forgotten of it. Differences are paired by speaker, with 95 % intervals."
 )
 COSTS = (
     "Trained weights are counted by where they are: in the head, in the encoder itself, in adapters. Times are means "

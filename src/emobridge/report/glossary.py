@@ -14,11 +14,16 @@ MEANINGS = {  # of measures, after their long names
     "WA": "the share of utterances that are right",
     "CCC": "1 where prediction and rating are the same, 0 where they have nothing in common",
 }
+INTERVAL = (
+    "where the score of other speakers, and of other seeds where there are several, would lie; a jackknife (the score "
+    "without each speaker in turn) with Student's t, which holds with few speakers too, though not with one"
+)
 TERMS = (
     ("bundle", "the folder of a finished recogniser: its weights, its settings and its model card"),
     ("manifest", "a file with one row a recording: its path, corpus, language, speaker and label"),
     ("baseline", "the system without adaptation, source-only, that every method is compared with"),
     ("floor", "what is reached without recognising emotion, from the loudness and length of the recordings"),
+    ("95 % interval", INTERVAL),
     ("fold", "one part of the speakers, scored by a system that was trained on the others"),
     ("guard", "the check for corpora whose speakers mostly show one emotion each; it turns speaker normalisation off"),
 )

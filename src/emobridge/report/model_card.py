@@ -86,7 +86,9 @@ def _scores(record: StudyRecord) -> str:
     unit = measure_of(measure).unit and f", {measure_of(measure).unit}"
     if unit and names:
         unit += f"; {lead.name} is in [{lead.range[0]:g}, {lead.range[1]:g}]"
-    caption = f"*{stamp}Mean over seeds with 95 % interval over {record.resampled}{unit}.*"
+    caption = (
+        f"*{stamp}Mean over seeds with 95 % interval over {record.intervals_over} (jackknife, Student's t){unit}.*"
+    )
     head = f"| system | scored on | {' | '.join(map(escaped, columns))} | n | seeds |"
     rule = "|" + " --- |" * (len(columns) + 4)
     return "\n".join([caption, "", head, rule, *(_row(system, columns) for system in systems)])

@@ -117,7 +117,7 @@ class CostRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """Welch's test whether one system is better than another with the same normalisation."""
+    """Whether one system is better than another with the same normalisation: a paired test and Welch's."""
 
     side: str
     measure: str
@@ -126,9 +126,12 @@ class Contest:
     better_labels: str  # its number of target labels
     worse: str
     worse_labels: str
-    difference: float  # of their means over seeds x subsets
-    p: float  # one-tailed; NaN where neither varies
-    values: int  # of each: seeds x subsets
+    difference: float  # over all utterances, the mean over seeds
+    low: float  # of its 95 % interval, paired by speaker
+    high: float
+    p: float | None  # two-sided, paired by speaker; None where that cannot be judged
+    welch_p: float  # one-tailed, over seeds x subsets, as published; NaN where neither varies
+    values: int  # of each in Welch's test: seeds x subsets
     subsets: int
     drawn: str  # "by speakers" or "by utterances"
 
@@ -187,7 +190,7 @@ class StudyRecord:
     held_out: str = ""  # one sentence: how the scored utterances were kept apart
 
     scores: tuple[Score, ...] = ()
-    resampled: str = "speakers"  # what the intervals draw: "speakers" or "utterances"
+    intervals_over: str = "speakers"  # what intervals take as independent: see `BaseEvaluation.intervals_over`
     systems: tuple[SystemRow, ...] = ()
     method: str = ""  # the one system that the headline of "adapt" is about
     baseline: str = "source-only"  # the method that others are compared with

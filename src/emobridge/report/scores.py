@@ -36,7 +36,7 @@ def score_section(record: StudyRecord) -> Section | None:
         seeds = ", ".join(number(row.measure, row.value) for row in system.seeds(leading))
         rows.append((system.name, system.side, *cells, str(max(row.n for row in scored)), seeds))
     caption = (
-        f"Measured. Mean over seeds with 95 % interval over {record.resampled}{_units(measures)}. "
+        f"Measured. Mean over seeds with 95 % interval over {record.intervals_over}{_units(measures)}. "
         f"Label set: {', '.join(record.labels)}. All rows: {shared(record) or 'nothing in common'}."
     )
     columns = ("system", "scored on", *measures, "n", f"{leading} of each seed")
@@ -93,7 +93,7 @@ def _difference_tables(record: StudyRecord) -> tuple[Table, ...]:
         for gap in gaps
     )
     columns = ("difference", "scored on", *(("measure",) if several else ()), "points", "n")
-    caption = "Measured. Paired differences in points with 95 % intervals: both systems see the same draw."
+    caption = "Measured. Paired differences in points with 95 % intervals, paired by speaker."
     return (Table(caption, columns, rows),)
 
 

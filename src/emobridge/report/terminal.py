@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emobridge.report.blocks import number
+from emobridge.report.blocks import bracketed
 from emobridge.report.page import headline
 from emobridge.report.record import StudyRecord
 from emobridge.report.verdict import warnings_of
@@ -35,5 +35,4 @@ def table(record: StudyRecord) -> str:
 
 def _line(row: Score) -> str:
     where = f"{row.source} -> {row.target}" if row.side == "target" else row.source
-    value, low, high = (number(row.measure, bound) for bound in (row.value, row.low, row.high))
-    return f"  {row.method:16} {row.side:7} {where:32} {value:>5} [{low}, {high}]  n={row.n}"
+    return f"  {row.method:16} {row.side:7} {where:32} {bracketed(row)}  n={row.n}"

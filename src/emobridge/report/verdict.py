@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from emobridge.audit.findings import NEAR
-from emobridge.report.blocks import FEW_SPEAKERS, count, number, percent, unit
+from emobridge.report.blocks import bounds, count, number, percent, signed_interval, unit
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import Difference, Floor, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems
@@ -40,7 +41,7 @@ def verdict(record: StudyRecord) -> str:
     if chance is not None:
         parts.append(f"Chance over {count(len(record.labels), 'label')} is {number(measure, chance)}{unit(measure)}.")
         best = after or before
-        if best is not None and _row(best, measure).low <= chance:
+        if best is not None and not _row(best, measure).low > chance:  # NaN shows nothing
             parts.append(f"{best.name} is not shown to be above chance.")
     on_source = next((s for s in scored_systems(record) if (s.side, s.method) == ("source", record.method)), None)
     if on_source is not None and on_source.mean(measure):
@@ -49,7 +50,7 @@ def verdict(record: StudyRecord) -> str:
 
 
 def warnings_of(record: StudyRecord) -> tuple[str, ...]:
-    """What a reader must know before any number: made-up speech, collapsed systems, confounds, too few speakers."""
+    """What a reader must know before any number: made-up speech, collapsed systems, confounds, unknown speakers."""
     lines = []
     if record.synthetic:
         lines.append("SYNTHETIC speech: these numbers show that the machinery works, and nothing about emotion.")
@@ -62,9 +63,9 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
     lines += record.warnings
     if record.audit is not None and record.scores:
         lines += _confounds(record)
-    if record.scores and record.resampled == "utterances":
-        lines.append("The intervals draw utterances, since a speaker is single or unknown: they are too narrow.")
-    lines += _scarce_speakers(record)
+    if record.scores and record.intervals_over != "speakers":
+        lines.append("Utterances without a known speaker count as speakers of their own: intervals are too narrow.")
+    lines += _without_interval(record)
     if record.audit is not None:
         lines += [finding.message for finding in record.audit.findings if finding.severity == "error"]
     return tuple(dict.fromkeys(lines))
@@ -88,16 +89,13 @@ def _confounds(record: StudyRecord) -> Iterator[str]:
             )
 
 
-def _scarce_speakers(record: StudyRecord) -> Iterator[str]:
-    """A line for each scored side of which so few speakers were scored that its intervals are too narrow."""
-    if record.resampled != "speakers":
-        return
+def _without_interval(record: StudyRecord) -> Iterator[str]:
+    """A line for each scored side whose headline measure has no interval."""
+    measure = headline_measure(record)
     for side in dict.fromkeys(row.side for row in record.scores):
-        counts = [len(system.speakers()) for system in scored_systems(record) if system.side == side]
-        if not record.labels:  # then no recall by speaker is scored
-            counts = [row.speakers or 0 for row in record.corpora if row.side == side]
-        if 0 < (fewest := min(counts, default=0)) < FEW_SPEAKERS:
-            yield f"Only {fewest} {side} speakers were scored: with so few to draw from, intervals are too narrow."
+        rows = [row for row in record.scores if (row.side, row.measure, row.seed) == (side, measure, "all")]
+        if any(math.isnan(row.low) and not math.isnan(row.value) for row in rows):
+            yield f"Scores on the {side} have no interval: that takes two speakers or more."
 
 
 def _scored_speech(record: StudyRecord) -> str:
@@ -134,30 +132,31 @@ def _reached(record: StudyRecord, measure: str, before: ScoredSystem | None, aft
     if not systems:
         return "nothing was scored."
     first = _row(systems[0], measure)
-    low, high = number(measure, first.low), number(measure, first.high)
     value = f"{number(measure, first.value)}{unit(measure)} {measure}"
-    meaning = f"{meaning_of(measure)}; 95 % interval over {record.resampled}"
-    parts = [f"{systems[0].name} reaches {value} ({meaning} {low} to {high})"]
+    interval, ends = f"95 % interval over {record.intervals_over}", bounds(measure, first.low, first.high)
+    meaning = f"{meaning_of(measure)}; {ends if first.low != first.low else f'{interval} {ends}'}"
+    parts = [f"{systems[0].name} reaches {value} ({meaning})"]
     parts += [f"{system.name} reaches {_value(_row(system, measure))}" for system in systems[1:]]
     return " and ".join(parts) + "."
 
 
 def _value(row: Score) -> str:
     """66.7 % UA (61.2 to 71.9)."""
-    value, low, high = (number(row.measure, share) for share in (row.value, row.low, row.high))
-    return f"{value}{unit(row.measure)} {row.measure} ({low} to {high})"
+    value = f"{number(row.measure, row.value)}{unit(row.measure)}"
+    return f"{value} {row.measure} ({bounds(row.measure, row.low, row.high)})"
 
 
 def _gap(gap: Difference) -> str:
-    estimate, signed = gap.estimate, measure_of(gap.measure).signed
-    points = " points" if unit(gap.measure) else ""
-    size = f"{signed(estimate.value)}{points} ({signed(estimate.low)} to {signed(estimate.high)})"
-    start = f"{gap.method} minus {gap.before}, paired on the same {estimate.resampled}, is {size}: "
+    estimate, size = gap.estimate, signed_interval(gap.estimate)
+    if unit(gap.measure):
+        size = size.replace(" ", " points ", 1)
+    start = f"{gap.method} minus {gap.before}, paired on the same {estimate.intervals_over}, is {size}: "
     if estimate.low > 0:
         return start + "a gain that the choice of speakers does not explain."
     if estimate.high < 0:
         return start + f"adaptation made it WORSE; use {gap.before}."
-    return start + "no difference is shown, since the interval holds zero."
+    why = "there is no interval" if estimate.low != estimate.low else "the interval holds zero"
+    return f"{start}no difference is shown, since {why}."
 
 
 def _row(system: ScoredSystem, measure: str) -> Score:

@@ -61,7 +61,7 @@ def html(page: Page) -> str:
     environment.filters["drawing"] = Markup  # plots.py makes these; matplotlib escapes the texts in them
     environment.filters["data"] = lambda text: Markup(text.replace("<", "\\u003c"))  # JSON that closes no <script>
     environment.filters["interval"] = _interval
-    environment.filters["numeric"] = lambda cell: bool(re.fullmatch(r"[-+\d][\d.,%() to+-]*", cell))
+    environment.filters["numeric"] = lambda cell: bool(re.fullmatch(r"[-+\d][\d.,%() to+-]*(no interval\))?", cell))
     style = Markup((_HERE / "style.css").read_text(encoding="utf-8").rstrip())
     return environment.get_template("page.html").render(page=page, style=style)
 

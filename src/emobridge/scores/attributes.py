@@ -1,6 +1,6 @@
 """Evaluation of predicted attributes, such as arousal: measures such as CCC by attribute, and their mean.
 
-Measures of attributes need nothing of the utterances but the sums of 1, x, y, x^2, y^2 and xy, so that the bootstrap
+Measures of attributes need nothing of the utterances but the sums of 1, x, y, x^2, y^2 and xy, so that the jackknife
 over speakers is arithmetic on the sums of each speaker.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from emobridge.errors import UserError
 from emobridge.scores.base import BaseEvaluation, Column, clusters_of
+from emobridge.scores.jackknife import Clusters, Influence
 from emobridge.scores.measures.base import Floats, Measure, power_sums
 from emobridge.types import SCALE, Range
 
@@ -34,6 +35,7 @@ class AttributeEvaluation(BaseEvaluation):
     predictions: Floats  # (S, N, K), on the same scale; they may lie beyond its ends
     speakers: tuple[str | None, ...]  # N
     range: Range = SCALE  # of `truth`
+    utterances: tuple[int, ...] = ()  # N: which utterance each row is, where one was scored several times
 
     def __post_init__(self) -> None:
         n, k = len(self.speakers), len(self.names)
@@ -84,15 +86,19 @@ class AttributeEvaluation(BaseEvaluation):
             and np.array_equal(self.truth, other.truth, equal_nan=True)
         )
 
-    def clusters(self) -> Floats:
-        """(S, C, K, 6): `power_sums` of each speaker, or of each utterance where these are drawn."""
-        sums = self._sums()
-        if self.resampled == "utterances":
-            return sums
-        speakers, owner = clusters_of(self.speakers)
-        clusters = np.zeros((len(sums), len(speakers), *sums.shape[2:]))
-        np.add.at(clusters.swapaxes(0, 1), owner, sums.swapaxes(0, 1))
-        return clusters
+    def clusters(self) -> Clusters:
+        """`power_sums` of each speaker, and of each utterance whose speaker is not known; groups are the attributes."""
+        sums = self._sums()  # (S, N, K, 6)
+        _, owner = clusters_of(self.speakers, self.utterances)
+        counts = np.zeros((len(sums), owner.max() + 1, *sums.shape[2:]))
+        np.add.at(counts.swapaxes(0, 1), owner, sums.swapaxes(0, 1))
+        return Clusters(counts, counts[0, ..., 0], np.ones(counts.shape[1]))
+
+    def influence(self, measure: Measure, total: Floats) -> Influence:
+        """Each attribute makes all of its own variance, and an equal share of the mean's."""
+        count = len(self.scored)
+        steps = (measure.range[1] - measure.range[0]) / total[0, :, 0]  # the range over n utterances
+        return Influence(np.column_stack([np.eye(count), np.ones(count)]), np.append(steps, steps.max() / count))
 
     def parts(self, parts: Sequence[Sequence[int]]) -> Floats:
         """(S, P, K, 6): `power_sums` of each of P subsets of the utterances."""

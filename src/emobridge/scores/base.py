@@ -1,7 +1,7 @@
 """What all evaluations share: estimates with intervals, paired differences, and rows of scores.json.
 
 An evaluation holds what a system predicted beside the truth. All measures of its kind are arithmetic on counts or sums
-over utterances, so that the bootstrap over speakers is the same arithmetic on resampled counts.
+over utterances, so that the jackknife over speakers is the same arithmetic on the counts without each speaker.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.errors import UserError
+from emobridge.scores.jackknife import Clusters, Influence, Jackknife, jackknife
 from emobridge.scores.measures.base import Floats, Measure, all_measures, leading_measure, measure_named
 from emobridge.types import Score
 
-LARGEST_DRAW = 20_000_000  # numbers that are held at once while resampling
 DIFFERENCE = " difference"  # ends the measure of a difference
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value (the mean over seeds, in the measure's range) with its 95 % interval."""
+    """A value (the mean over seeds, in the measure's range) with its 95 % interval; NaN where there is none."""
 
     measure: str  # as rows of scores.json name it: "UA", "recall anger", "CCC arousal difference"
     value: float
     low: float
     high: float
     n: int  # utterances that it was computed over
-    resampled: str  # "speakers" or "utterances"
+    intervals_over: str  # what the interval takes as independent: see `BaseEvaluation.intervals_over`
+    p: float | None = None  # of a difference: two-sided, that there is none; None where that cannot be judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,12 @@ class BaseEvaluation(ABC):
         """Whether both hold predictions for the same utterances in the same order."""
 
     @abstractmethod
-    def clusters(self) -> Floats:
-        """(S, K, ...): counts or sums of each of the K things that the bootstrap draws."""
+    def clusters(self) -> Clusters:
+        """Counts or sums of each speaker, and of each utterance whose speaker is not known."""
+
+    @abstractmethod
+    def influence(self, measure: Measure, total: Floats) -> Influence:
+        """How the columns of a measure follow the utterances, where counts or sums are `total` (S, ...)."""
 
     @abstractmethod
     def parts(self, parts: Sequence[Sequence[int]]) -> Floats:
@@ -106,9 +111,16 @@ class BaseEvaluation(ABC):
         return None
 
     @property
-    def resampled(self) -> str:
-        """What the bootstrap draws: "speakers", or "utterances" where there is one speaker or one is not known."""
-        return "utterances" if None in self.speakers or len(set(self.speakers)) < 2 else "speakers"
+    def intervals_over(self) -> str:
+        """What intervals take as independent: "speakers", "utterances" where none is known, else both.
+
+        An utterance whose speaker is not known counts as a speaker of its own, so that intervals are too narrow where
+        such utterances share speakers.
+        """
+        unknown = self.speakers.count(None)
+        if not unknown:
+            return "speakers"
+        return "utterances" if unknown == len(self.speakers) else "speakers and utterances"
 
     @property
     def lead(self) -> Measure:
@@ -122,63 +134,55 @@ class BaseEvaluation(ABC):
 
     def values(self) -> dict[str, float]:
         """Each measure without its interval: the mean over seeds."""
-        total = self.clusters().sum(1)
+        total = self.clusters().total
         return {
-            column.name: float(values.mean())
+            column.name: float(value)
             for measure in all_measures(self.of)
-            for column, values in zip(self.columns(measure), self._by_column(measure, total))
+            for column, value in zip(self.columns(measure), self.column_values(measure, total).mean(0))
         }
 
-    def estimates(self, *, draws: int = 1000, seed: int = 0, details: bool = True) -> tuple[Estimate, ...]:
-        """Every measure with its interval, then its details (such as recall by class), which take most of the time.
+    def estimates(self, *, details: bool = True) -> tuple[Estimate, ...]:
+        """Every measure with its interval, then its details, such as recall by class.
 
-        A value is the mean over seeds. Its interval is the 2.5th to 97.5th percentile over draws: speakers are drawn
-        with replacement (Efron & Tibshirani 1993, clusters), the same draw for every seed, and the mean over seeds is
-        taken in each draw. A single speaker, or one that is not known, leaves utterances to draw; `resampled` says so.
-        A draw in which a value is not defined is left out; the interval is the measure's range where none is defined.
+        A value is the mean over seeds. Its interval is that of the jackknife over speakers with Student's t: where the
+        value of other speakers, and of other seeds where there are several, may lie (see `jackknife`). Seeds score the
+        same speakers, and do not count as independent. A single speaker leaves no interval (NaN).
         """
         clusters = self.clusters()
-        total, drawn = clusters.sum(1), resample(clusters, draws, seed)
         estimates: list[Estimate] = []
         for measure in all_measures(self.of):
-            values, samples = self._by_column(measure, total), self._by_column(measure, drawn)
-            for column, value, sample in zip(self.columns(measure), values, samples):
-                estimates.append(estimate_from(column.name, value, sample, column.n, self.resampled, measure.range))
+            scored = self._jackknife(measure, clusters)
+            for index, column in enumerate(self.columns(measure)):
+                interval = scored.interval(index, measure.range, column.n)
+                estimates.append(
+                    Estimate(column.name, float(scored.values[index]), *interval, column.n, self.intervals_over)
+                )
         if details:
-            estimates += self.details(total, drawn, draws, seed)
+            estimates += self.details(clusters)
         return tuple(estimates)
 
-    def details(self, total: Floats, drawn: Floats, draws: int, seed: int) -> list[Estimate]:
+    def details(self, clusters: Clusters) -> list[Estimate]:
         """What is reported beside the measures; nothing by default."""
         return []
 
-    def difference(
-        self, before: BaseEvaluation, *, measure: str = "", draws: int = 1000, seed: int = 0
-    ) -> tuple[Estimate, ...]:
+    def difference(self, before: BaseEvaluation, *, measure: str = "") -> tuple[Estimate, ...]:
         """This system's score minus that of `before` on the same utterances, with paired intervals.
 
         measure: by default the leading one. Rows are named "UA difference", "CCC arousal difference" ... Both systems
-        see the same draw of speakers, so that what is hard about a speaker cancels.
+        are without the same speaker, so that what is hard about a speaker cancels.
         Errors: UserError where the two were not scored on the same utterances in the same order.
         """
         if not self.is_paired_with(before):
             raise UserError("a paired difference needs two evaluations of the same utterances, in the same order")
         formula = measure_named(measure, self.of) if measure else self.lead
         low, high = formula.range
-        counts_before, counts_after = before.clusters(), self.clusters()
-        values_before, values_after = (
-            self._by_column(formula, counts.sum(1)).mean(-1) for counts in (counts_before, counts_after)
-        )
-        samples_before, samples_after = (
-            self._by_column(formula, resample(counts, draws, seed)).mean(-1) for counts in (counts_before, counts_after)
-        )
-        gaps = zip(self.columns(formula), values_after - values_before, samples_after - samples_before)
+        gap = self._jackknife(formula, self.clusters()).minus(before._jackknife(formula, before.clusters()))
         return tuple(
-            estimate_from(
-                f"{column.name}{DIFFERENCE}", value[None], sample[:, None], column.n, self.resampled,
-                (low - high, high - low),
+            Estimate(
+                f"{column.name}{DIFFERENCE}", float(gap.values[index]),
+                *gap.interval(index, (low - high, high - low), None), column.n, self.intervals_over, gap.p(index),
             )
-            for column, value, sample in gaps
+            for index, column in enumerate(self.columns(formula))
         )  # fmt: skip
 
     def per_subset(self, parts: Sequence[Sequence[int]], *, measure: str = "") -> dict[str, list[float]]:
@@ -188,51 +192,34 @@ class BaseEvaluation(ABC):
         Errors: UserError for an unknown measure.
         """
         formula = measure_named(measure, self.of) if measure else self.lead
-        values = self._by_column(formula, self.parts(parts))
-        columns = zip(self.columns(formula), values)
+        values = self.column_values(formula, self.parts(parts))
+        columns = zip(self.columns(formula), np.moveaxis(values, -1, 0))
         return {column.name: value.ravel().tolist() for column, value in columns if not column.is_mean}
 
-    def scores(self, condition: Condition, *, draws: int = 1000, seed: int = 0) -> list[Score]:
+    def scores(self, condition: Condition) -> list[Score]:
         """Rows of scores.json: for each seed ("0", "1" ...; its own interval), then for the mean over seeds ("all")."""
         shared = {**asdict(condition), "labels": ",".join(self.label_set)}
         evaluations = [*((str(number), part) for number, part in enumerate(self.seeds())), ("all", self)]
         return [
             Score(**shared, seed=title, measure=row.measure, value=row.value, low=row.low, high=row.high, n=row.n)
             for title, evaluation in evaluations
-            for row in evaluation.estimates(draws=draws, seed=seed)
+            for row in evaluation.estimates()
         ]
 
-    def _by_column(self, measure: Measure, counts: Floats) -> Floats:
-        """(columns, ...): the values of each column."""
-        return np.moveaxis(self.column_values(measure, counts), -1, 0)
+    def _jackknife(self, measure: Measure, clusters: Clusters) -> Jackknife:
+        influence = self.influence(measure, clusters.total)
+        return jackknife(clusters, lambda counts: self.column_values(measure, counts), influence)
 
 
-def resample(counts: Floats, draws: int, seed: int) -> Floats:
-    """Counts (draws, S, ...) after drawing K of the K clusters of (S, K, ...) with replacement."""
-    seeds, k, *shape = counts.shape
-    flat, random = np.moveaxis(counts, 1, 0).reshape(k, -1), np.random.default_rng(seed)
-    step = max(1, LARGEST_DRAW // k)
-    sums = []
-    for start in range(0, draws, step):
-        count = min(step, draws - start)
-        drawn = random.integers(k, size=(count, k)) + np.arange(count)[:, None] * k
-        weights = np.bincount(drawn.ravel(), minlength=count * k).reshape(count, k).astype(float)
-        sums.append(weights @ flat)
-    return np.concatenate(sums).reshape(draws, seeds, *shape)
+def clusters_of(speakers: Sequence[str | None], utterances: Sequence[int] = ()) -> tuple[list[str], NDArray[np.int64]]:
+    """The speakers who are known, in order, and (N,) the index of each row's cluster.
 
-
-def estimate_from(
-    measure: str, values: Floats, samples: Floats, n: int, resampled: str, limits: tuple[float, float] = (0.0, 1.0)
-) -> Estimate:
-    """From values (S,) and drawn values (draws, S); the interval is `limits` where no draw is defined."""
-    means = samples.mean(1)
-    means = means[~np.isnan(means)]
-    low, high = np.percentile(means, (2.5, 97.5)) if means.size else limits
-    return Estimate(measure, float(values.mean()), float(low), float(high), n, resampled)
-
-
-def clusters_of(speakers: Sequence[str | None]) -> tuple[list[str], NDArray[np.int64]]:
-    """The speakers who are known, in order, and (N,) each utterance's index among them; -1 where it is not known."""
+    Clusters are the speakers in that order, then the utterances whose speaker is not known. utterances: (N,) which of
+    them each row is, where one has several rows; by default each row is one.
+    """
     names = sorted({speaker for speaker in speakers if speaker is not None})
-    index: dict[str | None, int] = {name: number for number, name in enumerate(names)}
-    return names, np.fromiter((index.get(speaker, -1) for speaker in speakers), np.int64, len(speakers))
+    index: dict[str | int, int] = {name: number for number, name in enumerate(names)}
+    keys = [row if speaker is None else speaker for row, speaker in zip(utterances or range(len(speakers)), speakers)]
+    for key in dict.fromkeys(key for key in keys if key not in index):
+        index[key] = len(index)
+    return names, np.fromiter(map(index.__getitem__, keys), np.int64, len(keys))

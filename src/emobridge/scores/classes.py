@@ -14,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.errors import UserError
-from emobridge.scores.base import BaseEvaluation, Column, Estimate, clusters_of, estimate_from, resample
+from emobridge.scores.base import BaseEvaluation, Column, Estimate, clusters_of
 from emobridge.scores.confusion import Counts, check_labels, count_pairs, indices, recall_by_class
+from emobridge.scores.jackknife import Clusters, Floats, Formula, Influence, jackknife
 from emobridge.scores.measures.base import RECALL, Measure
+
+STEP = 1e-3  # of an utterance, by which counts are changed to see how a measure follows
+TINY = 1e-30  # variance: that of a measure which does not follow a class
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,15 @@ class Evaluation(BaseEvaluation):
     predictions: tuple[tuple[str, ...], ...]  # S times N
     speakers: tuple[str | None, ...]  # N
     folds: tuple[int, ...] = ()  # N: the fold that each utterance was tested in, where that is known
+    utterances: tuple[int, ...] = ()  # N: which utterance each row is, where one was scored several times
 
     def __post_init__(self) -> None:
         if not self.truth or not self.predictions:
             raise UserError("nothing to score: no utterance, or no seed")
         for prediction in self.predictions:
             check_labels(self.truth, prediction, self.labels)
-        for what, values in (("speakers", self.speakers), ("folds", self.folds or self.truth)):
+        optional = (("folds", self.folds or self.truth), ("utterances", self.utterances or self.truth))
+        for what, values in (("speakers", self.speakers), *optional):
             if len(values) != len(self.truth):
                 raise UserError(f"{len(values)} {what} for {len(self.truth)} utterances: each needs its own")
 
@@ -85,13 +91,14 @@ class Evaluation(BaseEvaluation):
         counts: Counts = np.sum([count_pairs(truth, row, len(self.labels)) for row in predictions], axis=0)
         return counts
 
-    def clusters(self) -> Counts:
-        """(S, K, C, C): counts of each speaker, or of each utterance where these are drawn."""
+    def clusters(self) -> Clusters:
+        """Counts of each speaker, and of each utterance whose speaker is not known; groups are the true classes."""
         truth, predictions = self._indices()
-        if self.resampled == "utterances":
-            return _one_hot(truth, predictions, len(self.labels))
-        speakers, owner = clusters_of(self.speakers)
-        return _grouped(truth, predictions, owner, len(speakers), len(self.labels))
+        return _clusters(truth, predictions, clusters_of(self.speakers, self.utterances)[1], len(self.labels))
+
+    def influence(self, measure: Measure, total: Floats) -> Influence:
+        """From how a measure follows the count of each cell of the confusion counts."""
+        return _influence(lambda counts: self.column_values(measure, counts), total)
 
     def parts(self, parts: Sequence[Sequence[int]]) -> Counts:
         """(S, P, C, C): counts of each of P subsets of the utterances."""
@@ -108,29 +115,34 @@ class Evaluation(BaseEvaluation):
         """One row a measure, over all utterances."""
         return (Column(measure.name, len(self.truth)),)
 
-    def details(self, total: Counts, drawn: Counts, draws: int, seed: int) -> list[Estimate]:
+    def details(self, clusters: Clusters) -> list[Estimate]:
         """Recall by class ("recall anger") and UA by speaker ("recall speaker f1").
 
-        A speaker's own interval draws that speaker's utterances. A draw that lacks a class says nothing about it.
+        Who lacks a class says nothing about its recall; a class of a single speaker has no interval. A speaker's own
+        interval is over that speaker's utterances.
         """
-        return [*self._by_class(total, drawn), *self._by_speaker(draws, seed)]
+        return [*self._by_class(clusters), *self._by_speaker()]
 
-    def _by_class(self, total: Counts, drawn: Counts) -> Iterator[Estimate]:
-        values, samples = recall_by_class(total), recall_by_class(drawn)
+    def _by_class(self, clusters: Clusters) -> Iterator[Estimate]:
+        scored = jackknife(clusters, recall_by_class, _influence(recall_by_class, clusters.total))
         for index, label in enumerate(self.labels):
             if n := self.truth.count(label):
-                yield estimate_from(f"{RECALL} {label}", values[..., index], samples[..., index], n, self.resampled)
+                value, interval = float(scored.values[index]), scored.interval(index, (0.0, 1.0), n)
+                yield Estimate(f"{RECALL} {label}", value, *interval, n, self.intervals_over)
 
-    def _by_speaker(self, draws: int, seed: int) -> Iterator[Estimate]:
+    def _by_speaker(self) -> Iterator[Estimate]:
         truth, predictions = self._indices()
         names, owner = clusters_of(self.speakers)
+        utterances = np.array(self.utterances or range(len(truth)), dtype=np.int64)
         order = np.argsort(owner, kind="stable")
         ends = np.searchsorted(owner[order], np.arange(len(names) + 1))
         for name, start, end in zip(names, ends, ends[1:]):
             rows = order[start:end]
-            cells = _one_hot(truth[rows], predictions[:, rows], len(self.labels))
-            values = self.lead.value(cells.sum(1)), self.lead.value(resample(cells, draws, seed))
-            yield estimate_from(f"{RECALL} speaker {name}", *values, len(rows), "utterances")
+            of_speaker = np.unique(utterances[rows], return_inverse=True)[1]
+            clusters = _clusters(truth[rows], predictions[:, rows], of_speaker, len(self.labels))
+            scored = self._jackknife(self.lead, clusters)
+            value, interval = float(scored.values[0]), scored.interval(0, self.lead.range, len(rows))
+            yield Estimate(f"{RECALL} speaker {name}", value, *interval, len(rows), "utterances")
 
     def _indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(N,) of the truth and (S, N) of the predictions, as indices in `labels`."""
@@ -147,18 +159,35 @@ def _only_class(truth: NDArray[np.int64], prediction: NDArray[np.int64], rows: N
     return int(predicted[0]) if len(predicted) == 1 and len(np.unique(truth[rows])) > 1 else None
 
 
-def _one_hot(truth: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> Counts:
-    """(S, N, C, C): a single 1 for each utterance."""
-    cells = np.zeros((*predictions.shape, classes * classes))
-    np.put_along_axis(cells, (truth * classes + predictions)[..., None], 1.0, axis=-1)
-    return cells.reshape(*predictions.shape, classes, classes)
-
-
-def _grouped(
-    truth: NDArray[np.int64], predictions: NDArray[np.int64], owner: NDArray[np.int64], groups: int, classes: int
-) -> Counts:
-    """(S, groups, C, C): counts of the utterances of each group."""
+def _clusters(
+    truth: NDArray[np.int64], predictions: NDArray[np.int64], owner: NDArray[np.int64], classes: int
+) -> Clusters:
+    """(N,) of the truth, (S, N) of the predictions and (N,) of the clusters; clusters of one row are alike or not."""
     size = classes * classes
-    cells = owner * size + truth * classes + predictions
-    counts = [np.bincount(row, minlength=groups * size) for row in cells]
-    return np.stack(counts).reshape(len(counts), groups, classes, classes).astype(np.float64)
+    cells = truth * classes + predictions  # (S, N)
+    single = np.bincount(owner)[owner] == 1
+    groups, place = np.unique(owner[~single], return_inverse=True)
+    flat = [np.bincount(place * size + row, minlength=len(groups) * size) for row in cells[:, ~single]]
+    several = np.stack(flat).reshape(len(cells), len(groups), size)
+    patterns, copies = np.unique(cells[:, single], axis=1, return_counts=True)  # (S, P)
+    alone = np.zeros((*patterns.shape, size))
+    np.put_along_axis(alone, patterns[..., None], 1.0, axis=-1)
+    counts = np.concatenate([several, alone], 1).reshape(len(cells), -1, classes, classes)
+    return Clusters(counts, counts[0].sum(-1), np.concatenate([np.ones(len(groups)), copies]))
+
+
+def _influence(formula: Formula, total: Floats) -> Influence:
+    """Of the classes: n_c (sum_j p_cj s_cj^2 - (sum_j p_cj s_cj)^2), the variance if utterances are independent.
+
+    s_cj is how the formula follows the count of class c taken for j; p_cj is its share, with an utterance more of each
+    class that is shared out evenly. An utterance changes a value by the largest s_cj of a class that is there.
+    """
+    seeds, classes, _ = total.shape
+    cells = np.eye(classes * classes).reshape(-1, classes, classes)
+    changes = formula(total[:, None] + STEP * cells) - formula(total)[:, None]  # (S, C C, columns)
+    slopes = np.nan_to_num(changes / STEP).reshape(seeds, classes, classes, -1)
+    rows = total.sum(-1)[..., None, None]
+    shares = (total[..., None] + 1 / classes) / (rows + 1)
+    variances = (shares * slopes**2).sum(2) - (shares * slopes).sum(2) ** 2  # (S, C, columns)
+    steps = np.where(rows > 0, np.abs(slopes), 0).max((1, 2))  # (S, columns)
+    return Influence((rows[:, :, 0] * np.maximum(variances, TINY)).mean(0), steps.mean(0))

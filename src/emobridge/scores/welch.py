@@ -1,13 +1,13 @@
-"""Whether one system is better than another by more than chance: Welch's t-test (Welch 1947).
+"""Welch's t-test of two samples of independent values (Welch 1947).
 
-Goncalves et al. 2024 (methods A) test one-tailed between systems at p <= 0.05 and do not say what is resampled. Ours is
-seeds x test subsets: each seed's score on each of several subsets of the test utterances, disjoint and, where there are
-speakers enough, without common speakers. Han et al. 2025 (methods C) test two-sided between groups of listeners, where
-each listener has one value: `welch` alone.
+Han et al. 2025 (methods C) test two-sided between groups of listeners, where each listener has one value: there the
+test holds. Goncalves et al. 2024 (methods A) test one-tailed between systems at p <= 0.05 and do not say what is
+resampled. Ours is seeds x test subsets: each seed's score on each of several subsets of the test utterances, disjoint
+and, where there are speakers enough, without common speakers.
 
-Seeds share the utterances and subsets share the model, so that seeds x subsets are not independent, and p is smaller
-than it ought to be; what is common to both systems is not paired away, which makes it larger. The paired bootstrap over
-speakers (`difference` of an evaluation) is the better answer; this one is for comparison.
+Scores of seeds are NOT independent, since all seeds score the same speakers: in simulation the test over seeds calls a
+quarter of pairs of equal systems different (docs/results/intervals.md). It is for comparison with that study alone; the
+test that holds is the paired one, `difference` of an evaluation.
 """
 
 from __future__ import annotations

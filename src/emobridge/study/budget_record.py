@@ -15,7 +15,7 @@ from emobridge.study.facts import (
     collapsed_of,
     confusions_of,
     differences_of,
-    resampled_in,
+    intervals_over,
     scores_of,
 )
 from emobridge.study.grid import Grid
@@ -60,7 +60,7 @@ def record_of_grid(
         corpora=corpora_of(speech, None),
         held_out=held_out(request.split, count_folds(speech, request.split), True, bundle=False),
         scores=scores_of(scored),
-        resampled=resampled_in(scored),
+        intervals_over=intervals_over(scored),
         systems=tuple(system_row(grid, answers.case) for answers in grid.answers),
         baseline=BASELINE,
         differences=differences_of(scored),

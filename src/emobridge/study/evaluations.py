@@ -41,6 +41,7 @@ def class_evaluation(speech: Speech, labels: Sequence[str], predicted: Sequence[
         tuple(map(tuple, classes)),
         person_labels([speech.utterances[row] for row in rows[0]]),
         tuple(folds[0].tolist()) if len(predicted) == 1 else (),
+        tuple(rows[0].tolist()),
     )
 
 
@@ -61,7 +62,7 @@ def attribute_evaluation(
     if ((~np.isnan(truth)).sum(0) < 2).all():
         return None
     speakers = person_labels([speech.utterances[row] for row in rows[0]])
-    return AttributeEvaluation(tuple(names), truth, np.stack(values), speakers)
+    return AttributeEvaluation(tuple(names), truth, np.stack(values), speakers, utterances=tuple(rows[0].tolist()))
 
 
 def ua_of(speech: Speech, predicted: Sequence[Predicted], labels: Sequence[str]) -> float:

@@ -32,7 +32,7 @@ def scores_of(scored: Sequence[Scored]) -> tuple[Score, ...]:
 
 
 def differences_of(scored: Sequence[Scored]) -> tuple[Difference, ...]:
-    """Each method minus the baseline with the same labels and normalisation; both see the same draw of speakers."""
+    """Each method minus the baseline with the same labels and normalisation, paired by speaker."""
     baselines = {system.peers: system.evaluation for system in scored if system.condition.method == BASELINE}
     return tuple(
         Difference(
@@ -112,9 +112,10 @@ def collapsed_of(scored: Sequence[Scored]) -> tuple[CollapsedSystem, ...]:
     )
 
 
-def resampled_in(scored: Sequence[Scored]) -> str:
-    """What the intervals draw: "speakers", or "utterances"."""
-    return scored[0].evaluation.resampled if scored else "speakers"
+def intervals_over(scored: Sequence[Scored]) -> str:
+    """What the intervals take as independent: see `BaseEvaluation.intervals_over`."""
+    kinds = {system.evaluation.intervals_over for system in scored} or {"speakers"}
+    return kinds.pop() if len(kinds) == 1 else "speakers and utterances"
 
 
 def _changes(system: Scored, before: str, old: BaseEvaluation) -> list[Change]:

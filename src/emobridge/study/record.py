@@ -39,7 +39,7 @@ from emobridge.study.facts import (
     collapsed_of,
     confusions_of,
     differences_of,
-    resampled_in,
+    intervals_over,
     scores_of,
 )
 from emobridge.study.grid import Grid
@@ -78,7 +78,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         corpora=corpora,
         held_out=held_out(request.split, count_folds(speech, request.split), has_target),
         scores=scores,
-        resampled=resampled_in(scored),
+        intervals_over=intervals_over(scored),
         systems=tuple(system_row(adapted, answers.case) for answers in adapted.answers),
         method=method_name(case),
         baseline=BASELINE,

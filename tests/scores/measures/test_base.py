@@ -107,12 +107,12 @@ def test_a_measure_of_ones_own_stands_in_the_rows(plugged):
     assert [measure.name for measure in all_measures("classes")] == ["UA", "WA", "F1 macro", "kappa", "F1 weighted"]
     truth, predicted = ("a", "b", "a", "b"), ("a", "b", "b", "b")
     data = Evaluation(("a", "b"), truth, (predicted,), ("x", "x", "y", "y"))
-    rows = {row.measure: row for row in data.scores(CONDITION, draws=20) if row.seed == "all"}
+    rows = {row.measure: row for row in data.scores(CONDITION) if row.seed == "all"}
     assert rows["kappa"].value == pytest.approx(0.5) and rows["kappa"].low <= 0.5 <= rows["kappa"].high
     assert data.difference(data, measure="kappa")[0].measure == "kappa difference"
     assert data.per_subset([range(4)], measure="kappa") == {"kappa": [pytest.approx(0.5)]}
     rated = AttributeEvaluation(("arousal",), np.array([[0.0], [0.4]]), np.array([[[0.1], [0.3]]]), (None, None))
-    rows = {row.measure: row.value for row in rated.scores(CONDITION, draws=20) if row.seed == "all"}
+    rows = {row.measure: row.value for row in rated.scores(CONDITION) if row.seed == "all"}
     assert list(rows) == ["CCC arousal", "CCC mean", "RMSE arousal", "RMSE mean"]
     assert rows["RMSE arousal"] == pytest.approx(0.1)
     assert measure_of("RMSE arousal").number(0.1) == "0.100"
