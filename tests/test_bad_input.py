@@ -272,7 +272,7 @@ def test_an_output_folder_that_is_a_file_is_named_before_any_work(recorded, cli)
     [
         (lambda rows: rows[3].pop("corpus") and None, ("xx.jsonl:4", "'corpus'", "missing")),
         (lambda rows: rows.append(rows[0]), ("xx.jsonl:17", "'xx-a-anger-0'", "already taken")),
-        (lambda rows: rows[2].update(emotion="angre"), ("xx.jsonl:3", "'angre'", "did you mean 'angry'?")),
+        (lambda rows: rows[2].update(emotion="sadnes"), ("xx.jsonl:3", "'sadnes'", "did you mean 'sadness'?")),
         (lambda rows: rows[2].update(start=-1), ("xx.jsonl:3", "'start'", "0 or more")),
         (lambda rows: rows[2].update(start=0.2, end=0.1), ("xx.jsonl:3", "'end'", "more than 'start'")),
         (lambda rows: rows[2].update(speker="a"), ("xx.jsonl:3", "'speker'", "did you mean 'speaker'?")),
