@@ -27,7 +27,7 @@ from emobridge.files import file_version
 SLOWEST, FASTEST = 2_000, 768_000  # Hz; below is no speech, above no recorder
 BLOCK = 30.0  # s decoded at a time, so that an hour of stereo never lies in memory at its own rate
 BLOCK_VALUES = 1 << 22  # samples, those of all channels, decoded at a time at most
-UNKNOWN = 1 << 61  # frames: libsndfile has more where it does not know
+UNKNOWN_LENGTH = 1 << 61  # frames: libsndfile has more where it does not know
 
 
 class AudioError(UserError):
@@ -85,7 +85,7 @@ def _facts(path: str, *version: int) -> Facts:
             return _checked(_facts_by_ffmpeg(path, _reason(error)))
         if form in CHECKS:
             note = CHECKS[form](content, length, facts.frames)
-        elif facts.frames >= UNKNOWN:
+        elif facts.frames >= UNKNOWN_LENGTH:
             note = ""
     return _checked(facts if note is None else _facts_by_ffmpeg(path, "", note))
 

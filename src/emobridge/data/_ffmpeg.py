@@ -18,7 +18,7 @@ from emobridge.data._sizes import BOXES, Unreadable
 
 Samples = NDArray[np.float32]  # (T, channels)
 
-NEEDS = "needs the package 'av': pip install 'emobridge[media]'"
+NEEDS_AV = "needs the package 'av': pip install 'emobridge[media]'"
 # FFmpeg's names of the formats that may be read: those of recordings, and none that names other files to open.
 DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,tta,"
@@ -68,7 +68,7 @@ def measure(path: str, reason: str) -> tuple[int, int, int]:
         except ImportError as error:
             is_media = not reason or head.startswith(MEDIA) or head[4:] in BOXES
             what = f"cannot be read as audio ({reason})" if reason else "its header does not tell its length"
-            raise Unreadable(f"{f'{what}; it {NEEDS}' if is_media else what}") from error
+            raise Unreadable(f"{f'{what}; it {NEEDS_AV}' if is_media else what}") from error
         except (ValueError, LookupError, NotImplementedError) as error:
             what = reason or " ".join(str(error).split())
             raise Unreadable(f"cannot be read as audio ({what})") from error

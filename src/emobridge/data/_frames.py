@@ -22,7 +22,7 @@ BITRATES = (
     (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 )
 RATES = (44_100, 48_000, 32_000)
-VERSIONS = {3: 1, 2: 2, 0: 4}  # of the header's two bits: by what the rates are divided
+MPEG_VERSIONS = {3: 1, 2: 2, 0: 4}  # of the header's two bits: by what the rates are divided
 
 
 def mp3_check(file: BinaryIO, length: int, frames: int) -> str | None:
@@ -72,10 +72,10 @@ def _mp3_frame(content: bytes) -> tuple[int, int, int] | None:
     if len(content) < 4 or content[0] != 0xFF or content[1] & 0xE6 != 0xE2:
         return None
     version, bitrate, rate = content[1] >> 3 & 3, content[2] >> 4, content[2] >> 2 & 3
-    if version not in VERSIONS or not 0 < bitrate < 15 or rate == 3:
+    if version not in MPEG_VERSIONS or not 0 < bitrate < 15 or rate == 3:
         return None
     is_first = version == 3
-    hertz = RATES[rate] // VERSIONS[version]
+    hertz = RATES[rate] // MPEG_VERSIONS[version]
     kilobits = BITRATES[0 if is_first else 1][bitrate]
     return (
         (144 if is_first else 72) * kilobits * 1000 // hertz + (content[2] >> 1 & 1),

@@ -25,7 +25,7 @@ END_TOLERANCE = 0.05  # s that `end` may lie beyond the file: labels are often r
 SILENT = -60.0  # dB of full scale, peak; the quietest clip of RAVDESS, real speech, peaks at -47
 # Of full scale. Floating-point files may exceed 1: mixes do a little, and 16-bit samples that were stored as floats
 # without a division reach this. They are read as they are. What is larger is no recording but damage.
-LOUDEST = 32_768.0
+LARGEST_SAMPLE = 32_768.0
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 Read = Callable[[Utterance], NDArray[np.float32]]  # -> (T,) at SAMPLE_RATE
@@ -94,8 +94,8 @@ def read_audio(
 
     channel: of the file, from 0; None is the mean of all. Only the stretch is decoded, where the format allows it. An
     `end` up to 0.05 s beyond the file is taken as its end.
-    Errors: AudioError for a bad file, for samples that are NaN, infinite or beyond LOUDEST, for times outside the file,
-    and for a channel that it does not have.
+    Errors: AudioError for a bad file, for samples that are not finite or beyond LARGEST_SAMPLE, for times outside the
+    file, and for a channel that it does not have.
     """
     return np.concatenate(list(read_pieces(path, start, end, channel)))
 
@@ -140,8 +140,10 @@ def _check_values(path: Path, block: Samples) -> None:
     largest = float(np.abs(block).max())
     if not math.isfinite(largest):
         raise AudioError(f"{path}: holds samples that are not finite numbers (NaN or infinity)")
-    if largest > LOUDEST:
-        raise AudioError(f"{path}: holds samples of {largest:.3g} times full scale; expected {LOUDEST:g} at most")
+    if largest > LARGEST_SAMPLE:
+        raise AudioError(
+            f"{path}: holds samples of {largest:.3g} times full scale; expected {LARGEST_SAMPLE:g} at most"
+        )
 
 
 def printable(name: str) -> str:

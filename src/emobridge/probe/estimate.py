@@ -15,7 +15,7 @@ from emobridge.features.pooling import frames_per_stretch
 from emobridge.probe.encoders import options_for_head
 from emobridge.probe.plan import EncoderPlan, needs_frames, plan_study, store_bytes, validates
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.splits import Corpus, Splits, seconds_of, split_corpus
+from emobridge.probe.splits import Corpus, Splits, split_corpus, total_seconds
 from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost
 from emobridge.probe.units import ProbeUnit
 from emobridge.scores.measures.base import all_measures
@@ -85,7 +85,7 @@ def estimate(settings: ProbeSettings) -> list[str]:
 
 
 def _audio(corpus: Corpus, settings: ProbeSettings) -> Audio:
-    return Audio(corpus, split_corpus(corpus, settings), *seconds_of(corpus.utterances))
+    return Audio(corpus, split_corpus(corpus, settings), *total_seconds(corpus.utterances))
 
 
 def _estimate(clock: _Clock, plan: EncoderPlan, corpora: Mapping[str, Audio]) -> tuple[Amount, str]:

@@ -20,7 +20,7 @@ from emobridge.probe.encoders import (
 )
 from emobridge.probe.pairs import Pair, pairs_of
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.splits import Corpus, read_corpus, seconds_of, split_corpus, training_sets
+from emobridge.probe.splits import Corpus, read_corpus, split_corpus, total_seconds, training_sets
 from emobridge.probe.units import ProbeUnit
 from emobridge.settings import refuse_useless, unmet_needs
 from emobridge.study.reading import spell_emotions
@@ -153,7 +153,7 @@ def frames_of(
         return "none"
     if settings.frames != "auto":
         return "streamed" if settings.frames == "streamed" else "stored"
-    sizes = (store_bytes(encoder, corpus, seconds_of(corpus.utterances)[0], frames=True) for corpus in corpora)
+    sizes = (store_bytes(encoder, corpus, total_seconds(corpus.utterances)[0], frames=True) for corpus in corpora)
     return "streamed" if sum(sizes) > settings.disk * 1e9 else "stored"
 
 

@@ -166,7 +166,7 @@ def training_sets(corpus: Corpus, splits: Splits, settings: ProbeSettings) -> Tr
     return TrainingSets(label, torch.stack(weights), torch.stack(validations))
 
 
-def seconds_of(utterances: Iterable[Utterance]) -> tuple[float, int]:
+def total_seconds(utterances: Iterable[Utterance]) -> tuple[float, int]:
     """How long some utterances are together, by their files' headers, and how many have no header that can be read."""
     seconds, unread = 0.0, 0
     for utterance in utterances:

@@ -16,7 +16,7 @@ from emobridge.errors import UserError
 from emobridge.methods.base import BASELINE
 from emobridge.options import options_of, read_options
 from emobridge.probe.estimate import size_in_words, span_in_words
-from emobridge.probe.splits import seconds_of
+from emobridge.probe.splits import total_seconds
 from emobridge.probe.timing import encoder_cost
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import CorpusCounts, RecipeStudy
@@ -152,7 +152,7 @@ def estimate_grid(request: Budget) -> list[str]:
     speech, _ = read_speech(request.data, request.data.labels or (), share_speakers=request.split.share_speakers)
     choices = choices_of_request(request)
     folds = folds_of(speech, request.split, 0, request.training.validation)
-    seconds, unread = seconds_of(speech.utterances)
+    seconds, unread = total_seconds(speech.utterances)
     seeds, encoder = request.split.seeds, request.features.encoder
     names = dict.fromkeys(choice.method for choice in choices)
     lines = [f"  {', '.join(names)}; target labels {', '.join(request.amounts)}; {request.system.train} encoder"]
