@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emobridge.corpora import scan, utterances_at
+from emobridge.corpora import audio_files, scan, utterances_at
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
 
@@ -273,6 +273,24 @@ def test_a_bad_name_does_not_lose_the_folder(make, name):
     write_manifest(root.parent / "m.jsonl", rows.values())
 
 
+def test_a_folder_that_cannot_be_entered_is_named(make, monkeypatch):
+    """As if it were another user's; whoever runs the tests may be allowed everything."""
+    root = make("anna/a.wav", "ben/b.wav")
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "ben":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    rows, lines = read(root)
+    assert list(rows) == ["anna/a.wav"]
+    assert "left out as unreadable: 1 file (ben: Permission denied)" in lines
+    with pytest.raises(UserError, match="ben: cannot be read"):
+        list(audio_files(root))
+
+
 def test_folders_without_readable_audio(make):
     root = make("a.wav")
     (root / "a.wav").write_bytes(b"")
@@ -292,3 +310,5 @@ def test_a_path_of_speech_is_a_manifest_or_a_folder(make, tmp_path):
     write_manifest(tmp_path / "m.jsonl", rows)
     notes.clear()
     assert list(utterances_at(tmp_path / "m.jsonl", notes.append)) == rows and not notes
+    with pytest.raises(UserError, match=r"a\.wav: is an audio file; expected a manifest, or a folder"):
+        list(utterances_at(root / "a.wav"))

@@ -26,6 +26,7 @@ from emobridge.data.labels import EMOTIONS, likely_emotion
 from emobridge.data.manifest import read_manifest
 from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError
+from emobridge.files import unreadable
 from emobridge.types import SCALE, Range, Utterance
 
 # Formats that libsndfile reads and corpora of speech are distributed in; and those that FFmpeg reads, films among them.
@@ -74,6 +75,8 @@ def utterances_at(path: str | Path, on_note: Callable[[str], None] | None = None
     path = Path(path)
     is_table = path.is_file() and path.suffix.lower() in TABLE_SUFFIXES
     if not path.is_dir() and not is_table:
+        if path.is_file() and is_audio(path):
+            raise UserError(f"{path}: is an audio file; expected a manifest, or a folder of recordings")
         yield from read_manifest(path)
         return
     reading = scan("table" if is_table else "folder", path)
@@ -189,14 +192,15 @@ def is_audio(path: Path) -> bool:
     return path.suffix.lower() in AUDIO_SUFFIXES
 
 
-def visible_files(root: Path) -> Iterator[Path]:
+def visible_files(root: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """All files under `root` in sorted order but hidden ones; links are followed, never in a circle.
 
-    Errors: UserError where `root` is no folder.
+    on_error: gets the error of each folder that cannot be read, which is then left out.
+    Errors: UserError where `root` is no folder and, without `on_error`, for a folder that cannot be read.
     """
     _check_folder(root)
     entered = set()  # real paths
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=on_error or _refuse_folder, followlinks=True):
         entered.add(os.path.realpath(folder))
         subfolders[:] = sorted(
             name
@@ -204,6 +208,10 @@ def visible_files(root: Path) -> Iterator[Path]:
             if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) not in entered
         )
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise unreadable(error.filename, error) from error
 
 
 def files_like(root: Path, *patterns: str) -> list[Path]:

@@ -71,12 +71,13 @@ class _Folder:
     """One reading of a folder: what its names tell, and what comes up when its files are opened."""
 
     def __init__(self, root: Path, intake: Intake, speaker: str, labels_from: str) -> None:
-        files = [path.relative_to(root).as_posix() for path in visible_files(root)]
+        self.root, self.intake, self.speaker = root, intake, speaker
+        self.unreadable: list[str] = []  # names with reasons
+        files = [path.relative_to(root).as_posix() for path in visible_files(root, self._leave_out)]
         self.names = [name for name in files if is_audio(Path(name))]
         if not self.names:
             raise UserError(f"{root}: no audio file here or below. {OBTAIN}")
         self.others = [name for name in files if not is_audio(Path(name))]
-        self.root, self.intake, self.speaker = root, intake, speaker
         self.corpus = os.path.basename(os.path.abspath(root)) or "folder"
         self.recordings, self.split_note = with_splits(self.names)
         self.distance, self.label_note = label_distance(
@@ -91,7 +92,6 @@ class _Folder:
             raise UserError(f"{root}: speaker={speaker} finds no speaker in {listing(self.names)}{hint}")
         self.emotions: Counter[str] = Counter()
         self.stereo: list[str] = []
-        self.unreadable: list[str] = []  # names with reasons
 
     def utterances(self) -> Iterator[Utterance]:
         """The utterances of all files that can be read."""
@@ -106,8 +106,12 @@ class _Folder:
                 for utterance in self._read(recording, speaker, channel):
                     self.emotions[utterance.emotion or "unlabelled"] += 1
                     yield utterance
-        if len(self.unreadable) == len(self.names):
+        if not self.intake.rows:
             raise UserError(f"{self.root}: no audio file can be read; the first: {self.unreadable[0]}")
+
+    def _leave_out(self, error: OSError) -> None:
+        """Note a folder that cannot be read."""
+        self.unreadable.append(f"{os.path.relpath(error.filename, self.root)}: {error.strerror}")
 
     def _channels(self, inside: str) -> int:
         """How many channels a file has; 0, with a note of the reason, for one that cannot be read."""
