@@ -58,5 +58,5 @@ def test_unknown_label_and_missing_column(root):
         list(scan("emozionalmente", root))
     assert [row.emotion for row in scan("emozionalmente", root, others="drop")] == ["neutral", "anger"]
     table.write_text(SAMPLES.replace("actor", "speaker"), encoding="utf-8")
-    with pytest.raises(UserError, match=r"samples\.csv: no column 'actor'; there are file_name, sentence"):
+    with pytest.raises(UserError, match=r"samples\.csv: no column 'actor' \(columns: file_name, sentence"):
         list(scan("emozionalmente", root))

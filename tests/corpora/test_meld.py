@@ -79,5 +79,5 @@ def test_a_mistaken_table_is_one_line(root):
     with pytest.raises(UserError, match=r"dev_sent_emo\.csv:2: expected 11 columns as in the header"):
         list(scan("meld", root))
     table.write_text("Utterance,Speaker\n")
-    with pytest.raises(UserError, match=r"dev_sent_emo\.csv: no column 'Emotion'; there are Utterance, Speaker"):
+    with pytest.raises(UserError, match=r"dev_sent_emo\.csv: no column 'Emotion' \(columns: Utterance, Speaker"):
         list(scan("meld", root))

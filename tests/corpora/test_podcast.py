@@ -37,7 +37,7 @@ def test_a_malformed_row_is_named(tmp_path, corpus, row, message):
 
 def test_a_missing_column_is_named(tmp_path):
     root = fabricate(tmp_path, "a.wav,N\n", "FileName,EmoClass\n")
-    with pytest.raises(UserError, match=r"labels_consensus\.csv: no column 'EmoAct'; there are FileName, EmoClass"):
+    with pytest.raises(UserError, match=r"labels_consensus\.csv: no column 'EmoAct' \(columns: FileName, EmoClass"):
         list(scan("msp-podcast", root))
 
 

@@ -23,14 +23,14 @@ def test_encodings(tmp_path, encoding):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no column 'name'; there are none"),
-        (b"file,label\n", "no column 'name'; there are file, label"),
+        (b"", r"no column 'name' \(it is empty\)"),
+        (b"file,label\n", r"no column 'name' \(columns: file, label\)"),
         (b"name,label\na\n", "t.csv:2: expected 2 columns as in the header"),
         (b"name,label\na,b,c\n", "t.csv:2: expected 2 columns as in the header"),
-        (b'name,label\n"a,b\n', "cannot be read as a table"),
-        (b"name,label\n\x81,b\n", "cannot be read as a table"),
-        (b"name,label\n" + b"a" * 200_000 + b",b\n", "cannot be read as a table"),
-        (b"\xff\xfen", "cannot be read as a table"),
+        (b'name,label\n"a,b\n', "cannot be read as a row"),
+        (b"name,label\n\x81,b\n", "neither UTF-8 nor"),
+        (b"name,label\n" + b"a" * 200_000 + b",b\n", "cannot be read as a row"),
+        (b"\xff\xfen", "not utf-16 text"),
     ],
 )
 def test_a_mistaken_table_is_one_line(tmp_path, content, message):
@@ -42,5 +42,5 @@ def test_a_mistaken_table_is_one_line(tmp_path, content, message):
 
 
 def test_a_folder_is_no_table(tmp_path):
-    with pytest.raises(UserError, match="cannot be read as a table"):
+    with pytest.raises(UserError, match="cannot be read"):
         list(label_rows(tmp_path, "name"))

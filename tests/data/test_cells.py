@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from emobridge.data.cells import number_of, seconds_of, text_of
+from emobridge.data.cells import number_of, text_of, time_of
 from emobridge.errors import UserError
 
 
@@ -72,19 +72,19 @@ def test_what_is_no_number_or_may_be_two(value, comma, message):
     ],
 )
 def test_times(value, seconds):
-    assert seconds_of(value, "start", "t:2") == seconds
+    assert time_of(value, "start", "t:2") == seconds
 
 
 def test_times_in_milliseconds():
-    assert seconds_of("1500", "start", "t:2", per_second=1000) == 1.5
-    assert seconds_of("00:00:01.5", "start", "t:2", per_second=1000) == 1.5, "a time of the clock has its unit"
-    assert seconds_of("2 s", "start", "t:2", per_second=1000) == 2.0
+    assert time_of("1500", "start", "t:2", per_second=1000) == 1.5
+    assert time_of("00:00:01.5", "start", "t:2", per_second=1000) == 1.5, "a time of the clock has its unit"
+    assert time_of("2 s", "start", "t:2", per_second=1000) == 2.0
 
 
 @pytest.mark.parametrize("value", ["1:75", "0:61:00", "-00:01", "00:00:12:05", "1:2:3:4:5", "soon"])
 def test_what_is_no_time(value):
     with pytest.raises(UserError, match=r"t:2: 'start' is .*expected a number"):
-        seconds_of(value, "start", "t:2")
+        time_of(value, "start", "t:2")
 
 
 @pytest.mark.parametrize(

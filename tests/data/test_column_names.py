@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emobridge.data.column_names import FIELDS, fold_name, is_column_name, understand_name, understand_names
+from emobridge.data.column_names import TABLE_FIELDS, fold_name, is_column_name, understand_name, understand_names
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_names_of_fields(name, field):
 
 
 def test_every_field_is_its_own_name():
-    assert [understand_name(field).field for field in FIELDS] == list(FIELDS)
+    assert [understand_name(field).field for field in TABLE_FIELDS] == list(TABLE_FIELDS)
 
 
 @pytest.mark.parametrize(

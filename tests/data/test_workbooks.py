@@ -43,7 +43,7 @@ PARTS = {
 def workbook(path, **changed):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in {**PARTS, **changed}.items():
-            archive.writestr(name, text)
+            archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)  # of the same date in each run
     return path
 
 

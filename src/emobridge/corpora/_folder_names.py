@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from emobridge.corpora.table import SPLIT_WORDS
+from emobridge.data.columns import SPLIT_WORDS
 from emobridge.data.labels import UnknownLabel, to_emotion
 from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, nearest

@@ -31,7 +31,7 @@ from pathlib import Path
 
 from emobridge.corpora import GENDERS, files_like, no_corpus
 from emobridge.corpora._rows import label_rows, recorded_rows
-from emobridge.corpora.table import SPLIT_WORDS
+from emobridge.data.columns import SPLIT_WORDS
 from emobridge.data.intake import Intake
 from emobridge.types import Utterance
 

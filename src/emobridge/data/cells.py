@@ -71,9 +71,7 @@ def number_of(value: Any, column: str, where: str, *, decimal_comma: bool = Fals
         return math.inf
 
 
-def seconds_of(
-    value: Any, column: str, where: str, *, per_second: float = 1, decimal_comma: bool = False
-) -> float | None:
+def time_of(value: Any, column: str, where: str, *, per_second: float = 1, decimal_comma: bool = False) -> float | None:
     """The time in a cell, in seconds, or None where there is none; "NaT", pandas' missing time, is none.
 
     per_second: how many of the column's units are a second. A cell may have its own unit ("500 ms"), or be a time of

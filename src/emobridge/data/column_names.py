@@ -17,13 +17,13 @@ from typing import Any
 from emobridge.data.cells import UNITS
 from emobridge.data.labels import to_emotion
 from emobridge.data.manifest import COLUMNS
-from emobridge.data.tables import Table
+from emobridge.data.tables import OpenedTable
 from emobridge.errors import UserError, unknown
 
 TIMES = ("start", "end", "duration")  # s; duration is no field of an utterance, and makes its end
-FIELDS = (*COLUMNS, *(("duration",) if "duration" not in COLUMNS else ()))
-EXACT, CLOSE, LOOSE = 0, 1, 2
-SHOWN = 12  # names that a line shows
+TABLE_FIELDS = (*COLUMNS, *(("duration",) if "duration" not in COLUMNS else ()))
+EXACT_NAME, CLOSE_NAME, LOOSE_NAME = 0, 1, 2
+NAMES_SHOWN = 12  # names that a line shows
 _SAMPLES = ("sample", "samples", "frame", "frames")
 
 _CLOSE = {
@@ -64,8 +64,8 @@ class ColumnName:
     """What the name of a column says."""
 
     name: str
-    field: str  # of FIELDS, or "" where it says nothing
-    closeness: int = EXACT
+    field: str  # of TABLE_FIELDS, or "" where it says nothing
+    closeness: int = EXACT_NAME
     per_second: int | None = None  # of times: how many of the unit that it names are a second
     counts_samples: bool = False  # of times: it counts samples or frames, whose rate a table does not tell
 
@@ -95,8 +95,12 @@ def understand_name(name: str) -> ColumnName:
         match = _field_of("".join(base))
         if match is not None and match[0] in TIMES:
             return ColumnName(name, *match, UNITS.get(last), last in _SAMPLES)
-        if base and base[-1] == "time" and _field_of("".join(base[:-1])) in (("start", EXACT), ("end", EXACT)):
-            return ColumnName(name, base[0], CLOSE, UNITS.get(last), last in _SAMPLES)
+        if (
+            base
+            and base[-1] == "time"
+            and _field_of("".join(base[:-1])) in (("start", EXACT_NAME), ("end", EXACT_NAME))
+        ):
+            return ColumnName(name, base[0], CLOSE_NAME, UNITS.get(last), last in _SAMPLES)
     return ColumnName(name, "")
 
 
@@ -118,9 +122,9 @@ def understand_names(names: Iterable[str]) -> list[ColumnName]:
     for column in columns:
         name = fold_name(column.name)
         if name == "offset" and "onset" in folded:
-            column = ColumnName(column.name, "end", CLOSE, column.per_second)
+            column = ColumnName(column.name, "end", CLOSE_NAME, column.per_second)
         elif not column.field and name in attributes:
-            column = ColumnName(column.name, attributes[name], LOOSE)
+            column = ColumnName(column.name, attributes[name], LOOSE_NAME)
         result.append(column)
     return result
 
@@ -130,8 +134,8 @@ def is_column_name(name: str) -> bool:
     return bool(name) and bool(understand_name(name).field)
 
 
-def find_columns(table: Table, user: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, ColumnName]:
-    """Field -> column, in the order of FIELDS.
+def find_columns(table: OpenedTable, user: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, ColumnName]:
+    """Field -> column, in the order of TABLE_FIELDS.
 
     user: what the user says; the column "none" is none. defaults: of a tool that names them so, where they are there.
     Errors: UserError for a column of the user's that is not there, two columns that may both be a field, two of one
@@ -143,11 +147,11 @@ def find_columns(table: Table, user: Mapping[str, str], defaults: Mapping[str, s
     for name, column in mapping.items():
         if column in names or column != "none":
             columns[name] = replace(
-                understand_name(_exact_name(column, names, table.path)), field=name, closeness=EXACT
+                understand_name(_exact_name(column, names, table.path)), field=name, closeness=EXACT_NAME
             )
     used = {column.name for column in columns.values()}
     free = [column for column in understand_names(names) if column.name not in used]
-    for name in FIELDS:
+    for name in TABLE_FIELDS:
         candidates = [column for column in free if column.field == name]
         if candidates and name not in mapping:
             columns[name] = _closest(name, candidates, table)
@@ -157,10 +161,10 @@ def find_columns(table: Table, user: Mapping[str, str], defaults: Mapping[str, s
                 f"{table.path}: two columns are named {choice.name!r}, and {name} is read from it: rename one"
             )
     _check_times(columns, free, table.path)
-    return {name: columns[name] for name in FIELDS if name in columns}
+    return {name: columns[name] for name in TABLE_FIELDS if name in columns}
 
 
-def no_column(name: str, table: Table) -> UserError:
+def no_column(name: str, table: OpenedTable) -> UserError:
     """The error for a table that lacks a column for a field; where the first row looks like data, it says so."""
     names = [*table.columns, *sorted(table.repeated)]
     is_data = any(re.search(r"\w\.(wav|mp3|flac|ogg|m4a)$|^\d+[.,]\d+$", column.lower()) for column in names)
@@ -187,8 +191,8 @@ def soft_columns(names: Iterable[str], labels: Mapping[str, str]) -> dict[str, s
 
 def shown_names(names: Mapping[str, Any] | tuple[str, ...] | list[str]) -> str:
     """Some names for a message, and how many more there are."""
-    shown = ", ".join(list(names)[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
+    shown = ", ".join(list(names)[:NAMES_SHOWN])
+    return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown
 
 
 def _exact_name(column: str, names: list[str], path: Path) -> str:
@@ -201,7 +205,7 @@ def _exact_name(column: str, names: list[str], path: Path) -> str:
     raise UserError(f"{path}: {unknown('column', column, names)}")
 
 
-def _closest(name: str, candidates: list[ColumnName], table: Table) -> ColumnName:
+def _closest(name: str, candidates: list[ColumnName], table: OpenedTable) -> ColumnName:
     literal = [column for column in candidates if column.name == name]
     nearest = min(column.closeness for column in candidates)
     best = literal or [column for column in candidates if column.closeness == nearest]
@@ -238,10 +242,10 @@ def _name_words(name: str) -> list[str]:
 
 @cache
 def _all_names() -> dict[str, tuple[str, int]]:
-    names = {fold_name(field): (field, EXACT) for field in FIELDS}
-    for closeness, synonyms in ((CLOSE, _CLOSE), (LOOSE, _LOOSE)):
+    names = {fold_name(field): (field, EXACT_NAME) for field in TABLE_FIELDS}
+    for closeness, synonyms in ((CLOSE_NAME, _CLOSE), (LOOSE_NAME, _LOOSE)):
         for field, words in synonyms.items():
-            if field in FIELDS:
+            if field in TABLE_FIELDS:
                 names.update((fold_name(word), (field, closeness)) for word in words.split())
     return names
 

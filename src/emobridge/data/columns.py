@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emobridge.data.cells import UNITS, number_of, seconds_of, text_of
+from emobridge.data.cells import UNITS, number_of, text_of, time_of
 from emobridge.data.column_names import (
-    EXACT,
-    FIELDS,
-    SHOWN,
+    EXACT_NAME,
+    NAMES_SHOWN,
+    TABLE_FIELDS,
     TIMES,
     ColumnName,
     find_columns,
@@ -28,7 +28,7 @@ from emobridge.data.column_names import (
     soft_columns,
 )
 from emobridge.data.manifest import NUMBERS, SPLITS
-from emobridge.data.tables import Table, open_table
+from emobridge.data.tables import OpenedTable, open_table
 from emobridge.errors import UserError, count_noun, nearest, unknown
 from emobridge.options import Pairs, pairs
 
@@ -73,8 +73,8 @@ class TableOptions:
 
     def __post_init__(self) -> None:
         for name in self.column_of:
-            if name not in FIELDS:
-                raise unknown("field", name, FIELDS)
+            if name not in TABLE_FIELDS:
+                raise unknown("field", name, TABLE_FIELDS)
         if self.unit.casefold() not in UNITS:
             raise unknown("unit", self.unit, UNITS)
         for split in pairs(self.splits, "splits").values():
@@ -88,7 +88,7 @@ class TableOptions:
         """Field -> column, as the user says it."""
         return pairs(self.columns, "columns")
 
-    def open(self, path: Path) -> Table:
+    def open(self, path: Path) -> OpenedTable:
         """The table at `path`. Errors: as `tables.open_table`."""
         user_names = set(self.column_of.values())
         return open_table(
@@ -119,7 +119,7 @@ class Columns:
 
         Errors: UserError that begins with `where`.
         """
-        values: dict[str, Any] = dict.fromkeys(FIELDS)
+        values: dict[str, Any] = dict.fromkeys(TABLE_FIELDS)
         for name, column in self.columns.items():
             values[name] = self._value(name, column, row.get(column.name), where)
         self._set_end(values, where)
@@ -161,9 +161,9 @@ class Columns:
         """
         if self.unknown_splits:
             column, words = self.columns["split"], list(self.unknown_splits)
-            counts = ", ".join(f"{word!r} ({count})" for word, count in self.unknown_splits.most_common(SHOWN))
-            if column.closeness == EXACT or self.has_splits:
-                example = ",".join(f"{word}={nearest(word, SPLITS) or 'SPLIT'}" for word in words[:SHOWN])
+            counts = ", ".join(f"{word!r} ({count})" for word, count in self.unknown_splits.most_common(NAMES_SHOWN))
+            if column.closeness == EXACT_NAME or self.has_splits:
+                example = ",".join(f"{word}={nearest(word, SPLITS) or 'SPLIT'}" for word in words[:NAMES_SHOWN])
                 raise UserError(
                     f"{self.first_split}: {unknown('split', words[0], SPLITS)}; unknown in {column.name!r} are "
                     f'{counts}: map them with splits="{example}" (a split or none), or leave the column out: '
@@ -175,7 +175,7 @@ class Columns:
     def _value(self, name: str, column: ColumnName, cell: Any, where: str) -> Any:
         if name in TIMES:
             per_second = self._per_second(column)
-            return seconds_of(cell, column.name, where, per_second=per_second, decimal_comma=self.decimal_comma)
+            return time_of(cell, column.name, where, per_second=per_second, decimal_comma=self.decimal_comma)
         if name == "channel" and str(cell).casefold() in CHANNEL_WORDS:
             return CHANNEL_WORDS[str(cell).casefold()]
         if name in NUMBERS:

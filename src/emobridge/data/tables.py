@@ -17,7 +17,7 @@ from typing import Any
 
 from emobridge.data.dialects import Dialect, IsName, dialect_rows, find_dialect
 from emobridge.data.encodings import find_encoding
-from emobridge.data.json_rows import json_lines, json_list
+from emobridge.data.json_rows import json_line_rows, json_list_rows
 from emobridge.data.workbooks import is_workbook, other_sheets, workbook_dialect, workbook_rows
 from emobridge.errors import UserError
 from emobridge.files import unescape_cell, unreadable
@@ -42,7 +42,7 @@ _SIGNATURES = (  # the first bytes of what is often taken for a table
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class OpenedTable:
     """A table that was looked through; `rows` reads it."""
 
     path: Path
@@ -67,7 +67,7 @@ def open_table(
     encoding: str | None = None,
     delimiter: str | None = None,
     quoting: str | None = None,
-) -> Table:
+) -> OpenedTable:
     """Look through a table; memory does not grow with it.
 
     is_name: tells the names of columns that the caller understands, so that titles above a header are no header.
@@ -98,10 +98,10 @@ def open_table(
         columns.update(dict.fromkeys(row))
         if len(columns) > MOST_COLUMNS:
             raise UserError(f"{path}:{number}: more than {MOST_COLUMNS} different keys in all rows: no table")
-    return Table(path, Dialect(encoding), tuple(columns), frozenset(), [], rows)
+    return OpenedTable(path, Dialect(encoding), tuple(columns), frozenset(), [], rows)
 
 
-def _of_cells(path: Path, dialect: Dialect, cell_rows: Callable[[], Iterator[tuple[int, list[str]]]]) -> Table:
+def _of_cells(path: Path, dialect: Dialect, cell_rows: Callable[[], Iterator[tuple[int, list[str]]]]) -> OpenedTable:
     """A table whose first row is its header."""
     names = next((cells for _, cells in cell_rows()), [])
     counts = Counter(filter(None, names))
@@ -120,7 +120,7 @@ def _of_cells(path: Path, dialect: Dialect, cell_rows: Callable[[], Iterator[tup
             notes.append(f"the header stands {headers} times: the later ones were left out")
 
     repeated = frozenset(name for name, count in counts.items() if count > 1)
-    return Table(path, dialect, tuple(single.values()), repeated, notes, rows)
+    return OpenedTable(path, dialect, tuple(single.values()), repeated, notes, rows)
 
 
 def _json_form(path: Path, encoding: str) -> Callable[[Path, str], Iterator[tuple[int, dict[str, Any]]]] | None:
@@ -132,5 +132,5 @@ def _json_form(path: Path, encoding: str) -> Callable[[Path, str], Iterator[tupl
     start = start.lstrip("\ufeff \t\r\n")
     is_json = path.suffix.lower() in JSON_SUFFIXES
     if re.match(r"\[\s*[\[{\]]", start) or (is_json and start.startswith("[")):
-        return json_list
-    return json_lines if is_json or re.match(r'\{\s*["}]', start) else None
+        return json_list_rows
+    return json_line_rows if is_json or re.match(r'\{\s*["}]', start) else None

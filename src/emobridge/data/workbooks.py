@@ -43,7 +43,7 @@ def is_workbook(path: Path, start: bytes) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return WORKBOOK in archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (OSError, *_ERRORS):
         return False
 
 

@@ -22,11 +22,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emobridge.data.cells import text_of
-from emobridge.data.column_names import EXACT, find_columns, no_column
+from emobridge.data.column_names import EXACT_NAME, find_columns, no_column
 from emobridge.data.columns import TableOptions
 from emobridge.data.encodings import WESTERN
 from emobridge.data.labels import UnknownLabel, to_emotion
-from emobridge.data.tables import JSON_SUFFIXES, Table
+from emobridge.data.tables import JSON_SUFFIXES, OpenedTable
 from emobridge.errors import UserError, nearest
 from emobridge.files import write_csv
 from emobridge.types import Utterance
@@ -36,7 +36,7 @@ _ENGLISH = (
 )
 _OTHERS = "unsicher unklar weiß_nicht weiss_nicht überspringen incerto non_so inseguro no_sé incertain je_ne_sais_pas"
 UNSURE = frozenset(f"{_ENGLISH} no_idea {_OTHERS}".split())
-FIELDS = ("id", "path", "emotion")  # that are read
+LIST_COLUMNS = ("id", "path", "emotion")  # that are read
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTHS_ELSEWHERE = {
     "mrz": 3,
@@ -264,21 +264,21 @@ def _stem(path: str) -> str:
     return os.path.splitext(ntpath.basename(path))[0]
 
 
-def _open(path: Path) -> Table:
+def _open(path: Path) -> OpenedTable:
     if path.suffix.lower() in JSON_SUFFIXES:
         raise UserError(f"{path}: expected a list that ends in .csv, as `emobridge suggest` writes it")
     return TableOptions().open(path)
 
 
-def _rows(table: Table) -> Iterator[tuple[str, str, str, str]]:
+def _rows(table: OpenedTable) -> Iterator[tuple[str, str, str, str]]:
     """Of each row `file:line`, the id, the path of the audio and the word filled in, as they stand there."""
     columns = find_columns(table, {}, {})
     for name in ("id", "emotion"):
         if name not in columns:
             raise no_column(name, table)
-    if "path" in columns and columns["path"].closeness != EXACT:
+    if "path" in columns and columns["path"].closeness != EXACT_NAME:
         del columns["path"]
     for number, row in table.rows():
         where = f"{table.path}:{number}"
-        cells = {name: text_of(row[columns[name].name], name, where) or "" for name in FIELDS if name in columns}
+        cells = {name: text_of(row[columns[name].name], name, where) or "" for name in LIST_COLUMNS if name in columns}
         yield where, cells["id"], cells.get("path", ""), cells["emotion"]
