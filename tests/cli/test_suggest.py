@@ -131,7 +131,7 @@ def test_a_list_that_is_being_filled_in_is_safe(listed, tmp_path):
 BAD_SUGGEST = {
     "an unknown strategy": (("--by", "margins"), "unknown strategy 'margins': did you mean 'margin'?"),
     "none at all": (("--count", "0"), "count: expected 1 or more, got 0"),
-    "a list of another kind": (("--labelled", "list.xlsx"), "list.xlsx: expected a list that ends in .csv"),
+    "a list of another kind": (("--labelled", "list.jsonl"), "list.jsonl: expected a list that ends in .csv"),
 }
 
 

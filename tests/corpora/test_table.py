@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from emobridge.corpora import scan
+from emobridge.corpora import scan, utterances_at
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
 
@@ -105,3 +105,30 @@ def test_mistakes_of_json_lines(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             list(scan("table", write(tmp_path / "t.jsonl", text), **options))
+
+
+def test_a_command_takes_a_table_in_place_of_a_manifest(tmp_path):
+    path = write(tmp_path / "calls.tsv", "File\tEmotion\na.wav\tjoy\n")
+    notes = []
+    (row,) = utterances_at(path, notes.append)
+    assert (row.emotion, row.path) == ("happiness", str(tmp_path / "a.wav"))
+    assert f"{path}: read path from 'File', emotion from 'Emotion'" in notes
+    write(path, "mood\tEmotion\na.wav\tjoy\n")
+    with pytest.raises(
+        UserError, match=r"no column 'path'.*; give options to: emobridge scan table .*calls\.tsv -o .*calls\.jsonl"
+    ):
+        list(utterances_at(path))
+
+
+def test_all_that_was_read_is_told_in_a_few_lines(tmp_path, cli):
+    rows = "".join(f"clips/{row}.mp3;{'Ärger' if row % 2 else ''};s{row % 3};x\n" for row in range(12))
+    table = tmp_path / "t.csv"
+    table.write_bytes(f"sep=;\nDatei;Emotion;Sprecher;Notiz\n{rows}".encode("cp1252"))
+    done = cli("scan", "table", table, "-o", tmp_path / "m.jsonl", "--option", "language=de")
+    assert done.code == 0
+    assert done.out.splitlines()[:4] == [
+        f"{tmp_path / 'm.jsonl'}: 12 utterances; 6 labelled, 3 speakers, 1 language",
+        "read as cp1252 text, semicolons between columns, header in line 2",
+        "read path from 'Datei', speaker from 'Sprecher', emotion from 'Emotion'",
+        "ignored columns: Notiz",
+    ]

@@ -161,6 +161,8 @@ def test_a_row_that_breaks_the_dialect_late_is_named_before_anything_is_read(tmp
         ('path;start\na;"0,5"\n', "quotation marks enclose text, decimal commas", 2),
         ("path;start\na;0.5\n", "utf-8 text, semicolons between columns", 2),
         ("path\na\n", "utf-8 text", 2),
+        ('path,emotion\na,joy\n""\n', "quotation marks enclose text", 2),
+        ('"Studie\n3"\npath,emotion\na,joy\n', "quotation marks enclose text, header in line 3", 4),
         ("path^emotion\na^joy\n", "'path^emotion'", 0),
     ],
 )

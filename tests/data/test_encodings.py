@@ -82,7 +82,7 @@ def test_what_is_no_text_is_named_with_its_line(tmp_path, monkeypatch):
     path.write_bytes(b"path\n\xff\xfe\n")
     with pytest.raises(UserError, match=r"not utf-8 text in line 1 or soon after"):
         list(text_lines(path, find_encoding(path, "ascii") and "utf-8"))
-    monkeypatch.setattr(encodings, "LONGEST_TEXT_LINE", 10)
+    monkeypatch.setattr(encodings, "LONGEST_LINE", 10)
     path.write_bytes(b"path\n" + b"a" * 11)
     with pytest.raises(UserError, match=r"t\.csv:2: a line of more than 10 characters"):
         list(text_lines(path, "utf-8"))

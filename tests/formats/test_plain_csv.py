@@ -1,6 +1,8 @@
 import csv
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from emobridge.errors import UserError
 from emobridge.formats import export, import_
@@ -30,3 +32,20 @@ def test_any_table_with_a_mapping(tmp_path):
         list(import_("plain-csv", tmp_path / "t.csv", columns="path=file,emotion=mood"))
     with pytest.raises(UserError, match=r"ends in \.csv"):
         export("plain-csv", tmp_path / "t.tsv", [row])
+
+
+cell = st.text(st.sampled_from("=+-@'\"1.,;aä"), min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=4, unique_by=lambda row: row[0]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_cell_is_a_formula_and_all_come_back(tmp_path, cells):
+    rows = [
+        Utterance(name, "=c", str(tmp_path / f"{number}.wav"), speaker=f"{speaker}s", text=text)
+        for number, (name, speaker, text) in enumerate(cells)
+    ]
+    export("plain-csv", tmp_path / "t.csv", rows)
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            assert all(value[0] not in "=@" for value in row.values() if value)
+    assert list(import_("plain-csv", tmp_path / "t.csv", quoting="standard")) == rows

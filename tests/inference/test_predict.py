@@ -222,6 +222,22 @@ def test_manifests_files_and_folders_together_in_the_order_given(recorded, tmp_p
     assert found[-1].id == str(recorded / "en-a-anger-0.wav")
 
 
+def test_a_table_is_read_without_its_labels_and_the_case_of_a_suffix_is_nothing(recorded, tmp_path):
+    table = tmp_path / "calls.CSV"
+    table.write_text("File;Label;offset;duration;lang\na.wav;grmpf;0,5;1,5;\nb.wav;;;;it\n")
+    notes = []
+    rows = list(utterances_of([table], language="de", on_note=notes.append))
+    assert [(row.id, row.emotion, row.start, row.end, row.language) for row in rows] == [
+        ("a@0.5", None, 0.5, 2.0, "de"),
+        ("b", None, 0.0, None, "it"),
+    ]
+    assert any("semicolons between columns, decimal commas" in note for note in notes)
+    manifest = recorded / "copy.JSONL"
+    manifest.write_bytes((recorded / "xx.jsonl").read_bytes())
+    assert list(utterances_of([manifest])) == list(read_manifest(recorded / "xx.jsonl"))
+    manifest.unlink()
+
+
 def test_a_bad_file_stops_or_is_skipped_before_anything_is_predicted(by_corpus, tmp_path):
     (tmp_path / "bad.wav").write_text("none")
     (tmp_path / "film.mp4").write_bytes(b"x")

@@ -103,7 +103,7 @@ def test_a_list_in_which_something_is_filled_in_is_never_overwritten(tmp_path):
             "id,emotion\na,angre\nb,blau\nc,angre\n",
             r"l\.csv:2: unknown emotion label 'angre'.*'angre' \(2\), 'blau' \(1\)",
         ),
-        ("id,emotion\na,anger?\nb,skip\n", r"nothing is filled in \(2 rows say that the label is not sure\)"),
+        ("id,emotion\na,anger?\nb,skip\n", r"nothing is filled in \(2 rows not sure of the label\)"),
         ("id,emotion\n,anger\n", r"l\.csv:2: anger is filled in, and the id is empty"),
         ("id,path,emotion\na,a.wav\n", r"l\.csv:2: expected 3 columns"),
         ("", r"l\.csv: no column 'id' \(it is empty\)"),
@@ -136,10 +136,6 @@ def test_labels_join_the_utterances():
     [
         (ListedLabel("utt-2x", "anger", "l:2"), "l:2: m has no utterance 'utt-2x': did you mean 'utt-2'?"),
         (ListedLabel("9", "anger", "l:2"), "l:2: m has no utterance '9'"),
-        (
-            ListedLabel("utt-1", "anger", "l:2", "/x/b.wav"),
-            "l:2: 'utt-1' is /x/b.wav here, and a in m: did a spreadsheet",
-        ),
         (ListedLabel("utt-1", "fear", "l:2"), "l:2: 'fear' is not among the labels of this run, anger, sadness"),
         (ListedLabel("utt-2", "sadness", "l:2"), "l:2: 'utt-2' is sadness here, and anger in m"),
     ],
@@ -188,6 +184,15 @@ def test_an_id_that_a_spreadsheet_changed_is_no_guess(name, message):
         LabelList((ListedLabel(name, "anger", "l:2"),)).matched(rows, "m")
 
 
+@pytest.mark.parametrize(("name", "path"), [("7", "007.mp3"), ("12", "C:\\calls\\7.wav")])
+def test_the_file_must_be_that_of_the_utterance_where_an_id_is_doubtful(name, path):
+    rows = [Utterance(one, "c", f"/x/{one}.wav") for one in IDS]
+    with pytest.raises(UserError, match=r"l:2: '\d+' is .* here, and .* in m: did a spreadsheet change the id\?"):
+        LabelList((ListedLabel(name, "anger", "l:2", path),)).matched(rows, "m")
+    assert LabelList((ListedLabel("7", "anger", "l:2", "else\\7.wav"),)).matched(rows, "m").labels[0].id == "7"
+    assert LabelList((ListedLabel("a", "anger", "l:2", "b.wav"),)).matched(rows, "m").labels[0].id == "a"
+
+
 def test_two_rows_never_label_one_utterance():
     rows = [Utterance("0012", "c", "a.wav")]
     labels = (ListedLabel("0012", "anger", "l:2"), ListedLabel("12", "fear", "l:3"))
@@ -202,7 +207,7 @@ def test_rows_that_are_not_sure_are_counted(tmp_path):
     assert [(label.id, label.emotion) for label in listed.labels] == [("a", "anger")]
     assert [note.split(": ", 1)[1] for note in listed.notes] == [
         "read as cp1252 text, semicolons between columns",
-        "3 rows say that the label is not sure: they stay unlabelled",
+        "3 rows not sure of the label: unlabelled",
     ]
 
 

@@ -24,6 +24,7 @@ TIMES = ("start", "end", "duration")  # s; duration is no field of an utterance,
 TABLE_FIELDS = (*COLUMNS, *(("duration",) if "duration" not in COLUMNS else ()))
 EXACT_NAME, CLOSE_NAME, LOOSE_NAME = 0, 1, 2
 NAMES_SHOWN = 12  # names that a line shows
+LONGEST_SHOWN = 40  # characters of each
 _SAMPLES = ("sample", "samples", "frame", "frames")
 
 _CLOSE = {
@@ -191,8 +192,13 @@ def soft_columns(names: Iterable[str], labels: Mapping[str, str]) -> dict[str, s
 
 def shown_names(names: Mapping[str, Any] | tuple[str, ...] | list[str]) -> str:
     """Some names for a message, and how many more there are."""
-    shown = ", ".join(list(names)[:NAMES_SHOWN])
+    shown = ", ".join(map(_on_one_line, list(names)[:NAMES_SHOWN]))
     return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown
+
+
+def _on_one_line(name: str) -> str:
+    name = name if len(name) <= LONGEST_SHOWN else name[:LONGEST_SHOWN] + "..."
+    return name if name.isprintable() else ascii(name)
 
 
 def _exact_name(column: str, names: list[str], path: Path) -> str:

@@ -228,8 +228,14 @@ def _records(lines: Iterable[str], delimiter: str, quoting: str) -> Iterator[tup
 
 def _survey(lines: Iterator[str], delimiter: str, quoting: str, is_name: IsName) -> Survey:
     survey = Survey(delimiter, quoting)
+
+    def marked_records() -> Iterator[tuple[int, list[str], list[str]]]:
+        for line, cells, taken in _records(lines, delimiter, quoting):
+            survey.marks = survey.marks or any('"' in text for text in taken)
+            yield line, cells, list(taken)
+
+    records = marked_records()
     try:
-        records = ((line, cells, list(taken)) for line, cells, taken in _records(lines, delimiter, quoting))
         header = find_header(records, is_name)
         survey.names, survey.cells, survey.header = header.names, header.cells, header.line
         survey.titles, survey.hits = header.titles, header.hits
@@ -264,7 +270,6 @@ def find_header(records: Iterator[tuple[int, list[str], list[str]]], is_name: Is
 def _count(survey: Survey, line: int, cells: list[str], taken: list[str]) -> None:
     """Add one row, the header too, to what the survey shows."""
     is_header, width = line == survey.header, len(survey.names)
-    survey.marks = survey.marks or any('"' in text for text in taken)
     if not any(map(str.strip, cells)):
         return
     if survey.quoting == "none" and '"' in taken[0]:

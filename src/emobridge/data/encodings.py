@@ -16,7 +16,7 @@ from emobridge.errors import UserError
 from emobridge.files import unreadable
 
 WESTERN = "cp1252"
-LONGEST_TEXT_LINE = 1 << 24  # characters: a longer line is no row of a table
+LONGEST_LINE = 1 << 24  # characters: a longer line is no row of a table
 _SAMPLE = 1 << 16  # bytes in which a byte order mark or the zeros of UTF-16 show
 _BLOCK = 1 << 20  # bytes read at a time
 _MARKS = (  # UTF-32 before UTF-16, whose mark is the beginning of its own
@@ -70,12 +70,12 @@ def text_lines(path: Path, encoding: str) -> Iterator[str]:
     number = 0
     try:
         with path.open(encoding=encoding, newline="") as file:
-            while line := file.readline(LONGEST_TEXT_LINE):
+            while line := file.readline(LONGEST_LINE):
                 number += 1
                 if "\0" in line:
                     raise UserError(f"{path}:{number}: holds a NUL byte: no text, or in another encoding")
-                if len(line) == LONGEST_TEXT_LINE and line[-1] not in "\r\n":
-                    raise UserError(f"{path}:{number}: a line of more than {LONGEST_TEXT_LINE:,} characters")
+                if len(line) == LONGEST_LINE and line[-1] not in "\r\n":
+                    raise UserError(f"{path}:{number}: a line of more than {LONGEST_LINE:,} characters")
                 yield line.lstrip("\ufeff") if number == 1 else line
     except UnicodeError as error:
         reason = getattr(error, "reason", error)

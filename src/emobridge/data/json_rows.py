@@ -18,7 +18,7 @@ _LONGEST_OBJECT = 1 << 26  # characters
 _SPACE = re.compile(r"[\s\ufeff]*")
 
 
-def json_line_rows(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects, each with the number of its line. Errors: UserError naming `file:line`."""
     for number, line in enumerate(text_lines(path, encoding), 1):
         if line.strip():
@@ -30,7 +30,7 @@ def json_line_rows(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, A
             yield number, _object(value, where)
 
 
-def json_list_rows(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_list(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a list, each with the number of the line where it begins. Errors: UserError naming `file:line`."""
     try:
         with path.open(encoding=encoding) as file:

@@ -17,7 +17,7 @@ from typing import Any
 
 from emobridge.data.dialects import Dialect, IsName, dialect_rows, find_dialect
 from emobridge.data.encodings import find_encoding
-from emobridge.data.json_rows import json_line_rows, json_list_rows
+from emobridge.data.json_rows import json_lines, json_list
 from emobridge.data.workbooks import is_workbook, other_sheets, workbook_dialect, workbook_rows
 from emobridge.errors import UserError
 from emobridge.files import unescape_cell, unreadable
@@ -132,5 +132,5 @@ def _json_form(path: Path, encoding: str) -> Callable[[Path, str], Iterator[tupl
     start = start.lstrip("\ufeff \t\r\n")
     is_json = path.suffix.lower() in JSON_SUFFIXES
     if re.match(r"\[\s*[\[{\]]", start) or (is_json and start.startswith("[")):
-        return json_list_rows
-    return json_line_rows if is_json or re.match(r'\{\s*["}]', start) else None
+        return json_list
+    return json_lines if is_json or re.match(r'\{\s*["}]', start) else None

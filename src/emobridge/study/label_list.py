@@ -7,8 +7,8 @@ says that the person is not sure: "anger?", "?", "-", "skip", "unsure" ... Audio
 from anywhere; start and end are in seconds, and empty where a file is one utterance.
 
 Spreadsheets change ids: 0012 becomes 12, 03-01 a date. A row labels the utterance of exactly its id; a number whose
-zeros are gone labels the only utterance that it can be, and this is told; all else is an error. Where the list has a
-column `path` the file's name must be that of the utterance, so that no label goes to a wrong one.
+zeros are gone labels the only utterance that it can be, and this is told; all else is an error. Where an id was
+changed, or other ids are the same number, the file's name in the column `path` must be that of the utterance.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from emobridge.data.columns import TableOptions
 from emobridge.data.encodings import WESTERN
 from emobridge.data.labels import UnknownLabel, to_emotion
 from emobridge.data.tables import JSON_SUFFIXES, OpenedTable
-from emobridge.errors import UserError, nearest
+from emobridge.errors import UserError, count_noun, nearest
 from emobridge.files import write_csv
 from emobridge.types import Utterance
 
@@ -87,7 +87,7 @@ class LabelList:
         """
         by_id = {utterance.id: utterance for utterance in utterances}
         alike: dict[str, list[str]] = {}
-        if any(label.id not in by_id for label in self.labels):
+        if any(label.id not in by_id or _number(label.id) for label in self.labels):
             for name in by_id:
                 alike.setdefault(_number(name), []).append(name)
         labels, notes = dict[str, ListedLabel](), list(self.notes)
@@ -97,7 +97,8 @@ class LabelList:
                 notes.append(f"{label.where}: the id {label.id!r} was read as {name!r}")
             if name in labels:
                 raise UserError(f"{label.where}: {name!r} is labelled twice, in {labels[name].where} too")
-            if label.path and _stem(label.path) != _stem(by_id[name].path):
+            is_doubtful = name != label.id or (_number(name) and len(alike[_number(name)]) > 1)
+            if is_doubtful and label.path and _stem(label.path) != _stem(by_id[name].path):
                 raise UserError(
                     f"{label.where}: {label.id!r} is {label.path} here, and {by_id[name].path} in {manifest}: did a "
                     "spreadsheet change the id?"
@@ -170,10 +171,10 @@ def read_list(path: str | Path) -> LabelList:
         more = f"; all unknown words: {', '.join(f'{word!r} ({n})' for word, n in counts.most_common())}"
         raise UserError(f"{first}: {reason}{more if len(unknown) > 1 else ''}")
     if not labels:
-        sure = f" ({unsure} rows say that the label is not sure)" if unsure else ""
+        sure = f" ({count_noun(unsure, 'row')} not sure of the label)" if unsure else ""
         raise UserError(f"{path}: nothing is filled in{sure}: write emotions into the column 'emotion'")
     notes = [f"{path}: read as {table.dialect}"] if table.dialect.encoding == WESTERN else []
-    notes += [f"{path}: {unsure} rows say that the label is not sure: they stay unlabelled"] if unsure else []
+    notes += [f"{path}: {count_noun(unsure, 'row')} not sure of the label: unlabelled"] if unsure else []
     return LabelList(tuple(labels.values()), tuple(notes))
 
 
