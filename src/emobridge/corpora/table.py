@@ -11,19 +11,13 @@ column the path (and start) makes the id.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from emobridge.data.cells import number_of, text_of
-from emobridge.data.columns import SPLIT_WORDS as SPLIT_WORDS
 from emobridge.data.columns import TableOptions, table_values
-from emobridge.data.columns import default_id as default_id
 from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
-from emobridge.data.manifest import COLUMNS, NUMBERS
-from emobridge.errors import UserError, unknown
-from emobridge.options import Pairs, pairs
+from emobridge.errors import UserError
 from emobridge.types import Utterance
 
 LANGUAGES = ("und",)  # whatever the table says
@@ -46,32 +40,3 @@ def scan(root: Path, *, intake: Intake, table: TableOptions) -> Iterator[Utteran
         yield from intake.utterances(values, where, os.path.abspath(root.parent))
     if not intake.rows:
         raise UserError(f"{root}: an empty table. {OBTAIN}")
-
-
-def column_mapping(columns: Pairs, **defaults: str) -> dict[str, str]:
-    """The option `columns` as field -> column, over the `defaults`. Errors: UserError for a field that is none."""
-    mapping = defaults | pairs(columns, "columns")
-    for field in mapping:
-        if field not in COLUMNS:
-            raise unknown("field", field, COLUMNS)
-    return mapping
-
-
-def table_rows(root: Path, column_of: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The raw rows of a table, each with its line number.
-
-    column_of: field -> column. These columns must exist, and one for "path".
-    Errors: UserError naming `file:row` for what is no table, and naming the nearest column for one that is missing.
-    """
-    table = TableOptions(columns=column_of).open(root)
-    for column in column_of.values():
-        if column not in table.columns:
-            raise UserError(f"{root}: {unknown('column', column, table.columns)}")
-    if "path" not in column_of and "path" not in table.columns:
-        raise UserError(f"{root}: no column 'path' (there are {', '.join(table.columns)})")
-    return table.rows()
-
-
-def cell_value(value: Any, field: str, where: str) -> Any:
-    """The value of a cell, a number where the field is one. Errors: UserError that begins with `where`."""
-    return number_of(value, field, where) if field in NUMBERS else text_of(value, field, where)
