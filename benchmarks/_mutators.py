@@ -6,10 +6,13 @@ what was changed; None where it does not fit the content.
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import re
 import struct
 import sys
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +25,7 @@ else:
 
 Changed = tuple[bytes, str]
 Change = Callable[[random.Random, bytes, str], "Changed | None"]
-TEXTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".toml", ".md", ".stm", ".yaml", ".TextGrid", ".eaf")
+TEXTS = ("", ".csv", ".tsv", ".txt", ".stm", ".yaml", ".textgrid", ".eaf", ".scp")
 DEEP = 3000  # levels of nesting
 LONG = 200_000  # characters of a long text
 # Written in place of a value as they stand, so that values are possible that no Python object is written as.
@@ -62,7 +65,11 @@ def _changes_for(suffix: str) -> tuple[Change, ...]:
         return (*BYTES, *LINES, *ENCODINGS, *[tree] * 12)
     if suffix == ".jsonl":
         return (*BYTES, *LINES, *ENCODINGS, *[json_line] * 10)
-    if suffix in TEXTS:
+    if suffix == ".xlsx":
+        return (*BYTES, *[part] * 8)
+    if suffix == ".eaf":
+        return (*BYTES, *LINES, *ENCODINGS, *[markup] * 8)
+    if suffix.casefold() in TEXTS:
         return (*BYTES, *LINES, *ENCODINGS, *[cell] * 8)
     return (*BYTES, number, number, number)
 
@@ -183,7 +190,7 @@ def cell(draw: random.Random, content: bytes, suffix: str) -> Changed | None:
     lines = text.splitlines()
     if not lines:
         return None
-    delimiter = max(("\t", ";", ","), key=lines[0].count)
+    delimiter = max(("\t", ";", ",", " "), key=lines[0].count)
     place = draw.randrange(len(lines))
     cells = lines[place].split(delimiter)
     column = draw.randrange(len(cells))
@@ -200,6 +207,60 @@ def cell(draw: random.Random, content: bytes, suffix: str) -> Changed | None:
     lines[place] = (delimiter if kind != "delimiter" else draw.choice(",;\t|")).join(cells)
     note = f"row {place + 1}, column {column + 1}: {kind} {value[:20]!r}"
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass" if "\ud800" in value else "surrogateescape"), note
+
+
+# ---------------------------------------------------------------- XML
+
+
+BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 30 if n else "lol" * 30}">' for n in range(8))
+VALUES = ("", "-1", "1e400", "9" * 400, "nan", "&a7;", "&#0;", "&#xD800;", "../x.wav", "/", "x" * LONG, "A1048577", "s")
+
+
+VALUE, TAG, LEAF = r'(?<==")[^"]*(?=")|(?<=>)[^<>]+(?=<)', r"<[^<>]+>", r"<(\w+)[^<>]*>[^<>]*</\1>"
+
+
+def markup(draw: random.Random, content: bytes, suffix: str) -> Changed | None:
+    """An attribute or a text of XML has another value, an element is gone, twice or deep inside, or entities swell."""
+    text = content.decode("utf-8", "replace")
+    kind, value = draw.choice(("value", "value", "value", "gone", "twice", "deep", "entities")), draw.choice(VALUES)
+    spots = list(re.finditer({"value": VALUE, "gone": TAG}.get(kind, LEAF), text))
+    if not spots:
+        return None
+    spot = draw.choice(spots)
+    first, last, old = spot.start(), spot.end(), spot.group()
+    if kind == "entities":
+        start = text.index("?>") + 2 if "?>" in text else 0
+        text = text[:first] + old.replace("</", "&a7;</") + text[last:]
+        return f"{text[:start]}<!DOCTYPE x [{BOMB}]>{text[start:]}".encode(), "entities that swell"
+    new = {"value": value, "gone": "", "twice": old * 2}.get(kind, f"{'<a>' * DEEP}{old}{'</a>' * DEEP}")
+    return (text[:first] + new + text[last:]).encode(), f"{old[:30]!r} {kind}: {new[:30]!r}"
+
+
+def part(draw: random.Random, content: bytes, suffix: str) -> Changed | None:
+    """As `markup`, in one part of a workbook; or a part is missing, empty or swells when it is unpacked."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+    except Exception:  # damaged by a change before
+        return None
+    if not parts:
+        return None
+    name, kind = draw.choice(list(parts)), draw.choice(("markup",) * 8 + ("missing", "empty", "swells"))
+    note = kind
+    if kind == "missing":
+        del parts[name]
+    elif kind == "markup":
+        changed = markup(draw, parts[name], ".xml")
+        if changed is None:
+            return None
+        parts[name], note = changed
+    else:
+        parts[name] = b"" if kind == "empty" else parts[name].replace(b">", b">" + b" " * 30_000_000, 1)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for other, text in parts.items():
+            archive.writestr(zipfile.ZipInfo(other), text, zipfile.ZIP_DEFLATED)
+    return packed.getvalue(), f"{name}: {note}"
 
 
 # ---------------------------------------------------------------- encodings

@@ -16,8 +16,8 @@ by the package's own function in a process that is watched. Each case ends as on
     crash      the process died
 
 The folder --out gets failures.jsonl, a line for each case that is neither ok nor refused, with its changed input under
-inputs/; and sample.txt, what was read of 200 changed inputs, for a person to look at: is anything silently wrong? The
-exit code is 1 where any case failed. It needs a system that forks processes, such as Linux.
+inputs/; and sample.txt, what was read of 200 changed inputs without a checksum, for a person to look at: is anything
+silently wrong? The exit code is 1 where any case failed. It needs a system that forks processes, such as Linux.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ GOOD = OUTCOMES[:2]
 CPU, CLOCK = 5.0, 30.0  # s that a case may take
 MEMORY = 1 << 30  # bytes that a case may ask for
 LENGTH = 1500  # characters of a message
+FOLDER = b"@folder@"  # stands in an input for the folder where it lies
 SAMPLE = 200  # cases in sample.txt
 CASES_A_PROCESS = 400  # after which a fresh one takes over
 OUT_OF_MEMORY = re.compile(r"not enough memory|can'?t allocate|cannot allocate|bad_alloc|out of memory", re.IGNORECASE)
@@ -72,6 +73,7 @@ class Result:
     snippet: str = ""
     reading: str = ""
     cpu: float = 0.0  # s
+    proven: bool = False  # what was read is what was written, by a checksum: nobody need look
 
 
 class Hang(BaseException):
@@ -89,7 +91,12 @@ class Input:
     @cached_property
     def names(self) -> list[str]:
         """The files that are changed."""
-        return [name for name in sorted(self.files) if name.endswith(self.door.changes)]
+        return [name for name in sorted(self.files) if name.endswith(self.door.changes) and not _is_aside(self, name)]
+
+
+def _is_aside(source: Input, name: str) -> bool:
+    """Whether a file is audio that a table only names."""
+    return source.door.kind == "tables" and name.endswith(".wav")
 
 
 def valid_input(door: Door, scratch: Path) -> Input:
@@ -97,7 +104,12 @@ def valid_input(door: Door, scratch: Path) -> Input:
     folder = Path(tempfile.mkdtemp(dir=scratch))
     with silent():
         door.write(folder)
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    here = str(folder).encode()
+    files = {
+        str(path.relative_to(folder)): path.read_bytes().replace(here, FOLDER)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
     try:
         with silent():
             reading = tuple(door.read(folder))
@@ -120,7 +132,7 @@ def run_case(case: str, inputs: Mapping[str, Sequence[Input]], scratch: Path, ke
     for other, raw in source.files.items():
         path = folder / other
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if other == name else raw)
+        path.write_bytes((content if other == name else raw).replace(FOLDER, str(folder).encode()))
     began, grown = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcome, detail, trace, lines = _watched(source.door, folder)
     cpu = time.process_time() - began
@@ -134,7 +146,10 @@ def run_case(case: str, inputs: Mapping[str, Sequence[Input]], scratch: Path, ke
         shutil.copytree(folder, keep / "inputs" / case.replace(":", "-"), dirs_exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     snippet, reading = _snippet(source.files[name], content), _difference(source.reading, lines)
-    return Result(case, source.door.name, outcome, name, mutation, detail, trace, snippet, reading, round(cpu, 3))
+    proven = source.door.exact and outcome == "ok"
+    return Result(
+        case, source.door.name, outcome, name, mutation, detail, trace, snippet, reading, round(cpu, 3), proven
+    )
 
 
 def _watched(door: Door, folder: Path) -> tuple[str, str, str, list[str]]:
@@ -351,7 +366,7 @@ def _write(results: Sequence[Result], out: Path) -> None:
         for result in sorted(results, key=lambda result: result.case):
             if result.outcome not in GOOD:
                 file.write(json.dumps(asdict(result)) + "\n")
-    read = [result for result in results if result.outcome == "ok" and result.mutation]
+    read = [result for result in results if result.outcome == "ok" and result.mutation and not result.proven]
     read.sort(key=lambda result: hashlib.sha256(result.case.encode()).digest())
     text = "\n\n".join(
         f"{result.case} {result.door}: {result.file}\n{result.mutation}\n  {result.snippet}\n{result.reading}"

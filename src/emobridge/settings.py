@@ -584,7 +584,7 @@ def _checked(where: str, key: str, kind: str, value: Any) -> Any:
         if value is None and kind.endswith("| None"):
             return None
         if isinstance(value, (list, tuple)) and all(type(item) in types for item in value):
-            return tuple(float(item) if float in types else item for item in value)
+            return tuple(_checked(where, key, "float", item) if float in types else item for item in value)
         raise UserError(f"{where}: {key}: expected a list of {what}, got {reprlib.repr(value)}")
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         try:

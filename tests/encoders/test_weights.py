@@ -48,6 +48,7 @@ WRONG = {
     "a list": ("wavlm-base", {"num_attention_heads": [2, 2]}, "cannot be loaded"),
     "not finite": ("hubert-large", {"layer_norm_eps": float("nan")}, "layer_norm_eps: expected a finite number"),
     "kernels and strides": ("wav2vec2-base", {"conv_kernel": [10, 3]}, "cannot be loaded"),
+    "no stride": ("wav2vec2-base", {"conv_stride": [5, 0, 4]}, "conv_stride: expected numbers from 1"),
     "another function": ("wav2vec2-large", {"hidden_act": "~"}, "cannot be loaded"),
     "no heads": ("ast", {"num_attention_heads": 0}, "cannot be loaded"),
     "a long spectrogram": ("ast", {"max_length": 900_000}, r"describes \d+ weights, and the files hold"),
@@ -81,7 +82,7 @@ def test_random_weights_are_bounded_too(changed, name):
 
 @pytest.mark.parametrize(("key", "value"), [("mean", "x"), ("std", 0), ("std", 10**400), ("mean", [1]), ("std", None)])
 def test_wrong_moments_are_one_line(changed, key, value):
-    with pytest.raises(UserError, match=f"preprocessor_config.json: {key}: expected a"):
+    with pytest.raises(UserError, match=f"has {key} .*; expected a number"):
         load_encoder(changed("ast", "preprocessor_config.json", **{key: value}))
 
 

@@ -206,6 +206,9 @@ def _layers_of(out: Any) -> Tensor:
 
 
 def _adjusted(config: Any) -> str:
+    for key in ("conv_kernel", "conv_stride"):
+        if min(getattr(config, key)) < 1:
+            raise ValueError(f"{key}: expected numbers from 1")
     config.layerdrop = 0.0  # a dropped block would be missing among the layers
     config.apply_spec_augment = False
     config.add_adapter = False  # it shortens the last layer's frames

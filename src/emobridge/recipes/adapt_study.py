@@ -94,6 +94,8 @@ def expand_pairs(values: dict[str, Any], where: str) -> list[dict[str, Any]]:
     for key in ("source", "targets"):
         if key in values:
             raise UserError(f"{where}: {key}: pairs name it already")
+    if not isinstance(values.get("name", ""), str):
+        raise UserError(f"{where}: name: expected a text, got {values['name']!r}")
     studies = []
     for pair in _read_list(where, "pairs", values):
         first, arrow, target = (part.strip() for part in pair.partition(ARROW))

@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 from emobridge.errors import UserError
-from emobridge.files import whole_file
+from emobridge.files import read_json, whole_file
 from emobridge.types import Score
 
 
@@ -22,10 +22,7 @@ def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
 
 def read_scores(path: str | Path) -> tuple[Score, ...]:
     """The rows of a `scores.json`. Errors: UserError that names the file and the row."""
-    try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON scores ({error})") from error
+    rows = read_json(path)
     names = [field.name for field in fields(Score)]
     needed = {field.name for field in fields(Score) if field.default is MISSING}
     if not isinstance(rows, list):
