@@ -40,6 +40,8 @@ def folder(recorded, monkeypatch):
     """A working folder as the page has it: two manifests, their recordings, and the files that it shows."""
     work = recorded
     shutil.copytree(recorded, work / "recordings", ignore=shutil.ignore_patterns("*.jsonl"))
+    for path in (work / "recordings").glob("xx-*"):
+        path.rename(path.with_name(path.name.replace("xx", "de", 1)))  # names begin with a language
     for name, text in FILES.items():
         (work / name).write_text(text)
     monkeypatch.chdir(work)

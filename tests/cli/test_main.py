@@ -327,7 +327,11 @@ def test_scan_a_table(recorded, cli):
     words = ("--option", "columns=path=file,emotion=label,speaker=who", "--option", "language=de")
     done = cli("scan", "table", recorded / "table.csv", "-o", out, *words)
     assert done.code == 0, done.err
-    assert done.out == f"{out}: 2 utterances; 2 labelled, 2 speakers, 1 language\n"
+    assert done.out.splitlines() == [
+        f"{out}: 2 utterances; 2 labelled, 2 speakers, 1 language",
+        "read as utf-8 text, commas between columns",
+        "read path from 'file', speaker from 'who', emotion from 'label'",
+    ]
     found = [(one.emotion, one.language, one.speaker) for one in read_manifest(out)]
     assert found == [("happiness", "de", "a"), ("anger", "de", "b")]
     assert all(row["path"] == f"{row['id']}.wav" for row in rows_of(out)), "the manifest moves with its audio"

@@ -95,7 +95,7 @@ def test_a_list_in_which_something_is_filled_in_is_never_overwritten(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id,path,emotion\na,a.wav,angre\n", r"l\.csv:2: unknown emotion label 'angre': did you mean 'angry'\?"),
+        ("id,path,emotion\na,a.wav,sadnes\n", r"l\.csv:2: unknown emotion label 'sadnes': did you mean 'sadness'\?"),
         ("id,path,emotion\na,a.wav,\n", r"l\.csv: nothing is filled in"),
         ("id,path,emotion\na,a.wav,anger\na,a.wav,anger\n", r"l\.csv:3: the id 'a' is labelled twice"),
         ("id,path,mood\na,a.wav,anger\n", r"l\.csv: no column 'emotion' \(columns: id, path, mood\)"),
