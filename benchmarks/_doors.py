@@ -325,7 +325,7 @@ def _audio() -> Iterator[Door]:
         def write(folder: Path, name: str = name, form: str = form, subtype: str = subtype) -> None:
             # libsndfile writes GSM and Opus at some rates only.
             rate = {"GSM610": 8000}.get(subtype, RATE)
-            wave = np.stack([tone(0.4), -tone(0.4)], 1) if form in ("flac", "aiff") else tone(0.4)
+            wave = np.stack([tone(0.4), tone(0.4) / 2], 1) if form in ("flac", "aiff") else tone(0.4)
             soundfile.write(folder / name, wave, rate, subtype, format=FORMATS.get(form, form.upper()))
             if form == "ogg":
                 (folder / name).write_bytes(_with_serial((folder / name).read_bytes()))

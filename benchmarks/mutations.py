@@ -101,7 +101,7 @@ def _is_aside(source: Input, name: str) -> bool:
 
 def valid_input(door: Door, scratch: Path) -> Input:
     """Write a door's input, and read it. Errors: RuntimeError where the door does not read it."""
-    folder = Path(tempfile.mkdtemp(dir=scratch))
+    folder = _fresh(scratch)
     with silent():
         door.write(folder)
     here = str(folder).encode()
@@ -115,8 +115,15 @@ def valid_input(door: Door, scratch: Path) -> Input:
             reading = tuple(door.read(folder))
     except Exception as error:
         raise RuntimeError(f"{door.kind}, {door.name}: the valid input is not read ({error})") from error
-    shutil.rmtree(folder)
+    shutil.rmtree(folder.parent)
     return Input(door, files, reading)
+
+
+def _fresh(scratch: Path) -> Path:
+    """An empty folder, always of the same name: a corpus may be called after it."""
+    folder = Path(tempfile.mkdtemp(dir=scratch)) / "case"
+    folder.mkdir()
+    return folder
 
 
 # ---------------------------------------------------------------- one case
@@ -126,7 +133,7 @@ def run_case(case: str, inputs: Mapping[str, Sequence[Input]], scratch: Path, ke
     """Change an input and read it in this process."""
     draw = random.Random(case)
     source = draw.choice(inputs[case.split(":")[1]])
-    folder = Path(tempfile.mkdtemp(dir=scratch))
+    folder = _fresh(scratch)
     name = draw.choice(source.names)
     content, mutation = mutated(draw, source.files[name], Path(name).suffix)
     for other, raw in source.files.items():
@@ -144,7 +151,7 @@ def run_case(case: str, inputs: Mapping[str, Sequence[Input]], scratch: Path, ke
         outcome = _clarity(detail, folder)
     if keep is not None and outcome not in GOOD:
         shutil.copytree(folder, keep / "inputs" / case.replace(":", "-"), dirs_exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder.parent, ignore_errors=True)
     snippet, reading = _snippet(source.files[name], content), _difference(source.reading, lines)
     proven = source.door.exact and outcome == "ok"
     return Result(

@@ -560,7 +560,7 @@ def files_up_to(size):
 
 def full_at(monkeypatch, pattern, number=1):
     """The disk is full as soon as the `number`-th file whose name has the pattern is to be written."""
-    make, names = files._new_part, []
+    make, names = files.new_part, []
 
     def new_part(path):
         if re.search(pattern, f".{path.name}."):
@@ -569,7 +569,7 @@ def full_at(monkeypatch, pattern, number=1):
             raise OSError(errno.ENOSPC, "No space left on device")
         return make(path)
 
-    monkeypatch.setattr(files, "_new_part", new_part)
+    monkeypatch.setattr(files, "new_part", new_part)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from emobridge.files import (
     file_digest,
     read_json,
     read_tensors,
-    remove_abandoned,
     whole_file,
     write_tensors,
 )
@@ -146,40 +144,6 @@ def test_two_writers_at_once_do_not_meet(tmp_path):
     assert names(tmp_path) == ["a"]
 
 
-STOPPED = """
-import os, signal, sys, time
-from emobridge.files import end_at_once, whole_file
-
-signal.signal(signal.SIGTERM, end_at_once)
-with whole_file(sys.argv[1]) as path:
-    path.write_text("half")
-    print("writing", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_what_a_stopped_process_was_writing_is_removed(tmp_path, number):
-    """At once, or where it was killed by the next that writes there; what another process writes stays."""
-    names_of = [tmp_path / "a.txt", tmp_path / "b.txt"]
-    running = [
-        subprocess.Popen([sys.executable, "-c", STOPPED, path], stdout=subprocess.PIPE, text=True) for path in names_of
-    ]
-    assert [process.stdout.readline() for process in running] == ["writing\n"] * 2
-    assert len(names(tmp_path)) == 2
-    running[0].send_signal(number)
-    running[0].wait()
-    assert len(names(tmp_path)) == (2 if number == signal.SIGKILL else 1)
-    (tmp_path / ".c.txt.0badcafe-1.aa.part").write_text("of another machine, where nobody here can ask")
-    remove_abandoned.cache_clear()
-    with whole_file(tmp_path / "c.txt") as path:
-        path.write_text("")
-    assert [name.split(".")[1] for name in names(tmp_path)] == ["b", "c", "txt"]
-    running[1].kill()
-    running[1].communicate()
-
-
 def test_a_device_is_written_and_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     reader = subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE, text=True)
@@ -188,10 +152,11 @@ def test_a_device_is_written_and_not_replaced(tmp_path):
     assert reader.communicate()[0] == "row" and names(tmp_path) == ["pipe"]
 
 
-def test_a_name_of_the_greatest_length(tmp_path):
-    with whole_file(tmp_path / ("x" * 255)) as path:
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "گ" * 120])
+def test_a_name_of_the_greatest_length(tmp_path, name):
+    with whole_file(tmp_path / name) as path:
         path.write_text("")
-    assert names(tmp_path) == ["x" * 255]
+    assert names(tmp_path) == [name]
 
 
 @pytest.mark.parametrize(

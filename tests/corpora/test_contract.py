@@ -73,6 +73,15 @@ def test_a_folder_has_films_and_m4a_and_a_corpus_only_what_corpora_are_distribut
     assert [path.name for path in corpora.corpus_files(tmp_path)] == ["f.wav"]
 
 
+def test_a_folder_of_another_user_is_not_left_out_without_a_word(open_folder, other_user):
+    (open_folder / "session 1").mkdir()
+    (open_folder / "session 1" / "a.wav").write_text("")
+    assert other_user(lambda: [path.name for path in corpora.audio_files(open_folder)]) == ["a.wav"]
+    (open_folder / "session 1").chmod(0o700)
+    said = other_user(lambda: list(corpora.audio_files(open_folder)))
+    assert said.startswith(f"{open_folder / 'session 1'}: cannot be read (Permission denied); it belongs to ")
+
+
 def test_audio_files_are_sorted_visible_and_without_circles(tmp_path):
     for name in ("b/2.FLAC", "b/1.wav", "a/._1.wav", "a/1.txt", "a/3.ogg", ".hidden/4.wav"):
         path = tmp_path / name

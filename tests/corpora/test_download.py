@@ -108,6 +108,17 @@ def test_what_is_there_is_not_fetched_again(tmp_path, server, offered):
     assert seen[-1][0] == seen[-1][1]
 
 
+def test_what_cannot_be_read_is_not_fetched_again(open_folder, server, offered, other_user):
+    """It may be whole, and another user's: the owner is named, and the file stays."""
+    offered(server.offer("speech.zip", zipped(CLIP)))
+    download("ravdess", open_folder)
+    (open_folder / "speech.zip").chmod(0o600)
+    open_folder.chmod(0o777)
+    said = other_user(lambda: download("ravdess", open_folder))
+    assert said.startswith(f"{open_folder / 'speech.zip'}: cannot be read (Permission denied); it belongs to ")
+    assert server.requests == ["/speech.zip"]
+
+
 def test_a_spoilt_file_is_fetched_again(tmp_path, server, offered):
     data = zipped(CLIP)
     offered(server.offer("speech.zip", data))

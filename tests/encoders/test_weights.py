@@ -144,3 +144,16 @@ def test_weights_in_two_files(source, tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}))
     one, two = load_encoder(source("whisper")), load_encoder(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values()))
+
+
+@pytest.mark.parametrize("name", ["whisper", "wav2vec2-base", "ast", "byol-s"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(source, tmp_path, name, value):
+    shutil.copytree(source(name), tmp_path / "e")
+    path = tmp_path / "e" / "model.safetensors"
+    tensors = load_file(path)
+    harmed = next(key for key, tensor in sorted(tensors.items()) if tensor.ndim > 1 and "decoder" not in key)
+    tensors[harmed].view(-1)[1] = value
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"the tensor '.*' holds numbers that are not finite"):
+        load_encoder(tmp_path / "e")

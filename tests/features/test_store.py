@@ -500,7 +500,7 @@ def stored(clips, tmp_path, monkeypatch):
 def read_only(monkeypatch):
     """Nothing can be written, renamed or removed."""
     monkeypatch.setattr("os.access", lambda *_: False)
-    monkeypatch.setattr("emobridge.files._new_part", denied)
+    monkeypatch.setattr("emobridge.files.new_part", denied)
     monkeypatch.setattr(Path, "unlink", denied)
     monkeypatch.setattr(Path, "mkdir", denied)
 

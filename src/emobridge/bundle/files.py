@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -245,6 +245,9 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _folder_digest(folder: Path) -> str:
     """sha256 of a folder's files, names included; of an absent folder too."""
-    files: Sequence[Path] = sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    except OSError as error:
+        raise unreadable(folder, error) from error
     lines = (f"{path.name} {_digest_of(path)}\n" for path in files if not path.name.startswith("."))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

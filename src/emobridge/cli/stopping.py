@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-from emobridge.files import remove_parts
+from emobridge.parts import remove_parts
 
 NAMES = ("SIGTERM", "SIGHUP")
 

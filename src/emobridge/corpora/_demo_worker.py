@@ -28,7 +28,8 @@ from emobridge.corpora import _demo_voices as voices
 from emobridge.corpora._demo_texts import SENTENCES
 from emobridge.corpora._espeak import RATE, Espeak, Phone, Synthesis
 from emobridge.errors import UserError
-from emobridge.files import end_at_once, whole_file
+from emobridge.files import whole_file
+from emobridge.parts import end_at_once
 from emobridge.types import SAMPLE_RATE, Utterance
 
 FULL_SCALE = 32767

@@ -15,7 +15,8 @@ from typing import IO
 
 from emobridge import registry
 from emobridge.errors import UserError
-from emobridge.files import part_prefix, remove_abandoned, unreadable, whole_file
+from emobridge.files import unreadable, whole_file
+from emobridge.parts import part_prefix, remove_abandoned
 
 CHUNK = 1 << 16  # bytes, read at a time
 

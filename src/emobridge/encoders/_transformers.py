@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emobridge.encoders._weights import check_weights, read_config
+from emobridge.encoders._weights import check_finite, check_weights, read_config
 from emobridge.encoders.base import seeded
 from emobridge.errors import UserError
 
@@ -51,7 +51,9 @@ def open_model(directory: Path, seed: int | None, adjust: Callable[[Any], str]) 
         raise UserError(f"{directory}: cannot be loaded ({' '.join(str(error).split())[:200]})") from error
     if missing:
         raise UserError(f"{directory}: the weights lack the tensor {missing[0]!r} and {len(missing) - 1} more")
-    return model.float()
+    model = model.float()
+    check_finite(dict(model.named_parameters()), directory)
+    return model
 
 
 @contextlib.contextmanager

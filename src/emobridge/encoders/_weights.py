@@ -76,7 +76,8 @@ def tensor_shapes(directory: Path) -> dict[str, Shape]:
 def load_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, by their names without it; floating ones as float32.
 
-    The prefix is the first of `prefixes` that any name begins with. Errors: UserError where there is none.
+    The prefix is the first of `prefixes` that any name begins with. Errors: UserError where there is none, and for a
+    tensor that is not finite.
     """
     names = tensor_shapes(directory)
     prefix = next((prefix for prefix in prefixes if any(name.startswith(prefix) for name in names)), None)
@@ -89,7 +90,15 @@ def load_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor
                 if name.startswith(prefix):
                     tensor = file.get_tensor(name)
                     tensors[name.removeprefix(prefix)] = tensor.float() if tensor.is_floating_point() else tensor
+    check_finite(tensors, directory)
     return tensors
+
+
+def check_finite(tensors: Mapping[str, Tensor], directory: Path) -> None:
+    """Errors: UserError that names a tensor of numbers that are not finite, or so large that their sum is not."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.sum().isfinite():
+            raise UserError(f"{directory}: the tensor {name!r} holds numbers that are not finite (NaN or infinity)")
 
 
 @contextlib.contextmanager

@@ -30,7 +30,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from emobridge.errors import UserError
-from emobridge.files import DAMAGE, is_damage, is_readable, owner_of, remove_abandoned, unreadable, whole_file
+from emobridge.files import DAMAGE, is_damage, is_readable, owner_of, unreadable, whole_file
+from emobridge.parts import remove_abandoned
 
 INDEX = "index.cache"
 MAX_RECENT = 1 << 16  # keys outside the sorted ones; with more of them all are sorted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from emobridge.errors import UserError
 from emobridge.files import read_json, whole_file
 from emobridge.types import Score
+
+TYPES = {field.name: str(field.type) for field in fields(Score)}
 
 
 def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
@@ -32,4 +35,9 @@ def read_scores(path: str | Path) -> tuple[Score, ...]:
             raise UserError(f"{path}: row {number} is no score; its keys must be {', '.join(names)}")
         for key in ("value", "low", "high"):
             row[key] = float("nan") if row[key] is None else row[key]
+        for key, value in row.items():
+            kinds = {"float": (float, int), "int": (int,)}.get(TYPES[key], (str,))
+            if type(value) not in kinds:
+                expected = "a number" if kinds != (str,) else "text"
+                raise UserError(f"{path}: row {number}: {key}: expected {expected}, got {reprlib.repr(value)}")
     return tuple(Score(**row) for row in rows)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from emobridge.errors import UserError
-from emobridge.files import end_at_once
+from emobridge.parts import end_at_once
 
 
 def run_parallel(
