@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from emobridge.audit.confound import Confound
-from emobridge.audit.findings import Audit, Finding
+from emobridge.audit.finding import Finding
+from emobridge.audit.findings import Audit
 from emobridge.literature.published import FOUR, applicable
 from emobridge.report.embedding import Embedding, Space
 from emobridge.report.record import (

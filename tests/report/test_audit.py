@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from emobridge.audit.confound import Confound
-from emobridge.audit.findings import Audit, Finding, ValueCount
+from emobridge.audit.finding import Finding
+from emobridge.audit.findings import Audit
 from emobridge.audit.hearing import Sound
+from emobridge.audit.rows import ValueCount
 from emobridge.report.audit import record_of_audit
 from emobridge.report.blocks import Figure
 from emobridge.report.glossary import spelt_out

@@ -1,4 +1,4 @@
-"""One pass over the audio of a manifest; a few numbers and a hash of each utterance remain."""
+"""One pass over the audio of a manifest; a few numbers, a hash and a fingerprint of each utterance remain."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emobridge.audit.fingerprint import Fingerprint, FingerprintStream
 from emobridge.data.audio import SILENT, AudioError, ReadPieces, wrong_header
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
@@ -41,6 +42,7 @@ class DecodedManifest:
     digests: list[bytes]  # of the samples; empty where silent or not readable
     failures: dict[int, str]  # why an utterance cannot be read
     headers: dict[int, str]  # how the header of one that can be read is wrong
+    prints: list[Fingerprint | None]  # None where silent, too short or not readable
 
     @property
     def readable(self) -> NDArray[np.int64]:
@@ -62,14 +64,19 @@ class DecodedManifest:
 
 
 def decode_manifest(
-    name: str, rows: tuple[Utterance, ...], read: ReadPieces, tick: Callable[[], None]
+    name: str, rows: tuple[Utterance, ...], read: ReadPieces, tick: Callable[[], None], *, prints: bool = False
 ) -> DecodedManifest:
-    """Decode each utterance in turn and call `tick` after it. A UserError that `read` raises becomes a failure."""
+    """Decode each utterance in turn and call `tick` after it. A UserError that `read` raises becomes a failure.
+
+    prints: whether to take fingerprints too.
+    """
     count = len(rows)
-    manifest = DecodedManifest(name, rows, np.full((count, 3), np.nan), np.zeros(count), [b""] * count, {}, {})
+    manifest = DecodedManifest(
+        name, rows, np.full((count, 3), np.nan), np.zeros(count), [b""] * count, {}, {}, [None] * count
+    )
     for index, row in enumerate(rows):
         try:
-            _decode(manifest, index, read(row))
+            _decode(manifest, index, read(row), FingerprintStream() if prints else None)
         except UserError as error:
             manifest.failures[index] = str(error)
         else:
@@ -88,7 +95,9 @@ def _header(path: str) -> str:
         return ""
 
 
-def _decode(manifest: DecodedManifest, index: int, pieces: Iterable[NDArray[np.float32]]) -> None:
+def _decode(
+    manifest: DecodedManifest, index: int, pieces: Iterable[NDArray[np.float32]], stream: FingerprintStream | None
+) -> None:
     """Note what an utterance sounds like, piece by piece."""
     digest = hashlib.blake2b(digest_size=16)
     count, clipped, largest, squares = 0, 0, 0.0, 0.0
@@ -99,8 +108,11 @@ def _decode(manifest: DecodedManifest, index: int, pieces: Iterable[NDArray[np.f
         largest = max(largest, float(loudness.max()))
         squares += float(np.square(wave, dtype=np.float64).sum())
         digest.update(wave.tobytes())
+        if stream is not None:
+            stream.add(wave)
     peak = 20 * np.log10(largest + 1e-6)
     manifest.acoustics[index] = 10 * np.log10(squares / count + 1e-12), peak, count / SAMPLE_RATE
     manifest.clipped[index] = clipped / count
     if peak > SILENT:  # silence of one length is the same everywhere, and no copy
         manifest.digests[index] = digest.digest()
+        manifest.prints[index] = None if stream is None else stream.finish()

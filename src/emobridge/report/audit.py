@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from emobridge.audit.findings import SEVERITIES, Audit
+from emobridge.audit.finding import SEVERITIES
+from emobridge.audit.findings import Audit
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Section, Table, count
 from emobridge.report.data import confound_table, finding_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emobridge.audit.confound import Confound
-from emobridge.audit.findings import Finding
+from emobridge.audit.finding import Finding
 from emobridge.report.blocks import Section, Table, count, interval, percent
 from emobridge.report.record import StudyRecord, SystemRow
 

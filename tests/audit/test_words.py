@@ -1,0 +1,33 @@
+import numpy as np
+
+from emobridge.audit.likely import bits_set
+from emobridge.audit.words import HOP, MARGIN, words
+
+
+def stretch(hops, seed=0):
+    return np.random.default_rng(seed).normal(0, 0.1, hops * HOP + 2 * MARGIN).astype(np.float32)
+
+
+def test_a_word_for_each_hop_that_gain_and_polarity_leave_alone():
+    sound = stretch(50)
+    assert words(sound).shape == (50,) and words(sound).dtype == np.uint32
+    for other in (-sound, sound * 0.01, sound * 8):
+        assert (words(other) == words(sound)).mean() > 0.98
+
+
+def test_words_move_with_the_sound():
+    sound = stretch(50)
+    np.testing.assert_array_equal(words(sound[10 * HOP :]), words(sound)[10:])
+
+
+def test_other_sounds_have_other_words():
+    assert abs(bits_set(words(stretch(400)) ^ words(stretch(400, seed=1))).mean() - 16) < 1  # of 32 bits
+
+
+def test_hard_clipping_changes_few_bits():
+    sound = stretch(200)
+    assert bits_set(words(sound) ^ words(np.clip(sound, -0.02, 0.02))).mean() < 6
+
+
+def test_silence_is_finite():
+    assert len(words(np.zeros(2 * MARGIN + 3 * HOP, dtype=np.float32))) == 3
