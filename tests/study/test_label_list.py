@@ -11,7 +11,16 @@ from hypothesis import settings as quick
 from hypothesis import strategies as st
 
 from emobridge.errors import UserError
-from emobridge.study.label_list import LabelList, ListedLabel, ToLabel, is_unsure, read_list, with_labels, write_list
+from emobridge.study.label_list import (
+    LabelList,
+    ListedLabel,
+    ToLabel,
+    is_unsure,
+    language_of,
+    read_list,
+    with_labels,
+    write_list,
+)
 from emobridge.types import Utterance
 
 ROWS = (
@@ -209,6 +218,16 @@ def test_rows_that_are_not_sure_are_counted(tmp_path):
         "read as cp1252 text, semicolons between columns",
         "3 rows not sure of the label: unlabelled",
     ]
+
+
+def test_the_language_of_the_utterances_decides_what_a_word_means(tmp_path):
+    path = tmp_path / "l.csv"
+    path.write_text("id,emotion\na,enojado\n")
+    assert [read_list(path, language).labels[0].emotion for language in ("es", "pt")] == ["anger", "disgust"]
+    with pytest.raises(UserError, match=r"l\.csv:2: unknown emotion label 'enojado': .*the row's language decides"):
+        read_list(path)
+    spanish, other = Utterance("a", "c", "a", language="es"), Utterance("b", "c", "b", language="pt")
+    assert (language_of([spanish, spanish]), language_of([spanish, other]), language_of([])) == ("es", "und", "und")
 
 
 @pytest.mark.parametrize("word", ["?", "-", "--", "anger?", " Skip ", "not sure", "don’t know", "weiß nicht", "/"])

@@ -14,13 +14,22 @@ def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.bundle import Recognizer
     from emobridge.corpora import utterances_at
     from emobridge.progress import progress, report_note, report_skipped
-    from emobridge.study.label_list import LabelList, ToLabel, check_free, read_list, with_labels, write_list
+    from emobridge.study.label_list import (
+        LabelList,
+        ToLabel,
+        check_free,
+        language_of,
+        read_list,
+        with_labels,
+        write_list,
+    )
     from emobridge.study.suggest import suggest as choose
 
     out = Path(request.out)
     check_free(out)
     utterances = list(utterances_at(request.on, report_note))
-    listed = (read_list(request.labelled) if request.labelled else LabelList()).matched(utterances, request.on)
+    listed = read_list(request.labelled, language_of(utterances)) if request.labelled else LabelList()
+    listed = listed.matched(utterances, request.on)
     for note in listed.notes:
         report_note(note)
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)

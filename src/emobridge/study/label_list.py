@@ -138,9 +138,16 @@ def write_list(path: str | Path, rows: Sequence[ToLabel]) -> None:
     )
 
 
-def read_list(path: str | Path) -> LabelList:
+def language_of(utterances: Iterable[Utterance]) -> str:
+    """The language of all utterances, in which a list of them is filled in; "und" where there are several."""
+    languages = {utterance.language for utterance in utterances}
+    return languages.pop() if len(languages) == 1 else "und"
+
+
+def read_list(path: str | Path, language: str = "und") -> LabelList:
     """The labels that are filled in, in the order of the rows; any table that has the columns `id` and `emotion`.
 
+    language: BCP 47, of the utterances; it decides what a word means that is of several languages.
     Errors: UserError for a file that is no list, one that names all unknown emotions (with the nearest known ones), an
     id that stands twice, and a list in which nothing is filled in.
     """
@@ -154,7 +161,7 @@ def read_list(path: str | Path) -> LabelList:
             unsure += 1
             continue
         try:
-            emotion = to_emotion(word)
+            emotion = to_emotion(word, language=language)
         except UnknownLabel as error:
             counts[word] += 1
             unknown.setdefault(word, (where, error))
@@ -176,6 +183,17 @@ def read_list(path: str | Path) -> LabelList:
     notes = [f"{path}: read as {table.dialect}"] if table.dialect.encoding == WESTERN else []
     notes += [f"{path}: {count_noun(unsure, 'row')} not sure of the label: unlabelled"] if unsure else []
     return LabelList(tuple(labels.values()), tuple(notes))
+
+
+def count_labels(path: str | Path) -> int:
+    """How many labels a list has, whether their words are known or not. Errors: UserError for what is no list."""
+    count = 0
+    for _, _, _, word in _rows(_open(Path(path))):
+        try:
+            count += not is_unsure(word) and to_emotion(word) is not None
+        except UnknownLabel:  # which `read_list` names, if the language of the utterances does not tell it
+            count += 1
+    return count
 
 
 def is_unsure(word: str) -> bool:

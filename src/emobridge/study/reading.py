@@ -15,7 +15,7 @@ from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.speech import UNLABELLED, Speech
 from emobridge.errors import UserError, unknown
 from emobridge.settings import Data
-from emobridge.study.label_list import LabelList, read_list, with_labels
+from emobridge.study.label_list import LabelList, count_labels, language_of, read_list, with_labels
 from emobridge.types import ATTRIBUTES, Utterance
 
 
@@ -36,7 +36,8 @@ def read_speech(
     """
     sources = [_in_order(_source_rows(path, data, labels, on_note)) for path in data.source]
     target = _target_rows(data.target, on_note)
-    listed = (read_list(data.labelled) if data.labelled else LabelList()).matched(target, data.target)
+    listed = read_list(data.labelled, language_of(target)) if data.labelled else LabelList()
+    listed = listed.matched(target, data.target)
     if on_note:
         for note in listed.notes:
             on_note(note)
@@ -107,7 +108,7 @@ def target_labels_of(data: Data) -> str:
     """
     if not data.labelled or data.target_labels not in ("0", "all"):
         return data.target_labels
-    return str(len(read_list(data.labelled).labels))
+    return str(count_labels(data.labelled))
 
 
 def _in_order(rows: Sequence[Utterance]) -> list[Utterance]:
