@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emobridge.encoders._weights import check_finite, check_weights, read_config
+from emobridge.encoders._weights import check_weights_finite, check_weights, read_config
 from emobridge.encoders.base import seeded
 from emobridge.errors import UserError
 
@@ -52,7 +52,7 @@ def open_model(directory: Path, seed: int | None, adjust: Callable[[Any], str]) 
     if missing:
         raise UserError(f"{directory}: the weights lack the tensor {missing[0]!r} and {len(missing) - 1} more")
     model = model.float()
-    check_finite(dict(model.named_parameters()), directory)
+    check_weights_finite(dict(model.named_parameters()), directory)
     return model
 
 

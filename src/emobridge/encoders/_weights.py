@@ -90,11 +90,11 @@ def load_tensors(directory: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor
                 if name.startswith(prefix):
                     tensor = file.get_tensor(name)
                     tensors[name.removeprefix(prefix)] = tensor.float() if tensor.is_floating_point() else tensor
-    check_finite(tensors, directory)
+    check_weights_finite(tensors, directory)
     return tensors
 
 
-def check_finite(tensors: Mapping[str, Tensor], directory: Path) -> None:
+def check_weights_finite(tensors: Mapping[str, Tensor], directory: Path) -> None:
     """Errors: UserError that names a tensor of numbers that are not finite, or so large that their sum is not."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.sum().isfinite():
