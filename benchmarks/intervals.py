@@ -5,7 +5,7 @@
 Speakers are drawn from a population whose true scores are known; they differ in how well they are recognised, in each
 emotion too, and in how much they say. The intervals and tests are those of the package; beside them stand the ones that
 it had before: percentiles of 1,000 draws of speakers with replacement, and Welch's test over seeds. The exit code is 1
-where the package's own are outside the bounds. Minutes of CPU.
+where the package's own are outside the bounds. It takes some ten minutes of CPU.
 """
 
 from __future__ import annotations

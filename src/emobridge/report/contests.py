@@ -17,7 +17,7 @@ TEXT = (
     "is tested: in simulation this test calls {rate} of pairs of equal systems different. What the paper resamples is "
     "not known. No p is corrected for the number of tests. All tests are in welch.csv."
 )
-RATE = "20 to 50 %"  # false positives of Welch's test, simulated: docs/results/intervals.md
+RATE = "15 to 50 %"  # false positives of Welch's test, simulated: docs/results/intervals.md
 
 
 def contest_section(record: StudyRecord) -> Section | None:
