@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emobridge.encoders._weights import check_weights_finite, check_weights, read_config
+from emobridge.encoders._weights import check_weights, check_weights_finite, read_config
 from emobridge.encoders.base import seeded
 from emobridge.errors import UserError
 
