@@ -19,7 +19,7 @@ from emobridge.scores.confusion import Counts, check_labels, count_pairs, indice
 from emobridge.scores.jackknife import Clusters, Floats, Formula, Influence, jackknife
 from emobridge.scores.measures.base import RECALL, Measure
 
-STEP = 1e-3  # of an utterance, by which counts are changed to see how a measure follows
+NUDGE = 1e-3  # of an utterance, by which counts are changed to see how a measure follows
 TINY = 1e-30  # variance: that of a measure which does not follow a class
 
 
@@ -184,8 +184,8 @@ def _influence(formula: Formula, total: Floats) -> Influence:
     """
     seeds, classes, _ = total.shape
     cells = np.eye(classes * classes).reshape(-1, classes, classes)
-    changes = formula(total[:, None] + STEP * cells) - formula(total)[:, None]  # (S, C C, columns)
-    slopes = np.nan_to_num(changes / STEP).reshape(seeds, classes, classes, -1)
+    changes = formula(total[:, None] + NUDGE * cells) - formula(total)[:, None]  # (S, C C, columns)
+    slopes = np.nan_to_num(changes / NUDGE).reshape(seeds, classes, classes, -1)
     rows = total.sum(-1)[..., None, None]
     shares = (total[..., None] + 1 / classes) / (rows + 1)
     variances = (shares * slopes**2).sum(2) - (shares * slopes).sum(2) ** 2  # (S, C, columns)
