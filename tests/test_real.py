@@ -23,7 +23,8 @@ FOUR = "anger,happiness,neutral,sadness"
 def test_scan(shared, cli, tmp_path, corpus, folder, count, speakers, language, emotions):
     out = tmp_path / f"{corpus}.jsonl"
     done = cli("scan", corpus, shared / "corpora" / folder, "-o", out)
-    assert (done.code, done.out) == (0, f"{out}: {count} utterances\n")
+    facts = f"{count:,} utterances; {count:,} labelled, {speakers} speakers, 1 language"
+    assert (done.code, done.out) == (0, f"{out}: {facts}\n")
     rows = list(read_manifest(out))
     assert len(rows) == len({one.id for one in rows}) == count
     assert len({one.speaker for one in rows}) == speakers

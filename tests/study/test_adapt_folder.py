@@ -38,7 +38,7 @@ def test_a_run_writes_what_it_promises(recorded, options):
     page = json.loads((out / "report.json").read_text())
     command = page["record"]["command"]
     assert command.startswith(f"emobridge adapt --source {recorded / 'en.jsonl'} --target {recorded / 'xx.jsonl'} ")
-    assert page["record"]["audit"]["findings"], "the audit is part of the report"
+    assert page["record"]["audit"]["confounds"], "the audit is part of the report"
     assert page["record"]["bundle"] == str(out / "bundle")
     assert command in (out / "bundle" / "README.md").read_text()
 
