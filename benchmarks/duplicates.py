@@ -26,7 +26,7 @@ from _copies import KINDS, synthetic_speech, write_copy
 from measuring import machine
 from numpy.typing import NDArray
 
-from emobridge.audit.coherence import Match, compare
+from emobridge.audit.coherence import Match, match_clips
 from emobridge.audit.fingerprint import Fingerprint, fingerprint
 from emobridge.audit.likely import likely_copies
 from emobridge.data.audio import SILENT, read_audio
@@ -74,7 +74,7 @@ def best_matches(prints: Sequence[Fingerprint]) -> Pairs:
     best: Pairs = {}
     rows = np.unique(np.concatenate([np.empty((0, 3), dtype=np.int64), *likely_copies(prints)]), axis=0)
     for a, b, lag in rows.tolist():
-        match = compare(prints[a], prints[b], lag)
+        match = match_clips(prints[a], prints[b], lag)
         if match is not None and ((a, b) not in best or match.evidence > best[a, b].evidence):
             best[a, b] = match
     return best

@@ -251,3 +251,35 @@ def test_the_page_of_semi_supervised_results_is_written_as_it_was(benchmarks):
     assert all(str(table) in measured for table in tables)
     studies = {f"`--only {name}`" for name in (*results.STUDIES, results.AUTO)}
     assert all(any(name in table.title for name in studies) for table in tables)
+
+
+def test_copies_of_synthetic_speech(benchmarks, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("EMOBRIDGE_SHARED", str(tmp_path))
+    script = benchmarks("duplicates")
+    kinds = dict(list(script.KINDS.items())[:3])
+    monkeypatch.setattr(script, "KINDS", kinds)
+    assert script.main(["--of", "5", "--clips", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "5 different clips, 10 pairs: 0 false matches" in printed and "3 of 3 kinds found" in printed
+    monkeypatch.setattr(script, "write_copy", lambda path, wave, kind: write(path, script.synthetic_speech(99)))
+    assert script.main(["--of", "5", "--clips", "3"]) == 1
+    assert "0 of 3 kinds found: not 8 kHz, 22.05 kHz, 44.1 kHz" in capsys.readouterr().out
+
+
+def write(path, wave):
+    import soundfile
+
+    soundfile.write(path.with_suffix(".wav"), wave, 16_000)
+    return path.with_suffix(".wav")
+
+
+def test_rows_of_two_sizes(benchmarks, monkeypatch, capsys):
+    script = benchmarks("rows")
+    arguments = ["--rows", "100,200", "--only", "nemo", "textgrid", "audit, rows"]
+    monkeypatch.setattr(script, "BOUND", 1e9)
+    assert script.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = ("export nemo", "import nemo", "import textgrid", "audit, rows")
+    assert all(line.startswith(name) for line, name in zip(lines[1:-1], names, strict=True))
+    monkeypatch.setattr(script, "BOUND", 0)
+    assert script.main([*arguments[:3], "manifest, write"]) == 1 and "OVER" in capsys.readouterr().out

@@ -9,10 +9,11 @@ import contextlib
 import csv
 import functools
 import hashlib
+import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -293,18 +294,19 @@ def write_cells(path: str | Path, cells: Sequence[Any], kind: type[Any]) -> None
             )
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, escape: bool = True) -> None:
-    """Write rows with the same keys as a CSV file, whole or not at all; None is an empty cell.
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], *, escape: bool = True) -> None:
+    """Write rows with the same keys, at least one, as a CSV file, whole or not at all; None is an empty cell.
 
     escape: write texts as `escape_cell` has them, for people's spreadsheets; another tool would read the apostrophes.
     """
     if path.suffix.lower() != ".csv":
         raise UserError(f"{path}: expected a file that ends in .csv")
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, tuple(rows[0]), lineterminator="\n")
+        first = next(rows := iter(rows))
+        writer = csv.DictWriter(file, tuple(first), lineterminator="\n")
         writer.writeheader()
         try:
-            for row in rows:
+            for row in itertools.chain([first], rows):
                 writer.writerow({key: escape_cell(value) for key, value in row.items()} if escape else row)
         except UnicodeEncodeError as error:
             raise UserError(f"{path}: a name that is not UTF-8 text: {error.object!a}") from error

@@ -38,7 +38,7 @@ def test_levels_are_decibels_and_quiet_hops_are_not_active():
 @pytest.mark.parametrize("block", [1, 7, 60])
 def test_a_long_clip_is_the_same_in_blocks(monkeypatch, block):
     whole = fingerprint(noise(1.23))
-    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "HOPS_AT_ONCE", block)
     parts = fingerprint(noise(1.23))
     for name in ("levels", "signs"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))

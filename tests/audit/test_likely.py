@@ -27,7 +27,7 @@ def test_copies_and_their_lags(monkeypatch):
     pairs = all_likely(prints)
     assert {(3, 8, 25), (5, 9, -20)} <= set(map(tuple, pairs.tolist()))
     assert {tuple(pair) for pair in pairs[:, :2].tolist()} == {(3, 8), (5, 9)}
-    monkeypatch.setattr(likely, "CHUNK", 17)
+    monkeypatch.setattr(likely, "PAIRS_AT_ONCE", 17)
     np.testing.assert_array_equal(all_likely(prints), pairs)
 
 

@@ -1,6 +1,6 @@
 import dataclasses
 
-from emobridge.audit.rows import LABELS, check_rows, count_values
+from emobridge.audit.rows import UNKNOWN_NAMED, check_rows, count_values
 from emobridge.types import Utterance
 
 
@@ -26,7 +26,7 @@ def test_rows_are_checked_without_audio():
 def test_a_column_of_sentences_taken_for_emotions_is_told_in_few_lines():
     many = rows(1000, emotion=lambda n: f"sentence {n}" if n > 9 else "angri", speaker=lambda n: f"s{n % 5}")
     findings = [finding for finding in check_rows({"m": many}) if finding.kind == "unknown label"]
-    assert len(findings) == LABELS + 1
+    assert len(findings) == UNKNOWN_NAMED + 1
     assert (
         findings[0].message == "m: 10 have the emotion 'angri'; did you mean 'angry'?"
         or "'angri'" in findings[0].message

@@ -1,11 +1,11 @@
 import numpy as np
 
 from emobridge.audit.likely import bits_set
-from emobridge.audit.words import HOP, MARGIN, words
+from emobridge.audit.words import MARGIN, WORD_HOP, words
 
 
 def stretch(hops, seed=0):
-    return np.random.default_rng(seed).normal(0, 0.1, hops * HOP + 2 * MARGIN).astype(np.float32)
+    return np.random.default_rng(seed).normal(0, 0.1, hops * WORD_HOP + 2 * MARGIN).astype(np.float32)
 
 
 def test_a_word_for_each_hop_that_gain_and_polarity_leave_alone():
@@ -17,7 +17,7 @@ def test_a_word_for_each_hop_that_gain_and_polarity_leave_alone():
 
 def test_words_move_with_the_sound():
     sound = stretch(50)
-    np.testing.assert_array_equal(words(sound[10 * HOP :]), words(sound)[10:])
+    np.testing.assert_array_equal(words(sound[10 * WORD_HOP :]), words(sound)[10:])
 
 
 def test_other_sounds_have_other_words():
@@ -30,4 +30,4 @@ def test_hard_clipping_changes_few_bits():
 
 
 def test_silence_is_finite():
-    assert len(words(np.zeros(2 * MARGIN + 3 * HOP, dtype=np.float32))) == 3
+    assert len(words(np.zeros(2 * MARGIN + 3 * WORD_HOP, dtype=np.float32))) == 3

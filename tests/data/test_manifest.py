@@ -206,3 +206,11 @@ def test_memory_stays_flat(tmp_path):
     tracemalloc.stop()
     assert count == rows
     assert peak < 4e6  # the ids alone
+
+
+def test_values_that_repeat_are_in_memory_once(tmp_path):
+    rows = [Utterance(str(n), "emodb", f"/{n}.wav", language="de", speaker="03", emotion="anger") for n in range(2)]
+    write_manifest(tmp_path / "m.jsonl", rows)
+    first, second = read_manifest(tmp_path / "m.jsonl")
+    for column in ("corpus", "language", "speaker", "emotion"):
+        assert getattr(first, column) is getattr(second, column)

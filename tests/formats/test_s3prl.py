@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from emobridge.data import encodings
 from emobridge.errors import UserError
 from emobridge.formats import export, import_
 from emobridge.types import Utterance
@@ -89,3 +90,11 @@ def test_what_would_mean_something_else_is_refused(tmp_path, row, message):
     with pytest.raises(UserError, match="splits: expected pairs"):
         export("s3prl", tmp_path / "root", [Utterance("a", "c", "/a.wav", emotion="anger")], splits="none=dev")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_one_long_line(tmp_path, monkeypatch):
+    """Tools write a JSON file as one line, however long: no limit for the lines of tables holds there."""
+    monkeypatch.setattr(encodings, "LONGEST_TEXT_LINE", 100)
+    content = {"labels": {"anger": 0}, "meta_data": [{"path": f"{n}.wav", "label": "anger"} for n in range(20)]}
+    (tmp_path / "train_meta_data.json").write_text(json.dumps(content))
+    assert len(list(import_("s3prl", tmp_path / "train_meta_data.json"))) == 20

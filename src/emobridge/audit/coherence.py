@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from emobridge.audit.fingerprint import SIGNS, Fingerprint
-from emobridge.audit.words import HOP
+from emobridge.audit.words import WORD_HOP
 from emobridge.types import SAMPLE_RATE
 
-HOP_RATE = SAMPLE_RATE / HOP  # Hz
+HOP_RATE = SAMPLE_RATE / WORD_HOP  # Hz
 SIGN_RATE = HOP_RATE * SIGNS  # Hz
 REACH = 48  # signs about a lag of whole hops that are tried, 15 ms
 BEYOND = 3 * SIGNS  # signs about it, 60 ms, among which the best must stand out
 # Limits for copies; benchmarks/README.md has the measurements that they rest on.
 SAME = 0.29  # least coherence, where SAME_OVER and more are compared
 SAME_OVER = 1.2  # s of active hops; what is compared over less must be more alike, as chance is greater
-OVERLAP = 0.3  # s of active hops that must be compared
+LEAST_OVERLAP = 0.3  # s of active hops that must be compared
 COVERED = 0.6  # share of the active hops, of the clip with fewer of them, that must be compared
 PEAK = 7  # signs about the best lag, 2 ms, that are its own peak
 PERIODIC = 0.8  # of the best coherence, beyond that peak: a hum or a tone is the same at every period
@@ -49,13 +49,13 @@ class Match:
         return 0.0 if self.beside > PERIODIC * self.coherence else self.coherence / least
 
 
-def compare(a: Fingerprint, b: Fingerprint, lag: int) -> Match | None:
+def match_clips(a: Fingerprint, b: Fingerprint, lag: int) -> Match | None:
     """The match of two clips at a lag of about `lag` hops; None where they have too little in common to tell."""
     first, last = max(0, -lag), min(len(a.words), len(b.words) - lag)
     active_a, active_b = a.active, b.active
     both = np.flatnonzero(active_a[first:last] & active_b[first + lag : last + lag]) + first
     fewer, more = sorted((int(active_a.sum()), int(active_b.sum())))
-    if len(both) < max(OVERLAP * HOP_RATE, COVERED * fewer):
+    if len(both) < max(LEAST_OVERLAP * HOP_RATE, COVERED * fewer):
         return None
     first, last, margin = int(both[0]), int(both[-1]) + 1, BEYOND // SIGNS
     others = _signs(b, active_b, first + lag - margin, last + lag + margin)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from emobridge.audit.coherence import COVERED, Match, compare
+from emobridge.audit.coherence import COVERED, Match, match_clips
 from emobridge.audit.finding import Finding, first_names
 from emobridge.audit.fingerprint import Fingerprint
 from emobridge.audit.hearing import DecodedManifest
@@ -20,13 +20,13 @@ from emobridge.types import Utterance, person
 OFFSET = 0.02  # s, from which on a message names it
 GAIN = 1.0  # dB, likewise
 
-Row = tuple[str, Utterance]  # of the manifest of this name
+ManifestRow = tuple[str, Utterance]  # of the manifest of this name
 Copy = tuple[int, int, Match]  # clips a < b and how they match
 
 
 def duplicates(decoded: Sequence[DecodedManifest]) -> Iterator[Finding]:
     """Findings of equal recordings ("duplicate audio") and of changed copies ("near-duplicate audio")."""
-    copies: dict[bytes, list[Row]] = defaultdict(list)
+    copies: dict[bytes, list[ManifestRow]] = defaultdict(list)
     prints: dict[bytes, Fingerprint] = {}  # equal recordings are compared with others once
     for manifest in decoded:
         for digest, row, item in zip(manifest.digests, manifest.rows, manifest.prints):
@@ -52,7 +52,7 @@ def find_copies(prints: Sequence[Fingerprint]) -> tuple[list[Copy], Groups]:
             if (a, b, lag) in tried or groups.of(a) == groups.of(b):
                 continue
             tried.add((a, b, lag))
-            match = compare(prints[a], prints[b], lag)
+            match = match_clips(prints[a], prints[b], lag)
             if match is None or match.evidence < 1:
                 continue
             copies.append((a, b, match))
@@ -78,7 +78,7 @@ class Groups:
         self._parent[self.of(b)] = self.of(a)
 
 
-def _equal(groups: Iterator[list[Row]]) -> Iterator[Finding]:
+def _equal(groups: Iterator[list[ManifestRow]]) -> Iterator[Finding]:
     kinds: dict[tuple[str, str], list[list[Utterance]]] = defaultdict(list)
     for members in groups:
         kinds[_where(members), _contradictions(members)].append([row for _, row in members])
@@ -89,7 +89,7 @@ def _equal(groups: Iterator[list[Row]]) -> Iterator[Finding]:
         yield Finding("duplicate audio", "error" if how else "warning", message, ids)
 
 
-def _changed(clips: Sequence[list[Row]], copies: Sequence[Copy], groups: Groups) -> Iterator[Finding]:
+def _changed(clips: Sequence[list[ManifestRow]], copies: Sequence[Copy], groups: Groups) -> Iterator[Finding]:
     """clips: the rows of each clip that `copies` are numbered by."""
     members: dict[tuple[int, ...], dict[int, None]] = defaultdict(dict)  # clips, of a group or of a part and its whole
     pairs: dict[tuple[int, ...], list[str]] = defaultdict(list)
@@ -97,7 +97,7 @@ def _changed(clips: Sequence[list[Row]], copies: Sequence[Copy], groups: Groups)
         key: tuple[int, ...] = (groups.of(a),) if match.share >= COVERED else (a, b)
         members[key] |= {a: None, b: None}
         pairs[key].append(f"{clips[a][0][1].id} ~ {clips[b][0][1].id}{_difference(match)}")
-    kinds: dict[tuple[str, str], list[tuple[list[Row], list[str]]]] = defaultdict(list)
+    kinds: dict[tuple[str, str], list[tuple[list[ManifestRow], list[str]]]] = defaultdict(list)
     for key, indices in members.items():
         rows = [row for index in indices for row in clips[index]]
         kinds[_where(rows), _contradictions(rows)].append((rows, pairs[key]))
@@ -120,11 +120,11 @@ def _difference(match: Match) -> str:
     return f" ({parts})" if parts else ""
 
 
-def _where(members: Sequence[Row]) -> str:
+def _where(members: Sequence[ManifestRow]) -> str:
     return " and ".join(dict.fromkeys(name for name, _ in members))
 
 
-def _contradictions(members: Sequence[Row]) -> str:
+def _contradictions(members: Sequence[ManifestRow]) -> str:
     """How the rows of one recording contradict each other; "" where they do not. An unknown speaker is no other."""
     facts = {
         "with different emotions": len({row.emotion for _, row in members}) > 1,

@@ -18,11 +18,6 @@ class Finding:
     ids: tuple[str, ...] = ()  # of utterances; of speakers where the message speaks of speakers
 
 
-def number_of(count: int, noun: str) -> str:
-    """A number and its noun: "1 speaker", "2 speakers"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def first_names(names: Sequence[str]) -> str:
     """The first three of many names."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -15,11 +15,11 @@ import numpy as np
 
 from emobridge.audit.confound import Confound, confounds
 from emobridge.audit.duplicates import duplicates
-from emobridge.audit.finding import SEVERITIES, Finding, first_names, number_of
+from emobridge.audit.finding import SEVERITIES, Finding, first_names
 from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
 from emobridge.audit.rows import ValueCount, check_rows, count_values
 from emobridge.data.audio import SILENT, ReadPieces, utterance_pieces
-from emobridge.errors import UserError
+from emobridge.errors import UserError, count_noun
 from emobridge.types import Utterance
 
 CLIPPED = 0.001  # of the samples at full scale
@@ -88,8 +88,8 @@ def lines(audit: Audit) -> list[str]:
         speakers = sum(count.column == "speaker" and count.value != "" for count in counts)
         emotions = ", ".join(f"{c.value or 'unlabelled'} {c.n}" for c in counts if c.column == "emotion")
         languages = ", ".join(c.value for c in counts if c.column == "language")
-        size = f"{number_of(sound.utterances, 'utterance')}, {sound.seconds / 3600:.2f} h"
-        text.append(f"{sound.manifest}: {size}, {languages}, {number_of(speakers, 'speaker')}; {emotions}")
+        size = f"{count_noun(sound.utterances, 'utterance')}, {sound.seconds / 3600:.2f} h"
+        text.append(f"{sound.manifest}: {size}, {languages}, {count_noun(speakers, 'speaker')}; {emotions}")
     for c in audit.confounds:
         text.append(f"{c.manifest}: {_reached(c, 1)} over {len(c.labels)} emotions (chance {c.chance:.1%})")
     return text + [f"{f.severity.upper()} {f.kind}: {f.message}" for f in audit.findings]

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import firwin, upfirdn
 
-from emobridge.audit.words import HOP, MARGIN, words
+from emobridge.audit.words import MARGIN, WORD_HOP, words
 from emobridge.types import SAMPLE_RATE
 
 SIGN_BAND = (250.0, 1000.0)  # Hz
 DECIMATION = 5  # signs are taken at 3200 Hz
-SIGNS = HOP // DECIMATION  # a hop
+SIGNS = WORD_HOP // DECIMATION  # a hop
 TAPS = 161  # of the filter
 ACTIVE = 25  # dB below the loudest hop of the clip, down to which a hop is compared
 SHORTEST = 0.3  # s of a clip that has a fingerprint
 QUIETEST = -127.0  # dB that a level can hold
-BLOCK = 1500  # hops at a time, so that the memory for a long clip stays flat
+HOPS_AT_ONCE = 1500  # hops at a time, so that the memory for a long clip stays flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +55,22 @@ class FingerprintStream:
             self._samples -= MARGIN
         self._samples += len(piece)
         self._waiting = np.concatenate([self._waiting, piece])
-        while len(self._waiting) >= 2 * MARGIN + BLOCK * HOP:
-            self._take(BLOCK)
+        while len(self._waiting) >= 2 * MARGIN + HOPS_AT_ONCE * WORD_HOP:
+            self._take(HOPS_AT_ONCE)
 
     def finish(self) -> Fingerprint | None:
         """The fingerprint of all that was added; None for less than 0.3 s."""
         if self._samples < SHORTEST * SAMPLE_RATE:
             return None
-        hops = -(-self._samples // HOP) - BLOCK * len(self._blocks)
-        self._waiting = np.pad(self._waiting, (0, 2 * MARGIN + hops * HOP - len(self._waiting)), mode="edge")
+        hops = -(-self._samples // WORD_HOP) - HOPS_AT_ONCE * len(self._blocks)
+        self._waiting = np.pad(self._waiting, (0, 2 * MARGIN + hops * WORD_HOP - len(self._waiting)), mode="edge")
         self._take(hops)
         return Fingerprint(*(np.concatenate(parts) for parts in zip(*self._blocks)))
 
     def _take(self, hops: int) -> None:
         """Words, levels and signs of the next hops."""
-        stretch = self._waiting[: 2 * MARGIN + hops * HOP]
-        self._waiting = self._waiting[hops * HOP :]
+        stretch = self._waiting[: 2 * MARGIN + hops * WORD_HOP]
+        self._waiting = self._waiting[hops * WORD_HOP :]
         filtered = upfirdn(SIGN_FILTER, stretch[MARGIN - TAPS // 2 : TAPS // 2 - MARGIN], down=DECIMATION)
         filtered = filtered[(TAPS - 1) // DECIMATION :][: hops * SIGNS].reshape(-1, SIGNS)
         powers = np.square(filtered, dtype=np.float64).mean(1)

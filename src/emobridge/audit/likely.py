@@ -20,9 +20,9 @@ ORDERS = 4  # sortings
 NEXT = 6  # words that each is compared with in a sorting
 NEAR = 6  # bits in which two words may differ
 PROBES = tuple(hops for hops in range(-48, 49, 6) if hops)  # from two words to others of their clips, up to 1 s
-ALIKE = 0.3  # of the bits at the probes may differ: 0.5 by chance, 0.1 to 0.25 in a copy at 7 kbit/s
-LEAST = 3  # probes that must lie in active hops of both clips
-CHUNK = 500_000  # pairs of words at a time
+ALIKE = 0.32  # of the bits at the probes may differ: 0.5 by chance, 0.1 to 0.31 in copies at 7 to 24 kbit/s
+LEAST_PROBES = 3  # probes that must lie in active hops of both clips
+PAIRS_AT_ONCE = 500_000  # pairs of words at a time
 
 Index = NDArray[np.int64]
 
@@ -62,7 +62,7 @@ class _Words:
                 inside &= self.active[other] & (self.clip[other] == self.clip[hops])
             differing += np.where(inside, bits_set(self.words[there[0]] ^ self.words[there[1]]), 0)
             compared += inside
-        alike = (compared >= LEAST) & (differing <= ALIKE * BITS * compared)
+        alike = (compared >= LEAST_PROBES) & (differing <= ALIKE * BITS * compared)
         a, b = np.minimum(first, second)[alike], np.maximum(first, second)[alike]
         clips = self.clip[a], self.clip[b]
         rows = np.stack([*clips, (b - self.start[clips[1]]) - (a - self.start[clips[0]])], axis=1)
@@ -77,8 +77,8 @@ def _near_pairs(table: _Words) -> Iterator[tuple[Index, Index]]:
         rotated = words << np.uint32(shift) | words >> np.uint32(BITS - shift) if shift else words
         by_word = hops[np.argsort(rotated, kind="stable")]
         for step in range(1, NEXT + 1):
-            for begin in range(0, len(by_word) - step, CHUNK):
-                first = by_word[begin : min(begin + CHUNK, len(by_word) - step)]
+            for begin in range(0, len(by_word) - step, PAIRS_AT_ONCE):
+                first = by_word[begin : min(begin + PAIRS_AT_ONCE, len(by_word) - step)]
                 second = by_word[begin + step : begin + step + len(first)]
                 near = bits_set(table.words[first] ^ table.words[second]) <= NEAR
                 near &= table.clip[first] != table.clip[second]

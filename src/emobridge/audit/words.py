@@ -15,28 +15,28 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from emobridge.types import SAMPLE_RATE
 
-HOP = SAMPLE_RATE // 50  # samples between words, 20 ms
-WINDOW = 2 * HOP  # samples of a spectrum
+WORD_HOP = SAMPLE_RATE // 50  # samples between words, 20 ms
+WINDOW = 2 * WORD_HOP  # samples of a spectrum
 SPAN = 21  # spectra of a word
-BANDS = 16
-LOWEST, HIGHEST = 200.0, 3600.0  # Hz of the bands: what a telephone leaves
+MEL_COUNT = 16
+BAND_LIMITS = (200.0, 3600.0)  # Hz of the bands: what a telephone leaves
 TIME_ORDERS, BAND_ORDERS = 4, 8
 LIMIT = 0.7  # of the RMS over WINDOW samples about a sample: no sample is larger
 FLOOR = 1e-3  # of the strongest band of a word: below it, noise and coders decide
-MARGIN = (SPAN // 2) * HOP + (WINDOW - HOP) // 2 + WINDOW  # samples on either side that words depend on
-TINY = 1e-12  # keeps silence finite
+MARGIN = (SPAN // 2) * WORD_HOP + (WINDOW - WORD_HOP) // 2 + WINDOW  # samples on either side that words depend on
+POWER_FLOOR = 1e-12  # keeps silence finite
 
 
 def words(stretch: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """The words of each HOP of a stretch: (MARGIN + F HOP + MARGIN,) -> (F,)."""
+    """The words of each WORD_HOP of a stretch: (MARGIN + F WORD_HOP + MARGIN,) -> (F,)."""
     wave = np.asarray(stretch, dtype=np.float64)
     wave = wave - uniform_filter1d(wave, WINDOW)
-    scale = np.sqrt(np.maximum(uniform_filter1d(np.square(wave), WINDOW), 0) + TINY)
+    scale = np.sqrt(np.maximum(uniform_filter1d(np.square(wave), WINDOW), 0) + POWER_FLOOR)
     limited = np.clip(wave / scale, -LIMIT, LIMIT)[WINDOW:-WINDOW].astype(np.float32)
-    spectra = rfft(sliding_window_view(limited, WINDOW)[::HOP] * TAPER)
-    energies = np.square(np.abs(spectra)) @ MEL_BANDS + np.float32(TINY)  # (F + SPAN - 1, BANDS)
+    spectra = rfft(sliding_window_view(limited, WINDOW)[::WORD_HOP] * TAPER)
+    energies = np.square(np.abs(spectra)) @ MEL_BANDS + np.float32(POWER_FLOOR)  # (F + SPAN - 1, MEL_COUNT)
     floors = np.float32(FLOOR) * maximum_filter1d(energies.max(1), SPAN)[SPAN // 2 : -(SPAN // 2)]
-    patches = sliding_window_view(energies, SPAN, axis=0)  # (F, BANDS, SPAN)
+    patches = sliding_window_view(energies, SPAN, axis=0)  # (F, MEL_COUNT, SPAN)
     logs = np.log(patches + floors[:, None, None])
     moves = np.swapaxes(logs @ TIME_PATTERNS, 1, 2) @ BAND_PATTERNS  # (F, TIME_ORDERS, BAND_ORDERS)
     bits = np.packbits(moves.reshape(len(moves), -1) > 0, axis=1)
@@ -44,9 +44,9 @@ def words(stretch: NDArray[np.float32]) -> NDArray[np.uint32]:
 
 
 def _mel_bands() -> NDArray[np.float64]:
-    """(WINDOW / 2 + 1, BANDS), triangles that are equally spaced in mel."""
-    low, high = (2595 * np.log10(1 + frequency / 700) for frequency in (LOWEST, HIGHEST))
-    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    """(WINDOW / 2 + 1, MEL_COUNT), triangles that are equally spaced in mel."""
+    low, high = (2595 * np.log10(1 + frequency / 700) for frequency in BAND_LIMITS)
+    edges = 700 * (10 ** (np.linspace(low, high, MEL_COUNT + 2) / 2595) - 1)
     frequencies = np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE)[:, None]
     rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
@@ -66,4 +66,4 @@ def _time_patterns() -> NDArray[np.float64]:
 
 
 TAPER, MEL_BANDS = np.hanning(WINDOW).astype(np.float32), _mel_bands().astype(np.float32)
-TIME_PATTERNS, BAND_PATTERNS = _time_patterns().astype(np.float32), _cosines(BANDS, BAND_ORDERS).astype(np.float32)
+TIME_PATTERNS, BAND_PATTERNS = _time_patterns().astype(np.float32), _cosines(MEL_COUNT, BAND_ORDERS).astype(np.float32)

@@ -62,20 +62,22 @@ def find_encoding(path: Path, encoding: str | None = None) -> str:
     return WESTERN
 
 
-def text_lines(path: Path, encoding: str) -> Iterator[str]:
+def text_lines(path: Path, encoding: str, longest: int | None = None) -> Iterator[str]:
     """The lines of a text file with their ends, without a byte order mark; memory holds one line at a time.
+
+    longest: characters of a line, by default LONGEST_TEXT_LINE; -1 is any number, for a file that may be one line.
 
     Errors: UserError naming `file:line` for text that is not of this encoding, a NUL byte, and an endless line.
     """
-    number = 0
+    number, longest = 0, LONGEST_TEXT_LINE if longest is None else longest
     try:
         with path.open(encoding=encoding, newline="") as file:
-            while line := file.readline(LONGEST_TEXT_LINE):
+            while line := file.readline(longest):
                 number += 1
                 if "\0" in line:
                     raise UserError(f"{path}:{number}: holds a NUL byte: no text, or in another encoding")
-                if len(line) == LONGEST_TEXT_LINE and line[-1] not in "\r\n":
-                    raise UserError(f"{path}:{number}: a line of more than {LONGEST_TEXT_LINE:,} characters")
+                if len(line) == longest and line[-1] not in "\r\n":
+                    raise UserError(f"{path}:{number}: a line of more than {longest:,} characters")
                 yield line.lstrip("\ufeff") if number == 1 else line
     except UnicodeError as error:
         reason = getattr(error, "reason", error)

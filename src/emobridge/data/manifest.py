@@ -16,6 +16,7 @@ import math
 import os
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Utterance))
 NUMBERS = frozenset({"start", "end", "arousal", "valence", "dominance", "channel"})
 PATHS = ("path", "phones")
 SPLITS = ("train", "validation", "test")
+# Columns whose few values are the same in many rows: each is in memory once.
+REPEATED = frozenset({"corpus", "language", "speaker", "emotion", "split", "gender", "naturalness"})
 # No name holds a control character, half of a surrogate pair, a line separator or a code point that XML refuses.
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _NO_TEXT = re.compile(
@@ -119,6 +122,9 @@ def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -
     for key in PATHS:
         if key in values:
             values[key] = os.path.join(folder, values[key])
+    for key in REPEATED & values.keys():
+        if values[key] is not None:
+            values[key] = sys.intern(values[key])
     utterance = Utterance(**values)
     _check_times(utterance, where)
     if utterance.id in seen:

@@ -94,7 +94,7 @@ def split_named(*names: str) -> str | None:
 
 def read_text(path: Path) -> str:
     """The content of a text file, UTF-8, UTF-16 or Western European. Errors: UserError for one that cannot be read."""
-    return "".join(text_lines(path, find_encoding(path))).replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(text_lines(path, find_encoding(path), longest=-1)).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def load_json(path: Path) -> Any:
@@ -257,13 +257,36 @@ def save_json(path: Path, content: Any, indent: int | None = None) -> None:
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a file of JSON lines, whole or not at all."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_texts(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def json_list(items: Iterable[Any]) -> Iterator[str]:
+    """The text of a JSON list in parts, for `write_texts`: an item a line, one at a time in memory."""
+    yield "["
+    for number, item in enumerate(items):
+        yield f"{',' if number else ''}\n{json.dumps(item, ensure_ascii=False)}"
+    yield "\n]\n"
+
+
+def json_object(items: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """The text of a JSON object in parts, as `json_list` has it: a key a line."""
+    yield "{"
+    for number, (key, item) in enumerate(items):
+        comma = "," if number else ""
+        yield f"{comma}\n{json.dumps(key, ensure_ascii=False)}: {json.dumps(item, ensure_ascii=False)}"
+    yield "\n}\n"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all. Errors: UserError for a name that is not UTF-8 text."""
-    with whole_file(path) as temporary:
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-        except UnicodeEncodeError as error:
-            raise UserError(f"{path}: a name that is not UTF-8 text: {text[error.start : error.end]!a}") from error
+    write_texts(path, [text])
+
+
+def write_texts(path: Path, texts: Iterable[str]) -> None:
+    """Write a text file of many parts, whole or not at all. Errors: UserError for a name that is not UTF-8 text."""
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for text in texts:
+            try:
+                file.write(text)
+            except UnicodeEncodeError as error:
+                raise UserError(f"{path}: a name that is not UTF-8 text: {text[error.start : error.end]!a}") from error

@@ -34,6 +34,7 @@ from emobridge.formats._shared import (
     entry,
     further_fields,
     iemocap_speaker,
+    json_object,
     json_objects,
     label_in,
     load_json,
@@ -43,6 +44,7 @@ from emobridge.formats._shared import (
     text_in,
     write_lines,
     write_text,
+    write_texts,
 )
 from emobridge.languages import language_tag
 from emobridge.types import Utterance
@@ -260,5 +262,5 @@ def _write_pair(stem: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the same rows as .jsonl and as .json."""
     columns = ("wav", "length", "emo", "dataset", "channel", "start_time", "end_time")
     write_lines(stem.with_name(stem.name + ".jsonl"), rows)
-    content = {row["key"]: {key: row[key] for key in columns if key in row} for row in rows}
-    save_json(stem.with_name(stem.name + ".json"), content, indent=4)
+    content = ((row["key"], {key: row[key] for key in columns if key in row}) for row in rows)
+    write_texts(stem.with_name(stem.name + ".json"), json_object(content))

@@ -29,7 +29,16 @@ from emobridge.data.manifest import PATHS, within
 from emobridge.errors import UserError, unknown
 from emobridge.formats._label_studio import ClipTask, Region, Stretch, is_address, read_tasks
 from emobridge.formats._segments import EMOTION, check_end, first_present, length, segment_id
-from emobridge.formats._shared import Tally, entry, filled, further_fields, save_json, split_named, text_in
+from emobridge.formats._shared import (
+    Tally,
+    entry,
+    filled,
+    further_fields,
+    json_list,
+    split_named,
+    text_in,
+    write_texts,
+)
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
@@ -84,7 +93,8 @@ def write(path: Path, utterances: Sequence[Utterance], *, document_root: str | N
     folder, root = os.path.abspath(path.parent), os.path.abspath(document_root or path.parent)
     fields = [field for field in filled(utterances) if field not in ("path", "emotion")]
     in_regions = any(row.emotion and (row.start or row.end is not None) for row in utterances)
-    save_json(path, [_written_task(row, fields, folder, root, in_regions) for row in utterances], indent=1)
+    tasks = (_written_task(row, fields, folder, root, in_regions) for row in utterances)
+    write_texts(path, json_list(tasks))
     return path
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from emobridge.data.cells import NANOSECONDS
 from emobridge.data.columns import TableOptions, table_values
@@ -55,18 +56,19 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     fields = dict.fromkeys((*COLUMN_NAMES, *filled(utterances)))
     if not any(utterance.start or utterance.end is not None for utterance in utterances):
         fields = {field: None for field in fields if field not in ("start", "end")}
-    table = []
-    for utterance in utterances:
-        row = {COLUMN_NAMES.get(field, field): getattr(utterance, field) for field in fields}
-        row["file"] = os.path.relpath(utterance.path, folder).replace(os.sep, "/")
-        if "start" in fields:
-            end = None if utterance.end is None else _delta(utterance.end)
-            row |= {"start": _delta(utterance.start), "end": end}
-        if utterance.split == "validation":
-            row["split"] = "dev"
-        table.append(row)
-    write_csv(path, table, escape=False)
+    write_csv(path, (_row(utterance, tuple(fields), folder) for utterance in utterances), escape=False)
     return path
+
+
+def _row(utterance: Utterance, fields: Sequence[str], folder: str) -> dict[str, Any]:
+    row = {COLUMN_NAMES.get(field, field): getattr(utterance, field) for field in fields}
+    row["file"] = os.path.relpath(utterance.path, folder).replace(os.sep, "/")
+    if "start" in fields:
+        end = None if utterance.end is None else _delta(utterance.end)
+        row |= {"start": _delta(utterance.start), "end": end}
+    if utterance.split == "validation":
+        row["split"] = "dev"
+    return row
 
 
 def _delta(seconds: float) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from emobridge.corpora.table import scan
 from emobridge.data.columns import TableOptions
@@ -32,8 +33,10 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     """Write `path`, which must end in .csv, and return it."""
     folder = os.path.abspath(path.parent)
     fields = filled(utterances)
-    rows = [{field: getattr(utterance, field) for field in fields} for utterance in utterances]
-    for row in rows:
-        row |= {key: within(row[key], folder) for key in PATHS if row.get(key)}
-    write_csv(path, rows)
+    write_csv(path, (_row(utterance, fields, folder) for utterance in utterances))
     return path
+
+
+def _row(utterance: Utterance, fields: Sequence[str], folder: str) -> dict[str, Any]:
+    row = {field: getattr(utterance, field) for field in fields}
+    return row | {key: within(row[key], folder) for key in PATHS if row.get(key)}

@@ -11,6 +11,8 @@ reads whole files only, and needs a label for each. The path makes the id.
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,12 +28,13 @@ from emobridge.formats._shared import (
     entry,
     further_fields,
     iemocap_speaker,
+    json_list,
     label_in,
     list_in,
     load_json,
-    save_json,
     split_named,
     text_in,
+    write_texts,
 )
 from emobridge.options import Pairs
 from emobridge.types import Utterance
@@ -111,13 +114,14 @@ def write(path: Path, utterances: Sequence[Utterance], *, fold: int = 1, splits:
     root = os.path.abspath(path)
     session = path / "meta_data" / f"Session{fold}"
     for split in SPLIT_NAMES.values():
-        rows = [
+        rows = (
             {"path": within(utterance.path, root), "label": utterance.emotion}
             | ({"speaker": utterance.speaker} if utterance.speaker else {})
             for utterance in parts.get(split, ())
-        ]
-        content = {"labels": {label: number for number, label in enumerate(labels)}, "meta_data": rows}
-        save_json(session / f"{split}{SUFFIX}", content)
+        )
+        numbers = json.dumps({label: number for number, label in enumerate(labels)})
+        texts = [f'{{"labels": {numbers}, "meta_data": '], json_list(rows), ["}\n"]
+        write_texts(session / f"{split}{SUFFIX}", itertools.chain(*texts))
     return session
 
 

@@ -33,13 +33,14 @@ from emobridge.formats._shared import (
     filled,
     further_fields,
     iemocap_speaker,
+    json_object,
     label_in,
     list_in,
     load_json,
     number_in,
-    save_json,
     split_named,
     text_in,
+    write_texts,
 )
 from emobridge.options import Pairs
 from emobridge.types import Utterance
@@ -100,9 +101,11 @@ def write(path: Path, utterances: Sequence[Utterance], *, data_root: str | None 
         files = {path / f"{name}.json": parts[name] for name in SPLIT_NAMES.values() if name in parts}
     fields = [field for field in filled(utterances) if field not in KEY_FIELDS and (alone or field != "split")]
     root = os.path.abspath(data_root or (path.parent if alone else path))
-    contents = {file: {row.id: _entry(row, fields, root) for row in rows} for file, rows in files.items()}
-    for file, content in contents.items():
-        save_json(file, content, indent=2)
+    contents = {}
+    for file, rows in files.items():
+        contents[file] = list(json_object((row.id, _entry(row, fields, root)) for row in rows))
+    for file, texts in contents.items():  # after all audio could be opened
+        write_texts(file, texts)
     return path
 
 
