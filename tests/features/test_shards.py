@@ -221,3 +221,20 @@ def test_two_processes_write_one_store(tmp_path, small):
         store.refresh()
     assert len(store.names) == 60 and not list(tmp_path.glob(".*.part"))
     agrees(store, 60)
+
+
+@pytest.mark.parametrize("name", ["0", "frames"])
+def test_a_shape_that_was_changed_in_the_header_is_damage(tmp_path, name):
+    store, name = Shards(tmp_path), name if name == "0" else f"frames {key(0)}"
+    store.refresh()
+    frames = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    store.write([key(0), key(1)], {"0": np.zeros((2, 3), np.float32), f"frames {key(0)}": frames})
+    shard = next(tmp_path.glob("*.safetensors"))
+    content = shard.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header[name]["shape"].reverse() if name == "0" else header[name].update(shape=[2, 4, 3])
+    text = json.dumps(header).encode()
+    shard.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    with pytest.raises(CorruptShard):
+        store.read_rows(store.find([key(0)]), ("0",), 3) if name == "0" else store.read_frames(key(0), "1")

@@ -113,7 +113,9 @@ class Shards:
         sums = {name: _sums(name, tensor) for name, tensor in tensors.items()}
         name = _name_of(keys)
         with whole_file(self.folder / name) as path:
-            save_file(tensors, path, metadata={"keys": json.dumps(keys), "sums": json.dumps(sums)})
+            about = {"keys": keys, "sums": sums, "shapes": [tensor.shape for tensor in tensors.values()]}
+            metadata = {name: json.dumps(value, separators=(",", ":")) for name, value in about.items()}
+            save_file(tensors, path, metadata=metadata)
         self._enter(name, keys)
         self._save_index()
 
@@ -125,21 +127,31 @@ class Shards:
         values = np.empty((len(places), len(layers), width), np.float32)
         order = np.argsort(places[:, 0], kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(places[order, 0])) + 1) if len(order) else []:
-            tensors = self._read(self.names[places[rows[0], 0]], layers)
+            tensors = self._read(self.names[places[rows[0], 0]], layers, width=width)
             for layer, tensor in enumerate(tensors):
                 values[rows, layer] = tensor[places[rows, 1]]
         return values
 
     def read_frames(self, key: str, layer: str | None) -> np.ndarray:
         """(L, F, D) float16 of a clip that is there, or (F, D) of one layer. Errors: as for `read_rows`."""
-        return self._read(self.names[self.find([key])[0, 0]], (f"frames {key}",), layer)[0]
+        return self._read(self.names[self.find([key])[0, 0]], (f"frames {key}",), layer=layer)[0]
 
-    def _read(self, shard: str, names: Iterable[str], layer: str | None = None) -> list[np.ndarray]:
-        """Tensors of one shard, or a layer of each; one without its checksum makes the shard corrupt."""
+    def _read(
+        self, shard: str, names: Iterable[str], *, layer: str | None = None, width: int | None = None
+    ) -> list[np.ndarray]:
+        """Tensors of one shard, or a layer of each; one without its checksum or shape makes the shard corrupt.
+
+        width: of tensors that have a row for each key of the shard.
+        """
         tensors = []
         with self._open(shard) as file:
-            sums = json.loads(file.metadata()["sums"])
+            about = {name: json.loads(value) for name, value in file.metadata().items()}
+            sums = about["sums"]
+            shapes = dict(zip(sums, about.get("shapes", ())))  # older shards have none
             for name in names:
+                shape = file.get_slice(name).get_shape()
+                if shape != shapes.get(name, shape) or (width is not None and shape != [len(about["keys"]), width]):
+                    raise ValueError(f"{name} has another shape")
                 tensor = file.get_tensor(name) if layer is None else file.get_slice(name)[int(layer)]
                 expected = sums[name] if layer is None or isinstance(sums[name], int) else [sums[name][int(layer)]]
                 _check(name, tensor if layer is None else tensor[None], expected, whole=layer is None)
