@@ -42,7 +42,7 @@ def import_(name: str, path: str | Path, **options: object) -> Reading:
 
 
 def export(name: str, path: str | Path, utterances: Iterable[Utterance], **options: object) -> Exported:
-    """Write `utterances` to `path` in the format `name`.
+    """Write `utterances` to `path` in the format `name`. All are in memory at once, about 550 bytes each.
 
     Errors: UserError for an unknown format or option, for a format that is only read, for no utterances, for one that a
     manifest would refuse, and for a value that would mean something else in the format.
