@@ -203,7 +203,26 @@ def tests(simulations: int, speakers: Sequence[int]) -> list[Row]:
         for name, outcomes in found.items():
             rates.setdefault(name, {})[count] = 100 * float(np.mean(outcomes))
     first = next(iter(rates))
-    return [Row(name, values, {}, FALSE_POSITIVES if name == first else None) for name, values in rates.items()]
+    rows = [Row(name, values, {}, FALSE_POSITIVES if name == first else None) for name, values in rates.items()]
+    name = "Welch between two groups of different speakers, a WA each, two-sided"
+    values = {count: _false_positives_between_groups(simulations, count) for count in speakers}
+    return [*rows, Row(name, values, {}, FALSE_POSITIVES)]
+
+
+def _false_positives_between_groups(simulations: int, count: int) -> float:
+    """Of Welch's test where its values are independent: one system, `count` speakers in each group; per cent."""
+    random, outcomes = np.random.default_rng((count, 1947)), []
+    for _ in range(simulations):
+        groups = (answers(random, Corpus(), count)[0] for _ in range(2))
+        outcomes.append(welch(*map(_of_speakers, groups), tail="two-sided").significant)
+    return 100 * float(np.mean(outcomes))
+
+
+def _of_speakers(evaluation: Evaluation) -> list[float]:
+    """The WA of each speaker."""
+    owners = np.array([int(speaker) for speaker in evaluation.speakers if speaker is not None])
+    parts = [np.flatnonzero(owners == speaker).tolist() for speaker in range(owners.max() + 1)]
+    return evaluation.per_subset(parts, measure="WA")["WA"]
 
 
 def _tests(first: Evaluation, second: Evaluation) -> Iterator[tuple[str, bool]]:
