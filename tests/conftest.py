@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 GENDERS = ("female", "male")  # of toy speakers, in turn
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as in a shell's background; the tests' processes would inherit it
+# In a shell's background SIGINT is ignored, and the processes of tests would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
