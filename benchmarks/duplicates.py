@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     matched = time.process_time()
     false = [pair for pair in pairs if pairs[pair].evidence >= 1 and frozenset(names[i] for i in pair) not in TWICE]
     doubles = [pair for pair in pairs if pairs[pair].evidence >= 1 and pair not in false]
-    n, size = len(prints), np.mean([len(p.words) * 4 + len(p.levels) + len(p.signs) for p in prints])
+    n, size = len(prints), np.mean([len(p.subfingerprints) * 4 + len(p.levels) + len(p.signs) for p in prints])
     print(f"{n} different clips, {n * (n - 1) // 2} pairs: {len(false)} false matches, {len(doubles)} known doubles")
     for pair in false:
         print(f"  FALSE: {names[pair[0]]} and {names[pair[1]]}: {pairs[pair]}")

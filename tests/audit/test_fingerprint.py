@@ -14,9 +14,9 @@ def noise(seconds, seed=0, scale=0.1):
 
 def test_its_size_and_what_has_none():
     clip = fingerprint(noise(1.999))
-    assert (clip.words.shape, clip.levels.shape, clip.signs.shape) == ((100,), (100,), (100 * SIGNS // 8,))
-    assert clip.words.nbytes + clip.levels.nbytes + clip.signs.nbytes == 650 * 2
-    assert fingerprint(noise(0.29)) is None and len(fingerprint(noise(0.3)).words) == 15
+    assert (clip.subfingerprints.shape, clip.levels.shape, clip.signs.shape) == ((100,), (100,), (100 * SIGNS // 8,))
+    assert clip.subfingerprints.nbytes + clip.levels.nbytes + clip.signs.nbytes == 650 * 2
+    assert fingerprint(noise(0.29)) is None and len(fingerprint(noise(0.3)).subfingerprints) == 15
     assert not fingerprint(np.zeros(RATE, dtype=np.float32)).active.any()
     assert not fingerprint(np.full(RATE, 0.1, dtype=np.float32)).active.any()  # an offset is no sound
 
@@ -42,4 +42,6 @@ def test_a_long_clip_is_the_same_in_blocks(monkeypatch, block):
     parts = fingerprint(noise(1.23))
     for name in ("levels", "signs"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
-    assert (parts.words == whole.words).mean() > 0.95  # running sums of another start, rounded otherwise
+    assert (
+        parts.subfingerprints == whole.subfingerprints
+    ).mean() > 0.95  # running sums of another start, rounded otherwise

@@ -16,8 +16,8 @@ def noise(seconds, seed=0):
 
 
 def test_bits_are_counted():
-    words = np.array([0, 1, 0xFFFFFFFF, 0x80010001, 12345], dtype=np.uint32)
-    assert bits_set(words).tolist() == [int(word).bit_count() for word in words]
+    subfingerprints = np.array([0, 1, 0xFFFFFFFF, 0x80010001, 12345], dtype=np.uint32)
+    assert bits_set(subfingerprints).tolist() == [int(subfingerprint).bit_count() for subfingerprint in subfingerprints]
 
 
 def test_copies_and_their_lags(monkeypatch):
@@ -38,7 +38,7 @@ def test_few_clips_have_no_pairs():
 
 
 def test_many_copies_are_linked_by_few_pairs():
-    """Each word is compared with six others in each order, however often a recording is there."""
+    """Each subfingerprint is compared with six others in each order, however often a recording is there."""
     count = 200
     pairs = all_likely([fingerprint(noise(1))] * count)
     assert len(np.unique(pairs[:, :2], axis=0)) < 2 * likely.NEXT * likely.ORDERS * count

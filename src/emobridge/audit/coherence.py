@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from emobridge.audit.fingerprint import SIGNS, Fingerprint
-from emobridge.audit.words import WORD_HOP
+from emobridge.audit.subfingerprints import PRINT_HOP
 from emobridge.types import SAMPLE_RATE
 
-HOP_RATE = SAMPLE_RATE / WORD_HOP  # Hz
+HOP_RATE = SAMPLE_RATE / PRINT_HOP  # Hz
 SIGN_RATE = HOP_RATE * SIGNS  # Hz
 REACH = 48  # signs about a lag of whole hops that are tried, 15 ms
 BEYOND = 3 * SIGNS  # signs about it, 60 ms, among which the best must stand out
@@ -35,7 +35,7 @@ class Match:
     """Two clips a and b at their best lag."""
 
     coherence: float  # in [0, 1]
-    beside: float  # the greatest coherence more than 2 ms and less than 60 ms from that lag
+    neighbouring: float  # the greatest coherence more than 2 ms and less than 60 ms from that lag
     seconds: float  # of active hops that were compared
     share: float  # of the active hops, of the clip with more of them, that were compared
     lag: float  # s; what is in a at time t is in b at t + lag
@@ -46,12 +46,12 @@ class Match:
     def evidence(self) -> float:
         """Coherence over what a copy has at least, so 1 or more for a copy; 0 for a hum or a tone."""
         least = SAME * max(1.0, SAME_OVER / self.seconds) ** 0.5
-        return 0.0 if self.beside > PERIODIC * self.coherence else self.coherence / least
+        return 0.0 if self.neighbouring > PERIODIC * self.coherence else self.coherence / least
 
 
 def match_clips(a: Fingerprint, b: Fingerprint, lag: int) -> Match | None:
     """The match of two clips at a lag of about `lag` hops; None where they have too little in common to tell."""
-    first, last = max(0, -lag), min(len(a.words), len(b.words) - lag)
+    first, last = max(0, -lag), min(len(a.subfingerprints), len(b.subfingerprints) - lag)
     active_a, active_b = a.active, b.active
     both = np.flatnonzero(active_a[first:last] & active_b[first + lag : last + lag]) + first
     fewer, more = sorted((int(active_a.sum()), int(active_b.sum())))
@@ -62,11 +62,11 @@ def match_clips(a: Fingerprint, b: Fingerprint, lag: int) -> Match | None:
     correlation = _correlation(_signs(a, active_a, first, last), others) / (len(both) * SIGNS)
     coherence = np.minimum(np.abs(correlation), 1)
     best = BEYOND - REACH + int(coherence[BEYOND - REACH : BEYOND + REACH + 1].argmax())
-    beside = max(coherence[: best - PEAK + 1].max(), coherence[best + PEAK :].max())
+    neighbouring = max(coherence[: best - PEAK + 1].max(), coherence[best + PEAK :].max())
     gain = np.mean(b.levels[both + lag], dtype=float) - np.mean(a.levels[both], dtype=float)
     return Match(
         coherence=float(coherence[best]),
-        beside=float(beside),
+        neighbouring=float(neighbouring),
         seconds=len(both) / HOP_RATE,
         share=len(both) / more,
         lag=lag / HOP_RATE + (best - BEYOND) / SIGN_RATE,

@@ -1,8 +1,8 @@
 """A fingerprint of a clip: what resampling, coding, gain, clipping, inversion, an offset and light noise leave of it.
 
-Its words find likely copies (`audit.likely`). Its signs, of the waveform between 250 and 1000 Hz, tell a copy from
-another performance of the sentence, however alike (`audit.coherence`). It takes 650 bytes a second of sound. A clip
-that is played faster or slower, or transposed, has another fingerprint.
+Its subfingerprints find likely copies (`audit.likely`). Its signs, of the waveform between 250 and 1000 Hz, tell a copy
+from another performance of the sentence, however alike (`audit.coherence`). It takes 650 bytes a second of sound. A
+clip that is played faster or slower, or transposed, has another fingerprint.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import firwin, upfirdn
 
-from emobridge.audit.words import MARGIN, WORD_HOP, words
+from emobridge.audit.subfingerprints import MARGIN, PRINT_HOP, subfingerprints
 from emobridge.types import SAMPLE_RATE
 
 SIGN_BAND = (250.0, 1000.0)  # Hz
 DECIMATION = 5  # signs are taken at 3200 Hz
-SIGNS = WORD_HOP // DECIMATION  # a hop
+SIGNS = PRINT_HOP // DECIMATION  # a hop
 TAPS = 161  # of the filter
 ACTIVE = 25  # dB below the loudest hop of the clip, down to which a hop is compared
 SHORTEST = 0.3  # s of a clip that has a fingerprint
@@ -30,7 +30,7 @@ HOPS_AT_ONCE = 1500  # hops at a time, so that the memory for a long clip stays 
 class Fingerprint:
     """The fingerprint of a clip of F hops of 20 ms."""
 
-    words: NDArray[np.uint32]  # (F,)
+    subfingerprints: NDArray[np.uint32]  # (F,)
     levels: NDArray[np.int8]  # (F,), dB of full scale between 250 and 1000 Hz
     signs: NDArray[np.uint8]  # (F SIGNS / 8,), packed; a bit is 1 where the filtered waveform is not negative
 
@@ -55,27 +55,27 @@ class FingerprintStream:
             self._samples -= MARGIN
         self._samples += len(piece)
         self._waiting = np.concatenate([self._waiting, piece])
-        while len(self._waiting) >= 2 * MARGIN + HOPS_AT_ONCE * WORD_HOP:
+        while len(self._waiting) >= 2 * MARGIN + HOPS_AT_ONCE * PRINT_HOP:
             self._take(HOPS_AT_ONCE)
 
     def finish(self) -> Fingerprint | None:
         """The fingerprint of all that was added; None for less than 0.3 s."""
         if self._samples < SHORTEST * SAMPLE_RATE:
             return None
-        hops = -(-self._samples // WORD_HOP) - HOPS_AT_ONCE * len(self._blocks)
-        self._waiting = np.pad(self._waiting, (0, 2 * MARGIN + hops * WORD_HOP - len(self._waiting)), mode="edge")
+        hops = -(-self._samples // PRINT_HOP) - HOPS_AT_ONCE * len(self._blocks)
+        self._waiting = np.pad(self._waiting, (0, 2 * MARGIN + hops * PRINT_HOP - len(self._waiting)), mode="edge")
         self._take(hops)
         return Fingerprint(*(np.concatenate(parts) for parts in zip(*self._blocks)))
 
     def _take(self, hops: int) -> None:
         """Words, levels and signs of the next hops."""
-        stretch = self._waiting[: 2 * MARGIN + hops * WORD_HOP]
-        self._waiting = self._waiting[hops * WORD_HOP :]
+        stretch = self._waiting[: 2 * MARGIN + hops * PRINT_HOP]
+        self._waiting = self._waiting[hops * PRINT_HOP :]
         filtered = upfirdn(SIGN_FILTER, stretch[MARGIN - TAPS // 2 : TAPS // 2 - MARGIN], down=DECIMATION)
         filtered = filtered[(TAPS - 1) // DECIMATION :][: hops * SIGNS].reshape(-1, SIGNS)
         powers = np.square(filtered, dtype=np.float64).mean(1)
         levels = np.clip(np.round(10 * np.log10(powers + 1e-13)), QUIETEST, 0).astype(np.int8)
-        self._blocks.append((words(stretch), levels, np.packbits(filtered >= 0)))
+        self._blocks.append((subfingerprints(stretch), levels, np.packbits(filtered >= 0)))
 
 
 def fingerprint(wave: NDArray[np.float32]) -> Fingerprint | None:

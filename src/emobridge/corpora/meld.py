@@ -93,4 +93,4 @@ def _clip(folder: Path, row: Row) -> Path:
     """The clip of a row; that of its name as published where there is none."""
     name = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
     names = [f"{stem}{suffix}" for stem in (f"final_videos_test{name}", name) for suffix in SUFFIXES]
-    return next((path for path in (folder / each for each in names) if path.is_file()), folder / f"{name}.mp4")
+    return next((path for path in (folder / file for file in names) if path.is_file()), folder / f"{name}.mp4")

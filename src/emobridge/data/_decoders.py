@@ -139,9 +139,9 @@ class _Patched(Clamped):
     def readinto(self, buffer: Any) -> int:
         at, view = self.tell(), memoryview(buffer).cast("B")
         count = super().readinto(view)
-        for place, byte in enumerate(self.patch.content, self.patch.at - at):
-            if 0 <= place < count:
-                view[place] = byte
+        for index, byte in enumerate(self.patch.content, self.patch.at - at):
+            if 0 <= index < count:
+                view[index] = byte
         return count
 
 

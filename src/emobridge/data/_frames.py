@@ -185,7 +185,7 @@ def _behind_tags(file: BinaryIO, at: int) -> int:
         file.seek(at)
         head = file.read(16)
         if len(head) == 16 and head.startswith(b"ID3"):
-            at += 10 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:10])))
+            at += 10 + sum((byte & 0x7F) << 7 * index for index, byte in enumerate(reversed(head[6:10])))
         elif head.startswith(b"TAG"):
             at += 128
         elif len(head) == 16 and head.startswith(b"APETAGEX"):

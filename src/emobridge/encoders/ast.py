@@ -123,7 +123,7 @@ def _moments(directory: Path, config: Any) -> tuple[float, float]:
     if not setting(preprocessor, "do_normalize", True, directory):
         return 0.0, 0.5
     mean, deviation = (
-        setting(preprocessor, name, MOMENTS[place], directory) for place, name in enumerate(("mean", "std"))
+        setting(preprocessor, name, MOMENTS[index], directory) for index, name in enumerate(("mean", "std"))
     )
     if not deviation > 0:
         raise UserError(f"{directory}: its preprocessor has std {deviation!r}; expected a number above 0")

@@ -1,6 +1,6 @@
-"""Words of a sound: 32 bits for each 20 ms, on how the spectrum moves in the 0.42 s about it.
+"""Subfingerprints of a sound: 32 bits for each 20 ms, on how the spectrum moves in the 0.42 s about it.
 
-As the sub-fingerprints of Haitsma & Kalker (2002), the bits are signs of differences of energy over time and over
+As those of Haitsma & Kalker (2002), the bits are signs of differences of energy over time and over
 bands, so that neither gain nor a constant filter changes them. Here the differences are the orders 1 to 4 in time by 1
 to 8 in frequency of a cosine transform of log energies, and the waveform is limited first, which is what clipping does.
 """
@@ -15,25 +15,26 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from emobridge.types import SAMPLE_RATE
 
-WORD_HOP = SAMPLE_RATE // 50  # samples between words, 20 ms
-WINDOW = 2 * WORD_HOP  # samples of a spectrum
-SPAN = 21  # spectra of a word
+PRINT_HOP = SAMPLE_RATE // 50  # samples between subfingerprints, 20 ms
+WINDOW = 2 * PRINT_HOP  # samples of a spectrum
+SPAN = 21  # spectra of a subfingerprint
 MEL_COUNT = 16
 BAND_LIMITS = (200.0, 3600.0)  # Hz of the bands: what a telephone leaves
 TIME_ORDERS, BAND_ORDERS = 4, 8
 LIMIT = 0.7  # of the RMS over WINDOW samples about a sample: no sample is larger
-FLOOR = 1e-3  # of the strongest band of a word: below it, noise and coders decide
-MARGIN = (SPAN // 2) * WORD_HOP + (WINDOW - WORD_HOP) // 2 + WINDOW  # samples on either side that words depend on
+FLOOR = 1e-3  # of the strongest band of a subfingerprint: below it, noise and coders decide
+# Samples on either side that subfingerprints depend on.
+MARGIN = (SPAN // 2) * PRINT_HOP + (WINDOW - PRINT_HOP) // 2 + WINDOW
 POWER_FLOOR = 1e-12  # keeps silence finite
 
 
-def words(stretch: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """The words of each WORD_HOP of a stretch: (MARGIN + F WORD_HOP + MARGIN,) -> (F,)."""
+def subfingerprints(stretch: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """The subfingerprints of each PRINT_HOP of a stretch: (MARGIN + F PRINT_HOP + MARGIN,) -> (F,)."""
     wave = np.asarray(stretch, dtype=np.float64)
     wave = wave - uniform_filter1d(wave, WINDOW)
     scale = np.sqrt(np.maximum(uniform_filter1d(np.square(wave), WINDOW), 0) + POWER_FLOOR)
     limited = np.clip(wave / scale, -LIMIT, LIMIT)[WINDOW:-WINDOW].astype(np.float32)
-    spectra = rfft(sliding_window_view(limited, WINDOW)[::WORD_HOP] * TAPER)
+    spectra = rfft(sliding_window_view(limited, WINDOW)[::PRINT_HOP] * TAPER)
     energies = np.square(np.abs(spectra)) @ MEL_BANDS + np.float32(POWER_FLOOR)  # (F + SPAN - 1, MEL_COUNT)
     floors = np.float32(FLOOR) * maximum_filter1d(energies.max(1), SPAN)[SPAN // 2 : -(SPAN // 2)]
     patches = sliding_window_view(energies, SPAN, axis=0)  # (F, MEL_COUNT, SPAN)
