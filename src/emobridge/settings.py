@@ -177,14 +177,18 @@ class Features:
         "torch", help="What runs the encoder. onnx-int8 is faster and gives slightly different numbers.", panel=ENCODER,
         choices=("torch", "onnx-int8"),
     )  # fmt: skip
+    frames: str = option(
+        "auto", help="Frames that statistics are taken over: all, or those with speech. auto is speech for logmel, and "
+        "all for every other encoder.", panel=ENCODER, choices=("auto", "all", "speech"),
+    )  # fmt: skip
     layer: str = option(
         "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, middle (the "
         "middle layer and its neighbours), or auto (the layer that is best on held-out source speakers).",
         panel=ENCODER, first=True,
     )  # fmt: skip
     statistics: tuple[str, ...] = option(
-        (), help="Statistic over frames that the head sees, such as mean. Repeat for more. By default the encoder's "
-        "first.", panel=ENCODER, flag="statistic", repeat=True,
+        (), help="Statistic over frames that the head sees, such as mean. Repeat for more. By default mean and std "
+        "of logmel, and the first one of every other encoder.", panel=ENCODER, flag="statistic", repeat=True,
     )  # fmt: skip
     normalise: str = option(
         "speaker", help="Whether features are standardised over each corpus, each speaker, or each speaker and text. "
@@ -208,8 +212,11 @@ class Features:
 
     @property
     def all_encoder_options(self) -> tuple[str, ...]:
-        """The encoder's options, with the engine among them where it is not the default."""
-        return self.encoder_options if self.engine == "torch" else (*self.encoder_options, f"engine={self.engine}")
+        """The encoder's options, with the engine and the frames among them where these are not the defaults."""
+        changed = [f"engine={self.engine}"] * (self.engine != "torch") + [f"frames={self.frames}"] * (
+            self.frames != "auto"
+        )
+        return (*self.encoder_options, *changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

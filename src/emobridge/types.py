@@ -63,6 +63,12 @@ class Layers:
     hidden: Tensor  # (L, B, F, D) float32
     mask: Tensor  # (B, F) bool, True on frames of the clip
     frame_rate: float  # Hz; 0 where an encoder yields one frame a clip
+    speech: Tensor | None = None  # (B, F) bool: the frames that statistics are taken over; None is all of the clip
+
+    @property
+    def pooled(self) -> Tensor:
+        """(B, F) bool: the frames of the clip that statistics are taken over."""
+        return self.mask if self.speech is None else self.speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +87,34 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer of a recogniser for one stretch of audio."""
+    """The answer of a recogniser for one stretch of audio, or the reason why there is none."""
 
     id: str
     start: float  # s
     end: float  # s
     labels: tuple[str, ...]  # in the bundle's order; () of a recogniser of attributes alone
-    probabilities: tuple[float, ...]  # one for each label; they sum to 1
+    probabilities: tuple[float, ...]  # one for each label, they sum to 1; () where nothing was answered
     attributes: tuple[float, ...] | None = None  # on the recogniser's scale, not clipped to it
     attribute_names: tuple[str, ...] = ()  # of `attributes`, in their order
+    path: str = ""  # of the audio file
+    channel: int | None = None  # of the file's channels, from 0; None is the mean of all
+    language: str = "und"  # BCP 47 of the speech; "und" is undetermined
+    answered_by: str = ""  # the language of the branch that answered, or how several were mixed
+    statistics: str = ""  # what the features were standardised by, such as "corpus" or "speaker (12 utterances)"
+    unfamiliarity: float | None = None  # how unlike the training speech it is, from 0; None where not measured
+    reason: str = ""  # why there is no label: no speech, too short, not finite, unsure; "" where there is one
 
     @property
-    def label(self) -> str:
-        """The most probable label; the first of equally probable ones, as argmax."""
+    def label(self) -> str | None:
+        """The most probable label; the first of equally probable ones, as argmax. None where there is a `reason`."""
+        if self.reason or not self.probabilities:
+            return None
         return self.labels[self.probabilities.index(max(self.probabilities))]
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability of the most probable label; None where nothing was answered."""
+        return max(self.probabilities, default=None)
 
 
 @dataclass(frozen=True, slots=True)

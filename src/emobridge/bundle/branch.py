@@ -46,6 +46,7 @@ class Spec:
     attributes: tuple[str, ...] = ()  # that are regressed; without labels they are all that is predicted
     attribute_range: str = ""  # scales that were given: see data.attributes.parse_ranges
     frames: bool = False  # whether the head sees single frames, and not their statistics
+    temperature: float = 1.0  # by which the head's outputs are divided before the softmax, so that confidence is honest
 
     @property
     def normalisation(self) -> str:
@@ -122,7 +123,7 @@ class Branch:
         """`answers` (N, C + K) to frames (N, F, D) as the head sees them."""
         with torch.no_grad():
             represented = self.head.represent(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
-            parts = [self.head.output(represented).softmax(1)[:, : len(self.spec.labels)]]
+            parts = [(self.head.output(represented) / self.spec.temperature).softmax(1)[:, : len(self.spec.labels)]]
             if self.regressor is not None:
                 parts.append(self.regressor(represented))
         return torch.cat(parts, 1)

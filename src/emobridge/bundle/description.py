@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import reprlib
 from collections.abc import Callable, Mapping
@@ -24,12 +25,18 @@ from emobridge.files import is_readable, read_json
 from emobridge.settings import choices_of
 from emobridge.types import ATTRIBUTES
 
-FORMAT = 2  # of the bundle; a reader refuses a higher one
+FORMAT = 3  # of the bundle; a reader refuses a higher one
 TAG = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")  # of a language: also the name of its folder
 TRAINED_PARTS = ("frozen", "adapters", "end-to-end", "end-to-end+adapters")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # no name, and no path, has such characters
 DIGEST, MOVES = "sha256", frozenset({"sha256", "encoder"})  # the key of the digest, and the keys that it leaves out
-SINCE = {"attributes": [], "attribute_range": "", "frames": False, "languages": {}}  # what older bundles lack
+SINCE = {  # what older bundles lack
+    "attributes": [],
+    "attribute_range": "",
+    "frames": False,
+    "languages": {},
+    "temperature": 1.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,12 @@ def _whole_number(value: object) -> int:
     return value
 
 
+def _above_zero(value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise _refused("a number above 0", value)
+    return float(value)
+
+
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise _refused("a list of texts", value)
@@ -260,4 +273,5 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "attributes": _attributes,
     "attribute_range": _range,
     "frames": _truth,
+    "temperature": _above_zero,
 }

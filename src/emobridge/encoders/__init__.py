@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Preset", "fetch", "is_here", "languages_of", "load_encoder", "presets"]
 
 CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
+FRAMES = ("auto", "all", "speech")  # that features are pooled over: the family's choice, all, or those with speech
 HUB_FILES = (
     *CONFIG_FILES,
     "model.safetensors",
@@ -34,12 +35,33 @@ def load_encoder(source: str | Path | type[Encoder] | Encoder, **options: str | 
     "./file.py", "package.module:Class", or the class or object itself, see `registry`), a folder with safetensors
     weights, the name of a preset ("whisper-small", see `presets`), or a model id of the Hugging Face hub, with a
     revision if need be ("facebook/wav2vec2-base@refs/pr/2"). The options may be text, as the command line has them.
+    frames="speech" pools only the frames in which somebody speaks, "all" all of them; "auto" leaves it to the family.
     weights="random" with a seed from 0 gives any family before its training; a folder then needs config.json only, and
     no weights are downloaded.
     Errors: UserError for an unknown source, weights that are missing or of no known family, or an unknown option.
     """
-    if isinstance(source, Path):
-        source = str(source)
+    frames = options.pop("frames", FRAMES[0])
+    encoder = _open(str(source) if isinstance(source, Path) else source, options)
+    return _pool_over(encoder, str(frames))
+
+
+def _pool_over(encoder: Encoder, frames: str) -> Encoder:
+    """The encoder, pooling the frames that were asked for, which then is one of its options.
+
+    Errors: UserError for an unknown choice, and an encoder that yields one frame a clip.
+    """
+    if frames not in FRAMES:
+        raise unknown("choice of frames", frames, FRAMES)
+    if frames in (FRAMES[0], encoder.pooled_frames):
+        return encoder
+    if not encoder.frame_rate:
+        raise UserError(f"frames {frames!r}: encoder {encoder.name} yields one frame a clip; leave it out")
+    encoder.pooled_frames = frames
+    encoder.options = {**encoder.options, "frames": frames}
+    return encoder
+
+
+def _open(source: str | type[Encoder] | Encoder, options: dict[str, str | int | float | bool]) -> Encoder:
     if not isinstance(source, str) or _is_plugin(source):
         return _open_plugin(Plugin(source, tuple(options.items())))
     from emobridge.encoders._weights import configuration_digest

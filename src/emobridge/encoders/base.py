@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from emobridge.data.activity import FRAME_RATE, loud_frames
 from emobridge.errors import UserError, unknown
 from emobridge.options import parameters_of, typed_options
 from emobridge.registry import identity, plugin_name
@@ -53,6 +54,8 @@ class Encoder(nn.Module):
 
     name: ClassVar[str]  # by default that of the class: EmotionCnn is "emotion-cnn"
     statistics: ClassVar[tuple[str, ...]] = ("mean", "std")  # how its frames are pooled over time, see features.pool
+    chosen_statistics: ClassVar[tuple[str, ...]] = ()  # those that heads see by default; () is the first one
+    pooled_frames: str = "all"  # the frames that they are taken over, "all" or "speech"; `load_encoder` changes it
     defaults: ClassVar[dict[str, Option]] = {}  # every option that `open` takes, by default those of `__init__`
 
     layers: int
@@ -140,6 +143,15 @@ class Encoder(nn.Module):
         valid = torch.arange(hidden.shape[2], device=frames.device) < frames[:, None]
         return Layers(hidden, valid, self.frame_rate)
 
+    def __call__(self, wave: Tensor, mask: Tensor) -> Layers:
+        """`forward`, with the frames that hold speech where these alone are pooled."""
+        layers: Layers = super().__call__(wave, mask)
+        if self.pooled_frames == "all" or not layers.frame_rate:
+            return layers
+        valid = layers.mask
+        speech = speech_frames(wave, mask.sum(1), valid.shape[1], valid.sum(1), layers.frame_rate)
+        return replace(layers, speech=speech)
+
     def _windows(self, wave: Tensor, lengths: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Encode `size` samples at a time. Each window of a clip but its last is full, so the frames simply join."""
         parts, frames = [], torch.zeros_like(lengths)
@@ -153,6 +165,23 @@ class Encoder(nn.Module):
             parts.append(part.index_copy(1, rows, hidden))
             frames = frames.index_add(0, rows, count)
         return torch.cat(parts, dim=2), frames
+
+
+def speech_frames(wave: Tensor, lengths: Tensor, size: int, frames: Tensor, frame_rate: float) -> Tensor:
+    """(B, size) bool: an encoder's frames, of `frame_rate` Hz, in which somebody speaks (`data.activity.loud_frames`).
+
+    wave: (B, T) with clips of `lengths` (B,) samples; frames: (B,) of each clip. Of a clip without any, all its frames.
+    """
+    edges = torch.arange(size + 1, dtype=torch.float64) * FRAME_RATE / frame_rate
+    first, last = edges[:-1].floor().long(), edges[1:].ceil().long()
+    rows = []
+    for clip, length in zip(wave.detach(), lengths.tolist()):
+        loud = torch.from_numpy(loud_frames(clip[:length].float().cpu().numpy()))
+        count = torch.cat([torch.zeros(1, dtype=torch.long), loud.cumsum(0)])
+        rows.append(count[last.clamp(max=len(loud))] > count[first.clamp(max=len(loud))])
+    valid = torch.arange(size, device=frames.device) < frames[:, None]
+    speech = torch.stack(rows).to(frames.device) & valid
+    return torch.where(speech.any(1, keepdim=True), speech, valid)
 
 
 def clean(wave: Tensor, mask: Tensor, minimum: int) -> tuple[Tensor, Tensor]:

@@ -13,15 +13,15 @@ WINDOW_STATISTICS = {"mean": ("mean",), "std": ("mean", "std"), "max": ("mean", 
 
 
 def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
-    """Statistics over each clip's own frames, side by side: (L, B, F, D) -> (L, B, len(statistics) * D).
+    """Statistics over each clip's own frames (its `pooled` ones), side by side: (L, B, F, D) -> (L, B, S * D).
 
     "mean", "std" (population, 1/n), "max", and "mean_max", the sum of mean and maximum (Niizumi et al. 2021). A clip
     has at least one frame; the deviation of a single one is 0. Gradients are finite, also where a deviation is 0.
     Errors: UserError for an unknown statistic.
     """
-    inside = layers.mask[None, :, :, None]
+    inside = layers.pooled[None, :, :, None]
     hidden = torch.where(inside, layers.hidden, 0.0)
-    count = layers.mask.sum(1).clamp(min=1)[None, :, None]
+    count = layers.pooled.sum(1).clamp(min=1)[None, :, None]
     mean = hidden.sum(2) / count
     parts = []
     for statistic in statistics:

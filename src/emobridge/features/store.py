@@ -240,7 +240,7 @@ class FeatureStore:
                     wave, mask = pad(waves)
                     layers = self.encoder(wave.to(self.device), mask.to(self.device))
                     parts.append({name: pool(layers, (name,)) for name in window_statistics(self.encoder.statistics)})
-                    counts.append(layers.mask.sum(1)[None, :, None])
+                    counts.append(layers.pooled.sum(1)[None, :, None])
                     if self.with_frames:
                         layers = segments(layers, self.segment)
                         frames.append([_half(layers.hidden[:, row, layers.mask[row]]) for row in range(len(waves))])

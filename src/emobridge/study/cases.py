@@ -347,7 +347,7 @@ def _check_training(request: Adapt | Budget, choice: Choice, encoder: Encoder, k
 
 
 def _statistics(statistics: tuple[str, ...], encoder: Encoder) -> tuple[str, ...]:
-    statistics = statistics or encoder.statistics[:1]
+    statistics = statistics or encoder.chosen_statistics or encoder.statistics[:1]
     for statistic in statistics:
         if statistic not in encoder.statistics:
             raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)

@@ -214,7 +214,8 @@ class Recordings:
         wave, mask = (part.to(self.front.hardware.device) for part in pad(waves))
         with self.front.hardware.autocast():
             layers = self.encoder(wave, mask)
-        return Layers(layers.hidden.float().cpu(), layers.mask.cpu(), layers.frame_rate)
+        speech = None if layers.speech is None else layers.speech.cpu()
+        return Layers(layers.hidden.float().cpu(), layers.mask.cpu(), layers.frame_rate, speech)
 
     def _wave(self, row: int, seed: int | None) -> np.ndarray:
         utterance = self.utterances[row]

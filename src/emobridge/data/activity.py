@@ -1,0 +1,39 @@
+"""Speech activity: where in a recording somebody speaks.
+
+Frames are 10 ms apart and centred: frame i is about the time i / FRAME_RATE. In shapes T is samples at 16 kHz and F
+frames, 1 + T // HOP.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emobridge.types import SAMPLE_RATE
+
+HOP, WINDOW = 160, 400  # samples: 10 ms and 25 ms
+FRAME_RATE = SAMPLE_RATE / HOP  # Hz
+RANGE = 30.0  # dB below the loud frames of a clip within which a frame counts as speech: ours
+LOUD = 0.95  # quantile of the levels that stands for the loud frames; a click is shorter than the rest
+FAINTEST = -70.0  # dB of full scale: below it there is no speech, however quiet the clip
+SILENCE = 1e-12  # power, lest its logarithm be infinite
+
+
+def frame_levels(wave: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(T,) -> (F,) dB of full scale: the mean power of the 25 ms around each frame, as far as they are in the clip."""
+    total = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
+    centres = np.arange(1 + len(wave) // HOP) * HOP
+    first, last = np.maximum(centres - WINDOW // 2, 0), np.minimum(centres + WINDOW // 2, len(wave))
+    power = np.maximum(total[last] - total[first], 0.0) / np.maximum(last - first, 1)
+    levels: NDArray[np.float64] = 10 * np.log10(power + SILENCE)
+    return levels
+
+
+def loud_frames(wave: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(T,) -> (F,): frames within RANGE of the clip's loud frames. A rule of energy; it takes steady noise for speech.
+
+    It needs no model and no other clip. None of a silent clip's frames are loud.
+    """
+    levels = frame_levels(wave)
+    loud: NDArray[np.bool_] = levels > max(float(np.quantile(levels, LOUD)) - RANGE, FAINTEST)
+    return loud
