@@ -13,6 +13,7 @@ from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.inference import evaluate, learn_router, predict, write_predictions
 from emobridge.scores.measures.ccc import Ccc
+from emobridge.settings import Answering
 from emobridge.types import Prediction
 
 BOTH = {"attributes": ("arousal", "valence"), "attribute_range": "1..7"}
@@ -56,7 +57,10 @@ def test_where_all_answer_the_surest_ones_attributes_count(made, rows):
     one, two = made("de", 1, **BOTH), made("it", 2, **BOTH)
     each = [list(predict(single, rows)) for single in (one, two)]
     for said, own in zip(
-        predict(one.join(two), [replace(r, language="und", corpus="und") for r in rows], untold="confident"), zip(*each)
+        predict(
+            one.join(two), [replace(r, language="und", corpus="und") for r in rows], Answering.of(untold="confident")
+        ),
+        zip(*each),
     ):
         entropy = [-sum(p * np.log(p) for p in each.probabilities) for each in own]
         assert said.attributes == pytest.approx(own[int(np.argmin(entropy))].attributes, abs=1e-4)
@@ -91,7 +95,7 @@ def test_attributes_alone_cannot_tell_who_is_surest(made, rows):
     both = made("de", 1, labels=(), **BOTH).join(made("it", 2, labels=(), **BOTH))
     for mode in ("confident", "routed"):
         with pytest.raises(UserError, match=f"mode '{mode}': goes by how sure of an emotion"):
-            list(predict(both, rows, untold=mode))
+            list(predict(both, rows, Answering.of(untold=mode)))
     with pytest.raises(UserError, match="a router goes by how sure of an emotion"):
         learn_router(both, rows)
 

@@ -20,7 +20,7 @@ from emobridge.cli import suggest as cli_suggest
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import EvaluateRequest, PredictRequest
 from emobridge.cli.stopping import as_interrupts
-from emobridge.errors import UserError
+from emobridge.errors import UserError, count_noun
 from emobridge.progress import report_skipped
 
 app = typer.Typer(
@@ -166,15 +166,23 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
-    language, untold, out = request.language or None, request.untold or None, Path(request.out) if request.out else None
-    if language is not None and untold is None:
+    settings, language, out = request.answering, request.language or None, Path(request.out) if request.out else None
+    if language is not None and not settings.untold:
         recognizer.branch_of(language)
-    paths = [Path(path) for path in request.audio]
-    utterances = list(utterances_of(paths, speakers=request.speakers, language=language, on_note=report_note))
+    options = {"speakers": request.speakers, "language": language, "channels": settings.channels}
+    utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
+    files = len({utterance.path for utterance in utterances})
     try:
-        with progress("listening") as report:
-            options = {"untold": untold, "window": request.window, "on_skip": on_skip, "on_progress": report}
-            predictions = predict(recognizer, utterances, **options)
+        with progress(f"seconds of {count_noun(files, 'file')}") as report:
+            predictions = predict(
+                recognizer,
+                utterances,
+                settings,
+                store=request.store or None,
+                on_skip=on_skip,
+                on_note=report_note,
+                on_progress=report,
+            )
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
             count = write_predictions(predictions, out, form=request.format, **kinds)
     finally:

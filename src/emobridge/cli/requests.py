@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emobridge.errors import UserError
-from emobridge.settings import check_part, option
+from emobridge.settings import Answering, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 UNTOLD = "What answers where the language is not known: target (the default), averaged, confident or routed."
@@ -29,14 +29,16 @@ class PredictRequest:
     )
     format: str = option("jsonl", help="Format of the predictions.", choices=("jsonl", "csv"))
     out: str = option("", help="File for the predictions. By default they are printed.")
-    window: float = option(10.0, help="What is over 30 s is cut into windows of this many seconds.", above=0)
     speakers: str = option(
-        "unknown", help="Who speaks in plain files: unknown, file (one speaker in each file), or one (the same speaker "
-        "in all).", choices=("unknown", "file", "one"),
+        "unknown", help="Who speaks in files and folders: unknown, file (one speaker in each), one (the same in all), "
+        "folder (one in each folder), channel (one in each channel), or a pattern such as '{speaker}_{}'.",
     )  # fmt: skip
-    language: str = option("", help="Language of plain files, such as de or German. By default not known.")
-    untold: str = option("", help=UNTOLD)
+    language: str = option(
+        "", help="Language of recordings whose row tells none, such as de or German. By default not known."
+    )
     encoder: str = option("", help=MOVED)
+    store: str = option("", help=STORE)
+    answering: Answering = field(default_factory=Answering)
 
     def __post_init__(self) -> None:
         check_part(self)

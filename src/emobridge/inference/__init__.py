@@ -2,8 +2,9 @@
 
 from emobridge.inference.compare import Compared, compare
 from emobridge.inference.evaluate import evaluate
-from emobridge.inference.predict import predict, utterances_of, write_predictions
+from emobridge.inference.predict import predict, write_predictions
 from emobridge.inference.routing import UNTOLD, learn_router
+from emobridge.inference.sources import utterances_of
 
 __all__ = [
     "UNTOLD",
