@@ -33,8 +33,10 @@ from emobridge.corpora._folder_names import (
     folder_emotion,
     label_distance,
     listing,
-    speaker_rule,
     with_splits,
+)
+from emobridge.corpora._folder_names import (
+    speaker_rule as speaker_rule,
 )
 from emobridge.data.audio import AudioError, channel_count
 from emobridge.data.intake import Intake

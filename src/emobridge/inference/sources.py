@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from emobridge.corpora import scan
-from emobridge.corpora.folder import plain_utterances
+from emobridge.corpora.folder import plain_utterances, speaker_rule
 from emobridge.data.audio import AudioError, channel_count
 from emobridge.data.manifest import read_manifest
 from emobridge.data.tables import TABLE_SUFFIXES
@@ -36,6 +36,8 @@ def utterances_of(
     Errors: UserError. Audio files are opened for their number of channels alone, and what cannot be read is passed on.
     """
     spoken = language_tag(language) if language else "und"
+    if speakers != "one":
+        speaker_rule(speakers)  # a mistake in it is told, whatever is read
     settings = Answering(channels="each" if speakers == "channel" else channels)
     for path in map(Path, paths):
         is_plain = False
