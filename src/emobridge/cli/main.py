@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -159,8 +160,9 @@ app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 
 def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions of recordings: files, folders or manifests."""
-    from emobridge.bundle import Recognizer
-    from emobridge.inference import predict, utterances_of, write_predictions
+    from emobridge.bundle import Recognizer, bundle_digest
+    from emobridge.cache import key_of
+    from emobridge.inference import Journal, predict, utterances_of, write_predictions
     from emobridge.progress import progress, report_note
 
     skipped: list[tuple[str, str]] = []
@@ -171,12 +173,15 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         recognizer.branch_of(language)
     paths = [Path(path) for path in request.audio]
     utterances = list(utterances_of(paths, speakers=request.speakers, language=language, on_note=report_note))
+    request_facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out")}
+    key = key_of(emobridge.__version__, bundle_digest(request.bundle), request_facts)
     try:
-        with progress("listening") as report:
+        with Journal.beside(out, key, report_note) as journal, progress("listening") as report:
             options = {"untold": untold, "window": request.window, "on_skip": on_skip, "on_progress": report}
-            predictions = predict(recognizer, utterances, **options)
+            predictions = predict(recognizer, utterances, journal=journal, **options)
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
             count = write_predictions(predictions, out, form=request.format, **kinds)
+            journal.remove()
     finally:
         report_skipped(skipped)
     if out is not None:

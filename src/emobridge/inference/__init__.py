@@ -2,12 +2,14 @@
 
 from emobridge.inference.compare import Compared, compare
 from emobridge.inference.evaluate import evaluate
+from emobridge.inference.journal import Journal
 from emobridge.inference.predict import predict, utterances_of, write_predictions
 from emobridge.inference.routing import UNTOLD, learn_router
 
 __all__ = [
     "UNTOLD",
     "Compared",
+    "Journal",
     "compare",
     "evaluate",
     "learn_router",

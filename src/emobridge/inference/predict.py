@@ -25,6 +25,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.features.finite import check_finite
 from emobridge.files import escape_cell, whole_file
 from emobridge.inference.features import FeaturesBySet, Skip, encode
+from emobridge.inference.journal import Journal, answered, unit_key
 from emobridge.inference.routing import answers, by_domain, modes_of, sets_of
 from emobridge.languages import language_tag
 from emobridge.progress import Progress
@@ -44,6 +45,7 @@ def predict(
     *,
     untold: str | None = None,
     window: float = 10.0,
+    journal: Journal | None = None,
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
 ) -> Iterator[Prediction]:
@@ -52,7 +54,8 @@ def predict(
     window: seconds of the windows into which an utterance longer than 30 s is cut; each is answered by itself, under
     the utterance's id, with a start and an end of its own.
     untold: what answers where the language is not known (see `routing`). Without it the last branch does, and a
-    recogniser of several languages refuses a language that it does not know.
+    recogniser of several languages refuses a language that it does not know. journal: holds what an earlier run of the
+    same request has answered.
     With speaker normalisation a speaker's features are standardised by all utterances given here, so that all audio is
     read before the first prediction; without it, predictions come as the audio is read.
     """
@@ -62,12 +65,13 @@ def predict(
     modes = modes_of(recognizer, utterances, untold)
     by_speaker = any(branch.spec.normalise.startswith("speaker") for branch in recognizer.branches)
     together = by_speaker and any(utterance.speaker is not None for utterance in utterances)
-    size = len(utterances) if together else READ
-    for first in range(0, len(utterances), max(size, 1)):
+    size = max(len(utterances), 1) if together else READ
+
+    def answer(block: range, on_skip: Skip | None) -> list[Prediction]:
         read: list[int] = []
         features: FeaturesBySet = {}
-        for start in range(first, min(first + size, len(utterances)), READ):
-            rows = range(start, min(start + READ, first + size, len(utterances)))
+        for start in range(block.start, block.stop, READ):
+            rows = range(start, min(start + READ, block.stop))
             waves = _read_waves(utterances, rows, on_skip, on_progress)
             sets = {row: sets_of(recognizer, modes[row]) for row in waves}
             not_finite = _encode_rows(recognizer, utterances, waves, sets, features)
@@ -75,7 +79,10 @@ def predict(
                 _skip(utterances[row], error, on_skip)
             read += [row for row in waves if row not in not_finite]
         values, _ = answers(recognizer, utterances, {row: modes[row] for row in read}, features)
-        yield from _predictions(recognizer, [utterances[row] for row in read], values)
+        return _predictions(recognizer, [utterances[row] for row in read], values)
+
+    blocks = (range(first, min(first + size, len(utterances))) for first in range(0, len(utterances), size))
+    yield from answered(blocks, lambda block: unit_key(utterances[row] for row in block), answer, journal, on_skip)
 
 
 def predictions_from(recognizer: Recognizer, utterances: Sequence[Utterance], pooled: Tensor) -> list[Prediction]:
