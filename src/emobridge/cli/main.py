@@ -162,17 +162,19 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions of recordings: files, folders or manifests."""
     from emobridge.bundle import Recognizer, bundle_digest
     from emobridge.cache import key_of
-    from emobridge.inference import Journal, predict, utterances_of, write_predictions
+    from emobridge.inference import Journal, choose_output, predict, utterances_of, write_predictions
     from emobridge.progress import progress, report_note
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
+    output = choose_output(request.out or None, request.format)
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
-    language, untold, out = request.language or None, request.untold or None, Path(request.out) if request.out else None
+    language, untold, out = request.language or None, request.untold or None, output.path
     if language is not None and untold is None:
         recognizer.branch_of(language)
     paths = [Path(path) for path in request.audio]
     utterances = list(utterances_of(paths, speakers=request.speakers, language=language, on_note=report_note))
+    output.check(len({utterance.path for utterance in utterances}))
     request_facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out")}
     key = key_of(emobridge.__version__, bundle_digest(request.bundle), request_facts)
     try:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -23,7 +19,6 @@ from emobridge.data.manifest import read_manifest
 from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError, unknown
 from emobridge.features.finite import check_finite
-from emobridge.files import escape_cell, whole_file
 from emobridge.inference.features import FeaturesBySet, Skip, encode
 from emobridge.inference.journal import Journal, answered, unit_key
 from emobridge.inference.routing import answers, by_domain, modes_of, sets_of
@@ -35,7 +30,6 @@ READ = 16  # utterances that are read before they are encoded
 PASS = 8  # clips of several languages that go through the encoder at once
 LONGEST = 30.0  # s: a longer utterance is cut into windows, for feelings change within it
 SPEAKERS_OF_FILES = ("unknown", "file", "one")
-FORMATS = ("jsonl", "csv")
 FILES = "files"  # the corpus of utterances that come from plain files
 
 
@@ -135,55 +129,6 @@ def _table_rows(path: Path, language: str, on_note: Callable[[str], None] | None
     if on_note is not None:
         for line in reading.lines():
             on_note(f"{path}: {line}")
-
-
-def write_predictions(
-    predictions: Iterable[Prediction],
-    path: str | Path | None = None,
-    *,
-    form: str = "jsonl",
-    synthetic: bool = False,
-    constructed: bool = False,
-) -> int:
-    """Write predictions as JSON Lines or CSV to a file (whole or not at all) or, without one, to standard output.
-
-    Returns how many there were. synthetic, constructed: each row says that the recogniser was trained on synthetic
-    speech, or on constructed attributes.
-    Errors: UserError where there is no prediction; a file that is there then stays as it was.
-    """
-    if form not in FORMATS:
-        raise unknown("format of predictions", form, FORMATS)
-    kinds = ["SYNTHETIC"] * synthetic + ["CONSTRUCTED"] * constructed
-    note = {"trained_on": ", ".join(kinds)} if kinds else {}
-    if path is None:
-        return _write(predictions, sys.stdout, form, note)
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        return _write(predictions, file, form, note)
-
-
-def _write(predictions: Iterable[Prediction], file: TextIO, form: str, note: Mapping[str, str]) -> int:
-    count = 0
-    table = csv.writer(file, lineterminator="\n")
-    for count, prediction in enumerate(predictions, start=1):
-        start, end = round(prediction.start, 3), round(prediction.end, 3)
-        probabilities = {label: round(p, 6) for label, p in zip(prediction.labels, prediction.probabilities)}
-        values = zip(prediction.attribute_names, prediction.attributes or ())
-        attributes = {name: round(value, 4) for name, value in values}
-        best = {"label": prediction.label} if prediction.labels else {}
-        if form == "jsonl":
-            row: dict[str, Any] = {"id": prediction.id, "start": start, "end": end} | best
-            row |= {"probabilities": probabilities} if prediction.labels else {}
-            row |= {"attributes": attributes} if attributes else {}
-            file.write(json.dumps({**row, **note}, ensure_ascii=False) + "\n")
-            continue
-        cells = {**best, **{f"p_{label}": p for label, p in probabilities.items()}, **attributes, **note}
-        if count == 1:
-            table.writerow(["id", "start", "end", *cells])
-        table.writerow([escape_cell(prediction.id), start, end, *map(escape_cell, cells.values())])
-    if not count:
-        raise UserError("no audio could be read: nothing predicted")
-    file.flush()
-    return count
 
 
 def _read_waves(
