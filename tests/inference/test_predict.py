@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 
@@ -236,28 +235,7 @@ def test_numbers_that_are_not_finite_poison_nobody(recognizer, recorded, tmp_pat
 # ------------------------------------------------------------------ files
 
 
-ROWS = (
-    Prediction('a, "b"', 0.0, 1.23456, ("anger", "sadness"), (0.25, 0.75)),
-    Prediction("ü", 10.0, 20.0, ("anger", "sadness"), (0.5, 0.5)),
-)
-
-
-def test_json_lines(tmp_path):
-    assert write_predictions(ROWS, tmp_path / "p.jsonl") == 2
-    first, second = map(json.loads, (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines())
-    probabilities = {"anger": 0.25, "sadness": 0.75}
-    wanted = {"id": 'a, "b"', "start": 0.0, "end": 1.235, "label": "sadness", "probabilities": probabilities}
-    assert first == wanted
-    assert (second["id"], second["label"]) == ("ü", "anger"), "of equally probable labels the first"
-
-
-def test_csv(tmp_path):
-    assert write_predictions(ROWS, tmp_path / "p.csv", form="csv", synthetic=True) == 2
-    assert (tmp_path / "p.csv").read_text(encoding="utf-8").splitlines() == [
-        "id,start,end,label,p_anger,p_sadness,trained_on",
-        '"a, ""b""",0.0,1.235,sadness,0.25,0.75,SYNTHETIC',
-        "ü,10.0,20.0,anger,0.5,0.5,SYNTHETIC",
-    ]
+ROWS = (Prediction('a, "b"', 0.0, 1.23456, ("anger", "sadness"), (0.25, 0.75)),)
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path):

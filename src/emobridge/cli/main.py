@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -159,32 +160,40 @@ app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 
 def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions of recordings: files, folders or manifests."""
-    from emobridge.bundle import Recognizer
-    from emobridge.inference import predict, utterances_of, write_predictions
+    from emobridge.bundle import Recognizer, bundle_digest
+    from emobridge.cache import key_of
+    from emobridge.inference import Journal, choose_output, predict, utterances_of, write_predictions
     from emobridge.progress import progress, report_note
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
+    output = choose_output(request.out or None, request.format)
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
-    settings, language, out = request.answering, request.language or None, Path(request.out) if request.out else None
+    settings, language, out = request.answering, request.language or None, output.path
     if language is not None and not settings.untold:
         recognizer.branch_of(language)
     options = {"speakers": request.speakers, "language": language, "channels": settings.channels}
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
+    output.check(files)
+    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "store")}
+    label = f"seconds of {count_noun(files, 'file')}"
+    key = key_of(emobridge.__version__, bundle_digest(request.bundle), facts)
     try:
-        with progress(f"seconds of {count_noun(files, 'file')}") as report:
+        with Journal.beside(out, key, report_note) as journal, progress(label) as report:
             predictions = predict(
                 recognizer,
                 utterances,
                 settings,
                 store=request.store or None,
+                journal=journal,
                 on_skip=on_skip,
                 on_note=report_note,
                 on_progress=report,
             )
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
             count = write_predictions(predictions, out, form=request.format, **kinds)
+            journal.remove()
     finally:
         report_skipped(skipped)
     if out is not None:

@@ -27,8 +27,14 @@ class PredictRequest:
     audio: tuple[str, ...] = option(
         help="Audio files, folders of them, or manifests (.jsonl).", argument=True, repeat=True
     )
-    format: str = option("jsonl", help="Format of the predictions.", choices=("jsonl", "csv"))
-    out: str = option("", help="File for the predictions. By default they are printed.")
+    format: str = option(
+        "", help="Format of the predictions: jsonl, json, csv, tsv, textgrid (Praat), rttm, srt, audacity or "
+        "label-studio. By default that of the suffix of --out; printed, jsonl.",
+    )  # fmt: skip
+    out: str = option(
+        "", help="File for the predictions; a folder, for a format that holds one recording a file (textgrid, srt, "
+        "audacity). By default they are printed. An interrupted command goes on where it was.",
+    )  # fmt: skip
     speakers: str = option(
         "unknown", help="Who speaks in files and folders: unknown, file (one speaker in each), one (the same in all), "
         "folder (one in each folder), channel (one in each channel), or a pattern such as '{speaker}_{}'.",
@@ -42,7 +48,6 @@ class PredictRequest:
 
     def __post_init__(self) -> None:
         check_part(self)
-        check_file("--out", self.out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
 
 import torch
 from torch import Tensor
 
 from emobridge.bundle import UNKNOWN, Recognizer
+from emobridge.data.activity import resolve_detector
 from emobridge.data.audio import AudioError, channels_agree, duration, printable, utterance_seconds
-from emobridge.errors import UserError, count_noun, unknown
-from emobridge.files import escape_cell, whole_file
+from emobridge.errors import count_noun
 from emobridge.inference.answering import Apart, Request, Together
 from emobridge.inference.features import Skip
+from emobridge.inference.journal import Journal, answered, unit_key
 from emobridge.inference.routing import Mode, by_domain, modes_of
 from emobridge.inference.rows import answered_rows, chosen_labels
 from emobridge.inference.segments import Part
@@ -28,7 +25,6 @@ from emobridge.progress import Progress
 from emobridge.settings import Answering
 from emobridge.types import Prediction, Utterance
 
-FORMATS = ("jsonl", "csv")
 NAMES_SHOWN = 3  # files in a note
 
 
@@ -38,6 +34,7 @@ def predict(
     settings: Answering | None = None,
     *,
     store: str | Path | None = None,
+    journal: Journal | None = None,
     on_skip: Skip | None = None,
     on_note: Callable[[str], None] | None = None,
     on_progress: Progress | None = None,
@@ -48,7 +45,8 @@ def predict(
     but a reason. What cannot be read goes to `on_skip`, or raises without one. Rows come as the audio is read, and none
     depends on another; but where known speakers are standardised by all that is given of them (`settings.statistics`)
     all audio is read before the first row, and its features are kept in `store`, by default in the user's cache.
-    on_note: gets what the user should know. on_progress: gets seconds of audio.
+    journal: holds what an earlier run of the same request has answered. on_note: gets what the user should know.
+    on_progress: gets seconds of audio.
     Errors: UserError for settings that the recogniser cannot serve; AudioError for a bad file without `on_skip`.
     """
     settings = settings or Answering()
@@ -74,8 +72,9 @@ def predict(
             return []
         return predictions
 
-    for row in range(len(units)):
-        yield from answer(row, on_skip)
+    beside = (resolve_detector(settings.detector), unit_key(units) if request.is_together else "")
+    keys = [unit_key([unit], *beside) for unit in units]
+    yield from answered(range(len(units)), keys.__getitem__, answer, journal, on_skip)
     if differing and on_note is not None:
         on_note(_mixed_note(list(differing)))
 
@@ -138,52 +137,3 @@ def _in_seconds(units: Sequence[Utterance], on_progress: Progress | None) -> Cal
         on_progress(min(total, round(before[row] + share * (before[row + 1] - before[row]))), total)
 
     return report
-
-
-def write_predictions(
-    predictions: Iterable[Prediction],
-    path: str | Path | None = None,
-    *,
-    form: str = "jsonl",
-    synthetic: bool = False,
-    constructed: bool = False,
-) -> int:
-    """Write predictions as JSON Lines or CSV to a file (whole or not at all) or, without one, to standard output.
-
-    Returns how many there were. synthetic, constructed: each row says that the recogniser was trained on synthetic
-    speech, or on constructed attributes.
-    Errors: UserError where there is no prediction; a file that is there then stays as it was.
-    """
-    if form not in FORMATS:
-        raise unknown("format of predictions", form, FORMATS)
-    kinds = ["SYNTHETIC"] * synthetic + ["CONSTRUCTED"] * constructed
-    note = {"trained_on": ", ".join(kinds)} if kinds else {}
-    if path is None:
-        return _write(predictions, sys.stdout, form, note)
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        return _write(predictions, file, form, note)
-
-
-def _write(predictions: Iterable[Prediction], file: TextIO, form: str, note: Mapping[str, str]) -> int:
-    count = 0
-    table = csv.writer(file, lineterminator="\n")
-    for count, prediction in enumerate(predictions, start=1):
-        start, end = round(prediction.start, 3), round(prediction.end, 3)
-        probabilities = {label: round(p, 6) for label, p in zip(prediction.labels, prediction.probabilities)}
-        values = zip(prediction.attribute_names, prediction.attributes or ())
-        attributes = {name: round(value, 4) for name, value in values}
-        best = {"label": prediction.label} if prediction.labels else {}
-        if form == "jsonl":
-            row: dict[str, Any] = {"id": prediction.id, "start": start, "end": end} | best
-            row |= {"probabilities": probabilities} if prediction.labels else {}
-            row |= {"attributes": attributes} if attributes else {}
-            file.write(json.dumps({**row, **note}, ensure_ascii=False) + "\n")
-            continue
-        cells = {**best, **{f"p_{label}": p for label, p in probabilities.items()}, **attributes, **note}
-        if count == 1:
-            table.writerow(["id", "start", "end", *cells])
-        table.writerow([escape_cell(prediction.id), start, end, *map(escape_cell, cells.values())])
-    if not count:
-        raise UserError("no audio could be read: nothing predicted")
-    file.flush()
-    return count
