@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from emobridge.cli.stopping import keep_work
+
 CorpusOptions = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the corpus. Repeat for more.")
 ]
@@ -41,6 +43,8 @@ def download(
     print(f"licence: {about.licence}\ncite: {about.citation}")
     for file in files:
         print(f"{file.url} ({file.size / 1e6:.1f} MB)", flush=True)
+    if len(files) > 1:  # a whole file is not fetched again
+        keep_work()
     with progress("downloading MB") as report:
         fetch(corpus, folder, on_progress=lambda done, total: report(done // 10**6, total // 10**6))
     print(f"next: {shlex.join(['emobridge', 'scan', corpus, str(folder), '-o', f'{corpus}.jsonl'])}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError
 
 
@@ -39,6 +40,8 @@ def join(
         raise UserError("join: expected two bundles or more")
     joined = Recognizer.joined(bundles, encoder=encoder, replace=replace)
     if router:
+        if not joined.spec.frames:  # frames are not stored
+            keep_work()
         utterances = [utterance for path in router for utterance in utterances_at(path)]
         joined.router = learn_router(joined, utterances, hears_base=router_base, store=store)
     elif router_base:

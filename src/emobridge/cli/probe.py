@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from emobridge.cli.options import command_from
+from emobridge.cli.stopping import keep_work
 from emobridge.probe.settings import ProbeSettings
 from emobridge.settings import OUTPUT, option
 
@@ -32,6 +33,7 @@ def run_probe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     if request.dry_run:
         print("\n".join(estimate(settings)))
     else:
+        keep_work()
         print(run_and_report(settings, shlex.join(["emobridge", *sys.argv[1:]]), strict=strict))
 
 

@@ -14,6 +14,7 @@ import typer
 
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import RecipeRequest
+from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict:
     from emobridge.settings import Budget
     from emobridge.study.budget import write_grid
 
+    keep_work()
     command = shlex.join(["emobridge", *sys.argv[1:]])
     choices = [f"{choice}: {text}" for choice, text in recipe.ours]
     for number, run in enumerate(runs, 1):
