@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from emobridge.cli.requests import check_folder
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError
 
@@ -36,6 +37,7 @@ def join(
     from emobridge.inference import learn_router
     from emobridge.report.joined_card import card_of, joined_card
 
+    check_folder("--out", out)
     if len(bundles) < 2:
         raise UserError("join: expected two bundles or more")
     joined = Recognizer.joined(bundles, encoder=encoder, replace=replace)

@@ -19,7 +19,7 @@ from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import suggest as cli_suggest
 from emobridge.cli.options import command_from, split_words
-from emobridge.cli.requests import EvaluateRequest, PredictRequest
+from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
 from emobridge.cli.stopping import as_interrupts, keep_work, stopped_message
 from emobridge.errors import UserError
 from emobridge.progress import report_skipped
@@ -144,6 +144,7 @@ def audit(
     from emobridge.report.audit import record_of_audit
     from emobridge.report.write import write_study
 
+    check_folder("--out", out)
     rows = {str(path): list(utterances_at(path, report_note)) for path in manifests}
     with progress("audit") as report:
         findings = find(rows, on_progress=report)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emobridge.cli.options import command_from, split_words
-from emobridge.cli.requests import RecipeRequest
+from emobridge.cli.requests import RecipeRequest, check_folder
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, unknown
 
@@ -62,6 +62,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     folders = read_paths(Path(request.encoders), "encoder", encoder_names) if request.encoders else {}
     folders |= _parse_folders(request.encoder, encoder_names)
     out = Path(request.out or recipe.name)
+    check_folder("--out", out)
     with tempfile.TemporaryDirectory() as scratch:
         manifests = find_corpora(recipe, corpus_paths, Path(scratch) if request.dry_run else out / "manifests")
         weights = find_encoders(recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths))
