@@ -83,7 +83,10 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
         model.digest, model.weights_digest = state_digest(model), ""
     elif not model.has_digest(spec.digest):
         name = encoder or spec.encoder
-        raise UserError(f"{folder}: was made with an encoder of other weights than {name} has, or another config.json")
+        remedy = "train it again" if registry.is_name("encoders", name) else "give the right one (--encoder)"
+        raise UserError(
+            f"{folder}: was made with an encoder of other weights than {name} has, or another config.json: {remedy}"
+        )
     branches = [_read_language(folder, name, digest, model) for name, digest in description.languages.items()]
     branches.append(_read_branch(path, description, tensors, model))
     return Contents(model, tuple(branches), _read_router(path, description.router, tensors))
