@@ -260,7 +260,7 @@ def test_debug_shows_where_it_arose(recorded, cli):
 
 
 def test_an_output_folder_that_is_a_file_is_named_before_any_work(recorded, cli):
-    refused(cli(*adapt(recorded, "--out", recorded / "en.jsonl")), "en.jsonl", "File exists")
+    refused(cli(*adapt(recorded, "--out", recorded / "en.jsonl")), "en.jsonl", "is a file; expected a folder")
     assert not list(recorded.parent.rglob("*.safetensors"))
 
 
@@ -475,12 +475,12 @@ def test_a_folder_without_audio(tmp_path, finished, cli):
     refused(cli("predict", finished / "bundle", tmp_path), str(tmp_path), "no audio file")
 
 
-def test_strict_stops_at_the_first_bad_file(recorded, finished, cli):
+def test_strict_stops_at_the_first_bad_file(recorded, finished, cli, tmp_path):
     with_bad_rows(recorded)
     refused(cli(*adapt(recorded, "--strict")), "bad-")
-    for words in (("predict", finished / "bundle", recorded / "xx.jsonl"), ("predict", finished / "bundle", recorded)):
-        refused(cli(*words, "--strict", "--out", recorded / "out.jsonl"), "bad-")
-        assert not (recorded / "out.jsonl").exists()
+    for audio, out in ((recorded / "xx.jsonl", "rows.jsonl"), (recorded, "files.jsonl")):
+        refused(cli("predict", finished / "bundle", audio, "--strict", "--out", tmp_path / out), "bad-")
+        assert not (tmp_path / out).exists()
     words = ("evaluate", finished / "bundle", "--on", recorded / "xx.jsonl", "--out", recorded / "s.json")
     refused(cli(*words, "--strict"), "bad-")
     assert not (recorded / "s.json").exists()

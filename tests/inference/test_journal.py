@@ -35,8 +35,9 @@ def test_another_request_begins_anew_and_says_so(tmp_path):
         journal.add("one", [SURE])
     with Journal(path, "second", notes.append) as journal:
         assert journal.read("one") is None and "another request" in notes[0]
+    assert not path.exists(), "a journal without units is not left behind"
     with Journal(path, "first", notes.append) as journal:
-        assert len(journal) == 0
+        assert len(journal) == 0 and len(notes) == 1
 
 
 def test_a_file_cut_at_any_byte_has_the_units_before_it(tmp_path):

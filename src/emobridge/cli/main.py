@@ -19,8 +19,8 @@ from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import suggest as cli_suggest
 from emobridge.cli.options import command_from, split_words
-from emobridge.cli.requests import EvaluateRequest, PredictRequest
-from emobridge.cli.stopping import as_interrupts
+from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
+from emobridge.cli.stopping import as_interrupts, keep_work, stopped_message
 from emobridge.errors import UserError, count_noun
 from emobridge.progress import report_skipped
 
@@ -50,7 +50,7 @@ def main() -> None:
     with as_interrupts() as received:
         stopped = _run(arguments, debug)
     if stopped:
-        print("emobridge: stopped; the same command goes on from here", file=sys.stderr)
+        print(f"emobridge: {stopped_message()}", file=sys.stderr)
         raise SystemExit(128 + received[0] if received else STOPPED)
 
 
@@ -111,6 +111,7 @@ def demo(
     from emobridge.corpora.demo import make_corpora, make_recordings
     from emobridge.progress import progress
 
+    keep_work()
     with progress("speaking") as report:
         manifests = make_corpora(
             folder,
@@ -148,6 +149,7 @@ def audit(
     from emobridge.report.audit import record_of_audit
     from emobridge.report.write import write_study
 
+    check_folder("--out", out)
     rows = {str(path): list(utterances_at(path, report_note)) for path in manifests}
     with progress("audit") as report:
         findings = find(rows, on_progress=report)
@@ -186,6 +188,8 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     key = key_of(emobridge.__version__, bundle_digest(request.bundle), facts)
     try:
         with Journal.beside(out, key, report_note) as journal, progress(label) as report:
+            if journal.path is not None:
+                keep_work()
             predictions = predict(
                 recognizer,
                 utterances,
@@ -215,9 +219,12 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.scores.files import write_scores
 
     skipped: list[tuple[str, str]] = []
+    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
+    if not recognizer.spec.frames:  # frames are not stored
+        keep_work()
     with progress("features") as report:
         evaluation = evaluated(
-            Recognizer.load(request.bundle, encoder=request.encoder or None),
+            recognizer,
             list(utterances_at(request.on, report_note)),
             untold=request.untold or None,
             attribute_range=request.attribute_range,

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emobridge.errors import UserError
+from emobridge.files import check_suffix
 from emobridge.settings import Answering, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 UNTOLD = "What answers where the language is not known: target (the default), averaged, confident or routed."
+FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
 STORE = "Folder for computed features. By default in the user's cache."
 
 
@@ -17,6 +19,15 @@ def check_file(flag: str, path: str) -> None:
     """Refuse a folder where a file will be written, before the work and not after it. Errors: UserError."""
     if path and Path(path).is_dir():
         raise UserError(f"{flag}: {path} is a directory; expected a file")
+
+
+def check_folder(flag: str, path: str | Path) -> None:
+    """Refuse a file where a folder will be filled, and a name that is meant for one. Errors: UserError."""
+    path = Path(path)
+    if path.is_file():
+        raise UserError(f"{flag}: {path} is a file; expected a folder")
+    if path.suffix.lower() in FILE_SUFFIXES and not path.is_dir():
+        raise UserError(f"{flag}: {path} is the name of a file; expected a folder, such as {path.with_suffix('')}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +67,7 @@ class EvaluateRequest:
 
     bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
     on: str = option(help="Manifest with labels, or a folder of class folders.")
-    out: str = option("scores.json", help="File for the scores.")
+    out: str = option("scores.json", help="File for the scores, .json or .csv.")
     untold: str = option("", help=UNTOLD)
     attribute_range: str = option(
         "", help="Scale of the attributes, such as 1..7, for corpora that declare none; or scales by corpus, such as "
@@ -67,6 +78,7 @@ class EvaluateRequest:
 
     def __post_init__(self) -> None:
         check_file("--out", self.out)
+        check_suffix("--out", self.out, ".json", ".csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,10 @@ class Journal:
                 self._places[key] = self._append({"unit": key, "predictions": [asdict(row) for row in predictions]})
 
     def close(self) -> None:
-        """Let other processes have it."""
+        """Let other processes have it. A journal without units is removed."""
+        if self.path is not None and self._file is not None and not self._places:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
         if self._file is not None:
             with contextlib.suppress(OSError):  # of a full disk, which `add` has told
                 self._file.close()
@@ -119,9 +122,10 @@ class Journal:
         first = self._file.readline()
         content = _content(first)
         if content is None or content.get("request") != request:
+            has_units = bool(self._file.readline())
             self._file.truncate(0)
             self._append({"request": request})
-            return "was left by another request; this one begins anew" if first else ""
+            return "was left by another request; this one begins anew" if has_units else ""
         end = len(first)
         for line in self._file:
             if not line.endswith(b"\n"):

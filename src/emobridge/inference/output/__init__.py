@@ -60,6 +60,9 @@ def choose_output(path: str | Path | None, form: str = "") -> Output:
     if path is None or (path.exists() and not path.is_file() and not path.is_dir()):  # a device or a pipe
         return Output(path, form or "jsonl")
     by_suffix = "" if path.is_dir() else _form_of(path)
+    if not form and path.is_dir():
+        forms = ", ".join(name for name, about in FORMATS.items() if about.holds_one_recording)
+        raise UserError(f"--out: {path} is a directory; expected a file, or a --format that has many files: {forms}")
     if not form and not by_suffix:
         raise _unknown_suffix(path)
     if form and by_suffix not in ("", form) and path.suffix.lower() not in FORMATS[form].also:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from emobridge.data.audio import printable
 from emobridge.errors import UserError
 from emobridge.types import Prediction
 
@@ -106,8 +107,8 @@ def channel_name(prediction: Prediction) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text without line ends and tabs, which would end a field."""
-    return re.sub(r"\s+", " ", text)
+    """A text without line ends and tabs, which would end a field; other control characters are escaped."""
+    return printable(re.sub(r"\s+", " ", text))
 
 
 def label_needed(prediction: Prediction, form: str) -> None:
