@@ -25,7 +25,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.features.finite import check_finite
 from emobridge.files import escape_cell, whole_file
 from emobridge.inference.features import FeaturesBySet, Skip, encode
-from emobridge.inference.routing import answers, by_domain, modes_of, sets_of
+from emobridge.inference.routing import answers, by_domain, modes_of, sets_of, unfamiliarity
 from emobridge.languages import language_tag
 from emobridge.progress import Progress
 from emobridge.types import Prediction, Utterance
@@ -74,8 +74,10 @@ def predict(
             for row, error in not_finite.items():
                 _skip(utterances[row], error, on_skip)
             read += [row for row in waves if row not in not_finite]
-        values, _ = answers(recognizer, utterances, {row: modes[row] for row in read}, features)
-        yield from _predictions(recognizer, [utterances[row] for row in read], values)
+        answered = {row: modes[row] for row in read}
+        values, answered_by = answers(recognizer, utterances, answered, features)
+        measured = unfamiliarity(recognizer, utterances, answered, features, answered_by)
+        yield from _predictions(recognizer, [utterances[row] for row in read], values, measured)
 
 
 def predictions_from(recognizer: Recognizer, utterances: Sequence[Utterance], pooled: Tensor) -> list[Prediction]:
@@ -229,8 +231,11 @@ def _encode_rows(
     return errors
 
 
-def _predictions(recognizer: Recognizer, utterances: Sequence[Utterance], values: Tensor) -> list[Prediction]:
-    """Probabilities and attributes in about [-1, 1], (N, C + K), as records."""
+def _predictions(
+    recognizer: Recognizer, utterances: Sequence[Utterance], values: Tensor, measured: Sequence[float | None] = ()
+) -> list[Prediction]:
+    """Probabilities and attributes in about [-1, 1], (N, C + K), as records; measured: their unfamiliarity."""
+    measured = measured or [None] * len(utterances)
     count, names = len(recognizer.labels), recognizer.attributes
     attributes = unscaled(values[:, count:].double().numpy(), recognizer.scale).tolist()
     return [
@@ -242,8 +247,9 @@ def _predictions(recognizer: Recognizer, utterances: Sequence[Utterance], values
             tuple(probabilities),
             tuple(row) if names else None,
             attribute_names=names,
+            unfamiliarity=far,
         )
-        for utterance, probabilities, row in zip(utterances, values[:, :count].tolist(), attributes)
+        for utterance, probabilities, row, far in zip(utterances, values[:, :count].tolist(), attributes, measured)
     ]
 
 
