@@ -13,6 +13,7 @@ from emobridge.adapters import Adapters
 from emobridge.corpora import scale_of
 from emobridge.data.attributes import parse_ranges
 from emobridge.encoders.base import Encoder
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain, normalise_features
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
@@ -69,6 +70,7 @@ class Branch:
     adapters: Adapters | None  # in the recogniser's encoder; None: it uses the encoder as it is
     columns: slice | list[int]  # of what the encoder pools, those that the head sees
     regressor: Regressor | None = None  # of attributes
+    familiarity: Familiarity | None = None  # of its training speech; None of frames and of older bundles
 
     @property
     def language(self) -> str:
@@ -118,6 +120,13 @@ class Branch:
     ) -> Tensor:
         """(N, C + K): `probabilities`, then attributes, in about [-1, 1]."""
         return self.answers_to_frames(self.normalised(pooled, domain, speakers, texts)[:, None])
+
+    def unfamiliarity(self, normalised: Tensor) -> Tensor | None:
+        """(N, D) features, `normalised` without speakers and texts -> (N,), see `features.familiarity`.
+
+        None where the branch has no familiarity.
+        """
+        return None if self.familiarity is None else self.familiarity.unfamiliarity(normalised)
 
     def answers_to_frames(self, frames: Tensor) -> Tensor:
         """`answers` (N, C + K) to frames (N, F, D) as the head sees them."""

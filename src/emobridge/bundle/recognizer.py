@@ -19,6 +19,7 @@ from emobridge.bundle.sets import averaged, base_state
 from emobridge.data.attributes import is_constructed
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import language_tag, primary_language
@@ -41,6 +42,7 @@ class Recognizer:
         head: Head,
         *,
         regressor: Regressor | None = None,
+        familiarity: Familiarity | None = None,
         earlier: Sequence[Branch] = (),
         router: Router | None = None,
     ) -> None:
@@ -55,7 +57,8 @@ class Recognizer:
             if not inside:
                 raise ValueError("spec.trained has adapters, and there are none in the encoder")
             adapters = inside[-1]
-        last = Branch(spec, tuple(domains), head.eval(), adapters, columns(encoder, spec.statistics), regressor)
+        chosen = columns(encoder, spec.statistics)
+        last = Branch(spec, tuple(domains), head.eval(), adapters, chosen, regressor, familiarity)
         self.branches = (*earlier, last)
         self.encoder, self.router = encoder.eval(), router
         with use_adapters(encoder, None):
@@ -264,6 +267,7 @@ class Recognizer:
             last.domains,
             last.head,
             regressor=last.regressor,
+            familiarity=last.familiarity,
             earlier=earlier,
             router=contents.router,
         )

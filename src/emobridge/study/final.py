@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,18 @@ from pathlib import Path
 from emobridge import registry
 from emobridge.bundle import UNKNOWN, Recognizer, Spec
 from emobridge.corpora.demo import is_synthetic
-from emobridge.data.speech import everything
+from emobridge.data.speech import Fold, everything
 from emobridge.encoders.base import Encoder
+from emobridge.features.familiarity import Familiarity, fit_familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.study.run import Runner, method_name
 from emobridge.training.case import Case
+from emobridge.training.inputs import Recordings
 from emobridge.training.stages import Fitted
+from emobridge.training.tasks import normalised_rows
+from emobridge.types import person
+
+MEASURED = 4000  # utterances at most by whose features others are judged familiar: drawn at random, they stand for all
 
 
 def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer:
@@ -25,10 +32,13 @@ def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer
     fold = everything(runner.speech, runner.split, 0, case.validation)
     fitted = runner.train(case, 0, fold, runner.key(case, 0, fold))
     domains = fitted.built.learner.domains
+    familiarity = _familiarity(runner, case, fold, fitted)
     trained_encoder = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
     layer = "0" if trained_encoder.layers == 1 else case.layer  # gating leaves a single layer
     spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer)
-    target = Recognizer(spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor)
+    target = Recognizer(
+        spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor, familiarity=familiarity
+    )
     if fitted.trained != "end-to-end+adapters" or layer != case.layer:
         return target
     return _with_source(runner, case, encoder, fitted, target)
@@ -42,6 +52,26 @@ def _with_source(runner: Runner, case: Case, encoder: Encoder, fitted: Fitted, t
     source = Recognizer(spec, target.encoder, own, head, regressor=regressor)
     languages = {domain.language for domain in (*own, domains[-1])}
     return source.join(target) if len(languages - {UNKNOWN}) == 2 else target
+
+
+def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Familiarity | None:
+    """The familiarity of the speech that the case was trained on and adapted to; None where the head sees frames.
+
+    What an encoder that was trained makes of the speech is computed here, once.
+    """
+    if case.sees_frames:
+        return None
+    speech = runner.speech.at(case.layer).of([*fold.source, *fold.target])
+    measured = sorted(random.Random(0).sample(range(len(speech.utterances)), min(MEASURED, len(speech.utterances))))
+    learner = fitted.built.learner
+    if isinstance(learner, Recordings):
+        speech = replace(speech.of(measured), features=learner.pooled(measured))
+    else:
+        speech = speech.of(measured)
+    domains = [replace(domain, offsets=None) for domain in learner.domains]
+    x = normalised_rows(speech, range(len(measured)), domains, "corpus").flatten(1)
+    people = [person(utterance) or utterance.id for utterance in speech.utterances]
+    return fit_familiarity(x, people, speech.domain_of)
 
 
 def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: Sequence[Domain]) -> Spec:
