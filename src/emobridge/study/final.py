@@ -17,17 +17,19 @@ from emobridge.training.case import Case
 from emobridge.training.stages import Fitted
 
 
-def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer:
+def train_recognizer(runner: Runner, case: Case, encoder: Encoder, *, temperature: float = 1.0) -> Recognizer:
     """The case, seed 0, on everything.
 
     Where the source's encoder stayed as it was under the target's adapters, it still answers for the source.
+    temperature: of its confidence, see `study.calibration`; it does not change the training. That joined branch of the
+    source keeps 1: no answers of it were held out.
     """
     fold = everything(runner.speech, runner.split, 0, case.validation)
     fitted = runner.train(case, 0, fold, runner.key(case, 0, fold))
     domains = fitted.built.learner.domains
     trained_encoder = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
     layer = "0" if trained_encoder.layers == 1 else case.layer  # gating leaves a single layer
-    spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer)
+    spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer, temperature=temperature)
     target = Recognizer(spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor)
     if fitted.trained != "end-to-end+adapters" or layer != case.layer:
         return target
