@@ -83,6 +83,22 @@ def test_of_a_filled_list_its_labels_enter_and_no_others(toy_speech):
     assert {row.fitted_on for row in rows} == {words}
 
 
+def test_without_a_label_of_the_target_no_answer_becomes_surer(toy_speech):
+    speech = toy_speech(each=6)
+    answers = answers_of(speech)
+    modest = replace(
+        answers,
+        predicted=tuple(
+            replace(part, probabilities=0.6 * np.eye(2)[speech.label[part.rows]] + 0.2) for part in answers.predicted
+        ),
+    )  # always right, and 80 per cent sure
+    assert temperature(speech, modest) == 1
+    for row in calibrations_of(speech, SPLIT, [modest]):
+        assert row.after.confidence == pytest.approx(0.8)
+    case = replace(answers.case, target_labels="all")
+    assert temperature(speech, replace(modest, case=case)) < 0.5, "labels of the target speak for it"
+
+
 def test_all_labels_of_the_target_enter_where_the_method_sees_them_all(toy_speech):
     speech = toy_speech()
     (row, _) = calibrations_of(speech, SPLIT, [answers_of(speech, target_labels="all")])
@@ -179,7 +195,7 @@ def test_without_emotions_or_answers_there_is_nothing_to_calibrate(toy_speech):
 def test_the_bundle_has_it_and_nothing_that_is_trained_or_scored_does(recorded, tmp_path, monkeypatch):
     options = {"source": (str(recorded / "en.jsonl"),), "target": str(recorded / "xx.jsonl"), "epochs": 4}
     options |= {"labels": ("anger", "sadness"), "seeds": 1, "folds": 2, "guard": False, "method": "pseudo-labels"}
-    options |= {"store": str(tmp_path / "store")}
+    options |= {"store": str(tmp_path / "store"), "target_labels": "all"}
     adapted = train(Adapt.of(**options, out=str(tmp_path / "a")))
     split = adapted.request.split
     (own,) = [answers for answers in adapted.answers if answers.case == adapted.chosen]

@@ -21,8 +21,8 @@ TEXT = (
     "no answer to the same speaker.",
 )
 FOREIGN = (
-    "No label of the target entered the temperature: on the target a confidence can be further from the truth than on "
-    "the source, and the rows of the target say how far."
+    "No label of the target entered the temperature, which is then never below 1. On the target a confidence can be "
+    "further from the truth than on the source, and the rows of the target say how far."
 )
 UNSCORED = (
     "The target has no labels to judge by. Speech of another language is mostly answered with more errors than "

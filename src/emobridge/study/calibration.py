@@ -4,11 +4,13 @@ It is fitted on the held-out answers of the source, of all folds and seeds. Wher
 the held-out answers to those very utterances count too, with the weight of the whole source: in the folds that test
 them they were not trained on. They count only where the folds' fits saw no other label of the target than the final
 one sees, as with a filled list or all labels; of a budget that each fold draws for itself, the source alone counts.
-No other label of the target enters. The probabilities of the fits themselves, which pseudo-labels, validators, the
-guard and scores go by, stay as they are.
+No other label of the target enters. Without any the temperature is never below 1 (ours): a recogniser that is too
+modest on the source is not so in another language, where it errs more (docs/results/calibration.md).
+
+The probabilities of the fits themselves, which pseudo-labels, validators, the guard and scores go by, stay as they are.
 
 The judgement is by cross-fitting over speakers: an answer is tempered by a temperature that saw no answer to the same
-speaker. (With target labels, fits of other folds were trained on them: the scalar is as good as blind to that.)
+speaker. (With target labels, the fits of other folds were trained on that speaker's: one number hardly shows it.)
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class HeldOut:
             return None
         side = self.is_target[rows].astype(np.int64)
         weights = 1 / np.bincount(side, minlength=2)[side]  # the sides weigh the same
-        return fit_temperature(self.p[rows], self.truth[rows], weights=weights)
+        temperature = fit_temperature(self.p[rows], self.truth[rows], weights=weights)
+        return temperature if side.any() else max(temperature, 1.0)
 
     def tempered(self, on_side: np.ndarray) -> Floats | None:
         """(n, C): the answers of a side (N,) bool by the temperature of other speakers; None where there are none."""
