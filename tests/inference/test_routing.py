@@ -283,3 +283,19 @@ def made_half(both):
     familiarity = Familiarity(torch.zeros(1, width), torch.ones(width), torch.tensor([0.0, 1.0]))
     both.branches = (replace(de, familiarity=familiarity), it)
     return both
+
+
+def test_every_mode_goes_by_the_probabilities_that_each_branch_s_temperature_gives(made, rows):
+    """One branch is made all but certain: it is the surest everywhere, and the mean leans towards it."""
+    plain = [made(language, seed, adapters=None) for language, seed in (("de", 1), ("it", 2))]
+    hot = [made("de", 1, adapters=None, temperature=1e-2), made("it", 2, adapters=None, temperature=3.0)]
+    alike, apart = (first.join(second) for first, second in (plain, hot))
+    clips = unknown(rows)
+    before, after = by_hand(alike, clips), by_hand(apart, clips)
+    for index, temperature in enumerate((1e-2, 3.0)):
+        expected = (before[:, index].log() / temperature).softmax(1)
+        torch.testing.assert_close(after[:, index], expected, atol=1e-3, rtol=0)
+    assert torch.equal(after.argmax(2), before.argmax(2))
+    best = entropy(after).argmin(1)
+    assert (best == 0).float().mean() > 0.9 > (entropy(before).argmin(1) == 0).float().mean()
+    near(table(predict(apart, clips, untold="confident")), after[torch.arange(len(clips)), best])

@@ -69,7 +69,7 @@ def test_it_is_well_formed_and_every_id_is_its_own(text):
     page = Page(text)
     assert len(page.ids) == len(set(page.ids)) > 50
     drawings = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
-    assert len(drawings) == 8  # class x 2 sides, confusion x 2 systems, speakers, space, layers, loss terms
+    assert len(drawings) == 9  # class x 2 sides, confusion x 2 systems, speakers, confidence, space, layers, loss terms
     for drawing in drawings:
         ElementTree.fromstring(drawing)
         assert "#123456" not in drawing and "currentColor" in drawing
@@ -147,8 +147,9 @@ def test_names_are_escaped(record):
 
 def test_an_almost_empty_run_still_has_a_report(record, tmp_path):
     bare = replace(
-        record, scores=(), differences=(), confusions=(), curves=(), layer_choice=(), audit=None, floors=(),
-        space=None, warnings=(), published=(), skipped=(), settings=(), versions=(), bundle="", systems=(), corpora=(),
+        record, scores=(), differences=(), confusions=(), calibrations=(), curves=(), layer_choice=(), audit=None,
+        floors=(), space=None, warnings=(), published=(), skipped=(), settings=(), versions=(), bundle="", systems=(),
+        corpora=(),
     )  # fmt: skip
     text = write_study(tmp_path, bare).read_text(encoding="utf-8")
     Page(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emobridge.report import attributes, audit, budget, choice, contests, data, fits, scores
+from emobridge.report import attributes, audit, budget, calibration, choice, contests, data, fits, scores
 from emobridge.report.blocks import CONSTRUCTED, Page, Section, count, stamp_of, stamped
 from emobridge.report.glossary import glossary_section
 from emobridge.report.published import published_section
@@ -28,6 +28,7 @@ SECTIONS: dict[str, tuple[SectionOf, ...]] = {
         scores.recall_section,
         scores.confusion_section,
         scores.speaker_section,
+        calibration.calibration_section,
         published_section,
         data.data_section,
         data.audit_section,
@@ -47,6 +48,7 @@ SECTIONS: dict[str, tuple[SectionOf, ...]] = {
         budget.difference_section,
         contests.contest_section,
         budget.measure_section,
+        calibration.calibration_section,
         fits.change_section,
         fits.cost_section,
         published_section,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from emobridge.report.blocks import unit
 from emobridge.report.record import CurvePoint
+from emobridge.scores.calibration import ReliabilityBin
 from emobridge.scores.measures.base import measure_of
 
 if TYPE_CHECKING:
@@ -264,6 +265,36 @@ def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("layer")
     axes.tick_params(length=0)
+    return _svg(figure, title)
+
+
+@_style()
+def reliability(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[ReliabilityBin]]]]], *, title: str) -> str:
+    """Small multiples of accuracy by confidence, per cent: a title and its named curves; a bin's size is its share."""
+    import matplotlib.figure
+
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = matplotlib.figure.Figure(figsize=(3.6 * columns, 3.0 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for panel in axes[len(panels) :]:
+        panel.axis("off")
+    for panel, (heading, lines) in zip(axes, panels):
+        panel.plot([0, 100], [0, 100], color=INK, ls="--", lw=0.8, alpha=0.6)
+        for number, (name, curve) in enumerate(lines):
+            x, y = [100 * part.confidence for part in curve], [100 * part.accuracy for part in curve]
+            n = [part.n for part in curve]
+            colour = COLOURS[number % len(COLOURS)]
+            panel.plot(x, y, color=colour, lw=1.2, label=name)
+            panel.scatter(x, y, [6 + 60 * count / sum(n) for count in n], color=colour, marker=_MARKERS[number], lw=0)
+        panel.set_title(heading, fontsize=9)
+        panel.set(xlim=(0, 102), ylim=(-3, 103))
+        panel.grid(color=INK, alpha=0.12)
+    figure.supxlabel("confidence (%)", fontsize=10)
+    figure.supylabel("right answers (%)", fontsize=10)
+    handles = {str(line.get_label()): line for panel in axes for line in panel.get_lines()}
+    shown = {name: line for name, line in handles.items() if not name.startswith("_")}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)
     return _svg(figure, title)
 
 

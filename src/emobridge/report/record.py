@@ -13,6 +13,7 @@ from emobridge.audit.findings import Audit
 from emobridge.literature.published import Published
 from emobridge.report.embedding import Embedding
 from emobridge.scores.base import DIFFERENCE, Estimate
+from emobridge.scores.calibration import ReliabilityBin
 from emobridge.types import Score
 
 SIDES = ("target", "source")  # in the order of tables
@@ -98,6 +99,34 @@ class CollapsedSystem:
     predictions: str  # "anger for all 320 utterances in 2 of 3 seeds", as `BaseEvaluation.collapsed` has it
     target_labels: str = ""
     normalisation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How the confidence of some answers goes with how many of them are right."""
+
+    confidence: float  # the mean, in [0, 1]
+    error: float  # expected calibration error, in [0, 1]
+    curve: tuple[ReliabilityBin, ...]
+    coverage: tuple[
+        tuple[float, float], ...
+    ]  # a share of the answers, the surest first; the share of them that is right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """The confidence of one system on one side, as it is and with its temperature; answers of all seeds together."""
+
+    method: str
+    side: str
+    target_labels: str = ""
+    normalisation: str = ""
+    temperature: float  # of the bundle; 1 where nothing was held out
+    fitted_on: str  # the held-out answers that gave it, in words; "" where there are none
+    n: int  # answers: utterances times seeds
+    accuracy: float  # in [0, 1]; no temperature changes it
+    before: Trust
+    after: Trust | None  # by temperatures that saw no answer of the same speaker; None where there is one speaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +228,7 @@ class StudyRecord:
     contests: tuple[Contest, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     collapsed: tuple[CollapsedSystem, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
     costs: tuple[CostRow, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     largest_budget: int | None = None  # target labels that the training speakers of every fold have

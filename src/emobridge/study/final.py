@@ -24,10 +24,12 @@ from emobridge.types import person
 MEASURED = 4000  # utterances at most by whose features others are judged familiar: drawn at random, they stand for all
 
 
-def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer:
+def train_recognizer(runner: Runner, case: Case, encoder: Encoder, *, temperature: float = 1.0) -> Recognizer:
     """The case, seed 0, on everything.
 
     Where the source's encoder stayed as it was under the target's adapters, it still answers for the source.
+    temperature: of its confidence, see `study.calibration`; it does not change the training. That joined branch of the
+    source keeps 1: no answers of it were held out.
     """
     fold = everything(runner.speech, runner.split, 0, case.validation)
     fitted = runner.train(case, 0, fold, runner.key(case, 0, fold))
@@ -35,7 +37,7 @@ def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer
     familiarity = _familiarity(runner, case, fold, fitted)
     trained_encoder = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
     layer = "0" if trained_encoder.layers == 1 else case.layer  # gating leaves a single layer
-    spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer)
+    spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer, temperature=temperature)
     target = Recognizer(
         spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor, familiarity=familiarity
     )

@@ -11,6 +11,7 @@ from emobridge.data.speech import Speech, budget, folds_of
 from emobridge.progress import progress
 from emobridge.settings import Adapt
 from emobridge.study.auto import Candidate, best, judge_candidates
+from emobridge.study.calibration import temperature_of
 from emobridge.study.cases import AUTO, Decision
 from emobridge.study.final import train_recognizer
 from emobridge.study.prepare import Prepared, resolve, start
@@ -54,7 +55,8 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
         if request.system.method == AUTO:
             candidates = judge_candidates(runner, answers)
             chosen = best(candidates, request.system.validator).answers.case
-        recognizer = train_recognizer(runner, chosen, prepared.encoder)
+        temperature = temperature_of(runner, next(system for system in answers if system.case == chosen))
+        recognizer = train_recognizer(runner, chosen, prepared.encoder, temperature=temperature)
     return Adapted(request, prepared, decision, answers, chosen, recognizer, candidates)
 
 
