@@ -16,7 +16,7 @@ from emobridge.audit.findings import Audit
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
 from emobridge.data.speech import Speech
-from emobridge.literature.published import applicable
+from emobridge.literature.published import Corpus, applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import (
     SIDES,
@@ -63,8 +63,6 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
     scored = scored_in(adapted)
     scores = scores_of(scored)
     corpora = corpora_of(speech, audit)
-    languages = sorted({row.language for row in corpora if row.side == "source"})
-    target = next(row.language for row in corpora if row.side == "target")
     has_target = any(row.side == "target" for row in scores)
     return StudyRecord(
         kind="adapt",
@@ -100,7 +98,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
             row
             for names in (case.labels, case.attributes)
             if names
-            for row in applicable(languages, target, names, case.target_labels)
+            for row in applicable(*both_sides(speech), names, case.target_labels)
         ),
         skipped=skipped_lines(adapted),
         settings=setting_rows(adapted, case),
@@ -168,6 +166,14 @@ def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
         language = utterances[0].language
         rows.append(CorpusRow(side, corpora, language, len(utterances), people, hours, tuple(sorted(counts.items()))))
     return tuple(rows)
+
+
+def both_sides(speech: Speech) -> tuple[set[Corpus], set[Corpus]]:
+    """The corpora that the source and the target are made of: a side may have several."""
+    sides: tuple[set[Corpus], set[Corpus]] = (set(), set())
+    for utterance, is_target in zip(speech.utterances, speech.is_target.tolist()):
+        sides[is_target].add((utterance.corpus, utterance.language))
+    return sides
 
 
 def cost_rows(answers: Answers) -> tuple[CostRow, ...]:
