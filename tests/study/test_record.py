@@ -56,11 +56,11 @@ def made(toy_speech):
             answers.append(Answers(case, tuple(parts), tuple(log for log in logs if log.method == case.method.name)))
         chosen = cases[-1]
         corpora = dict.fromkeys((utterance.corpus, utterance.language) for utterance in speech.utterances)
-        spec = SimpleNamespace(encoder="somewhere/logmel", domains=tuple(corpora), trained_parts=frozenset())
+        spec = SimpleNamespace(encoder="somewhere/logmel", reason="", domains=tuple(corpora), trained_parts=frozenset())
         domains = domains_of(speech.features, speech.domain_of, speech.corpora, chosen.normalise, speech.target)
         recognizer = SimpleNamespace(spec=spec, domains=domains, head=Single(speech.features.shape[1], 2))
         prepared = Prepared(cases, speech, load_encoder("logmel"), skipped, left_out)
-        return Adapted(request, prepared, Decision(cases, layer_scores), tuple(answers), chosen, recognizer)
+        return Adapted(request, prepared, Decision(cases, layer_scores), tuple(answers), chosen, chosen, recognizer)
 
     def predict(case, seed, request, speech, step):
         folds = folds_of(speech, request.split, seed)

@@ -46,6 +46,7 @@ class Spec:
     attributes: tuple[str, ...] = ()  # that are regressed; without labels they are all that is predicted
     attribute_range: str = ""  # scales that were given: see data.attributes.parse_ranges
     frames: bool = False  # whether the head sees single frames, and not their statistics
+    reason: str = ""  # why the bundle holds this method and not the baseline, or the other way round
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax, so that confidence is honest
 
     @property

@@ -17,8 +17,8 @@ from emobridge.training.case import Case
 from emobridge.training.stages import Fitted
 
 
-def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer:
-    """The case, seed 0, on everything.
+def train_recognizer(runner: Runner, case: Case, encoder: Encoder, *, reason: str = "") -> Recognizer:
+    """The case, seed 0, on everything. reason: why it was chosen, for `Spec.reason`.
 
     Where the source's encoder stayed as it was under the target's adapters, it still answers for the source.
     """
@@ -27,7 +27,7 @@ def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer
     domains = fitted.built.learner.domains
     trained_encoder = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
     layer = "0" if trained_encoder.layers == 1 else case.layer  # gating leaves a single layer
-    spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer)
+    spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer, reason=reason)
     target = Recognizer(spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor)
     if fitted.trained != "end-to-end+adapters" or layer != case.layer:
         return target

@@ -59,7 +59,7 @@ DECIDED = ("layer", "statistics", "by_corpus", "align", "target_labels")
 
 def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecord:
     """The record of a run. audit: of its manifests. command: the line that makes the run again."""
-    request, case, speech = adapted.request, adapted.chosen, adapted.speech
+    request, case, speech = adapted.request, adapted.system, adapted.speech
     scored = scored_in(adapted)
     scores = scores_of(scored)
     corpora = corpora_of(speech, audit)
@@ -90,7 +90,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         candidates=tuple(_candidate(adapted, candidate) for candidate in adapted.candidates),
         validator=request.system.validator if adapted.candidates else "",
         encoder_trained=bool(adapted.recognizer.spec.trained_parts),
-        space=embedding(speech.at(case.layer), adapted.recognizer, case),
+        space=embedding(speech.at(adapted.chosen.layer), adapted.recognizer, adapted.chosen),
         audit=audit,
         floors=_floors(adapted, audit),
         warnings=_warnings(adapted),
@@ -104,6 +104,8 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         settings=setting_rows(adapted, case),
         versions=versions(),
         bundle=str(Path(request.output.out) / "bundle"),
+        bundle_method=method_name(adapted.chosen),
+        bundle_reason=adapted.recognizer.spec.reason,
     )
 
 
@@ -278,7 +280,7 @@ def _candidate(adapted: Adapted, candidate: Candidate) -> CandidateRow:
     predicted = [part for part in candidate.answers.predicted if part.side == "target"]
     evaluation = class_evaluation(adapted.speech, case.labels, predicted)
     score = None if evaluation is None else evaluation.values()["UA"]
-    return CandidateRow(candidate.method, candidate.judged, score, case == adapted.chosen)
+    return CandidateRow(candidate.method, candidate.judged, score, case == adapted.system)
 
 
 def _curves(answers: Sequence[Answers]) -> tuple[CurvePoint, ...]:
