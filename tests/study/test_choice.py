@@ -163,5 +163,5 @@ def test_a_rule_is_refused_where_there_is_nothing_to_choose(request_of):
         check_useful(request_of(method="source-only", bundle="adapted"))
     with pytest.raises(UserError, match="--bundle: does nothing here"):
         check_useful(Budget.of(source=("a",), target="b", bundle="adapted"))
-    with pytest.raises(UserError, match="bundle.*'adaptd'.*did you mean 'adapted'"):
+    with pytest.raises(UserError, match=r"bundle.*'adaptd'.*did you mean 'adapted'"):
         request_of(bundle="adaptd")
