@@ -10,6 +10,7 @@ from torch import Tensor
 
 from emobridge import registry
 from emobridge.adapters import Adapters
+from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.corpora import scale_of
 from emobridge.data.attributes import parse_ranges
 from emobridge.encoders.base import Encoder
@@ -70,6 +71,7 @@ class Branch:
     adapters: Adapters | None  # in the recogniser's encoder; None: it uses the encoder as it is
     columns: slice | list[int]  # of what the encoder pools, those that the head sees
     regressor: Regressor | None = None  # of attributes
+    training_speech: TrainingSpeech | None = None  # what it was trained on; None where it is not recorded
 
     @property
     def language(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from emobridge.adapters.base import read_weights
 from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
 from emobridge.bundle.router import Router
+from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
@@ -28,6 +30,7 @@ from emobridge.settings import layer_names
 
 TENSORS, ADAPTERS, MODEL_CARD = "model.safetensors", "adapters", "README.md"
 DESCRIPTION, LANGUAGES_FOLDER, LANGUAGE_DESCRIPTION = "bundle.json", "languages", "language.json"
+TRAINING_SPEECH = "training_speech"  # a tensor
 ROUTER = ("mean", "deviation", "weight", "bias")  # the tensors of a router
 UNFITTING = (KeyError, IndexError, ValueError, RuntimeError)  # what torch makes of tensors of another shape
 
@@ -110,6 +113,8 @@ def _write_branch(
         tensors |= {f"domain.{number}.mean": domain.mean, f"domain.{number}.deviation": domain.deviation}
         if domain.offsets is not None:
             tensors[f"domain.{number}.offsets"] = domain.offsets
+    if branch.training_speech is not None:
+        tensors[TRAINING_SPEECH] = branch.training_speech.rows
     tensors |= more or {}
     adapters = None
     if branch.adapters is not None:
@@ -180,6 +185,8 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
         if regressor is not None:
             regressor.load_state_dict(_under(tensors, "regressor."))
         branch = Branch(spec, domains, head.eval(), adapters, columns(encoder, spec.statistics), regressor)
+        if TRAINING_SPEECH in tensors:  # older bundles have none
+            branch = dataclasses.replace(branch, training_speech=TrainingSpeech(tensors[TRAINING_SPEECH]))
         _try(branch, encoder)
     except UNFITTING as error:
         raise _unfitting(path, error) from error

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from emobridge import registry
-from emobridge.bundle import UNKNOWN, Recognizer, Spec
+from emobridge.bundle import UNKNOWN, Recognizer, Spec, TrainingSpeech
 from emobridge.corpora.demo import is_synthetic
-from emobridge.data.speech import everything
+from emobridge.data.speech import Fold, budget, everything
 from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import Domain
 from emobridge.study.run import Runner, method_name
 from emobridge.training.case import Case
 from emobridge.training.stages import Fitted
+from emobridge.types import Utterance
 
 
 def train_recognizer(runner: Runner, case: Case, encoder: Encoder, *, reason: str = "") -> Recognizer:
@@ -29,6 +30,7 @@ def train_recognizer(runner: Runner, case: Case, encoder: Encoder, *, reason: st
     layer = "0" if trained_encoder.layers == 1 else case.layer  # gating leaves a single layer
     spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer, reason=reason)
     target = Recognizer(spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor)
+    target = target.with_training_speech(_training_speech(runner, case, fold))
     if fitted.trained != "end-to-end+adapters" or layer != case.layer:
         return target
     return _with_source(runner, case, encoder, fitted, target)
@@ -40,6 +42,8 @@ def _with_source(runner: Runner, case: Case, encoder: Encoder, fitted: Fitted, t
     own = domains[-2:-1]  # the last of the source's corpora
     spec = replace(_spec(runner, case, encoder, "end-to-end", own), target_labels="all")
     source = Recognizer(spec, target.encoder, own, head, regressor=regressor)
+    fold = everything(runner.speech, runner.split, 0, case.validation)
+    source = source.with_training_speech(TrainingSpeech.of(_utterances(runner, fold.source), ()))
     languages = {domain.language for domain in (*own, domains[-1])}
     return source.join(target) if len(languages - {UNKNOWN}) == 2 else target
 
@@ -67,6 +71,25 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
         attribute_range=case.attribute_range,
         frames=case.sees_frames,
     )
+
+
+def _training_speech(runner: Runner, case: Case, fold: Fold) -> TrainingSpeech:
+    """What the case sees of a fold, with and without labels; labels that choose the epoch count as seen."""
+    method = case.make_method()
+    seen = method.needs | method.takes
+    labelled = set(fold.validation)
+    if "source_labels" in seen:
+        labelled |= set(fold.source)
+    if "target_labels" in seen:
+        labelled |= set(budget(runner.speech, fold, case.target_labels, 0))
+    heard = set(fold.source)
+    if "target_audio" in seen or case.normalise != "none" or case.align != "none":
+        heard |= set(fold.target)
+    return TrainingSpeech.of(_utterances(runner, labelled), _utterances(runner, heard - labelled))
+
+
+def _utterances(runner: Runner, rows: Iterable[int]) -> list[Utterance]:
+    return [runner.speech.utterances[row] for row in sorted(rows)]
 
 
 def _lasting_name(encoder: str) -> str:
