@@ -30,6 +30,7 @@ else:
     import tomli as tomllib
 
 LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
+BUNDLES = ("auto", "adapted", "baseline")
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
@@ -269,6 +270,10 @@ class System:
     validator: str = option(
         "agreement", help="How auto judges a method without target labels.", panel=METHOD, needs="auto"
     )
+    bundle: str = option(
+        "auto", help="System that the bundle holds. auto is the adapted one, but the baseline (source-only) where the "
+        "target's labels show adaptation to be worse.", panel=METHOD, choices=BUNDLES, needs="adaptation",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_part(self)

@@ -85,8 +85,24 @@ def test_random_weights_are_a_floor_at_the_same_layer():
 
 def test_a_score_below_loudness_says_so():
     text = finding(scored(row("0", 0.58), floors=FLOORS))
-    assert "On emodb it is NO HIGHER than what loudness and length alone reach." in text
+    assert text.startswith(
+        "On emodb wb with head linear is NO HIGHER than what loudness and length alone reach. wb with"
+    )
     assert "NO HIGHER" not in finding(scored(row("0", 0.61), floors=FLOORS))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.48, "is NO BETTER THAN CHANCE"), (0.53, "is NOT shown to be ABOVE CHANCE")]
+)
+def test_chance_and_collapse_come_before_the_score(value, words):
+    first = f"On emodb wb with head linear {words} (50.0 %). "
+    text = finding(scored(row("0", value), floors=FLOORS))
+    assert text.startswith(first) and text.index("NO HIGHER") < text.index("UA (")
+    collapse = CollapsedProbes(condition("0"), "1", "anger for all 100 utterances")
+    other = CollapsedProbes(condition("3"), "1", "anger for all 100 utterances")
+    collapsed = StudyScores((row("0", value),), FLOORS, (), (other, collapse), False)
+    start = "On emodb wb with head linear has COLLAPSED (seed 1): it predicts anger for all 100 utterances. "
+    assert finding(collapsed).startswith(start + first)
 
 
 def test_a_study_across_corpora_alone():

@@ -150,7 +150,7 @@ def record() -> StudyRecord:
         ),
         floors=(Floor("source", CONFOUND),),
         warnings=("The target has 12 utterances whose speaker is not known.",),
-        published=applicable(("en",), "de", FOUR, "0"),
+        published=applicable([("ravdess", "en")], [("emodb", "de")], FOUR, "0"),
         skipped=("emodb/wav/16b10Wb.wav: not readable as audio",),
         settings=(("method", "pseudo-labels"), ("epochs", "12")),
         versions=(("emobridge", "0.1.0"), ("numpy", "2.0.0")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,8 +57,7 @@ def finding(scored: StudyScores) -> str:
             "by these test scores and therefore optimistic."
         )
     for curve in systems[best]:
-        if quoted(curves, curve).value <= _loudness(scored, curve.key.target):
-            text += f" On {curve.key.target} it is NO HIGHER than what loudness and length alone reach."
+        text = " ".join([*_alarms(scored, quoted(curves, curve)), text])  # first what makes the score meaningless
         if len(curve.scores) > 1 and honest_layer(curves, curve) is None:
             text += f" {_hindsight(curves, curve)}"
     return text
@@ -83,9 +82,21 @@ def quoted(curves: Sequence[Curve], curve: Curve) -> Score:
     return curve.at(honest_layer(curves, curve) or curve.last.layer)
 
 
-def _loudness(scored: StudyScores, corpus: str) -> float:
-    values = [row.value for row in scored.floors if (row.method, row.target) == (LOUDNESS, corpus)]
-    return values[0] if values else 0.0
+def _alarms(scored: StudyScores, score: Score) -> Iterator[str]:
+    """What makes a score meaningless, a sentence each, the gravest first."""
+    name = f"On {score.target} {score.encoder} with head {score.head}"
+    condition = ("method", "encoder", "head", "normalisation", "source", "target", "layer")
+    for collapse in scored.collapsed:
+        if all(getattr(collapse.condition, name) == getattr(score, name) for name in condition):
+            yield f"{name} has COLLAPSED (seed {collapse.seed}): it predicts {collapse.prediction}."
+    floors = {row.method: row.value for row in scored.floors if row.target == score.target}
+    chance = floors.get(CHANCE)
+    if chance is not None and score.value <= chance:
+        yield f"{name} is NO BETTER THAN CHANCE ({percent(chance)} %)."
+    elif chance is not None and score.low <= chance:
+        yield f"{name} is NOT shown to be ABOVE CHANCE ({percent(chance)} %)."
+    if score.value <= floors.get(LOUDNESS, 0.0):
+        yield f"{name} is NO HIGHER than what loudness and length alone reach."
 
 
 def _corpus_words(scored: StudyScores, curves: Sequence[Curve], curve: Curve) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emobridge.report import plots
@@ -10,6 +11,7 @@ from emobridge.report.glossary import meaning_of
 from emobridge.report.record import SIDES, Difference, StudyRecord
 from emobridge.report.scores import class_measures
 from emobridge.report.systems import labels_in_words, scored_methods, size_of
+from emobridge.report.verdict import alarms
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -69,9 +71,10 @@ def headline(record: StudyRecord) -> str:
     best = [sentence for amount in ends if (sentence := _best(record, grid, measure, amount))]
     if not best:
         return "Nothing was scored on the target."
+    first = [alarm for amount in ends for alarm in _alarms(record, grid, measure, amount)]
     text = f"By {measure} ({meaning_of(measure)}) on the target, the best system {' The best '.join(best)}"
     return " ".join(
-        (text, f"Brackets hold 95 % intervals over {record.intervals_over}.", *_comparisons(record, measure))
+        (*first, text, f"Brackets hold 95 % intervals over {record.intervals_over}.", *_comparisons(record, measure))
     )
 
 
@@ -116,14 +119,27 @@ def measure_section(record: StudyRecord) -> Section | None:
     return Section("Other measures", blocks=(Table(caption, columns, tuple(rows)),))
 
 
-def _best(record: StudyRecord, grid: ScoreGrid, measure: str, amount: str) -> str:
-    """The end of a sentence on the best system with some number of target labels; "" where none was scored."""
-    scores = {
+def _scores_with(grid: ScoreGrid, measure: str, amount: str) -> dict[tuple[str, str], Score]:
+    """The scores on the target with some number of target labels, by method and normalisation."""
+    return {
         (method, norm): score
         for norm in grid.normalisations
         for method in grid.methods
         if (score := grid.cell(measure, method, norm, amount, "target")) is not None and score.value == score.value
     }
+
+
+def _alarms(record: StudyRecord, grid: ScoreGrid, measure: str, amount: str) -> Iterator[str]:
+    """What makes the score of the best system with some number of target labels meaningless."""
+    scores = _scores_with(grid, measure, amount)
+    if scores:
+        best = max(scores, key=lambda system: scores[system].value)
+        yield from alarms(record, f"{_system(grid, best)} with {_labels(amount)}", scores[best])
+
+
+def _best(record: StudyRecord, grid: ScoreGrid, measure: str, amount: str) -> str:
+    """The end of a sentence on the best system with some number of target labels; "" where none was scored."""
+    scores = _scores_with(grid, measure, amount)
     if not scores:
         return ""
     best = max(scores, key=lambda system: scores[system].value)

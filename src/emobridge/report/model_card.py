@@ -23,7 +23,8 @@ USE = (
 
 def model_card(record: StudyRecord) -> str:
     """Markdown with a YAML head as model hubs read it. Corpora whose licence is not known are named as such."""
-    normalisation = sorted({row.normalisation for row in record.scores if row.method == record.method})
+    method = record.bundle_method or record.method
+    normalisation = sorted({row.normalisation for row in record.scores if row.method == method})
     parts = [
         _head(record),
         f"# {escaped(record.name)}",
@@ -33,8 +34,8 @@ def model_card(record: StudyRecord) -> str:
         _list(_facts(record, normalisation)),
         "## What it was trained on",
         _list([_corpus(record, side) for side in ("source", "target")]),
-        "The method was trained and normalised with:" if what_was_seen(record) else "",
-        _list(what_was_seen(record)),
+        "The method was trained and normalised with:" if what_was_seen(record, method) else "",
+        _list(what_was_seen(record, method)),
         "## How well it does",
         _scores(record),
         escaped(record.held_out),
@@ -58,8 +59,9 @@ def _head(record: StudyRecord) -> str:
 
 
 def _facts(record: StudyRecord, normalisation: list[str]) -> list[str]:
-    encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == record.method})
-    facts = [f"Method: {record.method}"]
+    method = record.bundle_method or record.method
+    encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == method})
+    facts = [f"Method: {method}{f' ({record.bundle_reason})' if record.bundle_reason else ''}"]
     facts += [f"Labels, in this order: {', '.join(record.labels)}"] if record.labels else []
     facts += [f"Attributes, in this order: {', '.join(record.attributes)}"] if record.attributes else []
     facts += [f"Encoder: {', '.join(encoders)}"] if encoders else []

@@ -85,8 +85,12 @@ def page_of(record: StudyRecord) -> Page:
 
 def headline(record: StudyRecord) -> str:
     """The paragraph at the top of the page; it begins with what is made up."""
-    made_up = ("SYNTHETIC speech. " if record.synthetic else "") + (CONSTRUCTED if record.constructed else "")
-    return made_up + HEADLINES[record.kind](record)
+    return made_up(record) + HEADLINES[record.kind](record)
+
+
+def made_up(record: StudyRecord) -> str:
+    """What of the speech or its attributes is made up, with a space behind it; "" where nothing is."""
+    return ("SYNTHETIC speech. " if record.synthetic else "") + (CONSTRUCTED if record.constructed else "")
 
 
 def _subtitle(record: StudyRecord) -> str:

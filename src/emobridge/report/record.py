@@ -250,6 +250,8 @@ class StudyRecord:
     settings: tuple[tuple[str, str], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     bundle: str = ""  # its folder
+    bundle_method: str = ""  # the method of the system in it: `method`, or the baseline
+    bundle_reason: str = ""  # why it is that one: the end of "the bundle holds ...: "
 
     def without_points(self) -> StudyRecord:
         """The record as JSON holds it: without the drawing of the feature space."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from emobridge.report.blocks import bracketed
-from emobridge.report.page import headline
+from emobridge.report.page import headline, made_up
 from emobridge.report.record import StudyRecord
-from emobridge.report.verdict import warnings_of
+from emobridge.report.verdict import conclusion, warnings_of
 from emobridge.scores.measures.base import leading_measure
 from emobridge.types import Score
 
 
 def lines_of(record: StudyRecord) -> list[str]:
-    """A study for the terminal: its scores, or the headline of a budget, then what a reader must know."""
-    lines = [table(record) if record.kind == "adapt" else headline(record)]
-    lines += [f"warning: {warning}" for warning in warnings_of(record)]
+    """A study for the terminal: its verdict, or the headline of a budget, its scores, then what a reader must know."""
+    lines = [headline(record)]
+    if record.kind == "adapt":
+        lines = [made_up(record) + conclusion(record), table(record)]
+    lines += [f"warning: {warning}" for warning in warnings_of(record) if warning not in lines[0]]
     return [*lines, *(f"missing: {line}" for line in record.missing)]
 
 

@@ -33,7 +33,7 @@ def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any)
     out = Path(request.output.out)
     out.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
     adapted = train(request, strict=strict)
-    if hardware_of(adapted.chosen).rank:
+    if any(hardware_of(answers.case).rank for answers in adapted.answers):
         return adapted
     record = record_of(adapted, audit_manifests(adapted.request.data), command_of(request, "adapt"))
     write_settings(out / "settings.toml", request)

@@ -22,6 +22,7 @@ from emobridge.study.facts import (
 from emobridge.study.grid import Grid
 from emobridge.study.protocol import count_folds, held_out
 from emobridge.study.record import (
+    both_sides,
     corpora_of,
     cost_rows,
     layer_choice,
@@ -76,8 +77,7 @@ def record_of_grid(
         layer_normalisation=request.normalisations[0],
         warnings=tuple(study_warnings(grid)),
         published=applicable(
-            [language for _, language in sources],
-            target[1],
+            *both_sides(speech),
             labels or ATTRIBUTES,
             "few",
             sides=SIDES,
