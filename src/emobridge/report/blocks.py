@@ -33,13 +33,24 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Recordings:
+    """A table of recordings, each with a button that plays an excerpt in HTML; Markdown and JSON show the table."""
+
+    table: Table
+    excerpts: tuple[bytes | None, ...]  # audio files, one a row; None where there is none
+
+
+PageBlock = Table | Figure | Recordings
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A title and the blocks below it."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     items: tuple[str, ...] = ()  # a list under the paragraphs
-    blocks: tuple[Table | Figure, ...] = ()
+    blocks: tuple[PageBlock, ...] = ()
     code: str = ""  # shown verbatim
 
 
@@ -71,9 +82,14 @@ def stamped(sections: Iterable[Section], stamp: str = STAMP) -> tuple[Section, .
     )
 
 
-def with_table(block: Table | Figure, change: Callable[[Table], Table]) -> Table | Figure:
+def table_of(block: PageBlock) -> Table:
+    """The table of a block: itself, or the one that it shows."""
+    return block if isinstance(block, Table) else block.table
+
+
+def with_table(block: PageBlock, change: Callable[[Table], Table]) -> PageBlock:
     """The block with its table changed."""
-    return replace(block, table=change(block.table)) if isinstance(block, Figure) else change(block)
+    return change(block) if isinstance(block, Table) else replace(block, table=change(block.table))
 
 
 def percent(value: float) -> str:

@@ -91,6 +91,23 @@ def dots(series: Sequence[Series], names: Sequence[str], *, chance: float | None
 
 
 @_style()
+def bars(names: Sequence[str], counts: Sequence[int], *, title: str) -> str:
+    """A horizontal bar a name, as long as its share of all; the count and the per cent at its end."""
+    figure, axes = _figure(0.35 + 0.3 * len(names), width=5.4)
+    total = max(sum(counts), 1)
+    axes.barh(range(len(names)), counts, height=0.65, color=COLOURS[1])
+    for row, n in enumerate(counts):
+        axes.annotate(f"{n} ({100 * n / total:.0f} %)", (n, row), (4, 0), textcoords="offset points", va="center",
+                      fontsize=9)  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 1.25 * max((*counts, 1)))
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    return _svg(figure, title)
+
+
+@_style()
 def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: str) -> str:
     """Rows truth, columns prediction: per cent of the row, the count beneath; the shade is the share."""
     n = len(labels)

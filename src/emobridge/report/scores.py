@@ -40,7 +40,8 @@ def score_section(record: StudyRecord) -> Section | None:
         f"Label set: {', '.join(record.labels)}. All rows: {shared(record) or 'nothing in common'}."
     )
     columns = ("system", "scored on", *measures, "n", f"{leading} of each seed")
-    return Section("Scores", blocks=(Table(caption, columns, tuple(rows)), *_difference_tables(record)))
+    title = "Scores" if record.is_scored else "Scores on the source"
+    return Section(title, blocks=(Table(caption, columns, tuple(rows)), *_difference_tables(record)))
 
 
 def recall_section(record: StudyRecord) -> Section | None:

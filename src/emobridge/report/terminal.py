@@ -5,6 +5,7 @@ from __future__ import annotations
 from emobridge.report.blocks import bracketed
 from emobridge.report.page import headline
 from emobridge.report.record import StudyRecord
+from emobridge.report.target_section import lines_of_target
 from emobridge.report.verdict import warnings_of
 from emobridge.scores.measures.base import leading_measure
 from emobridge.types import Score
@@ -12,15 +13,25 @@ from emobridge.types import Score
 
 def lines_of(record: StudyRecord) -> list[str]:
     """A study for the terminal: its scores, or the headline of a budget, then what a reader must know."""
-    lines = [table(record) if record.kind == "adapt" else headline(record)]
+    lines = _target(record)
+    lines.append(table(record) if record.kind == "adapt" else headline(record))
     lines += [f"warning: {warning}" for warning in warnings_of(record)]
     return [*lines, *(f"missing: {line}" for line in record.missing)]
 
 
+def _target(record: StudyRecord) -> list[str]:
+    """What a run found on a target that nothing scored, before the scores on its source."""
+    lines = lines_of_target(record) if record.kind == "adapt" else []
+    return [f"{_stamp(record)}{lines[0]}", *lines[1:], "Scores on the SOURCE:"] if lines else []
+
+
+def _stamp(record: StudyRecord) -> str:
+    return ("SYNTHETIC. " if record.synthetic else "") + ("CONSTRUCTED. " if record.constructed else "")
+
+
 def table(record: StudyRecord) -> str:
     """The leading measures of each system on each side, UA and CCC of each attribute, with intervals."""
-    stamp = ("SYNTHETIC. " if record.synthetic else "") + ("CONSTRUCTED. " if record.constructed else "")
-    lines = []
+    stamp, lines = _stamp(record), []
     if record.labels:
         lead = leading_measure("classes")
         lines.append(f"{stamp}{lead.name} over {', '.join(record.labels)}; 95 % intervals; seeds averaged")

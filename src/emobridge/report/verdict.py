@@ -10,6 +10,7 @@ from emobridge.report.blocks import bounds, count, number, percent, signed_inter
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import Difference, Floor, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems
+from emobridge.report.target_section import finding
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -26,6 +27,8 @@ def headline_measure(record: StudyRecord) -> str:
 
 def verdict(record: StudyRecord) -> str:
     """Baseline against method on the target with intervals; first of all, where the score lies below its floor."""
+    if unscored := finding(record):
+        return " ".join([unscored, *_on_source(record)])
     measure = headline_measure(record)
     on_target = [system for system in scored_systems(record) if system.side == "target" and system.mean(measure)]
     before = next((system for system in on_target if system.method == record.baseline), None)
@@ -43,10 +46,22 @@ def verdict(record: StudyRecord) -> str:
         best = after or before
         if best is not None and not _row(best, measure).low > chance:  # NaN shows nothing
             parts.append(f"{best.name} is not shown to be above chance.")
-    on_source = next((s for s in scored_systems(record) if (s.side, s.method) == ("source", record.method)), None)
-    if on_source is not None and on_source.mean(measure):
-        parts.append(f"On the source {on_source.name} reaches {_value(_row(on_source, measure))}.")
-    return " ".join(parts)
+    return " ".join([*parts, *_on_source(record)])
+
+
+def _on_source(record: StudyRecord) -> Iterator[str]:
+    """What the method reaches on the source; of a target without scores, how good it can at most be hoped to be."""
+    measure = headline_measure(record)
+    system = next((s for s in scored_systems(record) if (s.side, s.method) == ("source", record.method)), None)
+    if system is None or system.mean(measure) is None:
+        return
+    if record.is_scored:
+        yield f"On the source {system.name} reaches {_value(_row(system, measure))}."
+    else:
+        yield (
+            f"On new speakers of the SOURCE {system.name} reaches {_value(_row(system, measure))}; across languages a "
+            "recogniser is mostly right less often."
+        )
 
 
 def warnings_of(record: StudyRecord) -> tuple[str, ...]:

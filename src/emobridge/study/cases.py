@@ -56,6 +56,7 @@ REASONS = {
     "fine-tuned",
     "patience": "training never stops early: give --patience",
     "auto": "only --method auto chooses among methods",
+    "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
 
@@ -154,6 +155,7 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "recordings": trained != {"frozen"},
         "patience": request.training.patience > 0,
         "auto": isinstance(request, Adapt) and request.system.method == AUTO,
+        "report of the target": isinstance(request, Adapt),
     }
 
 
