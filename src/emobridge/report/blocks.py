@@ -65,6 +65,20 @@ class Page:
     sections: tuple[Section, ...]
 
 
+def figure(svg: str, table: Table, file: str = "") -> Figure | Table:
+    """A drawing over its numbers; the table alone where there was nothing to draw, and the drawing is ""."""
+    return Figure(svg, table, file) if svg else table
+
+
+def without_empty_columns(table: Table) -> Table:
+    """The table without the columns that no row has anything in; as it is where it has no rows."""
+    kept = [index for index in range(len(table.columns)) if any(row[index] for row in table.rows)]
+    if not table.rows or len(kept) == len(table.columns):
+        return table
+    rows = tuple(tuple(row[index] for index in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[index] for index in kept), rows=rows)
+
+
 def stamp_of(synthetic: bool, constructed: bool = False) -> str:
     """The words before every caption of a run on made-up speech or attributes; "" for others."""
     return (STAMP if synthetic else "") + (CONSTRUCTED if constructed else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Recordings, Section, Table, count, percent
+from emobridge.report.blocks import Figure, Recordings, Section, Table, count, figure, percent
 from emobridge.report.record import StudyRecord
 from emobridge.report.target import ClassAnswers, Clip, TargetFindings
 
@@ -157,7 +157,7 @@ def _about_clips(target: TargetFindings) -> list[str]:
     return texts
 
 
-def _class_figure(target: TargetFindings) -> Figure:
+def _class_figure(target: TargetFindings) -> Figure | Table:
     order = _by_count(target)
     title = f"Answers by label, of {count(target.answered, 'recording')}"
     rows = tuple(
@@ -165,15 +165,15 @@ def _class_figure(target: TargetFindings) -> Figure:
         for a in order
     )
     svg = plots.bars([answers.label for answers in order], [answers.count for answers in order], title=title)
-    return Figure(svg, Table(title, ("label", "recordings", "per cent", "mean confidence"), rows))
+    return figure(svg, Table(title, ("label", "recordings", "per cent", "mean confidence"), rows))
 
 
-def _confidence_figure(target: TargetFindings) -> Figure:
+def _confidence_figure(target: TargetFindings) -> Figure | Table:
     title = "Recordings by confidence of the answer"
     names = [f"{low:.1f} to {low + 0.1:.1f}" for low, _ in target.confidence]
     counts = [n for _, n in target.confidence]
     rows = tuple((name, str(n), percent(n / target.answered)) for name, n in zip(names, counts))
-    return Figure(plots.bars(names, counts, title=title), Table(title, ("confidence", "recordings", "per cent"), rows))
+    return figure(plots.bars(names, counts, title=title), Table(title, ("confidence", "recordings", "per cent"), rows))
 
 
 def _attribute_table(target: TargetFindings) -> Table:

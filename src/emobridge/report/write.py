@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from emobridge.files import whole_file
-from emobridge.report.blocks import Figure, Page, table_of
+from emobridge.report.blocks import Figure, Page, table_of, with_table, without_empty_columns
 from emobridge.report.cells import write_tables
 from emobridge.report.glossary import spelt_out
 from emobridge.report.page import page_of
@@ -45,9 +45,10 @@ def write_study(folder: str | Path, record: StudyRecord) -> Path:
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
     """Write NAME.html, NAME.md, NAME.json and the plots that have a file. Returns the path of NAME.html.
 
-    UA is spelt out where the page first names it. `extra` joins the JSON as it is.
+    UA is spelt out where the page first names it, and columns without a single entry are left out. `extra` joins the
+    JSON as it is.
     """
-    page = spelt_out(page)
+    page = _tidy(spelt_out(page))
     _write(folder / f"{name}.json", json.dumps(_finite({**extra, **_plain(page)}), ensure_ascii=False, indent=1) + "\n")
     _write(folder / f"{name}.md", markdown(page))
     for block in (block for section in page.sections for block in section.blocks):
@@ -109,6 +110,15 @@ def escaped(text: str) -> str:
     'a\\\\|b &lt;i>c'
     """
     return re.sub(r"([\\|`*\[\]])", r"\\\1", " ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _tidy(page: Page) -> Page:
+    """The page without columns that are empty."""
+    sections = (
+        replace(section, blocks=tuple(with_table(block, without_empty_columns) for block in section.blocks))
+        for section in page.sections
+    )
+    return replace(page, sections=tuple(sections))
 
 
 def _plain(page: Page) -> dict[str, Any]:
