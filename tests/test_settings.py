@@ -38,14 +38,7 @@ from emobridge.types import ATTRIBUTES
 
 KINDS = (Adapt, Budget)
 PLAIN = {"source": ["en.jsonl"], "target": "xx.jsonl", "labels": ["anger", "sadness"]}
-NOT_OFFERED = {
-    "method",
-    "target_labels",
-    "normalise",
-    "candidates",
-    "validator",
-    "bundle",
-}  # by `budget`, which has lists
+NOT_OFFERED = {"method", "target_labels", "normalise", "candidates", "validator", "bundle", "clips"}  # by `budget`
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=8)
 words = st.lists(text, max_size=3).map(tuple)

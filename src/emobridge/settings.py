@@ -375,6 +375,10 @@ class Output:
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
+    clips: bool = option(
+        True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
+        "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_part(self)

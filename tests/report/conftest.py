@@ -24,6 +24,7 @@ from emobridge.report.record import (
     SystemRow,
     Trust,
 )
+from emobridge.report.target import AttributeAnswers, ClassAnswers, Clip, TargetFindings
 from emobridge.scores.base import Condition
 from emobridge.scores.calibration import ReliabilityBin
 from emobridge.scores.classes import Evaluation
@@ -161,3 +162,41 @@ def record() -> StudyRecord:
 @pytest.fixture
 def synthetic(record: StudyRecord) -> StudyRecord:
     return replace(record, synthetic=True)
+
+
+def clip(number: int, label: str, confidence: float) -> Clip:
+    return Clip(f"calls/{number:03d}.wav", "", label, confidence, 2.5, excerpt=b"ID3" + bytes([number]) * 60)
+
+
+@pytest.fixture(scope="session")
+def findings() -> TargetFindings:
+    """Of 200 recordings without labels: 120 anger, 80 sadness, of four labels."""
+    return TargetFindings(
+        corpora="calls",
+        language="it",
+        recordings=200,
+        speakers=None,
+        hours=2.25,
+        speech=0.8,
+        answered=200,
+        classes=(
+            ClassAnswers("anger", 120, 0.8, (clip(1, "anger", 0.99),), (clip(2, "anger", 0.35),)),
+            ClassAnswers("happiness", 0, float("nan")),
+            ClassAnswers("neutral", 0, float("nan")),
+            ClassAnswers("sadness", 80, 0.6, (clip(3, "sadness", 0.9),), (clip(4, "sadness", 0.45),)),
+        ),
+        confidence=((0.3, 10), (0.4, 30), (0.5, 60), (0.6, 0), (0.7, 0), (0.8, 0), (0.9, 100)),
+        attributes=(AttributeAnswers("arousal", 1.5, 3.25, 5.0),),
+        without_speech=2,
+        to_label=(clip(5, "anger", 0.31),),
+        suggest="emobridge suggest run/bundle --on calls --out run/to-label.csv",
+        learn="emobridge adapt --source ravdess.jsonl --target calls --labelled run/to-label.csv --out run-labelled",
+        excerpt_seconds=4.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def unlabelled(record: StudyRecord, findings: TargetFindings) -> StudyRecord:
+    """The record of a run whose target has no labels: only the source was scored."""
+    scores = tuple(row for row in record.scores if row.side == "source")
+    return replace(record, scores=scores, differences=(), confusions=(), target=findings)

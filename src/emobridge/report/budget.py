@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Section, Table, bounds, count, interval, number, signed_interval, unit
+from emobridge.report.blocks import (
+    Figure,
+    Section,
+    Table,
+    bounds,
+    count,
+    figure,
+    interval,
+    number,
+    signed_interval,
+    unit,
+)
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import SIDES, Difference, StudyRecord
 from emobridge.report.scores import class_measures
@@ -86,7 +97,8 @@ def curve_section(record: StudyRecord) -> Section:
         dotted += ", and the score of a method, named beside it, on all target labels"
     text = CURVES.format(over=record.intervals_over, dotted=dotted)
     figures = tuple(_curves(record, grid, measure) for measure in leading_measures(record))
-    return Section("Scores by label budget", (text,), blocks=figures)
+    is_drawn = any(isinstance(block, Figure) for block in figures)
+    return Section("Scores by label budget", (text,) if is_drawn else (), blocks=figures)
 
 
 def difference_section(record: StudyRecord) -> Section | None:
@@ -174,7 +186,7 @@ def _value(score: Score) -> str:
     return f"{value}{unit(score.measure)} ({bounds(score.measure, score.low, score.high)})"
 
 
-def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure:
+def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure | Table:
     panels = tuple(
         plots.Panel(
             f"normalisation {norm}",
@@ -192,7 +204,7 @@ def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure:
     svg = plots.layer_curves(panels, title=title, measure=measure, along="labelled target utterances")
     several = len(leading_measures(record)) > 1
     file = f"budget-{measure.lower().replace(' ', '-')}" if several else "budget"
-    return Figure(svg, _table(record, grid, measure), file)
+    return figure(svg, _table(record, grid, measure), file)
 
 
 def _chance(record: StudyRecord, measure: str) -> tuple[tuple[str, float], ...]:

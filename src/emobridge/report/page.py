@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emobridge.report import attributes, audit, budget, calibration, choice, contests, data, fits, scores
+from emobridge.report import (
+    attributes,
+    audit,
+    budget,
+    calibration,
+    choice,
+    contests,
+    data,
+    fits,
+    scores,
+    target_section,
+)  # fmt: skip
 from emobridge.report.blocks import CONSTRUCTED, Page, Section, count, stamp_of, stamped
 from emobridge.report.glossary import glossary_section
 from emobridge.report.published import published_section
@@ -23,12 +34,15 @@ HEADLINES: dict[str, Callable[[StudyRecord], str]] = {
 
 SECTIONS: dict[str, tuple[SectionOf, ...]] = {
     "adapt": (
+        target_section.unscored_section,
+        target_section.next_section,
         scores.score_section,
         attributes.attribute_section,
         scores.recall_section,
         scores.confusion_section,
         scores.speaker_section,
         calibration.calibration_section,
+        target_section.scored_section,
         published_section,
         data.data_section,
         data.audit_section,

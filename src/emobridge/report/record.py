@@ -12,6 +12,7 @@ from emobridge.audit.confound import Confound
 from emobridge.audit.findings import Audit
 from emobridge.literature.published import Published
 from emobridge.report.embedding import Embedding
+from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate
 from emobridge.scores.calibration import ReliabilityBin
 from emobridge.types import Score
@@ -239,6 +240,7 @@ class StudyRecord:
     validator: str = ""  # that chose among the candidates
     encoder_trained: bool = False  # its features change with each fit, and none are stored
     space: Embedding | None = None
+    target: TargetFindings | None = None  # of the final recogniser of "adapt"
 
     audit: Audit | None = None
     floors: tuple[Floor, ...] = ()
@@ -253,9 +255,15 @@ class StudyRecord:
     bundle_method: str = ""  # the method of the system in it: `method`, or the baseline
     bundle_reason: str = ""  # why it is that one: the end of "the bundle holds ...: "
 
-    def without_points(self) -> StudyRecord:
-        """The record as JSON holds it: without the drawing of the feature space."""
-        return replace(self, space=self.space and self.space.without_points())
+    @property
+    def is_scored(self) -> bool:
+        """Whether any score is of the target; without labels of it there is none."""
+        return any(row.side == "target" for row in self.scores)
+
+    def without_media(self) -> StudyRecord:
+        """The record as JSON holds it: without the drawing of the feature space and the excerpts of recordings."""
+        space, target = self.space, self.target
+        return replace(self, space=space and space.without_points(), target=target and target.without_audio())
 
 
 def normalisation_of(normalise: str, align: str) -> str:

@@ -10,6 +10,7 @@ from emobridge.report.blocks import bounds, count, number, percent, signed_inter
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import CollapsedSystem, Difference, Floor, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems
+from emobridge.report.target_section import finding
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -26,6 +27,8 @@ def headline_measure(record: StudyRecord) -> str:
 
 def verdict(record: StudyRecord) -> str:
     """Baseline against method on the target with intervals; first of all, what makes the score meaningless."""
+    if unscored := finding(record):
+        return " ".join(part for part in (unscored, *_on_source(record), bundle_sentence(record)) if part)
     measure = headline_measure(record)
     before, after = _on_target(record, measure)
     parts = [*_first(record, measure)]
@@ -36,10 +39,7 @@ def verdict(record: StudyRecord) -> str:
     chance = _chance(record, measure) if measure_of(measure).of == "classes" else None
     if chance is not None:
         parts.append(f"Chance over {count(len(record.labels), 'label')} is {number(measure, chance)}{unit(measure)}.")
-    on_source = next((s for s in scored_systems(record) if (s.side, s.method) == ("source", record.method)), None)
-    if on_source is not None and on_source.mean(measure):
-        parts.append(f"On the source {on_source.name} reaches {_value(_row(on_source, measure))}.")
-    return " ".join(part for part in (*parts, bundle_sentence(record)) if part)
+    return " ".join(part for part in (*parts, *_on_source(record), bundle_sentence(record)) if part)
 
 
 def conclusion(record: StudyRecord) -> str:
@@ -86,6 +86,21 @@ def alarms(record: StudyRecord, name: str, row: Score) -> Iterator[str]:
         is_of = floor.side == row.side == "target" and confound.features == FLOOR_FEATURES
         if is_of and row.measure == "UA" and row.value < confound.ua:
             yield _floor_sentence(name, row, floor)
+
+
+def _on_source(record: StudyRecord) -> Iterator[str]:
+    """What the method reaches on the source; of a target without scores, how good it can at most be hoped to be."""
+    measure = headline_measure(record)
+    system = next((s for s in scored_systems(record) if (s.side, s.method) == ("source", record.method)), None)
+    if system is None or system.mean(measure) is None:
+        return
+    if record.is_scored:
+        yield f"On the source {system.name} reaches {_value(_row(system, measure))}."
+    else:
+        yield (
+            f"On new speakers of the SOURCE {system.name} reaches {_value(_row(system, measure))}; across languages a "
+            "recogniser is mostly right less often."
+        )
 
 
 def warnings_of(record: StudyRecord) -> tuple[str, ...]:
