@@ -90,22 +90,23 @@ class Journal:
 
     def close(self) -> None:
         """Let other processes have it. A journal without units is removed."""
-        if self.path is not None and self._file is not None and not self._places:
+        if self.path is None or self._file is None:
+            return
+        file, self._file = self._file, None
+        is_empty = not self._places
+        if is_empty and os.name == "posix":  # before another process can open it
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # of a full disk, which `add` has told
-                self._file.close()
-            self._file = None
+        with contextlib.suppress(OSError):  # of a full disk, which `add` has told
+            file.close()
+        if is_empty and os.name != "posix":  # an open file cannot be removed there
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the file: all predictions are where they belong."""
-        if self.path is not None and self._file is not None:
-            with _writing(self.path), contextlib.suppress(PermissionError):  # of Windows, for an open file
-                self.path.unlink(missing_ok=True)
-            self.close()
-            with _writing(self.path):
-                self.path.unlink(missing_ok=True)
+        self._places.clear()
+        self.close()
 
     def _append(self, content: Any) -> int:
         """Write a line at the end; where it begins."""
