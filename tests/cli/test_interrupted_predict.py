@@ -13,7 +13,7 @@ import time
 import pytest
 
 from emobridge.cli.stopping import stopped_message
-from emobridge.inference.journal import SUFFIX, Journal
+from emobridge.inference.journal import JOURNAL_SUFFIX, Journal
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -68,7 +68,7 @@ def wait_for(journal, lines, process):
 def test_killed_again_and_again(recorded, finished, calls, cli):
     whole, out = recorded / "whole.csv", recorded / "p.csv"
     assert cli("predict", finished / "bundle", calls, "--out", whole).code == 0
-    journal, random_moments = recorded / f"p.csv{SUFFIX}", random.Random(0)
+    journal, random_moments = recorded / f"p.csv{JOURNAL_SUFFIX}", random.Random(0)
     lines, before = 1, 0  # of the journal: the first one has no unit
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM):
         process = start(recorded, finished / "bundle", calls, out)
@@ -94,13 +94,13 @@ def test_killed_again_and_again(recorded, finished, calls, cli):
 def test_two_at_once_and_another_request(recorded, finished, cli):
     out = recorded / "p.csv"
     words = ("predict", finished / "bundle", recorded / "xx.jsonl", "--out", out)
-    with Journal.beside(out, "another request") as journal:
+    with Journal.for_output(out, "another request") as journal:
         done = cli(*words)
         message = f"{out}: another emobridge is writing it: wait for its end, or give another --out"
         assert (done.code, done.complaints) == (2, [f"emobridge: {message}"])
         journal.add("a", [])
     done = cli(*words)
-    note = f"note: {out}{SUFFIX}: was left by another request; this one begins anew"
+    note = f"note: {out}{JOURNAL_SUFFIX}: was left by another request; this one begins anew"
     assert (done.code, done.complaints) == (0, [note])
     assert out.exists() and not journal.path.exists()
 
