@@ -140,6 +140,9 @@ class Score:
     n: int  # utterances
     head: str = ""  # "single", "linear" ...; "" where it was not recorded
     setting: str = ""  # of a layer-wise study: "mono", "trans", "cross", "other"; "" elsewhere
+    # Of `evaluate`: what of the scored utterances the recogniser knew, the gravest of bundle.training_speech.EXPOSURES
+    # ("trained on" ... "none"), or "not recorded"; "" elsewhere, where `split` says how the scored were held out.
+    seen: str = ""
 
 
 def person(utterance: Utterance) -> str | None:

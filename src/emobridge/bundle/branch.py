@@ -10,6 +10,7 @@ from torch import Tensor
 
 from emobridge import registry
 from emobridge.adapters import Adapters
+from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.corpora import scale_of
 from emobridge.data.attributes import parse_ranges
 from emobridge.encoders.base import Encoder
@@ -47,6 +48,7 @@ class Spec:
     attributes: tuple[str, ...] = ()  # that are regressed; without labels they are all that is predicted
     attribute_range: str = ""  # scales that were given: see data.attributes.parse_ranges
     frames: bool = False  # whether the head sees single frames, and not their statistics
+    reason: str = ""  # why the bundle holds this method and not the baseline, or the other way round
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax, so that confidence is honest
 
     @property
@@ -71,6 +73,7 @@ class Branch:
     columns: slice | list[int]  # of what the encoder pools, those that the head sees
     regressor: Regressor | None = None  # of attributes
     familiarity: Familiarity | None = None  # of its training speech; None of frames and of older bundles
+    training_speech: TrainingSpeech | None = None  # what it was trained on; None where it is not recorded
 
     @property
     def language(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from emobridge.adapters.base import read_weights
 from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
 from emobridge.bundle.router import Router
+from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
@@ -29,6 +31,7 @@ from emobridge.settings import layer_names
 
 TENSORS, ADAPTERS, MODEL_CARD = "model.safetensors", "adapters", "README.md"
 DESCRIPTION, LANGUAGES_FOLDER, LANGUAGE_DESCRIPTION = "bundle.json", "languages", "language.json"
+TRAINING_SPEECH = "training_speech"  # a tensor
 ROUTER = ("mean", "deviation", "weight", "bias")  # the tensors of a router
 FAMILIARITY = ("centres", "deviation", "distances")  # the tensors of a branch's familiarity, which older bundles lack
 UNFITTING = (KeyError, IndexError, ValueError, RuntimeError)  # what torch makes of tensors of another shape
@@ -114,6 +117,8 @@ def _write_branch(
             tensors[f"domain.{number}.offsets"] = domain.offsets
     if branch.familiarity is not None:
         tensors |= {f"familiarity.{name}": getattr(branch.familiarity, name) for name in FAMILIARITY}
+    if branch.training_speech is not None:
+        tensors[TRAINING_SPEECH] = branch.training_speech.rows
     tensors |= more or {}
     adapters = None
     if branch.adapters is not None:
@@ -187,6 +192,8 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
         familiarity = Familiarity(*(parts[name] for name in FAMILIARITY)) if parts else None
         chosen = columns(encoder, spec.statistics)
         branch = Branch(spec, domains, head.eval(), adapters, chosen, regressor, familiarity)
+        if TRAINING_SPEECH in tensors:  # older bundles have none
+            branch = dataclasses.replace(branch, training_speech=TrainingSpeech(tensors[TRAINING_SPEECH]))
         _try(branch, encoder)
     except UNFITTING as error:
         raise _unfitting(path, error) from error
@@ -240,6 +247,14 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     if _digest_of(file) != digest:
         raise UserError(f"{file}: does not fit {path.name} (it was changed, or saving was interrupted)")
     return read_weights(file)
+
+
+def bundle_digest(folder: str | Path) -> str:
+    """The sha256 of a bundle: of its description, which holds the digests of all its files.
+
+    Errors: UserError for a folder that is no bundle.
+    """
+    return _digest_of(Path(folder) / DESCRIPTION)
 
 
 def _digest_of(path: Path) -> str:
