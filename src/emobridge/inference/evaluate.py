@@ -72,8 +72,8 @@ class Evaluated:
             lines.append("a single speaker was scored: there is no interval over speakers")
         if self.unfamiliar > UNFAMILIAR:
             lines.append(
-                f"{100 * self.unfamiliar:.0f} % of the utterances are unlike the speech that the recogniser was trained "
-                "on (unfamiliarity above 1): other rooms, microphones, noise or another kind of speech"
+                f"{100 * self.unfamiliar:.0f} % of the utterances are unlike the speech that the recogniser was "
+                "trained on (unfamiliarity above 1): other rooms, microphones, noise or another kind of speech"
             )
         return tuple(lines)
 
