@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from emobridge.bundle import Exposure, Recognizer
-from emobridge.bundle.training_speech import UNSEEN
 from emobridge.corpora import attribute_ranges
 from emobridge.data.attributes import OTHERS, attributes_of, check_corpora, parse_ranges
 from emobridge.errors import UserError
@@ -40,7 +39,7 @@ class Evaluated:
     def scores(self, run: str = "evaluate") -> list[Score]:
         """Rows for `scores.json`: of all utterances, then of those of new speakers alone. run: the name they bear."""
         whole = replace(self.condition, run=run, seen=self.exposure.gravest)
-        rest = replace(whole, split=UNSEEN_SPLIT, seen=UNSEEN)
+        rest = replace(whole, split=UNSEEN_SPLIT, seen=self.exposure.of_the_unseen)
         return [
             row
             for condition, evaluations in ((whole, self.evaluations), (rest, self.unseen))
@@ -89,7 +88,11 @@ def evaluate(
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
 ) -> list[Score]:
-    """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`."""
+    """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`.
+
+    `seen` of a row says whether the recogniser was trained on what it scores. Where that is so of some utterances, rows
+    of new speakers alone follow those of all.
+    """
     outcome = evaluated(
         recognizer,
         utterances,
