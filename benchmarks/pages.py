@@ -32,7 +32,7 @@ addEventListener("load", () => {
     out.push(...sticking());
     const cut = boxes.filter(box => box.scrollWidth > box.clientWidth + 1);
     return {name: frame.dataset.name, width: inside, taken: Math.max(folded, root.scrollWidth),
-      cut: cut.map(box => box.querySelector("caption").textContent.slice(0, 60)),
+      cut: cut.map(box => (box.querySelector("caption") ?? box.nextElementSibling).textContent.slice(0, 60)),
       out: out.slice(0, 5).map(e => e.tagName + "." + e.className)};
   });
   document.body.innerHTML = "";

@@ -54,6 +54,7 @@ def pages(record, unlabelled) -> dict[str, str]:
 def test_every_table_has_a_box_to_scroll_in_and_a_visible_edge(pages):
     for page in pages.values():
         body = page.split("<body>")[1]
+        assert body.count('<div class="still scroll"><svg') == body.count("<svg")
         assert body.count('<div class="scroll">\n<table') == len(re.findall(r"<table[ >]", body)) > 0
     box = re.search(r"\.scroll \{(.*?)\}", STYLE, flags=re.DOTALL)[1]
     assert "overflow-x: auto" in box and "max-width: 100%" in box and "var(--shade)" in box
