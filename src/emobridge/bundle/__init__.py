@@ -11,7 +11,7 @@ bundle/README.md           the model card
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns, made_head
 from emobridge.bundle.description import FORMAT, read_description
 from emobridge.bundle.files import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD
-from emobridge.bundle.recognizer import Recognizer
+from emobridge.bundle.recognizer import Recognizer, load
 
 __all__ = [
     "DESCRIPTION",
@@ -23,6 +23,7 @@ __all__ = [
     "Recognizer",
     "Spec",
     "columns",
+    "load",
     "made_head",
     "read_description",
 ]

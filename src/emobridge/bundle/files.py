@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from emobridge.adapters import Adapters, switch_adapters
 from emobridge.adapters.base import read_weights
 from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
+from emobridge.bundle.places import find_encoder, lasting_place, written_place
 from emobridge.bundle.router import Router
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
@@ -48,7 +49,8 @@ def write_bundle(
 
     encoder_state: of a trained encoder; {} of any other. cards: further cards, of languages by their name.
     """
-    *earlier, last = contents.branches
+    place = written_place(contents.branches[-1].spec.encoder, contents.branches[-1].spec.digest, folder)
+    *earlier, last = (replace(branch, spec=replace(branch.spec, encoder=place)) for branch in contents.branches)
     languages = {}
     for branch in earlier:
         home = folder / LANGUAGES_FOLDER / branch.language
@@ -72,8 +74,9 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
     """
     path = folder / DESCRIPTION
     description = read_description(path, "bundle")
+    model, place = _encoder_of(path, description.spec, encoder)
+    description = replace(description, spec=replace(description.spec, encoder=place))
     spec = description.spec
-    model = _encoder_of(path, spec, encoder)
     tensors = _read_tensors(path, description.tensors)
     if "end-to-end" in spec.trained_parts:
         try:
@@ -82,9 +85,8 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
             raise _unfitting(path, error) from error
         model.digest, model.weights_digest = state_digest(model), ""
     elif not model.has_digest(spec.digest):
-        name = encoder or spec.encoder
-        raise UserError(f"{folder}: was made with an encoder of other weights than {name} has, or another config.json")
-    branches = [_read_language(folder, name, digest, model) for name, digest in description.languages.items()]
+        raise UserError(f"{folder}: was made with an encoder of other weights than {place} has, or another config.json")
+    branches = [_read_language(folder, name, digest, model, place) for name, digest in description.languages.items()]
     branches.append(_read_branch(path, description, tensors, model))
     return Contents(model, tuple(branches), _read_router(path, description.router, tensors))
 
@@ -125,25 +127,27 @@ def _write_card(folder: Path, card: str) -> None:
             path.write_text(card, encoding="utf-8")
 
 
-def _encoder_of(path: Path, spec: Spec, moved: str | None) -> Encoder:
-    """The encoder before any training. moved: where it is now.
+def _encoder_of(path: Path, spec: Spec, moved: str | None) -> tuple[Encoder, str]:
+    """The encoder before any training, and where it is. moved: where it is now.
 
     Errors: UserError, also for an encoder that is code of somebody else: reading a bundle runs none.
     """
-    if moved is None and registry.is_name("encoders", spec.encoder):
-        registry.load_listed("encoders", spec.encoder, f"{path}: give the encoder (--encoder)")
+    place = lasting_place(moved) if moved else find_encoder(spec, path)
+    if moved is None and registry.is_name("encoders", place):
+        registry.load_listed("encoders", place, f"{path}: give the encoder (--encoder)")
     try:
-        return load_encoder(moved or spec.encoder, **read_options(spec.encoder_options))
+        return load_encoder(place, **read_options(spec.encoder_options)), place
     except (UserError, OSError, TypeError, ValueError, RuntimeError) as error:  # paths that the system refuses, too
-        raise UserError(f"{path}: the encoder {moved or spec.encoder!r} cannot be loaded ({error})") from error
+        raise UserError(f"{path}: the encoder {place!r} cannot be loaded ({error})") from error
 
 
-def _read_language(folder: Path, name: str, digest: str, encoder: Encoder) -> Branch:
-    """A further language's branch, its adapters resting."""
+def _read_language(folder: Path, name: str, digest: str, encoder: Encoder, place: str) -> Branch:
+    """A further language's branch, its adapters resting. place: where the encoder is."""
     path = folder / LANGUAGES_FOLDER / name / LANGUAGE_DESCRIPTION
     description = read_description(path, "language of a bundle")
     if _digest_of(path) != digest:
         raise UserError(f"{path}: does not fit {DESCRIPTION} (it was changed, or saving was interrupted)")
+    description = replace(description, spec=replace(description.spec, encoder=place))
     branch = _read_branch(path, description, _read_tensors(path, description.tensors), encoder)
     switch_adapters(encoder, None)
     return branch

@@ -7,9 +7,11 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+import emobridge
 from emobridge.adapters import Adapters, switch_adapters, use_adapters
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
 from emobridge.bundle.description import TAG
@@ -23,6 +25,10 @@ from emobridge.features.normalisation import Domain
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import language_tag, primary_language
 from emobridge.types import SCALE, Range
+
+if TYPE_CHECKING:
+    from emobridge.inference.inputs import AudioInput
+    from emobridge.inference.predictions import Predictions
 
 
 class Recognizer:
@@ -66,6 +72,39 @@ class Recognizer:
             adapters_inside.base = self.base
             adapters_inside.update_digest()
         switch_adapters(encoder, adapters)
+
+    def __repr__(self) -> str:
+        """A line: what it predicts, in which languages, and by what."""
+        spec, names = self.spec, "+".join(branch.language for branch in self.branches)
+        outputs = ", ".join((*self.labels, *self.attributes))
+        return f"<Recognizer {names}: {outputs}; {spec.method}, {Path(spec.encoder).name} layer {spec.layer}>"
+
+    def predict(
+        self,
+        audio: AudioInput,
+        *,
+        sample_rate: float | None = None,
+        language: str | None = None,
+        speakers: str = "unknown",
+        strict: bool = False,
+        **options: Any,
+    ) -> Predictions:
+        """The answers to recordings, in order: a sequence even for one recording, which may have several parts.
+
+        audio: a path of a recording, a folder or a manifest; an utterance; an array, (T,) or (channels, T), of floats
+        (full scale is 1), int16 or int32; or several of these. They go the same way as in `emobridge predict`.
+        sample_rate: of arrays, in Hz. language: of paths and arrays, its tag or name; by default not known. speakers:
+        "unknown", "file" (each path or array is one speaker) or "one". strict: the first recording that cannot be read
+        raises; by default it stands in `skipped`. options: those of `emobridge.predict`.
+        Errors: UserError for what is none of these, and where nothing could be read.
+        """
+        return emobridge.Predictions.of(
+            self, audio, sample_rate=sample_rate, language=language, speakers=speakers, strict=strict, **options
+        )
+
+    def __call__(self, audio: AudioInput, **options: Any) -> Predictions:
+        """`predict`."""
+        return self.predict(audio, **options)
 
     @property
     def last(self) -> Branch:
@@ -246,7 +285,7 @@ class Recognizer:
         return Path(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, *, encoder: str | None = None) -> Recognizer:
+    def load(cls, folder: str | Path, *, encoder: str | None = None, revision: str | None = None) -> Recognizer:
         """Read a bundle. encoder: where its encoder is now, if it has moved.
 
         Errors: UserError for a folder that is no bundle, one of a newer format, files that were changed or do not fit
@@ -287,3 +326,12 @@ class Recognizer:
             return branch
         switch_adapters(self.encoder, None)
         return dataclasses.replace(branch, adapters=branch.adapters.copy_to(self.encoder))
+
+
+def load(source: str | Path, *, encoder: str | None = None, revision: str | None = None) -> Recognizer:
+    """The recogniser in a bundle: a folder, or a model of the hub such as "user/name" or "user/name@revision".
+
+    encoder: where its encoder is now, if it has moved. revision: a branch, a tag or a commit of the hub.
+    Errors: as `Recognizer.load`.
+    """
+    return Recognizer.load(source, encoder=encoder, revision=revision)

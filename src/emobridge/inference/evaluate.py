@@ -19,9 +19,10 @@ from emobridge.progress import Progress
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import BaseEvaluation, Condition
 from emobridge.scores.classes import Evaluation
-from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels
+from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels, short_repr
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """A recogniser's answers beside the truth: an evaluation of emotions, of attributes, or both."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from emobridge.languages import language_tag
 from emobridge.progress import Progress
 from emobridge.types import Prediction, Utterance
 
+if TYPE_CHECKING:
+    from emobridge.inference.inputs import AudioInput
+
 READ = 16  # utterances that are read before they are encoded
 PASS = 8  # clips of several languages that go through the encoder at once
 LONGEST = 30.0  # s: a longer utterance is cut into windows, for feelings change within it
@@ -40,15 +43,16 @@ FILES = "files"  # the corpus of utterances that come from plain files
 
 def predict(
     recognizer: Recognizer,
-    utterances: Iterable[Utterance],
+    audio: AudioInput,
     *,
     untold: str | None = None,
     window: float = 10.0,
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
 ) -> Iterator[Prediction]:
-    """A Prediction for each utterance, in order. Those that cannot be read go to `on_skip`, or raise without one.
+    """A Prediction for each utterance of `audio`, in order. Those that cannot be read go to `on_skip`, or raise without one.
 
+    audio: utterances; paths stand for what `utterances_of` makes of them. Arrays are for `Recognizer.predict`.
     window: seconds of the windows into which an utterance longer than 30 s is cut; each is answered by itself, under
     the utterance's id, with a start and an end of its own.
     untold: what answers where the language is not known (see `routing`). Without it the last branch does, and a
@@ -56,9 +60,11 @@ def predict(
     With speaker normalisation a speaker's features are standardised by all utterances given here, so that all audio is
     read before the first prediction; without it, predictions come as the audio is read.
     """
+    from emobridge.inference.inputs import as_utterances  # it makes utterances of paths by `utterances_of`, below
+
     if not window > 0:
         raise UserError(f"window: expected seconds above 0, got {window}")
-    utterances = [part for utterance in utterances for part in _windows(utterance, window, on_skip)]
+    utterances = [part for utterance in as_utterances(audio) for part in _windows(utterance, window, on_skip)]
     modes = modes_of(recognizer, utterances, untold)
     by_speaker = any(branch.spec.normalise.startswith("speaker") for branch in recognizer.branches)
     together = by_speaker and any(utterance.speaker is not None for utterance in utterances)

@@ -13,7 +13,7 @@ from emobridge.audit.findings import Audit
 from emobridge.literature.published import Published
 from emobridge.report.embedding import Embedding
 from emobridge.scores.base import DIFFERENCE, Estimate
-from emobridge.types import Score
+from emobridge.types import Score, short_repr
 
 SIDES = ("target", "source")  # in the order of tables
 STUDY_KINDS = ("adapt", "budget", "audit")  # of studies; a page for each is in page.SECTIONS
@@ -173,6 +173,7 @@ class CandidateRow:
     chosen: bool
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
     """All that the page of one study says. A field at its default leaves its section out."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from emobridge import registry
 from emobridge.bundle import UNKNOWN, Recognizer, Spec
+from emobridge.bundle.places import lasting_place
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.speech import everything
 from emobridge.encoders.base import Encoder
@@ -47,7 +46,7 @@ def _with_source(runner: Runner, case: Case, encoder: Encoder, fitted: Fitted, t
 def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: Sequence[Domain]) -> Spec:
     return Spec(
         labels=case.labels,
-        encoder=_lasting_name(case.encoder),
+        encoder=lasting_place(case.encoder),
         encoder_options=case.encoder_options,
         digest=encoder.digest,
         trained=trained,
@@ -67,11 +66,3 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
         attribute_range=case.attribute_range,
         frames=case.sees_frames,
     )
-
-
-def _lasting_name(encoder: str) -> str:
-    """A folder or file as an absolute path, so that the bundle finds the encoder from elsewhere; a name as it is."""
-    is_plugin = encoder.replace("_", "-") in registry.names("encoders")  # goes before a folder of its name
-    path, colon, name = encoder.partition(".py:")
-    path = f"{path}.py" if colon else path
-    return f"{Path(path).resolve()}{colon[3:]}{name}" if Path(path).exists() and not is_plugin else encoder
