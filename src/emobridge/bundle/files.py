@@ -22,7 +22,7 @@ from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
 from emobridge.features.normalisation import Domain
-from emobridge.files import file_digest, unreadable, whole_file
+from emobridge.files import file_digest, is_readable, unreadable, whole_file
 from emobridge.heads.base import Regressor
 from emobridge.options import read_options
 from emobridge.settings import layer_names
@@ -125,6 +125,14 @@ def _write_card(folder: Path, card: str) -> None:
     if card:
         with whole_file(folder / MODEL_CARD) as path:
             path.write_text(card, encoding="utf-8")
+
+
+def read_cards(folder: Path) -> tuple[str, dict[str, str]]:
+    """The model card of a bundle, "" where it has none, and those of its languages by their name."""
+    languages = sorted(folder.glob(f"{LANGUAGES_FOLDER}/*/{MODEL_CARD}"))
+    card = folder / MODEL_CARD
+    text = card.read_text(encoding="utf-8", errors="replace") if is_readable(card) else ""
+    return text, {path.parent.name: path.read_text(encoding="utf-8", errors="replace") for path in languages}
 
 
 def _encoder_of(path: Path, spec: Spec, moved: str | None) -> tuple[Encoder, str]:

@@ -50,7 +50,7 @@ def predict(
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
 ) -> Iterator[Prediction]:
-    """A Prediction for each utterance of `audio`, in order. Those that cannot be read go to `on_skip`, or raise without one.
+    """A Prediction for each utterance, in order. Those that cannot be read go to `on_skip`, or raise without one.
 
     audio: utterances; paths stand for what `utterances_of` makes of them. Arrays are for `Recognizer.predict`.
     window: seconds of the windows into which an utterance longer than 30 s is cut; each is answered by itself, under
