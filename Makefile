@@ -12,14 +12,21 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 demo: $(READY)
-	$(BIN)/emobridge demo demo --languages en,de
-	$(BIN)/emobridge audit demo/en.jsonl demo/de.jsonl --out demo/audit
-	$(BIN)/emobridge adapt --source demo/en.jsonl --target demo/de.jsonl --encoder logmel \
-		--store demo/features --out demo/run
-	$(BIN)/emobridge predict demo/run/bundle demo/de.jsonl --out demo/predictions.jsonl
+	$(BIN)/emobridge demo demo --languages en,it --recordings it
+	$(BIN)/emobridge audit demo/en.jsonl demo/it.jsonl --out demo/audit
+	@echo; echo "1. How well it works, on Italian speech with labels, which no method sees:"
+	$(BIN)/emobridge adapt --source demo/en.jsonl --target demo/it.jsonl --store demo/features --out demo/check
+	@echo; echo "2. What you would do: Italian recordings without a label:"
+	$(BIN)/emobridge scan folder demo/recordings -o demo/unlabelled.jsonl --speaker folder --option language=it
+	$(BIN)/emobridge adapt --source demo/en.jsonl --target demo/unlabelled.jsonl --store demo/features --out demo/run
+	@echo; echo "3. A call of two people, one on each channel, answered turn by turn:"
+	$(BIN)/emobridge predict demo/run/bundle demo/call.wav --channels each --out demo/call.csv
+	@cat demo/call.csv
+	@echo; echo "4. What these recordings were made as, which the run did not know:"
+	$(BIN)/emobridge evaluate demo/run/bundle --on demo/it.jsonl --out demo/scores.json
 
 demo-budget: demo
-	$(BIN)/emobridge budget --source demo/en.jsonl --target demo/de.jsonl --encoder logmel --store demo/features \
+	$(BIN)/emobridge budget --source demo/en.jsonl --target demo/it.jsonl --store demo/features \
 		--methods source-only,pseudo-labels,soft-pseudo-labels,dann,multitask,fluda,nnpm --budgets 0,25,all \
 		--normalise none,speaker --folds 3 --epochs 60 --jobs 2 --out demo/budget
 

@@ -20,9 +20,10 @@ GROUND = "ground"
 LEVELS = (
     (GROUND,),
     ("settings", "cache"),
+    ("data",),
     ("heads", "encoders", "literature"),
     ("methods",),
-    ("adapters", "data"),
+    ("adapters",),
     ("scores", "corpora", "features", "phones"),
     ("audit", "formats", "bundle"),
     ("training", "inference"),

@@ -268,6 +268,7 @@ BAD = [
     ({"align": "coral2"}, "unknown align 'coral2': did you mean 'coral'?"),
     ({"train": "end"}, "unknown train 'end'"),
     ({"pool": "opened"}, "did you mean 'open'?"),
+    ({"frames": "speach"}, "unknown frames 'speach': did you mean 'speech'?"),
     ({"engine": "onnx"}, "unknown engine 'onnx': did you mean 'onnx-int8'?"),
     ({"seeds": 0}, "seeds: expected 1 or more, got 0"),
     ({"seeds": True}, "seeds: expected int, got True"),

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -171,7 +172,10 @@ def changed(saved, **values) -> None:
 
 
 BROKEN = {
-    "newer format": (lambda saved: changed(saved, format=room.FORMAT + 1), "a bundle of format 3 .* update emobridge"),
+    "newer format": (
+        lambda saved: changed(saved, format=room.FORMAT + 1),
+        f"a bundle of format {room.FORMAT + 1} .* update emobridge",
+    ),
     "format is a word": (lambda saved: changed(saved, format="one"), "is no description of a bundle"),
     "missing key": (
         lambda saved: changed(saved, head=...),
@@ -236,3 +240,8 @@ def test_an_encoder_that_has_moved_can_be_told(saved):
 
 def test_normalisation_in_a_word():
     assert SPEC.normalisation == "speaker+coral" and replace(SPEC, align="none").normalisation == "speaker"
+
+
+def test_log_mels_of_an_earlier_version_are_other_features():
+    with pytest.raises(UserError, match=r"other weights than logmel has.* train it again"):
+        room.Recognizer.load(Path(__file__).with_name("format2"))

@@ -18,10 +18,11 @@ from emobridge.inference import predict
 from emobridge.types import Utterance
 
 BUNDLE = Path(__file__).with_name("format2")
+pytestmark = pytest.mark.usefixtures("earlier_logmel")
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory):
+def stored(tmp_path_factory, earlier_logmel):
     """A copy of the bundle of format 2, and the fields of its description, which has no digest of its own."""
     folder = tmp_path_factory.mktemp("stored") / "bundle"
     shutil.copytree(BUNDLE, folder)

@@ -19,6 +19,7 @@ from emobridge.inference import predict
 from emobridge.types import Utterance
 
 BUNDLE = Path(__file__).with_name("format2")
+pytestmark = pytest.mark.usefixtures("earlier_logmel")
 PREDICTIONS = json.loads((BUNDLE / "predictions.json").read_text())  # by case: probabilities, then arousal, of a clip
 CLIPS = ((140, 0.05), (650, 0.25), (300, 0.12))  # pitch in Hz and level of a tone in noise
 

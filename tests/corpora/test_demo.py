@@ -21,6 +21,7 @@ from emobridge import corpora, registry
 from emobridge.corpora import demo
 from emobridge.data.attributes import attributes_of
 from emobridge.data.labels import EMOTIONS
+from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 
 
@@ -260,3 +261,25 @@ def test_it_is_neither_trivial_nor_hopeless(corpus):
         assert 0.6 < inside < 0.9
         assert 0.35 < across(source, target) < inside - 0.07
         assert within(target[1], target[2], target[3]) < min(0.6, inside - 0.15)  # level and length alone
+
+
+def test_recordings_tell_nothing_by_their_names_and_a_call_has_a_person_a_channel(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    emotions = ("anger", "sadness")
+    folder, call = demo.make_recordings(tmp_path, "it", speakers=1, emotions=emotions)
+    rows = list(read_manifest(tmp_path / "recordings.jsonl"))
+    assert len(rows) == 4 * 2 * 10 and {row.emotion for row in rows} == set(emotions)
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.flac")) == sorted(
+        f"{row.id}.flac" for row in rows
+    )
+    assert not any(emotion in row.path for row in rows for emotion in emotions)
+    assert len({row.emotion for row in rows[:6]}) == 2, "they are in no order of emotions"
+    turns = list(read_manifest(tmp_path / "call.jsonl"))
+    wave, rate = soundfile.read(call)
+    assert wave.shape[1] == 2 and {turn.channel for turn in turns} == {0, 1}
+    for turn in turns:
+        spoken = wave[round(turn.start * rate) : round(turn.end * rate)]
+        levels = np.sqrt(np.mean(np.square(spoken), 0))
+        assert levels[turn.channel] > 20 * levels[1 - turn.channel], "the other one is silent"
+    before = call.read_bytes()
+    assert demo.make_recordings(tmp_path, "it", speakers=1, emotions=emotions)[1].read_bytes() == before

@@ -12,7 +12,8 @@ from emobridge.types import SAMPLE_RATE
 def test_a_louder_tone_is_a_shift_in_its_band():
     encoder = load_encoder("logmel")
     wave = np.sin(2 * np.pi * 1000 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
-    soft, loud = (encoder(*pad([factor * wave])).hidden[0, 0, 50] for factor in (0.1, 1.0))
+    wave[: SAMPLE_RATE // 2] *= 0.1
+    soft, loud = encoder(*pad([wave])).hidden[0, 0, [25, 75]]
     assert soft.argmax() == loud.argmax()
     assert abs(float(loud.max() - soft.max()) - np.log(100)) < 1e-3
 

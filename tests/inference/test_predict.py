@@ -44,7 +44,7 @@ def test_a_prediction_is_what_head_and_moments_say(by_corpus, recorded):
     wave, mask = pad([read_audio(one.path)])
     target = by_corpus.domains[-1]
     with torch.no_grad():
-        x = pool(by_corpus.encoder(wave, mask), ("mean",))[0]
+        x = pool(by_corpus.encoder(wave, mask), ("mean", "std"))[0]
         mean, deviation = moments(x, target, None)
         vector = (x - mean) / deviation
         wanted = by_corpus.head(vector[:, None], torch.ones(1, 1, dtype=torch.bool)).softmax(1)[0]

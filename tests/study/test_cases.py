@@ -68,6 +68,7 @@ A_PART = {
     "encoder": ({}, "logmel"),
     "encoder_options": ({}, ("padding=full",)),
     "engine": ({}, "onnx-int8"),
+    "frames": ({}, "speech"),
     "layer": ({}, "2"),
     "statistics": ({}, ("std",)),
     "normalise": ({}, "corpus"),

@@ -334,5 +334,5 @@ def test_the_layer_that_was_chosen_is_marked(made):
 
 def test_settings_are_as_they_were_decided(made):
     rows = dict(record(made(requested(layer="middle"), layer="3")).settings)
-    assert (rows["layer"], rows["head"], rows["statistics"]) == ("3", "single", "mean")
+    assert (rows["layer"], rows["head"], rows["statistics"]) == ("3", "single", "mean, std")
     assert (rows["source"], rows["seeds"], rows["guard"]) == ("en.jsonl", "2", "True")

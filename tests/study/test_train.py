@@ -119,9 +119,9 @@ def three(monkeypatch):
 def test_from_recordings_to_a_recogniser(settings, tmp_path):
     one = train(settings(epochs=30, method_options=("interval=10",)))
     assert [system.method for system in one.answers] == ["source-only", "pseudo-labels"]
-    assert one.chosen == one.answers[-1].case and (one.chosen.layer, one.chosen.statistics) == ("0", ("mean",))
+    assert one.chosen == one.answers[-1].case and (one.chosen.layer, one.chosen.statistics) == ("0", ("mean", "std"))
     assert one.prepared.skipped == () and one.prepared.left_out == 0 and one.decision.layer_scores == ()
-    assert len(one.speech.utterances) == 32 and one.speech.features.shape == (32, 1, 64)
+    assert len(one.speech.utterances) == 32 and one.speech.features.shape == (32, 1, 128)
     for each in predictions(one):
         right = each.probabilities.argmax(1) == one.speech.label[each.rows]
         assert len(each.rows) == 16 and right.mean() > 0.9, "high and loud against low is easy"
@@ -199,7 +199,7 @@ def test_the_layer_is_the_best_of_the_source(settings, three):
     assert three_layers.chosen.layer == "0+1+2" and three_layers.decision.layer_scores == ()
     assert torch.equal(three_layers.speech.features, one.speech.features), "both hold all three"
     chosen = three_layers.speech.at("1").features
-    assert chosen.shape == (32, 1, 64) and torch.equal(chosen[:, 0], one.speech.features[:, 1])
+    assert chosen.shape == (32, 1, 128) and torch.equal(chosen[:, 0], one.speech.features[:, 1])
 
 
 def test_the_choice_of_a_layer_does_not_look_at_the_target(settings, three, recorded):

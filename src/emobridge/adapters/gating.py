@@ -33,7 +33,7 @@ class Gating(ModuleAdapter):
         self.activate()
 
     def _gated(self, _encoder: nn.Module, _inputs: Any, output: Layers) -> Layers:
-        return Layers(self.sum(output.hidden[self.selected])[None], output.mask, output.frame_rate)
+        return Layers(self.sum(output.hidden[self.selected])[None], output.mask, output.frame_rate, output.speech)
 
     def deactivate(self) -> None:
         self.hook.remove()

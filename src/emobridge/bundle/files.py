@@ -85,7 +85,10 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
             raise _unfitting(path, error) from error
         model.digest, model.weights_digest = state_digest(model), ""
     elif not model.has_digest(spec.digest):
-        raise UserError(f"{folder}: was made with an encoder of other weights than {place} has, or another config.json")
+        remedy = "train it again" if registry.is_name("encoders", place) else "give the right one (--encoder)"
+        raise UserError(
+            f"{folder}: was made with an encoder of other weights than {place} has, or another config.json: {remedy}"
+        )
     branches = [_read_language(folder, name, digest, model, place) for name, digest in description.languages.items()]
     branches.append(_read_branch(path, description, tensors, model))
     return Contents(model, tuple(branches), _read_router(path, description.router, tensors))

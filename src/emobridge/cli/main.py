@@ -102,9 +102,12 @@ def demo(
     speakers: Annotated[int, typer.Option(help="Speakers of each language.")] = 8,
     emotions: Annotated[str, typer.Option(help="Emotions, separated by commas.")] = "anger,happiness,neutral,sadness",
     seed: Annotated[int, typer.Option(help="Seed of the voices.")] = 0,
+    recordings: Annotated[
+        str, typer.Option(help="Language of further speakers: a folder of recordings without labels, and a call.")
+    ] = "",
 ) -> None:
     """Make SYNTHETIC emotional speech in several languages, with a manifest for each."""
-    from emobridge.corpora.demo import make_corpora
+    from emobridge.corpora.demo import make_corpora, make_recordings
     from emobridge.progress import progress
 
     with progress("speaking") as report:
@@ -116,6 +119,8 @@ def demo(
             seed=seed,
             on_progress=report,
         )
+    if recordings:
+        manifests += make_recordings(folder, recordings, speakers=speakers, emotions=split_words(emotions), seed=seed)
     for path in manifests:
         print(f"{path} (SYNTHETIC)")
 

@@ -102,6 +102,34 @@ def make_corpora(
     return manifests
 
 
+def make_recordings(
+    folder: str | Path,
+    language: str,
+    *,
+    speakers: int = 8,
+    emotions: Sequence[str] = ("anger", "happiness", "neutral", "sadness"),
+    seed: int = 0,
+) -> tuple[Path, Path]:
+    """Make `<folder>/recordings`, recordings of four further speakers without labels, and `<folder>/call.wav`.
+
+    The call has two channels with a speaker on each; see `_demo_recordings`. speakers: of the corpus of this language,
+    for the callers are others. Errors: UserError as for `make_corpora`.
+    """
+    from emobridge.corpora._demo_recordings import make_recordings as make
+
+    (language,) = _own_tags([language])
+    _check("demo language", [language], LANGUAGES)
+    _check("demo emotion", emotions, LABELS)
+    folder = Path(folder).absolute()
+    _claim(folder, seed)
+
+    def speak(plan: DemoPlan) -> None:
+        count = len(plan.takes()) - plan.first
+        _speak(plan, min(_cores(), 1 + count // PER_WORKER), count, count, None)
+
+    return make(folder, language, speakers=speakers, emotions=emotions, seed=seed, speak=speak)
+
+
 def scan(root: str | Path, languages: Sequence[str] | None = None) -> Iterator[Utterance]:
     """The utterances of a folder that `make_corpora` wrote, of some languages or of all in it.
 
@@ -168,7 +196,7 @@ def _speak(
         with os.fdopen(write, "w") as output:  # the workers keep it open: it ends when the last of them ends
             for number in range(workers):
                 home = stack.enter_context(tempfile.TemporaryDirectory(prefix="emobridge-", ignore_cleanup_errors=True))
-                running.append(_start(replace(plan, first=number, step=workers), home, output.fileno()))
+                running.append(_start(replace(plan, first=plan.first + number, step=workers), home, output.fileno()))
                 stack.callback(_stop, running[-1])
         for line in lines:
             if line.startswith(FAILURE):

@@ -63,8 +63,11 @@ def _pool_over(encoder: Encoder, frames: str) -> Encoder:
         raise unknown("choice of frames", frames, FRAMES)
     if frames in (FRAMES[0], encoder.pooled_frames):
         return encoder
-    if not encoder.frame_rate:
-        raise UserError(f"frames {frames!r}: encoder {encoder.name} yields one frame a clip; leave it out")
+    from emobridge.encoders.base import Encoder as Base
+
+    if not encoder.frame_rate or type(encoder).forward is not Base.forward:
+        why = "has a forward of its own" if encoder.frame_rate else "yields one frame a clip"
+        raise UserError(f"frames {frames!r}: encoder {encoder.name} {why}; leave it out")
     encoder.pooled_frames = frames
     encoder.options = {**encoder.options, "frames": frames}
     return encoder

@@ -10,9 +10,10 @@ In shapes B is clips, T samples, L layers, F frames and D the width.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,7 +66,7 @@ class Encoder(nn.Module):
     digest: str = ""  # sha256 of the weights, or of whatever else decides the features: part of that key too
     weights_digest: str = ""  # of weights from a folder alone, as bundles of before 0.2 have it for the digest
     minimum: int = 1  # samples; shorter clips are padded with zeros
-    window: float | None = None  # s; longer clips are encoded window by window, and the frames joined
+    window: float | None = None  # s; longer clips are encoded, and searched for speech, window by window
     active_adapters: Any = None  # the emobridge.adapters.Adapters that take effect in it
     inactive_adapters: tuple[Any, ...] = ()  # others that are in it without effect
 
@@ -136,35 +137,33 @@ class Encoder(nn.Module):
             raise UserError(f"encoder {self.name} with engine {self.options['engine']}: cannot be trained")
         wave, lengths = clean(wave, mask, self.minimum)
         size = wave.shape[1] if self.window is None else round(self.window * SAMPLE_RATE)
-        if wave.shape[1] <= size:
-            hidden, frames = self.encode(wave, lengths)
-        else:
-            hidden, frames = self._windows(wave, lengths, size)
+        encode = self._encode if wave.shape[1] <= size else functools.partial(self._windows, size=size)
+        hidden, frames, speech = encode(wave, lengths)
         valid = torch.arange(hidden.shape[2], device=frames.device) < frames[:, None]
-        return Layers(hidden, valid, self.frame_rate)
+        is_pooled = self.pooled_frames == "speech" and self.frame_rate > 0
+        return Layers(hidden, valid, self.frame_rate, speech if is_pooled else None)
 
-    def __call__(self, wave: Tensor, mask: Tensor) -> Layers:
-        """`forward`, with the frames that hold speech where these alone are pooled."""
-        layers: Layers = super().__call__(wave, mask)
-        if self.pooled_frames == "all" or not layers.frame_rate:
-            return layers
-        valid = layers.mask
-        speech = speech_frames(wave, mask.sum(1), valid.shape[1], valid.sum(1), layers.frame_rate)
-        return replace(layers, speech=speech)
+    def _encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`encode`, and which frames (B, F) hold speech, where these alone are pooled."""
+        hidden, frames = self.encode(wave, lengths)
+        if self.pooled_frames == "all" or not self.frame_rate:
+            return hidden, frames, frames.new_zeros(len(frames), hidden.shape[2], dtype=torch.bool)
+        return hidden, frames, speech_frames(wave, lengths, hidden.shape[2], frames, self.frame_rate)
 
-    def _windows(self, wave: Tensor, lengths: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    def _windows(self, wave: Tensor, lengths: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Encode `size` samples at a time. Each window of a clip but its last is full, so the frames simply join."""
-        parts, frames = [], torch.zeros_like(lengths)
+        parts, spoken, frames = [], [], torch.zeros_like(lengths)
         for first in range(0, wave.shape[1], size):
             rows = (lengths > first).nonzero()[:, 0]
             inside = (lengths[rows] - first).clamp(max=size)
             stretch = nn.functional.pad(wave[rows, first : first + int(inside.max())], (0, self.minimum))
             inside = inside.clamp(min=self.minimum)
-            hidden, count = self.encode(stretch[:, : int(inside.max())], inside)
+            hidden, count, speech = self._encode(stretch[:, : int(inside.max())], inside)
             part = hidden.new_zeros(hidden.shape[0], len(lengths), *hidden.shape[2:])
             parts.append(part.index_copy(1, rows, hidden))
+            spoken.append(speech.new_zeros(len(lengths), speech.shape[1]).index_copy(0, rows, speech))
             frames = frames.index_add(0, rows, count)
-        return torch.cat(parts, dim=2), frames
+        return torch.cat(parts, dim=2), frames, torch.cat(spoken, dim=1)
 
 
 def speech_frames(wave: Tensor, lengths: Tensor, size: int, frames: Tensor, frame_rate: float) -> Tensor:

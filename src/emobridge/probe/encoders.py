@@ -52,7 +52,7 @@ def probed_encoders(settings: ProbeSettings, *, may_lack: bool = False) -> Itera
     options = read_options(settings.encoder_options)
     if settings.engine != "torch":
         options["engine"] = settings.engine
-    accepted: set[str] = set()  # options that an encoder has, or that may be those of an encoder that is not here
+    accepted = {"frames"}  # options that an encoder has, as all have frames, or may have where it is not here
     for word in settings.encoders:
         name, source = parse_encoder(word)
         if may_lack and not is_here(source):
@@ -86,7 +86,7 @@ def _described(name: str, source: str, options: dict[str, Option], encoder: Enco
         tuple(options.items()),
         encoder.layers,
         encoder.width,
-        len(statistics_of(name, encoder)),
+        len(statistics_of(encoder)),
         bytes_per_clip(encoder),
         bytes_per_second(encoder, True, segment),
     )
@@ -98,9 +98,9 @@ def _absent(name: str, source: str, options: dict[str, Option]) -> ProbedEncoder
     return ProbedEncoder(name, source, "pretrained", False, tuple(options.items()), layers, width, hub=hub)
 
 
-def statistics_of(name: str, encoder: Encoder) -> tuple[str, ...]:
+def statistics_of(encoder: Encoder) -> tuple[str, ...]:
     """What heads of pooled features see: the mean, which trains a linear head exactly; of log-mel bands more."""
-    return encoder.statistics if name == LOGMEL else encoder.statistics[:1]
+    return encoder.chosen_statistics or encoder.statistics[:1]
 
 
 def encoder_languages(settings: ProbeSettings) -> dict[str, tuple[str, ...]]:

@@ -22,7 +22,8 @@ class ProbeSettings:
         "Hugging Face hub. Repeat for more.", panel=ENCODER, flag="encoder", first=True, repeat=True,
     )  # fmt: skip
     encoder_options: tuple[str, ...] = option(
-        (), help="An option of the encoders, such as padding=full, for those that have it. Repeat for more.",
+        (), help="An option of the encoders, such as padding=full, for those that have it, or frames=speech, which "
+        "pools the frames with speech alone. Repeat for more.",
         panel=ENCODER, flag="encoder-option", repeat=True, metavar="NAME=VALUE",
     )  # fmt: skip
     engine: str = option(

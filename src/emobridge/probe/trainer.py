@@ -157,7 +157,7 @@ class Trainer:
         return Stack(rows, self._source(unit, unit.corpus), rate=rate, moments=by_probe)
 
     def _statistics(self, unit: ProbeUnit) -> tuple[str, ...]:
-        return ("frames",) if needs_frames(unit) else statistics_of(self.plan.encoder.name, self.encoder)
+        return ("frames",) if needs_frames(unit) else statistics_of(self.encoder)
 
     def _source(self, unit: ProbeUnit, name: str) -> sources.PooledSource | sources.FrameSource:
         """The features of one corpus as a unit sees them."""
