@@ -15,8 +15,10 @@ from emobridge.bundle import Recognizer, Spec
 from emobridge.bundle.description import FIELDS, FORMAT
 from emobridge.errors import UserError
 from emobridge.inference import predict
+from emobridge.settings import Answering
 from emobridge.types import Utterance
 
+pytestmark = pytest.mark.usefixtures("all_speech")
 BUNDLE = Path(__file__).with_name("format2")
 pytestmark = pytest.mark.usefixtures("earlier_logmel")
 
@@ -169,6 +171,6 @@ def test_no_changed_field_ends_in_a_traceback(stored, recorded, monkeypatch, key
         message = str(error)
     else:
         message, utterance = "", Utterance("u", "demo-it", str(recorded / "xx-a-anger-0.wav"), speaker="a")
-        (prediction,) = predict(recognizer, [utterance], untold="target")
+        (prediction,) = predict(recognizer, [utterance], Answering.of(untold="target"))
         assert prediction.labels == recognizer.labels
     assert len(message.splitlines()) <= 1

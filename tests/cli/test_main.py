@@ -228,7 +228,7 @@ def test_predict_prints_lines_of_json(recorded, finished, cli):
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [row["id"] for row in rows] == [one.id for one in read_manifest(recorded / "xx.jsonl")]
     for row in rows:
-        assert list(row) == ["id", "start", "end", "label", "probabilities"]
+        assert list(row)[2:9] == ["channel", "start", "end", "language", "label", "confidence", "probabilities"]
         assert (row["start"], row["end"]) == (0.0, 0.3)
         assert list(row["probabilities"]) == ["anger", "sadness"]
         assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
@@ -237,11 +237,11 @@ def test_predict_prints_lines_of_json(recorded, finished, cli):
 
 def test_predict_writes_csv_to_a_file(recorded, finished, cli):
     out = recorded / "said" / "said.csv"
-    done = cli("predict", finished / "bundle", recorded / "xx.jsonl", "--format", "csv", "--out", out)
+    done = cli("predict", finished / "bundle", recorded / "xx.jsonl", "--out", out)
     assert done.code == 0, done.err
     assert done.out == f"{out}: 16 predictions\n"
     rows = list(csv.DictReader(out.open(newline="")))
-    assert list(rows[0]) == ["id", "start", "end", "label", "p_anger", "p_sadness"]
+    assert list(rows[0])[6:10] == ["label", "confidence", "p_anger", "p_sadness"]
     assert all(float(row["p_anger"]) + float(row["p_sadness"]) == pytest.approx(1, abs=1e-5) for row in rows)
     asked = cli("predict", finished / "bundle", recorded / "xx.jsonl")
     assert [json.loads(line)["probabilities"]["anger"] for line in asked.out.splitlines()] == [

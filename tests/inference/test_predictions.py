@@ -96,6 +96,7 @@ REFUSED = {
     "a rate for a file": ("a.wav", {"sample_rate": 16000}, "sample_rate: goes with arrays; files tell their own"),
     "no such file": ("nowhere.wav", {}, "nowhere.wav: no such file: nothing predicted"),
     "no such files": (["a.wav", "b.wav"], {}, r"a.wav: no such file \(and 1 more\): nothing predicted"),
+    "an option misspelt": ("a.wav", {"segmnts": "windows"}, "did you mean 'segments'"),
     "no such language": ("a.wav", {"language": "Klingonish"}, "'Klingonish'"),
 }
 
@@ -126,3 +127,17 @@ def test_predictions_are_a_sequence_that_prints_as_a_line(recognizer, recorded):
     text = repr(Predictions(tuple(many), (("a", "b"),)))
     assert len(text) < 160 and text.startswith("<Predictions: 5,000 (250 label 0") and text.endswith("1 skipped>")
     assert repr(Predictions(())) == "<Predictions: 0>"
+
+
+def test_options_are_those_of_the_command(recognizer, recorded):
+    import pandas
+
+    wave = np.concatenate([soundfile.read(path)[0] for path in sorted(recorded.glob("xx-a-*.wav"))])
+    parts = recognizer(wave, sample_rate=16000, segments="windows", window=0.6)
+    assert [(part.start, part.end) for part in parts] == [(0.0, 0.6), (0.6, 1.2)]
+    stereo = recognizer(np.stack([wave, wave * 0]), sample_rate=16000, channels="each")
+    assert [(part.id, part.channel, bool(part.reason)) for part in stereo] == [("array", 0, False), ("array", 1, True)]
+    silent = recognizer(np.zeros(16000), sample_rate=16000)
+    assert silent[0].label is None and repr(silent) == "<Predictions: 1 (1 no speech)>"
+    table = stereo.to_dataframe()
+    assert isinstance(table, pandas.DataFrame) and list(table["channel"]) == [0, 1] and len(table) == 2

@@ -10,7 +10,7 @@ bundle/README.md           the model card
 
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns, made_head
 from emobridge.bundle.description import FORMAT, read_description
-from emobridge.bundle.files import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD
+from emobridge.bundle.files import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, bundle_digest
 from emobridge.bundle.recognizer import Recognizer, load
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Branch",
     "Recognizer",
     "Spec",
+    "bundle_digest",
     "columns",
     "load",
     "made_head",

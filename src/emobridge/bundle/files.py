@@ -245,6 +245,14 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     return read_weights(file)
 
 
+def bundle_digest(folder: str | Path) -> str:
+    """The sha256 of a bundle: of its description, which holds the digests of all its files.
+
+    Errors: UserError for a folder that is no bundle.
+    """
+    return _digest_of(Path(folder) / DESCRIPTION)
+
+
 def _digest_of(path: Path) -> str:
     """sha256 of a file. Errors: UserError where it cannot be read."""
     try:

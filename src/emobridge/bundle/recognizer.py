@@ -92,20 +92,21 @@ class Recognizer:
         language: str | None = None,
         speakers: str = "unknown",
         strict: bool = False,
+        store: str | Path | None = None,
         **options: Any,
     ) -> Predictions:
         """The answers to recordings, in order: a sequence even for one recording, which may have several parts.
 
         audio: a path of a recording, a folder or a manifest; an utterance; an array, (T,) or (channels, T), of floats
         (full scale is 1), int16 or int32; or several of these. They go the same way as in `emobridge predict`.
-        sample_rate: of arrays, in Hz. language: of paths and arrays, its tag or name; by default not known. speakers:
-        "unknown", "file" (each path or array is one speaker) or "one". strict: the first recording that cannot be read
-        raises; by default it stands in `skipped`. options: those of `emobridge.predict`.
-        Errors: UserError for what is none of these, and where nothing could be read.
+        sample_rate: of arrays, in Hz. language, speakers: of paths and arrays, as for the command. strict: the first
+        recording that cannot be read raises; by default it stands in `skipped`. store: a folder for features, where
+        speakers are standardised. options: the other ones of the command by name (segments="windows", channels="each",
+        abstain_below=0.5 ...): see `settings.Answering`.
+        Errors: UserError for what is none of these, and where nothing can be read.
         """
-        return emobridge.Predictions.of(
-            self, audio, sample_rate=sample_rate, language=language, speakers=speakers, strict=strict, **options
-        )
+        options |= {"language": language, "speakers": speakers, "strict": strict, "store": store}
+        return emobridge.Predictions.of(self, audio, sample_rate=sample_rate, **options)
 
     def __call__(self, audio: AudioInput, **options: Any) -> Predictions:
         """`predict`."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from emobridge.cli.requests import check_folder
+from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError
 
 
@@ -36,10 +38,13 @@ def join(
     from emobridge.inference import learn_router
     from emobridge.report.joined_card import card_of, joined_card
 
+    check_folder("--out", out)
     if len(bundles) < 2:
         raise UserError("join: expected two bundles or more")
     joined = Recognizer.joined(bundles, encoder=encoder, replace=replace)
     if router:
+        if not joined.spec.frames:  # frames are not stored
+            keep_work()
         utterances = [utterance for path in router for utterance in utterances_at(path)]
         joined.router = learn_router(joined, utterances, hears_base=router_base, store=store)
     elif router_base:

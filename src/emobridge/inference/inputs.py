@@ -15,8 +15,7 @@ import soundfile
 
 from emobridge.data.audio import AudioError
 from emobridge.errors import UserError
-from emobridge.inference.predict import FILES, utterances_of
-from emobridge.languages import language_tag
+from emobridge.inference.sources import utterances_of
 from emobridge.types import Prediction, Utterance
 
 # One of them: a path (of a recording, a folder or a manifest), an utterance, or an array (T,) or (channels, T).
@@ -45,13 +44,12 @@ class AudioInputs:
 
 
 @contextlib.contextmanager
-def open_inputs(
-    audio: AudioInput, *, sample_rate: float | None = None, language: str | None = None, speakers: str = "unknown"
-) -> Iterator[AudioInputs]:
+def open_inputs(audio: AudioInput, *, sample_rate: float | None = None, **options: Any) -> Iterator[AudioInputs]:
     """Paths, utterances and arrays as utterances, within the block.
 
     Arrays are written to a folder that the user alone can read, as they are, and go the way of files from there; the
-    folder is removed with the block. sample_rate: of arrays, in Hz. language, speakers: as `utterances_of` has them.
+    folder is removed with the block. sample_rate: of arrays, in Hz. options: those of `utterances_of`, for paths and
+    arrays.
     Errors: UserError for what is none of them, an array of another shape or kind, and arrays without a rate.
     """
     items = items_of(audio)
@@ -59,20 +57,19 @@ def open_inputs(
     if sample_rate is not None and not count:
         raise UserError("sample_rate: goes with arrays; files tell their own")
     if not count:
-        yield AudioInputs([row for item in items for row in as_utterances(item, language=language, speakers=speakers)])
+        yield AudioInputs([row for item in items for row in as_utterances(item, **options)])
         return
-    rate, spoken = _whole_rate(sample_rate), language_tag(language) if language else "und"
+    rate = _whole_rate(sample_rate)
     with tempfile.TemporaryDirectory(prefix="emobridge-") as folder:
         utterances: list[Utterance] = []
         for number, item in enumerate(items):
             if not is_array(item):
-                utterances += as_utterances(item, language=language, speakers=speakers)
+                utterances += as_utterances(item, **options)
                 continue
             name = f"array {number}" if len(items) > 1 else "array"
             path = Path(folder, f"{name}.wav")
             _write_array(path, item, rate, name)
-            speaker = {"unknown": None, "file": name, "one": "one"}.get(speakers)
-            utterances.append(Utterance(name, FILES, str(path), language=spoken, speaker=speaker))
+            utterances += (replace(row, id=name) for row in as_utterances(path, **options))
         inputs = AudioInputs(utterances, folder)
         try:
             yield inputs

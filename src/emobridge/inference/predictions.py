@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
 from emobridge.inference.inputs import AudioInput, open_inputs
+from emobridge.inference.output import to_dataframe
 from emobridge.inference.predict import predict
+from emobridge.progress import report_note
+from emobridge.settings import Answering
 from emobridge.types import Prediction
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,21 +43,28 @@ class Predictions(Sequence[Prediction]):
         language: str | None = None,
         speakers: str = "unknown",
         strict: bool = False,
+        store: str | Path | None = None,
         **options: Any,
     ) -> Predictions:
-        """The answers to all of `audio`; see `Recognizer.predict`. options: those of `predict`.
-
-        Errors: UserError, also where nothing could be read.
-        """
-        if language is not None and options.get("untold") is None:
+        """The answers to all of `audio`, as `Recognizer.predict` gives them. Errors: UserError, as there."""
+        settings = Answering.of(**options)
+        if language is not None and not settings.untold:
             recognizer.branch_of(language)
+        of_paths = {"language": language, "speakers": speakers, "channels": settings.channels, "on_note": report_note}
         skipped: list[tuple[str, str]] = []
-        with open_inputs(audio, sample_rate=sample_rate, language=language, speakers=speakers) as inputs:
+        with open_inputs(audio, sample_rate=sample_rate, **of_paths) as inputs:
 
             def on_skip(name: str, reason: str) -> None:
                 skipped.append((name, inputs.without_folder(reason)))
 
-            answers = predict(recognizer, inputs.utterances, on_skip=None if strict else on_skip, **options)
+            answers = predict(
+                recognizer,
+                inputs.utterances,
+                settings,
+                store=store,
+                on_skip=None if strict else on_skip,
+                on_note=lambda note: report_note(inputs.without_folder(note)),
+            )
             predictions = tuple(map(inputs.shown, answers))
         if skipped and not predictions:
             name, reason = skipped[0]
@@ -78,3 +92,7 @@ class Predictions(Sequence[Prediction]):
         labels = f" ({', '.join(parts)})" if parts else ""
         skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
         return f"<Predictions: {len(self):,}{labels}{skipped}>"
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row for each prediction; see `inference.to_dataframe`."""
+        return to_dataframe(self)
