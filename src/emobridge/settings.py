@@ -30,6 +30,7 @@ else:
     import tomli as tomllib
 
 LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
+BUNDLES = ("auto", "adapted", "baseline")
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
@@ -269,6 +270,10 @@ class System:
     validator: str = option(
         "agreement", help="How auto judges a method without target labels.", panel=METHOD, needs="auto"
     )
+    bundle: str = option(
+        "auto", help="System that the bundle holds. auto is the adapted one, but the baseline (source-only) where the "
+        "target's labels show adaptation to be worse.", panel=METHOD, choices=BUNDLES, needs="adaptation",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_part(self)
@@ -369,6 +374,10 @@ class Output:
     jobs: int = option(
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
+    )  # fmt: skip
+    clips: bool = option(
+        True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
+        "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

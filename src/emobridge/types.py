@@ -138,7 +138,7 @@ class Prediction:
     language: str = "und"  # BCP 47 of the speech; "und" is undetermined
     answered_by: str = ""  # the language of the branch that answered, or how several were mixed
     statistics: str = ""  # what the features were standardised by, such as "corpus" or "speaker (12 utterances)"
-    unfamiliarity: float | None = None  # how unlike the training speech it is, from 0; None where not measured
+    unfamiliarity: float | None = None  # from 0: 0.5 is typical, 1 is as far as 5 % of held-out training speech
     reason: str = ""  # why there is no label: no speech, too short, not finite, unsure; "" where there is one
 
     @property
@@ -177,6 +177,9 @@ class Score:
     n: int  # utterances
     head: str = ""  # "single", "linear" ...; "" where it was not recorded
     setting: str = ""  # of a layer-wise study: "mono", "trans", "cross", "other"; "" elsewhere
+    # Of `evaluate`: what of the scored utterances the recogniser knew, the gravest of bundle.training_speech.EXPOSURES
+    # ("trained on" ... "none"), or "not recorded"; "" elsewhere, where `split` says how the scored were held out.
+    seen: str = ""
 
 
 def person(utterance: Utterance) -> str | None:

@@ -13,6 +13,7 @@ from emobridge.bundle.router import confidences
 from emobridge.data.audio import read_audio
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
+from emobridge.features.familiarity import Familiarity
 from emobridge.inference import UNTOLD, compare, evaluate, learn_router, predict
 from emobridge.inference.compare import TOLD
 from emobridge.inference.features import encode
@@ -222,3 +223,79 @@ def test_merged_predictions(both, rows):
         with pytest.raises(UserError, match="are merged into the encoder's weights"):
             list(predict(both, rows[4:12]))
     near(table(predict(both, rows[:8])), wanted)
+
+
+def with_familiarity(recognizer, seed):
+    """The recogniser, its last branch with a familiarity."""
+    torch.manual_seed(seed)
+    width = recognizer.domains[0].mean.numel()
+    familiarity = Familiarity(torch.randn(3, width), torch.rand(width) + 0.5, torch.tensor([0.5, 1.0, 1.2]))
+    (branch,) = recognizer.branches
+    recognizer.branches = (replace(branch, familiarity=familiarity),)
+    return recognizer
+
+
+def unfamiliarity_by_hand(recognizer, row, branch, adapters) -> float:
+    with use_adapters(recognizer.encoder, adapters):
+        pooled = torch.stack(encode(recognizer, [read_audio(row.path, row.start, row.end)], [adapters]))
+    domain = branch.domain(row.corpus, row.language)
+    return float(branch.unfamiliarity(branch.normalised(pooled, domain, None)))
+
+
+@pytest.mark.parametrize("untold", UNTOLD)
+def test_unfamiliarity_is_that_of_the_branch_that_answered(made, rows, untold):
+    both = with_familiarity(made("de", 1), 1).join(with_familiarity(made("it", 2), 2))
+    both.router = learn_router(both, rows)
+    nobody = unknown(rows)
+    answered = list(predict(both, nobody, untold=untold))
+    each = by_hand(both, nobody)
+    for row, prediction, probabilities in zip(nobody, answered, each):
+        by_branch = [unfamiliarity_by_hand(both, row, branch, branch.adapters) for branch in both.branches]
+        if untold == "averaged":
+            expected = min(unfamiliarity_by_hand(both, row, branch, both.average) for branch in both.branches)
+        else:
+            chosen = torch.tensor(prediction.probabilities)
+            expected = by_branch[int((probabilities - chosen).abs().sum(1).argmin())]
+        assert prediction.unfamiliarity == pytest.approx(expected, abs=1e-4)
+    assert len({round(prediction.unfamiliarity, 4) for prediction in answered}) > 8
+
+
+def test_unfamiliarity_is_of_the_clip_alone(made, rows):
+    """Whoever speaks, and whatever is beside it: a speaker's own moments would make all music ordinary."""
+    it = with_familiarity(made("it", 2, normalise="speaker"), 2)
+    spoken = [replace(row, speaker="one") for row in rows]
+    together = [prediction.unfamiliarity for prediction in predict(it, spoken)]
+    alone = [next(iter(predict(it, [row]))).unfamiliarity for row in rows]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_recogniser_without_familiarity_measures_none(both, rows):
+    assert {prediction.unfamiliarity for prediction in predict(both, rows)} == {None}
+    mixed = made_half(both)
+    measured = [prediction.unfamiliarity for prediction in predict(mixed, rows)]
+    assert [value is None for value in measured] == [row.language == "it" for row in rows]
+
+
+def made_half(both):
+    """Both languages, of which "de" alone has a familiarity."""
+    de, it = both.branches
+    width = de.domains[0].mean.numel()
+    familiarity = Familiarity(torch.zeros(1, width), torch.ones(width), torch.tensor([0.0, 1.0]))
+    both.branches = (replace(de, familiarity=familiarity), it)
+    return both
+
+
+def test_every_mode_goes_by_the_probabilities_that_each_branch_s_temperature_gives(made, rows):
+    """One branch is made all but certain: it is the surest everywhere, and the mean leans towards it."""
+    plain = [made(language, seed, adapters=None) for language, seed in (("de", 1), ("it", 2))]
+    hot = [made("de", 1, adapters=None, temperature=1e-2), made("it", 2, adapters=None, temperature=3.0)]
+    alike, apart = (first.join(second) for first, second in (plain, hot))
+    clips = unknown(rows)
+    before, after = by_hand(alike, clips), by_hand(apart, clips)
+    for index, temperature in enumerate((1e-2, 3.0)):
+        expected = (before[:, index].log() / temperature).softmax(1)
+        torch.testing.assert_close(after[:, index], expected, atol=1e-3, rtol=0)
+    assert torch.equal(after.argmax(2), before.argmax(2))
+    best = entropy(after).argmin(1)
+    assert (best == 0).float().mean() > 0.9 > (entropy(before).argmin(1) == 0).float().mean()
+    near(table(predict(apart, clips, untold="confident")), after[torch.arange(len(clips)), best])

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from emobridge import registry
 from emobridge.adapters import Adapters
+from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.corpora import scale_of
 from emobridge.data.attributes import parse_ranges
 from emobridge.encoders.base import Encoder
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain, normalise_features
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
@@ -46,6 +48,7 @@ class Spec:
     attributes: tuple[str, ...] = ()  # that are regressed; without labels they are all that is predicted
     attribute_range: str = ""  # scales that were given: see data.attributes.parse_ranges
     frames: bool = False  # whether the head sees single frames, and not their statistics
+    reason: str = ""  # why the bundle holds this method and not the baseline, or the other way round
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax, so that confidence is honest
 
     @property
@@ -70,6 +73,8 @@ class Branch:
     adapters: Adapters | None  # in the recogniser's encoder; None: it uses the encoder as it is
     columns: slice | list[int]  # of what the encoder pools, those that the head sees
     regressor: Regressor | None = None  # of attributes
+    familiarity: Familiarity | None = None  # of its training speech; None of frames and of older bundles
+    training_speech: TrainingSpeech | None = None  # what it was trained on; None where it is not recorded
 
     @property
     def language(self) -> str:
@@ -119,6 +124,13 @@ class Branch:
     ) -> Tensor:
         """(N, C + K): `probabilities`, then attributes, in about [-1, 1]."""
         return self.answers_to_frames(self.normalised(pooled, domain, speakers, texts)[:, None])
+
+    def unfamiliarity(self, normalised: Tensor) -> Tensor | None:
+        """(N, D) features, `normalised` without speakers and texts -> (N,), see `features.familiarity`.
+
+        None where the branch has no familiarity.
+        """
+        return None if self.familiarity is None else self.familiarity.unfamiliarity(normalised)
 
     def answers_to_frames(self, frames: Tensor) -> Tensor:
         """`answers` (N, C + K) to frames (N, F, D) as the head sees them."""

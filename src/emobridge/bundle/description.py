@@ -35,6 +35,7 @@ SINCE = {  # what older bundles lack
     "attribute_range": "",
     "frames": False,
     "languages": {},
+    "reason": "",
     "temperature": 1.0,
 }
 
@@ -273,5 +274,6 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "attributes": _attributes,
     "attribute_range": _range,
     "frames": _truth,
+    "reason": _text,
     "temperature": _above_zero,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,9 +19,11 @@ from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
 from emobridge.bundle.places import find_encoder, lasting_place, written_place
 from emobridge.bundle.router import Router
+from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.files import file_digest, is_readable, unreadable, whole_file
 from emobridge.heads.base import Regressor
@@ -29,7 +32,9 @@ from emobridge.settings import layer_names
 
 TENSORS, ADAPTERS, MODEL_CARD = "model.safetensors", "adapters", "README.md"
 DESCRIPTION, LANGUAGES_FOLDER, LANGUAGE_DESCRIPTION = "bundle.json", "languages", "language.json"
+TRAINING_SPEECH = "training_speech"  # a tensor
 ROUTER = ("mean", "deviation", "weight", "bias")  # the tensors of a router
+FAMILIARITY = ("centres", "deviation", "distances")  # the tensors of a branch's familiarity, which older bundles lack
 UNFITTING = (KeyError, IndexError, ValueError, RuntimeError)  # what torch makes of tensors of another shape
 
 
@@ -112,6 +117,10 @@ def _write_branch(
         tensors |= {f"domain.{number}.mean": domain.mean, f"domain.{number}.deviation": domain.deviation}
         if domain.offsets is not None:
             tensors[f"domain.{number}.offsets"] = domain.offsets
+    if branch.familiarity is not None:
+        tensors |= {f"familiarity.{name}": getattr(branch.familiarity, name) for name in FAMILIARITY}
+    if branch.training_speech is not None:
+        tensors[TRAINING_SPEECH] = branch.training_speech.rows
     tensors |= more or {}
     adapters = None
     if branch.adapters is not None:
@@ -191,7 +200,12 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
         regressor = Regressor(head.output.in_features, spec.attributes) if spec.attributes else None
         if regressor is not None:
             regressor.load_state_dict(_under(tensors, "regressor."))
-        branch = Branch(spec, domains, head.eval(), adapters, columns(encoder, spec.statistics), regressor)
+        parts = _under(tensors, "familiarity.")
+        familiarity = Familiarity(*(parts[name] for name in FAMILIARITY)) if parts else None
+        chosen = columns(encoder, spec.statistics)
+        branch = Branch(spec, domains, head.eval(), adapters, chosen, regressor, familiarity)
+        if TRAINING_SPEECH in tensors:  # older bundles have none
+            branch = dataclasses.replace(branch, training_speech=TrainingSpeech(tensors[TRAINING_SPEECH]))
         _try(branch, encoder)
     except UNFITTING as error:
         raise _unfitting(path, error) from error
@@ -215,8 +229,10 @@ def _try(branch: Branch, encoder: Encoder) -> None:
     if branch.spec.frames:
         branch.answers_to_frames(torch.zeros(1, 2, layers * encoder.width))
         return
+    pooled = torch.zeros(1, layers, len(encoder.statistics) * encoder.width)
     for domain in branch.domains:
-        branch.answers(torch.zeros(1, layers, len(encoder.statistics) * encoder.width), domain, ["a"], domain.texts[:1])
+        branch.answers(pooled, domain, ["a"], domain.texts[:1])
+    branch.unfamiliarity(branch.normalised(pooled, branch.domains[-1], None))
 
 
 def _read_router(path: Path, facts: RouterFacts | None, tensors: Mapping[str, Tensor]) -> Router | None:

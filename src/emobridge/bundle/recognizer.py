@@ -21,14 +21,16 @@ from emobridge.bundle.hub import bundle_folder, upload_bundle
 from emobridge.bundle.places import is_place
 from emobridge.bundle.router import Router
 from emobridge.bundle.sets import averaged, base_state
+from emobridge.bundle.training_speech import SAME_FILE, SAME_SPEAKER, UNSEEN, Exposure, TrainingSpeech, gravest_of
 from emobridge.data.attributes import is_constructed
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import language_tag, primary_language
 from emobridge.progress import report_note
-from emobridge.types import SCALE, Range
+from emobridge.types import SCALE, Range, Utterance, person_labels
 
 if TYPE_CHECKING:
     from emobridge.inference.inputs import AudioInput
@@ -51,6 +53,7 @@ class Recognizer:
         head: Head,
         *,
         regressor: Regressor | None = None,
+        familiarity: Familiarity | None = None,
         earlier: Sequence[Branch] = (),
         router: Router | None = None,
     ) -> None:
@@ -65,7 +68,8 @@ class Recognizer:
             if not inside:
                 raise ValueError("spec.trained has adapters, and there are none in the encoder")
             adapters = inside[-1]
-        last = Branch(spec, tuple(domains), head.eval(), adapters, columns(encoder, spec.statistics), regressor)
+        chosen = columns(encoder, spec.statistics)
+        last = Branch(spec, tuple(domains), head.eval(), adapters, chosen, regressor, familiarity)
         self.branches = (*earlier, last)
         self.encoder, self.router = encoder.eval(), router
         self.card, self.cards = "", dict[str, str]()  # of the model, and of languages by their name
@@ -165,6 +169,28 @@ class Recognizer:
         """Whether attributes that were computed from audio went into any branch: see data.constructed."""
         corpora = [corpus for branch in self.branches for corpus, _ in branch.spec.domains]
         return bool(self.attributes) and any(map(is_constructed, corpora))
+
+    def exposure(self, utterances: Sequence[Utterance]) -> Exposure:
+        """How much of some utterances, which can be read, its branches were trained on or adapted to."""
+        unrecorded = tuple(branch.language for branch in self.branches if branch.training_speech is None)
+        recorded = [speech for branch in self.branches if (speech := branch.training_speech) is not None]
+        answers = [speech.exposures(utterances) for speech in recorded]
+        if not answers:
+            return Exposure((), unrecorded=unrecorded)
+        exposures = gravest_of(answers)
+        pairs = list(zip(exposures, utterances, person_labels(utterances)))
+        related = (SAME_FILE, SAME_SPEAKER)
+        speakers = {name for exposure, _, name in pairs if exposure in related and name is not None}
+        corpora = {corpus for branch in self.branches for corpus, _ in branch.spec.domains}
+        nameless = sum(
+            exposure == UNSEEN and row.speaker is None and row.corpus in corpora for exposure, row, _ in pairs
+        )
+        return Exposure(exposures, tuple(sorted(speakers)), nameless, unrecorded)
+
+    def with_training_speech(self, speech: TrainingSpeech | None) -> Recognizer:
+        """This recogniser, after its last branch was told what it was trained on."""
+        self.branches = (*self.branches[:-1], dataclasses.replace(self.last, training_speech=speech))
+        return self
 
     @functools.cached_property
     def average(self) -> Adapters | None:
@@ -334,9 +360,10 @@ class Recognizer:
             last.domains,
             last.head,
             regressor=last.regressor,
+            familiarity=last.familiarity,
             earlier=earlier,
             router=contents.router,
-        )
+        ).with_training_speech(last.training_speech)
 
     def _check_joins(self, other: Recognizer) -> None:
         """Errors: UserError where a branch of the other would not find here what it was trained on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
 from collections.abc import Iterable
@@ -215,7 +216,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Score a bundle on a manifest with labels."""
     from emobridge.bundle import Recognizer
     from emobridge.corpora import utterances_at
-    from emobridge.inference.evaluate import evaluated
+    from emobridge.inference.evaluate import UNSEEN_SPLIT, evaluated
     from emobridge.progress import progress, report_note
     from emobridge.report.blocks import bracketed
     from emobridge.scores.files import write_scores
@@ -237,10 +238,16 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     scores = evaluation.scores(Path(request.bundle).resolve().parent.name)
     write_scores(request.out, scores)
     shown = [row for row in scores if row.seed == "all" and not row.measure.startswith("recall speaker")]
+    first = evaluation.first_warnings
+    for warning in first:
+        print(f"warning: {warning}")
     print(_legend(row.measure for row in shown))
-    for row in shown:
-        print(f"{row.measure:20} {bracketed(row)} n={row.n}")
-    for warning in evaluation.warnings:
+    for split, rows in itertools.groupby(shown, key=lambda row: row.split):
+        if split == UNSEEN_SPLIT:
+            print("of new speakers alone:")
+        for row in rows:
+            print(f"{row.measure:20} {bracketed(row)} n={row.n}")
+    for warning in evaluation.warnings[len(first) :]:
         print(f"warning: {warning}")
     report_skipped(skipped)
     print(f"scores: {request.out}")

@@ -16,7 +16,7 @@ from emobridge.bundle import Recognizer
 from emobridge.data.audio import AudioError, read_utterance
 from emobridge.features import finite
 from emobridge.inference.features import FeaturesBySet, encode, stored_features
-from emobridge.inference.routing import Mode, answers, sets_of
+from emobridge.inference.routing import Mode, answers, sets_of, unfamiliarity
 from emobridge.inference.rows import answered_rows, branch_words, unanswered
 from emobridge.inference.segments import NOT_FINITE, Part, parts_of
 from emobridge.inference.statistics import statistics_of
@@ -47,7 +47,7 @@ class Request:
         """The rows of the parts that have a mode, by their features."""
         utterances = [part.utterance for part in parts]
         values, answered_by = answers(self.recognizer, utterances, modes, features)
-        return answered_rows(
+        rows = answered_rows(
             self.recognizer,
             self.labels,
             [parts[row] for row in modes],
@@ -56,6 +56,8 @@ class Request:
             statistics=statistics_of(self.recognizer, utterances, modes, answered_by),
             abstain_below=self.settings.abstain_below,
         )
+        distances = unfamiliarity(self.recognizer, utterances, modes, features, answered_by)
+        return [replace(row, unfamiliarity=distance) for row, distance in zip(rows, distances)]
 
     def unanswered(self, part: Part, reason: str) -> Prediction:
         """The row of a part without an answer."""

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from emobridge.audit.finding import SEVERITIES
 from emobridge.audit.findings import Audit
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Section, Table, count
+from emobridge.report.blocks import Section, Table, count, figure
 from emobridge.report.data import confound_table, finding_table
 from emobridge.report.record import StudyRecord
 
@@ -94,8 +94,8 @@ def confound_section(record: StudyRecord) -> Section | None:
         )
         for features in dict.fromkeys(confound.features for confound in confounds)
     ]
-    figure = Figure(plots.dots(series, manifests, chance=None, title=table.caption), table)
-    return Section("What loudness and length give away", (CONFOUNDS,), blocks=(figure,))
+    block = figure(plots.dots(series, manifests, chance=None, title=table.caption), table)
+    return Section("What loudness and length give away", (CONFOUNDS,), blocks=(block,))
 
 
 def _counts(audit: Audit, manifest: str, column: str) -> Sequence[tuple[str, int]]:

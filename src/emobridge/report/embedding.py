@@ -33,6 +33,9 @@ class Embedding:
     languages: tuple[str, ...]  # of the drawn utterances
     measured: int
     utterances: int  # all of them; the measured ones are a sample
+    # Shares of target utterances beyond the edge of the source's speech (see features.familiarity): standardised by the
+    # source, and by their own corpus. None where the source has too little speech to tell.
+    unfamiliar: tuple[float, float] | None = None
 
     @property
     def after(self) -> Space:

@@ -28,6 +28,7 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
         f"Encoder: {Path(spec.encoder).name}, layer {spec.layer}; "
         + ("trained, and in the bundle" if "end-to-end" in spec.trained_parts else "not trained, not in the bundle"),
         f"Where the language is not known {last} answers, unless --untold is averaged, confident or routed",
+        f"Temperature of the confidence: {', '.join(_temperature(branch) for branch in recognizer.branches)}",
         f"Router: {router}",
         f"Joined from: {', '.join(folders)}",
     ]
@@ -64,6 +65,10 @@ def card_of(bundle: str | Path) -> dict[str, str]:
     if description.languages:
         paths = {name: bundle / LANGUAGES_FOLDER / name / MODEL_CARD for name in (*description.languages, language)}
     return {name: path.read_text(encoding="utf-8") for name, path in paths.items() if path.is_file()}
+
+
+def _temperature(branch: Branch) -> str:
+    return f"{branch.spec.temperature:.2f} of {branch.language}"
 
 
 def _row(branch: Branch, has_card: bool) -> str:

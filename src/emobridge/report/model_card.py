@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from emobridge.corpora import licence_of
 from emobridge.report.blocks import count, score_text, stamp_of
+from emobridge.report.calibration import temperature_in_words
 from emobridge.report.data import LIMITS, what_was_seen
 from emobridge.report.record import StudyRecord
 from emobridge.report.systems import ScoredSystem, scored_systems
@@ -27,7 +28,8 @@ ABSOLUTE = re.compile(r"(?<![^\s'\"=(`,:])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"`,():/\
 
 def model_card(record: StudyRecord) -> str:
     """Markdown with a YAML head as model hubs read it. Corpora whose licence is not known are named as such."""
-    normalisation = sorted({row.normalisation for row in record.scores if row.method == record.method})
+    method = record.bundle_method or record.method
+    normalisation = sorted({row.normalisation for row in record.scores if row.method == method})
     parts = [
         card_head(row.language for row in record.corpora),
         f"# {escaped(record.name)}",
@@ -37,8 +39,8 @@ def model_card(record: StudyRecord) -> str:
         _list(_facts(record, normalisation)),
         "## What it was trained on",
         _list([_corpus(record, side) for side in ("source", "target")]),
-        "The method was trained and normalised with:" if what_was_seen(record) else "",
-        _list(what_was_seen(record)),
+        "The method was trained and normalised with:" if what_was_seen(record, method) else "",
+        _list(what_was_seen(record, method)),
         "## How well it does",
         _scores(record),
         escaped(record.held_out),
@@ -75,12 +77,15 @@ def portable(text: str) -> str:
 
 
 def _facts(record: StudyRecord, normalisation: list[str]) -> list[str]:
-    encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == record.method})
-    facts = [f"Method: {record.method}"]
+    method = record.bundle_method or record.method
+    encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == method})
+    facts = [f"Method: {method}{f' ({record.bundle_reason})' if record.bundle_reason else ''}"]
     facts += [f"Labels, in this order: {', '.join(record.labels)}"] if record.labels else []
     facts += [f"Attributes, in this order: {', '.join(record.attributes)}"] if record.attributes else []
     facts += [f"Encoder: {', '.join(encoders)}"] if encoders else []
     facts += [f"Normalisation: {', '.join(normalisation)}"] if normalisation else []
+    own = next((row for row in record.calibrations if row.method == record.method), None)
+    facts += [f"Temperature of its confidence: {temperature_in_words(own)}"] if own is not None else []
     return [*facts, f"Made: {record.created}"]
 
 

@@ -12,7 +12,9 @@ from emobridge.audit.confound import Confound
 from emobridge.audit.findings import Audit
 from emobridge.literature.published import Published
 from emobridge.report.embedding import Embedding
+from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate
+from emobridge.scores.calibration import ReliabilityBin
 from emobridge.types import Score, short_repr
 
 SIDES = ("target", "source")  # in the order of tables
@@ -98,6 +100,34 @@ class CollapsedSystem:
     predictions: str  # "anger for all 320 utterances in 2 of 3 seeds", as `BaseEvaluation.collapsed` has it
     target_labels: str = ""
     normalisation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How the confidence of some answers goes with how many of them are right."""
+
+    confidence: float  # the mean, in [0, 1]
+    error: float  # expected calibration error, in [0, 1]
+    curve: tuple[ReliabilityBin, ...]
+    coverage: tuple[
+        tuple[float, float], ...
+    ]  # a share of the answers, the surest first; the share of them that is right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """The confidence of one system on one side, as it is and with its temperature; answers of all seeds together."""
+
+    method: str
+    side: str
+    target_labels: str = ""
+    normalisation: str = ""
+    temperature: float  # of the bundle; 1 where nothing was held out
+    fitted_on: str  # the held-out answers that gave it, in words; "" where there are none
+    n: int  # answers: utterances times seeds
+    accuracy: float  # in [0, 1]; no temperature changes it
+    before: Trust
+    after: Trust | None  # by temperatures that saw no answer of the same speaker; None where there is one speaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +230,7 @@ class StudyRecord:
     contests: tuple[Contest, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     collapsed: tuple[CollapsedSystem, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
     costs: tuple[CostRow, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     largest_budget: int | None = None  # target labels that the training speakers of every fold have
@@ -210,6 +241,7 @@ class StudyRecord:
     validator: str = ""  # that chose among the candidates
     encoder_trained: bool = False  # its features change with each fit, and none are stored
     space: Embedding | None = None
+    target: TargetFindings | None = None  # of the final recogniser of "adapt"
 
     audit: Audit | None = None
     floors: tuple[Floor, ...] = ()
@@ -221,10 +253,18 @@ class StudyRecord:
     settings: tuple[tuple[str, str], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     bundle: str = ""  # its folder
+    bundle_method: str = ""  # the method of the system in it: `method`, or the baseline
+    bundle_reason: str = ""  # why it is that one: the end of "the bundle holds ...: "
 
-    def without_points(self) -> StudyRecord:
-        """The record as JSON holds it: without the drawing of the feature space."""
-        return replace(self, space=self.space and self.space.without_points())
+    @property
+    def is_scored(self) -> bool:
+        """Whether any score is of the target; without labels of it there is none."""
+        return any(row.side == "target" for row in self.scores)
+
+    def without_media(self) -> StudyRecord:
+        """The record as JSON holds it: without the drawing of the feature space and the excerpts of recordings."""
+        space, target = self.space, self.target
+        return replace(self, space=space and space.without_points(), target=target and target.without_audio())
 
 
 def normalisation_of(normalise: str, align: str) -> str:

@@ -57,6 +57,8 @@ REASONS = {
     "fine-tuned",
     "patience": "training never stops early: give --patience",
     "auto": "only --method auto chooses among methods",
+    "adaptation": "there is no adapted system to put into a bundle: give adapt a --method other than source-only",
+    "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
 
@@ -156,6 +158,8 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "recordings": trained != {"frozen"},
         "patience": request.training.patience > 0,
         "auto": isinstance(request, Adapt) and request.system.method == AUTO,
+        "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
+        "report of the target": isinstance(request, Adapt),
     }
 
 
