@@ -26,7 +26,6 @@ from emobridge.errors import UserError, count_noun
 from emobridge.progress import report_skipped
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Labelled emotional speech in one language in, an emotion recogniser for another language out. "
     "A manifest is a file with one row for each recording; a bundle is the folder of a finished recogniser. "

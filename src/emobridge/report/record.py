@@ -102,6 +102,7 @@ class CollapsedSystem:
     normalisation: str = ""
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
     """How the confidence of some answers goes with how many of them are right."""
@@ -114,6 +115,7 @@ class Trust:
     ]  # a share of the answers, the surest first; the share of them that is right
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """The confidence of one system on one side, as it is and with its temperature; answers of all seeds together."""
