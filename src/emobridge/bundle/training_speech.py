@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from emobridge.data.audio import AudioError, audio_digest
-from emobridge.types import Utterance, person
+from emobridge.types import Utterance, person, short_repr
 
 FILE, PERSON, START, END, CHANNEL, LABELLED = range(6)  # columns
 NOBODY, MIXED, OPEN_END = 0, -1, 1 << 53  # a speaker who is not known, all channels, the end of a file
@@ -30,6 +30,7 @@ EXPOSURES = (TRAINED, ADAPTED, SAME_FILE, SAME_SPEAKER, UNSEEN)
 Stretch = tuple[int, int, int, bool]  # start and end in ms, channel, whether its label was seen
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingSpeech:
     """The utterances that a branch was trained on with their labels, and those that it adapted to without them."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from emobridge.features.normalisation import fit_domain, least_deviation, normalise_features
+from emobridge.types import short_repr
 
 CENTRES = 16  # at most
 ROWS_PER_CENTRE = 8  # at least, and all different: with fewer a centre is an utterance
@@ -30,6 +31,7 @@ SPEAKER_PARTS = 5  # of the people, held out in turn
 LEAST_UTTERANCES = 20  # below, the farthest 5 % are no utterance at all
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Familiarity:
     """The centres of training features, and how far from such centres held-out training speech lies.

@@ -20,12 +20,13 @@ from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import BaseEvaluation, Condition
 from emobridge.scores.classes import Evaluation
 from emobridge.scores.measures.base import PER_CENT, measure_of
-from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels
+from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels, short_repr
 
 UNFAMILIAR = 0.25  # share of unfamiliar utterances that is worth a line: of ordinary ones about 0.05 are
 UNSEEN_SPLIT = "new speakers of the manifest"  # the split of a score over those alone
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """A recogniser's answers beside the truth: an evaluation of emotions, of attributes, or both."""
