@@ -247,7 +247,7 @@ def test_unfamiliarity_is_that_of_the_branch_that_answered(made, rows, untold):
     both = with_familiarity(made("de", 1), 1).join(with_familiarity(made("it", 2), 2))
     both.router = learn_router(both, rows)
     nobody = unknown(rows)
-    answered = list(predict(both, nobody, untold=untold))
+    answered = list(predict(both, nobody, Answering.of(untold=untold)))
     each = by_hand(both, nobody)
     for row, prediction, probabilities in zip(nobody, answered, each):
         by_branch = [unfamiliarity_by_hand(both, row, branch, branch.adapters) for branch in both.branches]
@@ -298,4 +298,4 @@ def test_every_mode_goes_by_the_probabilities_that_each_branch_s_temperature_giv
     assert torch.equal(after.argmax(2), before.argmax(2))
     best = entropy(after).argmin(1)
     assert (best == 0).float().mean() > 0.9 > (entropy(before).argmin(1) == 0).float().mean()
-    near(table(predict(apart, clips, untold="confident")), after[torch.arange(len(clips)), best])
+    near(table(predict(apart, clips, Answering(untold="confident"))), after[torch.arange(len(clips)), best])
