@@ -115,6 +115,7 @@ def test_a_router_answers_as_it_learnt(both, rows, tmp_path, hears_base):
     got = table(predict(both, unknown(rows), Answering.of(untold="routed")))
     near(got, each[torch.arange(16), best])
     found = {(one.mode, one.language): one for one in compare(both, rows, store=tmp_path)}
+    assert {one.seen for one in found.values()} == {"not recorded"}, "heads made here were trained on nothing"
     share = (best == torch.tensor([0] * 8 + [1] * 8)).float()
     assert found["routed", "de"].own_branch == pytest.approx(share[:8].mean().item())
     assert share.mean() > (0.9 if hears_base else 0.6), "the two languages differ in pitch"
