@@ -426,6 +426,7 @@ def test_predict_skips_and_counts_bad_files(recorded, finished, cli):
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 16 + 3
     for row in rows:
+        assert (row["probabilities"] is None) == bool(row["reason"])
         assert all(math.isfinite(value) for value in (row["probabilities"] or {}).values())
 
 
