@@ -16,7 +16,7 @@ from emobridge.audit.findings import Audit
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
 from emobridge.data.speech import Speech
-from emobridge.literature.published import Corpus, applicable
+from emobridge.literature.published import CorpusLanguage, applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import (
     SIDES,
@@ -173,9 +173,9 @@ def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
     return tuple(rows)
 
 
-def both_sides(speech: Speech) -> tuple[set[Corpus], set[Corpus]]:
+def both_sides(speech: Speech) -> tuple[set[CorpusLanguage], set[CorpusLanguage]]:
     """The corpora that the source and the target are made of: a side may have several."""
-    sides: tuple[set[Corpus], set[Corpus]] = (set(), set())
+    sides: tuple[set[CorpusLanguage], set[CorpusLanguage]] = (set(), set())
     for utterance, is_target in zip(speech.utterances, speech.is_target.tolist()):
         sides[is_target].add((utterance.corpus, utterance.language))
     return sides
