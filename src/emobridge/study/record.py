@@ -32,7 +32,7 @@ from emobridge.report.record import (
 from emobridge.scores.base import Condition
 from emobridge.settings import flat_values, layer_names
 from emobridge.study.auto import Candidate
-from emobridge.study.calibration import calibrations_of
+from emobridge.study.calibration import calibrations_of, temperature_lines
 from emobridge.study.evaluations import class_evaluation, evaluations_of
 from emobridge.study.facts import (
     Scored,
@@ -86,6 +86,11 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
         calibrations=calibrations_of(speech, request.split, adapted.answers),
+        temperatures=next(
+            temperature_lines(speech, request.split, answers)
+            for answers in adapted.answers
+            if answers.case == adapted.chosen
+        ),
         costs=tuple(row for answers in adapted.answers for row in cost_rows(answers)),
         curves=_curves(adapted.answers),
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
