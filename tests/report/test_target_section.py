@@ -35,7 +35,7 @@ def test_without_scores_of_the_target_the_page_begins_with_the_target(unlabelled
 
 def test_the_terminal_and_the_model_card_begin_with_the_target_too(unlabelled):
     lines = lines_of(replace(unlabelled, synthetic=True))
-    assert lines[0].startswith("SYNTHETIC. The target (calls, it) is ")
+    assert lines[0].startswith("SYNTHETIC speech. The target (calls, it) is ")
     assert lines[1].split() == ["anger", "120", "60.0", "%", "mean", "confidence", "0.80"]
     assert [line.split()[0] for line in lines[1:5]] == ["anger", "sadness", "happiness", "neutral"]
     start = lines.index("Scores on the SOURCE:")
