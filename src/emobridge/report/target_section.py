@@ -171,7 +171,7 @@ def _class_figure(target: TargetFindings) -> Figure | Table:
 
 
 def _confidence_figure(target: TargetFindings) -> Figure | Table:
-    title = "PlayableTable by confidence of the answer"
+    title = "Recordings by confidence of the answer"
     names = [f"{low:.1f} to {low + 0.1:.1f}" for low, _ in target.confidence]
     counts = [n for _, n in target.confidence]
     rows = tuple((name, str(n), percent(n / target.answered)) for name, n in zip(names, counts))
