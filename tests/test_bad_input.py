@@ -525,7 +525,7 @@ def described(**values):
         (described(format=99), ("format 99", "update emobridge")),
         (described(format="new"), ("is no description of a bundle",)),
         (described(digest="0"), ("encoder of other weights",)),
-        (described(encoder="/moved/away"), ("/moved/away", "no such folder")),
+        (described(encoder="/moved/away"), ("/moved/away", "--encoder")),
         (described(labels=["anger", "fear", "sadness"]), ("model.safetensors", "does not fit")),
         (lambda folder: (folder / "bundle.json").write_text("{"), ("is no description of a bundle",)),
         (lambda folder: (folder / "bundle.json").unlink(), ("is no bundle",)),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emobridge.data.activity import DETECTORS
+from emobridge.data.activity import DETECTORS, PADDING
 from emobridge.data.audio import AudioError
 from emobridge.errors import UserError
 from emobridge.inference import segments
@@ -27,14 +27,15 @@ def call(tmp_path, monkeypatch):
 
     def detect(pieces, *, detector):
         seconds = sum(map(len, pieces)) / SAMPLE_RATE
-        return [(start, min(end, seconds)) for start, end in SPEECH if start < seconds]
+        return [(start - PADDING, min(end + PADDING, seconds)) for start, end in SPEECH if start < seconds]
 
     monkeypatch.setattr(segments, "speech_segments", detect)
     return Utterance("call", "files", str(path))
 
 
 def spans(utterance, **options):
-    return [(part.utterance.start, part.end, part.reason) for part in parts_of(utterance, Answering(**options))]
+    parts = parts_of(utterance, Answering(**options))
+    return [(round(part.utterance.start, 6), round(part.end, 6), part.reason) for part in parts]
 
 
 def test_stretches_of_speech_and_long_ones_in_equal_parts(call):

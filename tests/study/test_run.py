@@ -14,7 +14,6 @@ from emobridge.cache import Cache
 from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
 from emobridge.settings import Split
-from emobridge.study import final
 from emobridge.study.evaluations import attribute_evaluation, class_evaluation
 from emobridge.study.final import train_recognizer
 from emobridge.study.run import Answers, Predicted, Runner, run
@@ -263,15 +262,6 @@ def test_too_little_speech_to_know_it(toy_speech):
 def test_speech_that_a_machine_made_is_told(toy_speech):
     speech = toy_speech(sources=("demo-en",), width=64)
     assert train_recognizer(runner(speech), case(epochs=1), load_encoder("logmel")).spec.synthetic
-
-
-def test_a_folder_of_weights_is_remembered_by_its_whole_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "wavlm").mkdir()
-    (tmp_path / "logmel").mkdir()
-    assert final._lasting_name("wavlm") == str(tmp_path / "wavlm")
-    assert final._lasting_name("facebook/wav2vec2-base") == "facebook/wav2vec2-base"
-    assert final._lasting_name("logmel") == "logmel", "load_encoder takes the plug-in before a folder of its name"
 
 
 def test_a_target_without_labels_has_predictions_of_the_source_only(toy_speech):

@@ -20,7 +20,7 @@ from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
 from emobridge.audit.rows import ValueCount, check_rows, count_values
 from emobridge.data.audio import SILENT, ReadPieces, utterance_pieces
 from emobridge.errors import UserError, count_noun
-from emobridge.types import Utterance
+from emobridge.types import Utterance, short_repr
 
 CLIPPED = 0.001  # of the samples at full scale
 SHORT = 0.3  # s
@@ -33,6 +33,7 @@ NORMALISED = 0.1  # dB, standard deviation of the peaks
 FAR, NEAR = 0.5, 0.2
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Audit:
     """The audit of some manifests; findings are sorted by severity."""

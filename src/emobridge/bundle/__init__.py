@@ -12,7 +12,7 @@ bundle/README.md           the model card
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns, made_head
 from emobridge.bundle.description import FORMAT, read_description
 from emobridge.bundle.files import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, bundle_digest
-from emobridge.bundle.recognizer import Recognizer
+from emobridge.bundle.recognizer import Recognizer, load
 from emobridge.bundle.training_speech import Exposure, TrainingSpeech
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "TrainingSpeech",
     "bundle_digest",
     "columns",
+    "load",
     "made_head",
     "read_description",
 ]

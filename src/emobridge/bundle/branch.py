@@ -19,7 +19,7 @@ from emobridge.features.normalisation import Domain, normalise_features
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
 from emobridge.options import make_plugin
-from emobridge.types import SCALE, Range
+from emobridge.types import SCALE, Range, short_repr
 
 UNKNOWN = "und"  # BCP 47 for an undetermined language
 
@@ -62,6 +62,7 @@ class Spec:
         return frozenset(self.trained.split("+")) - {"frozen"}
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
     """A head, the moments of each corpus, and adapters: all that belongs to one language alone."""

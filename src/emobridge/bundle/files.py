@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from emobridge.adapters import Adapters, switch_adapters
 from emobridge.adapters.base import read_weights
 from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
+from emobridge.bundle.places import find_encoder, lasting_place, written_place
 from emobridge.bundle.router import Router
 from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.encoders import load_encoder
@@ -24,7 +25,7 @@ from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
 from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
-from emobridge.files import file_digest, unreadable, whole_file
+from emobridge.files import file_digest, is_readable, unreadable, whole_file
 from emobridge.heads.base import Regressor
 from emobridge.options import read_options
 from emobridge.settings import layer_names
@@ -53,7 +54,8 @@ def write_bundle(
 
     encoder_state: of a trained encoder; {} of any other. cards: further cards, of languages by their name.
     """
-    *earlier, last = contents.branches
+    place = written_place(contents.branches[-1].spec.encoder, contents.branches[-1].spec.digest, folder)
+    *earlier, last = (replace(branch, spec=replace(branch.spec, encoder=place)) for branch in contents.branches)
     languages = {}
     for branch in earlier:
         home = folder / LANGUAGES_FOLDER / branch.language
@@ -77,8 +79,9 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
     """
     path = folder / DESCRIPTION
     description = read_description(path, "bundle")
+    model, place = _encoder_of(path, description.spec, encoder)
+    description = replace(description, spec=replace(description.spec, encoder=place))
     spec = description.spec
-    model = _encoder_of(path, spec, encoder)
     tensors = _read_tensors(path, description.tensors)
     if "end-to-end" in spec.trained_parts:
         try:
@@ -87,12 +90,11 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
             raise _unfitting(path, error) from error
         model.digest, model.weights_digest = state_digest(model), ""
     elif not model.has_digest(spec.digest):
-        name = encoder or spec.encoder
-        remedy = "train it again" if registry.is_name("encoders", name) else "give the right one (--encoder)"
+        remedy = "train it again" if registry.is_name("encoders", place) else "give the right one (--encoder)"
         raise UserError(
-            f"{folder}: was made with an encoder of other weights than {name} has, or another config.json: {remedy}"
+            f"{folder}: was made with an encoder of other weights than {place} has, or another config.json: {remedy}"
         )
-    branches = [_read_language(folder, name, digest, model) for name, digest in description.languages.items()]
+    branches = [_read_language(folder, name, digest, model, place) for name, digest in description.languages.items()]
     branches.append(_read_branch(path, description, tensors, model))
     return Contents(model, tuple(branches), _read_router(path, description.router, tensors))
 
@@ -137,25 +139,35 @@ def _write_card(folder: Path, card: str) -> None:
             path.write_text(card, encoding="utf-8")
 
 
-def _encoder_of(path: Path, spec: Spec, moved: str | None) -> Encoder:
-    """The encoder before any training. moved: where it is now.
+def read_cards(folder: Path) -> tuple[str, dict[str, str]]:
+    """The model card of a bundle, "" where it has none, and those of its languages by their name."""
+    languages = sorted(folder.glob(f"{LANGUAGES_FOLDER}/*/{MODEL_CARD}"))
+    card = folder / MODEL_CARD
+    text = card.read_text(encoding="utf-8", errors="replace") if is_readable(card) else ""
+    return text, {path.parent.name: path.read_text(encoding="utf-8", errors="replace") for path in languages}
+
+
+def _encoder_of(path: Path, spec: Spec, moved: str | None) -> tuple[Encoder, str]:
+    """The encoder before any training, and where it is. moved: where it is now.
 
     Errors: UserError, also for an encoder that is code of somebody else: reading a bundle runs none.
     """
-    if moved is None and registry.is_name("encoders", spec.encoder):
-        registry.load_listed("encoders", spec.encoder, f"{path}: give the encoder (--encoder)")
+    place = lasting_place(moved) if moved else find_encoder(spec, path)
+    if moved is None and registry.is_name("encoders", place):
+        registry.load_listed("encoders", place, f"{path}: give the encoder (--encoder)")
     try:
-        return load_encoder(moved or spec.encoder, **read_options(spec.encoder_options))
+        return load_encoder(place, **read_options(spec.encoder_options)), place
     except (UserError, OSError, TypeError, ValueError, RuntimeError) as error:  # paths that the system refuses, too
-        raise UserError(f"{path}: the encoder {moved or spec.encoder!r} cannot be loaded ({error})") from error
+        raise UserError(f"{path}: the encoder {place!r} cannot be loaded ({error})") from error
 
 
-def _read_language(folder: Path, name: str, digest: str, encoder: Encoder) -> Branch:
-    """A further language's branch, its adapters resting."""
+def _read_language(folder: Path, name: str, digest: str, encoder: Encoder, place: str) -> Branch:
+    """A further language's branch, its adapters resting. place: where the encoder is."""
     path = folder / LANGUAGES_FOLDER / name / LANGUAGE_DESCRIPTION
     description = read_description(path, "language of a bundle")
     if _digest_of(path) != digest:
         raise UserError(f"{path}: does not fit {DESCRIPTION} (it was changed, or saving was interrupted)")
+    description = replace(description, spec=replace(description.spec, encoder=place))
     branch = _read_branch(path, description, _read_tensors(path, description.tensors), encoder)
     switch_adapters(encoder, None)
     return branch

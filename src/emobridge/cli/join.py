@@ -33,6 +33,7 @@ def join(
 ) -> None:
     """Join recognisers of several languages into one that holds their encoder once."""
     from emobridge.bundle import Recognizer
+    from emobridge.bundle.hub import bundle_folder
     from emobridge.corpora import utterances_at
     from emobridge.inference import learn_router
     from emobridge.report.joined_card import card_of, joined_card
@@ -48,7 +49,7 @@ def join(
         joined.router = learn_router(joined, utterances, hears_base=router_base, store=store)
     elif router_base:
         raise UserError("join: --router-base goes with --router MANIFEST")
-    cards = {language: card for bundle in bundles for language, card in card_of(bundle).items()}
+    cards = {language: card for bundle in bundles for language, card in card_of(bundle_folder(bundle)).items()}
     joined.save(out, joined_card(joined, [str(bundle) for bundle in bundles], cards), cards)
     synthetic = " (SYNTHETIC)" if joined.synthetic else ""
     names = [branch.language for branch in joined.branches]

@@ -26,7 +26,6 @@ from emobridge.errors import UserError, count_noun
 from emobridge.progress import report_skipped
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Labelled emotional speech in one language in, an emotion recogniser for another language out. "
     "A manifest is a file with one row for each recording; a bundle is the folder of a finished recogniser. "
@@ -169,26 +168,28 @@ app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions of recordings: files, folders or manifests."""
     from emobridge.bundle import Recognizer, bundle_digest
+    from emobridge.bundle.hub import bundle_folder
     from emobridge.cache import key_of
     from emobridge.inference import Journal, choose_output, predict, utterances_of, write_predictions
     from emobridge.progress import progress, report_note
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
-    output = choose_output(request.out or None, request.format)
-    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
-    settings, language, out = request.answering, request.language or None, output.path
+    destination = choose_output(request.out or None, request.format)
+    bundle = bundle_folder(request.bundle)
+    recognizer = Recognizer.load(bundle, encoder=request.encoder or None)
+    settings, language, out = request.answering, request.language or None, destination.path
     if language is not None and not settings.untold:
         recognizer.branch_of(language)
     options = {"speakers": request.speakers, "language": language, "channels": settings.channels}
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
-    output.check(files)
+    destination.check(files)
     facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "store")}
     label = f"seconds of {count_noun(files, 'file')}"
-    key = key_of(emobridge.__version__, bundle_digest(request.bundle), facts)
+    key = key_of(emobridge.__version__, bundle_digest(bundle), facts)
     try:
-        with Journal.beside(out, key, report_note) as journal, progress(label) as report:
+        with Journal.for_output(out, key, report_note) as journal, progress(label) as report:
             if journal.path is not None:
                 keep_work()
             predictions = predict(

@@ -5,6 +5,7 @@ from emobridge.inference.evaluate import evaluate
 from emobridge.inference.journal import Journal
 from emobridge.inference.output import choose_output, to_dataframe, write_predictions
 from emobridge.inference.predict import predict
+from emobridge.inference.predictions import Predictions
 from emobridge.inference.routing import UNTOLD, learn_router
 from emobridge.inference.sources import utterances_of
 
@@ -12,6 +13,7 @@ __all__ = [
     "UNTOLD",
     "Compared",
     "Journal",
+    "Predictions",
     "choose_output",
     "compare",
     "evaluate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from emobridge.data.audio import AudioError, channels_agree, duration, printable
 from emobridge.errors import count_noun
 from emobridge.inference.answering import Apart, Request, Together
 from emobridge.inference.features import Skip
+from emobridge.inference.inputs import AudioInput, as_utterances
 from emobridge.inference.journal import Journal, answered, unit_key
 from emobridge.inference.routing import Mode, by_domain, modes_of
 from emobridge.inference.rows import answered_rows, chosen_labels
@@ -30,7 +31,7 @@ NAMES_SHOWN = 3  # files in a note
 
 def predict(
     recognizer: Recognizer,
-    utterances: Iterable[Utterance],
+    audio: AudioInput,
     settings: Answering | None = None,
     *,
     store: str | Path | None = None,
@@ -41,6 +42,7 @@ def predict(
 ) -> Iterator[Prediction]:
     """A Prediction for each part of each utterance that `settings` ask for, in order, at least one an utterance.
 
+    audio: utterances, and paths for what `utterances_of` makes of them; arrays are for `Recognizer.predict`.
     A part without speech, too short, too long, or of which the encoder makes numbers that are not finite, has no label
     but a reason. What cannot be read goes to `on_skip`, or raises without one. Rows come as the audio is read, and none
     depends on another; but where known speakers are standardised by all that is given of them (`settings.statistics`)
@@ -51,7 +53,7 @@ def predict(
     """
     settings = settings or Answering()
     labels = chosen_labels(recognizer, settings)
-    units = [unit for utterance in utterances for unit in by_channel(utterance, settings)]
+    units = [unit for utterance in as_utterances(audio) for unit in by_channel(utterance, settings)]
     modes = modes_of(recognizer, units, settings.untold or None)
     if on_note is not None and not settings.untold:
         _note_languages(recognizer, units, modes, on_note)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from emobridge.types import short_repr
+
 Point = tuple[float, float, float]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Space:
     """One space and how its points cluster. Silhouettes are in [-1, 1], or NaN where they are undefined."""
@@ -20,6 +23,7 @@ class Space:
     points: tuple[Point, ...]  # of the drawn utterances; the largest coordinate of the measured ones is 1
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Embedding:
     """The spaces of a study, from the features before adaptation to the logits."""

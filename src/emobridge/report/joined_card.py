@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from emobridge.bundle import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, Branch, 
 from emobridge.corpora import licence_of
 from emobridge.report.blocks import stamp_of
 from emobridge.report.data import LIMITS
-from emobridge.report.model_card import USE
+from emobridge.report.model_card import USE, card_head, portable
 from emobridge.report.write import escaped
 
 
@@ -23,7 +22,6 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
     last = recognizer.branches[-1].language
     router = "learnt without emotion labels" if recognizer.router else "none"
     corpora = dict.fromkeys(corpus for branch in recognizer.branches for corpus, _ in branch.spec.domains)
-    head = ["---", f"language: {json.dumps(sorted(languages))}", "tags: [speech-emotion-recognition, emobridge]"]
     facts = [
         *([f"Labels, in this order: {', '.join(recognizer.labels)}"] if recognizer.labels else []),
         *([f"Attributes: {', '.join(recognizer.attributes)}, on {recognizer.scale}"] if recognizer.attributes else []),
@@ -37,7 +35,7 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
     rows = "\n".join(_row(branch, branch.language in cards) for branch in recognizer.branches)
     stamp = f"*{stamp_of(recognizer.synthetic, recognizer.constructed)}One row a language.*"
     parts = [
-        "\n".join([*head, "library_name: emobridge", "---"]),
+        card_head(languages),
         f"# Emotions in {escaped(', '.join(branch.language for branch in recognizer.branches))}",
         "## What it is",
         "\n".join(f"- {escaped(fact)}" for fact in facts),
@@ -52,7 +50,7 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
         "Weights trained on a corpus may fall under its terms.",
         "\n".join(f"- {escaped(f'{name}: {licence_of(name)}')}" for name in corpora),
     ]
-    return "\n\n".join(parts) + "\n"
+    return portable("\n\n".join(parts)) + "\n"
 
 
 def card_of(bundle: str | Path) -> dict[str, str]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import PurePath
 
 from emobridge.corpora import licence_of
 from emobridge.report.blocks import count, score_text, stamp_of
@@ -19,6 +23,7 @@ USE = (
     "measured and can see and correct the result. The recogniser names how an utterance sounds to annotators, with "
     "its labels and no others."
 )
+ABSOLUTE = re.compile(r"(?<![^\s'\"=(`,:])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"`,():/\\]+[/\\])+[^\s'\"`,():/\\]*")
 
 
 def model_card(record: StudyRecord) -> str:
@@ -26,7 +31,7 @@ def model_card(record: StudyRecord) -> str:
     method = record.bundle_method or record.method
     normalisation = sorted({row.normalisation for row in record.scores if row.method == method})
     parts = [
-        _head(record),
+        card_head(row.language for row in record.corpora),
         f"# {escaped(record.name)}",
         f"**{escaped(verdict(record))}**",
         *(f"> **Warning.** {escaped(warning)}" for warning in warnings_of(record)),
@@ -50,12 +55,25 @@ def model_card(record: StudyRecord) -> str:
         "\n".join(f"    {line}" for line in record.command.splitlines()),
         _list([f"{name} {version}" for name, version in record.versions]),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return portable("\n\n".join(part for part in parts if part)) + "\n"
 
 
-def _head(record: StudyRecord) -> str:
-    languages = json.dumps(sorted({row.language for row in record.corpora}))
-    return f"---\nlanguage: {languages}\ntags: [speech-emotion-recognition, emobridge]\nlibrary_name: emobridge\n---"
+def card_head(languages: Iterable[str]) -> str:
+    """What model hubs read of a card, in YAML. The corpora decide the licence: the card names theirs."""
+    known = sorted(set(languages) - {"und"})
+    lines = ["---", *([f"language: {json.dumps(known)}"] if known else []), "license: other"]
+    lines += ["tags: [speech-emotion-recognition, emobridge]", "library_name: emobridge"]
+    return "\n".join([*lines, "pipeline_tag: audio-classification", "---"])
+
+
+def portable(text: str) -> str:
+    """A text without the folders of this machine: of an absolute path its last part stays.
+
+    >>> portable("emobridge adapt --source '/home/a b/en.jsonl' --encoder ../models/ws --option x=/data/en")
+    'emobridge adapt --source en.jsonl --encoder ../models/ws --option x=en'
+    """
+    with_spaces = re.sub(r"'([/~][^']*)'", lambda match: shlex.quote(PurePath(match[1]).name), text)
+    return ABSOLUTE.sub(lambda match: PurePath(match[0].replace("\\", "/")).name, with_spaces)
 
 
 def _facts(record: StudyRecord, normalisation: list[str]) -> list[str]:

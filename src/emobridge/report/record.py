@@ -15,7 +15,7 @@ from emobridge.report.embedding import Embedding
 from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate
 from emobridge.scores.calibration import ReliabilityBin
-from emobridge.types import Score
+from emobridge.types import Score, short_repr
 
 SIDES = ("target", "source")  # in the order of tables
 STUDY_KINDS = ("adapt", "budget", "audit")  # of studies; a page for each is in page.SECTIONS
@@ -102,6 +102,7 @@ class CollapsedSystem:
     normalisation: str = ""
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
     """How the confidence of some answers goes with how many of them are right."""
@@ -114,6 +115,7 @@ class Trust:
     ]  # a share of the answers, the surest first; the share of them that is right
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """The confidence of one system on one side, as it is and with its temperature; answers of all seeds together."""
@@ -203,6 +205,7 @@ class CandidateRow:
     chosen: bool
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
     """All that the page of one study says. A field at its default leaves its section out."""

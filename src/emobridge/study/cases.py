@@ -40,6 +40,7 @@ from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import THRESHOLD, speaker_information
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
+from emobridge.types import short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
@@ -71,6 +72,7 @@ class Choice:
     normalise: str
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The cases of a request, and what was measured on the speech to decide them."""

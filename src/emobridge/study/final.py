@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from emobridge import registry
 from emobridge.bundle import UNKNOWN, Recognizer, Spec, TrainingSpeech
+from emobridge.bundle.places import lasting_place
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.speech import Fold, budget, everything
 from emobridge.encoders.base import Encoder
@@ -85,7 +84,7 @@ def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Fami
 def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: Sequence[Domain]) -> Spec:
     return Spec(
         labels=case.labels,
-        encoder=_lasting_name(case.encoder),
+        encoder=lasting_place(case.encoder),
         encoder_options=case.encoder_options,
         digest=encoder.digest,
         trained=trained,
@@ -124,11 +123,3 @@ def _training_speech(runner: Runner, case: Case, fold: Fold) -> TrainingSpeech:
 
 def _utterances(runner: Runner, rows: Iterable[int]) -> list[Utterance]:
     return [runner.speech.utterances[row] for row in sorted(rows)]
-
-
-def _lasting_name(encoder: str) -> str:
-    """A folder or file as an absolute path, so that the bundle finds the encoder from elsewhere; a name as it is."""
-    is_plugin = encoder.replace("_", "-") in registry.names("encoders")  # goes before a folder of its name
-    path, colon, name = encoder.partition(".py:")
-    path = f"{path}.py" if colon else path
-    return f"{Path(path).resolve()}{colon[3:]}{name}" if Path(path).exists() and not is_plugin else encoder

@@ -18,8 +18,10 @@ from emobridge.study.final import train_recognizer
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, run
 from emobridge.training.case import Case
+from emobridge.types import short_repr
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Adapted:
     """All that a run made; `study.record` turns it into the record of a study."""
