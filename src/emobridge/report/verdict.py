@@ -10,7 +10,7 @@ from emobridge.report.blocks import bounds, count, number, percent, signed_inter
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import CollapsedSystem, Difference, Floor, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems
-from emobridge.report.target_section import finding
+from emobridge.report.target_section import target_finding
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -27,7 +27,7 @@ def headline_measure(record: StudyRecord) -> str:
 
 def verdict(record: StudyRecord) -> str:
     """Baseline against method on the target with intervals; first of all, what makes the score meaningless."""
-    if unscored := finding(record):
+    if unscored := target_finding(record):
         return " ".join(part for part in (unscored, *_on_source(record), bundle_sentence(record)) if part)
     measure = headline_measure(record)
     before, after = _on_target(record, measure)
