@@ -102,9 +102,9 @@ def tempered(p: NDArray[Any], temperature: float) -> Floats:
 def fit_temperature(p: NDArray[Any], truth: NDArray[Any], *, weights: NDArray[Any] | None = None) -> float:
     """The temperature, within bounds, that makes the true classes (N,) likeliest, given probabilities p (N, C).
 
-    It lies in [LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE] and minimises the mean of -log p_true (section 4.2), where each answer weighs the same, whatever its class: a
-    confidence is to be the share of right answers among utterances as they come, and that is what ECE counts. weights:
-    (N,), for other weights, such as equal ones of two sides.
+    It minimises the mean of -log p_true (section 4.2) from LOWEST_TEMPERATURE to HIGHEST_TEMPERATURE. Each answer
+    counts alike, whatever its class: a confidence is to be the share of right answers among utterances as they come,
+    and that is what ECE counts. weights: (N,), for other weights, such as equal ones of two sides.
     Ours, after Platt 1999: one answer more is shared out over all answers and classes, so that a few answers that are
     all right do not make a recogniser certain. With many it changes nothing. 1 where nothing can be judged: without an
     answer, and of a single class.
