@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +92,13 @@ def utterances_at(path: str | Path, on_note: Callable[[str], None] | None = None
     if on_note is not None:
         for line in reading.lines():
             on_note(f"{path}: {line}")
+
+
+def rows_of(speech: str | Path | Iterable[Utterance]) -> Sequence[Utterance]:
+    """Utterances as a sequence; a path stands for what `utterances_at` reads there. Errors: UserError, as there."""
+    if isinstance(speech, (str, Path)):
+        return list(utterances_at(speech))
+    return speech if isinstance(speech, Sequence) else list(speech)
 
 
 def describe(name: str) -> CorpusFacts:
