@@ -45,7 +45,7 @@ def test_the_page_runs_from_top_to_bottom(after_the_demo, capsys):
     assert first[0].startswith("<Recognizer ") and first[1].split()[2] in ("anger", "sadness")
     assert answers[0].startswith("<Predictions: 2 (") and "nowhere.wav: no such file" in answers[0]
     assert [line.split()[0] for line in array] == ["0", "1"]
-    assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\] n=\d+", scores[0]) and int(scores[-1]) > 0
+    assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\] n=\d+", scores[0]) and scores[-1].isdigit()
 
 
 def test_evaluate_and_audit_take_paths(recorded, finished):

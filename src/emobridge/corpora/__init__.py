@@ -94,11 +94,9 @@ def utterances_at(path: str | Path, on_note: Callable[[str], None] | None = None
             on_note(f"{path}: {line}")
 
 
-def rows_of(speech: str | Path | Iterable[Utterance]) -> Sequence[Utterance]:
-    """Utterances as a sequence; a path stands for what `utterances_at` reads there. Errors: UserError, as there."""
-    if isinstance(speech, (str, Path)):
-        return list(utterances_at(speech))
-    return speech if isinstance(speech, Sequence) else list(speech)
+def rows_of(speech: str | Path | Iterable[Utterance]) -> list[Utterance]:
+    """Utterances as a list; a path stands for what `utterances_at` reads there. Errors: UserError, as there."""
+    return list(utterances_at(speech) if isinstance(speech, (str, Path)) else speech)
 
 
 def describe(name: str) -> CorpusFacts:
