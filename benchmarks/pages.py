@@ -28,11 +28,15 @@ addEventListener("load", () => {
     const sticking = () => [...page.body.querySelectorAll("*")].filter(
       e => e.getBoundingClientRect().right > inside + 1 && !boxes.some(box => box !== e && box.contains(e)));
     const folded = root.scrollWidth, out = sticking();
+    for (const plot of page.querySelectorAll(".still")) {
+      const needed = Math.min(plot.firstElementChild.getBoundingClientRect().width, 0.9 * inside);
+      if (plot.clientWidth && plot.clientWidth < needed - 30) out.push(plot);  // squeezed
+    }
     for (const fold of page.querySelectorAll("details")) fold.open = true;
     out.push(...sticking());
     const cut = boxes.filter(box => box.scrollWidth > box.clientWidth + 1);
     return {name: frame.dataset.name, width: inside, taken: Math.max(folded, root.scrollWidth),
-      cut: cut.map(box => box.querySelector("caption").textContent.slice(0, 60)),
+      cut: cut.map(box => (box.querySelector("caption") ?? box.nextElementSibling).textContent.slice(0, 60)),
       out: out.slice(0, 5).map(e => e.tagName + "." + e.className)};
   });
   document.body.innerHTML = "";
@@ -49,7 +53,7 @@ class Fit:
     width: int  # px
     taken: int  # px that the contents take: more is a page that scrolls sideways
     cut: tuple[str, ...]  # captions of tables that scroll in their own box
-    out: tuple[str, ...]  # elements that stick out of the page
+    out: tuple[str, ...]  # elements that stick out of the page, and plots that are squeezed
 
 
 def browser() -> str | None:
@@ -82,11 +86,11 @@ def main(paths: Sequence[str]) -> int:
         return 1
     results = fits({path: Path(path).read_text(encoding="utf-8") for path in paths}, chromium)
     for fit in results:
-        verdict = "fits" if fit.taken <= fit.width else f"SCROLLS: {', '.join(fit.out)}"
+        verdict = "fits" if fit.taken <= fit.width and not fit.out else f"DOES NOT FIT: {', '.join(fit.out)}"
         print(f"{fit.name} at {fit.width} px: {fit.taken} px, {verdict}; tables that scroll: {len(fit.cut)}")
         for caption in fit.cut if fit.width == max(WIDTHS) else ():
             print(f"    cut: {caption}")
-    bad = any(fit.taken > fit.width or (fit.cut and fit.width == max(WIDTHS)) for fit in results)
+    bad = any(fit.taken > fit.width or fit.out or (fit.cut and fit.width == max(WIDTHS)) for fit in results)
     return int(bad)
 
 

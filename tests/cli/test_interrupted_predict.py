@@ -13,22 +13,24 @@ import time
 import pytest
 
 from emobridge.cli.stopping import stopped_message
-from emobridge.inference.journal import SUFFIX, Journal
+from emobridge.inference.journal import JOURNAL_SUFFIX, Journal
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 SLOW = '''
-"""`emobridge` with an encoder that takes its time, so that there is a moment to kill it."""
+"""`emobridge` for tones that count as speech, with a rest after each unit, so that there is a moment to kill it."""
 import time
-from emobridge.encoders.logmel import Logmel
+from emobridge.inference import segments
+from emobridge.inference.journal import Journal
 
-encode = Logmel.encode
+add = Journal.add
 
-def slow(self, wave, lengths):
-    time.sleep(0.02)
-    return encode(self, wave, lengths)
+def slow(self, *unit):
+    add(self, *unit)
+    time.sleep(0.03)
 
-Logmel.encode = slow
+Journal.add = slow
+segments.speech_segments = lambda pieces, **_: [(0.0, sum(map(len, pieces)) / 16000)]
 from emobridge.cli.main import main
 main()
 '''
@@ -36,10 +38,10 @@ main()
 
 @pytest.fixture
 def calls(recorded):
-    """96 recordings of nobody that is known: an answer does not depend on the others."""
+    """64 recordings of nobody that is known: an answer does not depend on the others."""
     folder = recorded / "calls"
     folder.mkdir()
-    for number in range(3):
+    for number in range(2):
         for path in recorded.glob("*.wav"):
             shutil.copy(path, folder / f"{number}-{path.name}")
     (recorded / "slow.py").write_text(SLOW)
@@ -66,7 +68,7 @@ def wait_for(journal, lines, process):
 def test_killed_again_and_again(recorded, finished, calls, cli):
     whole, out = recorded / "whole.csv", recorded / "p.csv"
     assert cli("predict", finished / "bundle", calls, "--out", whole).code == 0
-    journal, random_moments = recorded / f"p.csv{SUFFIX}", random.Random(0)
+    journal, random_moments = recorded / f"p.csv{JOURNAL_SUFFIX}", random.Random(0)
     lines, before = 1, 0  # of the journal: the first one has no unit
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM):
         process = start(recorded, finished / "bundle", calls, out)
@@ -84,7 +86,7 @@ def test_killed_again_and_again(recorded, finished, calls, cli):
     with journal.open("ab") as file:
         file.write(b"0123 torn")
     process = start(recorded, finished / "bundle", calls, out)
-    assert process.communicate(timeout=60)[0] == f"{out}: 96 predictions\n"
+    assert process.communicate(timeout=60)[0] == f"{out}: 64 predictions\n"
     assert out.read_bytes() == whole.read_bytes()
     assert not [path.name for path in recorded.iterdir() if path.name.startswith((".p.csv", "p.csv."))]
 
@@ -92,13 +94,13 @@ def test_killed_again_and_again(recorded, finished, calls, cli):
 def test_two_at_once_and_another_request(recorded, finished, cli):
     out = recorded / "p.csv"
     words = ("predict", finished / "bundle", recorded / "xx.jsonl", "--out", out)
-    with Journal.beside(out, "another request") as journal:
+    with Journal.for_output(out, "another request") as journal:
         done = cli(*words)
         message = f"{out}: another emobridge is writing it: wait for its end, or give another --out"
         assert (done.code, done.complaints) == (2, [f"emobridge: {message}"])
         journal.add("a", [])
     done = cli(*words)
-    note = f"note: {out}{SUFFIX}: was left by another request; this one begins anew"
+    note = f"note: {out}{JOURNAL_SUFFIX}: was left by another request; this one begins anew"
     assert (done.code, done.complaints) == (0, [note])
     assert out.exists() and not journal.path.exists()
 

@@ -5,21 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sounds import RATE, syllables
 
 from emobridge.data.activity import resolve_detector, speech_segments
 from emobridge.data.audio import read_pieces
 from emobridge.errors import UserError
-
-RATE = 16_000
-
-
-def syllables(seconds, pitch=120.0, level=0.1):
-    """A voice-like buzz: a pitch and a formant that move, four syllables a second."""
-    t = np.arange(round(seconds * RATE)) / RATE
-    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.15 * np.sin(2 * np.pi * 0.7 * t))) / RATE
-    formant = 900 + 500 * np.sin(2 * np.pi * 2.7 * t)  # Hz
-    buzz = sum(np.cos(k * phase) * np.exp(-np.abs(k * pitch - formant) / 300) for k in range(1, 20))
-    return (level * buzz * np.sin(np.pi * 4 * t) ** 2).astype(np.float32)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 160, 400, 640])

@@ -7,6 +7,7 @@ import math
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -236,3 +237,21 @@ def test_a_score_that_is_no_better_than_chance_says_so(recorded, recognizer, tmp
     wrong = [replace(row, emotion=opposite[answer.label]) for row, answer in zip(rows, said)]
     outcome = evaluated(recognizer, wrong, store=tmp_path / "store")
     assert "no better than chance: UA is 0.0 %, and guessing reaches 50.0 %" in outcome.first_warnings
+
+
+def test_speech_unlike_that_of_training_is_a_warning(recognizer, recorded, tmp_path):
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    noise = np.random.default_rng(0).standard_normal(8000)
+    (tmp_path / "noisy").mkdir()
+    noisy = [replace(row, path=str(tmp_path / "noisy" / f"{index}.wav")) for index, row in enumerate(rows)]
+    for row in noisy:
+        soundfile.write(row.path, 0.3 * noise, 16000)
+    outcome = evaluated(recognizer, noisy, store=tmp_path / "store")
+    assert outcome.unfamiliar == 1.0
+    assert "100 % of the utterances are unlike the speech" in " ".join(outcome.warnings)
+    usual = evaluated(recognizer, rows, store=tmp_path / "store")
+    assert usual.unfamiliar < 0.25
+    assert "unlike the speech" not in " ".join(usual.warnings)
+    older = copy.copy(recognizer)
+    older.branches = tuple(replace(branch, familiarity=None) for branch in recognizer.branches)
+    assert evaluated(older, noisy, store=tmp_path / "store").unfamiliar == 0.0

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from emobridge.errors import UserError
-from emobridge.inference.journal import SUFFIX, Journal, answered, unit_key
+from emobridge.inference.journal import JOURNAL_SUFFIX, Journal, answered, unit_key
 from emobridge.types import Prediction, Utterance
 
 SURE = Prediction("a", 0.0, 1.1, ("anger", "sadness"), (0.1, 0.9), (0.3,), ("arousal",), "ü\udce9.wav", 1, "de", "de")
@@ -16,8 +16,8 @@ UNSURE = Prediction("b", 0.5, 2.0, ("anger", "sadness"), (), reason="no speech")
 
 
 def test_an_interrupted_journal_goes_on(tmp_path):
-    path, notes = tmp_path / f"p.csv{SUFFIX}", []
-    with Journal.beside(tmp_path / "p.csv", "request", notes.append) as journal:
+    path, notes = tmp_path / f"p.csv{JOURNAL_SUFFIX}", []
+    with Journal.for_output(tmp_path / "p.csv", "request", notes.append) as journal:
         journal.add("one", [SURE, UNSURE])
         journal.add("two", [])
         assert journal.read("one") == (SURE, UNSURE)
@@ -71,29 +71,29 @@ def test_a_damaged_line_is_answered_again(tmp_path):
 
 def test_two_processes_do_not_write_one_file(tmp_path):
     out = tmp_path / "p.csv"
-    with Journal.beside(out, "request"), pytest.raises(UserError, match=r"p\.csv: another emobridge is writing it"):
-        Journal.beside(out, "request")
-    Journal.beside(out, "request").close()
+    with Journal.for_output(out, "request"), pytest.raises(UserError, match=r"p\.csv: another emobridge is writing it"):
+        Journal.for_output(out, "request")
+    Journal.for_output(out, "request").close()
 
 
 def test_without_a_file_and_beside_a_device_nothing_is_kept(tmp_path):
-    for journal in (Journal(None, "request"), Journal.beside(None, "request")):
+    for journal in (Journal(None, "request"), Journal.for_output(None, "request")):
         journal.add("one", [SURE])
         assert journal.read("one") is None and journal.path is None
         journal.remove()
     if os.path.exists("/dev/null"):
         from pathlib import Path
 
-        assert Journal.beside(Path("/dev/null"), "request").path is None
+        assert Journal.for_output(Path("/dev/null"), "request").path is None
 
 
 def test_a_journal_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="cannot be written"):
-        Journal.beside(tmp_path / "file" / "p.csv", "request")
-    (tmp_path / f"p{SUFFIX}").mkdir()
+        Journal.for_output(tmp_path / "file" / "p.csv", "request")
+    (tmp_path / f"p{JOURNAL_SUFFIX}").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
-        Journal.beside(tmp_path / "p", "request")
+        Journal.for_output(tmp_path / "p", "request")
 
 
 def test_units_come_in_order_and_only_those_without_a_bad_recording_are_kept(tmp_path):

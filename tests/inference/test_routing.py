@@ -115,6 +115,7 @@ def test_a_router_answers_as_it_learnt(both, rows, tmp_path, hears_base):
     got = table(predict(both, unknown(rows), Answering.of(untold="routed")))
     near(got, each[torch.arange(16), best])
     found = {(one.mode, one.language): one for one in compare(both, rows, store=tmp_path)}
+    assert {one.seen for one in found.values()} == {"not recorded"}, "heads made here were trained on nothing"
     share = (best == torch.tensor([0] * 8 + [1] * 8)).float()
     assert found["routed", "de"].own_branch == pytest.approx(share[:8].mean().item())
     assert share.mean() > (0.9 if hears_base else 0.6), "the two languages differ in pitch"
@@ -247,7 +248,7 @@ def test_unfamiliarity_is_that_of_the_branch_that_answered(made, rows, untold):
     both = with_familiarity(made("de", 1), 1).join(with_familiarity(made("it", 2), 2))
     both.router = learn_router(both, rows)
     nobody = unknown(rows)
-    answered = list(predict(both, nobody, untold=untold))
+    answered = list(predict(both, nobody, Answering.of(untold=untold)))
     each = by_hand(both, nobody)
     for row, prediction, probabilities in zip(nobody, answered, each):
         by_branch = [unfamiliarity_by_hand(both, row, branch, branch.adapters) for branch in both.branches]
@@ -298,4 +299,4 @@ def test_every_mode_goes_by_the_probabilities_that_each_branch_s_temperature_giv
     assert torch.equal(after.argmax(2), before.argmax(2))
     best = entropy(after).argmin(1)
     assert (best == 0).float().mean() > 0.9 > (entropy(before).argmin(1) == 0).float().mean()
-    near(table(predict(apart, clips, untold="confident")), after[torch.arange(len(clips)), best])
+    near(table(predict(apart, clips, Answering(untold="confident"))), after[torch.arange(len(clips)), best])

@@ -191,6 +191,7 @@ def test_there_is_no_empty_plot(asked, tiny_encoder, tmp_path):
         "Floors",
         "Corpora",
         "How it was made",
+        "Glossary",
     ]
     heads = markdown.split("## Heads")[1].split("\n## ")[0]
     assert "| single | none | last layer |" in heads and "all layers" not in heads and "chosen layer" not in heads

@@ -60,6 +60,8 @@ def test_the_findings_are_what_predict_answers(recorded, run):
     assert target["hours"] == pytest.approx(16 * 0.3 / 3600)
     assert sum(n for _, n in target["confidence"]) == 16
     assert lines[0].startswith("The target (xx, xh) is 4.8 seconds in 16 recordings (4 speakers")
+    written = json.loads((recorded / "run" / "report.json").read_text(encoding="utf-8"))["record"]
+    assert [row["hours"] for row in written["corpora"]] == pytest.approx([16 * 0.3 / 3600] * 2)
     page = (recorded / "run" / "report.html").read_text(encoding="utf-8")
     assert page.count("<audio ") == sum(len(a["surest"] + a["least_sure"]) for a in target["classes"]) + 5
 

@@ -7,6 +7,7 @@ speaker is still known. Only digests are stored, so that a bundle names nobody.
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ NOBODY, MIXED, OPEN_END = 0, -1, 1 << 53  # a speaker who is not known, all chan
 SAME_STRETCH = 0.1  # of the shorter of two stretches of a file: if they have more in common, one is heard in the other
 # What a recogniser knows of an utterance, the gravest first. The same file is another stretch or channel of one.
 TRAINED, ADAPTED, SAME_FILE, SAME_SPEAKER, UNSEEN = "trained on", "adapted to", "same file", "same speaker", "none"
+NOT_RECORDED = "not recorded"  # of bundles that were made before this was recorded
 EXPOSURES = (TRAINED, ADAPTED, SAME_FILE, SAME_SPEAKER, UNSEEN)
 
 Stretch = tuple[int, int, int, bool]  # start and end in ms, channel, whether its label was seen
@@ -59,9 +61,11 @@ class TrainingSpeech:
         Errors: AudioError for a file that cannot be read.
         """
         stretches: dict[int, list[Stretch]] = {}
-        for file, _, start, end, channel, labelled in self.rows.tolist():
+        for file, _, start, end, channel, labelled in self.rows[self.rows[:, START].argsort(stable=True)].tolist():
             stretches.setdefault(file, []).append((start, end, channel, bool(labelled)))
-        direct = [_exposure(row, stretches.get(_number(audio_digest(row.path)), [])) for row in utterances]
+        longest = {file: max(end - start for start, end, _, _ in parts) for file, parts in stretches.items()}
+        files = [_number(audio_digest(row.path)) for row in utterances]
+        direct = [_exposure(row, stretches.get(file, []), longest.get(file, 0)) for row, file in zip(utterances, files)]
         people = set(self.rows[:, PERSON].tolist())
         people |= {_person(row) for row, exposure in zip(utterances, direct) if exposure != UNSEEN}
         people -= {NOBODY}
@@ -82,9 +86,14 @@ class Exposure:
 
     @property
     def gravest(self) -> str:
-        """The gravest over all utterances; "not recorded" where that is not known, though others may be unseen."""
+        """The gravest over all utterances; NOT_RECORDED where that is not known."""
         found = next((exposure for exposure in EXPOSURES[:-1] if exposure in self.of), UNSEEN)
-        return "not recorded" if found == UNSEEN and self.unrecorded else found
+        return self.of_the_unseen if found == UNSEEN else found
+
+    @property
+    def of_the_unseen(self) -> str:
+        """What is known of utterances that no branch records: NOT_RECORDED where a branch records nothing."""
+        return NOT_RECORDED if self.unrecorded else UNSEEN
 
     @property
     def unseen(self) -> tuple[int, ...]:
@@ -129,14 +138,16 @@ def gravest_of(exposures: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return tuple(min(several, key=EXPOSURES.index) for several in zip(*exposures))
 
 
-def _exposure(utterance: Utterance, stretches: Sequence[Stretch]) -> str:
-    """What an utterance has in common with the stretches of its file that were seen."""
+def _exposure(utterance: Utterance, stretches: Sequence[Stretch], longest: int) -> str:
+    """What an utterance has in common with the stretches of its file that were seen, in the order of their starts."""
     if not stretches:
         return UNSEEN
     start, end, channel = _place(utterance)
+    # Of thousands of stretches of one file only those near the utterance are looked at.
+    near = slice(bisect.bisect_left(stretches, (start - longest,)), bisect.bisect_left(stretches, (end,)))
     heard = [
         labelled
-        for first, last, other, labelled in stretches
+        for first, last, other, labelled in stretches[near]
         if MIXED in (channel, other) or channel == other
         if min(end, last) - max(start, first) > SAME_STRETCH * min(end - start, last - first)
     ]

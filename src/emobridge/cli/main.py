@@ -175,21 +175,21 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
-    output = choose_output(request.out or None, request.format)
+    destination = choose_output(request.out or None, request.format)
     bundle = bundle_folder(request.bundle)
     recognizer = Recognizer.load(bundle, encoder=request.encoder or None)
-    settings, language, out = request.answering, request.language or None, output.path
+    settings, language, out = request.answering, request.language or None, destination.path
     if language is not None and not settings.untold:
         recognizer.branch_of(language)
     options = {"speakers": request.speakers, "language": language, "channels": settings.channels}
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
-    output.check(files)
+    destination.check(files)
     facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "store")}
     label = f"seconds of {count_noun(files, 'file')}"
     key = key_of(emobridge.__version__, bundle_digest(bundle), facts)
     try:
-        with Journal.beside(out, key, report_note) as journal, progress(label) as report:
+        with Journal.for_output(out, key, report_note) as journal, progress(label) as report:
             if journal.path is not None:
                 keep_work()
             predictions = predict(

@@ -20,25 +20,28 @@ from scipy.ndimage import binary_dilation, binary_opening, maximum_filter1d, min
 
 from emobridge.types import SAMPLE_RATE
 
-HOP = 160  # samples, 10 ms
+HOP = 320  # samples, 20 ms
 FRAME_RATE = SAMPLE_RATE // HOP  # Hz
 WINDOW, TRANSFORM = 640, 1024  # samples: 40 ms, three periods of a low voice
-BLOCK = 1000  # frames at a time
+LAGS = TRANSFORM // 2  # of an autocorrelation at half the rate, for which what is below 4 kHz suffices
+BINS = LAGS // 2 + 1  # of a spectrum: 0 to 4 kHz
+BLOCK = 256  # frames at a time; their spectra fit into a processor's cache
 # Loud: within RANGE of the loudest frame about it, so that a loud speaker does not hide a quiet one for long.
 FAINTEST, RANGE = -70.0, 30.0  # dB of full scale, dB
-NEIGHBOURHOOD = 50  # frames on either side
+NEIGHBOURHOOD = 25  # frames on either side
 # Voiced: the autocorrelation at the best lag of a voice, of a spectrum that rises by 6 dB an octave to 1 kHz, which
-# flattens pink noise, and ends at 2 kHz, above which noise is louder than voices. At 0.45 claps are voiced.
-VOICE_LAGS = slice(SAMPLE_RATE // 400, SAMPLE_RATE // 70)  # samples: 70 to 400 Hz
+# flattens pink noise, and ends at 2 kHz, above which noise is louder than voices. At 0.45 claps and keys are voiced.
+LAG_RATE = SAMPLE_RATE // 2  # Hz
+VOICE_LAGS = slice(LAG_RATE // 400, LAG_RATE // 70)  # 70 to 400 Hz
 VOICED = 0.5
-VOICED_RUN = 3  # frames; fewer are chance
+VOICED_RUN = 2  # frames; a single one is chance
 LEAST_VOICED = 0.1  # s of a segment, a short vowel
-NEAR_VOICE = 20  # frames; consonants beside a vowel last less
+NEAR_VOICE = 10  # frames; consonants beside a vowel last less
 # Steady: levels within STEADY dB of each other for STEADY_FRAMES. Syllables come at 2 to 8 Hz and move levels by 10 dB.
-STEADY, STEADY_FRAMES = 3.0, 40
+STEADY, STEADY_FRAMES = 3.0, 20
 # Frozen: the cosine of compressed spectra (100 to 3000 Hz) APART frames from each other. Of the voiced frames of a clip
 # of the three corpora 0.03 at most reach it; of those of struck chords 0.9, of short notes 0.7.
-FROZEN, APART = 0.98, 8
+FROZEN, APART = 0.98, 4
 
 Runs = list[tuple[int, int]]
 
@@ -73,10 +76,11 @@ def _measure(
     count = 0
     for block, size in _blocks(pieces):
         frames = np.lib.stride_tricks.sliding_window_view(block, WINDOW)[::HOP] * TAPER
-        power = np.square(np.abs(rfft(frames, TRANSFORM)))
+        spectra = rfft(frames, TRANSFORM)[:, :BINS]
+        power = np.square(spectra.real) + np.square(spectra.imag)
         levels.append(10 * np.log10(power[:-APART, AUDIBLE].sum(1) * LEVEL_SCALE + 1e-12))
-        correlation = irfft(power[:-APART] * VOICE_BAND, TRANSFORM)
-        best = (correlation[:, VOICE_LAGS] / BIAS[VOICE_LAGS]).max(1)
+        correlation = irfft(power[:-APART] * VOICE_BAND, LAGS)
+        best = (correlation[:, VOICE_LAGS] * UNBIASED).max(1)
         voiced.append(best > VOICED * correlation[:, 0] + 1e-12)
         shapes = np.sqrt(np.sqrt(power[:, SHAPE_BAND]))
         shapes /= np.sqrt(np.square(shapes).sum(1, keepdims=True)) + 1e-12
@@ -107,7 +111,7 @@ def _blocks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.
 
 def _steady(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(F,) whether a frame lies in a stretch of STEADY_FRAMES whose levels are within STEADY dB."""
-    smooth = uniform_filter1d(levels, 3, mode="nearest")
+    smooth = uniform_filter1d(levels, 2, mode="nearest")
     spread = maximum_filter1d(smooth, STEADY_FRAMES) - minimum_filter1d(smooth, STEADY_FRAMES)
     return np.asarray(binary_dilation(spread < STEADY, np.ones(STEADY_FRAMES)))
 
@@ -137,16 +141,26 @@ def _padded(runs: Runs, padding: int, count: int) -> list[tuple[int, int]]:
     ]
 
 
+def _bins(low: float, high: float) -> slice:
+    """The bins of a spectrum from `low` to `high` Hz."""
+    return slice(int(np.searchsorted(FREQUENCIES, low)), int(np.searchsorted(FREQUENCIES, high, side="right")))
+
+
 def _voice_band() -> NDArray[np.float32]:
-    rising = np.square(np.clip(FREQUENCIES, 0, 1000) / 1000) * (FREQUENCIES >= 80)
+    """(BINS,), the weight of each bin's power in the autocorrelation."""
+    rising = np.square(np.clip(FREQUENCIES, 0, 1000) / 1000) * (FREQUENCIES >= LOWEST)
     return np.asarray(rising * np.clip((2500 - FREQUENCIES) / 500, 0, 1), dtype=np.float32)
 
 
-FREQUENCIES = np.fft.rfftfreq(TRANSFORM, 1 / SAMPLE_RATE)
-AUDIBLE = FREQUENCIES >= 80  # what is below is hum and wind
-SHAPE_BAND = (FREQUENCIES >= 100) & (FREQUENCIES <= 3000)
+def _unbiased() -> NDArray[np.float32]:
+    """What makes up for the taper, which takes more from an autocorrelation the longer its lag."""
+    bias = irfft(np.square(np.abs(rfft(TAPER, TRANSFORM)[:BINS])), LAGS)
+    return np.asarray(bias[0] / bias[VOICE_LAGS], dtype=np.float32)
+
+
+LOWEST = 80  # Hz; what is below is hum and wind
+FREQUENCIES = np.fft.rfftfreq(TRANSFORM, 1 / SAMPLE_RATE)[:BINS]
+AUDIBLE, SHAPE_BAND = _bins(LOWEST, 4000), _bins(100, 3000)
 TAPER = np.hanning(WINDOW).astype(np.float32)
 LEVEL_SCALE = 2 / TRANSFORM / float(np.square(TAPER).sum())  # a spectrum's sum as mean power
-VOICE_BAND = _voice_band()
-BIAS = irfft(np.square(np.abs(rfft(TAPER, TRANSFORM))), TRANSFORM)
-BIAS /= BIAS[0]  # what the taper takes from the autocorrelation at each lag
+VOICE_BAND, UNBIASED = _voice_band(), _unbiased()

@@ -56,17 +56,19 @@ def resolve_detector(detector: str) -> str:
     """
     if detector not in DETECTORS:
         raise unknown("detector", detector, DETECTORS)
+    if detector == "energy":
+        return detector
     installed = importlib.util.find_spec("silero_vad") is not None
     if detector == "silero" and not installed:
         raise UserError("detector 'silero' needs the package silero-vad: pip install 'emobridge[vad]', or 'energy'")
-    return {"auto": "silero" if installed else "energy"}.get(detector, detector)
+    return "silero" if installed else "energy"
 
 
 def speech_segments(pieces: Iterable[NDArray[np.float32]], *, detector: str = "auto") -> list[tuple[float, float]]:
     """(start, end) in seconds of the stretches with speech, in order and disjoint.
 
     pieces: a recording at 16 kHz, (T_i,) each, one after the other; how it is cut does not matter, and no more than a
-    piece and a few numbers for each 10 ms are held. detector: see `resolve_detector`.
+    piece and a few numbers for each 20 ms are held. detector: see `resolve_detector`.
     """
     limits = {"shortest": SHORTEST, "gap": GAP, "padding": PADDING}
     if resolve_detector(detector) == "silero":

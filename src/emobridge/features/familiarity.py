@@ -27,7 +27,7 @@ CENTRES = 16  # at most
 ROWS_PER_CENTRE = 8  # at least, and all different: with fewer a centre is an utterance
 ORDINARY = 0.95  # share of held-out training utterances that are within the edge
 TABLE = 39  # entries of the table of held-out distances: one for each 2.5 % of utterances
-PARTS = 5  # of the people, held out in turn
+SPEAKER_PARTS = 5  # of the people, held out in turn
 LEAST_UTTERANCES = 20  # below, the farthest 5 % are no utterance at all
 
 
@@ -74,9 +74,9 @@ def fit_familiarity(x: Tensor, people: Sequence[str], domain_of: Sequence[int] |
     domains, order = np.asarray(domain_of), {name: index for index, name in enumerate(sorted(set(people)))}
     if len(order) < 2 or len(x) < LEAST_UTTERANCES:
         return None
-    part = np.array([order[name] % PARTS for name in people])
+    part = np.array([order[name] % SPEAKER_PARTS for name in people])
     distances = torch.empty(len(x))
-    for number in range(min(PARTS, len(order))):
+    for number in range(min(SPEAKER_PARTS, len(order))):
         tested = torch.from_numpy(part == number)
         standardised = _standardised_without(x, domains, tested)
         distances[tested] = _distances(standardised[tested], *_centres(standardised[~tested]))

@@ -88,8 +88,8 @@ def textgrid_text(tiers: Sequence[Tier], seconds: float) -> str:
     for number, tier in enumerate(tiers, 1):
         lines += [f"    item [{number}]:", f'        class = "{tier.kind}"', f"        name = {_quoted(tier.name)}"]
         lines += ["        xmin = 0", f"        xmax = {length}", f"        intervals: size = {len(tier.intervals)}"]
-        for place, (start, end, text) in enumerate(tier.intervals, 1):
-            lines += [f"        intervals [{place}]:", f"            xmin = {float(start)!r}"]
+        for index, (start, end, text) in enumerate(tier.intervals, 1):
+            lines += [f"        intervals [{index}]:", f"            xmin = {float(start)!r}"]
             lines += [f"            xmax = {float(end)!r}", f"            text = {_quoted(text)}"]
     return "\n".join(lines) + "\n"
 

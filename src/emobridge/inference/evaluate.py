@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from emobridge.bundle import Exposure, Recognizer
-from emobridge.bundle.training_speech import UNSEEN
 from emobridge.corpora import attribute_ranges, rows_of
 from emobridge.data.attributes import OTHERS, attributes_of, check_corpora, parse_ranges
 from emobridge.errors import UserError
 from emobridge.inference.features import Skip, stored_features
-from emobridge.inference.routing import answers, modes_of, sets_of
+from emobridge.inference.routing import answers, modes_of, sets_of, unfamiliarity
 from emobridge.progress import Progress
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import BaseEvaluation, Condition
@@ -23,6 +22,7 @@ from emobridge.scores.classes import Evaluation
 from emobridge.scores.measures.base import PER_CENT, measure_of
 from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels, short_repr
 
+UNFAMILIAR = 0.25  # share of unfamiliar utterances that is worth a line: of ordinary ones about 0.05 are
 UNSEEN_SPLIT = "new speakers of the manifest"  # the split of a score over those alone
 
 
@@ -35,11 +35,12 @@ class Evaluated:
     evaluations: tuple[BaseEvaluation, ...]
     exposure: Exposure
     unseen: tuple[BaseEvaluation, ...] = ()  # of utterances of new speakers alone, where others were scored too
+    unfamiliar: float = 0.0  # share of the scored utterances whose unfamiliarity is above 1: see features.familiarity
 
     def scores(self, run: str = "evaluate") -> list[Score]:
         """Rows for `scores.json`: of all utterances, then of those of new speakers alone. run: the name they bear."""
         whole = replace(self.condition, run=run, seen=self.exposure.gravest)
-        rest = replace(whole, split=UNSEEN_SPLIT, seen=UNSEEN)
+        rest = replace(whole, split=UNSEEN_SPLIT, seen=self.exposure.of_the_unseen)
         return [
             row
             for condition, evaluations in ((whole, self.evaluations), (rest, self.unseen))
@@ -69,6 +70,11 @@ class Evaluated:
             lines.append("utterances without a known speaker count as speakers of their own: intervals are too narrow")
         if any(None not in (names := set(evaluation.speakers)) and len(names) == 1 for evaluation in self.evaluations):
             lines.append("a single speaker was scored: there is no interval over speakers")
+        if self.unfamiliar > UNFAMILIAR:
+            lines.append(
+                f"{100 * self.unfamiliar:.0f} % of the utterances are unlike the speech that the recogniser was "
+                "trained on (unfamiliarity above 1): other rooms, microphones, noise or another kind of speech"
+            )
         return tuple(lines)
 
 
@@ -83,7 +89,11 @@ def evaluate(
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
 ) -> list[Score]:
-    """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`."""
+    """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`.
+
+    `seen` of a row says whether the recogniser was trained on what it scores. Where that is so of some utterances, rows
+    of new speakers alone follow those of all.
+    """
     outcome = evaluated(
         recognizer,
         utterances,
@@ -123,9 +133,11 @@ def evaluated(
     features, rows = stored_features(recognizer, utterances, sets, store, on_skip, on_progress)
     labels = recognizer.labels
     count = len(labels)
-    values = torch.empty(0, count + len(recognizer.attributes))
+    values, measured = torch.empty(0, count + len(recognizer.attributes)), list[float | None]()
     if rows:
-        values, _ = answers(recognizer, utterances, {row: modes[row] for row in rows}, features)
+        answered = {row: modes[row] for row in rows}
+        values, answered_by = answers(recognizer, utterances, answered, features)
+        measured = unfamiliarity(recognizer, utterances, answered, features, answered_by)
     read, truth = [utterances[row] for row in rows], truth[rows]
     labelled = [index for index, utterance in enumerate(read) if utterance.emotion in labels]
     rated = _rated(truth)
@@ -138,7 +150,8 @@ def evaluated(
     exposure = recognizer.exposure([read[row] for row in scored])
     new = [scored[index] for index in exposure.unseen]
     rest = _evaluations(recognizer, read, truth, values, new) if len(new) < len(scored) else ()
-    return Evaluated(condition, _evaluations(recognizer, read, truth, values, scored), exposure, rest)
+    unfamiliar = sum((measured[row] or 0.0) > 1 for row in scored) / len(scored)
+    return Evaluated(condition, _evaluations(recognizer, read, truth, values, scored), exposure, rest, unfamiliar)
 
 
 def _evaluations(

@@ -25,14 +25,14 @@ from emobridge.files import file_version
 from emobridge.inference.features import Skip
 from emobridge.types import Prediction, Utterance
 
-SUFFIX = ".unfinished"  # after the name of the file that is written
-Unit = TypeVar("Unit")
+JOURNAL_SUFFIX = ".unfinished"  # after the name of the file that is written
+_Unit = TypeVar("_Unit")
 
 
 class Journal:
     """The finished units of one request. It may be closed at any moment, and opened again by the same request.
 
-        with Journal.beside(out, key) as journal:
+        with Journal.for_output(out, key) as journal:
             predictions = answered(units, key_of_unit, answer, journal)
             write_predictions(predictions, out)
             journal.remove()
@@ -47,7 +47,7 @@ class Journal:
         Errors: UserError where it cannot be written, and where another process writes it.
         """
         self.path = path
-        self._places: dict[str, int] = {}  # where the line of each unit begins
+        self._offsets: dict[str, int] = {}  # where the line of each unit begins
         self._file: BinaryIO | None = None
         if path is None:
             return
@@ -59,11 +59,11 @@ class Journal:
             on_note(f"{path}: {note}")
 
     @classmethod
-    def beside(cls, out: Path | None, request: str, on_note: Callable[[str], None] | None = None) -> Journal:
+    def for_output(cls, out: Path | None, request: str, on_note: Callable[[str], None] | None = None) -> Journal:
         """The journal of the file or folder `out`; one that keeps nothing without it, and beside a device or a pipe."""
         if out is None or (out.exists() and not out.is_file() and not out.is_dir()):
             return cls(None, request)
-        return cls(out.with_name(out.name + SUFFIX), request, on_note)
+        return cls(out.with_name(out.name + JOURNAL_SUFFIX), request, on_note)
 
     def __enter__(self) -> Journal:
         return self
@@ -72,13 +72,13 @@ class Journal:
         self.close()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     def read(self, key: str) -> tuple[Prediction, ...] | None:
         """The predictions of a finished unit; None of any other."""
-        if self._file is None or key not in self._places:
+        if self._file is None or key not in self._offsets:
             return None
-        self._file.seek(self._places[key])
+        self._file.seek(self._offsets[key])
         content = _content(self._file.readline())
         return None if content is None else tuple(map(_prediction, content["predictions"]))
 
@@ -86,35 +86,36 @@ class Journal:
         """Write down a finished unit, so that it outlives this process. Errors: UserError where the disk is full."""
         if self.path is not None and self._file is not None:
             with _writing(self.path):
-                self._places[key] = self._append({"unit": key, "predictions": [asdict(row) for row in predictions]})
+                self._offsets[key] = self._append({"unit": key, "predictions": [asdict(row) for row in predictions]})
 
     def close(self) -> None:
         """Let other processes have it. A journal without units is removed."""
-        if self.path is not None and self._file is not None and not self._places:
+        if self.path is None or self._file is None:
+            return
+        file, self._file = self._file, None
+        is_empty = not self._offsets
+        if is_empty and os.name == "posix":  # before another process can open it
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # of a full disk, which `add` has told
-                self._file.close()
-            self._file = None
+        with contextlib.suppress(OSError):  # of a full disk, which `add` has told
+            file.close()
+        if is_empty and os.name != "posix":  # an open file cannot be removed there
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the file: all predictions are where they belong."""
-        if self.path is not None and self._file is not None:
-            with _writing(self.path), contextlib.suppress(PermissionError):  # of Windows, for an open file
-                self.path.unlink(missing_ok=True)
-            self.close()
-            with _writing(self.path):
-                self.path.unlink(missing_ok=True)
+        self._offsets.clear()
+        self.close()
 
     def _append(self, content: Any) -> int:
         """Write a line at the end; where it begins."""
         assert self._file is not None
-        place = self._file.seek(0, os.SEEK_END)
+        offset = self._file.seek(0, os.SEEK_END)
         text = json.dumps(content).encode()
         self._file.write(b"%s %s\n" % (_digest(text), text))
         self._file.flush()
-        return place
+        return offset
 
     def _find_units(self, request: str) -> str:
         """Find the whole lines and cut off the last one where it is torn; what the user should know, or ""."""
@@ -132,16 +133,16 @@ class Journal:
                 break
             content = _content(line)
             if content is not None:
-                self._places[content["unit"]] = end
+                self._offsets[content["unit"]] = end
             end += len(line)
         self._file.truncate(end)
-        return f"going on after {count_noun(len(self), 'finished unit')}" if self._places else ""
+        return f"going on after {count_noun(len(self), 'finished unit')}" if self._offsets else ""
 
 
 def answered(
-    units: Iterable[Unit],
-    key: Callable[[Unit], str],
-    answer: Callable[[Unit, Skip | None], Iterable[Prediction]],
+    units: Iterable[_Unit],
+    key: Callable[[_Unit], str],
+    answer: Callable[[_Unit, Skip | None], Iterable[Prediction]],
     journal: Journal | None = None,
     on_skip: Skip | None = None,
 ) -> Iterator[Prediction]:
@@ -219,7 +220,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        out = path.with_name(path.name.removesuffix(SUFFIX))
+        out = path.with_name(path.name.removesuffix(JOURNAL_SUFFIX))
         raise UserError(f"{out}: another emobridge is writing it: wait for its end, or give another --out") from error
     except OSError:  # a network disk without locks
         return

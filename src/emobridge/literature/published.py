@@ -113,16 +113,16 @@ def _is_of(printed: str, language: str, corpus: Corpus) -> bool:
     name, spoken = corpus[0], primary_language(corpus[1])
     if printed == NOT_STATED:
         return spoken == primary_language(language)
-    return _corpus_key(name) in map(_corpus_key, printed.split("+")) and spoken in (
+    return corpus_key(name) in map(corpus_key, printed.split("+")) and spoken in (
         UNDETERMINED,
         primary_language(language),
     )
 
 
-def _corpus_key(name: str) -> str:
+def corpus_key(name: str) -> str:
     """A corpus by its letters and digits alone, without what a table adds on the part of it that was used.
 
-    >>> _corpus_key("EMO-DB"), _corpus_key("emodb"), _corpus_key("PAVOQUE (one speaker)")
+    >>> corpus_key("EMO-DB"), corpus_key("emodb"), corpus_key("PAVOQUE (one speaker)")
     ('emodb', 'emodb', 'pavoque')
     """
     whole = name.partition("(")[0].removesuffix(" improvised").casefold()

@@ -22,7 +22,7 @@ from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores
 from emobridge.probe.settings import ProbeSettings
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Page, Section, Table, count, figure, percent, stamped
-from emobridge.report.glossary import INTERVAL
+from emobridge.report.glossary import probe_glossary
 from emobridge.report.write import write_page
 from emobridge.scores.files import write_scores
 
@@ -84,6 +84,7 @@ def study_page(
     sections += [_corpora(study), _how(study, command)]
     if study.skipped:
         sections.append(Section("Left out", items=tuple(f"{name}: {reason}" for name, reason in study.skipped)))
+    sections.append(probe_glossary())
     synthetic = any(is_synthetic(corpus) for corpus in corpora)
     return Page(
         title or f"Layer-wise study of {', '.join(names or study.settings.scratch)}",
@@ -265,7 +266,6 @@ def _how(study: Study, command: str) -> Section:
         f"Made {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC by emobridge {__version__}.",
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS),
         *dict.fromkeys(f"A probe saw: {data}." for data in data_seen(study)),
-        f"95 % interval: {INTERVAL}.",
     ]
     if settings.patience:
         epochs = np.concatenate([outcome.epochs.ravel() for outcome in study.outcomes])

@@ -66,17 +66,19 @@ def manifest_section(record: StudyRecord) -> Section:
             f"{sound.seconds / 3600:.2f}",
             f"{sound.shortest:.2f} to {sound.longest:.2f}",
             f"{sound.level:.1f} ({sound.level_spread:.1f})",
+            "" if sound.speech is None else f"{sound.speech:.0%}",
         )
         for sound in audit.sounds
     )
     columns = ("manifest", "language", "utterances", "readable", "speakers", "hours", "length, s", "level, dB (spread)")
+    recordings = Table("The recordings", (*columns, "speech"), rows)
     emotions = list(dict.fromkeys(row.value for row in audit.counts if row.column == "emotion"))
     by_emotion = []
     for sound in audit.sounds:
         n = dict(_counts(audit, sound.manifest, "emotion"))
         by_emotion.append((sound.manifest, *(str(n.get(emotion, 0)) for emotion in emotions)))
     head = ("manifest", *(emotion or "unlabelled" for emotion in emotions))
-    blocks = (Table("The recordings", columns, rows), Table("Utterances by emotion", head, tuple(by_emotion)))
+    blocks = (recordings, Table("Utterances by emotion", head, tuple(by_emotion)))
     return Section("Manifests", blocks=blocks)
 
 

@@ -109,7 +109,7 @@ def _curves(record: StudyRecord) -> Figure:
         for part in trust.curve
     )
     columns = ("system", "answers on", "temperature", "confidence", "accuracy", "n")
-    table = Table(f"Measured. {title}. Per cent, means of each bin", columns, rows)
+    table = Table(f"Measured. {title}. Per cent, means of each bin; a larger dot has more answers", columns, rows)
     return Figure(plots.reliability(panels, title=title), table)
 
 

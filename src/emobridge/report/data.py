@@ -26,7 +26,7 @@ def data_section(record: StudyRecord) -> Section:
     rows = []
     for row in record.corpora:
         counts = dict(row.counts)
-        hours = "not measured" if row.hours is None else f"{row.hours:.2f}"
+        hours = "" if row.hours is None else f"{row.hours:.2f}"
         speakers = "unknown" if row.speakers is None else str(row.speakers)
         cells = (str(counts.get(emotion, 0)) for emotion in emotions)
         rows.append((row.side, row.corpus, row.language, str(row.utterances), speakers, hours, *cells))

@@ -158,14 +158,15 @@ def system_row(study: Adapted | Grid, case: Case) -> SystemRow:
 def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
     """The corpora of both sides; their hours where an audit has measured them."""
     rows = []
+    sounds = audit.sounds if audit is not None and len(audit.sounds) == speech.target + 1 else ()  # one a manifest
     for domain in range(speech.target + 1):
         utterances = [speech.utterances[row] for row in np.flatnonzero(speech.domain_of == domain)]
         side = "target" if domain == speech.target else "source"
         speakers = {person(utterance) for utterance in utterances}
         counts = Counter(utterance.emotion or "unlabelled" for utterance in utterances)
         corpora = "+".join(sorted({utterance.corpus for utterance in utterances}))
-        spans = [utterance.end - utterance.start for utterance in utterances if utterance.end is not None]
-        hours = sum(spans) / 3600 if audit is not None and len(spans) == len(utterances) else None
+        measured = bool(sounds) and sounds[domain].readable == len(utterances)  # a manifest may hold several corpora
+        hours = sounds[domain].seconds / 3600 if measured else None
         people = None if None in speakers else len(speakers)
         language = utterances[0].language
         rows.append(CorpusRow(side, corpora, language, len(utterances), people, hours, tuple(sorted(counts.items()))))

@@ -20,7 +20,7 @@ from emobridge.errors import UserError
 from emobridge.formats import import_
 from emobridge.formats.textgrid import read_tiers
 from emobridge.inference import to_dataframe, write_predictions
-from emobridge.inference.output import FORMATS, SUFFIXES, choose_output
+from emobridge.inference.output import FORMATS, FORMATS_BY_SUFFIX, choose_output
 from emobridge.settings import options_of_record
 from emobridge.types import Prediction
 
@@ -387,7 +387,9 @@ def test_nothing_is_an_error_in_every_format(tmp_path):
             write_predictions(iter([]), out, form=form)
         assert out.read_text() == "earlier"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"p{a.suffixes[0]}" for a in FORMATS.values())
-    assert len(SUFFIXES) == sum(len(about.suffixes) for about in FORMATS.values()), "no suffix means two formats"
+    assert len(FORMATS_BY_SUFFIX) == sum(len(about.suffixes) for about in FORMATS.values()), (
+        "no suffix means two formats"
+    )
 
 
 def test_a_name_that_is_no_text_is_one_line(tmp_path):

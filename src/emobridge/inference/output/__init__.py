@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 MODULES = (jsonl, table, textgrid, rttm, srt, audacity, label_studio)
 FORMATS: dict[str, Format] = {name: form for module in MODULES for name, form in module.FORMATS.items()}
-SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
-NOTHING = "no audio could be read: nothing predicted"
+FORMATS_BY_SUFFIX = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
+NOTHING_PREDICTED = "no audio could be read: nothing predicted"
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class Destination:
     """Where predictions go, and how they are written."""
 
     path: Path | None  # None is standard output
@@ -48,7 +48,7 @@ class Output:
             )
 
 
-def choose_output(path: str | Path | None, form: str = "") -> Output:
+def choose_output(path: str | Path | None, form: str = "") -> Destination:
     """How predictions are written to `path`: in the format named `form`, or that of the suffix; printed, JSON Lines.
 
     A format that holds one recording a file is written to a folder where `path` has no suffix of a format.
@@ -58,7 +58,7 @@ def choose_output(path: str | Path | None, form: str = "") -> Output:
         raise unknown("format of predictions", form, FORMATS)
     form, path = form.lower(), None if path is None else Path(path)
     if path is None or (path.exists() and not path.is_file() and not path.is_dir()):  # a device or a pipe
-        return Output(path, form or "jsonl")
+        return Destination(path, form or "jsonl")
     by_suffix = "" if path.is_dir() else _form_of(path)
     if not form and path.is_dir():
         forms = ", ".join(name for name, about in FORMATS.items() if about.holds_one_recording)
@@ -75,7 +75,7 @@ def choose_output(path: str | Path | None, form: str = "") -> Output:
         raise UserError(
             f"--out: {path} is a file; expected a folder, or a name that ends in {FORMATS[form].suffixes[0]}"
         )
-    return Output(path, form, is_folder)
+    return Destination(path, form, is_folder)
 
 
 def write_predictions(
@@ -93,17 +93,17 @@ def write_predictions(
     speech, or on constructed attributes.
     Errors: UserError where there is no prediction; a file that is there then stays as it was.
     """
-    output = choose_output(path, form)
+    destination = choose_output(path, form)
     counted = _Counted(predictions)
-    folder = "" if output.path is None else os.path.abspath(output.path.parent)
+    folder = "" if destination.path is None else os.path.abspath(destination.path.parent)
     origin = Origin(_trained_on(synthetic, constructed), folder)
-    if output.is_folder:
-        _write_folder(counted, output, origin)
-    elif output.path is None:
-        _write(counted, output, origin, sys.stdout)
+    if destination.is_folder:
+        _write_folder(counted, destination, origin)
+    elif destination.path is None:
+        _write(counted, destination, origin, sys.stdout)
     else:
-        with whole_file(output.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            _write(counted, output, origin, file)
+        with whole_file(destination.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            _write(counted, destination, origin, file)
     return counted.count
 
 
@@ -134,50 +134,52 @@ class _Counted:
             self.count += 1
             yield prediction
         if not self.count:
-            raise UserError(NOTHING)
+            raise UserError(NOTHING_PREDICTED)
 
 
-def _write(predictions: Iterable[Prediction], output: Output, origin: Origin, file: TextIO) -> None:
+def _write(predictions: Iterable[Prediction], destination: Destination, origin: Origin, file: TextIO) -> None:
     """Write one file; what is printed is passed on at once."""
-    form = FORMATS[output.form]
+    form = FORMATS[destination.form]
     if form.holds_one_recording:
         recordings = by_recording(predictions)
-        output.check(len(recordings))
+        destination.check(len(recordings))
         (predictions,) = recordings.values()
     for text in form.texts(predictions, origin):
         try:
             file.write(text)
         except UnicodeEncodeError as error:
             name = text[error.start : error.end]
-            raise UserError(f"{output.path or 'output'}: a name that is not {error.encoding} text: {name!a}") from error
-        if output.path is None:
+            raise UserError(
+                f"{destination.path or 'output'}: a name that is not {error.encoding} text: {name!a}"
+            ) from error
+        if destination.path is None:
             file.flush()
     file.flush()
 
 
-def _write_folder(predictions: Iterable[Prediction], output: Output, origin: Origin) -> None:
+def _write_folder(predictions: Iterable[Prediction], destination: Destination, origin: Origin) -> None:
     """Write a file for each recording, named after it."""
-    assert output.path is not None
+    assert destination.path is not None
     names = Names()
     recordings = by_recording(predictions)
-    suffix = ".TextGrid" if output.form == "textgrid" else FORMATS[output.form].suffixes[0]
+    suffix = ".TextGrid" if destination.form == "textgrid" else FORMATS[destination.form].suffixes[0]
     for recording, rows in recordings.items():
-        path = output.path / (names.of(recording) + suffix)
+        path = destination.path / (names.of(recording) + suffix)
         with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            _write(rows, Output(path, output.form), origin, file)
+            _write(rows, Destination(path, destination.form), origin, file)
 
 
 def _form_of(path: Path) -> str:
     """The format that the suffix of a file means; "" where it means none. The longest suffix counts."""
     name = path.name.lower()
-    fitting = [suffix for suffix in SUFFIXES if name.endswith(suffix) and name != suffix]
-    return SUFFIXES[max(fitting, key=len)] if fitting else ""
+    fitting = [suffix for suffix in FORMATS_BY_SUFFIX if name.endswith(suffix) and name != suffix]
+    return FORMATS_BY_SUFFIX[max(fitting, key=len)] if fitting else ""
 
 
 def _unknown_suffix(path: Path) -> UserError:
     if not path.suffix:
-        return UserError(f"--out {path}: expected a name that ends in {', '.join(SUFFIXES)}, or --format")
-    return UserError(f"--out {path}: {unknown('suffix', path.suffix, SUFFIXES)}")
+        return UserError(f"--out {path}: expected a name that ends in {', '.join(FORMATS_BY_SUFFIX)}, or --format")
+    return UserError(f"--out {path}: {unknown('suffix', path.suffix, FORMATS_BY_SUFFIX)}")
 
 
 def _trained_on(synthetic: bool, constructed: bool) -> str:

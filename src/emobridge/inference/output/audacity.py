@@ -15,7 +15,7 @@ from emobridge.inference.output.base import Format, Origin, caption_of, channel_
 from emobridge.types import Prediction
 
 
-def lines(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
+def texts(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
     """The text of each line."""
     if origin.trained_on:
         yield label_line(0.0, 0.0, f"trained on {origin.trained_on}")
@@ -26,4 +26,4 @@ def lines(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
             yield label_line(prediction.start, prediction.end, f"{label} ({channel})" if channel else label)
 
 
-FORMATS = {"audacity": Format((".txt",), lines, holds_one_recording=True)}
+FORMATS = {"audacity": Format((".txt",), texts, holds_one_recording=True)}

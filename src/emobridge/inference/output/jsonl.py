@@ -16,13 +16,13 @@ from emobridge.inference.output.base import Format, Origin, row_of
 from emobridge.types import Prediction
 
 
-def lines(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
+def json_lines(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
     """The text of each line."""
     for prediction in predictions:
         yield json.dumps(row_of(prediction, origin), ensure_ascii=False) + "\n"
 
 
-def array(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
+def json_array(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
     """The text of an array, an object a line."""
     start = "[\n"
     for prediction in predictions:
@@ -31,4 +31,4 @@ def array(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
     yield "\n]\n" if start != "[\n" else "[]\n"
 
 
-FORMATS = {"jsonl": Format((".jsonl", ".ndjson"), lines), "json": Format((".json",), array)}
+FORMATS = {"jsonl": Format((".jsonl", ".ndjson"), json_lines), "json": Format((".json",), json_array)}

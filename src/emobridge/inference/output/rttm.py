@@ -17,7 +17,7 @@ from emobridge.inference.output.base import Format, Names, Origin, label_needed
 from emobridge.types import Prediction
 
 
-def lines(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
+def texts(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
     """The text of each line."""
     names = Names(_field)
     if origin.trained_on:
@@ -40,4 +40,4 @@ def _field(text: str) -> str:
     return re.sub(r"\s+", "_", text)
 
 
-FORMATS = {"rttm": Format((".rttm",), lines)}
+FORMATS = {"rttm": Format((".rttm",), texts)}

@@ -16,14 +16,14 @@ from emobridge.formats.textgrid import INTERVALS, Tier, textgrid_text
 from emobridge.inference.output.base import Format, Origin, channel_name, one_line
 from emobridge.types import Prediction
 
-DIGITS = 3  # of times, s
+TIME_DIGITS = 3  # of times, s
 
 
 def texts(predictions: Iterable[Prediction], origin: Origin) -> Iterator[str]:
     """The text of the TextGrid of one recording."""
     rows = list(predictions)
     channels = {row.channel: [other for other in rows if other.channel == row.channel] for row in rows}
-    seconds = max(_length(rows[0].path), *(round(row.end, DIGITS) for row in rows))
+    seconds = max(_length(rows[0].path), *(round(row.end, TIME_DIGITS) for row in rows))
     tiers: list[Tier] = []
     for channel in sorted(channels, key=lambda channel: -1 if channel is None else channel):
         for number, group in enumerate(_without_overlap(channels[channel]), 1):
@@ -35,10 +35,10 @@ def _without_overlap(rows: Sequence[Prediction]) -> list[list[Prediction]]:
     """Rows in order of time as few lists as will do, in each of which none overlaps."""
     groups: list[list[Prediction]] = []
     for row in rows:
-        start = round(row.start, DIGITS)
-        if start >= round(row.end, DIGITS):
+        start = round(row.start, TIME_DIGITS)
+        if start >= round(row.end, TIME_DIGITS):
             continue
-        free = next((group for group in groups if round(group[-1].end, DIGITS) <= start), None)
+        free = next((group for group in groups if round(group[-1].end, TIME_DIGITS) <= start), None)
         if free is None:
             groups.append([row])
         else:
@@ -65,10 +65,10 @@ def _filled(rows: Sequence[Prediction], words: Sequence[str], seconds: float) ->
     """Intervals from 0 to the end of the recording without a gap."""
     end = 0.0
     for row, word in zip(rows, words, strict=True):
-        start = round(row.start, DIGITS)
+        start = round(row.start, TIME_DIGITS)
         if start > end:
             yield end, start, ""
-        end = round(row.end, DIGITS)
+        end = round(row.end, TIME_DIGITS)
         yield start, end, word
     if end < seconds:
         yield end, seconds, ""
@@ -77,7 +77,7 @@ def _filled(rows: Sequence[Prediction], words: Sequence[str], seconds: float) ->
 def _length(recording: str) -> float:
     """Seconds; 0 where the recording is not there any more."""
     try:
-        return round(duration(recording), DIGITS)
+        return round(duration(recording), TIME_DIGITS)
     except AudioError:
         return 0.0
 
