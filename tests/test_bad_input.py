@@ -426,7 +426,8 @@ def test_predict_skips_and_counts_bad_files(recorded, finished, cli):
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 16 + 3
     for row in rows:
-        assert all(math.isfinite(value) for value in row["probabilities"].values())
+        assert (row["probabilities"] is None) == bool(row["reason"])
+        assert all(math.isfinite(value) for value in (row["probabilities"] or {}).values())
 
 
 def test_a_folder_of_files_good_and_bad(tmp_path, finished, cli):

@@ -116,3 +116,15 @@ def test_what_is_printed_promises_nothing(cli, recorded, finished, monkeypatch):
     assert (done.code, done.complaints) == (130, ["emobridge: stopped; the same command goes on from here"])
     done = cli("audit", recorded / "nothing.jsonl")
     assert done.code == 2 and stopped_message() == "stopped", "a command does not inherit the promise of another"
+
+
+def test_labels_of_several_recordings_go_to_a_folder(recorded, finished, cli, monkeypatch):
+    out = recorded / "labels"
+    words = ("predict", finished / "bundle", recorded / "xx.jsonl", "--out")
+    done = cli(*words, out, "--format", "TextGrid")
+    assert (done.code, done.out) == (0, f"{out}: 16 predictions\n")
+    assert sorted(path.stem for path in out.iterdir()) == sorted(path.stem for path in recorded.glob("xx-*.wav"))
+    assert not list(recorded.glob(f"*{JOURNAL_SUFFIX}"))
+    monkeypatch.setattr("emobridge.encoders.logmel.Logmel.encode", None)
+    done = cli(*words, recorded / "p.srt")
+    assert done.code == 2 and "holds one recording, and there are 16" in done.err, "refused before the work"

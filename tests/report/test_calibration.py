@@ -78,9 +78,10 @@ def test_a_made_up_run_says_so_over_each_table(synthetic):
     assert all(caption.startswith("SYNTHETIC run. ") for caption in captions)
 
 
-def test_the_model_card_names_the_temperature_and_what_gave_it(record):
-    assert "- Temperature of its confidence: 1.80, fitted on held-out speakers of the source\n" in model_card(record)
-    nothing = tuple(replace(row, temperature=1.0, fitted_on="") for row in record.calibrations)
-    card = model_card(replace(record, calibrations=nothing))
-    assert "- Temperature of its confidence: 1 (no answer was held out)\n" in card
-    assert "Temperature" not in model_card(replace(record, calibrations=()))
+def test_the_model_card_names_the_temperatures_and_what_gave_them(record):
+    line = "emperature of answers to the target: 1.80, fitted on held-out speakers of the source"
+    card, page = (
+        show(replace(record, temperatures=(f"t{line}",))) for show in (model_card, lambda x: markdown(page_of(x)))
+    )
+    assert f"- T{line}\n" in card and f"- The bundle's t{line}.\n" in page
+    assert "emperature" not in model_card(record)

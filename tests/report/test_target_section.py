@@ -29,13 +29,15 @@ def test_without_scores_of_the_target_the_page_begins_with_the_target(unlabelled
     assert "0.72 on average, and below 0.5 for 40 of 200 recordings (20.0 %)" in page.lead
     assert page.lead.index("is not known") < page.lead.index("new speakers of the SOURCE")
     titles = [section.title for section in page.sections]
+    captions = [block.table.caption for block in page.sections[0].blocks[:2]]
+    assert captions == ["Answers by label, of 200 recordings", "Recordings by confidence of the answer"]
     assert titles[:3] == ["The target", "What to label next", "Scores on the source"]
     assert page.sections[1].code.splitlines() == [unlabelled.target.suggest, unlabelled.target.learn]
 
 
 def test_the_terminal_and_the_model_card_begin_with_the_target_too(unlabelled):
     lines = lines_of(replace(unlabelled, synthetic=True))
-    assert lines[0].startswith("SYNTHETIC. The target (calls, it) is ")
+    assert lines[0].startswith("SYNTHETIC speech. The target (calls, it) is ")
     assert lines[1].split() == ["anger", "120", "60.0", "%", "mean", "confidence", "0.80"]
     assert [line.split()[0] for line in lines[1:5]] == ["anger", "sadness", "happiness", "neutral"]
     start = lines.index("Scores on the SOURCE:")

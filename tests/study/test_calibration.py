@@ -12,7 +12,7 @@ from emobridge.data.speech import UNLABELLED, folds_of
 from emobridge.encoders import load_encoder
 from emobridge.scores.calibration import expected_calibration_error, fit_temperature, tempered
 from emobridge.settings import Adapt, Split
-from emobridge.study.calibration import HeldOut, calibrations_of, temperature_of
+from emobridge.study.calibration import HeldOut, calibrations_of, temperature_lines, temperatures_of
 from emobridge.study.cases import draft
 from emobridge.study.run import Answers, Predicted, Runner
 from emobridge.study.train import train
@@ -35,8 +35,8 @@ def answers_of(speech, split=SPLIT, **options) -> Answers:
     return Answers(case, tuple(predicted), ())
 
 
-def temperature(speech, answers, split=SPLIT) -> float:
-    return temperature_of(Runner(speech, split, None), answers)
+def temperature(speech, answers, side="target") -> float:
+    return dict(zip(("target", "source"), temperatures_of(Runner(speech, SPLIT, None), answers)))[side]
 
 
 def other_labels(speech, rows):
@@ -78,9 +78,12 @@ def test_of_a_filled_list_its_labels_enter_and_no_others(toy_speech):
     before = temperature(speech, answers)
     assert temperature(other_labels(speech, np.setdiff1d(target, listed)), answers) == before
     assert temperature(other_labels(speech, listed), answers) != before
-    rows = calibrations_of(speech, SPLIT, [answers])
+    assert temperature(other_labels(speech, target), answers, "source") == temperature(speech, answers, "source")
+    on_target, on_source = calibrations_of(speech, SPLIT, [answers])
     words = f"held-out speakers of the source and held-out answers to {len(listed)} labelled utterances of the target"
-    assert {row.fitted_on for row in rows} == {words}
+    assert (on_target.fitted_on, on_source.fitted_on) == (words, "held-out speakers of the source")
+    lines = temperature_lines(speech, SPLIT, answers)
+    assert lines[0] == f"temperature of answers to the target: {before:.2f}, fitted on {words}"
 
 
 def test_without_a_label_of_the_target_no_answer_becomes_surer(toy_speech):
@@ -92,9 +95,9 @@ def test_without_a_label_of_the_target_no_answer_becomes_surer(toy_speech):
             replace(part, probabilities=0.6 * np.eye(2)[speech.label[part.rows]] + 0.2) for part in answers.predicted
         ),
     )  # always right, and 80 per cent sure
-    assert temperature(speech, modest) == 1
-    for row in calibrations_of(speech, SPLIT, [modest]):
-        assert row.after.confidence == pytest.approx(0.8)
+    assert temperature(speech, modest) == 1 and temperature(speech, modest, "source") < 0.5
+    on_target, on_source = calibrations_of(speech, SPLIT, [modest])
+    assert on_target.after.confidence == pytest.approx(0.8) and on_source.after.confidence > 0.95
     case = replace(answers.case, target_labels="all")
     assert temperature(speech, replace(modest, case=case)) < 0.5, "labels of the target speak for it"
 
@@ -119,7 +122,7 @@ def test_a_side_of_few_labels_weighs_as_much_as_the_other():
     truth = np.where(is_target, p.argmax(1), rng.integers(2, size=1000))  # the target is right, the source a guess
     every = np.ones(1000, bool)
     both, source = (
-        HeldOut(np.arange(1000), p, truth, is_target, rows, np.arange(1000) % 10).temperature()
+        HeldOut(np.arange(1000), p, truth, is_target, rows, np.arange(1000) % 10).temperature("target")
         for rows in (every, ~is_target)
     )
     copies = np.concatenate([np.flatnonzero(~is_target), np.tile(np.flatnonzero(is_target), 19)])
@@ -131,10 +134,10 @@ def test_a_speaker_s_own_answers_do_not_judge_them(toy_speech):
     p, part, every = rng.dirichlet([0.3, 0.3], 60), np.arange(60) % 3, np.ones(60, bool)
     truth = rng.integers(2, size=60)
     source = HeldOut(np.arange(60), p, truth, ~every, every, part)
-    first = source.tempered(every)
+    first = source.tempered("source")
     expected = tempered(p[part == 1], fit_temperature(p[part != 1], truth[part != 1]))
     np.testing.assert_allclose(first[part == 1], expected, rtol=1e-3)
-    changed = replace(source, truth=np.where(part == 1, 1 - truth, truth)).tempered(every)
+    changed = replace(source, truth=np.where(part == 1, 1 - truth, truth)).tempered("source")
     np.testing.assert_array_equal(changed[part == 1], first[part == 1])
     assert not np.allclose(changed[part == 0], first[part == 0])
 
@@ -189,7 +192,8 @@ def test_without_emotions_or_answers_there_is_nothing_to_calibrate(toy_speech):
     bare = replace(answers, case=replace(answers.case, labels=(), attributes=("arousal",)))
     nothing = replace(answers, predicted=())
     for none in (bare, nothing):
-        assert temperature(speech, none) == 1 and calibrations_of(speech, SPLIT, [none]) == ()
+        assert temperatures_of(Runner(speech, SPLIT, None), none) == (1, 1)
+        assert temperature_lines(speech, SPLIT, none) == () == calibrations_of(speech, SPLIT, [none])
 
 
 def test_the_bundle_has_it_and_nothing_that_is_trained_or_scored_does(recorded, tmp_path, monkeypatch):
@@ -199,9 +203,10 @@ def test_the_bundle_has_it_and_nothing_that_is_trained_or_scored_does(recorded, 
     adapted = train(Adapt.of(**options, out=str(tmp_path / "a")))
     split = adapted.request.split
     (own,) = [answers for answers in adapted.answers if answers.case == adapted.chosen]
-    expected = temperature_of(Runner(adapted.speech, split, None), own)
-    assert adapted.recognizer.spec.temperature == expected != 1
-    monkeypatch.setattr("emobridge.study.train.temperature_of", lambda *_: 1.0)
+    expected = temperatures_of(Runner(adapted.speech, split, None), own)
+    spec = adapted.recognizer.spec
+    assert (spec.temperature, spec.source_temperature) == expected and 1 not in expected
+    monkeypatch.setattr("emobridge.study.train.temperatures_of", lambda *_: (1.0, 1.0))
     plain = train(Adapt.of(**options, out=str(tmp_path / "b")))
     for name, tensor in adapted.recognizer.head.state_dict().items():
         assert torch.equal(tensor, plain.recognizer.head.state_dict()[name])
@@ -211,6 +216,9 @@ def test_the_bundle_has_it_and_nothing_that_is_trained_or_scored_does(recorded, 
         for before, after in zip(first.predicted, second.predicted):
             np.testing.assert_array_equal(before.probabilities, after.probabilities)
     x = torch.randn(9, 1, 128)
-    hot, cold = (each.recognizer.probabilities(x, each.recognizer.domains[-1], None) for each in (adapted, plain))
-    np.testing.assert_allclose(hot.numpy(), tempered(cold.numpy(), expected), atol=1e-5)
-    assert torch.equal(hot.argmax(1), cold.argmax(1))
+    for domain, value in ((-1, expected[0]), (0, expected[1])):
+        hot, cold = (
+            each.recognizer.probabilities(x, each.recognizer.domains[domain], None) for each in (adapted, plain)
+        )
+        np.testing.assert_allclose(hot.numpy(), tempered(cold.numpy(), value), atol=1e-5)
+        assert torch.equal(hot.argmax(1), cold.argmax(1))

@@ -26,6 +26,12 @@ from emobridge.study.target import Listing, encoded, loudest
 from emobridge.types import Utterance
 
 
+@pytest.fixture(autouse=True)
+def _tones_are_speech(monkeypatch):
+    """The recordings of these tests are tones, which no detector takes for speech: here all that sounds is."""
+    monkeypatch.setattr(target_module, "speech_segments", lambda pieces: [(0.0, 1.0)] if np.any(pieces) else [])
+
+
 @pytest.fixture
 def run(recorded):
     """A function that adapts to the recordings of xx, of which the manifest names no emotion."""

@@ -50,6 +50,7 @@ class Spec:
     frames: bool = False  # whether the head sees single frames, and not their statistics
     reason: str = ""  # why the bundle holds this method and not the baseline, or the other way round
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax, so that confidence is honest
+    source_temperature: float = 1.0  # the same in answers to speech of a source's corpus or language
 
     @property
     def normalisation(self) -> str:
@@ -123,7 +124,7 @@ class Branch:
         self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
     ) -> Tensor:
         """(N, C + K): `probabilities`, then attributes, in about [-1, 1]."""
-        return self.answers_to_frames(self.normalised(pooled, domain, speakers, texts)[:, None])
+        return self.answers_to_frames(self.normalised(pooled, domain, speakers, texts)[:, None], domain)
 
     def unfamiliarity(self, normalised: Tensor) -> Tensor | None:
         """(N, D) features, `normalised` without speakers and texts -> (N,), see `features.familiarity`.
@@ -132,11 +133,13 @@ class Branch:
         """
         return None if self.familiarity is None else self.familiarity.unfamiliarity(normalised)
 
-    def answers_to_frames(self, frames: Tensor) -> Tensor:
-        """`answers` (N, C + K) to frames (N, F, D) as the head sees them."""
+    def answers_to_frames(self, frames: Tensor, domain: Domain) -> Tensor:
+        """`answers` (N, C + K) to frames (N, F, D) as the head sees them, of one domain."""
+        is_target = (domain.corpus, domain.language) == self.spec.domains[-1]
+        temperature = self.spec.temperature if is_target else self.spec.source_temperature
         with torch.no_grad():
             represented = self.head.represent(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
-            parts = [(self.head.output(represented) / self.spec.temperature).softmax(1)[:, : len(self.spec.labels)]]
+            parts = [(self.head.output(represented) / temperature).softmax(1)[:, : len(self.spec.labels)]]
             if self.regressor is not None:
                 parts.append(self.regressor(represented))
         return torch.cat(parts, 1)

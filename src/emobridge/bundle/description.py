@@ -37,6 +37,7 @@ SINCE = {  # what older bundles lack
     "languages": {},
     "reason": "",
     "temperature": 1.0,
+    "source_temperature": 1.0,
 }
 
 
@@ -276,4 +277,5 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "frames": _truth,
     "reason": _text,
     "temperature": _above_zero,
+    "source_temperature": _above_zero,
 }

@@ -227,7 +227,7 @@ def _try(branch: Branch, encoder: Encoder) -> None:
     """Send features of zeros through a branch. Errors: any of UNFITTING where its parts do not fit together."""
     layers = len(layer_names(branch.spec.layer))
     if branch.spec.frames:
-        branch.answers_to_frames(torch.zeros(1, 2, layers * encoder.width))
+        branch.answers_to_frames(torch.zeros(1, 2, layers * encoder.width), branch.domains[-1])
         return
     pooled = torch.zeros(1, layers, len(encoder.statistics) * encoder.width)
     for domain in branch.domains:

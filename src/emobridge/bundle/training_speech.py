@@ -19,15 +19,15 @@ from torch import Tensor
 from emobridge.data.audio import AudioError, audio_digest
 from emobridge.types import Utterance, person, short_repr
 
-FILE, PERSON, START, END, CHANNEL, LABELLED = range(6)  # columns
-NOBODY, MIXED, OPEN_END = 0, -1, 1 << 53  # a speaker who is not known, all channels, the end of a file
+FILE_DIGEST, SPEAKER_DIGEST, START_MS, END_MS, CHANNEL, LABEL_SEEN = range(6)  # columns
+NOBODY, ALL_CHANNELS, OPEN_END = 0, -1, 1 << 53  # a speaker who is not known, all channels, the end of a file
 SAME_STRETCH = 0.1  # of the shorter of two stretches of a file: if they have more in common, one is heard in the other
 # What a recogniser knows of an utterance, the gravest first. The same file is another stretch or channel of one.
 TRAINED, ADAPTED, SAME_FILE, SAME_SPEAKER, UNSEEN = "trained on", "adapted to", "same file", "same speaker", "none"
 NOT_RECORDED = "not recorded"  # of bundles that were made before this was recorded
 EXPOSURES = (TRAINED, ADAPTED, SAME_FILE, SAME_SPEAKER, UNSEEN)
 
-Stretch = tuple[int, int, int, bool]  # start and end in ms, channel, whether its label was seen
+SeenStretch = tuple[int, int, int, bool]  # start and end in ms, channel, whether its label was seen
 
 
 @short_repr
@@ -38,7 +38,7 @@ class TrainingSpeech:
     rows: Tensor  # (N, 6) int64: 8 bytes of the digests of file and speaker, start and end in ms, channel, label seen
 
     def __post_init__(self) -> None:
-        if self.rows.ndim != 2 or self.rows.shape[1] != LABELLED + 1 or self.rows.dtype != torch.int64:
+        if self.rows.ndim != 2 or self.rows.shape[1] != LABEL_SEEN + 1 or self.rows.dtype != torch.int64:
             raise ValueError(f"training speech: expected int64 of shape (N, 6), got {tuple(self.rows.shape)}")
 
     @classmethod
@@ -52,7 +52,7 @@ class TrainingSpeech:
                 except AudioError:
                     continue
                 rows.append((file, _person(utterance), *_place(utterance), seen))
-        return cls(torch.tensor(rows, dtype=torch.int64).reshape(-1, LABELLED + 1))
+        return cls(torch.tensor(rows, dtype=torch.int64).reshape(-1, LABEL_SEEN + 1))
 
     def exposures(self, utterances: Sequence[Utterance]) -> tuple[str, ...]:
         """Of each utterance the gravest of EXPOSURES.
@@ -60,13 +60,13 @@ class TrainingSpeech:
         Whoever speaks in one that was seen, or in its file, is heard again in all others of the same name.
         Errors: AudioError for a file that cannot be read.
         """
-        stretches: dict[int, list[Stretch]] = {}
-        for file, _, start, end, channel, labelled in self.rows[self.rows[:, START].argsort(stable=True)].tolist():
+        stretches: dict[int, list[SeenStretch]] = {}
+        for file, _, start, end, channel, labelled in self.rows[self.rows[:, START_MS].argsort(stable=True)].tolist():
             stretches.setdefault(file, []).append((start, end, channel, bool(labelled)))
         longest = {file: max(end - start for start, end, _, _ in parts) for file, parts in stretches.items()}
         files = [_number(audio_digest(row.path)) for row in utterances]
         direct = [_exposure(row, stretches.get(file, []), longest.get(file, 0)) for row, file in zip(utterances, files)]
-        people = set(self.rows[:, PERSON].tolist())
+        people = set(self.rows[:, SPEAKER_DIGEST].tolist())
         people |= {_person(row) for row, exposure in zip(utterances, direct) if exposure != UNSEEN}
         people -= {NOBODY}
         return tuple(
@@ -138,7 +138,7 @@ def gravest_of(exposures: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return tuple(min(several, key=EXPOSURES.index) for several in zip(*exposures))
 
 
-def _exposure(utterance: Utterance, stretches: Sequence[Stretch], longest: int) -> str:
+def _exposure(utterance: Utterance, stretches: Sequence[SeenStretch], longest: int) -> str:
     """What an utterance has in common with the stretches of its file that were seen, in the order of their starts."""
     if not stretches:
         return UNSEEN
@@ -148,7 +148,7 @@ def _exposure(utterance: Utterance, stretches: Sequence[Stretch], longest: int) 
     heard = [
         labelled
         for first, last, other, labelled in stretches[near]
-        if MIXED in (channel, other) or channel == other
+        if ALL_CHANNELS in (channel, other) or channel == other
         if min(end, last) - max(start, first) > SAME_STRETCH * min(end - start, last - first)
     ]
     if not heard:
@@ -159,7 +159,7 @@ def _exposure(utterance: Utterance, stretches: Sequence[Stretch], longest: int) 
 def _place(utterance: Utterance) -> tuple[int, int, int]:
     """Start and end in ms, and the channel."""
     end = OPEN_END if utterance.end is None else round(1000 * utterance.end)
-    return round(1000 * utterance.start), end, MIXED if utterance.channel is None else utterance.channel
+    return round(1000 * utterance.start), end, ALL_CHANNELS if utterance.channel is None else utterance.channel
 
 
 def _person(utterance: Utterance) -> int:

@@ -18,14 +18,14 @@ from emobridge.features import finite
 from emobridge.inference.features import FeaturesBySet, encode, stored_features
 from emobridge.inference.routing import Mode, answers, sets_of, unfamiliarity
 from emobridge.inference.rows import answered_rows, branch_words, unanswered
-from emobridge.inference.segments import NOT_FINITE, Part, parts_of
-from emobridge.inference.statistics import statistics_of
+from emobridge.inference.segments import NOT_FINITE, AnswerPart, parts_of
+from emobridge.inference.statistics import statistics_words
 from emobridge.settings import Answering
 from emobridge.types import Prediction, Utterance
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class AnswerRequest:
     """What is to be answered, by whom and how."""
 
     recognizer: Recognizer
@@ -43,7 +43,9 @@ class Request:
         knows = any(unit.speaker is not None for unit in self.units)
         return self.settings.statistics == "these" and by_speaker and knows
 
-    def answered(self, parts: Sequence[Part], modes: Mapping[int, Mode], features: FeaturesBySet) -> list[Prediction]:
+    def answered(
+        self, parts: Sequence[AnswerPart], modes: Mapping[int, Mode], features: FeaturesBySet
+    ) -> list[Prediction]:
         """The rows of the parts that have a mode, by their features."""
         utterances = [part.utterance for part in parts]
         values, answered_by = answers(self.recognizer, utterances, modes, features)
@@ -53,13 +55,13 @@ class Request:
             [parts[row] for row in modes],
             values,
             answered_by=branch_words(self.recognizer, list(modes.values()), answered_by),
-            statistics=statistics_of(self.recognizer, utterances, modes, answered_by),
+            statistics=statistics_words(self.recognizer, utterances, modes, answered_by),
             abstain_below=self.settings.abstain_below,
         )
         distances = unfamiliarity(self.recognizer, utterances, modes, features, answered_by)
         return [replace(row, unfamiliarity=distance) for row, distance in zip(rows, distances)]
 
-    def unanswered(self, part: Part, reason: str) -> Prediction:
+    def unanswered(self, part: AnswerPart, reason: str) -> Prediction:
         """The row of a part without an answer."""
         return unanswered(self.recognizer, self.labels, part, reason)
 
@@ -67,7 +69,7 @@ class Request:
 class Apart:
     """Answers that depend on nothing but their own audio; speakers do not matter."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: AnswerRequest) -> None:
         self.request = request
 
     def rows(self, unit: int) -> list[Prediction]:
@@ -81,7 +83,7 @@ class Apart:
             request.report(unit, count / len(parts))
         return rows
 
-    def _row(self, part: Part, mode: Mode) -> Prediction:
+    def _row(self, part: AnswerPart, mode: Mode) -> Prediction:
         request = self.request
         if part.reason:
             return request.unanswered(part, part.reason)
@@ -96,7 +98,7 @@ class Apart:
 class Together:
     """Answers whose features are standardised by all that is given of their speaker."""
 
-    def __init__(self, request: Request, store: str | Path | None, *, is_strict: bool) -> None:
+    def __init__(self, request: AnswerRequest, store: str | Path | None, *, is_strict: bool) -> None:
         """store: the folder of the features, by default the user's cache. is_strict: the first bad file raises."""
         self.request, self.store, self.is_strict = request, store, is_strict
         self._errors: dict[int, AudioError] = {}  # by unit
@@ -116,7 +118,7 @@ class Together:
         chosen = [parts[unit][index] for unit, index in places]
         features, reasons = self._features(chosen, [request.modes[unit] for unit, _ in places])
         for row, reason in reasons.items():
-            if not reason.endswith(finite.NOT_FINITE):
+            if not reason.endswith(finite.NO_FINITE_NUMBERS):
                 self._errors[places[row][0]] = AudioError(reason)
         modes = {row: request.modes[unit] for row, (unit, _) in enumerate(places) if row not in reasons}
         answered = request.answered(chosen, modes, features)
@@ -129,7 +131,7 @@ class Together:
             for unit in parts
         }
 
-    def _parts(self) -> dict[int, list[Part]]:
+    def _parts(self) -> dict[int, list[AnswerPart]]:
         """The parts of each unit that can be read."""
         parts = {}
         for unit, utterance in enumerate(self.request.units):
@@ -141,7 +143,7 @@ class Together:
                 self._errors[unit] = error
         return parts
 
-    def _features(self, parts: Sequence[Part], modes: Sequence[Mode]) -> tuple[FeaturesBySet, dict[int, str]]:
+    def _features(self, parts: Sequence[AnswerPart], modes: Sequence[Mode]) -> tuple[FeaturesBySet, dict[int, str]]:
         """Features by set of adapters and index of the part, and the reasons for parts that have none."""
         request = self.request
         last, reasons = len(request.units) - 1, dict[str, str]()

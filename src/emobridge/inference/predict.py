@@ -14,19 +14,19 @@ from emobridge.bundle import UNKNOWN, Recognizer
 from emobridge.data.activity import resolve_detector
 from emobridge.data.audio import AudioError, channels_agree, duration, printable, utterance_seconds
 from emobridge.errors import count_noun
-from emobridge.inference.answering import Apart, Request, Together
+from emobridge.inference.answering import AnswerRequest, Apart, Together
 from emobridge.inference.features import Skip
 from emobridge.inference.inputs import AudioInput, as_utterances
 from emobridge.inference.journal import Journal, answered, unit_key
 from emobridge.inference.routing import Mode, by_domain, modes_of
 from emobridge.inference.rows import answered_rows, chosen_labels
-from emobridge.inference.segments import Part
+from emobridge.inference.segments import AnswerPart
 from emobridge.inference.sources import by_channel
 from emobridge.progress import Progress
 from emobridge.settings import Answering
 from emobridge.types import Prediction, Utterance
 
-NAMES_SHOWN = 3  # files in a note
+FILES_NAMED = 3  # files in a note
 
 
 def predict(
@@ -57,7 +57,7 @@ def predict(
     modes = modes_of(recognizer, units, settings.untold or None)
     if on_note is not None and not settings.untold:
         _note_languages(recognizer, units, modes, on_note)
-    request = Request(recognizer, settings, labels, units, modes, _in_seconds(units, on_progress))
+    request = AnswerRequest(recognizer, settings, labels, units, modes, _in_seconds(units, on_progress))
     answering = Together(request, store, is_strict=on_skip is None) if request.is_together else Apart(request)
     differing: dict[str, None] = {}
 
@@ -89,7 +89,7 @@ def predictions_from(recognizer: Recognizer, utterances: Sequence[Utterance], po
     statistics = [""] * len(utterances)
     for domain, rows, speakers, texts in by_domain(recognizer, utterances):
         values[rows] = recognizer.answers(pooled[rows], domain, speakers, texts)
-    parts = [Part(row, row.end or duration(row.path)) for row in utterances]
+    parts = [AnswerPart(row, row.end or duration(row.path)) for row in utterances]
     languages = [recognizer.last.language] * len(parts)
     every = range(len(recognizer.labels))
     return answered_rows(
@@ -115,8 +115,8 @@ def _note_languages(
 
 
 def _mixed_note(paths: Sequence[str]) -> str:
-    names = ", ".join(map(printable, paths[:NAMES_SHOWN]))
-    more = f" and {len(paths) - NAMES_SHOWN:,} more" if len(paths) > NAMES_SHOWN else ""
+    names = ", ".join(map(printable, paths[:FILES_NAMED]))
+    more = f" and {len(paths) - FILES_NAMED:,} more" if len(paths) > FILES_NAMED else ""
     return (
         f"the channels of {count_noun(len(paths), 'file')} differ and were mixed into one ({names}{more}); "
         "--channels each answers each channel by itself"

@@ -195,7 +195,10 @@ def _branch_answers(
     """(N, C + K) for the utterances in N rows, each by the domain of its corpus or language."""
     values = torch.empty(len(rows), len(branch.spec.labels) + len(branch.spec.attributes))
     if branch.spec.frames:
-        return torch.cat([branch.answers_to_frames(features[row]) for row in rows]) if rows else values
+        for place, row in enumerate(rows):
+            domain = branch.domain(utterances[row].corpus, utterances[row].language)
+            values[place] = branch.answers_to_frames(features[row], domain)[0]
+        return values
     for domain, places, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
         pooled = torch.stack([features[rows[index]] for index in places])
         values[places] = branch.answers(pooled, domain, speakers, texts)

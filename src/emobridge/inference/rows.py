@@ -11,7 +11,7 @@ from emobridge.bundle import Branch, Recognizer
 from emobridge.data.attributes import unscaled
 from emobridge.errors import UserError, unknown
 from emobridge.inference.routing import ALL, Mode
-from emobridge.inference.segments import Part
+from emobridge.inference.segments import AnswerPart
 from emobridge.settings import Answering
 from emobridge.types import Prediction
 
@@ -36,7 +36,7 @@ def chosen_labels(recognizer: Recognizer, settings: Answering) -> list[int]:
     return [index for index in range(len(names)) if index in wanted or not wanted]
 
 
-def unanswered(recognizer: Recognizer, labels: Sequence[int], part: Part, reason: str) -> Prediction:
+def unanswered(recognizer: Recognizer, labels: Sequence[int], part: AnswerPart, reason: str) -> Prediction:
     """The row of a part that has no answer."""
     utterance = part.utterance
     return Prediction(
@@ -56,7 +56,7 @@ def unanswered(recognizer: Recognizer, labels: Sequence[int], part: Part, reason
 def answered_rows(
     recognizer: Recognizer,
     labels: Sequence[int],
-    parts: Sequence[Part],
+    parts: Sequence[AnswerPart],
     values: Tensor,
     *,
     answered_by: Sequence[str],

@@ -15,14 +15,14 @@ LONGEST_ROW = 30.0  # s: a longer row of a manifest is cut at its pauses by `aut
 LONGEST_WHOLE = 300.0  # s: no longer part is answered at once, so that memory stays bounded
 LEAST_SPEECH = 0.3  # s: about a short word
 LEAST_SHARE = 0.1  # of a part: with less speech, what was measured is mostly something else
-ROUNDING = 1e-6  # s
+TIME_ROUNDING = 1e-6  # s
 NO_SPEECH, TOO_SHORT, TOO_LONG, NOT_FINITE = "no speech", "too short", "too long", "not finite"
 
 Span = tuple[float, float]  # start and end in s
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AnswerPart:
     """A stretch of a recording, and why it has no answer."""
 
     utterance: Utterance  # with the stretch's start and end; the end is None where it is the end of the file
@@ -30,7 +30,7 @@ class Part:
     reason: str = ""  # NO_SPEECH, TOO_SHORT or TOO_LONG; "" where it can be answered
 
 
-def parts_of(utterance: Utterance, settings: Answering) -> list[Part]:
+def parts_of(utterance: Utterance, settings: Answering) -> list[AnswerPart]:
     """The parts of an utterance in order, at least one. The audio is read once, in pieces.
 
     Errors: AudioError where it cannot be read.
@@ -41,7 +41,7 @@ def parts_of(utterance: Utterance, settings: Answering) -> list[Part]:
     whole = (start, start + seconds)
     spans = list(_spans(whole, speech, settings, has_times=start > 0 or utterance.end is not None))
     return [
-        Part(
+        AnswerPart(
             utterance if span == whole else replace(utterance, start=span[0], end=span[1]),
             span[1],
             _reason(span, speech),
@@ -55,14 +55,14 @@ def _spans(whole: Span, speech: Sequence[Span], settings: Answering, has_times: 
     start, end = whole
     kind = settings.segments
     if kind == "auto":
-        kind = "speech" if end - start > (LONGEST_ROW if has_times else settings.longest) + ROUNDING else "whole"
+        kind = "speech" if end - start > (LONGEST_ROW if has_times else settings.longest) + TIME_ROUNDING else "whole"
     if kind == "whole":
         yield whole
     elif kind == "windows":
         yield from windows(whole, settings.window, settings.hop or settings.window)
     else:
         for begin, stop in speech:
-            count = math.ceil((stop - begin) / settings.longest - ROUNDING)
+            count = math.ceil((stop - begin) / settings.longest - TIME_ROUNDING)
             cuts = [begin + (stop - begin) * index / count for index in range(count)]
             yield from zip(cuts, [*cuts[1:], stop])
 
@@ -74,7 +74,10 @@ def _unpadded(speech: Sequence[Span], seconds: float) -> Iterator[Span]:
     to 5 points (benchmarks/recording.py).
     """
     for begin, end in speech:
-        begin, end = (begin + PADDING if begin > 0 else 0.0), (end - PADDING if end < seconds - ROUNDING else seconds)
+        begin, end = (
+            (begin + PADDING if begin > 0 else 0.0),
+            (end - PADDING if end < seconds - TIME_ROUNDING else seconds),
+        )
         if begin < end:
             yield begin, end
 
@@ -97,9 +100,9 @@ def _reason(span: Span, speech: Sequence[Span]) -> str:
     length = span[1] - span[0]
     if length > LONGEST_WHOLE:
         return TOO_LONG
-    if length < LEAST_SPEECH - ROUNDING:
+    if length < LEAST_SPEECH - TIME_ROUNDING:
         return TOO_SHORT
     seconds = sum(max(0.0, min(span[1], end) - max(span[0], start)) for start, end in speech)
     if seconds <= 0 or seconds < LEAST_SHARE * length:
         return NO_SPEECH
-    return TOO_SHORT if seconds < LEAST_SPEECH - ROUNDING else ""
+    return TOO_SHORT if seconds < LEAST_SPEECH - TIME_ROUNDING else ""

@@ -11,7 +11,7 @@ from emobridge.inference.routing import ALL, Mode, by_domain
 from emobridge.types import Utterance
 
 
-def statistics_of(
+def statistics_words(
     recognizer: Recognizer, utterances: Sequence[Utterance], modes: Mapping[int, Mode], answered_by: Sequence[int]
 ) -> list[str]:
     """For each row of `modes`, as `routing.answers` answers them together: "none", "corpus" or "speaker (12

@@ -69,12 +69,12 @@ class Published:
     kind: str = "published"  # or "public tool": measured with a public tool, and printed nowhere
 
 
-Corpus = tuple[str, str]  # name and language (BCP 47), as `Speech.corpora` has them
+CorpusLanguage = tuple[str, str]  # name and language (BCP 47), as `Speech.corpora` has them
 
 
 def applicable(
-    sources: Collection[Corpus],
-    targets: Collection[Corpus],
+    sources: Collection[CorpusLanguage],
+    targets: Collection[CorpusLanguage],
     labels: Collection[str],
     target_labels: str,
     *,
@@ -105,7 +105,7 @@ def applicable(
     return tuple(sorted(rows, key=lambda row: row.target_labels != budget))
 
 
-def _is_of(printed: str, language: str, corpus: Corpus) -> bool:
+def _is_of(printed: str, language: str, corpus: CorpusLanguage) -> bool:
     """Whether a corpus is one of those that a table names; where it names none, whether the language is the same.
 
     A corpus that says another language than the table has is another corpus of the same name.

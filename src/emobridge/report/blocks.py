@@ -33,14 +33,14 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Recordings:
+class PlayableTable:
     """A table of recordings, each with a button that plays an excerpt in HTML; Markdown and JSON show the table."""
 
     table: Table
     excerpts: tuple[bytes | None, ...]  # audio files, one a row; None where there is none
 
 
-PageBlock = Table | Figure | Recordings
+PageBlock = Table | Figure | PlayableTable
 
 
 @dataclass(frozen=True, slots=True)

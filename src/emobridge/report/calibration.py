@@ -16,12 +16,12 @@ TEXT = (
     "of right answers: of 100 answers with confidence 0.7, 70 are right. The expected calibration error (ECE, Guo et "
     f"al. 2017) is how far they are apart on average, over {CONFIDENCE_BINS} bins of equal width; it has no interval "
     "here, and of few answers it is above 0 by chance too.",
-    "A temperature above 1 makes all answers less sure, one below 1 surer. It changes no label, and no score above. It "
-    "is fitted on answers that were held out from training, and each answer below is judged by a temperature that saw "
-    "no answer to the same speaker.",
+    "A temperature above 1 makes all answers less sure, one below 1 surer; answers to the target and to the source "
+    "have one each. It changes no label, and no score above. It is fitted on answers that were held out from training, "
+    "and each answer below is judged by a temperature that saw no answer to the same speaker.",
 )
 FOREIGN = (
-    "No label of the target entered the temperature, which is then never below 1. On the target a confidence can be "
+    "No label of the target entered its temperature, which is then never below 1. On the target a confidence can be "
     "further from the truth than on the source, and the rows of the target say how far."
 )
 UNSCORED = (
@@ -43,12 +43,8 @@ def calibration_section(record: StudyRecord) -> Section | None:
     elif not any("of the target" in row.fitted_on for row in targets):
         text += (FOREIGN,)
     text += (NOT_CALIBRATED,) * bool(record.attributes)
-    return Section("How far to trust a confidence", text, blocks=(_errors(record), _coverage(record), _curves(record)))
-
-
-def temperature_in_words(row: Calibration) -> str:
-    """The temperature of a system and what gave it: "1.80, fitted on held-out speakers of the source"."""
-    return f"{row.temperature:.2f}, fitted on {row.fitted_on}" if row.fitted_on else "1 (no answer was held out)"
+    items = tuple(f"The bundle's {line}." for line in record.temperatures)
+    return Section("How far to trust a confidence", text, items, (_errors(record), _coverage(record), _curves(record)))
 
 
 def _errors(record: StudyRecord) -> Table:

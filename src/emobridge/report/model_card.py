@@ -10,7 +10,6 @@ from pathlib import PurePath
 
 from emobridge.corpora import licence_of
 from emobridge.report.blocks import count, score_text, stamp_of
-from emobridge.report.calibration import temperature_in_words
 from emobridge.report.data import LIMITS, what_was_seen
 from emobridge.report.record import StudyRecord
 from emobridge.report.systems import ScoredSystem, scored_systems
@@ -84,8 +83,7 @@ def _facts(record: StudyRecord, normalisation: list[str]) -> list[str]:
     facts += [f"Attributes, in this order: {', '.join(record.attributes)}"] if record.attributes else []
     facts += [f"Encoder: {', '.join(encoders)}"] if encoders else []
     facts += [f"Normalisation: {', '.join(normalisation)}"] if normalisation else []
-    own = next((row for row in record.calibrations if row.method == record.method), None)
-    facts += [f"Temperature of its confidence: {temperature_in_words(own)}"] if own is not None else []
+    facts += [f"{line[0].upper()}{line[1:]}" for line in record.temperatures]
     return [*facts, f"Made: {record.created}"]
 
 

@@ -124,7 +124,7 @@ class Calibration:
     side: str
     target_labels: str = ""
     normalisation: str = ""
-    temperature: float  # of the bundle; 1 where nothing was held out
+    temperature: float  # of answers to the side; 1 where nothing was held out
     fitted_on: str  # the held-out answers that gave it, in words; "" where there are none
     n: int  # answers: utterances times seeds
     accuracy: float  # in [0, 1]; no temperature changes it
@@ -233,6 +233,7 @@ class StudyRecord:
     confusions: tuple[Confusion, ...] = ()
     collapsed: tuple[CollapsedSystem, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    temperatures: tuple[str, ...] = ()  # of the bundle, in words, each with what it was fitted on
     costs: tuple[CostRow, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     largest_budget: int | None = None  # target labels that the training speakers of every fold have

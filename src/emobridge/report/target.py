@@ -45,7 +45,7 @@ class TargetFindings:
     corpora: str  # names, joined by "+"
     language: str  # BCP 47
     recordings: int  # that could be read
-    speakers: int | None  # None where they are not known
+    speakers: int | None  # those that are known; None where none is
     hours: float | None  # of all readable recordings; None where nobody measured
     speech: float | None = None  # the share of the hours with speech, in [0, 1]; None where nobody measured
     answered: int  # recordings that were answered: all, or a sample drawn at random

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Recordings, Section, Table, count, figure, percent
+from emobridge.report.blocks import Figure, PlayableTable, Section, Table, count, figure, percent
 from emobridge.report.record import StudyRecord
 from emobridge.report.target import ClassAnswers, Clip, TargetFindings
 
-UNSURE = 0.5  # confidences below it are counted: the other labels together are likelier
+LOW_CONFIDENCE = 0.5  # confidences below it are counted: the other labels together are likelier
 NOT_JUDGED = "Nobody has labelled held-out recordings of it, so that how often these answers are right is not known."
 CONFIDENCE = (
     "A confidence is the probability that the recogniser gives its own answer. It was learnt on the source, and says "
@@ -19,13 +19,13 @@ PERSONAL = (
     "Excerpts of recordings are part of this file, the loudest {seconds:g} s of each at most. A voice is personal "
     "data: ask the speakers before you pass the page on, or make it without (emobridge adapt ... --no-clips)."
 )
-NEXT = (
+TO_LABEL_NEXT = (
     "On these recordings the two likeliest labels are nearly as likely. The first command lists more of them, for a "
     "person to fill in; the second one trains with the filled list."
 )
 
 
-def finding(record: StudyRecord) -> str:
+def target_finding(record: StudyRecord) -> str:
     """The headline where the target was not scored: what it is, what is answered, how surely; "" elsewhere."""
     target = record.target
     if record.is_scored or target is None:
@@ -66,14 +66,16 @@ def next_section(record: StudyRecord) -> Section | None:
     if target is None or not target.to_label:
         return None
     table = _recordings(target.to_label, "The recordings whose labels are worth most; the first one most")
-    return Section("What to label next", (NEXT,), blocks=(table,), code="\n".join((target.suggest, target.learn)))
+    return Section(
+        "What to label next", (TO_LABEL_NEXT,), blocks=(table,), code="\n".join((target.suggest, target.learn))
+    )
 
 
 def _section(record: StudyRecord) -> Section | None:
     target = record.target
     if target is None:
         return None
-    blocks: list[Table | Figure | Recordings] = []
+    blocks: list[Table | Figure | PlayableTable] = []
     if target.classes:
         blocks += [_class_figure(target), _confidence_figure(target)]
     if target.attributes:
@@ -116,9 +118,9 @@ def _answers(target: TargetFindings) -> list[str]:
 
 def _confidence_sentence(target: TargetFindings) -> str:
     mean = sum(answers.count * answers.confidence for answers in target.classes if answers.count) / target.answered
-    below = sum(n for low, n in target.confidence if low < UNSURE)
+    below = sum(n for low, n in target.confidence if low < LOW_CONFIDENCE)
     return (
-        f"Its confidence is {mean:.2f} on average, and below {UNSURE} for {below} of "
+        f"Its confidence is {mean:.2f} on average, and below {LOW_CONFIDENCE} for {below} of "
         f"{count(target.answered, 'recording')} ({percent(below / target.answered)} %)."
     )
 
@@ -152,7 +154,7 @@ def _about_clips(target: TargetFindings) -> list[str]:
         verb = "was" if target.without_speech == 1 else "were"
         texts.append(
             f"{count(target.without_speech, 'recording')} without speech {verb} answered too, and left out of the "
-            "lists below; an answer to silence means nothing."
+            "lists below; an answer to noise or silence means nothing."
         )
     return texts
 
@@ -183,7 +185,7 @@ def _attribute_table(target: TargetFindings) -> Table:
     return Table("Predicted attributes", ("attribute", "10th percentile", "median", "90th percentile"), rows)
 
 
-def _recordings(clips: Sequence[Clip], caption: str) -> Recordings:
+def _recordings(clips: Sequence[Clip], caption: str) -> PlayableTable:
     """Some recordings as a table; a column that says nothing is left out."""
     columns = {
         "recording": [clip.id for clip in clips],
@@ -194,7 +196,7 @@ def _recordings(clips: Sequence[Clip], caption: str) -> Recordings:
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     table = Table(caption, tuple(shown), tuple(zip(*shown.values())))
-    return Recordings(table, tuple(clip.excerpt for clip in clips))
+    return PlayableTable(table, tuple(clip.excerpt for clip in clips))
 
 
 def _by_count(target: TargetFindings) -> list[ClassAnswers]:

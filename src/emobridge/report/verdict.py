@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from emobridge.audit.findings import NEAR
+from emobridge.audit.findings import NEAR, NO_SPEECH
 from emobridge.report.blocks import bounds, count, number, percent, signed_interval, unit
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import CollapsedSystem, Difference, Floor, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems
-from emobridge.report.target_section import finding
+from emobridge.report.target_section import target_finding
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -27,7 +27,7 @@ def headline_measure(record: StudyRecord) -> str:
 
 def verdict(record: StudyRecord) -> str:
     """Baseline against method on the target with intervals; first of all, what makes the score meaningless."""
-    if unscored := finding(record):
+    if unscored := target_finding(record):
         return " ".join(part for part in (unscored, *_on_source(record), bundle_sentence(record)) if part)
     measure = headline_measure(record)
     before, after = _on_target(record, measure)
@@ -121,7 +121,8 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
         lines.append("Utterances without a known speaker count as speakers of their own: intervals are too narrow.")
     lines += _without_interval(record)
     if record.audit is not None:
-        lines += [finding.message for finding in record.audit.findings if finding.severity == "error"]
+        findings = record.audit.findings
+        lines += [f.message for f in findings if f.severity == "error" or f.kind == NO_SPEECH]
     return tuple(dict.fromkeys(lines))
 
 

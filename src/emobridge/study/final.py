@@ -24,13 +24,13 @@ MEASURED = 4000  # utterances at most by whose features others are judged famili
 
 
 def train_recognizer(
-    runner: Runner, case: Case, encoder: Encoder, *, temperature: float = 1.0, reason: str = ""
+    runner: Runner, case: Case, encoder: Encoder, *, temperatures: Sequence[float] = (1.0, 1.0), reason: str = ""
 ) -> Recognizer:
     """The case, seed 0, on everything. reason: why it was chosen, for `Spec.reason`.
 
     Where the source's encoder stayed as it was under the target's adapters, it still answers for the source.
-    temperature: of its confidence, see `study.calibration`; it does not change the training. That joined branch of the
-    source keeps 1: no answers of it were held out.
+    temperatures: of answers to the target and to the source, see `study.calibration`; they do not change the training.
+    That branch of the source keeps 1: no answers of it were held out.
     """
     fold = everything(runner.speech, runner.split, 0, case.validation)
     fitted = runner.train(case, 0, fold, runner.key(case, 0, fold))
@@ -39,7 +39,7 @@ def train_recognizer(
     trained_encoder = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
     layer = "0" if trained_encoder.layers == 1 else case.layer  # gating leaves a single layer
     spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer, reason=reason)
-    spec = replace(spec, temperature=temperature)
+    spec = replace(spec, temperature=temperatures[0], source_temperature=temperatures[1])
     target = Recognizer(
         spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor, familiarity=familiarity
     )

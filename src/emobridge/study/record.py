@@ -16,7 +16,7 @@ from emobridge.audit.findings import Audit
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
 from emobridge.data.speech import Speech
-from emobridge.literature.published import Corpus, applicable
+from emobridge.literature.published import CorpusLanguage, applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import (
     SIDES,
@@ -32,7 +32,7 @@ from emobridge.report.record import (
 from emobridge.scores.base import Condition
 from emobridge.settings import flat_values, layer_names
 from emobridge.study.auto import Candidate
-from emobridge.study.calibration import calibrations_of
+from emobridge.study.calibration import calibrations_of, temperature_lines
 from emobridge.study.evaluations import class_evaluation, evaluations_of
 from emobridge.study.facts import (
     Scored,
@@ -86,6 +86,11 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
         calibrations=calibrations_of(speech, request.split, adapted.answers),
+        temperatures=next(
+            temperature_lines(speech, request.split, answers)
+            for answers in adapted.answers
+            if answers.case == adapted.chosen
+        ),
         costs=tuple(row for answers in adapted.answers for row in cost_rows(answers)),
         curves=_curves(adapted.answers),
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
@@ -173,9 +178,9 @@ def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
     return tuple(rows)
 
 
-def both_sides(speech: Speech) -> tuple[set[Corpus], set[Corpus]]:
+def both_sides(speech: Speech) -> tuple[set[CorpusLanguage], set[CorpusLanguage]]:
     """The corpora that the source and the target are made of: a side may have several."""
-    sides: tuple[set[Corpus], set[Corpus]] = (set(), set())
+    sides: tuple[set[CorpusLanguage], set[CorpusLanguage]] = (set(), set())
     for utterance, is_target in zip(speech.utterances, speech.is_target.tolist()):
         sides[is_target].add((utterance.corpus, utterance.language))
     return sides

@@ -15,7 +15,7 @@ import torch
 
 from emobridge.audit.findings import Audit
 from emobridge.bundle import Recognizer
-from emobridge.data.activity import loud_frames
+from emobridge.data.activity import speech_segments
 from emobridge.data.attributes import unscaled
 from emobridge.data.audio import AudioError, read_audio, utterance_seconds
 from emobridge.data.speech import budget, everything
@@ -37,14 +37,15 @@ LOOKED_AT = 8  # clips that are read for one that is listed, since some hold no 
 EXCERPT = 4.0  # s
 SEARCHED = 60.0  # s of a recording, from its start, that an excerpt is taken from
 MOST_BYTES = 1_500_000  # of all excerpts; in base64 they are a third longer
-FORMAT = ("MP3", "MPEG_LAYER_III") if "MP3" in soundfile.available_formats() else ("FLAC", "PCM_16")
+EXCERPT_FORMAT = ("MP3", "MPEG_LAYER_III") if "MP3" in soundfile.available_formats() else ("FLAC", "PCM_16")
 NO_CLIPS = "excerpts were turned off (--no-clips)"
 
 
 def findings_of(adapted: Adapted, audit: Audit | None, report: Progress) -> TargetFindings | None:
     """The findings on the target of a finished run; None where nothing of it can be read any more.
 
-    audit: of the run's manifests; it has measured their hours. report: is called while recordings are encoded.
+    audit: of the run's manifests; it has measured their hours and their speech. report: is called while recordings
+    are encoded.
     """
     speech, recognizer, output = adapted.speech, adapted.recognizer, adapted.request.output
     target = [speech.utterances[row] for row in np.flatnonzero(speech.is_target)]
@@ -57,8 +58,9 @@ def findings_of(adapted: Adapted, audit: Audit | None, report: Progress) -> Targ
         corpora="+".join(sorted({utterance.corpus for utterance in target})),
         language=target[0].language,
         recordings=len(target),
-        speakers=None if None in people else len(people),
+        speakers=len(people - {None}) or None,
         hours=None if sound is None else sound.seconds / 3600,
+        speech=None if sound is None else sound.speech,
         answered=len(utterances),
         labelled=_labels_seen(adapted),
         attributes=_attributes(recognizer, values[:, len(recognizer.labels) :]),
@@ -115,7 +117,7 @@ class Listing:
             wave = read_audio(utterance.path, utterance.start, end, utterance.channel)
         except AudioError:
             return None
-        if not loud_frames(wave).any():
+        if not speech_segments([wave]):
             self.without_speech.add(row)
             return None
         confidence, excerpt = float(self.p[row, best]), self._fitting(wave)
@@ -147,7 +149,7 @@ def loudest(wave: np.ndarray, seconds: float) -> np.ndarray:
 
 def encoded(wave: np.ndarray) -> bytes:
     """A wave (T,) at 16 kHz as a file that browsers play: MP3, some 4 kB a second; FLAC where libsndfile has no MP3."""
-    file, (container, subtype) = io.BytesIO(), FORMAT
+    file, (container, subtype) = io.BytesIO(), EXCERPT_FORMAT
     peak = max(1.0, float(np.abs(wave).max()))
     soundfile.write(file, wave / peak, SAMPLE_RATE, format=container, subtype=subtype)
     return file.getvalue()

@@ -11,7 +11,7 @@ from emobridge.data.speech import Speech, budget, folds_of
 from emobridge.progress import progress
 from emobridge.settings import Adapt
 from emobridge.study.auto import Candidate, best, judge_candidates
-from emobridge.study.calibration import temperature_of
+from emobridge.study.calibration import temperatures_of
 from emobridge.study.cases import AUTO, Decision
 from emobridge.study.choice import choose_system
 from emobridge.study.final import train_recognizer
@@ -60,9 +60,9 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
             candidates = judge_candidates(runner, answers)
             adapted = best(candidates, request.system.validator).answers
         choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted)
-        temperature = temperature_of(runner, next(system for system in answers if system.case == choice.case))
+        temperatures = temperatures_of(runner, next(system for system in answers if system.case == choice.case))
         recognizer = train_recognizer(
-            runner, choice.case, prepared.encoder, temperature=temperature, reason=choice.reason
+            runner, choice.case, prepared.encoder, temperatures=temperatures, reason=choice.reason
         )
     return Adapted(request, prepared, decision, answers, adapted.case, choice.case, recognizer, candidates)
 
