@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from emobridge.audit.duplicates import duplicates
 from emobridge.audit.finding import SEVERITIES, Finding, first_names
 from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
 from emobridge.audit.rows import ValueCount, check_rows, count_values
+from emobridge.corpora import utterances_at
 from emobridge.data.audio import SILENT, ReadPieces, utterance_pieces
 from emobridge.errors import UserError, count_noun
 from emobridge.types import Utterance, short_repr
@@ -46,17 +48,18 @@ class Audit:
 
 
 def audit(
-    manifests: Mapping[str, Sequence[Utterance]] | Iterable[tuple[str, Sequence[Utterance]]],
+    manifests: Mapping[str, Sequence[Utterance]] | Iterable[tuple[str, Sequence[Utterance]] | str | Path],
     *,
     read: ReadPieces = utterance_pieces,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
-    """Audit manifests by name, and each pair of them as source and target.
+    """Audit manifests by name, or at paths, and each pair of them as source and target.
 
     `on_progress(finished, all)` is called after each utterance. Errors: UserError for no manifest, or one without
     utterances; whatever is wrong with utterances is a finding.
     """
-    rows_of = dict(manifests)
+    pairs = manifests.items() if isinstance(manifests, Mapping) else manifests
+    rows_of = dict((str(item), list(utterances_at(item))) if isinstance(item, (str, Path)) else item for item in pairs)
     total = sum(map(len, rows_of.values()))
     if not rows_of or not all(map(len, rows_of.values())):
         empty = [name for name, rows in rows_of.items() if not rows]

@@ -8,11 +8,11 @@ from pathlib import Path
 from emobridge.bundle.files import ADAPTERS, DESCRIPTION, LANGUAGE_DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, TENSORS
 from emobridge.errors import UserError
 
-PARTS = (TENSORS, MODEL_CARD, f"{ADAPTERS}/*.json", f"{ADAPTERS}/*.safetensors")
-FILES = (
+BRANCH_FILES = (TENSORS, MODEL_CARD, f"{ADAPTERS}/*.json", f"{ADAPTERS}/*.safetensors")
+BUNDLE_FILES = (
     DESCRIPTION,
-    *PARTS,
-    *(f"{LANGUAGES_FOLDER}/*/{name}" for name in (LANGUAGE_DESCRIPTION, *PARTS)),
+    *BRANCH_FILES,
+    *(f"{LANGUAGES_FOLDER}/*/{name}" for name in (LANGUAGE_DESCRIPTION, *BRANCH_FILES)),
 )
 HUB_ID = re.compile(r"(?P<model>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.+))?", re.ASCII)
 REVISION = re.compile(r"\w[\w./-]*", re.ASCII)
@@ -36,7 +36,7 @@ def bundle_folder(source: str | Path, revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        copy = Path(snapshot_download(match["model"], revision=revision, allow_patterns=[*FILES]))
+        copy = Path(snapshot_download(match["model"], revision=revision, allow_patterns=[*BUNDLE_FILES]))
     except Exception as error:  # offline, unknown, private, misspelt: huggingface_hub raises a dozen kinds
         raise UserError(f"{source}: no such folder, and not to be had from the model hub ({_line(error)})") from error
     if not (copy / DESCRIPTION).is_file():
@@ -61,8 +61,8 @@ def upload_bundle(folder: Path, model: str, *, token: str | None, private: bool 
             repo_id=model,
             folder_path=folder,
             commit_message="Recogniser by emobridge",
-            allow_patterns=[*FILES],
-            delete_patterns=[*FILES],
+            allow_patterns=[*BUNDLE_FILES],
+            delete_patterns=[*BUNDLE_FILES],
         )
     except Exception as error:  # no token, no right, no network
         raise UserError(f"{model}: cannot be put on the model hub ({_line(error)})") from error

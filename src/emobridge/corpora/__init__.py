@@ -94,6 +94,11 @@ def utterances_at(path: str | Path, on_note: Callable[[str], None] | None = None
             on_note(f"{path}: {line}")
 
 
+def rows_of(speech: str | Path | Iterable[Utterance]) -> list[Utterance]:
+    """Utterances as a list; a path stands for what `utterances_at` reads there. Errors: UserError, as there."""
+    return list(utterances_at(speech) if isinstance(speech, (str, Path)) else speech)
+
+
 def describe(name: str) -> CorpusFacts:
     """The facts about a corpus. Errors: UserError for an unknown corpus."""
     module = registry.load("corpora", name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from emobridge.bundle import Exposure, Recognizer
-from emobridge.corpora import attribute_ranges
+from emobridge.corpora import attribute_ranges, rows_of
 from emobridge.data.attributes import OTHERS, attributes_of, check_corpora, parse_ranges
 from emobridge.errors import UserError
 from emobridge.inference.features import Skip, stored_features
@@ -80,7 +80,7 @@ class Evaluated:
 
 def evaluate(
     recognizer: Recognizer,
-    utterances: Sequence[Utterance],
+    utterances: str | Path | Iterable[Utterance],
     *,
     run: str = "evaluate",
     untold: str | None = None,
@@ -108,7 +108,7 @@ def evaluate(
 
 def evaluated(
     recognizer: Recognizer,
-    utterances: Sequence[Utterance],
+    utterances: str | Path | Iterable[Utterance],
     *,
     untold: str | None = None,
     attribute_range: str = "",
@@ -118,6 +118,7 @@ def evaluated(
 ) -> Evaluated:
     """The answers to all utterances that have one of the recogniser's labels, or an attribute that it predicts.
 
+    utterances: or the path of a manifest, a table or a folder of class folders.
     With speaker normalisation all utterances of a speaker count for the speaker's moments, labelled or not. A speaker
     is one of a corpus: where several corpora are scored together, the speakers' names begin with the corpus.
     untold: what answers where the language is not known (see `routing`). attribute_range: the scale of corpora that
@@ -125,6 +126,7 @@ def evaluated(
     Errors: UserError where no utterance has one of the labels or attributes, and for attributes outside their range;
     bad files go to `on_skip`, or raise where there is none.
     """
+    utterances = rows_of(utterances)
     truth = _attributes(recognizer, utterances, attribute_range)
     modes = modes_of(recognizer, utterances, untold)
     sets = [sets_of(recognizer, mode) for mode in modes]
