@@ -58,6 +58,15 @@ def clicks(count: int, rng: np.random.Generator, rate: float) -> Wave:
     return np.fft.irfft(np.fft.rfft(impulses, 2 * count) * np.fft.rfft(burst, 2 * count))[:count]
 
 
+def drums(count: int, rng: np.random.Generator) -> Wave:
+    """A bass drum, whose pitch glides, twice a second, and a snare between."""
+    each = RATE // 2
+    t = np.arange(each) / RATE
+    beat = np.sin(2 * np.pi * (60 * t + 20 * (1 - np.exp(-30 * t)))) * np.exp(-10 * t)
+    beat[each // 2 :] += rng.normal(size=each - each // 2) * np.exp(-t[: each - each // 2] / 0.03)
+    return np.tile(beat, -(-count // each))[:count]
+
+
 def siren(count: int) -> Wave:
     """A tone that goes up and down between 600 and 1200 Hz every three seconds."""
     t = np.arange(count) / RATE
@@ -105,6 +114,7 @@ NON_SPEECH: dict[str, Make] = {
     "chord progression, sines": lambda n, rng: notes(n, MAJOR, 1.0, 0.5, 1),
     "chord progression, six partials": lambda n, rng: notes(n, MAJOR, 1.0, 0.5, 6),
     "melody": melody,
+    "drums": drums,
 }
 
 

@@ -42,10 +42,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     detectors = list(_installed())
     clips = {name: _clips(options.corpora / name, options.clips) for name in ("ravdess", "emodb", "emovo")}
+    clips_option = f" --clips {options.clips}" if options.clips else ""
     text = "\n".join(
         [
             "# Speech activity\n",
-            "    python benchmarks/activity.py --out docs/results/activity.md\n",
+            f"    python benchmarks/activity.py{clips_option} --out docs/results/activity.md\n",
             f"{machine()}. `silero` is the network of Silero VAD, `energy` the rule that needs no package.\n",
             *_sound_table(detectors, [wave for waves in clips.values() for wave in waves]),
             *_clip_table(detectors, clips),

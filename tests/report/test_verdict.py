@@ -123,6 +123,8 @@ def test_warnings_hold_what_a_reader_must_know(record, synthetic):
     message = record.audit.findings[1].message
     assert message in warnings_of(replace(record, audit=replace(record.audit, findings=errors)))
     assert message not in found
+    speechless = tuple(replace(finding, kind="no speech", severity="warning") for finding in record.audit.findings)
+    assert message in warnings_of(replace(record, audit=replace(record.audit, findings=speechless)))
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

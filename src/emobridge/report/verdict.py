@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from emobridge.audit.findings import NEAR
+from emobridge.audit.findings import NEAR, NO_SPEECH
 from emobridge.report.blocks import bounds, count, number, percent, signed_interval, unit
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import CollapsedSystem, Difference, Floor, StudyRecord
@@ -121,7 +121,8 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
         lines.append("Utterances without a known speaker count as speakers of their own: intervals are too narrow.")
     lines += _without_interval(record)
     if record.audit is not None:
-        lines += [finding.message for finding in record.audit.findings if finding.severity == "error"]
+        findings = record.audit.findings
+        lines += [f.message for f in findings if f.severity == "error" or f.kind == NO_SPEECH]
     return tuple(dict.fromkeys(lines))
 
 
