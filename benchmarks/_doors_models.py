@@ -65,13 +65,15 @@ def _answers(folder: Path) -> list[str]:
     import torch
 
     from emobridge.bundle import Recognizer
-    from emobridge.inference import predict
+    from emobridge.inference.features import encode
+    from emobridge.inference.predict import predictions_from
 
     recognizer = Recognizer.load(folder / "bundle")
     soundfile.write(folder / "clip.wav", tone(0.5), RATE)
     with torch.random.fork_rng(devices=[]):
         rows = [Utterance(str(folder / "clip.wav"), "calls", str(folder / "clip.wav"), language="de", speaker="a")]
-        (prediction,) = predict(recognizer, rows, untold="target")
+        pooled = encode(recognizer, [tone(0.5)], [recognizer.last.adapters])
+        (prediction,) = predictions_from(recognizer, rows, torch.stack(pooled))
     lines = [f"{name} {value:.3f}" for name, value in zip(prediction.labels, prediction.probabilities)]
     return [*lines, ascii((recognizer.spec.method, recognizer.spec.normalise, recognizer.spec.domains))]
 

@@ -140,9 +140,29 @@ def _recorded(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """No test reads or fills the user's own cache of features."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMOBRIDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
-def recorded(_recorded, tmp_path):
-    """A copy of the two manifests en.jsonl and xx.jsonl and their 0.3 s recordings, to be changed at will."""
+def all_speech(monkeypatch):
+    """Every recording counts as speech from its start to its end, for tests that `predict` tones and noise."""
+    from emobridge.inference import segments
+    from emobridge.types import SAMPLE_RATE
+
+    monkeypatch.setattr(segments, "speech_segments", lambda pieces, **_: [(0.0, sum(map(len, pieces)) / SAMPLE_RATE)])
+
+
+@pytest.fixture
+def recorded(_recorded, tmp_path, all_speech):
+    """A copy of the two manifests en.jsonl and xx.jsonl and their 0.3 s recordings, to be changed at will.
+
+    Their tones count as speech.
+    """
     return Path(shutil.copytree(_recorded, tmp_path / "recorded"))
 
 

@@ -260,7 +260,7 @@ def test_debug_shows_where_it_arose(recorded, cli):
 
 
 def test_an_output_folder_that_is_a_file_is_named_before_any_work(recorded, cli):
-    refused(cli(*adapt(recorded, "--out", recorded / "en.jsonl")), "en.jsonl", "File exists")
+    refused(cli(*adapt(recorded, "--out", recorded / "en.jsonl")), "en.jsonl", "is a file; expected a folder")
     assert not list(recorded.parent.rglob("*.safetensors"))
 
 
@@ -426,7 +426,8 @@ def test_predict_skips_and_counts_bad_files(recorded, finished, cli):
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 16 + 3
     for row in rows:
-        assert all(math.isfinite(value) for value in row["probabilities"].values())
+        assert (row["probabilities"] is None) == bool(row["reason"])
+        assert all(math.isfinite(value) for value in (row["probabilities"] or {}).values())
 
 
 def test_a_folder_of_files_good_and_bad(tmp_path, finished, cli):
@@ -437,17 +438,17 @@ def test_a_folder_of_files_good_and_bad(tmp_path, finished, cli):
         assert any(f"{name}.wav: " in line and reason in line for line in done.complaints), name
     assert done.complaints[-1] == f"{len(bad)} skipped"
     rows = [json.loads(line) for line in done.out.splitlines()]
-    assert [row["id"] for row in rows] == sorted(str(tmp_path / f"{name}.wav") for name in odd)
-    for row in rows:
-        assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert [row["id"] for row in rows] == sorted(f"{tmp_path.name}/{name}.wav" for name in odd)
+    assert [row["label"] for row in rows] == [None] * len(rows), "silence, single samples, noise"
 
 
-def test_silence_and_a_single_sample_get_probabilities(tmp_path, finished, cli):
+def test_silence_and_a_single_sample_get_no_label(tmp_path, finished, cli):
     write_odd(tmp_path)
     for name in ("odd-silent", "odd-one"):
-        done = cli("predict", finished / "bundle", tmp_path / f"{name}.wav")
-        assert (done.code, done.complaints) == (0, [])
-        assert sum(json.loads(done.out)["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        for segments in ("auto", "speech", "windows", "whole"):
+            done = cli("predict", finished / "bundle", tmp_path / f"{name}.wav", "--segments", segments)
+            assert (done.code, done.complaints) == (0, [])
+            assert json.loads(done.out)["label"] is None
 
 
 def test_predict_with_nothing_to_read(tmp_path, finished, cli):
@@ -475,12 +476,12 @@ def test_a_folder_without_audio(tmp_path, finished, cli):
     refused(cli("predict", finished / "bundle", tmp_path), str(tmp_path), "no audio file")
 
 
-def test_strict_stops_at_the_first_bad_file(recorded, finished, cli):
+def test_strict_stops_at_the_first_bad_file(recorded, finished, cli, tmp_path):
     with_bad_rows(recorded)
     refused(cli(*adapt(recorded, "--strict")), "bad-")
-    for words in (("predict", finished / "bundle", recorded / "xx.jsonl"), ("predict", finished / "bundle", recorded)):
-        refused(cli(*words, "--strict", "--out", recorded / "out.jsonl"), "bad-")
-        assert not (recorded / "out.jsonl").exists()
+    for audio, out in ((recorded / "xx.jsonl", "rows.jsonl"), (recorded, "files.jsonl")):
+        refused(cli("predict", finished / "bundle", audio, "--strict", "--out", tmp_path / out), "bad-")
+        assert not (tmp_path / out).exists()
     words = ("evaluate", finished / "bundle", "--on", recorded / "xx.jsonl", "--out", recorded / "s.json")
     refused(cli(*words, "--strict"), "bad-")
     assert not (recorded / "s.json").exists()
@@ -525,7 +526,7 @@ def described(**values):
         (described(format=99), ("format 99", "update emobridge")),
         (described(format="new"), ("is no description of a bundle",)),
         (described(digest="0"), ("encoder of other weights",)),
-        (described(encoder="/moved/away"), ("/moved/away", "no such folder")),
+        (described(encoder="/moved/away"), ("/moved/away", "--encoder")),
         (described(labels=["anger", "fear", "sadness"]), ("model.safetensors", "does not fit")),
         (lambda folder: (folder / "bundle.json").write_text("{"), ("is no description of a bundle",)),
         (lambda folder: (folder / "bundle.json").unlink(), ("is no bundle",)),

@@ -140,6 +140,31 @@ def test_the_untrained_bundle_can_be_loaded(benchmarks, tiny_encoder, tmp_path):
     assert Recognizer.load(tmp_path / "bundle").labels == script.LABELS
 
 
+def test_a_long_recording_in_small(benchmarks, finished, recorded, tmp_path, monkeypatch, capsys):
+    """Where clips stand is what is counted; without the corpora it says so."""
+    import numpy as np
+    import soundfile
+
+    from emobridge.bundle import Recognizer
+    from emobridge.data.manifest import read_manifest
+    from emobridge.settings import Answering
+
+    script = benchmarks("recording")
+    monkeypatch.setenv("EMOBRIDGE_SHARED", str(tmp_path))
+    assert script.main([]) == 2 and "set EMOBRIDGE_SHARED" in capsys.readouterr().err
+    clips = list(read_manifest(recorded / "xx.jsonl"))
+    wave, placed = script.recording(clips, 60.0, np.random.default_rng(0))
+    assert len(wave) / 16000 > 60 and len({clip.utterance.id for clip in placed}) == len(placed) > 2
+    for clip in placed:
+        assert clip.end - clip.start == pytest.approx(0.3)
+    soundfile.write(tmp_path / "call.flac", wave, 16000)
+    # All counts as speech here: ten windows are labelled, and those that reach no clip are counted.
+    settings = Answering(segments="windows", window=6.0)
+    way = script.measured("all", Recognizer.load(finished / "bundle"), tmp_path / "call.flac", settings, [placed])
+    touched = {int(clip.start // 6) for clip in placed} | {int(clip.end // 6) for clip in placed}
+    assert way.rows >= 10 and way.rows - len(touched) <= way.labelled_without_speech <= way.rows - 2
+
+
 @pytest.mark.parametrize("name", ["probe_results", "semi_supervised_results"])
 def test_the_commands_of_scripts_have_the_options(benchmarks, monkeypatch, tmp_path, name):
     """The scripts start `emobridge` with options that it has; none is started here."""

@@ -38,7 +38,7 @@ from emobridge.types import ATTRIBUTES
 
 KINDS = (Adapt, Budget)
 PLAIN = {"source": ["en.jsonl"], "target": "xx.jsonl", "labels": ["anger", "sadness"]}
-NOT_OFFERED = {"method", "target_labels", "normalise", "candidates", "validator"}  # by `budget`, which has lists
+NOT_OFFERED = {"method", "target_labels", "normalise", "candidates", "validator", "bundle", "clips"}  # by `budget`
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=8)
 words = st.lists(text, max_size=3).map(tuple)
@@ -291,6 +291,7 @@ BAD = [
     ({"crop": 0}, "crop: expected a number above 0"),
     ({"encoder_rate": -1e-5}, "encoder_rate: expected 0 or more"),
     ({"accumulate": 0}, "accumulate: expected 1 or more"),
+    ({"bundle": "adaptd"}, "unknown bundle 'adaptd': did you mean 'adapted'"),
     ({"precision": "fp16"}, "unknown precision 'fp16'"),
     ({"share_speakers": 1}, "share_speakers: expected bool, got 1"),
     ({"class_weights": "yes"}, "class_weights: expected bool, got 'yes'"),

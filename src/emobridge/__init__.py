@@ -1,8 +1,9 @@
 """emobridge: labelled emotional speech in one language in, an emotion recogniser for another language out.
 
 `scan` and `write_manifest` make the manifest of a corpus, `audit` checks manifests, `adapt` trains a recogniser and
-writes its report, `budget` compares methods and numbers of labels, `predict` and `evaluate` use a recogniser, and
-`fit_arrays` trains a method on plain arrays. Mistakes raise `UserError`.
+writes its report, `budget` compares methods and numbers of labels, `load` opens a recogniser, which is called with
+recordings or arrays, `evaluate` scores it, and `fit_arrays` trains a method on plain arrays. Mistakes raise
+`UserError`. docs/python.md shows all of it.
 
 A public name is imported when it is first used, so that `import emobridge` is quick.
 """
@@ -10,7 +11,30 @@ A public name is imported when it is first used, so that `import emobridge` is q
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors see; the same names as in _PUBLIC
+    from emobridge.audit.findings import audit as audit
+    from emobridge.bundle import Recognizer as Recognizer
+    from emobridge.bundle import load as load
+    from emobridge.corpora import scan as scan
+    from emobridge.data.manifest import read_manifest as read_manifest
+    from emobridge.data.manifest import write_manifest as write_manifest
+    from emobridge.encoders import load_encoder as load_encoder
+    from emobridge.errors import UserError as UserError
+    from emobridge.features.store import FeatureStore as FeatureStore
+    from emobridge.inference import Predictions as Predictions
+    from emobridge.inference.evaluate import evaluate as evaluate
+    from emobridge.inference.predict import predict as predict
+    from emobridge.settings import Adapt as Adapt
+    from emobridge.settings import Budget as Budget
+    from emobridge.study.adapt import adapt as adapt
+    from emobridge.study.arrays import ArrayRecognizer as ArrayRecognizer
+    from emobridge.study.arrays import fit_arrays as fit_arrays
+    from emobridge.study.budget import budget as budget
+    from emobridge.types import Prediction as Prediction
+    from emobridge.types import Score as Score
+    from emobridge.types import Utterance as Utterance
 
 __version__ = "0.1.0"
 
@@ -31,9 +55,11 @@ _PUBLIC = {
     "budget": "emobridge.study.budget",
     "ArrayRecognizer": "emobridge.study.arrays",
     "fit_arrays": "emobridge.study.arrays",
-    "evaluate": "emobridge.inference",
-    "predict": "emobridge.inference",
+    "load": "emobridge.bundle",
     "Recognizer": "emobridge.bundle",
+    "predict": "emobridge.inference",
+    "Predictions": "emobridge.inference",
+    "evaluate": "emobridge.inference",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 
-from emobridge.errors import UserError, lacks_memory
+from emobridge.errors import UserError, lacks_memory, unknown
 from emobridge.parts import new_part, remove_abandoned, remove_part
 
 if TYPE_CHECKING:
@@ -62,6 +62,19 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             remove_part(temporary)
+
+
+def check_suffix(flag: str, path: str | Path, *suffixes: str) -> None:
+    """Refuse a file that is named for another format than those that will be written, before the work.
+
+    A device or a pipe may have any name. Errors: UserError with the nearest suffix.
+    """
+    path = Path(path)
+    if path.suffix.lower() in suffixes or (path.exists() and not path.is_file()):
+        return
+    if not path.suffix:
+        raise UserError(f"{flag} {path}: expected a name that ends in {' or '.join(suffixes)}")
+    raise UserError(f"{flag} {path}: {unknown('suffix', path.suffix, suffixes)}")
 
 
 def is_readable(path: str | Path) -> bool:

@@ -30,6 +30,7 @@ else:
     import tomli as tomllib
 
 LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
+BUNDLES = ("auto", "adapted", "baseline")
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
@@ -269,6 +270,10 @@ class System:
     validator: str = option(
         "agreement", help="How auto judges a method without target labels.", panel=METHOD, needs="auto"
     )
+    bundle: str = option(
+        "auto", help="System that the bundle holds. auto is the adapted one, but the baseline (source-only) where the "
+        "target's labels show adaptation to be worse.", panel=METHOD, choices=BUNDLES, needs="adaptation",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_part(self)
@@ -370,6 +375,10 @@ class Output:
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
+    clips: bool = option(
+        True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
+        "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_part(self)
@@ -463,6 +472,68 @@ class Budget:
         """The budgets in ascending order, "all" last."""
         words = {word if word == "all" else str(int(word)) for word in self.budgets}
         return tuple(sorted(words, key=lambda word: math.inf if word == "all" else float(word)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """How `predict` answers recordings: in which parts, which channels, by which statistics, and when not at all."""
+
+    segments: str = option(
+        "auto", help="Parts that are answered. speech: stretches in which somebody speaks. windows: windows of equal "
+        "length. whole: a recording as it is. auto: speech for files over --longest, and for all that is over 30 s; "
+        "shorter files, and rows with a start or end, stay whole. A part without speech never gets a label.",
+        choices=("auto", "speech", "windows", "whole"),
+    )  # fmt: skip
+    longest: float = option(10.0, help="Longer stretches of speech are cut into equal parts, in seconds.", above=0)
+    window: float = option(10.0, help="Length of --segments windows in seconds.", above=0)
+    hop: float = option(
+        0.0, help="Seconds from one window to the next. 0 is a window's length; less makes windows overlap.", least=0
+    )
+    detector: str = option(
+        "auto", help="What finds speech. auto is silero where the package silero-vad is installed, else energy.",
+        choices=("auto", "silero", "energy"),
+    )  # fmt: skip
+    channels: str = option(
+        "mix", help="Channels of a recording: mix (their mean), each (each by itself), or numbers from 0 with commas. "
+        "Rows of manifests that name a channel keep it.",
+    )  # fmt: skip
+    statistics: str = option(
+        "these", help="What a bundle with speaker normalisation standardises the features of a known speaker by. "
+        "these: all utterances of the speaker that are given now. stored: the moments in the bundle alone, so that no "
+        "answer depends on what stands beside it.", choices=("these", "stored"),
+    )  # fmt: skip
+    labels: tuple[str, ...] = option(
+        (), help="Answer with these labels of the bundle only, separated by commas. By default with all."
+    )
+    abstain_below: float = option(
+        0.0, help="Give no label where the probability of the best one is below this, from 0 to 1.", least=0
+    )
+    untold: str = option(
+        "", help="What answers where the language is not known: target (the default), averaged, confident or routed."
+    )
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        if self.abstain_below > 1:
+            raise UserError(f"abstain_below: expected a probability from 0 to 1, got {self.abstain_below:g}")
+        if self.hop > self.window:
+            raise UserError(f"hop: expected at most the window's {self.window:g} s, got {self.hop:g}")
+        parts = [part.strip() for part in self.channels.split(",")]
+        if self.channels not in ("mix", "each") and not all(part.isascii() and part.isdecimal() for part in parts):
+            raise unknown("choice of channels", self.channels, ("mix", "each", "0", "0,1"))
+
+    @classmethod
+    def of(cls, **options: Any) -> Answering:
+        """From options by name, as `Adapt.of`; those that are None keep their default."""
+        return from_mapping({name: value for name, value in options.items() if value is not None}, "predict", cls)
+
+    def channels_of(self, count: int) -> tuple[int | None, ...]:
+        """The channels to answer of a file that has `count`; None is the mean of all."""
+        if self.channels == "mix":
+            return (None,)
+        if self.channels == "each":
+            return tuple(range(count))
+        return tuple(dict.fromkeys(int(part) for part in self.channels.split(",")))
 
 
 def check_together(request: Adapt | Budget) -> None:

@@ -8,15 +8,50 @@ Times are in seconds, rates in Hz.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SAMPLE_RATE = 16_000  # Hz, of every waveform after data.audio has read it
 ATTRIBUTES = ("arousal", "valence", "dominance")  # in this order wherever they stand in one row
+MOST_SHOWN = 40  # characters of a value in a short repr
+Class = TypeVar("Class", bound="type[Any]")
+
+
+def short_repr(record: Class) -> Class:
+    """A decorator of dataclasses that hold much: their repr is a line with the sizes of their parts, not the parts.
+
+    >>> @short_repr
+    ... @dataclass
+    ... class Heap:
+    ...     name: str
+    ...     rows: tuple[int, ...]
+    >>> Heap("a", tuple(range(1000)))
+    Heap(name='a', rows=<1000>)
+    """
+
+    def __repr__(self: Any) -> str:
+        parts = (f"{field.name}={_shown(getattr(self, field.name))}" for field in fields(self) if field.repr)
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    record.__repr__ = __repr__  # type: ignore[assignment]
+    return record
+
+
+def _shown(value: Any) -> str:
+    """A plain value as it is where it is short, the shape of an array, the size of a collection, or the class."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        text = repr(value)
+        return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+    if hasattr(value, "shape"):
+        return f"<{' x '.join(map(str, value.shape)) or 'number'}>"
+    if not isinstance(value, Collection):
+        return f"<{type(value).__name__}>"
+    plain = len(value) <= 6 and all(isinstance(item, (str, int, float)) for item in value)
+    return text if plain and len(text := repr(value)) <= 2 * MOST_SHOWN else f"<{len(value)}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +91,7 @@ class Utterance:
     channel: int | None = None  # of the file's channels, from 0; None is the mean of all
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Layers:
     """The output of an encoder: L layers of F frames of width D for B utterances."""
@@ -71,6 +107,7 @@ class Layers:
         return self.mask if self.speech is None else self.speech
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Frames:
     """One layer of B utterances, for heads that need single frames."""
@@ -101,7 +138,7 @@ class Prediction:
     language: str = "und"  # BCP 47 of the speech; "und" is undetermined
     answered_by: str = ""  # the language of the branch that answered, or how several were mixed
     statistics: str = ""  # what the features were standardised by, such as "corpus" or "speaker (12 utterances)"
-    unfamiliarity: float | None = None  # how unlike the training speech it is, from 0; None where not measured
+    unfamiliarity: float | None = None  # from 0: 0.5 is typical, 1 is as far as 5 % of held-out training speech
     reason: str = ""  # why there is no label: no speech, too short, not finite, unsure; "" where there is one
 
     @property
@@ -140,6 +177,9 @@ class Score:
     n: int  # utterances
     head: str = ""  # "single", "linear" ...; "" where it was not recorded
     setting: str = ""  # of a layer-wise study: "mono", "trans", "cross", "other"; "" elsewhere
+    # Of `evaluate`: what of the scored utterances the recogniser knew, the gravest of bundle.training_speech.EXPOSURES
+    # ("trained on" ... "none"), or "not recorded"; "" elsewhere, where `split` says how the scored were held out.
+    seen: str = ""
 
 
 def person(utterance: Utterance) -> str | None:

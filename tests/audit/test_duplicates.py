@@ -41,7 +41,7 @@ def findings_of(rows, waves):
     def read(utterance):
         return np.array_split(np.asarray(waves[utterance.path], dtype=np.float32), 3)
 
-    return list(duplicates([decode_manifest(n, tuple(r), read, lambda: None, prints=True) for n, r in rows.items()]))
+    return list(duplicates([decode_manifest(n, tuple(r), read, lambda: None, details=True) for n, r in rows.items()]))
 
 
 def matched(waves):

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from sounds import RATE, syllables
 
 from emobridge.audit.findings import audit, lines
 from emobridge.corpora import scan
@@ -12,7 +13,6 @@ from emobridge.errors import UserError
 from emobridge.types import Utterance
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
-RATE = 16_000
 
 
 def corpus(name="c", speakers=4, copies=2, emotions=EMOTIONS):
@@ -25,7 +25,7 @@ def corpus(name="c", speakers=4, copies=2, emotions=EMOTIONS):
 
 
 class Waves:
-    """A reader of noise, 1 s and 0.1 loud, different for every path, except what is set."""
+    """A reader of voices, 1 s and 0.1 loud, different for every path, except what is set."""
 
     def __init__(self, **special):
         self.special = special
@@ -38,7 +38,8 @@ class Waves:
         if isinstance(wave, Exception):
             raise wave
         if wave is None:
-            wave = np.random.default_rng(list(path.encode())).normal(0, 0.1, RATE)
+            seed = list(path.encode())
+            wave = syllables(1, pitch=float(np.random.default_rng(seed).uniform(90, 260)), seed=seed)
         return [np.asarray(wave, dtype=np.float32)]
 
 
@@ -79,7 +80,7 @@ def test_bad_sounds_are_found():
         **{
             "0anger0": np.zeros(RATE),
             "0anger1": np.zeros(RATE),  # no duplicate of the other silence
-            "1anger0": np.clip(noise(1, scale=2), -1, 1),
+            "1anger0": np.clip(syllables(1, level=2), -1, 1),
             "1anger1": noise(0.2),
             "2anger0": AudioError("/c/2anger0.wav: is cut short"),
             "2anger1": AudioError("/c/2anger1.wav: no such file"),
@@ -97,6 +98,38 @@ def test_bad_sounds_are_found():
     assert result.sounds[0].readable == 30
     severities = [finding.severity for finding in result.findings]
     assert severities == sorted(severities)  # errors first
+
+
+def test_sounds_without_speech_are_named_and_are_not_silent():
+    t = np.arange(RATE) / RATE
+    waves = Waves(
+        **{
+            "0anger0": noise(1),
+            "0anger1": 0.1 * np.sin(2 * np.pi * 440 * t),
+            "1anger0": 0.1 * sum(np.exp(-3 * t) * np.sin(2 * np.pi * hertz * t) for hertz in (262, 330, 392)),
+            "1anger1": np.zeros(RATE),
+            "2anger0": 0.01 * syllables(1),  # quiet speech is speech
+        }
+    )
+    finding = only(audit({"c": corpus()}, read=waves), "no speech")
+    assert (finding.severity, finding.ids) == ("warning", ("0anger0", "0anger1", "1anger0"))
+    assert finding.message.startswith("c: 3 hold no speech that can be found")
+
+
+@pytest.mark.parametrize(("pause", "differ"), [(0.2, False), (1.0, True)])
+def test_shares_of_speech_that_differ_are_noted(pause, differ):
+    """A pause before each utterance of a second manifest, whose speech is not otherwise different."""
+    voice = Waves()
+
+    def read(utterance):
+        (wave,) = voice(utterance)
+        return [np.zeros(round(pause * RATE), np.float32), wave] if utterance.corpus == "d" else [wave]
+
+    result = audit({"c": corpus("c"), "d": corpus("d")}, read=read)
+    assert [sound.speech for sound in result.sounds] == pytest.approx([1, 1 / (1 + pause)], abs=0.12)
+    notes = findings(result, "share of speech")
+    assert [note.severity for note in notes] == ["note"] * differ
+    assert not differ or notes[0].message.startswith("c and d: ")
 
 
 def test_speakers_of_two_corpora_in_one_manifest_are_told_apart():
@@ -215,7 +248,7 @@ def test_one_utterance():
         "single speaker": "warning",
         "confound": "note",
     }
-    assert lines(result)[0] == "c: 1 utterance, 0.00 h, de, 1 speaker; anger 1"
+    assert lines(result)[0] == "c: 1 utterance, 0.00 h (100% speech), de, 1 speaker; anger 1"
     unreadable = audit({"c": [row]}, read=Waves(**{"0anger0": AudioError("/c/0anger0.wav: no such file")}))
     assert unreadable.sounds[0].readable == 0
     assert "c: 0 emotions" in only(unreadable, "confound").message
@@ -302,8 +335,8 @@ def test_confounds_become_findings():
 
 def test_lines_tell_it_all():
     text = lines(audit({"c": corpus(), "d": [Utterance("x", "d", "/x.wav", speaker="s")]}, read=Waves()))
-    assert text[0] == "c: 32 utterances, 0.01 h, de, 4 speakers; anger 8, happiness 8, neutral 8, sadness 8"
-    assert text[1] == "d: 1 utterance, 0.00 h, und, 1 speaker; unlabelled 1"
+    assert text[0].startswith("c: 32 utterances, 0.01 h (100% speech), de, 4 speakers; anger 8, happiness 8, neutral 8")
+    assert text[1] == "d: 1 utterance, 0.00 h (100% speech), und, 1 speaker; unlabelled 1"
     assert text[2].startswith("c: loudness and length alone reach UA ")
     assert text[3].startswith("c: loudness alone reaches UA ") and text[4].startswith("c: length alone reaches UA ")
     assert any(line.startswith("WARNING single speaker: d: ") for line in text)

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from emobridge import bundle as room
 from emobridge.bundle import Recognizer, Spec, columns, made_head
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain, normalise_features
+from emobridge.files import file_digest
 
 SPEC = Spec(
     labels=("anger", "sadness", "neutral"),
@@ -231,7 +234,7 @@ def test_another_user_reads_a_bundle_or_is_told_who_can_allow_it(saved, open_fol
 
 def test_an_encoder_that_has_moved_can_be_told(saved):
     changed(saved, encoder="/nowhere/wavlm")
-    with pytest.raises(UserError, match="/nowhere/wavlm: no such folder"):
+    with pytest.raises(UserError, match=r"the encoder 'wavlm' is not at /nowhere/wavlm, .*--encoder"):
         Recognizer.load(saved)
     assert Recognizer.load(saved, encoder="logmel").labels == SPEC.labels
     with pytest.raises(UserError, match="other weights than emotion-cnn has"):
@@ -245,3 +248,63 @@ def test_normalisation_in_a_word():
 def test_log_mels_of_an_earlier_version_are_other_features():
     with pytest.raises(UserError, match=r"other weights than logmel has.* train it again"):
         room.Recognizer.load(Path(__file__).with_name("format2"))
+
+
+FAMILIARITY = {"centres": (4, 64), "deviation": (64,), "distances": (5,)}  # of the recogniser above
+
+
+def familiar() -> Recognizer:
+    """The recogniser above, with a familiarity."""
+    plain = recognizer()
+    parts = {name: torch.rand(shape).sort(0).values + 0.1 for name, shape in FAMILIARITY.items()}
+    return Recognizer(plain.spec, plain.encoder, plain.domains, plain.head, familiarity=Familiarity(**parts))
+
+
+def test_familiarity_comes_back_to_the_last_bit(tmp_path):
+    one = familiar()
+    two = Recognizer.load(one.save(tmp_path, "card"))
+    x = one.normalised(pooled(one), one.domains[-1], None)
+    assert torch.equal(one.last.unfamiliarity(x), two.last.unfamiliarity(x))
+    assert one.last.unfamiliarity(x).shape == (6,)
+    assert Recognizer.load(two.save(tmp_path / "again", "card")).last.familiarity is not None
+
+
+def test_a_bundle_without_familiarity_says_so(saved):
+    loaded = Recognizer.load(saved)
+    assert loaded.last.unfamiliarity(torch.zeros(2, 64)) is None
+
+
+def rewritten(folder: Path, change) -> None:
+    """The tensors of a bundle through `change`, and the description fitted to them: as who made it might have erred."""
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+    changed(folder, tensors=file_digest(folder / "model.safetensors").hex())
+
+
+@pytest.mark.parametrize("name", FAMILIARITY)
+@pytest.mark.parametrize("value", [None, torch.zeros(3), torch.full((4, 32), torch.nan)])
+def test_familiarity_that_does_not_fit_is_one_line(tmp_path, name, value):
+    folder = familiar().save(tmp_path, "card")
+
+    def change(tensors) -> None:
+        del tensors[f"familiarity.{name}"]
+        if value is not None:
+            tensors[f"familiarity.{name}"] = value
+
+    rewritten(folder, change)
+    with pytest.raises(UserError, match=r"does not fit bundle\.json") as caught:
+        Recognizer.load(folder)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_familiarity_of_features_of_another_width_is_one_line(tmp_path):
+    folder = familiar().save(tmp_path, "card")
+
+    def change(tensors) -> None:
+        for name in ("centres", "deviation"):
+            tensors[f"familiarity.{name}"] = tensors[f"familiarity.{name}"][..., :1].contiguous()
+
+    rewritten(folder, change)
+    with pytest.raises(UserError, match=r"does not fit bundle.json .*expected 1 features"):
+        Recognizer.load(folder)

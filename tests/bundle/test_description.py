@@ -15,8 +15,10 @@ from emobridge.bundle import Recognizer, Spec
 from emobridge.bundle.description import FIELDS, FORMAT
 from emobridge.errors import UserError
 from emobridge.inference import predict
+from emobridge.settings import Answering
 from emobridge.types import Utterance
 
+pytestmark = pytest.mark.usefixtures("all_speech")
 BUNDLE = Path(__file__).with_name("format2")
 pytestmark = pytest.mark.usefixtures("earlier_logmel")
 
@@ -129,7 +131,7 @@ def test_a_description_that_was_changed_is_refused(saved, key):
 
 
 def test_the_place_of_the_encoder_may_be_changed(saved):
-    with pytest.raises(UserError, match=r"\./elsewhere: no such folder"):
+    with pytest.raises(UserError, match=r"the encoder .elsewhere. is not at \./elsewhere, .*--encoder"):
         load_changed(saved, encoder="./elsewhere")
     assert load_changed(saved, encoder="logmel").labels == ("anger", "sadness")
     assert saved[1]["format"] == FORMAT and load_changed(saved, sha256=...).labels == ("anger", "sadness")
@@ -169,6 +171,6 @@ def test_no_changed_field_ends_in_a_traceback(stored, recorded, monkeypatch, key
         message = str(error)
     else:
         message, utterance = "", Utterance("u", "demo-it", str(recorded / "xx-a-anger-0.wav"), speaker="a")
-        (prediction,) = predict(recognizer, [utterance], untold="target")
+        (prediction,) = predict(recognizer, [utterance], Answering.of(untold="target"))
         assert prediction.labels == recognizer.labels
     assert len(message.splitlines()) <= 1

@@ -16,8 +16,10 @@ import soundfile
 
 from emobridge.bundle import Recognizer
 from emobridge.inference import predict
+from emobridge.settings import Answering
 from emobridge.types import Utterance
 
+pytestmark = pytest.mark.usefixtures("all_speech")
 BUNDLE = Path(__file__).with_name("format2")
 pytestmark = pytest.mark.usefixtures("earlier_logmel")
 PREDICTIONS = json.loads((BUNDLE / "predictions.json").read_text())  # by case: probabilities, then arousal, of a clip
@@ -47,11 +49,11 @@ def test_it_answers_as_it_did(utterances, case):
         rows, untold = [replace(row, language=case, speaker=speaker) for row in utterances], None
     else:
         rows, untold = utterances, case
-    answers = [[*one.probabilities, *one.attributes] for one in predict(recognizer, rows, untold=untold)]
+    answers = [[*one.probabilities, *one.attributes] for one in predict(recognizer, rows, Answering.of(untold=untold))]
     np.testing.assert_allclose(answers, PREDICTIONS[case], atol=1e-5)
 
 
 def test_saved_again_it_answers_the_same(utterances, tmp_path):
     again = Recognizer.load(Recognizer.load(BUNDLE).save(tmp_path / "again", "card"))
-    answers = [one.probabilities for one in predict(again, utterances, untold="routed")]
+    answers = [one.probabilities for one in predict(again, utterances, Answering.of(untold="routed"))]
     np.testing.assert_allclose(answers, np.array(PREDICTIONS["routed"])[:, :2], atol=1e-5)

@@ -60,7 +60,9 @@ def test_alone(rated, cli):
     assert {row["measure"] for row in scores} == {"CCC arousal", "CCC valence", "CCC mean"}
     assert "UA" not in (rated / "run" / "report.md").read_text()
     done = cli("predict", rated / "run" / "bundle", rated / "xx.jsonl", "--format", "csv")
-    assert done.out.splitlines()[0] == "id,start,end,arousal,valence"
+    assert done.out.splitlines()[0] == (
+        "id,path,channel,start,end,language,arousal,valence,answered_by,statistics,unfamiliarity,reason"
+    )
     done = cli("evaluate", rated / "run" / "bundle", "--on", rated / "xx.jsonl", "--out", rated / "scores.json")
     assert done.code == 0 and "CCC mean" in done.out and "UA" not in done.out
     done = cli("suggest", rated / "run" / "bundle", "--on", rated / "xx.jsonl", "--out", rated / "list.csv")

@@ -43,7 +43,7 @@ def test_a_signal_leaves_nothing_behind(tmp_path, name):
     process = scan(tmp_path)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (128 + number, "emobridge: stopped; the same command goes on from here\n")
+    assert (process.returncode, said) == (128 + number, "emobridge: stopped\n"), "`scan` begins anew"
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py"] == []
 
 

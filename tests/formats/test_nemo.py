@@ -64,6 +64,8 @@ def test_it_is_written_as_nemo_reads_it(tmp_path, clips):
         Utterance("a", "c", clips[0], emotion="anger", language="de"),
         Utterance("b", "c", clips[1], start=0.25, end=0.75, text="go"),
     ]
+    with pytest.raises(UserError, match=r"expected a file that ends in \.json or \.jsonl"):
+        export("nemo", tmp_path / "m.csv", rows)
     export("nemo", tmp_path / "m.json", rows)
     first, second = (json.loads(line) for line in (tmp_path / "m.json").read_text().splitlines())
     assert first == {

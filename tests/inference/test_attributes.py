@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +10,9 @@ import pytest
 from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
-from emobridge.inference import evaluate, learn_router, predict, write_predictions
+from emobridge.inference import evaluate, learn_router, predict
 from emobridge.scores.measures.ccc import Ccc
-from emobridge.types import Prediction
+from emobridge.settings import Answering
 
 BOTH = {"attributes": ("arousal", "valence"), "attribute_range": "1..7"}
 
@@ -56,7 +55,10 @@ def test_where_all_answer_the_surest_ones_attributes_count(made, rows):
     one, two = made("de", 1, **BOTH), made("it", 2, **BOTH)
     each = [list(predict(single, rows)) for single in (one, two)]
     for said, own in zip(
-        predict(one.join(two), [replace(r, language="und", corpus="und") for r in rows], untold="confident"), zip(*each)
+        predict(
+            one.join(two), [replace(r, language="und", corpus="und") for r in rows], Answering.of(untold="confident")
+        ),
+        zip(*each),
     ):
         entropy = [-sum(p * np.log(p) for p in each.probabilities) for each in own]
         assert said.attributes == pytest.approx(own[int(np.argmin(entropy))].attributes, abs=1e-4)
@@ -91,32 +93,6 @@ def test_attributes_alone_cannot_tell_who_is_surest(made, rows):
     both = made("de", 1, labels=(), **BOTH).join(made("it", 2, labels=(), **BOTH))
     for mode in ("confident", "routed"):
         with pytest.raises(UserError, match=f"mode '{mode}': goes by how sure of an emotion"):
-            list(predict(both, rows, untold=mode))
+            list(predict(both, rows, Answering.of(untold=mode)))
     with pytest.raises(UserError, match="a router goes by how sure of an emotion"):
         learn_router(both, rows)
-
-
-def test_files(tmp_path):
-    said = [
-        Prediction("a", 0.0, 1.0, ("anger", "sadness"), (0.25, 0.75), (3.25, 1 / 3), attribute_names=BOTH["attributes"])
-    ]
-    alone = [Prediction("a", 0.0, 1.0, (), (), (3.25,), attribute_names=("arousal",))]
-    write_predictions(said, tmp_path / "p.jsonl", constructed=True)
-    row = json.loads((tmp_path / "p.jsonl").read_text())
-    assert row["attributes"] == {"arousal": 3.25, "valence": 0.3333} and row["label"] == "sadness"
-    assert row["trained_on"] == "CONSTRUCTED"
-    write_predictions(alone, tmp_path / "p.jsonl", synthetic=True, constructed=True)
-    wanted = {
-        "id": "a",
-        "start": 0.0,
-        "end": 1.0,
-        "attributes": {"arousal": 3.25},
-        "trained_on": "SYNTHETIC, CONSTRUCTED",
-    }
-    assert json.loads((tmp_path / "p.jsonl").read_text()) == wanted
-    for rows, head, line in (
-        (said, "id,start,end,label,p_anger,p_sadness,arousal,valence", "a,0.0,1.0,sadness,0.25,0.75,3.25,0.3333"),
-        (alone, "id,start,end,arousal", "a,0.0,1.0,3.25"),
-    ):
-        write_predictions(rows, tmp_path / "p.csv", form="csv")
-        assert (tmp_path / "p.csv").read_text().splitlines() == [head, line]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from emobridge.bundle import Recognizer
@@ -151,7 +154,7 @@ def test_one_rated_utterance_is_one_line(made, recorded, tmp_path):
 def test_one_label_in_the_truth_is_a_warning(recognizer, recorded, tmp_path):
     rows = [row for row in read_manifest(recorded / "xx.jsonl") if row.emotion == "anger"]
     outcome = evaluated(recognizer, rows, store=tmp_path)
-    assert outcome.warnings == ("all utterances are labelled anger: UA is the recall of that label alone",)
+    assert outcome.warnings[1:] == ("all utterances are labelled anger: UA is the recall of that label alone",)
     assert value(outcome.scores(), "UA").value == value(outcome.scores(), "recall anger").value
     assert not any(score.measure == "recall sadness" for score in outcome.scores())
 
@@ -169,10 +172,86 @@ def test_one_speaker_leaves_no_interval_and_unknown_ones_a_warning(recognizer, r
 
 def test_a_recogniser_that_says_one_label_for_all_is_a_warning(recognizer, recorded, tmp_path):
     rows = list(read_manifest(recorded / "xx.jsonl"))
-    assert evaluated(recognizer, rows, store=tmp_path).warnings == ()
+    known = evaluated(recognizer, rows, store=tmp_path).warnings
+    assert not any("nothing apart" in line for line in known)
     head = copy.deepcopy(recognizer.head)
     with torch.no_grad():
         head.output.bias += torch.tensor([0.0, 1e6])
     collapsed = Recognizer(recognizer.spec, recognizer.encoder, recognizer.domains, head)
-    (warning,) = evaluated(collapsed, rows, store=tmp_path).warnings
-    assert warning == "the recogniser tells nothing apart here: it predicts sadness for all 16 utterances"
+    unrecorded, warning = evaluated(collapsed, rows, store=tmp_path).warnings
+    assert (
+        "not recorded" in unrecorded
+        and warning == "the recogniser tells nothing apart here: it predicts sadness for all 16 utterances"
+    )
+
+
+def test_a_score_on_the_training_speech_says_so_first(recorded, recognizer, tmp_path):
+    rows = list(read_manifest(recorded / "en.jsonl"))
+    outcome = evaluated(recognizer, rows, store=tmp_path / "store")
+    start = "of 16 scored utterances 16 were trained on with their labels: the score shows memory, not recognition"
+    assert outcome.warnings[0] == start and outcome.unseen == ()
+    assert {row.seen for row in outcome.scores()} == {"trained on"}
+    target = evaluated(recognizer, list(read_manifest(recorded / "xx.jsonl")), store=tmp_path / "store")
+    assert target.warnings[0].startswith("of 16 scored utterances 16 were adapted to without their labels")
+    assert {row.seen for row in target.scores()} == {"adapted to"}
+
+
+def test_the_rest_is_scored_by_itself_whatever_the_files_are_called(recorded, recognizer, tmp_path):
+    """Copies of training files under other names, in another manifest, as another corpus, beside new speakers."""
+    known, new = [], []
+    for number, row in enumerate(read_manifest(recorded / "en.jsonl")):
+        path = tmp_path / f"call-{number}.wav"
+        shutil.copy(row.path, path)
+        known.append(replace(row, id=f"{number}", path=str(path), corpus="calls", speaker=f"caller {row.speaker}"))
+    for number, row in enumerate(read_manifest(recorded / "xx.jsonl")):
+        wave, rate = soundfile.read(row.path)
+        path = tmp_path / f"new-{number}.wav"
+        soundfile.write(path, wave[::-1] * 0.9, rate)
+        new.append(replace(row, id=f"new {number}", path=str(path), corpus="calls", speaker=f"new {row.speaker}"))
+    sibling = replace(new[0], id="sibling", speaker=known[0].speaker)  # another recording of a known speaker
+    mixed = evaluated(recognizer, [*known, sibling, *new[1:]], store=tmp_path / "store")
+    whole = [row for row in mixed.scores() if row.split == "all of the manifest"]
+    rest = [row for row in mixed.scores() if row.split == "new speakers of the manifest"]
+    assert [row.split for row in mixed.scores()] == [row.split for row in (*whole, *rest)]
+    assert {row.seen for row in whole} == {"trained on"} and {row.seen for row in rest} == {"none"}
+    assert value(whole, "UA").n == 32 and value(rest, "UA").n == 15
+    alone = evaluate(recognizer, new[1:], store=tmp_path / "store")
+    assert value(rest, "WA").n == value(alone, "WA").n and {row.seen for row in alone} == {"none"}
+    lines = mixed.warnings
+    assert lines[0].startswith("of 32 scored utterances 16 were trained on with their labels")
+    assert lines[1].startswith("of 32 scored utterances 1 are others of files or speakers")
+    assert "(caller a)" in lines[1], "of whom another utterance was scored"
+
+
+def test_a_bundle_that_does_not_record_its_training_speech(recorded, recognizer, tmp_path):
+    old = copy.copy(recognizer).with_training_speech(None)
+    outcome = evaluated(old, list(read_manifest(recorded / "xx.jsonl")), store=tmp_path / "store")
+    assert "was trained on is not recorded in this bundle" in outcome.warnings[0]
+    assert {row.seen for row in outcome.scores()} == {"not recorded"}
+
+
+def test_a_score_that_is_no_better_than_chance_says_so(recorded, recognizer, tmp_path):
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    said = predict(recognizer, rows)
+    opposite = dict(zip(recognizer.labels, reversed(recognizer.labels)))
+    wrong = [replace(row, emotion=opposite[answer.label]) for row, answer in zip(rows, said)]
+    outcome = evaluated(recognizer, wrong, store=tmp_path / "store")
+    assert "no better than chance: UA is 0.0 %, and guessing reaches 50.0 %" in outcome.first_warnings
+
+
+def test_speech_unlike_that_of_training_is_a_warning(recognizer, recorded, tmp_path):
+    rows = list(read_manifest(recorded / "xx.jsonl"))
+    noise = np.random.default_rng(0).standard_normal(8000)
+    (tmp_path / "noisy").mkdir()
+    noisy = [replace(row, path=str(tmp_path / "noisy" / f"{index}.wav")) for index, row in enumerate(rows)]
+    for row in noisy:
+        soundfile.write(row.path, 0.3 * noise, 16000)
+    outcome = evaluated(recognizer, noisy, store=tmp_path / "store")
+    assert outcome.unfamiliar == 1.0
+    assert "100 % of the utterances are unlike the speech" in " ".join(outcome.warnings)
+    usual = evaluated(recognizer, rows, store=tmp_path / "store")
+    assert usual.unfamiliar < 0.25
+    assert "unlike the speech" not in " ".join(usual.warnings)
+    older = copy.copy(recognizer)
+    older.branches = tuple(replace(branch, familiarity=None) for branch in recognizer.branches)
+    assert evaluated(older, noisy, store=tmp_path / "store").unfamiliar == 0.0

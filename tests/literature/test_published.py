@@ -21,6 +21,8 @@ from emobridge.literature.published import (
 )
 from emobridge.types import ATTRIBUTES
 
+RAVDESS, EMODB, EMOVO = [("ravdess", "en")], [("emodb", "de")], [("emovo", "it")]
+
 
 def find(rows, **criteria):
     return [row for row in rows if all(getattr(row, name) == value for name, value in criteria.items())]
@@ -78,7 +80,7 @@ def test_labels_are_ours_and_values_in_range():
 
 
 def test_english_to_german_without_labels():
-    rows = applicable(("en",), "de", FOUR, "0")
+    rows = applicable(RAVDESS, EMODB, FOUR, "0")
     assert find(rows, method="pseudo-labels", encoder="hubert")[0].value == 89.0
     assert find(rows, kind="public tool", method="SVM, scaled by speaker")[0].value == 56.0
     assert {row.target_language for row in rows} == {"de"}
@@ -88,31 +90,61 @@ def test_english_to_german_without_labels():
 
 
 def test_five_emotions_show_their_own_table_and_its_upper_bound():
-    rows = applicable({"en"}, "de", FIVE[::-1], "0")
+    rows = applicable(RAVDESS, EMODB, FIVE[::-1], "0")
     assert [row.value for row in find(rows, target_labels="0")] == [29.58, 60.56, 78.87]
     assert [row.target_labels for row in rows] == sorted(row.target_labels for row in rows)  # "0" before "all"
     assert find(rows, target_labels="all", encoder="hubert")[0].value == 94.37
-    assert find(applicable({"en"}, "de", FOUR, "25"), method="fluda (reported)")
+    assert find(applicable(RAVDESS, EMODB, FOUR, "25"), method="fluda (reported)")
 
 
 def test_other_pairs_and_label_sets():
-    assert {row.study for row in applicable(("en-US",), "cmn", FOUR, "0")} == {"Upadhyay et al. 2024"}
-    assert {row.study for row in applicable(("zh",), "en", ATTRIBUTES, "all")} == {"Goncalves et al. 2024"}
-    assert "D'Asaro et al. 2024" in {row.study for row in applicable(("de",), "de", SEVEN, "all")}
-    assert applicable(("fi",), "hu", FOUR, "0") == ()
-    assert applicable(("en",), "de", ("anger", "boredom"), "0") == ()
+    assert {row.study for row in applicable([("msp-podcast", "en-US")], [("biic-podcast", "cmn")], FOUR, "0")} == {
+        "Upadhyay et al. 2024"
+    }
+    assert {row.study for row in applicable([("BIIC-Podcast", "zh")], [("MSP_Podcast", "en")], ATTRIBUTES, "all")} == {
+        "Goncalves et al. 2024"
+    }
+    assert "D'Asaro et al. 2024" in {row.study for row in applicable(EMODB, EMODB, SEVEN, "all")}
+    assert applicable([("finnish", "fi")], [("hungarian", "hu")], FOUR, "0") == ()
+    assert applicable(RAVDESS, EMODB, ("anger", "boredom"), "0") == ()
 
 
 @pytest.mark.parametrize("spelling", ["zh", "zho", "chi", "cmn", "zh_TW", "zh-Hant", "ZH"])
 def test_a_language_has_its_numbers_however_it_is_spelt(spelling):
-    assert applicable(("eng",), spelling, FOUR, "0") == applicable(("en",), "zh-TW", FOUR, "0") != ()
+    usual = applicable([("msp-podcast", "en")], [("biic-podcast", "zh-TW")], FOUR, "0")
+    assert applicable([("msp-podcast", "eng")], [("biic-podcast", spelling)], FOUR, "0") == usual != ()
     score = {"labels": ATTRIBUTES, "target_labels": "0", "side": "target"}
     rows = comparable(GONCALVES, ["fine-tuned"], "hubert-large", languages=("en", spelling), **score)
     assert rows == comparable(GONCALVES, ["fine-tuned"], "hubert-large", languages=("en_US", "zh-TW"), **score) != ()
 
 
-def test_an_unknown_language_has_no_numbers():
-    assert applicable(("und",), "de", FOUR, "0") == applicable(("",), "", FOUR, "0") == ()
+def test_numbers_are_of_the_corpora_of_a_run_and_not_of_their_languages():
+    usual = applicable(RAVDESS, EMODB, FOUR, "0")
+    assert {row.target for row in usual} == {"EMO-DB"}
+    assert {row.source for row in usual} == {"RAVDESS", "RAVDESS+SAVEE+TESS", "not stated"}
+    for target in (("demo-de", "de"), ("my-german", "de"), ("", "de"), ("emodb", "it"), ("emovo", "de")):
+        assert applicable(RAVDESS, [target], FOUR, "0") == (), target
+    for source in (("demo-en", "en"), ("crema-d", "en"), ("my-english", "en")):
+        assert {row.source for row in applicable([source], EMODB, FOUR, "0")} == {"not stated"}, source
+    for name in ("EMO-DB", "EmoDB", "emo_db"):
+        assert applicable(RAVDESS, [(name, "de")], FOUR, "0") == usual
+    assert applicable(RAVDESS, [("emodb", "und")], FOUR, "0") == usual, "the corpus is known, though not its language"
+    assert applicable(RAVDESS, [], FOUR, "0") == applicable([], EMODB, FOUR, "0") == ()
+
+
+def test_of_several_sources_one_is_enough_and_of_several_targets_all_are_needed():
+    several = [("crema-d", "en"), *RAVDESS]
+    assert applicable(several, EMODB, FOUR, "0") == applicable(RAVDESS, EMODB, FOUR, "0")
+    savee = applicable([("savee", "en")], EMODB, FOUR, "0")
+    assert {row.source for row in savee} == {"RAVDESS+SAVEE+TESS", "not stated"}
+    assert applicable(RAVDESS, [*EMODB, ("demo-de", "de")], FOUR, "0") == ()
+    together = applicable(RAVDESS, [("tess", "en"), ("savee", "en")], FIVE, "0", sides=("source",))
+    assert {row.target for row in together} == {"RAVDESS+SAVEE+TESS"}
+
+
+def test_a_table_that_does_not_name_its_source_goes_by_the_language():
+    assert find(applicable([("crema-d", "en")], EMODB, FOUR, "25"), method="fluda (reported)", source="not stated")
+    assert applicable([("crema-d", "und")], EMODB, FOUR, "25") == ()
 
 
 def test_emotion_counts_add_up():
@@ -153,7 +185,7 @@ def test_what_stands_beside_a_measured_score(methods, encoder, changes, values):
 
 
 def test_the_source_side_and_what_states_no_budget_where_wanted():
-    rows = applicable(("en",), "it", FIVE, "few", sides=("target", "source"), unstated=True)
+    rows = applicable(RAVDESS, EMOVO, FIVE, "few", sides=("target", "source"), unstated=True)
     assert {row.side for row in rows} == {"target", "source"}
     assert find(rows, method="pseudo-labels, tau 0.85", side="source")[0].value == 77.69
-    assert set(rows) > set(applicable(("en",), "it", FIVE, "few"))
+    assert set(rows) > set(applicable(RAVDESS, EMOVO, FIVE, "few"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from emobridge.probe.finding import collapse_lines, finding
@@ -34,10 +36,10 @@ FLOORS = (
 def test_where_nothing_chose_the_last_layer_is_quoted_and_the_best_is_called_chosen_on_test():
     """A14: the best of seven layers is 3, the last is 6."""
     text = finding(scored(*layers(0.8, 0.9, 0.92, 0.956, 0.93, 0.9, 0.871), floors=FLOORS))
-    assert "emodb 87.1 (82.1 to 91.1) at the last layer, 6" in text
+    assert "87.1 % (82.1 to 91.1) on emodb at the last layer, 6" in text
     assert "no layer was chosen; the last layer's score is 87.1; the best in the table is layer 3 with 95.6" in text
     assert "(chosen on test, optimistic)" in text and "--patience" in text
-    assert "(floors: chance 50.0, loudness and length alone 60.0)" in text
+    assert "(chance 50.0, loudness and length alone 60.0)" in text
 
 
 def test_the_best_in_the_table_may_be_of_another_head():
@@ -60,15 +62,15 @@ def test_the_best_in_the_table_may_be_of_another_head():
 def test_the_layer_that_validation_chose_is_named(counts, words):
     chosen = row("validation", 0.91)
     text = finding(scored(*layers(0.8, 0.9, 0.92, 0.95), chosen, choices=[LayerChoice(chosen, counts)]))
-    assert f"emodb 91.0 (86.0 to 95.0) at {words}" in text
-    assert "no layer was chosen" not in text and "95.0 (" not in text
+    assert f"91.0 % (86.0 to 95.0) on emodb at {words}" in text
+    assert "no layer was chosen" not in text and "95.0 % (" not in text
 
 
 def test_a_layer_chosen_on_the_other_corpora():
     rows = [*layers(0.8, 0.9, 0.7), *layers(0.4, 0.5, 0.6, corpus="emovo")]
     text = finding(scored(*rows))
-    assert "emodb 70.0 (65.0 to 74.0) at layer 2, chosen on the other corpora" in text
-    assert "emovo 50.0 (45.0 to 54.0) at layer 1, chosen on the other corpora" in text
+    assert "70.0 % (65.0 to 74.0) on emodb at layer 2, chosen on the other corpora" in text
+    assert "50.0 % (45.0 to 54.0) on emovo at layer 1, chosen on the other corpora" in text
 
 
 def test_what_has_no_layers_to_choose_from():
@@ -80,19 +82,41 @@ def test_what_has_no_layers_to_choose_from():
 
 def test_random_weights_are_a_floor_at_the_same_layer():
     rows = [*layers(0.8, 0.9), *layers(0.3, 0.4, method="probe, random weights")]
-    assert "floors: random weights 40.0" in finding(scored(*rows))
+    assert "(random weights 40.0)" in finding(scored(*rows))
 
 
 def test_a_score_below_loudness_says_so():
     text = finding(scored(row("0", 0.58), floors=FLOORS))
-    assert "On emodb it is NO HIGHER than what loudness and length alone reach." in text
+    assert text.startswith(
+        "On emodb wb with head linear is NO HIGHER than what loudness and length alone reach. wb with"
+    )
     assert "NO HIGHER" not in finding(scored(row("0", 0.61), floors=FLOORS))
 
 
-def test_a_study_across_corpora_alone():
-    from dataclasses import replace
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.48, "is NO BETTER THAN CHANCE"), (0.53, "is NOT shown to be ABOVE CHANCE")]
+)
+def test_chance_and_collapse_come_before_the_score(value, words):
+    first = f"On emodb wb with head linear {words} (50.0 %). "
+    text = finding(scored(row("0", value), floors=FLOORS))
+    assert text.startswith(first) and text.index("NO HIGHER") < text.index("UA (")
+    collapse = CollapsedProbes(condition("0"), "1", "anger for all 100 utterances")
+    other = CollapsedProbes(condition("3"), "1", "anger for all 100 utterances")
+    collapsed = StudyScores((row("0", value),), FLOORS, (), (other, collapse), False)
+    start = "On emodb wb with head linear has COLLAPSED (seed 1): it predicts anger for all 100 utterances. "
+    assert finding(collapsed).startswith(start + first)
 
-    assert "No corpus was tested on itself" in finding(scored(replace(row("0", 0.5), target="emovo")))
+
+def test_a_study_across_corpora_alone():
+    text = finding(scored(replace(row("0", 0.5), target="emovo")))
+    assert text.startswith("Trained on one corpus and tested on another wb with head linear and normalisation none")
+    assert "the emotions) of emodb to emovo 50.0 % (45.0 to 54.0)." in text and "No corpus was tested on itself" in text
+
+
+def test_across_corpora_the_layer_is_that_of_the_training_corpus():
+    across = [replace(row(str(layer), value), target="emovo") for layer, value in enumerate((0.4, 0.3, 0.6))]
+    text = finding(scored(*layers(0.8, 0.9, 0.7), *across, *layers(0.4, 0.5, 0.6, corpus="emovo")))
+    assert "tested on another it reaches emodb to emovo 30.0 % (25.0 to 34.0)." in text
 
 
 def condition(layer, head="linear", method="probe", target="emodb"):

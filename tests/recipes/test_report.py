@@ -135,3 +135,13 @@ def test_the_number_of_seeds_is_that_of_the_settings(run, tmp_path):
     finish(only, *scores_of(only, "source-only", ("0",)))
     rows, _ = summary([only], tmp_path)
     assert rows["byol-s", "source-only", "0"]["seeds"] == "3"
+
+
+@pytest.mark.parametrize("changes", [{"source": "demo-en"}, {"target": "demo-de"}, {"source": "ravdess+calls"}])
+def test_other_corpora_than_the_papers_have_no_printed_numbers_beside_them(run, tmp_path, changes):
+    """A manifest given in the place of a corpus may hold anything."""
+    hubert = run("hubert", "hubert-base")
+    finish(hubert, *[replace(row, **changes) for row in scores_of(hubert, "source-only", ("0",))])
+    rows, _ = summary([hubert], tmp_path)
+    row = rows["hubert", "source-only", "0"]
+    assert (row["target_published"], row["source_published"]) == ("", "")

@@ -13,6 +13,7 @@ from emobridge.audit.findings import Audit
 from emobridge.literature.published import FOUR, applicable
 from emobridge.report.embedding import Embedding, Space
 from emobridge.report.record import (
+    Calibration,
     Confusion,
     CorpusRow,
     CurvePoint,
@@ -21,8 +22,11 @@ from emobridge.report.record import (
     LayerScore,
     StudyRecord,
     SystemRow,
+    Trust,
 )
+from emobridge.report.target import AttributeAnswers, ClassAnswers, Clip, TargetFindings
 from emobridge.scores.base import Condition
+from emobridge.scores.calibration import ReliabilityBin
 from emobridge.scores.classes import Evaluation
 
 SAW = (
@@ -60,6 +64,27 @@ def training_log() -> tuple[CurvePoint, ...]:
         for seed in range(3)
         for epoch in range(12)
         for term, start in (("cross-entropy", 1.4), ("assignment", 0.5), ("entropy", 0.9), ("validation UA", -0.6))
+    )
+
+
+def calibration(method: str, side: str) -> Calibration:
+    """A system that is right in 53 of 100 answers, and was 76 per cent sure."""
+    trusts = []
+    for sure in (0.76, 0.56):
+        curve = (ReliabilityBin(sure - 0.2, 0.4, 400), ReliabilityBin(sure + 0.2, 0.66, 560))
+        coverage = ((1.0, 0.53), (0.75, 0.6), (0.5, 0.7), (0.25, 0.8))
+        trusts.append(Trust(confidence=sure, error=sure - 0.53, curve=curve, coverage=coverage))
+    return Calibration(
+        method=method,
+        side=side,
+        target_labels="0",
+        normalisation="speaker",
+        temperature=1.8,
+        fitted_on="held-out speakers of the source",
+        n=960,
+        accuracy=0.53,
+        before=trusts[0],
+        after=trusts[1],
     )
 
 
@@ -107,6 +132,7 @@ def record() -> StudyRecord:
             Confusion(method=name, side="target", labels=FOUR, counts=counts(scored))
             for (name, _), scored in zip(METHODS, (before, after))
         ),
+        calibrations=tuple(calibration(name, side) for name, _ in METHODS for side in ("target", "source")),
         curves=training_log(),
         layer_choice=tuple(LayerScore(str(k), 0.4 + 0.1 * np.sin(k), k == 2) for k in range(7)),
         space=space(),
@@ -125,7 +151,7 @@ def record() -> StudyRecord:
         ),
         floors=(Floor("source", CONFOUND),),
         warnings=("The target has 12 utterances whose speaker is not known.",),
-        published=applicable(("en",), "de", FOUR, "0"),
+        published=applicable([("ravdess", "en")], [("emodb", "de")], FOUR, "0"),
         skipped=("emodb/wav/16b10Wb.wav: not readable as audio",),
         settings=(("method", "pseudo-labels"), ("epochs", "12")),
         versions=(("emobridge", "0.1.0"), ("numpy", "2.0.0")),
@@ -136,3 +162,41 @@ def record() -> StudyRecord:
 @pytest.fixture
 def synthetic(record: StudyRecord) -> StudyRecord:
     return replace(record, synthetic=True)
+
+
+def clip(number: int, label: str, confidence: float) -> Clip:
+    return Clip(f"calls/{number:03d}.wav", "", label, confidence, 2.5, excerpt=b"ID3" + bytes([number]) * 60)
+
+
+@pytest.fixture(scope="session")
+def findings() -> TargetFindings:
+    """Of 200 recordings without labels: 120 anger, 80 sadness, of four labels."""
+    return TargetFindings(
+        corpora="calls",
+        language="it",
+        recordings=200,
+        speakers=None,
+        hours=2.25,
+        speech=0.8,
+        answered=200,
+        classes=(
+            ClassAnswers("anger", 120, 0.8, (clip(1, "anger", 0.99),), (clip(2, "anger", 0.35),)),
+            ClassAnswers("happiness", 0, float("nan")),
+            ClassAnswers("neutral", 0, float("nan")),
+            ClassAnswers("sadness", 80, 0.6, (clip(3, "sadness", 0.9),), (clip(4, "sadness", 0.45),)),
+        ),
+        confidence=((0.3, 10), (0.4, 30), (0.5, 60), (0.6, 0), (0.7, 0), (0.8, 0), (0.9, 100)),
+        attributes=(AttributeAnswers("arousal", 1.5, 3.25, 5.0),),
+        without_speech=2,
+        to_label=(clip(5, "anger", 0.31),),
+        suggest="emobridge suggest run/bundle --on calls --out run/to-label.csv",
+        learn="emobridge adapt --source ravdess.jsonl --target calls --labelled run/to-label.csv --out run-labelled",
+        excerpt_seconds=4.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def unlabelled(record: StudyRecord, findings: TargetFindings) -> StudyRecord:
+    """The record of a run whose target has no labels: only the source was scored."""
+    scores = tuple(row for row in record.scores if row.side == "source")
+    return replace(record, scores=scores, differences=(), confusions=(), target=findings)

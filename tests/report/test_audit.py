@@ -19,7 +19,7 @@ from emobridge.report.page import page_of
 from emobridge.report.write import write_study
 
 FOUND = Audit(
-    sounds=(Sound("mine", 12, 11, 30.0, 1.5, 4.0, -22.5, 3.0), Sound("other", 6, 6, 15.0, 2.0, 3.0, -30.0, 1.0)),
+    sounds=(Sound("mine", 12, 11, 30.0, 1.5, 4.0, -22.5, 3.0, 0.52), Sound("other", 6, 6, 15.0, 2.0, 3.0, -30.0, 1.0)),
     counts=(
         ValueCount("mine", "emotion", "anger", 7),
         ValueCount("mine", "emotion", "", 5),
@@ -55,7 +55,7 @@ def test_the_page_counts_and_names():
     assert page.lead == "The audit found 1 error, 0 warnings, 1 note. Scores on these manifests would be false."
     assert page.warnings == (FOUND.findings[0].message,)
     recordings = tables(page)["The recordings"]
-    assert recordings.rows[0] == ("mine", "de", "12", "11", "2", "0.01", "1.50 to 4.00", "-22.5 (3.0)")
+    assert recordings.rows[0] == ("mine", "de", "12", "11", "2", "0.01", "1.50 to 4.00", "-22.5 (3.0)", "52%")
     assert recordings.rows[1][4] == "0"  # a missing speaker is no speaker
     emotions = tables(page)["Utterances by emotion"]
     assert emotions.columns == ("manifest", "anger", "unlabelled", "sadness")

@@ -12,12 +12,18 @@ from emobridge.report.joined_card import card_of, joined_card
 
 
 def test_it_names_languages_parts_and_limits_and_lets_no_markup_through(made):
-    one = made("de", domains=(("<b>mine|", "en"), ("emodb", "de"))).join(made("it", adapters=None))
+    one = made("de", domains=(("<b>mine|", "en"), ("emodb", "de"))).join(made("it", adapters=None, temperature=1.5))
     card = joined_card(one, ["runs/de", "runs/it"], {"it": "# it"})
     assert json.loads(card.split("---")[1].splitlines()[1].removeprefix("language: ")) == ["de", "en", "it"]
     assert "| de | &lt;b>mine\\| (en), emodb (de) | source-only | 0 | head, lora | none |" in card
     assert "| it | ravdess (en), of it (it) | source-only | 0 | head | [card](languages/it/README.md) |" in card
-    for words in ("Labels, in this order: anger, sadness, neutral", "Router: none", "runs/de, runs/it", *LIMITS):
+    for words in (
+        "Labels, in this order: anger, sadness, neutral",
+        "Router: none",
+        "confidence: 1.00 of de, 1.50 of it",
+        "runs/de, runs/it",
+        *LIMITS,
+    ):
         assert words in card, words
     assert "Where the language is not known it answers" in card
     assert "<b>" not in card and "SYNTHETIC" not in card

@@ -34,7 +34,7 @@ def test_it_says_what_the_recogniser_is(record):
 def test_the_head_is_safe_yaml_whatever_the_language_is_called(record):
     corpora = (replace(record.corpora[0], language='x"]\nlicense: mit'), record.corpora[1])
     head = model_card(replace(record, corpora=corpora)).split("---\n")[1].splitlines()
-    assert len(head) == 3
+    assert len(head) == 5
     assert json.loads(head[0].removeprefix("language: ")) == ["de", 'x"]\nlicense: mit']
 
 
@@ -44,3 +44,11 @@ def test_unknown_licences_and_synthetic_speech_are_named(record, synthetic):
     corpora = (replace(record.corpora[0], corpus="<b>mine", speakers=None), record.corpora[1])
     card = model_card(replace(record, corpora=corpora))
     assert "&lt;b>mine (en, 672 utterances, speakers unknown)" in card and "<b>" not in card
+
+
+def test_no_folder_of_the_machine_stands_in_a_card(record):
+    command = "emobridge adapt --source /home/ann/en.jsonl --target '/home/ann/my calls/de.jsonl' --out ../run"
+    skipped = ("/home/ann/a.wav: not readable as audio",)
+    card = model_card(replace(record, command=command, skipped=skipped, name="a and/or b"))
+    assert "ann" not in card.split("## How it was made")[1] and "/home" not in card
+    assert "emobridge adapt --source en.jsonl --target de.jsonl --out ../run" in card and "a and/or b" in card

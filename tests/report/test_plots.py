@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from emobridge.report import plots
 from emobridge.report.record import CurvePoint
+from emobridge.scores.calibration import ReliabilityBin
 
 
 def texts(svg: str) -> list[str]:
@@ -67,3 +68,12 @@ def test_a_map_shows_each_share():
 def test_a_file_of_its_own_needs_no_page():
     svg = plots.standalone(plots.heat(("a",), ("0",), ((1.0,),), title="map"))
     assert svg.startswith("<svg") and svg.endswith("</svg>\n") and "currentColor" not in svg
+
+
+def test_reliability_has_a_panel_a_system_and_bears_a_single_bin():
+    curve = (ReliabilityBin(0.9, 0.5, 3),)
+    panels = [(name, [("before", curve), ("after", curve)]) for name in ("a, target", "a, source", "b, target")]
+    for count in (1, 3):
+        shown = texts(plots.reliability(panels[:count], title="t"))
+        assert [shown.count(word) for word in ("before", "after", "a, target")] == [1, 1, 1]
+        assert {"confidence (%)", "right answers (%)"} <= set(shown)

@@ -94,3 +94,12 @@ def test_the_script_is_valid(record, tmp_path):
     file = tmp_path / "cloud.js"
     file.write_text(text[text.rindex("<script>") + 8 : text.rindex("</script>")], encoding="utf-8")
     assert subprocess.run(["node", "--check", file], check=False).returncode == 0
+
+
+def test_how_unfamiliar_the_target_is_to_the_source(record):
+    text = " ".join(section(replace(record, space=replace(record.space, unfamiliar=(0.874, 0.06)))).paragraphs)
+    assert "To the source alone 87.4 % of the target's utterances are unfamiliar" in text
+    assert "With each corpus standardised by itself it is 6.0 %" in text
+    assert "unfamiliar" not in " ".join(
+        section(replace(record, space=replace(record.space, unfamiliar=None))).paragraphs
+    )

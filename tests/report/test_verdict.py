@@ -10,7 +10,7 @@ import pytest
 from emobridge.audit.confound import Confound
 from emobridge.literature.published import FOUR
 from emobridge.report.record import CollapsedSystem, Difference, Floor
-from emobridge.report.verdict import headline_measure, verdict, warnings_of
+from emobridge.report.verdict import conclusion, headline_measure, verdict, warnings_of
 from emobridge.scores.base import Estimate
 
 CONFOUND = Confound("emodb.jsonl", "loudness and length", FOUR, 320, 10, 0.5, 0.4, 0.6, 0.25)
@@ -60,6 +60,42 @@ def test_it_says_when_chance_is_not_beaten(record):
     assert "pseudo-labels is not shown to be above chance" in verdict(replace(record, scores=rows))
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "start"), [(0.2, 0.1, "NO BETTER THAN CHANCE"), (0.3, 0.2, "NOT ABOVE CHANCE")]
+)
+def test_what_makes_a_score_meaningless_comes_first_and_the_gravest_first_of_all(record, value, low, start):
+    row = mean(record, "pseudo-labels")
+    rows = tuple(replace(other, value=value, low=low) if other == row else other for other in record.scores)
+    poor = replace(record, scores=rows, floors=(Floor("target", CONFOUND),))
+    collapse = CollapsedSystem(method="pseudo-labels", side="target", predictions="anger for all 320 utterances")
+    for text in (verdict(poor), conclusion(poor)):
+        assert text.startswith(f"{start}: pseudo-labels ")
+        assert text.index(start) < text.index("BELOW THE FLOOR") < text.index(" minus ")
+        assert "25.0 %" in text[: text.index("BELOW")]
+    assert verdict(replace(poor, collapsed=(collapse,))).startswith("COLLAPSED: pseudo-labels")
+    other = replace(collapse, method="source-only"), replace(collapse, side="source")
+    assert verdict(replace(poor, collapsed=other)).startswith(start), "they are of other scores"
+
+
+def test_no_attribute_is_predicted_better_than_by_chance(record):
+    rows = tuple(
+        replace(row, measure="CCC arousal", value=-0.1, low=-0.2, high=0.1)
+        for row in record.scores
+        if row.measure == "UA" and row.side == "target"
+    )
+    text = verdict(replace(record, scores=rows, differences=(), labels=(), attributes=("arousal",)))
+    assert text.startswith("NO BETTER THAN CHANCE: pseudo-labels reaches -0.100 CCC arousal, and guessing 0.000.")
+
+
+def test_the_bundle_is_named_with_the_verdict(record):
+    reason = "pseudo-labels is worse on the target"
+    held = replace(record, bundle_method="source-only", bundle_reason=reason)
+    for text in (verdict(held), conclusion(held)):
+        assert text.endswith(f"The bundle holds source-only: {reason}.")
+    assert "use source-only" not in gap(held, -0.05, -0.09, -0.01), "it is there already"
+    assert "made it WORSE. " in gap(held, -0.05, -0.09, -0.01)
+
+
 def test_attribute_runs_lead_with_ccc(record):
     rows = tuple(
         replace(row, measure="CCC arousal", value=0.5, low=0.4, high=0.6)
@@ -87,6 +123,8 @@ def test_warnings_hold_what_a_reader_must_know(record, synthetic):
     message = record.audit.findings[1].message
     assert message in warnings_of(replace(record, audit=replace(record.audit, findings=errors)))
     assert message not in found
+    speechless = tuple(replace(finding, kind="no speech", severity="warning") for finding in record.audit.findings)
+    assert message in warnings_of(replace(record, audit=replace(record.audit, findings=speechless)))
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

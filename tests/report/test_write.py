@@ -15,7 +15,7 @@ from emobridge.report.record import CurvePoint
 from emobridge.report.write import escaped, html, markdown, write_study
 from emobridge.scores.files import read_scores
 
-VOID = {"meta", "br", "hr", "img", "input", "link"}
+VOID = {"meta", "br", "hr", "img", "input", "link", "wbr"}
 
 
 class Page(HTMLParser):
@@ -69,7 +69,7 @@ def test_it_is_well_formed_and_every_id_is_its_own(text):
     page = Page(text)
     assert len(page.ids) == len(set(page.ids)) > 50
     drawings = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
-    assert len(drawings) == 8  # class x 2 sides, confusion x 2 systems, speakers, space, layers, loss terms
+    assert len(drawings) == 9  # class x 2 sides, confusion x 2 systems, speakers, confidence, space, layers, loss terms
     for drawing in drawings:
         ElementTree.fromstring(drawing)
         assert "#123456" not in drawing and "currentColor" in drawing
@@ -80,7 +80,9 @@ def test_it_loads_nothing(text):
         assert tag not in ("link", "img", "iframe", "object", "image"), tag
         assert tag != "script" or attributes in ({}, {"type": "application/json"})
         for name, value in attributes.items():
-            if name in ("src", "href", "xlink:href", "data", "action"):
+            if tag == "audio" and name == "src":
+                assert value.startswith("data:audio/mpeg;base64,")
+            elif name in ("src", "href", "xlink:href", "data", "action"):
                 assert (value or "").startswith("#"), (tag, name, value)
     assert "@import" not in text
     assert set(re.findall(r"url\((.)", text)) <= {"#"}
@@ -147,8 +149,9 @@ def test_names_are_escaped(record):
 
 def test_an_almost_empty_run_still_has_a_report(record, tmp_path):
     bare = replace(
-        record, scores=(), differences=(), confusions=(), curves=(), layer_choice=(), audit=None, floors=(),
-        space=None, warnings=(), published=(), skipped=(), settings=(), versions=(), bundle="", systems=(), corpora=(),
+        record, scores=(), differences=(), confusions=(), calibrations=(), curves=(), layer_choice=(), audit=None,
+        floors=(), space=None, warnings=(), published=(), skipped=(), settings=(), versions=(), bundle="", systems=(),
+        corpora=(),
     )  # fmt: skip
     text = write_study(tmp_path, bare).read_text(encoding="utf-8")
     Page(text)

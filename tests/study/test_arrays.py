@@ -18,6 +18,7 @@ from emobridge.bundle import made_head
 from emobridge.methods.dann import Dann
 from emobridge.methods.source_only import SourceOnly
 from emobridge.options import Plugin
+from emobridge.scores.calibration import expected_calibration_error
 
 METHODS = [name for name in registry.names("methods") if not registry.load("methods", name).stages]
 ARRAY_METHODS = [name for name in METHODS if "traits" not in registry.load("methods", name).needs]
@@ -314,3 +315,39 @@ def test_mistakes_at_use():
 def test_one_class_is_a_class():
     recognizer = fit_arrays([[1.0], [2.0]], ["sad", None], [0, 1], "dann", epochs=2)
     assert recognizer.predict([[5.0]]).tolist() == ["sad"] and recognizer.predict_proba([[5.0]]).tolist() == [[1.0]]
+
+
+def test_calibrated_probabilities_are_nearer_to_the_truth_and_predict_the_same():
+    X, label, domain = blobs(40)
+    generator = np.random.default_rng(1)
+    held_out, truth = blobs(200, seed=2)[0] + generator.normal(0, 2.0, (400, 4)), blobs(200)[1]
+    recognizer = fit_arrays(X, label, domain, "source-only", learning_rate=0.1)
+    before, predicted = recognizer.predict_proba(held_out), recognizer.predict(held_out)
+    assert recognizer.temperature_ == 1
+    assert recognizer.calibrate(held_out[:200], truth[:200]) is recognizer and recognizer.temperature_ > 1
+    after = recognizer.predict_proba(held_out)
+    np.testing.assert_allclose(after.sum(1), 1)
+    np.testing.assert_array_equal(recognizer.predict(held_out), predicted)
+    codes = (truth[200:] == "sad").astype(int)
+    assert expected_calibration_error(after[200:], codes) < expected_calibration_error(before[200:], codes)
+    temperature = recognizer.temperature_
+    assert recognizer.calibrate(held_out[:200], truth[:200]).temperature_ == temperature, (
+        "it starts from the model's own"
+    )
+    assert recognizer.fit(X, label, domain).temperature_ == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["angry", None], r"y: row 1: expected one of angry, sad, got None"),
+        (["angry", "happy"], r"y: row 1: expected one of angry, sad, got 'happy'"),
+        (["angry"], "of 2 and 1 rows"),
+    ],
+)
+def test_calibration_refuses_rows_without_a_known_label(labels, words):
+    X, label, domain = blobs()
+    with pytest.raises(UserError, match=words):
+        fit_arrays(X, label, domain, "source-only", epochs=1).calibrate(X[:2], labels)
+    with pytest.raises(NotFittedError):
+        ArrayRecognizer().calibrate(X, label)

@@ -49,6 +49,7 @@ NO_PART = {
     "guard": ({}, False),
     "candidates": ({"method": "auto", "seeds": 2}, ("dann",)),
     "validator": ({"method": "auto", "seeds": 2}, "snd"),
+    "bundle": ({}, "baseline"),
     "seeds": ({}, 7),
     "folds": ({}, 3),
     "transductive": ({}, True),
@@ -299,10 +300,14 @@ def test_shuffled_rows_are_read_from_the_cache(plain, recorded, monkeypatch):
     "method", ["source-only", "pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm", "multitask"]
 )
 def test_without_a_budget_no_target_label_matters(plain, recorded, tmp_path, method):
-    """A10: the recogniser for users is the same with true labels, with wrong ones of any emotion, and with none."""
+    """A10: a recogniser is the same with true labels, with wrong ones of any emotion, and with none.
+
+    Only `--bundle auto` looks at the labels, to choose between the finished systems, and says so.
+    """
 
     def heads() -> list[torch.Tensor]:
         values = {**plain, "seeds": 1, "out": str(tmp_path / str(len(recognizers)))}
+        values |= {"bundle": "adapted"} if method != "source-only" else {}
         recognizer = train(Adapt.of(**values, method=method)).recognizer
         recognizers.append(recognizer)
         domain = recognizer.domains[-1]
@@ -427,6 +432,7 @@ USELESS = [
     ({"adapter_options": ("r=2",), "method": "fine-tuned"}, "--adapter-option", "adapters"),
     ({"candidates": ("dann",)}, "--candidates", "auto"),
     ({"validator": "snd"}, "--validator", "auto"),
+    ({"bundle": "adapted", "method": "source-only"}, "--bundle", "adaptation"),
     ({"validate_by": "ua"}, "--validate-by", "patience"),
     ({"crop": 1.0}, "--crop", "recordings"),
     ({"encoder_rate": 1e-5}, "--encoder-rate", "end-to-end"),
@@ -447,6 +453,7 @@ USEFUL = [
     {"adapter_options": ("r=2",), "method": "lora"},
     {"candidates": ("dann",), "method": "auto"},
     {"validator": "snd", "method": "auto"},
+    {"bundle": "baseline"},
     {"validate_by": "ua", "patience": 2},
     {"crop": 1.0, **END_TO_END, "train": "head"},
     {"encoder_rate": 1e-5, "method": "ft-lora"},

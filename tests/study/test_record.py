@@ -56,11 +56,11 @@ def made(toy_speech):
             answers.append(Answers(case, tuple(parts), tuple(log for log in logs if log.method == case.method.name)))
         chosen = cases[-1]
         corpora = dict.fromkeys((utterance.corpus, utterance.language) for utterance in speech.utterances)
-        spec = SimpleNamespace(encoder="somewhere/logmel", domains=tuple(corpora), trained_parts=frozenset())
+        spec = SimpleNamespace(encoder="somewhere/logmel", reason="", domains=tuple(corpora), trained_parts=frozenset())
         domains = domains_of(speech.features, speech.domain_of, speech.corpora, chosen.normalise, speech.target)
         recognizer = SimpleNamespace(spec=spec, domains=domains, head=Single(speech.features.shape[1], 2))
         prepared = Prepared(cases, speech, load_encoder("logmel"), skipped, left_out)
-        return Adapted(request, prepared, Decision(cases, layer_scores), tuple(answers), chosen, recognizer)
+        return Adapted(request, prepared, Decision(cases, layer_scores), tuple(answers), chosen, chosen, recognizer)
 
     def predict(case, seed, request, speech, step):
         folds = folds_of(speech, request.split, seed)
@@ -251,16 +251,25 @@ def test_what_was_left_out_is_told(made, toy_speech):
     assert not any("have no speaker" in warning for warning in record(by_corpus).warnings)
 
 
-def test_published_numbers_are_those_of_the_languages_and_labels(made, toy_speech):
+def test_published_numbers_are_those_of_the_corpora_and_labels(made, toy_speech):
     four = ("anger", "happiness", "neutral", "sadness")
     speech = toy_speech()
-    german = tuple(replace(row, language="de-DE" if row.corpus == "xx" else "en") for row in speech.utterances)
-    speech = replace(speech, utterances=german)
-    published = record(made(requested(labels=four), speech=speech)).published
-    assert published
-    assert {(row.source_language, row.target_language.split("-")[0]) for row in published} == {("en", "de")}
-    assert all(set(row.labels) == set(four) for row in published)
-    assert record(made(speech=speech)).published == (), "none has two labels"
+
+    def renamed(source: str, target: str):
+        pairs = {"xx": (target, "de-DE")}
+        rows = tuple((row, *pairs.get(row.corpus, (source, "en"))) for row in speech.utterances)
+        utterances = tuple(replace(row, corpus=corpus, language=language) for row, corpus, language in rows)
+        return replace(speech, utterances=utterances)
+
+    def published(request, speech):
+        return record(made(request, speech=speech)).published
+
+    rows = published(requested(labels=four), renamed("ravdess", "emodb"))
+    assert {(row.source_language, row.target) for row in rows} == {("en", "EMO-DB")}
+    assert all(set(row.labels) == set(four) for row in rows)
+    assert published(requested(), renamed("ravdess", "emodb")) == (), "none has two labels"
+    for source, target in (("ravdess", "demo-de"), ("demo-en", "demo-de"), ("ravdess", "calls")):
+        assert published(requested(labels=four), renamed(source, target)) == ()
 
 
 def test_corpora_are_counted_side_by_side(made, toy_speech):

@@ -14,7 +14,6 @@ from emobridge.cache import Cache
 from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
 from emobridge.settings import Split
-from emobridge.study import final
 from emobridge.study.evaluations import attribute_evaluation, class_evaluation
 from emobridge.study.final import train_recognizer
 from emobridge.study.run import Answers, Predicted, Runner, run
@@ -239,18 +238,30 @@ def test_the_final_recogniser_is_trained_on_everything(speech):
     assert torch.equal(again.head.state_dict()["output.weight"], recognizer.head.state_dict()["output.weight"])
 
 
+@pytest.mark.parametrize("normalise", ["none", "corpus", "speaker"])
+def test_the_recogniser_knows_what_it_was_trained_and_adapted_on(speech, normalise):
+    """Of both sides, each by its corpus, whatever the head sees; features of another kind are beyond the edge."""
+    speech = clear(speech)
+    recognizer = train_recognizer(runner(speech), case(epochs=1, normalise=normalise), load_encoder("logmel"))
+    pooled = torch.cat([speech.features, speech.features], 1)  # mean and deviation, of which the head sees the mean
+    for number, domain in enumerate(recognizer.domains):
+        rows = torch.from_numpy(speech.domain_of == number)
+        scores = recognizer.last.unfamiliarity(recognizer.normalised(pooled[rows], domain, None))
+        assert scores.median() < 0.6
+        assert (scores > 1).float().mean() < 0.15
+        strange = recognizer.normalised(pooled[rows] + 5 * torch.randn(128), domain, None)
+        assert (recognizer.last.unfamiliarity(strange) > 1.5).all()
+
+
+def test_too_little_speech_to_know_it(toy_speech):
+    speech = toy_speech(speakers=2, each=2, width=64)
+    assert len(speech.utterances) == 16
+    assert train_recognizer(runner(speech), case(epochs=1), load_encoder("logmel")).last.familiarity is None
+
+
 def test_speech_that_a_machine_made_is_told(toy_speech):
     speech = toy_speech(sources=("demo-en",), width=64)
     assert train_recognizer(runner(speech), case(epochs=1), load_encoder("logmel")).spec.synthetic
-
-
-def test_a_folder_of_weights_is_remembered_by_its_whole_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "wavlm").mkdir()
-    (tmp_path / "logmel").mkdir()
-    assert final._lasting_name("wavlm") == str(tmp_path / "wavlm")
-    assert final._lasting_name("facebook/wav2vec2-base") == "facebook/wav2vec2-base"
-    assert final._lasting_name("logmel") == "logmel", "load_encoder takes the plug-in before a folder of its name"
 
 
 def test_a_target_without_labels_has_predictions_of_the_source_only(toy_speech):

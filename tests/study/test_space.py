@@ -140,3 +140,16 @@ def test_of_many_some_are_measured_and_fewer_drawn(embedded, monkeypatch):
 def test_an_encoder_that_was_trained_has_none(embedded, toy_speech):
     speech = replace(toy_speech(), features=None)
     assert embedding(speech, SimpleNamespace(), case_of()) is None
+
+
+def test_how_unfamiliar_the_target_is_to_the_source(embedded, toy_speech):
+    _, away = embedded(speech=toy_speech(shift=3.0, speakers=8), normalise="corpus")
+    _, near = embedded(speech=toy_speech(shift=0.0, speakers=8), normalise="corpus")
+    assert away.unfamiliar[0] == 1.0
+    assert near.unfamiliar[0] < 0.2
+    assert max(near.unfamiliar[1], away.unfamiliar[1]) < 0.2, "a shift is gone by the corpus's own moments"
+
+
+def test_a_source_of_one_speaker_does_not_tell_what_is_unfamiliar(embedded, toy_speech):
+    _, found = embedded(speech=toy_speech(speakers=(1, 4), each=12))
+    assert found.unfamiliar is None

@@ -130,6 +130,15 @@ def test_labelled_utterances_are_not_suggested(heard, by, tmp_path):
     assert suggest(recognizer, utterances, by=by, count=3, store=tmp_path) == rows[:3]
 
 
+def test_what_the_recogniser_was_trained_on_with_a_label_is_not_suggested(heard, recorded, tmp_path):
+    recognizer, utterances = heard
+    source = [replace(row, emotion=None, corpus="xx") for row in read_manifest(recorded / "en.jsonl")]
+    rows = suggest(recognizer, [*source, *utterances], count=100, store=tmp_path)
+    assert {row.utterance.id for row in rows} == {row.id for row in utterances if row.emotion is None}
+    old = Recognizer(recognizer.spec, recognizer.encoder, recognizer.domains, recognizer.head)
+    assert len(suggest(old, [*source, *utterances], count=100, store=tmp_path)) == 28, "it does not know its speech"
+
+
 def test_the_least_sure_come_first(heard, tmp_path):
     rows = suggest(*heard, by="margin", count=100, store=tmp_path)
     sure = [row.probability for row in rows]

@@ -21,6 +21,7 @@ from emobridge.encoders import load_encoder
 from emobridge.encoders.logmel import Logmel
 from emobridge.errors import UserError
 from emobridge.features.normalisation import SHRINKAGE
+from emobridge.inference import predict
 from emobridge.settings import Adapt
 from emobridge.study import prepare as room
 from emobridge.study import run as runs
@@ -328,6 +329,9 @@ def test_an_encoder_that_is_trained_too(settings, tmp_path):
     loaded = Recognizer.load(one.recognizer.save(tmp_path / "bundle", "card"))
     x = torch.randn(2, 128)
     assert torch.equal(*(each.probabilities(x, each.domains[0], None) for each in (loaded, one.recognizer)))
+    measured = [prediction.unfamiliarity for prediction in predict(loaded, one.speech.utterances)]
+    assert np.median(measured) < 0.8
+    assert max(measured[:4]) < loaded.last.unfamiliarity(loaded.normalised(x + 100, loaded.domains[0], None)).min()
     for name, tensor in one.recognizer.encoder.state_dict().items():
         assert torch.equal(tensor, loaded.encoder.state_dict()[name])
 

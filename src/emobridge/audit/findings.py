@@ -20,18 +20,21 @@ from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
 from emobridge.audit.rows import ValueCount, check_rows, count_values
 from emobridge.data.audio import SILENT, ReadPieces, utterance_pieces
 from emobridge.errors import UserError, count_noun
-from emobridge.types import Utterance
+from emobridge.types import Utterance, short_repr
 
 CLIPPED = 0.001  # of the samples at full scale
 SHORT = 0.3  # s
 BEYOND = 12.0  # dB of full scale, peak: more than mixing, or the overshoot of a decoder, adds
 LEVEL_GAP = 6.0  # dB between the mean levels of two manifests
+NO_SPEECH = "no speech"  # the kind of a finding of utterances without it; whoever trains on them must know
+SPEECH_GAP = 0.25  # between the shares of speech of two manifests
 NORMALISED = 0.1  # dB, standard deviation of the peaks
 # Limits for Confound.reach. From FAR on, a score on the corpus shows little; from NEAR on, every score should be
 # compared with the baseline.
 FAR, NEAR = 0.5, 0.2
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Audit:
     """The audit of some manifests; findings are sorted by severity."""
@@ -65,7 +68,7 @@ def audit(
             on_progress(next(finished), total)
 
     findings = list(check_rows(rows_of))
-    decoded = [decode_manifest(name, tuple(rows), read, tick, prints=True) for name, rows in rows_of.items()]
+    decoded = [decode_manifest(name, tuple(rows), read, tick, details=True) for name, rows in rows_of.items()]
     baselines: list[Confound] = []
     for manifest in decoded:
         findings += _sounds(manifest)
@@ -74,7 +77,7 @@ def audit(
             baselines += confounds(manifest.name, readable, manifest.acoustics[manifest.readable])
         except UserError as error:
             findings.append(Finding("confound", "note", f"no baseline of loudness and length: {error}"))
-    findings += [*duplicates(decoded), *_levels(decoded), *_confounded(baselines)]
+    findings += [*duplicates(decoded), *_differences(decoded), *_confounded(baselines)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     counts = tuple(count for name, rows in rows_of.items() for count in count_values(name, rows))
     return Audit(tuple(manifest.sound for manifest in decoded), counts, tuple(baselines), tuple(findings))
@@ -89,6 +92,7 @@ def lines(audit: Audit) -> list[str]:
         emotions = ", ".join(f"{c.value or 'unlabelled'} {c.n}" for c in counts if c.column == "emotion")
         languages = ", ".join(c.value for c in counts if c.column == "language")
         size = f"{count_noun(sound.utterances, 'utterance')}, {sound.seconds / 3600:.2f} h"
+        size += "" if sound.speech is None else f" ({sound.speech:.0%} speech)"
         text.append(f"{sound.manifest}: {size}, {languages}, {count_noun(speakers, 'speaker')}; {emotions}")
     for c in audit.confounds:
         text.append(f"{c.manifest}: {_reached(c, 1)} over {len(c.labels)} emotions (chance {c.chance:.1%})")
@@ -107,10 +111,13 @@ def _sounds(manifest: DecodedManifest) -> Iterator[Finding]:
     _, peak, seconds = manifest.acoustics.T  # comparisons with NaN are False
     too_loud = f"have samples beyond {BEYOND:g} dB of full scale: floats that were not scaled to [-1, 1]"
     clipped = f"are clipped ({CLIPPED:.1%} of samples or more at full scale)"
+    speechless = (manifest.speech == 0) & (peak > SILENT) & (seconds >= SHORT)
+    no_speech = "hold no speech that can be found (noise, tones, music, or whispers)"
     for kind, severity, what, indices in (
         ("truncated", "error", "are cut short", cut),
         ("unreadable", "error", "cannot be read", bad),
         ("silent", "error", f"are silent (peak below {SILENT:g} dB)", np.flatnonzero(peak <= SILENT)),
+        (NO_SPEECH, "warning", no_speech, np.flatnonzero(speechless)),
         ("header", "warning", "have a wrong header, and were read whole", list(manifest.headers)),
         ("full scale", "warning", too_loud, np.flatnonzero(peak > BEYOND)),
         ("clipped", "warning", clipped, np.flatnonzero((manifest.clipped >= CLIPPED) & (peak <= BEYOND))),
@@ -127,13 +134,21 @@ def _sounds(manifest: DecodedManifest) -> Iterator[Finding]:
         yield Finding("loudness", "note", message)
 
 
-def _levels(decoded: Sequence[DecodedManifest]) -> Iterator[Finding]:
+def _differences(decoded: Sequence[DecodedManifest]) -> Iterator[Finding]:
+    """What tells two manifests apart without any emotion: their levels, and how much of them is speech."""
     sounds = [manifest.sound for manifest in decoded if len(manifest.readable)]
     for first, second in itertools.combinations(sounds, 2):
+        names = f"{first.manifest} and {second.manifest}"
         gap = abs(first.level - second.level)
         if gap > LEVEL_GAP:
-            message = f"{first.manifest} and {second.manifest}: the mean levels differ by {gap:.0f} dB"
-            yield Finding("loudness", "note", f"{message}, which tells the two apart without any speech")
+            message = f"{names}: the mean levels differ by {gap:.0f} dB, which tells the two apart without any speech"
+            yield Finding("loudness", "note", message)
+        shares = first.speech or 0.0, second.speech or 0.0
+        if abs(shares[0] - shares[1]) > SPEECH_GAP:
+            message = (
+                f"{names}: {shares[0]:.0%} and {shares[1]:.0%} of them are speech, the rest pauses or other sounds"
+            )
+            yield Finding("share of speech", "note", f"{message}; `--frames speech` leaves them out")
 
 
 def _confounded(baselines: Iterable[Confound]) -> Iterator[Finding]:

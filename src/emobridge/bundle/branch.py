@@ -10,14 +10,16 @@ from torch import Tensor
 
 from emobridge import registry
 from emobridge.adapters import Adapters
+from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.corpora import scale_of
 from emobridge.data.attributes import parse_ranges
 from emobridge.encoders.base import Encoder
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain, normalise_features
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
 from emobridge.options import make_plugin
-from emobridge.types import SCALE, Range
+from emobridge.types import SCALE, Range, short_repr
 
 UNKNOWN = "und"  # BCP 47 for an undetermined language
 
@@ -46,7 +48,9 @@ class Spec:
     attributes: tuple[str, ...] = ()  # that are regressed; without labels they are all that is predicted
     attribute_range: str = ""  # scales that were given: see data.attributes.parse_ranges
     frames: bool = False  # whether the head sees single frames, and not their statistics
+    reason: str = ""  # why the bundle holds this method and not the baseline, or the other way round
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax, so that confidence is honest
+    source_temperature: float = 1.0  # the same in answers to speech of a source's corpus or language
 
     @property
     def normalisation(self) -> str:
@@ -59,6 +63,7 @@ class Spec:
         return frozenset(self.trained.split("+")) - {"frozen"}
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
     """A head, the moments of each corpus, and adapters: all that belongs to one language alone."""
@@ -69,6 +74,8 @@ class Branch:
     adapters: Adapters | None  # in the recogniser's encoder; None: it uses the encoder as it is
     columns: slice | list[int]  # of what the encoder pools, those that the head sees
     regressor: Regressor | None = None  # of attributes
+    familiarity: Familiarity | None = None  # of its training speech; None of frames and of older bundles
+    training_speech: TrainingSpeech | None = None  # what it was trained on; None where it is not recorded
 
     @property
     def language(self) -> str:
@@ -117,13 +124,22 @@ class Branch:
         self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
     ) -> Tensor:
         """(N, C + K): `probabilities`, then attributes, in about [-1, 1]."""
-        return self.answers_to_frames(self.normalised(pooled, domain, speakers, texts)[:, None])
+        return self.answers_to_frames(self.normalised(pooled, domain, speakers, texts)[:, None], domain)
 
-    def answers_to_frames(self, frames: Tensor) -> Tensor:
-        """`answers` (N, C + K) to frames (N, F, D) as the head sees them."""
+    def unfamiliarity(self, normalised: Tensor) -> Tensor | None:
+        """(N, D) features, `normalised` without speakers and texts -> (N,), see `features.familiarity`.
+
+        None where the branch has no familiarity.
+        """
+        return None if self.familiarity is None else self.familiarity.unfamiliarity(normalised)
+
+    def answers_to_frames(self, frames: Tensor, domain: Domain) -> Tensor:
+        """`answers` (N, C + K) to frames (N, F, D) as the head sees them, of one domain."""
+        is_target = (domain.corpus, domain.language) == self.spec.domains[-1]
+        temperature = self.spec.temperature if is_target else self.spec.source_temperature
         with torch.no_grad():
             represented = self.head.represent(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
-            parts = [(self.head.output(represented) / self.spec.temperature).softmax(1)[:, : len(self.spec.labels)]]
+            parts = [(self.head.output(represented) / temperature).softmax(1)[:, : len(self.spec.labels)]]
             if self.regressor is not None:
                 parts.append(self.regressor(represented))
         return torch.cat(parts, 1)

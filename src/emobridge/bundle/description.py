@@ -35,7 +35,9 @@ SINCE = {  # what older bundles lack
     "attribute_range": "",
     "frames": False,
     "languages": {},
+    "reason": "",
     "temperature": 1.0,
+    "source_temperature": 1.0,
 }
 
 
@@ -273,5 +275,7 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "attributes": _attributes,
     "attribute_range": _range,
     "frames": _truth,
+    "reason": _text,
     "temperature": _above_zero,
+    "source_temperature": _above_zero,
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,19 +17,24 @@ from emobridge.adapters import Adapters, switch_adapters
 from emobridge.adapters.base import read_weights
 from emobridge.bundle.branch import Branch, Spec, columns, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
+from emobridge.bundle.places import find_encoder, lasting_place, written_place
 from emobridge.bundle.router import Router
+from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
-from emobridge.files import file_digest, unreadable, whole_file
+from emobridge.files import file_digest, is_readable, unreadable, whole_file
 from emobridge.heads.base import Regressor
 from emobridge.options import read_options
 from emobridge.settings import layer_names
 
 TENSORS, ADAPTERS, MODEL_CARD = "model.safetensors", "adapters", "README.md"
 DESCRIPTION, LANGUAGES_FOLDER, LANGUAGE_DESCRIPTION = "bundle.json", "languages", "language.json"
+TRAINING_SPEECH = "training_speech"  # a tensor
 ROUTER = ("mean", "deviation", "weight", "bias")  # the tensors of a router
+FAMILIARITY = ("centres", "deviation", "distances")  # the tensors of a branch's familiarity, which older bundles lack
 UNFITTING = (KeyError, IndexError, ValueError, RuntimeError)  # what torch makes of tensors of another shape
 
 
@@ -48,7 +54,8 @@ def write_bundle(
 
     encoder_state: of a trained encoder; {} of any other. cards: further cards, of languages by their name.
     """
-    *earlier, last = contents.branches
+    place = written_place(contents.branches[-1].spec.encoder, contents.branches[-1].spec.digest, folder)
+    *earlier, last = (replace(branch, spec=replace(branch.spec, encoder=place)) for branch in contents.branches)
     languages = {}
     for branch in earlier:
         home = folder / LANGUAGES_FOLDER / branch.language
@@ -72,8 +79,9 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
     """
     path = folder / DESCRIPTION
     description = read_description(path, "bundle")
+    model, place = _encoder_of(path, description.spec, encoder)
+    description = replace(description, spec=replace(description.spec, encoder=place))
     spec = description.spec
-    model = _encoder_of(path, spec, encoder)
     tensors = _read_tensors(path, description.tensors)
     if "end-to-end" in spec.trained_parts:
         try:
@@ -82,12 +90,11 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
             raise _unfitting(path, error) from error
         model.digest, model.weights_digest = state_digest(model), ""
     elif not model.has_digest(spec.digest):
-        name = encoder or spec.encoder
-        remedy = "train it again" if registry.is_name("encoders", name) else "give the right one (--encoder)"
+        remedy = "train it again" if registry.is_name("encoders", place) else "give the right one (--encoder)"
         raise UserError(
-            f"{folder}: was made with an encoder of other weights than {name} has, or another config.json: {remedy}"
+            f"{folder}: was made with an encoder of other weights than {place} has, or another config.json: {remedy}"
         )
-    branches = [_read_language(folder, name, digest, model) for name, digest in description.languages.items()]
+    branches = [_read_language(folder, name, digest, model, place) for name, digest in description.languages.items()]
     branches.append(_read_branch(path, description, tensors, model))
     return Contents(model, tuple(branches), _read_router(path, description.router, tensors))
 
@@ -110,6 +117,10 @@ def _write_branch(
         tensors |= {f"domain.{number}.mean": domain.mean, f"domain.{number}.deviation": domain.deviation}
         if domain.offsets is not None:
             tensors[f"domain.{number}.offsets"] = domain.offsets
+    if branch.familiarity is not None:
+        tensors |= {f"familiarity.{name}": getattr(branch.familiarity, name) for name in FAMILIARITY}
+    if branch.training_speech is not None:
+        tensors[TRAINING_SPEECH] = branch.training_speech.rows
     tensors |= more or {}
     adapters = None
     if branch.adapters is not None:
@@ -128,25 +139,35 @@ def _write_card(folder: Path, card: str) -> None:
             path.write_text(card, encoding="utf-8")
 
 
-def _encoder_of(path: Path, spec: Spec, moved: str | None) -> Encoder:
-    """The encoder before any training. moved: where it is now.
+def read_cards(folder: Path) -> tuple[str, dict[str, str]]:
+    """The model card of a bundle, "" where it has none, and those of its languages by their name."""
+    languages = sorted(folder.glob(f"{LANGUAGES_FOLDER}/*/{MODEL_CARD}"))
+    card = folder / MODEL_CARD
+    text = card.read_text(encoding="utf-8", errors="replace") if is_readable(card) else ""
+    return text, {path.parent.name: path.read_text(encoding="utf-8", errors="replace") for path in languages}
+
+
+def _encoder_of(path: Path, spec: Spec, moved: str | None) -> tuple[Encoder, str]:
+    """The encoder before any training, and where it is. moved: where it is now.
 
     Errors: UserError, also for an encoder that is code of somebody else: reading a bundle runs none.
     """
-    if moved is None and registry.is_name("encoders", spec.encoder):
-        registry.load_listed("encoders", spec.encoder, f"{path}: give the encoder (--encoder)")
+    place = lasting_place(moved) if moved else find_encoder(spec, path)
+    if moved is None and registry.is_name("encoders", place):
+        registry.load_listed("encoders", place, f"{path}: give the encoder (--encoder)")
     try:
-        return load_encoder(moved or spec.encoder, **read_options(spec.encoder_options))
+        return load_encoder(place, **read_options(spec.encoder_options)), place
     except (UserError, OSError, TypeError, ValueError, RuntimeError) as error:  # paths that the system refuses, too
-        raise UserError(f"{path}: the encoder {moved or spec.encoder!r} cannot be loaded ({error})") from error
+        raise UserError(f"{path}: the encoder {place!r} cannot be loaded ({error})") from error
 
 
-def _read_language(folder: Path, name: str, digest: str, encoder: Encoder) -> Branch:
-    """A further language's branch, its adapters resting."""
+def _read_language(folder: Path, name: str, digest: str, encoder: Encoder, place: str) -> Branch:
+    """A further language's branch, its adapters resting. place: where the encoder is."""
     path = folder / LANGUAGES_FOLDER / name / LANGUAGE_DESCRIPTION
     description = read_description(path, "language of a bundle")
     if _digest_of(path) != digest:
         raise UserError(f"{path}: does not fit {DESCRIPTION} (it was changed, or saving was interrupted)")
+    description = replace(description, spec=replace(description.spec, encoder=place))
     branch = _read_branch(path, description, _read_tensors(path, description.tensors), encoder)
     switch_adapters(encoder, None)
     return branch
@@ -179,7 +200,12 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
         regressor = Regressor(head.output.in_features, spec.attributes) if spec.attributes else None
         if regressor is not None:
             regressor.load_state_dict(_under(tensors, "regressor."))
-        branch = Branch(spec, domains, head.eval(), adapters, columns(encoder, spec.statistics), regressor)
+        parts = _under(tensors, "familiarity.")
+        familiarity = Familiarity(*(parts[name] for name in FAMILIARITY)) if parts else None
+        chosen = columns(encoder, spec.statistics)
+        branch = Branch(spec, domains, head.eval(), adapters, chosen, regressor, familiarity)
+        if TRAINING_SPEECH in tensors:  # older bundles have none
+            branch = dataclasses.replace(branch, training_speech=TrainingSpeech(tensors[TRAINING_SPEECH]))
         _try(branch, encoder)
     except UNFITTING as error:
         raise _unfitting(path, error) from error
@@ -201,10 +227,12 @@ def _try(branch: Branch, encoder: Encoder) -> None:
     """Send features of zeros through a branch. Errors: any of UNFITTING where its parts do not fit together."""
     layers = len(layer_names(branch.spec.layer))
     if branch.spec.frames:
-        branch.answers_to_frames(torch.zeros(1, 2, layers * encoder.width))
+        branch.answers_to_frames(torch.zeros(1, 2, layers * encoder.width), branch.domains[-1])
         return
+    pooled = torch.zeros(1, layers, len(encoder.statistics) * encoder.width)
     for domain in branch.domains:
-        branch.answers(torch.zeros(1, layers, len(encoder.statistics) * encoder.width), domain, ["a"], domain.texts[:1])
+        branch.answers(pooled, domain, ["a"], domain.texts[:1])
+    branch.unfamiliarity(branch.normalised(pooled, branch.domains[-1], None))
 
 
 def _read_router(path: Path, facts: RouterFacts | None, tensors: Mapping[str, Tensor]) -> Router | None:
@@ -231,6 +259,14 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     if _digest_of(file) != digest:
         raise UserError(f"{file}: does not fit {path.name} (it was changed, or saving was interrupted)")
     return read_weights(file)
+
+
+def bundle_digest(folder: str | Path) -> str:
+    """The sha256 of a bundle: of its description, which holds the digests of all its files.
+
+    Errors: UserError for a folder that is no bundle.
+    """
+    return _digest_of(Path(folder) / DESCRIPTION)
 
 
 def _digest_of(path: Path) -> str:

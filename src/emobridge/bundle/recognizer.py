@@ -5,24 +5,36 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+import emobridge
 from emobridge.adapters import Adapters, switch_adapters, use_adapters
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
 from emobridge.bundle.description import TAG
-from emobridge.bundle.files import Contents, read_bundle, write_bundle
+from emobridge.bundle.files import Contents, read_bundle, read_cards, write_bundle
+from emobridge.bundle.hub import bundle_folder, upload_bundle
+from emobridge.bundle.places import is_place
 from emobridge.bundle.router import Router
 from emobridge.bundle.sets import averaged, base_state
+from emobridge.bundle.training_speech import SAME_FILE, SAME_SPEAKER, UNSEEN, Exposure, TrainingSpeech, gravest_of
 from emobridge.data.attributes import is_constructed
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError
+from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import language_tag, primary_language
-from emobridge.types import SCALE, Range
+from emobridge.progress import report_note
+from emobridge.types import SCALE, Range, Utterance, person_labels
+
+if TYPE_CHECKING:
+    from emobridge.inference.inputs import AudioInput
+    from emobridge.inference.predictions import Predictions
 
 
 class Recognizer:
@@ -41,6 +53,7 @@ class Recognizer:
         head: Head,
         *,
         regressor: Regressor | None = None,
+        familiarity: Familiarity | None = None,
         earlier: Sequence[Branch] = (),
         router: Router | None = None,
     ) -> None:
@@ -55,9 +68,11 @@ class Recognizer:
             if not inside:
                 raise ValueError("spec.trained has adapters, and there are none in the encoder")
             adapters = inside[-1]
-        last = Branch(spec, tuple(domains), head.eval(), adapters, columns(encoder, spec.statistics), regressor)
+        chosen = columns(encoder, spec.statistics)
+        last = Branch(spec, tuple(domains), head.eval(), adapters, chosen, regressor, familiarity)
         self.branches = (*earlier, last)
         self.encoder, self.router = encoder.eval(), router
+        self.card, self.cards = "", dict[str, str]()  # of the model, and of languages by their name
         with use_adapters(encoder, None):
             if "end-to-end" in spec.trained_parts:
                 encoder.digest = state_digest(base_state(encoder))
@@ -66,6 +81,40 @@ class Recognizer:
             adapters_inside.base = self.base
             adapters_inside.update_digest()
         switch_adapters(encoder, adapters)
+
+    def __repr__(self) -> str:
+        """A line: what it predicts, in which languages, and by what."""
+        spec, names = self.spec, "+".join(branch.language for branch in self.branches)
+        outputs = ", ".join((*self.labels, *self.attributes))
+        return f"<Recognizer {names}: {outputs}; {spec.method}, {Path(spec.encoder).name} layer {spec.layer}>"
+
+    def predict(
+        self,
+        audio: AudioInput,
+        *,
+        sample_rate: float | None = None,
+        language: str | None = None,
+        speakers: str = "unknown",
+        strict: bool = False,
+        store: str | Path | None = None,
+        **options: Any,
+    ) -> Predictions:
+        """The answers to recordings, in order: a sequence even for one recording, which may have several parts.
+
+        audio: a path of a recording, a folder or a manifest; an utterance; an array, (T,) or (channels, T), of floats
+        (full scale is 1), int16 or int32; or several of these. They go the same way as in `emobridge predict`.
+        sample_rate: of arrays, in Hz. language, speakers: of paths and arrays, as for the command. strict: the first
+        recording that cannot be read raises; by default it stands in `skipped`. store: a folder for features, where
+        speakers are standardised. options: the other ones of the command by name (segments="windows", channels="each",
+        abstain_below=0.5 ...): see `settings.Answering`.
+        Errors: UserError for what is none of these, and where nothing can be read.
+        """
+        options |= {"language": language, "speakers": speakers, "strict": strict, "store": store}
+        return emobridge.Predictions.of(self, audio, sample_rate=sample_rate, **options)
+
+    def __call__(self, audio: AudioInput, **options: Any) -> Predictions:
+        """`predict`."""
+        return self.predict(audio, **options)
 
     @property
     def last(self) -> Branch:
@@ -120,6 +169,28 @@ class Recognizer:
         """Whether attributes that were computed from audio went into any branch: see data.constructed."""
         corpora = [corpus for branch in self.branches for corpus, _ in branch.spec.domains]
         return bool(self.attributes) and any(map(is_constructed, corpora))
+
+    def exposure(self, utterances: Sequence[Utterance]) -> Exposure:
+        """How much of some utterances, which can be read, its branches were trained on or adapted to."""
+        unrecorded = tuple(branch.language for branch in self.branches if branch.training_speech is None)
+        recorded = [speech for branch in self.branches if (speech := branch.training_speech) is not None]
+        answers = [speech.exposures(utterances) for speech in recorded]
+        if not answers:
+            return Exposure((), unrecorded=unrecorded)
+        exposures = gravest_of(answers)
+        pairs = list(zip(exposures, utterances, person_labels(utterances)))
+        related = (SAME_FILE, SAME_SPEAKER)
+        speakers = {name for exposure, _, name in pairs if exposure in related and name is not None}
+        corpora = {corpus for branch in self.branches for corpus, _ in branch.spec.domains}
+        nameless = sum(
+            exposure == UNSEEN and row.speaker is None and row.corpus in corpora for exposure, row, _ in pairs
+        )
+        return Exposure(exposures, tuple(sorted(speakers)), nameless, unrecorded)
+
+    def with_training_speech(self, speech: TrainingSpeech | None) -> Recognizer:
+        """This recogniser, after its last branch was told what it was trained on."""
+        self.branches = (*self.branches[:-1], dataclasses.replace(self.last, training_speech=speech))
+        return self
 
     @functools.cached_property
     def average(self) -> Adapters | None:
@@ -243,16 +314,41 @@ class Recognizer:
         trained = "end-to-end" in self.spec.trained_parts
         contents = Contents(self.encoder, self.branches, self.router)
         write_bundle(Path(folder), contents, base_state(self.encoder) if trained else {}, card, cards or {})
+        self.card, self.cards = card, dict(cards or {})
         return Path(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, *, encoder: str | None = None) -> Recognizer:
-        """Read a bundle. encoder: where its encoder is now, if it has moved.
+    def load(cls, source: str | Path, *, encoder: str | Path | None = None, revision: str | None = None) -> Recognizer:
+        """Read a bundle: a folder, or a model of the hub such as "user/name" or "user/name@revision".
 
-        Errors: UserError for a folder that is no bundle, one of a newer format, files that were changed or do not fit
-        each other, and an encoder with other weights.
+        Of the hub only the bundle's safetensors, JSON and cards are fetched. encoder: where its encoder is now, if it
+        is not where the bundle looks for it. revision: a branch, a tag or a commit of the hub.
+        Errors: UserError for what is no bundle, one of a newer format, files that were changed or do not fit each
+        other, an encoder that is not there or has other weights, and a hub that cannot be reached.
         """
-        return cls._of(read_bundle(Path(folder), encoder))
+        folder = bundle_folder(source, revision)
+        recognizer = cls._of(read_bundle(folder, None if encoder is None else str(encoder)))
+        recognizer.card, recognizer.cards = read_cards(folder)
+        return recognizer
+
+    from_pretrained = load  # the name that models of the hub go by
+
+    def push_to_hub(self, model: str, *, card: str = "", token: str | None = None, private: bool | None = None) -> str:
+        """Put the bundle on the hub as the model "user/name", and return its address.
+
+        Its safetensors, JSON and model cards are uploaded, and nothing else; an encoder that was not trained stays
+        where it is. card: by default that with which the bundle was saved or loaded. token: by default that of
+        `hf auth login`. private: of a new model; by default as the hub has it.
+        Errors: UserError where there is no card, for an id that is none, and for whatever the hub refuses.
+        """
+        card = card or self.card
+        if not card:
+            raise UserError(f"{model}: the recogniser has no model card; save it with one first, or give card=")
+        if is_place(self.spec.encoder):
+            report_note(f"the encoder {Path(self.spec.encoder).name} is not on the hub: others give theirs (--encoder)")
+        with tempfile.TemporaryDirectory(prefix="emobridge-") as folder:
+            self.save(folder, card, self.cards)
+            return upload_bundle(Path(folder), model, token=token, private=private)
 
     @classmethod
     def _of(cls, contents: Contents) -> Recognizer:
@@ -264,9 +360,10 @@ class Recognizer:
             last.domains,
             last.head,
             regressor=last.regressor,
+            familiarity=last.familiarity,
             earlier=earlier,
             router=contents.router,
-        )
+        ).with_training_speech(last.training_speech)
 
     def _check_joins(self, other: Recognizer) -> None:
         """Errors: UserError where a branch of the other would not find here what it was trained on."""
@@ -287,3 +384,14 @@ class Recognizer:
             return branch
         switch_adapters(self.encoder, None)
         return dataclasses.replace(branch, adapters=branch.adapters.copy_to(self.encoder))
+
+
+def load(source: str | Path, *, encoder: str | Path | None = None, revision: str | None = None) -> Recognizer:
+    """`Recognizer.load`: the recogniser in a bundle, a folder or a model of the hub.
+
+    >>> import emobridge
+    >>> emobridge.load("nowhere/")
+    Traceback (most recent call last):
+    emobridge.errors.UserError: nowhere: is no bundle (there is no bundle.json)
+    """
+    return Recognizer.load(source, encoder=encoder, revision=revision)

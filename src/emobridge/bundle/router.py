@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.scores.entropy import entropy
+from emobridge.types import short_repr
 
 PENALTY = 1e-2  # times the weights' mean square: more features than clips are no harm
 MOST_STEPS = 200  # of L-BFGS, at most
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Router:
     """Weights of the regression of B languages on F standardised features."""

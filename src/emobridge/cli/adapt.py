@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from emobridge.cli.options import command_from
+from emobridge.cli.requests import check_folder
+from emobridge.cli.stopping import keep_work
 from emobridge.progress import report_skipped
 from emobridge.settings import Adapt, Budget
 
@@ -14,6 +16,8 @@ def run_adapt(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.study.adapt import adapt
     from emobridge.study.cases import check_useful
 
+    keep_work()
+    check_folder("--out", request.output.out)
     check_useful(request, names)  # an option that is spelled out counts even where it has its default
     adapted = adapt(request, strict=strict)
     report_skipped(adapted.prepared.skipped)
@@ -25,6 +29,8 @@ def run_budget(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.study.budget import budget
     from emobridge.study.cases import check_useful
 
+    keep_work()
+    check_folder("--out", request.output.out)
     check_useful(request, names)
     grid = budget(request, strict=strict)
     report_skipped(grid.prepared.skipped)
@@ -32,5 +38,5 @@ def run_budget(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
 
 adapt = command_from(Adapt, "adapt", run_adapt, file_flag="--settings")
-VARIED = ("method", "target_labels", "normalise", "candidates", "validator")  # of `adapt`, and not of `budget`
+VARIED = ("method", "target_labels", "normalise", "candidates", "validator", "bundle", "clips")  # not of `budget`
 budget = command_from(Budget, "budget", run_budget, without=VARIED, file_flag="--settings")

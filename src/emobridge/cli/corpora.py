@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from emobridge.cli.stopping import keep_work
+from emobridge.files import check_suffix
+
 CorpusOptions = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the corpus. Repeat for more.")
 ]
@@ -41,6 +44,8 @@ def download(
     print(f"licence: {about.licence}\ncite: {about.citation}")
     for file in files:
         print(f"{file.url} ({file.size / 1e6:.1f} MB)", flush=True)
+    if len(files) > 1:  # a whole file is not fetched again
+        keep_work()
     with progress("downloading MB") as report:
         fetch(corpus, folder, on_progress=lambda done, total: report(done // 10**6, total // 10**6))
     print(f"next: {shlex.join(['emobridge', 'scan', corpus, str(folder), '-o', f'{corpus}.jsonl'])}")
@@ -67,6 +72,7 @@ def scan(
     from emobridge.data.manifest import write_manifest
     from emobridge.options import read_options
 
+    check_suffix("--out", out, ".jsonl")
     assignments = [*(option or []), *([f"speaker={speaker}"] if speaker else [])]
     reading = scan_corpus(corpus, root, **read_options(assignments))
     write_manifest(out, reading)
@@ -86,6 +92,7 @@ def constructed(
     from emobridge.data.manifest import write_manifest
     from emobridge.progress import progress, report_note, report_skipped
 
+    check_suffix("--out", out, ".jsonl")
     skipped: list[tuple[str, str]] = []
     with progress("measuring") as report:
         utterances = construct(
@@ -112,6 +119,7 @@ def import_(
     from emobridge.formats import import_ as read
     from emobridge.options import read_options
 
+    check_suffix("--out", out, ".jsonl")
     reading = read(name, path, **read_options(option or []))
     write_manifest(out, reading)
     print(f"{out}: " + "\n".join(reading.lines()))

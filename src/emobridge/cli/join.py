@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from emobridge.cli.requests import check_folder
+from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError
 
 
@@ -31,19 +33,23 @@ def join(
 ) -> None:
     """Join recognisers of several languages into one that holds their encoder once."""
     from emobridge.bundle import Recognizer
+    from emobridge.bundle.hub import bundle_folder
     from emobridge.corpora import utterances_at
     from emobridge.inference import learn_router
     from emobridge.report.joined_card import card_of, joined_card
 
+    check_folder("--out", out)
     if len(bundles) < 2:
         raise UserError("join: expected two bundles or more")
     joined = Recognizer.joined(bundles, encoder=encoder, replace=replace)
     if router:
+        if not joined.spec.frames:  # frames are not stored
+            keep_work()
         utterances = [utterance for path in router for utterance in utterances_at(path)]
         joined.router = learn_router(joined, utterances, hears_base=router_base, store=store)
     elif router_base:
         raise UserError("join: --router-base goes with --router MANIFEST")
-    cards = {language: card for bundle in bundles for language, card in card_of(bundle).items()}
+    cards = {language: card for bundle in bundles for language, card in card_of(bundle_folder(bundle)).items()}
     joined.save(out, joined_card(joined, [str(bundle) for bundle in bundles], cards), cards)
     synthetic = " (SYNTHETIC)" if joined.synthetic else ""
     names = [branch.language for branch in joined.branches]

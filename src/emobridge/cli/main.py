@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,13 +20,12 @@ from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import suggest as cli_suggest
 from emobridge.cli.options import command_from, split_words
-from emobridge.cli.requests import EvaluateRequest, PredictRequest
-from emobridge.cli.stopping import as_interrupts
-from emobridge.errors import UserError
+from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
+from emobridge.cli.stopping import as_interrupts, keep_work, stopped_message
+from emobridge.errors import UserError, count_noun
 from emobridge.progress import report_skipped
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Labelled emotional speech in one language in, an emotion recogniser for another language out. "
     "A manifest is a file with one row for each recording; a bundle is the folder of a finished recogniser. "
@@ -49,7 +50,7 @@ def main() -> None:
     with as_interrupts() as received:
         stopped = _run(arguments, debug)
     if stopped:
-        print("emobridge: stopped; the same command goes on from here", file=sys.stderr)
+        print(f"emobridge: {stopped_message()}", file=sys.stderr)
         raise SystemExit(128 + received[0] if received else STOPPED)
 
 
@@ -110,6 +111,7 @@ def demo(
     from emobridge.corpora.demo import make_corpora, make_recordings
     from emobridge.progress import progress
 
+    keep_work()
     with progress("speaking") as report:
         manifests = make_corpora(
             folder,
@@ -147,6 +149,7 @@ def audit(
     from emobridge.report.audit import record_of_audit
     from emobridge.report.write import write_study
 
+    check_folder("--out", out)
     rows = {str(path): list(utterances_at(path, report_note)) for path in manifests}
     with progress("audit") as report:
         findings = find(rows, on_progress=report)
@@ -164,24 +167,44 @@ app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
 
 def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Predict the emotions of recordings: files, folders or manifests."""
-    from emobridge.bundle import Recognizer
-    from emobridge.inference import predict, utterances_of, write_predictions
+    from emobridge.bundle import Recognizer, bundle_digest
+    from emobridge.bundle.hub import bundle_folder
+    from emobridge.cache import key_of
+    from emobridge.inference import Journal, choose_output, predict, utterances_of, write_predictions
     from emobridge.progress import progress, report_note
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
-    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
-    language, untold, out = request.language or None, request.untold or None, Path(request.out) if request.out else None
-    if language is not None and untold is None:
+    destination = choose_output(request.out or None, request.format)
+    bundle = bundle_folder(request.bundle)
+    recognizer = Recognizer.load(bundle, encoder=request.encoder or None)
+    settings, language, out = request.answering, request.language or None, destination.path
+    if language is not None and not settings.untold:
         recognizer.branch_of(language)
-    paths = [Path(path) for path in request.audio]
-    utterances = list(utterances_of(paths, speakers=request.speakers, language=language, on_note=report_note))
+    options = {"speakers": request.speakers, "language": language, "channels": settings.channels}
+    utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
+    files = len({utterance.path for utterance in utterances})
+    destination.check(files)
+    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "store")}
+    label = f"seconds of {count_noun(files, 'file')}"
+    key = key_of(emobridge.__version__, bundle_digest(bundle), facts)
     try:
-        with progress("listening") as report:
-            options = {"untold": untold, "window": request.window, "on_skip": on_skip, "on_progress": report}
-            predictions = predict(recognizer, utterances, **options)
+        with Journal.for_output(out, key, report_note) as journal, progress(label) as report:
+            if journal.path is not None:
+                keep_work()
+            predictions = predict(
+                recognizer,
+                utterances,
+                settings,
+                store=request.store or None,
+                journal=journal,
+                on_skip=on_skip,
+                on_note=report_note,
+                on_progress=report,
+            )
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
             count = write_predictions(predictions, out, form=request.format, **kinds)
+            journal.remove()
     finally:
         report_skipped(skipped)
     if out is not None:
@@ -192,15 +215,18 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Score a bundle on a manifest with labels."""
     from emobridge.bundle import Recognizer
     from emobridge.corpora import utterances_at
-    from emobridge.inference.evaluate import evaluated
+    from emobridge.inference.evaluate import UNSEEN_SPLIT, evaluated
     from emobridge.progress import progress, report_note
     from emobridge.report.blocks import bracketed
     from emobridge.scores.files import write_scores
 
     skipped: list[tuple[str, str]] = []
+    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
+    if not recognizer.spec.frames:  # frames are not stored
+        keep_work()
     with progress("features") as report:
         evaluation = evaluated(
-            Recognizer.load(request.bundle, encoder=request.encoder or None),
+            recognizer,
             list(utterances_at(request.on, report_note)),
             untold=request.untold or None,
             attribute_range=request.attribute_range,
@@ -211,10 +237,16 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     scores = evaluation.scores(Path(request.bundle).resolve().parent.name)
     write_scores(request.out, scores)
     shown = [row for row in scores if row.seed == "all" and not row.measure.startswith("recall speaker")]
+    first = evaluation.first_warnings
+    for warning in first:
+        print(f"warning: {warning}")
     print(_legend(row.measure for row in shown))
-    for row in shown:
-        print(f"{row.measure:20} {bracketed(row)} n={row.n}")
-    for warning in evaluation.warnings:
+    for split, rows in itertools.groupby(shown, key=lambda row: row.split):
+        if split == UNSEEN_SPLIT:
+            print("of new speakers alone:")
+        for row in rows:
+            print(f"{row.measure:20} {bracketed(row)} n={row.n}")
+    for warning in evaluation.warnings[len(first) :]:
         print(f"warning: {warning}")
     report_skipped(skipped)
     print(f"scores: {request.out}")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from emobridge.cli.options import command_from
+from emobridge.cli.requests import check_folder
+from emobridge.cli.stopping import keep_work
 from emobridge.probe.settings import ProbeSettings
 from emobridge.settings import OUTPUT, option
 
@@ -32,6 +34,8 @@ def run_probe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     if request.dry_run:
         print("\n".join(estimate(settings)))
     else:
+        keep_work()
+        check_folder("--out", settings.out)
         print(run_and_report(settings, shlex.join(["emobridge", *sys.argv[1:]]), strict=strict))
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emobridge.cli.options import command_from, split_words
-from emobridge.cli.requests import RecipeRequest
+from emobridge.cli.requests import RecipeRequest, check_folder
+from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     folders = read_paths(Path(request.encoders), "encoder", encoder_names) if request.encoders else {}
     folders |= _parse_folders(request.encoder, encoder_names)
     out = Path(request.out or recipe.name)
+    check_folder("--out", out)
     with tempfile.TemporaryDirectory() as scratch:
         manifests = find_corpora(recipe, corpus_paths, Path(scratch) if request.dry_run else out / "manifests")
         weights = find_encoders(recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths))
@@ -88,6 +90,7 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict:
     from emobridge.settings import Budget
     from emobridge.study.budget import write_grid
 
+    keep_work()
     command = shlex.join(["emobridge", *sys.argv[1:]])
     choices = [f"{choice}: {text}" for choice, text in recipe.ours]
     for number, run in enumerate(runs, 1):

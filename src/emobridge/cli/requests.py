@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emobridge.errors import UserError
-from emobridge.settings import check_part, option
+from emobridge.files import check_suffix
+from emobridge.settings import Answering, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 UNTOLD = "What answers where the language is not known: target (the default), averaged, confident or routed."
+FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
 STORE = "Folder for computed features. By default in the user's cache."
 
 
@@ -17,6 +19,15 @@ def check_file(flag: str, path: str) -> None:
     """Refuse a folder where a file will be written, before the work and not after it. Errors: UserError."""
     if path and Path(path).is_dir():
         raise UserError(f"{flag}: {path} is a directory; expected a file")
+
+
+def check_folder(flag: str, path: str | Path) -> None:
+    """Refuse a file where a folder will be filled, and a name that is meant for one. Errors: UserError."""
+    path = Path(path)
+    if path.is_file():
+        raise UserError(f"{flag}: {path} is a file; expected a folder")
+    if path.suffix.lower() in FILE_SUFFIXES and not path.is_dir():
+        raise UserError(f"{flag}: {path} is the name of a file; expected a folder, such as {path.with_suffix('')}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +38,27 @@ class PredictRequest:
     audio: tuple[str, ...] = option(
         help="Audio files, folders of them, or manifests (.jsonl).", argument=True, repeat=True
     )
-    format: str = option("jsonl", help="Format of the predictions.", choices=("jsonl", "csv"))
-    out: str = option("", help="File for the predictions. By default they are printed.")
-    window: float = option(10.0, help="What is over 30 s is cut into windows of this many seconds.", above=0)
-    speakers: str = option(
-        "unknown", help="Who speaks in plain files: unknown, file (one speaker in each file), or one (the same speaker "
-        "in all).", choices=("unknown", "file", "one"),
+    format: str = option(
+        "", help="Format of the predictions: jsonl, json, csv, tsv, textgrid (Praat), rttm, srt, audacity or "
+        "label-studio. By default that of the suffix of --out; printed, jsonl.",
     )  # fmt: skip
-    language: str = option("", help="Language of plain files, such as de or German. By default not known.")
-    untold: str = option("", help=UNTOLD)
+    out: str = option(
+        "", help="File for the predictions; a folder, for a format that holds one recording a file (textgrid, srt, "
+        "audacity). By default they are printed. An interrupted command goes on where it was.",
+    )  # fmt: skip
+    speakers: str = option(
+        "unknown", help="Who speaks in files and folders: unknown, file (one speaker in each), one (the same in all), "
+        "folder (one in each folder), channel (one in each channel), or a pattern such as '{speaker}_{}'.",
+    )  # fmt: skip
+    language: str = option(
+        "", help="Language of recordings whose row tells none, such as de or German. By default not known."
+    )
     encoder: str = option("", help=MOVED)
+    store: str = option("", help=STORE)
+    answering: Answering = field(default_factory=Answering)
 
     def __post_init__(self) -> None:
         check_part(self)
-        check_file("--out", self.out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +67,7 @@ class EvaluateRequest:
 
     bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
     on: str = option(help="Manifest with labels, or a folder of class folders.")
-    out: str = option("scores.json", help="File for the scores.")
+    out: str = option("scores.json", help="File for the scores, .json or .csv.")
     untold: str = option("", help=UNTOLD)
     attribute_range: str = option(
         "", help="Scale of the attributes, such as 1..7, for corpora that declare none; or scales by corpus, such as "
@@ -60,6 +78,7 @@ class EvaluateRequest:
 
     def __post_init__(self) -> None:
         check_file("--out", self.out)
+        check_suffix("--out", self.out, ".json", ".csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,18 @@ from types import FrameType
 from emobridge.parts import remove_parts
 
 NAMES = ("SIGTERM", "SIGHUP")
+_keeps_work = False  # of the running command
+
+
+def keep_work() -> None:
+    """A command calls this as soon as what it does is kept, so that the same command goes on after an interruption."""
+    global _keeps_work
+    _keeps_work = True
+
+
+def stopped_message() -> str:
+    """What a command that was interrupted says: that the same command goes on, where that is so."""
+    return "stopped; the same command goes on from here" if _keeps_work else "stopped"
 
 
 @contextlib.contextmanager
@@ -19,6 +31,8 @@ def as_interrupts() -> Iterator[list[int]]:
     One that is ignored, as `nohup` has it, or that a program around this one handles, is left as it is. A second one
     ends the process at once.
     """
+    global _keeps_work
+    _keeps_work = False
     received: list[int] = []
     replaced: list[int] = []
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from emobridge.cli.options import command_from
 from emobridge.cli.requests import SuggestRequest
+from emobridge.cli.stopping import keep_work
 
 
 def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
@@ -35,6 +36,7 @@ def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
     utterances = with_labels(utterances, listed.labels, recognizer.labels, request.on)
     skipped: list[tuple[str, str]] = []
+    keep_work()
     with progress("features") as report:
         rows = choose(
             recognizer,

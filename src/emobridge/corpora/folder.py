@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from emobridge.corpora import is_audio, visible_files
@@ -33,8 +33,10 @@ from emobridge.corpora._folder_names import (
     folder_emotion,
     label_distance,
     listing,
-    speaker_rule,
     with_splits,
+)
+from emobridge.corpora._folder_names import (
+    speaker_rule as speaker_rule,
 )
 from emobridge.data.audio import AudioError, channel_count
 from emobridge.data.intake import Intake
@@ -65,6 +67,33 @@ def scan(root: Path, *, intake: Intake, speaker: str = "unknown", labels_from: s
     folder = _Folder(root, intake, speaker, labels_from)
     yield from folder.utterances()
     intake.notes += folder.notes()
+
+
+def plain_utterances(
+    path: Path, *, corpus: str, speaker: str = "unknown", on_note: Callable[[str], None] | None = None
+) -> Iterator[Utterance]:
+    """The utterance of an audio file, of a `corpus`, or those of a folder as `scan` names them; without labels.
+
+    No file is opened, and what cannot be read is among them. speaker: as of `scan`; "channel" is "file" here, and
+    "one" is the same speaker in all. on_note: gets a line about subfolders that cannot be read.
+    Errors: UserError for another rule, one that finds no speaker at all, and a folder without audio.
+    """
+    rule = "unknown" if speaker == "one" else speaker
+    if path.is_dir():
+        folder = _Folder(path, Intake(), rule, "auto")
+        corpus, pairs = folder.corpus, list(zip(folder.recordings, folder.speakers))
+        if folder.unreadable and on_note is not None:
+            on_note(f"{path}: {_note('left out as unreadable:', folder.unreadable)}")
+    else:
+        inside = path.as_posix()
+        recording = Recording(inside, tuple(inside.split("/")[:-1]))
+        pairs = [(recording, speaker_rule(rule)(recording, 0))]
+        if rule != "unknown" and not pairs[0][1]:
+            raise UserError(f"{path}: speaker={speaker} finds no speaker in its path")
+    for recording, name in pairs:
+        name = "one" if speaker == "one" else name
+        file = path / recording.inside if path.is_dir() else path
+        yield Utterance(f"{corpus}/{recording.inside}" if path.is_dir() else str(path), corpus, str(file), speaker=name)
 
 
 class _Folder:

@@ -6,10 +6,20 @@ frames, 1 + T // HOP.
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from emobridge.data._energy import energy_segments
+from emobridge.errors import UserError, unknown
 from emobridge.types import SAMPLE_RATE
+
+DETECTORS = ("auto", "silero", "energy")
+SHORTEST = 0.25  # s; a cough or a click is shorter, a word that carries an emotion is not
+GAP = 0.3  # s; a shorter pause is one between words: stops and breaths last 0.05 to 0.25
+PADDING = 0.1  # s on either side, for the quiet begins and ends of words
 
 HOP, WINDOW = 160, 400  # samples: 10 ms and 25 ms
 FRAME_RATE = SAMPLE_RATE / HOP  # Hz
@@ -37,3 +47,34 @@ def loud_frames(wave: NDArray[np.float32]) -> NDArray[np.bool_]:
     levels = frame_levels(wave)
     loud: NDArray[np.bool_] = levels > max(float(np.quantile(levels, LOUD)) - RANGE, FAINTEST)
     return loud
+
+
+def resolve_detector(detector: str) -> str:
+    """The detector that answers: "auto" is "silero" where the package is installed, else "energy".
+
+    Errors: UserError for another word, and for "silero" without its package.
+    """
+    if detector not in DETECTORS:
+        raise unknown("detector", detector, DETECTORS)
+    if detector == "energy":
+        return detector
+    installed = importlib.util.find_spec("silero_vad") is not None
+    if detector == "silero" and not installed:
+        raise UserError("detector 'silero' needs the package silero-vad: pip install 'emobridge[vad]', or 'energy'")
+    return "silero" if installed else "energy"
+
+
+def speech_segments(pieces: Iterable[NDArray[np.float32]], *, detector: str = "auto") -> list[tuple[float, float]]:
+    """(start, end) in seconds of the stretches with speech, in order and disjoint.
+
+    pieces: a recording at 16 kHz, (T_i,) each, one after the other; how it is cut does not matter, and no more than a
+    piece and a few numbers for each 20 ms are held. detector: see `resolve_detector`.
+    """
+    limits = {"shortest": SHORTEST, "gap": GAP, "padding": PADDING}
+    if resolve_detector(detector) == "silero":
+        from emobridge.data._silero import silero_segments
+
+        segments = silero_segments(pieces, **limits)
+    else:
+        segments = energy_segments(pieces, **limits)
+    return [(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in segments]

@@ -26,6 +26,7 @@ SILENT = -60.0  # dB of full scale, peak; the quietest clip of RAVDESS, real spe
 # Of full scale. Floating-point files may exceed 1: mixes do a little, and 16-bit samples that were stored as floats
 # without a division reach this. They are read as they are. What is larger is no recording but damage.
 LARGEST_SAMPLE = 32_768.0
+SAME_CHANNELS = 0.99  # correlation from which two channels hold the same sound: one signal coded as two is above
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 Read = Callable[[Utterance], NDArray[np.float32]]  # -> (T,) at SAMPLE_RATE
@@ -119,6 +120,29 @@ def read_pieces(
             if len(piece) or (is_last and not read):
                 yield piece if len(piece) else mono[:1]  # less than one sample at 16 kHz
                 read = True
+
+
+def channels_agree(utterance: Utterance) -> bool:
+    """Whether all channels of a row's stretch hold the same sound, louder or quieter: their mean then loses nothing.
+
+    They agree where each correlates with the loudest at SAME_CHANNELS or more. Errors: AudioError as for `read_audio`.
+    """
+    path = _checked(utterance.path)
+    facts = facts_of(path)
+    if facts.channels == 1:
+        return True
+    first, last = _frames(facts, path, utterance.start, utterance.end)
+    count, total, products = 0, np.zeros(facts.channels), np.zeros((facts.channels, facts.channels))
+    with audio_errors(path):
+        for block, _ in _blocks(path, facts, first, last):
+            wide = block.astype(np.float64)
+            count, total, products = count + len(wide), total + wide.sum(0), products + wide.T @ wide
+    covariance = products / count - np.outer(total, total) / count**2
+    power = covariance.diagonal().clip(min=0.0)
+    loudest = int(power.argmax())
+    if power[loudest] <= 0:
+        return True
+    return bool((covariance[loudest] >= SAME_CHANNELS * np.sqrt(power * power[loudest])).all() and (power > 0).all())
 
 
 def _blocks(path: Path, facts: Facts, first: int, last: int) -> Iterator[tuple[Samples, bool]]:

@@ -165,6 +165,9 @@ class Reading(Iterator[Utterance]):
             self._speakers.add(speaker)
         return utterance
 
+    def __repr__(self) -> str:
+        return f"<Reading: {count_noun(self._count, 'utterance')} so far>"
+
     def lines(self) -> list[str]:
         """What was read, for a terminal: a line of counts, then the lines of the intake."""
         languages = self._languages - {"und"}

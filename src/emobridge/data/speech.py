@@ -11,13 +11,14 @@ from torch import Tensor
 from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets, predefined
 from emobridge.errors import UserError
 from emobridge.settings import Split, layer_names
-from emobridge.types import Utterance, person
+from emobridge.types import Utterance, person, short_repr
 
 UNLABELLED = -1
 RATED = "rated"  # in place of an emotion, where attributes alone are the labels
 ALL_BUT_ONE = 5  # parts of the speakers where a single split holds one part out
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Speech:
     """All utterances of a run: those of the sources, corpus by corpus, then those of the target."""
@@ -64,6 +65,7 @@ class Speech:
         return tuple((utterance.corpus, utterance.language) for utterance in firsts)
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Fold:
     """Rows of a Speech: what is trained on and what is scored, without common speakers."""

@@ -16,7 +16,16 @@ from emobridge.options import Plugin
 if TYPE_CHECKING:
     from emobridge.encoders.base import Encoder
 
-__all__ = ["Preset", "fetch", "is_here", "languages_of", "load_encoder", "presets"]
+__all__ = [
+    "Preset",
+    "fetch",
+    "folder_has_digest",
+    "hub_folders",
+    "is_here",
+    "languages_of",
+    "load_encoder",
+    "presets",
+]
 
 CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
 FRAMES = ("auto", "all", "speech")  # that features are pooled over: the family's choice, all, or those with speech
@@ -77,8 +86,38 @@ def _open(source: str | type[Encoder] | Encoder, options: dict[str, str | int | 
         configuration = configuration_digest(folder)
     if configuration:  # other numbers of heads or an input left as it is give other features of the same weights
         encoder.weights_digest = encoder.digest
-        encoder.digest = hashlib.sha256(f"{encoder.digest} {configuration}".encode()).hexdigest()
+        encoder.digest = _with_configuration(encoder.digest, configuration)
     return encoder
+
+
+def _with_configuration(weights: str, configuration: str) -> str:
+    """The digest of an encoder from those of its weights and of its configuration."""
+    return hashlib.sha256(f"{weights} {configuration}".encode()).hexdigest()
+
+
+def folder_has_digest(folder: str | Path, digest: str) -> bool:
+    """Whether an encoder from a folder has a digest, by its files; False where there is no folder with weights.
+
+    Random weights are in no file: they have no such digest. Names in the hub's cache are believed: only what
+    `load_encoder` reads is proof.
+    """
+    from emobridge.encoders._weights import configuration_digest, weights_digest
+
+    try:
+        if not digest or not Path(folder).is_dir():
+            return False
+        weights, configuration = weights_digest(Path(folder), by_name=True), configuration_digest(Path(folder))
+    except (UserError, OSError, ValueError):
+        return False
+    return digest in (weights, _with_configuration(weights, configuration) if configuration else weights)
+
+
+def hub_folders() -> Iterator[Path]:
+    """The folders of all models that the hub's cache on this machine holds."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    with contextlib.suppress(OSError):
+        yield from sorted(Path(HF_HUB_CACHE).glob("models--*/snapshots/*"))
 
 
 def is_here(source: str | Path) -> bool:

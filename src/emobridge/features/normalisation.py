@@ -22,11 +22,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from emobridge.types import short_repr
+
 DEVIATION_FLOOR = 0.1  # of the domain's mean deviation: features that hardly vary would be amplified to noise
 SHRINKAGE = 4.0  # weight of the corpus's moments in a speaker's, as a number of utterances
 COVARIANCE_SHRINKAGE = 0.1  # share of the isotropic covariance: there are fewer utterances than features
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Domain:
     """The moments of one corpus, from its unlabelled audio."""

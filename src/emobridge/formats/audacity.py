@@ -40,6 +40,11 @@ def read(path: Path, *, intake: Intake, audio: str | None = None) -> Iterator[Ut
     annotations.finish()
 
 
+def label_line(start: float, end: float, label: str) -> str:
+    """The line of a label; start, end in seconds."""
+    return f"{start:.6f}\t{end:.6f}\t{label}\n"
+
+
 def _segments(file: Path, tally: Tally) -> Iterator[LabelledStretch]:
     for number, line in enumerate(read_text(file).split("\n"), 1):
         where = f"{file}:{number}"

@@ -64,8 +64,10 @@ def read(path: Path, *, intake: Intake, emotion: str | None = None) -> Iterator[
 def write(path: Path, utterances: Sequence[Utterance]) -> Path:
     """Write `path`, a file of JSON lines, and return it. Lengths are read from the headers of the audio files.
 
-    Errors: UserError for audio that cannot be opened.
+    Errors: UserError for audio that cannot be opened, and for a path that does not end in .json or .jsonl.
     """
+    if path.suffix.lower() not in (".json", ".jsonl"):
+        raise UserError(f"{path}: expected a file that ends in .json or .jsonl")
     folder = os.path.abspath(path.parent)
     fields = [field for field in filled(utterances) if field not in ("path", "start", "end", "emotion")]
     write_lines(path, (_row(utterance, fields, folder) for utterance in utterances))

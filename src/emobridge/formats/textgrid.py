@@ -13,7 +13,7 @@ recording: it is the audio file of the same name beside it, in `root`, or what t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,27 @@ def read_tiers(file: Path) -> list[Tier]:
     if values.flag() != "<exists>":
         return []
     return [_tier(values) for _ in range(values.count())]
+
+
+def textgrid_text(tiers: Sequence[Tier], seconds: float) -> str:
+    """The text of a TextGrid, in the long format. seconds: where each tier ends; it begins at 0.
+
+    Intervals of a tier lie one after the other without a gap.
+    """
+    length = repr(float(seconds))
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {length}"]
+    lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
+    for number, tier in enumerate(tiers, 1):
+        lines += [f"    item [{number}]:", f'        class = "{tier.kind}"', f"        name = {_quoted(tier.name)}"]
+        lines += ["        xmin = 0", f"        xmax = {length}", f"        intervals: size = {len(tier.intervals)}"]
+        for index, (start, end, text) in enumerate(tier.intervals, 1):
+            lines += [f"        intervals [{index}]:", f"            xmin = {float(start)!r}"]
+            lines += [f"            xmax = {float(end)!r}", f"            text = {_quoted(text)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _tier(values: _Values) -> Tier:

@@ -25,6 +25,7 @@ class Compared:
     ua: float  # in [0, 1], over the recogniser's labels
     own_branch: float | None  # share of utterances that the language's branch answered; None where all answer together
     n: int  # utterances
+    seen: str = ""  # what the recogniser knows of them, as `types.Score.seen` has it
 
 
 def compare(
@@ -59,7 +60,8 @@ def compare(
             hits = [answered_by[row] == recognizer.branches.index(pairs[row][1]) for row in rows]
             share = None if ALL in answered_by else sum(hits) / len(hits)
             score = Ua()(truth, predicted, labels=recognizer.labels)
-            comparisons.append(Compared(mode, language, score, share, len(rows)))
+            seen = recognizer.exposure([pairs[row][0] for row in rows]).gravest
+            comparisons.append(Compared(mode, language, score, share, len(rows), seen))
     return tuple(comparisons)
 
 

@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from emobridge.bundle import Recognizer
+from emobridge.bundle import Exposure, Recognizer
 from emobridge.corpora import attribute_ranges
 from emobridge.data.attributes import OTHERS, attributes_of, check_corpora, parse_ranges
 from emobridge.errors import UserError
 from emobridge.inference.features import Skip, stored_features
-from emobridge.inference.routing import answers, modes_of, sets_of
+from emobridge.inference.routing import answers, modes_of, sets_of, unfamiliarity
 from emobridge.progress import Progress
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import BaseEvaluation, Condition
 from emobridge.scores.classes import Evaluation
-from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels
+from emobridge.scores.measures.base import PER_CENT, measure_of
+from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels, short_repr
+
+UNFAMILIAR = 0.25  # share of unfamiliar utterances that is worth a line: of ordinary ones about 0.05 are
+UNSEEN_SPLIT = "new speakers of the manifest"  # the split of a score over those alone
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """A recogniser's answers beside the truth: an evaluation of emotions, of attributes, or both."""
 
     condition: Condition
     evaluations: tuple[BaseEvaluation, ...]
+    exposure: Exposure
+    unseen: tuple[BaseEvaluation, ...] = ()  # of utterances of new speakers alone, where others were scored too
+    unfamiliar: float = 0.0  # share of the scored utterances whose unfamiliarity is above 1: see features.familiarity
 
     def scores(self, run: str = "evaluate") -> list[Score]:
-        """Rows for `scores.json`. run: the name that they bear."""
-        condition = replace(self.condition, run=run)
-        return [row for evaluation in self.evaluations for row in evaluation.scores(condition)]
+        """Rows for `scores.json`: of all utterances, then of those of new speakers alone. run: the name they bear."""
+        whole = replace(self.condition, run=run, seen=self.exposure.gravest)
+        rest = replace(whole, split=UNSEEN_SPLIT, seen=self.exposure.of_the_unseen)
+        return [
+            row
+            for condition, evaluations in ((whole, self.evaluations), (rest, self.unseen))
+            for evaluation in evaluations
+            for row in evaluation.scores(condition)
+        ]
+
+    @property
+    def first_warnings(self) -> tuple[str, ...]:
+        """What makes the scores meaningless, a line each: what the recogniser had seen, collapse, chance."""
+        lines = list(self.exposure.warnings)
+        for evaluation in self.evaluations:
+            if evaluation.collapsed:
+                lines.append(f"the recogniser tells nothing apart here: it predicts {evaluation.collapsed}")
+            else:
+                lines += _against_chance(evaluation)
+        return tuple(lines)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must know before quoting a score."""
-        lines = [
-            f"the recogniser tells nothing apart here: it predicts {evaluation.collapsed}"
-            for evaluation in self.evaluations
-            if evaluation.collapsed
-        ]
+        """What a reader must know before quoting a score: first of all what makes it meaningless."""
+        lines = list(self.first_warnings)
         for evaluation in self.evaluations:
             if isinstance(evaluation, Evaluation) and len(labels := set(evaluation.truth)) == 1:
                 lines.append(f"all utterances are labelled {labels.pop()}: UA is the recall of that label alone")
@@ -49,6 +70,11 @@ class Evaluated:
             lines.append("utterances without a known speaker count as speakers of their own: intervals are too narrow")
         if any(None not in (names := set(evaluation.speakers)) and len(names) == 1 for evaluation in self.evaluations):
             lines.append("a single speaker was scored: there is no interval over speakers")
+        if self.unfamiliar > UNFAMILIAR:
+            lines.append(
+                f"{100 * self.unfamiliar:.0f} % of the utterances are unlike the speech that the recogniser was "
+                "trained on (unfamiliarity above 1): other rooms, microphones, noise or another kind of speech"
+            )
         return tuple(lines)
 
 
@@ -63,7 +89,11 @@ def evaluate(
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
 ) -> list[Score]:
-    """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`."""
+    """Scores over the recogniser's labels, and CCC of its attributes, as rows that name the `run`; see `evaluated`.
+
+    `seen` of a row says whether the recogniser was trained on what it scores. Where that is so of some utterances, rows
+    of new speakers alone follow those of all.
+    """
     outcome = evaluated(
         recognizer,
         utterances,
@@ -99,10 +129,13 @@ def evaluated(
     modes = modes_of(recognizer, utterances, untold)
     sets = [sets_of(recognizer, mode) for mode in modes]
     features, rows = stored_features(recognizer, utterances, sets, store, on_skip, on_progress)
-    labels, count = recognizer.labels, len(recognizer.labels)
-    values = torch.empty(0, count + len(recognizer.attributes))
+    labels = recognizer.labels
+    count = len(labels)
+    values, measured = torch.empty(0, count + len(recognizer.attributes)), list[float | None]()
     if rows:
-        values, _ = answers(recognizer, utterances, {row: modes[row] for row in rows}, features)
+        answered = {row: modes[row] for row in rows}
+        values, answered_by = answers(recognizer, utterances, answered, features)
+        measured = unfamiliarity(recognizer, utterances, answered, features, answered_by)
     read, truth = [utterances[row] for row in rows], truth[rows]
     labelled = [index for index, utterance in enumerate(read) if utterance.emotion in labels]
     rated = _rated(truth)
@@ -110,18 +143,50 @@ def evaluated(
         names = ", ".join((*labels, *recognizer.attributes))
         hint = "; CCC takes two utterances with the same attribute" if not np.isnan(truth).all() else ""
         raise UserError(f"nothing to score: no readable utterance is labelled {names}{hint}")
-    condition = _condition(recognizer, sorted({read[index].corpus for index in (*labelled, *rated)}))
+    scored = sorted({*labelled, *rated})
+    condition = _condition(recognizer, sorted({read[row].corpus for row in scored}))
+    exposure = recognizer.exposure([read[row] for row in scored])
+    new = [scored[index] for index in exposure.unseen]
+    rest = _evaluations(recognizer, read, truth, values, new) if len(new) < len(scored) else ()
+    unfamiliar = sum((measured[row] or 0.0) > 1 for row in scored) / len(scored)
+    return Evaluated(condition, _evaluations(recognizer, read, truth, values, scored), exposure, rest, unfamiliar)
+
+
+def _evaluations(
+    recognizer: Recognizer, read: Sequence[Utterance], truth: np.ndarray, values: torch.Tensor, rows: Sequence[int]
+) -> tuple[BaseEvaluation, ...]:
+    """Of emotions and of attributes, as far as some rows have them. truth: (N, K). values: (N, C + K)."""
+    labels = recognizer.labels
+    count = len(labels)
+    labelled = [row for row in rows if read[row].emotion in labels]
+    rated = [rows[index] for index in _rated(truth[rows])]
     evaluations: list[BaseEvaluation] = []
     if labelled:
-        emotions = tuple(str(read[index].emotion) for index in labelled)
+        emotions = tuple(str(read[row].emotion) for row in labelled)
         predicted = tuple(labels[best] for best in values[labelled, :count].argmax(1).tolist())
-        people = person_labels([read[index] for index in labelled])
+        people = person_labels([read[row] for row in labelled])
         evaluations.append(Evaluation(labels, emotions, (predicted,), people))
     if rated:
         regressed = values[rated, count:].double().numpy()[None]
-        people = person_labels([read[index] for index in rated])
+        people = person_labels([read[row] for row in rated])
         evaluations.append(AttributeEvaluation(recognizer.attributes, truth[rated], regressed, people))
-    return Evaluated(condition, tuple(evaluations))
+    return tuple(evaluations)
+
+
+def _against_chance(evaluation: BaseEvaluation) -> Iterator[str]:
+    """A line for each leading score that is not above what guessing reaches."""
+    chance, lead = evaluation.chance, evaluation.lead
+    if chance is None or (isinstance(evaluation, Evaluation) and len(set(evaluation.truth)) == 1):
+        return  # guessing the only label is always right
+    end = " %" if lead.unit == PER_CENT else ""
+    for row in evaluation.estimates(details=False):
+        if measure_of(row.measure).name != lead.name or row.measure.endswith(" mean"):
+            continue
+        if row.value <= chance:
+            value = f"{lead.number(row.value)}{end}"
+            yield f"no better than chance: {row.measure} is {value}, and guessing reaches {lead.number(chance)}{end}"
+        elif row.low <= chance:
+            yield f"not shown to be above chance: the interval of {row.measure} holds {lead.number(chance)}{end}"
 
 
 def _rated(truth: np.ndarray) -> list[int]:

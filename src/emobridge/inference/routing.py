@@ -96,6 +96,31 @@ def answers(
     return values, answered_by
 
 
+def unfamiliarity(
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    modes: Mapping[int, Mode],
+    features: FeaturesBySet,
+    answered_by: Sequence[int],
+) -> list[float | None]:
+    """How unlike the training speech the rows in `modes` are, in its order: to the branch that answered each.
+
+    answered_by: as `answers` has it. Where all branches answered together it is the least that any of them says. None
+    where the branch does not know, as in older bundles.
+    """
+    order = list(modes)
+    values = torch.full((len(order),), torch.inf)
+    average = recognizer.average if ALL in answered_by else None
+    for index, branch in enumerate(recognizer.branches):
+        for answered, adapters in ((index, branch.adapters), (ALL, average)):
+            places = [place for place, number in enumerate(answered_by) if number == answered]
+            if places:
+                rows = [order[place] for place in places]
+                measured = _branch_unfamiliarity(branch, utterances, rows, features[adapters])
+                values[places] = torch.minimum(values[places], measured)
+    return [value if value < torch.inf else None for value in values.tolist()]
+
+
 def _joint_answers(
     recognizer: Recognizer, utterances: Sequence[Utterance], mode: str, rows: Sequence[int], features: FeaturesBySet
 ) -> tuple[Tensor, list[int]]:
@@ -170,10 +195,26 @@ def _branch_answers(
     """(N, C + K) for the utterances in N rows, each by the domain of its corpus or language."""
     values = torch.empty(len(rows), len(branch.spec.labels) + len(branch.spec.attributes))
     if branch.spec.frames:
-        return torch.cat([branch.answers_to_frames(features[row]) for row in rows]) if rows else values
+        for place, row in enumerate(rows):
+            domain = branch.domain(utterances[row].corpus, utterances[row].language)
+            values[place] = branch.answers_to_frames(features[row], domain)[0]
+        return values
     for domain, places, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
         pooled = torch.stack([features[rows[index]] for index in places])
         values[places] = branch.answers(pooled, domain, speakers, texts)
+    return values
+
+
+def _branch_unfamiliarity(
+    branch: Branch, utterances: Sequence[Utterance], rows: Sequence[int], features: Mapping[int, Tensor]
+) -> Tensor:
+    """`Branch.unfamiliarity` (N,) of the utterances in N rows; infinite of a branch without familiarity."""
+    values = torch.full((len(rows),), torch.inf)
+    if branch.familiarity is None:
+        return values
+    for domain, places, _, _ in by_domain(branch, [utterances[row] for row in rows]):
+        pooled = torch.stack([features[rows[index]] for index in places])
+        values[places] = branch.familiarity.unfamiliarity(branch.normalised(pooled, domain, None))
     return values
 
 

@@ -27,6 +27,7 @@ SEVEN = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness
 EIGHT = ("anger", "calm", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # RAVDESS
 BIG_SIX = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # Ekman's six and neutral
 NOT_STATED = "not stated"
+UNDETERMINED = "und"  # BCP 47
 
 # The label sets of single-corpus studies, from the corpora's own descriptions; DEMoS's seven are not all among ours.
 CORPUS_LABELS = {
@@ -68,9 +69,12 @@ class Published:
     kind: str = "published"  # or "public tool": measured with a public tool, and printed nowhere
 
 
+CorpusLanguage = tuple[str, str]  # name and language (BCP 47), as `Speech.corpora` has them
+
+
 def applicable(
-    source_languages: Collection[str],
-    target_language: str,
+    sources: Collection[CorpusLanguage],
+    targets: Collection[CorpusLanguage],
     labels: Collection[str],
     target_labels: str,
     *,
@@ -79,25 +83,50 @@ def applicable(
 ) -> tuple[Published, ...]:
     """The numbers that a report of such a run should show, those of the same label budget first.
 
-    They have the run's pair of languages (see `primary_language`) and its label set; a run of attributes passes
-    ATTRIBUTES as labels. Rows of budgets "0" and "all" are shown with every run, as its bounds, and few-shot rows with
-    the budgets between. sides: which scored sides to show. unstated: whether rows of an unstated budget are shown.
-    Error rates of diarization never are.
+    They are of the run's corpora and label set: all of its targets are among theirs, and one of its sources at least;
+    where a table does not name its source, that is in the same language. What was measured on other speech of the same
+    language is not shown. A run of attributes passes ATTRIBUTES as labels. Rows of budgets "0" and "all" are shown with
+    every run, as its bounds, and few-shot rows with the budgets between. sides: which scored sides to show. unstated:
+    whether rows of an unstated budget are shown. Error rates of diarization never are.
     """
-    sources = {primary_language(language) for language in source_languages}
     emotions = set(labels)
     budget = "few" if target_labels not in ("0", "all") else target_labels
     rows = [
         row
         for row in published()
         if row.side in sides
-        and primary_language(row.source_language) in sources
-        and primary_language(row.target_language) == primary_language(target_language)
+        and targets
+        and all(_is_of(row.target, row.target_language, corpus) for corpus in targets)
+        and any(_is_of(row.source, row.source_language, corpus) for corpus in sources)
         and set(row.labels) == emotions
         and row.target_labels in ("0", "all", budget, *([NOT_STATED] if unstated else []))
         and row.measure != "EDER"
     ]
     return tuple(sorted(rows, key=lambda row: row.target_labels != budget))
+
+
+def _is_of(printed: str, language: str, corpus: CorpusLanguage) -> bool:
+    """Whether a corpus is one of those that a table names; where it names none, whether the language is the same.
+
+    A corpus that says another language than the table has is another corpus of the same name.
+    """
+    name, spoken = corpus[0], primary_language(corpus[1])
+    if printed == NOT_STATED:
+        return spoken == primary_language(language)
+    return corpus_key(name) in map(corpus_key, printed.split("+")) and spoken in (
+        UNDETERMINED,
+        primary_language(language),
+    )
+
+
+def corpus_key(name: str) -> str:
+    """A corpus by its letters and digits alone, without what a table adds on the part of it that was used.
+
+    >>> corpus_key("EMO-DB"), corpus_key("emodb"), corpus_key("PAVOQUE (one speaker)")
+    ('emodb', 'emodb', 'pavoque')
+    """
+    whole = name.partition("(")[0].removesuffix(" improvised").casefold()
+    return "".join(character for character in whole if character.isalnum())
 
 
 def comparable(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, SCRATCH, VALIDATION
 from emobridge.probe.tables import (
     RANDOM_WEIGHTS,
     Curve,
+    cross_score,
     curves_of,
     encoders_of,
     honest_layer,
@@ -49,7 +50,10 @@ def finding(scored: StudyScores) -> str:
         return _without_probes(curves)
     best = max(systems, key=lambda key: float(np.mean([quoted(curves, curve).value for curve in systems[key]])))
     parts = [_corpus_words(scored, curves, curve) for curve in systems[best]]
-    text = f"{best.encoder} with head {best.head} and normalisation {best.normalisation}: {UA} {'; '.join(parts)}."
+    text = (
+        f"{best.encoder} with head {best.head} and normalisation {best.normalisation} reaches {UA} of "
+        f"{'; '.join(parts)}."
+    )
     if len(systems) > 1:
         where = f", on average over {len(parts)} corpora" if len(parts) > 1 else ""
         text += (
@@ -57,18 +61,17 @@ def finding(scored: StudyScores) -> str:
             "by these test scores and therefore optimistic."
         )
     for curve in systems[best]:
-        if quoted(curves, curve).value <= _loudness(scored, curve.key.target):
-            text += f" On {curve.key.target} it is NO HIGHER than what loudness and length alone reach."
+        text = " ".join([*_alarms(scored, quoted(curves, curve)), text])  # first what makes the score meaningless
         if len(curve.scores) > 1 and honest_layer(curves, curve) is None:
             text += f" {_hindsight(curves, curve)}"
-    return text
+    return " ".join([text, *_across(curves, best)])
 
 
 def _without_probes(curves: Sequence[Curve]) -> str:
     """The finding of a study whose probes, if there are any, were only tested on other corpora."""
     rows = [curve.last for curve in inside(curves) if curve.key.method == SCRATCH]
     if not rows:
-        return "No corpus was tested on itself: the table across languages shows the scores."
+        return " ".join([*_across(curves), "No corpus was tested on itself."])
     encoders = dict.fromkeys(row.encoder for row in rows)
     parts = (
         f"{name} trained from scratch: "
@@ -78,14 +81,47 @@ def _without_probes(curves: Sequence[Curve]) -> str:
     return f"{UA}. {'. '.join(parts)}."
 
 
+def _across(curves: Sequence[Curve], best: Combination | None = None) -> Iterator[str]:
+    """A sentence on training with one corpus and testing on another; best: the combination that it is about.
+
+    Without one it is about that with the highest mean.
+    """
+    systems: dict[Combination, list[Score]] = {}
+    for curve in curves:
+        key = curve.key
+        if key.source != key.target and key.method == PROBE and key.encoder in encoders_of(curves):
+            combination = Combination(key.encoder, key.head, key.normalisation)
+            systems.setdefault(combination, []).append(cross_score(curves, curve))
+    if not systems or (best is not None and best not in systems):
+        return
+    name = best or max(systems, key=lambda key: float(np.mean([row.value for row in systems[key]])))
+    pairs = [f"{row.source} to {row.target} {_value(row)}" for row in systems[name][:MANY]]
+    more = f" and {len(systems[name]) - MANY} more" if len(systems[name]) > MANY else ""
+    who, what = f"{name.encoder} with head {name.head} and normalisation {name.normalisation}", f"{UA} of "
+    who, what = ("it", "") if best else (who, what)
+    yield f"Trained on one corpus and tested on another {who} reaches {what}{', '.join(pairs)}{more}."
+
+
 def quoted(curves: Sequence[Curve], curve: Curve) -> Score:
     """The score of a curve that may be quoted: at a layer chosen without the test parts, else at the last layer."""
     return curve.at(honest_layer(curves, curve) or curve.last.layer)
 
 
-def _loudness(scored: StudyScores, corpus: str) -> float:
-    values = [row.value for row in scored.floors if (row.method, row.target) == (LOUDNESS, corpus)]
-    return values[0] if values else 0.0
+def _alarms(scored: StudyScores, score: Score) -> Iterator[str]:
+    """What makes a score meaningless, a sentence each, the gravest first."""
+    name = f"On {score.target} {score.encoder} with head {score.head}"
+    condition = ("method", "encoder", "head", "normalisation", "source", "target", "layer")
+    for collapse in scored.collapsed:
+        if all(getattr(collapse.condition, name) == getattr(score, name) for name in condition):
+            yield f"{name} has COLLAPSED (seed {collapse.seed}): it predicts {collapse.prediction}."
+    floors = {row.method: row.value for row in scored.floors if row.target == score.target}
+    chance = floors.get(CHANCE)
+    if chance is not None and score.value <= chance:
+        yield f"{name} is NO BETTER THAN CHANCE ({percent(chance)} %)."
+    elif chance is not None and score.low <= chance:
+        yield f"{name} is NOT shown to be ABOVE CHANCE ({percent(chance)} %)."
+    if score.value <= floors.get(LOUDNESS, 0.0):
+        yield f"{name} is NO HIGHER than what loudness and length alone reach."
 
 
 def _corpus_words(scored: StudyScores, curves: Sequence[Curve], curve: Curve) -> str:
@@ -99,7 +135,8 @@ def _corpus_words(scored: StudyScores, curves: Sequence[Curve], curve: Curve) ->
     if floor:
         floors.insert(0, f"{RANDOM_WEIGHTS} {percent(floor.at(score.layer).value)}")
     layer = _layer_words(scored, curves, curve, score)
-    return f"{score.target} {_value(score)} at {layer} (floors: {', '.join(floors)})"
+    beside = f" ({', '.join(floors)})" if floors else ""
+    return f"{_value(score)} on {score.target} at {layer}{beside}"
 
 
 def _layer_words(scored: StudyScores, curves: Sequence[Curve], curve: Curve, score: Score) -> str:
@@ -137,7 +174,9 @@ def _hindsight(curves: Sequence[Curve], curve: Curve) -> str:
 
 
 def _value(score: Score) -> str:
-    return interval(score.measure, score.value, score.low, score.high)
+    """A score in per cent and its interval: "66.7 % (61.2 to 71.9)"."""
+    text = interval(score.measure, score.value, score.low, score.high)
+    return text.replace(" (", " % (", 1)
 
 
 def collapse_lines(collapsed: Iterable[CollapsedProbes]) -> tuple[str, ...]:

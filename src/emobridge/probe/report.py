@@ -21,8 +21,8 @@ from emobridge.probe.run import Study, probe
 from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores, describe_split, score_study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Page, Section, Table, count, percent, stamped
-from emobridge.report.glossary import INTERVAL
+from emobridge.report.blocks import Figure, Page, Section, Table, count, figure, percent, stamped
+from emobridge.report.glossary import probe_glossary
 from emobridge.report.write import write_page
 from emobridge.scores.files import write_scores
 
@@ -84,6 +84,7 @@ def study_page(
     sections += [_corpora(study), _how(study, command)]
     if study.skipped:
         sections.append(Section("Left out", items=tuple(f"{name}: {reason}" for name, reason in study.skipped)))
+    sections.append(probe_glossary())
     synthetic = any(is_synthetic(corpus) for corpus in corpora)
     return Page(
         title or f"Layer-wise study of {', '.join(names or study.settings.scratch)}",
@@ -108,21 +109,18 @@ def _in_language(study: Study, scored: StudyScores, drawings: dict[str, str]) ->
     if not pairs:
         return []
     languages = {corpus.name: corpus.language for corpus in study.corpora}
-    blocks: list[Table | Figure] = []
+    blocks = []
     for name, corpus in pairs:
         table = tables.layer_table(curves, scored.floors, name, corpus, languages)
-        file = _file(name, corpus)
-        blocks.append(Figure(drawings[file], table, file) if file in drawings else table)
+        blocks.append(figure(drawings.get(_file(name, corpus), ""), table, _file(name, corpus)))
     drawn = any(isinstance(block, Figure) for block in blocks)
     sections = [Section("By layer", (*((_CURVES,) if drawn else ()), *_settings_words(probed)), blocks=tuple(blocks))]
     which = tables.which_layer(curves)
     sections += [Section("Which layer", blocks=(which,))] if which else []
     by_f1 = tables.curves_of(scored.scores, "F1 macro")
-    return [
-        *sections,
-        Section("Heads", blocks=(tables.head_table(by_f1),)),
-        Section("Corpora and encoders", blocks=(tables.corpora_table(by_f1, scored.floors),)),
-    ]
+    heads = tables.head_table(by_f1)
+    sections += [Section("Heads", blocks=(heads,))] if len(heads.rows) > 1 else []  # one is in the next table too
+    return [*sections, Section("Corpora and encoders", blocks=(tables.corpora_table(by_f1, scored.floors),))]
 
 
 def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
@@ -166,9 +164,10 @@ def figures(study: Study, scored: StudyScores) -> dict[str, str]:
                 )
                 for norm in dict.fromkeys(curve.key.normalisation for curve in lines)
             )
-            if panels:
-                title = f"{MEASURE} by layer: {name} on {corpus}"
-                drawings[_file(name, corpus)] = plots.layer_curves(panels, title=title, measure=MEASURE)
+            title = f"{MEASURE} by layer: {name} on {corpus}"
+            drawing = plots.layer_curves(panels, title=title, measure=MEASURE)
+            if drawing:
+                drawings[_file(name, corpus)] = drawing
     rows = _map_rows(study)
     if rows:
         names, columns, values = rows
@@ -267,7 +266,6 @@ def _how(study: Study, command: str) -> Section:
         f"Made {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC by emobridge {__version__}.",
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS),
         *dict.fromkeys(f"A probe saw: {data}." for data in data_seen(study)),
-        f"95 % interval: {INTERVAL}.",
     ]
     if settings.patience:
         epochs = np.concatenate([outcome.epochs.ravel() for outcome in study.outcomes])

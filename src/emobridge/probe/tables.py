@@ -193,7 +193,7 @@ def head_table(curves: Sequence[Curve]) -> Table:
     for head, norm in dict.fromkeys((curve.key.head, curve.key.normalisation) for curve in probed):
         group = [curve for curve in probed if (curve.key.head, curve.key.normalisation) == (head, norm)]
         takes_all = all(curve.takes_all for curve in group)
-        chosen = any(honest_layer(curves, curve) for curve in group)
+        chosen = any(honest_layer(curves, curve) for curve in group if len(curve.scores) > 1)
         for what in ("all layers",) if takes_all else ("last layer", *(("chosen layer",) if chosen else ())):
             for prefix in ("", RANDOM_WEIGHTS):
                 means = [
@@ -250,6 +250,16 @@ def corpora_table(curves: Sequence[Curve], floors: Sequence[Score]) -> Table:
     return Table(caption, ("corpus", "", *(f"{name}, {head}" for name, head in columns)), tuple(rows))
 
 
+def cross_score(curves: Sequence[Curve], curve: Curve) -> Score:
+    """The score of a curve across corpora on the layer that was best in the training corpus's own folds, else the last.
+
+    No test part of the tested corpus enters the choice.
+    """
+    own = curve.key._replace(target=curve.key.source)
+    trained = next((other for other in inside(curves) if other.key == own), None)
+    return curve.at(trained.best.layer) if trained else curve.last
+
+
 def cross_table(curves: Sequence[Curve], languages: Mapping[str, str]) -> Table | None:
     """Training on one corpus and scoring another, on the layer that was best in the training corpus's own folds."""
     names = encoders_of(curves)
@@ -258,14 +268,12 @@ def cross_table(curves: Sequence[Curve], languages: Mapping[str, str]) -> Table 
         key = curve.key
         if key.source == key.target or key.method != PROBE or key.encoder not in names:
             continue
-        trained = next((other for other in inside(curves) if other.key == key._replace(target=key.source)), None)
-        layer = trained.best.layer if trained else curve.last.layer
-        score, floor = curve.at(layer), random_of(curves, curve)
+        score, floor = cross_score(curves, curve), random_of(curves, curve)
         rows.append(
             (
                 f"{key.source} ({languages[key.source]})", f"{key.target} ({languages[key.target]})", score.setting,
                 key.encoder, key.head, key.normalisation, score.layer, _value(score),
-                percent(floor.at(layer).value) if floor else "", _value(curve.last),
+                percent(floor.at(score.layer).value) if floor else "", _value(curve.last),
             )
         )  # fmt: skip
     if not rows:
@@ -302,7 +310,16 @@ def scratch_table(scores: Sequence[Score]) -> Table | None:
 
 def floor_table(floors: Sequence[Score]) -> Table:
     """What is reached without listening to speech."""
-    rows = tuple((row.target, row.method, _value(row), str(row.n), row.labels.replace(",", ", ")) for row in floors)
+    rows = tuple(
+        (
+            row.target,
+            row.method,
+            _percent(row) if row.method == CHANCE else _value(row),
+            str(row.n),
+            row.labels.replace(",", ", "),
+        )
+        for row in floors
+    )
     caption = (
         "Floors: UA in per cent with 95 % interval, of chance and of a logistic regression on level, peak and length. "
         "An encoder that scores no higher has learnt nothing that these do not tell."

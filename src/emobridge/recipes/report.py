@@ -15,7 +15,7 @@ from emobridge.data.manifest import read_manifest
 from emobridge.encoders import languages_of
 from emobridge.files import write_cells
 from emobridge.languages import primary_language
-from emobridge.literature.published import Published, comparable, published_confusions
+from emobridge.literature.published import Published, comparable, corpus_key, published_confusions
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Run
@@ -173,8 +173,16 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
 
 
 def _published(recipe: Recipe, run: Run, languages: Sequence[str], score: Score) -> str:
-    """The published numbers to print beside a score, each with its method; "" where there are none."""
+    """The published numbers to print beside a score, each with its method.
+
+    "" where there are none, and where the manifests hold other corpora than the recipe's.
+    """
     assert isinstance(run.settings, Budget) and isinstance(run.study.settings, AdaptStudy)
+    used, meant = (
+        {corpus_key(name) for name in names} for names in (score.source.split("+"), run.study.settings.source)
+    )
+    if corpus_key(score.target) != corpus_key(run.target) or not used <= meant:
+        return ""
     numbers = comparable(
         recipe.paper,
         dict(run.study.settings.published).get(score.method, ()),

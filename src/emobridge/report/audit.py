@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from emobridge.audit.finding import SEVERITIES
 from emobridge.audit.findings import Audit
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Section, Table, count
+from emobridge.report.blocks import Section, Table, count, figure
 from emobridge.report.data import confound_table, finding_table
 from emobridge.report.record import StudyRecord
 
@@ -66,17 +66,19 @@ def manifest_section(record: StudyRecord) -> Section:
             f"{sound.seconds / 3600:.2f}",
             f"{sound.shortest:.2f} to {sound.longest:.2f}",
             f"{sound.level:.1f} ({sound.level_spread:.1f})",
+            "" if sound.speech is None else f"{sound.speech:.0%}",
         )
         for sound in audit.sounds
     )
     columns = ("manifest", "language", "utterances", "readable", "speakers", "hours", "length, s", "level, dB (spread)")
+    recordings = Table("The recordings", (*columns, "speech"), rows)
     emotions = list(dict.fromkeys(row.value for row in audit.counts if row.column == "emotion"))
     by_emotion = []
     for sound in audit.sounds:
         n = dict(_counts(audit, sound.manifest, "emotion"))
         by_emotion.append((sound.manifest, *(str(n.get(emotion, 0)) for emotion in emotions)))
     head = ("manifest", *(emotion or "unlabelled" for emotion in emotions))
-    blocks = (Table("The recordings", columns, rows), Table("Utterances by emotion", head, tuple(by_emotion)))
+    blocks = (recordings, Table("Utterances by emotion", head, tuple(by_emotion)))
     return Section("Manifests", blocks=blocks)
 
 
@@ -94,8 +96,8 @@ def confound_section(record: StudyRecord) -> Section | None:
         )
         for features in dict.fromkeys(confound.features for confound in confounds)
     ]
-    figure = Figure(plots.dots(series, manifests, chance=None, title=table.caption), table)
-    return Section("What loudness and length give away", (CONFOUNDS,), blocks=(figure,))
+    block = figure(plots.dots(series, manifests, chance=None, title=table.caption), table)
+    return Section("What loudness and length give away", (CONFOUNDS,), blocks=(block,))
 
 
 def _counts(audit: Audit, manifest: str, column: str) -> Sequence[tuple[str, int]]:

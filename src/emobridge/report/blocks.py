@@ -33,13 +33,24 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayableTable:
+    """A table of recordings, each with a button that plays an excerpt in HTML; Markdown and JSON show the table."""
+
+    table: Table
+    excerpts: tuple[bytes | None, ...]  # audio files, one a row; None where there is none
+
+
+PageBlock = Table | Figure | PlayableTable
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A title and the blocks below it."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     items: tuple[str, ...] = ()  # a list under the paragraphs
-    blocks: tuple[Table | Figure, ...] = ()
+    blocks: tuple[PageBlock, ...] = ()
     code: str = ""  # shown verbatim
 
 
@@ -52,6 +63,20 @@ class Page:
     lead: str  # the headline: one paragraph
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
+
+
+def figure(svg: str, table: Table, file: str = "") -> Figure | Table:
+    """A drawing over its numbers; the table alone where there was nothing to draw, and the drawing is ""."""
+    return Figure(svg, table, file) if svg else table
+
+
+def without_empty_columns(table: Table) -> Table:
+    """The table without the columns that no row has anything in; as it is where it has no rows."""
+    kept = [index for index in range(len(table.columns)) if any(row[index] for row in table.rows)]
+    if not table.rows or len(kept) == len(table.columns):
+        return table
+    rows = tuple(tuple(row[index] for index in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[index] for index in kept), rows=rows)
 
 
 def stamp_of(synthetic: bool, constructed: bool = False) -> str:
@@ -71,9 +96,14 @@ def stamped(sections: Iterable[Section], stamp: str = STAMP) -> tuple[Section, .
     )
 
 
-def with_table(block: Table | Figure, change: Callable[[Table], Table]) -> Table | Figure:
+def table_of(block: PageBlock) -> Table:
+    """The table of a block: itself, or the one that it shows."""
+    return block if isinstance(block, Table) else block.table
+
+
+def with_table(block: PageBlock, change: Callable[[Table], Table]) -> PageBlock:
     """The block with its table changed."""
-    return replace(block, table=change(block.table)) if isinstance(block, Figure) else change(block)
+    return change(block) if isinstance(block, Table) else replace(block, table=change(block.table))
 
 
 def percent(value: float) -> str:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Section, Table, bounds, count, interval, number, signed_interval, unit
+from emobridge.report.blocks import (
+    Figure,
+    Section,
+    Table,
+    bounds,
+    count,
+    figure,
+    interval,
+    number,
+    signed_interval,
+    unit,
+)
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import SIDES, Difference, StudyRecord
 from emobridge.report.scores import class_measures
 from emobridge.report.systems import labels_in_words, scored_methods, size_of
+from emobridge.report.verdict import alarms
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -69,9 +82,10 @@ def headline(record: StudyRecord) -> str:
     best = [sentence for amount in ends if (sentence := _best(record, grid, measure, amount))]
     if not best:
         return "Nothing was scored on the target."
+    first = [alarm for amount in ends for alarm in _alarms(record, grid, measure, amount)]
     text = f"By {measure} ({meaning_of(measure)}) on the target, the best system {' The best '.join(best)}"
     return " ".join(
-        (text, f"Brackets hold 95 % intervals over {record.intervals_over}.", *_comparisons(record, measure))
+        (*first, text, f"Brackets hold 95 % intervals over {record.intervals_over}.", *_comparisons(record, measure))
     )
 
 
@@ -83,7 +97,8 @@ def curve_section(record: StudyRecord) -> Section:
         dotted += ", and the score of a method, named beside it, on all target labels"
     text = CURVES.format(over=record.intervals_over, dotted=dotted)
     figures = tuple(_curves(record, grid, measure) for measure in leading_measures(record))
-    return Section("Scores by label budget", (text,), blocks=figures)
+    is_drawn = any(isinstance(block, Figure) for block in figures)
+    return Section("Scores by label budget", (text,) if is_drawn else (), blocks=figures)
 
 
 def difference_section(record: StudyRecord) -> Section | None:
@@ -116,14 +131,27 @@ def measure_section(record: StudyRecord) -> Section | None:
     return Section("Other measures", blocks=(Table(caption, columns, tuple(rows)),))
 
 
-def _best(record: StudyRecord, grid: ScoreGrid, measure: str, amount: str) -> str:
-    """The end of a sentence on the best system with some number of target labels; "" where none was scored."""
-    scores = {
+def _scores_with(grid: ScoreGrid, measure: str, amount: str) -> dict[tuple[str, str], Score]:
+    """The scores on the target with some number of target labels, by method and normalisation."""
+    return {
         (method, norm): score
         for norm in grid.normalisations
         for method in grid.methods
         if (score := grid.cell(measure, method, norm, amount, "target")) is not None and score.value == score.value
     }
+
+
+def _alarms(record: StudyRecord, grid: ScoreGrid, measure: str, amount: str) -> Iterator[str]:
+    """What makes the score of the best system with some number of target labels meaningless."""
+    scores = _scores_with(grid, measure, amount)
+    if scores:
+        best = max(scores, key=lambda system: scores[system].value)
+        yield from alarms(record, f"{_system(grid, best)} with {_labels(amount)}", scores[best])
+
+
+def _best(record: StudyRecord, grid: ScoreGrid, measure: str, amount: str) -> str:
+    """The end of a sentence on the best system with some number of target labels; "" where none was scored."""
+    scores = _scores_with(grid, measure, amount)
     if not scores:
         return ""
     best = max(scores, key=lambda system: scores[system].value)
@@ -158,7 +186,7 @@ def _value(score: Score) -> str:
     return f"{value}{unit(score.measure)} ({bounds(score.measure, score.low, score.high)})"
 
 
-def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure:
+def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure | Table:
     panels = tuple(
         plots.Panel(
             f"normalisation {norm}",
@@ -176,7 +204,7 @@ def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure:
     svg = plots.layer_curves(panels, title=title, measure=measure, along="labelled target utterances")
     several = len(leading_measures(record)) > 1
     file = f"budget-{measure.lower().replace(' ', '-')}" if several else "budget"
-    return Figure(svg, _table(record, grid, measure), file)
+    return figure(svg, _table(record, grid, measure), file)
 
 
 def _chance(record: StudyRecord, measure: str) -> tuple[tuple[str, float], ...]:

@@ -8,6 +8,7 @@ from emobridge.audit.confound import Confound
 from emobridge.audit.finding import Finding
 from emobridge.report.blocks import Section, Table, count, interval, percent
 from emobridge.report.record import StudyRecord, SystemRow
+from emobridge.report.verdict import bundle_sentence
 
 LIMITS = (
     "A score holds for the corpora, speakers and label set named above. Acted corpora overstate how well emotion can "
@@ -25,7 +26,7 @@ def data_section(record: StudyRecord) -> Section:
     rows = []
     for row in record.corpora:
         counts = dict(row.counts)
-        hours = "not measured" if row.hours is None else f"{row.hours:.2f}"
+        hours = "" if row.hours is None else f"{row.hours:.2f}"
         speakers = "unknown" if row.speakers is None else str(row.speakers)
         cells = (str(counts.get(emotion, 0)) for emotion in emotions)
         rows.append((row.side, row.corpus, row.language, str(row.utterances), speakers, hours, *cells))
@@ -36,10 +37,14 @@ def data_section(record: StudyRecord) -> Section:
     return Section("Data", text, items, (Table("Corpora of this run", columns, tuple(rows)),))
 
 
-def what_was_seen(record: StudyRecord) -> tuple[str, ...]:
-    """A line for each fact about the method of the headline; without one a line for each method and normalisation."""
-    if record.method:
-        return next((system.saw for system in record.systems if system.method == record.method), ())
+def what_was_seen(record: StudyRecord, method: str = "") -> tuple[str, ...]:
+    """A line for each fact about a method, by default that of the headline.
+
+    Without a headline of one method, a line for each method and normalisation.
+    """
+    method = method or record.method
+    if method:
+        return next((system.saw for system in record.systems if system.method == method), ())
     groups: dict[tuple[str, str], list[SystemRow]] = {}
     for system in record.systems:
         groups.setdefault((system.method, system.normalise), []).append(system)
@@ -85,7 +90,7 @@ def how_section(record: StudyRecord) -> Section:
     """The command that makes the study again, its settings and the versions of packages."""
     blocks = [Table("Settings", ("setting", "value"), record.settings)] if record.settings else []
     blocks += [Table("Versions", ("package", "version"), record.versions)] if record.versions else []
-    text = (f"The recogniser is in {record.bundle}.",) if record.bundle else ()
+    text = (f"The recogniser is in {record.bundle}. {bundle_sentence(record)}".strip(),) if record.bundle else ()
     return Section("How to run it again", text, blocks=tuple(blocks), code=record.command)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from emobridge.types import short_repr
+
 Point = tuple[float, float, float]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Space:
     """One space and how its points cluster. Silhouettes are in [-1, 1], or NaN where they are undefined."""
@@ -20,6 +23,7 @@ class Space:
     points: tuple[Point, ...]  # of the drawn utterances; the largest coordinate of the measured ones is 1
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Embedding:
     """The spaces of a study, from the features before adaptation to the logits."""
@@ -29,6 +33,9 @@ class Embedding:
     languages: tuple[str, ...]  # of the drawn utterances
     measured: int
     utterances: int  # all of them; the measured ones are a sample
+    # Shares of target utterances beyond the edge of the source's speech (see features.familiarity): standardised by the
+    # source, and by their own corpus. None where the source has too little speech to tell.
+    unfamiliar: tuple[float, float] | None = None
 
     @property
     def after(self) -> Space:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Section, Table, number, percent, signed_interval, unit
+from emobridge.report.blocks import Section, Table, figure, number, percent, signed_interval, unit
 from emobridge.report.record import CostRow, StudyRecord
 from emobridge.report.systems import name_in
 
@@ -30,10 +30,10 @@ def layer_section(record: StudyRecord) -> Section | None:
     title = "UA on source validation by encoder layer, per cent"
     svg = plots.layers(names, [row.value for row in choice], chosen, title=title)
     rows = tuple((row.layer, percent(row.value), "chosen" if row.chosen else "") for row in choice)
-    figure = Figure(svg, Table(f"Measured. {title}", ("layer", "UA", ""), rows))
+    block = figure(svg, Table(f"Measured. {title}", ("layer", "UA", ""), rows))
     who = f"with {record.baseline} and normalisation {record.layer_normalisation}"
     text = f"{CHOICE} The layer was chosen once, {who}." if record.layer_normalisation else CHOICE
-    return Section("Layer choice", (text,), blocks=(figure,))
+    return Section("Layer choice", (text,), blocks=(block,))
 
 
 def curve_section(record: StudyRecord) -> Section | None:
@@ -49,7 +49,7 @@ def curve_section(record: StudyRecord) -> Section | None:
         for (term, run), line in lines.items()
     )
     columns = ("term", "run", "first epoch", "value", "last epoch", "value")
-    return Section("Training", blocks=(Figure(plots.curves(record.curves, title=title), Table(title, columns, rows)),))
+    return Section("Training", blocks=(figure(plots.curves(record.curves, title=title), Table(title, columns, rows)),))
 
 
 def change_section(record: StudyRecord) -> Section | None:

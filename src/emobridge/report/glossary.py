@@ -12,6 +12,8 @@ from emobridge.scores.measures.base import measure_of
 MEANINGS = {  # of measures, after their long names
     "UA": "the mean of the recalls of the labels",
     "WA": "the share of utterances that are right",
+    "F1 macro": "the mean over the labels of F1, which is high where both recall and precision are",
+    "F1 weighted": "the same, each label weighted by its number of utterances",
     "CCC": "1 where prediction and rating are the same, 0 where they have nothing in common",
 }
 INTERVAL = (
@@ -19,6 +21,10 @@ INTERVAL = (
     "without each speaker in turn) with Student's t, which holds with few speakers too, though not with one"
 )
 TERMS = (
+    ("encoder", "the part that makes numbers (features) of sound; it has layers, from sounds to words, from 0"),
+    ("head", "the small part on top of the encoder that tells the emotions from its features"),
+    ("normalisation", "what is taken out of the features before the head: each corpus's or speaker's mean and spread"),
+    ("confidence", "the probability that the recogniser gives its own answer"),
     ("bundle", "the folder of a finished recogniser: its weights, its settings and its model card"),
     ("manifest", "a file with one row a recording: its path, corpus, language, speaker and label"),
     ("baseline", "the system without adaptation, source-only, that every method is compared with"),
@@ -29,13 +35,28 @@ TERMS = (
 )
 
 
+PROBE_TERMS = (
+    *(pair for pair in TERMS if pair[0] in ("encoder", "head", "normalisation", "95 % interval", "fold")),
+    ("probe", "a head on one layer of an encoder that stays as it is: its score tells what the layer holds"),
+    ("multilayer", "a head that weighs all layers of the encoder, and learns the weights"),
+    ("random weights", "the same encoder before any training: what an encoder scores above it, it has learnt"),
+    ("floor", "what is reached without recognising emotion: by chance, from loudness and length, with random weights"),
+)
+
+
 def glossary_section(record: StudyRecord) -> Section:
     """The measures of the record, then the terms that a newcomer to emobridge meets."""
     measures = dict.fromkeys(measure_of(row.measure).name for row in record.scores)
     if not record.scores and record.audit is not None:
         measures = {"UA": None}
-    lines = [f"{name}: {meaning_of(name)}." for name in ("UA", "WA", "CCC") if name in measures]
+    lines = [f"{name}: {meaning_of(name)}." for name in MEANINGS if name in measures]
     return Section("Glossary", items=(*lines, *(f"{term}: {meaning}." for term, meaning in TERMS)))
+
+
+def probe_glossary() -> Section:
+    """The same for a layer-wise study, whose terms are others."""
+    lines = [f"{name}: {meaning_of(name)}." for name in ("UA", "F1 macro")]
+    return Section("Glossary", items=(*lines, *(f"{term}: {meaning}." for term, meaning in PROBE_TERMS)))
 
 
 def meaning_of(measure: str) -> str:

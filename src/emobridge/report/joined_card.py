@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from emobridge.bundle import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, Branch, 
 from emobridge.corpora import licence_of
 from emobridge.report.blocks import stamp_of
 from emobridge.report.data import LIMITS
-from emobridge.report.model_card import USE
+from emobridge.report.model_card import USE, card_head, portable
 from emobridge.report.write import escaped
 
 
@@ -23,20 +22,20 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
     last = recognizer.branches[-1].language
     router = "learnt without emotion labels" if recognizer.router else "none"
     corpora = dict.fromkeys(corpus for branch in recognizer.branches for corpus, _ in branch.spec.domains)
-    head = ["---", f"language: {json.dumps(sorted(languages))}", "tags: [speech-emotion-recognition, emobridge]"]
     facts = [
         *([f"Labels, in this order: {', '.join(recognizer.labels)}"] if recognizer.labels else []),
         *([f"Attributes: {', '.join(recognizer.attributes)}, on {recognizer.scale}"] if recognizer.attributes else []),
         f"Encoder: {Path(spec.encoder).name}, layer {spec.layer}; "
         + ("trained, and in the bundle" if "end-to-end" in spec.trained_parts else "not trained, not in the bundle"),
         f"Where the language is not known {last} answers, unless --untold is averaged, confident or routed",
+        f"Temperature of the confidence: {', '.join(_temperature(branch) for branch in recognizer.branches)}",
         f"Router: {router}",
         f"Joined from: {', '.join(folders)}",
     ]
     rows = "\n".join(_row(branch, branch.language in cards) for branch in recognizer.branches)
     stamp = f"*{stamp_of(recognizer.synthetic, recognizer.constructed)}One row a language.*"
     parts = [
-        "\n".join([*head, "library_name: emobridge", "---"]),
+        card_head(languages),
         f"# Emotions in {escaped(', '.join(branch.language for branch in recognizer.branches))}",
         "## What it is",
         "\n".join(f"- {escaped(fact)}" for fact in facts),
@@ -51,7 +50,7 @@ def joined_card(recognizer: Recognizer, folders: Sequence[str], cards: Mapping[s
         "Weights trained on a corpus may fall under its terms.",
         "\n".join(f"- {escaped(f'{name}: {licence_of(name)}')}" for name in corpora),
     ]
-    return "\n\n".join(parts) + "\n"
+    return portable("\n\n".join(parts)) + "\n"
 
 
 def card_of(bundle: str | Path) -> dict[str, str]:
@@ -66,6 +65,10 @@ def card_of(bundle: str | Path) -> dict[str, str]:
     if description.languages:
         paths = {name: bundle / LANGUAGES_FOLDER / name / MODEL_CARD for name in (*description.languages, language)}
     return {name: path.read_text(encoding="utf-8") for name, path in paths.items() if path.is_file()}
+
+
+def _temperature(branch: Branch) -> str:
+    return f"{branch.spec.temperature:.2f} of {branch.language}"
 
 
 def _row(branch: Branch, has_card: bool) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import PurePath
 
 from emobridge.corpora import licence_of
 from emobridge.report.blocks import count, score_text, stamp_of
@@ -18,13 +22,15 @@ USE = (
     "measured and can see and correct the result. The recogniser names how an utterance sounds to annotators, with "
     "its labels and no others."
 )
+ABSOLUTE = re.compile(r"(?<![^\s'\"=(`,:])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"`,():/\\]+[/\\])+[^\s'\"`,():/\\]*")
 
 
 def model_card(record: StudyRecord) -> str:
     """Markdown with a YAML head as model hubs read it. Corpora whose licence is not known are named as such."""
-    normalisation = sorted({row.normalisation for row in record.scores if row.method == record.method})
+    method = record.bundle_method or record.method
+    normalisation = sorted({row.normalisation for row in record.scores if row.method == method})
     parts = [
-        _head(record),
+        card_head(row.language for row in record.corpora),
         f"# {escaped(record.name)}",
         f"**{escaped(verdict(record))}**",
         *(f"> **Warning.** {escaped(warning)}" for warning in warnings_of(record)),
@@ -32,8 +38,8 @@ def model_card(record: StudyRecord) -> str:
         _list(_facts(record, normalisation)),
         "## What it was trained on",
         _list([_corpus(record, side) for side in ("source", "target")]),
-        "The method was trained and normalised with:" if what_was_seen(record) else "",
-        _list(what_was_seen(record)),
+        "The method was trained and normalised with:" if what_was_seen(record, method) else "",
+        _list(what_was_seen(record, method)),
         "## How well it does",
         _scores(record),
         escaped(record.held_out),
@@ -48,21 +54,36 @@ def model_card(record: StudyRecord) -> str:
         "\n".join(f"    {line}" for line in record.command.splitlines()),
         _list([f"{name} {version}" for name, version in record.versions]),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return portable("\n\n".join(part for part in parts if part)) + "\n"
 
 
-def _head(record: StudyRecord) -> str:
-    languages = json.dumps(sorted({row.language for row in record.corpora}))
-    return f"---\nlanguage: {languages}\ntags: [speech-emotion-recognition, emobridge]\nlibrary_name: emobridge\n---"
+def card_head(languages: Iterable[str]) -> str:
+    """What model hubs read of a card, in YAML. The corpora decide the licence: the card names theirs."""
+    known = sorted(set(languages) - {"und"})
+    lines = ["---", *([f"language: {json.dumps(known)}"] if known else []), "license: other"]
+    lines += ["tags: [speech-emotion-recognition, emobridge]", "library_name: emobridge"]
+    return "\n".join([*lines, "pipeline_tag: audio-classification", "---"])
+
+
+def portable(text: str) -> str:
+    """A text without the folders of this machine: of an absolute path its last part stays.
+
+    >>> portable("emobridge adapt --source '/home/a b/en.jsonl' --encoder ../models/ws --option x=/data/en")
+    'emobridge adapt --source en.jsonl --encoder ../models/ws --option x=en'
+    """
+    with_spaces = re.sub(r"'([/~][^']*)'", lambda match: shlex.quote(PurePath(match[1]).name), text)
+    return ABSOLUTE.sub(lambda match: PurePath(match[0].replace("\\", "/")).name, with_spaces)
 
 
 def _facts(record: StudyRecord, normalisation: list[str]) -> list[str]:
-    encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == record.method})
-    facts = [f"Method: {record.method}"]
+    method = record.bundle_method or record.method
+    encoders = sorted({f"{row.encoder}, layer {row.layer}" for row in record.scores if row.method == method})
+    facts = [f"Method: {method}{f' ({record.bundle_reason})' if record.bundle_reason else ''}"]
     facts += [f"Labels, in this order: {', '.join(record.labels)}"] if record.labels else []
     facts += [f"Attributes, in this order: {', '.join(record.attributes)}"] if record.attributes else []
     facts += [f"Encoder: {', '.join(encoders)}"] if encoders else []
     facts += [f"Normalisation: {', '.join(normalisation)}"] if normalisation else []
+    facts += [f"{line[0].upper()}{line[1:]}" for line in record.temperatures]
     return [*facts, f"Made: {record.created}"]
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emobridge.report import attributes, audit, budget, choice, contests, data, fits, scores
+from emobridge.report import (
+    attributes,
+    audit,
+    budget,
+    calibration,
+    choice,
+    contests,
+    data,
+    fits,
+    scores,
+    target_section,
+)  # fmt: skip
 from emobridge.report.blocks import CONSTRUCTED, Page, Section, count, stamp_of, stamped
 from emobridge.report.glossary import glossary_section
 from emobridge.report.published import published_section
@@ -23,11 +34,15 @@ HEADLINES: dict[str, Callable[[StudyRecord], str]] = {
 
 SECTIONS: dict[str, tuple[SectionOf, ...]] = {
     "adapt": (
+        target_section.unscored_section,
+        target_section.next_section,
         scores.score_section,
         attributes.attribute_section,
         scores.recall_section,
         scores.confusion_section,
         scores.speaker_section,
+        calibration.calibration_section,
+        target_section.scored_section,
         published_section,
         data.data_section,
         data.audit_section,
@@ -47,6 +62,7 @@ SECTIONS: dict[str, tuple[SectionOf, ...]] = {
         budget.difference_section,
         contests.contest_section,
         budget.measure_section,
+        calibration.calibration_section,
         fits.change_section,
         fits.cost_section,
         published_section,
@@ -83,8 +99,12 @@ def page_of(record: StudyRecord) -> Page:
 
 def headline(record: StudyRecord) -> str:
     """The paragraph at the top of the page; it begins with what is made up."""
-    made_up = ("SYNTHETIC speech. " if record.synthetic else "") + (CONSTRUCTED if record.constructed else "")
-    return made_up + HEADLINES[record.kind](record)
+    return made_up(record) + HEADLINES[record.kind](record)
+
+
+def made_up(record: StudyRecord) -> str:
+    """What of the speech or its attributes is made up, with a space behind it; "" where nothing is."""
+    return ("SYNTHETIC speech. " if record.synthetic else "") + (CONSTRUCTED if record.constructed else "")
 
 
 def _subtitle(record: StudyRecord) -> str:

@@ -1,19 +1,24 @@
-"""Plots as inline SVG: text stays text, and ink takes the page's colour, so that one drawing serves light and dark."""
+"""Plots as inline SVG: text stays text, and ink takes the page's colour, so that one drawing serves light and dark.
+
+A plot of nothing is "": there are no empty axes. `blocks.figure` then shows the table of numbers alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import itertools
+import math
 import re
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emobridge.report.blocks import unit
 from emobridge.report.record import CurvePoint
+from emobridge.scores.calibration import ReliabilityBin
 from emobridge.scores.measures.base import measure_of
 
 if TYPE_CHECKING:
@@ -70,6 +75,8 @@ class Series:
 @_style()
 def dots(series: Sequence[Series], names: Sequence[str], *, chance: float | None, title: str) -> str:
     """Dots with intervals, one row a name, one colour a series; per cent on the x axis, chance as a dashed line."""
+    if not any(_has_values(p.value for p in row.points if p.name in names) for row in series):
+        return ""
     gap = 0.5 / max(1, len(series))
     figure, axes = _figure(1.1 + max(1, len(names)) * max(0.24, 0.13 * len(series)))
     for index, (row, colour) in enumerate(zip(series, itertools.cycle(COLOURS))):
@@ -91,8 +98,29 @@ def dots(series: Sequence[Series], names: Sequence[str], *, chance: float | None
 
 
 @_style()
+def bars(names: Sequence[str], counts: Sequence[int], *, title: str) -> str:
+    """A horizontal bar a name, as long as its share of all; the count and the per cent at its end."""
+    if not any(counts):
+        return ""
+    figure, axes = _figure(0.35 + 0.3 * len(names), width=5.4)
+    total = max(sum(counts), 1)
+    axes.barh(range(len(names)), counts, height=0.65, color=COLOURS[1])
+    for row, n in enumerate(counts):
+        axes.annotate(f"{n} ({100 * n / total:.0f} %)", (n, row), (4, 0), textcoords="offset points", va="center",
+                      fontsize=9)  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 1.25 * max((*counts, 1)))
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    return _svg(figure, title)
+
+
+@_style()
 def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: str) -> str:
     """Rows truth, columns prediction: per cent of the row, the count beneath; the shade is the share."""
+    if not any(map(any, counts)):
+        return ""
     n = len(labels)
     figure, axes = _figure(0.8 + 0.55 * n, width=1.3 + 0.82 * n)
     for row, label_counts in enumerate(counts):
@@ -115,9 +143,12 @@ def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: str
 
 @_style()
 def curves(points: Sequence[CurvePoint], *, title: str) -> str:
-    """Small multiples by epoch: one panel a term, one line a run."""
+    """Small multiples by epoch: one panel a term that has a value, one line a run."""
     import matplotlib.figure
 
+    points = [point for point in points if math.isfinite(point.value)]
+    if not points:
+        return ""
     terms, runs = (list(dict.fromkeys(getattr(p, field) for p in points)) for field in ("term", "run"))
     columns = min(3, len(terms))
     rows = -(-len(terms) // columns)
@@ -142,6 +173,8 @@ def curves(points: Sequence[CurvePoint], *, title: str) -> str:
 @_style()
 def layers(names: Sequence[str], values: Sequence[float], chosen: Sequence[str], *, title: str) -> str:
     """Score by encoder layer, per cent; the chosen ones filled and named."""
+    if not _has_values(values):
+        return ""
     figure, axes = _figure(2.6)
     axes.plot(range(len(names)), [100 * v for v in values], color=COLOURS[1], lw=1.4, marker="o", mfc="none")
     for x, (name, value) in enumerate(zip(names, values)):
@@ -211,9 +244,14 @@ class Panel:
 def layer_curves(panels: Sequence[Panel], *, title: str, measure: str = "UA", along: str = "layer") -> str:
     """Small multiples of scores by layer, with 95 % intervals as bands; the panels share both axes.
 
-    The y axis is in the unit of the measure. along: the label of the x axis, where it shows something else.
+    The y axis is in the unit of the measure. along: the label of the x axis, where it shows something else. Panels
+    without a line are left out, and where no line has two points there is no curve to draw.
     """
     import matplotlib.figure
+
+    panels = [panel for panel in panels if any(_has_values(line.values) for line in panel.lines)]
+    if not any(_has_values(line.values, 2) for panel in panels for line in panel.lines):
+        return ""
 
     scale = measure_of(measure).scale
     columns = min(2, len(panels))
@@ -267,9 +305,44 @@ def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
     return _svg(figure, title)
 
 
+@_style()
+def reliability(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[ReliabilityBin]]]]], *, title: str) -> str:
+    """Small multiples of accuracy by confidence, per cent: a title and its named curves; a bin's size is its share."""
+    import matplotlib.figure
+
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = matplotlib.figure.Figure(figsize=(3.6 * columns, 3.0 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for panel in axes[len(panels) :]:
+        panel.axis("off")
+    for panel, (heading, lines) in zip(axes, panels):
+        panel.plot([0, 100], [0, 100], color=INK, ls="--", lw=0.8, alpha=0.6)
+        for number, (name, curve) in enumerate(lines):
+            x, y = [100 * part.confidence for part in curve], [100 * part.accuracy for part in curve]
+            n = [part.n for part in curve]
+            colour = COLOURS[number % len(COLOURS)]
+            panel.plot(x, y, color=colour, lw=1.2, label=name)
+            panel.scatter(x, y, [6 + 60 * count / sum(n) for count in n], color=colour, marker=_MARKERS[number], lw=0)
+        panel.set_title(heading, fontsize=9)
+        panel.set(xlim=(0, 102), ylim=(-3, 103))
+        panel.grid(color=INK, alpha=0.12)
+    figure.supxlabel("confidence (%)", fontsize=10)
+    figure.supylabel("right answers (%)", fontsize=10)
+    handles = {str(line.get_label()): line for panel in axes for line in panel.get_lines()}
+    shown = {name: line for name, line in handles.items() if not name.startswith("_")}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)
+    return _svg(figure, title)
+
+
 def standalone(svg: str) -> str:
     """A drawing as a file of its own, in a grey that reads on light and dark pages."""
     return svg.replace("currentColor", "#6e7781")
+
+
+def _has_values(values: Iterable[float], least: int = 1) -> bool:
+    """Whether so many values are numbers, and not NaN or infinite."""
+    return sum(map(math.isfinite, values)) >= least
 
 
 def _figure(height: float, width: float = 7.2) -> tuple[Figure, Axes]:

@@ -7,7 +7,10 @@ from emobridge.report.blocks import Section, Table
 from emobridge.report.record import StudyRecord
 from emobridge.scores.measures.base import measure_of
 
-NOTHING = "No published number that we know of has this pair of languages, this label set and this label budget."
+NOTHING = (
+    "No published number that we know of is of these corpora, with this label set and this label budget. Numbers of "
+    "other corpora of the same languages say nothing about these."
+)
 LANDMARKS = (
     "Others' numbers. Their corpora, splits and training differ from this run's: read them as landmarks and never "
     "as a ranking. The corpora of this run are named under Data."

@@ -12,8 +12,10 @@ from emobridge.audit.confound import Confound
 from emobridge.audit.findings import Audit
 from emobridge.literature.published import Published
 from emobridge.report.embedding import Embedding
+from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate
-from emobridge.types import Score
+from emobridge.scores.calibration import ReliabilityBin
+from emobridge.types import Score, short_repr
 
 SIDES = ("target", "source")  # in the order of tables
 STUDY_KINDS = ("adapt", "budget", "audit")  # of studies; a page for each is in page.SECTIONS
@@ -100,6 +102,36 @@ class CollapsedSystem:
     normalisation: str = ""
 
 
+@short_repr
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How the confidence of some answers goes with how many of them are right."""
+
+    confidence: float  # the mean, in [0, 1]
+    error: float  # expected calibration error, in [0, 1]
+    curve: tuple[ReliabilityBin, ...]
+    coverage: tuple[
+        tuple[float, float], ...
+    ]  # a share of the answers, the surest first; the share of them that is right
+
+
+@short_repr
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """The confidence of one system on one side, as it is and with its temperature; answers of all seeds together."""
+
+    method: str
+    side: str
+    target_labels: str = ""
+    normalisation: str = ""
+    temperature: float  # of answers to the side; 1 where nothing was held out
+    fitted_on: str  # the held-out answers that gave it, in words; "" where there are none
+    n: int  # answers: utterances times seeds
+    accuracy: float  # in [0, 1]; no temperature changes it
+    before: Trust
+    after: Trust | None  # by temperatures that saw no answer of the same speaker; None where there is one speaker
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRow:
     """What one stage of one system took, over its fits."""
@@ -173,6 +205,7 @@ class CandidateRow:
     chosen: bool
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
     """All that the page of one study says. A field at its default leaves its section out."""
@@ -199,6 +232,8 @@ class StudyRecord:
     contests: tuple[Contest, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     collapsed: tuple[CollapsedSystem, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+    temperatures: tuple[str, ...] = ()  # of the bundle, in words, each with what it was fitted on
     costs: tuple[CostRow, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     largest_budget: int | None = None  # target labels that the training speakers of every fold have
@@ -209,6 +244,7 @@ class StudyRecord:
     validator: str = ""  # that chose among the candidates
     encoder_trained: bool = False  # its features change with each fit, and none are stored
     space: Embedding | None = None
+    target: TargetFindings | None = None  # of the final recogniser of "adapt"
 
     audit: Audit | None = None
     floors: tuple[Floor, ...] = ()
@@ -220,10 +256,18 @@ class StudyRecord:
     settings: tuple[tuple[str, str], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     bundle: str = ""  # its folder
+    bundle_method: str = ""  # the method of the system in it: `method`, or the baseline
+    bundle_reason: str = ""  # why it is that one: the end of "the bundle holds ...: "
 
-    def without_points(self) -> StudyRecord:
-        """The record as JSON holds it: without the drawing of the feature space."""
-        return replace(self, space=self.space and self.space.without_points())
+    @property
+    def is_scored(self) -> bool:
+        """Whether any score is of the target; without labels of it there is none."""
+        return any(row.side == "target" for row in self.scores)
+
+    def without_media(self) -> StudyRecord:
+        """The record as JSON holds it: without the drawing of the feature space and the excerpts of recordings."""
+        space, target = self.space, self.target
+        return replace(self, space=space and space.without_points(), target=target and target.without_audio())
 
 
 def normalisation_of(normalise: str, align: str) -> str:

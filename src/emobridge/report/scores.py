@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emobridge.report import plots
-from emobridge.report.blocks import Figure, Section, Table, number, score_text, signed_interval, unit
+from emobridge.report.blocks import Figure, Section, Table, figure, number, score_text, signed_interval, unit
 from emobridge.report.record import SIDES, Confusion, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems, shared
 from emobridge.report.verdict import headline_measure
@@ -40,7 +40,8 @@ def score_section(record: StudyRecord) -> Section | None:
         f"Label set: {', '.join(record.labels)}. All rows: {shared(record) or 'nothing in common'}."
     )
     columns = ("system", "scored on", *measures, "n", f"{leading} of each seed")
-    return Section("Scores", blocks=(Table(caption, columns, tuple(rows)), *_difference_tables(record)))
+    title = "Scores" if record.is_scored else "Scores on the source"
+    return Section(title, blocks=(Table(caption, columns, tuple(rows)), *_difference_tables(record)))
 
 
 def recall_section(record: StudyRecord) -> Section | None:
@@ -104,7 +105,7 @@ def _dots(
     title: str,
     record: StudyRecord,
     shown: Sequence[str] | None = None,
-) -> Figure:
+) -> Figure | Table:
     """A row for each name, a colour for each system, whose `values` are by name. shown: of many names, those drawn."""
     series = [
         plots.Series(system.name, tuple(plots.Point(name, row.value, row.low, row.high) for name, row in rows.items()))
@@ -113,17 +114,17 @@ def _dots(
     n = {name: str(row.n) for rows in values for name, row in rows.items()}
     cells = tuple((name, n[name], *(_cell(rows.get(name)) for rows in values)) for name in names)
     table = Table(f"Measured. {title}", ("", "n", *(system.name for system in systems)), cells)
-    return Figure(plots.dots(series, shown or names, chance=1 / len(record.labels), title=title), table)
+    return figure(plots.dots(series, shown or names, chance=1 / len(record.labels), title=title), table)
 
 
-def _matrix(record: StudyRecord, confusion: Confusion) -> Figure:
+def _matrix(record: StudyRecord, confusion: Confusion) -> Figure | Table:
     title = (
         f"{name_in(record, confusion)} on the {confusion.side}: rows are the true label, per cent of the row, "
         "counts over all seeds"
     )
     rows = tuple((label, *map(str, counts)) for label, counts in zip(confusion.labels, confusion.counts))
     table = Table(f"Measured. {title}", ("true \\ predicted", *confusion.labels), rows)
-    return Figure(plots.matrix(confusion.labels, confusion.counts, title=title), table)
+    return figure(plots.matrix(confusion.labels, confusion.counts, title=title), table)
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -26,7 +26,20 @@ def space_section(record: StudyRecord) -> Section | None:
     """The section; a line in its place where the encoder was trained; None where no space was measured."""
     if record.space is None:
         return Section("Feature space", (NOT_STORED,)) if record.encoder_trained else None
-    return Section("Feature space", SPACE_TEXT, blocks=(_silhouettes(record.space), _picture(record.space)))
+    text = (*_unfamiliar(record.space), *SPACE_TEXT)
+    return Section("Feature space", text, blocks=(_silhouettes(record.space), _picture(record.space)))
+
+
+def _unfamiliar(embedding: Embedding) -> tuple[str, ...]:
+    """How unfamiliar the target's speech is to the source; () where it was not measured."""
+    if embedding.unfamiliar is None:
+        return ()
+    before, after = map(percent, embedding.unfamiliar)
+    return (
+        f"To the source alone {before} % of the target's utterances are unfamiliar: farther from the source's speech "
+        "than 95 % of the utterances of source speakers who were held out. With each corpus standardised by itself "
+        f"it is {after} %; about 5 % would be as familiar as a new speaker of the source.",
+    )
 
 
 def _silhouettes(embedding: Embedding) -> Table:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from emobridge.report.blocks import bracketed
-from emobridge.report.page import headline
+from emobridge.report.page import headline, made_up
 from emobridge.report.record import StudyRecord
-from emobridge.report.verdict import warnings_of
+from emobridge.report.target_section import lines_of_target
+from emobridge.report.verdict import conclusion, warnings_of
 from emobridge.scores.measures.base import leading_measure
 from emobridge.types import Score
 
 
 def lines_of(record: StudyRecord) -> list[str]:
-    """A study for the terminal: its scores, or the headline of a budget, then what a reader must know."""
-    lines = [table(record) if record.kind == "adapt" else headline(record)]
-    lines += [f"warning: {warning}" for warning in warnings_of(record)]
+    """A study for the terminal: its verdict, or the headline of a budget, its scores, then what a reader must know.
+
+    Of a target without labels it begins with what was heard in it.
+    """
+    lines = [headline(record)]
+    if record.kind == "adapt":
+        target = lines_of_target(record)
+        lines = [*target, conclusion(record), *["Scores on the SOURCE:"] * bool(target), table(record)]
+        lines[0] = made_up(record) + lines[0]
+    lines += [f"warning: {warning}" for warning in warnings_of(record) if all(warning not in line for line in lines)]
     return [*lines, *(f"missing: {line}" for line in record.missing)]
+
+
+def _stamp(record: StudyRecord) -> str:
+    return ("SYNTHETIC. " if record.synthetic else "") + ("CONSTRUCTED. " if record.constructed else "")
 
 
 def table(record: StudyRecord) -> str:
     """The leading measures of each system on each side, UA and CCC of each attribute, with intervals."""
-    stamp = ("SYNTHETIC. " if record.synthetic else "") + ("CONSTRUCTED. " if record.constructed else "")
-    lines = []
+    stamp, lines = _stamp(record), []
     if record.labels:
         lead = leading_measure("classes")
         lines.append(f"{stamp}{lead.name} over {', '.join(record.labels)}; 95 % intervals; seeds averaged")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from emobridge.audit.findings import NEAR
+from emobridge.audit.findings import NEAR, NO_SPEECH
 from emobridge.report.blocks import bounds, count, number, percent, signed_interval, unit
 from emobridge.report.glossary import meaning_of
-from emobridge.report.record import Difference, Floor, StudyRecord
+from emobridge.report.record import CollapsedSystem, Difference, Floor, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems
+from emobridge.report.target_section import target_finding
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -25,28 +26,81 @@ def headline_measure(record: StudyRecord) -> str:
 
 
 def verdict(record: StudyRecord) -> str:
-    """Baseline against method on the target with intervals; first of all, where the score lies below its floor."""
+    """Baseline against method on the target with intervals; first of all, what makes the score meaningless."""
+    if unscored := target_finding(record):
+        return " ".join(part for part in (unscored, *_on_source(record), bundle_sentence(record)) if part)
     measure = headline_measure(record)
-    on_target = [system for system in scored_systems(record) if system.side == "target" and system.mean(measure)]
-    before = next((system for system in on_target if system.method == record.baseline), None)
-    after = next((system for system in on_target if system.method == record.method), None)
-    parts = [*_below_floor(record, after or before)]
+    before, after = _on_target(record, measure)
+    parts = [*_first(record, measure)]
     parts.append(f"On the target ({_scored_speech(record)}), {_reached(record, measure, before, after)}")
-    key = record.method, "target", measure
-    gap = next((gap for gap in record.differences if (gap.method, gap.side, gap.measure) == key), None)
+    gap = _headline_gap(record, measure)
     if gap is not None:
-        parts.append(_gap(gap))
-    is_class = bool(record.labels) and measure_of(measure).of == "classes"
-    chance = measure_of(measure).chance(len(record.labels)) if is_class else None
+        parts.append(_gap(record, gap))
+    chance = _chance(record, measure) if measure_of(measure).of == "classes" else None
     if chance is not None:
         parts.append(f"Chance over {count(len(record.labels), 'label')} is {number(measure, chance)}{unit(measure)}.")
-        best = after or before
-        if best is not None and not _row(best, measure).low > chance:  # NaN shows nothing
-            parts.append(f"{best.name} is not shown to be above chance.")
-    on_source = next((s for s in scored_systems(record) if (s.side, s.method) == ("source", record.method)), None)
-    if on_source is not None and on_source.mean(measure):
-        parts.append(f"On the source {on_source.name} reaches {_value(_row(on_source, measure))}.")
-    return " ".join(parts)
+    return " ".join(part for part in (*parts, *_on_source(record), bundle_sentence(record)) if part)
+
+
+def conclusion(record: StudyRecord) -> str:
+    """The verdict in few words: what makes the score meaningless, the difference, and what the bundle holds."""
+    measure = headline_measure(record)
+    before, after = _on_target(record, measure)
+    gap = _headline_gap(record, measure)
+    parts = [*_first(record, measure)]
+    if gap is not None:
+        parts.append(_gap(record, gap))
+    elif before or after:
+        parts.append(f"On the target {_reached(record, measure, before, after)}")
+    elif record.scores and not record.bundle_method:
+        parts.append("Nothing was scored on the target.")
+    return " ".join(part for part in (*parts, bundle_sentence(record)) if part)
+
+
+def bundle_sentence(record: StudyRecord) -> str:
+    """Which system the bundle holds, and why; "" where there is no bundle."""
+    if not record.bundle_method:
+        return ""
+    reason = f": {record.bundle_reason}" if record.bundle_reason else ""
+    return f"The bundle holds {record.bundle_method}{reason}."
+
+
+def alarms(record: StudyRecord, name: str, row: Score) -> Iterator[str]:
+    """What makes a score of the system `name` meaningless, a sentence each, the gravest first."""
+    for collapse in record.collapsed:
+        system = row.target_labels, row.normalisation
+        theirs = collapse.target_labels or system[0], collapse.normalisation or system[1]
+        if (collapse.method, collapse.side) == (row.method, row.side) and theirs == system:
+            yield _collapse(record, collapse)
+    chance = _chance(record, row.measure)
+    if chance is not None and row.value == row.value:  # NaN is no value
+        level = f"{number(row.measure, chance)}{unit(row.measure)}"
+        value = f"{number(row.measure, row.value)}{unit(row.measure)} {row.measure}"
+        if row.value <= chance:
+            yield f"NO BETTER THAN CHANCE: {name} reaches {value}, and guessing {level}."
+        elif not row.low > chance:  # NaN, no interval, shows nothing
+            ends = bounds(row.measure, row.low, row.high)
+            yield f"NOT ABOVE CHANCE: {name} is not shown to be above chance ({level}): it reaches {value} ({ends})."
+    for floor in record.floors:
+        confound = floor.confound
+        is_of = floor.side == row.side == "target" and confound.features == FLOOR_FEATURES
+        if is_of and row.measure == "UA" and row.value < confound.ua:
+            yield _floor_sentence(name, row, floor)
+
+
+def _on_source(record: StudyRecord) -> Iterator[str]:
+    """What the method reaches on the source; of a target without scores, how good it can at most be hoped to be."""
+    measure = headline_measure(record)
+    system = next((s for s in scored_systems(record) if (s.side, s.method) == ("source", record.method)), None)
+    if system is None or system.mean(measure) is None:
+        return
+    if record.is_scored:
+        yield f"On the source {system.name} reaches {_value(_row(system, measure))}."
+    else:
+        yield (
+            f"On new speakers of the SOURCE {system.name} reaches {_value(_row(system, measure))}; across languages a "
+            "recogniser is mostly right less often."
+        )
 
 
 def warnings_of(record: StudyRecord) -> tuple[str, ...]:
@@ -59,7 +113,7 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
             "CONSTRUCTED attributes: level, pitch and rate of the audio stand where ratings would. CCC shows that the "
             "regression learns, and nothing about emotion."
         )
-    lines += _collapses(record)
+    lines += [_collapse(record, collapse) for collapse in record.collapsed]
     lines += record.warnings
     if record.audit is not None and record.scores:
         lines += _confounds(record)
@@ -67,16 +121,47 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
         lines.append("Utterances without a known speaker count as speakers of their own: intervals are too narrow.")
     lines += _without_interval(record)
     if record.audit is not None:
-        lines += [finding.message for finding in record.audit.findings if finding.severity == "error"]
+        findings = record.audit.findings
+        lines += [f.message for f in findings if f.severity == "error" or f.kind == NO_SPEECH]
     return tuple(dict.fromkeys(lines))
 
 
-def _collapses(record: StudyRecord) -> Iterator[str]:
-    for collapse in record.collapsed:
-        yield (
-            f"COLLAPSED: {name_in(record, collapse)} predicts {collapse.predictions} on the {collapse.side}: "
-            "it has learnt nothing that tells them apart."
-        )
+def _first(record: StudyRecord, measure: str) -> Iterator[str]:
+    """The alarms of the adapted system on the target, or of the baseline where there is no other."""
+    before, after = _on_target(record, measure)
+    best = after or before
+    if best is None:
+        return
+    yield from alarms(record, best.name, _row(best, measure))
+    classes = best.mean("UA")  # the measure of floors
+    if classes is not None and measure != "UA":
+        yield from alarms(record, best.name, classes)
+
+
+def _on_target(record: StudyRecord, measure: str) -> tuple[ScoredSystem | None, ScoredSystem | None]:
+    """The baseline and the method of the headline, as far as they were scored on the target."""
+    scored = [system for system in scored_systems(record) if system.side == "target" and system.mean(measure)]
+    before = next((system for system in scored if system.method == record.baseline), None)
+    return before, next((system for system in scored if system.method == record.method), None)
+
+
+def _headline_gap(record: StudyRecord, measure: str) -> Difference | None:
+    key = record.method, "target", measure
+    return next((gap for gap in record.differences if (gap.method, gap.side, gap.measure) == key), None)
+
+
+def _chance(record: StudyRecord, measure: str) -> float | None:
+    """What guessing reaches in a measure; None where that is not known."""
+    if measure_of(measure).of != "classes":
+        return measure_of(measure).chance(0)
+    return measure_of(measure).chance(len(record.labels)) if record.labels else None
+
+
+def _collapse(record: StudyRecord, collapse: CollapsedSystem) -> str:
+    return (
+        f"COLLAPSED: {name_in(record, collapse)} predicts {collapse.predictions} on the {collapse.side}: "
+        "it has learnt nothing that tells them apart."
+    )
 
 
 def _confounds(record: StudyRecord) -> Iterator[str]:
@@ -105,16 +190,6 @@ def _scored_speech(record: StudyRecord) -> str:
     names = " and ".join(dict.fromkeys(f"{row.corpus}, {row.language}" for row in rows)) or "unnamed"
     n = max((row.n for row in scored), default=0)
     return f"{names}; {count(n, 'utterance')} scored"
-
-
-def _below_floor(record: StudyRecord, system: ScoredSystem | None) -> Iterator[str]:
-    """A sentence where a system tells the target's emotions less well than loudness and length alone do."""
-    row = None if system is None else system.mean("UA")  # the measure of floors
-    if system is None or row is None:
-        return
-    for floor in record.floors:
-        if floor.side == "target" and floor.confound.features == FLOOR_FEATURES and row.value < floor.confound.ua:
-            yield _floor_sentence(system.name, row, floor)
 
 
 def _floor_sentence(name: str, row: Score, floor: Floor) -> str:
@@ -146,7 +221,7 @@ def _value(row: Score) -> str:
     return f"{value} {row.measure} ({bounds(row.measure, row.low, row.high)})"
 
 
-def _gap(gap: Difference) -> str:
+def _gap(record: StudyRecord, gap: Difference) -> str:
     estimate, size = gap.estimate, signed_interval(gap.estimate)
     if unit(gap.measure):
         size = size.replace(" ", " points ", 1)
@@ -154,7 +229,7 @@ def _gap(gap: Difference) -> str:
     if estimate.low > 0:
         return start + "a gain that the choice of speakers does not explain."
     if estimate.high < 0:
-        return start + f"adaptation made it WORSE; use {gap.before}."
+        return start + f"adaptation made it WORSE{'' if record.bundle_method else f'; use {gap.before}'}."
     why = "there is no interval" if estimate.low != estimate.low else "the interval holds zero"
     return f"{start}no difference is shown, since {why}."
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from emobridge.files import whole_file
-from emobridge.report.blocks import Figure, Page
+from emobridge.report.blocks import Figure, Page, table_of, with_table, without_empty_columns
 from emobridge.report.cells import write_tables
 from emobridge.report.glossary import spelt_out
 from emobridge.report.page import page_of
@@ -22,6 +23,7 @@ from emobridge.report.record import StudyRecord
 from emobridge.scores.files import write_scores
 
 NAMES = {"adapt": "report", "budget": "budget", "audit": "audit"}  # of the pages, by the kind of study
+LONG_WORD = 20  # characters: a longer one, such as a path, may break
 _HERE = Path(__file__).parent
 
 
@@ -37,15 +39,16 @@ def write_study(folder: str | Path, record: StudyRecord) -> Path:
         write_scores(folder / "scores.json", record.scores)
     if record.kind == "budget":
         write_tables(folder, record)
-    return write_page(folder, NAMES[record.kind], page_of(record), {"record": asdict(record.without_points())})
+    return write_page(folder, NAMES[record.kind], page_of(record), {"record": asdict(record.without_media())})
 
 
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
     """Write NAME.html, NAME.md, NAME.json and the plots that have a file. Returns the path of NAME.html.
 
-    UA is spelt out where the page first names it. `extra` joins the JSON as it is.
+    UA is spelt out where the page first names it, and columns without a single entry are left out. `extra` joins the
+    JSON as it is.
     """
-    page = spelt_out(page)
+    page = _tidy(spelt_out(page))
     _write(folder / f"{name}.json", json.dumps(_finite({**extra, **_plain(page)}), ensure_ascii=False, indent=1) + "\n")
     _write(folder / f"{name}.md", markdown(page))
     for block in (block for section in page.sections for block in section.blocks):
@@ -61,21 +64,40 @@ def html(page: Page) -> str:
     environment.filters["drawing"] = Markup  # plots.py makes these; matplotlib escapes the texts in them
     environment.filters["data"] = lambda text: Markup(text.replace("<", "\\u003c"))  # JSON that closes no <script>
     environment.filters["interval"] = _interval
+    environment.filters["audio"] = _audio
     environment.filters["numeric"] = lambda cell: bool(re.fullmatch(r"[-+\d][\d.,%() to+-]*(no interval\))?", cell))
     style = Markup((_HERE / "style.css").read_text(encoding="utf-8").rstrip())
     return environment.get_template("page.html").render(page=page, style=style)
 
 
 def _interval(cell: str) -> str:
-    """A value and its interval, which may stand below the value but does not break; other cells as they are."""
+    """A value and its interval, which may stand below the value but does not break; other cells as they are.
+
+    A long word, such as a path or an id, may break after its signs.
+    """
     parts = re.fullmatch(r"([-+\d.]+) (\([-+\d.]+ to [-+\d.]+\))", cell)
-    return Markup("{} <span>{}</span>").format(*parts.groups()) if parts else cell
+    if parts:
+        return Markup("{} <span>{}</span>").format(*parts.groups())
+    if all(len(word) <= LONG_WORD for word in cell.split()):
+        return cell
+    return Markup("<span>{}</span>").format(Markup("").join(map(_breakable, re.split(r"(\s+)", cell))))
+
+
+def _breakable(word: str) -> str:
+    return Markup("<wbr>").join(re.split(r"(?<=[/\\_.+=,-])", word)) if len(word) > LONG_WORD else word
+
+
+def _audio(excerpt: bytes) -> str:
+    """An audio file as the address of itself."""
+    kind = "flac" if excerpt[:4] == b"fLaC" else "mpeg"
+    return f"data:audio/{kind};base64,{base64.b64encode(excerpt).decode()}"
 
 
 def markdown(page: Page) -> str:
     """The page as Markdown: tables for plots, and no markup from the record gets through."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=False)
     environment.filters["line"] = escaped
+    environment.filters["inner"] = table_of
     environment.filters["indented"] = lambda text: "\n".join("    " + line for line in text.splitlines())
     text = environment.get_template("page.md").render(page=page)
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
@@ -90,11 +112,20 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\|`*\[\]])", r"\\\1", " ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
 
 
+def _tidy(page: Page) -> Page:
+    """The page without columns that are empty."""
+    sections = (
+        replace(section, blocks=tuple(with_table(block, without_empty_columns) for block in section.blocks))
+        for section in page.sections
+    )
+    return replace(page, sections=tuple(sections))
+
+
 def _plain(page: Page) -> dict[str, Any]:
     """The page without its drawings."""
     sections = []
     for section in page.sections:
-        tables = [asdict(block.table if isinstance(block, Figure) else block) for block in section.blocks]
+        tables = [asdict(table_of(block)) for block in section.blocks]
         texts = {"paragraphs": section.paragraphs, "items": section.items, "code": section.code}
         sections.append({"title": section.title, **texts, "tables": tables})
     return {"title": page.title, "verdict": page.lead, "warnings": page.warnings, "sections": sections}

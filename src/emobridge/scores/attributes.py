@@ -16,11 +16,12 @@ from emobridge.errors import UserError
 from emobridge.scores.base import BaseEvaluation, Column, clusters_of
 from emobridge.scores.jackknife import Clusters, Influence
 from emobridge.scores.measures.base import Floats, Measure, power_sums
-from emobridge.types import SCALE, Range
+from emobridge.types import SCALE, Range, short_repr
 
 FLAT = 1e-6  # of the scale of ratings: predictions that vary less do not vary
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class AttributeEvaluation(BaseEvaluation):
     """What a system predicted of K attributes of N utterances, for each of S seeds. Checked when it is made.

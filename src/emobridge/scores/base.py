@@ -51,6 +51,7 @@ class Condition:
     side: str
     head: str = ""
     setting: str = ""
+    seen: str = ""
 
 
 class Column(NamedTuple):

@@ -18,11 +18,13 @@ from emobridge.scores.base import BaseEvaluation, Column, Estimate, clusters_of
 from emobridge.scores.confusion import Counts, check_labels, count_pairs, indices, recall_by_class
 from emobridge.scores.jackknife import Clusters, Floats, Formula, Influence, jackknife
 from emobridge.scores.measures.base import RECALL, Measure
+from emobridge.types import short_repr
 
 NUDGE = 1e-3  # of an utterance, by which counts are changed to see how a measure follows
 TINY = 1e-30  # variance: that of a measure which does not follow a class
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Evaluation(BaseEvaluation):
     """What a system predicted for N utterances, for each of S seeds. Checked when it is made.

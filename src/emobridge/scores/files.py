@@ -9,14 +9,19 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 from emobridge.errors import UserError
-from emobridge.files import read_json, whole_file
+from emobridge.files import read_json, whole_file, write_cells
 from emobridge.types import Score
 
 TYPES = {field.name: str(field.type) for field in fields(Score)}
 
 
 def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
-    """A JSON list of flat records, one line each, whole or absent; NaN becomes null. Errors: UserError."""
+    """A JSON list of flat records, one line each, whole or absent; NaN becomes null. A path that ends in .csv gets a
+    table. Errors: UserError.
+    """
+    if Path(path).suffix.lower() == ".csv":
+        write_cells(path, list(scores), Score)
+        return
     records = ({key: None if value != value else value for key, value in asdict(row).items()} for row in scores)
     rows = ",\n".join(json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)
     with whole_file(path) as temporary:

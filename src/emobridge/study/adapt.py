@@ -15,6 +15,7 @@ from emobridge.report.write import write_study
 from emobridge.settings import Adapt, Data, command_of, write_settings
 from emobridge.study.cases import check_useful
 from emobridge.study.record import record_of
+from emobridge.study.target import findings_of
 from emobridge.study.train import Adapted, train
 from emobridge.training.stages import hardware_of
 
@@ -33,9 +34,12 @@ def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any)
     out = Path(request.output.out)
     out.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
     adapted = train(request, strict=strict)
-    if hardware_of(adapted.chosen).rank:
+    if any(hardware_of(answers.case).rank for answers in adapted.answers):
         return adapted
-    record = record_of(adapted, audit_manifests(adapted.request.data), command_of(request, "adapt"))
+    manifests = audit_manifests(adapted.request.data)
+    with progress("answers on the target") as report:
+        findings = findings_of(adapted, manifests, report)
+    record = replace(record_of(adapted, manifests, command_of(request, "adapt")), target=findings)
     write_settings(out / "settings.toml", request)
     adapted.recognizer.save(out / "bundle", model_card(record))
     page = write_study(out, record)

@@ -23,6 +23,7 @@ from emobridge.features.normalisation import DEVIATION_FLOOR
 from emobridge.heads.base import Head
 from emobridge.methods.base import Labelled, Method, Task
 from emobridge.options import Plugin
+from emobridge.scores.calibration import fit_temperature, tempered
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Model, Plan, fit, probabilities
 
@@ -52,8 +53,9 @@ def fit_arrays(X: Any, y: Any, domain: Any, method: Any = "soft-pseudo-labels", 
 class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier of arrays that a method of adaptation trains; it passes `sklearn.base.clone`.
 
-    After `fit`: `classes_` (C,), `log_` (the loss terms of each epoch, `training.checkpoints.LogPoint`), `model_`, and
-    `n_features_in_`. Methods that train an encoder in stages, or need traits of speakers, are refused.
+    After `fit`: `classes_` (C,), `log_` (the loss terms of each epoch, `training.checkpoints.LogPoint`), `model_`,
+    `n_features_in_`, and `temperature_`, which is 1 until `calibrate`. Methods that train an encoder in stages, or need
+    traits of speakers, are refused.
     """
 
     method: Any = "soft-pseudo-labels"  # a name, "./file.py", "package.module:Class", a class or an object
@@ -89,7 +91,23 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             head = self._make_head(method, task)
         self.log_ = fit(task, method, head, plan, seed=self.seed)
         self.model_ = Model(task.inputs, head).eval()
-        self.classes_, self.n_features_in_ = _as_array(classes), x.shape[1]
+        self.classes_, self.n_features_in_, self.temperature_ = _as_array(classes), x.shape[1], 1.0
+        return self
+
+    def calibrate(self, X: Any, y: Any, sample_domain: Any = None) -> ArrayRecognizer:
+        """Fit the temperature of the probabilities to rows (N, D) with labels (N,) that `fit` was not given.
+
+        Rows are of the target unless `sample_domain` says otherwise. No prediction changes, see `scores.calibration`.
+        Errors: UserError for a row without a label, or with one that is not in `classes_`.
+        """
+        p, labels = self._probabilities(X, sample_domain), _labels(y)
+        if len(p) != len(labels):
+            raise UserError(f"X and y: of {len(p)} and {len(labels)} rows")
+        codes = {label: code for code, label in enumerate(self.classes_.tolist())}
+        for row, label in enumerate(labels):
+            if label not in codes:
+                raise UserError(f"y: row {row}: expected one of {', '.join(map(str, codes))}, got {label!r}")
+        self.temperature_ = fit_temperature(p, np.array([codes[label] for label in labels], np.int64))
         return self
 
     def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
@@ -103,6 +121,11 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         The rows are of the target unless `sample_domain` says otherwise; it matters to the standardisation alone.
         """
+        p = self._probabilities(X, sample_domain)
+        return p if self.temperature_ == 1 else tempered(p, self.temperature_)
+
+    def _probabilities(self, X: Any, sample_domain: Any) -> np.ndarray:
+        """(N, D) -> (N, C) as the model has them, without a temperature."""
         check_is_fitted(self)
         x = _features(X, least=0)
         if x.shape[1] != self.n_features_in_:
@@ -112,7 +135,8 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise UserError(f"X and domain: of {len(x)} and {len(is_target)} rows")
         inputs = Frozen(torch.from_numpy(self._standardised(x, is_target)))
         p = probabilities(self.model_, inputs, torch.arange(len(x))).double()
-        return (p / p.sum(1, keepdim=True)).numpy()
+        values: np.ndarray = (p / p.sum(1, keepdim=True)).numpy()
+        return values
 
     def _checked_method(self) -> Method:
         """The method. Errors: UserError for settings out of range, and for a method that arrays cannot serve."""

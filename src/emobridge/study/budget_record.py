@@ -9,6 +9,7 @@ from emobridge.data.attributes import is_constructed
 from emobridge.literature.published import applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import SIDES, StudyRecord
+from emobridge.study.calibration import calibrations_of
 from emobridge.study.contests import contests_of
 from emobridge.study.facts import (
     changes_of,
@@ -21,6 +22,7 @@ from emobridge.study.facts import (
 from emobridge.study.grid import Grid
 from emobridge.study.protocol import count_folds, held_out
 from emobridge.study.record import (
+    both_sides,
     corpora_of,
     cost_rows,
     layer_choice,
@@ -68,14 +70,14 @@ def record_of_grid(
         contests=contests_of(scored, _subset_rows(grid), request.subsets),
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
+        calibrations=calibrations_of(speech, request.split, grid.answers),
         costs=tuple(row for answers in grid.answers for row in cost_rows(answers)),
         largest_budget=grid.largest,
         layer_choice=layer_choice(grid.decision.layer_scores, grid.answers[0].case),
         layer_normalisation=request.normalisations[0],
         warnings=tuple(study_warnings(grid)),
         published=applicable(
-            [language for _, language in sources],
-            target[1],
+            *both_sides(speech),
             labels or ATTRIBUTES,
             "few",
             sides=SIDES,

@@ -40,6 +40,7 @@ from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import THRESHOLD, speaker_information
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
+from emobridge.types import short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
@@ -56,6 +57,8 @@ REASONS = {
     "fine-tuned",
     "patience": "training never stops early: give --patience",
     "auto": "only --method auto chooses among methods",
+    "adaptation": "there is no adapted system to put into a bundle: give adapt a --method other than source-only",
+    "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
 
@@ -69,6 +72,7 @@ class Choice:
     normalise: str
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The cases of a request, and what was measured on the speech to decide them."""
@@ -154,6 +158,8 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "recordings": trained != {"frozen"},
         "patience": request.training.patience > 0,
         "auto": isinstance(request, Adapt) and request.system.method == AUTO,
+        "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
+        "report of the target": isinstance(request, Adapt),
     }
 
 

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from emobridge import registry
-from emobridge.bundle import UNKNOWN, Recognizer, Spec
+from emobridge.bundle import UNKNOWN, Recognizer, Spec, TrainingSpeech
+from emobridge.bundle.places import lasting_place
 from emobridge.corpora.demo import is_synthetic
-from emobridge.data.speech import everything
+from emobridge.data.speech import Fold, budget, everything
 from emobridge.encoders.base import Encoder
+from emobridge.features.familiarity import Familiarity, fit_familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.study.run import Runner, method_name
 from emobridge.training.case import Case
+from emobridge.training.inputs import Recordings
 from emobridge.training.stages import Fitted
+from emobridge.training.tasks import normalised_rows
+from emobridge.types import Utterance, person
+
+MEASURED = 4000  # utterances at most by whose features others are judged familiar: drawn at random, they stand for all
 
 
-def train_recognizer(runner: Runner, case: Case, encoder: Encoder) -> Recognizer:
-    """The case, seed 0, on everything.
+def train_recognizer(
+    runner: Runner, case: Case, encoder: Encoder, *, temperatures: Sequence[float] = (1.0, 1.0), reason: str = ""
+) -> Recognizer:
+    """The case, seed 0, on everything. reason: why it was chosen, for `Spec.reason`.
 
     Where the source's encoder stayed as it was under the target's adapters, it still answers for the source.
+    temperatures: of answers to the target and to the source, see `study.calibration`; they do not change the training.
+    That branch of the source keeps 1: no answers of it were held out.
     """
     fold = everything(runner.speech, runner.split, 0, case.validation)
     fitted = runner.train(case, 0, fold, runner.key(case, 0, fold))
     domains = fitted.built.learner.domains
+    familiarity = _familiarity(runner, case, fold, fitted)
     trained_encoder = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
     layer = "0" if trained_encoder.layers == 1 else case.layer  # gating leaves a single layer
-    spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer)
-    target = Recognizer(spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor)
+    spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer, reason=reason)
+    spec = replace(spec, temperature=temperatures[0], source_temperature=temperatures[1])
+    target = Recognizer(
+        spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor, familiarity=familiarity
+    )
+    target = target.with_training_speech(_training_speech(runner, case, fold))
     if fitted.trained != "end-to-end+adapters" or layer != case.layer:
         return target
     return _with_source(runner, case, encoder, fitted, target)
@@ -40,14 +55,36 @@ def _with_source(runner: Runner, case: Case, encoder: Encoder, fitted: Fitted, t
     own = domains[-2:-1]  # the last of the source's corpora
     spec = replace(_spec(runner, case, encoder, "end-to-end", own), target_labels="all")
     source = Recognizer(spec, target.encoder, own, head, regressor=regressor)
+    fold = everything(runner.speech, runner.split, 0, case.validation)
+    source = source.with_training_speech(TrainingSpeech.of(_utterances(runner, fold.source), ()))
     languages = {domain.language for domain in (*own, domains[-1])}
     return source.join(target) if len(languages - {UNKNOWN}) == 2 else target
+
+
+def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Familiarity | None:
+    """The familiarity of the speech that the case was trained on and adapted to; None where the head sees frames.
+
+    What an encoder that was trained makes of the speech is computed here, once.
+    """
+    if case.sees_frames:
+        return None
+    speech = runner.speech.at(case.layer).of([*fold.source, *fold.target])
+    measured = sorted(random.Random(0).sample(range(len(speech.utterances)), min(MEASURED, len(speech.utterances))))
+    learner = fitted.built.learner
+    if isinstance(learner, Recordings):
+        speech = replace(speech.of(measured), features=learner.pooled(measured))
+    else:
+        speech = speech.of(measured)
+    domains = [replace(domain, offsets=None) for domain in learner.domains]
+    x = normalised_rows(speech, range(len(measured)), domains, "corpus").flatten(1)
+    people = [person(utterance) or utterance.id for utterance in speech.utterances]
+    return fit_familiarity(x, people, speech.domain_of)
 
 
 def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: Sequence[Domain]) -> Spec:
     return Spec(
         labels=case.labels,
-        encoder=_lasting_name(case.encoder),
+        encoder=lasting_place(case.encoder),
         encoder_options=case.encoder_options,
         digest=encoder.digest,
         trained=trained,
@@ -69,9 +106,20 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
     )
 
 
-def _lasting_name(encoder: str) -> str:
-    """A folder or file as an absolute path, so that the bundle finds the encoder from elsewhere; a name as it is."""
-    is_plugin = encoder.replace("_", "-") in registry.names("encoders")  # goes before a folder of its name
-    path, colon, name = encoder.partition(".py:")
-    path = f"{path}.py" if colon else path
-    return f"{Path(path).resolve()}{colon[3:]}{name}" if Path(path).exists() and not is_plugin else encoder
+def _training_speech(runner: Runner, case: Case, fold: Fold) -> TrainingSpeech:
+    """What the case sees of a fold, with and without labels; labels that choose the epoch count as seen."""
+    method = case.make_method()
+    seen = method.needs | method.takes
+    labelled = set(fold.validation)
+    if "source_labels" in seen:
+        labelled |= set(fold.source)
+    if "target_labels" in seen:
+        labelled |= set(budget(runner.speech, fold, case.target_labels, 0))
+    heard = set(fold.source)
+    if "target_audio" in seen or case.normalise != "none" or case.align != "none":
+        heard |= set(fold.target)
+    return TrainingSpeech.of(_utterances(runner, labelled), _utterances(runner, heard - labelled))
+
+
+def _utterances(runner: Runner, rows: Iterable[int]) -> list[Utterance]:
+    return [runner.speech.utterances[row] for row in sorted(rows)]

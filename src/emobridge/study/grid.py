@@ -14,8 +14,10 @@ from emobridge.settings import Budget
 from emobridge.study.cases import Decision
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, run
+from emobridge.types import short_repr
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Grid:
     """All that was run; `budget_record` turns it into the record of a study."""

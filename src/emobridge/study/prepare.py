@@ -29,12 +29,13 @@ from emobridge.study.reading import labels_of, read_speech, target_labels_of
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
 from emobridge.training.stages import hardware_of
-from emobridge.types import SAMPLE_RATE
+from emobridge.types import SAMPLE_RATE, short_repr
 
 Request = TypeVar("Request", Adapt, Budget)
 Progress = Callable[[int, int], None]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What a study begins with."""
@@ -46,6 +47,7 @@ class Prepared:
     left_out: int  # target utterances of other emotions
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Started:
     """A study that is ready to train."""

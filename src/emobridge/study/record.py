@@ -16,7 +16,7 @@ from emobridge.audit.findings import Audit
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
 from emobridge.data.speech import Speech
-from emobridge.literature.published import applicable
+from emobridge.literature.published import CorpusLanguage, applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import (
     SIDES,
@@ -32,6 +32,7 @@ from emobridge.report.record import (
 from emobridge.scores.base import Condition
 from emobridge.settings import flat_values, layer_names
 from emobridge.study.auto import Candidate
+from emobridge.study.calibration import calibrations_of, temperature_lines
 from emobridge.study.evaluations import class_evaluation, evaluations_of
 from emobridge.study.facts import (
     Scored,
@@ -59,12 +60,10 @@ DECIDED = ("layer", "statistics", "by_corpus", "align", "target_labels")
 
 def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecord:
     """The record of a run. audit: of its manifests. command: the line that makes the run again."""
-    request, case, speech = adapted.request, adapted.chosen, adapted.speech
+    request, case, speech = adapted.request, adapted.system, adapted.speech
     scored = scored_in(adapted)
     scores = scores_of(scored)
     corpora = corpora_of(speech, audit)
-    languages = sorted({row.language for row in corpora if row.side == "source"})
-    target = next(row.language for row in corpora if row.side == "target")
     has_target = any(row.side == "target" for row in scores)
     return StudyRecord(
         kind="adapt",
@@ -86,13 +85,19 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         changes=changes_of(scored),
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
+        calibrations=calibrations_of(speech, request.split, adapted.answers),
+        temperatures=next(
+            temperature_lines(speech, request.split, answers)
+            for answers in adapted.answers
+            if answers.case == adapted.chosen
+        ),
         costs=tuple(row for answers in adapted.answers for row in cost_rows(answers)),
         curves=_curves(adapted.answers),
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
         candidates=tuple(_candidate(adapted, candidate) for candidate in adapted.candidates),
         validator=request.system.validator if adapted.candidates else "",
         encoder_trained=bool(adapted.recognizer.spec.trained_parts),
-        space=embedding(speech.at(case.layer), adapted.recognizer, case),
+        space=embedding(speech.at(adapted.chosen.layer), adapted.recognizer, adapted.chosen),
         audit=audit,
         floors=_floors(adapted, audit),
         warnings=_warnings(adapted),
@@ -100,12 +105,14 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
             row
             for names in (case.labels, case.attributes)
             if names
-            for row in applicable(languages, target, names, case.target_labels)
+            for row in applicable(*both_sides(speech), names, case.target_labels)
         ),
         skipped=skipped_lines(adapted),
         settings=setting_rows(adapted, case),
         versions=versions(),
         bundle=str(Path(request.output.out) / "bundle"),
+        bundle_method=method_name(adapted.chosen),
+        bundle_reason=adapted.recognizer.spec.reason,
     )
 
 
@@ -156,18 +163,27 @@ def system_row(study: Adapted | Grid, case: Case) -> SystemRow:
 def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
     """The corpora of both sides; their hours where an audit has measured them."""
     rows = []
+    sounds = audit.sounds if audit is not None and len(audit.sounds) == speech.target + 1 else ()  # one a manifest
     for domain in range(speech.target + 1):
         utterances = [speech.utterances[row] for row in np.flatnonzero(speech.domain_of == domain)]
         side = "target" if domain == speech.target else "source"
         speakers = {person(utterance) for utterance in utterances}
         counts = Counter(utterance.emotion or "unlabelled" for utterance in utterances)
         corpora = "+".join(sorted({utterance.corpus for utterance in utterances}))
-        spans = [utterance.end - utterance.start for utterance in utterances if utterance.end is not None]
-        hours = sum(spans) / 3600 if audit is not None and len(spans) == len(utterances) else None
+        measured = bool(sounds) and sounds[domain].readable == len(utterances)  # a manifest may hold several corpora
+        hours = sounds[domain].seconds / 3600 if measured else None
         people = None if None in speakers else len(speakers)
         language = utterances[0].language
         rows.append(CorpusRow(side, corpora, language, len(utterances), people, hours, tuple(sorted(counts.items()))))
     return tuple(rows)
+
+
+def both_sides(speech: Speech) -> tuple[set[CorpusLanguage], set[CorpusLanguage]]:
+    """The corpora that the source and the target are made of: a side may have several."""
+    sides: tuple[set[CorpusLanguage], set[CorpusLanguage]] = (set(), set())
+    for utterance, is_target in zip(speech.utterances, speech.is_target.tolist()):
+        sides[is_target].add((utterance.corpus, utterance.language))
+    return sides
 
 
 def cost_rows(answers: Answers) -> tuple[CostRow, ...]:
@@ -272,7 +288,7 @@ def _candidate(adapted: Adapted, candidate: Candidate) -> CandidateRow:
     predicted = [part for part in candidate.answers.predicted if part.side == "target"]
     evaluation = class_evaluation(adapted.speech, case.labels, predicted)
     score = None if evaluation is None else evaluation.values()["UA"]
-    return CandidateRow(candidate.method, candidate.judged, score, case == adapted.chosen)
+    return CandidateRow(candidate.method, candidate.judged, score, case == adapted.system)
 
 
 def _curves(answers: Sequence[Answers]) -> tuple[CurvePoint, ...]:

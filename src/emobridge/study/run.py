@@ -24,6 +24,7 @@ from emobridge.training.keys import fit_key, row_digests
 from emobridge.training.loop import Model, outputs
 from emobridge.training.stages import Fitted, Place, hardware_of, run_stages
 from emobridge.training.tasks import Matrices
+from emobridge.types import short_repr
 
 Progress = Callable[[int, int], None]  # fits done, fits in all
 
@@ -38,6 +39,7 @@ class Fit:
     costs: tuple[StageCost, ...]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Predicted:
     """What one system says of the utterances of one side, over all folds of one seed."""
@@ -51,6 +53,7 @@ class Predicted:
     attributes: np.ndarray | None = None  # (N, K) in about [-1, 1], where they were learnt
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class FitLog:
     """How the training of one fit went."""
@@ -62,6 +65,7 @@ class FitLog:
     costs: tuple[StageCost, ...]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Answers:
     """All that came of one case: its predictions on each side and seed, and its logs."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,11 +45,16 @@ def embedding(speech: Speech, recognizer: Recognizer, case: Case, *, seed: int =
     emotions = [case.labels[label] if label >= 0 else None for label in speech.label[rows]]
     languages = [utterance.language for utterance in utterances]
     speakers = [person(utterance) for utterance in utterances]
-    spaces = tuple(
-        _space(name, values.numpy()[rows], (emotions, languages, speakers))
-        for name, values in _spaces(speech, speech.features, recognizer, case)
+    by_space = _spaces(speech, speech.features, recognizer, case)
+    spaces = tuple(_space(name, values.numpy()[rows], (emotions, languages, speakers)) for name, values in by_space)
+    return Embedding(
+        spaces,
+        tuple(emotions[:DRAWN]),
+        tuple(languages[:DRAWN]),
+        len(rows),
+        len(speech.utterances),
+        _unfamiliar(speech.of(rows), by_space[0][1][rows], recognizer),
     )
-    return Embedding(spaces, tuple(emotions[:DRAWN]), tuple(languages[:DRAWN]), len(rows), len(speech.utterances))
 
 
 def silhouette(x: np.ndarray, groups: Sequence[Hashable | None]) -> float:
@@ -89,6 +95,28 @@ def _space(name: str, x: np.ndarray, groups: Sequence[Sequence[str | None]]) -> 
     points = (points.astype(np.float64) / max(np.abs(points).max(), np.finfo(np.float32).tiny)).round(3)[:DRAWN]
     drawn = tuple((a, b, c) for a, b, c in points.tolist())
     return Space(name, x.shape[1], by_emotion, by_language, by_speaker, explained, drawn)
+
+
+def _unfamiliar(speech: Speech, plain: Tensor, recognizer: Recognizer) -> tuple[float, float] | None:
+    """The shares of target utterances beyond the edge of the source's speech; see `Embedding.unfamiliar`.
+
+    plain: (N, D), standardised by the source.
+    """
+    from emobridge.features.familiarity import fit_familiarity
+    from emobridge.training.tasks import normalised_rows
+
+    domains = [replace(domain, offsets=None) for domain in recognizer.domains]
+    by_corpus = normalised_rows(speech, range(len(speech.utterances)), domains, "corpus").flatten(1)
+    is_target = speech.is_target
+    rows = np.flatnonzero(~is_target)
+    people = [person(speech.utterances[row]) or speech.utterances[row].id for row in rows]
+    shares = []
+    for x in (plain, by_corpus):
+        familiarity = fit_familiarity(x[rows], people, speech.domain_of[rows])
+        if familiarity is None or not is_target.any():
+            return None
+        shares.append(float((familiarity.unfamiliarity(x[is_target]) > 1).float().mean()))
+    return shares[0], shares[1]
 
 
 def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case) -> list[tuple[str, Tensor]]:

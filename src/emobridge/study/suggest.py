@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from emobridge.bundle import Recognizer
+from emobridge.bundle.training_speech import TRAINED, UNSEEN
 from emobridge.errors import UserError, unknown
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
@@ -51,7 +52,8 @@ def suggest(
 ) -> tuple[ToLabel, ...]:
     """The `count` utterances without a label whose labels are worth most, the best one first.
 
-    Labelled ones are not suggested; they count for speakers' moments, and are centres of core-set.
+    Labelled ones, and those that the recogniser was trained on with a label, are not suggested; they count for
+    speakers' moments, and are centres of core-set.
     Errors: UserError for an unknown strategy, a count below 1, and where no utterance that can be read lacks a label;
     bad files go to `on_skip`, or raise where there is none.
     """
@@ -71,7 +73,8 @@ def suggest(
             on_skip(name, reason)
     by_id = {utterance.id: utterance for utterance in utterances}
     readable = [by_id[name] for name in features.ids]
-    free = np.array([utterance.emotion is None for utterance in readable], dtype=bool)
+    exposures = recognizer.exposure(readable).of or (UNSEEN,) * len(readable)  # of older bundles none is known
+    free = np.array([row.emotion is None and seen != TRAINED for row, seen in zip(readable, exposures)], dtype=bool)
     if not free.any():
         raise UserError("nothing to suggest: no utterance that can be read lacks a label")
     pooled = torch.from_numpy(features.values)

@@ -11,13 +11,17 @@ from emobridge.data.speech import Speech, budget, folds_of
 from emobridge.progress import progress
 from emobridge.settings import Adapt
 from emobridge.study.auto import Candidate, best, judge_candidates
+from emobridge.study.calibration import temperatures_of
 from emobridge.study.cases import AUTO, Decision
+from emobridge.study.choice import choose_system
 from emobridge.study.final import train_recognizer
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, run
 from emobridge.training.case import Case
+from emobridge.types import short_repr
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Adapted:
     """All that a run made; `study.record` turns it into the record of a study."""
@@ -26,7 +30,8 @@ class Adapted:
     prepared: Prepared
     decision: Decision
     answers: tuple[Answers, ...]  # of the baseline first; of method "auto" those of all candidates
-    chosen: Case  # what the recogniser was trained as
+    system: Case  # the adapted one that the report is about; of method "auto" the validator's choice
+    chosen: Case  # what the recogniser was trained as: the system, or the baseline (see `study.choice`)
     recognizer: Recognizer
     candidates: tuple[Candidate, ...] = ()  # of method "auto"
     lines: tuple[str, ...] = ()  # a summary for the terminal, where a report was written
@@ -50,12 +55,16 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     with progress("training") as report:
         answers = run(runner, decision.cases, jobs=request.output.jobs, progress=report)
         candidates: tuple[Candidate, ...] = ()
-        chosen = answers[-1].case
+        adapted = answers[-1]
         if request.system.method == AUTO:
             candidates = judge_candidates(runner, answers)
-            chosen = best(candidates, request.system.validator).answers.case
-        recognizer = train_recognizer(runner, chosen, prepared.encoder)
-    return Adapted(request, prepared, decision, answers, chosen, recognizer, candidates)
+            adapted = best(candidates, request.system.validator).answers
+        choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted)
+        temperatures = temperatures_of(runner, next(system for system in answers if system.case == choice.case))
+        recognizer = train_recognizer(
+            runner, choice.case, prepared.encoder, temperatures=temperatures, reason=choice.reason
+        )
+    return Adapted(request, prepared, decision, answers, adapted.case, choice.case, recognizer, candidates)
 
 
 def _check_budget(request: Adapt, speech: Speech) -> None:

@@ -27,10 +27,12 @@ from emobridge.training.hardware import ALONE, Accelerated, Hardware
 from emobridge.training.keys import stage_key
 from emobridge.training.loop import Model, Plan, Workspace, fit
 from emobridge.training.tasks import Built, Matrices, build
+from emobridge.types import short_repr
 
 LanguagePart = tuple[Head, Regressor | None, tuple[Domain, ...]]  # what belongs to one language when a stage ends
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """What a fit ended with."""

@@ -1,0 +1,158 @@
+"""Answers to the units of one request: each by itself, or together where speakers are standardised by what is given.
+
+A unit is an utterance with one channel, or the mean of all. `Apart` encodes and answers part by part, so that a row is
+the same to the last bit whatever stands beside it, and memory does not grow. `Together` needs the features of all parts
+before the first answer; it takes them from a feature store, where an interrupted run left them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from emobridge.bundle import Recognizer
+from emobridge.data.audio import AudioError, read_utterance
+from emobridge.features import finite
+from emobridge.inference.features import FeaturesBySet, encode, stored_features
+from emobridge.inference.routing import Mode, answers, sets_of, unfamiliarity
+from emobridge.inference.rows import answered_rows, branch_words, unanswered
+from emobridge.inference.segments import NOT_FINITE, AnswerPart, parts_of
+from emobridge.inference.statistics import statistics_words
+from emobridge.settings import Answering
+from emobridge.types import Prediction, Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """What is to be answered, by whom and how."""
+
+    recognizer: Recognizer
+    settings: Answering
+    labels: Sequence[int]  # indices of those that may be answered
+    units: Sequence[Utterance]
+    modes: Sequence[Mode]  # who answers each unit
+    report: Callable[[int, float], None]  # gets a unit's index and the share of it that is done
+
+    @property
+    def is_together(self) -> bool:
+        """Whether an answer depends on the other units."""
+        branches = self.recognizer.branches
+        by_speaker = any(row.spec.normalise.startswith("speaker") and not row.spec.frames for row in branches)
+        knows = any(unit.speaker is not None for unit in self.units)
+        return self.settings.statistics == "these" and by_speaker and knows
+
+    def answered(
+        self, parts: Sequence[AnswerPart], modes: Mapping[int, Mode], features: FeaturesBySet
+    ) -> list[Prediction]:
+        """The rows of the parts that have a mode, by their features."""
+        utterances = [part.utterance for part in parts]
+        values, answered_by = answers(self.recognizer, utterances, modes, features)
+        rows = answered_rows(
+            self.recognizer,
+            self.labels,
+            [parts[row] for row in modes],
+            values,
+            answered_by=branch_words(self.recognizer, list(modes.values()), answered_by),
+            statistics=statistics_words(self.recognizer, utterances, modes, answered_by),
+            abstain_below=self.settings.abstain_below,
+        )
+        distances = unfamiliarity(self.recognizer, utterances, modes, features, answered_by)
+        return [replace(row, unfamiliarity=distance) for row, distance in zip(rows, distances)]
+
+    def unanswered(self, part: AnswerPart, reason: str) -> Prediction:
+        """The row of a part without an answer."""
+        return unanswered(self.recognizer, self.labels, part, reason)
+
+
+class Apart:
+    """Answers that depend on nothing but their own audio; speakers do not matter."""
+
+    def __init__(self, request: AnswerRequest) -> None:
+        self.request = request
+
+    def rows(self, unit: int) -> list[Prediction]:
+        """The rows of a unit, by its index. Errors: AudioError where it cannot be read."""
+        request = self.request
+        utterance, mode = replace(request.units[unit], speaker=None), request.modes[unit]
+        parts = parts_of(utterance, request.settings)
+        rows = []
+        for count, part in enumerate(parts, start=1):
+            rows.append(self._row(part, mode))
+            request.report(unit, count / len(parts))
+        return rows
+
+    def _row(self, part: AnswerPart, mode: Mode) -> Prediction:
+        request = self.request
+        if part.reason:
+            return request.unanswered(part, part.reason)
+        sets = sets_of(request.recognizer, mode)
+        encoded = encode(request.recognizer, [read_utterance(part.utterance)] * len(sets), sets)
+        if not all(bool(values.isfinite().all()) for values in encoded):
+            return request.unanswered(part, NOT_FINITE)
+        features = {adapters: {0: values} for adapters, values in zip(sets, encoded)}
+        return request.answered([part], {0: mode}, features)[0]
+
+
+class Together:
+    """Answers whose features are standardised by all that is given of their speaker."""
+
+    def __init__(self, request: AnswerRequest, store: str | Path | None, *, is_strict: bool) -> None:
+        """store: the folder of the features, by default the user's cache. is_strict: the first bad file raises."""
+        self.request, self.store, self.is_strict = request, store, is_strict
+        self._errors: dict[int, AudioError] = {}  # by unit
+
+    def rows(self, unit: int) -> list[Prediction]:
+        """The rows of a unit, by its index; at the first call all audio is read. Errors: AudioError, as `Apart`."""
+        rows = self._rows_by_unit
+        if unit in self._errors:
+            raise self._errors[unit]
+        return rows[unit]
+
+    @cached_property
+    def _rows_by_unit(self) -> dict[int, list[Prediction]]:
+        request = self.request
+        parts = self._parts()
+        places = [(unit, index) for unit in parts for index, part in enumerate(parts[unit]) if not part.reason]
+        chosen = [parts[unit][index] for unit, index in places]
+        features, reasons = self._features(chosen, [request.modes[unit] for unit, _ in places])
+        for row, reason in reasons.items():
+            if not reason.endswith(finite.NO_FINITE_NUMBERS):
+                self._errors[places[row][0]] = AudioError(reason)
+        modes = {row: request.modes[unit] for row, (unit, _) in enumerate(places) if row not in reasons}
+        answered = request.answered(chosen, modes, features)
+        by_place = dict(zip((places[row] for row in modes), answered))
+        return {
+            unit: [
+                by_place.get((unit, index)) or request.unanswered(part, part.reason or NOT_FINITE)
+                for index, part in enumerate(parts[unit])
+            ]
+            for unit in parts
+        }
+
+    def _parts(self) -> dict[int, list[AnswerPart]]:
+        """The parts of each unit that can be read."""
+        parts = {}
+        for unit, utterance in enumerate(self.request.units):
+            try:
+                parts[unit] = parts_of(utterance, self.request.settings)
+            except AudioError as error:
+                if self.is_strict:
+                    raise
+                self._errors[unit] = error
+        return parts
+
+    def _features(self, parts: Sequence[AnswerPart], modes: Sequence[Mode]) -> tuple[FeaturesBySet, dict[int, str]]:
+        """Features by set of adapters and index of the part, and the reasons for parts that have none."""
+        request = self.request
+        last, reasons = len(request.units) - 1, dict[str, str]()
+        features, _ = stored_features(
+            request.recognizer,
+            [replace(part.utterance, id=str(row)) for row, part in enumerate(parts)],
+            [sets_of(request.recognizer, mode) for mode in modes],
+            self.store,
+            None if self.is_strict else reasons.__setitem__,
+            lambda done, total: request.report(round(last * done / total), 1.0),
+        )
+        return features, {int(row): reason for row, reason in reasons.items()}
