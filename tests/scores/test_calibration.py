@@ -7,8 +7,8 @@ import pytest
 
 from emobridge.errors import UserError
 from emobridge.scores.calibration import (
-    HIGHEST,
-    LOWEST,
+    COLDEST,
+    HOTTEST,
     accuracy_at_coverage,
     expected_calibration_error,
     fit_temperature,
@@ -85,7 +85,7 @@ def test_it_minimises_the_negative_log_likelihood():
     assert fit_temperature(p, truth) == pytest.approx(grid[np.argmin([nll(t) for t in grid])], rel=0.005)
 
 
-@pytest.mark.parametrize("temperature", [LOWEST, 0.5, 1.0, 3.0, HIGHEST])
+@pytest.mark.parametrize("temperature", [COLDEST, 0.5, 1.0, 3.0, HOTTEST])
 def test_a_temperature_changes_no_answer(temperature):
     rng = np.random.default_rng(0)
     p = np.concatenate([rng.dirichlet(np.ones(5) * a, 500) for a in (0.01, 1.0, 100.0)])
@@ -108,7 +108,7 @@ def test_a_few_right_answers_make_nothing_certain(sure, n):
     p = np.tile([sure, *[(1 - sure) / 3] * 3], (n, 1))
     temperature = fit_temperature(p, np.zeros(n, int))
     confidence = tempered(p, temperature)[0, 0]
-    assert LOWEST <= temperature <= HIGHEST
+    assert COLDEST <= temperature <= HOTTEST
     assert confidence == pytest.approx(1 - 0.75 / (n + 1), abs=0.01)  # one answer more, shared out over four classes
 
 

@@ -18,7 +18,7 @@ from emobridge.scores.jackknife import Floats
 
 CONFIDENCE_BINS = 15  # of equal width over [0, 1], as many as in the paper
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the answers, the surest first
-LOWEST, HIGHEST = 0.05, 100.0  # temperatures; beyond lie certainty and a guess
+COLDEST, HOTTEST = 0.05, 100.0  # temperatures; beyond lie certainty and a guess
 _LEAST = np.finfo(np.float32).smallest_subnormal  # what a probability of exactly 0, in single precision, counts as
 
 
@@ -100,7 +100,7 @@ def tempered(p: NDArray[Any], temperature: float) -> Floats:
 
 
 def fit_temperature(p: NDArray[Any], truth: NDArray[Any], *, weights: NDArray[Any] | None = None) -> float:
-    """The temperature in [LOWEST, HIGHEST] that makes the true classes (N,) likeliest, given probabilities p (N, C).
+    """The temperature in [COLDEST, HOTTEST] that makes the true classes (N,) likeliest, given probabilities p (N, C).
 
     It minimises the mean of -log p_true (section 4.2), where each answer weighs the same, whatever its class: a
     confidence is to be the share of right answers among utterances as they come, and that is what ECE counts. weights:
@@ -122,7 +122,7 @@ def fit_temperature(p: NDArray[Any], truth: NDArray[Any], *, weights: NDArray[An
         inverse = np.exp(-log_temperature)
         return float(share @ np.log(np.exp(log_p * inverse).sum(1)) - likely * inverse)
 
-    best = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
+    best = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
     return float(np.exp(best.x))
 
 
