@@ -217,3 +217,31 @@ def test_channels_that_differ_are_told_once(recognizer, stereo, change, differ):
     if differ:
         assert notes[0].startswith("the channels of 4 files differ and were mixed into one (")
         assert "a.wav" in notes[0] and "c.wav and 1 more)" in notes[0] and "--channels each" in notes[0]
+
+
+def test_a_long_recording_goes_on_part_by_part(recognizer, recorded, tmp_path, monkeypatch):
+    """Stopped within a recording, the next run encodes only the parts that are missing."""
+    from emobridge.inference import answering
+
+    wave, rate = soundfile.read(recorded / "xx-a-anger-0.wav")
+    soundfile.write(tmp_path / "long.wav", np.tile(wave, 20), rate)
+    long, settings = Utterance("long", "files", str(tmp_path / "long.wav")), Answering(segments="windows", window=1.0)
+    whole = list(predict(recognizer, [long], settings))
+    assert len(whole) == 6
+    encode, encoded = answering.encode, []
+
+    def encode_until(limit):
+        def wrapper(*arguments):
+            if len(encoded) == limit:
+                raise KeyboardInterrupt
+            encoded.append(arguments)
+            return encode(*arguments)
+
+        monkeypatch.setattr(answering, "encode", wrapper)
+
+    encode_until(4)
+    with Journal(tmp_path / "journal", "request") as journal, pytest.raises(KeyboardInterrupt):
+        list(predict(recognizer, [long], settings, journal=journal))
+    encode_until(6)
+    with Journal(tmp_path / "journal", "request") as journal:
+        assert list(predict(recognizer, [long], settings, journal=journal)) == whole and len(encoded) == 6

@@ -38,7 +38,7 @@ def passes(monkeypatch):
 
 
 def predictions(study):
-    """Predictions by unit, corpus and seed."""
+    """UnitPredictions by unit, corpus and seed."""
     return {
         (unit.weights, unit.corpus, unit.normalise, unit.head, unit.layers, part.corpus, part.seed): part
         for unit, parts in ((outcome.unit, outcome.predictions) for outcome in study.outcomes)

@@ -11,7 +11,7 @@ from emobridge.probe.run import Study
 from emobridge.probe.scoring import LOUDNESS, VALIDATION, describe_split, floors_of, join_layers, score_study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, read_corpus
-from emobridge.probe.units import Outcome, Predictions, ProbeUnit
+from emobridge.probe.units import Outcome, ProbeUnit, UnitPredictions
 from emobridge.scores.files import read_scores, write_scores
 from emobridge.scores.measures.ua import Ua
 from emobridge.types import Utterance
@@ -35,7 +35,7 @@ def one_hot(*layers):
 
 def predictions(seed, rows, *layers, probes=None, tested="a"):
     probes = np.zeros(len(rows)) if probes is None else np.array(probes)
-    return Predictions(tested, seed, np.array(rows), probes.astype(int), one_hot(*layers))
+    return UnitPredictions(tested, seed, np.array(rows), probes.astype(int), one_hot(*layers))
 
 
 def outcome(*parts, layers=("0", "1"), losses=None, weights="pretrained", **changes):

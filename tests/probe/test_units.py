@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emobridge.files import write_tensors
-from emobridge.probe.units import Outcome, Predictions, ProbeUnit, UnitCache, digest_of
+from emobridge.probe.units import Outcome, ProbeUnit, UnitCache, UnitPredictions, digest_of
 
 UNIT = ProbeUnit("wb", "pretrained", "en", "none", "single", ("0", "1"))
 
@@ -14,7 +14,7 @@ UNIT = ProbeUnit("wb", "pretrained", "en", "none", "single", ("0", "1"))
 def outcome(layer_weights=None):
     rng = np.random.default_rng(0)
     parts = tuple(
-        Predictions(corpus, seed, np.arange(5), np.arange(5) % 2, rng.random((2, 5, 3)).astype(np.float32))
+        UnitPredictions(corpus, seed, np.arange(5), np.arange(5) % 2, rng.random((2, 5, 3)).astype(np.float32))
         for corpus, seed in (("en", 0), ("xx", 0), ("en", 1))
     )
     return Outcome(UNIT, parts, np.ones((2, 4), int), np.full((2, 4), 1e-3), np.full((2, 4), np.nan), layer_weights)

@@ -22,9 +22,9 @@ from emobridge.types import SAMPLE_RATE
 
 HOP = 320  # samples, 20 ms
 FRAME_RATE = SAMPLE_RATE // HOP  # Hz
-WINDOW, TRANSFORM = 640, 1024  # samples: 40 ms, three periods of a low voice
+FRAME_SAMPLES, TRANSFORM = 640, 1024  # samples: 40 ms, three periods of a low voice
 LAGS = TRANSFORM // 2  # of an autocorrelation at half the rate, for which what is below 4 kHz suffices
-BINS = LAGS // 2 + 1  # of a spectrum: 0 to 4 kHz
+SPECTRUM_BINS = LAGS // 2 + 1  # of a spectrum: 0 to 4 kHz
 BLOCK = 256  # frames at a time; their spectra fit into a processor's cache
 # Loud: within RANGE of the loudest frame about it, so that a loud speaker does not hide a quiet one for long.
 FAINTEST, RANGE = -70.0, 30.0  # dB of full scale, dB
@@ -75,8 +75,8 @@ def _measure(
     levels, voiced, alike = [np.empty(0, np.float32)], [np.empty(0, bool)], [np.empty(0, bool)]
     count = 0
     for block, size in _blocks(pieces):
-        frames = np.lib.stride_tricks.sliding_window_view(block, WINDOW)[::HOP] * TAPER
-        spectra = rfft(frames, TRANSFORM)[:, :BINS]
+        frames = np.lib.stride_tricks.sliding_window_view(block, FRAME_SAMPLES)[::HOP] * FRAME_TAPER
+        spectra = rfft(frames, TRANSFORM)[:, :SPECTRUM_BINS]
         power = np.square(spectra.real) + np.square(spectra.imag)
         levels.append(10 * np.log10(power[:-APART, AUDIBLE].sum(1) * LEVEL_SCALE + 1e-12))
         correlation = irfft(power[:-APART] * VOICE_BAND, LAGS)
@@ -91,8 +91,8 @@ def _measure(
 
 def _blocks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.float32], int]]:
     """Blocks of a recording for BLOCK frames and APART more, the same whatever the pieces; and their own samples."""
-    size, more = BLOCK * HOP, APART * HOP + WINDOW - HOP
-    waiting = np.zeros((WINDOW - HOP) // 2, dtype=np.float32)
+    size, more = BLOCK * HOP, APART * HOP + FRAME_SAMPLES - HOP
+    waiting = np.zeros((FRAME_SAMPLES - HOP) // 2, dtype=np.float32)
     left = 0  # samples of the recording that no block has had
     for piece in pieces:
         waiting = np.concatenate([waiting, piece])
@@ -147,20 +147,20 @@ def _bins(low: float, high: float) -> slice:
 
 
 def _voice_band() -> NDArray[np.float32]:
-    """(BINS,), the weight of each bin's power in the autocorrelation."""
+    """(SPECTRUM_BINS,), the weight of each bin's power in the autocorrelation."""
     rising = np.square(np.clip(FREQUENCIES, 0, 1000) / 1000) * (FREQUENCIES >= LOWEST)
     return np.asarray(rising * np.clip((2500 - FREQUENCIES) / 500, 0, 1), dtype=np.float32)
 
 
 def _unbiased() -> NDArray[np.float32]:
     """What makes up for the taper, which takes more from an autocorrelation the longer its lag."""
-    bias = irfft(np.square(np.abs(rfft(TAPER, TRANSFORM)[:BINS])), LAGS)
+    bias = irfft(np.square(np.abs(rfft(FRAME_TAPER, TRANSFORM)[:SPECTRUM_BINS])), LAGS)
     return np.asarray(bias[0] / bias[VOICE_LAGS], dtype=np.float32)
 
 
 LOWEST = 80  # Hz; what is below is hum and wind
-FREQUENCIES = np.fft.rfftfreq(TRANSFORM, 1 / SAMPLE_RATE)[:BINS]
+FREQUENCIES = np.fft.rfftfreq(TRANSFORM, 1 / SAMPLE_RATE)[:SPECTRUM_BINS]
 AUDIBLE, SHAPE_BAND = _bins(LOWEST, 4000), _bins(100, 3000)
-TAPER = np.hanning(WINDOW).astype(np.float32)
-LEVEL_SCALE = 2 / TRANSFORM / float(np.square(TAPER).sum())  # a spectrum's sum as mean power
+FRAME_TAPER = np.hanning(FRAME_SAMPLES).astype(np.float32)
+LEVEL_SCALE = 2 / TRANSFORM / float(np.square(FRAME_TAPER).sum())  # a spectrum's sum as mean power
 VOICE_BAND, UNBIASED = _voice_band(), _unbiased()

@@ -16,6 +16,7 @@ from emobridge.bundle import Recognizer
 from emobridge.data.audio import AudioError, read_utterance
 from emobridge.features import finite
 from emobridge.inference.features import FeaturesBySet, encode, stored_features
+from emobridge.inference.journal import Journal, unit_key
 from emobridge.inference.routing import Mode, answers, sets_of, unfamiliarity
 from emobridge.inference.rows import answered_rows, branch_words, unanswered
 from emobridge.inference.segments import NOT_FINITE, AnswerPart, parts_of
@@ -67,10 +68,14 @@ class AnswerRequest:
 
 
 class Apart:
-    """Answers that depend on nothing but their own audio; speakers do not matter."""
+    """Answers that depend on nothing but their own audio; speakers do not matter.
 
-    def __init__(self, request: AnswerRequest) -> None:
-        self.request = request
+    Of a long recording each part is written to the journal as it comes, and the rest is answered by the next run.
+    """
+
+    def __init__(self, request: AnswerRequest, journal: Journal, settled_by: Sequence[str]) -> None:
+        """settled_by: what the answers depend on beside the request and the audio."""
+        self.request, self.journal, self.settled_by = request, journal, settled_by
 
     def rows(self, unit: int) -> list[Prediction]:
         """The rows of a unit, by its index. Errors: AudioError where it cannot be read."""
@@ -79,9 +84,17 @@ class Apart:
         parts = parts_of(utterance, request.settings)
         rows = []
         for count, part in enumerate(parts, start=1):
-            rows.append(self._row(part, mode))
+            rows.append(self._row(part, mode) if len(parts) == 1 else self._finished_row(part, mode))
             request.report(unit, count / len(parts))
         return rows
+
+    def _finished_row(self, part: AnswerPart, mode: Mode) -> Prediction:
+        """The row of one part of several, from the journal where it is there."""
+        key = unit_key([part.utterance], *self.settled_by, "part")
+        (row,) = self.journal.read(key) or (self._row(part, mode),)
+        if key not in self.journal:
+            self.journal.add(key, [row])
+        return row
 
     def _row(self, part: AnswerPart, mode: Mode) -> Prediction:
         request = self.request

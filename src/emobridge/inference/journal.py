@@ -4,7 +4,7 @@
     19581e27de7ced00... {"unit": "4a44dc15364204a8", "predictions": [{"id": "call.wav", "start": 0.0, ...}]}
 
 The first line names all that every answer depends on: the bundle, the options, the inputs. Each further line has one
-unit: recordings that are answered together. A line begins with the sha256 of the rest of it. A line that a killed
+unit: a recording, or a part of a long one. A line begins with the sha256 of the rest of it. A line that a killed
 process left unfinished, or that was damaged, does not count: its unit is answered again.
 """
 
@@ -73,6 +73,9 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._offsets)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._offsets
 
     def read(self, key: str) -> tuple[Prediction, ...] | None:
         """The predictions of a finished unit; None of any other."""

@@ -58,7 +58,11 @@ def predict(
     if on_note is not None and not settings.untold:
         _note_languages(recognizer, units, modes, on_note)
     request = AnswerRequest(recognizer, settings, labels, units, modes, _in_seconds(units, on_progress))
-    answering = Together(request, store, is_strict=on_skip is None) if request.is_together else Apart(request)
+    journal = Journal(None, "") if journal is None else journal
+    settled_by = [resolve_detector(settings.detector), unit_key(units) if request.is_together else ""]
+    answering: Apart | Together = Apart(request, journal, settled_by)
+    if request.is_together:
+        answering = Together(request, store, is_strict=on_skip is None)
     differing: dict[str, None] = {}
 
     def answer(row: int, on_skip: Skip | None) -> list[Prediction]:
@@ -74,8 +78,7 @@ def predict(
             return []
         return predictions
 
-    beside = (resolve_detector(settings.detector), unit_key(units) if request.is_together else "")
-    keys = [unit_key([unit], *beside) for unit in units]
+    keys = [unit_key([unit], *settled_by) for unit in units]
     yield from answered(range(len(units)), keys.__getitem__, answer, journal, on_skip)
     if differing and on_note is not None:
         on_note(_mixed_note(list(differing)))

@@ -24,7 +24,7 @@ from emobridge.probe.pairs import setting_of
 from emobridge.probe.run import Study
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus
-from emobridge.probe.units import Outcome, Predictions, ProbeUnit
+from emobridge.probe.units import Outcome, ProbeUnit, UnitPredictions
 from emobridge.scores.base import Condition, Estimate
 from emobridge.scores.classes import Evaluation
 from emobridge.types import Score, person
@@ -179,7 +179,7 @@ def _condition(study: Study, unit: ProbeUnit, tested: Corpus) -> Condition:
     )
 
 
-def _by_layer(outcome: Outcome, parts: Sequence[Predictions]) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _by_layer(outcome: Outcome, parts: Sequence[UnitPredictions]) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Each layer's name and the classes (M,) that it predicts in each part; then those of the chosen layers."""
     unit = outcome.unit
     names = (ALL_LAYERS,) if unit.all_layers else unit.layers
@@ -197,7 +197,7 @@ def _counts(outcome: Outcome) -> tuple[tuple[str, int], ...]:
 
 
 def _evaluations(
-    study: Study, unit: ProbeUnit, tested: Corpus, parts: Sequence[Predictions], classes: Sequence[np.ndarray]
+    study: Study, unit: ProbeUnit, tested: Corpus, parts: Sequence[UnitPredictions], classes: Sequence[np.ndarray]
 ) -> list[tuple[str, Evaluation]]:
     """The evaluation of each seed, then of all seeds; rows in the order of the corpus."""
     labels = next(corpus for corpus in study.corpora if corpus.name == unit.corpus).emotions

@@ -36,7 +36,7 @@ from emobridge.options import read_options, unknown_option
 from emobridge.probe.pairs import pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, RowSplit, classes_of, rows_to_test, split_corpus
-from emobridge.probe.units import Outcome, Predictions, ProbeUnit, UnitCache, digest_of
+from emobridge.probe.units import Outcome, ProbeUnit, UnitCache, UnitPredictions, digest_of
 from emobridge.progress import progress
 from emobridge.training.inputs import FrontEnd, Recordings, without_label
 from emobridge.training.loop import Model, Plan, Workspace, fit, probabilities
@@ -265,7 +265,7 @@ def _train(settings: ProbeSettings, job: Job, cache: UnitCache, on_epoch: Callab
     checkpoint = cache.path(job.key)
     model = learn(settings, job.encoder, job.corpus, job.split, seed=job.seed, checkpoint=checkpoint, on_epoch=on_epoch)
     predictions = tuple(
-        Predictions(
+        UnitPredictions(
             corpus.name,
             job.seed,
             np.array(rows, dtype=np.int64),
@@ -289,12 +289,12 @@ def _probabilities(settings: ProbeSettings, model: ScratchModel, corpus: Corpus,
 
 def _joined(parts: Sequence[Outcome]) -> Outcome:
     """The models of all seeds and folds as one outcome: the predictions of a seed for a corpus, fold after fold."""
-    together: dict[tuple[str, int], list[Predictions]] = {}
+    together: dict[tuple[str, int], list[UnitPredictions]] = {}
     for part in parts:
         for predictions in part.predictions:
             together.setdefault((predictions.corpus, predictions.seed), []).append(predictions)
     joined = tuple(
-        Predictions(
+        UnitPredictions(
             *key,
             np.concatenate([fold.rows for fold in folds]),
             np.concatenate([fold.probes for fold in folds]),

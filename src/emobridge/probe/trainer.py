@@ -22,7 +22,7 @@ from emobridge.probe.encoders import options_for_head, statistics_of
 from emobridge.probe.plan import EncoderPlan, needs_frames
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, Rows, RowSplit, rows_to_test, split_corpus, training_sets
-from emobridge.probe.units import Outcome, Predictions, ProbeUnit, UnitCache, digest_of
+from emobridge.probe.units import Outcome, ProbeUnit, UnitCache, UnitPredictions, digest_of
 from emobridge.training.stack import layer_weights
 from emobridge.types import person
 
@@ -114,7 +114,7 @@ class Trainer:
         losses = iter(_losses(flat, sets, training))
         validation = {unit: torch.stack([next(losses) for _ in by_rate]) for unit, by_rate in stacks.items()}
         best = {unit: by_rate.argmin(0) for unit, by_rate in validation.items()}  # of one rate: the first
-        tests: dict[ProbeUnit, list[Predictions]] = {unit: [] for unit in units}
+        tests: dict[ProbeUnit, list[UnitPredictions]] = {unit: [] for unit in units}
         for name, rows in self._tests(corpus.name):
             needed = torch.tensor(sorted({row for folds in rows for part in folds for row in part}))
             if not len(needed):
@@ -252,7 +252,7 @@ def _choose(values: Tensor, best: Tensor) -> Tensor:
 
 def _predictions(
     name: str, probabilities: Tensor, rows: Tensor, tests: Sequence[Sequence[Sequence[int]]]
-) -> list[Predictions]:
+) -> list[UnitPredictions]:
     """What the probes, seeds by folds, predict (L', P, N, C) for their own test parts, among the rows (N,)."""
     index = {int(row): number for number, row in enumerate(rows)}
     predictions, probe = [], 0
@@ -266,12 +266,12 @@ def _predictions(
             tested += test
             probe += 1
         numbers = np.array([tested, probes], dtype=np.int64)
-        predictions.append(Predictions(name, seed, numbers[0], numbers[1], torch.cat(parts, 1).numpy()))
+        predictions.append(UnitPredictions(name, seed, numbers[0], numbers[1], torch.cat(parts, 1).numpy()))
     return predictions
 
 
 def _outcome(
-    unit: ProbeUnit, stacks: Sequence[Stack], best: Tensor, losses: Tensor, predictions: Sequence[Predictions]
+    unit: ProbeUnit, stacks: Sequence[Stack], best: Tensor, losses: Tensor, predictions: Sequence[UnitPredictions]
 ) -> Outcome:
     """best (L', P): which of the R stacks, one a learning rate, is each probe's; losses (R, L', P) on validation."""
     epochs = torch.stack([stack.best_epoch for stack in stacks]).gather(0, best[None])[0]

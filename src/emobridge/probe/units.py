@@ -29,7 +29,7 @@ class ProbeUnit:
 
 
 @dataclass(frozen=True, slots=True)
-class Predictions:
+class UnitPredictions:
     """What the probes of one seed predict for the test parts of one corpus, fold after fold."""
 
     corpus: str
@@ -44,14 +44,14 @@ class Outcome:
     """All that came of a unit of P probes: seeds by folds."""
 
     unit: ProbeUnit
-    predictions: tuple[Predictions, ...]
+    predictions: tuple[UnitPredictions, ...]
     epochs: np.ndarray  # (L', P): the best epoch of each probe, or the number of epochs where none was stopped
     rates: np.ndarray  # (L', P): the learning rate of each probe
     losses: np.ndarray  # (L', P): the mean cross-entropy over each probe's validation part; NaN where it has none
     layer_weights: np.ndarray | None = None  # (P, L): softmax weights of a head of all layers
 
 
-ARRAYS = ("rows", "probes", "probabilities")  # of Predictions
+ARRAYS = ("rows", "probes", "probabilities")  # of UnitPredictions
 
 
 def digest_of(*facts: object) -> str:
@@ -82,7 +82,7 @@ class UnitCache:
         tensors, metadata = content
         try:
             parts = tuple(
-                Predictions(corpus, seed, **{name: tensors[f"{number}.{name}"] for name in ARRAYS})
+                UnitPredictions(corpus, seed, **{name: tensors[f"{number}.{name}"] for name in ARRAYS})
                 for number, (corpus, seed) in enumerate(json.loads(metadata["predictions"]))
             )
             arrays = {name: tensors[name] for name in ("epochs", "rates", "losses")}

@@ -37,7 +37,7 @@ from emobridge.settings import Split
 from emobridge.study.run import Answers, Runner
 from emobridge.types import person
 
-SPEAKER_PARTS = 10  # of the speakers of a side, at most, each judged by a temperature of the others
+CALIBRATION_PARTS = 10  # of the speakers of a side, at most, each judged by a temperature of the others
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +49,7 @@ class HeldOut:
     truth: np.ndarray  # (N,) in [0, C)
     is_target: np.ndarray  # (N,) bool
     is_given: np.ndarray  # (N,) bool: its label may be looked at
-    part: np.ndarray  # (N,) in [0, SPEAKER_PARTS): of the speakers of its side
+    part: np.ndarray  # (N,) in [0, CALIBRATION_PARTS): of the speakers of its side
 
     def on(self, side: str) -> np.ndarray:
         """(N,) bool: the answers of a side."""
@@ -168,7 +168,7 @@ def _held_out(speech: Speech, split: Split, answers: Answers) -> HeldOut | None:
     for side in (False, True):
         rows = np.flatnonzero(is_target == side)
         people = [person(speech.utterances[index]) for index in row[rows]]
-        part[rows] = clusters_of(people, row[rows].tolist())[1] % SPEAKER_PARTS
+        part[rows] = clusters_of(people, row[rows].tolist())[1] % CALIBRATION_PARTS
     return HeldOut(row, p, speech.label[row], is_target, is_given, part)
 
 
