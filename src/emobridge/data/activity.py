@@ -17,8 +17,8 @@ from emobridge.errors import UserError, unknown
 from emobridge.types import SAMPLE_RATE
 
 DETECTORS = ("auto", "silero", "energy")
-SHORTEST = 0.25  # s; a cough or a click is shorter, a word that carries an emotion is not
-GAP = 0.3  # s; a shorter pause is one between words: stops and breaths last 0.05 to 0.25
+SHORTEST_SPEECH = 0.25  # s; a cough or a click is shorter, a word that carries an emotion is not
+LONGEST_PAUSE = 0.3  # s; a shorter pause is one between words: stops and breaths last 0.05 to 0.25
 PADDING = 0.1  # s on either side, for the quiet begins and ends of words
 
 HOP, WINDOW = 160, 400  # samples: 10 ms and 25 ms
@@ -70,7 +70,7 @@ def speech_segments(pieces: Iterable[NDArray[np.float32]], *, detector: str = "a
     pieces: a recording at 16 kHz, (T_i,) each, one after the other; how it is cut does not matter, and no more than a
     piece and a few numbers for each 20 ms are held. detector: see `resolve_detector`.
     """
-    limits = {"shortest": SHORTEST, "gap": GAP, "padding": PADDING}
+    limits = {"shortest": SHORTEST_SPEECH, "gap": LONGEST_PAUSE, "padding": PADDING}
     if resolve_detector(detector) == "silero":
         from emobridge.data._silero import silero_segments
 
