@@ -359,9 +359,9 @@ def _probe_unit() -> Any:
 
 
 def _write_probe_unit(folder: Path) -> None:
-    from emobridge.probe.units import Outcome, Predictions, UnitCache
+    from emobridge.probe.units import Outcome, UnitCache, UnitPredictions
 
-    part = Predictions("emodb", 0, np.arange(3), np.zeros(3, np.int64), np.full((1, 3, 2), 0.5))
+    part = UnitPredictions("emodb", 0, np.arange(3), np.zeros(3, np.int64), np.full((1, 3, 2), 0.5))
     outcome = Outcome(_probe_unit(), (part,), np.ones((1, 2)), np.ones((1, 2)), np.ones((1, 2)))
     UnitCache(folder).write(outcome, "k")
 

@@ -21,7 +21,7 @@ from emobridge.types import Utterance
 
 pytestmark = pytest.mark.usefixtures("all_speech")
 BUNDLE = Path(__file__).with_name("format2")
-pytestmark = pytest.mark.usefixtures("earlier_logmel")
+pytestmark = pytest.mark.usefixtures("earlier_logmel", "all_speech")
 PREDICTIONS = json.loads((BUNDLE / "predictions.json").read_text())  # by case: probabilities, then arousal, of a clip
 CLIPS = ((140, 0.05), (650, 0.25), (300, 0.12))  # pitch in Hz and level of a tone in noise
 

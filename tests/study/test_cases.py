@@ -58,6 +58,7 @@ NO_PART = {
     "out": ({}, "elsewhere"),
     "store": ({}, "there"),
     "jobs": ({}, 3),
+    "clips": ({}, False),
 }
 # Options that a fit depends on.
 A_PART = {
@@ -324,7 +325,12 @@ def test_without_a_budget_no_target_label_matters(plain, recorded, tmp_path, met
         rewrite(recorded / "xx.jsonl", change)
         other = heads()
         assert all(torch.equal(first, second) for first, second in zip(true, other, strict=True))
-    assert recognizers[0].spec == recognizers[1].spec == recognizers[2].spec
+    plain_specs = [replace(recognizer.spec, temperature=1.0, source_temperature=1.0) for recognizer in recognizers]
+    assert plain_specs[0] == plain_specs[1] == plain_specs[2]
+    # Labels decide which utterances a fold scores, and so, a little, what its held-out source answers were adapted to.
+    for name in ("temperature", "source_temperature"):
+        values = [getattr(recognizer.spec, name) for recognizer in recognizers]
+        assert values == pytest.approx([values[0]] * 3, rel=0.05)
 
 
 def test_audio_that_was_replaced_is_heard_again(plain, recorded, monkeypatch):
@@ -479,7 +485,7 @@ def test_an_option_that_does_something_is_not(plain, changes):
 
 def test_every_option_that_needs_something_is_tried():
     needs = {name: item.metadata["needs"] for name, (_, item) in options_of_record(Adapt).items()}
-    conditional = {name for name, need in needs.items() if need}
+    conditional = {name for name, need in needs.items() if need} - {"clips"}  # which always does something in `adapt`
     assert set(needs.values()) - {""} == set(REASONS)
     refused = {name for changes, _, _ in USELESS for name in changes}
     assert conditional <= refused | {"validate"} and conditional <= {name for changes in USEFUL for name in changes} | {
@@ -487,6 +493,12 @@ def test_every_option_that_needs_something_is_tried():
     }
     with pytest.raises(UserError, match="give patience above 0 too"):
         Adapt.of(source=["a"], target="b", validate="both")
+
+
+def test_clips_do_nothing_in_a_budget(plain):
+    values = {name: value for name, value in plain.items() if name not in ("method", "target_labels", "normalise")}
+    with pytest.raises(UserError, match="only the report of `adapt` has clips"):
+        check_useful(Budget.of(**values, methods=("dann",), budgets=("0",), clips=False))
 
 
 def test_an_option_that_is_spelled_out_is_asked_for_though_it_is_the_default(plain):

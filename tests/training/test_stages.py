@@ -246,11 +246,15 @@ def test_a_head_of_frames_learns_from_a_frozen_encoder(settings):
 
 def test_a_language_is_added_and_the_first_one_kept(settings, tmp_path):
     """All comes back from the folder: the head of each language, the encoder's own weights, the adapters."""
-    options = settings(head="attentive")
+    options = settings(head="attentive", bundle="adapted")
     both = train(options)
     assert both.recognizer.spec.trained == "end-to-end+adapters" and both.recognizer.languages == ("en", "xh")
     loaded = Recognizer.load(both.recognizer.save(tmp_path / "bundle", "card"))
-    tuned = train(settings(head="attentive", method="fine-tuned", target_labels="0", out=str(tmp_path / "tuned")))
+    tuned = train(
+        settings(
+            head="attentive", method="fine-tuned", target_labels="0", bundle="adapted", out=str(tmp_path / "tuned")
+        )
+    )
     spoken = [list(read_manifest(path)) for path in (options.data.source[0], options.data.target)]
     for utterances, first in zip(spoken, (True, False)):
         said, again, before = (

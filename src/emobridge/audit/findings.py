@@ -28,7 +28,7 @@ CLIPPED = 0.001  # of the samples at full scale
 SHORT = 0.3  # s
 BEYOND = 12.0  # dB of full scale, peak: more than mixing, or the overshoot of a decoder, adds
 LEVEL_GAP = 6.0  # dB between the mean levels of two manifests
-NO_SPEECH = "no speech"  # the kind of a finding of utterances without it; whoever trains on them must know
+SPEECHLESS = "no speech"  # the kind of a finding of utterances without it; whoever trains on them must know
 SPEECH_GAP = 0.25  # between the shares of speech of two manifests
 NORMALISED = 0.1  # dB, standard deviation of the peaks
 # Limits for Confound.reach. From FAR on, a score on the corpus shows little; from NEAR on, every score should be
@@ -120,7 +120,7 @@ def _sounds(manifest: DecodedManifest) -> Iterator[Finding]:
         ("truncated", "error", "are cut short", cut),
         ("unreadable", "error", "cannot be read", bad),
         ("silent", "error", f"are silent (peak below {SILENT:g} dB)", np.flatnonzero(peak <= SILENT)),
-        (NO_SPEECH, "warning", no_speech, np.flatnonzero(speechless)),
+        (SPEECHLESS, "warning", no_speech, np.flatnonzero(speechless)),
         ("header", "warning", "have a wrong header, and were read whole", list(manifest.headers)),
         ("full scale", "warning", too_loud, np.flatnonzero(peak > BEYOND)),
         ("clipped", "warning", clipped, np.flatnonzero((manifest.clipped >= CLIPPED) & (peak <= BEYOND))),

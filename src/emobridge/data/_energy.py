@@ -20,11 +20,11 @@ from scipy.ndimage import binary_dilation, binary_opening, maximum_filter1d, min
 
 from emobridge.types import SAMPLE_RATE
 
-HOP = 320  # samples, 20 ms
-FRAME_RATE = SAMPLE_RATE // HOP  # Hz
-FRAME_SAMPLES, TRANSFORM = 640, 1024  # samples: 40 ms, three periods of a low voice
+FRAME_STEP = 320  # samples, 20 ms
+FRAME_RATE = SAMPLE_RATE // FRAME_STEP  # Hz
+FRAME_SIZE, TRANSFORM = 640, 1024  # samples: 40 ms, three periods of a low voice
 LAGS = TRANSFORM // 2  # of an autocorrelation at half the rate, for which what is below 4 kHz suffices
-SPECTRUM_BINS = LAGS // 2 + 1  # of a spectrum: 0 to 4 kHz
+BIN_COUNT = LAGS // 2 + 1  # of a spectrum: 0 to 4 kHz
 BLOCK = 256  # frames at a time; their spectra fit into a processor's cache
 # Loud: within RANGE of the loudest frame about it, so that a loud speaker does not hide a quiet one for long.
 FAINTEST, RANGE = -70.0, 30.0  # dB of full scale, dB
@@ -75,8 +75,8 @@ def _measure(
     levels, voiced, alike = [np.empty(0, np.float32)], [np.empty(0, bool)], [np.empty(0, bool)]
     count = 0
     for block, size in _blocks(pieces):
-        frames = np.lib.stride_tricks.sliding_window_view(block, FRAME_SAMPLES)[::HOP] * FRAME_TAPER
-        spectra = rfft(frames, TRANSFORM)[:, :SPECTRUM_BINS]
+        frames = np.lib.stride_tricks.sliding_window_view(block, FRAME_SIZE)[::FRAME_STEP] * FRAME_TAPER
+        spectra = rfft(frames, TRANSFORM)[:, :BIN_COUNT]
         power = np.square(spectra.real) + np.square(spectra.imag)
         levels.append(10 * np.log10(power[:-APART, AUDIBLE].sum(1) * LEVEL_SCALE + 1e-12))
         correlation = irfft(power[:-APART] * VOICE_BAND, LAGS)
@@ -91,8 +91,8 @@ def _measure(
 
 def _blocks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.float32], int]]:
     """Blocks of a recording for BLOCK frames and APART more, the same whatever the pieces; and their own samples."""
-    size, more = BLOCK * HOP, APART * HOP + FRAME_SAMPLES - HOP
-    waiting = np.zeros((FRAME_SAMPLES - HOP) // 2, dtype=np.float32)
+    size, more = BLOCK * FRAME_STEP, APART * FRAME_STEP + FRAME_SIZE - FRAME_STEP
+    waiting = np.zeros((FRAME_SIZE - FRAME_STEP) // 2, dtype=np.float32)
     left = 0  # samples of the recording that no block has had
     for piece in pieces:
         waiting = np.concatenate([waiting, piece])
@@ -103,7 +103,7 @@ def _blocks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.
             left -= size
     while left > 0:
         own = min(left, size)
-        length = -(-own // HOP) * HOP + more
+        length = -(-own // FRAME_STEP) * FRAME_STEP + more
         yield np.pad(waiting, (0, max(0, length - len(waiting))))[:length], own
         waiting = waiting[size:]
         left -= own
@@ -134,9 +134,9 @@ def _without_gaps(runs: Runs, gap: int) -> Runs:
 
 def _padded(runs: Runs, padding: int, count: int) -> list[tuple[int, int]]:
     """Runs of frames as samples, `padding` longer on both sides; neighbours share what lies between them."""
-    limits = [0, *((a[1] + b[0]) * HOP // 2 for a, b in itertools.pairwise(runs)), count]
+    limits = [0, *((a[1] + b[0]) * FRAME_STEP // 2 for a, b in itertools.pairwise(runs)), count]
     return [
-        (max(first * HOP - padding, low), min(last * HOP + padding, high))
+        (max(first * FRAME_STEP - padding, low), min(last * FRAME_STEP + padding, high))
         for (first, last), low, high in zip(runs, limits, limits[1:])
     ]
 
@@ -147,20 +147,20 @@ def _bins(low: float, high: float) -> slice:
 
 
 def _voice_band() -> NDArray[np.float32]:
-    """(SPECTRUM_BINS,), the weight of each bin's power in the autocorrelation."""
-    rising = np.square(np.clip(FREQUENCIES, 0, 1000) / 1000) * (FREQUENCIES >= LOWEST)
+    """(BIN_COUNT,), the weight of each bin's power in the autocorrelation."""
+    rising = np.square(np.clip(FREQUENCIES, 0, 1000) / 1000) * (FREQUENCIES >= LOWEST_AUDIBLE)
     return np.asarray(rising * np.clip((2500 - FREQUENCIES) / 500, 0, 1), dtype=np.float32)
 
 
 def _unbiased() -> NDArray[np.float32]:
     """What makes up for the taper, which takes more from an autocorrelation the longer its lag."""
-    bias = irfft(np.square(np.abs(rfft(FRAME_TAPER, TRANSFORM)[:SPECTRUM_BINS])), LAGS)
+    bias = irfft(np.square(np.abs(rfft(FRAME_TAPER, TRANSFORM)[:BIN_COUNT])), LAGS)
     return np.asarray(bias[0] / bias[VOICE_LAGS], dtype=np.float32)
 
 
-LOWEST = 80  # Hz; what is below is hum and wind
-FREQUENCIES = np.fft.rfftfreq(TRANSFORM, 1 / SAMPLE_RATE)[:SPECTRUM_BINS]
-AUDIBLE, SHAPE_BAND = _bins(LOWEST, 4000), _bins(100, 3000)
-FRAME_TAPER = np.hanning(FRAME_SAMPLES).astype(np.float32)
+LOWEST_AUDIBLE = 80  # Hz; what is below is hum and wind
+FREQUENCIES = np.fft.rfftfreq(TRANSFORM, 1 / SAMPLE_RATE)[:BIN_COUNT]
+AUDIBLE, SHAPE_BAND = _bins(LOWEST_AUDIBLE, 4000), _bins(100, 3000)
+FRAME_TAPER = np.hanning(FRAME_SIZE).astype(np.float32)
 LEVEL_SCALE = 2 / TRANSFORM / float(np.square(FRAME_TAPER).sum())  # a spectrum's sum as mean power
 VOICE_BAND, UNBIASED = _voice_band(), _unbiased()

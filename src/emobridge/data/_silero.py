@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emobridge.types import SAMPLE_RATE
 
-NETWORK_SAMPLES = 512  # samples that the network takes at a time, 32 ms
+NETWORK_STEP = 512  # samples that the network takes at a time, 32 ms
 # The network takes the onset of loud noise behind speech for speech, up to 0.7 s of it. What has no voice is none.
 VOICE_LAGS = slice(SAMPLE_RATE // 400, SAMPLE_RATE // 75)  # samples: 75 to 400 Hz
 VOICED = 0.4  # of a chunk's autocorrelation at the best lag; white noise reaches 0.25
@@ -49,30 +49,28 @@ def silero_segments(
     )
     spans = [(int(segment["start"]), int(segment["end"])) for segment in segments]
     return [
-        span
-        for span in spans
-        if sum(voiced[span[0] // NETWORK_SAMPLES : span[1] // NETWORK_SAMPLES + 1]) >= LEAST_VOICED
+        span for span in spans if sum(voiced[span[0] // NETWORK_STEP : span[1] // NETWORK_STEP + 1]) >= LEAST_VOICED
     ]
 
 
 def _is_voiced(chunk: NDArray[np.float32]) -> bool:
-    """Whether (NETWORK_SAMPLES,) samples repeat themselves with the period of a voice."""
-    spectrum = np.square(np.abs(np.fft.rfft(chunk - chunk.mean(), 2 * NETWORK_SAMPLES)))
-    correlation = np.fft.irfft(spectrum)[:NETWORK_SAMPLES] / (NETWORK_SAMPLES - np.arange(NETWORK_SAMPLES))
+    """Whether (NETWORK_STEP,) samples repeat themselves with the period of a voice."""
+    spectrum = np.square(np.abs(np.fft.rfft(chunk - chunk.mean(), 2 * NETWORK_STEP)))
+    correlation = np.fft.irfft(spectrum)[:NETWORK_STEP] / (NETWORK_STEP - np.arange(NETWORK_STEP))
     return bool(correlation[VOICE_LAGS].max() > VOICED * correlation[0] > 0)
 
 
 def _chunks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """Chunks of NETWORK_SAMPLES, the last one padded with zeros, and how many samples of each are the recording's."""
+    """Chunks of NETWORK_STEP samples, the last one padded with zeros, and how many of each are the recording's."""
     waiting = np.empty(0, dtype=np.float32)
     for piece in pieces:
         waiting = np.concatenate([waiting, piece])
-        whole = len(waiting) // NETWORK_SAMPLES * NETWORK_SAMPLES
-        for start in range(0, whole, NETWORK_SAMPLES):
-            yield waiting[start : start + NETWORK_SAMPLES], NETWORK_SAMPLES
+        whole = len(waiting) // NETWORK_STEP * NETWORK_STEP
+        for start in range(0, whole, NETWORK_STEP):
+            yield waiting[start : start + NETWORK_STEP], NETWORK_STEP
         waiting = waiting[whole:]
     if len(waiting):
-        yield np.pad(waiting, (0, NETWORK_SAMPLES - len(waiting))), len(waiting)
+        yield np.pad(waiting, (0, NETWORK_STEP - len(waiting))), len(waiting)
 
 
 @functools.cache

@@ -18,10 +18,10 @@ from emobridge.types import SAMPLE_RATE
 
 DETECTORS = ("auto", "silero", "energy")
 SHORTEST_SPEECH = 0.25  # s; a cough or a click is shorter, a word that carries an emotion is not
-GAP = 0.3  # s; a shorter pause is one between words: stops and breaths last 0.05 to 0.25
+LONGEST_PAUSE = 0.3  # s; a shorter pause is one between words: stops and breaths last 0.05 to 0.25
 PADDING = 0.1  # s on either side, for the quiet begins and ends of words
 
-HOP, LEVEL_WINDOW = 160, 400  # samples: 10 ms and 25 ms
+HOP, WINDOW = 160, 400  # samples: 10 ms and 25 ms
 FRAME_RATE = SAMPLE_RATE / HOP  # Hz
 RANGE = 30.0  # dB below the loud frames of a clip within which a frame counts as speech: ours
 LOUD = 0.95  # quantile of the levels that stands for the loud frames; a click is shorter than the rest
@@ -33,7 +33,7 @@ def frame_levels(wave: NDArray[np.float32]) -> NDArray[np.float64]:
     """(T,) -> (F,) dB of full scale: the mean power of the 25 ms around each frame, as far as they are in the clip."""
     total = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
     centres = np.arange(1 + len(wave) // HOP) * HOP
-    first, last = np.maximum(centres - LEVEL_WINDOW // 2, 0), np.minimum(centres + LEVEL_WINDOW // 2, len(wave))
+    first, last = np.maximum(centres - WINDOW // 2, 0), np.minimum(centres + WINDOW // 2, len(wave))
     power = np.maximum(total[last] - total[first], 0.0) / np.maximum(last - first, 1)
     levels: NDArray[np.float64] = 10 * np.log10(power + LEAST_POWER)
     return levels
@@ -70,7 +70,7 @@ def speech_segments(pieces: Iterable[NDArray[np.float32]], *, detector: str = "a
     pieces: a recording at 16 kHz, (T_i,) each, one after the other; how it is cut does not matter, and no more than a
     piece and a few numbers for each 20 ms are held. detector: see `resolve_detector`.
     """
-    limits = {"shortest": SHORTEST_SPEECH, "gap": GAP, "padding": PADDING}
+    limits = {"shortest": SHORTEST_SPEECH, "gap": LONGEST_PAUSE, "padding": PADDING}
     if resolve_detector(detector) == "silero":
         from emobridge.data._silero import silero_segments
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from emobridge.audit.findings import NEAR, NO_SPEECH
+from emobridge.audit.findings import NEAR, SPEECHLESS
 from emobridge.report.blocks import bounds, count, number, percent, signed_interval, unit
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import CollapsedSystem, Difference, Floor, StudyRecord
@@ -122,7 +122,7 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
     lines += _without_interval(record)
     if record.audit is not None:
         findings = record.audit.findings
-        lines += [f.message for f in findings if f.severity == "error" or f.kind == NO_SPEECH]
+        lines += [f.message for f in findings if f.severity == "error" or f.kind == SPEECHLESS]
     return tuple(dict.fromkeys(lines))
 
 
