@@ -2,7 +2,7 @@
 
     python benchmarks/speaker_statistics.py --shared ../shared --work speaker-statistics-work
 
-A bundle RAVDESS -> EMOVO (log-mels, source-only, four emotions) answers each EMOVO clip of these emotions by the moments
+A bundle RAVDESS -> EMOVO (log-mels, source-only, four emotions) answers each EMOVO clip of these by the moments
 that it stores, and by those of the speaker over the clip and others of the same speaker, drawn at random. Real corpora
 are not part of the project.
 """
@@ -29,9 +29,11 @@ LABELS = ("anger", "happiness", "neutral", "sadness")
 SIZES = (1, 3, 10, 20)  # utterances of a speaker that are given together
 PAGE = """# What a speaker's other utterances do to an answer
 
-`python benchmarks/speaker_statistics.py` makes this page ({machine}). A bundle RAVDESS -> EMOVO, log-mels, source-only,
-answers {count} EMOVO clips of {labels}; `--statistics stored` standardises them by the moments in the bundle, `these` by
-those of their speaker over so many clips that are given together, drawn at random in one order. UA in per cent.
+`python benchmarks/speaker_statistics.py` makes this page. Measured on {machine}.
+
+A bundle RAVDESS -> EMOVO, log-mels, source-only, answers {count} EMOVO clips of {labels}. `--statistics stored`
+standardises their features by the moments in the bundle, `these` by those of their speaker over so many clips that are
+given together, drawn at random in one order. UA in per cent.
 
 | statistics | utterances of the speaker | UA | labels that differ from `stored` |
 |---|---|---|---|
