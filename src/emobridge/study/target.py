@@ -117,7 +117,7 @@ class Listing:
             wave = read_audio(utterance.path, utterance.start, end, utterance.channel)
         except AudioError:
             return None
-        if not speech_segments([wave]):
+        if not speech_segments([wave], detector="energy"):
             self.without_speech.add(row)
             return None
         confidence, excerpt = float(self.p[row, best]), self._fitting(wave)
