@@ -138,3 +138,21 @@ def test_f0_of_new_speakers_is_regressed_from_frozen_features(shared, cli, tmp_p
     found = {row["side"]: row for row in scores if (row["measure"], row["seed"]) == ("CCC valence", "all")}
     assert found["target"]["value"] > 0.4 and found["target"]["low"] > 0.3
     assert "CONSTRUCTED. CCC of valence" in done.out and "warning: CONSTRUCTED attributes" in done.out
+
+
+@pytest.mark.parametrize(("target", "least"), [("emodb", 0.56), ("emovo", 0.45)])
+def test_the_encoder_that_needs_no_weights_works_in_another_language(shared, cli, tmp_path, target, least):
+    """C22: with each clip's level in its features it had 0.27 and 0.28, about chance; see default-encoder.md."""
+    manifests = {}
+    for corpus in ("ravdess", target):
+        manifests[corpus] = tmp_path / f"{corpus}.jsonl"
+        assert cli("scan", corpus, shared / "corpora" / corpus, "-o", manifests[corpus]).code == 0
+    options = ["--method", "source-only", "--labels", FOUR, "--seeds", "1", "--store", tmp_path / "store", "--no-clips"]
+    done = cli(
+        "adapt", "--source", manifests["ravdess"], "--target", manifests[target], *options, "--out", tmp_path / "run"
+    )
+    assert done.code == 0, done.err
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    (ua,) = [row["value"] for row in scores if (row["side"], row["measure"], row["seed"]) == ("target", "UA", "all")]
+    assert ua >= least
+    assert "the guard normalises" not in done.out, "each speaker shows all emotions"
