@@ -28,6 +28,7 @@ CLIPPED = 0.001  # of the samples at full scale
 SHORT = 0.3  # s
 BEYOND = 12.0  # dB of full scale, peak: more than mixing, or the overshoot of a decoder, adds
 LEVEL_GAP = 6.0  # dB between the mean levels of two manifests
+SILENT_KIND = "silent"  # of a finding of utterances that hold nothing
 SPEECHLESS = "no speech"  # the kind of a finding of utterances without it; whoever trains on them must know
 SPEECH_GAP = 0.25  # between the shares of speech of two manifests
 NORMALISED = 0.1  # dB, standard deviation of the peaks
@@ -119,7 +120,7 @@ def _sounds(manifest: DecodedManifest) -> Iterator[Finding]:
     for kind, severity, what, indices in (
         ("truncated", "error", "are cut short", cut),
         ("unreadable", "error", "cannot be read", bad),
-        ("silent", "error", f"are silent (peak below {SILENT:g} dB)", np.flatnonzero(peak <= SILENT)),
+        (SILENT_KIND, "error", f"are silent (peak below {SILENT:g} dB)", np.flatnonzero(peak <= SILENT)),
         (SPEECHLESS, "warning", no_speech, np.flatnonzero(speechless)),
         ("header", "warning", "have a wrong header, and were read whole", list(manifest.headers)),
         ("full scale", "warning", too_loud, np.flatnonzero(peak > BEYOND)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ VOICE_LAGS = slice(SAMPLE_RATE // 400, SAMPLE_RATE // 75)  # samples: 75 to 400 
 VOICED = 0.4  # of a chunk's autocorrelation at the best lag; white noise reaches 0.25
 LIKELY = 0.3  # probability of speech from which a chunk is looked at
 LEAST_VOICED = 3  # chunks of a segment, 0.1 s
+VOICELESS_EDGE = 3 * SAMPLE_RATE // 10  # samples of a segment before its first and after its last chunk with voice
 ONE_AT_A_TIME = threading.Lock()  # the network has a state, and there is one network
 
 
@@ -48,9 +49,21 @@ def silero_segments(
         audio_length_samples=count,
     )
     spans = [(int(segment["start"]), int(segment["end"])) for segment in segments]
-    return [
-        span for span in spans if sum(voiced[span[0] // NETWORK_STEP : span[1] // NETWORK_STEP + 1]) >= LEAST_VOICED
-    ]
+    return [voice for span in spans if (voice := _with_voice(span, voiced)) is not None]
+
+
+def _with_voice(span: tuple[int, int], voiced: Sequence[bool]) -> tuple[int, int] | None:
+    """The samples of a segment from its first voice to its last, and VOICELESS_EDGE about them; None without a voice.
+
+    Words begin and end without a voice for less than that, and loud noise behind a word goes on.
+    """
+    start, end = span
+    first = start // NETWORK_STEP
+    chunks = [first + index for index, voice in enumerate(voiced[first : end // NETWORK_STEP + 1]) if voice]
+    if len(chunks) < LEAST_VOICED:
+        return None
+    begin, stop = chunks[0] * NETWORK_STEP - VOICELESS_EDGE, (chunks[-1] + 1) * NETWORK_STEP + VOICELESS_EDGE
+    return max(start, begin), min(end, stop)
 
 
 def _is_voiced(chunk: NDArray[np.float32]) -> bool:

@@ -48,12 +48,12 @@ class TargetFindings:
     speakers: int | None  # those that are known; None where none is
     hours: float | None  # of all readable recordings; None where nobody measured
     speech: float | None = None  # the share of the hours with speech, in [0, 1]; None where nobody measured
-    answered: int  # recordings that were answered: all, or a sample drawn at random
+    answered: int  # recordings that were answered: all with speech, or a sample of these drawn at random
     labelled: int = 0  # recordings whose label the recogniser was trained on
     classes: tuple[ClassAnswers, ...] = ()  # in the recogniser's order; () of attributes alone
     confidence: tuple[tuple[float, int], ...] = ()  # by ranges: the lower end, and the answers from there to the next
     attributes: tuple[AttributeAnswers, ...] = ()
-    without_speech: int = 0  # clips that were to be listed, and hold nothing but silence
+    without_speech: int = 0  # recordings in which no speech was found: they are not among the answers
     to_label: tuple[Clip, ...] = ()  # the unlabelled recordings whose labels are worth most, the best first
     suggest: str = ""  # the command that lists more of those; "" where it cannot
     learn: str = ""  # the command that trains with the filled list

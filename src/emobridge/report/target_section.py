@@ -136,7 +136,13 @@ def _attribute_sentences(target: TargetFindings) -> list[str]:
 def _answering(target: TargetFindings) -> str:
     """Which recogniser answered, and how many recordings."""
     text = "The answers are those of the final recogniser, which is in the bundle and may have adapted to them."
-    if target.answered < target.recordings:
+    if target.without_speech:
+        verb = "is" if target.without_speech == 1 else "are"
+        text += (
+            f" {count(target.without_speech, 'recording')} without speech {verb} left out of all that follows: an "
+            "answer to noise or silence means nothing."
+        )
+    if target.answered + target.without_speech < target.recordings:
         text += f" {target.answered} recordings, drawn at random, were answered."
     return text
 
@@ -150,12 +156,6 @@ def _about_clips(target: TargetFindings) -> list[str]:
         texts.append(PERSONAL.format(seconds=target.excerpt_seconds))
     if target.left_out:
         texts.append(f"Not every recording can be played here: {target.left_out}.")
-    if target.without_speech:
-        verb = "was" if target.without_speech == 1 else "were"
-        texts.append(
-            f"{count(target.without_speech, 'recording')} without speech {verb} answered too, and left out of the "
-            "lists below; an answer to noise or silence means nothing."
-        )
     return texts
 
 

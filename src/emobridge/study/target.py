@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 import torch
 
-from emobridge.audit.findings import Audit
+from emobridge.audit.findings import SILENT_KIND, SPEECHLESS, Audit
 from emobridge.bundle import Recognizer
 from emobridge.data.activity import speech_segments
 from emobridge.data.attributes import unscaled
@@ -49,7 +49,8 @@ def findings_of(adapted: Adapted, audit: Audit | None, report: Progress) -> Targ
     """
     speech, recognizer, output = adapted.speech, adapted.recognizer, adapted.request.output
     target = [speech.utterances[row] for row in np.flatnonzero(speech.is_target)]
-    utterances, values = _answered(recognizer, _sample(recognizer, target), output.store or None, report)
+    spoken = _with_speech(target, adapted.request.data.target, audit)
+    utterances, values = _answered(recognizer, _sample(recognizer, spoken), output.store or None, report)
     if not utterances:
         return None
     people = {person(utterance) for utterance in target}
@@ -62,6 +63,7 @@ def findings_of(adapted: Adapted, audit: Audit | None, report: Progress) -> Targ
         hours=None if sound is None else sound.seconds / 3600,
         speech=None if sound is None else sound.speech,
         answered=len(utterances),
+        without_speech=len(target) - len(spoken),
         labelled=_labels_seen(adapted),
         attributes=_attributes(recognizer, values[:, len(recognizer.labels) :]),
     )
@@ -77,7 +79,6 @@ def findings_of(adapted: Adapted, audit: Audit | None, report: Progress) -> Targ
         to_label=clips.first(worth, TO_LABEL),
         classes=tuple(_class(clips, p, index) for index in range(len(recognizer.labels))),
         confidence=_ranges(p.max(1)),
-        without_speech=len(clips.without_speech),
         suggest=_suggest_command(adapted) if asks else "",
         learn=_learn_command(adapted) if asks else "",
         left_out=clips.left_out,
@@ -93,7 +94,6 @@ class Listing:
 
     def __init__(self, utterances: Sequence[Utterance], p: Floats, labels: Sequence[str], *, embed: bool) -> None:
         self.utterances, self.p, self.labels, self.embed = utterances, p, labels, embed
-        self.without_speech: set[int] = set()
         self.left_out = "" if embed else NO_CLIPS
         self._bytes = 0
         self._clips: dict[int, Clip] = {}
@@ -118,7 +118,6 @@ class Listing:
         except AudioError:
             return None
         if not speech_segments([wave], detector="energy"):
-            self.without_speech.add(row)
             return None
         confidence, excerpt = float(self.p[row, best]), self._fitting(wave)
         self._clips[row] = Clip(
@@ -180,6 +179,20 @@ def _attributes(recognizer: Recognizer, values: Floats) -> tuple[AttributeAnswer
         return ()
     percentiles = np.percentile(unscaled(values, recognizer.scale), (10, 50, 90), axis=0)
     return tuple(AttributeAnswers(name, *column) for name, column in zip(recognizer.attributes, percentiles.T.tolist()))
+
+
+def _with_speech(utterances: Sequence[Utterance], manifest: str, audit: Audit | None) -> list[Utterance]:
+    """The utterances without those in which the audit found no speech; all where nothing would be left.
+
+    An answer to silence or noise means nothing, and would count as one of a class.
+    """
+    without = {
+        name
+        for finding in (audit.findings if audit else ())
+        if finding.kind in (SILENT_KIND, SPEECHLESS) and finding.message.startswith(f"{manifest}: ")
+        for name in finding.ids
+    }
+    return [utterance for utterance in utterances if utterance.id not in without] or list(utterances)
 
 
 def _sample(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[Utterance]:
