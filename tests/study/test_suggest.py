@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import settings as quick
 from hypothesis import strategies as st
@@ -137,6 +138,26 @@ def test_what_the_recogniser_was_trained_on_with_a_label_is_not_suggested(heard,
     assert {row.utterance.id for row in rows} == {row.id for row in utterances if row.emotion is None}
     old = Recognizer(recognizer.spec, recognizer.encoder, recognizer.domains, recognizer.head)
     assert len(suggest(old, [*source, *utterances], count=100, store=tmp_path)) == 28, "it does not know its speech"
+
+
+@pytest.mark.parametrize("by", STRATEGIES)
+def test_silence_is_not_suggested(finished, recorded, tmp_path, by, monkeypatch):
+    """Nobody can label it; and it is no centre of core-set, as labelled speech is."""
+    from emobridge.inference import segments
+
+    rows = [replace(row, emotion=None) for row in read_manifest(recorded / "xx.jsonl")]
+    for row in rows[:5]:
+        soundfile.write(row.path, np.zeros(4800), 16000)
+
+    def what_sounds(pieces, **_):
+        return [(0.0, 0.3)] if any([piece.any() for piece in pieces]) else []
+
+    monkeypatch.setattr(segments, "speech_segments", what_sounds)
+    recognizer = Recognizer.load(finished / "bundle")
+    listed = suggest(recognizer, rows, by=by, count=len(rows), store=tmp_path)
+    assert sorted(row.utterance.id for row in listed) == sorted(row.id for row in rows[5:])
+    with pytest.raises(UserError, match="holds speech that can be found"):
+        suggest(recognizer, rows[:5], by=by, store=tmp_path)
 
 
 def test_the_least_sure_come_first(heard, tmp_path):

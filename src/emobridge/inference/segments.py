@@ -50,6 +50,15 @@ def parts_of(utterance: Utterance, settings: Answering) -> list[AnswerPart]:
     ]
 
 
+def has_speech(utterance: Utterance) -> bool:
+    """Whether an utterance holds enough speech to be answered as a whole, by the rule of energy, everywhere the same.
+
+    Errors: AudioError where it cannot be read.
+    """
+    (part,) = parts_of(utterance, Answering(segments="whole", detector="energy"))
+    return part.reason not in (NO_SPEECH, TOO_SHORT)
+
+
 def _spans(whole: Span, speech: Sequence[Span], settings: Answering, has_times: bool) -> Iterator[Span]:
     """The parts by `settings.segments`; none in a recording without speech that is cut by speech."""
     start, end = whole

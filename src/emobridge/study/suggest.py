@@ -27,6 +27,7 @@ from emobridge.files import cache_folder
 from emobridge.inference.features import Skip
 from emobridge.inference.predict import predictions_from
 from emobridge.inference.routing import by_domain
+from emobridge.inference.segments import has_speech
 from emobridge.progress import Progress
 from emobridge.scores.entropy import entropy
 from emobridge.scores.measures.base import Floats
@@ -53,7 +54,8 @@ def suggest(
     """The `count` utterances without a label whose labels are worth most, the best one first.
 
     Labelled ones, and those that the recogniser was trained on with a label, are not suggested; they count for
-    speakers' moments, and are centres of core-set.
+    speakers' moments, and are centres of core-set. Nor are those without speech (by the rule of energy, see
+    `data.activity`).
     Errors: UserError for an unknown strategy, a count below 1, and where no utterance that can be read lacks a label;
     bad files go to `on_skip`, or raise where there is none.
     """
@@ -77,13 +79,17 @@ def suggest(
     free = np.array([row.emotion is None and seen != TRAINED for row, seen in zip(readable, exposures)], dtype=bool)
     if not free.any():
         raise UserError("nothing to suggest: no utterance that can be read lacks a label")
+    settled = ~free
+    free[free] = [has_speech(readable[row]) for row in np.flatnonzero(free)]
+    if not free.any():
+        raise UserError("nothing to suggest: no utterance without a label holds speech that can be found")
     pooled = torch.from_numpy(features.values)
     x = torch.empty(len(readable), recognizer.select(pooled[:1]).numel())
     for domain, rows, speakers, texts in by_domain(recognizer, readable):
         x[rows] = recognizer.normalised(pooled[rows], domain, speakers, texts)
     predictions = predictions_from(recognizer, readable, pooled)
     p, z = np.array([prediction.probabilities for prediction in predictions]), x.double().numpy()
-    order = ranked(by, p[free], z[free], labelled=z[~free], count=count, seed=seed)
+    order = ranked(by, p[free], z[free], labelled=z[settled], count=count, seed=seed)
     rows = np.flatnonzero(free)[order].tolist()
     return tuple(ToLabel(readable[row], predictions[row].label, max(predictions[row].probabilities)) for row in rows)
 
