@@ -50,8 +50,10 @@ def test_each_channel_is_a_row(sounds, finished, cli):
 def test_labels_and_statistics_reach_the_rows(recorded, finished, cli):
     words = ("predict", finished / "bundle", recorded / "xx.jsonl")
     assert {row["statistics"] for row in rows_of(cli(*words))} == {"speaker (4 utterances)"}
-    stored = rows_of(cli(*words, "--statistics", "stored", "--labels", "sadness"))
-    assert {row["statistics"] for row in stored} == {"corpus"} and {row["label"] for row in stored} == {"sadness"}
+    stored = rows_of(cli(*words, "--statistics", "stored", "--labels", "Sadness,anger"))
+    assert {row["statistics"] for row in stored} == {"corpus"}
+    done = cli(*words, "--labels", "sadness")
+    assert done.code == 2 and "labels: expected two or more, got sadness" in done.err
     unsure = rows_of(cli(*words, "--abstain-below", "1"))
     assert {row["label"] for row in unsure} == {None} and all("is below 1" in row["reason"] for row in unsure)
 

@@ -21,8 +21,8 @@ NO_PROBABILITY = "none of the labels is probable"
 def chosen_labels(recognizer: Recognizer, settings: Answering) -> list[int]:
     """The indices of the labels that may be answered, in the recogniser's order.
 
-    Errors: UserError for a label that it does not have, and for a choice of labels or a least probability where it
-    tells attributes alone.
+    Errors: UserError for a label that it does not have, for a single one of several, and for a choice of labels or a
+    least probability where it tells attributes alone.
     """
     names = recognizer.labels
     if not names and (settings.labels or settings.abstain_below):
@@ -32,6 +32,8 @@ def chosen_labels(recognizer: Recognizer, settings: Answering) -> list[int]:
     for word in settings.labels:
         if word.casefold() not in folded:
             raise unknown("label", word, names)
+    if len({word.casefold() for word in settings.labels}) == 1 and len(names) > 1:
+        raise UserError(f"labels: expected two or more, got {settings.labels[0]}: alone it would be the answer to all")
     wanted = {folded[word.casefold()] for word in settings.labels}
     return [index for index in range(len(names)) if index in wanted or not wanted]
 
