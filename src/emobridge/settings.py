@@ -31,6 +31,9 @@ else:
 
 LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
 BUNDLES = ("auto", "adapted", "baseline")
+POOLED_FRAMES = ("auto", "all", "speech")  # that features are pooled over: as the family does, all, or with speech
+DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
+UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
@@ -180,7 +183,7 @@ class Features:
     )  # fmt: skip
     frames: str = option(
         "auto", help="Frames that statistics are taken over: all, or those with speech. auto is speech for logmel, and "
-        "all for every other encoder.", panel=ENCODER, choices=("auto", "all", "speech"),
+        "all for every other encoder.", panel=ENCODER, choices=POOLED_FRAMES,
     )  # fmt: skip
     layer: str = option(
         "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, middle (the "
@@ -491,7 +494,7 @@ class Answering:
     )
     detector: str = option(
         "auto", help="What finds speech. auto is silero where the package silero-vad is installed, else energy.",
-        choices=("auto", "silero", "energy"),
+        choices=DETECTORS,
     )  # fmt: skip
     channels: str = option(
         "mix", help="Channels of a recording: mix (their mean), each (each by itself), or numbers from 0 with commas. "
@@ -508,9 +511,7 @@ class Answering:
     abstain_below: float = option(
         0.0, help="Give no label where the probability of the best one is below this, from 0 to 1.", least=0
     )
-    untold: str = option(
-        "", help="What answers where the language is not known: target (the default), averaged, confident or routed."
-    )
+    untold: str = option("", help=UNTOLD_HELP)
 
     def __post_init__(self) -> None:
         check_part(self)

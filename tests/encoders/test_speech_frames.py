@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from emobridge.adapters import Adapters
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, speech_frames
@@ -102,17 +103,27 @@ def test_silence_around_a_clip_hardly_changes_its_log_mels():
     wave = spoken(1.5)
     longer = np.concatenate([silent(1.0), wave, silent(2.0)])
     with torch.no_grad():
-        short, long, whole = (pool(encoder(*pad([clip])), ("mean",)) for clip in (wave, longer, longer))
+        short, long = (pool(encoder(*pad([clip])), ("mean",)) for clip in (wave, longer))
         encoder.pooled_frames = "all"
         whole = pool(encoder(*pad([longer])), ("mean",))
     assert (short - long).abs().max() < 0.2 < (short - whole).abs().mean()
 
 
-def test_windows_with_gating_and_floats_keep_the_frames_with_speech():
+def test_all_of_a_clip_is_pooled_unless_frames_are_chosen():
     layers = Layers(torch.zeros(1, 1, 3, 2), torch.ones(1, 3, dtype=torch.bool), 50.0)
     assert torch.equal(layers.pooled, layers.mask)
     chosen = torch.tensor([[False, True, False]])
     assert torch.equal(dataclasses.replace(layers, speech=chosen).pooled, chosen)
+
+
+def test_gating_of_layers_keeps_the_frames_with_speech(source):
+    encoder = load_encoder(source("whisper"), frames="speech")
+    batch = pad([np.concatenate([silent(0.3), spoken(0.5)])])
+    with torch.no_grad():
+        expected = encoder(*batch).pooled
+        Adapters(encoder, "gating")
+        gated = encoder(*batch)
+    assert gated.hidden.shape[0] == 1 and torch.equal(gated.pooled, expected) and not expected.all()
 
 
 def test_frames_of_any_rate_are_those_of_the_same_time():

@@ -54,8 +54,8 @@ def write_bundle(
 
     encoder_state: of a trained encoder; {} of any other. cards: further cards, of languages by their name.
     """
-    place = written_place(contents.branches[-1].spec.encoder, contents.branches[-1].spec.digest, folder)
-    *earlier, last = (replace(branch, spec=replace(branch.spec, encoder=place)) for branch in contents.branches)
+    location = written_place(contents.branches[-1].spec.encoder, contents.branches[-1].spec.digest, folder)
+    *earlier, last = (replace(branch, spec=replace(branch.spec, encoder=location)) for branch in contents.branches)
     languages = {}
     for branch in earlier:
         home = folder / LANGUAGES_FOLDER / branch.language
@@ -79,8 +79,8 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
     """
     path = folder / DESCRIPTION
     description = read_description(path, "bundle")
-    model, place = _encoder_of(path, description.spec, encoder)
-    description = replace(description, spec=replace(description.spec, encoder=place))
+    model, location = _encoder_of(path, description.spec, encoder)
+    description = replace(description, spec=replace(description.spec, encoder=location))
     spec = description.spec
     tensors = _read_tensors(path, description.tensors)
     if "end-to-end" in spec.trained_parts:
@@ -90,11 +90,11 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
             raise _unfitting(path, error) from error
         model.digest, model.weights_digest = state_digest(model), ""
     elif not model.has_digest(spec.digest):
-        remedy = "train it again" if registry.is_name("encoders", place) else "give the right one (--encoder)"
+        remedy = "train it again" if registry.is_name("encoders", location) else "give the right one (--encoder)"
         raise UserError(
-            f"{folder}: was made with an encoder of other weights than {place} has, or another config.json: {remedy}"
+            f"{folder}: was made with an encoder of other weights than {location} has, or another config.json: {remedy}"
         )
-    branches = [_read_language(folder, name, digest, model, place) for name, digest in description.languages.items()]
+    branches = [_read_language(folder, name, digest, model, location) for name, digest in description.languages.items()]
     branches.append(_read_branch(path, description, tensors, model))
     return Contents(model, tuple(branches), _read_router(path, description.router, tensors))
 
@@ -152,22 +152,22 @@ def _encoder_of(path: Path, spec: Spec, moved: str | None) -> tuple[Encoder, str
 
     Errors: UserError, also for an encoder that is code of somebody else: reading a bundle runs none.
     """
-    place = lasting_place(moved) if moved else find_encoder(spec, path)
-    if moved is None and registry.is_name("encoders", place):
-        registry.load_listed("encoders", place, f"{path}: give the encoder (--encoder)")
+    location = lasting_place(moved) if moved else find_encoder(spec, path)
+    if moved is None and registry.is_name("encoders", location):
+        registry.load_listed("encoders", location, f"{path}: give the encoder (--encoder)")
     try:
-        return load_encoder(place, **read_options(spec.encoder_options)), place
+        return load_encoder(location, **read_options(spec.encoder_options)), location
     except (UserError, OSError, TypeError, ValueError, RuntimeError) as error:  # paths that the system refuses, too
-        raise UserError(f"{path}: the encoder {place!r} cannot be loaded ({error})") from error
+        raise UserError(f"{path}: the encoder {location!r} cannot be loaded ({error})") from error
 
 
-def _read_language(folder: Path, name: str, digest: str, encoder: Encoder, place: str) -> Branch:
-    """A further language's branch, its adapters resting. place: where the encoder is."""
+def _read_language(folder: Path, name: str, digest: str, encoder: Encoder, location: str) -> Branch:
+    """A further language's branch, its adapters resting. location: where the encoder is."""
     path = folder / LANGUAGES_FOLDER / name / LANGUAGE_DESCRIPTION
     description = read_description(path, "language of a bundle")
     if _digest_of(path) != digest:
         raise UserError(f"{path}: does not fit {DESCRIPTION} (it was changed, or saving was interrupted)")
-    description = replace(description, spec=replace(description.spec, encoder=place))
+    description = replace(description, spec=replace(description.spec, encoder=location))
     branch = _read_branch(path, description, _read_tensors(path, description.tensors), encoder)
     switch_adapters(encoder, None)
     return branch

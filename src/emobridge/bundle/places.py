@@ -71,20 +71,20 @@ def find_encoder(spec: Spec, path: Path) -> str:
         except (UserError, OSError, ValueError) as error:
             raise UserError(f"{path}: the encoder {spec.encoder!r} cannot be loaded ({error})") from error
     file, suffix = _file_and_class(spec.encoder)
-    place = f"{os.path.normpath(bundle.resolve() / Path(file).expanduser())}{suffix}"
+    location = f"{os.path.normpath(bundle.resolve() / Path(file).expanduser())}{suffix}"
     if suffix or registry.is_name("encoders", spec.encoder):
-        return place  # a file with code, which is not looked for
-    candidates = [place, *_candidates(spec, bundle)]
+        return location  # a file with code, which is not looked for
+    candidates = [location, *_candidates(spec, bundle)]
     if not _is_random(spec):
         for candidate in candidates:
             if folder_has_digest(candidate, spec.digest):
                 return candidate
     for candidate in candidates:
-        if Path(candidate).name == Path(place).name and _is_folder(candidate):
+        if Path(candidate).name == Path(location).name and _is_folder(candidate):
             return candidate
     raise UserError(
-        f"{path}: the encoder {Path(place).name!r} is not at {spec.encoder}, nor are its weights near the bundle or in "
-        "the cache of the hub: say where it is (--encoder)"
+        f"{path}: the encoder {Path(location).name!r} is not at {spec.encoder}, nor are its weights near the bundle "
+        "or in the cache of the hub: say where it is (--encoder)"
     )
 
 
@@ -127,11 +127,11 @@ def _file_and_class(encoder: str) -> tuple[str, str]:
     return (f"{path}.py", f":{name}") if colon else (encoder, "")
 
 
-def _remember(digest: str, place: str) -> None:
+def _remember(digest: str, folder: str) -> None:
     """Keep where this machine has the weights of a digest; where the cache cannot be written, nothing is kept."""
-    if HEX.fullmatch(digest) and _is_folder(place):
+    if HEX.fullmatch(digest) and _is_folder(folder):
         with contextlib.suppress(UserError, OSError), whole_file(cache_folder() / "encoders" / digest) as path:
-            path.write_text(place, encoding="utf-8")
+            path.write_text(folder, encoding="utf-8")
 
 
 def _remembered(digest: str) -> str:

@@ -51,7 +51,7 @@ class TrainingSpeech:
                     file = _number(audio_digest(utterance.path))
                 except AudioError:
                     continue
-                rows.append((file, _person(utterance), *_place(utterance), seen))
+                rows.append((file, _person(utterance), *_stretch_of(utterance), seen))
         return cls(torch.tensor(rows, dtype=torch.int64).reshape(-1, LABEL_SEEN + 1))
 
     def exposures(self, utterances: Sequence[Utterance]) -> tuple[str, ...]:
@@ -87,8 +87,8 @@ class Exposure:
     @property
     def gravest(self) -> str:
         """The gravest over all utterances; NOT_RECORDED where that is not known."""
-        found = next((exposure for exposure in EXPOSURES[:-1] if exposure in self.of), UNSEEN)
-        return self.of_the_unseen if found == UNSEEN else found
+        worst = next((exposure for exposure in EXPOSURES[:-1] if exposure in self.of), UNSEEN)
+        return self.of_the_unseen if worst == UNSEEN else worst
 
     @property
     def of_the_unseen(self) -> str:
@@ -142,21 +142,21 @@ def _exposure(utterance: Utterance, stretches: Sequence[SeenStretch], longest: i
     """What an utterance has in common with the stretches of its file that were seen, in the order of their starts."""
     if not stretches:
         return UNSEEN
-    start, end, channel = _place(utterance)
+    start, end, channel = _stretch_of(utterance)
     # Of thousands of stretches of one file only those near the utterance are looked at.
     near = slice(bisect.bisect_left(stretches, (start - longest,)), bisect.bisect_left(stretches, (end,)))
-    heard = [
+    labels_seen = [
         labelled
         for first, last, other, labelled in stretches[near]
         if ALL_CHANNELS in (channel, other) or channel == other
         if min(end, last) - max(start, first) > SAME_STRETCH * min(end - start, last - first)
     ]
-    if not heard:
+    if not labels_seen:
         return SAME_FILE
-    return TRAINED if any(heard) else ADAPTED
+    return TRAINED if any(labels_seen) else ADAPTED
 
 
-def _place(utterance: Utterance) -> tuple[int, int, int]:
+def _stretch_of(utterance: Utterance) -> tuple[int, int, int]:
     """Start and end in ms, and the channel."""
     end = OPEN_END if utterance.end is None else round(1000 * utterance.end)
     return round(1000 * utterance.start), end, ALL_CHANNELS if utterance.channel is None else utterance.channel

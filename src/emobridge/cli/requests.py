@@ -7,10 +7,9 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 from emobridge.files import check_suffix
-from emobridge.settings import Answering, check_part, option
+from emobridge.settings import UNTOLD_HELP, Answering, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
-UNTOLD = "What answers where the language is not known: target (the default), averaged, confident or routed."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
 STORE = "Folder for computed features. By default in the user's cache."
 
@@ -68,7 +67,7 @@ class EvaluateRequest:
     bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
     on: str = option(help="Manifest with labels, or a folder of class folders.")
     out: str = option("scores.json", help="File for the scores, .json or .csv.")
-    untold: str = option("", help=UNTOLD)
+    untold: str = option("", help=UNTOLD_HELP)
     attribute_range: str = option(
         "", help="Scale of the attributes, such as 1..7, for corpora that declare none; or scales by corpus, such as "
         "calls=1..5,letters=1..7.",

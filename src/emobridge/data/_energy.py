@@ -93,20 +93,20 @@ def _blocks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.
     """Blocks of a recording for BLOCK frames and APART more, the same whatever the pieces; and their own samples."""
     size, more = BLOCK * FRAME_STEP, APART * FRAME_STEP + FRAME_SIZE - FRAME_STEP
     waiting = np.zeros((FRAME_SIZE - FRAME_STEP) // 2, dtype=np.float32)
-    left = 0  # samples of the recording that no block has had
+    remaining = 0  # samples of the recording that no block has had
     for piece in pieces:
         waiting = np.concatenate([waiting, piece])
-        left += len(piece)
+        remaining += len(piece)
         while len(waiting) >= size + more:
             yield waiting[: size + more], size
             waiting = waiting[size:]
-            left -= size
-    while left > 0:
-        own = min(left, size)
-        length = -(-own // FRAME_STEP) * FRAME_STEP + more
-        yield np.pad(waiting, (0, max(0, length - len(waiting))))[:length], own
+            remaining -= size
+    while remaining > 0:
+        count = min(remaining, size)
+        length = -(-count // FRAME_STEP) * FRAME_STEP + more
+        yield np.pad(waiting, (0, max(0, length - len(waiting))))[:length], count
         waiting = waiting[size:]
-        left -= own
+        remaining -= count
 
 
 def _steady(levels: NDArray[np.float32]) -> NDArray[np.bool_]:

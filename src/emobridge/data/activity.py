@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from emobridge.data._energy import energy_segments
 from emobridge.errors import UserError, unknown
+from emobridge.settings import DETECTORS
 from emobridge.types import SAMPLE_RATE
 
-DETECTORS = ("auto", "silero", "energy")
 SHORTEST_SPEECH = 0.25  # s; a cough or a click is shorter, a word that carries an emotion is not
 LONGEST_PAUSE = 0.3  # s; a shorter pause is one between words: stops and breaths last 0.05 to 0.25
 PADDING = 0.1  # s on either side, for the quiet begins and ends of words

@@ -12,6 +12,7 @@ from emobridge import registry
 from emobridge.encoders._presets import Preset, languages_of, presets
 from emobridge.errors import UserError, nearest, unknown
 from emobridge.options import Plugin
+from emobridge.settings import POOLED_FRAMES
 
 if TYPE_CHECKING:
     from emobridge.encoders.base import Encoder
@@ -28,7 +29,6 @@ __all__ = [
 ]
 
 CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
-FRAMES = ("auto", "all", "speech")  # that features are pooled over: the family's choice, all, or those with speech
 HUB_FILES = (
     *CONFIG_FILES,
     "model.safetensors",
@@ -49,7 +49,7 @@ def load_encoder(source: str | Path | type[Encoder] | Encoder, **options: str | 
     no weights are downloaded.
     Errors: UserError for an unknown source, weights that are missing or of no known family, or an unknown option.
     """
-    frames = options.pop("frames", FRAMES[0])
+    frames = options.pop("frames", POOLED_FRAMES[0])
     encoder = _open(str(source) if isinstance(source, Path) else source, options)
     return _pool_over(encoder, str(frames))
 
@@ -59,9 +59,9 @@ def _pool_over(encoder: Encoder, frames: str) -> Encoder:
 
     Errors: UserError for an unknown choice, and an encoder that yields one frame a clip.
     """
-    if frames not in FRAMES:
-        raise unknown("choice of frames", frames, FRAMES)
-    if frames in (FRAMES[0], encoder.pooled_frames):
+    if frames not in POOLED_FRAMES:
+        raise unknown("choice of frames", frames, POOLED_FRAMES)
+    if frames in (POOLED_FRAMES[0], encoder.pooled_frames):
         return encoder
     from emobridge.encoders.base import Encoder as Base
 

@@ -3,9 +3,9 @@
 The distance is that to the nearest of a few centres of the training features (k-means), as the root mean square over
 features of (x - centre) / deviation. It is told against the distances of training speakers from centres that were made
 without them, so that an ordinary clip of somebody new is ordinary. A distance to the nearest neighbours (Sun et al.
-2022, "Out-of-distribution detection with deep nearest neighbors") tells as much and would keep all training features; a
-Gaussian (Lee et al. 2018, "A simple unified framework for detecting out-of-distribution samples") does not see noise
-behind speech: see docs/results/unfamiliar.md.
+2022, "Out-of-distribution detection with deep nearest neighbors") would keep all training features. That one, and a
+Gaussian (Lee et al. 2018, "A simple unified framework for detecting out-of-distribution samples"), were only looked at:
+docs/results/unfamiliar.md holds numbers of the distance to centres alone.
 
 Features are standardised by the moments of their corpus and not of their speaker, whatever the head sees: what is all
 music would be ordinary by its own moments, and a clip has the same distance alone as among others.

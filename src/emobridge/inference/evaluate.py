@@ -40,10 +40,10 @@ class Evaluated:
     def scores(self, run: str = "evaluate") -> list[Score]:
         """Rows for `scores.json`: of all utterances, then of those of new speakers alone. run: the name they bear."""
         whole = replace(self.condition, run=run, seen=self.exposure.gravest)
-        rest = replace(whole, split=UNSEEN_SPLIT, seen=self.exposure.of_the_unseen)
+        unseen = replace(whole, split=UNSEEN_SPLIT, seen=self.exposure.of_the_unseen)
         return [
             row
-            for condition, evaluations in ((whole, self.evaluations), (rest, self.unseen))
+            for condition, evaluations in ((whole, self.evaluations), (unseen, self.unseen))
             for evaluation in evaluations
             for row in evaluation.scores(condition)
         ]
@@ -149,9 +149,9 @@ def evaluated(
     condition = _condition(recognizer, sorted({read[row].corpus for row in scored}))
     exposure = recognizer.exposure([read[row] for row in scored])
     new = [scored[index] for index in exposure.unseen]
-    rest = _evaluations(recognizer, read, truth, values, new) if len(new) < len(scored) else ()
+    unseen = _evaluations(recognizer, read, truth, values, new) if len(new) < len(scored) else ()
     unfamiliar = sum((measured[row] or 0.0) > 1 for row in scored) / len(scored)
-    return Evaluated(condition, _evaluations(recognizer, read, truth, values, scored), exposure, rest, unfamiliar)
+    return Evaluated(condition, _evaluations(recognizer, read, truth, values, scored), exposure, unseen, unfamiliar)
 
 
 def _evaluations(

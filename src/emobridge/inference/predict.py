@@ -94,9 +94,9 @@ def predictions_from(recognizer: Recognizer, utterances: Sequence[Utterance], po
         values[rows] = recognizer.answers(pooled[rows], domain, speakers, texts)
     parts = [AnswerPart(row, row.end or duration(row.path)) for row in utterances]
     languages = [recognizer.last.language] * len(parts)
-    every = range(len(recognizer.labels))
+    all_labels = range(len(recognizer.labels))
     return answered_rows(
-        recognizer, every, parts, values, answered_by=languages, statistics=statistics, abstain_below=0.0
+        recognizer, all_labels, parts, values, answered_by=languages, statistics=statistics, abstain_below=0.0
     )
 
 

@@ -34,8 +34,8 @@ def chosen_labels(recognizer: Recognizer, settings: Answering) -> list[int]:
             raise unknown("label", word, names)
     if len({word.casefold() for word in settings.labels}) == 1 and len(names) > 1:
         raise UserError(f"labels: expected two or more, got {settings.labels[0]}: alone it would be the answer to all")
-    wanted = {folded[word.casefold()] for word in settings.labels}
-    return [index for index in range(len(names)) if index in wanted or not wanted]
+    chosen = {folded[word.casefold()] for word in settings.labels}
+    return [index for index in range(len(names)) if index in chosen or not chosen]
 
 
 def unanswered(recognizer: Recognizer, labels: Sequence[int], part: AnswerPart, reason: str) -> Prediction:

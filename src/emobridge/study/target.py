@@ -162,9 +162,11 @@ def _class(clips: Listing, p: Floats, index: int) -> ClassAnswers:
     half = min(LISTED, math.ceil(len(order) / 2))
     surest = clips.first(order, half)
     shown = {clip.id for clip in surest}
-    rest = [row for row in order[::-1] if clips.utterances[row].id not in shown]
+    remaining = [row for row in order[::-1] if clips.utterances[row].id not in shown]
     mean = float(confidence[rows].mean()) if len(rows) else math.nan
-    return ClassAnswers(clips.labels[index], len(rows), mean, surest, clips.first(rest, min(LISTED, len(rest))))
+    return ClassAnswers(
+        clips.labels[index], len(rows), mean, surest, clips.first(remaining, min(LISTED, len(remaining)))
+    )
 
 
 def _ranges(confidence: Floats) -> tuple[tuple[float, int], ...]:
