@@ -322,6 +322,13 @@ def check_least(least: float, **values: float) -> None:
             raise ValueError(f"{option}: expected {least} or more, got {value}")
 
 
+def check_part_of_one(**values: float) -> None:
+    """Check that options are in [0, 1]. Errors: ValueError that names the option."""
+    for option, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{option}: expected 0 to 1, got {value}")
+
+
 def check_share(**values: float) -> None:
     """Check that options are in [0, 1). Errors: ValueError that names the option."""
     for option, value in values.items():

@@ -48,9 +48,11 @@ KINDS: dict[str, Kind] = {
     "corpora": Kind("corpus", ("scan", "LANGUAGES", "LABELS", "LICENCE", "CITATION", "OBTAIN"), is_module=True),
     "formats": Kind("format", ("read",), is_module=True),
     "encoders": Kind("encoder", ("name", "statistics", "claims", "open", "forward")),
-    "heads": Kind("head", ("name", "needs_frames", "all_layers", "represent", "forward")),
+    "heads": Kind("head", ("name", "needs_frames", "all_layers", "closed_form", "represent", "forward")),
     "adapters": Kind("adapter", ("name", "replaces", "attach", "detach", "parameters", "save", "load")),
-    "methods": Kind("method", ("name", "needs", "takes", "head", "stages", "prepare", "examples", "loss")),
+    "methods": Kind(
+        "method", ("name", "needs", "takes", "head", "stages", "closed_form", "prepare", "examples", "loss", "settle")
+    ),
     "measures": Kind(
         "measure",
         ("name", "long_name", "of", "unit", "range", "digits", "order", "chance", "value"),

@@ -228,7 +228,7 @@ class System:
     """What is trained, and by which method."""
 
     method: str = option(
-        "soft-pseudo-labels", help="Name of a method, a method of your own (./mine.py or package.module:Class), or "
+        "blend", help="Name of a method, a method of your own (./mine.py or package.module:Class), or "
         "auto, which tries several and chooses one without target labels.", panel=METHOD, first=True,
     )  # fmt: skip
     method_options: tuple[str, ...] = option(
@@ -317,14 +317,16 @@ class Training:
     """How long and how fast a fit trains. The defaults are those of Agarla et al. 2024 but for `validate`."""
 
     epochs: int = option(100, help="Passes over the training data.", panel=TRAINING, least=1)
-    batch_size: int = option(100, help="Utterances in a training step.", panel=TRAINING, least=1)
-    learning_rate: float = option(1e-3, help="Learning rate of Adam.", panel=TRAINING, above=0)
+    batch_size: int = option(100, help="Utterances in a training step.", panel=TRAINING, least=1, needs="gradients")
+    learning_rate: float = option(1e-3, help="Learning rate of Adam.", panel=TRAINING, above=0, needs="gradients")
     decay: float = option(
-        0.95, help="Factor that the learning rate is multiplied by every 10 epochs.", panel=TRAINING, above=0
-    )
+        0.95, help="Factor that the learning rate is multiplied by every 10 epochs.", panel=TRAINING, above=0,
+        needs="gradients",
+    )  # fmt: skip
     patience: int = option(
-        0, help="Stop after this many epochs without a better validation. 0 never stops early.", panel=TRAINING, least=0
-    )
+        0, help="Stop after this many epochs without a better validation. 0 never stops early.", panel=TRAINING,
+        least=0, needs="gradients",
+    )  # fmt: skip
     validate: str = option(
         "source", help="Whose held-out speakers choose the epoch. both uses labels of the target.", panel=TRAINING,
         choices=("source", "both"), needs="patience",
@@ -424,7 +426,7 @@ class Budget:
     """
 
     methods: tuple[str, ...] = option(
-        ("soft-pseudo-labels",), help="Methods, separated by commas. source-only always runs too.", panel=METHOD,
+        ("blend",), help="Methods, separated by commas. source-only always runs too.", panel=METHOD,
         first=True,
     )  # fmt: skip
     budgets: tuple[str, ...] = option(

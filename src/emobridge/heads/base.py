@@ -1,8 +1,9 @@
 """The base class of heads, and the parts that they are made of.
 
-A head is an nn.Module that maps the frames of clips to logits, built as `Head(width, classes, **options)`. Heads also
-work on a stack of weights (see training/stack.py): so they use the last dimensions only, all their weights are in
-nn.Linear and LayerSum, and the first of these that a head defines, and no other, sees the features.
+A head is an nn.Module that maps the frames of clips to logits, built as `Head(width, classes, **options)`. Heads that
+are trained by gradients also work on a stack of weights (see training/stack.py): so they use the last dimensions only,
+all their weights are in nn.Linear and LayerSum, and the first of these that a head defines, and no other, sees the
+features. The weights of a `ClosedFormHead` are computed from the training data in one step.
 
 In shapes B is clips, F frames, D the width of an encoder, H that of a representation, C classes and K attributes.
 """
@@ -10,11 +11,13 @@ In shapes B is clips, F frames, D the width of an encoder, H that of a represent
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
+from scipy.linalg import eigh
 from torch import Tensor, nn
 
+from emobridge.options import check_least
 from emobridge.registry import plugin_name
 
 
@@ -27,6 +30,7 @@ class Head(nn.Module):
     name: ClassVar[str]  # by default that of the class
     needs_frames: ClassVar[bool] = False  # False where the mean frame of a clip trains it as well as single frames
     all_layers: ClassVar[bool] = False  # whether it takes all layers of an encoder at once, (L, B, F, D)
+    closed_form: ClassVar[bool] = False  # whether its weights are computed in one step, and not by gradients
     output: nn.Linear
 
     def __init_subclass__(cls) -> None:
@@ -41,6 +45,76 @@ class Head(nn.Module):
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, F, D) frames and their (B, F) mask -> (B, C) logits."""
         return self.output(self.represent(frames, mask))
+
+
+class LinearMap(NamedTuple):
+    """What a closed form gives: z (..., N, k) -> z weight^T + bias, (..., N, C)."""
+
+    weight: Tensor  # (..., C, k)
+    bias: Tensor  # (..., C)
+
+    def of(self, z: Tensor) -> Tensor:
+        """(..., N, k) -> (..., N, C)."""
+        return z @ self.weight.mT + self.bias[..., None, :]
+
+
+class Components(NamedTuple):
+    """The first k principal components of features of width D: z = (x - mean) axes."""
+
+    mean: Tensor  # (D,)
+    axes: Tensor  # (D, k), orthonormal columns, the one of most variance first
+
+    def of(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., k)."""
+        return (x - self.mean) @ self.axes
+
+    def before(self, solution: LinearMap) -> LinearMap:
+        """A map of (..., k) as the same map of the features (..., D)."""
+        weight = solution.weight @ self.axes.T
+        return LinearMap(weight, solution.bias - weight @ self.mean)
+
+
+def principal_components(x: Tensor, count: int) -> Components:
+    """The first `count` principal components of x (N, D), N at least 1; no more than N and D.
+
+    Exact: from the eigenvectors of the smaller one of x^T x and x x^T.
+    """
+    mean = x.mean(0)
+    x = x - mean
+    count = min(count, *x.shape)
+    by_feature = x.shape[1] <= x.shape[0]
+    products = (x.T @ x if by_feature else x @ x.T).numpy()
+    _, vectors = eigh(products, subset_by_index=[len(products) - count, len(products) - 1])
+    axes = torch.from_numpy(vectors).flip(1)
+    if not by_feature:
+        axes = torch.linalg.qr(x.T @ axes).Q
+    return Components(mean, axes)
+
+
+class ClosedFormHead(Head):
+    """A linear map of the clip's mean frame whose weights follow from labelled features in one step.
+
+    The features are first reduced to their principal components, which need no labels. A subclass gives `solve`.
+    """
+
+    closed_form = True
+
+    def __init__(self, width: int, classes: int, *, components: int = 200) -> None:
+        """components: principal components that the features are reduced to, at most."""
+        super().__init__()
+        check_least(1, components=components)
+        self.components = components
+        self.output = nn.Linear(width, classes)
+
+    def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return masked_mean(frames, mask)
+
+    def solve(self, z: Tensor, label: Tensor, weight: Tensor) -> LinearMap:
+        """The map to logits of components z (..., N, k) with labels (..., N, C), probabilities, and weights (..., N).
+
+        The leading dimensions are of fits that are solved at once; rows of weight 0 take no part.
+        """
+        raise NotImplementedError(f"head {self.name} has no `solve`")
 
 
 class Regressor(nn.Linear):

@@ -18,7 +18,7 @@ classes and K the attributes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -30,6 +30,7 @@ from emobridge.errors import unknown
 from emobridge.registry import plugin_name
 
 if TYPE_CHECKING:
+    from emobridge.heads.base import LinearMap
     from emobridge.types import Frames
 
 BASELINE = "source-only"  # the method that every other one is compared with
@@ -168,6 +169,8 @@ class Method(ABC):
     takes: ClassVar[frozenset[str]] = frozenset({"target_labels"})  # of NEEDS: it uses these where they are there
     head: ClassVar[str] = "linear"  # the default; a method that shapes the representation needs one with weights
     stages: ClassVar[tuple[Stage, ...]] = ()  # in this order; () is one stage on all data, as the settings train it
+    closed_form: ClassVar[bool] = False  # whether its `examples` are all there is to it, so that such heads serve
+    needs_closed_form: ClassVar[bool] = False  # whether no other heads do
     task: Task  # from `prepare` on
 
     def __init__(self, *, rebalance: bool = True) -> None:
@@ -182,6 +185,8 @@ class Method(ABC):
             if need not in NEEDS:
                 raise unknown(f"need of method {cls.name}", need, NEEDS)
         cls.takes = cls.takes - cls.needs
+        if "loss" in vars(cls) and "closed_form" not in vars(cls):
+            cls.closed_form = False  # a loss of its own is minimised by gradients
 
     def prepare(self, task: Task, model: Model) -> nn.Module | None:
         """Called once, before the first epoch. Returns a module with the method's own weights and buffers, or None.
@@ -201,7 +206,11 @@ class Method(ABC):
 
     @abstractmethod
     def loss(self, step: Step) -> dict[str, Tensor]:
-        """Terms of the loss by name, scalars; the loop minimises their sum."""
+        """Terms of the loss by name, scalars; the loop minimises their sum. Heads of a closed form do without."""
+
+    def settle(self, solutions: Sequence[LinearMap]) -> LinearMap:
+        """The map that a head of a closed form ends with, of those that were solved one after the other."""
+        return solutions[-1]
 
 
 def balanced_weights(labelled: Labelled, classes: int, enabled: bool = True) -> Tensor:

@@ -35,6 +35,7 @@ class PseudoLabels(SourceOnly):
     """
 
     needs = frozenset({"source_labels", "target_audio", "emotions"})
+    head = "single"
 
     def __init__(
         self,

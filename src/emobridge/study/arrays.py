@@ -198,7 +198,11 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if kind.needs_frames or kind.all_layers:
             raise UserError(f"head {plugin} needs frames or layers of an encoder, which arrays lack")
         head: Head = plugin.make("heads", width=task.inputs.width, classes=task.classes)
-        if method.head != "single" and not _shapes(head):
+        if head.closed_form and not method.closed_form:
+            raise UserError(f"head {plugin} has a closed form, and method {method.name} is trained by gradients")
+        if method.needs_closed_form and not head.closed_form:
+            raise UserError(f"method {method.name} needs a head of a closed form, such as discriminant")
+        if not method.closed_form and method.head != "single" and not _shapes(head):
             raise UserError(
                 f"method {method.name} shapes what lies before the output, where head {plugin} has nothing to train: "
                 f"give head={method.head!r}"

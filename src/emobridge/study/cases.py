@@ -44,6 +44,7 @@ from emobridge.types import short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
+TRAINED_HEAD = "single"  # of methods whose own head has a closed form, where an encoder takes part
 NEIGHBOURS = 1  # layers on each side of the middle one
 LEAST_FEATURES = 100  # features at least that dropout leaves at a time
 # Why an option does nothing in a run, and what would make it do something.
@@ -55,6 +56,7 @@ REASONS = {
     "trained encoder": "no encoder is trained: give --train end-to-end, or a method such as fine-tuned",
     "recordings": "no audio goes through an encoder while training: give --train end-to-end, or a method such as "
     "fine-tuned",
+    "gradients": "nothing is trained by gradients: give --head single, or a method such as soft-pseudo-labels",
     "patience": "training never stops early: give --patience",
     "auto": "only --method auto chooses among methods",
     "adaptation": "there is no adapted system to put into a bundle: give adapt a --method other than source-only",
@@ -278,7 +280,11 @@ def _candidates(request: Adapt) -> tuple[str, ...]:
 
 
 def _head_name(request: Adapt | Budget, method: Any) -> str:
-    return method.head if request.system.head == AUTO else request.system.head
+    """The head that was asked for, or the method's own; where an encoder takes part, one that is trained with it."""
+    if request.system.head != AUTO:
+        return request.system.head
+    takes_part = bool(method.stages) or request.system.train != "frozen"
+    return TRAINED_HEAD if takes_part and registry.load("heads", method.head).closed_form else str(method.head)
 
 
 def _case(
@@ -330,7 +336,16 @@ def _check_method(request: Adapt | Budget, choice: Choice, method: Any, head: st
         raise UserError(f"method {name} needs labels of the target: give --target-labels a number, or all")
     if data.attributes_only and "emotions" in method.needs:
         raise UserError(f"method {name} goes by emotions, and labels are none: give --method source-only, or dann")
-    if method.head != "single" and head == "single" and system.train == "frozen" and not method.stages:
+    is_solved = registry.load("heads", head).closed_form
+    is_frozen = system.train == "frozen" and not method.stages
+    if is_solved and not (is_frozen and method.closed_form):
+        why = "has a loss of its own" if is_frozen else "trains an encoder"
+        raise UserError(
+            f"head {head} is solved and not trained by gradients, and method {name} {why}: give --head auto"
+        )
+    if method.needs_closed_form and not is_solved:
+        raise UserError(f"method {name} needs a head that is solved, such as discriminant, on stored features")
+    if is_frozen and not method.closed_form and method.head != TRAINED_HEAD == head:
         raise UserError(
             f"method {name} shapes what lies before the output, where head single has nothing to train: "
             f"give --head {method.head}, or --train end-to-end"

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from emobridge.data.batching import length_batches
 from emobridge.errors import UserError, lacks_memory
-from emobridge.heads.base import Head, Regressor
+from emobridge.heads.base import ClosedFormHead, Head, Regressor
 from emobridge.methods.base import Inputs, Labelled, Method, Step, Task, balanced_weights, weighted_cross_entropy
 from emobridge.training.checkpoints import LogPoint, State
+from emobridge.training.closed_form import solve
 from emobridge.training.concordance import concordance_loss, varies
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.types import Frames
@@ -110,12 +111,16 @@ def fit(
     validation: speakers kept apart, of one side or both (their `corpus`, the sides weigh the same); with a patience,
     training stops when their loss (or 1 - UA) has not fallen for so many epochs, and the weights of the best epoch are
     kept; as many as there are epochs never stop it. Errors: UserError where the loss is not finite, and where memory
-    does not suffice.
+    does not suffice. A head of a closed form is solved and not trained: see `training.closed_form`.
     """
     workspace = workspace or Workspace()
     checkpoint, hardware = workspace.checkpoint, workspace.hardware
     inputs = task.inputs
     model = Model(inputs, head, regressor)
+    if isinstance(head, ClosedFormHead):
+        log = solve(task, method, model, head, regressor, plan.epochs, seed)
+        model.eval()
+        return log
     loss = _loss(task, method, model)
     generator = torch.Generator().manual_seed(seed)
 
