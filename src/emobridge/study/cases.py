@@ -158,6 +158,7 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "adapters": "adapters" in trained,
         "trained encoder": bool(trained & {"end-to-end", "adapters"}),
         "recordings": trained != {"frozen"},
+        "gradients": any(not registry.load("heads", _head_name(request, plugin)).closed_form for plugin in methods),
         "patience": request.training.patience > 0,
         "auto": isinstance(request, Adapt) and request.system.method == AUTO,
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
