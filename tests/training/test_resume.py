@@ -21,6 +21,7 @@ emobridge.training.stages.Plan = functools.partial(emobridge.training.stages.Pla
 main()
 """
 WORDS = ("--seeds", "2", "--folds", "2", "--epochs", "16", "--patience", "16", "--method-option", "interval=4")
+WORDS = (*WORDS, "--method", "soft-pseudo-labels")  # it is trained by gradients, and takes its time
 
 
 def heed():

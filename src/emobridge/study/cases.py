@@ -318,7 +318,7 @@ def _case(
         adapters=system.adapters if "adapters" in kinds else "",
         adapter_options=system.adapter_options if "adapters" in kinds else (),
         target_labels=choice.target_labels,
-        training=_training(request.training, kinds),
+        training=_training(request.training, kinds, is_solved=registry.load("heads", head).closed_form),
     )
     case.make_method()
     if case.head.make("heads", width=1, classes=case.classes).all_layers:
@@ -397,7 +397,7 @@ def _layer(layer: str, encoder: Encoder, kinds: set[str], system: System, is_sta
     return "+".join(names[max(0, middle - NEIGHBOURS) : middle + NEIGHBOURS + 1])
 
 
-def _training(training: Training, kinds: set[str]) -> Training:
+def _training(training: Training, kinds: set[str], *, is_solved: bool) -> Training:
     """What was asked for, with the defaults of options that these stages do not use."""
     defaults = Training()
     unused = set()
@@ -407,6 +407,8 @@ def _training(training: Training, kinds: set[str]) -> Training:
         unused |= {"encoder_rate"}
     if kinds == {"frozen"}:
         unused |= {"crop"}
+    if is_solved:
+        unused |= {"batch_size", "learning_rate", "decay"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
     return replace(training, **{name: getattr(defaults, name) for name in unused})
