@@ -77,7 +77,7 @@ def test_which_methods_are_run(settings):
 def test_all_run_and_one_is_picked_by_the_validator(settings, validator):
     one = train(settings(validator=validator))
     assert [each.method for each in one.candidates] == ["source-only", "pseudo-labels", "dann"]
-    assert [each.answers.case.head.name for each in one.candidates] == ["single", "single", "linear"]
+    assert [each.answers.case.head.name for each in one.candidates] == ["discriminant", "single", "linear"]
     chosen = best(one.candidates, validator)
     assert one.chosen == chosen.answers.case and one.recognizer.spec.method == chosen.method
     assert [answers.case for answers in one.answers] == [each.answers.case for each in one.candidates]

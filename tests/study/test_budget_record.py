@@ -131,7 +131,9 @@ def test_the_settings_are_those_of_all_cells_and_the_command_makes_the_grid_agai
     rows = dict(record["settings"])
     assert (rows["normalisations"], rows["epochs"], rows["layer"]) == ("none, speaker", "3", "0")
     assert not {"method", "target_labels", "normalise", "head"} & set(rows), "each cell has its own"
-    assert rows["head of source-only"] == rows["head of pseudo-labels"] == "single(input_dropout=0.21875)"
+    assert (rows["head of source-only"], rows["head of pseudo-labels"]) == (
+        "discriminant", "single(input_dropout=0.21875)",
+    )  # fmt: skip
     assert record["largest_budget"] == 8
     assert record["command"].startswith("emobridge budget --methods pseudo-labels --budgets 0,2,all --normalise none,")
     assert f"--source {recorded / 'en.jsonl'} " in record["command"]

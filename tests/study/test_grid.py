@@ -40,7 +40,7 @@ def asked(plain):
 
     def make(**changes) -> Budget:
         lists = {"methods": ("source-only", "pseudo-labels"), "budgets": ("0", "2", "4", "all")}
-        return Budget.of(**{**plain, **lists, **changes})
+        return Budget.of(**{"head": "single", **plain, **lists, **changes})
 
     return make
 
@@ -118,7 +118,7 @@ def test_features_and_corals_matrices_are_made_once(asked, monkeypatch):
 @pytest.mark.parametrize(("amount", "align"), [("0", "coral"), ("4", "coral"), ("4", "none")])
 def test_a_cell_says_what_adapt_says(asked, plain, amount, align):
     """Of a method and of the baseline, bit by bit (A1)."""
-    grid = run_grid(asked(budgets=(amount,), align=align))
+    grid = run_grid(asked(budgets=(amount,), align=align, head="auto"))
     values = {**plain, "method": "pseudo-labels", "target_labels": amount, "align": align}
     alone = train(Adapt.of(**values | {"out": values["out"] + "-adapt"}))
     assert [system.case for system in alone.answers] == [system.case for system in grid.answers]
@@ -133,7 +133,7 @@ def test_what_adapt_has_trained_is_read(asked, plain, built):
     """One cache: the same folder may be given to both."""
     train(Adapt.of(**plain, method="pseudo-labels"))
     del built[:]
-    run_grid(asked(budgets=("0", "4"), methods=("pseudo-labels",)))
+    run_grid(asked(budgets=("0", "4"), methods=("pseudo-labels",), head="auto"))
     assert [case.target_labels for case, _, _ in built] == ["4"] * 8
 
 
@@ -243,10 +243,13 @@ def test_a_method_that_needs_labels_is_never_run_without(asked, monkeypatch):
 
 def test_each_method_has_its_own_head_and_options(asked, monkeypatch):
     monkeypatch.setattr(PseudoLabels, "head", "nonlinear")
-    options = {"method_options": ("threshold=0.7", "rebalance=no"), "head_options": ("input_dropout=0.5", "hidden=8")}
-    cases = {system.method: system.case for system in run_grid(asked(budgets=("0",), epochs=1, **options)).answers}
+    options = {"method_options": ("threshold=0.7", "rebalance=no"), "head_options": ("shrinkage=0.5", "hidden=8")}
+    cases = {
+        system.method: system.case
+        for system in run_grid(asked(budgets=("0",), epochs=1, head="auto", **options)).answers
+    }
     baseline, method = cases["source-only"], cases["pseudo-labels"]
-    assert (baseline.head.name, dict(baseline.head.options)) == ("single", {"input_dropout": 0.5})
+    assert (baseline.head.name, dict(baseline.head.options)) == ("discriminant", {"shrinkage": 0.5})
     assert dict(baseline.method.options) == {"rebalance": False}
     assert method.head.name == "nonlinear" and dict(method.head.options)["hidden"] == 8
     assert dict(method.method.options) == {"threshold": 0.7, "rebalance": False}

@@ -186,6 +186,8 @@ class Method(ABC):
                 raise unknown(f"need of method {cls.name}", need, NEEDS)
         cls.takes = cls.takes - cls.needs
         if "loss" in vars(cls) and "closed_form" not in vars(cls):
+            if cls.closed_form and "head" not in vars(cls):
+                cls.head = "single"
             cls.closed_form = False  # a loss of its own is minimised by gradients
 
     def prepare(self, task: Task, model: Model) -> nn.Module | None:

@@ -345,7 +345,8 @@ def _check_method(request: Adapt | Budget, choice: Choice, method: Any, head: st
             f"head {head} is solved and not trained by gradients, and method {name} {why}: give --head auto"
         )
     if method.needs_closed_form and not is_solved:
-        raise UserError(f"method {name} needs a head that is solved, such as discriminant, on stored features")
+        remedy = "give --head discriminant" if is_frozen else "give --method soft-pseudo-labels, or --train frozen"
+        raise UserError(f"method {name} needs a head that is solved, on stored features: {remedy}")
     if is_frozen and not method.closed_form and method.head != TRAINED_HEAD == head:
         raise UserError(
             f"method {name} shapes what lies before the output, where head single has nothing to train: "

@@ -1,12 +1,17 @@
 """Training of heads whose weights are computed in one step: solve, let the method label anew, solve again.
 
 A method takes part by its `examples` alone, and `settle` makes the last map of all that were solved. There are no
-batches, no learning rate and no chance: the same examples give the same weights.
+batches, no learning rate and no chance: the same examples give the same weights. It is work of a second at most, and
+done on one thread: on more it would not be quicker, and not the same to the last bit as in another process.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from emobridge.heads.base import ClosedFormHead, LinearMap, Regressor, principal_components
@@ -31,7 +36,7 @@ def solve(
     method.prepare(task, model)
     rows = torch.cat([part.rows for part in (task.source, task.labelled_target) if part is not None])
     rows = rows if task.target is None else torch.cat([rows, task.target])
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         x = inputs.batch(torch.arange(int(rows.max()) + 1))
         assert isinstance(x, Tensor)  # `decide` gives frames to no such head
         components = principal_components(x, head.components)
@@ -61,6 +66,18 @@ def solve(
             joined = LinearMap(torch.cat([part.weight for part in solved]), torch.cat([part.bias for part in solved]))
             _set(regressor, components.before(joined))
     return tuple(log)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra of torch and SciPy on one thread within the block."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _regressed(z: Tensor, value: Tensor, weight: Tensor) -> LinearMap:
