@@ -5,6 +5,7 @@ Whatever can run, runs: a study goes on without a corpus or an encoder that is n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -150,10 +151,13 @@ def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> tuple[Path
         else scan(material.plugin or material.corpus, path, **options)
     )
     rows = list(reading)
+    lines = reading.lines()
     if material.spoken:
+        read = len(rows)
         rows = [row for row in rows if primary_language(row.language) == primary_language(material.spoken)]
         if not rows:
             raise UserError(f"{path}: no utterance in {material.spoken}. {material.obtain}")
+        lines = [f"{len(rows):,} of {read:,} utterances are in {material.spoken}", *reading.intake.lines()]
     audio = dict.fromkeys(row.path for row in rows)
     if not any(Path(file).exists() for file in audio):
         raise UserError(f"none of its {len(audio):,} audio files is here, such as {rows[0].path}. {material.obtain}")
@@ -161,7 +165,9 @@ def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> tuple[Path
     write_manifest(manifest, rows)
     if material.format:
         _write_folds(material, path, manifest, options)
-    return manifest, reading.lines()
+    counts = Counter(row.emotion or "unlabelled" for row in rows)
+    lines.append(f"labels as mapped: {', '.join(f'{label} {count:,}' for label, count in sorted(counts.items()))}")
+    return manifest, lines
 
 
 def _write_folds(material: RecipeCorpus, path: Path, manifest: Path, options: Mapping[str, Any]) -> None:
