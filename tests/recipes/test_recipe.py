@@ -271,7 +271,12 @@ def test_every_name_in_a_recipe_exists(name, tmp_path):
 def test_the_recipes_are_of_these_studies():
     expected = {"agarla2024": AGARLA, "dasaro2024": DASARO, "goncalves2024": GONCALVES}
     expected |= {"han2024-layers": HAN, "han2024-adaptation": HAN}
-    expected |= {"cameo": CAMEO, "emobox": EMOBOX, "serab": "SERAB (Scheidwasser-Clow et al. 2022)"}
+    expected |= {
+        "cameo": CAMEO,
+        "cameo-within": CAMEO,
+        "emobox": EMOBOX,
+        "serab": "SERAB (Scheidwasser-Clow et al. 2022)",
+    }
     assert {name: read_recipe(name).paper for name in recipe_names()} == expected
 
 
