@@ -503,3 +503,15 @@ def test_what_staged_recipes_lack_is_named(cli, staged):
     assert "wav2vec2-base-zh" in ran.out and "h of audio" in ran.out
     times = re.findall(r"about ([\d.]+ (?:s|min|h|days)) of one CPU; ([\d.]+ [MG]B) on disk", ran.out)
     assert len(times) == 7 and "encoder wav2vec2-base-de: not here" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "recipe run: expected --data FOLDER, or --corpora FILE"),
+        (("--data", "nowhere"), "nowhere: no such folder; expected one that holds the corpora of recipe serab"),
+    ],
+)
+def test_where_the_data_is(cli, words, message):
+    ran = cli("recipe", "run", "serab", *words)
+    assert ran.code == 2 and message in ran.complaints[-1]
