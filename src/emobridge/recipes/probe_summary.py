@@ -149,11 +149,7 @@ def _page(recipe: Recipe, rows: Sequence[ProbeRow], missing: Sequence[str], note
     sections.append(Section("How to run it again", how, code=command))
     synthetic = any(is_synthetic(row.corpus) for row in rows)
     corpora = len({row.corpus for row in rows})
-    lead = (
-        f"{count(corpora, 'corpus')}, {count(len(rows), 'score')}."
-        if corpora == 1
-        else (f"{corpora} corpora, {count(len(rows), 'score')}.")
-    )
+    lead = f"{corpora} {'corpus' if corpora == 1 else 'corpora'}, {count(len(rows), 'score')}."
     return Page(
         f"{recipe.name}: {recipe.paper}",
         f"{', '.join(recipe.tables)}; {recipe.measure}",
