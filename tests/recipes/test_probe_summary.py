@@ -25,9 +25,10 @@ def emobox(tmp_path, noise):
                 rows.append({"key": key, "dataset": name, "wav": wav, "type": "raw", "emo": emotion[:3], "length": 0.2})
                 speakers.append(f"{key} 1 s{number % 4} 0 0.2 <id={key}> {emotion[:3]}\n")
         folder.mkdir(parents=True)
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (folder / "label_map.json").write_text(json.dumps({emotion[:3]: word for emotion, word in ours.items()}))
         (folder / "data.seg.wrd.stm").write_text("".join(speakers))
+        unlisted = [{**rows[0], "key": f"{name}-more"}] if name == "urdu" else []
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows + unlisted))
         for fold in range(folds):
             parts = {"train": [], "test": []}
             for number, row in enumerate(rows):
@@ -58,6 +59,8 @@ def test_emobox_with_its_own_folds(run_recipe, emobox, short, tmp_path):
     missing = "\n".join(ran.complaints)
     assert "corpus casia: none of its 32 audio files is here, such as " in missing
     assert f"corpus tess: {emobox / 'data' / 'tess'}: no such folder or manifest. Clone https://" in missing
+    page = (out / "recipe.md").read_text(encoding="utf-8")
+    assert "urdu: left out 1 utterance in none of its folds" in page
     probe = (out / "probe.md").read_text(encoding="utf-8")
     assert "2 predefined folds of emodb (of 2) share speakers between training and test" in probe
     again, same = run_recipe(recipe, emobox, out, "--other-sizes")

@@ -16,7 +16,7 @@ from emobridge.corpora import scan
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.splits import equal_sample
 from emobridge.encoders import fetch, is_here, languages_of, load_encoder, presets
-from emobridge.errors import UserError, unknown
+from emobridge.errors import UserError, count_noun, unknown
 from emobridge.formats import import_
 from emobridge.languages import primary_language
 from emobridge.literature.published import corpus_key
@@ -142,7 +142,7 @@ def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Ava
 
 def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> tuple[Path, list[str]]:
     """The manifest of a corpus, and how it was read. Errors: UserError where none of its audio files is here."""
-    if path.suffix == ".jsonl" and not material.format:
+    if path.suffix == ".jsonl":
         return path, []
     options = dict(material.options)
     reading = (
@@ -162,23 +162,33 @@ def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> tuple[Path
     if not any(Path(file).exists() for file in audio):
         raise UserError(f"none of its {len(audio):,} audio files is here, such as {rows[0].path}. {material.obtain}")
     manifest = folder / f"{material.corpus}.jsonl"
+    in_folds = _write_folds(material, path, manifest) if material.format else set()
+    unlisted = sum(row.id not in in_folds for row in rows) if in_folds else 0
+    if unlisted:
+        lines.append(f"left out {count_noun(unlisted, 'utterance')} in none of its folds")
+        rows = [row for row in rows if row.id in in_folds]
     write_manifest(manifest, rows)
-    if material.format:
-        _write_folds(material, path, manifest, options)
     counts = Counter(row.emotion or "unlabelled" for row in rows)
     lines.append(f"labels as mapped: {', '.join(f'{label} {count:,}' for label, count in sorted(counts.items()))}")
     return manifest, lines
 
 
-def _write_folds(material: RecipeCorpus, path: Path, manifest: Path, options: Mapping[str, Any]) -> None:
-    """Write the folds of an imported corpus beside its manifest, as `probe --split predefined` reads them."""
-    reader = registry.load("formats", material.format).read
-    if "fold" not in parameters_of(reader):
-        return
+def _write_folds(material: RecipeCorpus, path: Path, manifest: Path) -> set[str]:
+    """Write the folds of an imported corpus beside its manifest, as `probe --split predefined` reads them.
+
+    Returns the ids of all their utterances; none where the format has no folds.
+    """
+    ids: set[str] = set()
+    if "fold" not in parameters_of(registry.load("formats", material.format).read):
+        return ids
     number = 1
     while (path / f"fold_{number}").is_dir():
-        write_manifest(fold_path(manifest, number), import_(material.format, path, **options, fold=number))
+        fold = list(import_(material.format, path, **dict(material.options), fold=number))
+        write_manifest(fold_path(manifest, number), fold)
+        ids |= {utterance.id for utterance in fold}
         number += 1
+    fold_path(manifest, number).unlink(missing_ok=True)  # of an earlier copy that had more
+    return ids
 
 
 def _draw_sample(recipe: Recipe, manifest: Path, path: Path) -> Path:
