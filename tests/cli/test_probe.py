@@ -91,6 +91,10 @@ BAD = {
         ("--learning-rates", "fast"),
         ("learning_rates: expected numbers with commas, got 'fast'",),
     ),
+    "folds of a split that has its own": (
+        ("--split", "serab", "--folds", "3"),
+        ("--folds: does nothing here, since --split serab and predefined come with their folds",),
+    ),
     "one fold": (("--folds", "1"), ("folds: expected 2 or more",)),
     "more folds than validation leaves": (("--patience", "2"), ("expected 3 or more",)),
     "frames in no known way": (("--heads", "nonlinear", "--frames", "kept"), ("unknown frames 'kept'",)),

@@ -96,6 +96,7 @@ def test_list_and_show(cli):
         assert re.search(rf"^{name}  ", listed.out, re.MULTILINE)
         shown = cli("recipe", "show", name)
         assert shown.code == 0 and "ours" in shown.out
+    shown = cli("recipe", "show", "han2024-layers")
     assert presets()["wav2vec2-base-de"].where in shown.out and describe("pavoque").obtain in shown.out
     study = shown.out[shown.out.index("study one-speaker") :]
     assert "share_speakers = true" in study and "learning_rates" not in study, "what is shared stands once"
@@ -106,7 +107,12 @@ def test_list_and_show(cli):
 def test_the_rest_runs_and_what_is_missing_is_named(cli, here, studied):
     ran = cli(*arguments(here, "--strict"))
     assert ran.code == 0
-    assert ran.out.splitlines() == [f"report: {here / 'out' / 'inside'}", f"scores: {here / 'out' / 'scores.json'}"]
+    assert ran.out.splitlines() == [
+        f"report: {here / 'out' / 'inside'}",
+        f"scores: {here / 'out' / 'scores.json'}",
+        f"table: {here / 'out' / 'summary.csv'}",
+        f"summary: {here / 'out' / 'recipe.html'}",
+    ]
     (call,) = studied
     settings = call.settings
     assert (call.title, call.strict) == ("mine inside", True) and call.command.startswith("emobridge recipe run ")
@@ -497,3 +503,15 @@ def test_what_staged_recipes_lack_is_named(cli, staged):
     assert "wav2vec2-base-zh" in ran.out and "h of audio" in ran.out
     times = re.findall(r"about ([\d.]+ (?:s|min|h|days)) of one CPU; ([\d.]+ [MG]B) on disk", ran.out)
     assert len(times) == 7 and "encoder wav2vec2-base-de: not here" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "recipe run: expected --data FOLDER, or --corpora FILE"),
+        (("--data", "nowhere"), "nowhere: no such folder; expected one that holds the corpora of recipe serab"),
+    ],
+)
+def test_where_the_data_is(cli, words, message):
+    ran = cli("recipe", "run", "serab", *words)
+    assert ran.code == 2 and message in ran.complaints[-1]

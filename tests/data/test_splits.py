@@ -3,6 +3,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from emobridge.data.splits import (
     label_budgets,
     leave_one_speaker_out,
     predefined,
+    serab,
     speaker_of,
 )
 from emobridge.errors import UserError
@@ -254,3 +256,33 @@ def test_a_sample_has_as_many_of_each_emotion_as_the_rarest():
     assert equal_sample(rows, ("anger",), 3) == equal_sample(rows, ("anger",), 3)
     with pytest.raises(UserError, match="a sample of 3 utterances of each emotion: there is none of disgust"):
         equal_sample(rows, ("anger", "disgust"), 3)
+
+
+def test_the_split_of_serab_is_that_of_its_public_code():
+    """sorted, RandomState(0).shuffle, cut at int(0.6 n) and int(0.8 n)."""
+    rows = corpus(10)
+    names = sorted({str(row.speaker) for row in rows})
+    np.random.RandomState(0).shuffle(names)
+    parts = serab(rows)
+    assert_partition(rows, parts)
+    people = [{rows[index].speaker for index in part} for part in parts]
+    assert people == [set(names[:6]), set(names[6:8]), set(names[8:])]
+    assert people[2] == {"0", "5"}, "of EMO-DB the first and the sixth, 03 and 12"
+    turned = rows[::-1]
+    assert [speakers(turned, part) for part in serab(turned)] == [speakers(rows, part) for part in parts]
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("crema-d", (63, 9, 19)), ("emovo", (54, 18, 19))])
+def test_serab_cuts_crema_d_elsewhere(name, sizes):
+    rows = corpus(91, copies=1, name=name)
+    assert tuple(len(speakers(rows, part)) for part in serab(rows)) == sizes
+
+
+def test_serab_needs_speakers_for_three_parts():
+    assert [len(part) for part in serab(corpus(3, copies=1))] == [4, 4, 4]
+    with pytest.raises(UserError, match="the split of SERAB needs 3 speakers, but there are 2"):
+        serab(corpus(2))
+    with pytest.raises(UserError, match="3 speakers of crema-d are too few"):
+        serab(corpus(3, name="crema-d"))
+    with pytest.raises(UserError, match="SERAB splits one corpus at a time, got a, b"):
+        serab([*corpus(3, name="a"), *corpus(3, name="b")])

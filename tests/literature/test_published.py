@@ -10,12 +10,15 @@ import pytest
 from emobridge.data.labels import EMOTIONS
 from emobridge.literature.published import (
     AGARLA,
+    EMOBOX,
     FIVE,
     FOUR,
     GONCALVES,
     SEVEN,
+    SIX,
     applicable,
     comparable,
+    printed_in_corpus,
     published,
     read_table,
 )
@@ -44,7 +47,10 @@ def find(rows, **criteria):
         ({"method": "two-stage", "target_language": "zh"}, 85.8),
         ({"method": "listeners, native de", "target_language": "zh-x-tianjin"}, 29.2),
         ({"measure": "EDER", "encoder": "de-listeners", "method": "diarization, average"}, 28.2),
-        ({"study": "EmoBox (Ma et al. 2024)", "encoder": "wavlm-large", "measure": "WA"}, 92.67),
+        ({"study": EMOBOX, "target": "EmoDB", "encoder": "wavlm-large", "measure": "WA"}, 92.67),
+        ({"study": EMOBOX, "target": "RAVDESS", "encoder": "hubert-base", "measure": "UA"}, 65.43),
+        ({"study": EMOBOX, "target": "URDU", "encoder": "wav2vec2-base"}, 87.5),
+        ({"target": "nEMO", "measure": "F1"}, 18.29),
     ],
 )
 def test_a_printed_number_is_found_by_its_meaning(criteria, value):
@@ -66,7 +72,10 @@ def test_every_cell_of_every_table_becomes_one_record():
         "han2024_eder": 12,
         "upadhyay2024_uar": 52,
         "upadhyay2024_per_emotion_uar": 24,
-        "anchors": 26,
+        "emobox2024_wa": 320,
+        "emobox2024_ua_f1": 72,
+        "cameo2025_poleval": 2,
+        "anchors": 8,
     }
     assert len(published()) == sum(cells.values())
     assert len(set(published())) == len(published())
@@ -189,3 +198,21 @@ def test_the_source_side_and_what_states_no_budget_where_wanted():
     assert {row.side for row in rows} == {"target", "source"}
     assert find(rows, method="pseudo-labels, tau 0.85", side="source")[0].value == 77.69
     assert set(rows) > set(applicable(RAVDESS, EMOVO, FIVE, "few"))
+
+
+def test_what_emobox_prints_on_a_corpus():
+    """Names differ in case and signs between the leaderboard and the folders of a checkout."""
+    wa = [row.value for row in printed_in_corpus(EMOBOX, "cremad", "wavlm-large")]
+    assert wa == [74.32] and not printed_in_corpus(EMOBOX, "cremad", "whisper-base")
+    rows = printed_in_corpus(EMOBOX, "emodb", "hubert-base")
+    assert [(row.measure, row.value) for row in rows] == [("WA", 87.73), ("UA", 87.73), ("F1", 87.82)]
+    assert {row.note for row in rows} == {"its own folds share speakers"}
+    assert len(printed_in_corpus(EMOBOX, "urdu", "wav2vec2-base")) == 1
+
+
+def test_the_sizes_of_collections_add_up_as_printed():
+    sizes = [int(row["utterances"]) for row in read_table("emobox2024_wa")]
+    assert (len(sizes), sum(sizes)) == (32, 262_020)
+    rows = read_table("cameo2025_corpora")
+    counts = {row["corpus"]: sum(int(row[emotion]) for emotion in SIX) for row in rows}
+    assert counts.pop("nEMO") == 4_481 and sum(counts.values()) == 29_714

@@ -17,8 +17,10 @@ from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import (
     Corpus,
     classes_of,
+    fold_path,
     read_corpus,
     rows_to_test,
+    shared_speakers,
     split_corpus,
     training_sets,
 )
@@ -191,3 +193,57 @@ def test_the_digest_of_a_corpus_is_of_its_recordings(recorded):
     file.write_bytes(content)
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert before.digest(speakers=False) != digest
+
+
+@pytest.fixture
+def folded(tmp_path):
+    """A manifest of six speakers with two folds beside it: the first by speaker, the second by take."""
+    rows = corpus().utterances
+    write_manifest(tmp_path / "c.jsonl", [replace(row, language="de") for row in rows])
+    for number, is_test in ((1, lambda row: row.speaker in "45"), (2, lambda row: row.id.endswith("1"))):
+        fold = [replace(row, split="test" if is_test(row) else "train") for row in rows if row.speaker != "0"]
+        write_manifest(fold_path(tmp_path / "c.jsonl", number), fold)
+    return tmp_path / "c.jsonl"
+
+
+def test_predefined_folds(folded):
+    request = asked(split="predefined", seeds=2)
+    material = read_corpus(str(folded), request)
+    first, second = split_corpus(material, request)
+    assert first == second, "the same for every seed"
+    by_speaker, by_take = ({material.utterances[row].speaker for row in cut.test} for cut in first)
+    assert by_speaker == {"4", "5"} and by_take == {"1", "2", "3", "4", "5"}
+    for cut in first:
+        assert not set(cut.train) & set(cut.test) and cut.validation == ()
+        assert not any(material.utterances[row].speaker == "0" for row in (*cut.train, *cut.test)), "in neither fold"
+    assert shared_speakers(material) == 1
+    without = replace(material, utterances=material.utterances[1:])
+    assert len(split_corpus(without, request)[0]) == 2, "a clip that cannot be read is left out of the folds"
+    with pytest.raises(UserError, match=r"c: fold 1 has no utterance of the split 'validation': give patience 0"):
+        split_corpus(material, asked(split="predefined", patience=3))
+
+
+def test_the_column_split_is_the_only_fold(tmp_path):
+    rows = [replace(row, split=("train", "validation", "test")[int(row.speaker) % 3]) for row in corpus().utterances]
+    write_manifest(tmp_path / "c.jsonl", rows)
+    request = asked(split="predefined", patience=2, seeds=1)
+    material = read_corpus(str(tmp_path / "c.jsonl"), request)
+    (((cut),),) = split_corpus(material, request)
+    for part, expected in ((cut.train, {"0", "3"}), (cut.validation, {"1", "4"}), (cut.test, {"2", "5"})):
+        assert {material.utterances[row].speaker for row in part} == expected
+    assert shared_speakers(material) == 0
+    write_manifest(tmp_path / "d.jsonl", corpus().utterances)
+    with pytest.raises(UserError, match=r"d\.jsonl: has no predefined split: .* no d\.fold-1\.jsonl beside it"):
+        read_corpus(str(tmp_path / "d.jsonl"), request)
+    write_manifest(tmp_path / "d.fold-1.jsonl", corpus().utterances)
+    with pytest.raises(UserError, match=r"d\.fold-1\.jsonl: no utterance has a split"):
+        read_corpus(str(tmp_path / "d.jsonl"), request)
+
+
+def test_the_split_of_serab_has_all_parts_and_is_the_same_for_every_seed():
+    material = corpus(5)
+    splits = split_corpus(material, asked(split="serab", seeds=2))
+    assert splits[0] == splits[1] and len(splits[0]) == 1
+    (cut,) = splits[0]
+    assert sorted((*cut.train, *cut.validation, *cut.test)) == list(range(len(material.utterances)))
+    assert cut.validation and cut.test

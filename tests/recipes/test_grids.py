@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emobridge.corpora import scan
-from emobridge.data.manifest import write_manifest
+from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
 from emobridge.recipes.grids import Place, miscounts
 from emobridge.recipes.recipe import CorpusCounts, read_recipe
@@ -176,3 +176,30 @@ def test_shared_settings_reach_the_studies_in_which_they_do_something(english, s
     assert values == {"trained": (4.0, 1e-5), "frozen": (2.0, 0.0)}
     for run in runs:
         check_useful(run.settings)
+
+
+def test_other_sizes_run_when_asked_to_and_are_told(english, spoken):
+    places = english | {"emodb": spoken("emodb", EMODB | {"anger": 1}, "de", 10)}
+    runs, missing = prepared(places, other_sizes=True)
+    assert [run.target for run in runs] == ["emodb"]
+    assert any("anger: expected 127, found 1; it runs all the same" in line for line in missing)
+
+
+def test_counts_in_all_and_of_emotions(spoken):
+    path = str(spoken("emodb", {"anger": 3, "fear": 2}))
+    assert miscounts(CorpusCounts(("emodb",), (), 5, 2), [path], ()) == []
+    assert miscounts(CorpusCounts(("emodb",), (("anger", 4),), 6, 3), [path], ()) == [
+        "anger: expected 4, found 3",
+        "utterances: expected 6, found 5",
+        "emotions: expected 3, found 2",
+    ]
+    assert miscounts(CorpusCounts(("emodb",), (), 3), [path], ("anger",)) == [], "labels are all that counts"
+
+
+def test_a_source_whose_speakers_are_not_known_is_left_out_and_told(english, spoken):
+    rows = list(read_manifest(english["tess"]))
+    write_manifest(english["tess"], [replace(row, speaker=None) for row in rows])
+    runs, missing = prepared(english | {"emodb": spoken("emodb", EMODB, "de", 10)})
+    assert [Path(path).stem for path in runs[0].settings.data.source] == ["ravdess", "savee"]
+    assert "corpus tess: no source here, for some of its speakers are not known" in missing
+    assert any("the source is ravdess, savee without tess" in line for line in missing)

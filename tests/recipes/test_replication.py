@@ -11,7 +11,7 @@ from emobridge.errors import UserError
 from emobridge.probe.splits import read_corpus, split_corpus
 from emobridge.recipes.grids import Place
 from emobridge.recipes.recipe import read_recipe
-from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
+from emobridge.recipes.replication import corpora_in, find_corpora, find_encoders, narrow_recipe, runs_of
 from emobridge.types import Utterance
 
 HAN = "han2024-layers"
@@ -99,3 +99,14 @@ def test_narrowed_to_some():
     assert (part.settings.heads, part.settings.head_options) == (("linear",), ("hidden=256",))
     with pytest.raises(UserError, match="recipe dasaro2024: heads: unknown name 'single'"):
         narrow_recipe(recipe, {"heads": ["single"]})
+
+
+def test_corpora_in_one_folder(tmp_path):
+    """Their folders' names may differ in case and signs; a collection is the folder itself."""
+    for name in ("EmoDB", "CREMA_D", "other"):
+        (tmp_path / name).mkdir()
+    paths = corpora_in(read_recipe("serab"), tmp_path)
+    assert paths["emodb"] == tmp_path / "EmoDB" and paths["crema-d"] == tmp_path / "CREMA_D"
+    assert paths["savee"] == tmp_path / "savee" and not paths["savee"].exists()
+    assert set(corpora_in(read_recipe("cameo"), tmp_path).values()) == {tmp_path}
+    assert corpora_in(read_recipe("emobox"), tmp_path)["cremad"] == tmp_path / "data" / "cremad"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,16 @@ from emobridge.recipes.report import join_scores, write_summary
 from emobridge.scores.files import read_scores, write_scores
 from emobridge.settings import Budget
 from emobridge.types import Score, Utterance
+
+FOUR = ("anger", "happiness", "neutral", "sadness")
+SHORT = (
+    ("whisper-base", "logmel"),
+    (r'layer = "2\+3\+4"', 'layer = "0"'),
+    ("seeds = 3", "seeds = 1"),
+    ("folds = 5", "folds = 2"),
+    (r'labels = \["anger", "fear".*', 'labels = ["anger", "happiness", "neutral", "sadness"]'),
+    (r"^(fear|surprise) = .*\n", ""),
+)
 
 
 @pytest.fixture
@@ -145,3 +156,50 @@ def test_other_corpora_than_the_papers_have_no_printed_numbers_beside_them(run, 
     rows, _ = summary([hubert], tmp_path)
     row = rows["hubert", "source-only", "0"]
     assert (row["target_published"], row["source_published"]) == ("", "")
+
+
+def test_cameo_leaves_each_language_out(run_recipe, cameo, short, tmp_path):
+    recipe = short("cameo", *SHORT)
+    out = tmp_path / "out"
+    refused, _ = run_recipe(recipe, cameo, out)
+    assert refused.code == 2 and any("--other-sizes runs it all the same" in line for line in refused.complaints)
+    ran, rows = run_recipe(recipe, cameo, out, "--other-sizes")
+    assert ran.code == 0, ran.err
+    assert {row["target"] for row in rows} == {"cameo-en", "cameo-fr", "cameo-pl"}
+    assert {row["method"] for row in rows} == {"source-only", "blend"}
+    assert {row["measure"] for row in rows} == {"UA", "WA", "F1 macro"}
+    for row in rows:
+        language = row["target"].removeprefix("cameo-")
+        own = {"en": "cameo-crema-d", "fr": "cameo-cafe", "pl": "cameo-nemo"}
+        assert set(row["source"].split("+")) == set(own.values()) - {own[language]}, "speakers unknown: no source"
+        assert int(row["target_n"]) == 32, "every labelled clip once; sarcasm is none of the labels"
+        assert float(row["target_low"]) <= float(row["target_value"]) <= float(row["target_high"])
+    missing = "\n".join(ran.complaints)
+    for line in (
+        "corpus cameo-bn: ",
+        "corpus cameo-ru: no source here, for some of its speakers are not known",
+        "corpus cameo-pl: not as many utterances as published: anger: expected 749, found 8",
+        "it runs all the same",
+    ):
+        assert line in missing
+    assert re.search(r"corpus cameo-ru: .*has no speaker", missing), "nor can it be a target"
+    page = (out / "recipe.md").read_text(encoding="utf-8")
+    assert "cameo-pl: 33 of 132 utterances are in pl" in page
+    assert "cameo-pl: labels as mapped: anger 8, happiness 8, neutral 8, other 1, sadness 8" in page
+
+
+def test_the_baseline_of_polish_stands_beside(run_recipe, cameo, short, tmp_path):
+    """The label set is the printed one; here its clips have four emotions under six names."""
+    six = ("anger", "fear", "happiness", "neutral", "sadness", "surprise")
+    for table in cameo.glob("*/metadata.csv"):
+        header, *lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+        named = [f"{line.split(',')[0]},{six[n % 6]},{line.split(',', 2)[2]}" for n, line in enumerate(lines)]
+        table.write_text(header + "".join(named), encoding="utf-8")
+    recipe = short("cameo", *SHORT[:4])
+    ran, rows = run_recipe(recipe, cameo, tmp_path / "out", "--other-sizes", "--only", "studies=six-others-to-cameo-pl")
+    assert ran.code == 0, ran.err
+    printed = {(row["method"], row["measure"]): row["target_published"] for row in rows}
+    baseline = "Qwen2-Audio-7B-Instruct"
+    for method in ("source-only", "blend"):
+        assert printed[method, "F1 macro"] == f"18.29 ({baseline})" and printed[method, "WA"] == f"21.6 ({baseline})"
+        assert printed[method, "UA"] == ""

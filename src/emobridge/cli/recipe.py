@@ -50,7 +50,6 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
     Paths in TOML files are relative to the file. What is missing is listed, with how to get it, and the rest runs.
     """
-    from emobridge import registry
     from emobridge.encoders import presets
     from emobridge.recipes.grids import Place
     from emobridge.recipes.recipe import read_recipe
@@ -58,7 +57,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
     recipe = narrow_recipe(read_recipe(request.recipe), _parse_only(request.only))
     encoder_names = (*recipe.encoders, *presets())
-    corpus_paths = read_paths(Path(request.corpora), "corpus", registry.names("corpora"))
+    corpus_paths = _corpus_paths(recipe, request)
     folders = read_paths(Path(request.encoders), "encoder", encoder_names) if request.encoders else {}
     folders |= _parse_folders(request.encoder, encoder_names)
     out = Path(request.out or recipe.name)
@@ -66,9 +65,8 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         manifests = find_corpora(recipe, corpus_paths, Path(scratch) if request.dry_run else out / "manifests")
         weights = find_encoders(recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths))
-        runs, missing = runs_of(
-            recipe, manifests, weights, Place(out, request.store, request.seeds or None, jobs=request.jobs)
-        )
+        place = Place(out, request.store, request.seeds or None, jobs=request.jobs, other_sizes=request.other_sizes)
+        runs, missing = runs_of(recipe, manifests, weights, place)
         for line in missing:
             print(f"missing: {line}", file=sys.stderr, flush=True)
         if not runs:
@@ -77,15 +75,33 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         if request.dry_run:
             _estimate(recipe, runs)
         else:
-            _run(recipe, runs, missing, out, strict)
+            _run(recipe, runs, missing, manifests.notes, out, strict)
+
+
+def _corpus_paths(recipe: Recipe, request: Any) -> dict[str, Path]:
+    """Where each corpus is: as the file of --corpora says, else in the folder of --data.
+
+    Errors: UserError where neither is given.
+    """
+    from emobridge import registry
+    from emobridge.recipes.replication import corpora_in
+
+    if not (request.data or request.corpora):
+        raise UserError("recipe run: expected --data FOLDER, or --corpora FILE")
+    paths = corpora_in(recipe, Path(request.data)) if request.data else {}
+    if request.corpora:
+        names = (*(material.corpus for material in recipe.corpora), *registry.names("corpora"))
+        paths |= read_paths(Path(request.corpora), "corpus", names)
+    return paths
 
 
 app.command("run")(command_from(RecipeRequest, "recipe run", run_recipe))
 
 
-def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict: bool) -> None:
+def _run(recipe: Recipe, runs: list[Run], missing: list[str], notes: tuple[str, ...], out: Path, strict: bool) -> None:
     """Run each study or grid with its report, and after each the files of the recipe as a whole, which grow."""
     from emobridge.probe.report import run_and_report
+    from emobridge.recipes.probe_summary import write_probe_summary
     from emobridge.recipes.report import join_scores, write_summary
     from emobridge.settings import Budget
     from emobridge.study.budget import write_grid
@@ -100,11 +116,9 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], out: Path, strict:
         else:
             print(run_and_report(run.settings, command, ours=choices, **options), flush=True)
         scores = join_scores(runs[:number], out)
-        if recipe.adapts:
-            page = write_summary(recipe, runs[:number], missing, out, command)
-    print(f"scores: {scores}")
-    if recipe.adapts:
-        print(f"table: {out / 'summary.csv'}\nsummary: {page}")
+        write = write_summary if recipe.adapts else write_probe_summary
+        page = write(recipe, runs[:number], missing, out, command, notes=notes)
+    print(f"scores: {scores}\ntable: {out / 'summary.csv'}\nsummary: {page}")
 
 
 def _estimate(recipe: Recipe, runs: list[Run]) -> None:
@@ -167,21 +181,26 @@ def _parse_folders(pairs: list[str], names: tuple[str, ...]) -> dict[str, Path]:
 
 def _describe(recipe: Recipe) -> list[str]:
     """A recipe in lines; settings that its studies share stand at the top."""
-    from emobridge.corpora import describe
     from emobridge.encoders import presets
+    from emobridge.recipes.recipe import TOTALS
 
     lines = [f"{recipe.name}: {recipe.paper}, {', '.join(recipe.tables)}; {recipe.measure}", recipe.citation]
     lines.append("corpora")
+    before = ""
     for material in recipe.corpora:
-        options = " ".join(f"{key}={value}" for key, value in material.options)
-        lines.append(f"  {material.corpus}{f' ({options})' if options else ''}: {describe(material.corpus).obtain}")
+        facts = [("in", material.spoken)] if material.spoken else []
+        options = " ".join(f"{key}={value}" for key, value in (*facts, *material.options))
+        how = "as the one above" if material.obtain == before else material.obtain
+        lines.append(f"  {material.corpus}{f' ({options})' if options else ''}: {how}")
+        before = material.obtain
     lines.append("encoders")
     for name in recipe.encoders:
         where = f": {presets()[name].where} ({presets()[name].licence})" if name in presets() else ""
         from_scratch = any(name in study.encoders and name not in study.settings.encoders for study in recipe.studies)
         lines.append(f"  {name}{where}{', trained from scratch' if from_scratch else ''}")
     for counts in recipe.counts:
-        numbers = ", ".join(f"{emotion} {count}" for emotion, count in counts.emotions)
+        totals = [(name, count) for name in TOTALS if (count := getattr(counts, name))]
+        numbers = ", ".join(f"{name} {count}" for name, count in (*counts.emotions, *totals))
         lines.append(f"counts of {', '.join(counts.corpora)}: {numbers}")
     if recipe.sample:
         lines.append(f"sample of each corpus: {recipe.sample} utterances of each emotion, drawn once")

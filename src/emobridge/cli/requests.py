@@ -103,9 +103,14 @@ class RecipeRequest:
     """Options of `recipe run`."""
 
     recipe: str = option(help="A name that `recipe list` shows, or your own .toml file.", argument=True)
+    data: str = option(
+        "", help="Folder of all data: it holds a folder for each corpus, of its name (emodb, ravdess ...), or is what "
+        "the recipe is of: CAMEO, or a checkout of EmoBox.", metavar="FOLDER",
+    )  # fmt: skip
     corpora: str = option(
-        help='TOML file with the folder or the manifest of each corpus, such as emodb = "data/emodb".'
-    )
+        "", help='TOML file with the folder or the manifest of each corpus, such as emodb = "data/emodb", in place of '
+        "--data or beside it.",
+    )  # fmt: skip
     only: tuple[str, ...] = option(
         (), help="Run only these studies, corpora, encoders, heads or methods, separated by commas. Repeat for more.",
         repeat=True, metavar="NAME=VALUE",
@@ -119,6 +124,9 @@ class RecipeRequest:
     store: str = option("", help=STORE)
     jobs: int = option(
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", least=1
+    )
+    other_sizes: bool = option(
+        False, help="Run corpora too that do not have as many utterances as the published ones; what differs is listed."
     )
     dry_run: bool = option(False, help="Show what would run and what is missing, and stop.")
 

@@ -1,4 +1,4 @@
-"""The numbers that five studies print, as records: shown beside the scores of a run, and never mixed with them.
+"""The numbers that other studies print, as records: shown beside the scores of a run, and never mixed with them.
 
 A reader for each table turns its CSV, which is laid out as in the paper, into rows of `Published`. Where a table leaves
 something out (how many labels, which direction), the record says "not stated" instead of guessing.
@@ -16,7 +16,9 @@ from emobridge.languages import language_tag, primary_language
 from emobridge.types import ATTRIBUTES
 
 AGARLA = "Agarla et al. 2024"
+CAMEO = "CAMEO (Christop & Czajka 2025)"
 DASARO = "D'Asaro et al. 2024"
+EMOBOX = "EmoBox (Ma et al. 2024)"
 GONCALVES = "Goncalves et al. 2024"
 HAN = "Han et al. 2025"
 UPADHYAY = "Upadhyay et al. 2024"
@@ -27,7 +29,9 @@ SEVEN = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness
 EIGHT = ("anger", "calm", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # RAVDESS
 BIG_SIX = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # Ekman's six and neutral
 NOT_STATED = "not stated"
+SIX = ("anger", "fear", "happiness", "neutral", "sadness", "surprise")  # of CAMEO, in most of its languages
 UNDETERMINED = "und"  # BCP 47
+MANY = "mul"  # BCP 47
 
 # The label sets of single-corpus studies, from the corpora's own descriptions; DEMoS's seven are not all among ours.
 CORPUS_LABELS = {
@@ -40,6 +44,17 @@ CORPUS_LABELS = {
     "Oreau": BIG_SIX,
     "ShEMO": ("anger", "fear", "happiness", "neutral", "sadness", "surprise"),
 }
+# The same for more corpora of EmoBox; the labels of others are not all among ours.
+_EMOBOX_LABELS = CORPUS_LABELS | {
+    "CREMA-D": ("anger", "disgust", "fear", "happiness", "neutral", "sadness"),
+    "Emozionalmente": BIG_SIX,
+    "RAVDESS": EIGHT,
+    "SAVEE": BIG_SIX,
+    "SUBESCO": BIG_SIX,
+    "TESS": BIG_SIX,
+    "URDU": FOUR,
+}
+_SHARED_FOLDS = ("EmoDB", "ShEMO")  # whose folds in EmoBox share speakers
 _AGARLA_TARGETS = {"en": "RAVDESS+SAVEE+TESS", "fr": "CaFE", "de": "EMO-DB", "it": "EMOVO", "fa": "ShEMO"}
 _HAN_EMOTIONS = {"angry": "anger", "happy": "happiness", "neutral": "neutral", "sad": "sadness"}
 _HAN_CORPORA = {"cn": "ESD", "de": "PAVOQUE (one speaker)", "en": "IEMOCAP improvised", "tj": "TJD"}
@@ -164,11 +179,23 @@ def comparable(
             is_monolingual(row)
             or (
                 row.side == side
-                and primary_language(row.source_language) == source
+                and primary_language(row.source_language) in (source, MANY)
                 and primary_language(row.target_language) in ({target, source} if side == "source" else {target})
                 and (row.target_labels in (target_labels, NOT_STATED) or (few_shot and row.target_labels == "few"))
             )
         )
+    )
+
+
+def printed_in_corpus(study: str, corpus: str, encoder: str) -> tuple[Published, ...]:
+    """The numbers of `study` for one encoder that was trained and tested on one corpus."""
+    return tuple(
+        row
+        for row in published()
+        if row.study == study
+        and row.source == row.target
+        and corpus_key(row.target) == corpus_key(corpus)
+        and row.encoder in _printed_names(encoder)
     )
 
 
@@ -362,6 +389,37 @@ def _upadhyay() -> Iterator[Published]:
             )  # fmt: skip
 
 
+def _emobox() -> Iterator[Published]:
+    """The authors' leaderboard of the track in corpus; UA and F1 (macro) of the corpora that it shows them for."""
+    corpora = {row["corpus"]: row for row in read_table("emobox2024_wa")}
+    facts = ("corpus", "language", "emotions", "utterances")
+    cells = [
+        (corpus, encoder, "WA", value)
+        for corpus, row in corpora.items()
+        for encoder, value in row.items()
+        if encoder not in facts
+    ]
+    for row in read_table("emobox2024_ua_f1"):
+        cells += [(row["corpus"], row["encoder"], measure, row[measure.lower()]) for measure in ("UA", "F1")]
+    for corpus, encoder, measure, value in cells:
+        language = language_tag(corpora[corpus]["language"])
+        note = "its own folds share speakers" if corpus in _SHARED_FOLDS else "its own folds"
+        yield Published(
+            EMOBOX, measure, language, language, corpus, corpus, "target", "frozen features", encoder,
+            _EMOBOX_LABELS.get(corpus, ()), "all", float(value), note,
+        )  # fmt: skip
+
+
+def _cameo() -> Iterator[Published]:
+    """The baseline of PolEval 2025, a challenge on CAMEO: Polish after its other seven languages, column "dev"."""
+    for row in read_table("cameo2025_poleval"):
+        for measure, column in (("F1", "f1_macro"), ("WA", "accuracy")):
+            yield Published(
+                CAMEO, measure, MANY, "pl", "the other twelve corpora", "nEMO", "target", row["system"], NOT_STATED,
+                SIX, "0", float(row[column]), "a generative model that is asked for the emotion; PolEval 2025, dev",
+            )  # fmt: skip
+
+
 def _anchors() -> Iterator[Published]:
     sets = {"four": FOUR, "seven": SEVEN, "eight": EIGHT, "zed": ("anger", "happiness", "sadness")}
     for row in read_table("anchors"):
@@ -381,5 +439,7 @@ _READERS: tuple[Callable[[], Iterator[Published]], ...] = (
     _goncalves,
     _han,
     _upadhyay,
+    _emobox,
+    _cameo,
     _anchors,
 )

@@ -95,13 +95,15 @@ def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
 REASONS = {
     "frames": "no head of the study needs frames: give --heads nonlinear, attentive or multilayer",
     "scratch": "no encoder is trained from scratch: give --scratch",
+    "drawn split": "--split serab and predefined come with their folds: give --split folds or 80/10/10",
 }
 
 
 def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
     """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
     framed = any(registry.load("heads", head).needs_frames for head in settings.heads)
-    holds = {"frames": framed, "scratch": bool(settings.scratch)}
+    is_drawn = settings.split in ("folds", "80/10/10")
+    holds = {"frames": framed, "scratch": bool(settings.scratch), "drawn split": is_drawn}
     refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
     if "disk" in names and settings.frames != "auto":
         raise UserError(f"--disk: does nothing here, since frames are {settings.frames}: give --frames auto")
@@ -169,4 +171,4 @@ def store_bytes(encoder: ProbedEncoder, corpus: Corpus, seconds: float, *, frame
 
 def validates(settings: ProbeSettings) -> bool:
     """Whether each probe has a validation part, which can choose among its layers."""
-    return bool(settings.patience) or settings.split == "80/10/10"
+    return bool(settings.patience) or settings.split in ("80/10/10", "serab")

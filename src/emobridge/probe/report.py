@@ -20,6 +20,7 @@ from emobridge.probe.pairs import SETTING_MEANINGS
 from emobridge.probe.run import Study, probe
 from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores, describe_split, score_study
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import shared_speakers
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Page, Section, Table, count, figure, percent, stamped
 from emobridge.report.glossary import probe_glossary
@@ -129,6 +130,12 @@ def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
     if study.settings.share_speakers:
         lines.append("Training and test share speakers: the scores say nothing of new speakers.")
     for corpus in study.corpora:
+        shared = shared_speakers(corpus)
+        if shared:
+            lines.append(
+                f"{count(shared, 'predefined fold')} of {corpus.name} (of {len(corpus.folds)}) share speakers between "
+                "training and test: the scores say little of new speakers."
+            )
         if not corpus.people:
             lines.append(
                 f"The speakers of {corpus.name} are not known: its scores may be of voices that were trained on."

@@ -154,6 +154,8 @@ def _join(unit: ProbeUnit, parts: Sequence[Outcome]) -> Outcome:
 
 def describe_split(settings: ProbeSettings) -> str:
     """How the utterances were split, in a few words."""
+    if settings.split in ("serab", "predefined"):
+        return {"serab": "SERAB's by speaker", "predefined": "predefined folds"}[settings.split]
     how = "by utterance" if settings.share_speakers else "by speaker"
     if settings.split == "folds":
         return f"{settings.folds} folds {how}"

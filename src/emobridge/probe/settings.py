@@ -57,16 +57,20 @@ class ProbeSettings:
     )  # fmt: skip
     split: str = option(
         "folds", help="How test speakers are held out. folds makes each fold the test part once; 80/10/10 draws the "
-        "parts anew for each fold and seed, with a validation part.", panel=EVALUATION, choices=("folds", "80/10/10"),
+        "parts anew for each fold and seed, with a validation part; serab is the one split of that benchmark; "
+        "predefined takes the folds that a manifest comes with, NAME.fold-1.jsonl and so on beside NAME.jsonl, or its "
+        "column split.", panel=EVALUATION, choices=("folds", "80/10/10", "serab", "predefined"),
     )  # fmt: skip
-    folds: int = option(5, help="How many folds, or draws for each seed.", panel=EVALUATION, least=1)
+    folds: int = option(
+        5, help="How many folds, or draws for each seed.", panel=EVALUATION, least=1, needs="drawn split"
+    )
     seeds: int = option(3, help="How many seeds are run.", panel=EVALUATION, first=True, least=1)
     sample: int = option(
         0, help="How many utterances of each emotion enter the study, drawn once. 0 is all.", panel=DATA, least=0
     )
     share_speakers: bool = option(
         False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
-        "little.", panel=EVALUATION,
+        "little.", panel=EVALUATION, needs="drawn split",
     )  # fmt: skip
     epochs: int = option(30, help="Passes over the training data.", panel=TRAINING, least=1)
     batch_size: int = option(32, help="Utterances in a training step of a probe.", panel=TRAINING, least=1)  # ours

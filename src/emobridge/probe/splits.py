@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ from torch import Tensor
 from emobridge.corpora import utterances_at
 from emobridge.data.audio import AudioError, audio_digest, utterance_seconds
 from emobridge.data.labels import EMOTIONS
-from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample
+from emobridge.data.manifest import SPLITS, read_manifest
+from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample, serab
 from emobridge.errors import UserError
 from emobridge.languages import primary_language
 from emobridge.methods.base import Labelled, balanced_weights
@@ -28,6 +30,7 @@ class Corpus:
     name: str
     language: str
     utterances: tuple[Utterance, ...]
+    folds: tuple[Mapping[str, str], ...] = field(default=(), repr=False)  # that it comes with: id -> split
 
     @property
     def emotions(self) -> tuple[str, ...]:
@@ -90,17 +93,55 @@ def read_corpus(path: str, settings: ProbeSettings) -> Corpus:
             raise UserError(f"{path}: holds {what} {', '.join(sorted(values)[:3])}: give each a manifest of its own")
     if settings.sample:
         rows = [rows[row] for row in equal_sample(rows, emotions, settings.sample)]
-    return Corpus(rows[0].corpus, rows[0].language, tuple(rows))
+    folds = read_folds(path, rows) if settings.split == "predefined" else ()
+    return Corpus(rows[0].corpus, rows[0].language, tuple(rows), folds)
+
+
+def read_folds(path: str | Path, rows: Sequence[Utterance]) -> tuple[Mapping[str, str], ...]:
+    """The folds that a manifest comes with, each the split of an utterance by its id.
+
+    They are the manifests `fold_path(path, 1)`, 2 and so on; without these the column `split` of `rows` is the only
+    fold. Errors: UserError for a fold file without splits, and where there is neither.
+    """
+    folds: list[Mapping[str, str]] = []
+    while (file := fold_path(path, len(folds) + 1)).is_file():
+        fold = {utterance.id: utterance.split for utterance in read_manifest(file) if utterance.split}
+        if not fold:
+            raise UserError(f"{file}: no utterance has a split; expected some to train and some to test")
+        folds.append(fold)
+    folds = folds or [{utterance.id: utterance.split for utterance in rows if utterance.split}]
+    if not folds[0]:
+        raise UserError(
+            f"{path}: has no predefined split: no utterance has a value in the column 'split', and there is no "
+            f"{fold_path(path, 1).name} beside it"
+        )
+    return tuple(folds)
+
+
+def fold_path(path: str | Path, number: int) -> Path:
+    """Where the splits of a fold stand: beside `emodb.jsonl` the first is `emodb.fold-1.jsonl`.
+
+    >>> fold_path("emodb.jsonl", 2).name
+    'emodb.fold-2.jsonl'
+    """
+    path = Path(path)
+    return path.with_name(f"{path.stem}.fold-{number}.jsonl")
 
 
 def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
     """The splits of each seed, one a fold.
 
     split "folds": each fold is the test part once, and the next one validates where training may stop early; a corpus
-    of fewer speakers than folds has a fold a speaker. "80/10/10": drawn anew for each fold and seed.
-    Errors: UserError for too few speakers and for speakers that are not known.
+    of fewer speakers than folds has a fold a speaker. "80/10/10": drawn anew for each fold and seed. "serab" and
+    "predefined": the same for every seed; of the latter, validation parts are used where training may stop early.
+    Errors: UserError for too few speakers, for speakers that are not known, and for a predefined fold without a part.
     """
     rows = corpus.utterances
+    if settings.split == "serab":
+        return ((RowSplit(*serab(rows)),),) * settings.seeds
+    if settings.split == "predefined":
+        given = (_predefined(corpus, number, bool(settings.patience)) for number in range(len(corpus.folds)))
+        return (tuple(given),) * settings.seeds
     splits = []
     for seed in range(settings.seeds):
         if settings.split == "80/10/10":
@@ -114,6 +155,33 @@ def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
             folds = by_fold(rows, max(2, min(settings.folds, corpus.people)), seed=seed)
         splits.append(tuple(_rotate(folds, fold, bool(settings.patience)) for fold in range(len(folds))))
     return tuple(splits)
+
+
+def _predefined(corpus: Corpus, number: int, validates: bool) -> RowSplit:
+    """The rows of a fold that the corpus comes with. Errors: UserError for a part without utterances."""
+    parts: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for row, utterance in enumerate(corpus.utterances):
+        if split := corpus.folds[number].get(utterance.id):
+            parts[split].append(row)
+    needed = SPLITS if validates else tuple(split for split in SPLITS if split != "validation")
+    for split in needed:
+        if not parts[split]:
+            hint = ": give patience 0, which needs none" if split == "validation" else ""
+            raise UserError(f"{corpus.name}: fold {number + 1} has no utterance of the split {split!r}{hint}")
+    train, validation, test = (tuple(parts[split]) for split in SPLITS)
+    return RowSplit(train, validation if validates else (), test)
+
+
+def shared_speakers(corpus: Corpus) -> int:
+    """In how many of the predefined folds somebody who trains is tested too."""
+    count = 0
+    for fold in corpus.folds:
+        people = {
+            split: {person(row) for row in corpus.utterances if fold.get(row.id) == split} - {None}
+            for split in ("train", "test")
+        }
+        count += bool(people["train"] & people["test"])
+    return count
 
 
 def _rotate(folds: Sequence[Part], fold: int, validates: bool) -> RowSplit:

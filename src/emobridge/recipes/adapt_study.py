@@ -4,11 +4,12 @@ In TOML a study has the lists LIST_KEYS, the settings of `adapt` except GRID_KEY
 for a method, the names under which `literature.published` has the numbers to print beside its own.
 
 A study of several directions has `pairs` in place of source and targets: ["en > de", "en + it > de"], in names of
-corpora; each pair becomes a study of its own, "NAME-en-to-de".
+corpora; each pair becomes a study of its own, "NAME-en-to-de". The source "others" is all other corpora of the recipe.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.settings import Budget, choices_of, flat_values, from_mapping, is_budget, options_of_record
 
 ARROW = ">"  # in a pair, between the corpora of the source and the target
+OTHERS = "others"  # in a pair, for all corpora but the target
 LIST_KEYS = ("targets", "encoders", "methods", "budgets", "normalise")
 # What each grid has of its own, and what the lists replace.
 GRID_KEYS = frozenset(
@@ -84,9 +86,10 @@ def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
     return AdaptStudy(request=request, targets=lists["targets"], encoders=lists["encoders"], published=published)
 
 
-def expand_pairs(values: dict[str, Any], where: str) -> list[dict[str, Any]]:
+def expand_pairs(values: dict[str, Any], where: str, corpora: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The values of a study for each of its `pairs`; a study without pairs comes back as it is.
 
+    corpora: of the recipe, which OTHERS stands for but for the target.
     Errors: UserError for a malformed pair, and for a source or targets beside pairs.
     """
     if "pairs" not in values:
@@ -104,6 +107,8 @@ def expand_pairs(values: dict[str, Any], where: str) -> list[dict[str, Any]]:
             raise UserError(f"{where}: pairs: expected a pair such as 'ravdess {ARROW} emodb', got {pair!r}")
         name = "-".join([*filter(None, [values.get("name")]), *source, "to", target]).replace("_", "-")
         shared = {key: value for key, value in values.items() if key != "pairs"}
+        if source == [OTHERS]:
+            source = [corpus for corpus in corpora if corpus != target]
         studies.append(shared | {"name": name, "source": source, "targets": [target]})
     return studies
 

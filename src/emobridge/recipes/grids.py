@@ -66,6 +66,7 @@ class Place:
     seeds: int | None = None  # None: as many as the study has
     stages: str = ""  # the folder of training stages that grids share
     jobs: int = 1
+    other_sizes: bool = False  # whether corpora whose counts are not the published ones run all the same
 
 
 def grids_of(
@@ -82,18 +83,23 @@ def grids_of(
     """
     request = study.request
     labels = labels_of(request.data)
-    wrong, problems = _miscounted_corpora(study, manifests, counts, labels)
-    source = [name for name in study.source if name in manifests]
-    if not source or wrong & set(source):
+    wrong, problems = miscounted_corpora(study.corpora, manifests, counts, labels, other_sizes=place.other_sizes)
+    here = [name for name in study.source if name in manifests]
+    by_speaker = not (request.split.share_speakers or request.split.predefined)
+    nameless = [name for name in here if by_speaker and not _has_speakers(manifests[name])]
+    problems += [f"corpus {name}: no source here, for some of its speakers are not known" for name in nameless]
+    source = [name for name in here if name not in nameless]
+    excluded = set() if place.other_sizes else set(wrong)
+    if not source or excluded & set(source):
         return {}, problems
-    absent = [name for name in study.source if name not in manifests]
+    absent = [name for name in study.source if name not in source]
     if absent:
         difference = f"{', '.join(source)} without {', '.join(absent)}"
         problems.append(f"the source is {difference}: published numbers are of {', '.join(study.source)}")
     split = request.split if place.seeds is None else replace(request.split, seeds=place.seeds)
     paths = tuple(manifests[name] for name in source)
     grids = {}
-    for target in (name for name in study.targets if name in manifests and name not in wrong):
+    for target in (name for name in study.targets if name in manifests and name not in excluded):
         data = replace(request.data, labels=labels, source=paths, target=manifests[target])
         grid = replace(request, data=data, split=split, stages=place.stages)
         try:
@@ -109,13 +115,22 @@ def grids_of(
     return grids, problems
 
 
-def _miscounted_corpora(
-    study: AdaptStudy, manifests: Mapping[str, str], published: Sequence[CorpusCounts], labels: Sequence[str]
-) -> tuple[set[str], list[str]]:
-    """Corpora whose counts are not the paper's, and lines for these and for those that could not be counted."""
-    wrong, problems = set(), []
+def miscounted_corpora(
+    corpora: Sequence[str],
+    manifests: Mapping[str, str],
+    published: Sequence[CorpusCounts],
+    labels: Sequence[str],
+    *,
+    other_sizes: bool,
+) -> tuple[dict[str, str], list[str]]:
+    """Corpora whose counts are not the paper's, each with how they differ; and a line for each thing that differs.
+
+    other_sizes: whether these corpora run all the same, which the lines say. Lines are also for what was not checked.
+    """
+    wrong: dict[str, str] = {}
+    problems = []
     for counts in published:
-        present = [name for name in counts.corpora if name in study.corpora and name in manifests]
+        present = [name for name in counts.corpora if name in corpora and name in manifests]
         absent = [name for name in counts.corpora if name not in present]
         if present and absent:
             problems.append(
@@ -123,27 +138,36 @@ def _miscounted_corpora(
             )
         elif present:
             differences = miscounts(counts, [manifests[name] for name in present], labels)
-            if differences:
-                wrong |= set(present)
-                problems.append(
-                    f"corpus {', '.join(present)}: not as many utterances as published: {', '.join(differences)}; "
-                    "to run it all the same, copy the recipe and remove these [[counts]]"
-                )
+            if not differences:
+                continue
+            text = f"not as many utterances as published: {', '.join(differences)}"
+            wrong |= dict.fromkeys(present, text)
+            end = "it runs all the same" if other_sizes else "--other-sizes runs it all the same"
+            problems.append(f"corpus {', '.join(present)}: {text}; {end}")
     return wrong, problems
 
 
 def miscounts(counts: CorpusCounts, manifests: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """The differences, one per emotion, between the counts and the utterances of some manifests; only `labels` count.
+    """The differences between the counts and some manifests: of each emotion, of all utterances, of the emotions.
 
-    No audio is read. Where a paper misprints its counts, as Agarla et al. 2024 do of neutral and sadness in two
-    languages, the recipe has those of the corpora themselves.
+    labels: the only emotions that count; () is all. No audio is read. Where a paper misprints its counts, as Agarla et
+    al. 2024 do of neutral and sadness in two languages, the recipe has those of the corpora themselves.
     """
-    present = Counter(utterance.emotion for path in manifests for utterance in read_manifest(path))
-    return [
-        f"{emotion}: expected {count}, found {present[emotion]}"
-        for emotion, count in counts.emotions
-        if emotion in labels and present[emotion] != count
-    ]
+    present = Counter(
+        utterance.emotion
+        for path in manifests
+        for utterance in read_manifest(path)
+        if utterance.emotion and (not labels or utterance.emotion in labels)
+    )
+    rows = [(emotion, count, present[emotion]) for emotion, count in counts.emotions if emotion in (labels or present)]
+    rows += [("utterances", counts.utterances, present.total())] if counts.utterances else []
+    rows += [("emotions", counts.classes, len(present))] if counts.classes else []
+    return [f"{name}: expected {count}, found {found}" for name, count, found in rows if count != found]
+
+
+def _has_speakers(manifest: str) -> bool:
+    """Whether the speaker of every labelled utterance is known, so that speech can be split by speaker."""
+    return all(utterance.speaker for utterance in read_manifest(manifest) if utterance.emotion)
 
 
 def estimate_grid(request: Budget) -> list[str]:

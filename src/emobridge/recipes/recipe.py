@@ -1,11 +1,15 @@
 """A published experiment as a record, read from a TOML file:
 
     paper, citation, tables, measure   what is repeated, and what it is scored by
-    [corpora.NAME]                     each corpus by its name in the registry, with options of `scan`
+    [corpora.NAME]                     each corpus, with options of `scan`; its name is the one in the registry, or any
+                                       where `plugin` says what scans it or `format` what reads it (`import_`);
+                                       `spoken`: only what is in this language; `folder`: where in that of --data it is
+    obtain                             optional: how to get what `format` reads
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: settings of its own, and a name where there are several studies
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
-    [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together
+    [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
+                                       or `utterances` in all, or `classes`
     [ours]                             each choice that the paper leaves open or makes otherwise, in a sentence
 
 Corpora and encoders are given by name; `recipes.replication` puts manifests and weights in their place.
@@ -20,13 +24,18 @@ from pathlib import Path
 from typing import Any
 
 from emobridge import registry
+from emobridge.corpora import describe
+from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
+from emobridge.languages import language_tag
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
 from emobridge.settings import from_mapping, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
+CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
+TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 RECIPE_KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
@@ -36,15 +45,27 @@ class RecipeCorpus:
     """One corpus of a recipe."""
 
     corpus: str
-    options: tuple[tuple[str, Scalar], ...] = ()  # of `scan`
+    options: tuple[tuple[str, Scalar], ...] = ()  # of `scan`, or of `import_`
+    plugin: str = ""  # what scans it, where that has another name
+    format: str = ""  # what imports it; "" where a corpus scans it
+    spoken: str = ""  # BCP 47: only what is in this language; "" is all
+    folder: str = ""  # in the folder of all data; "" is the corpus's name
+    obtain: str = ""  # how to get it
+
+    @property
+    def place(self) -> str:
+        """Where it is in the folder of all data."""
+        return self.folder or self.corpus
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusCounts:
-    """How many utterances of each emotion some corpora have together."""
+    """How many utterances of each emotion some corpora have together, and how many in all; 0 is not told."""
 
     corpora: tuple[str, ...]
     emotions: tuple[tuple[str, int], ...]
+    utterances: int = 0
+    classes: int = 0  # different emotions
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +103,11 @@ class Recipe:
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
 
     @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures of its summary: UA, and those that it is scored by."""
+        return tuple(dict.fromkeys(["UA", *(name.strip() for name in self.measure.split(","))]))
+
+    @property
     def adapts(self) -> bool:
         """Whether its studies are grids of label budgets; otherwise they are layer-wise."""
         return isinstance(self.studies[0].settings, AdaptStudy)
@@ -115,7 +141,7 @@ def read_recipe(name: str | Path) -> Recipe:
             raise unknown("recipe", str(name), recipe_names())
         path = Path(str(resources.files("emobridge.recipes").joinpath(f"{name}.toml")))
     values = read_mapping(path)
-    keys = (*KEYS, *RECIPE_KINDS, "counts", "sample")
+    keys = (*KEYS, *RECIPE_KINDS, "counts", "sample", "obtain")
     for key in values:
         if key not in keys:
             raise UserError(f"{path}: {unknown('key', key, keys)}")
@@ -125,12 +151,12 @@ def read_recipe(name: str | Path) -> Recipe:
     kinds = [kind for kind in RECIPE_KINDS if kind in values]
     if len(kinds) != 1:
         raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
-    if "counts" in values and kinds == ["probe"]:
-        raise UserError(f"{path}: counts: only [adapt] checks them")
     sample = values.get("sample", 0)
     if type(sample) is not int or sample < 0 or (sample and kinds == ["probe"]):
         raise UserError(f"{path}: sample: expected a number, with [adapt] ([probe] has its own), got {sample!r}")
-    corpora = tuple(_read_corpus(path, *item) for item in _read_table(path, "corpora", values["corpora"]).items())
+    obtain = _read_text(path, "obtain", values.get("obtain", ""))
+    tables = _read_table(path, "corpora", values["corpora"])
+    corpora = tuple(_read_corpus(path, name, table, obtain) for name, table in tables.items())
     names = tuple(item.corpus for item in corpora)
     studies = _read_studies(path, kinds[0], values, names)
     ours = _read_table(path, "ours", values["ours"])
@@ -148,20 +174,30 @@ def read_recipe(name: str | Path) -> Recipe:
     )
 
 
-def _read_corpus(path: Path, name: str, options: Any) -> RecipeCorpus:
-    if name not in registry.names("corpora"):
-        raise UserError(f"{path}: {unknown('corpus', name, registry.names('corpora'))}")
-    for key, value in _read_table(path, f"corpora.{name}", options).items():
+def _read_corpus(path: Path, name: str, table: Any, obtain: str) -> RecipeCorpus:
+    where = f"corpora.{name}"
+    options = dict(_read_table(path, where, table))
+    for key, value in options.items():
         if not isinstance(value, Scalar):
-            raise UserError(f"{path}: corpora.{name}.{key}: expected a word, a number or a truth value, got {value!r}")
-    return RecipeCorpus(name, tuple(options.items()))
+            raise UserError(f"{path}: {where}.{key}: expected a word, a number or a truth value, got {value!r}")
+    texts = {key: _read_text(path, f"{where}.{key}", options.pop(key, "")) for key in CORPUS_KEYS}
+    plugin, reader = texts["plugin"], texts["format"]
+    if reader and reader not in registry.names("formats"):
+        raise UserError(f"{path}: {where}: {unknown('format', reader, registry.names('formats'))}")
+    if not reader and (plugin or name) not in registry.names("corpora"):
+        raise UserError(f"{path}: {unknown('corpus', plugin or name, registry.names('corpora'))}")
+    if texts["spoken"]:
+        texts["spoken"] = language_tag(texts["spoken"])
+    how = obtain if reader else describe(plugin or name).obtain
+    return RecipeCorpus(name, tuple(options.items()), obtain=how, **texts)
 
 
 def _read_counts(
     path: Path, tables: Any, studies: tuple[RecipeStudy, ...], corpora: tuple[str, ...]
 ) -> tuple[CorpusCounts, ...]:
-    """The counts to check; emotions are those that any study tells apart."""
-    labels = {label for study in studies if isinstance(study.settings, AdaptStudy) for label in study.settings.labels}
+    """The counts to check; emotions are those that any study tells apart, or all where a study names none."""
+    named = [study.settings.labels for study in studies]
+    labels = set(EMOTIONS) if () in named else {label for names in named for label in names}
     if not isinstance(tables, list):
         raise UserError(f"{path}: counts: expected [[counts]], got {tables!r}")
     counts = []
@@ -172,11 +208,12 @@ def _read_counts(
             if name not in corpora:
                 raise UserError(f"{path}: counts: {unknown('corpus', name, corpora)}")
         for emotion, count in values.items():
-            if emotion not in labels:
+            if emotion not in (*labels, *TOTALS):
                 raise UserError(f"{path}: counts of {', '.join(names)}: {unknown('emotion', emotion, labels)}")
             if type(count) is not int:
                 raise UserError(f"{path}: counts of {', '.join(names)}: {emotion}: expected a number, got {count!r}")
-        counts.append(CorpusCounts(names, tuple(values.items())))
+        totals = {key: values.pop(key, 0) for key in TOTALS}
+        counts.append(CorpusCounts(names, tuple(values.items()), **totals))
     return tuple(counts)
 
 
@@ -191,7 +228,7 @@ def _read_studies(path: Path, kind: str, values: dict[str, Any], corpora: tuple[
         tables = [
             expanded
             for table in tables
-            for expanded in expand_pairs(table, f"{path}: study {table.get('name', '')}".rstrip())
+            for expanded in expand_pairs(table, f"{path}: study {table.get('name', '')}".rstrip(), corpora)
         ]
     studies = [_read_recipe_study(path, kind, table) for table in tables]
     names = [study.name for study in studies]

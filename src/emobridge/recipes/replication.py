@@ -5,24 +5,28 @@ Whatever can run, runs: a study goes on without a corpus or an encoder that is n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from emobridge import registry
-from emobridge.corpora import describe, scan
+from emobridge.corpora import scan
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.splits import equal_sample
 from emobridge.encoders import fetch, is_here, languages_of, load_encoder, presets
-from emobridge.errors import UserError, unknown
-from emobridge.options import read_options
+from emobridge.errors import UserError, count_noun, unknown
+from emobridge.formats import import_
+from emobridge.languages import primary_language
+from emobridge.literature.published import corpus_key
+from emobridge.options import parameters_of, read_options
 from emobridge.probe.encoders import head_option_names
 from emobridge.probe.pairs import pairs_of
 from emobridge.probe.settings import ProbeSettings
-from emobridge.probe.splits import Corpus, read_corpus, split_corpus, training_sets
+from emobridge.probe.splits import Corpus, fold_path, read_corpus, split_corpus, training_sets
 from emobridge.recipes.adapt_study import AdaptStudy
-from emobridge.recipes.grids import Place, grids_of, narrow_grids
+from emobridge.recipes.grids import Place, grids_of, miscounted_corpora, narrow_grids
 from emobridge.recipes.recipe import Recipe, RecipeCorpus, RecipeStudy
 from emobridge.settings import Budget
 from emobridge.study.reading import spell_emotions
@@ -38,6 +42,7 @@ class Run:
     study: RecipeStudy
     target: str = ""  # of a grid
     encoder: str = ""  # of a grid
+    differs: Mapping[str, str] = field(default_factory=dict)  # of a layer-wise study: manifest -> other counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Available:
 
     paths: tuple[tuple[str, str], ...]  # a corpus and its manifest, or an encoder and what `probe` takes for it
     missing: tuple[tuple[str, str], ...]  # a name and a line that says why
+    notes: tuple[str, ...] = ()  # how corpora were read, such as what became of their labels
 
 
 def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
@@ -99,32 +105,90 @@ def _narrow_study(study: RecipeStudy, selected: Mapping[str, Sequence[str]]) -> 
     yield replace(study, settings=replace(settings, **changes))
 
 
+def corpora_in(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """Where the corpora of a recipe are in a folder of all data, in folders whose names may differ in case and signs.
+
+    Errors: UserError where there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected one that holds the corpora of recipe {recipe.name}")
+    by_key = {corpus_key(path.name): path for path in sorted(folder.iterdir(), reverse=True) if path.is_dir()}
+    paths = {}
+    for material in recipe.corpora:
+        exact = folder / material.place
+        paths[material.corpus] = exact if exact.is_dir() else by_key.get(corpus_key(material.place), exact)
+    return paths
+
+
 def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Available:
     """Scan the corpora that are here into manifests in `folder`.
 
     paths: for each corpus its folder, or a manifest (.jsonl), which is used as it is.
     """
-    manifests, missing = [], []
+    manifests, missing, notes = [], [], []
     for material in recipe.corpora:
         name, path = material.corpus, paths.get(material.corpus)
         try:
             if path is None or not path.exists():
                 problem = "no folder is given for it" if path is None else f"{path}: no such folder or manifest"
-                raise UserError(f"{problem}. {describe(name).obtain}")
-            manifest = _scan_corpus(material, path, folder)
+                raise UserError(f"{problem}. {material.obtain}")
+            manifest, lines = _scan_corpus(material, path, folder)
             manifests.append((name, str(_draw_sample(recipe, manifest, folder / f"{name}-{recipe.sample}.jsonl"))))
+            notes += [f"{name}: {line}" for line in lines]
         except UserError as error:
             missing.append((name, f"corpus {name}: {error}"))
-    return Available(tuple(manifests), tuple(missing))
+    return Available(tuple(manifests), tuple(missing), tuple(notes))
 
 
-def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> Path:
-    """The manifest of a corpus."""
+def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> tuple[Path, list[str]]:
+    """The manifest of a corpus, and how it was read. Errors: UserError where none of its audio files is here."""
     if path.suffix == ".jsonl":
-        return path
+        return path, []
+    options = dict(material.options)
+    reading = (
+        import_(material.format, path, **options)
+        if material.format
+        else scan(material.plugin or material.corpus, path, **options)
+    )
+    rows = list(reading)
+    lines = reading.lines()
+    if material.spoken:
+        read = len(rows)
+        rows = [row for row in rows if primary_language(row.language) == primary_language(material.spoken)]
+        if not rows:
+            raise UserError(f"{path}: no utterance in {material.spoken}. {material.obtain}")
+        lines = [f"{len(rows):,} of {read:,} utterances are in {material.spoken}", *reading.intake.lines()]
+    audio = dict.fromkeys(row.path for row in rows)
+    if not any(Path(file).exists() for file in audio):
+        raise UserError(f"none of its {len(audio):,} audio files is here, such as {rows[0].path}. {material.obtain}")
     manifest = folder / f"{material.corpus}.jsonl"
-    write_manifest(manifest, scan(material.corpus, path, **dict(material.options)))
-    return manifest
+    in_folds = _write_folds(material, path, manifest) if material.format else set()
+    unlisted = sum(row.id not in in_folds for row in rows) if in_folds else 0
+    if unlisted:
+        lines.append(f"left out {count_noun(unlisted, 'utterance')} in none of its folds")
+        rows = [row for row in rows if row.id in in_folds]
+    write_manifest(manifest, rows)
+    counts = Counter(row.emotion or "unlabelled" for row in rows)
+    lines.append(f"labels as mapped: {', '.join(f'{label} {count:,}' for label, count in sorted(counts.items()))}")
+    return manifest, lines
+
+
+def _write_folds(material: RecipeCorpus, path: Path, manifest: Path) -> set[str]:
+    """Write the folds of an imported corpus beside its manifest, as `probe --split predefined` reads them.
+
+    Returns the ids of all their utterances; none where the format has no folds.
+    """
+    ids: set[str] = set()
+    if "fold" not in parameters_of(registry.load("formats", material.format).read):
+        return ids
+    number = 1
+    while (path / f"fold_{number}").is_dir():
+        fold = list(import_(material.format, path, **dict(material.options), fold=number))
+        write_manifest(fold_path(manifest, number), fold)
+        ids |= {utterance.id for utterance in fold}
+        number += 1
+    fold_path(manifest, number).unlink(missing_ok=True)  # of an earlier copy that had more
+    return ids
 
 
 def _draw_sample(recipe: Recipe, manifest: Path, path: Path) -> Path:
@@ -212,13 +276,21 @@ def _probe_runs(
         settings, out=str(place.out), store=place.store, jobs=place.jobs, labels=spell_emotions(settings.labels)
     )
     settings = settings if place.seeds is None else replace(settings, seeds=place.seeds)
-    usable, problems = _usable_corpora(settings, dict(corpora.paths))
+    manifests = dict(corpora.paths)
+    wrong, differences = miscounted_corpora(
+        settings.corpora, manifests, recipe.counts, settings.labels, other_sizes=place.other_sizes
+    )
+    excluded = {} if place.other_sizes else wrong
+    possible = {name: path for name, path in manifests.items() if name not in excluded}
+    usable, problems = _usable_corpora(settings, possible)
+    problems = differences + problems
     here = {name: path for name, path in encoders.paths if name in settings.encoders}
     why = _why_not(settings, list(usable.values()), list(here))
     if why:
         return [], problems, why
     settings = replace(settings, corpora=tuple(usable), encoders=tuple(here.values()))
-    return [Run(f"{recipe.name} {study.name}".strip(), settings, (), study)], problems, ""
+    differs = {manifests[name]: text for name, text in wrong.items()}
+    return [Run(f"{recipe.name} {study.name}".strip(), settings, (), study, differs=differs)], problems, ""
 
 
 def _usable_corpora(settings: ProbeSettings, manifests: Mapping[str, str]) -> tuple[dict[str, Corpus], list[str]]:

@@ -17,7 +17,7 @@ from emobridge.files import write_cells
 from emobridge.languages import primary_language
 from emobridge.literature.published import Published, comparable, corpus_key, published_confusions
 from emobridge.recipes.adapt_study import AdaptStudy
-from emobridge.recipes.recipe import Recipe
+from emobridge.recipes.recipe import Recipe, RecipeCorpus
 from emobridge.recipes.replication import Run
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamp_of, stamped
 from emobridge.report.record import SIDES
@@ -88,21 +88,38 @@ def join_scores(runs: Sequence[Run], folder: Path) -> Path:
     return path
 
 
-def write_summary(recipe: Recipe, runs: Sequence[Run], missing: Sequence[str], folder: Path, command: str) -> Path:
-    """Write summary.csv and the page of the grids among `runs` that are finished; returns the path of recipe.html."""
+def write_summary(
+    recipe: Recipe,
+    runs: Sequence[Run],
+    missing: Sequence[str],
+    folder: Path,
+    command: str,
+    *,
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write summary.csv and the page of the grids among `runs` that are finished; returns the path of recipe.html.
+
+    missing: what could not run, or differs. notes: how the corpora were read.
+    """
     rows = [row for run in runs for row in _rows(recipe, run)]
     write_cells(folder / "summary.csv", rows, SummaryRow)
-    page = summary_page(recipe, rows, missing, command, _matrices(recipe, runs))
+    page = summary_page(recipe, rows, missing, command, _matrices(recipe, runs), notes)
     return write_page(folder, "recipe", page, {"rows": [asdict(row) for row in rows], "command": command})
 
 
 def summary_page(
-    recipe: Recipe, rows: Sequence[SummaryRow], missing: Sequence[str], command: str, matrices: Section | None = None
+    recipe: Recipe,
+    rows: Sequence[SummaryRow],
+    missing: Sequence[str],
+    command: str,
+    matrices: Section | None = None,
+    notes: Sequence[str] = (),
 ) -> Page:
     """The content of the page, for all its formats."""
     sections = [Section("What is missing", items=tuple(missing))] if missing else []
     sections.append(Section("Measured and published", _EXPLANATION, blocks=(_table(rows),)))
     sections += [matrices] if matrices else []
+    sections += [Section("How the corpora were read", items=tuple(notes))] if notes else []
     ours = tuple(f"{choice}: {text}" for choice, text in recipe.ours)
     sections += [Section("What the paper leaves open, and was chosen here", items=ours), _how(recipe, command)]
     names = {name for row in rows for name in (row.target, *row.source.split("+"))}
@@ -135,7 +152,7 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
     """The cells of a finished grid: its UA and CCC over all seeds."""
     settings, study = run.settings, run.study.settings
     assert isinstance(settings, Budget) and isinstance(study, AdaptStudy)
-    scores = [score for score in _scores(run) if score.measure == "UA" or score.measure.startswith("CCC ")]
+    scores = [score for score in _scores(run) if score.measure in recipe.measures or score.measure.startswith("CCC ")]
     if not scores:
         return
     cells: dict[tuple[str, str, str, str], dict[str, Score]] = {}
@@ -178,10 +195,11 @@ def _published(recipe: Recipe, run: Run, languages: Sequence[str], score: Score)
     "" where there are none, and where the manifests hold other corpora than the recipe's.
     """
     assert isinstance(run.settings, Budget) and isinstance(run.study.settings, AdaptStudy)
-    used, meant = (
-        {corpus_key(name) for name in names} for names in (score.source.split("+"), run.study.settings.source)
-    )
-    if corpus_key(score.target) != corpus_key(run.target) or not used <= meant:
+    meant = {material.corpus: material for material in recipe.corpora}
+    sources = [meant[name] for name in run.study.settings.source]
+    if not all(_is_of([meant[run.target]], name) for name in score.target.split("+")):
+        return ""
+    if not all(_is_of(sources, name) for name in score.source.split("+")):
         return ""
     numbers = comparable(
         recipe.paper,
@@ -192,7 +210,16 @@ def _published(recipe: Recipe, run: Run, languages: Sequence[str], score: Score)
         target_labels=score.target_labels,
         side=score.side,
     )
-    return "; ".join(_number_with_method(number) for number in numbers if number.measure == score.measure)
+    same = (score.measure, score.measure.removesuffix(" macro"))  # what is printed as F1 stands beside macro F1
+    return "; ".join(_number_with_method(number) for number in numbers if number.measure in same)
+
+
+def _is_of(corpora: Sequence[RecipeCorpus], name: str) -> bool:
+    """Whether utterances of the corpus `name` are from some corpora; a collection puts its name before theirs."""
+    return any(
+        name.startswith(f"{material.plugin}-") if material.plugin else corpus_key(name) == corpus_key(material.corpus)
+        for material in corpora
+    )
 
 
 def _number_with_method(number: Published) -> str:
@@ -210,7 +237,7 @@ def _table(rows: Sequence[SummaryRow]) -> Table:
         for row in rows
     )  # fmt: skip
     sets = dict.fromkeys(f"{row.study}: {row.source}{_labels(row)}" for row in rows)
-    caption = f"UA in per cent. Source and label set of each study: {'; '.join(sets)}."
+    caption = f"UA, WA and F1 in per cent. Source and label set of each study: {'; '.join(sets)}."
     columns = ("study", "target", "encoder", "method", "target labels", "measure")
     return Table(caption, (*columns, "target", "published", "source", "published source"), lines)
 

@@ -1,0 +1,172 @@
+"""The summary of a recipe of layer-wise studies: each corpus's scores in language, with published numbers beside them.
+
+The page is recipe.html, .md and .json; its table is summary.csv. A study's own page has its curves and floors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from emobridge.corpora.demo import is_synthetic
+from emobridge.files import write_cells
+from emobridge.literature.published import Published, corpus_key, printed_in_corpus
+from emobridge.probe.scoring import PROBE, SCRATCH, VALIDATION
+from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.splits import read_corpus, shared_speakers
+from emobridge.recipes.recipe import Recipe
+from emobridge.recipes.replication import Run
+from emobridge.report.blocks import Page, Section, Table, count, interval, stamped
+from emobridge.report.write import write_page
+from emobridge.scores.files import read_scores
+from emobridge.types import Score
+
+_EXPLANATION = (
+    "Measured: mean over seeds with its 95 % interval (jackknife over speakers, Student's t). Published: the study's "
+    'numbers for the same corpus, encoder and measure. A layer "validation" was chosen by the validation part.'
+)
+_NOTHING = "No published number is stored for this recipe: its own are measured alone."
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """One measure of one probe on one corpus. Values are in [0, 1], and printed in per cent."""
+
+    study: str
+    corpus: str
+    encoder: str
+    head: str
+    layer: str
+    normalisation: str
+    split: str
+    seeds: int
+    labels: str  # joined by ","
+    measure: str
+    value: float
+    low: float  # of the 95 % interval
+    high: float
+    n: int  # utterances
+    published: str
+    differs: str  # why the two cannot be compared, beside what the recipe says of all
+
+
+def write_probe_summary(
+    recipe: Recipe,
+    runs: Sequence[Run],
+    missing: Sequence[str],
+    folder: Path,
+    command: str,
+    *,
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write summary.csv and the page of the studies among `runs` that are finished; returns the path of recipe.html.
+
+    missing: what could not run, or differs. notes: how the corpora were read.
+    """
+    rows = [row for run in runs for row in _rows(recipe, run)]
+    write_cells(folder / "summary.csv", rows, ProbeRow)
+    page = _page(recipe, rows, missing, notes, command)
+    return write_page(folder, "recipe", page, {"rows": [asdict(row) for row in rows], "command": command})
+
+
+def _rows(recipe: Recipe, run: Run) -> Iterator[ProbeRow]:
+    """The rows of a finished study: of the layer that validation chose, or where none was chosen of every layer."""
+    settings = run.settings
+    assert isinstance(settings, ProbeSettings)
+    path = Path(settings.out) / "scores.json"
+    scores = [
+        score
+        for score in (read_scores(path) if path.exists() else ())
+        if score.seed == "all"
+        and score.source == score.target
+        and score.method in (PROBE, SCRATCH)
+        and score.measure in recipe.measures
+    ]
+    chosen = {_probe(score) for score in scores if score.layer == VALIDATION}
+    names = {corpus_key(material.corpus): material.corpus for material in recipe.corpora}
+    differs = _differences(settings, run.differs)
+    for score in scores:
+        if score.layer != VALIDATION and _probe(score) in chosen:
+            continue
+        name = names.get(corpus_key(score.target), "")
+        numbers = printed_in_corpus(recipe.paper, name, score.encoder) if name else ()
+        yield ProbeRow(
+            study=run.study.name,
+            corpus=score.target,
+            encoder=score.encoder,
+            head=score.head,
+            layer=score.layer,
+            normalisation=score.normalisation,
+            split=score.split,
+            seeds=settings.seeds,
+            labels=score.labels,
+            measure=score.measure,
+            value=score.value,
+            low=score.low,
+            high=score.high,
+            n=score.n,
+            published=_printed(numbers, score.measure),
+            differs=differs.get(score.target, ""),
+        )
+
+
+def _probe(score: Score) -> tuple[str, ...]:
+    """What the rows of one probe's layers share."""
+    return score.method, score.encoder, score.head, score.normalisation, score.target, score.measure
+
+
+def _differences(settings: ProbeSettings, known: Mapping[str, str]) -> dict[str, str]:
+    """By corpus, as its utterances name it: other counts than the published ones, and speakers on both sides."""
+    differences = {}
+    for path in settings.corpora:
+        corpus = read_corpus(path, settings)
+        lines = [known[path]] if path in known else []
+        shared = shared_speakers(corpus)
+        if shared:
+            lines.append(f"speakers on both sides in {shared} of {len(corpus.folds)} folds")
+        if not corpus.people:
+            lines.append("speakers not known")
+        differences[corpus.name] = "; ".join(lines)
+    return differences
+
+
+def _printed(numbers: Sequence[Published], measure: str) -> str:
+    """The numbers of one measure, each with its method; what is printed as F1 stands beside macro F1."""
+    same = [number for number in numbers if number.measure in (measure, measure.removesuffix(" macro"))]
+    return "; ".join(f"{number.value:g} ({number.method})" for number in same)
+
+
+def _page(recipe: Recipe, rows: Sequence[ProbeRow], missing: Sequence[str], notes: Sequence[str], command: str) -> Page:
+    """The content of the page, for all its formats."""
+    words = (_EXPLANATION,) if any(row.published for row in rows) else (_EXPLANATION, _NOTHING)
+    sections = [Section("What is missing or differs", items=tuple(missing))] if missing else []
+    sections.append(Section("Measured and published", words, blocks=(_table(rows),)))
+    sections += [Section("How the corpora were read", items=tuple(notes))] if notes else []
+    ours = tuple(f"{choice}: {text}" for choice, text in recipe.ours)
+    sections.append(Section("What the paper leaves open, and was chosen here", items=ours))
+    how = (recipe.citation, "Each study has a page of its own, with curves and floors.")
+    sections.append(Section("How to run it again", how, code=command))
+    synthetic = any(is_synthetic(row.corpus) for row in rows)
+    corpora = len({row.corpus for row in rows})
+    lead = f"{corpora} {'corpus' if corpora == 1 else 'corpora'}, {count(len(rows), 'score')}."
+    return Page(
+        f"{recipe.name}: {recipe.paper}",
+        f"{', '.join(recipe.tables)}; {recipe.measure}",
+        ("SYNTHETIC speech. " if synthetic else "") + lead,
+        (),
+        stamped(sections) if synthetic else tuple(sections),
+    )
+
+
+def _table(rows: Sequence[ProbeRow]) -> Table:
+    lines = tuple(
+        (
+            row.corpus, row.labels.replace(",", ", "), row.encoder, row.head, row.layer, row.normalisation, row.split,
+            row.measure, interval(row.measure, row.value, row.low, row.high), str(row.n), row.published or "-",
+            row.differs or "-",
+        )
+        for row in rows
+    )  # fmt: skip
+    columns = ("corpus", "labels", "encoder", "head", "layer", "normalisation", "split", "measure", "measured", "n")
+    return Table("In per cent, with 95 % intervals over speakers.", (*columns, "published", "differs"), lines)
