@@ -105,5 +105,5 @@ def test_python_leaves_report_scores_and_bundle(recorded, monkeypatch, capsys):
     files = {path.name for path in (recorded / "run").iterdir()}
     assert {"report.html", "report.md", "report.json", "scores.json", "settings.toml", "bundle", "work"} <= files
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["source-only"] * 2 + ["soft-pseudo-labels"] * 2
+    assert [line.split()[0] for line in lines[:4]] == ["source-only"] * 2 + ["blend"] * 2
     assert lines[-1].split()[2] in ("anger", "sadness")

@@ -128,7 +128,7 @@ def test_the_defaults_are_those_of_methods_e():
     request = from_mapping(PLAIN, "x", Adapt)
     training, system = request.training, request.system
     assert (training.epochs, training.batch_size, training.learning_rate, training.decay) == (100, 100, 1e-3, 0.95)
-    assert (system.method, system.head, request.data.target_labels) == ("soft-pseudo-labels", "auto", "0")
+    assert (system.method, system.head, request.data.target_labels) == ("blend", "auto", "0")
     assert (request.split.seeds, training.crop) == (3, 2.0)
 
 

@@ -76,7 +76,7 @@ def test_alone(rated, cli):
         (("--attributes", "arousal"), "which range they were rated on is not known"),
         (("--attributes", "arousel"), "unknown attribute 'arousel': did you mean 'arousal'?"),
         (("--attributes", "dominance", "--attribute-range", "1..7"), "no utterance whose dominance is known"),
-        ((*BOTH, "--labels", "none"), "method soft-pseudo-labels goes by emotions, and labels are none"),
+        ((*BOTH, "--labels", "none"), "method blend goes by emotions, and labels are none"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_heard(rated, cli, monkeypatch, words, message):
