@@ -27,7 +27,7 @@ class Discriminant(ClosedFormHead):
     """`shrinkage` a in [0, 1]; `prior` of the classes: equal, or their share of the weights (observed)."""
 
     def __init__(
-        self, width: int, classes: int, *, components: int = 200, shrinkage: float = 0.4, prior: str = "equal"
+        self, width: int, classes: int, *, components: int = 200, shrinkage: float = 0.35, prior: str = "equal"
     ) -> None:
         super().__init__(width, classes, components=components)
         check_part_of_one(shrinkage=shrinkage)

@@ -23,7 +23,7 @@ class Blend(ClassWise):
 
     needs_closed_form = True
 
-    def __init__(self, *, share: float = 0.5, refits: int = 5, first: float = 0.3, last: float = 0.9) -> None:
+    def __init__(self, *, share: float = 0.6, refits: int = 5, first: float = 0.3, last: float = 0.9) -> None:
         super().__init__(refits=refits, first=first, last=last)
         check_part_of_one(share=share)
         self.share = share
