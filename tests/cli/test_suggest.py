@@ -73,7 +73,7 @@ def test_there_and_back(listed, adapt, unlabelled, tmp_path, monkeypatch):
     filled = {row["id"]: row["emotion"] for row in read(tmp_path / "l.csv") if row["emotion"]}
     assert len(filled) == 8
     cases = {case.method.name: (runner, case) for runner, case in runs if case.target_labels != "0"}
-    runner, case = cases["soft-pseudo-labels"]
+    runner, case = cases["blend"]
     assert case.target_labels == "8" and runner.speech.visible == set(filled)
     pairs = zip(runner.speech.utterances, runner.speech.label.tolist())
     labels = {utterance.id: label for utterance, label in pairs}
