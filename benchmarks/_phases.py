@@ -12,10 +12,11 @@ from pathlib import Path
 from emobridge.cli import main as cli
 from emobridge.encoders import load_encoder  # noqa: F401  (torch is part of "start")
 from emobridge.study import adapt as study
+from emobridge.study import train as training
 
 PARTS = (
-    (study, "run", "training"),
-    (study, "train_recognizer", "the bundle's training"),
+    (training, "run", "training"),
+    (training, "train_recognizer", "the bundle's training"),
     (study, "train", "reading"),  # what of it is not training
     (study, "audit_manifests", "audit"),
     (study, "record_of", "intervals"),

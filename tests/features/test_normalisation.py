@@ -111,9 +111,12 @@ def skewed(seed: int, count: int = 200, width: int = D) -> np.ndarray:
     return rng.standard_normal((count, width)) @ rng.standard_normal((width, width))
 
 
+@pytest.mark.parametrize("counts", [(200, 200), (2, 200), (200, D - 1), (D, D - 1)])
 @pytest.mark.parametrize("shrinkage", [0.0, COVARIANCE_SHRINKAGE, 1.0])
-def test_coral_is_that_of_the_paper(shrinkage):
-    source, target = skewed(0), skewed(1)
+def test_coral_is_that_of_the_paper(shrinkage, counts):
+    if not shrinkage and min(counts) <= D:
+        pytest.skip("a covariance of few utterances has no inverse")
+    source, target = (skewed(seed, count) for seed, count in enumerate(counts))
     cs, ct = covariance(source, shrinkage), covariance(target, shrinkage)
     expected = np.linalg.inv(scipy.linalg.sqrtm(cs)) @ scipy.linalg.sqrtm(ct)
     got = coral(torch.from_numpy(source).float(), torch.from_numpy(target).float(), shrinkage)

@@ -130,12 +130,9 @@ def coral(source: Tensor, target: Tensor, shrinkage: float = COVARIANCE_SHRINKAG
     Covariances are shrunk towards a multiple of the identity: (1 - a) C + a trace(C)/D I. Where a side does not vary,
     as a single utterance, the matrix is the identity.
     """
-    if min(len(source), len(target)) < 2:
+    if min(len(source), len(target)) < 2 or not all(bool((x != x[0]).any()) for x in (source, target)):
         return torch.eye(source.shape[1])
-    covariances = _covariance(source, shrinkage), _covariance(target, shrinkage)
-    if not all(covariance.trace() > 0 for covariance in covariances):
-        return torch.eye(source.shape[1])
-    return (_power(covariances[0], -0.5) @ _power(covariances[1], 0.5)).float()
+    return (_power(source, -0.5, shrinkage) @ _power(target, 0.5, shrinkage)).float()
 
 
 def coral_by_layer(source: Tensor, target: Tensor, layers: int) -> tuple[Tensor, ...]:
@@ -148,11 +145,20 @@ def recolour(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     return torch.cat([part @ matrix for part, matrix in zip(x.chunk(len(matrices), 1), matrices)], 1)
 
 
-def _covariance(x: Tensor, shrinkage: float) -> Tensor:
-    c = torch.cov(x.double().T).reshape(x.shape[1], x.shape[1])  # of a single feature torch gives a scalar
-    return (1 - shrinkage) * c + shrinkage * c.trace() / len(c) * torch.eye(len(c), dtype=c.dtype)
+def _power(x: Tensor, exponent: float, shrinkage: float) -> Tensor:
+    """A power of the shrunk covariance (D, D) of x (N, D), N >= 2.
 
-
-def _power(matrix: Tensor, exponent: float) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=1e-12) ** exponent) @ vectors.T
+    C has the eigenvalues of the smaller one of x^T x and x x^T; in all other directions the shrunk one is a multiple of
+    the identity.
+    """
+    x = x.double()
+    x = (x - x.mean(0)) / (len(x) - 1) ** 0.5
+    scale = (shrinkage * x.square().sum() / x.shape[1]).clamp(min=1e-12)
+    if len(x) < x.shape[1]:
+        values, sides = torch.linalg.eigh(x @ x.T)
+        values = values.clamp(min=1e-12 * float(values[-1]))
+        vectors = x.T @ (sides / values.sqrt())
+    else:
+        values, vectors = torch.linalg.eigh(x.T @ x)
+    powers = ((1 - shrinkage) * values.clamp(min=0) + scale) ** exponent - scale**exponent
+    return (vectors * powers) @ vectors.T + scale**exponent * torch.eye(x.shape[1], dtype=x.dtype)

@@ -302,6 +302,7 @@ class Inputs(Protocol):
     width: int  # D
     frames: bool  # whether `batch` yields Frames
     together: int  # rows that are predicted at once
+    copies: int  # rows at the end that are others once more, recoloured as the target (features.normalisation)
     seconds: Tensor | None  # (N,) of each utterance in a training step; None where like lengths in a batch save no time
 
     def draws(self, count: int, generator: torch.Generator) -> Tensor | None:

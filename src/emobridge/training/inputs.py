@@ -23,9 +23,13 @@ WARM = 32  # utterances in a batch by which fresh batch norms learn
 
 
 class Frozen:
-    """Features of a frozen encoder, normalised before: (N, D), or (N, V, D) of V layers, side by side in a vector."""
+    """Features of a frozen encoder, normalised before: (N, D), or (N, V, D) of V layers, side by side in a vector.
 
-    def __init__(self, x: Tensor) -> None:
+    copies: how many rows at the end are other rows once more, recoloured.
+    """
+
+    def __init__(self, x: Tensor, copies: int = 0) -> None:
+        self.copies = copies
         self.layers = x.shape[1] if x.ndim == 3 else 1
         self.x = x.flatten(1)
         self.width = self.x.shape[1]
@@ -92,7 +96,7 @@ class Recordings:
         self.domain_of = np.asarray(domain_of)
         self.corpora, self.target = tuple(corpora), target
         self.learner, self.leads = learner, leads
-        self.together = 1  # they are of many lengths
+        self.together, self.copies = 1, 0  # they are of many lengths
         encoder, crop = front.encoder, front.crop
         self.norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         lengths = [min(crop, utterance_seconds(utterance)) for utterance in self.utterances]

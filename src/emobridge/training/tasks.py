@@ -210,7 +210,9 @@ def _with_coral_copies(
             matrices[key] = coral_by_layer(copies[of_corpus], target.x, inputs.layers)
         copies[of_corpus] = recolour(copies[of_corpus], matrices[key])
     rows = torch.cat([labelled.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
-    return Frozen(torch.cat([inputs.x, copies])), Labelled(rows, labelled.label.repeat(2), corpora.repeat(2))
+    return Frozen(torch.cat([inputs.x, copies]), len(copies)), Labelled(
+        rows, labelled.label.repeat(2), corpora.repeat(2)
+    )
 
 
 def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], normalise: str) -> Tensor:
