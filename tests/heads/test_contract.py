@@ -10,6 +10,8 @@ from emobridge.bundle import made_head
 from emobridge.heads.base import Head
 
 HEADS = registry.names("heads")
+CLOSED = [name for name in HEADS if registry.load("heads", name).closed_form]
+TRAINED = [name for name in HEADS if name not in CLOSED]
 B, F, D, C = 3, 5, 7, 4
 
 
@@ -55,7 +57,9 @@ def test_a_clip_alone_is_the_clip_in_a_ragged_batch(head, ragged):
         torch.testing.assert_close(alone[0], say(head, frames, mask)[row], atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_reach_every_weight(head, ragged):
+@pytest.mark.parametrize("name", TRAINED)
+def test_gradients_reach_every_weight(name, ragged):
+    head = make(name).eval()
     say(head, *ragged).square().sum().backward()
     lacking = [name for name, weight in head.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert not lacking
@@ -84,6 +88,30 @@ def test_one_clip_one_frame_one_dimension_one_class(name):
     assert logits.shape == (1, 1)
     logits.sum().backward()
     assert all(torch.isfinite(weight.grad).all() for weight in head.parameters())
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_closed_form_gives_a_map_of_the_components_for_every_fit(name):
+    head, random = make(name), torch.Generator().manual_seed(2)
+    z = torch.randn(2, 3, 20, 5, generator=random)
+    label = torch.rand(20, C, generator=random).softmax(1)
+    weight = torch.rand(2, 3, 20, generator=random)
+    weight[..., :4] = 0
+    solution = head.solve(z, label, weight)
+    assert solution.weight.shape == (2, 3, C, 5) and solution.bias.shape == (2, 3, C)
+    assert solution.weight.dtype == solution.bias.dtype == torch.float32
+    alone = head.solve(z[1, 2, 4:], label[4:], weight[1, 2, 4:])
+    torch.testing.assert_close(solution.of(z)[1, 2], alone.of(z[1, 2]), atol=1e-4, rtol=1e-4)
+    moved = head.solve(z + 100, label, weight).of(z + 100)
+    torch.testing.assert_close(moved.softmax(-1), solution.of(z).softmax(-1), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_what_was_solved_tells_clear_classes_apart(name):
+    label = torch.arange(40) % C
+    z = torch.eye(C)[label] * 4 + torch.randn(40, C, generator=torch.Generator().manual_seed(0)) * 0.3
+    solution = make(name).solve(z, torch.eye(C)[label], torch.ones(40))
+    assert (solution.of(z).argmax(1) == label).all()
 
 
 class LastFrame(Head):
