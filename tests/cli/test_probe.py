@@ -104,6 +104,10 @@ BAD = {
         ("--segment: does nothing here, since no head of the study needs frames: give --heads nonlinear",),
     ),
     "frames without a head": (("--frames", "stored"), ("--frames: does nothing here",)),
+    "epochs of solved heads": (
+        ("--heads", "discriminant,ridge", "--epochs", "3"),
+        ("--epochs: does nothing here, since every head of the study is solved", "give --heads single"),
+    ),
     "a crop without models from scratch": (("--crop", "1"), ("--crop: does nothing here", "give --scratch")),
     "options of no model from scratch": (("--scratch-option", "layers=1"), ("--scratch-option: does nothing here",)),
     "room for frames that are streamed": (

@@ -53,6 +53,7 @@ def line_of(lines, beginning):
         {"layers": ("all",), "heads": ("single", "multilayer"), "floors": False, "settings": ("mono", "cross")},
         {"split": "80/10/10", "folds": 3, "patience": 1, "learning_rates": (1e-3, 1e-2), "share_speakers": True},
         {"split": "80/10/10", "folds": 1, "seeds": 1, "layers": ("all",), "normalise": ("none", "speaker")},
+        {"heads": ("discriminant", "ridge"), "head_options": (), "layers": ("all",)},
         {"settings": ("trans",), "layers": ("all",), "patience": 1, "folds": 3},
     ],
 )

@@ -377,3 +377,32 @@ def test_a_corpus_twice_and_an_encoder_without_its_weights(asked, recorded, tiny
     (lacking / "config.json").write_text((tiny_encoder / "config.json").read_text())
     with pytest.raises(UserError, match="holds no weights"):
         probe(asked(encoders=(str(lacking),)))
+
+
+SOLVED = {"heads": ("discriminant", "ridge"), "head_options": ("components=6",)}
+
+
+def test_solved_heads_run_on_every_pair_and_are_not_solved_twice(asked, passes, monkeypatch):
+    settings = asked(**SOLVED, normalise=("none", "speaker"))
+    study = probe(settings)
+    assert {outcome.unit.head for outcome in study.outcomes} == {"discriminant", "ridge"}
+    pairs = {(outcome.unit.corpus, part.corpus) for outcome in study.outcomes for part in outcome.predictions}
+    assert len(pairs) == 4
+    assert all((outcome.epochs == 0).all() and np.isnan(outcome.rates).all() for outcome in study.outcomes)
+    assert len(passes) == CLIPS and set(passes.values()) == {1}
+    assert_same(predictions(study), predictions(probe(replace(settings, out=settings.out + "-2", jobs=2))))
+    monkeypatch.setattr(trainer, "solve_probes", lambda *_: pytest.fail("solved again"))
+    again = probe(replace(settings, epochs=7))  # which such heads do not have
+    assert_same(predictions(study), predictions(again))
+
+
+def test_validation_chooses_among_layers_of_solved_heads(asked):
+    study = probe(asked(**SOLVED, split="80/10/10", share_speakers=True, folds=1))
+    assert all(np.isfinite(outcome.losses).all() for outcome in study.outcomes)
+
+
+def test_solved_heads_stand_beside_trained_ones_that_stop_early(asked):
+    study = probe(asked(heads=("single", "discriminant"), head_options=(), folds=3, patience=1))
+    by_head = {outcome.unit.head: outcome for outcome in study.outcomes}
+    assert (by_head["discriminant"].epochs == 0).all() and (by_head["single"].epochs > 0).all()
+    assert np.isfinite(by_head["discriminant"].losses).all()

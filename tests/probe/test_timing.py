@@ -7,7 +7,7 @@ import pytest
 from emobridge import registry
 from emobridge.encoders import load_encoder
 from emobridge.probe import timing
-from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost
+from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost, solved_cost
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,10 @@ def test_a_line_through_two_sizes(monkeypatch, takes, cost):
 
 @pytest.mark.parametrize("head", registry.names("heads"))
 def test_every_head_is_timed(head):
+    if registry.load("heads", head).closed_form:
+        for count in (1, 30):
+            assert 0 < solved_cost(head, (), HeadShape(1, width=4, classes=3, probes=2), count) < 10
+        return
     layers = 3 if registry.load("heads", head).all_layers else 1
     words = (f"layers={layers}",) if layers > 1 else ()
     for folded in (False, True):

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from emobridge.encoders.base import Encoder
 from emobridge.features.pooling import frames_per_stretch
 from emobridge.probe.encoders import options_for_head
-from emobridge.probe.plan import EncoderPlan, needs_frames, plan_study, store_bytes, validates
+from emobridge.probe.plan import EncoderPlan, is_solved, needs_frames, plan_study, store_bytes, validates
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, Splits, split_corpus, total_seconds
-from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost
+from emobridge.probe.timing import HeadShape, LinearCost, encoder_cost, head_cost, solved_cost
 from emobridge.probe.units import ProbeUnit
 from emobridge.scores.measures.base import all_measures
 
@@ -119,7 +119,7 @@ def _counts(plan: EncoderPlan, audio: Mapping[str, Audio]) -> tuple[int, int]:
     for unit in plan.units:
         maps = 1 if unit.all_layers else len(unit.layers)
         splits = audio[unit.corpus].splits
-        probes += maps * sum(map(len, splits)) * len(plan.settings.learning_rates)
+        probes += maps * sum(map(len, splits)) * (1 if is_solved(unit) else len(plan.settings.learning_rates))
         rows += maps * len(plan.tested_on(unit.corpus)) * (len(splits) + 1)
         key = (unit.corpus, unit.normalise, unit.head)
         layers[key] = layers.get(key, 0) + maps
@@ -143,6 +143,7 @@ class _Clock:
     def __init__(self) -> None:
         self.encoders: dict[str, LinearCost] = {}
         self.heads: dict[tuple[object, ...], LinearCost] = {}
+        self.solved: dict[tuple[object, ...], float] = {}
 
     def encoding(self, encoder: Encoder, audio: Audio) -> float:
         """Seconds for one pass over a corpus."""
@@ -158,6 +159,8 @@ class _Clock:
         options = options_for_head(settings, unit.head) + ((f"layers={layers}",) if unit.all_layers else ())
         width = plan.encoder.width * (1 if needs_frames(unit) else plan.encoder.statistics)
         shape = HeadShape(layers, width, len(audio.corpus.emotions), sum(map(len, audio.splits)))
+        if is_solved(unit):
+            return len(unit.layers) * shape.probes * self._solving(unit.head, options, shape, audio)
         folded = unit.normalise == "none"
         key = (unit.head, shape, folded)
         if key not in self.heads:
@@ -169,6 +172,14 @@ class _Clock:
             size *= _frames_of_clip(encoder, audio, settings.segment)
         models = len(unit.layers) // layers * len(settings.learning_rates)
         return settings.epochs * steps * models * self.heads[key].of(size)
+
+    def _solving(self, head: str, options: tuple[str, ...], shape: HeadShape, audio: Audio) -> float:
+        """Seconds to solve one probe of a corpus."""
+        count = len(audio.corpus.utterances)
+        key = (head, shape, count)
+        if key not in self.solved:
+            self.solved[key] = solved_cost(head, options, shape, count)
+        return self.solved[key]
 
 
 def _frames_of_clip(encoder: Encoder, audio: Audio, segment: float) -> float:

@@ -94,6 +94,7 @@ def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
 # Why an option does nothing in a study, and what would make it do something.
 REASONS = {
     "frames": "no head of the study needs frames: give --heads nonlinear, attentive or multilayer",
+    "gradients": "every head of the study is solved and not trained by gradients: give --heads single",
     "scratch": "no encoder is trained from scratch: give --scratch",
     "drawn split": "--split serab and predefined come with their folds: give --split folds or 80/10/10",
 }
@@ -101,9 +102,13 @@ REASONS = {
 
 def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
     """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
-    framed = any(registry.load("heads", head).needs_frames for head in settings.heads)
-    is_drawn = settings.split in ("folds", "80/10/10")
-    holds = {"frames": framed, "scratch": bool(settings.scratch), "drawn split": is_drawn}
+    heads = [registry.load("heads", head) for head in settings.heads]
+    holds = {
+        "frames": any(head.needs_frames for head in heads),
+        "gradients": bool(settings.scratch) or not all(head.closed_form for head in heads),
+        "scratch": bool(settings.scratch),
+        "drawn split": settings.split in ("folds", "80/10/10"),
+    }
     refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
     if "disk" in names and settings.frames != "auto":
         raise UserError(f"--disk: does nothing here, since frames are {settings.frames}: give --frames auto")
@@ -162,6 +167,11 @@ def frames_of(
 def needs_frames(unit: ProbeUnit) -> bool:
     """Whether the unit's head sees frames; others see what was pooled."""
     return bool(registry.load("heads", unit.head).needs_frames)
+
+
+def is_solved(unit: ProbeUnit) -> bool:
+    """Whether the unit's head has a closed form: it is solved once, without epochs and learning rates."""
+    return unit.weights != "scratch" and bool(registry.load("heads", unit.head).closed_form)
 
 
 def store_bytes(encoder: ProbedEncoder, corpus: Corpus, seconds: float, *, frames: bool) -> float:

@@ -274,8 +274,9 @@ def _how(study: Study, command: str) -> Section:
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS),
         *dict.fromkeys(f"A probe saw: {data}." for data in data_seen(study)),
     ]
-    if settings.patience:
-        epochs = np.concatenate([outcome.epochs.ravel() for outcome in study.outcomes])
+    epochs = np.concatenate([outcome.epochs.ravel() for outcome in study.outcomes])
+    epochs = epochs[epochs > 0]  # of those that were trained and not solved
+    if settings.patience and len(epochs):
         items.append(f"Weights of the best epoch on validation were kept: epoch {epochs.mean():.1f} on average.")
     hidden = ("corpora", "out", "store", "jobs")
     shown = {key: value for key, value in asdict(settings).items() if key not in hidden}

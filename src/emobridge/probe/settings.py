@@ -36,7 +36,8 @@ class ProbeSettings:
     )  # fmt: skip
     heads: tuple[str, ...] = option(
         ("single", "linear", "nonlinear", "multilayer"), help="Heads that are trained on the features, separated by "
-        "commas. attentive is one more.", panel=METHOD, first=True,
+        "commas. attentive is one more; discriminant and ridge are solved in one step, without epochs.",
+        panel=METHOD, first=True,
     )  # fmt: skip
     head_options: tuple[str, ...] = option(
         (), help="An option of the heads, such as hidden=64, for those that have it. Repeat for more.", panel=METHOD,
@@ -72,18 +73,22 @@ class ProbeSettings:
         False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
         "little.", panel=EVALUATION, needs="drawn split",
     )  # fmt: skip
-    epochs: int = option(30, help="Passes over the training data.", panel=TRAINING, least=1)
-    batch_size: int = option(32, help="Utterances in a training step of a probe.", panel=TRAINING, least=1)  # ours
+    epochs: int = option(30, help="Passes over the training data.", panel=TRAINING, least=1, needs="gradients")
+    batch_size: int = option(  # ours
+        32, help="Utterances in a training step of a probe.", panel=TRAINING, least=1, needs="gradients"
+    )
     learning_rates: tuple[float, ...] = option(
         (5e-4,), help="Learning rates, separated by commas. Of several, each probe takes the one with the lowest "
-        "validation loss.", panel=TRAINING,
+        "validation loss.", panel=TRAINING, needs="gradients",
     )  # fmt: skip
-    weight_decay: float = option(1e-4, help="Weight decay of Adam.", panel=TRAINING, least=0)
-    betas: tuple[float, ...] = option((0.9, 0.98), help="The two betas of Adam, separated by a comma.", panel=TRAINING)
-    eps: float = option(1e-8, help="Epsilon of Adam.", panel=TRAINING, above=0)
+    weight_decay: float = option(1e-4, help="Weight decay of Adam.", panel=TRAINING, least=0, needs="gradients")
+    betas: tuple[float, ...] = option(
+        (0.9, 0.98), help="The two betas of Adam, separated by a comma.", panel=TRAINING, needs="gradients"
+    )
+    eps: float = option(1e-8, help="Epsilon of Adam.", panel=TRAINING, above=0, needs="gradients")
     patience: int = option(
         0, help="Stop a probe after this many epochs without a lower validation loss. 0 never stops early, and folds "
-        "then have no validation part.", panel=TRAINING, least=0,
+        "then have no validation part.", panel=TRAINING, least=0, needs="gradients",
     )  # fmt: skip
     class_weights: bool = option(True, help="Give all emotions the same weight in the loss.", panel=TRAINING)  # ours
     segment: float = option(

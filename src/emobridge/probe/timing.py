@@ -16,6 +16,7 @@ from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.encoders.base import Encoder
 from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_probes
+from emobridge.probe.solved import solve_probes
 from emobridge.probe.sources import FrameSource, PooledSource
 from emobridge.types import SAMPLE_RATE
 
@@ -58,6 +59,17 @@ def encoder_cost(encoder: Encoder) -> LinearCost:
 
     with torch.inference_mode():
         return _line(prepare, SECONDS)
+
+
+def solved_cost(head: str, options: Sequence[str], shape: HeadShape, count: int) -> float:
+    """Seconds that it takes to solve one probe of a closed form on `count` utterances."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, count, shape.width, generator=generator)
+    ones = torch.ones(1, count)
+    sets = TrainingSets(torch.arange(count) % shape.classes, ones, ones.bool())
+    heads: list[nn.Module] = [made_head(head, options, shape.width, shape.classes)]
+    stack = Stack([heads], PooledSource(x), moments=(torch.zeros(1, 1, shape.width), torch.ones(1, 1, shape.width)))
+    return min(_timed(lambda: solve_probes(stack, sets)) for _ in range(3))
 
 
 def head_cost(head: str, options: Sequence[str], shape: HeadShape, *, folded: bool) -> LinearCost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +20,9 @@ from emobridge.files import cache_folder
 from emobridge.probe import sources
 from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_probes, logits_of, validation_losses
 from emobridge.probe.encoders import options_for_head, statistics_of
-from emobridge.probe.plan import EncoderPlan, needs_frames
+from emobridge.probe.plan import EncoderPlan, is_solved, needs_frames
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.solved import solve_probes
 from emobridge.probe.splits import Corpus, Rows, RowSplit, rows_to_test, split_corpus, training_sets
 from emobridge.probe.units import Outcome, ProbeUnit, UnitCache, UnitPredictions, digest_of
 from emobridge.training.stack import layer_weights
@@ -68,7 +70,7 @@ class Trainer:
             [self.encoder.name, self.encoder.digest, sorted(self.encoder.options.items())],
             [self.plan.frames, settings.segment] if needs_frames(unit) else [],
             [unit.head, sorted(options_for_head(settings, unit.head)), unit.layers, unit.normalise],
-            [asdict(training_of(settings)), settings.class_weights],
+            [{} if is_solved(unit) else asdict(training_of(settings)), settings.class_weights],
             self._data_digest(unit.corpus, unit.normalise == "speaker"),
         )
 
@@ -107,11 +109,16 @@ class Trainer:
         corpus = self.corpora[units[0].corpus]
         splits = self.splits[corpus.name]
         sets, training = training_sets(corpus, splits, self.settings), training_of(self.settings)
-        stacks = {unit: [self._stack(unit, rate) for rate in training.learning_rates] for unit in units}
+        solved = is_solved(units[0])  # such a unit is alone
+        rates = (math.nan,) if solved else training.learning_rates
+        stacks = {unit: [self._stack(unit, rate) for rate in rates] for unit in units}
         flat = [stack for by_rate in stacks.values() for stack in by_rate]
-        checkpoint = self.cache.checkpoint(*map(self.key, units))
-        fit_probes(flat, sets, training, on_epoch=on_epoch, checkpoint=checkpoint)
-        losses = iter(_losses(flat, sets, training))
+        if solved:
+            solve_probes(flat[0], sets)
+        else:
+            checkpoint = self.cache.checkpoint(*map(self.key, units))
+            fit_probes(flat, sets, training, on_epoch=on_epoch, checkpoint=checkpoint)
+        losses = iter(_losses(flat, sets, training.patience if not solved else 0))
         validation = {unit: torch.stack([next(losses) for _ in by_rate]) for unit, by_rate in stacks.items()}
         best = {unit: by_rate.argmin(0) for unit, by_rate in validation.items()}  # of one rate: the first
         tests: dict[ProbeUnit, list[UnitPredictions]] = {unit: [] for unit in units}
@@ -235,9 +242,9 @@ def _standard(values: Tensor, within: Tensor | None, corpus: Corpus, normalise: 
     return torch.stack(means), torch.stack(deviations)
 
 
-def _losses(stacks: Sequence[Stack], sets: TrainingSets, training: ProbeTraining) -> list[Tensor]:
+def _losses(stacks: Sequence[Stack], sets: TrainingSets, patience: int) -> list[Tensor]:
     """The validation loss (L', P) of each stack's probes: the lowest one where training stops early, else the last."""
-    if training.patience:
+    if patience:
         return [stack.best_loss for stack in stacks]
     if sets.validates:
         return validation_losses(stacks, sets)

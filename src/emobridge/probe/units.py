@@ -45,8 +45,9 @@ class Outcome:
 
     unit: ProbeUnit
     predictions: tuple[UnitPredictions, ...]
-    epochs: np.ndarray  # (L', P): the best epoch of each probe, or the number of epochs where none was stopped
-    rates: np.ndarray  # (L', P): the learning rate of each probe
+    # (L', P): the best epoch of each probe, or the number of epochs where none was stopped; 0 of probes that are solved
+    epochs: np.ndarray
+    rates: np.ndarray  # (L', P): the learning rate of each probe; NaN of probes that are solved
     losses: np.ndarray  # (L', P): the mean cross-entropy over each probe's validation part; NaN where it has none
     layer_weights: np.ndarray | None = None  # (P, L): softmax weights of a head of all layers
 
