@@ -2,7 +2,8 @@
 
 Layers, folds and seeds of the head `single` on what Whisper base says of RAVDESS. One by one means: the same heads,
 weighted loss, batches of 32, Adam with the same values (fused, as ours), on features that were standardised before.
-Both are run for the epochs of a study; logistic regression until it is done.
+Both are run for the epochs of a study; logistic regression until it is done. The head `discriminant` is solved once,
+and held against scikit-learn's LinearDiscriminantAnalysis with the same shrinkage, one cell after the other.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from measuring import Resources, Row, medians
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -24,6 +26,7 @@ from emobridge.encoders import load_encoder
 from emobridge.features.store import FeatureStore
 from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, fit_probes
 from emobridge.probe.settings import ProbeSettings
+from emobridge.probe.solved import solve_probes
 from emobridge.probe.sources import PooledSource
 from emobridge.probe.splits import Corpus, RowSplit, split_corpus, training_sets
 from emobridge.probe.trainer import training_moments
@@ -49,6 +52,8 @@ def measure(resources: Resources) -> list[Row]:
         "alone": lambda: [alone(x[layer], label, rows[probe]) for layer, probe in sample],
         "stopping": lambda: batched(x, sets, ProbeTraining(epochs=EPOCHS, patience=EPOCHS)),
         "regression": lambda: [regression(x[layer], label, rows[probe]) for layer, probe in sample],
+        "solved": lambda: solved(x, sets),
+        "discriminant": lambda: [discriminant(x[layer], label, rows[probe]) for layer, probe in sample],
     }
     calls["batched"]()  # all is warm
     took = medians(resources.repeats, **calls)
@@ -65,6 +70,14 @@ def measure(resources: Resources) -> list[Row]:
             least=3,
         ),
         Row(f"all {probes} probes, {EPOCHS} epochs: CPU", took["batched"], "s"),
+        Row(
+            "scikit-learn's discriminant (lsqr, shrinkage 0.5) over the same cells / head discriminant",
+            took["discriminant"] / len(sample) * probes / took["solved"],
+            "x",
+            least=1,
+        ),
+        Row(f"all {probes} probes of head discriminant: CPU", took["solved"], "s"),
+        Row("the same / those of head single, batched", took["solved"] / took["batched"], "x", most=1),
     ]
 
 
@@ -85,9 +98,19 @@ def speech(resources: Resources) -> tuple[Tensor, Tensor, TrainingSets]:
 
 def batched(x: Tensor, sets: TrainingSets, plan: ProbeTraining) -> None:
     """All probes as `emobridge probe` trains them: each standardised by its own training rows."""
+    fit_probes([stack_of("single", x, sets)], sets, plan)
+
+
+def solved(x: Tensor, sets: TrainingSets) -> None:
+    """The same probes with a head of a closed form."""
+    solve_probes(stack_of("discriminant", x, sets, "shrinkage=0.5"), sets)
+
+
+def stack_of(head: str, x: Tensor, sets: TrainingSets, *options: str) -> Stack:
+    """Fresh heads of all layers, folds and seeds."""
     cuts = [RowSplit(tuple(weight.nonzero()[:, 0].tolist()), (), ()) for weight in sets.weight]
-    heads = [[made_head("single", (), x.shape[2], len(LABELS)) for _ in cuts] for _ in x]
-    fit_probes([Stack(heads, PooledSource(x), moments=training_moments(x, None, cuts))], sets, plan)
+    heads = [[made_head(head, options, x.shape[2], len(LABELS)) for _ in cuts] for _ in x]
+    return Stack(heads, PooledSource(x), moments=training_moments(x, None, cuts))
 
 
 def alone(x: Tensor, label: Tensor, rows: Tensor) -> None:
@@ -116,4 +139,11 @@ def regression(x: Tensor, label: Tensor, rows: Tensor) -> np.ndarray:
     """One cell of a study by scikit-learn: trained on one fold's rows, to its end (C = 1)."""
     x = (x - x[rows].mean(0)) / x[rows].std(0)
     model = LogisticRegression(max_iter=1000)
+    return model.fit(x[rows].numpy(), label[rows].numpy()).predict(x.numpy())
+
+
+def discriminant(x: Tensor, label: Tensor, rows: Tensor) -> np.ndarray:
+    """One cell by scikit-learn's linear discriminant."""
+    x = (x - x[rows].mean(0)) / x[rows].std(0)
+    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5)
     return model.fit(x[rows].numpy(), label[rows].numpy()).predict(x.numpy())

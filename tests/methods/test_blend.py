@@ -40,7 +40,7 @@ def test_trained_it_lies_between_source_only_and_class_wise(clusters):
     rows = torch.arange(len(source), len(inputs.x))
     problem = Task(inputs, 2, Labelled(torch.arange(len(source)), label), None, rows)
     logs = []
-    for method in (SourceOnly(), ClassWise(), Blend()):
+    for method in (SourceOnly(), ClassWise(), Blend(share=0.5)):
         head = Discriminant(20, 2)
         fit(problem, method, head, Plan(epochs=6), seed=0)
         logs.append(probabilities(Model(inputs, head), inputs, rows).log())

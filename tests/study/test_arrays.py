@@ -148,7 +148,8 @@ def test_a_seed_is_a_training_and_random_numbers_are_left_alone():
     X, y, domain = blobs(8)
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    first, again, other = (fit_arrays(X, y, domain, epochs=5, seed=seed).predict_proba(X) for seed in (0, 0, 1))
+    method = "soft-pseudo-labels"
+    first, again, other = (fit_arrays(X, y, domain, method, epochs=5, seed=seed).predict_proba(X) for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -233,6 +234,35 @@ def test_the_manners_of_scikit_learn():
     assert emobridge.fit_arrays is fit_arrays
 
 
+SOLVED = [name for name in ARRAY_METHODS if registry.load("methods", name).closed_form]
+
+
+@pytest.mark.parametrize("head", ["discriminant", "ridge"])
+@pytest.mark.parametrize("method", SOLVED)
+def test_solved_heads_learn_without_chance_and_go_through_clone_and_pickle(method, head):
+    X, y, domain = blobs(40)
+    recognizer = ArrayRecognizer(method, head=head, head_options={"components": 3}, standardise="domain", seed=1)
+    recognizer.fit(X, y, domain)
+    p = recognizer.predict_proba(X)
+    assert recognizer.score(X[40:], y[40:]) > 0.9
+    again = clone(recognizer).set_params(seed=2).fit(X, y, domain)
+    np.testing.assert_array_equal(again.predict_proba(X), p)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(recognizer)).predict_proba(X), p)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("method", ["source-only", "class-wise", "blend"])
+def test_a_few_labels_of_the_target_help_solved_heads(method, count):
+    """The target's second class lies where the source's first one does."""
+    X, y, domain = blobs(40, shift=2.0)
+    y = np.where((domain == 1) & (np.arange(80) >= 40 + 2 * count), None, y)
+    with_labels, without = (
+        fit_arrays(X, y, domain, method, use_target_labels=use).predict(X[40:]) for use in (True, False)
+    )
+    truth = blobs(40)[1][40:]
+    assert (with_labels == truth).mean() > 0.1 + (without == truth).mean()
+
+
 def test_methods_and_heads_of_ones_own(tmp_path):
     X, y, domain = blobs(8)
     (tmp_path / "mine.py").write_text(
@@ -273,16 +303,15 @@ BAD = {
     "an unknown domain": ({"domain": [0] * 4 + ["traget"] * 4}, "domain: row 4: expected 0 or 'source', 1 or 'target'"),
     "a domain of another convention": ({"domain": [1] * 4 + [-2] * 4}, "domain: row 4: .*, got -2"),
     "one domain": ({"domain": "target"}, "domain: expected one value a row"),
-    "no target": ({"domain": [0] * 8}, "method soft-pseudo-labels needs target rows, and there are none"),
+    "no target": ({"domain": [0] * 8}, "method blend needs target rows, and there are none"),
     "no source": ({"domain": [1] * 8}, "needs labelled source rows, and there are none"),
-    "one class": ({"y": ["a"] * 8}, "method soft-pseudo-labels needs two or more different labels, and there is one"),
+    "one class": ({"y": ["a"] * 8}, "method blend needs two or more different labels, and there is one"),
     "an unknown method": ({"method": "dan"}, "unknown method 'dan': did you mean 'dann'"),
     "traits": ({"method": "multitask"}, "method multitask needs traits of speakers"),
     "stages": ({"method": "ft-lora"}, "method ft-lora trains an encoder in stages"),
-    "an unknown option": (
-        {"method_options": {"treshold": 1}},
-        "unknown option of method soft-pseudo-labels 'treshold'",
-    ),
+    "an unknown option": ({"method_options": {"shaer": 1}}, "unknown option of method blend 'shaer': did you mean"),
+    "a blend of a trained head": ({"head": "single"}, "method blend needs a head of a closed form, such as disc"),
+    "a solved head and a loss": ({"method": "dann", "head": "ridge"}, "ridge has a closed form, and method dann is"),
     "an unknown head": ({"head": "linaer"}, "unknown head 'linaer': did you mean 'linear'"),
     "a head of frames": ({"head": "attentive"}, "head attentive needs frames"),
     "a head that has nothing to shape": (

@@ -25,6 +25,7 @@ from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.solved import solve_probes
 from emobridge.probe.splits import Corpus, Rows, RowSplit, rows_to_test, split_corpus, training_sets
 from emobridge.probe.units import Outcome, ProbeUnit, UnitCache, UnitPredictions, digest_of
+from emobridge.training.closed_form import one_thread
 from emobridge.training.stack import layer_weights
 from emobridge.types import person
 
@@ -99,7 +100,7 @@ class Trainer:
     def run(self, units: Sequence[ProbeUnit], on_epoch: Callable[[int, int], None] | None = None) -> list[Outcome]:
         """Train units of one corpus together, test them, and keep what comes of them."""
         small = not any(map(needs_frames, units))
-        with _one_thread() if small else contextlib.nullcontext():
+        with one_thread() if small else contextlib.nullcontext():  # small problems are no faster on more
             outcomes = self._run(units, on_epoch)
         for outcome in outcomes:
             self.cache.write(outcome, self.key(outcome.unit))
@@ -217,17 +218,6 @@ def training_moments(values: Tensor, within: Tensor | None, splits: Sequence[Row
     square = share @ (apart.square() if within is None else apart.square() + within)
     deviation = (square - mean.square()).clamp(min=0).sqrt()
     return mean + centre, torch.maximum(deviation, least_deviation(deviation))
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small problems are no faster on more threads, which wait for each other and round otherwise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _standard(values: Tensor, within: Tensor | None, corpus: Corpus, normalise: str) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ STANDARDISE = ("none", "domain")
 _SOURCE, _TARGET = 0, 1
 
 
-def fit_arrays(X: Any, y: Any, domain: Any, method: Any = "soft-pseudo-labels", **settings: Any) -> ArrayRecognizer:
+def fit_arrays(X: Any, y: Any, domain: Any, method: Any = "blend", **settings: Any) -> ArrayRecognizer:
     """Train a method on arrays, in scikit-learn's manner.
 
     X: (N, D) features. y: (N,) labels, of any hashable type; None, NaN or -1 is no label, which a source row must not
@@ -39,10 +39,13 @@ def fit_arrays(X: Any, y: Any, domain: Any, method: Any = "soft-pseudo-labels", 
     0 or "source", 1 or "target". method: a name, "./file.py", "package.module:Class", a class or an object.
     settings: the other fields of `ArrayRecognizer`. Errors: UserError.
 
+    Without `head` a method has its own; the default one, "blend", solves the head "discriminant", without batches and
+    learning rate. Set `standardise="domain"` where the features of both domains are not comparable yet.
+
     >>> import numpy as np
     >>> X = np.array([[0.0], [1.0], [4.0], [5.0], [2.0], [7.0]])
     >>> y = ["sad", "sad", "angry", "angry", None, None]
-    >>> recognizer = fit_arrays(X, y, [0, 0, 0, 0, 1, 1], "source-only", learning_rate=0.1)
+    >>> recognizer = fit_arrays(X, y, [0, 0, 0, 0, 1, 1])
     >>> recognizer.predict([[2.0], [7.0]]).tolist()
     ['sad', 'angry']
     """
@@ -58,7 +61,7 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     traits of speakers, are refused.
     """
 
-    method: Any = "soft-pseudo-labels"  # a name, "./file.py", "package.module:Class", a class or an object
+    method: Any = "blend"  # a name, "./file.py", "package.module:Class", a class or an object
     method_options: Mapping[str, Any] | None = None  # {"threshold": 0.7}
     head: Any = None  # None is the method's own
     head_options: Mapping[str, Any] | None = None  # {"input_dropout": 0.5}: `adapt` drops more than heads do by default
