@@ -140,30 +140,32 @@ def test_there_are_18_numbers_with_names_of_their_own():
 
 @pytest.mark.parametrize("hertz", [80, 125, 200, 320, 400])
 def test_the_pitch_of_a_pulse_train(hertz):
-    found = numbers(pulses(hertz))
+    measured = numbers(pulses(hertz))
     for name in ("median of F0", "10th percentile of F0", "90th percentile of F0"):
-        assert found[name] == pytest.approx(semitones(hertz), abs=0.3)
-    assert found["deviation of F0"] < 0.5 and found["step of F0"] < 0.5
-    assert found["share of voice"] > 97
+        assert measured[name] == pytest.approx(semitones(hertz), abs=0.3)
+    assert measured["deviation of F0"] < 0.5 and measured["step of F0"] < 0.5
+    assert measured["share of voice"] > 97
 
 
 def test_a_glide_has_percentiles_and_steps():
     rising = 100 * 2 ** (TIME / 2)  # an octave in 2 s
-    found = numbers(0.3 * np.sin(2 * np.pi * np.cumsum(rising) / 16000))
-    assert found["median of F0"] == pytest.approx(6, abs=0.1)
-    assert found["10th percentile of F0"] == pytest.approx(1.2, abs=0.1)
-    assert found["90th percentile of F0"] == pytest.approx(10.8, abs=0.1)
-    assert found["deviation of F0"] == pytest.approx(12 / np.sqrt(12), abs=0.05)
-    assert found["step of F0"] == pytest.approx(0.6, abs=0.1), "12 semitones in 2 s are 0.6 in a tenth of a second"
+    measured = numbers(0.3 * np.sin(2 * np.pi * np.cumsum(rising) / 16000))
+    assert measured["median of F0"] == pytest.approx(6, abs=0.1)
+    assert measured["10th percentile of F0"] == pytest.approx(1.2, abs=0.1)
+    assert measured["90th percentile of F0"] == pytest.approx(10.8, abs=0.1)
+    assert measured["deviation of F0"] == pytest.approx(12 / np.sqrt(12), abs=0.05)
+    assert measured["step of F0"] == pytest.approx(0.6, abs=0.1), "12 semitones in 2 s are 0.6 in a tenth of a second"
 
 
 def test_a_step_of_the_level():
     """1 s at -23 dB, then 1 s at -33 dB."""
-    found = numbers(np.concatenate([tone(200)[:16000], 10**-0.5 * tone(200)[16000:]]))
-    assert found["mean of level"] == pytest.approx(-28, abs=0.1)
-    assert found["deviation of level"] == pytest.approx(5, abs=0.1)
-    assert found["range of level"] == pytest.approx(10, abs=0.1)
-    assert found["step of level"] == pytest.approx(10 * 10 / 200, abs=0.1), "10 dB once in 200 frames, per tenth of a s"
+    measured = numbers(np.concatenate([tone(200)[:16000], 10**-0.5 * tone(200)[16000:]]))
+    assert measured["mean of level"] == pytest.approx(-28, abs=0.1)
+    assert measured["deviation of level"] == pytest.approx(5, abs=0.1)
+    assert measured["range of level"] == pytest.approx(10, abs=0.1)
+    assert measured["step of level"] == pytest.approx(10 * 10 / 200, abs=0.1), (
+        "10 dB once in 200 frames, per tenth of a s"
+    )
 
 
 @given(st.floats(-25, 25))
@@ -205,9 +207,9 @@ def test_a_pause_is_not_speech_and_a_step_does_not_span_it():
 
 
 def test_half_of_the_speech_is_voiced():
-    found = numbers(np.concatenate([pulses(200), NOISE * level_ratio(pulses(200), NOISE)]))
-    assert found["share of voice"] == pytest.approx(50, abs=5)
-    assert found["median of F0"] == pytest.approx(semitones(200), abs=0.5)
+    measured = numbers(np.concatenate([pulses(200), NOISE * level_ratio(pulses(200), NOISE)]))
+    assert measured["share of voice"] == pytest.approx(50, abs=5)
+    assert measured["median of F0"] == pytest.approx(semitones(200), abs=0.5)
 
 
 def level_ratio(first, second):
@@ -222,8 +224,13 @@ def test_a_voice_that_noise_hides_has_its_own_pitch_and_not_a_constant():
 
 
 def test_the_pitch_of_noise_is_within_the_range_of_voices():
-    found = numbers(NOISE)
-    assert semitones(75) - 0.5 < found["10th percentile of F0"] <= found["90th percentile of F0"] < semitones(500) + 0.5
+    measured = numbers(NOISE)
+    assert (
+        semitones(75) - 0.5
+        < measured["10th percentile of F0"]
+        <= measured["90th percentile of F0"]
+        < semitones(500) + 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -232,9 +239,9 @@ def test_the_pitch_of_noise_is_within_the_range_of_voices():
     ids=["a zero", "a one", "silence", "constant", "short constant"],
 )
 def test_without_any_sound_there_is_no_pitch_and_no_level(wave):
-    found = numbers(wave)
-    assert [found[name] for name in PROSODY[:5]] == pytest.approx([NO_PITCH] * 3 + [0, 0])
-    assert found["mean of level"] == -70 and found["share of speech"] == found["share of voice"] == 0
+    measured = numbers(wave)
+    assert [measured[name] for name in PROSODY[:5]] == pytest.approx([NO_PITCH] * 3 + [0, 0])
+    assert measured["mean of level"] == -70 and measured["share of speech"] == measured["share of voice"] == 0
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 79, 80, 159, 160, 161, 399, 400, 401, 639, 640, 641, 960])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -74,6 +76,12 @@ def test_the_order_and_what_cannot_be_read_are_those_of_the_features(tmp_path, u
         extract(store, rows, layers=("0",), with_prosody=True, strict=True)
     nothing = extract(store, [broken], layers=("0",), with_prosody=True)
     assert nothing.ids == () and nothing.values.shape == (0, 1, 128 + len(PROSODY))
+
+
+def test_clips_of_the_same_id_have_each_their_own_prosody(tmp_path, utterances):
+    store = FeatureStore(tmp_path / "store", load_encoder("logmel"))
+    features = extract(store, [replace(row, id="x") for row in utterances], layers=("0",), with_prosody=True)
+    assert (features.values[:, 0, 128:] == [prosody(read_utterance(row)) for row in utterances]).all()
 
 
 def test_a_file_that_is_gone_between_the_two_passes_is_skipped(tmp_path, utterances, monkeypatch):

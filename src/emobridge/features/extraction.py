@@ -36,12 +36,11 @@ def extract(
         return store.extract(utterances, layer=layers, on_progress=on_progress, strict=strict)
     first, second = (None, None) if on_progress is None else (_half(on_progress, 0), _half(on_progress, 1))
     features = store.extract(utterances, layer=layers, on_progress=first, strict=strict)
-    by_id = {utterance.id: utterance for utterance in utterances}
-    beside = FeatureStore(store.folder.parent, load_encoder("prosody"))
-    measured = beside.extract([by_id[name] for name in features.ids], layer="0", on_progress=second, strict=strict)
-    unread = dict(measured.skipped)  # as where a file was taken away between the two
-    rows = [row for row, name in enumerate(features.ids) if name not in unread]
-    values = features.values[rows] if unread else features.values
+    read = [utterances[row] for row in _rows_of(features.ids, [utterance.id for utterance in utterances])]
+    prosody_store = FeatureStore(store.folder.parent, load_encoder("prosody"))
+    measured = prosody_store.extract(read, layer="0", on_progress=second, strict=strict)
+    rows = _rows_of(measured.ids, features.ids)  # all, but where a file was taken away between the two
+    values = features.values if len(rows) == len(features.ids) else features.values[rows]
     repeated = np.broadcast_to(measured.values[:, None], (len(rows), len(layers), len(PROSODY)))
     return replace(
         features,
@@ -55,6 +54,15 @@ def add_prosody(pooled: Tensor, wave: np.ndarray) -> Tensor:
     """(V, S * D) of a wave (T,) -> (V, S * D + 18), as `extract` has them."""
     numbers = torch.from_numpy(prosody(wave)).expand(len(pooled), -1)
     return torch.cat([pooled, numbers.to(pooled)], 1)
+
+
+def _rows_of(ids: Sequence[str], of_all: Sequence[str]) -> list[int]:
+    """The rows of `of_all` that `ids`, in the same order, are; two may share an id."""
+    rows: list[int] = []
+    for row, name in enumerate(of_all):
+        if len(rows) < len(ids) and name == ids[len(rows)]:
+            rows.append(row)
+    return rows
 
 
 def _half(on_progress: Progress, half: int) -> Progress:
