@@ -78,6 +78,13 @@ def test_every_normalisation_and_choice_of_statistics_works(options, tmp_path, n
     assert recognizer.head.output.in_features == 64 * len(statistic or (1, 2)) + len(PROSODY)
 
 
+def test_prosody_alone_is_an_encoder(options, rows, tmp_path):
+    changes = {"encoder": "prosody", "prosody": False, "out": str(tmp_path), "method": "source-only"}
+    recognizer = train(Adapt.of(**options | changes)).recognizer
+    assert recognizer.head.output.in_features == len(PROSODY) and not recognizer.spec.prosody
+    assert len(list(predict(recognizer, rows))) == len(rows)
+
+
 def test_one_answer_from_files_arrays_batches_stores_and_the_saved_bundle(finished_run, recognizer, rows, tmp_path):
     settings = Answering(statistics="stored")
     together = probabilities(predict(recognizer, rows, settings))
