@@ -346,7 +346,7 @@ def source(tmp_path_factory):
     def find(name: str) -> str:
         if name == "opensmile":
             pytest.importorskip("opensmile")
-        if name in ("logmel", "opensmile", "emotion-cnn"):
+        if name in ("logmel", "opensmile", "emotion-cnn", "prosody"):
             return name
         if name not in folders:
             folder = tmp_path_factory.mktemp("weights") / name

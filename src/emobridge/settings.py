@@ -194,6 +194,10 @@ class Features:
         (), help="Statistic over frames that the head sees, such as mean. Repeat for more. By default mean and std "
         "of logmel, and the first one of every other encoder.", panel=ENCODER, flag="statistic", repeat=True,
     )  # fmt: skip
+    prosody: bool = option(
+        False, help="Put 18 numbers of each clip's pitch, level, spectrum and tempo beside the features of the "
+        "encoder.", panel=ENCODER, needs="frozen encoder",
+    )  # fmt: skip
     normalise: str = option(
         "speaker", help="Whether features are standardised over each corpus, each speaker, or each speaker and text. "
         "Needs no labels.", panel=ENCODER, first=True, choices=NORMALISATIONS,

@@ -26,6 +26,7 @@ ENCODERS = {
     "hubert-large": {"max_seconds": 1.0},
     "logmel": {},
     "opensmile": {},
+    "prosody": {},
     "wav2vec2-base": {"max_seconds": 1.0},
     "wav2vec2-large": {"max_seconds": 1.0},
     "wavlm-base": {"max_seconds": 1.0},
@@ -158,7 +159,7 @@ def test_an_unknown_option_names_the_nearest(name, source):
         assert "did you mean 'padding'?" in str(caught.value)
 
 
-WEIGHTED = [name for name, options in ENCODERS.items() if name not in ("emotion-cnn", "logmel", "opensmile")]
+WEIGHTED = [name for name, options in ENCODERS.items() if name not in ("emotion-cnn", "logmel", "opensmile", "prosody")]
 
 
 @pytest.mark.parametrize("name", WEIGHTED)

@@ -101,6 +101,24 @@ def test_a_constant_feature_stays_finite():
     assert torch.equal(out, torch.zeros(5, D))
 
 
+def test_prosody_has_a_floor_of_its_own_and_leaves_the_encoders_alone():
+    """Whatever the units of the encoder: its features come out as they do without prosody, and prosody likewise."""
+    generator = torch.Generator().manual_seed(2)
+    encoded = torch.randn(20, 2, 4, generator=generator) * torch.tensor([1e-4, 1e-4, 1e-6, 1e-4])
+    prosody = torch.randn(20, 2, 3, generator=generator) * torch.tensor([5.0, 0.01, 3.0])
+    together = torch.cat([encoded, prosody], -1)
+    for scale in (1.0, 1e5):
+        parts, speakers = (scale * encoded, prosody), ["a", "b"] * 10
+        x = torch.cat(parts, -1)
+        out = normalise_features(x, fit_domain("xx", "xx", x, prosody=3), speakers)
+        alone = [
+            normalise_features(part, fit_domain("xx", "xx", part), speakers) for part in (scale * encoded, prosody)
+        ]
+        torch.testing.assert_close(out, torch.cat(alone, -1), atol=1e-5, rtol=1e-5)
+    joint = normalise_features(together, fit_domain("xx", "xx", together), None)
+    assert joint[..., :4].abs().max() < 0.01, "with a single floor the encoder's would be nothing beside prosody"
+
+
 def covariance(x: np.ndarray, shrinkage: float) -> np.ndarray:
     c = np.cov(x, rowvar=False)
     return (1 - shrinkage) * c + shrinkage * np.trace(c) / len(c) * np.eye(len(c))

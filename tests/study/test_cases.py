@@ -20,7 +20,7 @@ from emobridge.cache import Cache
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.options import read_options
-from emobridge.settings import Adapt, Budget, options_of_record
+from emobridge.settings import Adapt, Budget, default_of, options_of_record
 from emobridge.study import cases as room
 from emobridge.study.cases import (
     DROPOUT,
@@ -72,6 +72,7 @@ A_PART = {
     "engine": ({}, "onnx-int8"),
     "frames": ({}, "speech"),
     "layer": ({}, "2"),
+    "prosody": ({}, not default_of(Adapt, "prosody")),
     "statistics": ({}, ("std",)),
     "normalise": ({}, "corpus"),
     "by_corpus": ({}, ("xx",)),
@@ -435,7 +436,13 @@ def test_the_baseline_comes_first_and_once(plain):
 # ------------------------------------------------------------------ options that do nothing
 
 
+PROSODY = not default_of(Adapt, "prosody")
+PROSODY_FLAG = "--prosody" if PROSODY else "--no-prosody"
 USELESS = [
+    ({"prosody": PROSODY, "encoder": "prosody"}, PROSODY_FLAG, "frozen encoder"),
+    ({"prosody": PROSODY, "method": "fine-tuned"}, PROSODY_FLAG, "frozen encoder"),
+    ({"prosody": PROSODY, **END_TO_END, "train": "head"}, PROSODY_FLAG, "frozen encoder"),
+    ({"prosody": PROSODY, **ADAPTERS}, PROSODY_FLAG, "frozen encoder"),
     ({"attribute_range": "1..7"}, "--attribute-range", "attributes"),
     ({"by_corpus": ("xx",), "normalise": "corpus"}, "--by-corpus", "speaker normalisation"),
     ({"guard": False, "normalise": "none"}, "--no-guard", "speaker normalisation"),
@@ -465,6 +472,8 @@ USELESS = [
     ({"precision": "bf16"}, "--precision", "trained encoder"),
 ]
 USEFUL = [
+    {"prosody": PROSODY, "method": "source-only"},
+    {"prosody": PROSODY, "method": "auto", "candidates": ("lora", "dann")},
     {"attribute_range": "1..7", "attributes": ("arousal",)},
     {"by_corpus": ("xx",), "normalise": "speaker"},
     {"guard": False, "normalise": "speaker+text"},

@@ -29,6 +29,7 @@ OTHER = {
     "encoder_options": (("seed=1",), ("seed=2",), ("engine=onnx-int8",)),
     "digest": ("a", "b"),
     "layer": ("1", "0+1", "1+0"),
+    "prosody": (True,),
     "statistics": (("std",), ("mean", "std"), ("std", "mean")),
     "normalise": ("none", "corpus", "speaker+text"),
     "by_corpus": (("en",), ("xx",), ("en", "xx")),
@@ -93,6 +94,10 @@ def test_two_cases_share_a_key_only_where_they_are_the_same(first, second):
         for changes in (first, second)
     ]
     assert (cases[0].key == cases[1].key) == (cases[0] == cases[1])
+
+
+def test_the_key_without_prosody_is_that_of_versions_without_it():
+    assert "prosody" not in case_of().facts() and replace(case_of(), prosody=True).facts()["prosody"] is True
 
 
 @pytest.mark.parametrize("name", sorted(NO_PART))

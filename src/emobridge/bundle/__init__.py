@@ -9,7 +9,7 @@ bundle/languages/NAME/     the same of each further language, without the encode
 bundle/README.md           the model card
 """
 
-from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns, made_head
+from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns, features_width, made_head
 from emobridge.bundle.description import FORMAT, read_description
 from emobridge.bundle.files import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, bundle_digest
 from emobridge.bundle.recognizer import Recognizer, load
@@ -28,6 +28,7 @@ __all__ = [
     "TrainingSpeech",
     "bundle_digest",
     "columns",
+    "features_width",
     "load",
     "made_head",
     "read_description",

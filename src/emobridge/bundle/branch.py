@@ -13,6 +13,7 @@ from emobridge.adapters import Adapters
 from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.corpora import scale_of
 from emobridge.data.attributes import parse_ranges
+from emobridge.data.prosody import prosody_width
 from emobridge.encoders.base import Encoder
 from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain, normalise_features
@@ -51,6 +52,7 @@ class Spec:
     reason: str = ""  # why the bundle holds this method and not the baseline, or the other way round
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax, so that confidence is honest
     source_temperature: float = 1.0  # the same in answers to speech of a source's corpus or language
+    prosody: bool = False  # whether prosody stands beside what the encoder pools, see features.extraction
 
     @property
     def normalisation(self) -> str:
@@ -72,7 +74,7 @@ class Branch:
     domains: tuple[Domain, ...]
     head: Head
     adapters: Adapters | None  # in the recogniser's encoder; None: it uses the encoder as it is
-    columns: slice | list[int]  # of what the encoder pools, those that the head sees
+    columns: slice | list[int]  # of what the encoder pools, and of prosody, those that the head sees
     regressor: Regressor | None = None  # of attributes
     familiarity: Familiarity | None = None  # of its training speech; None of frames and of older bundles
     training_speech: TrainingSpeech | None = None  # what it was trained on; None where it is not recorded
@@ -101,7 +103,7 @@ class Branch:
         return (*matches, self.domains[-1])[0]
 
     def select(self, pooled: Tensor) -> Tensor:
-        """(N, V, S * D) of all that the encoder pools in its layers -> (N, V, D') of what the head sees."""
+        """(N, V, S * D) of all that the encoder pools in its layers, and of prosody, -> (N, V, D') as the head sees."""
         return pooled[..., self.columns]
 
     def normalised(
@@ -150,9 +152,16 @@ def made_head(name: str, options: Sequence[str], width: int, classes: int) -> He
     return make_plugin(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
 
 
-def columns(encoder: Encoder, statistics: Sequence[str]) -> slice | list[int]:
-    """Where the chosen statistics stand in what the encoder pools."""
+def columns(encoder: Encoder, statistics: Sequence[str], *, prosody: bool = False) -> slice | list[int]:
+    """Where the chosen statistics, and prosody, stand in what the encoder pools and the prosody behind it."""
     if tuple(statistics) == encoder.statistics:
         return slice(None)
     width = encoder.width
-    return [encoder.statistics.index(name) * width + column for name in statistics for column in range(width)]
+    chosen = [encoder.statistics.index(name) * width + column for name in statistics for column in range(width)]
+    end = len(encoder.statistics) * width
+    return [*chosen, *range(end, end + prosody_width(prosody))]
+
+
+def features_width(encoder: Encoder, *, prosody: bool) -> int:
+    """The width of what an encoder pools in each layer, and of the prosody behind it."""
+    return len(encoder.statistics) * encoder.width + prosody_width(prosody)

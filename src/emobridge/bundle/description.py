@@ -38,6 +38,7 @@ SINCE = {  # what older bundles lack
     "reason": "",
     "temperature": 1.0,
     "source_temperature": 1.0,
+    "prosody": False,
 }
 
 
@@ -278,4 +279,5 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "reason": _text,
     "temperature": _above_zero,
     "source_temperature": _above_zero,
+    "prosody": _truth,
 }

@@ -15,11 +15,12 @@ from torch import Tensor
 from emobridge import registry
 from emobridge.adapters import Adapters, switch_adapters
 from emobridge.adapters.base import read_weights
-from emobridge.bundle.branch import Branch, Spec, columns, made_head
+from emobridge.bundle.branch import Branch, Spec, columns, features_width, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
 from emobridge.bundle.places import find_encoder, lasting_place, written_place
 from emobridge.bundle.router import Router
 from emobridge.bundle.training_speech import TrainingSpeech
+from emobridge.data.prosody import prosody_width
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
@@ -191,6 +192,7 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
                 corpus not in spec.by_corpus,
                 spec.texts[number],
                 tensors.get(f"domain.{number}.offsets"),
+                prosody_width(spec.prosody),
             )
             for number, (corpus, language) in enumerate(spec.domains)
         )
@@ -202,7 +204,7 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
             regressor.load_state_dict(_under(tensors, "regressor."))
         parts = _under(tensors, "familiarity.")
         familiarity = Familiarity(*(parts[name] for name in FAMILIARITY)) if parts else None
-        chosen = columns(encoder, spec.statistics)
+        chosen = columns(encoder, spec.statistics, prosody=spec.prosody)
         branch = Branch(spec, domains, head.eval(), adapters, chosen, regressor, familiarity)
         if TRAINING_SPEECH in tensors:  # older bundles have none
             branch = dataclasses.replace(branch, training_speech=TrainingSpeech(tensors[TRAINING_SPEECH]))
@@ -229,7 +231,7 @@ def _try(branch: Branch, encoder: Encoder) -> None:
     if branch.spec.frames:
         branch.answers_to_frames(torch.zeros(1, 2, layers * encoder.width), branch.domains[-1])
         return
-    pooled = torch.zeros(1, layers, len(encoder.statistics) * encoder.width)
+    pooled = torch.zeros(1, layers, features_width(encoder, prosody=branch.spec.prosody))
     for domain in branch.domains:
         branch.answers(pooled, domain, ["a"], domain.texts[:1])
     branch.unfamiliarity(branch.normalised(pooled, branch.domains[-1], None))

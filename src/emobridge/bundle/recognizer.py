@@ -68,7 +68,7 @@ class Recognizer:
             if not inside:
                 raise ValueError("spec.trained has adapters, and there are none in the encoder")
             adapters = inside[-1]
-        chosen = columns(encoder, spec.statistics)
+        chosen = columns(encoder, spec.statistics, prosody=spec.prosody)
         last = Branch(spec, tuple(domains), head.eval(), adapters, chosen, regressor, familiarity)
         self.branches = (*earlier, last)
         self.encoder, self.router = encoder.eval(), router
@@ -277,8 +277,8 @@ class Recognizer:
     def join(self, other: Recognizer, *, replace: bool = False) -> Recognizer:
         """A recogniser of all languages of both, on this one's encoder; the other's last language is the default.
 
-        Both need the same base (weights and options of the encoder, layer and statistics), and the same labels and
-        attributes in the same order. The router is dropped, for it only knows the old languages.
+        Both need the same base (weights and options of the encoder, layer, statistics, prosody), and the same labels
+        and attributes in the same order. The router is dropped, for it only knows the old languages.
         replace: of a language that both have, take the other's branch. Errors: UserError that says what differs, and
         for a language that both have.
         """
@@ -372,10 +372,10 @@ class Recognizer:
         if (here.name, self.base, here.options) != (there.name, other.base, there.options):
             bases = [f"{side.encoder.name} {side.base[:12]} {side.encoder.options}" for side in (other, self)]
             raise UserError(f"{names}: made on another base model ({bases[0]}, not {bases[1]})")
-        for key in ("labels", "attributes", "layer", "statistics"):
+        for key in ("labels", "attributes", "layer", "statistics", "prosody"):
             values = [getattr(spec, key) for spec in (other.spec, self.spec)]
             if values[0] != values[1]:
-                theirs, ours = (value if isinstance(value, str) else ", ".join(value) for value in values)
+                theirs, ours = (", ".join(value) if isinstance(value, tuple) else str(value) for value in values)
                 raise UserError(f"{names}: other {key} ({theirs}, not {ours})")
 
     def _moved_here(self, branch: Branch, encoder: Encoder) -> Branch:

@@ -27,16 +27,24 @@ RANGE = 30.0  # dB below the loud frames of a clip within which a frame counts a
 LOUD = 0.95  # quantile of the levels that stands for the loud frames; a click is shorter than the rest
 FAINTEST = -70.0  # dB of full scale: below it there is no speech, however quiet the clip
 LEAST_POWER = 1e-12  # power, lest its logarithm be infinite
+BLOCK = 3000  # frames at a time, so that the memory for a long clip stays flat
 
 
 def frame_levels(wave: NDArray[np.float32]) -> NDArray[np.float64]:
     """(T,) -> (F,) dB of full scale: the mean power of the 25 ms around each frame, as far as they are in the clip."""
-    total = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
     centres = np.arange(1 + len(wave) // HOP) * HOP
-    first, last = np.maximum(centres - WINDOW // 2, 0), np.minimum(centres + WINDOW // 2, len(wave))
-    power = np.maximum(total[last] - total[first], 0.0) / np.maximum(last - first, 1)
-    levels: NDArray[np.float64] = 10 * np.log10(power + LEAST_POWER)
+    powers = [_powers(wave, centres[number : number + BLOCK]) for number in range(0, len(centres), BLOCK)]
+    levels: NDArray[np.float64] = 10 * np.log10(np.concatenate(powers) + LEAST_POWER)
     return levels
+
+
+def _powers(wave: NDArray[np.float32], centres: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(F,): the mean power of the 25 ms around each of F rising samples."""
+    first, last = np.maximum(centres - WINDOW // 2, 0), np.minimum(centres + WINDOW // 2, len(wave))
+    total = np.concatenate([[0.0], np.cumsum(np.square(wave[first[0] : last[-1]], dtype=np.float64))])
+    energy = np.maximum(total[last - first[0]] - total[first - first[0]], 0.0)
+    powers: NDArray[np.float64] = energy / np.maximum(last - first, 1)
+    return powers
 
 
 def loud_frames(wave: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -44,7 +52,11 @@ def loud_frames(wave: NDArray[np.float32]) -> NDArray[np.bool_]:
 
     It needs no model and no other clip. None of a silent clip's frames are loud.
     """
-    levels = frame_levels(wave)
+    return are_loud(frame_levels(wave))
+
+
+def are_loud(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """`loud_frames` of a clip with these levels of its frames (F,)."""
     loud: NDArray[np.bool_] = levels > max(float(np.quantile(levels, LOUD)) - RANGE, FAINTEST)
     return loud
 

@@ -41,6 +41,7 @@ class Domain:
     by_speaker: bool = True  # False where each speaker mostly shows a single emotion: the corpus's moments are used
     texts: tuple[str, ...] = ()  # those of several utterances
     offsets: Tensor | None = None  # (T, D) or (T, V, D): the shrunk mean of each text's normalised features
+    prosody: int = 0  # how many of the D, the last ones, are prosody
 
 
 def moments(
@@ -69,13 +70,19 @@ def moments(
             spread = spread + within[rows].mean(0)
         mean[rows] = middle
         deviation[rows] = ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
-    return mean, torch.maximum(deviation, least_deviation(domain.deviation))
+    return mean, torch.maximum(deviation, least_deviation(domain.deviation, domain.prosody))
 
 
-def least_deviation(deviation: Tensor) -> Tensor:
-    """The floor (..., 1) of deviations (..., D): DEVIATION_FLOOR times their mean, or 1 where nothing varies."""
-    floor = DEVIATION_FLOOR * deviation.mean(-1, keepdim=True)
-    return floor.where(floor > 0, 1.0)
+def least_deviation(deviation: Tensor, prosody: int = 0) -> Tensor:
+    """The floor (..., D) of deviations (..., D): DEVIATION_FLOOR times their mean, or 1 where nothing varies.
+
+    The last `prosody` of them are in other units than those of the encoder before them: each group has its own mean.
+    """
+    floors = []
+    for group in deviation.split([deviation.shape[-1] - prosody, prosody], -1):
+        floor = DEVIATION_FLOOR * group.mean(-1, keepdim=True)
+        floors.append(floor.where(floor > 0, 1.0).expand_as(group))
+    return torch.cat(floors, -1)
 
 
 def normalise_features(
@@ -116,12 +123,15 @@ def _rows_by_name(names: Sequence[str | None]) -> dict[str, Tensor]:
     return {name: torch.tensor(indices) for name, indices in rows.items()}
 
 
-def fit_domain(corpus: str, language: str, x: Tensor, within: Tensor | None = None) -> Domain:
-    """The domain of unlabelled utterances with features x (N, D), N >= 1; `within` as for `moments`."""
+def fit_domain(corpus: str, language: str, x: Tensor, within: Tensor | None = None, *, prosody: int = 0) -> Domain:
+    """The domain of unlabelled utterances with features x (N, D), N >= 1; `within` as for `moments`.
+
+    prosody: how many of the D, the last ones, are prosody.
+    """
     deviation = x.std(0, correction=0)
     if within is not None:
         deviation = (deviation.square() + within.mean(0)).sqrt()
-    return Domain(corpus, language, x.mean(0), deviation)
+    return Domain(corpus, language, x.mean(0), deviation, prosody=prosody)
 
 
 def coral(source: Tensor, target: Tensor, shrinkage: float = COVARIANCE_SHRINKAGE) -> Tensor:

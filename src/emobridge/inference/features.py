@@ -14,6 +14,7 @@ from emobridge.bundle import Recognizer
 from emobridge.bundle.sets import Set, encode_by_set
 from emobridge.data.audio import AudioError, read_utterance
 from emobridge.data.batching import pad
+from emobridge.features.extraction import add_prosody, extract
 from emobridge.features.finite import check_finite
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
@@ -27,8 +28,8 @@ FeaturesBySet = dict[Set, dict[int, Tensor]]  # by set of adapters and row of th
 
 
 def encode(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[Set]) -> list[Tensor]:
-    """N waves (T_i,), each through its set of adapters -> N times (V, S * D) features of the recogniser's layers, or
-    (1, F_i, D) frames where its heads see them.
+    """N waves (T_i,), each through its set of adapters -> N times (V, S * D) features of the recogniser's layers, with
+    prosody behind them where its branches were trained with it; or (1, F_i, D) frames where its heads see them.
     """
     encoder, layers = recognizer.encoder, list(map(int, layer_names(recognizer.spec.layer)))
     features: list[Tensor] = [torch.empty(0)] * len(waves)
@@ -39,7 +40,7 @@ def encode(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[S
                     features[row] = encoded.hidden[layers][:, index, encoded.mask[index]]
                 continue
             for row, pooled in zip(rows, pool(encoded, encoder.statistics)[layers].transpose(0, 1)):
-                features[row] = pooled
+                features[row] = add_prosody(pooled, waves[row]) if recognizer.spec.prosody else pooled
     return features
 
 
@@ -65,9 +66,11 @@ def stored_features(
             features[adapters] = _frames(recognizer, utterances, rows, adapters, unread, on_progress)
             continue
         with use_adapters(recognizer.encoder, adapters):
-            extracted = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
+            extracted = extract(
+                FeatureStore(store or cache_folder(), recognizer.encoder),
                 [utterances[row] for row in rows],
-                layer=layer_names(recognizer.spec.layer),
+                layers=layer_names(recognizer.spec.layer),
+                with_prosody=recognizer.spec.prosody,
                 on_progress=on_progress,
                 strict=on_skip is None,
             )

@@ -16,6 +16,7 @@ import numpy as np
 from emobridge import registry
 from emobridge.adapters import Adapters
 from emobridge.cache import Cache
+from emobridge.data.prosody import prosody_width
 from emobridge.data.speech import Speech
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
@@ -51,6 +52,7 @@ LEAST_FEATURES = 100  # features at least that dropout leaves at a time
 REASONS = {
     "attributes": "no attributes are learnt: give --attributes",
     "speaker normalisation": "nothing is normalised by speaker: give --normalise speaker, with stored features",
+    "frozen encoder": "no other frozen encoder is beside it: give --train frozen, or another --method or --encoder",
     "end-to-end": "no encoder is trained end to end: give --train end-to-end, or a method such as fine-tuned",
     "adapters": "no adapters are trained: give --train adapters, or a method such as lora",
     "trained encoder": "no encoder is trained: give --train end-to-end, or a method such as fine-tuned",
@@ -147,6 +149,7 @@ def without_useless(request: Budget) -> Budget:
 def _conditions(request: Adapt | Budget) -> dict[str, bool]:
     """Which needs of options hold in this run, by the keys of REASONS."""
     methods = [registry.load("methods", choice.method) for choice in choices_of_request(request)]
+    compared = [plugin for plugin in methods if plugin.name != BASELINE] or methods
     trained = {stage.train for plugin in methods for stage in plugin.stages} | {
         request.system.train for plugin in methods if not plugin.stages
     }
@@ -154,6 +157,9 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
     return {
         "attributes": bool(request.data.attributes),
         "speaker normalisation": any(word.startswith("speaker") for word in normalisations) and "frozen" in trained,
+        "frozen encoder": request.system.train == "frozen"
+        and not all(plugin.stages for plugin in compared)
+        and request.features.encoder != "prosody",
         "end-to-end": "end-to-end" in trained,
         "adapters": "adapters" in trained,
         "trained encoder": bool(trained & {"end-to-end", "adapters"}),
@@ -243,7 +249,8 @@ def with_dropout(case: Case, width: int) -> Case:
 
 def width_of(case: Case, encoder: Encoder) -> int:
     """The width of the vectors that the head sees."""
-    return encoder.width * len(case.statistics) * len(layer_names(case.layer))
+    width = encoder.width * len(case.statistics) + prosody_width(case.prosody)
+    return width * len(layer_names(case.layer))
 
 
 def _baseline_of(case: Case, drafts: Sequence[Case]) -> Case:
@@ -308,6 +315,7 @@ def _case(
         digest=encoder.digest,
         layer=_layer(features.layer, encoder, kinds, system, bool(method.stages)),
         statistics=_statistics(features.statistics, encoder),
+        prosody=features.prosody and train == "frozen" and encoder.name != "prosody",
         normalise=choice.normalise,
         by_corpus=features.by_corpus,
         align="none" if train != "frozen" else features.align,

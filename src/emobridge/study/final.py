@@ -103,6 +103,7 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
         attributes=case.attributes,
         attribute_range=case.attribute_range,
         frames=case.sees_frames,
+        prosody=case.prosody,
     )
 
 

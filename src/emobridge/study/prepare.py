@@ -18,6 +18,7 @@ from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
+from emobridge.features.extraction import extract
 from emobridge.features.finite import check_finite
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
@@ -120,9 +121,12 @@ def _with_features(
     encoder = store.encoder
     names = {name for case in cases for name in layer_names(case.layer)}
     layers = tuple(str(layer) for layer in range(encoder.layers) if names & {"auto", str(layer)})
-    extracted = store.extract(speech.utterances, layer=layers, on_progress=report, strict=strict)
+    prosody = cases[0].prosody
+    extracted = extract(
+        store, speech.utterances, layers=layers, with_prosody=prosody, on_progress=report, strict=strict
+    )
     speech = _without(speech, extracted.skipped)
-    values = torch.from_numpy(extracted.values[..., columns(encoder, cases[0].statistics)])
+    values = torch.from_numpy(extracted.values[..., columns(encoder, cases[0].statistics, prosody=prosody)])
     return replace(speech, features=values, layers=layers), extracted.skipped
 
 

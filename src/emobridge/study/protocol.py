@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from emobridge.data.prosody import PROSODY
 from emobridge.data.speech import Speech, folds_of
 from emobridge.settings import Data, Split
 from emobridge.study.guard import THRESHOLD
@@ -32,6 +33,8 @@ def saw(case: Case, data: Data, split: Split) -> tuple[str, ...]:
             "THE TARGET'S VALIDATION SPLIT" if split.predefined else "A FIFTH OF THE TARGET'S TRAINING SPEAKERS"
         )
         lines.append(f"LABELS OF {whose_labels} chose the epoch, for the baseline as well")
+    if case.prosody:
+        lines.append(f"{len(PROSODY)} numbers of each clip's pitch, level, spectrum and tempo beside the encoder's")
     lines.append(
         {
             "none": "normalisation used the source's training utterances only",

@@ -55,7 +55,7 @@ from emobridge.types import person
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "av")
 # Options whose decided value a report shows in place of what was asked for.
-DECIDED = ("layer", "statistics", "by_corpus", "align", "target_labels")
+DECIDED = ("layer", "statistics", "prosody", "by_corpus", "align", "target_labels")
 
 
 def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecord:

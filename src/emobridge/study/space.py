@@ -123,6 +123,7 @@ def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case
     """The name of each space and the features of all utterances in it, (N, D')."""
     import torch
 
+    from emobridge.data.prosody import prosody_width
     from emobridge.features.normalisation import coral_by_layer, fit_domain, normalise_features, recolour
     from emobridge.training.tasks import normalised_rows
 
@@ -136,7 +137,8 @@ def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case
         for domain in range(speech.target):
             rows = torch.from_numpy(speech.domain_of == domain)
             aligned[rows] = recolour(x[rows], coral_by_layer(x[rows], x[target], layers))
-    plain = normalise_features(features, fit_domain("", "", features[~target]), None).flatten(1)
+    source = fit_domain("", "", features[~target], prosody=prosody_width(case.prosody))
+    plain = normalise_features(features, source, None).flatten(1)
     spaces = [
         ("before: features, standardised by the source", plain),
         (f"features as trained on: normalised by {_by(case)}", aligned),

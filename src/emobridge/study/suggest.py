@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from emobridge.bundle import Recognizer
 from emobridge.bundle.training_speech import TRAINED, UNSEEN
 from emobridge.errors import UserError, unknown
+from emobridge.features.extraction import extract
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.inference.features import Skip
@@ -67,8 +68,13 @@ def suggest(
         raise UserError(f"count: expected 1 or more, got {count}")
     if recognizer.spec.frames:
         raise UserError(f"suggest: head {recognizer.spec.head} sees frames; train one of vectors, such as linear")
-    features = FeatureStore(store or cache_folder(), recognizer.encoder).extract(
-        utterances, layer=layer_names(recognizer.spec.layer), on_progress=on_progress, strict=on_skip is None
+    features = extract(
+        FeatureStore(store or cache_folder(), recognizer.encoder),
+        utterances,
+        layers=layer_names(recognizer.spec.layer),
+        with_prosody=recognizer.spec.prosody,
+        on_progress=on_progress,
+        strict=on_skip is None,
     )
     if on_skip is not None:
         for name, reason in features.skipped:

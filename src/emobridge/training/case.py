@@ -28,6 +28,7 @@ class Case:
     encoder_options: tuple[str, ...] = ()
     digest: str = ""  # of the encoder's weights and options, before any training
     layer: str = "0"  # "3", or "2+3+4" side by side
+    prosody: bool = False  # whether prosody stands beside the features of each layer
     statistics: tuple[str, ...] = ("mean",)
     normalise: str = "speaker"
     by_corpus: tuple[str, ...] = ()
@@ -55,6 +56,8 @@ class Case:
         for name, kind in (("method", "methods"), ("head", "heads")):
             values[name] = getattr(self, name).identity(kind)
         del values["encoder"]
+        if not self.prosody:  # so the keys of versions without prosody still hold
+            del values["prosody"]
         return values
 
     @property

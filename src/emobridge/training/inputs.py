@@ -236,12 +236,19 @@ def without_label(utterance: Utterance) -> Utterance:
 
 
 def domains_of(
-    x: Tensor, domain_of: Sequence[int] | np.ndarray, corpora: Sequence[tuple[str, str]], normalise: str, target: int
+    x: Tensor,
+    domain_of: Sequence[int] | np.ndarray,
+    corpora: Sequence[tuple[str, str]],
+    normalise: str,
+    target: int,
+    *,
+    prosody: int = 0,
 ) -> tuple[Domain, ...]:
     """The domain of each of `corpora` (name and language), in their order; `target` is the index of the target.
 
-    x: (N, ..., D), domain_of: (N,). With normalise "none" all domains have the moments of the source corpora together,
-    and so has a corpus without any utterance here, as in a fold that scores its only speaker.
+    x: (N, ..., D), domain_of: (N,). prosody: how many of the D, the last ones, are prosody. With normalise "none" all
+    domains have the moments of the source corpora together, and so has a corpus without any utterance here, as in a
+    fold that scores its only speaker.
     """
     domain_of = np.asarray(domain_of)
     domains = []
@@ -249,5 +256,5 @@ def domains_of(
         rows = np.flatnonzero(domain_of == index)
         if normalise == "none" or not len(rows):
             rows = np.flatnonzero(domain_of != target)
-        domains.append(fit_domain(corpus, language, x[torch.from_numpy(rows)]))
+        domains.append(fit_domain(corpus, language, x[torch.from_numpy(rows)], prosody=prosody))
     return tuple(domains)

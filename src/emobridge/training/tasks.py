@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emobridge.data.prosody import prosody_width
 from emobridge.data.speech import Fold, Speech
 from emobridge.data.splits import Part
 from emobridge.encoders.base import Encoder
@@ -164,7 +165,14 @@ def _frozen_inputs(
     learn = [*fold.source, *fold.target]
     features = speech.features
     assert features is not None  # they are, where no encoder takes part
-    domains = domains_of(features[learn], speech.domain_of[learn], speech.corpora, case.normalise, speech.target)
+    domains = domains_of(
+        features[learn],
+        speech.domain_of[learn],
+        speech.corpora,
+        case.normalise,
+        speech.target,
+        prosody=prosody_width(case.prosody),
+    )
     domains = tuple(replace(domain, by_speaker=domain.corpus not in case.by_corpus) for domain in domains)
     if case.normalise == "speaker+text":
         domains = tuple(_with_texts(speech, features, learn, index, domain) for index, domain in enumerate(domains))
