@@ -18,6 +18,7 @@ from emobridge import files
 from emobridge.errors import UserError
 
 QUICK = ("--seeds", "1", "--folds", "2", "--epochs", "2")
+SOFT = ("--method", "soft-pseudo-labels")  # a method that is trained by gradients
 TONE = (0.1 * np.sin(np.arange(4800) / 8)).astype(np.float32)
 
 
@@ -111,11 +112,11 @@ def with_bad_rows(folder, manifest="xx.jsonl"):
         (("--encoder", "/nowhere/whisper"), ("/nowhere/whisper", "no such folder")),
         (("--encoder", "."), (".: holds no weights",)),
         (("--head", "linaer"), ("'linaer'", "did you mean 'linear'?")),
-        (("--method-option", "thresold=0.5"), ("'thresold'", "did you mean 'threshold'?")),
-        (("--method-option", "threshold=2"), ("threshold: expected 0 <= threshold < 1, got 2",)),
-        (("--method-option", "threshold=high"), ("threshold: expected a number, got 'high'",)),
+        ((*SOFT, "--method-option", "thresold=0.5"), ("'thresold'", "did you mean 'threshold'?")),
+        ((*SOFT, "--method-option", "threshold=2"), ("threshold: expected 0 <= threshold < 1, got 2",)),
+        ((*SOFT, "--method-option", "threshold=high"), ("threshold: expected a number, got 'high'",)),
         (("--method-option", "threshold"), ("'threshold'", "NAME=VALUE")),
-        (("--head-option", "drop=0.5"), ("'drop'", "did you mean 'input_dropout'?")),
+        ((*SOFT, "--head-option", "drop=0.5"), ("'drop'", "did you mean 'input_dropout'?")),
         (("--encoder-option", "padding=full"), ("logmel takes no options", "'padding'")),
         (("--statistic", "men"), ("'men'", "did you mean 'mean'?")),
         (("--layer", "99"), ("'99'", "one of 0, auto, middle")),
@@ -409,7 +410,7 @@ def test_no_target_audio(recorded, cli):
 
 def test_adapt_skips_bad_files_from_end_to_end_too(recorded, cli):
     bad = with_bad_rows(recorded)
-    words = ("--encoder", "emotion-cnn", "--layer", "0", "--train", "end-to-end", "--align", "none", "--epochs", "1")
+    words = ("--encoder", "emotion-cnn", "--layer", "0", "--train", "end-to-end", "--align", "none", "--epochs", "1", *SOFT)
     done = cli(*adapt(recorded, *words))
     assert done.code == 0, done.err
     assert done.complaints[-1] == f"{len(bad)} skipped"
@@ -576,7 +577,7 @@ def full_at(monkeypatch, pattern, number=1):
 @pytest.fixture
 def expected(recorded, cli):
     """The scores of a run that nothing came between."""
-    assert cli(*adapt(recorded)).code == 0
+    assert cli(*adapt(recorded, *SOFT)).code == 0
     scores = (recorded / "run" / "scores.json").read_bytes()
     shutil.rmtree(recorded / "run")
     return scores
@@ -584,7 +585,7 @@ def expected(recorded, cli):
 
 @pytest.mark.parametrize("size", [3000, 40_000])  # features do not fit; the report does not
 def test_a_disk_that_fills_up_and_is_emptied(recorded, cli, expected, size):
-    store = ("--store", recorded / "store")
+    store = ("--store", recorded / "store", *SOFT)
     with files_up_to(size):
         refused(cli(*adapt(recorded, *store)), "cannot be written")
     assert not list(recorded.rglob("*.part"))
@@ -620,9 +621,9 @@ def test_a_disk_full_at_a_certain_file(recorded, cli, expected, monkeypatch, pat
     monkeypatch.setenv("EMOBRIDGE_CACHE", str(recorded / "empty"))
     with monkeypatch.context() as full:
         full_at(full, pattern, number)
-        refused(cli(*adapt(recorded)), word, "cannot be written", "No space left on device")
+        refused(cli(*adapt(recorded, *SOFT)), word, "cannot be written", "No space left on device")
     assert not (recorded / "run" / "report.html").exists()
-    done = cli(*adapt(recorded))
+    done = cli(*adapt(recorded, *SOFT))
     assert done.code == 0, done.err
     assert (recorded / "run" / "scores.json").read_bytes() == expected
     assert not list(recorded.rglob("*.checkpoint"))

@@ -164,12 +164,12 @@ def test_the_labels_are_those_that_all_sources_have(recorded, cli):
 
 def test_settings_come_from_a_file_and_the_command_line_overrides_them(recorded, cli):
     text = f'source = ["{recorded}/en.jsonl"]\ntarget = "{recorded}/xx.jsonl"\nepochs = 2\nseeds = 1\nfolds = 2\n'
-    (recorded / "s.toml").write_text(text + 'method_options = ["threshold=0.9"]\n')
+    (recorded / "s.toml").write_text(text + 'method_options = ["first=0.4"]\n')
     done = cli("adapt", "--settings", recorded / "s.toml", "--epochs", "3", "--out", recorded / "run")
     assert done.code == 0, done.err
     request = written_settings(recorded / "run")
     assert (request.training.epochs, request.split.seeds) == (3, 1)
-    assert request.system.method_options == ("threshold=0.9",)
+    assert request.system.method_options == ("first=0.4",)
     assert json.loads((recorded / "run" / "bundle" / "bundle.json").read_text())["labels"] == ["anger", "sadness"]
     before = (recorded / "run" / "scores.json").read_bytes()
     again = cli("adapt", "--settings", recorded / "run" / "settings.toml")
