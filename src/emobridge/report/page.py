@@ -13,6 +13,7 @@ from emobridge.report import (
     contests,
     data,
     fits,
+    harm,
     scores,
     target_section,
 )  # fmt: skip
@@ -37,6 +38,7 @@ SECTIONS: dict[str, tuple[SectionOf, ...]] = {
         target_section.unscored_section,
         target_section.next_section,
         scores.score_section,
+        harm.harm_section,
         attributes.attribute_section,
         scores.recall_section,
         scores.confusion_section,

@@ -15,6 +15,7 @@ from emobridge.report.embedding import Embedding
 from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate
 from emobridge.scores.calibration import ReliabilityBin
+from emobridge.scores.harm import HarmSign
 from emobridge.types import Score, short_repr
 
 SIDES = ("target", "source")  # in the order of tables
@@ -223,6 +224,8 @@ class StudyRecord:
     held_out: str = ""  # one sentence: how the scored utterances were kept apart
 
     scores: tuple[Score, ...] = ()
+    label_free_scores: tuple[Score, ...] = ()  # that no label entered: they stand in scores.json, and in no table
+    harm: HarmSign | None = None  # of `method`; None where it adapts to no unlabelled audio
     intervals_over: str = "speakers"  # what intervals take as independent: see `BaseEvaluation.intervals_over`
     systems: tuple[SystemRow, ...] = ()
     method: str = ""  # the one system that the headline of "adapt" is about

@@ -61,7 +61,7 @@ REASONS = {
     "gradients": "nothing is trained by gradients: give --head single, or a method such as soft-pseudo-labels",
     "patience": "training never stops early: give --patience",
     "auto": "only --method auto chooses among methods",
-    "adaptation": "there is no adapted system to put into a bundle: give adapt a --method other than source-only",
+    "adaptation": "there is no adapted system: give adapt a --method other than source-only",
     "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget

@@ -44,6 +44,7 @@ from emobridge.study.facts import (
     scores_of,
 )
 from emobridge.study.grid import Grid
+from emobridge.study.harm import harm_scores
 from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
 from emobridge.study.run import Answers, method_name
 from emobridge.study.space import embedding
@@ -51,7 +52,7 @@ from emobridge.study.train import Adapted
 from emobridge.training.case import Case
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.cost import StageCost
-from emobridge.types import person
+from emobridge.types import Score, person
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "av")
 # Options whose decided value a report shows in place of what was asked for.
@@ -77,6 +78,8 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         corpora=corpora,
         held_out=held_out(request.split, count_folds(speech, request.split), has_target),
         scores=scores,
+        label_free_scores=_label_free_scores(adapted),
+        harm=None if adapted.harm is None else adapted.harm.sign,
         intervals_over=intervals_over(scored),
         systems=tuple(system_row(adapted, answers.case) for answers in adapted.answers),
         method=method_name(case),
@@ -289,6 +292,11 @@ def _candidate(adapted: Adapted, candidate: Candidate) -> CandidateRow:
     evaluation = class_evaluation(adapted.speech, case.labels, predicted)
     score = None if evaluation is None else evaluation.values()["UA"]
     return CandidateRow(candidate.method, candidate.judged, score, case == adapted.system)
+
+
+def _label_free_scores(adapted: Adapted) -> tuple[Score, ...]:
+    case = adapted.system
+    return harm_scores(adapted.harm, condition_of(adapted, case, "target"), case.labels) if adapted.harm else ()
 
 
 def _curves(answers: Sequence[Answers]) -> tuple[CurvePoint, ...]:

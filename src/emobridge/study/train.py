@@ -15,6 +15,7 @@ from emobridge.study.calibration import temperatures_of
 from emobridge.study.cases import AUTO, Decision
 from emobridge.study.choice import choose_system
 from emobridge.study.final import train_recognizer
+from emobridge.study.harm import Measured, compares_halves, measure_harm
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, run
 from emobridge.training.case import Case
@@ -33,6 +34,7 @@ class Adapted:
     system: Case  # the adapted one that the report is about; of method "auto" the validator's choice
     chosen: Case  # what the recogniser was trained as: the system, or the baseline (see `study.choice`)
     recognizer: Recognizer
+    harm: Measured | None = None  # of the adapted system; None where it adapts to no unlabelled audio
     candidates: tuple[Candidate, ...] = ()  # of method "auto"
     lines: tuple[str, ...] = ()  # a summary for the terminal, where a report was written
 
@@ -59,12 +61,14 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
         if request.system.method == AUTO:
             candidates = judge_candidates(runner, answers)
             adapted = best(candidates, request.system.validator).answers
-        choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted)
+        harm = measure_harm(runner, adapted.case, compares_halves(request.system, adapted.case), report)
+        sign = None if harm is None else harm.sign
+        choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, sign)
         temperatures = temperatures_of(runner, next(system for system in answers if system.case == choice.case))
         recognizer = train_recognizer(
             runner, choice.case, prepared.encoder, temperatures=temperatures, reason=choice.reason
         )
-    return Adapted(request, prepared, decision, answers, adapted.case, choice.case, recognizer, candidates)
+    return Adapted(request, prepared, decision, answers, adapted.case, choice.case, recognizer, harm, candidates)
 
 
 def _check_budget(request: Adapt, speech: Speech) -> None:
