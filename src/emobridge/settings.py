@@ -234,7 +234,7 @@ class System:
 
     method: str = option(
         "blend", help="Name of a method, a method of your own (./mine.py or package.module:Class), or "
-        "auto, which tries several and chooses one without target labels.", panel=METHOD, first=True,
+        "auto, which is the default: no choice without target labels does better.", panel=METHOD, first=True,
     )  # fmt: skip
     method_options: tuple[str, ...] = option(
         (),
@@ -271,13 +271,6 @@ class System:
         metavar="NAME=VALUE",
         needs="adapters",
     )  # fmt: skip
-    candidates: tuple[str, ...] = option(
-        ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm"), help="Methods that auto chooses from, "
-        "separated by commas.", panel=METHOD, needs="auto",
-    )  # fmt: skip
-    validator: str = option(
-        "agreement", help="How auto judges a method without target labels.", panel=METHOD, needs="auto"
-    )
     bundle: str = option(
         "auto", help="System that the bundle holds. auto is the adapted one, but the baseline (source-only) where the "
         "target's labels show adaptation to be worse, or where without labels of the target there is a sign of harm.",
@@ -285,8 +278,8 @@ class System:
     )  # fmt: skip
     harm_sign: str = option(
         "auto", help="Whether recognisers adapted to halves of the target are compared: where they disagree, "
-        "adaptation may harm. It needs no labels and two fits more a fold; auto compares them where a fit takes next to "
-        "nothing (heads of a closed form), and with --method auto.", panel=METHOD, choices=HARM_SIGNS, needs="adaptation",
+        "adaptation may harm. It needs no labels, and two fits more a fold; auto compares them where the head has a "
+        "closed form, so that a fit takes next to nothing.", panel=METHOD, choices=HARM_SIGNS, needs="adaptation",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

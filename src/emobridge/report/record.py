@@ -196,16 +196,6 @@ class LayerScore:
     chosen: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateRow:
-    """One method among those that a validator chose from, without target labels."""
-
-    method: str
-    judged: tuple[tuple[str, float], ...]  # by validator; higher is better
-    ua: float | None  # on the target, in [0, 1]: what the validators did not see; None where it has no labels
-    chosen: bool
-
-
 @short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
@@ -243,8 +233,6 @@ class StudyRecord:
 
     layer_choice: tuple[LayerScore, ...] = ()
     layer_normalisation: str = ""  # of the features whose layers were compared
-    candidates: tuple[CandidateRow, ...] = ()
-    validator: str = ""  # that chose among the candidates
     encoder_trained: bool = False  # its features change with each fit, and none are stored
     space: Embedding | None = None
     target: TargetFindings | None = None  # of the final recogniser of "adapt"

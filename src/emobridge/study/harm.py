@@ -20,7 +20,6 @@ from emobridge.methods.base import BASELINE
 from emobridge.scores.base import Condition
 from emobridge.scores.harm import AGREEMENT, HarmSign, agreement, reasons_of
 from emobridge.scores.measures.base import Floats
-from emobridge.settings import System
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
 from emobridge.types import Score
@@ -36,14 +35,9 @@ class Measured:
     by_seed: tuple[float, ...] = ()  # the agreement of each seed
 
 
-def compares_halves(system: System, case: Case) -> bool:
-    """Whether a rule of `settings.HARM_SIGNS` has halves compared for a case.
-
-    auto does with method "auto", and where a fit takes next to nothing, as heads of a closed form do.
-    """
-    if system.harm_sign != "auto":
-        return system.harm_sign == "always"
-    return system.method == "auto" or bool(getattr(registry.load("heads", case.head.name), "closed_form", False))
+def compares_halves(rule: str, case: Case) -> bool:
+    """Whether a rule of `settings.HARM_SIGNS` has halves compared for a case; auto does for heads of a closed form."""
+    return rule == "always" or (rule == "auto" and bool(registry.load("heads", case.head.name).closed_form))
 
 
 def measure_harm(

@@ -20,7 +20,6 @@ from emobridge.literature.published import CorpusLanguage, applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import (
     SIDES,
-    CandidateRow,
     CorpusRow,
     CostRow,
     CurvePoint,
@@ -31,9 +30,8 @@ from emobridge.report.record import (
 )
 from emobridge.scores.base import Condition
 from emobridge.settings import flat_values, layer_names
-from emobridge.study.auto import Candidate
 from emobridge.study.calibration import calibrations_of, temperature_lines
-from emobridge.study.evaluations import class_evaluation, evaluations_of
+from emobridge.study.evaluations import evaluations_of
 from emobridge.study.facts import (
     Scored,
     changes_of,
@@ -97,8 +95,6 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         costs=tuple(row for answers in adapted.answers for row in cost_rows(answers)),
         curves=_curves(adapted.answers),
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
-        candidates=tuple(_candidate(adapted, candidate) for candidate in adapted.candidates),
-        validator=request.system.validator if adapted.candidates else "",
         encoder_trained=bool(adapted.recognizer.spec.trained_parts),
         space=embedding(speech.at(adapted.chosen.layer), adapted.recognizer, adapted.chosen),
         audit=audit,
@@ -284,14 +280,6 @@ def _warnings(adapted: Adapted) -> tuple[str, ...]:
 
 def _points(answers: Sequence[Answers]) -> list[LogPoint]:
     return [point for system in answers for log in system.logs for point in log.points]
-
-
-def _candidate(adapted: Adapted, candidate: Candidate) -> CandidateRow:
-    case = candidate.answers.case
-    predicted = [part for part in candidate.answers.predicted if part.side == "target"]
-    evaluation = class_evaluation(adapted.speech, case.labels, predicted)
-    score = None if evaluation is None else evaluation.values()["UA"]
-    return CandidateRow(candidate.method, candidate.judged, score, case == adapted.system)
 
 
 def _label_free_scores(adapted: Adapted) -> tuple[Score, ...]:
