@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from emobridge.scores.measures.base import Floats
 
 AGREEMENT = "agreement of halves"  # the measure of its rows in scores.json
-LEAST_AGREEMENT = 0.7  # share of utterances that both label alike
+LEAST_AGREEMENT = 0.75  # share of utterances that both label alike
 LEAST_UTTERANCES = 100  # unlabelled ones to adapt to
 
 
