@@ -187,7 +187,8 @@ def test_the_baseline_is_the_same_case_in_every_command(plain, changes):
     """A1: whatever method it is compared with, and where it is asked for."""
     head = changes.get("head", "auto")
     requests = [Adapt.of(**plain, **changes, method=name) for name in ("source-only", "dann", "pseudo-labels", "nnpm")]
-    requests.append(Adapt.of(**plain, **changes, method="auto"))
+    if head == "auto":  # the default method has a closed form, and linear has none
+        requests.append(Adapt.of(**plain, **changes, method="auto"))
     lists = {"budgets": (changes.get("target_labels", "0"),), "normalisations": (changes.get("normalise", "speaker"),)}
     context = {name: value for name, value in changes.items() if name not in ("target_labels", "normalise")}
     for methods in (("dann",), ("pseudo-labels", "fluda")):
