@@ -43,7 +43,7 @@ STOP_WORDS = frozenset(
 MOST_PARAMETERS = 8
 GROUND = "ground"
 PLUG_INS = (  # folders whose modules are plug-ins
-    "adapters", "corpora", "encoders", "formats", "heads", "methods", "scores/measures", "scores/validators",
+    "adapters", "corpora", "encoders", "formats", "heads", "methods", "scores/measures",
 )  # fmt: skip
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -87,7 +87,6 @@ STUDIES = {
 }
 # glibc returns large blocks after each operation; an epoch of EmotionCNN takes half the time if it does not.
 ENVIRONMENT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
-AUTO = "auto"  # `adapt --method auto` on each pair
 CLOSED = ("--pool", "closed")  # of the target, unlabelled utterances of the four emotions only
 
 
@@ -97,7 +96,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("semi-supervised-work"))
     parser.add_argument("--out", type=Path, default=Path("docs/results/semi-supervised.md"))
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--only", default=",".join((*STUDIES, AUTO)), help="studies, by comma; empty: write the page")
+    parser.add_argument("--only", default=",".join(STUDIES), help="studies, by comma; empty: write the page")
     parser.add_argument("--pairs", help="by comma, as source:target, such as ravdess+emovo:emodb; default: all")
     parser.add_argument("--methods", help="by comma, of those that a study has; default: all")
     parser.add_argument("--normalise", help="by comma, of those that a study has; default: all")
@@ -115,7 +114,7 @@ def main() -> None:
                 write_manifest(args.work / f"{corpus}-{count}.jsonl", one_sided(rows, count))
     for name in filter(None, args.only.split(",")):
         for source, target in (pair for pair in PAIRS if pair in pairs):
-            run(args, name, STUDIES.get(name), source, target)
+            run(args, name, STUDIES[name], source, target)
     curves = []
     for source, target in PAIRS:
         drawn = folder(args.work, "base", source, target) / "figures" / "budget.svg"
@@ -131,8 +130,7 @@ def main() -> None:
     for name in STUDIES:
         for table in tables(args.work, name):
             by_title[table.title] = table.over(by_title.get(table.title), position)
-    by_title |= {table.title: table for table in chosen(args.work)}
-    names = [f"`--only {name}`" for name in (*STUDIES, AUTO)]
+    names = [f"`--only {name}`" for name in STUDIES]
     ordered = sorted(
         by_title.values(), key=lambda table: next(at for at, name in enumerate(names) if name in table.title)
     )
@@ -149,17 +147,8 @@ def one_sided(rows: list[Utterance], count: int) -> list[Utterance]:
     return [row for row in rows if row.emotion in emotions[str(row.speaker)]]
 
 
-def run(args: argparse.Namespace, name: str, study: Study | None, source: str, target: str) -> None:
-    """One `emobridge budget`, or without a study one `emobridge adapt --method auto`."""
-    if study is None:
-        command = [sys.executable, "-m", "emobridge.cli.main", "adapt", "--target", str(args.work / f"{target}.jsonl")]
-        for corpus in source.split("+"):
-            command += ["--source", str(args.work / f"{corpus}.jsonl")]
-        command += ["--encoder", str(args.shared / "weights" / "whisper-base"), "--labels", LABELS, "--folds", "3"]
-        command += ["--method", "auto", *CLOSED, "--out", str(folder(args.work, name, source, target))]
-        print(" ".join(command[3:]), flush=True)
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return
+def run(args: argparse.Namespace, name: str, study: Study, source: str, target: str) -> None:
+    """One `emobridge budget`."""
     weights = args.shared / "weights" / study.encoder
     suffix = "" if study.repetitions else "-once"
     manifest = f"{target}-{study.emotions}" if study.emotions else f"{target}{suffix}"
@@ -227,31 +216,6 @@ def position(row: tuple[str, str]) -> int:
     """The position of a row in its table: by pair, then by method."""
     order = [(pair_title(*pair), method) for pair, method in itertools.product(PAIRS, METHODS)]
     return order.index(row)
-
-
-def chosen(work: Path) -> Iterator[Table]:
-    """What `--method auto` chose on each pair, and how each validator ranked its candidates."""
-    table = None
-    for source, target in PAIRS:
-        path = folder(work, AUTO, source, target) / "report.json"
-        if not path.exists():
-            continue
-        sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
-        candidates, ranks = next(section["tables"] for section in sections if section["title"].startswith("Choosing"))
-        scores = {row[0].removesuffix(" (chosen)"): float(row[-1]) for row in candidates["rows"]}
-        picked = next(row[0].removesuffix(" (chosen)") for row in candidates["rows"] if row[0].endswith("(chosen)"))
-        top = max(scores, key=lambda name: scores[name])
-        if table is None:
-            validators = " | ".join(row[0] for row in ranks["rows"])
-            table = Table(
-                "**`--method auto`, whisper-base, speaker+coral, 3 folds by speaker** (`--only auto`; UA on the target,"
-                " and the Spearman correlation of each validator with it over the candidates):",
-                f"| source -> target | source-only | chosen | best in hindsight | {validators} |",
-            )
-        cells = (f"{name} {scores[name]:.1f}" for name in ("source-only", picked, top))
-        table.add(pair_title(source, target), *cells, *(row[1] for row in ranks["rows"]))
-    if table is not None:
-        yield table
 
 
 def cell(rows: dict[tuple[str, ...], dict[str, Any]], key: tuple[str, ...]) -> str:

@@ -58,6 +58,32 @@ def test_a_table_of_intervals_tells_what_is_outside(benchmarks, tmp_path, monkey
         assert "old" not in page.read_text()
 
 
+def test_losses_foretold_and_false_alarms_are_counted(benchmarks):
+    harm = benchmarks("harm")
+    cells = [
+        {"before": 70.0, "after": 67.0, "agreement": 0.5, "utterances": 300.0},  # foretold
+        {"before": 70.0, "after": 66.0, "agreement": 0.9, "utterances": 300.0},  # not
+        {"before": 70.0, "after": 75.0, "agreement": 0.9, "utterances": 99.0},  # a false alarm
+        {"before": 70.0, "after": 69.0, "agreement": 0.5, "utterances": 300.0},  # neither
+    ]
+    assert harm.counted(cells) == ("4", "-0.8", "-4.0", "2", "1", "1")
+
+
+def test_cut_down_targets(benchmarks, toy_speech):
+    harm = benchmarks("harm")
+    speech = toy_speech(speakers=4, each=4)
+    rng = np.random.default_rng(0)
+    thinned = speech.of(harm.cut_rows(speech, "thin", "anger", rng))
+    assert np.bincount(thinned.label[thinned.is_target]).tolist() == [4, 16]
+    one = speech.of(harm.cut_rows(speech, "one", "", rng))
+    shown = {}
+    for row in one.utterances:
+        if row.corpus == "xx":
+            shown.setdefault(row.speaker, set()).add(row.emotion)
+    assert shown == {"0": {"anger"}, "3": {"sadness"}}, "happiness and neutral are not there"
+    assert all((part.is_target == 0).sum() == 32 for part in (thinned, one))
+
+
 def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_speech):
     """The helper of suggest_results.py: what is trained beside a recogniser changes nothing."""
     import torch

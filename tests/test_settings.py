@@ -38,7 +38,7 @@ from emobridge.types import ATTRIBUTES
 
 KINDS = (Adapt, Budget)
 PLAIN = {"source": ["en.jsonl"], "target": "xx.jsonl", "labels": ["anger", "sadness"]}
-NOT_OFFERED = {"method", "target_labels", "normalise", "candidates", "validator", "bundle", "clips"}  # by `budget`
+NOT_OFFERED = {"method", "target_labels", "normalise", "bundle", "harm_sign", "clips"}  # by `budget`
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=8)
 words = st.lists(text, max_size=3).map(tuple)
@@ -61,7 +61,6 @@ def value_of(name: str, item, word) -> st.SearchStrategy:
         "budgets": st.lists(amounts, min_size=1, max_size=3, unique=True).map(tuple),
         "normalisations": st.lists(st.sampled_from(NORMALISATIONS), min_size=1, unique=True).map(tuple),
         "subsets": st.integers(0, 20).filter(lambda subsets: subsets != 1),
-        "candidates": st.lists(word, min_size=1, max_size=3).map(tuple),
     }
     if name in special:
         return special[name]

@@ -58,7 +58,6 @@ KINDS: dict[str, Kind] = {
         ("name", "long_name", "of", "unit", "range", "digits", "order", "chance", "value"),
         folder="scores/measures",
     ),
-    "validators": Kind("validator", ("name", "least_seeds", "judge"), folder="scores/validators"),
 }
 
 _FILE = re.compile(r"(?P<location>.+\.py)(?::(?P<name>\w+))?", re.DOTALL)

@@ -31,6 +31,7 @@ else:
 
 LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
 BUNDLES = ("auto", "adapted", "baseline")
+HARM_SIGNS = ("auto", "always", "never")  # when recognisers adapted to halves of the target are compared
 POOLED_FRAMES = ("auto", "all", "speech")  # that features are pooled over: as the family does, all, or with speech
 DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
 UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
@@ -233,7 +234,7 @@ class System:
 
     method: str = option(
         "blend", help="Name of a method, a method of your own (./mine.py or package.module:Class), or "
-        "auto, which tries several and chooses one without target labels.", panel=METHOD, first=True,
+        "auto, which is the default: no choice without target labels does better.", panel=METHOD, first=True,
     )  # fmt: skip
     method_options: tuple[str, ...] = option(
         (),
@@ -270,16 +271,15 @@ class System:
         metavar="NAME=VALUE",
         needs="adapters",
     )  # fmt: skip
-    candidates: tuple[str, ...] = option(
-        ("pseudo-labels", "soft-pseudo-labels", "dann", "fluda", "nnpm"), help="Methods that auto chooses from, "
-        "separated by commas.", panel=METHOD, needs="auto",
-    )  # fmt: skip
-    validator: str = option(
-        "agreement", help="How auto judges a method without target labels.", panel=METHOD, needs="auto"
-    )
     bundle: str = option(
         "auto", help="System that the bundle holds. auto is the adapted one, but the baseline (source-only) where the "
-        "target's labels show adaptation to be worse.", panel=METHOD, choices=BUNDLES, needs="adaptation",
+        "target's labels show adaptation to be worse, or where without labels of the target there is a sign of harm.",
+        panel=METHOD, choices=BUNDLES, needs="adaptation",
+    )  # fmt: skip
+    harm_sign: str = option(
+        "auto", help="Whether recognisers adapted to halves of the target are compared: where they disagree, "
+        "adaptation may harm. It needs no labels, and two fits more a fold; auto compares them where the head has a "
+        "closed form, so that a fit takes next to nothing.", panel=METHOD, choices=HARM_SIGNS, needs="adaptation",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -84,11 +84,7 @@ def test_every_field_is_an_option_and_the_help_has_its_default(help_panels, comm
     kind = {"adapt": Adapt, "budget": emobridge.Budget}[command]
     panels = help_panels(command)
     texts = {option: text for panel in panels.values() for option, text in panel.items()}
-    left_out = (
-        ("method", "target_labels", "normalise", "candidates", "validator", "bundle", "clips")
-        if command == "budget"
-        else ()
-    )
+    left_out = ("method", "target_labels", "normalise", "bundle", "harm_sign", "clips") if command == "budget" else ()
     fields = {name: item for name, (_, item) in options_of_record(kind).items() if name not in left_out}
     assert set(texts) == {flag_of(name, item) for name, item in fields.items()} | {"--settings", "--strict", "--help"}
     for name, item in fields.items():
@@ -204,7 +200,9 @@ def test_a_system_that_says_one_class_for_everything_is_told(recorded, cli, word
         path.write_bytes(same)
     ran = cli(*words("--method", "pseudo-labels", "--normalise", "none", "--align", "none", "--epochs", "30"))
     assert ran.code == 0, ran.err
-    assert ran.out.startswith("COLLAPSED: pseudo-labels")
+    warning, collapsed, *_ = ran.out.splitlines()
+    assert warning.startswith("ADAPTATION MAY HARM: it has only 8 unlabelled utterances")
+    assert collapsed.startswith("COLLAPSED: pseudo-labels")
     page = (recorded / "run" / "report.md").read_text()
     html = (recorded / "run" / "report.html").read_text()
     for method in ("source-only", "pseudo-labels"):

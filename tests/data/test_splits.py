@@ -15,9 +15,11 @@ from emobridge.data.splits import (
     equal_sample,
     label_budgets,
     leave_one_speaker_out,
+    parted_by_speaker,
     predefined,
     serab,
     speaker_of,
+    unlabelled_parts,
 )
 from emobridge.errors import UserError
 from emobridge.types import Utterance
@@ -286,3 +288,27 @@ def test_serab_needs_speakers_for_three_parts():
         serab(corpus(3, name="crema-d"))
     with pytest.raises(UserError, match="SERAB splits one corpus at a time, got a, b"):
         serab([*corpus(3, name="a"), *corpus(3, name="b")])
+
+
+@given(uneven(), st.integers(2, 4), st.integers(0, 9))
+def test_unlabelled_parts_look_at_no_label_and_at_no_order(rows, count, seed):
+    if len(rows) < count:
+        with pytest.raises(UserError, match=f"{count} parts need as many utterances"):
+            unlabelled_parts(rows, count, seed=seed)
+        return
+    parts = unlabelled_parts(rows, count, seed=seed)
+    assert len(parts) == count
+    assert_partition(rows, parts)
+    assert parts == unlabelled_parts([replace(row, emotion="anger") for row in rows], count, seed=seed)
+    shuffled = random.Random(0).sample(rows, len(rows))
+    assert ids(rows, parts) == ids(shuffled, unlabelled_parts(shuffled, count, seed=seed))
+    if parted_by_speaker(rows, count):
+        people = [speakers(rows, part) for part in parts]
+        assert not any(first & second for first, second in itertools.combinations(people, 2))
+
+
+def test_without_speakers_or_with_few_parts_are_of_utterances():
+    rows = corpus(1)
+    assert not parted_by_speaker(rows, 2) and not parted_by_speaker([replace(row, speaker=None) for row in rows], 1)
+    assert sorted(map(len, unlabelled_parts(rows, 5, seed=0))) == [2, 2, 2, 3, 3]
+    assert unlabelled_parts(rows, 2, seed=0) != unlabelled_parts(rows, 2, seed=1)

@@ -275,7 +275,7 @@ MISTAKES = {
     "a list of adapt": ({"method": "dann"}, "method: does nothing here; budget takes methods, a list"),
     "a number of adapt": ({"target_labels": "4"}, "target_labels: does nothing here; budget takes budgets, a list"),
     "a word of adapt": ({"normalise": "none"}, "normalise: does nothing here; budget takes normalisations, a list"),
-    "an option of auto": ({"candidates": ("dann",)}, "--candidates: does nothing here"),
+    "an option of adapt": ({"harm_sign": "always"}, "--harm-sign: does nothing here"),
 }
 
 

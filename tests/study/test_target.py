@@ -71,7 +71,7 @@ def test_the_findings_are_what_predict_answers(recorded, run):
     assert target["recordings"] == target["answered"] == 16 and target["speakers"] == 4 and target["labelled"] == 0
     assert target["hours"] == pytest.approx(16 * 0.3 / 3600)
     assert sum(n for _, n in target["confidence"]) == 16
-    assert lines[0].startswith("The target (xx, xh) is 4.8 seconds in 16 recordings (4 speakers")
+    assert lines[1].startswith("The target (xx, xh) is 4.8 seconds in 16 recordings (4 speakers")
     written = json.loads((recorded / "run" / "report.json").read_text(encoding="utf-8"))["record"]
     assert [row["hours"] for row in written["corpora"]] == pytest.approx([16 * 0.3 / 3600] * 2)
     page = (recorded / "run" / "report.html").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,26 @@ def by_fold(utterances: Sequence[Utterance], folds: int, *, seed: int) -> tuple[
     if folds < 2:
         raise UserError(f"{folds} folds: expected 2 or more")
     return _divide(utterances, _by_speaker(utterances, f"{folds} folds need", folds), (1 / folds,) * folds, seed)
+
+
+def unlabelled_parts(utterances: Sequence[Utterance], count: int, *, seed: int) -> tuple[Part, ...]:
+    """`count` parts of like size; no label is looked at. The parts share no speaker where `parted_by_speaker`.
+
+    Errors: UserError for fewer utterances than parts.
+    """
+    hidden = [replace(utterance, emotion=None) for utterance in utterances]
+    if parted_by_speaker(utterances, count):
+        return by_ratio(hidden, (1 / count,) * count, seed=seed)
+    if len(utterances) < count:
+        raise UserError(f"{count} parts need as many utterances; there are {len(utterances)}")
+    order = np.random.default_rng(seed).permutation(_ordered(hidden))
+    return tuple(tuple(sorted(part.tolist())) for part in np.array_split(order, count))
+
+
+def parted_by_speaker(utterances: Sequence[Utterance], count: int) -> bool:
+    """Whether all speakers are known, and there are as many as parts."""
+    people = {person(utterance) for utterance in utterances}
+    return None not in people and len(people) >= count
 
 
 def leave_one_speaker_out(utterances: Sequence[Utterance]) -> tuple[Part, ...]:

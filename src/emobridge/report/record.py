@@ -15,6 +15,7 @@ from emobridge.report.embedding import Embedding
 from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate
 from emobridge.scores.calibration import ReliabilityBin
+from emobridge.scores.harm import HarmSign
 from emobridge.types import Score, short_repr
 
 SIDES = ("target", "source")  # in the order of tables
@@ -195,16 +196,6 @@ class LayerScore:
     chosen: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateRow:
-    """One method among those that a validator chose from, without target labels."""
-
-    method: str
-    judged: tuple[tuple[str, float], ...]  # by validator; higher is better
-    ua: float | None  # on the target, in [0, 1]: what the validators did not see; None where it has no labels
-    chosen: bool
-
-
 @short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
@@ -223,6 +214,8 @@ class StudyRecord:
     held_out: str = ""  # one sentence: how the scored utterances were kept apart
 
     scores: tuple[Score, ...] = ()
+    label_free_scores: tuple[Score, ...] = ()  # that no label entered: they stand in scores.json, and in no table
+    harm: HarmSign | None = None  # of `method`; None where it adapts to no unlabelled audio
     intervals_over: str = "speakers"  # what intervals take as independent: see `BaseEvaluation.intervals_over`
     systems: tuple[SystemRow, ...] = ()
     method: str = ""  # the one system that the headline of "adapt" is about
@@ -240,8 +233,6 @@ class StudyRecord:
 
     layer_choice: tuple[LayerScore, ...] = ()
     layer_normalisation: str = ""  # of the features whose layers were compared
-    candidates: tuple[CandidateRow, ...] = ()
-    validator: str = ""  # that chose among the candidates
     encoder_trained: bool = False  # its features change with each fit, and none are stored
     space: Embedding | None = None
     target: TargetFindings | None = None  # of the final recogniser of "adapt"

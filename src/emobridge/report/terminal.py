@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emobridge.report.blocks import bracketed
+from emobridge.report.harm import harm_warning
 from emobridge.report.page import headline, made_up
 from emobridge.report.record import StudyRecord
 from emobridge.report.target_section import lines_of_target
@@ -14,12 +15,14 @@ from emobridge.types import Score
 def lines_of(record: StudyRecord) -> list[str]:
     """A study for the terminal: its verdict, or the headline of a budget, its scores, then what a reader must know.
 
-    Of a target without labels it begins with what was heard in it.
+    It begins with what foretells harm; of a target without labels follows what was heard in it.
     """
     lines = [headline(record)]
     if record.kind == "adapt":
         target = lines_of_target(record)
+        warning = harm_warning(record)
         lines = [*target, conclusion(record), *["Scores on the SOURCE:"] * bool(target), table(record)]
+        lines = [warning, *lines] if warning else lines
         lines[0] = made_up(record) + lines[0]
     lines += [f"warning: {warning}" for warning in warnings_of(record) if all(warning not in line for line in lines)]
     return [*lines, *(f"missing: {line}" for line in record.missing)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from emobridge.audit.findings import NEAR, SPEECHLESS
 from emobridge.report.blocks import bounds, count, number, percent, signed_interval, unit
 from emobridge.report.glossary import meaning_of
+from emobridge.report.harm import harm_remark, harm_warning
 from emobridge.report.record import CollapsedSystem, Difference, Floor, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems
 from emobridge.report.target_section import target_finding
@@ -26,12 +27,14 @@ def headline_measure(record: StudyRecord) -> str:
 
 
 def verdict(record: StudyRecord) -> str:
-    """Baseline against method on the target with intervals; first of all, what makes the score meaningless."""
+    """Baseline against method on the target with intervals; first of all what foretells harm, or makes scores void."""
+    last = harm_remark(record), bundle_sentence(record)
     if unscored := target_finding(record):
-        return " ".join(part for part in (unscored, *_on_source(record), bundle_sentence(record)) if part)
+        parts = [harm_warning(record), unscored, *_on_source(record), *last]
+        return " ".join(part for part in parts if part)
     measure = headline_measure(record)
     before, after = _on_target(record, measure)
-    parts = [*_first(record, measure)]
+    parts = [harm_warning(record), *_first(record, measure)]
     parts.append(f"On the target ({_scored_speech(record)}), {_reached(record, measure, before, after)}")
     gap = _headline_gap(record, measure)
     if gap is not None:
@@ -39,7 +42,7 @@ def verdict(record: StudyRecord) -> str:
     chance = _chance(record, measure) if measure_of(measure).of == "classes" else None
     if chance is not None:
         parts.append(f"Chance over {count(len(record.labels), 'label')} is {number(measure, chance)}{unit(measure)}.")
-    return " ".join(part for part in (*parts, *_on_source(record), bundle_sentence(record)) if part)
+    return " ".join(part for part in (*parts, *_on_source(record), *last) if part)
 
 
 def conclusion(record: StudyRecord) -> str:
@@ -54,7 +57,7 @@ def conclusion(record: StudyRecord) -> str:
         parts.append(f"On the target {_reached(record, measure, before, after)}")
     elif record.scores and not record.bundle_method:
         parts.append("Nothing was scored on the target.")
-    return " ".join(part for part in (*parts, bundle_sentence(record)) if part)
+    return " ".join(part for part in (*parts, harm_remark(record), bundle_sentence(record)) if part)
 
 
 def bundle_sentence(record: StudyRecord) -> str:

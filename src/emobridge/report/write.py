@@ -36,7 +36,7 @@ def write_study(folder: str | Path, record: StudyRecord) -> Path:
     """
     folder = Path(folder)
     if record.kind != "audit":
-        write_scores(folder / "scores.json", record.scores)
+        write_scores(folder / "scores.json", (*record.scores, *record.label_free_scores))
     if record.kind == "budget":
         write_tables(folder, record)
     return write_page(folder, NAMES[record.kind], page_of(record), {"record": asdict(record.without_media())})

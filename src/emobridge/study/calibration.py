@@ -7,7 +7,7 @@ held-out answers to those very utterances count as much as the source: in the fo
 on. They count only where the folds' fits saw no other label of the target than the final one sees, as with a filled
 list or all labels; of a budget that each fold draws for itself, the source alone counts.
 
-The probabilities of the fits themselves, which pseudo-labels, validators, the guard and scores go by, stay as they are.
+The probabilities of the fits themselves, which pseudo-labels, the guard and scores go by, stay as they are.
 
 The judgement is by cross-fitting over speakers: an answer is tempered by a temperature that saw no answer to the same
 speaker. (With target labels, the fits of other folds were trained on that speaker's: one number hardly shows it.)

@@ -60,8 +60,7 @@ REASONS = {
     "fine-tuned",
     "gradients": "nothing is trained by gradients: give --head single, or a method such as soft-pseudo-labels",
     "patience": "training never stops early: give --patience",
-    "auto": "only --method auto chooses among methods",
-    "adaptation": "there is no adapted system to put into a bundle: give adapt a --method other than source-only",
+    "adaptation": "there is no adapted system: give adapt a --method other than source-only",
     "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
@@ -92,9 +91,8 @@ def choices_of_request(request: Adapt | Budget) -> tuple[Choice, ...]:
     Errors: UserError for an unknown method, and for one that none of the budgets suits.
     """
     if isinstance(request, Adapt):
-        methods = (request.system.method,) if request.system.method != AUTO else _candidates(request)
-        amount = request.data.target_labels
-        return tuple(Choice(name, amount, request.features.normalise) for name in _with_baseline(methods))
+        amount, methods = request.data.target_labels, _with_baseline((_chosen_method(request),))
+        return tuple(Choice(name, amount, request.features.normalise) for name in methods)
     choices = []
     for normalise in request.normalisations:
         for method in _with_baseline(request.methods):
@@ -166,7 +164,6 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "recordings": trained != {"frozen"},
         "gradients": any(not registry.load("heads", _head_name(request, plugin)).closed_form for plugin in methods),
         "patience": request.training.patience > 0,
-        "auto": isinstance(request, Adapt) and request.system.method == AUTO,
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
         "report of the target": isinstance(request, Adapt),
     }
@@ -271,20 +268,14 @@ def _with_baseline(methods: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((BASELINE, *(name if name in names else method for method, name in usual))))
 
 
-def _candidates(request: Adapt) -> tuple[str, ...]:
-    """The methods that auto tries. Errors: UserError for options of a method where it is not settled which."""
+def _chosen_method(request: Adapt) -> str:
+    """The method of a request; auto is the default. Errors: UserError for options of auto."""
     system = request.system
+    if system.method != AUTO:
+        return system.method
     if system.method_options:
         raise UserError(f"method auto: has no options; give {system.method_options[0]} to a method by its name")
-    validator = registry.load("validators", system.validator)
-    if request.split.seeds < validator.least_seeds:
-        raise UserError(
-            f"validator {system.validator}: compares seeds; give --seeds {validator.least_seeds} or more, "
-            "or --validator source"
-        )
-    if not system.candidates:
-        raise UserError("candidates: expected at least one method")
-    return system.candidates
+    return str(default_of(Adapt, "method"))
 
 
 def _head_name(request: Adapt | Budget, method: Any) -> str:

@@ -1,7 +1,8 @@
 """Which system the bundle holds: the adapted one, unless scored target speakers show it to be worse than the baseline.
 
 The comparison is between held-out predictions of both, paired by speaker. It looks at the target's labels, which no
-method sees, and so the score of the system that it chooses is optimistic: the reason says so wherever it stands.
+method sees, and so the score of the system that it chooses is optimistic: the reason says so wherever it stands. A
+target without labels to score cannot show it; there the sign of `study.harm` decides.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from emobridge.data.speech import Speech
 from emobridge.methods.base import BASELINE
 from emobridge.scores.base import DIFFERENCE, Estimate
+from emobridge.scores.harm import HarmSign
 from emobridge.study.evaluations import evaluations_of
 from emobridge.study.run import Answers
 from emobridge.training.case import Case
 
 OPTIMISTIC = "the target's labels made this choice, so its score on the target is slightly optimistic"
 UNCHECKED = f"whether it is better than {BASELINE} could not be checked, since the target has no labels to score"
+UNLABELLED = "the target has no labels to check this by; --bundle adapted hands the adapted one over all the same"
 NOTHING_ADAPTS = f"no method adapts beside {BASELINE}"
 
 
@@ -28,17 +31,22 @@ class Choice:
     reason: str  # the end of a sentence "the bundle holds ...: "
 
 
-def choose_system(rule: str, speech: Speech, baseline: Answers, adapted: Answers) -> Choice:
-    """The system for the bundle, by a rule of `settings.BUNDLES`.
+def choose_system(
+    rule: str, speech: Speech, baseline: Answers, adapted: Answers, sign: HarmSign | None = None
+) -> Choice:
+    """The system for the bundle, by a rule of `settings.BUNDLES`. sign: of the adapted one.
 
     auto: the baseline where the paired interval of adapted minus baseline lies below zero on the target, in the leading
-    measure (UA; of attributes alone the mean CCC); else the adapted one.
+    measure (UA; of attributes alone the mean CCC), or, where the target has no labels to score, where there is a sign
+    of harm; else the adapted one.
     """
     if adapted.case == baseline.case:
         return Choice(baseline.case, NOTHING_ADAPTS)
     if rule != "auto":
         return Choice(baseline.case if rule == "baseline" else adapted.case, f"as --bundle {rule} asks")
     gap = gap_on_target(speech, baseline, adapted)
+    if gap is None and sign is not None and sign.reasons:
+        return Choice(baseline.case, f"{adapted.method} may be worse: {' and '.join(sign.reasons)}; {UNLABELLED}")
     if gap is None:
         return Choice(adapted.case, UNCHECKED)
     if gap.high < 0:

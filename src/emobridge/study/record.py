@@ -20,7 +20,6 @@ from emobridge.literature.published import CorpusLanguage, applicable
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import (
     SIDES,
-    CandidateRow,
     CorpusRow,
     CostRow,
     CurvePoint,
@@ -31,9 +30,8 @@ from emobridge.report.record import (
 )
 from emobridge.scores.base import Condition
 from emobridge.settings import flat_values, layer_names
-from emobridge.study.auto import Candidate
 from emobridge.study.calibration import calibrations_of, temperature_lines
-from emobridge.study.evaluations import class_evaluation, evaluations_of
+from emobridge.study.evaluations import evaluations_of
 from emobridge.study.facts import (
     Scored,
     changes_of,
@@ -44,6 +42,7 @@ from emobridge.study.facts import (
     scores_of,
 )
 from emobridge.study.grid import Grid
+from emobridge.study.harm import harm_scores
 from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
 from emobridge.study.run import Answers, method_name
 from emobridge.study.space import embedding
@@ -51,7 +50,7 @@ from emobridge.study.train import Adapted
 from emobridge.training.case import Case
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.cost import StageCost
-from emobridge.types import person
+from emobridge.types import Score, person
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "av")
 # Options whose decided value a report shows in place of what was asked for.
@@ -77,6 +76,8 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         corpora=corpora,
         held_out=held_out(request.split, count_folds(speech, request.split), has_target),
         scores=scores,
+        label_free_scores=_label_free_scores(adapted),
+        harm=None if adapted.harm is None else adapted.harm.sign,
         intervals_over=intervals_over(scored),
         systems=tuple(system_row(adapted, answers.case) for answers in adapted.answers),
         method=method_name(case),
@@ -94,8 +95,6 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         costs=tuple(row for answers in adapted.answers for row in cost_rows(answers)),
         curves=_curves(adapted.answers),
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
-        candidates=tuple(_candidate(adapted, candidate) for candidate in adapted.candidates),
-        validator=request.system.validator if adapted.candidates else "",
         encoder_trained=bool(adapted.recognizer.spec.trained_parts),
         space=embedding(speech.at(adapted.chosen.layer), adapted.recognizer, adapted.chosen),
         audit=audit,
@@ -283,12 +282,9 @@ def _points(answers: Sequence[Answers]) -> list[LogPoint]:
     return [point for system in answers for log in system.logs for point in log.points]
 
 
-def _candidate(adapted: Adapted, candidate: Candidate) -> CandidateRow:
-    case = candidate.answers.case
-    predicted = [part for part in candidate.answers.predicted if part.side == "target"]
-    evaluation = class_evaluation(adapted.speech, case.labels, predicted)
-    score = None if evaluation is None else evaluation.values()["UA"]
-    return CandidateRow(candidate.method, candidate.judged, score, case == adapted.system)
+def _label_free_scores(adapted: Adapted) -> tuple[Score, ...]:
+    case = adapted.system
+    return harm_scores(adapted.harm, condition_of(adapted, case, "target"), case.labels) if adapted.harm else ()
 
 
 def _curves(answers: Sequence[Answers]) -> tuple[CurvePoint, ...]:

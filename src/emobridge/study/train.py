@@ -10,11 +10,11 @@ from emobridge.cache import Cache
 from emobridge.data.speech import Speech, budget, folds_of
 from emobridge.progress import progress
 from emobridge.settings import Adapt
-from emobridge.study.auto import Candidate, best, judge_candidates
 from emobridge.study.calibration import temperatures_of
-from emobridge.study.cases import AUTO, Decision
+from emobridge.study.cases import Decision
 from emobridge.study.choice import choose_system
 from emobridge.study.final import train_recognizer
+from emobridge.study.harm import Measured, compares_halves, measure_harm
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, run
 from emobridge.training.case import Case
@@ -29,11 +29,11 @@ class Adapted:
     request: Adapt  # its labels resolved
     prepared: Prepared
     decision: Decision
-    answers: tuple[Answers, ...]  # of the baseline first; of method "auto" those of all candidates
-    system: Case  # the adapted one that the report is about; of method "auto" the validator's choice
+    answers: tuple[Answers, ...]  # of the baseline first
+    system: Case  # the adapted one that the report is about
     chosen: Case  # what the recogniser was trained as: the system, or the baseline (see `study.choice`)
     recognizer: Recognizer
-    candidates: tuple[Candidate, ...] = ()  # of method "auto"
+    harm: Measured | None = None  # of the adapted system; None where it adapts to no unlabelled audio
     lines: tuple[str, ...] = ()  # a summary for the terminal, where a report was written
 
     @property
@@ -54,17 +54,15 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     prepared, decision, runner = started.prepared, started.decision, started.runner
     with progress("training") as report:
         answers = run(runner, decision.cases, jobs=request.output.jobs, progress=report)
-        candidates: tuple[Candidate, ...] = ()
         adapted = answers[-1]
-        if request.system.method == AUTO:
-            candidates = judge_candidates(runner, answers)
-            adapted = best(candidates, request.system.validator).answers
-        choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted)
+        harm = measure_harm(runner, adapted.case, compares_halves(request.system.harm_sign, adapted.case), report)
+        sign = None if harm is None else harm.sign
+        choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, sign)
         temperatures = temperatures_of(runner, next(system for system in answers if system.case == choice.case))
         recognizer = train_recognizer(
             runner, choice.case, prepared.encoder, temperatures=temperatures, reason=choice.reason
         )
-    return Adapted(request, prepared, decision, answers, adapted.case, choice.case, recognizer, candidates)
+    return Adapted(request, prepared, decision, answers, adapted.case, choice.case, recognizer, harm)
 
 
 def _check_budget(request: Adapt, speech: Speech) -> None:

@@ -1,1 +1,0 @@
-"""Validators judge a recogniser without target labels, one file each."""
