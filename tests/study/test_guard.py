@@ -8,8 +8,9 @@ import numpy as np
 from toys import case_of
 
 from emobridge.cache import Cache
+from emobridge.scores.variety import LEAST_VARIETY
 from emobridge.settings import Split
-from emobridge.study.guard import LEAST_VARIETY, varieties
+from emobridge.study.guard import varieties
 from emobridge.study.run import Runner
 
 
@@ -69,7 +70,7 @@ def test_texts_of_one_emotion_each_are_found_and_others_are_not(toy_speech):
 
 
 def test_few_utterances_and_single_speakers_are_not_judged(toy_speech):
-    assert measured(toy_speech(each=1))["xx"].value is None
+    assert measured(toy_speech(each=1, speakers=3))["xx"].value is None
     assert measured(toy_speech(each=12, speakers=(4, 1)))["xx"].value is None
     speech = toy_speech(each=6)
     nameless = tuple(dataclasses.replace(utterance, speaker=None) for utterance in speech.utterances)

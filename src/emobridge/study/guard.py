@@ -5,8 +5,6 @@ the variety of the emotions inside speakers or texts (see scores/variety.py): of
 which has none, by the scores of a model of the source, where everything is normalised by corpus and nothing is aligned.
 It is always the baseline with its own head and training, whatever the run asks for: what is measured belongs to the
 corpus.
-
-Ours: how LEAST_VARIETY was chosen, and how often it errs, stands in docs/results/guard.md.
 """
 
 from __future__ import annotations
@@ -18,14 +16,12 @@ import numpy as np
 from emobridge.data.speech import Speech, everything
 from emobridge.features.normalisation import fit_domain, normalise_features
 from emobridge.scores.entropy import TINY
-from emobridge.scores.variety import variety, variety_of_labels
+from emobridge.scores.variety import LEAST_VARIETY, variety, variety_of_labels
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
 from emobridge.types import person
 
-# Below, a corpus is not normalised by speaker, or by text: taking texts out gains less, and harms as much.
-LEAST_VARIETY = {"speaker": 0.875, "text": 0.95}
-CLEAR_VARIETY = 0.95  # inside speakers: between the two it is not clear which normalisation does better
+CLEAR_VARIETY = 0.95  # inside speakers: between it and the least it is not clear which normalisation does better
 
 
 @dataclass(frozen=True, slots=True)

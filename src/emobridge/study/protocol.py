@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from emobridge.data.prosody import PROSODY
 from emobridge.data.speech import Speech, folds_of
+from emobridge.scores.variety import LEAST_VARIETY, low_variety
 from emobridge.settings import Data, Split
-from emobridge.study.guard import CLEAR_VARIETY, LEAST_VARIETY, Variety
+from emobridge.study.guard import CLEAR_VARIETY, Variety
 from emobridge.training.case import Case
 
 
@@ -136,17 +137,13 @@ def _guard_line(found: Variety) -> str:
             f"whether its {groups} show several emotions each: it is normalised by {found.group} all the same"
         )
     how = "by their labels" if found.by_labels else "by what a model of the source says of them"
-    value = f"the variety of the emotions inside {groups} is {found.value:.2f} {how}"
     if found.is_low:
         doubt = "" if found.by_labels else f". If each of its {groups} shows several, give --no-guard"
-        return (
-            f"the guard normalises {corpus} {action}: its {groups} seem to show few emotions each ({value}; 1 where "
-            f"all show the same, 0 where each shows one, and too low below {LEAST_VARIETY[found.group]}){doubt}"
-        )
+        return f"the guard normalises {corpus} {action}: {low_variety(found.value, found.group, how)}{doubt}"
     if found.group == "speaker" and found.value < CLEAR_VARIETY:
         return (
-            f"the speakers of {corpus} may show few emotions each ({value}; the guard acts below "
-            f"{LEAST_VARIETY[found.group]}): it is normalised by speaker, which does better where each shows several; "
-            f"if few do, give --by-corpus {corpus}"
+            f"the speakers of {corpus} may show few emotions each (the variety of the emotions inside speakers is "
+            f"{found.value:.2f} {how}; the guard acts below {LEAST_VARIETY['speaker']}): it is normalised by speaker, "
+            f"which does better where each shows several; if few do, give --by-corpus {corpus}"
         )
     return ""
