@@ -21,6 +21,7 @@ from emobridge.cache import Cache
 from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.data.speech import Speech, everything
+from emobridge.methods.base import BASELINE
 from emobridge.scores.variety import LEAST_VARIETY
 from emobridge.settings import Adapt
 from emobridge.study.cases import guard_case
@@ -35,6 +36,9 @@ CHOSEN_ON = ("whisper-base", "whisper-tiny.en", "logmel")  # encoders that the t
 ENCODERS = (*CHOSEN_ON, "byol-s-512")
 BALANCED = ("whole", "a class thinned to a quarter", "120 utterances", "60 utterances", "30 utterances")
 GROUPS = {"speaker": "speaker", "text": "sentence"}
+ADAPTED = "blend"  # whose scores are compared too, with whisper-base
+ADAPTED_ON = ("whole", "1 emotion a speaker", "2 emotions a speaker")  # DRAWS of each
+DRAWS = 2
 MOST_FALSE = 1 / 20  # false alarms of balanced runs
 MATTERS = 2.0  # points
 THRESHOLDS = np.arange(60, 111) / 100
@@ -52,6 +56,7 @@ class Trial:
     value: float
     normalised: float  # UA in per cent with the normalisation by this group
     without: float  # with the one that the guard falls back to
+    method: str = BASELINE
 
     @property
     def languages(self) -> set[str]:
@@ -79,46 +84,61 @@ def main() -> None:
         others = [name for name in NAMES if name != target]
         for sources in [*((name,) for name in others), tuple(others)]:
             trials += trials_of(options, encoder, sources, target)
+            if encoder == CHOSEN_ON[0]:
+                trials += trials_of(options, encoder, sources, target, ADAPTED)
     options.page.write_text(page(trials), encoding="utf-8")
     print(options.page)
 
 
-def trials_of(options: argparse.Namespace, encoder: str, sources: tuple[str, ...], target: str) -> list[Trial]:
+def trials_of(
+    options: argparse.Namespace, encoder: str, sources: tuple[str, ...], target: str, method: str = BASELINE
+) -> list[Trial]:
     """All trials of one pair, from their file where an earlier run made them."""
-    path = options.work / f"{encoder}-{'+'.join(sources)}-{target}.json"
+    start = "" if method == BASELINE else f"{method}-"
+    path = options.work / f"{start}{encoder}-{'+'.join(sources)}-{target}.json"
     if path.exists():
         return [Trial(**{**row, "sources": tuple(row["sources"])}) for row in json.loads(path.read_text())]
-    folder = "logmel" if encoder == "logmel" else str(options.shared / "weights" / encoder)
     request = resolve(
         Adapt.of(
             source=[str(options.work / f"{name}.jsonl") for name in sources],
             target=str(options.work / f"{target}.jsonl"),
             labels=LABELS,
-            encoder=folder,
-            method="source-only",
+            encoder="logmel" if encoder == "logmel" else str(options.shared / "weights" / encoder),
+            method=method,
             align="none",
             pool="closed",
             store=str(options.work / "store"),
         )
     )
     prepared = prepare(request, lambda speech: None)
-    (case,) = prepared.drafts
+    baseline, case = prepared.drafts[0], prepared.drafts[-1]
     trials = []
-    for group in GROUPS if len(sources) == 1 else ("speaker",):
-        for cut, rows in cuts(prepared.speech, group):
-            runner = Runner(prepared.speech.of(rows), request.split, Cache(None))
-            found = varieties(runner, guard_case(case, prepared.encoder))
-            value = next(part.value for part in found if (part.corpus, part.group) == (target, group))
-            if group == "speaker":
-                ways = case, replace(case, by_corpus=(target,))
-            else:
-                ways = replace(case, normalise="speaker+text"), replace(case, normalise="speaker+text")
-                ways = ways[0], replace(ways[1], without_texts=(target,))
-            scores = [accuracy(runner, way) for way in ways]
-            trials.append(Trial(encoder, sources, target, group, cut, 1.0 if value is None else value, *scores))
+    for group, cut, rows in targets(prepared.speech, sources, method):
+        runner = Runner(prepared.speech.of(rows), request.split, Cache(None))
+        found = varieties(runner, guard_case(baseline, prepared.encoder))
+        value = next(part.value for part in found if (part.corpus, part.group) == (target, group))
+        if group == "text":
+            case = replace(case, normalise="speaker+text")
+        without = replace(case, **({"by_corpus": (target,)} if group == "speaker" else {"without_texts": (target,)}))
+        scores = [accuracy(runner, way) for way in (case, without)]
+        trials.append(Trial(encoder, sources, target, group, cut, 1.0 if value is None else value, *scores, method))
     path.write_text(json.dumps([asdict(trial) for trial in trials]))
     print(path, flush=True)
     return trials
+
+
+def targets(speech: Speech, sources: Sequence[str], method: str) -> Iterator[tuple[str, str, list[int]]]:
+    """Group, name and rows of the targets of a pair: fewer where the method adapts."""
+    if method == BASELINE:
+        for group in GROUPS if len(sources) == 1 else ("speaker",):
+            for cut, rows in cuts(speech, group):
+                yield group, cut, rows
+        return
+    left = {cut: DRAWS for cut in ADAPTED_ON}
+    for cut, rows in cuts(speech, "speaker"):
+        if left.get(cut):
+            left[cut] -= 1
+            yield "speaker", cut, rows
 
 
 def accuracy(runner: Runner, case: Case) -> float:
@@ -166,9 +186,10 @@ def page(trials: Sequence[Trial]) -> str:
     """The whole page."""
     parts = [PAGE.format(speaker=LEAST_VARIETY["speaker"], text=LEAST_VARIETY["text"])]
     for group in GROUPS:
-        of_group = [trial for trial in trials if trial.group == group]
-        parts += [TITLES[group], choice(of_group), summary(of_group), detail(of_group)]
-    return "\n".join(parts)
+        of_group = [trial for trial in trials if (trial.group, trial.method) == (group, BASELINE)]
+        parts += [TITLES[group], choice(of_group), summary(of_group), detail(of_group, ENCODERS)]
+    adapted = [trial for trial in trials if trial.method == ADAPTED]
+    return "\n".join([*parts, TITLES[ADAPTED], detail(adapted, CHOSEN_ON[:1])])
 
 
 def is_balanced(trial: Trial) -> bool:
@@ -236,10 +257,10 @@ def summary(trials: Sequence[Trial]) -> str:
     return "At the threshold of the package, an encoder a row:\n\n" + table(("encoder", *ERRORS), rows)
 
 
-def detail(trials: Sequence[Trial]) -> str:
+def detail(trials: Sequence[Trial], encoders: Sequence[str]) -> str:
     """Each kind of target: what is measured, how often the guard acts, and the points that it wins and loses."""
     rows = []
-    for encoder, cut in itertools.product(ENCODERS, dict.fromkeys(trial.cut for trial in trials)):
+    for encoder, cut in itertools.product(encoders, dict.fromkeys(trial.cut for trial in trials)):
         inside = [trial for trial in trials if (trial.encoder, trial.cut) == (encoder, cut)]
         threshold = LEAST_VARIETY[inside[0].group]
         acts = [trial for trial in inside if trial.value < threshold]
@@ -280,6 +301,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 TITLES = {
     "speaker": "## Speakers that show few emotions each: `speaker` or `corpus`\n",
+    ADAPTED: f"## The same with `{ADAPTED}`, which adapts to the target\n",
     "text": "## Sentences that are read in few emotions each: `speaker+text` or `speaker`\n",
 }
 PAGE = """# When speakers, or texts, tell the emotion
