@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emobridge.scores.variety import LEAST_FREEDOM, variety, variety_of_labels, within_shares
+from emobridge.scores.variety import (
+    LEAST,
+    LEAST_FREEDOM,
+    Variety,
+    least_variety,
+    variety,
+    variety_of_labels,
+    within_shares,
+)
 
 
 def by_hand(x, group):
@@ -44,7 +52,7 @@ def test_where_speaker_and_emotion_are_independent_it_is_about_one(speakers, cla
         variety_of_labels(
             [f"emotion {label}" for label in random.integers(classes, size=count)],
             [str(speaker) for speaker in random.integers(speakers, size=count)],
-        )
+        ).value
         for _ in range(8)
     ]
     assert np.mean(draws) > 0.85
@@ -55,7 +63,7 @@ def test_speakers_that_show_some_of_four_emotions(emotions, share):
     """Of 40 speakers: the variance inside one with m emotions is 1 - 1/m, and that of all 1 - 1/4."""
     speakers = [(name, (name + place) % 4) for name in range(40) for place in range(emotions) for _ in range(12)]
     found = variety_of_labels([f"emotion {label}" for _, label in speakers], [f"{name}" for name, _ in speakers])
-    assert found == pytest.approx(share, abs=0.03)
+    assert found.value == pytest.approx(share, abs=0.03)
 
 
 def test_voices_in_the_scores_are_not_taken_for_emotions():
@@ -65,9 +73,9 @@ def test_voices_in_the_scores_are_not_taken_for_emotions():
     features = random.normal(size=(8, 6))[speaker] + random.normal(size=(160, 6))
     names = [str(name) for name in speaker]
     scores = features[:, :2]
-    assert variety(scores, names, features) > 1.3 * variety(scores, names)
+    assert variety(scores, names, features).value > 1.3 * variety(scores, names).value
     label = np.eye(2)[speaker % 2]
-    assert variety(scores + 4 * label, names, features + np.pad(4 * label, ((0, 0), (0, 4)))) < 0.5
+    assert variety(scores + 4 * label, names, features + np.pad(4 * label, ((0, 0), (0, 4)))).value < 0.5
 
 
 def test_one_odd_speaker_does_not_decide():
@@ -75,8 +83,8 @@ def test_one_odd_speaker_does_not_decide():
     speaker = np.repeat(np.arange(6), 20)
     scores = random.normal(size=(120, 2)) + 4.0 * (speaker == 0)[:, None]
     names = [str(name) for name in speaker]
-    assert variety(scores, names) > 1.5 * within_shares(scores, speaker)[0]
-    assert variety(np.eye(3)[speaker % 3], names) < 1e-9, "but what all do shows without each of them"
+    assert variety(scores, names).value > 1.5 * within_shares(scores, speaker)[0]
+    assert variety(np.eye(3)[speaker % 3], names).value < 1e-9, "but what all do shows without each of them"
 
 
 def test_what_is_too_little_to_judge_has_no_variety():
@@ -88,4 +96,10 @@ def test_what_is_too_little_to_judge_has_no_variety():
     few = LEAST_FREEDOM + 1
     assert variety_of_labels(labels[:few], ["a", "a", "b"][:2] + ["b"] * (few - 2)) is None
     assert variety_of_labels(labels[: few + 1], ["a", "a"] + ["b"] * (few - 1)) is not None
-    assert variety_of_labels([*labels, None], [*("a", "b", "b", "a") * 5, None]) == pytest.approx(1)
+    assert variety_of_labels([*labels, None], [*("a", "b", "b", "a") * 5, None]).value == pytest.approx(1)
+
+
+def test_the_fewer_the_utterances_the_lower_variety_may_be():
+    assert least_variety(10**8) == pytest.approx(LEAST, abs=1e-3)
+    assert least_variety(50) == pytest.approx(LEAST - 0.1) and least_variety(50, 1.0) == pytest.approx(0.9)
+    assert Variety(0.85, 400).is_low and not Variety(0.85, 50).is_low

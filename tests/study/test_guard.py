@@ -8,7 +8,6 @@ import numpy as np
 from toys import case_of
 
 from emobridge.cache import Cache
-from emobridge.scores.variety import LEAST_VARIETY
 from emobridge.settings import Split
 from emobridge.study.guard import varieties
 from emobridge.study.run import Runner
@@ -35,10 +34,10 @@ def test_a_target_of_one_emotion_a_speaker_is_found_without_its_labels(toy_speec
     speech = toy_speech(each=6, noise=0.3)
     whole = measured(speech)
     assert not any(found.is_low for found in whole.values())
-    assert (whole["en"].by_labels, whole["en"].value) == (True, 1.0) and not whole["xx"].by_labels
+    assert (whole["en"].by_labels, whole["en"].variety.value) == (True, 1.0) and not whole["xx"].by_labels
     few = one_sided(speech)
     found = measured(few)
-    assert found["xx"].is_low and found["xx"].value < 0.5 and found["en"] == whole["en"]
+    assert found["xx"].is_low and found["xx"].variety.value < 0.5 and found["en"] == whole["en"]
     assert (found["xx"].groups, found["xx"].utterances) == (4, 24)
     hidden = np.where(few.is_target, -1, few.label)
     assert measured(dataclasses.replace(few, label=hidden)) == found
@@ -51,12 +50,12 @@ def test_a_source_of_one_emotion_a_speaker_is_found_by_its_labels(toy_speech):
         for row, utterance in enumerate(speech.utterances)
     ]
     found = measured(dataclasses.replace(speech, label=np.array(label)))["en"]
-    assert (found.is_low, found.by_labels, found.value) == (True, True, 0.0)
+    assert (found.is_low, found.by_labels, found.variety.value) == (True, True, 0.0)
 
 
 def test_texts_of_one_emotion_each_are_found_and_others_are_not(toy_speech):
     speech = toy_speech(each=6)
-    assert {found.value for found in measured(speech, "text").values()} == {None}, "no transcripts"
+    assert {found.variety for found in measured(speech, "text").values()} == {None}, "no transcripts"
     takes = tuple(
         dataclasses.replace(utterance, text=f"text {utterance.id.rpartition('-')[2]}")
         for utterance in speech.utterances
@@ -65,14 +64,14 @@ def test_texts_of_one_emotion_each_are_found_and_others_are_not(toy_speech):
     whole = measured(speech, "text")
     assert not any(found.is_low for found in whole.values()) and whole["xx"].groups == 6
     few = one_sided(speech, lambda utterance: int(utterance.text[-1]))
-    assert measured(few, "text")["xx"].value < 0.5 < LEAST_VARIETY["text"]
+    assert measured(few, "text")["xx"].is_low
     assert not measured(few)["xx"].is_low, "each speaker still shows both"
 
 
 def test_few_utterances_and_single_speakers_are_not_judged(toy_speech):
-    assert measured(toy_speech(each=1, speakers=3))["xx"].value is None
-    assert measured(toy_speech(each=12, speakers=(4, 1)))["xx"].value is None
+    assert measured(toy_speech(each=1, speakers=3))["xx"].variety is None
+    assert measured(toy_speech(each=12, speakers=(4, 1)))["xx"].variety is None
     speech = toy_speech(each=6)
     nameless = tuple(dataclasses.replace(utterance, speaker=None) for utterance in speech.utterances)
     found = measured(dataclasses.replace(speech, utterances=nameless))["xx"]
-    assert (found.groups, found.utterances, found.value) == (0, 0, None)
+    assert (found.groups, found.utterances, found.variety) == (0, 0, None)

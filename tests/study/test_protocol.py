@@ -9,9 +9,10 @@ import pytest
 from toys import case_of
 
 from emobridge.encoders import load_encoder
+from emobridge.scores.variety import Variety
 from emobridge.settings import Adapt, Split
 from emobridge.study.cases import draft
-from emobridge.study.guard import Variety
+from emobridge.study.guard import CorpusVariety
 from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
 
 DEFAULTS = {"source": ("en.jsonl",), "target": "xx.jsonl", "labels": ("anger", "sadness"), "method": "pseudo-labels"}
@@ -104,7 +105,10 @@ def test_there_are_as_many_folds_as_speakers(toy_speech):
 
 
 def test_the_guard_is_named_where_it_changed_something(toy_speech):
-    found = (Variety("en", "speaker", 4, 32, True, 1.0), Variety("xx", "speaker", 4, 32, False, 0.31))
+    found = (
+        CorpusVariety("en", "speaker", 4, 32, True, Variety(1.0, 28)),
+        CorpusVariety("xx", "speaker", 4, 32, False, Variety(0.31, 28)),
+    )
     (line,) = speech_warnings([case_of(by_corpus=("xx",))], toy_speech(), Split(folds=2), found)
     assert line.startswith("the guard normalises xx by corpus, not by speaker: its speakers show few emotions")
     assert "0.31 by what a model of the source says" in line and line.endswith("give --no-guard")
@@ -125,12 +129,13 @@ def test_the_guard_is_named_where_it_changed_something(toy_speech):
     ],
 )
 def test_what_the_guard_cannot_tell_is_said(toy_speech, value, words):
-    lines = speech_warnings([case_of()], toy_speech(), Split(folds=2), [Variety("xx", "speaker", 4, 6, False, value)])
+    found = CorpusVariety("xx", "speaker", 4, 6, False, None if value is None else Variety(value, 2))
+    lines = speech_warnings([case_of()], toy_speech(), Split(folds=2), [found])
     assert [line[: len(words)] for line in lines] == [words] if words else lines == ()
 
 
 def test_texts_that_tell_the_emotion_are_named_where_texts_are_taken_out(toy_speech):
-    found = [Variety("xx", "text", 4, 32, False, 0.4), Variety("en", "text", 0, 0, True, None)]
+    found = [CorpusVariety("xx", "text", 4, 32, False, Variety(0.4, 28)), CorpusVariety("en", "text", 0, 0, True, None)]
     case = replace(case_of(normalise="speaker+text"), without_texts=("xx",))
     (line,) = speech_warnings([case], toy_speech(), Split(folds=2), found)
     assert line.startswith("the guard normalises xx by speaker alone, without its texts: its texts show few")

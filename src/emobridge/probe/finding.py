@@ -20,7 +20,7 @@ from emobridge.probe.tables import (
     random_of,
 )
 from emobridge.report.blocks import interval, percent
-from emobridge.scores.variety import LEAST_VARIETY, low_variety, variety_of_labels
+from emobridge.scores.variety import low_variety, variety_of_labels
 from emobridge.types import Score, person
 
 UA = "UA (unweighted accuracy, the mean recall of the emotions)"
@@ -186,10 +186,10 @@ def variety_lines(corpora: Iterable[Corpus], normalisations: Sequence[str]) -> t
     lines = []
     for corpus in corpora if "speaker" in normalisations else ():
         emotions = [utterance.emotion for utterance in corpus.utterances]
-        value = variety_of_labels(emotions, [person(utterance) for utterance in corpus.utterances])
-        if value is not None and value < LEAST_VARIETY["speaker"]:
+        found = variety_of_labels(emotions, [person(utterance) for utterance in corpus.utterances])
+        if found is not None and found.is_low:
             lines.append(
-                f"Normalisation by speaker takes emotions out of {corpus.name}: {low_variety(value, 'speaker')}. Give "
+                f"Normalisation by speaker takes emotions out of {corpus.name}: {low_variety(found, 'speaker')}. Give "
                 "--normalise corpus."
             )
     return tuple(lines)

@@ -16,43 +16,71 @@ any other direction does, and 1, where they do not. The variety of scores is the
 
 by the middle of the two. Both are taken as the geometric mean of the value over all groups and the largest value with
 one group left out, so that no single odd voice decides.
+
+Variety is low below LEAST - sqrt(2 / (N - G)) / 2: half the relative standard error of a variance with N - G degrees
+of freedom is taken off, since the fewer the utterances the lower it may be by chance. Ours: how LEAST was chosen, and
+how often it errs, stands in docs/results/guard.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Below, normalisation by the group takes the emotion out: by text the threshold is higher, since it gains less where it
-# is right. Ours; how they were chosen, and how often they err, stands in docs/results/guard.md.
-LEAST_VARIETY = {"speaker": 0.875, "text": 0.95}
+LEAST = 0.925
 LEAST_FREEDOM = 4  # utterances less groups: with fewer the variance inside groups is hardly known
+
+
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How much emotions vary inside groups."""
+
+    value: float  # 0 where each group shows one emotion, about 1 where all show the same
+    freedom: int  # utterances less groups
+
+    @property
+    def least(self) -> float:
+        """Below, normalisation by the groups would take the emotion out."""
+        return least_variety(self.freedom)
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the groups show few emotions each."""
+        return self.value < self.least
+
+
+def least_variety(freedom: int, least: float = LEAST) -> float:
+    """The value below which variety is low, of so many utterances less groups."""
+    return least - (2 / freedom) ** 0.5 / 2
 
 
 def variety(
     values: NDArray[np.floating], groups: Sequence[str | None], features: NDArray[np.floating] | None = None
-) -> float | None:
-    """The variety of scores or one-hot labels (N, C) inside groups, at least 0 and about 1 at most.
+) -> Variety | None:
+    """The variety of scores or one-hot labels (N, C) inside groups.
 
     features: (N, D) that the scores were made of; None for labels. Rows without a group do not count. None where fewer
     than two groups, or fewer than LEAST_FREEDOM utterances beyond one a group, are known.
 
     >>> variety(np.eye(2)[[0] * 9 + [1] * 9], ["a"] * 9 + ["b"] * 9)
-    0.0
+    Variety(value=0.0, freedom=16)
     """
     rows = [row for row, name in enumerate(groups) if name]
     names, group = np.unique([str(groups[row]) for row in rows], return_inverse=True)
-    if len(names) < 2 or len(rows) - len(names) < LEAST_FREEDOM:
+    freedom = len(rows) - len(names)
+    if len(names) < 2 or freedom < LEAST_FREEDOM:
         return None
     shares = within_shares(values[rows], group)
     if features is not None:
         shares /= np.sqrt(np.maximum(within_shares(features[rows], group), np.finfo(np.float64).tiny))
-    return float(np.sqrt(shares[0] * shares[1:].max())) if len(names) > 2 else float(shares[0])
+    value = np.sqrt(shares[0] * shares[1:].max()) if len(names) > 2 else shares[0]
+    return Variety(float(value), freedom)
 
 
-def variety_of_labels(labels: Sequence[str | None], groups: Sequence[str | None]) -> float | None:
+def variety_of_labels(labels: Sequence[str | None], groups: Sequence[str | None]) -> Variety | None:
     """The variety of labels inside groups, as `variety` has it; rows without a label do not count."""
     rows = [row for row, label in enumerate(labels) if label]
     if not rows:
@@ -61,15 +89,15 @@ def variety_of_labels(labels: Sequence[str | None], groups: Sequence[str | None]
     return variety(np.eye(len(names))[index], [groups[row] for row in rows])
 
 
-def low_variety(value: float, group: str, how: str = "by their labels") -> str:
+def low_variety(found: Variety, group: str, how: str = "by their labels") -> str:
     """What is wrong where the variety inside speakers, or texts, is low; `how` it was measured.
 
-    >>> low_variety(0.1, "speaker").partition(" (")[0]
+    >>> low_variety(Variety(0.1, 50), "speaker").partition(" (")[0]
     'its speakers show few emotions each'
     """
     return (
-        f"its {group}s show few emotions each (the variety of the emotions inside {group}s is {value:.2f} {how}; 1 "
-        f"where all show the same, 0 where each shows one, and too low below {LEAST_VARIETY[group]})"
+        f"its {group}s show few emotions each (the variety of the emotions inside {group}s is {found.value:.2f} {how}; "
+        f"1 where all show the same, 0 where each shows one, and too low below {found.least:.2f})"
     )
 
 

@@ -38,7 +38,7 @@ from emobridge.settings import (
     unmet_needs,
 )
 from emobridge.study.evaluations import ua_of
-from emobridge.study.guard import Variety, varieties
+from emobridge.study.guard import CorpusVariety, varieties
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
 from emobridge.types import short_repr
@@ -83,7 +83,7 @@ class Decision:
 
     cases: tuple[Case, ...]  # in the order of the choices
     layer_scores: tuple[tuple[str, float], ...] = ()  # UA of each layer on the source, where one was chosen
-    varieties: tuple[Variety, ...] = ()  # of the speakers and texts of each corpus, where the guard looked
+    varieties: tuple[CorpusVariety, ...] = ()  # of the speakers and texts of each corpus, where the guard looked
 
 
 def choices_of_request(request: Adapt | Budget) -> tuple[Choice, ...]:
@@ -190,7 +190,7 @@ def decide(
             raise unknown("corpus of this run", name, corpora)
     cases: list[Case] = []
     scores: dict[str, tuple[tuple[str, float], ...]] = {}  # by normalisation
-    measured: dict[str, tuple[Variety, ...]] = {}  # by layer
+    measured: dict[str, tuple[CorpusVariety, ...]] = {}  # by layer
     for case in drafts:
         baseline = _baseline_of(case, drafts)
         if case.layer == "auto":
@@ -203,11 +203,11 @@ def decide(
             case = _guarded(case, measured[case.layer])
         cases.append(with_dropout(case, width_of(case, encoder)))
     first_scores: tuple[tuple[str, float], ...] = next(iter(scores.values()), ())
-    first_varieties: tuple[Variety, ...] = next(iter(measured.values()), ())
+    first_varieties: tuple[CorpusVariety, ...] = next(iter(measured.values()), ())
     return Decision(tuple(cases), first_scores, first_varieties)
 
 
-def _guarded(case: Case, measured: Sequence[Variety]) -> Case:
+def _guarded(case: Case, measured: Sequence[CorpusVariety]) -> Case:
     """The case without the normalisation by speaker, or by text, that would take the emotion out of a corpus."""
     low = [(found.group, found.corpus) for found in measured if found.is_low]
     by_corpus = dict.fromkeys((*case.by_corpus, *(corpus for group, corpus in low if group == "speaker")))

@@ -16,7 +16,7 @@ import numpy as np
 from emobridge.data.speech import Speech, everything
 from emobridge.features.normalisation import fit_domain, normalise_features
 from emobridge.scores.entropy import TINY
-from emobridge.scores.variety import LEAST_VARIETY, variety, variety_of_labels
+from emobridge.scores.variety import Variety, variety, variety_of_labels
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
 from emobridge.types import person
@@ -25,7 +25,7 @@ CLEAR_VARIETY = 0.95  # inside speakers: between it and the least it is not clea
 
 
 @dataclass(frozen=True, slots=True)
-class Variety:
+class CorpusVariety:
     """How much the emotions of a corpus vary inside its speakers, or its texts."""
 
     corpus: str
@@ -33,15 +33,15 @@ class Variety:
     groups: int  # known speakers, or texts
     utterances: int  # of known speakers, or texts
     by_labels: bool  # rather than by what a model of the source says
-    value: float | None  # about 1 where all show the same emotions, 0 where each shows one; None: too few to judge
+    variety: Variety | None  # None: too few to judge
 
     @property
     def is_low(self) -> bool:
-        """Whether normalisation by this group would harm."""
-        return self.value is not None and self.value < LEAST_VARIETY[self.group]
+        """Whether normalisation by this group would take the emotion out."""
+        return self.variety is not None and self.variety.is_low
 
 
-def varieties(runner: Runner, baseline: Case) -> tuple[Variety, ...]:
+def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
     """The variety inside the speakers and the texts of each corpus; no label of the target is looked at.
 
     baseline: the baseline as `cases.guard_case` has it.
@@ -64,8 +64,8 @@ def varieties(runner: Runner, baseline: Case) -> tuple[Variety, ...]:
             ("text", [utterance.text for utterance in utterances]),
         ):
             known = [value for value in groups if value]
-            value = variety_of_labels(labels, groups) if by_labels else variety(scores, groups, features)
-            measured.append(Variety(name, group, len(set(known)), len(known), by_labels, value))
+            found = variety_of_labels(labels, groups) if by_labels else variety(scores, groups, features)
+            measured.append(CorpusVariety(name, group, len(set(known)), len(known), by_labels, found))
     return tuple(measured)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from emobridge.data.prosody import PROSODY
 from emobridge.data.speech import Speech, folds_of
-from emobridge.scores.variety import LEAST_VARIETY, low_variety
+from emobridge.scores.variety import low_variety
 from emobridge.settings import Data, Split
-from emobridge.study.guard import CLEAR_VARIETY, Variety
+from emobridge.study.guard import CLEAR_VARIETY, CorpusVariety
 from emobridge.training.case import Case
 
 
@@ -94,7 +94,7 @@ def split_text(speech: Speech, split: Split, pool: str) -> str:
 
 
 def speech_warnings(
-    cases: Sequence[Case], speech: Speech, split: Split, varieties: Sequence[Variety]
+    cases: Sequence[Case], speech: Speech, split: Split, varieties: Sequence[CorpusVariety]
 ) -> tuple[str, ...]:
     """What a reader must know of the speech, its split and its normalisation before quoting a number."""
     lines = []
@@ -114,7 +114,7 @@ def speech_warnings(
     return tuple(lines)
 
 
-def _guard_lines(cases: Sequence[Case], varieties: Sequence[Variety]) -> list[str]:
+def _guard_lines(cases: Sequence[Case], varieties: Sequence[CorpusVariety]) -> list[str]:
     """What the guard did, where that is not clear, and where there was too little to judge."""
     normalised = {"speaker": False, "text": False}
     for case in cases:
@@ -127,11 +127,11 @@ def _guard_lines(cases: Sequence[Case], varieties: Sequence[Variety]) -> list[st
     return lines
 
 
-def _guard_line(found: Variety) -> str:
+def _guard_line(found: CorpusVariety) -> str:
     """One sentence on one corpus; "" where all is well."""
     corpus, groups = found.corpus, f"{found.group}s"
     action = "by corpus, not by speaker" if found.group == "speaker" else "by speaker alone, without its texts"
-    if found.value is None:
+    if found.variety is None:
         return (
             f"{corpus} has too few utterances of each {found.group} ({found.utterances} of {found.groups}) to tell "
             f"whether its {groups} show several emotions each: it is normalised by {found.group} all the same"
@@ -139,11 +139,11 @@ def _guard_line(found: Variety) -> str:
     how = "by their labels" if found.by_labels else "by what a model of the source says of them"
     if found.is_low:
         doubt = "" if found.by_labels else f". If each of its {groups} shows several, give --no-guard"
-        return f"the guard normalises {corpus} {action}: {low_variety(found.value, found.group, how)}{doubt}"
-    if found.group == "speaker" and found.value < CLEAR_VARIETY:
+        return f"the guard normalises {corpus} {action}: {low_variety(found.variety, found.group, how)}{doubt}"
+    if found.group == "speaker" and found.variety.value < CLEAR_VARIETY:
         return (
             f"the speakers of {corpus} may show few emotions each (the variety of the emotions inside speakers is "
-            f"{found.value:.2f} {how}; the guard acts below {LEAST_VARIETY['speaker']}): it is normalised by speaker, "
-            f"which does better where each shows several; if few do, give --by-corpus {corpus}"
+            f"{found.variety.value:.2f} {how}; the guard acts below {found.variety.least:.2f}): it is normalised by "
+            f"speaker, which does better where each shows several; if few do, give --by-corpus {corpus}"
         )
     return ""
