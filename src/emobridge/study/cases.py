@@ -45,6 +45,7 @@ from emobridge.types import short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
+GUARD_HEAD = Plugin("discriminant", {"shrinkage": 0.5})  # by which the threshold of the guard was chosen
 TRAINED_HEAD = "single"  # of methods whose own head has a closed form, where an encoder takes part
 NEIGHBOURS = 1  # layers on each side of the middle one
 LEAST_FEATURES = 100  # features at least that dropout leaves at a time
@@ -199,7 +200,7 @@ def decide(
             case = replace(case, layer=max(scores[case.normalise], key=lambda pair: pair[1])[0])
         if request.features.guard and case.normalise.startswith("speaker") and case.labels and not case.uses_recordings:
             if case.layer not in measured:
-                measured[case.layer] = varieties(runner, guard_case(replace(baseline, layer=case.layer), encoder))
+                measured[case.layer] = varieties(runner, guard_case(replace(baseline, layer=case.layer)))
             case = _guarded(case, measured[case.layer])
         cases.append(with_dropout(case, width_of(case, encoder)))
     first_scores: tuple[tuple[str, float], ...] = next(iter(scores.values()), ())
@@ -233,11 +234,10 @@ def layer_scores(
     return tuple(scores)
 
 
-def guard_case(baseline: Case, encoder: Encoder) -> Case:
-    """The system by which the guard measures a corpus: the baseline with its own head and default training."""
-    head = Plugin(registry.load("methods", BASELINE).head)
-    case = replace(_plain(baseline), head=head, training=Training(), align="none", normalise="corpus", by_corpus=())
-    return with_dropout(case, width_of(case, encoder))
+def guard_case(baseline: Case) -> Case:
+    """The system by which the guard measures a corpus: the baseline with GUARD_HEAD and default training."""
+    plain = replace(_plain(baseline), head=GUARD_HEAD, training=Training())
+    return replace(plain, align="none", normalise="corpus", by_corpus=())
 
 
 def with_dropout(case: Case, width: int) -> Case:

@@ -3,8 +3,7 @@
 A speaker's own mean then IS the emotion, and taking it out leaves nothing; so with the mean of a sentence. It shows in
 the variety of the emotions inside speakers or texts (see scores/variety.py): of a source by its labels; of the target,
 which has none, by the scores of a model of the source, where everything is normalised by corpus and nothing is aligned.
-It is always the baseline with its own head and training, whatever the run asks for: what is measured belongs to the
-corpus.
+It is always the same head and training, whatever the run asks for: what is measured belongs to the corpus.
 """
 
 from __future__ import annotations
