@@ -125,9 +125,12 @@ def trials_of(
         assert variety is not None  # no target here is too small to judge
         if group == "text":
             case = replace(case, normalise="speaker+text")
-        without = replace(case, **({"by_corpus": (target,)} if group == "speaker" else {"without_texts": (target,)}))
-        scores = [accuracy(runner, way) for way in (case, without)]
-        trials.append(Trial(encoder, sources, target, group, cut, variety.value, variety.freedom, *scores, method))
+        spared = (target,)
+        without = replace(case, by_corpus=spared) if group == "speaker" else replace(case, without_texts=spared)
+        normalised, other = (accuracy(runner, way) for way in (case, without))
+        trials.append(
+            Trial(encoder, sources, target, group, cut, variety.value, variety.freedom, normalised, other, method)
+        )
     path.write_text(json.dumps([asdict(trial) for trial in trials]))
     print(path, flush=True)
     return trials
@@ -205,7 +208,7 @@ def is_balanced(trial: Trial) -> bool:
 
 def rate(trials: Iterable[Trial], holds: Callable[[Trial], bool]) -> float:
     """The share of trials for which something holds; 0 of none."""
-    return float(np.mean([holds(trial) for trial in trials] or [0.0]))
+    return float(np.mean([float(holds(trial)) for trial in trials] or [0.0]))
 
 
 def largest_threshold(trials: Sequence[Trial]) -> float:
