@@ -262,7 +262,7 @@ def test_damage_of_any_file_of_a_run_changes_no_answer(recorded, tmp_path):
     def answers() -> list:
         adapted = train(request)
         predicted = [part.probabilities.tolist() for system in adapted.answers for part in system.predicted]
-        return [predicted, adapted.decision.speaker_information]
+        return [predicted, adapted.decision.varieties]
 
     whole = answers()
     files = sorted((tmp_path / "run" / "work").glob("*.safetensors"))

@@ -204,11 +204,12 @@ class Features:
         "Needs no labels.", panel=ENCODER, first=True, choices=NORMALISATIONS,
     )  # fmt: skip
     by_corpus: tuple[str, ...] = option(
-        (), help="Corpus that is normalised as a whole because its speakers show one emotion each. Repeat for more.",
+        (), help="Corpus that is normalised as a whole because its speakers show few emotions each. Repeat for more.",
         panel=ENCODER, repeat=True, needs="speaker normalisation",
     )  # fmt: skip
     guard: bool = option(
-        True, help="Find corpora whose speakers mostly show one emotion each, and normalise them by corpus.",
+        True, help="Find corpora whose speakers, or texts, show few emotions each, and do not normalise them by "
+        "speaker, or by text.",
         panel=ENCODER, needs="speaker normalisation",
     )  # fmt: skip
     align: str = option(

@@ -15,10 +15,10 @@ def test_rows_are_checked_without_audio():
     first = rows(8, speaker=lambda n: f"s{n % 2}", emotion=lambda n: ("anger", "fear")[n % 2], text=lambda n: "a text")
     second = [dataclasses.replace(row, split=("train", "test")[n % 4 // 2]) for n, row in enumerate(first)]
     kinds = [(finding.kind, finding.message.partition(":")[0]) for finding in check_rows({"a": first, "b": second})]
-    each = ["class of one speaker", "class of one speaker", "one-sided speakers"]
+    each = ["class of one speaker", "class of one speaker"]
     assert kinds == [
-        *((kind, "a") for kind in [*each, "same text"]),
-        *((kind, "b") for kind in [*each, "splits share speakers", "same text"]),
+        *((kind, "a") for kind in [*each, "same text", "speakers tell the emotion"]),
+        *((kind, "b") for kind in [*each, "splits share speakers", "same text", "speakers tell the emotion"]),
         ("shared speakers", "a and b"),
     ]
 
@@ -40,3 +40,21 @@ def test_counts_are_sorted_by_value():
     assert [(count.column, count.value, count.n) for count in counts] == [
         ("emotion", "", 2), ("emotion", "anger", 1), ("emotion", "fear", 2), ("speaker", "s", 5), ("language", "und", 5)
     ]  # fmt: skip
+
+
+def test_texts_that_are_read_in_one_emotion_each_are_named():
+    def found(text):
+        emotions = ("anger", "fear", "neutral")
+        read = rows(36, speaker=lambda n: f"s{n % 4}", emotion=lambda n: emotions[n % 3], text=text)
+        return [finding for finding in check_rows({"m": read}) if finding.kind.endswith("tell the emotion")]
+
+    (finding,) = found(lambda n: f"text {n % 3} of {n // 3 % 2}")
+    assert finding.kind == "texts tell the emotion" and finding.severity == "warning" and finding.ids == ()
+    assert finding.message.startswith(
+        "m: its texts show few emotions each (the variety of the emotions inside texts is "
+    )
+    assert finding.message.endswith(
+        "; 6 of 6 show mostly one: text 0 of 0, text 1 of 0, text 2 of 0 and 3 more; "
+        "normalisation by text would remove the emotion"
+    )
+    assert found(lambda n: f"text {n % 4}") == found(lambda n: f"text {n}") == found(lambda n: None) == []

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from emobridge.probe.finding import collapse_lines, finding
+from emobridge.probe.finding import collapse_lines, finding, variety_lines
 from emobridge.probe.scoring import CollapsedProbes, LayerChoice, StudyScores
+from emobridge.probe.splits import Corpus
 from emobridge.scores.base import Condition
-from emobridge.types import Score
+from emobridge.types import Score, Utterance
 
 
 def row(layer, value, *, corpus="emodb", encoder="wb", method="probe", head="linear", measure="UA"):
@@ -145,3 +146,19 @@ def test_of_many_collapsed_probes_some_are_listed():
     many = [CollapsedProbes(condition(str(layer)), "0", "anger for all 35 utterances") for layer in range(30)]
     (line,) = collapse_lines(many)
     assert line.count("layer") == 6 and line.endswith("; and 24 more.")
+
+
+@pytest.mark.parametrize(("shown", "named"), [(1, True), (2, False)])
+def test_speakers_of_one_emotion_each_are_named_where_normalisation_is_by_speaker(shown, named):
+    emotions = ("anger", "sadness")
+    rows = [
+        Utterance(
+            f"{speaker}-{take}", "c", "a.wav", speaker=str(speaker), emotion=emotions[(speaker + take % shown) % 2]
+        )
+        for speaker in range(4)
+        for take in range(6)
+    ]
+    corpus = Corpus("c", "de", tuple(rows))
+    lines = variety_lines([corpus], ("none", "speaker"))
+    assert [line.partition(":")[0] for line in lines] == ["Normalisation by speaker takes emotions out of c"] * named
+    assert variety_lines([corpus], ("none", "corpus")) == ()

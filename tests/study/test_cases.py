@@ -21,7 +21,6 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.options import read_options
 from emobridge.settings import Adapt, Budget, default_of, options_of_record
-from emobridge.study import cases as room
 from emobridge.study.cases import (
     DROPOUT,
     LEAST_FEATURES,
@@ -228,10 +227,10 @@ def test_the_guard_measures_the_corpus_and_not_the_request(plain):
     changes = ({}, {"head": "linear"}, {"method": "dann"}, {"epochs": 1, "learning_rate": 0.5}, {"target_labels": "4"},
                {"patience": 2}, {"align": "none"}, {"seeds": 1, "folds": 4}, {"method": "blend"})  # fmt: skip
     trained = {**plain, "method": "pseudo-labels"}
-    measured = {decided(Adapt.of(**{**trained, **change})).speaker_information for change in changes}
-    assert len(measured) == 1 and dict(*measured).keys() == {"en", "xx"}
+    measured = {decided(Adapt.of(**{**trained, **change})).varieties for change in changes}
+    assert len(measured) == 1 and {found.corpus for found in next(iter(measured))} == {"en", "xx"}
     grid = Budget.of(**plain, methods=("dann", "fluda"), budgets=("4", "0"), normalisations=("none", "speaker"))
-    assert decided(grid).speaker_information in measured
+    assert decided(grid).varieties in measured
 
 
 def test_a_guarded_corpus_is_normalised_by_corpus_in_every_case(plain, recorded):
@@ -240,13 +239,14 @@ def test_a_guarded_corpus_is_normalised_by_corpus_in_every_case(plain, recorded)
     rewrite(recorded / "xx.jsonl", lambda rows: [row for row in rows if row["emotion"] == sides[row["speaker"]]])
     request = Budget.of(**plain, methods=("dann",), budgets=("0",), normalisations=("speaker", "corpus"))
     decision = decided(request)
-    nats = dict(decision.speaker_information)
-    assert nats["xx"] > room.THRESHOLD > nats["en"]
+    assert {found.corpus: found.is_low for found in decision.varieties if found.group == "speaker"} == {
+        "en": False, "xx": True,
+    }  # fmt: skip
     assert [(case.normalise, case.by_corpus) for case in decision.cases] == [
         ("speaker", ("xx",)), ("speaker", ("xx",)), ("corpus", ()), ("corpus", ()),
     ]  # fmt: skip
     off = decided(replace(request, features=replace(request.features, guard=False)))
-    assert off.speaker_information == () and all(case.by_corpus == () for case in off.cases)
+    assert off.varieties == () and all(case.by_corpus == () for case in off.cases)
     stated = decided(replace(request, features=replace(request.features, by_corpus=("xx",))))
     assert [case.by_corpus for case in stated.cases] == [("xx",), ("xx",), ("xx",), ("xx",)]
 

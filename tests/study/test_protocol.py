@@ -9,8 +9,10 @@ import pytest
 from toys import case_of
 
 from emobridge.encoders import load_encoder
+from emobridge.scores.variety import Variety
 from emobridge.settings import Adapt, Split
 from emobridge.study.cases import draft
+from emobridge.study.guard import CorpusVariety
 from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
 
 DEFAULTS = {"source": ("en.jsonl",), "target": "xx.jsonl", "labels": ("anger", "sadness"), "method": "pseudo-labels"}
@@ -102,12 +104,43 @@ def test_there_are_as_many_folds_as_speakers(toy_speech):
     assert count_folds(toy_speech(), Split(folds=0)) == 0
 
 
-def test_the_guard_is_told_where_it_changed_something(toy_speech):
-    speech, nats = toy_speech(), (("en", 0.05), ("xx", 0.31))
-    (line,) = speech_warnings([case_of(by_corpus=("xx",))], speech, Split(folds=2), nats)
-    assert line.startswith("the guard normalises xx by corpus, not by speaker: its speakers seem to show mostly one")
-    assert "0.31 nats" in line and line.endswith("give --no-guard")
-    assert speech_warnings([case_of()], speech, Split(folds=2), nats) == (), "the guard was off"
+def test_the_guard_is_named_where_it_changed_something(toy_speech):
+    found = (
+        CorpusVariety("en", "speaker", 4, 32, True, Variety(1.0, 28)),
+        CorpusVariety("xx", "speaker", 4, 32, False, Variety(0.31, 28)),
+    )
+    (line,) = speech_warnings([case_of(by_corpus=("xx",))], toy_speech(), Split(folds=2), found)
+    assert line.startswith("the guard normalises xx by corpus, not by speaker: its speakers show few emotions")
+    assert "0.31 by what a model of the source says" in line and line.endswith("give --no-guard")
+    assert speech_warnings([case_of()], toy_speech(), Split(folds=2), ()) == (), "the guard was off"
+    assert speech_warnings([case_of(normalise="corpus")], toy_speech(), Split(folds=2), found) == ()
+    labelled = (replace(found[1], by_labels=True),)
+    (line,) = speech_warnings([case_of(by_corpus=("xx",))], toy_speech(), Split(folds=2), labelled)
+    assert "0.31 by their labels" in line and "--no-guard" not in line
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "xx has too few utterances of each speaker (6 of 4) to tell whether its speakers show several emotions"),
+        (0.9, "the speakers of xx may show few emotions each"),
+        (0.96, None),
+        (1.1, None),
+    ],
+)
+def test_what_the_guard_cannot_tell_is_said(toy_speech, value, words):
+    found = CorpusVariety("xx", "speaker", 4, 6, False, None if value is None else Variety(value, 2))
+    lines = speech_warnings([case_of()], toy_speech(), Split(folds=2), [found])
+    assert [line[: len(words)] for line in lines] == [words] if words else lines == ()
+
+
+def test_texts_that_tell_the_emotion_are_named_where_texts_are_taken_out(toy_speech):
+    found = [CorpusVariety("xx", "text", 4, 32, False, Variety(0.4, 28)), CorpusVariety("en", "text", 0, 0, True, None)]
+    case = replace(case_of(normalise="speaker+text"), without_texts=("xx",))
+    (line,) = speech_warnings([case], toy_speech(), Split(folds=2), found)
+    assert line.startswith("the guard normalises xx by speaker alone, without its texts: its texts show few")
+    assert "texts of xx were not taken out" in saw(case, Adapt.of(**DEFAULTS).data, Split())
+    assert speech_warnings([case_of()], toy_speech(), Split(folds=2), found) == ()
 
 
 def test_utterances_without_a_speaker_are_counted(toy_speech):

@@ -33,6 +33,7 @@ OTHER = {
     "statistics": (("std",), ("mean", "std"), ("std", "mean")),
     "normalise": ("none", "corpus", "speaker+text"),
     "by_corpus": (("en",), ("xx",), ("en", "xx")),
+    "without_texts": (("en",), ("xx",), ("en", "xx")),
     "align": ("none",),
     "method": (Plugin("dann"), Plugin("dann", {"strength": 0.5}), Plugin("source-only", {"rebalance": False})),
     "head": (Plugin("linear"), Plugin("single", {"input_dropout": 0.5}), Plugin("linear", {"hidden": 8})),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from emobridge.audit.finding import Finding, first_names
 from emobridge.data.labels import EMOTIONS, likely_emotion
 from emobridge.errors import count_noun
+from emobridge.scores.variety import low_variety, variety_of_labels
 from emobridge.types import Utterance, person, person_labels
 
-ONE_SIDED = 0.8  # of a speaker's utterances in one emotion
+ONE_SIDED = 0.8  # of a speaker's, or a text's, utterances in one emotion
 UNKNOWN_NAMED = 20  # unknown labels that have a finding each: a column of sentences may be taken for emotions
 
 UtteranceRows = Sequence[Utterance]
@@ -34,7 +35,7 @@ def check_rows(manifests: Mapping[str, UtteranceRows]) -> tuple[Finding, ...]:
     for name, rows in manifests.items():
         people = person_labels(rows)
         findings += [*_labels(name, rows), *_speakers(name, rows, people), *_splits(name, rows, people)]
-        findings += _texts(name, rows, people)
+        findings += [*_texts(name, rows, people), *_few_emotions(name, rows, people)]
     return (*findings, *_shared_speakers(manifests))
 
 
@@ -92,23 +93,25 @@ def _speakers(name: str, rows: UtteranceRows, people: Sequence[str | None]) -> I
         if len(who) == 1:
             message = f"{name}: {emotion} has only the speaker {who[0]}, so that the voice gives it away"
             yield Finding("class of one speaker", "warning", message, who)
-    yield from _one_sided(name, [counts_of[emotion] for emotion in shown], speakers)
 
 
-def _one_sided(name: str, counts_of: Sequence[Counter[str]], speakers: Iterable[str]) -> Iterator[Finding]:
-    """counts_of: the utterances of each speaker in each emotion."""
-    labelled = {speaker: sum(counts[speaker] for counts in counts_of) for speaker in speakers}
-    labelled = {speaker: count for speaker, count in labelled.items() if count}
-    most = {speaker: max(counts[speaker] for counts in counts_of) for speaker in labelled}
-    one_sided = tuple(speaker for speaker, count in labelled.items() if most[speaker] >= ONE_SIDED * count)
-    if one_sided:
-        share = f"{len(one_sided)} of {len(labelled)} speakers"
-        message = (
-            f"{name}: {share} show mostly one emotion ({first_names(one_sided)}); "
-            "normalisation by speaker would remove the emotion"
+def _few_emotions(name: str, rows: UtteranceRows, people: Sequence[str | None]) -> Iterator[Finding]:
+    """Speakers, or texts, that tell the emotion: normalisation by them would take it out."""
+    emotions = [row.emotion if row.emotion in EMOTIONS else None for row in rows]
+    for group, groups in (("speaker", people), ("text", [row.text for row in rows])):
+        found = variety_of_labels(emotions, groups)
+        if found is None or not found.is_low:
+            continue
+        counts: dict[str, Counter[str]] = {}
+        for member, emotion in zip(groups, emotions):
+            if member and emotion:
+                counts.setdefault(member, Counter())[emotion] += 1
+        one_sided = tuple(
+            member for member, shown in counts.items() if max(shown.values()) >= ONE_SIDED * shown.total()
         )
-        severity = "warning" if len(one_sided) >= len(labelled) / 4 else "note"
-        yield Finding("one-sided speakers", severity, message, one_sided)
+        mostly = f"; {len(one_sided)} of {len(counts)} show mostly one: {first_names(one_sided)}" if one_sided else ""
+        message = f"{name}: {low_variety(found, group)}{mostly}; normalisation by {group} would remove the emotion"
+        yield Finding(f"{group}s tell the emotion", "warning", message, one_sided if group == "speaker" else ())
 
 
 def _splits(name: str, rows: UtteranceRows, people: Sequence[str | None]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, SCRATCH, VALIDATION, CollapsedProbes, StudyScores
+from emobridge.probe.splits import Corpus
 from emobridge.probe.tables import (
     RANDOM_WEIGHTS,
     Curve,
@@ -19,7 +20,8 @@ from emobridge.probe.tables import (
     random_of,
 )
 from emobridge.report.blocks import interval, percent
-from emobridge.types import Score
+from emobridge.scores.variety import low_variety, variety_of_labels
+from emobridge.types import Score, person
 
 UA = "UA (unweighted accuracy, the mean recall of the emotions)"
 MANY = 6  # collapsed probes of one head that are listed
@@ -177,6 +179,20 @@ def _value(score: Score) -> str:
     """A score in per cent and its interval: "66.7 % (61.2 to 71.9)"."""
     text = interval(score.measure, score.value, score.low, score.high)
     return text.replace(" (", " % (", 1)
+
+
+def variety_lines(corpora: Iterable[Corpus], normalisations: Sequence[str]) -> tuple[str, ...]:
+    """A line for each corpus whose speakers show few emotions each, where features are normalised by speaker."""
+    lines = []
+    for corpus in corpora if "speaker" in normalisations else ():
+        emotions = [utterance.emotion for utterance in corpus.utterances]
+        found = variety_of_labels(emotions, [person(utterance) for utterance in corpus.utterances])
+        if found is not None and found.is_low:
+            lines.append(
+                f"Normalisation by speaker takes emotions out of {corpus.name}: {low_variety(found, 'speaker')}. Give "
+                "--normalise corpus."
+            )
+    return tuple(lines)
 
 
 def collapse_lines(collapsed: Iterable[CollapsedProbes]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from emobridge import __version__, registry
 from emobridge.corpora import licence_of
 from emobridge.corpora.demo import is_synthetic
 from emobridge.probe import tables
-from emobridge.probe.finding import collapse_lines, finding
+from emobridge.probe.finding import collapse_lines, finding, variety_lines
 from emobridge.probe.pairs import SETTING_MEANINGS
 from emobridge.probe.run import Study, probe
 from emobridge.probe.scoring import CHANCE, LOUDNESS, PROBE, RANDOM, StudyScores, describe_split, score_study
@@ -51,7 +51,8 @@ def run_and_report(
     write_scores(folder / "scores.json", (*scored.scores, *scored.floors))
     page = study_page(study, scored, command, missing=missing, ours=ours, title=title)
     path = write_page(folder, "probe", page, {"command": command})
-    lines = [page.lead, *(f"warning: {line}" for line in collapse_lines(scored.collapsed))]
+    alarms = (*variety_lines(study.corpora, settings.normalise), *collapse_lines(scored.collapsed))
+    lines = [page.lead, *(f"warning: {line}" for line in alarms)]
     lines += [f"missing: {line}" for line in missing]
     return "\n".join([*lines, f"scores: {folder / 'scores.json'}", f"report: {path}"])
 
@@ -126,7 +127,7 @@ def _in_language(study: Study, scored: StudyScores, drawings: dict[str, str]) ->
 
 def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
     """What a reader must know before quoting a number."""
-    lines = list(collapse_lines(scored.collapsed))
+    lines = [*variety_lines(study.corpora, study.settings.normalise), *collapse_lines(scored.collapsed)]
     if study.settings.share_speakers:
         lines.append("Training and test share speakers: the scores say nothing of new speakers.")
     for corpus in study.corpora:

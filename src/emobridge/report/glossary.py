@@ -20,6 +20,10 @@ INTERVAL = (
     "where the score of other speakers, and of other seeds where there are several, would lie; a jackknife (the score "
     "without each speaker in turn) with Student's t, which holds with few speakers too, though not with one"
 )
+VARIETY = (
+    "how much of the emotions' variation lies inside speakers, or inside texts: about 1 where all show the same "
+    "emotions, 0 where each shows one; from labels, or estimated from what a model of the source says of the speech"
+)
 TERMS = (
     ("encoder", "the part that makes numbers (features) of sound; it has layers, from sounds to words, from 0"),
     ("head", "the small part on top of the encoder that tells the emotions from its features"),
@@ -31,12 +35,17 @@ TERMS = (
     ("floor", "what is reached without recognising emotion, from the loudness and length of the recordings"),
     ("95 % interval", INTERVAL),
     ("fold", "one part of the speakers, scored by a system that was trained on the others"),
-    ("guard", "the check for corpora whose speakers mostly show one emotion each; it turns speaker normalisation off"),
+    (
+        "guard",
+        "the check for corpora whose speakers, or texts, show few emotions each; it turns their normalisation off",
+    ),
+    ("variety", VARIETY),
 )
 
 
 PROBE_TERMS = (
     *(pair for pair in TERMS if pair[0] in ("encoder", "head", "normalisation", "95 % interval", "fold")),
+    ("variety", VARIETY),
     ("probe", "a head on one layer of an encoder that stays as it is: its score tells what the layer holds"),
     ("multilayer", "a head that weighs all layers of the encoder, and learns the weights"),
     ("random weights", "the same encoder before any training: what an encoder scores above it, it has learnt"),

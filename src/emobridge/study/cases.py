@@ -38,13 +38,14 @@ from emobridge.settings import (
     unmet_needs,
 )
 from emobridge.study.evaluations import ua_of
-from emobridge.study.guard import THRESHOLD, speaker_information
+from emobridge.study.guard import CorpusVariety, varieties
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
 from emobridge.types import short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
+GUARD_HEAD = Plugin("discriminant", {"shrinkage": 0.5})  # by which the threshold of the guard was chosen
 TRAINED_HEAD = "single"  # of methods whose own head has a closed form, where an encoder takes part
 NEIGHBOURS = 1  # layers on each side of the middle one
 LEAST_FEATURES = 100  # features at least that dropout leaves at a time
@@ -82,7 +83,7 @@ class Decision:
 
     cases: tuple[Case, ...]  # in the order of the choices
     layer_scores: tuple[tuple[str, float], ...] = ()  # UA of each layer on the source, where one was chosen
-    speaker_information: tuple[tuple[str, float], ...] = ()  # nats of each corpus, where the guard looked; see guard
+    varieties: tuple[CorpusVariety, ...] = ()  # of the speakers and texts of each corpus, where the guard looked
 
 
 def choices_of_request(request: Adapt | Budget) -> tuple[Choice, ...]:
@@ -187,7 +188,7 @@ def decide(
             raise unknown("corpus of this run", name, corpora)
     cases: list[Case] = []
     scores: dict[str, tuple[tuple[str, float], ...]] = {}  # by normalisation
-    information: dict[str, dict[str, float]] = {}  # by layer
+    measured: dict[str, tuple[CorpusVariety, ...]] = {}  # by layer
     for case in drafts:
         baseline = _baseline_of(case, drafts)
         if case.layer == "auto":
@@ -195,16 +196,21 @@ def decide(
                 scores[case.normalise] = layer_scores(speech, baseline, runner.split, progress)
             case = replace(case, layer=max(scores[case.normalise], key=lambda pair: pair[1])[0])
         if request.features.guard and case.normalise.startswith("speaker") and case.labels and not case.uses_recordings:
-            if case.layer not in information:
-                measuring = guard_case(replace(baseline, layer=case.layer), encoder)
-                information[case.layer] = speaker_information(runner, measuring)
-            nats = information[case.layer]
-            harmed = [name for name in nats if nats[name] > THRESHOLD and name not in case.by_corpus]
-            case = replace(case, by_corpus=(*case.by_corpus, *harmed))
+            if case.layer not in measured:
+                measured[case.layer] = varieties(runner, guard_case(replace(baseline, layer=case.layer)))
+            case = _guarded(case, measured[case.layer])
         cases.append(with_dropout(case, width_of(case, encoder)))
     first_scores: tuple[tuple[str, float], ...] = next(iter(scores.values()), ())
-    first_information: dict[str, float] = next(iter(information.values()), {})
-    return Decision(tuple(cases), first_scores, tuple(first_information.items()))
+    first_varieties: tuple[CorpusVariety, ...] = next(iter(measured.values()), ())
+    return Decision(tuple(cases), first_scores, first_varieties)
+
+
+def _guarded(case: Case, measured: Sequence[CorpusVariety]) -> Case:
+    """The case without the normalisation by speaker, or by text, that would take the emotion out of a corpus."""
+    low = [(found.group, found.corpus) for found in measured if found.is_low]
+    by_corpus = dict.fromkeys((*case.by_corpus, *(corpus for group, corpus in low if group == "speaker")))
+    texts = [corpus for group, corpus in low if group == "text" and case.normalise == "speaker+text"]
+    return replace(case, by_corpus=tuple(by_corpus), without_texts=tuple(texts))
 
 
 def layer_scores(
@@ -225,11 +231,10 @@ def layer_scores(
     return tuple(scores)
 
 
-def guard_case(baseline: Case, encoder: Encoder) -> Case:
-    """The system by which the guard measures a corpus: the baseline with its own head and default training."""
-    head = Plugin(registry.load("methods", BASELINE).head)
-    case = replace(_plain(baseline), head=head, training=Training(), align="coral", normalise="speaker")
-    return with_dropout(case, width_of(case, encoder))
+def guard_case(baseline: Case) -> Case:
+    """The system by which the guard measures a corpus: the baseline with GUARD_HEAD and default training."""
+    plain = replace(_plain(baseline), head=GUARD_HEAD, training=Training())
+    return replace(plain, align="none", normalise="corpus", by_corpus=())
 
 
 def with_dropout(case: Case, width: int) -> Case:

@@ -1,68 +1,75 @@
-"""Where speaker normalisation would harm: corpora whose speakers mostly show one emotion each.
+"""Where normalisation by speaker, or by text, would harm: corpora whose speakers, or sentences, show few emotions each.
 
-A speaker's own mean then IS the emotion, and taking it out leaves nothing. It shows in how much the speaker tells of
-the emotion, the mutual information I(speaker; emotion) in nats: of a source by its labels, of a target, which has none,
-by the probabilities of a recogniser that was trained on the source normalised by speaker and hears the target
-normalised by corpus.
-
-    I = H(mean p) - sum_s n_s / n H(mean p of s) - the same with the speakers shuffled (mean of SHUFFLES)
-
-The probabilities themselves count, so that a recogniser that is hardly sure of anything tells little of speakers. It is
-always the baseline with its own head and training, whatever the run asks for: what is measured belongs to the corpus.
-
-Ours: THRESHOLD was set between EmoDB, EMOVO and RAVDESS as they are and cut down to one or two emotions a speaker; see
-docs/results/semi-supervised.md.
+A speaker's own mean then IS the emotion, and taking it out leaves nothing; so with the mean of a sentence. It shows in
+the variety of the emotions inside speakers or texts (see scores/variety.py): of a source by its labels; of the target,
+which has none, by the scores of a model of the source, where everything is normalised by corpus and nothing is aligned.
+It is always the same head and training, whatever the run asks for: what is measured belongs to the corpus.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emobridge.data.speech import everything
-from emobridge.scores.entropy import entropy
+from emobridge.data.speech import Speech, everything
+from emobridge.features.normalisation import fit_domain, normalise_features
+from emobridge.scores.entropy import TINY
+from emobridge.scores.variety import Variety, variety, variety_of_labels
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
+from emobridge.types import person
 
-THRESHOLD = 0.14  # nats
-SHUFFLES = 20
-
-
-def information(p: np.ndarray, speakers: Sequence[str | None]) -> float:
-    """I(speaker; emotion) of probabilities p (N, C), corrected, in nats; 0 where fewer than two speakers are known."""
-    rows = [row for row, speaker in enumerate(speakers) if speaker is not None]
-    names, group = np.unique([str(speakers[row]) for row in rows], return_inverse=True)
-    if len(names) < 2:
-        return 0.0
-    p, random = p[rows], np.random.default_rng(0)
-    shuffled = [_uncorrected(p, random.permutation(group)) for _ in range(SHUFFLES)]
-    return _uncorrected(p, group) - float(np.mean(shuffled))
+CLEAR_VARIETY = 0.95  # inside speakers: between it and the least it is not clear which normalisation does better
 
 
-def speaker_information(runner: Runner, baseline: Case) -> dict[str, float]:
-    """I(speaker; emotion) of each corpus, by its name; no label of the target is looked at.
+@dataclass(frozen=True, slots=True)
+class CorpusVariety:
+    """How much the emotions of a corpus vary inside its speakers, or its texts."""
 
-    baseline: the baseline as `cases.guard_case` has it; the target is normalised by corpus here.
+    corpus: str
+    group: str  # "speaker" or "text"
+    groups: int  # known speakers, or texts
+    utterances: int  # of known speakers, or texts
+    by_labels: bool  # rather than by what a model of the source says
+    variety: Variety | None  # None: too few to judge
+
+    @property
+    def is_low(self) -> bool:
+        """Whether normalisation by this group would take the emotion out."""
+        return self.variety is not None and self.variety.is_low
+
+
+def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
+    """The variety inside the speakers and the texts of each corpus; no label of the target is looked at.
+
+    baseline: the baseline as `cases.guard_case` has it.
     """
     speech = runner.speech
     target = np.flatnonzero(speech.is_target)
-    corpus = speech.utterances[target[0]].corpus
-    case = replace(baseline, by_corpus=(*baseline.by_corpus, corpus))
     fold = replace(everything(speech, runner.split, 0), target_test=tuple(target.tolist()))
-    predicted = runner.fit(case, 0, fold).probabilities
-    values = {}
+    p = runner.fit(baseline, 0, fold).probabilities
+    scores = np.log(p.astype(np.float64).clip(TINY))
+    scores -= scores.mean(1, keepdims=True)  # the logits, of which softmax forgot the mean
+    features = _by_corpus(speech.at(baseline.layer), target)
+    measured = []
     for index, (name, _) in enumerate(speech.corpora):
         rows = np.flatnonzero(speech.domain_of == index)
-        p = predicted if index == speech.target else np.eye(len(case.labels))[speech.label[rows]]
-        values[name] = information(p, [speech.utterances[row].speaker for row in rows])
-    return values
+        utterances = [speech.utterances[row] for row in rows]
+        by_labels = index != speech.target
+        labels = [baseline.labels[label] if label >= 0 else None for label in speech.label[rows]]
+        for group, groups in (
+            ("speaker", [person(utterance) for utterance in utterances]),
+            ("text", [utterance.text for utterance in utterances]),
+        ):
+            known = [value for value in groups if value]
+            found = variety_of_labels(labels, groups) if by_labels else variety(scores, groups, features)
+            measured.append(CorpusVariety(name, group, len(set(known)), len(known), by_labels, found))
+    return tuple(measured)
 
 
-def _uncorrected(p: np.ndarray, group: np.ndarray) -> float:
-    """Entropy (nats) of the mean of p (N, C), less that of each group's mean, by the groups' sizes."""
-    sums = np.zeros((group.max() + 1, p.shape[1]))
-    np.add.at(sums, group, p)
-    size = np.bincount(group)
-    return float(entropy(p.mean(0)) - (size / len(p)) @ entropy(sums / size[:, None]))
+def _by_corpus(speech: Speech, rows: np.ndarray) -> np.ndarray:
+    """The features of rows of one corpus, standardised by its moments, (N, D)."""
+    assert speech.features is not None  # the guard looks at stored ones
+    x = speech.features[rows]
+    return normalise_features(x, fit_domain("", "", x), None).flatten(1).numpy()

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from emobridge.data.prosody import PROSODY
 from emobridge.data.speech import Speech, folds_of
+from emobridge.scores.variety import low_variety
 from emobridge.settings import Data, Split
-from emobridge.study.guard import THRESHOLD
+from emobridge.study.guard import CLEAR_VARIETY, CorpusVariety
 from emobridge.training.case import Case
 
 
@@ -47,6 +48,8 @@ def saw(case: Case, data: Data, split: Split) -> tuple[str, ...]:
     )
     if case.by_corpus:
         lines.append(f"speakers of {', '.join(case.by_corpus)} were normalised by their corpus, not by their own")
+    if case.without_texts:
+        lines.append(f"texts of {', '.join(case.without_texts)} were not taken out")
     if case.align == "coral":
         lines.append(f"CORAL alignment used the unlabelled audio of {whose}")
     if data.pool == "closed" and case.labels:
@@ -91,7 +94,7 @@ def split_text(speech: Speech, split: Split, pool: str) -> str:
 
 
 def speech_warnings(
-    cases: Sequence[Case], speech: Speech, split: Split, speaker_information: Sequence[tuple[str, float]]
+    cases: Sequence[Case], speech: Speech, split: Split, varieties: Sequence[CorpusVariety]
 ) -> tuple[str, ...]:
     """What a reader must know of the speech, its split and its normalisation before quoting a number."""
     lines = []
@@ -104,15 +107,43 @@ def speech_warnings(
     missing = [name for index, name in enumerate(labels) if index not in present]
     if 0 < len(missing) < len(labels):
         lines.append(f"no target utterance is labelled {', '.join(missing)}: UA is over the other labels")
-    guarded = {corpus for case in cases for corpus in case.by_corpus}
-    for corpus, nats in speaker_information:
-        if corpus in guarded and nats > THRESHOLD:
-            lines.append(
-                f"the guard normalises {corpus} by corpus, not by speaker: its speakers seem to show mostly one "
-                f"emotion each (the speaker tells {nats:.2f} nats of the emotion that source-only predicts, "
-                f"more than {THRESHOLD}). If each of them shows several, give --no-guard"
-            )
+    lines += _guard_lines(cases, varieties)
     nameless = sum(utterance.speaker is None for utterance in speech.utterances)
     if nameless and any(case.normalise.startswith("speaker") for case in cases):
         lines.append(f"{nameless} utterances have no speaker: they are normalised by their corpus instead")
     return tuple(lines)
+
+
+def _guard_lines(cases: Sequence[Case], varieties: Sequence[CorpusVariety]) -> list[str]:
+    """What the guard did, where that is not clear, and where there was too little to judge."""
+    normalised = {"speaker": False, "text": False}
+    for case in cases:
+        normalised["speaker"] |= case.normalise.startswith("speaker")
+        normalised["text"] |= case.normalise == "speaker+text"
+    lines = []
+    for found in varieties:
+        line = _guard_line(found) if normalised[found.group] and found.groups else ""
+        lines += [line] if line else []
+    return lines
+
+
+def _guard_line(found: CorpusVariety) -> str:
+    """One sentence on one corpus; "" where all is well."""
+    corpus, groups = found.corpus, f"{found.group}s"
+    action = "by corpus, not by speaker" if found.group == "speaker" else "by speaker alone, without its texts"
+    if found.variety is None:
+        return (
+            f"{corpus} has too few utterances of each {found.group} ({found.utterances} of {found.groups}) to tell "
+            f"whether its {groups} show several emotions each: it is normalised by {found.group} all the same"
+        )
+    how = "by their labels" if found.by_labels else "by what a model of the source says of them"
+    if found.is_low:
+        doubt = "" if found.by_labels else f". If each of its {groups} shows several, give --no-guard"
+        return f"the guard normalises {corpus} {action}: {low_variety(found.variety, found.group, how)}{doubt}"
+    if found.group == "speaker" and found.variety.value < CLEAR_VARIETY:
+        return (
+            f"the speakers of {corpus} may show few emotions each (the variety of the emotions inside speakers is "
+            f"{found.variety.value:.2f} {how}; the guard acts below {found.variety.least:.2f}): it is normalised by "
+            f"speaker, which does better where each shows several; if few do, give --by-corpus {corpus}"
+        )
+    return ""

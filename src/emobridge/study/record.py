@@ -248,7 +248,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 def study_warnings(study: Adapted | Grid) -> list[str]:
     """What a reader must know of the speech of a study, and of how pseudo-labels went."""
     cases = [answers.case for answers in study.answers]
-    lines = list(speech_warnings(cases, study.speech, study.request.split, study.decision.speaker_information))
+    lines = list(speech_warnings(cases, study.speech, study.request.split, study.decision.varieties))
     if study.prepared.left_out:
         lines.append(f"{study.prepared.left_out} target utterances of other emotions were left out, by their labels")
     if study.prepared.skipped:

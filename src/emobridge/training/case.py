@@ -32,6 +32,7 @@ class Case:
     statistics: tuple[str, ...] = ("mean",)
     normalise: str = "speaker"
     by_corpus: tuple[str, ...] = ()
+    without_texts: tuple[str, ...] = ()  # corpora whose texts stay in, although `normalise` is by speaker and text
     align: str = "coral"
     method: Plugin
     head: Plugin

@@ -175,7 +175,10 @@ def _frozen_inputs(
     )
     domains = tuple(replace(domain, by_speaker=domain.corpus not in case.by_corpus) for domain in domains)
     if case.normalise == "speaker+text":
-        domains = tuple(_with_texts(speech, features, learn, index, domain) for index, domain in enumerate(domains))
+        domains = tuple(
+            domain if domain.corpus in case.without_texts else _with_texts(speech, features, learn, index, domain)
+            for index, domain in enumerate(domains)
+        )
     x = normalised_rows(speech, learn, domains, case.normalise)
     index_of = {row: index for index, row in enumerate(learn)}
 
@@ -213,7 +216,7 @@ def _with_coral_copies(
     matrices = {} if matrices is None else matrices
     for corpus in corpora.unique():
         of_corpus = corpora == corpus
-        key = case.layer, fold.source, fold.target, case.normalise, case.by_corpus, int(corpus)
+        key = case.layer, fold.source, fold.target, case.normalise, case.by_corpus, case.without_texts, int(corpus)
         if key not in matrices:
             matrices[key] = coral_by_layer(copies[of_corpus], target.x, inputs.layers)
         copies[of_corpus] = recolour(copies[of_corpus], matrices[key])
