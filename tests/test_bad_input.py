@@ -409,7 +409,19 @@ def test_no_target_audio(recorded, cli):
 
 def test_adapt_skips_bad_files_from_end_to_end_too(recorded, cli):
     bad = with_bad_rows(recorded)
-    words = ("--encoder", "emotion-cnn", "--layer", "0", "--train", "end-to-end", "--align", "none", "--epochs", "1", *SOFT)
+    words = (
+        "--encoder",
+        "emotion-cnn",
+        "--layer",
+        "0",
+        "--train",
+        "end-to-end",
+        "--align",
+        "none",
+        "--epochs",
+        "1",
+        *SOFT,
+    )
     done = cli(*adapt(recorded, *words))
     assert done.code == 0, done.err
     assert done.complaints[-1] == f"{len(bad)} skipped"
