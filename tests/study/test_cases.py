@@ -471,7 +471,7 @@ USELESS = [
 ]
 USEFUL = [
     {"prosody": PROSODY, "method": "source-only"},
-    {"prosody": PROSODY, "method": "auto", "candidates": ("lora", "dann")},
+    {"prosody": PROSODY, "method": "auto"},
     {"attribute_range": "1..7", "attributes": ("arousal",)},
     {"by_corpus": ("xx",), "normalise": "speaker"},
     {"guard": False, "normalise": "speaker+text"},
