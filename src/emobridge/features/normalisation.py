@@ -88,9 +88,14 @@ def least_deviation(deviation: Tensor, prosody: int = 0) -> Tensor:
 def normalise_features(
     x: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
 ) -> Tensor:
-    """The features (N, D), standardised by `moments`, less the domain's offsets of their texts, one text a row."""
+    """The features (N, D), standardised by `moments`, less the domain's offsets of their texts, one text a row.
+
+    Prosody stands in each of V layers: it is divided by the root of V, so that it counts once however many there are.
+    """
     mean, deviation = moments(x, domain, speakers)
     x = (x - mean) / deviation
+    if domain.prosody and x.ndim == 3:
+        x[..., -domain.prosody :] /= x.shape[1] ** 0.5
     if domain.offsets is not None:
         rows = _rows_by_name(texts)
         for text, offset in zip(domain.texts, domain.offsets):
