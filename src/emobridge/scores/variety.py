@@ -24,6 +24,7 @@ how often it errs, stands in docs/results/guard.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ class Variety:
 
 def least_variety(freedom: int, least: float = LEAST) -> float:
     """The value below which variety is low, of so many utterances less groups."""
-    return least - (2 / freedom) ** 0.5 / 2
+    return least - math.sqrt(2 / freedom) / 2
 
 
 def variety(

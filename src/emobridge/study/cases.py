@@ -45,7 +45,7 @@ from emobridge.types import short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
-GUARD_HEAD = Plugin("discriminant", {"shrinkage": 0.5})  # by which the threshold of the guard was chosen
+GUARD_HEAD = Plugin("discriminant", (("shrinkage", 0.5),))  # by which the threshold of the guard was chosen
 TRAINED_HEAD = "single"  # of methods whose own head has a closed form, where an encoder takes part
 NEIGHBOURS = 1  # layers on each side of the middle one
 LEAST_FEATURES = 100  # features at least that dropout leaves at a time
