@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emobridge.scores.harm import LEAST_AGREEMENT, LEAST_UTTERANCES, HarmSign, agreement, reasons_of
+from emobridge.scores.harm import LEAST_ADAPTED, LEAST_AGREEMENT, HarmSign, agreement, reasons_of
 
 
 def test_agreement_is_of_the_most_probable_classes():
@@ -17,12 +17,12 @@ def test_agreement_is_of_the_most_probable_classes():
 @pytest.mark.parametrize(
     ("share", "utterances", "only_label", "expected"),
     [
-        (LEAST_AGREEMENT, LEAST_UTTERANCES, "", []),
-        (LEAST_AGREEMENT - 0.01, LEAST_UTTERANCES, "", ["agree"]),
-        (1.0, LEAST_UTTERANCES - 1, "", ["unlabelled utterances"]),
+        (LEAST_AGREEMENT, LEAST_ADAPTED, "", []),
+        (LEAST_AGREEMENT - 0.01, LEAST_ADAPTED, "", ["agree"]),
+        (1.0, LEAST_ADAPTED - 1, "", ["unlabelled utterances"]),
         (0.1, 3, "", ["agree", "unlabelled utterances"]),
-        (1.0, LEAST_UTTERANCES, "anger", ["every answer is anger"]),
-        (float("nan"), LEAST_UTTERANCES, "", []),
+        (1.0, LEAST_ADAPTED, "anger", ["every answer is anger"]),
+        (float("nan"), LEAST_ADAPTED, "", []),
     ],
 )
 def test_what_foretells_harm(share, utterances, only_label, expected):

@@ -10,7 +10,7 @@ import torch
 from toys import case_of
 
 from emobridge.cache import Cache
-from emobridge.scores.harm import LEAST_AGREEMENT, LEAST_UTTERANCES
+from emobridge.scores.harm import LEAST_ADAPTED, LEAST_AGREEMENT
 from emobridge.settings import Split
 from emobridge.study.harm import compares_halves, measure_harm
 from emobridge.study.run import Runner
@@ -91,7 +91,7 @@ def test_of_few_utterances_the_number_is_the_sign(toy_speech, count, compared):
     sign = sign_of(speech)
     assert (sign.utterances, sign.compared) == (count, compared)
     assert np.isnan(sign.agreement) == (not compared)
-    assert sign.reasons[-1] == f"it has only {count} unlabelled utterances to go by (below {LEAST_UTTERANCES})"
+    assert sign.reasons[-1] == f"it has only {count} unlabelled utterances to go by (below {LEAST_ADAPTED})"
 
 
 def test_one_label_for_everything_is_a_sign(toy_speech):

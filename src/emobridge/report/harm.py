@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from emobridge.report.blocks import Section, Table, count, percent
 from emobridge.report.record import StudyRecord
-from emobridge.scores.harm import LEAST_AGREEMENT, LEAST_UTTERANCES, HarmSign
+from emobridge.scores.harm import LEAST_ADAPTED, LEAST_AGREEMENT, HarmSign
 
 MEANING = (
     "No label of the target is needed for this sign. The method is fitted twice more, to either half of the target "
     "speech that it adapts to, and the answers to target utterances that neither half holds are compared. What both "
     "halves agree on comes from the target; where they disagree, adaptation has mostly amplified chance. Below "
-    f"{100 * LEAST_AGREEMENT:.0f} %, and with fewer than {LEAST_UTTERANCES} utterances to go by, adaptation lost "
+    f"{100 * LEAST_AGREEMENT:.0f} %, and with fewer than {LEAST_ADAPTED} utterances to go by, adaptation lost "
     "points on some pairs of languages (docs/results/harm.md). It is a sign and no proof: labels of some target "
     "utterances decide (emobridge suggest)."
 )

@@ -15,7 +15,7 @@ from emobridge.scores.measures.base import Floats
 
 AGREEMENT = "agreement of halves"  # the measure of its rows in scores.json
 LEAST_AGREEMENT = 0.75  # share of utterances that both label alike
-LEAST_UTTERANCES = 100  # unlabelled ones to adapt to
+LEAST_ADAPTED = 100  # unlabelled ones to adapt to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,6 @@ def reasons_of(sign: HarmSign, only_label: str = "") -> tuple[str, ...]:
             f"recognisers adapted to halves of the target's {sign.halves_of} agree on only "
             f"{100 * sign.agreement:.1f} % of {sign.compared} utterances (below {100 * LEAST_AGREEMENT:.0f} %)"
         )
-    if sign.utterances < LEAST_UTTERANCES:
-        reasons.append(f"it has only {sign.utterances} unlabelled utterances to go by (below {LEAST_UTTERANCES})")
+    if sign.utterances < LEAST_ADAPTED:
+        reasons.append(f"it has only {sign.utterances} unlabelled utterances to go by (below {LEAST_ADAPTED})")
     return tuple(reasons)

@@ -19,7 +19,7 @@ from emobridge.training.case import Case
 
 OPTIMISTIC = "the target's labels made this choice, so its score on the target is slightly optimistic"
 UNCHECKED = f"whether it is better than {BASELINE} could not be checked, since the target has no labels to score"
-UNLABELLED = "the target has no labels to check this by; --bundle adapted hands the adapted one over all the same"
+FORETOLD = "the target has no labels to check this by; --bundle adapted hands the adapted one over all the same"
 NOTHING_ADAPTS = f"no method adapts beside {BASELINE}"
 
 
@@ -46,7 +46,7 @@ def choose_system(
         return Choice(baseline.case if rule == "baseline" else adapted.case, f"as --bundle {rule} asks")
     gap = gap_on_target(speech, baseline, adapted)
     if gap is None and sign is not None and sign.reasons:
-        return Choice(baseline.case, f"{adapted.method} may be worse: {' and '.join(sign.reasons)}; {UNLABELLED}")
+        return Choice(baseline.case, f"{adapted.method} may be worse: {' and '.join(sign.reasons)}; {FORETOLD}")
     if gap is None:
         return Choice(adapted.case, UNCHECKED)
     if gap.high < 0:
