@@ -73,7 +73,8 @@ def findings_of(adapted: Adapted, audit: Audit | None, report: Progress) -> Targ
     clips = Listing(utterances, p, recognizer.labels, embed=output.clips)
     free = [row for row, utterance in enumerate(utterances) if utterance.emotion is None]
     asks = bool(free) and not recognizer.spec.frames  # as `suggest` does
-    worth = [free[place] for place in ranked(DEFAULT, p[free], np.empty((len(free), 0)), seed=0)] if asks else []
+    count, x = TO_LABEL * LOOKED_AT, np.empty((len(free), 0))
+    worth = [free[place] for place in ranked(DEFAULT, p[free], x, count=count, seed=0)] if asks else []
     return replace(
         findings,
         to_label=clips.first(worth, TO_LABEL),
