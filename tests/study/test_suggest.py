@@ -74,49 +74,53 @@ def test_gradients_draw_by_squared_distance():
 
 
 def test_the_representative_stands_for_most_doubts():
-    """Three kinds of doubt, of five, three and one utterances, and as many utterances without any."""
-    kinds = [[0.5, 0.5, 0.0, 0.0]] * 3 + [[0.0, 0.51, 0.49, 0.0]] * 5 + [[0.0, 0.0, 0.49, 0.51]] + [[1, 0, 0, 0]] * 9
-    order = representative(np.array(kinds, dtype=float), 18).tolist()
+    """Three kinds of unsure utterances, five, three and one; and as many sure ones, whatever their features."""
+    p = np.array([[0.5, 0.5]] * 3 + [[0.51, 0.49]] * 5 + [[0.49, 0.51]] + [[1, 0]] * 9, dtype=float)
+    x = np.array([[0.0, 9.0]] * 3 + [[9.0, 0.0]] * 5 + [[-9.0, -9.0]] + [[9.0, 0.0]] * 9)
+    order = representative(p, x, 18).tolist()
     assert [3 <= order[0] < 8, order[1] < 3, order[2] == 8] == [True] * 3, "the commonest kind first, each kind once"
     assert sorted(order[:9]) == list(range(9)) and order[9:] == list(range(9, 18)), "the sure ones follow by margin"
 
 
 def test_of_equal_ones_the_least_sure_comes_first():
-    assert representative(P, 4).tolist() == [0, 2, 1, 3], "two of the half represent each other alike"
-    assert representative(np.full((5, 3), 1 / 3), 5).tolist() == [0, 1, 2, 3, 4], "twins: distances are nothing"
-    assert representative(np.eye(3)[[1, 1, 1, 1]], 4).tolist() == [0, 1, 2, 3], "one class, of which it is certain"
+    assert representative(P, np.eye(4), 4).tolist() == [0, 2, 1, 3], "two of the half represent each other alike"
+    assert representative(np.full((5, 3), 1 / 3), np.ones((5, 2)), 5).tolist() == [0, 1, 2, 3, 4], "twins"
+    assert representative(np.eye(3)[[1, 1, 1, 1]], np.zeros((4, 1)), 4).tolist() == [0, 1, 2, 3], "one class, certain"
     sure = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]])
-    assert representative(sure, 3).tolist() == [1, 2, 0], "one predicted class"
-    assert representative(sure[:1], 1).tolist() == [0] and representative(sure, 1).tolist() == [1]
+    assert representative(sure, np.empty((3, 0)), 3).tolist() == [1, 2, 0], "one predicted class, no features"
+    for count in (1, 9):
+        assert representative(sure[:1], np.ones((1, 1)), count).tolist() == [0]
+    assert representative(sure, np.ones((3, 1)), 1).tolist() == [1]
 
 
-@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(2, 5))
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 5))
 @quick(max_examples=30, deadline=None)
-def test_each_representative_adds_most_to_what_is_represented(seed, size, classes):
-    p = np.random.default_rng(seed).dirichlet(np.ones(classes), size)
-    order, half = representative(p, size).tolist(), np.argsort(margins(p), kind="stable")[: (size + 1) // 2]
-    logs = np.log(p[half] + 1e-3) - np.log(p[half] + 1e-3).mean(1, keepdims=True)
-    distance = np.square(logs[:, None] - logs).sum(2)
+def test_each_representative_adds_most_to_what_is_represented(seed, size, width):
+    rng = np.random.default_rng(seed)
+    p, x = rng.dirichlet(np.ones(3), size), rng.standard_normal((size, width)) + 5
+    order, half = representative(p, x, size).tolist(), np.argsort(margins(p), kind="stable")[: (size + 1) // 2]
+    distance = np.square(x[half, None] - x[half]).sum(2)
     similarity = np.exp(-2 * distance / (np.median(distance) or 1))
     places = {row: place for place, row in enumerate(half.tolist())}
     assert set(order[: len(half)]) == set(half.tolist())
     for count in range(len(half)):
         before = [places[row] for row in order[:count]]
-        value = [similarity[:, [*before, place]].max(1).sum() for place in range(len(half)) if place not in before]
+        values = [similarity[:, [*before, place]].max(1).sum() for place in range(len(half)) if place not in before]
         chosen = similarity[:, [*before, places[order[count]]]].max(1).sum()
-        assert chosen == pytest.approx(max(value))
+        assert chosen == pytest.approx(max(values))
 
 
 def test_a_large_half_is_thinned_evenly(monkeypatch):
-    p = np.random.default_rng(0).dirichlet(np.ones(4), 300)
-    whole = representative(p, 300)
+    rng = np.random.default_rng(0)
+    p, x = rng.dirichlet(np.ones(4), 300), rng.standard_normal((300, 3))
+    whole = representative(p, x, 300)
     monkeypatch.setattr(module, "COMPARED", 20)
-    order = representative(p, 300)
+    order = representative(p, x, 300)
     assert sorted(order.tolist()) == list(range(300)) and order.tolist() != whole.tolist()
     rank = np.argsort(np.argsort(margins(p), kind="stable"))
     assert sorted(rank[order[:20]].tolist()) == np.linspace(0, 149, 20).round().astype(int).tolist()
     assert (np.diff(rank[order[20:]]) > 0).all(), "all others by margin"
-    assert representative(p, 7).tolist() == order[:7].tolist()
+    assert representative(p, x, 7).tolist() == order[:7].tolist()
 
 
 @st.composite

@@ -120,7 +120,7 @@ def ranked(
     if by == "random":
         return np.random.default_rng(seed).permutation(len(p))[:count]
     if by == "representative":
-        return representative(p, count)
+        return representative(p, x, count)
     value = margins(p) if by == "margin" else -entropy(p)
     return np.argsort(value, kind="stable")[:count]
 
@@ -134,23 +134,22 @@ def margins(p: Floats) -> Floats:
     return two[:, 1] - two[:, 0]
 
 
-def representative(p: Floats, count: int) -> Order:
+def representative(p: Floats, x: Floats, count: int) -> Order:
     """The less sure half by margin, in the order in which each represents best what those before it do not.
 
     Greedy facility location: each next utterance makes f(S) = sum_i max_(j in S) s_ij largest, where i and j go over
-    the half, s_ij = exp(-2 d_ij / median d), and d_ij is the squared distance between log-probabilities of mean 0. So
-    every kind of doubt is asked about, common ones first, where margin alone asks the same question again and again.
-    Of a half above COMPARED utterances so many take part, evenly spread over the margins; all others follow by margin.
-    Wei, Iyer & Bilmes 2015, "Submodularity in data subset selection and active learning" (filtered active submodular
-    selection); the half, the distance and the similarity are ours.
+    the half, s_ij = exp(-2 d_ij / median d), and d_ij is the squared distance of their features. So every kind of doubt
+    is asked about, common ones first, where margin alone asks the same question again and again; and odd recordings,
+    which represent nothing, come late. Of a half above COMPARED utterances so many take part, evenly spread over the
+    margins; all others follow by margin. Wei, Iyer & Bilmes 2015, "Submodularity in data subset selection and active
+    learning" (filtered active submodular selection); the half and the similarity are ours.
     """
     by_margin = np.argsort(margins(p), kind="stable")
     half = by_margin[: (len(p) + 1) // 2]
     compared = half[np.linspace(0, len(half) - 1, min(len(half), COMPARED)).round().astype(np.int64)]
-    logs = np.log(p[compared] + 1e-3)  # probabilities below a thousandth differ in nothing that is known
-    logs -= logs.mean(1, keepdims=True)
-    lengths = np.square(logs).sum(1)
-    distance = np.maximum(lengths[:, None] + lengths - 2 * logs @ logs.T, 0.0)
+    z = x[compared] - x.mean(0)
+    lengths = np.square(z).sum(1)
+    distance = np.maximum(lengths[:, None] + lengths - 2 * z @ z.T, 0.0)
     similarity = np.exp(-2 * distance / (np.median(distance) or 1.0))
     covered, free = np.zeros(len(compared)), np.ones(len(compared), dtype=bool)
     chosen: list[int] = []
