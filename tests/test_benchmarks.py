@@ -84,47 +84,32 @@ def test_cut_down_targets(benchmarks, toy_speech):
     assert all((part.is_target == 0).sum() == 32 for part in (thinned, one))
 
 
-def test_recognisers_trained_together_are_those_trained_alone(benchmarks, toy_speech):
-    """The helper of suggest_results.py: what is trained beside a recogniser changes nothing."""
+def test_a_blend_need_not_be_trained_and_components_need_not_be_found_again(benchmarks, toy_speech):
+    """The shortcuts of suggest_results.py change no answer."""
     import torch
     from toys import case_of, everything
 
+    from emobridge.heads.base import principal_components
     from emobridge.methods.base import Labelled
-    from emobridge.training.stages import run_stages
+    from emobridge.training.inputs import Frozen
     from emobridge.training.tasks import build
 
-    case = case_of(
-        method="pseudo-labels",
-        method_options=("rebalance=no", "interval=3", "threshold=0.0"),
-        head_options=("input_dropout=0.5",),
-        target_labels="4",
-        epochs=5,
-        batch_size=7,
-    )
+    results = benchmarks("suggest_results")
+    case = case_of(method="blend", head="discriminant")
+    results.case_of = lambda method: dataclasses.replace(case, method=results.Plugin(method))
     speech = toy_speech(shift=1.0)
     fold = everything(speech)
     task = build(speech, fold, case, case.make_method(), ()).task
-    label = torch.from_numpy(speech.label[speech.is_target])
-    tasks, alone = [], []
-    for names in (("xx-0-anger-0", "xx-1-sadness-0"), ("xx-2-anger-0", "xx-3-sadness-1")):
-        labelled = dataclasses.replace(speech, visible=frozenset(names))
-        fitted = run_stages(case, labelled, fold, 3)
-        labelled_rows = torch.tensor(
-            [index for index, row in enumerate(fold.target) if speech.utterances[row].id in names]
-        )
-        other_rows = torch.tensor([index for index in range(len(fold.target)) if index not in labelled_rows.tolist()])
-        tasks.append(
-            dataclasses.replace(
-                task,
-                labelled_target=Labelled(task.target[labelled_rows], label[labelled_rows]),
-                target=task.target[other_rows],
-            )
-        )
-        alone.append((fitted.built, fitted.head))
-    bank = benchmarks("_together").trained(tasks, case, 3)
-    for index, (_, head) in enumerate(alone):
-        torch.testing.assert_close(bank.output.weight[index].T, head.output.weight, atol=1e-4, rtol=1e-3)
-    assert not torch.allclose(alone[0][1].output.weight, alone[1][1].output.weight, atol=1e-3)
+    label = torch.from_numpy(speech.label[list(fold.target)])
+    task = dataclasses.replace(task, labelled_target=Labelled(task.target[:3], label[:3]), target=task.target[3:])
+    x = task.inputs.x
+    components = principal_components(x, 200)
+    reduced = dataclasses.replace(task, inputs=Frozen(components.of(x)))
+    quick = results.answers(reduced, reduced.inputs.x)
+    for method in results.METHODS:
+        with torch.no_grad():
+            p = results.trained(task, method).output(x).softmax(1)
+        np.testing.assert_allclose(quick[method], p, atol=1e-4)
 
 
 def test_help_names_all_without_running_them():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from emobridge.methods.base import (
     balanced_weights,
     combine,
     oversample,
+    weigh,
     weighted_cross_entropy,
 )
 from emobridge.methods.source_only import SourceOnly
@@ -166,3 +168,64 @@ def test_what_a_method_needs_it_does_not_merely_take():
 def test_a_method_without_a_loss_is_refused():
     with pytest.raises(TypeError, match="loss"):
         type("Idle", (Method,), {})()
+
+
+# Utterances that count by their weights: heads that are solved in one step
+
+
+def with_true(label, source=(0, 0, 0, 1), class_weights=True) -> Task:
+    """A task whose target has true labels, in rows from 10 on."""
+    return replace(task(source, class_weights), labelled_target=Labelled(10 + torch.arange(len(label)), label))
+
+
+def test_25_true_labels_of_a_class_weigh_as_much_as_the_source():
+    examples = weigh(with_true(torch.tensor([0] * 25 + [1] * 25)))
+    assert examples.rows.tolist() == [0, 1, 2, 3, *range(10, 60)], "none is repeated"
+    of_class = examples.weight[:, None] * examples.label
+    assert of_class[:4].sum(0).tolist() == pytest.approx([13.5, 13.5])
+    assert of_class[4:].sum(0).tolist() == pytest.approx([13.5, 13.5])
+
+
+def test_one_true_label_by_hand():
+    """It weighs a 25th of the source's speech of its class, and classes keep the same total."""
+    examples = weigh(with_true(torch.tensor([1])))
+    of_class = (examples.weight[:, None] * examples.label) / examples.weight.sum()
+    torch.testing.assert_close(of_class.sum(0), torch.tensor([0.5, 0.5]))
+    assert float(of_class[4, 1] / of_class[3, 1]) == pytest.approx(1 / 25)
+
+
+def test_guessed_labels_weigh_as_much_as_the_source():
+    guessed = Labelled(torch.tensor([5, 6, 7]), torch.tensor([0, 1, 1]))
+    weight = weigh(with_true(torch.tensor([0, 1])), guessed).weight
+    torch.testing.assert_close(weight[:4].sum(), weight[4:7].sum())
+    torch.testing.assert_close(weight[7:], torch.full((2,), float(weight[:4].sum()) / 50))
+
+
+@given(labels, labels, labels, st.booleans(), st.booleans())
+def test_weights_have_mean_1_and_classes_the_same_total(source, true, guessed, is_soft, class_weights):
+    source, guessed = (torch.cat([part, torch.arange(4)]) for part in (source, guessed))
+    part = Labelled(torch.arange(len(guessed)), torch.eye(4)[guessed] if is_soft else guessed)
+    sample = Task(Frozen(torch.zeros(99, 2)), 4, labelled(source), labelled(true), None, class_weights)
+    examples = weigh(sample, part)
+    assert len(examples.rows) == len(examples.label) == len(examples.weight) == len(source) + len(true) + len(guessed)
+    assert float(examples.weight.mean()) == pytest.approx(1, abs=1e-5) and (examples.weight > 0).all()
+    if class_weights:
+        torch.testing.assert_close(examples.weight @ examples.label, torch.full((4,), len(examples.rows) / 4))
+
+
+def test_weights_without_a_source_and_of_one_class():
+    lone = replace(task(()), labelled_target=labelled([1, 1, 0, 1]))
+    torch.testing.assert_close(weigh(lone).weight, torch.tensor([2 / 3, 2 / 3, 2, 2 / 3]))
+    alone = Task(Frozen(torch.zeros(4, 2)), 1, labelled([0, 0]), labelled([0]), None)
+    weight = weigh(alone).weight
+    assert float(weight[2] / weight[:2].sum()) == pytest.approx(1 / 25)
+
+
+def test_a_method_weighs_where_the_head_is_solved_and_repeats_where_it_is_trained():
+    method, sample = SourceOnly(), with_true(torch.tensor([1]))
+    method.task = sample
+    assert len(method.examples(0, None, generator()).rows) == 8, "as often as there are source utterances"
+    method.task = replace(sample, solved=True)
+    assert len(method.examples(0, None, generator()).rows) == 5 and method.examples(1, None, generator()) is None
+    method.rebalance = False
+    assert method.examples(0, None, generator()).weight.tolist()[-1] == 1, "like any other utterance"

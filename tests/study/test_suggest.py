@@ -16,7 +16,8 @@ from emobridge.bundle import Recognizer
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.scores.entropy import entropy
-from emobridge.study.suggest import STRATEGIES, core_set, margins, ranked, spread_gradients, suggest
+from emobridge.study import suggest as module
+from emobridge.study.suggest import STRATEGIES, core_set, margins, ranked, representative, spread_gradients, suggest
 
 P = np.array([[0.5, 0.5, 0.0], [0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [1.0, 0.0, 0.0]])
 
@@ -72,6 +73,56 @@ def test_gradients_draw_by_squared_distance():
     assert second.count(2) / 400 == pytest.approx(4 / 5, abs=0.06)
 
 
+def test_the_representative_stands_for_most_doubts():
+    """Three kinds of unsure utterances, five, three and one; and as many sure ones, whatever their features."""
+    p = np.array([[0.5, 0.5]] * 3 + [[0.51, 0.49]] * 5 + [[0.49, 0.51]] + [[1, 0]] * 9, dtype=float)
+    x = np.array([[0.0, 9.0]] * 3 + [[9.0, 0.0]] * 5 + [[-9.0, -9.0]] + [[9.0, 0.0]] * 9)
+    order = representative(p, x, 18).tolist()
+    assert [3 <= order[0] < 8, order[1] < 3, order[2] == 8] == [True] * 3, "the commonest kind first, each kind once"
+    assert sorted(order[:9]) == list(range(9)) and order[9:] == list(range(9, 18)), "the sure ones follow by margin"
+
+
+def test_of_equal_ones_the_least_sure_comes_first():
+    assert representative(P, np.eye(4), 4).tolist() == [0, 2, 1, 3], "two of the half represent each other alike"
+    assert representative(np.full((5, 3), 1 / 3), np.ones((5, 2)), 5).tolist() == [0, 1, 2, 3, 4], "twins"
+    assert representative(np.eye(3)[[1, 1, 1, 1]], np.zeros((4, 1)), 4).tolist() == [0, 1, 2, 3], "one class, certain"
+    sure = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]])
+    assert representative(sure, np.empty((3, 0)), 3).tolist() == [1, 2, 0], "one predicted class, no features"
+    for count in (1, 9):
+        assert representative(sure[:1], np.ones((1, 1)), count).tolist() == [0]
+    assert representative(sure, np.ones((3, 1)), 1).tolist() == [1]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 5))
+@quick(max_examples=30, deadline=None)
+def test_each_representative_adds_most_to_what_is_represented(seed, size, width):
+    rng = np.random.default_rng(seed)
+    p, x = rng.dirichlet(np.ones(3), size), rng.standard_normal((size, width)) + 5
+    order, half = representative(p, x, size).tolist(), np.argsort(margins(p), kind="stable")[: (size + 1) // 2]
+    distance = np.square(x[half, None] - x[half]).sum(2)
+    similarity = np.exp(-2 * distance / (np.median(distance) or 1))
+    places = {row: place for place, row in enumerate(half.tolist())}
+    assert set(order[: len(half)]) == set(half.tolist())
+    for count in range(len(half)):
+        before = [places[row] for row in order[:count]]
+        values = [similarity[:, [*before, place]].max(1).sum() for place in range(len(half)) if place not in before]
+        chosen = similarity[:, [*before, places[order[count]]]].max(1).sum()
+        assert chosen == pytest.approx(max(values))
+
+
+def test_a_large_half_is_thinned_evenly(monkeypatch):
+    rng = np.random.default_rng(0)
+    p, x = rng.dirichlet(np.ones(4), 300), rng.standard_normal((300, 3))
+    whole = representative(p, x, 300)
+    monkeypatch.setattr(module, "COMPARED", 20)
+    order = representative(p, x, 300)
+    assert sorted(order.tolist()) == list(range(300)) and order.tolist() != whole.tolist()
+    rank = np.argsort(np.argsort(margins(p), kind="stable"))
+    assert sorted(rank[order[:20]].tolist()) == np.linspace(0, 149, 20).round().astype(int).tolist()
+    assert (np.diff(rank[order[20:]]) > 0).all(), "all others by margin"
+    assert representative(p, x, 7).tolist() == order[:7].tolist()
+
+
 @st.composite
 def pools(draw):
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
@@ -102,6 +153,7 @@ def test_the_seed_decides_where_there_is_chance():
         "margin": 1,
         "mixed": 5,
         "random": 5,
+        "representative": 1,
     }
 
 
@@ -194,6 +246,15 @@ def test_a_pool_of_one_and_a_list_of_one(heard, by, tmp_path):
         (row,) = suggest(recognizer, pool, by=by, count=1, store=tmp_path)
         assert row.utterance == free[0] and 0.5 <= row.probability <= 1
     assert len(suggest(recognizer, free, by=by, count=1, store=tmp_path)) == 1
+
+
+@pytest.mark.parametrize("by", STRATEGIES)
+def test_a_pool_of_one_speaker(heard, by, tmp_path):
+    recognizer, utterances = heard
+    speaker = next(row.speaker for row in utterances if row.emotion is None)
+    pool = [row for row in utterances if row.speaker == speaker]
+    rows = suggest(recognizer, pool, by=by, count=100, store=tmp_path)
+    assert sorted(row.utterance.id for row in rows) == sorted(row.id for row in pool)
 
 
 def test_mistakes(heard, tmp_path):

@@ -78,11 +78,13 @@ def test_the_findings_are_what_predict_answers(recorded, run):
     assert page.count("<audio ") == sum(len(a["surest"] + a["least_sure"]) for a in target["classes"]) + 5
 
 
-def test_what_to_label_next_is_what_suggest_lists(recorded, run):
+def test_what_to_label_next_is_what_suggest_lists_by_margin(recorded, run):
     run()
     target = findings(recorded)
     rows = list(read_manifest(recorded / "bare.jsonl"))
-    listed = suggest(Recognizer.load(recorded / "run" / "bundle"), rows, count=5, store=str(recorded / "store"))
+    listed = suggest(
+        Recognizer.load(recorded / "run" / "bundle"), rows, by="margin", count=5, store=str(recorded / "store")
+    )
     assert [clip["id"] for clip in target["to_label"]] == [row.utterance.id for row in listed]
     words = shlex.split(target["suggest"])
     assert words[:5] == ["emobridge", "suggest", str(recorded / "run" / "bundle"), "--on", str(recorded / "bare.jsonl")]

@@ -86,7 +86,9 @@ class SuggestRequest:
 
     bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
     on: str = option(help="Manifest, or folder, of speech in the new language.")
-    by: str = option("margin", help="How utterances are ranked: margin, entropy, mixed, core-set or random.")
+    by: str = option(
+        "representative", help="How utterances are ranked: representative, margin, entropy, mixed, core-set or random."
+    )
     count: int = option(50, help="How many utterances are listed.")
     out: str = option("to-label.csv", help="File for the list (.csv).")
     labelled: str = option("", help="A list that was filled in before. Its rows come first in the new list.")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 BASELINE = "source-only"  # the method that every other one is compared with
 NEEDS = ("source_labels", "target_audio", "target_labels", "traits", "emotions")  # "emotions": two or more classes
+TRUE_LABELS = 25  # of a class of the target that weigh as much as the source's speech of it: docs/results/suggest.md
 
 Predict = Callable[[Tensor], Tensor]  # rows (N,) of the task's inputs -> probabilities (N, C), dropout off
 
@@ -73,6 +74,7 @@ class Task:
     labelled_target: Labelled | None  # "target_labels": the labelled target utterances of the budget
     target: Tensor | None  # "target_audio": rows (N,) of the other target utterances, without labels
     class_weights: bool = True
+    solved: bool = False  # the head is solved in one step: utterances count by their weights, and none is repeated
     traits: tuple[Trait, ...] = ()  # "traits": those with two values or more
     # (N, K), one row for each of the inputs, in [-1, 1]; NaN where unknown, and for every row outside `source` and
     # `labelled_target`
@@ -174,7 +176,9 @@ class Method(ABC):
     task: Task  # from `prepare` on
 
     def __init__(self, *, rebalance: bool = True) -> None:
-        """rebalance: repeat labelled target utterances until they are as many as the source utterances."""
+        """rebalance: repeat labelled target utterances until they are as many as the source utterances; where the head
+        is solved in one step, `weigh` them.
+        """
         self.rebalance = rebalance
 
     def __init_subclass__(cls) -> None:
@@ -204,7 +208,11 @@ class Method(ABC):
 
         By default all labelled utterances, for all epochs.
         """
-        return None if epoch else combine(self.task, self.task.labelled_target, self.rebalance, generator)
+        if epoch:
+            return None
+        if self.task.solved and self.rebalance:
+            return weigh(self.task)
+        return combine(self.task, self.task.labelled_target, self.rebalance, generator)
 
     @abstractmethod
     def loss(self, step: Step) -> dict[str, Tensor]:
@@ -272,6 +280,36 @@ def combine(
         torch.cat([part.rows for part in parts]),
         torch.cat([as_probabilities(part.label, task.classes) if soft else part.label for part in parts]),
         torch.cat([balanced_weights(part, task.classes, task.class_weights) for part in parts]),
+        notes,
+    )
+
+
+def weigh(task: Task, guessed: Labelled | None = None, notes: tuple[tuple[str, float], ...] = ()) -> Examples:
+    """Examples of the labelled source and of true and guessed labels of the target, each utterance once.
+
+    The source and the guessed labels weigh the same, and classes do within them. n true labels of a class weigh n / 25
+    of what the source's speech of it does: few labels move its mean a little, many outweigh the source. Then
+    classes are scaled to the same total again, however unevenly they are labelled.
+    """
+    parts = [part for part in (task.source, guessed) if part is not None and len(part.rows)]
+    weights = [balanced_weights(part, task.classes, task.class_weights) / len(part.rows) for part in parts]
+    true = task.labelled_target
+    if true is not None and len(true.rows):
+        weights.append(torch.full((len(true.rows),), 1 / (TRUE_LABELS * task.classes)))
+        counts = as_probabilities(true.label, task.classes).sum(0)  # (C,)
+        if not parts:
+            weights = [balanced_weights(true, task.classes, task.class_weights)]
+        elif task.class_weights:
+            total = len(parts) + counts / TRUE_LABELS  # of each class
+            factor = total.mean() / total
+            labels = [as_probabilities(part.label, task.classes) for part in (*parts, true)]
+            weights = [weight * (label @ factor) for weight, label in zip(weights, labels)]
+        parts.append(true)
+    weight = torch.cat(weights)
+    return Examples(
+        torch.cat([part.rows for part in parts]),
+        torch.cat([as_probabilities(part.label, task.classes) for part in parts]),
+        weight * (len(weight) / weight.sum()),
         notes,
     )
 

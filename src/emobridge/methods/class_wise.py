@@ -6,8 +6,8 @@ share rises from `first` to `last` of the class: after Zou et al. 2018, "Unsuper
 segmentation via class-balanced self-training", whose thresholds by class these shares are. Were the share one of all
 utterances, the class that the recogniser is surest of would drive the others out.
 
-Ours: the schedule, R, and the weights: labelled source and target weigh the same, whatever their sizes; within them
-classes do, and source corpora; true labels of the target, where there are some, weigh as much as the guessed ones.
+Ours: the schedule, R, and the weights: labelled source and guessed target weigh the same, whatever their sizes; within
+them classes do, and source corpora; 25 true labels of a class of the target weigh as much again (`methods.base.weigh`).
 Chosen on docs/results/across-languages.md.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emobridge.methods.base import Examples, Labelled, Predict, as_probabilities, balanced_weights
+from emobridge.methods.base import Examples, Labelled, Predict, weigh
 from emobridge.methods.source_only import SourceOnly
 from emobridge.options import check_least, check_part_of_one
 
@@ -39,9 +39,8 @@ class ClassWise(SourceOnly):
         refit, beside = divmod(epoch, self.interval)
         if beside or refit > self.refits:
             return None
-        true = task.labelled_target or Labelled.empty()
         if not refit:
-            return _examples((task.source, true), task.classes, task.class_weights)
+            return weigh(task)
         assert task.target is not None  # it is in `needs`
         share = self.first + (self.last - self.first) * (refit - 1) / max(self.refits - 1, 1)
         p = predict(task.target)
@@ -49,7 +48,7 @@ class ClassWise(SourceOnly):
         guessed = Labelled(task.target[chosen], p[chosen].argmax(1))
         classes = len(guessed.label.unique())
         notes = (("pseudo-labelled share", len(chosen) / max(len(p), 1)), ("pseudo-labelled classes", classes))
-        return _examples((task.source, true, guessed), task.classes, task.class_weights, notes)
+        return weigh(task, guessed, notes)
 
 
 def surest_of_each_class(p: Tensor, share: float) -> Tensor:
@@ -64,21 +63,3 @@ def surest_of_each_class(p: Tensor, share: float) -> Tensor:
         count = max(1, round(share * len(inside)))
         rows.append(inside[sureness[inside].argsort(descending=True, stable=True)[:count]])
     return torch.cat(rows).sort().values if rows else label
-
-
-def _examples(
-    parts: tuple[Labelled | None, ...], classes: int, class_weights: bool, notes: tuple[tuple[str, float], ...] = ()
-) -> Examples:
-    """The labelled source, true and guessed labels of the target: source and target weigh the same, and so do these."""
-    source, *target = (part or Labelled.empty() for part in parts)
-    sides = [[source], [part for part in target if len(part.rows)]]
-    sides = [side for side in sides if any(len(part.rows) for part in side)]
-    count = sum(len(part.rows) for side in sides for part in side)
-    rows, label, weight = [], [], []
-    for side in sides:
-        for part in side:
-            rows.append(part.rows)
-            label.append(as_probabilities(part.label, classes))
-            total = count / len(sides) / len(side)
-            weight.append(balanced_weights(part, classes, class_weights) * (total / len(part.rows)))
-    return Examples(torch.cat(rows), torch.cat(label), torch.cat(weight), notes)

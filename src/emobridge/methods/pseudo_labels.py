@@ -24,6 +24,7 @@ from emobridge.methods.base import (
     as_probabilities,
     combine,
     oversample,
+    weigh,
 )
 from emobridge.methods.source_only import SourceOnly
 from emobridge.options import check_least, check_share
@@ -66,13 +67,15 @@ class PseudoLabels(SourceOnly):
         if classes == 1:
             sure = torch.zeros_like(sure)
         label = self.label(p[sure])
+        share = int(sure.sum()) / max(len(sure), 1)
+        notes = (("pseudo-labelled share", share), ("pseudo-labelled classes", classes))
+        if task.solved and self.even:
+            return weigh(task, Labelled(task.target[sure], label), notes)
         index = oversample(true.rows, int(sure.sum()) if self.even else 0, generator)
         true_label = true.label[index]
         if label.ndim == 2:
             true_label = as_probabilities(true_label, task.classes)
         target = Labelled(torch.cat([true.rows[index], task.target[sure]]), torch.cat([true_label, label]))
-        share = int(sure.sum()) / max(len(sure), 1)
-        notes = (("pseudo-labelled share", share), ("pseudo-labelled classes", classes))
         return combine(task, target, self.rebalance, generator, notes)
 
     def label(self, p: Tensor) -> Tensor:

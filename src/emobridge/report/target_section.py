@@ -20,8 +20,8 @@ PERSONAL = (
     "data: ask the speakers before you pass the page on, or make it without (emobridge adapt ... --no-clips)."
 )
 TO_LABEL_NEXT = (
-    "On these recordings the two likeliest labels are nearly as likely. The first command lists more of them, for a "
-    "person to fill in; the second one trains with the filled list."
+    "On these recordings the two likeliest labels are nearly as likely. The first command lists recordings that "
+    "represent many such ones, for a person to fill in; the second one trains with the filled list."
 )
 
 

@@ -25,7 +25,7 @@ from emobridge.progress import Progress
 from emobridge.report.target import AttributeAnswers, ClassAnswers, Clip, TargetFindings
 from emobridge.scores.measures.base import Floats
 from emobridge.settings import command_of
-from emobridge.study.suggest import DEFAULT, ranked
+from emobridge.study.suggest import margins
 from emobridge.study.train import Adapted
 from emobridge.types import SAMPLE_RATE, Utterance, person
 
@@ -73,7 +73,7 @@ def findings_of(adapted: Adapted, audit: Audit | None, report: Progress) -> Targ
     clips = Listing(utterances, p, recognizer.labels, embed=output.clips)
     free = [row for row, utterance in enumerate(utterances) if utterance.emotion is None]
     asks = bool(free) and not recognizer.spec.frames  # as `suggest` does
-    worth = [free[place] for place in ranked(DEFAULT, p[free], np.empty((len(free), 0)), seed=0)] if asks else []
+    worth = [free[place] for place in np.argsort(margins(p[free]), kind="stable")] if asks else []
     return replace(
         findings,
         to_label=clips.first(worth, TO_LABEL),

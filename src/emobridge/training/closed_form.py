@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -34,7 +35,7 @@ def solve(
     """
     generator = torch.Generator().manual_seed(seed)
     inputs = task.inputs
-    method.prepare(task, model)
+    method.prepare(replace(task, solved=True), model)
     rows = torch.cat([part.rows for part in (task.source, task.labelled_target) if part is not None])
     rows = rows if task.target is None else torch.cat([rows, task.target])
     with torch.no_grad(), one_thread():
