@@ -2,7 +2,7 @@
 
 The components of each probe are those of its own training rows, standardised as the probe sees them; then one call of
 `solve` gives the maps of many probes. Nothing is shared that would change a map: each is, to rounding, what the probe
-has alone. Two thirds of the time go into eigenvectors, which no two probes share.
+has alone. Most of the time goes into eigenvectors, which no two probes share.
 """
 
 from __future__ import annotations
