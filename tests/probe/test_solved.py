@@ -46,11 +46,11 @@ def alone(name, x, sets, probe, mean, deviation):
     return solution.of(components.of(z))
 
 
-@pytest.mark.parametrize("limit", [1, solved.LIMIT])
+@pytest.mark.parametrize("limit", [1, solved.COMPONENT_LIMIT])
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("name", HEADS)
 def test_each_probe_is_what_it_is_alone(name, folded, limit, monkeypatch):
-    monkeypatch.setattr(solved, "LIMIT", limit)
+    monkeypatch.setattr(solved, "COMPONENT_LIMIT", limit)
     x, sets = speech()
     generator = torch.Generator().manual_seed(3)
     mean, deviation = torch.zeros(L, P, D), torch.ones(L, P, D)

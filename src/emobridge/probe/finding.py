@@ -171,7 +171,7 @@ def _hindsight(curves: Sequence[Curve], curve: Curve) -> str:
     return (
         f"On {curve.key.target} no layer was chosen; the last layer's score is {percent(curve.last.value)}; the best "
         f"in the table is {where} with {_value(score)} (chosen on test, optimistic). Validation speakers choose a "
-        "layer with --patience or --split 80/10/10, and so does a second corpus."
+        "layer with --split 80/10/10, or for heads that are trained with --patience; so does a second corpus."
     )
 
 

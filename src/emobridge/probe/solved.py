@@ -2,7 +2,7 @@
 
 The components of each probe are those of its own training rows, standardised as the probe sees them; then one call of
 `solve` gives the maps of many probes. Nothing is shared that would change a map: each is, to rounding, what the probe
-has alone. Two thirds of the time go into eigenvectors, which no two probes share.
+has alone. Most of the time goes into eigenvectors, which no two probes share.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from emobridge.methods.base import as_probabilities
 from emobridge.probe.batched import Stack, TrainingSets
 from emobridge.probe.sources import PooledSource
 
-LIMIT = 25_000_000  # numbers of components in memory
+COMPONENT_LIMIT = 25_000_000  # numbers of components in memory
 
 
 def solve_probes(stack: Stack, sets: TrainingSets) -> None:
@@ -38,7 +38,7 @@ def solve_probes(stack: Stack, sets: TrainingSets) -> None:
             # Probes with as many components, of which few utterances have fewer, are solved at once.
             counts = trained.sum(1).clamp(max=min(head.components, x.shape[1]))
             for count in counts.unique().tolist():
-                size = max(1, LIMIT // (len(x) * count))
+                size = max(1, COMPONENT_LIMIT // (len(x) * count))
                 for probes in (counts == count).nonzero()[:, 0].split(size):
                     _solve(stack, layer, x, label, sets.weight, probes)
     if not all(bool(value.isfinite().all()) for value in head.parameters()):
