@@ -193,7 +193,7 @@ def page_of(work: Path, encoder: str) -> Iterator[str]:
         if rows:
             counts.add(words, *counted(rows))
     counts.add("all", *counted(list(cells.values())))
-    yield str(counts)
+    yield f"{counts}\n"
     table = Table(
         f"**Every cell** ({encoder}; UA in per cent, agreement in per cent, utterances of the smallest fit):",
         "| target | source -> target | source-only | default | gain | agreement | utterances | by corpus | sign |",
@@ -209,7 +209,7 @@ def page_of(work: Path, encoder: str) -> Iterator[str]:
         )
         guarded = "guard" if values["guarded"] else ""
         table.add(CUTS[cut], pair_title(pair), *numbers, f"{values['utterances']:.0f}", guarded, raised)
-    yield str(table)
+    yield f"{table}\n"
 
 
 def is_raised(values: dict[str, float]) -> bool:
