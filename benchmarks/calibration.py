@@ -3,7 +3,7 @@ temperature, measured by `emobridge budget`.
 
     python benchmarks/calibration.py --work calibration-work
 
-RAVDESS, EmoDB and EMOVO, each to each, the baseline and the default method, no target label. `--encoders` runs some of
+RAVDESS, EmoDB and EMOVO, each to each, the baseline and soft pseudo-labels, no target label. `--encoders` runs some of
 the encoders below, `--pairs` some of the pairs; all that is finished goes into the page, whose other rows stay. An
 interrupted run goes on. Its exit code is 1 where the error on held-out source speakers is above 0.10 after the
 temperature. Real corpora and weights are not part of the project: they lie in the folder that EMOBRIDGE_SHARED names.

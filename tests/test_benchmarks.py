@@ -200,6 +200,60 @@ def test_the_commands_of_scripts_have_the_options(benchmarks, monkeypatch, tmp_p
     assert len(calls) == (1 if name == "probe_results" else len(script.STUDIES) + 1)
 
 
+def test_the_commands_across_languages_have_the_options(benchmarks, monkeypatch, tmp_path):
+    import typer
+
+    from emobridge.cli.main import app
+
+    script, calls = benchmarks("across_languages"), []
+    monkeypatch.setattr(script, "emobridge", lambda: calls.append(sys.argv))
+    args = argparse.Namespace(shared=tmp_path, work=tmp_path, seeds=None, folds=5, store=None, options=["--strict"])
+    before = sys.argv
+    for name in script.STUDIES:
+        script.run(args, name, "open", script.PAIRS[-1])
+    assert sys.argv is before and len(calls) == len(script.STUDIES) and len(script.PAIRS) == 9
+    known = {option for parameter in typer.main.get_command(app).commands["budget"].params for option in parameter.opts}
+    for _, command, *arguments in calls:
+        assert command == "budget" and {word for word in arguments if word.startswith("--")} <= known
+        assert arguments.count("--source") == 2 and arguments[-1] == "--strict"
+    folders = {call[call.index("--out") + 1] for call in calls}
+    assert len(folders) == len(calls) and all("--strict" in folder for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("study", "ua", "loss", "missed"),
+    [
+        ("whisper-base", 99.0, 0.0, []),
+        ("whisper-base", 81.0, 0.0, ["81.0, goal 82", "81.0, goal 93"]),
+        ("whisper-base", 99.0, -1.1, ["-1.1 against source-only"]),
+        ("whisper-tiny.en", 40.0, 0.0, []),
+        ("logmel", 99.0, -50.0, ["mean gain -0.7, goal +4", "-50.0 against source-only"]),
+    ],
+)
+def test_goals_across_languages_are_missed_or_not(benchmarks, study, ua, loss, missed):
+    script = benchmarks("across_languages")
+    score = (ua, ua - 5, ua + 5)
+    before = script.System(score, 90.0, 10.0, 5.0, 1.5, None)
+    pairs = {}
+    for pair in script.PAIRS:
+        gain = 5.5 if pair != script.PAIRS[0] else loss
+        after = dataclasses.replace(before, gain=(gain, gain - 1, gain + 1))
+        pairs[pair] = {"source-only": before, "class-wise": after, "blend": after}
+    measured = script.Measured(study, "open", (), pairs)
+    lines = list(script.missed_goals(measured))
+    assert len(lines) == len(missed) and all(line.endswith(end) for line, end in zip(lines, missed))
+    assert not list(script.missed_goals(dataclasses.replace(measured, pairs={script.PAIRS[0]: pairs[script.PAIRS[0]]})))
+
+
+def test_the_page_across_languages_is_written_as_it_was(benchmarks, tmp_path):
+    script = benchmarks("across_languages")
+    page = FOLDER.parent / "docs" / "results" / "across-languages.md"
+    copy = tmp_path / page.name
+    copy.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+    script.rewrite(copy, ())
+    assert copy.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+
+
 def test_what_is_missing_is_skipped_with_the_reason(benchmarks, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("EMOBRIDGE_SHARED", str(tmp_path))
     assert benchmarks("run").main(["--only", "encoders"]) == 0
@@ -285,7 +339,7 @@ def test_the_page_of_semi_supervised_results_is_written_as_it_was(benchmarks):
     results = benchmarks("semi_supervised_results")
     tables = list(benchmarks("page_tables").read(measured))
     assert all(str(table) in measured for table in tables)
-    studies = {f"`--only {name}`" for name in (*results.STUDIES, results.AUTO)}
+    studies = {f"`--only {name}`" for name in results.STUDIES}
     assert all(any(name in table.title for name in studies) for table in tables)
 
 
