@@ -29,6 +29,7 @@ from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder, whole_file
 from emobridge.heads.base import Head, principal_components
 from emobridge.methods.base import Labelled, Task
+from emobridge.methods.blend import Blend
 from emobridge.options import Plugin
 from emobridge.scores.base import Estimate
 from emobridge.scores.classes import Evaluation
@@ -113,10 +114,11 @@ def fold_probabilities(speech: Speech, seed: int, fold: Fold, path: Path) -> Pro
     print(path, flush=True)
     case = case_of(RANKED_BY)
     built = build(speech, fold, case, case.make_method(), ())
-    x, pool = built.task.inputs.batch(torch.arange(len(built.task.inputs.x))), built.task.target
-    assert isinstance(x, Tensor) and pool is not None
-    components = principal_components(x, 200)  # once for all fits of the fold, which compute the same ones again
-    task = replace(built.task, inputs=Frozen(components.of(x)))
+    inputs, pool = built.task.inputs, built.task.target
+    assert isinstance(inputs, Frozen) and pool is not None
+    x = inputs.x
+    components = principal_components(x[: len(x) - inputs.copies], 200)  # once: each fit would find the same again
+    task = replace(built.task, inputs=Frozen(components.of(x), inputs.copies))
     first = len(fold.source_test)
     tests = torch.arange(first, first + len(fold.target_test))
     test = components.of(built.test.batch(tests))
@@ -149,11 +151,12 @@ def case_of(method: str) -> Case:
 def answers(task: Task, test: Tensor) -> dict[str, np.ndarray]:
     """Probabilities (N, C) of the test utterances (N, D) by each method, trained on the task.
 
-    The blend's logits are the mean of the other two's, so that it need not be trained.
+    The blend's logits are a mean of the other two's, so that it need not be trained.
     """
     with torch.no_grad():
-        logits = {method: trained(task, method).output(test).double() for method in METHODS[:2]}
-    logits["blend"] = sum(logits.values()) / 2
+        first, last = (trained(task, method).output(test).double() for method in METHODS[:2])
+    share = Blend().share
+    logits = dict(zip(METHODS, (first, last, (1 - share) * first + share * last)))
     return {method: values.softmax(1).numpy() for method, values in logits.items()}
 
 

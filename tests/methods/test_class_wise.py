@@ -101,14 +101,16 @@ def test_source_and_target_weigh_the_same_and_within_them_classes_do():
         torch.testing.assert_close(by_class, by_class.mean().expand(2))
 
 
-def test_true_labels_of_the_target_weigh_as_much_as_the_guessed_ones():
+def test_a_true_label_of_the_target_weighs_a_25th_of_the_source_of_its_class():
     first, *later = drawn(task(labelled=2, target=4))[:6]
     assert first.rows.tolist() == list(range(8))
-    assert float(first.weight[:6].sum()) == pytest.approx(float(first.weight[6:].sum()))
+    assert float(first.weight[6:].sum()) == pytest.approx(float(first.weight[:6].sum()) / 25)
     for examples in later:
-        source, true, guessed = (float(part.sum()) for part in examples.weight.tensor_split([6, 8]))
-        assert true == pytest.approx(guessed) and true + guessed == pytest.approx(source)
-        assert (examples.label[6:8] == torch.eye(2)).all()
+        source, guessed, true = (
+            float(part.sum()) for part in examples.weight.tensor_split([6, len(examples.rows) - 2])
+        )
+        assert guessed == pytest.approx(source) and true == pytest.approx(source / 25)
+        assert examples.rows[-2:].tolist() == [6, 7] and (examples.label[-2:] == torch.eye(2)).all()
 
 
 def test_no_unlabelled_utterance_leaves_the_source():
