@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emobridge.scores.variety import (
-    LEAST_VARIETY,
     LEAST_FREEDOM,
+    LEAST_VARIETY,
     Variety,
     least_variety,
     variety,
