@@ -22,7 +22,7 @@ from emobridge.corpora import scan
 from emobridge.data.manifest import write_manifest
 from emobridge.data.speech import Speech, everything
 from emobridge.methods.base import BASELINE
-from emobridge.scores.variety import LEAST, least_variety
+from emobridge.scores.variety import LEAST_VARIETY, least_variety
 from emobridge.settings import Adapt
 from emobridge.study.cases import guard_case
 from emobridge.study.guard import varieties
@@ -69,7 +69,7 @@ class Trial:
         """Points that the guard wins where it acts, below 0 where it loses."""
         return self.without - self.normalised
 
-    def alarms(self, least: float = LEAST) -> bool:
+    def alarms(self, least: float = LEAST_VARIETY) -> bool:
         """Whether the guard acts, with this threshold before what is taken off for few utterances."""
         return self.value < least_variety(self.freedom, least)
 
@@ -193,7 +193,7 @@ def one_sided(names: np.ndarray, label: np.ndarray, count: int, random: np.rando
 
 def page(trials: Sequence[Trial]) -> str:
     """The whole page."""
-    parts = [PAGE.format(least=LEAST)]
+    parts = [PAGE.format(least=LEAST_VARIETY)]
     for group in GROUPS:
         of_group = [trial for trial in trials if (trial.group, trial.method) == (group, BASELINE)]
         parts += [TITLES[group], choice(of_group), summary(of_group), detail(of_group, ENCODERS)]
@@ -261,7 +261,7 @@ def summary(trials: Sequence[Trial]) -> str:
     rows = []
     for encoder in ENCODERS:
         inside = [trial for trial in trials if trial.encoder == encoder]
-        rows.append((encoder, *errors(inside, LEAST)))
+        rows.append((encoder, *errors(inside, LEAST_VARIETY)))
     return "At the threshold of the package, an encoder a row:\n\n" + table(("encoder", *ERRORS), rows)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emobridge.scores.variety import (
-    LEAST,
     LEAST_FREEDOM,
+    LEAST_VARIETY,
     Variety,
     least_variety,
     variety,
@@ -100,6 +100,6 @@ def test_what_is_too_little_to_judge_has_no_variety():
 
 
 def test_the_fewer_the_utterances_the_lower_variety_may_be():
-    assert least_variety(10**8) == pytest.approx(LEAST, abs=1e-3)
-    assert least_variety(50) == pytest.approx(LEAST - 0.1) and least_variety(50, 1.0) == pytest.approx(0.9)
+    assert least_variety(10**8) == pytest.approx(LEAST_VARIETY, abs=1e-3)
+    assert least_variety(50) == pytest.approx(LEAST_VARIETY - 0.1) and least_variety(50, 1.0) == pytest.approx(0.9)
     assert Variety(0.85, 400).is_low and not Variety(0.85, 50).is_low

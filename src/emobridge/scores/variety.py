@@ -17,9 +17,9 @@ any other direction does, and 1, where they do not. The variety of scores is the
 by the middle of the two. Both are taken as the geometric mean of the value over all groups and the largest value with
 one group left out, so that no single odd voice decides.
 
-Variety is low below LEAST - sqrt(2 / (N - G)) / 2: half the relative standard error of a variance with N - G degrees
-of freedom is taken off, since the fewer the utterances the lower it may be by chance. Ours: how LEAST was chosen, and
-how often it errs, stands in docs/results/guard.md.
+Variety is low below LEAST_VARIETY - sqrt(2 / (N - G)) / 2: half the relative standard error of a variance with N - G
+degrees of freedom is taken off, since the fewer the utterances the lower it may be by chance. Ours: how LEAST_VARIETY
+was chosen, and how often it errs, stands in docs/results/guard.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST = 0.925
+LEAST_VARIETY = 0.925
 LEAST_FREEDOM = 4  # utterances less groups: with fewer the variance inside groups is hardly known
 
 
@@ -53,7 +53,7 @@ class Variety:
         return self.value < self.least
 
 
-def least_variety(freedom: int, least: float = LEAST) -> float:
+def least_variety(freedom: int, least: float = LEAST_VARIETY) -> float:
     """The value below which variety is low, of so many utterances less groups."""
     return least - math.sqrt(2 / freedom) / 2
 
