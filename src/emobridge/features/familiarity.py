@@ -28,7 +28,7 @@ ROWS_PER_CENTRE = 8  # at least, and all different: with fewer a centre is an ut
 ORDINARY = 0.95  # share of held-out training utterances that are within the edge
 TABLE = 39  # entries of the table of held-out distances: one for each 2.5 % of utterances
 SPEAKER_PARTS = 5  # of the people, held out in turn
-LEAST_UTTERANCES = 20  # below, the farthest 5 % are no utterance at all
+LEAST_FAMILIAR = 20  # below, the farthest 5 % are no utterance at all
 
 
 @short_repr
@@ -69,10 +69,10 @@ def fit_familiarity(x: Tensor, people: Sequence[str], domain_of: Sequence[int] |
 
     people: who speaks in each row; domain_of: (N,), the corpus of each. A fifth of the people at a time is held out of
     the centres, and of the moments of their corpus where others speak in it. None of a single person, of fewer than
-    LEAST_UTTERANCES utterances, and where nothing varies.
+    LEAST_FAMILIAR utterances, and where nothing varies.
     """
     domains, order = np.asarray(domain_of), {name: index for index, name in enumerate(sorted(set(people)))}
-    if len(order) < 2 or len(x) < LEAST_UTTERANCES:
+    if len(order) < 2 or len(x) < LEAST_FAMILIAR:
         return None
     part = np.array([order[name] % SPEAKER_PARTS for name in people])
     distances = torch.empty(len(x))
