@@ -38,7 +38,7 @@ from emobridge.types import ATTRIBUTES
 
 KINDS = (Adapt, Budget)
 PLAIN = {"source": ["en.jsonl"], "target": "xx.jsonl", "labels": ["anger", "sadness"]}
-NOT_OFFERED = {"method", "target_labels", "normalise", "bundle", "harm_sign", "clips"}  # by `budget`
+NOT_OFFERED = {"from_bundle", "method", "target_labels", "normalise", "bundle", "harm_sign", "clips"}  # by `budget`
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=8)
 words = st.lists(text, max_size=3).map(tuple)
@@ -85,6 +85,8 @@ def requests(draw, kind, word=text, without=frozenset()):
         values |= {"align": "none", "layer": "0", "by_corpus": ()}
         if values.get("normalise") == "speaker+text":
             values["normalise"] = "speaker"
+    if values.get("from_bundle"):
+        values["source"] = ()
     if not values["patience"]:
         values["validate"] = "source"
     if values["predefined"]:

@@ -52,6 +52,7 @@ FACTS: dict[str, Any] = {
     "above": None,
     "needs": "",
     "required": False,
+    "unless": "",
     "metavar": "",
 }
 
@@ -64,7 +65,8 @@ def option(default: Any = MISSING, *, help: str, panel: str = "", **facts: Any) 
     not the field's. repeat: the option is given once a value; other lists are written with commas. argument: it has no
     name on the command line, but a place. least, above: the range of a number. needs: what the run must have for this
     option to do anything, a key of the REASONS of the command's room. required: it must be given, on the command line
-    or in a file, though the field has a default. metavar: what stands for the value in the help, if not its type.
+    or in a file, though the field has a default. unless: the option, by its field, in whose presence it need not be.
+    metavar: what stands for the value in the help, if not its type.
     """
     assert facts.keys() <= FACTS.keys(), f"no facts of an option: {facts.keys() - FACTS.keys()}"
     metadata = {**FACTS, "help": help, "panel": panel, **facts}
@@ -107,7 +109,12 @@ class Data:
 
     source: tuple[str, ...] = option(
         (), help="Manifest, or folder, of labelled speech. Repeat the option for more corpora.", panel=DATA, first=True,
-        repeat=True, required=True, metavar="MANIFEST",
+        repeat=True, required=True, unless="from_bundle", metavar="MANIFEST",
+    )  # fmt: skip
+    from_bundle: str = option(
+        "", help="Bundle that is adapted to the target WITHOUT its source speech: a folder, or a model of the hub. The "
+        "moments of its source features take the place of --source; encoder, layer and labels are the bundle's.",
+        panel=DATA, flag="from", needs="adapting a bundle", metavar="BUNDLE",
     )  # fmt: skip
     target: str = option(
         "", help="Manifest, or folder, of speech in the new language. Its labels, if any, are used for scores; a "
@@ -519,6 +526,9 @@ class Answering:
         0.0, help="Give no label where the probability of the best one is below this, from 0 to 1.", least=0
     )
     untold: str = option("", help=UNTOLD_HELP)
+    adapt_online: bool = option(
+        False, help="Adapt the class means to the recordings as they come: an answer depends on those before it."
+    )
 
     def __post_init__(self) -> None:
         check_part(self)
@@ -546,7 +556,9 @@ class Answering:
 
 def check_together(request: Adapt | Budget) -> None:
     """What the parts of a request must not say together. Errors: UserError."""
-    if not request.data.source:
+    if request.data.from_bundle and request.data.source:
+        raise UserError("--from: takes the place of --source: give one of them")
+    if not request.data.source and not request.data.from_bundle:
         raise UserError("source: expected at least one manifest of labelled speech")
     if not request.data.target:
         raise UserError("target: expected a manifest of speech in the new language")

@@ -42,6 +42,7 @@ OTHER = {
     "adapters": ("lora", "bottleneck", "lora+gating"),
     "adapter_options": (("r=2",), ("r=4",)),
     "target_labels": ("4", "all"),
+    "source": ("a1", "b2"),
 }
 OTHER_TRAINING = {
     "epochs": (1, 99),

@@ -17,6 +17,7 @@ from emobridge.data.prosody import prosody_width
 from emobridge.encoders.base import Encoder
 from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain, normalise_features
+from emobridge.features.source_moments import SourceMoments
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
 from emobridge.options import make_plugin
@@ -78,6 +79,9 @@ class Branch:
     regressor: Regressor | None = None  # of attributes
     familiarity: Familiarity | None = None  # of its training speech; None of frames and of older bundles
     training_speech: TrainingSpeech | None = None  # what it was trained on; None where it is not recorded
+    source_moments: SourceMoments | None = (
+        None  # by which it adapts to a new target; None of heads trained by gradients
+    )
 
     @property
     def language(self) -> str:
@@ -101,6 +105,11 @@ class Branch:
             same = primary_language(language)
             matches += [domain for domain in later_first if primary_language(domain.language) == same]
         return (*matches, self.domains[-1])[0]
+
+    def temperature(self, domain: Domain) -> float:
+        """By which the head's outputs to speech of a domain are divided."""
+        is_target = (domain.corpus, domain.language) == self.spec.domains[-1]
+        return self.spec.temperature if is_target else self.spec.source_temperature
 
     def select(self, pooled: Tensor) -> Tensor:
         """(N, V, S * D) of all that the encoder pools in its layers, and of prosody, -> (N, V, D') as the head sees."""
@@ -137,8 +146,7 @@ class Branch:
 
     def answers_to_frames(self, frames: Tensor, domain: Domain) -> Tensor:
         """`answers` (N, C + K) to frames (N, F, D) as the head sees them, of one domain."""
-        is_target = (domain.corpus, domain.language) == self.spec.domains[-1]
-        temperature = self.spec.temperature if is_target else self.spec.source_temperature
+        temperature = self.temperature(domain)
         with torch.no_grad():
             represented = self.head.represent(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
             parts = [(self.head.output(represented) / temperature).softmax(1)[:, : len(self.spec.labels)]]

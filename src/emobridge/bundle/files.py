@@ -26,6 +26,7 @@ from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
 from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
+from emobridge.features.source_moments import SourceMoments
 from emobridge.files import file_digest, is_readable, unreadable, whole_file
 from emobridge.heads.base import Regressor
 from emobridge.options import read_options
@@ -36,6 +37,7 @@ DESCRIPTION, LANGUAGES_FOLDER, LANGUAGE_DESCRIPTION = "bundle.json", "languages"
 TRAINING_SPEECH = "training_speech"  # a tensor
 ROUTER = ("mean", "deviation", "weight", "bias")  # the tensors of a router
 FAMILIARITY = ("centres", "deviation", "distances")  # the tensors of a branch's familiarity, which older bundles lack
+SOURCE_MOMENTS = ("points", "label", "corpus", "count")  # the tensors of a branch's source moments
 UNFITTING = (KeyError, IndexError, ValueError, RuntimeError)  # what torch makes of tensors of another shape
 
 
@@ -122,6 +124,9 @@ def _write_branch(
         tensors |= {f"familiarity.{name}": getattr(branch.familiarity, name) for name in FAMILIARITY}
     if branch.training_speech is not None:
         tensors[TRAINING_SPEECH] = branch.training_speech.rows
+    if branch.source_moments is not None:
+        tensors |= {f"source.{name}": getattr(branch.source_moments, name) for name in SOURCE_MOMENTS}
+        tensors["source.points"] = branch.source_moments.points.half()  # thousandths of a feature's deviation
     tensors |= more or {}
     adapters = None
     if branch.adapters is not None:
@@ -208,6 +213,10 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
         branch = Branch(spec, domains, head.eval(), adapters, chosen, regressor, familiarity)
         if TRAINING_SPEECH in tensors:  # older bundles have none
             branch = dataclasses.replace(branch, training_speech=TrainingSpeech(tensors[TRAINING_SPEECH]))
+        if parts := _under(tensors, "source."):
+            points, label, corpus, count = (parts[name] for name in SOURCE_MOMENTS)
+            moments = SourceMoments(points.float(), label, corpus, count, domains[:-1])
+            branch = dataclasses.replace(branch, source_moments=moments)
         _try(branch, encoder)
     except UNFITTING as error:
         raise _unfitting(path, error) from error

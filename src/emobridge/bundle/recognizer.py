@@ -27,6 +27,7 @@ from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError
 from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
+from emobridge.features.source_moments import SourceMoments
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import language_tag, primary_language
 from emobridge.progress import report_note
@@ -187,9 +188,12 @@ class Recognizer:
         )
         return Exposure(exposures, tuple(sorted(speakers)), nameless, unrecorded)
 
-    def with_training_speech(self, speech: TrainingSpeech | None) -> Recognizer:
-        """This recogniser, after its last branch was told what it was trained on."""
-        self.branches = (*self.branches[:-1], dataclasses.replace(self.last, training_speech=speech))
+    def with_training_speech(
+        self, speech: TrainingSpeech | None, source_moments: SourceMoments | None = None
+    ) -> Recognizer:
+        """This recogniser, after its last branch was told what it was trained on, and the moments of its source."""
+        last = dataclasses.replace(self.last, training_speech=speech, source_moments=source_moments)
+        self.branches = (*self.branches[:-1], last)
         return self
 
     @functools.cached_property
@@ -363,7 +367,7 @@ class Recognizer:
             familiarity=last.familiarity,
             earlier=earlier,
             router=contents.router,
-        ).with_training_speech(last.training_speech)
+        ).with_training_speech(last.training_speech, last.source_moments)
 
     def _check_joins(self, other: Recognizer) -> None:
         """Errors: UserError where a branch of the other would not find here what it was trained on."""

@@ -39,5 +39,5 @@ def run_budget(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
 adapt = command_from(Adapt, "adapt", run_adapt, file_flag="--settings")
 # Not of `budget`.
-VARIED = ("method", "target_labels", "normalise", "bundle", "harm_sign", "clips")
+VARIED = ("from_bundle", "method", "target_labels", "normalise", "bundle", "harm_sign", "clips")
 budget = command_from(Budget, "budget", run_budget, without=VARIED, file_flag="--settings")

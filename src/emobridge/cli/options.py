@@ -68,7 +68,7 @@ def request_from(kind: type[Any], name: str, values: dict[str, Any]) -> Any:
             merged[key] = _value(options[key][1], value)
     for key, (_, item) in options.items():
         required = item.metadata["required"]
-        if (item.default is MISSING or required) and not merged.get(key):
+        if (item.default is MISSING or required) and not merged.get(key) and not merged.get(item.metadata["unless"]):
             place = f", or {key!r} in {path or 'a TOML file of settings'}" if required else ""
             raise UserError(f"{name}: expected {flag_of(key, item)} {item.metadata['metavar']}".rstrip() + place)
     where = str(path or name)

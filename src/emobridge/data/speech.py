@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -12,6 +13,9 @@ from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets, predef
 from emobridge.errors import UserError
 from emobridge.settings import Split, layer_names
 from emobridge.types import Utterance, person, short_repr
+
+if TYPE_CHECKING:
+    from emobridge.features.source_moments import SourceMoments
 
 UNLABELLED = -1
 RATED = "rated"  # in place of an emotion, where attributes alone are the labels
@@ -31,6 +35,7 @@ class Speech:
     visible: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
     attributes: np.ndarray | None = None  # (N, K) in [-1, 1], NaN where not known; None where none are learnt
     layers: tuple[str, ...] = ()  # names of the V layers; () where a case takes the features as they are
+    source_moments: SourceMoments | None = None  # in place of source utterances, of which there are none then
 
     @property
     def is_target(self) -> np.ndarray:
@@ -59,10 +64,15 @@ class Speech:
         return replace(self, features=self.features[:, columns], layers=names)
 
     @property
+    def absent(self) -> tuple[tuple[str, str], ...]:
+        """Name and language of the source corpora of which only moments are there."""
+        return () if self.source_moments is None else self.source_moments.corpora
+
+    @property
     def corpora(self) -> tuple[tuple[str, str], ...]:
         """Name and language of the corpora, in the order of `domain_of`."""
         firsts = [self.utterances[row] for row in np.unique(self.domain_of, return_index=True)[1]]
-        return tuple((utterance.corpus, utterance.language) for utterance in firsts)
+        return (*self.absent, *((utterance.corpus, utterance.language) for utterance in firsts))
 
 
 @short_repr
@@ -91,8 +101,9 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
     unscored = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
     count = split.folds or ALL_BUT_ONE
     if split.folds and not split.share_speakers:
-        count = min(count, _speakers(speech, source), _speakers(speech, scored) if len(scored) else count)
-    source_parts = _parts(speech, source, count, split, seed)
+        sides = [rows for rows in (source, scored) if len(rows)]
+        count = min([count, *(_speakers(speech, rows) for rows in sides)])
+    source_parts = _parts(speech, source, count, split, seed) if len(source) else ((),) * count
     target_parts = _parts(speech, scored, count, split, seed) if len(scored) else ((),) * count
     folds = []
     for index in range(count if split.folds else 1):
@@ -156,7 +167,7 @@ def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, valida
         held_out = {row for row in fold.source if speech.utterances[row].split == "validation"}
         source = tuple(row for row in fold.source if row not in held_out)
         return replace(fold, source=source, validation=tuple(sorted(held_out)))
-    source, source_held = _without_a_fifth(speech, fold.source, split, seed)
+    source, source_held = _without_a_fifth(speech, fold.source, split, seed) if fold.source else ((), ())
     labelled = budget(speech, fold, "all", seed) if validation == "both" else ()
     if not labelled:
         return replace(fold, source=source, validation=source_held)

@@ -38,12 +38,17 @@ class Discriminant(ClosedFormHead):
 
     def solve(self, z: Tensor, label: Tensor, weight: Tensor) -> LinearMap:
         z, share = z.double(), (label * weight[..., None]).double()  # (..., N, k), (..., N, C)
-        count = share.sum(-2)  # (..., C)
+        each = share.sum(-1, keepdim=True)
+        middle = each.mT @ z / each.sum(-2, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)  # (..., 1, k)
+        z = z - middle  # about it nothing is lost to rounding
+        return self.solve_moments(share.sum(-2), share.mT @ z, (z * each).mT @ z, middle)
+
+    def solve_moments(self, count: Tensor, first: Tensor, second: Tensor, middle: Tensor) -> LinearMap:
+        """`solve` of sums of w_n y_nc (..., C), of w_n y_nc z_n (..., C, k), and of w_n y_nc z_n z_n^T over all classes
+        (..., k, k), each z_n less `middle` (..., 1, k).
+        """
         total = count.sum(-1)[..., None, None].clamp(min=torch.finfo(torch.float64).tiny)
-        middle = share.sum(-1)[..., None, :] @ z / total  # (..., 1, k): about it nothing is lost to rounding
-        z = z - middle
-        mean = share.mT @ z / count[..., None].clamp(min=torch.finfo(torch.float64).tiny)  # (..., C, k)
-        second = (z * share.sum(-1, keepdim=True)).mT @ z
+        mean = first / count[..., None].clamp(min=torch.finfo(torch.float64).tiny)  # (..., C, k)
         within = shrunk((second - (mean * count[..., None]).mT @ mean) / total, self.shrinkage)
         solved = torch.linalg.solve(within, mean.mT).mT  # (..., C, k)
         bias = -0.5 * (solved * mean).sum(-1) - (solved @ middle.mT)[..., 0]

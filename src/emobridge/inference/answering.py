@@ -17,7 +17,8 @@ from emobridge.data.audio import AudioError, read_utterance
 from emobridge.features import finite
 from emobridge.inference.features import FeaturesBySet, encode, stored_features
 from emobridge.inference.journal import Journal, unit_key
-from emobridge.inference.routing import Mode, answers, sets_of, unfamiliarity
+from emobridge.inference.online import Online
+from emobridge.inference.routing import Mode, answers, inputs_of_branches, sets_of, unfamiliarity
 from emobridge.inference.rows import answered_rows, branch_words, unanswered
 from emobridge.inference.segments import NOT_FINITE, AnswerPart, parts_of
 from emobridge.inference.statistics import statistics_words
@@ -35,6 +36,7 @@ class AnswerRequest:
     units: Sequence[Utterance]
     modes: Sequence[Mode]  # who answers each unit
     report: Callable[[int, float], None]  # gets a unit's index and the share of it that is done
+    online: Online | None = None  # adapts the answers to those before them
 
     @property
     def is_together(self) -> bool:
@@ -50,16 +52,21 @@ class AnswerRequest:
         """The rows of the parts that have a mode, by their features."""
         utterances = [part.utterance for part in parts]
         values, answered_by = answers(self.recognizer, utterances, modes, features)
+        distances = unfamiliarity(self.recognizer, utterances, modes, features, answered_by)
+        words = branch_words(self.recognizer, list(modes.values()), answered_by)
+        if self.online is not None:
+            inputs = inputs_of_branches(self.recognizer, utterances, modes, features, answered_by)
+            learnt = self.online.follow(values, inputs, answered_by, distances)
+            words = [f"{word} (online: {count})" if count else word for word, count in zip(words, learnt)]
         rows = answered_rows(
             self.recognizer,
             self.labels,
             [parts[row] for row in modes],
             values,
-            answered_by=branch_words(self.recognizer, list(modes.values()), answered_by),
+            answered_by=words,
             statistics=statistics_words(self.recognizer, utterances, modes, answered_by),
             abstain_below=self.settings.abstain_below,
         )
-        distances = unfamiliarity(self.recognizer, utterances, modes, features, answered_by)
         return [replace(row, unfamiliarity=distance) for row, distance in zip(rows, distances)]
 
     def unanswered(self, part: AnswerPart, reason: str) -> Prediction:

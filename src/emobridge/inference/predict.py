@@ -18,6 +18,7 @@ from emobridge.inference.answering import AnswerRequest, Apart, Together
 from emobridge.inference.features import Skip
 from emobridge.inference.inputs import AudioInput, as_utterances
 from emobridge.inference.journal import Journal, answered, unit_key
+from emobridge.inference.online import Online
 from emobridge.inference.routing import Mode, by_domain, modes_of
 from emobridge.inference.rows import answered_rows, chosen_labels
 from emobridge.inference.segments import AnswerPart
@@ -45,9 +46,11 @@ def predict(
     audio: utterances, and paths for what `utterances_of` makes of them; arrays are for `Recognizer.predict`.
     A part without speech, too short, too long, or of which the encoder makes numbers that are not finite, has no label
     but a reason. What cannot be read goes to `on_skip`, or raises without one. Rows come as the audio is read, and none
-    depends on another; but where known speakers are standardised by all that is given of them (`settings.statistics`)
-    all audio is read before the first row, and its features are kept in `store`, by default in the user's cache.
-    journal: holds what an earlier run of the same request has answered. on_note: gets what the user should know.
+    depends on another, but with `settings.adapt_online` on those before it. Where known speakers are standardised by
+    all that is given of them (`settings.statistics`) all audio is read before the first row, and its features are kept
+    in `store`, by default in the user's cache.
+    journal: holds what an earlier run of the same request has answered; with `settings.adapt_online` it is not used,
+    and an interrupted run begins anew. on_note: gets what the user should know.
     on_progress: gets seconds of audio.
     Errors: UserError for settings that the recogniser cannot serve; AudioError for a bad file without `on_skip`.
     """
@@ -57,8 +60,10 @@ def predict(
     modes = modes_of(recognizer, units, settings.untold or None)
     if on_note is not None and not settings.untold:
         _note_languages(recognizer, units, modes, on_note)
-    request = AnswerRequest(recognizer, settings, labels, units, modes, _in_seconds(units, on_progress))
-    journal = Journal(None, "") if journal is None else journal
+    online = Online(recognizer) if settings.adapt_online else None
+    request = AnswerRequest(recognizer, settings, labels, units, modes, _in_seconds(units, on_progress), online)
+    if journal is None or online is not None:  # an answer that was only read would not be learnt from
+        journal = Journal(None, "")
     settled_by = [resolve_detector(settings.detector), unit_key(units) if request.is_together else ""]
     answering: Apart | Together = Apart(request, journal, settled_by)
     if request.is_together:

@@ -121,6 +121,29 @@ def unfamiliarity(
     return [value if value < torch.inf else None for value in values.tolist()]
 
 
+def inputs_of_branches(
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    modes: Mapping[int, Mode],
+    features: FeaturesBySet,
+    answered_by: Sequence[int],
+) -> list[tuple[Tensor, Domain] | None]:
+    """What the head of the branch that answered sees of the rows in `modes`, in its order: (D,), and the domain.
+
+    answered_by: as `answers` has it; None where all branches answered together. Branches see no frames.
+    """
+    order = list(modes)
+    inputs: list[tuple[Tensor, Domain] | None] = [None] * len(order)
+    for index, branch in enumerate(recognizer.branches):
+        places = [place for place, number in enumerate(answered_by) if number == index]
+        rows = [order[place] for place in places]
+        for domain, inside, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
+            pooled = torch.stack([features[branch.adapters][rows[place]] for place in inside])
+            for place, x in zip(inside, branch.normalised(pooled, domain, speakers, texts)):
+                inputs[places[place]] = x, domain
+    return inputs
+
+
 def _joint_answers(
     recognizer: Recognizer, utterances: Sequence[Utterance], mode: str, rows: Sequence[int], features: FeaturesBySet
 ) -> tuple[Tensor, list[int]]:

@@ -41,7 +41,9 @@ def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any)
         findings = findings_of(adapted, manifests, report)
     record = replace(record_of(adapted, manifests, command_of(request, "adapt")), target=findings)
     write_settings(out / "settings.toml", request)
-    adapted.recognizer.save(out / "bundle", model_card(record))
+    origin = adapted.prepared.origin
+    card = model_card(record) + ("" if origin is None else origin.earlier_scores)
+    adapted.recognizer.save(out / "bundle", card)
     page = write_study(out, record)
     return replace(adapted, lines=(*lines_of(record), f"report: {page}"))
 

@@ -62,6 +62,7 @@ REASONS = {
     "gradients": "nothing is trained by gradients: give --head single, or a method such as soft-pseudo-labels",
     "patience": "training never stops early: give --patience",
     "adaptation": "there is no adapted system: give adapt a --method other than source-only",
+    "adapting a bundle": "only `adapt` adapts a bundle",
     "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
@@ -166,6 +167,7 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "gradients": any(not registry.load("heads", _head_name(request, plugin)).closed_form for plugin in methods),
         "patience": request.training.patience > 0,
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
+        "adapting a bundle": isinstance(request, Adapt),
         "report of the target": isinstance(request, Adapt),
     }
 
@@ -343,6 +345,8 @@ def _check_method(request: Adapt | Budget, choice: Choice, method: Any, head: st
         raise UserError(f"method {name} goes by emotions, and labels are none: give --method source-only, or dann")
     is_solved = registry.load("heads", head).closed_form
     is_frozen = system.train == "frozen" and not method.stages
+    if data.from_bundle and not (is_solved and is_frozen and method.closed_form):
+        raise UserError(f"method {name} with head {head} needs source speech, which --from does without: give blend")
     if is_solved and not (is_frozen and method.closed_form):
         why = "has a loss of its own" if is_frozen else "trains an encoder"
         raise UserError(

@@ -6,13 +6,18 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import torch
+
 from emobridge.bundle import UNKNOWN, Recognizer, Spec, TrainingSpeech
 from emobridge.bundle.places import lasting_place
+from emobridge.bundle.training_speech import LABEL_SEEN
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.speech import Fold, budget, everything
 from emobridge.encoders.base import Encoder
 from emobridge.features.familiarity import Familiarity, fit_familiarity
 from emobridge.features.normalisation import Domain
+from emobridge.features.source_moments import SourceMoments, fit_source_moments
+from emobridge.heads.base import ClosedFormHead
 from emobridge.study.run import Runner, method_name
 from emobridge.training.case import Case
 from emobridge.training.inputs import Recordings
@@ -43,7 +48,8 @@ def train_recognizer(
     target = Recognizer(
         spec, trained_encoder, domains, fitted.head, regressor=fitted.regressor, familiarity=familiarity
     )
-    target = target.with_training_speech(_training_speech(runner, case, fold))
+    moments = _source_moments(runner, case, fold, fitted)
+    target = target.with_training_speech(_training_speech(runner, case, fold), moments)
     if fitted.trained != "end-to-end+adapters" or layer != case.layer:
         return target
     return _with_source(runner, case, encoder, fitted, target)
@@ -61,11 +67,29 @@ def _with_source(runner: Runner, case: Case, encoder: Encoder, fitted: Fitted, t
     return source.join(target) if len(languages - {UNKNOWN}) == 2 else target
 
 
+def _source_moments(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> SourceMoments | None:
+    """What `adapt --from` needs of the source; None where it adapts no head of this kind, and where attributes are
+    learnt.
+    """
+    if runner.origin is not None:
+        return runner.origin.moments
+    if not isinstance(fitted.head, ClosedFormHead) or case.attributes:
+        return None
+    speech, rows = runner.speech.at(case.layer), list(fold.source)
+    domains = fitted.built.learner.domains
+    x = normalised_rows(speech, rows, domains, case.normalise).flatten(1)
+    label, corpus = (torch.from_numpy(values[rows]) for values in (speech.label, speech.domain_of))
+    return fit_source_moments(x, label, corpus, domains[:-1], case.classes)
+
+
 def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Familiarity | None:
     """The familiarity of the speech that the case was trained on and adapted to; None where the head sees frames.
 
-    What an encoder that was trained makes of the speech is computed here, once.
+    What an encoder that was trained makes of the speech is computed here, once. Without source speech it stays that of
+    the bundle that was adapted.
     """
+    if runner.origin is not None:
+        return runner.origin.familiarity
     if case.sees_frames:
         return None
     speech = runner.speech.at(case.layer).of([*fold.source, *fold.target])
@@ -82,6 +106,7 @@ def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Fami
 
 
 def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: Sequence[Domain]) -> Spec:
+    corpora = {utterance.corpus for utterance in runner.speech.utterances} | {name for name, _ in runner.speech.absent}
     return Spec(
         labels=case.labels,
         encoder=lasting_place(case.encoder),
@@ -99,7 +124,7 @@ def _spec(runner: Runner, case: Case, encoder: Encoder, trained: str, domains: S
         head_options=case.head.assignments,
         method=method_name(case),
         domains=tuple((domain.corpus, domain.language) for domain in domains),
-        synthetic=any(is_synthetic(utterance.corpus) for utterance in runner.speech.utterances),
+        synthetic=any(is_synthetic(corpus) for corpus in corpora),
         attributes=case.attributes,
         attribute_range=case.attribute_range,
         frames=case.sees_frames,
@@ -119,7 +144,13 @@ def _training_speech(runner: Runner, case: Case, fold: Fold) -> TrainingSpeech:
     heard = set(fold.source)
     if "target_audio" in seen or case.normalise != "none" or case.align != "none":
         heard |= set(fold.target)
-    return TrainingSpeech.of(_utterances(runner, labelled), _utterances(runner, heard - labelled))
+    speech = TrainingSpeech.of(_utterances(runner, labelled), _utterances(runner, heard - labelled))
+    before = None if runner.origin is None else runner.origin.training_speech
+    return (
+        speech
+        if before is None
+        else TrainingSpeech(torch.cat([before.rows[before.rows[:, LABEL_SEEN] == 1], speech.rows]))
+    )
 
 
 def _utterances(runner: Runner, rows: Iterable[int]) -> list[Utterance]:

@@ -26,6 +26,7 @@ from emobridge.options import read_options
 from emobridge.progress import progress, report_note
 from emobridge.settings import Adapt, Budget, layer_names
 from emobridge.study.cases import Decision, check_useful, decide, draft
+from emobridge.study.origin import SourceBundle
 from emobridge.study.reading import labels_of, read_speech, target_labels_of
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
@@ -46,6 +47,7 @@ class Prepared:
     encoder: Encoder
     skipped: tuple[tuple[str, str], ...]  # id and reason of utterances that could not be read
     left_out: int  # target utterances of other emotions
+    origin: SourceBundle | None = None  # of `adapt --from`, in place of source speech
 
 
 @short_repr
@@ -65,10 +67,11 @@ def start(
     cache: Cache,
     shared: Cache | None = None,
     strict: bool = False,
+    origin: SourceBundle | None = None,
 ) -> Started:
     """Read the speech of a resolved request, compute its features and decide its cases; see `prepare` and `decide`."""
-    prepared = prepare(request, check, strict=strict)
-    runner = Runner(prepared.speech, request.split, cache, shared)
+    prepared = prepare(request, check, strict=strict, origin=origin)
+    runner = Runner(prepared.speech, request.split, cache, shared, origin)
     with progress("deciding") as report:
         decision = decide(request, prepared.drafts, prepared.encoder, runner, report)
     return Started(prepared, decision, runner)
@@ -84,8 +87,14 @@ def resolve(request: Request) -> Request:
     return replace(request, data=replace(data, labels=labels_of(data), target_labels=target_labels_of(data)))
 
 
-def prepare(request: Adapt | Budget, check: Callable[[Speech], None], *, strict: bool = False) -> Prepared:
-    """Read a resolved request's speech and compute its features.
+def prepare(
+    request: Adapt | Budget,
+    check: Callable[[Speech], None],
+    *,
+    strict: bool = False,
+    origin: SourceBundle | None = None,
+) -> Prepared:
+    """Read a resolved request's speech and compute its features. origin: a bundle in place of source speech.
 
     check: looks at the speech before anything long begins, and once more when it is known what can be read. strict:
     the first utterance that cannot be read raises. Errors: UserError for whatever is wrong with request or speech.
@@ -93,9 +102,16 @@ def prepare(request: Adapt | Budget, check: Callable[[Speech], None], *, strict:
     features, labels = request.features, request.data.labels or ()
     encoder = load_encoder(features.encoder, **read_options(features.all_encoder_options))
     drafts = draft(request, encoder)
+    if origin is not None:
+        drafts = tuple(replace(case, source=origin.digest) for case in drafts)
     notes: list[str] = []
     shared = request.split.share_speakers
-    speech, left_out = read_speech(request.data, labels, share_speakers=shared, on_note=notes.append)
+    moments = None if origin is None else origin.moments
+    speech, left_out = read_speech(
+        request.data, labels, share_speakers=shared, on_note=notes.append, source_moments=moments
+    )
+    if origin is not None:
+        origin.check(speech, share_speakers=shared)
     check(speech)
     for note in notes:
         report_note(note)
@@ -111,7 +127,7 @@ def prepare(request: Adapt | Budget, check: Callable[[Speech], None], *, strict:
         speech = _without(speech, skipped)
     if skipped:
         check(speech)
-    return Prepared(drafts, speech, encoder, skipped, left_out)
+    return Prepared(drafts, speech, encoder, skipped, left_out, origin)
 
 
 def _with_features(

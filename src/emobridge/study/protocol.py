@@ -19,7 +19,8 @@ def saw(case: Case, data: Data, split: Split) -> tuple[str, ...]:
     whose = "all target speakers, the scored too" if split.transductive else "the target's training speakers"
     lines = []
     if "source_labels" in seen:
-        lines.append("the labelled utterances of the source's training speakers")
+        absent = "the moments by class of all the source speech of the bundle that was adapted"
+        lines.append(absent if case.source else "the labelled utterances of the source's training speakers")
     if "target_audio" in seen:
         lines.append(f"the unlabelled audio of {whose}")
     if "target_labels" in seen and case.target_labels != "0":

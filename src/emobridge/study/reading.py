@@ -14,6 +14,7 @@ from emobridge.data.intake import speakers_note
 from emobridge.data.labels import EMOTIONS, to_emotion
 from emobridge.data.speech import UNLABELLED, Speech
 from emobridge.errors import UserError, unknown
+from emobridge.features.source_moments import SourceMoments
 from emobridge.settings import Data
 from emobridge.study.label_list import LabelList, count_labels, language_of, read_list, with_labels
 from emobridge.types import ATTRIBUTES, Utterance
@@ -25,12 +26,14 @@ def read_speech(
     *,
     share_speakers: bool = False,
     on_note: Callable[[str], None] | None = None,
+    source_moments: SourceMoments | None = None,
 ) -> tuple[Speech, int]:
     """The utterances of a request, and how many of the target were left out: their emotion is not among the labels.
 
     labels: as `labels_of` gives them. Within each manifest utterances are ordered by corpus, speaker and id, so that
     the order of its rows changes nothing. The target has the labels of the list `data.labelled` too, and of all its
-    labels only those may be seen. on_note: gets how folders were read, and what unknown speakers of the target cost.
+    labels only those may be seen. source_moments: in place of source manifests.
+    on_note: gets how folders were read, and what unknown speakers of the target cost.
     Errors: UserError for a bad manifest or list, an emotion or attribute that no source has, an attribute outside its
     corpus's range, ids that stand in two manifests, and speakers on both sides.
     """
@@ -49,10 +52,14 @@ def read_speech(
     adapted = _in_order(adapted)
     source = [row for rows in sources for row in rows]
     utterances = source + adapted
-    domains = {corpus: index for index, corpus in enumerate(dict.fromkeys(row.corpus for row in source))}
+    names = dict.fromkeys(row.corpus for row in source)
+    if source_moments is not None:
+        names = dict.fromkeys(corpus for corpus, _ in source_moments.corpora)
+    domains = {corpus: index for index, corpus in enumerate(names)}
     _check_ids(utterances)
     _check_sides(source, adapted, data.target, share_speakers)
-    _check_classes(source, labels)
+    if source_moments is None:
+        _check_classes(source, labels)
     attributes = _attributes(utterances, len(source), data) if data.attributes else None
     index_of = {label: index for index, label in enumerate(labels)}
     label = np.array([index_of.get(row.emotion or "", UNLABELLED) for row in utterances], dtype=np.int64)
@@ -65,6 +72,7 @@ def read_speech(
         len(domains),
         visible=frozenset(row.id for row in listed.labels) if listed.labels else None,
         attributes=attributes,
+        source_moments=source_moments,
     ), len(target) - len(adapted)
 
 

@@ -43,6 +43,7 @@ from emobridge.study.facts import (
 )
 from emobridge.study.grid import Grid
 from emobridge.study.harm import harm_scores
+from emobridge.study.origin import SourceBundle
 from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
 from emobridge.study.run import Answers, method_name
 from emobridge.study.space import embedding
@@ -62,7 +63,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
     request, case, speech = adapted.request, adapted.system, adapted.speech
     scored = scored_in(adapted)
     scores = scores_of(scored)
-    corpora = corpora_of(speech, audit)
+    corpora = (*_absent_rows(adapted.prepared.origin, case), *corpora_of(speech, audit))
     has_target = any(row.side == "target" for row in scores)
     return StudyRecord(
         kind="adapt",
@@ -87,11 +88,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
         calibrations=calibrations_of(speech, request.split, adapted.answers),
-        temperatures=next(
-            temperature_lines(speech, request.split, answers)
-            for answers in adapted.answers
-            if answers.case == adapted.chosen
-        ),
+        temperatures=_temperatures(adapted),
         costs=tuple(row for answers in adapted.answers for row in cost_rows(answers)),
         curves=_curves(adapted.answers),
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
@@ -113,6 +110,29 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         bundle_method=method_name(adapted.chosen),
         bundle_reason=adapted.recognizer.spec.reason,
     )
+
+
+def _absent_rows(origin: SourceBundle | None, case: Case) -> tuple[CorpusRow, ...]:
+    """The source corpora of which only moments were there."""
+    if origin is None:
+        return ()
+    rows = []
+    for (corpus, language), counts in zip(origin.moments.corpora, origin.moments.count.tolist()):
+        labels = tuple(sorted((label, number) for label, number in zip(case.labels, counts) if number))
+        rows.append(CorpusRow("source", corpus, language, sum(counts), None, None, labels))
+    return tuple(rows)
+
+
+def _temperatures(adapted: Adapted) -> tuple[str, ...]:
+    """How the temperatures of the bundle came about, a line each."""
+    chosen, origin = adapted.chosen, adapted.prepared.origin
+    if origin is not None:
+        pairs = zip(SIDES, origin.temperatures)
+        return tuple(
+            f"temperature of answers to the {side}: {value:.2f}, by that of {origin.place}" for side, value in pairs
+        )
+    answers = next(answers for answers in adapted.answers if answers.case == chosen)
+    return temperature_lines(adapted.speech, adapted.request.split, answers)
 
 
 def scored_in(study: Adapted | Grid) -> list[Scored]:
@@ -163,7 +183,7 @@ def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
     """The corpora of both sides; their hours where an audit has measured them."""
     rows = []
     sounds = audit.sounds if audit is not None and len(audit.sounds) == speech.target + 1 else ()  # one a manifest
-    for domain in range(speech.target + 1):
+    for domain in range(len(speech.absent), speech.target + 1):
         utterances = [speech.utterances[row] for row in np.flatnonzero(speech.domain_of == domain)]
         side = "target" if domain == speech.target else "source"
         speakers = {person(utterance) for utterance in utterances}
@@ -179,7 +199,7 @@ def corpora_of(speech: Speech, audit: Audit | None) -> tuple[CorpusRow, ...]:
 
 def both_sides(speech: Speech) -> tuple[set[CorpusLanguage], set[CorpusLanguage]]:
     """The corpora that the source and the target are made of: a side may have several."""
-    sides: tuple[set[CorpusLanguage], set[CorpusLanguage]] = (set(), set())
+    sides: tuple[set[CorpusLanguage], set[CorpusLanguage]] = (set(speech.absent), set())
     for utterance, is_target in zip(speech.utterances, speech.is_target.tolist()):
         sides[is_target].add((utterance.corpus, utterance.language))
     return sides
@@ -264,6 +284,11 @@ def study_warnings(study: Adapted | Grid) -> list[str]:
 
 def _warnings(adapted: Adapted) -> tuple[str, ...]:
     speech, lines = adapted.speech, study_warnings(adapted)
+    if (origin := adapted.prepared.origin) is not None:
+        lines.append(
+            f"no source speech was there: the moments of {origin.place} took its place, and the source was not scored "
+            "anew; what that recogniser reached stands at the end of the model card"
+        )
     scored = {
         speech.utterances[row].id
         for answers in adapted.answers

@@ -16,6 +16,7 @@ import torch
 from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget, folds_of
 from emobridge.settings import Split
+from emobridge.study.origin import SourceBundle
 from emobridge.study.parallel import run_parallel
 from emobridge.training.case import Case
 from emobridge.training.checkpoints import LogPoint, cost_from
@@ -97,11 +98,20 @@ def method_name(case: Case) -> str:
 class Runner:
     """Fits on one speech. Folds, features of a layer and what CORAL computes are kept from one fit to the next.
 
-    shared: a cache of what training stages ended with, which may serve several studies.
+    shared: a cache of what training stages ended with, which may serve several studies. origin: a bundle whose
+    moments take the place of source speech; `Case.source` names it.
     """
 
-    def __init__(self, speech: Speech, split: Split, cache: Cache, shared: Cache | None = None) -> None:
+    def __init__(
+        self,
+        speech: Speech,
+        split: Split,
+        cache: Cache,
+        shared: Cache | None = None,
+        origin: SourceBundle | None = None,
+    ) -> None:
         self.speech, self.split, self.cache, self.shared = speech, split, cache, shared
+        self.origin = origin
         self._layers: dict[str, tuple[Speech, list[bytes]]] = {}
         self._folds: dict[tuple[int, str], tuple[Fold, ...]] = {}
         self._matrices: Matrices = {}
@@ -195,7 +205,7 @@ def run(
     units = [Unit(case, seed) for seed in range(split.seeds) for case in cases]
     if jobs > 1 and len(units) > 1:
         values = None if speech.features is None else speech.features.numpy()  # a tensor would go by shared memory
-        start = (replace(speech, features=None), values, split, runner.cache, runner.shared)
+        start = (replace(speech, features=None), values, split, runner.cache, runner.shared, runner.origin)
         parts = run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=progress)
     else:
         parts = _in_turn(runner, units, progress)
@@ -250,10 +260,17 @@ def _sides(method: str, seed: int, folds: Sequence[Fold], fits: Sequence[Fit]) -
 _runner: Runner  # of a process that works for another
 
 
-def _start(speech: Speech, values: np.ndarray | None, split: Split, cache: Cache, shared: Cache | None) -> None:
+def _start(
+    speech: Speech,
+    values: np.ndarray | None,
+    split: Split,
+    cache: Cache,
+    shared: Cache | None,
+    origin: SourceBundle | None,
+) -> None:
     global _runner
     features = None if values is None else torch.as_tensor(values)
-    _runner = Runner(replace(speech, features=features), split, cache, shared)
+    _runner = Runner(replace(speech, features=features), split, cache, shared, origin)
 
 
 def _work(unit: Unit) -> Answers:

@@ -36,9 +36,10 @@ def embedding(speech: Speech, recognizer: Recognizer, case: Case, *, seed: int =
     First the features standardised by the source, as with `normalise` none. Then the features as they were normalised
     for training (those of the source also recoloured by CORAL), the head's representation where it learns one, and its
     logits. The recogniser is the final one, which adapted to all target utterances. Of more than MEASURED utterances a
-    sample is drawn by `seed`. None where the encoder was trained, and where no emotions are learnt.
+    sample is drawn by `seed`. None where the encoder was trained, where no emotions are learnt, and where the source is
+    not there.
     """
-    if speech.features is None or not case.labels or recognizer.spec.trained_parts:
+    if speech.features is None or not case.labels or recognizer.spec.trained_parts or speech.absent:
         return None
     rows = np.random.default_rng(seed).permutation(len(speech.utterances))[:MEASURED]
     utterances = [speech.utterances[row] for row in rows]

@@ -15,6 +15,7 @@ from emobridge.study.cases import Decision
 from emobridge.study.choice import choose_system
 from emobridge.study.final import train_recognizer
 from emobridge.study.harm import Measured, compares_halves, measure_harm
+from emobridge.study.origin import read_origin
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, run
 from emobridge.training.case import Case
@@ -48,9 +49,10 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     Utterances that cannot be read are left out and listed; with `strict` the first one raises.
     Errors: UserError for whatever is wrong with the request or the speech.
     """
-    request = resolve(request)
+    origin = read_origin(request)
+    request = resolve(request if origin is None else origin.settled(request))
     cache = Cache(Path(request.output.out) / "work")
-    started = start(request, lambda speech: _check_budget(request, speech), cache=cache, strict=strict)
+    started = start(request, lambda speech: _check_budget(request, speech), cache=cache, strict=strict, origin=origin)
     prepared, decision, runner = started.prepared, started.decision, started.runner
     with progress("training") as report:
         answers = run(runner, decision.cases, jobs=request.output.jobs, progress=report)
@@ -58,7 +60,8 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
         harm = measure_harm(runner, adapted.case, compares_halves(request.system.harm_sign, adapted.case), report)
         sign = None if harm is None else harm.sign
         choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, sign)
-        temperatures = temperatures_of(runner, next(system for system in answers if system.case == choice.case))
+        chosen = next(system for system in answers if system.case == choice.case)
+        temperatures = temperatures_of(runner, chosen) if origin is None else origin.temperatures
         recognizer = train_recognizer(
             runner, choice.case, prepared.encoder, temperatures=temperatures, reason=choice.reason
         )

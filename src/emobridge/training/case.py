@@ -27,6 +27,7 @@ class Case:
     encoder: str = "logmel"  # folder, hub id, or an encoder that needs no weights
     encoder_options: tuple[str, ...] = ()
     digest: str = ""  # of the encoder's weights and options, before any training
+    source: str = ""  # sha256 of the bundle whose moments take the place of source speech; "" where there is speech
     layer: str = "0"  # "3", or "2+3+4" side by side
     prosody: bool = False  # whether prosody stands beside the features of each layer
     statistics: tuple[str, ...] = ("mean",)

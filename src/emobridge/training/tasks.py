@@ -14,7 +14,8 @@ from emobridge.data.speech import Fold, Speech
 from emobridge.data.splits import Part
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
-from emobridge.features.normalisation import Domain, add_texts, coral_by_layer, normalise_features, recolour
+from emobridge.features.normalisation import Domain, add_texts, coral_by_layer, fit_domain, normalise_features, recolour
+from emobridge.features.source_moments import SourceMoments
 from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
 from emobridge.training.case import Case
 from emobridge.training.hardware import ALONE, Hardware
@@ -77,6 +78,9 @@ def build(
     first_labelled, first_unlabelled, end = np.cumsum([len(source), len(labelled), len(unlabelled)]).tolist()
     inputs = make(rows, True)
     known_source = _labelled(speech, rows, 0, first_labelled) if source else None
+    if speech.source_moments is not None and "source_labels" in seen:
+        assert isinstance(inputs, Frozen)  # `decide` gives moments to no encoder that is trained
+        inputs, known_source = _with_points(inputs, speech.source_moments)
     copies: Sequence[int] = ()
     if case.align == "coral" and known_source is not None and fold.target:
         copies = source
@@ -158,6 +162,13 @@ def _recorded_inputs(
     return learner, lambda rows, leads: make(rows, leads, learner)
 
 
+def _with_points(inputs: Frozen, moments: SourceMoments) -> tuple[Frozen, Labelled]:
+    """The inputs with the points of the source's moments behind them."""
+    rows = torch.arange(len(inputs.x), len(inputs.x) + len(moments.points))
+    x = torch.cat([inputs.x, moments.points]).unflatten(1, (inputs.layers, -1))
+    return Frozen(x), Labelled(rows, moments.label, moments.corpus)
+
+
 def _frozen_inputs(
     speech: Speech, fold: Fold, case: Case
 ) -> tuple[FixedDomains, Callable[[Sequence[int], bool], Inputs]]:
@@ -165,14 +176,18 @@ def _frozen_inputs(
     learn = [*fold.source, *fold.target]
     features = speech.features
     assert features is not None  # they are, where no encoder takes part
-    domains = domains_of(
-        features[learn],
-        speech.domain_of[learn],
-        speech.corpora,
-        case.normalise,
-        speech.target,
-        prosody=prosody_width(case.prosody),
-    )
+    moments = speech.source_moments
+    if moments is None:
+        domains = domains_of(
+            features[learn],
+            speech.domain_of[learn],
+            speech.corpora,
+            case.normalise,
+            speech.target,
+            prosody=prosody_width(case.prosody),
+        )
+    else:
+        domains = (*moments.domains, _target_domain(speech, features[learn], case, moments.domains[0]))
     domains = tuple(replace(domain, by_speaker=domain.corpus not in case.by_corpus) for domain in domains)
     if case.normalise == "speaker+text":
         domains = tuple(
@@ -189,6 +204,16 @@ def _frozen_inputs(
         return Frozen(normalised_rows(speech, rows, domains, case.normalise))
 
     return FixedDomains(domains), make
+
+
+def _target_domain(speech: Speech, x: Tensor, case: Case, source: Domain) -> Domain:
+    """The target's domain beside those of source corpora that are there by their moments; see `domains_of`."""
+    name, language = speech.corpora[-1]
+    target = replace(source, corpus=name, language=language, texts=(), offsets=None)
+    if case.normalise == "none" or not len(x):
+        return target
+    fitted = fit_domain(name, language, x)
+    return replace(target, mean=fitted.mean, deviation=fitted.deviation)
 
 
 def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], index: int, domain: Domain) -> Domain:
@@ -212,7 +237,8 @@ def _with_coral_copies(
 ) -> tuple[Frozen, Labelled]:
     """The inputs with the source utterances once more behind them, each corpus with the covariance of the target."""
     copies = inputs.x[labelled.rows].clone()
-    corpora = torch.from_numpy(speech.domain_of[list(fold.source)])
+    corpora = labelled.corpus
+    assert corpora is not None  # as all source utterances have it
     matrices = {} if matrices is None else matrices
     for corpus in corpora.unique():
         of_corpus = corpora == corpus
