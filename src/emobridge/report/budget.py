@@ -18,6 +18,7 @@ from emobridge.report.blocks import (
     signed_interval,
     unit,
 )
+from emobridge.report.calibration import error_beside
 from emobridge.report.glossary import meaning_of
 from emobridge.report.record import SIDES, Difference, StudyRecord
 from emobridge.report.scores import class_measures
@@ -116,18 +117,19 @@ def measure_section(record: StudyRecord) -> Section | None:
     measures += [name for name in shown if name not in leading_measures(record) and not name.endswith(" mean")]
     if not measures:
         return None
-    grid, rows = grid_of(record), []
+    grid, rows, judged = grid_of(record), [], bool(record.calibrations)
     for norm in grid.normalisations:
         for method in grid.methods:
             for amount in grid.amounts_of(method, norm):
                 for side in SIDES:
                     cells = (grid.text(measure, method, norm, amount, side) for measure in measures)
-                    rows.append((method, norm, amount, side, *cells))
+                    error = error_beside(record, method, norm, amount, side)
+                    rows.append((method, norm, amount, side, *cells, *[error] * judged))
     caption = (
         f"Measured. Mean over seeds with 95 % interval over {record.intervals_over}; "
         f"{', '.join(name for name in measures if unit(name)) or 'none'} in per cent."
     )
-    columns = ("method", "normalisation", "target labels", "scored on", *measures)
+    columns = ("method", "normalisation", "target labels", "scored on", *measures, *["ECE, %"] * judged)
     return Section("Other measures", blocks=(Table(caption, columns, tuple(rows)),))
 
 

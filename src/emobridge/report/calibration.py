@@ -47,6 +47,17 @@ def calibration_section(record: StudyRecord) -> Section | None:
     return Section("How far to trust a confidence", text, items, (_errors(record), _coverage(record), _curves(record)))
 
 
+def error_beside(record: StudyRecord, method: str, norm: str, amount: str, side: str) -> str:
+    """The ECE of a system on a side in per cent, to stand beside its UA: after the temperature, where that was judged.
+
+    "-" where there are no confidences to judge.
+    """
+    for row in record.calibrations:
+        if (row.method, row.normalisation, row.target_labels, row.side) == (method, norm, amount, side):
+            return percent((row.after or row.before).error)
+    return "-"
+
+
 def _errors(record: StudyRecord) -> Table:
     rows = tuple(
         (

@@ -29,6 +29,7 @@ TERMS = (
     ("head", "the small part on top of the encoder that tells the emotions from its features"),
     ("normalisation", "what is taken out of the features before the head: each corpus's or speaker's mean and spread"),
     ("confidence", "the probability that the recogniser gives its own answer"),
+    ("ECE", "expected calibration error: how far confidence lies, on average, from the share of right answers"),
     ("bundle", "the folder of a finished recogniser: its weights, its settings and its model card"),
     ("manifest", "a file with one row a recording: its path, corpus, language, speaker and label"),
     ("baseline", "the system without adaptation, source-only, that every method is compared with"),

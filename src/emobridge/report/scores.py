@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Section, Table, figure, number, score_text, signed_interval, unit
+from emobridge.report.calibration import error_beside
 from emobridge.report.record import SIDES, Confusion, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems, shared
 from emobridge.report.verdict import headline_measure
@@ -27,19 +28,21 @@ def score_section(record: StudyRecord) -> Section | None:
     if not measures and record.attributes:
         return None
     leading = headline_measure(record)
-    rows = []
+    rows, judged = [], bool(record.calibrations)
     for system in scored_systems(record):
         scored = [row for row in system.rows if row.measure in measures]
         if not scored:
             continue
         cells = [_cell(system.mean(measure)) for measure in measures]
         seeds = ", ".join(number(row.measure, row.value) for row in system.seeds(leading))
-        rows.append((system.name, system.side, *cells, str(max(row.n for row in scored)), seeds))
+        first = scored[0]
+        error = error_beside(record, first.method, first.normalisation, first.target_labels, first.side)
+        rows.append((system.name, system.side, *cells, *[error] * judged, str(max(row.n for row in scored)), seeds))
     caption = (
         f"Measured. Mean over seeds with 95 % interval over {record.intervals_over}{_units(measures)}. "
         f"Label set: {', '.join(record.labels)}. All rows: {shared(record) or 'nothing in common'}."
     )
-    columns = ("system", "scored on", *measures, "n", f"{leading} of each seed")
+    columns = ("system", "scored on", *measures, *["ECE, %"] * judged, "n", f"{leading} of each seed")
     title = "Scores" if record.is_scored else "Scores on the source"
     return Section(title, blocks=(Table(caption, columns, tuple(rows)), *_difference_tables(record)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emobridge.report.blocks import bracketed
+from emobridge.report.calibration import error_beside
 from emobridge.report.harm import harm_warning
 from emobridge.report.page import headline, made_up
 from emobridge.report.record import StudyRecord
@@ -38,7 +39,7 @@ def table(record: StudyRecord) -> str:
     if record.labels:
         lead = leading_measure("classes")
         lines.append(f"{stamp}{lead.name} over {', '.join(record.labels)}; 95 % intervals; seeds averaged")
-        lines += [_line(row) for row in record.scores if row.measure == lead.name and row.seed == "all"]
+        lines += [_line(row, record) for row in record.scores if row.measure == lead.name and row.seed == "all"]
     for name in record.attributes:
         lead = leading_measure("attributes")
         low, high = lead.range
@@ -47,6 +48,11 @@ def table(record: StudyRecord) -> str:
     return "\n".join(lines)
 
 
-def _line(row: Score) -> str:
+def _line(row: Score, record: StudyRecord | None = None) -> str:
+    """A score; of the record whose confidences were judged with its ECE beside it."""
     where = f"{row.source} -> {row.target}" if row.side == "target" else row.source
-    return f"  {row.method:16} {row.side:7} {where:32} {bracketed(row)}  n={row.n}"
+    error = "-" if record is None else error_beside(
+        record, row.method, row.normalisation, row.target_labels, row.side
+    )  # fmt: skip
+    beside = "" if error == "-" else f"  ECE {error}"
+    return f"  {row.method:16} {row.side:7} {where:32} {bracketed(row)}{beside}  n={row.n}"
