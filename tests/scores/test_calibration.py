@@ -13,6 +13,7 @@ from emobridge.scores.calibration import (
     expected_calibration_error,
     fit_temperature,
     reliability_curve,
+    temperature_of_confidence,
     tempered,
     top_answers,
 )
@@ -173,3 +174,14 @@ def test_what_is_no_probability_or_no_class_is_refused(p, truth, words):
             function(p, truth)
     with pytest.raises(UserError, match="bins: expected 1 or more, got 0"):
         expected_calibration_error(np.array([[0.5, 0.5]]), np.array([0]), bins=0)
+
+
+def test_confidence_sinks_to_what_is_asked():
+    p = np.random.default_rng(0).dirichlet([0.3] * 4, 50)
+    for confidence in (0.3, 0.5, 0.7):
+        temperature = temperature_of_confidence(p, confidence)
+        assert temperature >= 1
+        assert tempered(p, temperature).max(1).mean() == pytest.approx(min(confidence, p.max(1).mean()), abs=1e-6)
+    assert temperature_of_confidence(p, 0.99) == temperature_of_confidence(p, float("nan")) == 1.0
+    assert temperature_of_confidence(p[:0], 0.5) == 1.0
+    assert temperature_of_confidence(p, 0.1) == HIGHEST_TEMPERATURE, "no temperature brings it below chance"

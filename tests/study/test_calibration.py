@@ -222,3 +222,17 @@ def test_the_bundle_has_it_and_nothing_that_is_trained_or_scored_does(recorded, 
         )
         np.testing.assert_allclose(hot.numpy(), tempered(cold.numpy(), value), atol=1e-5)
         assert torch.equal(hot.argmax(1), cold.argmax(1))
+
+
+def test_the_agreement_of_halves_may_ask_for_more_doubt(toy_speech):
+    """Of the target alone, and only for more than the source asks for."""
+    speech = toy_speech(each=6)
+    answers = answers_of(speech)
+    plain = dict(zip(("target", "source"), temperatures_of(Runner(speech, SPLIT, None), answers)))
+    for agreed in (1.0, 0.5 * (1 + plain["target"]), 3 * plain["target"]):
+        target, source = temperatures_of(Runner(speech, SPLIT, None), answers, agreed)
+        assert (target, source) == (max(plain["target"], agreed), plain["source"])
+    line = temperature_lines(speech, SPLIT, answers, 3 * plain["target"])[0]
+    assert line.endswith("fitted on the agreement of recognisers adapted to halves of the target")
+    row = calibrations_of(speech, SPLIT, [answers], {answers.case: 3 * plain["target"]})[0]
+    assert row.temperature == 3 * plain["target"]

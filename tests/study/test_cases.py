@@ -146,7 +146,8 @@ def predictions_of(study: Adapted | Grid, only: str = "") -> list[tuple]:
 
 
 def test_every_option_is_classified():
-    assert set(NO_PART) | set(A_PART) == set(options_of_record(Adapt)) and not set(NO_PART) & set(A_PART)
+    apart = {"from_bundle"}  # it takes the place of sources: see test_origin.py
+    assert set(NO_PART) | set(A_PART) | apart == set(options_of_record(Adapt)) and not set(NO_PART) & set(A_PART)
 
 
 @pytest.mark.parametrize("name", NO_PART)
@@ -507,7 +508,8 @@ def test_an_option_that_does_something_is_not(plain, changes):
 
 def test_every_option_that_needs_something_is_tried():
     needs = {name: item.metadata["needs"] for name, (_, item) in options_of_record(Adapt).items()}
-    conditional = {name for name, need in needs.items() if need} - {"clips"}  # which always does something in `adapt`
+    always = {"clips", "from_bundle"}  # they do something in every `adapt`
+    conditional = {name for name, need in needs.items() if need} - always
     assert set(needs.values()) - {""} == set(REASONS)
     refused = {name for changes, _, _ in USELESS for name in changes}
     assert conditional <= refused | {"validate"} and conditional <= {name for changes in USEFUL for name in changes} | {

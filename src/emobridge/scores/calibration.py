@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
 from emobridge.errors import UserError
 from emobridge.scores.jackknife import Floats
@@ -97,6 +97,24 @@ def tempered(p: NDArray[Any], temperature: float) -> Floats:
     values: Floats = np.exp(z)
     values /= values.sum(1, keepdims=True)
     return values
+
+
+def temperature_of_confidence(p: NDArray[Any], confidence: float) -> float:
+    """The temperature of at least 1 by which the mean confidence of probabilities (N, C) sinks to `confidence`.
+
+    1 where it is no higher, where `confidence` is NaN, and without an answer; HIGHEST_TEMPERATURE at most.
+
+    >>> round(temperature_of_confidence(np.array([[0.8, 0.2]] * 3), 2 / 3), 3)
+    2.0
+    """
+
+    def excess(log_temperature: float) -> float:
+        return float(tempered(p, np.exp(log_temperature)).max(1).mean()) - confidence
+
+    if not len(p) or not excess(0.0) > 0:
+        return 1.0
+    highest = float(np.log(HIGHEST_TEMPERATURE))
+    return HIGHEST_TEMPERATURE if excess(highest) > 0 else float(np.exp(brentq(excess, 0.0, highest)))
 
 
 def fit_temperature(p: NDArray[Any], truth: NDArray[Any], *, weights: NDArray[Any] | None = None) -> float:

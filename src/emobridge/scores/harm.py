@@ -25,6 +25,8 @@ class HarmSign:
     utterances: int  # unlabelled ones that the smallest fit adapts to
     agreement: float = float("nan")  # in [0, 1], the mean over seeds; NaN where it was not, or cannot be, measured
     compared: int = 0  # utterances that recognisers adapted to both halves labelled
+    # By which the answers' mean confidence sinks to the agreement; 1 where it is no higher, or nothing was compared.
+    temperature: float = 1.0
     halves_of: str = "speakers"  # or "utterances", where speakers are not known, or too few
     reasons: tuple[str, ...] = ()  # what foretells harm, ends of "adaptation may harm: ..."; () where nothing does
 

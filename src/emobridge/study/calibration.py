@@ -7,6 +7,11 @@ held-out answers to those very utterances count as much as the source: in the fo
 on. They count only where the folds' fits saw no other label of the target than the final one sees, as with a filled
 list or all labels; of a budget that each fold draws for itself, the source alone counts.
 
+Nor is the temperature of answers to the target below that by which mean confidence sinks to the agreement of
+recognisers adapted to halves of the target (`study.harm`), where these were compared: two recognisers that are right
+agree. After Jiang et al. 2022, "Assessing generalization of SGD via disagreement", where agreement estimates accuracy.
+Ours: the larger of the two temperatures.
+
 The probabilities of the fits themselves, which pseudo-labels, the guard and scores go by, stay as they are.
 
 The judgement is by cross-fitting over speakers: an answer is tempered by a temperature that saw no answer to the same
@@ -15,7 +20,7 @@ speaker. (With target labels, the fits of other folds were trained on that speak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +40,7 @@ from emobridge.scores.calibration import (
 from emobridge.scores.measures.base import Floats
 from emobridge.settings import Split
 from emobridge.study.run import Answers, Runner
+from emobridge.training.case import Case
 from emobridge.types import person
 
 CALIBRATION_PARTS = 10  # of the speakers of a side, at most, each judged by a temperature of the others
@@ -50,6 +56,7 @@ class HeldOut:
     is_target: np.ndarray  # (N,) bool
     is_given: np.ndarray  # (N,) bool: its label may be looked at
     part: np.ndarray  # (N,) in [0, CALIBRATION_PARTS): of the speakers of its side
+    agreed: float = 1.0  # the temperature by the agreement of halves of the target; 1 where none were compared
 
     def on(self, side: str) -> np.ndarray:
         """(N,) bool: the answers of a side."""
@@ -67,7 +74,7 @@ class HeldOut:
         is_target = self.is_target[rows].astype(np.int64)
         weights = 1 / np.bincount(is_target, minlength=2)[is_target]  # the sides weigh the same
         temperature = fit_temperature(self.p[rows], self.truth[rows], weights=weights)
-        return temperature if side == "source" or is_target.any() else max(temperature, 1.0)
+        return temperature if side == "source" or is_target.any() else max(temperature, self.agreed, 1.0)
 
     def tempered(self, side: str) -> Floats | None:
         """(n, C): the answers of a side by temperatures of other speakers; None where there are none."""
@@ -82,30 +89,37 @@ class HeldOut:
         return values[on_side]
 
 
-def temperatures_of(runner: Runner, answers: Answers) -> tuple[float, float]:
+def temperatures_of(runner: Runner, answers: Answers, agreed: float = 1.0) -> tuple[float, float]:
     """The temperatures of the bundle of a case: of its answers to the target, and to the source.
+
+    agreed: the temperature by the agreement of halves of the target, here and below.
 
     1 where nothing was held out, and where no emotions are learnt.
     """
-    held_out = _held_out(runner.speech, runner.split, answers)
+    held_out = _held_out(runner.speech, runner.split, answers, agreed)
     if held_out is None:
         return 1.0, 1.0
     return held_out.temperature("target") or 1.0, held_out.temperature("source") or 1.0
 
 
-def calibrations_of(speech: Speech, split: Split, systems: Sequence[Answers]) -> tuple[Calibration, ...]:
-    """How far the confidence of each system can be trusted, on each side that has labels, the target first."""
+def calibrations_of(
+    speech: Speech, split: Split, systems: Sequence[Answers], agreed: Mapping[Case, float] | None = None
+) -> tuple[Calibration, ...]:
+    """How far the confidence of each system can be trusted, on each side that has labels, the target first.
+
+    agreed: by case, 1 where it is not there.
+    """
     rows = []
     for answers in systems:
-        held_out = _held_out(speech, split, answers)
+        held_out = _held_out(speech, split, answers, (agreed or {}).get(answers.case, 1.0))
         if held_out is not None:
             rows += [_calibration(answers, side, held_out, split) for side in SIDES if held_out.on(side).any()]
     return tuple(rows)
 
 
-def temperature_lines(speech: Speech, split: Split, answers: Answers) -> tuple[str, ...]:
+def temperature_lines(speech: Speech, split: Split, answers: Answers, agreed: float = 1.0) -> tuple[str, ...]:
     """`temperatures_of` in words: "temperature of answers to the target: 1.20, fitted on ..."."""
-    held_out = _held_out(speech, split, answers)
+    held_out = _held_out(speech, split, answers, agreed)
     if held_out is None:
         return ()
     lines = []
@@ -140,6 +154,8 @@ def _in_words(held_out: HeldOut, side: str, split: Split) -> str:
     words = [f"held-out {whose} of the source"] if (rows & ~held_out.is_target).any() else []
     labelled = len(np.unique(held_out.row[rows & held_out.is_target]))
     words += [f"held-out answers to {labelled} labelled utterances of the target"] if labelled else []
+    is_by_agreement = side == "target" and not labelled and words and held_out.temperature(side) == held_out.agreed > 1
+    words = ["the agreement of recognisers adapted to halves of the target"] if is_by_agreement else words
     return " and ".join(words)
 
 
@@ -152,7 +168,7 @@ def _trust(p: Floats, truth: np.ndarray) -> Trust:
     )
 
 
-def _held_out(speech: Speech, split: Split, answers: Answers) -> HeldOut | None:
+def _held_out(speech: Speech, split: Split, answers: Answers, agreed: float) -> HeldOut | None:
     """The labelled held-out answers of one system; None where there are none, or no emotions."""
     if not answers.case.labels or not answers.predicted:
         return None
@@ -169,7 +185,7 @@ def _held_out(speech: Speech, split: Split, answers: Answers) -> HeldOut | None:
         rows = np.flatnonzero(is_target == side)
         people = [person(speech.utterances[index]) for index in row[rows]]
         part[rows] = clusters_of(people, row[rows].tolist())[1] % CALIBRATION_PARTS
-    return HeldOut(row, p, speech.label[row], is_target, is_given, part)
+    return HeldOut(row, p, speech.label[row], is_target, is_given, part, agreed)
 
 
 def _seen_target(speech: Speech, split: Split, answers: Answers) -> list[int]:

@@ -18,6 +18,7 @@ from emobridge.data.speech import ALL_BUT_ONE, Fold, Speech, everything
 from emobridge.data.splits import Part, parted_by_speaker, unlabelled_parts
 from emobridge.methods.base import BASELINE
 from emobridge.scores.base import Condition
+from emobridge.scores.calibration import temperature_of_confidence
 from emobridge.scores.harm import AGREEMENT, HarmSign, agreement, reasons_of
 from emobridge.scores.measures.base import Floats
 from emobridge.study.run import Runner
@@ -92,9 +93,12 @@ def _measured(
         by_seed.append(agreement(*(np.concatenate(side) for side in zip(*own))))
     folds = [fold for seed in range(runner.split.seeds) for fold in runner.folds(seed, case.validation)]
     target = everything(runner.speech, runner.split, 0, case.validation).target
+    agreed = float(np.mean(by_seed)) if by_seed else float("nan")
+    compared = np.concatenate([p for pair in pairs for p in pair]) if pairs else np.empty((0, len(case.labels)))
     sign = HarmSign(
         utterances=min((len(fold.target) for fold in folds if fold.target_test), default=len(target)),
-        agreement=float(np.mean(by_seed)) if by_seed else float("nan"),
+        agreement=agreed,
+        temperature=temperature_of_confidence(compared, agreed),
         compared=len(target) if by_seed else 0,
         halves_of="speakers" if _is_parted_by_speaker(runner.speech, target) else "utterances",
     )

@@ -87,7 +87,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         changes=changes_of(scored),
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
-        calibrations=calibrations_of(speech, request.split, adapted.answers),
+        calibrations=calibrations_of(speech, request.split, adapted.answers, adapted.agreed),
         temperatures=_temperatures(adapted),
         costs=tuple(row for answers in adapted.answers for row in cost_rows(answers)),
         curves=_curves(adapted.answers),
@@ -132,7 +132,7 @@ def _temperatures(adapted: Adapted) -> tuple[str, ...]:
             f"temperature of answers to the {side}: {value:.2f}, by that of {origin.place}" for side, value in pairs
         )
     answers = next(answers for answers in adapted.answers if answers.case == chosen)
-    return temperature_lines(adapted.speech, adapted.request.split, answers)
+    return temperature_lines(adapted.speech, adapted.request.split, answers, adapted.agreed.get(chosen, 1.0))
 
 
 def scored_in(study: Adapted | Grid) -> list[Scored]:

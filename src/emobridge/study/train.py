@@ -42,6 +42,11 @@ class Adapted:
         """The utterances of both sides."""
         return self.prepared.speech
 
+    @property
+    def agreed(self) -> dict[Case, float]:
+        """The temperature by the agreement of halves of the target, of the system whose halves were compared."""
+        return {} if self.harm is None else {self.system: self.harm.sign.temperature}
+
 
 def train(request: Adapt, *, strict: bool = False) -> Adapted:
     """Run a request. What an interrupted run of the same request has finished is read, not done again.
@@ -61,7 +66,8 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
         sign = None if harm is None else harm.sign
         choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, sign)
         chosen = next(system for system in answers if system.case == choice.case)
-        temperatures = temperatures_of(runner, chosen) if origin is None else origin.temperatures
+        agreed = sign.temperature if sign is not None and choice.case == adapted.case else 1.0
+        temperatures = temperatures_of(runner, chosen, agreed) if origin is None else origin.temperatures
         recognizer = train_recognizer(
             runner, choice.case, prepared.encoder, temperatures=temperatures, reason=choice.reason
         )
