@@ -293,6 +293,7 @@ BAD = [
     ({"encoder_rate": -1e-5}, "encoder_rate: expected 0 or more"),
     ({"accumulate": 0}, "accumulate: expected 1 or more"),
     ({"bundle": "adaptd"}, "unknown bundle 'adaptd': did you mean 'adapted'"),
+    ({"harm_sign": "alway"}, "unknown harm_sign 'alway': did you mean 'always'"),
     ({"precision": "fp16"}, "unknown precision 'fp16'"),
     ({"share_speakers": 1}, "share_speakers: expected bool, got 1"),
     ({"class_weights": "yes"}, "class_weights: expected bool, got 'yes'"),
