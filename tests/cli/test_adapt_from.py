@@ -72,6 +72,11 @@ def test_it_says_what_adaptation_with_the_source_says(first, new_target, recorde
     ours, theirs = (adapted.recognizer.head.output.weight.flatten() for adapted in (free, beside))
     assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.999
     assert free.recognizer.spec.temperature >= 1
+    measured = [
+        {(row.corpus, row.group): row.variety.value for row in adapted.decision.varieties if row.variety}
+        for adapted in (free, beside)
+    ]
+    assert measured[0]["yy", "speaker"] == pytest.approx(measured[1]["yy", "speaker"], abs=1e-4), "the same guard"
 
 
 def test_labels_of_the_target_enter(cli, first, new_target, tmp_path):

@@ -146,7 +146,7 @@ def predictions_of(study: Adapted | Grid, only: str = "") -> list[tuple]:
 
 
 def test_every_option_is_classified():
-    apart = {"from_bundle"}  # it takes the place of sources: see test_origin.py
+    apart = {"from_bundle"}  # it takes the place of sources: see cli/test_adapt_from.py
     assert set(NO_PART) | set(A_PART) | apart == set(options_of_record(Adapt)) and not set(NO_PART) & set(A_PART)
 
 

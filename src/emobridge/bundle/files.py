@@ -28,7 +28,7 @@ from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain
 from emobridge.features.source_moments import SourceMoments
 from emobridge.files import file_digest, is_readable, unreadable, whole_file
-from emobridge.heads.base import Regressor
+from emobridge.heads.base import LinearMap, Regressor
 from emobridge.options import read_options
 from emobridge.settings import layer_names
 
@@ -127,6 +127,8 @@ def _write_branch(
     if branch.source_moments is not None:
         tensors |= {f"source.{name}": getattr(branch.source_moments, name) for name in SOURCE_MOMENTS}
         tensors["source.points"] = branch.source_moments.points.half()  # thousandths of a feature's deviation
+        if (guard := branch.source_moments.guard) is not None:
+            tensors |= {"source.guard.weight": guard.weight, "source.guard.bias": guard.bias}
     tensors |= more or {}
     adapters = None
     if branch.adapters is not None:
@@ -215,7 +217,8 @@ def _read_branch(path: Path, description: Description, tensors: Mapping[str, Ten
             branch = dataclasses.replace(branch, training_speech=TrainingSpeech(tensors[TRAINING_SPEECH]))
         if parts := _under(tensors, "source."):
             points, label, corpus, count = (parts[name] for name in SOURCE_MOMENTS)
-            moments = SourceMoments(points.float(), label, corpus, count, domains[:-1])
+            guard = LinearMap(parts["guard.weight"], parts["guard.bias"]) if "guard.weight" in parts else None
+            moments = SourceMoments(points.float(), label, corpus, count, domains[:-1], guard)
             branch = dataclasses.replace(branch, source_moments=moments)
         _try(branch, encoder)
     except UNFITTING as error:

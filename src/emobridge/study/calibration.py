@@ -70,7 +70,7 @@ class HeldOut:
         """Fitted on all answers that give it but for `without` (N,) bool; None where none is left."""
         rows = self.fitted_on(side) if without is None else self.fitted_on(side) & ~without
         if not rows.any():
-            return None
+            return self.agreed if side == "target" and self.agreed > 1 else None
         is_target = self.is_target[rows].astype(np.int64)
         weights = 1 / np.bincount(is_target, minlength=2)[is_target]  # the sides weigh the same
         temperature = fit_temperature(self.p[rows], self.truth[rows], weights=weights)
@@ -154,7 +154,7 @@ def _in_words(held_out: HeldOut, side: str, split: Split) -> str:
     words = [f"held-out {whose} of the source"] if (rows & ~held_out.is_target).any() else []
     labelled = len(np.unique(held_out.row[rows & held_out.is_target]))
     words += [f"held-out answers to {labelled} labelled utterances of the target"] if labelled else []
-    is_by_agreement = side == "target" and not labelled and words and held_out.temperature(side) == held_out.agreed > 1
+    is_by_agreement = side == "target" and not labelled and held_out.temperature(side) == held_out.agreed > 1
     words = ["the agreement of recognisers adapted to halves of the target"] if is_by_agreement else words
     return " and ".join(words)
 

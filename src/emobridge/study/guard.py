@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
+from emobridge.data.prosody import prosody_width
 from emobridge.data.speech import Speech, everything
 from emobridge.features.normalisation import fit_domain, normalise_features
 from emobridge.scores.entropy import TINY
@@ -48,10 +50,14 @@ def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
     speech = runner.speech
     target = np.flatnonzero(speech.is_target)
     fold = replace(everything(speech, runner.split, 0), target_test=tuple(target.tolist()))
-    p = runner.fit(baseline, 0, fold).probabilities
-    scores = np.log(p.astype(np.float64).clip(TINY))
+    features = _by_corpus(speech.at(baseline.layer), target, prosody_width(baseline.prosody))
+    stored = None if speech.source_moments is None else speech.source_moments.guard
+    if stored is None:
+        p = runner.fit(baseline, 0, fold).probabilities
+        scores = np.log(p.astype(np.float64).clip(TINY))
+    else:
+        scores = stored.of(torch.from_numpy(features)).double().numpy()
     scores -= scores.mean(1, keepdims=True)  # the logits, of which softmax forgot the mean
-    features = _by_corpus(speech.at(baseline.layer), target)
     measured = []
     for index, (name, _) in enumerate(speech.corpora):
         rows = np.flatnonzero(speech.domain_of == index)
@@ -68,8 +74,8 @@ def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
     return tuple(measured)
 
 
-def _by_corpus(speech: Speech, rows: np.ndarray) -> np.ndarray:
+def _by_corpus(speech: Speech, rows: np.ndarray, prosody: int) -> np.ndarray:
     """The features of rows of one corpus, standardised by its moments, (N, D)."""
     assert speech.features is not None  # the guard looks at stored ones
     x = speech.features[rows]
-    return normalise_features(x, fit_domain("", "", x), None).flatten(1).numpy()
+    return normalise_features(x, fit_domain("", "", x, prosody=prosody), None).flatten(1).numpy()

@@ -126,13 +126,17 @@ def _absent_rows(origin: SourceBundle | None, case: Case) -> tuple[CorpusRow, ..
 def _temperatures(adapted: Adapted) -> tuple[str, ...]:
     """How the temperatures of the bundle came about, a line each."""
     chosen, origin = adapted.chosen, adapted.prepared.origin
+    agreed = adapted.agreed.get(chosen, 1.0)
     if origin is not None:
-        pairs = zip(SIDES, origin.temperatures)
-        return tuple(
-            f"temperature of answers to the {side}: {value:.2f}, by that of {origin.place}" for side, value in pairs
+        target, source = origin.temperatures
+        whose = f"that of {origin.place}"
+        by = whose if target >= agreed else "the agreement of recognisers adapted to halves of the target"
+        return (
+            f"temperature of answers to the target: {max(target, agreed):.2f}, by {by}",
+            f"temperature of answers to the source: {source:.2f}, by {whose}",
         )
     answers = next(answers for answers in adapted.answers if answers.case == chosen)
-    return temperature_lines(adapted.speech, adapted.request.split, answers, adapted.agreed.get(chosen, 1.0))
+    return temperature_lines(adapted.speech, adapted.request.split, answers, agreed)
 
 
 def scored_in(study: Adapted | Grid) -> list[Scored]:

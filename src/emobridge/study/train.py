@@ -67,7 +67,9 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
         choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, sign)
         chosen = next(system for system in answers if system.case == choice.case)
         agreed = sign.temperature if sign is not None and choice.case == adapted.case else 1.0
-        temperatures = temperatures_of(runner, chosen, agreed) if origin is None else origin.temperatures
+        temperatures = temperatures_of(runner, chosen, agreed)
+        if origin is not None:  # no answer to the source was held out here
+            temperatures = max(origin.temperatures[0], agreed), origin.temperatures[1]
         recognizer = train_recognizer(
             runner, choice.case, prepared.encoder, temperatures=temperatures, reason=choice.reason
         )
