@@ -28,7 +28,7 @@ def held_by(thing, depth=8):
     if depth and type(thing).__module__.startswith("emobridge"):
         yield thing
         names = [field.name for field in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else []
-        for name in names or vars(thing):
+        for name in names or getattr(thing, "_fields", ()) or vars(thing):  # the second of a named tuple
             yield from held_by(getattr(thing, name), depth - 1)
     elif isinstance(thing, (list, tuple)):
         for item in thing[:3]:

@@ -53,6 +53,9 @@ class LinearMap(NamedTuple):
     weight: Tensor  # (..., C, k)
     bias: Tensor  # (..., C)
 
+    def __repr__(self) -> str:
+        return f"LinearMap(weight=<{_size(self.weight)}>, bias=<{_size(self.bias)}>)"
+
     def of(self, z: Tensor) -> Tensor:
         """(..., N, k) -> (..., N, C)."""
         return z @ self.weight.mT + self.bias[..., None, :]
@@ -64,6 +67,9 @@ class Components(NamedTuple):
     mean: Tensor  # (D,)
     axes: Tensor  # (D, k), orthonormal columns, the one of most variance first
 
+    def __repr__(self) -> str:
+        return f"Components(mean=<{_size(self.mean)}>, axes=<{_size(self.axes)}>)"
+
     def of(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., k)."""
         return (x - self.mean) @ self.axes
@@ -72,6 +78,10 @@ class Components(NamedTuple):
         """A map of (..., k) as the same map of the features (..., D)."""
         weight = solution.weight @ self.axes.T
         return LinearMap(weight, solution.bias - weight @ self.mean)
+
+
+def _size(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))
 
 
 def principal_components(x: Tensor, count: int) -> Components:
