@@ -16,6 +16,7 @@ from emobridge.study import train as training
 
 PARTS = (
     (training, "run", "training"),
+    (training, "measure_harm", "the sign of harm"),
     (training, "train_recognizer", "the bundle's training"),
     (study, "train", "reading"),  # what of it is not training
     (study, "audit_manifests", "audit"),

@@ -30,7 +30,7 @@ from emobridge.scores.harm import HarmSign, reasons_of
 from emobridge.scores.measures.ua import Ua
 from emobridge.settings import Adapt
 from emobridge.study.cases import decide
-from emobridge.study.harm import Measured, measure_harm
+from emobridge.study.harm import measure_harm
 from emobridge.study.prepare import Prepared, prepare, resolve
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
@@ -126,7 +126,7 @@ def measure_seed(request: Adapt, prepared: Prepared, number: int, cut: str, seed
             signs.append(sign_of(speech, fold, runner, cases[-1]))
         answers.append((fold, [runner.fit(case, seed, fold).probabilities for case in cases]))
     if not signs:
-        signs.append(measured_sign(measure_harm(runner, cases[-1], True)))
+        signs.append(known_sign(measure_harm(runner, cases[-1], True)))
     before, after = (100 * ua(speech, [(fold, p[index]) for fold, p in answers]) for index in (0, -1))
     return {
         "before": before,
@@ -140,12 +140,12 @@ def measure_seed(request: Adapt, prepared: Prepared, number: int, cut: str, seed
 def sign_of(speech: Speech, fold: Fold, runner: Runner, case: Case) -> HarmSign:
     """The sign of a target that is no more than what a fold adapts to."""
     alone = speech.of([*np.flatnonzero(~speech.is_target), *fold.target])
-    return measured_sign(measure_harm(Runner(alone, runner.split, Cache(None)), case, True))
+    return known_sign(measure_harm(Runner(alone, runner.split, Cache(None)), case, True))
 
 
-def measured_sign(measured: Measured | None) -> HarmSign:
-    assert measured is not None  # the default method adapts to unlabelled audio
-    return measured.sign
+def known_sign(sign: HarmSign | None) -> HarmSign:
+    assert sign is not None  # the default method adapts to unlabelled audio
+    return sign
 
 
 def cut_rows(speech: Speech, cut: str, emotion: str, rng: np.random.Generator) -> list[int]:

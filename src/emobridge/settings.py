@@ -286,7 +286,7 @@ class System:
     )  # fmt: skip
     harm_sign: str = option(
         "auto", help="Whether recognisers adapted to halves of the target are compared: where they disagree, "
-        "adaptation may harm. It needs no labels, and two fits more a fold; auto compares them where the head has a "
+        "adaptation may harm. It needs no labels, and ten fits; auto compares them where the head has a "
         "closed form, so that a fit takes next to nothing.", panel=METHOD, choices=HARM_SIGNS, needs="adaptation",
     )  # fmt: skip
 

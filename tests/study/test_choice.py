@@ -167,7 +167,7 @@ def test_where_no_label_can_tell_a_sign_of_harm_hands_over_the_baseline(request_
     for name in ("report.md", "bundle/README.md"):
         assert "ADAPTATION MAY HARM" in (tmp_path / "run" / name).read_text()
     other = train(request_of(bundle="adapted"))
-    assert other.chosen == other.system and other.harm.sign.reasons
+    assert other.chosen == other.system and other.harm.reasons
 
 
 def test_a_sign_is_outdone_by_labels(request_of):

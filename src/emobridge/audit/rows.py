@@ -99,8 +99,8 @@ def _few_emotions(name: str, rows: UtteranceRows, people: Sequence[str | None]) 
     """Speakers, or texts, that tell the emotion: normalisation by them would take it out."""
     emotions = [row.emotion if row.emotion in EMOTIONS else None for row in rows]
     for group, groups in (("speaker", people), ("text", [row.text for row in rows])):
-        found = variety_of_labels(emotions, groups)
-        if found is None or not found.is_low:
+        measured = variety_of_labels(emotions, groups)
+        if measured is None or not measured.is_low:
             continue
         counts: dict[str, Counter[str]] = {}
         for member, emotion in zip(groups, emotions):
@@ -110,7 +110,7 @@ def _few_emotions(name: str, rows: UtteranceRows, people: Sequence[str | None]) 
             member for member, shown in counts.items() if max(shown.values()) >= ONE_SIDED * shown.total()
         )
         mostly = f"; {len(one_sided)} of {len(counts)} show mostly one: {first_names(one_sided)}" if one_sided else ""
-        message = f"{name}: {low_variety(found, group)}{mostly}; normalisation by {group} would remove the emotion"
+        message = f"{name}: {low_variety(measured, group)}{mostly}; normalisation by {group} would remove the emotion"
         yield Finding(f"{group}s tell the emotion", "warning", message, one_sided if group == "speaker" else ())
 
 

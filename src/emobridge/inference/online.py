@@ -121,11 +121,11 @@ class Online:
         answered_by: the index of the branch. Of each row the utterances that its answer was adapted by come back.
         """
         learnt = []
-        for row, (given, index) in enumerate(zip(inputs, answered_by)):
-            if given is None:
+        for row, (pair, index) in enumerate(zip(inputs, answered_by)):
+            if pair is None:
                 learnt.append(0)
                 continue
-            (x, domain), head = given, self.heads[index]
+            (x, domain), head = pair, self.heads[index]
             classes = len(head.branch.spec.labels)
             learnt.append(head.learnt)
             answer = head.answer(x, values[row, :classes], head.branch.temperature(domain))

@@ -186,11 +186,11 @@ def variety_lines(corpora: Iterable[Corpus], normalisations: Sequence[str]) -> t
     lines = []
     for corpus in corpora if "speaker" in normalisations else ():
         emotions = [utterance.emotion for utterance in corpus.utterances]
-        found = variety_of_labels(emotions, [person(utterance) for utterance in corpus.utterances])
-        if found is not None and found.is_low:
+        measured = variety_of_labels(emotions, [person(utterance) for utterance in corpus.utterances])
+        if measured is not None and measured.is_low:
             lines.append(
-                f"Normalisation by speaker takes emotions out of {corpus.name}: {low_variety(found, 'speaker')}. Give "
-                "--normalise corpus."
+                f"Normalisation by speaker takes emotions out of {corpus.name}: {low_variety(measured, 'speaker')}. "
+                "Give --normalise corpus."
             )
     return tuple(lines)
 

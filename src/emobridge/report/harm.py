@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emobridge.report.blocks import Section, Table, count, percent
+from emobridge.report.blocks import Section, count, percent
 from emobridge.report.record import StudyRecord
 from emobridge.scores.harm import LEAST_ADAPTED, LEAST_AGREEMENT, HarmSign
 
@@ -39,17 +39,10 @@ def harm_remark(record: StudyRecord) -> str:
 
 
 def harm_section(record: StudyRecord) -> Section | None:
-    """The agreement of each seed, where halves were compared."""
-    rows = record.label_free_scores
-    if record.harm is None or not rows:
+    """What the halves tell, where they were compared."""
+    if record.harm is None or not record.harm.compared:
         return None
-    cells = tuple((row.seed, percent(row.value), str(row.n)) for row in rows)
-    caption = f"Measured. Agreement of recognisers adapted to halves of the target's {record.harm.halves_of}, per cent."
-    return Section(
-        "Whether adaptation may harm",
-        (harm_warning(record) or harm_remark(record), MEANING),
-        blocks=(Table(caption, ("seed", "agreement", "utterances"), cells),),
-    )
+    return Section("Whether adaptation may harm", (harm_warning(record) or harm_remark(record), MEANING))
 
 
 def _reasons(sign: HarmSign) -> str:

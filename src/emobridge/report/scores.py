@@ -40,7 +40,8 @@ def score_section(record: StudyRecord) -> Section | None:
         rows.append((system.name, system.side, *cells, *[error] * judged, str(max(row.n for row in scored)), seeds))
     caption = (
         f"Measured. Mean over seeds with 95 % interval over {record.intervals_over}{_units(measures)}. "
-        f"Label set: {', '.join(record.labels)}. All rows: {shared(record) or 'nothing in common'}."
+        f"Label set: {', '.join(record.labels)}.{' ECE: after the temperature.' * judged} "
+        f"All rows: {shared(record) or 'nothing in common'}."
     )
     columns = ("system", "scored on", *measures, *["ECE, %"] * judged, "n", f"{leading} of each seed")
     title = "Scores" if record.is_scored else "Scores on the source"

@@ -38,7 +38,8 @@ def table(record: StudyRecord) -> str:
     stamp, lines = _stamp(record), []
     if record.labels:
         lead = leading_measure("classes")
-        lines.append(f"{stamp}{lead.name} over {', '.join(record.labels)}; 95 % intervals; seeds averaged")
+        beside = "; ECE in per cent, after the temperature" if record.calibrations else ""
+        lines.append(f"{stamp}{lead.name} over {', '.join(record.labels)}; 95 % intervals; seeds averaged{beside}")
         lines += [_line(row, record) for row in record.scores if row.measure == lead.name and row.seed == "all"]
     for name in record.attributes:
         lead = leading_measure("attributes")

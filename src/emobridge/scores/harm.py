@@ -23,7 +23,7 @@ class HarmSign:
     """What one adapted system shows without labels, and what of it foretells harm."""
 
     utterances: int  # unlabelled ones that the smallest fit adapts to
-    agreement: float = float("nan")  # in [0, 1], the mean over seeds; NaN where it was not, or cannot be, measured
+    agreement: float = float("nan")  # in [0, 1]; NaN where it was not, or cannot be, measured
     compared: int = 0  # utterances that recognisers adapted to both halves labelled
     # By which the answers' mean confidence sinks to the agreement; 1 where it is no higher, or nothing was compared.
     temperature: float = 1.0

@@ -43,6 +43,7 @@ from emobridge.study.run import Answers, Runner
 from emobridge.training.case import Case
 from emobridge.types import person
 
+AGREEMENT_OF_HALVES = "the agreement of recognisers adapted to halves of the target"  # as a source of temperatures
 CALIBRATION_PARTS = 10  # of the speakers of a side, at most, each judged by a temperature of the others
 
 
@@ -155,7 +156,7 @@ def _in_words(held_out: HeldOut, side: str, split: Split) -> str:
     labelled = len(np.unique(held_out.row[rows & held_out.is_target]))
     words += [f"held-out answers to {labelled} labelled utterances of the target"] if labelled else []
     is_by_agreement = side == "target" and not labelled and held_out.temperature(side) == held_out.agreed > 1
-    words = ["the agreement of recognisers adapted to halves of the target"] if is_by_agreement else words
+    words = [AGREEMENT_OF_HALVES] if is_by_agreement else words
     return " and ".join(words)
 
 

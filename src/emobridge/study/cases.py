@@ -209,7 +209,7 @@ def decide(
 
 def _guarded(case: Case, measured: Sequence[CorpusVariety]) -> Case:
     """The case without the normalisation by speaker, or by text, that would take the emotion out of a corpus."""
-    low = [(found.group, found.corpus) for found in measured if found.is_low]
+    low = [(row.group, row.corpus) for row in measured if row.is_low]
     by_corpus = dict.fromkeys((*case.by_corpus, *(corpus for group, corpus in low if group == "speaker")))
     texts = [corpus for group, corpus in low if group == "text" and case.normalise == "speaker+text"]
     return replace(case, by_corpus=tuple(by_corpus), without_texts=tuple(texts))

@@ -82,8 +82,8 @@ def _source_moments(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> S
     domains = fitted.built.learner.domains
     x = normalised_rows(speech, rows, domains, case.normalise).flatten(1)
     label, corpus = (torch.from_numpy(values[rows]) for values in (speech.label, speech.domain_of))
-    found = fit_source_moments(x, label, corpus, domains[:-1], case.classes)
-    return replace(found, guard=_guard_of(runner, case, fold)) if case.normalise.startswith("speaker") else found
+    moments = fit_source_moments(x, label, corpus, domains[:-1], case.classes)
+    return replace(moments, guard=_guard_of(runner, case, fold)) if case.normalise.startswith("speaker") else moments
 
 
 def _guard_of(runner: Runner, case: Case, fold: Fold) -> LinearMap:

@@ -68,9 +68,9 @@ def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
             ("speaker", [person(utterance) for utterance in utterances]),
             ("text", [utterance.text for utterance in utterances]),
         ):
-            known = [value for value in groups if value]
-            found = variety_of_labels(labels, groups) if by_labels else variety(scores, groups, features)
-            measured.append(CorpusVariety(name, group, len(set(known)), len(known), by_labels, found))
+            known = [member for member in groups if member]
+            value = variety_of_labels(labels, groups) if by_labels else variety(scores, groups, features)
+            measured.append(CorpusVariety(name, group, len(set(known)), len(known), by_labels, value))
     return tuple(measured)
 
 

@@ -122,29 +122,29 @@ def _guard_lines(cases: Sequence[Case], varieties: Sequence[CorpusVariety]) -> l
         normalised["speaker"] |= case.normalise.startswith("speaker")
         normalised["text"] |= case.normalise == "speaker+text"
     lines = []
-    for found in varieties:
-        line = _guard_line(found) if normalised[found.group] and found.groups else ""
+    for row in varieties:
+        line = _guard_line(row) if normalised[row.group] and row.groups else ""
         lines += [line] if line else []
     return lines
 
 
-def _guard_line(found: CorpusVariety) -> str:
+def _guard_line(row: CorpusVariety) -> str:
     """One sentence on one corpus; "" where all is well."""
-    corpus, groups = found.corpus, f"{found.group}s"
-    action = "by corpus, not by speaker" if found.group == "speaker" else "by speaker alone, without its texts"
-    if found.variety is None:
+    corpus, groups = row.corpus, f"{row.group}s"
+    action = "by corpus, not by speaker" if row.group == "speaker" else "by speaker alone, without its texts"
+    if row.variety is None:
         return (
-            f"{corpus} has too few utterances of each {found.group} ({found.utterances} of {found.groups}) to tell "
-            f"whether its {groups} show several emotions each: it is normalised by {found.group} all the same"
+            f"{corpus} has too few utterances of each {row.group} ({row.utterances} of {row.groups}) to tell "
+            f"whether its {groups} show several emotions each: it is normalised by {row.group} all the same"
         )
-    how = "by their labels" if found.by_labels else "by what a model of the source says of them"
-    if found.is_low:
-        doubt = "" if found.by_labels else f". If each of its {groups} shows several, give --no-guard"
-        return f"the guard normalises {corpus} {action}: {low_variety(found.variety, found.group, how)}{doubt}"
-    if found.group == "speaker" and found.variety.value < CLEAR_VARIETY:
+    how = "by their labels" if row.by_labels else "by what a model of the source says of them"
+    if row.is_low:
+        doubt = "" if row.by_labels else f". If each of its {groups} shows several, give --no-guard"
+        return f"the guard normalises {corpus} {action}: {low_variety(row.variety, row.group, how)}{doubt}"
+    if row.group == "speaker" and row.variety.value < CLEAR_VARIETY:
         return (
             f"the speakers of {corpus} may show few emotions each (the variety of the emotions inside speakers is "
-            f"{found.variety.value:.2f} {how}; the guard acts below {found.variety.least:.2f}): it is normalised by "
+            f"{row.variety.value:.2f} {how}; the guard acts below {row.variety.least:.2f}): it is normalised by "
             f"speaker, which does better where each shows several; if few do, give --by-corpus {corpus}"
         )
     return ""

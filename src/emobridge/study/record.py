@@ -30,7 +30,7 @@ from emobridge.report.record import (
 )
 from emobridge.scores.base import Condition
 from emobridge.settings import flat_values, layer_names
-from emobridge.study.calibration import calibrations_of, temperature_lines
+from emobridge.study.calibration import AGREEMENT_OF_HALVES, calibrations_of, temperature_lines
 from emobridge.study.evaluations import evaluations_of
 from emobridge.study.facts import (
     Scored,
@@ -78,7 +78,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         held_out=held_out(request.split, count_folds(speech, request.split), has_target),
         scores=scores,
         label_free_scores=_label_free_scores(adapted),
-        harm=None if adapted.harm is None else adapted.harm.sign,
+        harm=adapted.harm,
         intervals_over=intervals_over(scored),
         systems=tuple(system_row(adapted, answers.case) for answers in adapted.answers),
         method=method_name(case),
@@ -126,17 +126,15 @@ def _absent_rows(origin: SourceBundle | None, case: Case) -> tuple[CorpusRow, ..
 def _temperatures(adapted: Adapted) -> tuple[str, ...]:
     """How the temperatures of the bundle came about, a line each."""
     chosen, origin = adapted.chosen, adapted.prepared.origin
-    agreed = adapted.agreed.get(chosen, 1.0)
     if origin is not None:
-        target, source = origin.temperatures
-        whose = f"that of {origin.place}"
-        by = whose if target >= agreed else "the agreement of recognisers adapted to halves of the target"
+        target, whose = adapted.recognizer.spec.temperature, f"that of {origin.place}"
+        by = whose if target == origin.temperatures[0] else AGREEMENT_OF_HALVES
         return (
-            f"temperature of answers to the target: {max(target, agreed):.2f}, by {by}",
-            f"temperature of answers to the source: {source:.2f}, by {whose}",
+            f"temperature of answers to the target: {target:.2f}, by {by}",
+            f"temperature of answers to the source: {origin.temperatures[1]:.2f}, by {whose}",
         )
     answers = next(answers for answers in adapted.answers if answers.case == chosen)
-    return temperature_lines(adapted.speech, adapted.request.split, answers, agreed)
+    return temperature_lines(adapted.speech, adapted.request.split, answers, adapted.agreed.get(chosen, 1.0))
 
 
 def scored_in(study: Adapted | Grid) -> list[Scored]:

@@ -9,12 +9,13 @@ from emobridge.bundle import Recognizer
 from emobridge.cache import Cache
 from emobridge.data.speech import Speech, budget, folds_of
 from emobridge.progress import progress
+from emobridge.scores.harm import HarmSign
 from emobridge.settings import Adapt
 from emobridge.study.calibration import temperatures_of
 from emobridge.study.cases import Decision
 from emobridge.study.choice import choose_system
 from emobridge.study.final import train_recognizer
-from emobridge.study.harm import Measured, compares_halves, measure_harm
+from emobridge.study.harm import compares_halves, measure_harm
 from emobridge.study.origin import read_origin
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, run
@@ -34,7 +35,7 @@ class Adapted:
     system: Case  # the adapted one that the report is about
     chosen: Case  # what the recogniser was trained as: the system, or the baseline (see `study.choice`)
     recognizer: Recognizer
-    harm: Measured | None = None  # of the adapted system; None where it adapts to no unlabelled audio
+    harm: HarmSign | None = None  # of the adapted system; None where it adapts to no unlabelled audio
     lines: tuple[str, ...] = ()  # a summary for the terminal, where a report was written
 
     @property
@@ -45,7 +46,7 @@ class Adapted:
     @property
     def agreed(self) -> dict[Case, float]:
         """The temperature by the agreement of halves of the target, of the system whose halves were compared."""
-        return {} if self.harm is None else {self.system: self.harm.sign.temperature}
+        return {} if self.harm is None else {self.system: self.harm.temperature}
 
 
 def train(request: Adapt, *, strict: bool = False) -> Adapted:
@@ -63,10 +64,9 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
         answers = run(runner, decision.cases, jobs=request.output.jobs, progress=report)
         adapted = answers[-1]
         harm = measure_harm(runner, adapted.case, compares_halves(request.system.harm_sign, adapted.case), report)
-        sign = None if harm is None else harm.sign
-        choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, sign)
+        choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, harm)
         chosen = next(system for system in answers if system.case == choice.case)
-        agreed = sign.temperature if sign is not None and choice.case == adapted.case else 1.0
+        agreed = harm.temperature if harm is not None and choice.case == adapted.case else 1.0
         temperatures = temperatures_of(runner, chosen, agreed)
         if origin is not None:  # no answer to the source was held out here
             temperatures = max(origin.temperatures[0], agreed), origin.temperatures[1]
