@@ -10,9 +10,9 @@ from emobridge.report.terminal import lines_of, table
 
 def test_the_table_has_a_line_a_system_and_side(record):
     lines = table(record).splitlines()
-    assert (
-        lines[0]
-        == "UA over anger, happiness, neutral, sadness; 95 % intervals; seeds averaged; ECE in per cent, after the temperature"
+    assert lines[0] == (
+        "UA over anger, happiness, neutral, sadness; 95 % intervals; seeds averaged; "
+        "ECE in per cent, after the temperature"
     )
     rows = [row for row in record.scores if (row.measure, row.seed) == ("UA", "all")]
     assert len(lines) == 1 + len(rows) >= 3
