@@ -190,8 +190,9 @@ class Features:
         choices=("torch", "onnx-int8"),
     )  # fmt: skip
     frames: str = option(
-        "auto", help="Frames that statistics are taken over: all, or those with speech. auto is speech for logmel, and "
-        "all for every other encoder.", panel=ENCODER, choices=POOLED_FRAMES,
+        "auto", help="Frames that statistics are taken over: all, or those with speech. auto is speech for logmel, all "
+        "for every other encoder, and both, side by side, for Whisper and hf-ssl where the head is solved in closed "
+        "form.", panel=ENCODER, choices=POOLED_FRAMES,
     )  # fmt: skip
     layer: str = option(
         "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, middle (the "
@@ -199,8 +200,10 @@ class Features:
         panel=ENCODER, first=True,
     )  # fmt: skip
     statistics: tuple[str, ...] = option(
-        (), help="Statistic over frames that the head sees, such as mean. Repeat for more. By default mean and std "
-        "of logmel, and the first one of every other encoder.", panel=ENCODER, flag="statistic", repeat=True,
+        (), help="Statistic over frames that the head sees, such as mean. Repeat for more; speech_mean "
+        "is the mean over frames with speech. By default mean and std of logmel, mean and speech_mean of Whisper and "
+        "hf-ssl for heads of a closed form, and else the first one of the encoder.", panel=ENCODER,
+        flag="statistic", repeat=True,
     )  # fmt: skip
     prosody: bool = option(
         False, help="Put 18 numbers of each clip's pitch, level, spectrum and tempo beside the features of the "

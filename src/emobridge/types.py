@@ -91,6 +91,9 @@ class Utterance:
     channel: int | None = None  # of the file's channels, from 0; None is the mean of all
 
 
+SPEECH = "speech_"  # how the names of statistics begin that are taken over frames with speech alone
+
+
 @short_repr
 @dataclass(frozen=True, slots=True)
 class Layers:
@@ -99,11 +102,17 @@ class Layers:
     hidden: Tensor  # (L, B, F, D) float32
     mask: Tensor  # (B, F) bool, True on frames of the clip
     frame_rate: float  # Hz; 0 where an encoder yields one frame a clip
-    speech: Tensor | None = None  # (B, F) bool: the frames that statistics are taken over; None is all of the clip
+    speech: Tensor | None = None  # (B, F) bool: frames in which somebody speaks; None where nobody asks for them
+    over_speech: bool = False  # whether statistics are taken over these frames alone
 
     @property
     def pooled(self) -> Tensor:
-        """(B, F) bool: the frames of the clip that statistics are taken over."""
+        """(B, F) bool: the frames of the clip that statistics are taken over, but for those that name the speech."""
+        return self.speech if self.over_speech and self.speech is not None else self.mask
+
+    @property
+    def spoken(self) -> Tensor:
+        """(B, F) bool: the frames in which somebody speaks; all of the clip where they are not told."""
         return self.mask if self.speech is None else self.speech
 
 

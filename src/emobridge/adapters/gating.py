@@ -33,7 +33,13 @@ class Gating(ModuleAdapter):
         self.activate()
 
     def _gated(self, _encoder: nn.Module, _inputs: Any, output: Layers) -> Layers:
-        return Layers(self.sum(output.hidden[self.selected])[None], output.mask, output.frame_rate, output.speech)
+        return Layers(
+            self.sum(output.hidden[self.selected])[None],
+            output.mask,
+            output.frame_rate,
+            output.speech,
+            output.over_speech,
+        )
 
     def deactivate(self) -> None:
         self.hook.remove()

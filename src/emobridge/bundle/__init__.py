@@ -9,7 +9,7 @@ bundle/languages/NAME/     the same of each further language, without the encode
 bundle/README.md           the model card
 """
 
-from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns, features_width, made_head
+from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns, features_width, made_head, select
 from emobridge.bundle.description import FORMAT, read_description
 from emobridge.bundle.files import DESCRIPTION, LANGUAGES_FOLDER, MODEL_CARD, bundle_digest
 from emobridge.bundle.recognizer import Recognizer, load
@@ -32,4 +32,5 @@ __all__ = [
     "load",
     "made_head",
     "read_description",
+    "select",
 ]

@@ -17,6 +17,7 @@ from emobridge.data.prosody import prosody_width
 from emobridge.encoders.base import Encoder
 from emobridge.features.familiarity import Familiarity
 from emobridge.features.normalisation import Domain, normalise_features
+from emobridge.features.pooling import views_of
 from emobridge.features.source_moments import SourceMoments
 from emobridge.heads.base import Head, Regressor
 from emobridge.languages import primary_language
@@ -24,6 +25,7 @@ from emobridge.options import make_plugin
 from emobridge.types import SCALE, Range, short_repr
 
 UNKNOWN = "und"  # BCP 47 for an undetermined language
+Columns = tuple[slice | list[int], ...]  # of each view
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Branch:
     domains: tuple[Domain, ...]
     head: Head
     adapters: Adapters | None  # in the recogniser's encoder; None: it uses the encoder as it is
-    columns: slice | list[int]  # of what the encoder pools, and of prosody, those that the head sees
+    columns: Columns  # of what the encoder pools, and of prosody, those that the head sees in each view
     regressor: Regressor | None = None  # of attributes
     familiarity: Familiarity | None = None  # of its training speech; None of frames and of older bundles
     training_speech: TrainingSpeech | None = None  # what it was trained on; None where it is not recorded
@@ -112,8 +114,10 @@ class Branch:
         return self.spec.temperature if is_target else self.spec.source_temperature
 
     def select(self, pooled: Tensor) -> Tensor:
-        """(N, V, S * D) of all that the encoder pools in its layers, and of prosody, -> (N, V, D') as the head sees."""
-        return pooled[..., self.columns]
+        """(N, V, S * D) of all that the encoder pools in its layers, and of prosody, -> (N, views * V, D') as the head
+        sees.
+        """
+        return select(pooled, self.columns)
 
     def normalised(
         self, pooled: Tensor, domain: Domain, speakers: Sequence[str | None] | None, texts: Sequence[str | None] = ()
@@ -160,14 +164,21 @@ def made_head(name: str, options: Sequence[str], width: int, classes: int) -> He
     return make_plugin(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
 
 
-def columns(encoder: Encoder, statistics: Sequence[str], *, prosody: bool = False) -> slice | list[int]:
-    """Where the chosen statistics, and prosody, stand in what the encoder pools and the prosody behind it."""
-    if tuple(statistics) == encoder.statistics:
-        return slice(None)
+def columns(encoder: Encoder, statistics: Sequence[str], *, prosody: bool = False) -> Columns:
+    """Where the statistics of each view, and prosody, stand in what the encoder pools and the prosody behind it."""
+    views = views_of(statistics)
+    if views == (encoder.statistics,):
+        return (slice(None),)
     width = encoder.width
-    chosen = [encoder.statistics.index(name) * width + column for name in statistics for column in range(width)]
     end = len(encoder.statistics) * width
-    return [*chosen, *range(end, end + prosody_width(prosody))]
+    beside = range(end, end + prosody_width(prosody))
+    starts = [[encoder.statistics.index(name) * width for name in view] for view in views]
+    return tuple([*(start + column for start in view for column in range(width)), *beside] for view in starts)
+
+
+def select(pooled: Tensor, chosen: Columns) -> Tensor:
+    """(N, V, S * D) -> (N, views * V, D'): the chosen columns, all layers of one view before those of the next."""
+    return torch.cat([pooled[..., part] for part in chosen], 1) if len(chosen) > 1 else pooled[..., chosen[0]]
 
 
 def features_width(encoder: Encoder, *, prosody: bool) -> int:

@@ -31,10 +31,13 @@ class Speech:
     label: np.ndarray  # (N,) int64 in [0, C), or UNLABELLED; without emotions 0 where an attribute is known
     domain_of: np.ndarray  # (N,) int64: the index of its source corpus, or `target`
     target: int  # the number of source corpora
-    features: Tensor | None = None  # (N, V, D) of V layers or (N, D), pooled, not normalised; None of a trained encoder
+    features: Tensor | None = (
+        None  # (N, V, D) of V layers and their views, or (N, D), pooled, not normalised; None of a trained encoder
+    )
     visible: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
     attributes: np.ndarray | None = None  # (N, K) in [-1, 1], NaN where not known; None where none are learnt
     layers: tuple[str, ...] = ()  # names of the V layers; () where a case takes the features as they are
+    views: int = 1  # of each layer, pooled over other frames; all layers of one view stand before those of the next
     source_moments: SourceMoments | None = None  # in place of source utterances, of which there are none then
 
     @property
@@ -55,13 +58,17 @@ class Speech:
             attributes=None if self.attributes is None else self.attributes[chosen],
         )
 
-    def at(self, layer: str) -> Speech:
-        """The same speech with the features (N, V', D) of the layers in a name such as "2+3+4" alone."""
+    def at(self, layer: str, views: int = 1) -> Speech:
+        """The same speech with the features (N, views * V', D) of the layers in a name such as "2+3+4" alone.
+
+        views: how many of them, from the first one on.
+        """
         names = layer_names(layer)
-        if self.features is None or not self.layers or names == self.layers:
+        if self.features is None or not self.layers or (names, views) == (self.layers, self.views):
             return self
-        columns = [self.layers.index(name) for name in names]
-        return replace(self, features=self.features[:, columns], layers=names)
+        count = len(self.layers)
+        columns = [view * count + self.layers.index(name) for view in range(views) for name in names]
+        return replace(self, features=self.features[:, columns], layers=names, views=views)
 
     @property
     def absent(self) -> tuple[tuple[str, str], ...]:

@@ -24,7 +24,7 @@ from emobridge.data.activity import FRAME_RATE, loud_frames
 from emobridge.errors import UserError, unknown
 from emobridge.options import parameters_of, typed_options
 from emobridge.registry import identity, plugin_name
-from emobridge.types import SAMPLE_RATE, Layers
+from emobridge.types import SAMPLE_RATE, SPEECH, Layers
 
 Option = str | int | float | bool
 # Options of every family whose weights come from a folder: "random" ignores the folder's weights, if it has any, and
@@ -140,13 +140,19 @@ class Encoder(nn.Module):
         encode = self._encode if wave.shape[1] <= size else functools.partial(self._windows, size=size)
         hidden, frames, speech = encode(wave, lengths)
         valid = torch.arange(hidden.shape[2], device=frames.device) < frames[:, None]
-        is_pooled = self.pooled_frames == "speech" and self.frame_rate > 0
-        return Layers(hidden, valid, self.frame_rate, speech if is_pooled else None)
+        over_speech = self.pooled_frames == "speech" and self.frame_rate > 0
+        return Layers(hidden, valid, self.frame_rate, speech if self._tells_speech else None, over_speech)
+
+    @property
+    def _tells_speech(self) -> bool:
+        """Whether any of its statistics is taken over frames with speech."""
+        named = any(name.startswith(SPEECH) for name in self.statistics)
+        return self.frame_rate > 0 and (named or self.pooled_frames == "speech")
 
     def _encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`encode`, and which frames (B, F) hold speech, where these alone are pooled."""
+        """`encode`, and which frames (B, F) hold speech, where a statistic is taken over these."""
         hidden, frames = self.encode(wave, lengths)
-        if self.pooled_frames == "all" or not self.frame_rate:
+        if not self._tells_speech:
             return hidden, frames, frames.new_zeros(len(frames), hidden.shape[2], dtype=torch.bool)
         return hidden, frames, speech_frames(wave, lengths, hidden.shape[2], frames, self.frame_rate)
 

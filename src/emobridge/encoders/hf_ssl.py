@@ -46,6 +46,7 @@ class HfSsl(Encoder):
     engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
     """
 
+    statistics = ("mean", "std", "speech_mean")
     defaults: ClassVar = {"max_seconds": 30.0, **WEIGHT_OPTIONS, **ENGINE}
 
     def __init__(self, model: Any, normalises: bool, max_seconds: float = 30.0) -> None:

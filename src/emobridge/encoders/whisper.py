@@ -63,6 +63,7 @@ class Whisper(Encoder):
 
     defaults: ClassVar = {"padding": "clip", **WEIGHT_OPTIONS, **ENGINE}
     frame_rate = SAMPLE_RATE / (HOP * STRIDE)
+    statistics = ("mean", "std", "speech_mean")
     filters: Tensor
     hann: Tensor
 

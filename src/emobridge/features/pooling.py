@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from emobridge.errors import unknown
-from emobridge.types import Layers
+from emobridge.types import SPEECH, Layers
 
 # The statistics of each window of a long clip from which a statistic of the whole clip is computed.
-WINDOW_STATISTICS = {"mean": ("mean",), "std": ("mean", "std"), "max": ("mean", "max"), "mean_max": ("mean", "max")}
+WINDOW_STATISTICS = {
+    "mean": ("mean",),
+    "std": ("mean", "std"),
+    "max": ("mean", "max"),
+    "mean_max": ("mean", "max"),
+    "speech_mean": ("speech_mean",),
+}
 
 
 def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
     """Statistics over each clip's own frames (its `pooled` ones), side by side: (L, B, F, D) -> (L, B, S * D).
 
-    "mean", "std" (population, 1/n), "max", and "mean_max", the sum of mean and maximum (Niizumi et al. 2021). A clip
-    has at least one frame; the deviation of a single one is 0. Gradients are finite, also where a deviation is 0.
+    "mean", "std" (population, 1/n), "max", and "mean_max", the sum of mean and maximum (Niizumi et al. 2021);
+    "speech_mean" is the mean over the frames with speech, whatever is pooled. A clip has at least one frame; the
+    deviation of a single one is 0. Gradients are finite, also where a deviation is 0.
     Errors: UserError for an unknown statistic.
     """
     inside = layers.pooled[None, :, :, None]
-    hidden = torch.where(inside, layers.hidden, 0.0)
     count = layers.pooled.sum(1).clamp(min=1)[None, :, None]
-    mean = hidden.sum(2) / count
+    mean = _mean(layers.hidden, layers.pooled)
     parts = []
     for statistic in statistics:
         if statistic == "mean":
             parts.append(mean)
         elif statistic == "std":
-            square = torch.where(inside, hidden - mean[:, :, None], 0.0).square().sum(2) / count
+            square = torch.where(inside, layers.hidden - mean[:, :, None], 0.0).square().sum(2) / count
             varies = square > 0
             parts.append(torch.where(varies, torch.where(varies, square, 1.0).sqrt(), 0.0))
         elif statistic in ("max", "mean_max"):
             top = layers.hidden.masked_fill(~inside, -torch.inf).amax(2)
             parts.append(top if statistic == "max" else mean + top)
+        elif statistic == f"{SPEECH}mean":
+            parts.append(_mean(layers.hidden, layers.spoken))
         else:
             raise unknown("statistic", statistic, WINDOW_STATISTICS)
     return torch.cat(parts, dim=2)
+
+
+def _mean(hidden: Tensor, inside: Tensor) -> Tensor:
+    """(L, B, F, D) over the frames (B, F) of each clip that are inside: (L, B, D)."""
+    return torch.where(inside[None, :, :, None], hidden, 0.0).sum(2) / inside.sum(1).clamp(min=1)[None, :, None]
+
+
+def frame_counts(layers: Layers) -> dict[str, Tensor]:
+    """How many frames of each clip the statistics of a window are taken over, (1, B, 1): of "speech_mean", and of "".
+
+    The key is the beginning of the statistic's name.
+    """
+    return {start: mask.sum(1)[None, :, None] for start, mask in (("", layers.pooled), (SPEECH, layers.spoken))}
+
+
+def views_of(statistics: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The statistics in two views of a clip, those over its pooled frames and those over its frames with speech.
+
+    One view where either has none, or the two have not as many, so that they cannot stand as layers of one width.
+    """
+    over = tuple(name for name in statistics if not name.startswith(SPEECH))
+    spoken = tuple(name for name in statistics if name.startswith(SPEECH))
+    return (over, spoken) if len(over) == len(spoken) else (tuple(statistics),)
 
 
 def frames_per_stretch(frame_rate: float, seconds: float) -> int:
@@ -69,14 +102,20 @@ def window_statistics(statistics: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({part for statistic in statistics for part in WINDOW_STATISTICS[statistic]}))
 
 
-def join_windows(parts: list[dict[str, Tensor]], counts: list[Tensor], statistics: tuple[str, ...]) -> Tensor:
+def join_windows(
+    parts: list[dict[str, Tensor]], counts: list[dict[str, Tensor]], statistics: tuple[str, ...]
+) -> Tensor:
     """The statistics (L, B, S * D) of whole clips from those of their windows.
 
-    parts: of each window, (L, B, D) by the name of the statistic. counts: frames of each window, (1, B, 1).
+    parts: of each window, (L, B, D) by the name of the statistic. counts: `frame_counts` of each window.
     """
-    share = torch.stack(counts) / sum(counts)  # (W, 1, B, 1)
+    shares = {}
+    for start in counts[0]:
+        count = torch.stack([window[start] for window in counts])
+        shares[start] = count / count.sum(0)  # (W, 1, B, 1)
+    share = shares[""]
     whole = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}  # (W, L, B, D)
-    mean = (whole["mean"] * share).sum(0)
+    mean = (whole["mean"] * share).sum(0) if "mean" in whole else torch.empty(0)
     values = []
     for statistic in statistics:
         if statistic == "mean":
@@ -84,6 +123,8 @@ def join_windows(parts: list[dict[str, Tensor]], counts: list[Tensor], statistic
         elif statistic == "std":
             square = whole["std"].square() + (whole["mean"] - mean).square()
             values.append((square * share).sum(0).sqrt())
+        elif statistic == f"{SPEECH}mean":
+            values.append((whole[statistic] * shares[SPEECH]).sum(0))
         else:
             top = whole["max"].amax(0)
             values.append(top if statistic == "max" else mean + top)

@@ -27,7 +27,7 @@ from emobridge.features.normalisation import Domain
 from emobridge.heads.base import LinearMap, principal_components
 from emobridge.types import short_repr
 
-MOST_POINTS = 2000  # of a corpus; in half precision 2 x 1536 x 2000 bytes = 6 MB of whisper-base
+MOST_POINTS = 2000  # of a corpus; in half precision 2 x 3072 x 2000 bytes = 12 MB of whisper-base
 
 
 @short_repr
@@ -44,7 +44,8 @@ class SourceMoments:
     count: Tensor  # (G, C) int64: utterances that the moments are of
     domains: tuple[Domain, ...]  # G, of the source corpora
     # Of features normalised by corpus, to the logits that the guard of speaker normalisation goes by (`study.guard`):
-    # it is of the source alone, and the points, which are normalised by speaker, could not tell it. None elsewhere.
+    # it is of the source alone, and the points, which are normalised by speaker, could not tell it. It sees the first
+    # view alone. None elsewhere.
     guard: LinearMap | None = None
 
     def __post_init__(self) -> None:
@@ -53,7 +54,7 @@ class SourceMoments:
             raise ValueError(f"source moments: counts {tuple(self.count.shape)} of {len(self.domains)} corpora")
         if self.points.shape != (len(self.label), self.domains[0].mean.numel()) or len(self.corpus) != len(self.label):
             raise ValueError(f"source moments: points {tuple(self.points.shape)} of {len(self.label)} labels")
-        if self.guard is not None and self.guard.weight.shape != (classes, self.points.shape[1]):
+        if self.guard is not None and len(self.guard.weight) != classes:
             raise ValueError(f"source moments: guard of shape {tuple(self.guard.weight.shape)}")
         for name, values, end in (("label", self.label, classes), ("corpus", self.corpus, len(self.domains))):
             if not len(values) or not 0 <= int(values.min()) <= int(values.max()) < end:

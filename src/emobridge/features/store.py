@@ -28,7 +28,7 @@ from emobridge.data.batching import pad, regroup
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
 from emobridge.features.finite import check_finite
-from emobridge.features.pooling import frames_per_stretch, join_windows, pool, segments, window_statistics
+from emobridge.features.pooling import frame_counts, frames_per_stretch, join_windows, pool, segments, window_statistics
 from emobridge.features.shards import CorruptShard, Shards
 from emobridge.files import whole_file
 from emobridge.progress import Progress
@@ -240,7 +240,7 @@ class FeatureStore:
                     wave, mask = pad(waves)
                     layers = self.encoder(wave.to(self.device), mask.to(self.device))
                     parts.append({name: pool(layers, (name,)) for name in window_statistics(self.encoder.statistics)})
-                    counts.append(layers.pooled.sum(1)[None, :, None])
+                    counts.append(frame_counts(layers))
                     if self.with_frames:
                         layers = segments(layers, self.segment)
                         frames.append([_half(layers.hidden[:, row, layers.mask[row]]) for row in range(len(waves))])

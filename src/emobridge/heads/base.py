@@ -17,6 +17,7 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor, nn
 
+from emobridge.errors import UserError
 from emobridge.options import check_least
 from emobridge.registry import plugin_name
 
@@ -104,16 +105,23 @@ def principal_components(x: Tensor, count: int) -> Components:
 class ClosedFormHead(Head):
     """A linear map of the clip's mean frame whose weights follow from labelled features in one step.
 
-    The features are first reduced to their principal components, which need no labels. A subclass gives `solve`.
+    The features are first reduced to their principal components, which need no labels. A subclass gives `solve`. Of
+    features that are several views of a clip, side by side, each view is a recogniser of its own, and the answer is the
+    mean of their logits: the geometric mean of their probabilities, which of linear maps is a linear map.
     """
 
     closed_form = True
 
-    def __init__(self, width: int, classes: int, *, components: int = 200) -> None:
-        """components: principal components that the features are reduced to, at most."""
+    def __init__(self, width: int, classes: int, *, components: int = 200, views: int = 1) -> None:
+        """components: principal components that each view is reduced to, at most. views: of `width` / `views` features.
+
+        Errors: UserError for views that do not divide the width.
+        """
         super().__init__()
-        check_least(1, components=components)
-        self.components = components
+        check_least(1, components=components, views=views)
+        if width % views:
+            raise UserError(f"views: {width} features cannot be cut into {views} of the same width")
+        self.components, self.views = components, views
         self.output = nn.Linear(width, classes)
 
     def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
@@ -125,6 +133,13 @@ class ClosedFormHead(Head):
         The leading dimensions are of fits that are solved at once; rows of weight 0 take no part.
         """
         raise NotImplementedError(f"head {self.name} has no `solve`")
+
+
+def joined(solutions: Sequence[LinearMap]) -> LinearMap:
+    """The mean of the logits of views, each a map of its own features, as a map of them side by side."""
+    count = len(solutions)
+    weight = torch.cat([solution.weight for solution in solutions], -1) / count
+    return LinearMap(weight, torch.stack([solution.bias for solution in solutions]).mean(0))
 
 
 class Regressor(nn.Linear):

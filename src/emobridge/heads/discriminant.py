@@ -28,9 +28,16 @@ class Discriminant(ClosedFormHead):
     """`shrinkage` a in [0, 1]; `prior` of the classes: equal, or their share of the weights (observed)."""
 
     def __init__(
-        self, width: int, classes: int, *, components: int = 200, shrinkage: float = 0.35, prior: str = "equal"
+        self,
+        width: int,
+        classes: int,
+        *,
+        components: int = 200,
+        views: int = 1,
+        shrinkage: float = 0.35,
+        prior: str = "equal",
     ) -> None:
-        super().__init__(width, classes, components=components)
+        super().__init__(width, classes, components=components, views=views)
         check_part_of_one(shrinkage=shrinkage)
         if prior not in PRIORS:
             raise unknown("prior", prior, PRIORS)

@@ -22,8 +22,10 @@ LEAST_NOISE = 1e-3  # v at least: a few utterances in many components are fitted
 class Ridge(ClosedFormHead):
     """`strength` s, at least 0, relative to the mean variance of the components."""
 
-    def __init__(self, width: int, classes: int, *, components: int = 200, strength: float = 1.0) -> None:
-        super().__init__(width, classes, components=components)
+    def __init__(
+        self, width: int, classes: int, *, components: int = 200, views: int = 1, strength: float = 1.0
+    ) -> None:
+        super().__init__(width, classes, components=components, views=views)
         check_least(0, strength=strength)
         self.strength = strength
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from emobridge.bundle import Branch, Recognizer
 from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain
-from emobridge.heads.base import LinearMap, principal_components
+from emobridge.heads.base import LinearMap, joined, principal_components
 from emobridge.heads.discriminant import Discriminant
 from emobridge.methods.base import Labelled, as_probabilities, balanced_weights
 
@@ -49,13 +49,11 @@ class OnlineHead:
                 "discriminant: train it again with a method such as blend"
             )
         self.branch, self.discriminant = branch, head
-        self.components = principal_components(moments.points, head.components)
-        z, classes = self.components.of(moments.points), len(branch.spec.labels)
-        weight = balanced_weights(Labelled(torch.arange(len(z)), moments.label, moments.corpus), classes)
-        self.source = _sums(z, as_probabilities(moments.label, classes) * (weight / weight.sum())[:, None])
+        classes = len(branch.spec.labels)
+        weight = balanced_weights(Labelled(torch.arange(len(moments.points)), moments.label, moments.corpus), classes)
+        share = as_probabilities(moments.label, classes) * (weight / weight.sum())[:, None]
+        self.views = [_View(points, share, head.components) for points in moments.points.chunk(head.views, 1)]
         self.count = torch.zeros(classes, dtype=torch.float64)  # utterances learnt from, by label
-        self.first = torch.zeros(classes, z.shape[1], dtype=torch.float64)
-        self.second = torch.zeros(classes, z.shape[1], z.shape[1], dtype=torch.float64)
         self.answers = torch.zeros(classes, dtype=torch.float64)  # by label, and the sum of their confidences
         self.confidence = torch.zeros(classes, dtype=torch.float64)
         self.unfamiliarity = 0.0  # the sum over all answers
@@ -71,7 +69,7 @@ class OnlineHead:
         if self.solution is None:
             return p
         share = SHARE * self.learnt / (self.learnt + STEADY)
-        beside = self.solution.of(self.components.of(x)[None])[0] / temperature
+        beside = self.solution.of(x[None])[0] / temperature
         return ((1 - share) * p.clamp(min=torch.finfo(p.dtype).tiny).log() + share * beside).softmax(0)
 
     def learn(self, x: Tensor, answer: Tensor, domain: Domain, unfamiliarity: float | None) -> None:
@@ -84,10 +82,9 @@ class OnlineHead:
         edge = max(1.0, OUTLYING * self.unfamiliarity / float(self.answers.sum()))
         if not is_sure or not domain.by_speaker or (unfamiliarity or 0.0) > edge:
             return
-        z = self.components.of(x).double()
         self.count[label] += 1
-        self.first[label] += z
-        self.second[label] += z[:, None] * z
+        for view, part in zip(self.views, x.chunk(len(self.views))):
+            view.learn(part, label)
         total = int(self.count.sum())
         if total >= LEAST_LEARNT and total % EVERY == 0 and (self.count > 0).sum() > 1:
             self._solve()
@@ -96,9 +93,37 @@ class OnlineHead:
         """Fit q to the source and the stream: both weigh the same, and so do the labels that occur in each."""
         occurs = self.count > 0
         weight = torch.where(occurs, 1 / self.count.clamp(min=1), 0.0) / occurs.sum()
-        stream = (self.count * weight, self.first * weight[:, None], (self.second * weight[:, None, None]).sum(0))
+        solutions = []
+        for view in self.views:
+            count, first, second = view.moments(self.count, weight)
+            middle = torch.zeros(1, first.shape[1]).double()
+            solution = self.discriminant.solve_moments(count, first, second, middle)
+            solutions.append(view.components.before(solution))
+        self.solution = joined(solutions)
+
+
+class _View:
+    """The sums of one view of the source and of the stream, on the principal components of the source."""
+
+    def __init__(self, points: Tensor, share: Tensor, components: int) -> None:
+        """points (M, D) with the share (M, C) of each in each class."""
+        self.components = principal_components(points, components)
+        z = self.components.of(points)
+        self.source = _sums(z, share)
+        self.first = torch.zeros(share.shape[1], z.shape[1], dtype=torch.float64)
+        self.second = torch.zeros(share.shape[1], z.shape[1], z.shape[1], dtype=torch.float64)
+
+    def learn(self, x: Tensor, label: int) -> None:
+        """Take the features (D,) of an utterance in."""
+        z = self.components.of(x).double()
+        self.first[label] += z
+        self.second[label] += z[:, None] * z
+
+    def moments(self, count: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The sums of source and stream; count (C,) of the stream, each of its utterances with the weight (C,)."""
+        stream = (count * weight, self.first * weight[:, None], (self.second * weight[:, None, None]).sum(0))
         count, first, second = (a + b for a, b in zip(self.source, stream))
-        self.solution = self.discriminant.solve_moments(count, first, second, torch.zeros(1, first.shape[1]).double())
+        return count, first, second
 
 
 class Online:

@@ -187,7 +187,7 @@ class Trainer:
                 self.clip_moments[name] = sources.clip_moments(self._clips(name), len(self.corpora[name].utterances))
             mean, variance = self.clip_moments[name]
             return mean[layers], variance[layers]
-        chosen = columns(self.encoder, self._statistics(unit))
+        (chosen,) = columns(self.encoder, self._statistics(unit))  # probes see one view
         utterances = self.corpora[name].utterances
         values = [self.store.extract(utterances, layer=layer, strict=True).values[:, chosen] for layer in unit.layers]
         return torch.from_numpy(np.stack(values)), None

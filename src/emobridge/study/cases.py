@@ -20,12 +20,14 @@ from emobridge.data.prosody import prosody_width
 from emobridge.data.speech import Speech
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
+from emobridge.features.pooling import views_of
 from emobridge.methods.base import BASELINE
 from emobridge.options import Plugin, options_of, read_options, unknown_option
 from emobridge.settings import (
     LAYER_RULES,
     Adapt,
     Budget,
+    Features,
     Split,
     System,
     Training,
@@ -41,7 +43,7 @@ from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import CorpusVariety, varieties
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
-from emobridge.types import short_repr
+from emobridge.types import SPEECH, short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
@@ -235,7 +237,8 @@ def layer_scores(
 
 def guard_case(baseline: Case) -> Case:
     """The system by which the guard measures a corpus: the baseline with GUARD_HEAD and default training."""
-    plain = replace(_plain(baseline), head=GUARD_HEAD, training=Training())
+    statistics = views_of(baseline.statistics)[0]
+    plain = replace(_plain(baseline), head=GUARD_HEAD, training=Training(), statistics=statistics)
     return replace(plain, align="none", normalise="corpus", by_corpus=())
 
 
@@ -253,7 +256,7 @@ def with_dropout(case: Case, width: int) -> Case:
 
 def width_of(case: Case, encoder: Encoder) -> int:
     """The width of the vectors that the head sees."""
-    width = encoder.width * len(case.statistics) + prosody_width(case.prosody)
+    width = encoder.width * len(case.statistics) + prosody_width(case.prosody) * case.views
     return width * len(layer_names(case.layer))
 
 
@@ -302,6 +305,8 @@ def _case(
     train = "stages" if method.stages else system.train
     kinds = {stage.train for stage in method.stages} or {system.train}
     head_plugins = {name: registry.load("heads", name) for name in heads.values()}
+    is_solved = bool(registry.load("heads", head).closed_form)
+    statistics = _statistics(features, encoder, is_solved=is_solved)
     _check_method(request, choice, method, head)
     _check_training(request, choice, encoder, kinds)
     case = Case(
@@ -312,22 +317,27 @@ def _case(
         encoder_options=features.all_encoder_options,
         digest=encoder.digest,
         layer=_layer(features.layer, encoder, kinds, system, bool(method.stages)),
-        statistics=_statistics(features.statistics, encoder),
+        statistics=statistics,
         prosody=features.prosody and train == "frozen" and encoder.name != "prosody",
         normalise=choice.normalise,
         by_corpus=features.by_corpus,
         align="none" if train != "frozen" else features.align,
         method=_own("methods", system.method_options, choice.method, methods),
-        head=_own("heads", system.head_options, head, head_plugins),
+        head=_own(
+            "heads",
+            (*system.head_options, *_view_options(statistics, head_plugins[head], system.head_options)),
+            head,
+            head_plugins,
+        ),
         train=train,
         blocks=system.blocks if "end-to-end" in kinds else "",
         adapters=system.adapters if "adapters" in kinds else "",
         adapter_options=system.adapter_options if "adapters" in kinds else (),
         target_labels=choice.target_labels,
-        training=_training(request.training, kinds, is_solved=registry.load("heads", head).closed_form),
+        training=_training(request.training, kinds, is_solved=is_solved),
     )
     case.make_method()
-    if case.head.make("heads", width=1, classes=case.classes).all_layers:
+    if case.head.make("heads", width=case.views, classes=case.classes).all_layers:
         raise UserError(f"head {head}: takes all layers of an encoder at once, which `emobridge probe` trains")
     if case.sees_frames and case.normalise != "none":
         raise UserError(f"normalise: head {head} sees single frames, which are not; give --normalise none")
@@ -377,12 +387,25 @@ def _check_training(request: Adapt | Budget, choice: Choice, encoder: Encoder, k
         raise UserError(f"encoder {encoder.name} has nothing to train: {remedy}")
 
 
-def _statistics(statistics: tuple[str, ...], encoder: Encoder) -> tuple[str, ...]:
-    statistics = statistics or encoder.chosen_statistics or encoder.statistics[:1]
+def _statistics(features: Features, encoder: Encoder, *, is_solved: bool) -> tuple[str, ...]:
+    """Those asked for, or the encoder's. A head that is solved also sees the frames with speech, where nothing is said
+    of frames.
+    """
+    statistics = features.statistics or encoder.chosen_statistics or encoder.statistics[:1]
+    beside = f"{SPEECH}{statistics[0]}"
+    if is_solved and not features.statistics and "frames" not in encoder.options and beside in encoder.statistics:
+        statistics = (statistics[0], beside)
     for statistic in statistics:
         if statistic not in encoder.statistics:
             raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)
     return tuple(statistics)
+
+
+def _view_options(statistics: Sequence[str], head: Any, words: Sequence[str]) -> tuple[str, ...]:
+    """The option by which a head that is solved takes each view as a recogniser of its own, where there are several."""
+    count = len(views_of(statistics))
+    takes = "views" in options_of(head) and "views" not in read_options(words)
+    return (f"views={count}",) if takes and count > 1 else ()
 
 
 def _layer(layer: str, encoder: Encoder, kinds: set[str], system: System, is_staged: bool) -> str:

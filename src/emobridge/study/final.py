@@ -78,7 +78,7 @@ def _source_moments(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> S
         return runner.origin.moments
     if not isinstance(fitted.head, ClosedFormHead) or case.attributes:
         return None
-    speech, rows = runner.speech.at(case.layer), list(fold.source)
+    speech, rows = runner.speech.at(case.layer, case.views), list(fold.source)
     domains = fitted.built.learner.domains
     x = normalised_rows(speech, rows, domains, case.normalise).flatten(1)
     label, corpus = (torch.from_numpy(values[rows]) for values in (speech.label, speech.domain_of))
@@ -103,7 +103,7 @@ def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Fami
         return runner.origin.familiarity
     if case.sees_frames:
         return None
-    speech = runner.speech.at(case.layer).of([*fold.source, *fold.target])
+    speech = runner.speech.at(case.layer, case.views).of([*fold.source, *fold.target])
     measured = sorted(random.Random(0).sample(range(len(speech.utterances)), min(MEASURED, len(speech.utterances))))
     learner = fitted.built.learner
     if isinstance(learner, Recordings):

@@ -50,7 +50,7 @@ def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
     speech = runner.speech
     target = np.flatnonzero(speech.is_target)
     fold = replace(everything(speech, runner.split, 0), target_test=tuple(target.tolist()))
-    features = _by_corpus(speech.at(baseline.layer), target, prosody_width(baseline.prosody))
+    features = _by_corpus(speech.at(baseline.layer, baseline.views), target, prosody_width(baseline.prosody))
     stored = None if speech.source_moments is None else speech.source_moments.guard
     if stored is None:
         p = runner.fit(baseline, 0, fold).probabilities

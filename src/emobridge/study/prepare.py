@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from emobridge.bundle import columns
+from emobridge.bundle import columns, select
 from emobridge.cache import Cache
 from emobridge.data.audio import AudioError, utterance_pieces
 from emobridge.data.batching import pad
@@ -20,6 +20,7 @@ from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.features.extraction import extract
 from emobridge.features.finite import check_finite
+from emobridge.features.pooling import views_of
 from emobridge.features.store import FeatureStore
 from emobridge.files import cache_folder
 from emobridge.options import read_options
@@ -142,8 +143,9 @@ def _with_features(
         store, speech.utterances, layers=layers, with_prosody=prosody, on_progress=report, strict=strict
     )
     speech = _without(speech, extracted.skipped)
-    values = torch.from_numpy(extracted.values[..., columns(encoder, cases[0].statistics, prosody=prosody)])
-    return replace(speech, features=values, layers=layers), extracted.skipped
+    most = max(cases, key=lambda case: case.views).statistics
+    values = select(torch.from_numpy(extracted.values), columns(encoder, most, prosody=prosody))
+    return replace(speech, features=values, layers=layers, views=len(views_of(most))), extracted.skipped
 
 
 def _unreadable(

@@ -93,7 +93,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         curves=_curves(adapted.answers),
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
         encoder_trained=bool(adapted.recognizer.spec.trained_parts),
-        space=embedding(speech.at(adapted.chosen.layer), adapted.recognizer, adapted.chosen),
+        space=embedding(speech.at(adapted.chosen.layer, adapted.chosen.views), adapted.recognizer, adapted.chosen),
         audit=audit,
         floors=_floors(adapted, audit),
         warnings=_warnings(adapted),

@@ -112,7 +112,7 @@ class Runner:
     ) -> None:
         self.speech, self.split, self.cache, self.shared = speech, split, cache, shared
         self.origin = origin
-        self._layers: dict[str, tuple[Speech, list[bytes]]] = {}
+        self._views: dict[tuple[str, int], tuple[Speech, list[bytes]]] = {}
         self._folds: dict[tuple[int, str], tuple[Fold, ...]] = {}
         self._matrices: Matrices = {}
         self._seed = -1
@@ -153,7 +153,7 @@ class Runner:
 
     def key(self, case: Case, seed: int, fold: Fold) -> str:
         """The name of all that a fit depends on."""
-        speech, digests = self._at(case.layer)
+        speech, digests = self._at(case)
         return fit_key(case, speech, digests, fold, budget(speech, fold, case.target_labels, seed), seed)
 
     def train(self, case: Case, seed: int, fold: Fold, key: str) -> Fitted:
@@ -161,16 +161,17 @@ class Runner:
         self.cache.mark()
         if seed != self._seed:
             self._seed, self._matrices = seed, {}  # they are of the folds of one seed
-        speech, _ = self._at(case.layer)
+        speech, _ = self._at(case)
         shared = self.shared if case.is_staged else None  # elsewhere a method has more to it than its stage
         place = Place(hardware_of(case), self.cache.path(key, ""), shared, self._matrices)
         return run_stages(case, speech, fold, seed, place)
 
-    def _at(self, layer: str) -> tuple[Speech, list[bytes]]:
-        if layer not in self._layers:
-            speech = self.speech.at(layer)
-            self._layers[layer] = speech, row_digests(speech)
-        return self._layers[layer]
+    def _at(self, case: Case) -> tuple[Speech, list[bytes]]:
+        key = case.layer, case.views
+        if key not in self._views:
+            speech = self.speech.at(*key)
+            self._views[key] = speech, row_digests(speech)
+        return self._views[key]
 
     def _read(self, key: str) -> Fit | None:
         stored = self.cache.read(key)

@@ -7,6 +7,7 @@ from typing import Any
 
 from emobridge import __version__, registry
 from emobridge.cache import key_of
+from emobridge.features.pooling import views_of
 from emobridge.methods.base import Method, Stage
 from emobridge.options import Plugin
 from emobridge.settings import Training
@@ -61,6 +62,11 @@ class Case:
         if not self.prosody:  # so the keys of versions without prosody still hold
             del values["prosody"]
         return values
+
+    @property
+    def views(self) -> int:
+        """Views of each layer that the head sees, pooled over other frames; see `features.pooling.views_of`."""
+        return len(views_of(self.statistics))
 
     @property
     def classes(self) -> int:

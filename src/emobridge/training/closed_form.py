@@ -8,14 +8,15 @@ done on one thread: on more it would not be quicker, and not the same to the las
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from emobridge.heads.base import ClosedFormHead, LinearMap, Regressor, principal_components
+from emobridge.heads.base import ClosedFormHead, LinearMap, Regressor, joined, principal_components
 from emobridge.heads.ridge import ridge
 from emobridge.methods.base import Examples, Method, Model, Task, as_probabilities, weighted_cross_entropy
 from emobridge.training.checkpoints import LogPoint
@@ -31,9 +32,9 @@ def solve(
     epochs: how often the method is asked for examples, from 0 on; where it has no new ones the weights stay. The
     principal components are those of all inputs of the task but its recoloured copies, and need no labels; with the
     copies they took twice the time, and scores were lower (docs/results/across-languages.md). Attributes are regressed
-    on the same components by ridge regression.
+    on the same components by ridge regression. Of several views each is solved alone,
+    and labelled by another.
     """
-    generator = torch.Generator().manual_seed(seed)
     inputs = task.inputs
     method.prepare(replace(task, solved=True), model)
     rows = torch.cat([part.rows for part in (task.source, task.labelled_target) if part is not None])
@@ -41,33 +42,60 @@ def solve(
     with torch.no_grad(), one_thread():
         x = inputs.batch(torch.arange(int(rows.max()) + 1))
         assert isinstance(x, Tensor)  # `decide` gives frames to no such head
-        components = principal_components(x[: len(x) - inputs.copies], head.components)
-        z = components.of(x)
-        solutions: list[LinearMap] = []
-        log: list[LogPoint] = []
-
-        def predict(rows: Tensor) -> Tensor:
-            return solutions[-1].of(z[rows]).softmax(1)
-
-        examples: Examples | None = None
-        for epoch in range(epochs):
-            later = method.examples(epoch, predict, generator)
-            if later is None:
-                continue
-            examples = later
-            label = as_probabilities(examples.label, task.classes)
-            solutions.append(head.solve(z[examples.rows], label, examples.weight))
-            logits = solutions[-1].of(z[examples.rows])
-            loss = float(weighted_cross_entropy(logits, label, examples.weight))
-            log += [LogPoint(epoch, term, value) for term, value in (*examples.notes, ("cross-entropy", loss))]
-        assert examples is not None  # every method has some at the start
-        _set(head.output, components.before(method.settle(solutions)))
+        views = [_View(view, len(view) - inputs.copies, head, seed) for view in x.chunk(head.views, 1)]
+        log = [point for epoch in range(epochs) for point in _solve_views(task, method, head, views, epoch)]
+        _set(head.output, joined([view.components.before(method.settle(view.solutions)) for view in views]))
         if regressor is not None and task.attributes is not None:
-            values, weight = task.attributes[examples.rows], examples.weight
-            solved = [_regressed(z[examples.rows], column, weight) for column in values.T]
-            joined = LinearMap(torch.cat([part.weight for part in solved]), torch.cat([part.bias for part in solved]))
-            _set(regressor, components.before(joined))
+            _set(regressor, joined([view.components.before(_attributes(view, task.attributes)) for view in views]))
     return tuple(log)
+
+
+class _View:
+    """Features (N, D) of one view, on their principal components, and all that was solved on them."""
+
+    def __init__(self, x: Tensor, own: int, head: ClosedFormHead, seed: int) -> None:
+        """own: utterances before the recoloured copies, which the components are those of."""
+        self.components = principal_components(x[:own], head.components)
+        self.z = self.components.of(x)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.solutions: list[LinearMap] = []
+        self.examples: Examples | None = None  # of the last solution
+
+    def predict(self, rows: Tensor) -> Tensor:
+        return self.solutions[-1].of(self.z[rows]).softmax(1)
+
+
+def _solve_views(
+    task: Task, method: Method, head: ClosedFormHead, views: Sequence[_View], epoch: int
+) -> list[LogPoint]:
+    """Solve each view once more, on what the method makes of the probabilities of the view before it.
+
+    So views teach each other (Blum & Mitchell 1998, "Combining labeled and unlabeled data with co-training"); a view
+    without another teaches itself.
+    """
+    taught = [
+        method.examples(epoch, teacher.predict, view.generator) for teacher, view in zip((views[-1], *views), views)
+    ]
+    logs: list[dict[str, float]] = []
+    for view, examples in zip(views, taught):
+        if examples is None:
+            continue
+        view.examples = examples
+        label = as_probabilities(examples.label, task.classes)
+        view.solutions.append(head.solve(view.z[examples.rows], label, examples.weight))
+        logits = view.solutions[-1].of(view.z[examples.rows])
+        loss = float(weighted_cross_entropy(logits, label, examples.weight))
+        logs.append({**dict(examples.notes), "cross-entropy": loss})
+    return [LogPoint(epoch, term, statistics.fmean(log[term] for log in logs)) for term in (logs[0] if logs else ())]
+
+
+def _attributes(view: _View, attributes: Tensor) -> LinearMap:
+    """The map from a view's components to attributes (N, K)."""
+    examples = view.examples
+    assert examples is not None  # every method has some at the start
+    values, weight = attributes[examples.rows], examples.weight
+    solved = [_regressed(view.z[examples.rows], column, weight) for column in values.T]
+    return LinearMap(torch.cat([part.weight for part in solved]), torch.cat([part.bias for part in solved]))
 
 
 @contextlib.contextmanager

@@ -219,7 +219,7 @@ class Recordings:
         with self.front.hardware.autocast():
             layers = self.encoder(wave, mask)
         speech = None if layers.speech is None else layers.speech.cpu()
-        return Layers(layers.hidden.float().cpu(), layers.mask.cpu(), layers.frame_rate, speech)
+        return Layers(layers.hidden.float().cpu(), layers.mask.cpu(), layers.frame_rate, speech, layers.over_speech)
 
     def _wave(self, row: int, seed: int | None) -> np.ndarray:
         utterance = self.utterances[row]
