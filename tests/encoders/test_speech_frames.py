@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from emobridge.adapters import Adapters
@@ -113,7 +114,9 @@ def test_all_of_a_clip_is_pooled_unless_frames_are_chosen():
     layers = Layers(torch.zeros(1, 1, 3, 2), torch.ones(1, 3, dtype=torch.bool), 50.0)
     assert torch.equal(layers.pooled, layers.mask)
     chosen = torch.tensor([[False, True, False]])
-    assert torch.equal(dataclasses.replace(layers, speech=chosen).pooled, chosen)
+    marked = dataclasses.replace(layers, speech=chosen)
+    assert torch.equal(marked.pooled, layers.mask) and torch.equal(marked.spoken, chosen)
+    assert torch.equal(dataclasses.replace(marked, over_speech=True).pooled, chosen)
 
 
 def test_gating_of_layers_keeps_the_frames_with_speech(source):
@@ -155,3 +158,17 @@ def test_an_answer_pools_what_training_pooled(source):
     value = encode(SimpleNamespace(encoder=encoder, spec=spec), [wave], [None])[0]
     with torch.no_grad():
         torch.testing.assert_close(value[0], pool(encoder(*pad([wave])), encoder.statistics)[0, 0])
+
+
+def test_a_statistic_of_speech_beside_that_of_all_frames(source, tmp_path):
+    """What two encoders with `frames` would give, from one; also beyond the encoder's window."""
+    both, speech = load_encoder(source("whisper")), load_encoder(source("whisper"), frames="speech")
+    wave = np.concatenate([spoken(0.5), silent(0.3), spoken(both.window, 1), silent(0.2)])
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, wave, SAMPLE_RATE, subtype="FLOAT")
+    rows = [Utterance("a", "x", str(path)), Utterance("b", "x", str(path), end=0.7)]
+    values, width = FeatureStore(tmp_path, both).extract(rows).values, both.width
+    assert both.statistics == ("mean", "std", "speech_mean")
+    alone = FeatureStore(tmp_path, speech).extract(rows).values
+    np.testing.assert_allclose(values[..., 2 * width :], alone[..., :width], atol=1e-5)
+    assert np.abs(values[..., 2 * width :] - values[..., :width]).max() > 1e-3

@@ -49,11 +49,9 @@ def branch():
 def first_answers(branch, x: torch.Tensor) -> torch.Tensor:
     """What the source alone says: the answers of the bundle."""
     head = OnlineHead(branch)
-    return (
-        head.discriminant.solve_moments(*head.source, torch.zeros(1, WIDTH).double())
-        .of(head.components.of(x))
-        .softmax(1)
-    )
+    (view,) = head.views
+    solution = head.discriminant.solve_moments(*view.source, torch.zeros(1, WIDTH).double())
+    return solution.of(view.components.of(x)).softmax(1)
 
 
 def stream(branch, x, p, domain=DOMAIN) -> tuple[OnlineHead, torch.Tensor]:
@@ -88,7 +86,7 @@ def test_an_answer_is_the_geometric_mean_by_the_share(branch):
     assert head.learnt % EVERY == 0 or head.learnt >= LEAST_LEARNT
     p = torch.tensor([0.3, 0.7])
     share = SHARE * head.learnt / (head.learnt + STEADY)
-    q = (head.solution.of(head.components.of(x[:1]))[0] / 2.0).softmax(0)
+    q = (head.solution.of(x[:1])[0] / 2.0).softmax(0)
     expected = p ** (1 - share) * q**share
     torch.testing.assert_close(head.answer(x[0], p, 2.0), expected / expected.sum())
 
@@ -122,8 +120,21 @@ def test_a_stream_of_one_emotion_teaches_nothing(branch):
 def test_memory_does_not_grow(branch):
     x, _ = cloud(60, 0.5, 1)
     head, _ = stream(branch, x, first_answers(branch, x))
-    kept = [value for value in vars(head).values() if isinstance(value, torch.Tensor)]
+    kept = [value for part in (head, *head.views) for value in vars(part).values() if isinstance(value, torch.Tensor)]
     assert max(value.numel() for value in kept) == 2 * WIDTH * WIDTH
+
+
+def test_views_are_discriminants_of_their_own(branch):
+    """Of a view that stands there twice the answers are those of it alone."""
+    x, label = cloud(200, 0.0, 0)
+    domain = Domain("xx", "xx", torch.zeros(2 * WIDTH), torch.ones(2 * WIDTH))
+    twice = fit_source_moments(x.repeat(1, 2), label, torch.zeros_like(label), (domain,), 2)
+    both = SimpleNamespace(**{**vars(branch), "source_moments": twice, "head": Discriminant(2 * WIDTH, 2, views=2)})
+    x, _ = cloud(100, 0.5, 1)
+    p = first_answers(branch, x)
+    (head, answers), (other, same) = stream(branch, x, p), stream(both, x.repeat(1, 2), p)
+    assert head.learnt == other.learnt >= LEAST_LEARNT
+    torch.testing.assert_close(same, answers, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("changes", [{"source_moments": None}, {"head": Ridge(WIDTH, 2)}])

@@ -393,7 +393,8 @@ def _statistics(features: Features, encoder: Encoder, *, is_solved: bool) -> tup
     """
     statistics = features.statistics or encoder.chosen_statistics or encoder.statistics[:1]
     beside = f"{SPEECH}{statistics[0]}"
-    if is_solved and not features.statistics and "frames" not in encoder.options and beside in encoder.statistics:
+    of_frames = any(word.startswith("frames=") for word in features.all_encoder_options)
+    if is_solved and not features.statistics and not of_frames and beside in encoder.statistics:
         statistics = (statistics[0], beside)
     for statistic in statistics:
         if statistic not in encoder.statistics:
