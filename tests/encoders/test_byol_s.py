@@ -8,7 +8,8 @@ import torch
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.features.store import FeatureStore, pool
+from emobridge.features.pooling import pool
+from emobridge.features.store import FeatureStore
 from emobridge.types import Utterance
 
 SIGNALS = ("noise", "tone220", "chirp")

@@ -14,7 +14,8 @@ from emobridge import registry
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
-from emobridge.features.store import FeatureStore, pool
+from emobridge.features.pooling import pool
+from emobridge.features.store import FeatureStore
 from emobridge.types import SAMPLE_RATE
 
 # Each with an option other than the default. Base models have group norm, large ones layer norm.

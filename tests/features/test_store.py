@@ -22,8 +22,8 @@ from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.features import store as features
-from emobridge.features.pooling import segments
-from emobridge.features.store import FeatureStore, bytes_per_second, pool
+from emobridge.features.pooling import pool, segments
+from emobridge.features.store import FeatureStore, bytes_per_second
 from emobridge.types import SAMPLE_RATE, Layers, Utterance
 
 

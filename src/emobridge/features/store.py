@@ -11,6 +11,7 @@ killed process loses at most the shard that it was computing. Stored features ca
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -20,19 +21,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from emobridge.data.audio import AudioError, audio_digest, read_utterance, utterance_pieces, utterance_seconds
-from emobridge.data.batching import pad, regroup
+from emobridge.data.ahead import ReadAhead
+from emobridge.data.audio import AudioError, audio_digest, read_utterance, utterance_seconds
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
+from emobridge.features.encoding import ClipEncoder, Read, is_beyond_window
 from emobridge.features.finite import check_finite
-from emobridge.features.pooling import frame_counts, frames_per_stretch, join_windows, pool, segments, window_statistics
+from emobridge.features.pooling import frames_per_stretch
 from emobridge.features.shards import CorruptShard, Shards
 from emobridge.files import whole_file
 from emobridge.progress import Progress
-from emobridge.types import SAMPLE_RATE, Utterance
+from emobridge.types import Utterance
 
 STORE_VERSION = 1  # of the layout and of the way features are computed: part of the folder's name
 SHARD = 64  # clips in a shard
@@ -56,9 +56,13 @@ class FeatureStore:
     segment: seconds; above zero, means over consecutive stretches of so many seconds take the place of the frames (see
     `pooling.segments`). The last stretch of a clip is shorter. Where a clip is longer than the encoder's window, the
     last stretch of each window may be shorter, and no stretch crosses two windows.
-    batch_size: clips encoded together; None is 1 on a CPU, where more is no faster, and 16 on an accelerator. With 1 a
-    clip's features depend on nothing but the clip, to the last bit. With more, their rounding depends on the clips
-    beside it, which are the same whenever the same utterances are extracted.
+    batch_size: clips encoded together; None is 1 on a CPU, where more is no faster, and as many seconds of speech as
+    the memory holds on an accelerator, which is used where the encoder is on one (see `data.devices.placed`).
+
+    With 1 a clip's features depend on nothing but the clip, to the last bit. With more, and on another device, their
+    rounding differs, by at most `data.devices.TOLERANCE` of a layer's largest number. The key of a store holds the
+    weights, options and engine of the encoder, but neither the device nor the batches: what a GPU computed serves a
+    machine without one, and the two may stand side by side.
     Errors: UserError for a segment below 0.
     """
 
@@ -76,9 +80,7 @@ class FeatureStore:
         self.encoder = encoder
         self.with_frames = frames
         self.segment = float(segment)
-        tensors = (*encoder.parameters(), *encoder.buffers())
-        self.device = tensors[0].device if tensors else torch.device("cpu")
-        self.batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
+        self.clip_encoder = ClipEncoder(encoder, with_frames=frames, segment=self.segment, batch_size=batch_size)
         about: dict[str, object] = {
             "version": STORE_VERSION,
             "encoder": encoder.name,
@@ -192,24 +194,42 @@ class FeatureStore:
         lengths, reasons = _lengths(clips, strict)
         order = sorted(lengths, key=lambda key: (-lengths[key], key))
         size = SHARD_FRAMES if self.with_frames else SHARD
-        for first in range(0, len(order), size):
-            missing = self._lacking(order[first : first + size])
-            if missing:
-                reasons |= self._compute_shard({key: clips[key] for key in missing}, strict)
-            if on_progress:
-                on_progress(min(first + size, len(order)), len(order))
+        with self._reader(clips, {key: lengths[key] for key in order}) as read:
+            for first in range(0, len(order), size):
+                missing = self._lacking(order[first : first + size])
+                if missing:
+                    reasons |= self._compute_shard({key: clips[key] for key in missing}, strict, read)
+                if on_progress:
+                    on_progress(min(first + size, len(order)), len(order))
         return reasons
 
-    def _compute_shard(self, clips: dict[str, Utterance], strict: bool) -> dict[str, str]:
+    @contextlib.contextmanager
+    def _reader(self, clips: Mapping[str, Utterance], lengths: Mapping[str, float]) -> Iterator[Read]:
+        """What reads the clips whose lengths are given, in that order: on an accelerator they are decoded ahead.
+
+        On a CPU the threads would take the time of the encoder.
+        """
+        if not self.clip_encoder.is_accelerated:
+            yield read_utterance
+            return
+        whole = ((clips[key], length) for key, length in lengths.items() if not is_beyond_window(self.encoder, length))
+        with ReadAhead(whole) as ahead:
+            yield ahead.read
+
+    def _compute_shard(self, clips: dict[str, Utterance], strict: bool, read: Read = read_utterance) -> dict[str, str]:
+        """Compute and store the features of the clips, by their keys, as one shard; the reason for each without any.
+
+        read: gives a clip's audio. It needs nothing of other shards, and may run beside them in other processes.
+        """
         stored: list[str] = []
         pooled: list[np.ndarray] = []  # (L, S * D)
         frames: dict[str, np.ndarray] = {}
         reasons: dict[str, str] = {}
-        for keys, windows in _batches(clips, self.batch_size, self.encoder.window, strict, reasons):
+        for keys, windows in self.clip_encoder.batches(clips, read, strict, reasons):
             if not stored:
                 self.shards.check_writable()
             try:
-                values, hidden = self._encode(windows)
+                values, hidden = self.clip_encoder.encode(windows)
             except AudioError as error:  # behind the first window of a long clip
                 if strict:
                     raise
@@ -224,31 +244,6 @@ class FeatureStore:
             stacked = np.stack(pooled, axis=1)  # (L, n, S * D): a layer is a tensor, so that one can be read alone
             self._save(stored, {str(layer): values for layer, values in enumerate(stacked)} | frames)
         return reasons
-
-    def _encode(self, windows: Iterable[list[np.ndarray]]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Pooled (B, L, S * D) float32 and, where the store has frames, each clip's frames (L, F, D) float16.
-
-        windows: the waves of B clips; of a lone clip beyond the encoder's window one after the other. Its frames are in
-        memory together only where the store has frames.
-        """
-        was_training = self.encoder.training
-        self.encoder.eval()
-        parts, counts, frames = [], [], []
-        try:
-            with torch.inference_mode():
-                for waves in windows:
-                    wave, mask = pad(waves)
-                    layers = self.encoder(wave.to(self.device), mask.to(self.device))
-                    parts.append({name: pool(layers, (name,)) for name in window_statistics(self.encoder.statistics)})
-                    counts.append(frame_counts(layers))
-                    if self.with_frames:
-                        layers = segments(layers, self.segment)
-                        frames.append([_half(layers.hidden[:, row, layers.mask[row]]) for row in range(len(waves))])
-                values = join_windows(parts, counts, self.encoder.statistics)
-        finally:
-            self.encoder.train(was_training)
-        whole = [np.concatenate(pieces, axis=1) for pieces in zip(*frames)]
-        return values.transpose(0, 1).float().cpu().numpy(), whole
 
     def _save(self, keys: list[str], tensors: dict[str, np.ndarray]) -> None:
         if not (self.folder / "store.json").exists():
@@ -275,38 +270,6 @@ def bytes_per_second(encoder: Encoder, frames: bool = True, segment: float = 0.0
 def bytes_per_clip(encoder: Encoder) -> int:
     """Bytes that a clip's pooled features take in a store."""
     return 4 * encoder.layers * encoder.width * len(encoder.statistics)
-
-
-def _batches(
-    clips: dict[str, Utterance], size: int, window: float | None, strict: bool, reasons: dict[str, str]
-) -> Iterator[tuple[list[str], Iterable[list[np.ndarray]]]]:
-    """Keys and waves, `size` at a time; `reasons` gets those that cannot be read.
-
-    A clip beyond the window comes alone, read while its windows are encoded.
-    """
-    batch: dict[str, np.ndarray] = {}
-    longest = None if window is None else round(window * SAMPLE_RATE)
-    for key, utterance in clips.items():
-        try:
-            if longest is not None and round(utterance_seconds(utterance) * SAMPLE_RATE) > longest:
-                yield [key], ([piece] for piece in regroup(utterance_pieces(utterance), longest))
-                continue
-            batch[key] = read_utterance(utterance)
-        except AudioError as error:
-            if strict:
-                raise
-            reasons[key] = str(error)
-            continue
-        if len(batch) == size:
-            yield list(batch), [list(batch.values())]
-            batch = {}
-    if batch:
-        yield list(batch), [list(batch.values())]
-
-
-def _half(hidden: Tensor) -> np.ndarray:
-    limit = torch.finfo(torch.float16).max
-    return hidden.clamp(-limit, limit).half().cpu().numpy()
 
 
 def _keys(utterances: list[Utterance], strict: bool) -> tuple[list[str], dict[str, str]]:

@@ -1,0 +1,153 @@
+"""Where encoders and large sums are computed: the one place that chooses a device and how work is cut for it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from emobridge.errors import UserError, lacks_memory, unknown
+from emobridge.types import SAMPLE_RATE
+
+AUTO = "auto"
+BATCH_SECONDS = 480.0  # of speech, padding included, in a batch on an accelerator; less where its memory is small
+COPIES = 8  # of all hidden states of a batch that a pass may hold at once: of its layers, stacked, and while pooling
+# How far features of a clip from an accelerator may be from the CPU's: of the largest number of the clip's layer.
+TOLERANCE = 1e-3
+R = TypeVar("R")
+
+
+def device_names() -> tuple[str, ...]:
+    """The devices that torch sees here, the fastest first; "cuda" is the first of the GPUs, or that of the process."""
+    names: list[str] = []
+    if torch.cuda.is_available():
+        names += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return (*names, "cpu")
+
+
+def choose_device(name: str = AUTO) -> torch.device:
+    """The device of a name: "auto" is an accelerator where there is one.
+
+    Errors: UserError for a device that is not there, with the nearest that is.
+    """
+    names, folded = device_names(), name.strip().casefold()
+    if folded == AUTO:
+        return torch.device(names[0])
+    if folded not in names:
+        raise unknown("device", name, (AUTO, *names))
+    return torch.device(folded)
+
+
+def is_accelerator(device: torch.device) -> bool:
+    """Whether work is worth being sent there in large batches."""
+    return device.type != "cpu"
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's weights are; the CPU for one without any."""
+    return next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+
+
+def move(encoder: nn.Module, device: torch.device) -> None:
+    """Put an encoder, and adapters in it, on a device.
+
+    One without weights, or that another engine than torch runs, stays on the CPU: there it is as fast, or at all.
+    """
+    engine = getattr(encoder, "options", {}).get("engine", "torch")
+    if engine == "torch" and next(encoder.parameters(), None) is not None:
+        encoder.to(device)
+
+
+@contextlib.contextmanager
+def placed(encoder: nn.Module, name: str) -> Iterator[None]:
+    """Within the block an encoder is on the device of a name, and afterwards where it was: memory is free again.
+
+    Errors: UserError as `choose_device`.
+    """
+    before = device_of(encoder)
+    move(encoder, choose_device(name))
+    try:
+        yield
+    finally:
+        encoder.to(before)
+
+
+@contextlib.contextmanager
+def single_precision(device: torch.device) -> Iterator[None]:
+    """Within the block a GPU multiplies numbers of 32 bits as they are, not cut to TF32's 19: as the CPU does."""
+    if device.type != "cuda":
+        yield
+        return
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32 = False
+    try:
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
+
+
+def batch_seconds(layers: int, width: int, frame_rate: float, device: torch.device) -> float:
+    """Seconds of speech, padding included, in a batch of an encoder; infinite on a CPU, where batches gain nothing.
+
+    frame_rate: Hz, 0 for one frame a clip.
+    """
+    if not is_accelerator(device):
+        return math.inf
+    second = 4 * layers * width * max(frame_rate, 1.0) * COPIES
+    return min(BATCH_SECONDS, free_memory(device) / second)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a device; infinite where it does not tell."""
+    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else math.inf
+
+
+def by_halves(
+    run: Callable[[list[np.ndarray]], R], waves: Sequence[np.ndarray], encoder: nn.Module
+) -> Iterator[tuple[R, int]]:
+    """What `run` makes of all waves at once or, where memory does not suffice, of their halves; and how many they are.
+
+    A lone wave that is too long for an accelerator is computed on the CPU. Errors: those of `run`; UserError where the
+    CPU's memory does not suffice either.
+    """
+    device = device_of(encoder)
+    try:
+        result = run(list(waves))
+    except (RuntimeError, MemoryError) as error:
+        if not (isinstance(error, torch.cuda.OutOfMemoryError) or lacks_memory(error)):
+            raise
+        result = None  # the error holds on to what the device has of the batch: it must be gone before the next try
+    if result is not None:
+        yield result, len(waves)
+        return
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = (len(waves) + 1) // 2
+    if len(waves) > 1:
+        yield from by_halves(run, waves[:half], encoder)
+        yield from by_halves(run, waves[half:], encoder)
+        return
+    yield _on_cpu(run, waves, encoder, device), 1
+
+
+def _on_cpu(
+    run: Callable[[list[np.ndarray]], R], waves: Sequence[np.ndarray], encoder: nn.Module, device: torch.device
+) -> R:
+    encoder.cpu()
+    try:
+        return run(list(waves))
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+        seconds = len(waves[0]) / SAMPLE_RATE
+        raise UserError(f"the memory does not suffice for {seconds:.1f} s of speech at once") from error
+    finally:
+        encoder.to(device)
