@@ -34,6 +34,10 @@ BUNDLES = ("auto", "adapted", "baseline")
 HARM_SIGNS = ("auto", "always", "never")  # when recognisers adapted to halves of the target are compared
 POOLED_FRAMES = ("auto", "all", "speech")  # that features are pooled over: as the family does, all, or with speech
 DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
+DEVICE_HELP = (
+    "Where encoders are computed: auto (a GPU, where there is one), cpu, cuda, cuda:1 or mps. Features depend on it in "
+    "their last digits alone."
+)
 UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
@@ -395,6 +399,7 @@ class Output:
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
+    device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
     clips: bool = option(
         True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
         "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",

@@ -23,6 +23,7 @@ from emobridge.bundle.router import Router
 from emobridge.bundle.sets import averaged, base_state
 from emobridge.bundle.training_speech import SAME_FILE, SAME_SPEAKER, UNSEEN, Exposure, TrainingSpeech, gravest_of
 from emobridge.data.attributes import is_constructed
+from emobridge.data.devices import choose_device, move
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError
 from emobridge.features.familiarity import Familiarity
@@ -322,16 +323,27 @@ class Recognizer:
         return Path(folder)
 
     @classmethod
-    def load(cls, source: str | Path, *, encoder: str | Path | None = None, revision: str | None = None) -> Recognizer:
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        encoder: str | Path | None = None,
+        revision: str | None = None,
+        device: str = "auto",
+    ) -> Recognizer:
         """Read a bundle: a folder, or a model of the hub such as "user/name" or "user/name@revision".
 
         Of the hub only the bundle's safetensors, JSON and cards are fetched. encoder: where its encoder is now, if it
-        is not where the bundle looks for it. revision: a branch, a tag or a commit of the hub.
-        Errors: UserError for what is no bundle, one of a newer format, files that were changed or do not fit each
-        other, an encoder that is not there or has other weights, and a hub that cannot be reached.
+        is not where the bundle looks for it. revision: a branch, a tag or a commit of the hub. device: where the
+        encoder computes; auto is a GPU where there is one. What it yields comes back to the CPU.
+        Errors: UserError for a device that is not there, what is no bundle, one of a newer format, files that were
+        changed or do not fit each other, an encoder that is not there or has other weights, and a hub that cannot be
+        reached.
         """
+        chosen = choose_device(device)
         folder = bundle_folder(source, revision)
         recognizer = cls._of(read_bundle(folder, None if encoder is None else str(encoder)))
+        move(recognizer.encoder, chosen)
         recognizer.card, recognizer.cards = read_cards(folder)
         return recognizer
 
@@ -390,7 +402,9 @@ class Recognizer:
         return dataclasses.replace(branch, adapters=branch.adapters.copy_to(self.encoder))
 
 
-def load(source: str | Path, *, encoder: str | Path | None = None, revision: str | None = None) -> Recognizer:
+def load(
+    source: str | Path, *, encoder: str | Path | None = None, revision: str | None = None, device: str = "auto"
+) -> Recognizer:
     """`Recognizer.load`: the recogniser in a bundle, a folder or a model of the hub.
 
     >>> import emobridge
@@ -398,4 +412,4 @@ def load(source: str | Path, *, encoder: str | Path | None = None, revision: str
     Traceback (most recent call last):
     emobridge.errors.UserError: nowhere: is no bundle (there is no bundle.json)
     """
-    return Recognizer.load(source, encoder=encoder, revision=revision)
+    return Recognizer.load(source, encoder=encoder, revision=revision, device=device)

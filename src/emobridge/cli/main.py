@@ -177,7 +177,7 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
     destination = choose_output(request.out or None, request.format)
     bundle = bundle_folder(request.bundle)
-    recognizer = Recognizer.load(bundle, encoder=request.encoder or None)
+    recognizer = Recognizer.load(bundle, encoder=request.encoder or None, device=request.device)
     settings, language, out = request.answering, request.language or None, destination.path
     if language is not None and not settings.untold:
         recognizer.branch_of(language)
@@ -221,7 +221,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.scores.files import write_scores
 
     skipped: list[tuple[str, str]] = []
-    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
+    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None, device=request.device)
     if not recognizer.spec.frames:  # frames are not stored
         keep_work()
     with progress("features") as report:

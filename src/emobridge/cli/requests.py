@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 from emobridge.files import check_suffix
-from emobridge.settings import UNTOLD_HELP, Answering, check_part, option
+from emobridge.settings import DEVICE_HELP, UNTOLD_HELP, Answering, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
@@ -53,6 +53,7 @@ class PredictRequest:
         "", help="Language of recordings whose row tells none, such as de or German. By default not known."
     )
     encoder: str = option("", help=MOVED)
+    device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
     answering: Answering = field(default_factory=Answering)
 
@@ -73,6 +74,7 @@ class EvaluateRequest:
         "calls=1..5,letters=1..7.",
     )  # fmt: skip
     encoder: str = option("", help=MOVED)
+    device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class SuggestRequest:
     labelled: str = option("", help="A list that was filled in before. Its rows come first in the new list.")
     seed: int = option(0, help="Seed of the rankings that draw at random: mixed and random.")
     encoder: str = option("", help=MOVED)
+    device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ def run_suggest(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     listed = listed.matched(utterances, request.on)
     for note in listed.notes:
         report_note(note)
-    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None)
+    recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None, device=request.device)
     utterances = with_labels(utterances, listed.labels, recognizer.labels, request.on)
     skipped: list[tuple[str, str]] = []
     keep_work()

@@ -14,6 +14,7 @@ from emobridge.bundle import Recognizer
 from emobridge.bundle.sets import Set, encode_by_set
 from emobridge.data.audio import AudioError, read_utterance
 from emobridge.data.batching import pad
+from emobridge.data.devices import device_of, single_precision
 from emobridge.features.extraction import add_prosody, extract
 from emobridge.features.finite import check_finite
 from emobridge.features.pooling import pool
@@ -33,13 +34,15 @@ def encode(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[S
     """
     encoder, layers = recognizer.encoder, list(map(int, layer_names(recognizer.spec.layer)))
     features: list[Tensor] = [torch.empty(0)] * len(waves)
-    with torch.inference_mode():
-        for rows, encoded in encode_by_set(encoder, *pad(waves), sets):
+    device = device_of(encoder)
+    wave, mask = (part.to(device) for part in pad(waves))
+    with torch.inference_mode(), single_precision(device):
+        for rows, encoded in encode_by_set(encoder, wave, mask, sets):
             if recognizer.spec.frames:
                 for index, row in enumerate(rows):
-                    features[row] = encoded.hidden[layers][:, index, encoded.mask[index]]
+                    features[row] = encoded.hidden[layers][:, index, encoded.mask[index]].cpu()
                 continue
-            for row, pooled in zip(rows, pool(encoded, encoder.statistics)[layers].transpose(0, 1)):
+            for row, pooled in zip(rows, pool(encoded, encoder.statistics)[layers].transpose(0, 1).cpu()):
                 features[row] = add_prosody(pooled, waves[row]) if recognizer.spec.prosody else pooled
     return features
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emobridge import registry
+from emobridge.data.devices import choose_device, move
 from emobridge.encoders import is_here, languages_of, load_encoder, presets
 from emobridge.encoders.base import Encoder, Option
 from emobridge.errors import UserError, unknown
@@ -38,9 +39,12 @@ class ProbedEncoder:
         """Its name, for progress and warnings."""
         return f"{self.name} with random weights" if self.weights == "random" else self.name
 
-    def open(self) -> Encoder:
-        """The encoder itself. Errors: UserError as `load_encoder` has them."""
-        return open_encoder(self.source, dict(self.options))
+    def open(self, device: str = "cpu") -> Encoder:
+        """The encoder itself, on a device. Errors: UserError as `load_encoder` and `choose_device` have them."""
+        chosen = choose_device(device)
+        encoder = open_encoder(self.source, dict(self.options))
+        move(encoder, chosen)
+        return encoder
 
 
 def probed_encoders(settings: ProbeSettings, *, may_lack: bool = False) -> Iterator[ProbedEncoder]:

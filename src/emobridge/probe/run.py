@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from emobridge.data.devices import choose_device
 from emobridge.encoders.base import Encoder
 from emobridge.probe import scratch
 from emobridge.probe.encoders import encoder_languages
@@ -51,6 +52,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
 
     Errors: UserError for whatever is wrong with settings or manifests; with `strict`, for a file that cannot be read.
     """
+    choose_device(settings.device)
     plan = plan_study(settings)
     corpora = plan.corpora
     skipped: Skipped = ()
@@ -58,12 +60,12 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     waiting: list[UnitGroup] = []  # for processes
     encoder: Encoder | None = None
     for part in plan.encoders:  # all of them before any probe: a clip that one makes nothing of trains none
-        encoder = part.encoder.open()
+        encoder = part.encoder.open(settings.device)
         corpora, bad = _extract(part, encoder, corpora, strict=strict)
         skipped += bad
     for number, part in enumerate(plan.encoders):
         if encoder is None or len(plan.encoders) > 1:  # only one is in memory at a time
-            encoder = part.encoder.open()
+            encoder = part.encoder.open(settings.device)
         trainer = Trainer(part, corpora, encoder)
         finished = trainer.finished()
         outcomes |= {(number, unit): outcome for unit, outcome in finished.items()}
@@ -140,7 +142,7 @@ def start_worker(plans: Sequence[EncoderPlan], corpora: Sequence[Corpus]) -> Non
         if group.encoder not in current:
             current.clear()
             plan = plans[group.encoder]
-            current[group.encoder] = Trainer(plan, corpora, plan.encoder.open())
+            current[group.encoder] = Trainer(plan, corpora, plan.encoder.open(plan.settings.device))
         return current[group.encoder].run(group.units)
 
     _worker = train

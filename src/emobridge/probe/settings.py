@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from emobridge.errors import UserError
-from emobridge.settings import DATA, ENCODER, EVALUATION, METHOD, OUTPUT, TRAINING, check_part, option
+from emobridge.settings import DATA, DEVICE_HELP, ENCODER, EVALUATION, METHOD, OUTPUT, TRAINING, check_part, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +119,7 @@ class ProbeSettings:
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
+    device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
     out: str = option("probe", help="Folder for scores, plots and report.", panel=OUTPUT, first=True)
     store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
 

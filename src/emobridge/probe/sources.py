@@ -9,6 +9,7 @@ from torch import Tensor
 
 from emobridge.data.audio import read_utterance
 from emobridge.data.batching import pad
+from emobridge.data.devices import device_of, single_precision
 from emobridge.encoders.base import Encoder
 from emobridge.features.pooling import segments
 from emobridge.features.store import FeatureStore
@@ -81,12 +82,14 @@ def streamed(encoder: Encoder, utterances: Sequence[Utterance], segment: float, 
         waves = [read_utterance(utterance) for utterance in chosen]
         order = sorted(range(len(rows)), key=lambda index: -len(waves[index]))
         clips: list[Tensor] = [torch.empty(0)] * len(rows)
-        with torch.inference_mode():
+        device = device_of(encoder)
+        with torch.inference_mode(), single_precision(device):
             for first in range(0, len(order), batch_size):
                 batch = order[first : first + batch_size]
-                hidden = segments(encoder(*pad([waves[index] for index in batch])), segment)
+                wave, mask = (part.to(device) for part in pad([waves[index] for index in batch]))
+                hidden = segments(encoder(wave, mask), segment)
                 for row, index in enumerate(batch):
-                    clips[index] = hidden.hidden[:, row, hidden.mask[row]].clone()
+                    clips[index] = hidden.hidden[:, row, hidden.mask[row]].clone().cpu()
         last = (list(rows), clips)
         return clips
 

@@ -34,7 +34,7 @@ def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any)
     out = Path(request.output.out)
     out.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
     adapted = train(request, strict=strict)
-    if any(hardware_of(answers.case).rank for answers in adapted.answers):
+    if any(hardware_of(answers.case, adapted.request.output.device).rank for answers in adapted.answers):
         return adapted
     manifests = audit_manifests(adapted.request.data)
     with progress("answers on the target") as report:

@@ -114,7 +114,7 @@ def read_origin(request: Adapt) -> SourceBundle | None:
     folder = bundle_folder(place, None)
     encoder = request.features.encoder
     moved = None if encoder == default_of(Adapt, "encoder") else encoder
-    recognizer = Recognizer.load(folder, encoder=moved)
+    recognizer = Recognizer.load(folder, encoder=moved, device="cpu")
     last = recognizer.last
     if last.source_moments is None:
         raise UserError(

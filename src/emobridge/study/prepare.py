@@ -14,6 +14,7 @@ from emobridge.bundle import columns, select
 from emobridge.cache import Cache
 from emobridge.data.audio import AudioError, utterance_pieces
 from emobridge.data.batching import pad
+from emobridge.data.devices import choose_device, placed
 from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder
@@ -72,7 +73,7 @@ def start(
 ) -> Started:
     """Read the speech of a resolved request, compute its features and decide its cases; see `prepare` and `decide`."""
     prepared = prepare(request, check, strict=strict, origin=origin)
-    runner = Runner(prepared.speech, request.split, cache, shared, origin)
+    runner = Runner(prepared.speech, request.split, cache, shared, origin, device=request.output.device)
     with progress("deciding") as report:
         decision = decide(request, prepared.drafts, prepared.encoder, runner, report)
     return Started(prepared, decision, runner)
@@ -101,6 +102,7 @@ def prepare(
     the first utterance that cannot be read raises. Errors: UserError for whatever is wrong with request or speech.
     """
     features, labels = request.features, request.data.labels or ()
+    choose_device(request.output.device)
     encoder = load_encoder(features.encoder, **read_options(features.all_encoder_options))
     drafts = draft(request, encoder)
     if origin is not None:
@@ -117,14 +119,15 @@ def prepare(
     for note in notes:
         report_note(note)
     frozen = [case for case in drafts if not case.uses_recordings]
+    device = request.output.device
+    hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]), device)
     if frozen:
-        hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]))
-        with hardware.first(), progress(f"features of {encoder.name}") as report:
+        with hardware.first(), placed(encoder, device), progress(f"features of {encoder.name}") as report:
             store = FeatureStore(request.output.store or cache_folder(), encoder)
             speech, skipped = _with_features(speech, frozen, store, report, strict)
     else:
         with progress("reading") as report:
-            skipped = _unreadable(speech, encoder, drafts[0], report, strict)
+            skipped = _unreadable(speech, encoder, drafts[0], hardware.device, report, strict)
         speech = _without(speech, skipped)
     if skipped:
         check(speech)
@@ -149,14 +152,14 @@ def _with_features(
 
 
 def _unreadable(
-    speech: Speech, encoder: Encoder, case: Case, report: Progress, strict: bool
+    speech: Speech, encoder: Encoder, case: Case, device: torch.device, report: Progress, strict: bool
 ) -> tuple[tuple[str, str], ...]:
     """Id and reason of each utterance that cannot be read, before training comes upon it.
 
     Nor may the untrained encoder make of its beginning, as much as a training step sees, what is not finite.
     """
     skipped = []
-    device, size = hardware_of(case).device, round(case.training.crop * SAMPLE_RATE)
+    size = round(case.training.crop * SAMPLE_RATE)
     encoder.to(device)
     for done, utterance in enumerate(speech.utterances, 1):
         try:

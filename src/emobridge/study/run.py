@@ -109,7 +109,11 @@ class Runner:
         cache: Cache,
         shared: Cache | None = None,
         origin: SourceBundle | None = None,
+        *,
+        device: str = "auto",
     ) -> None:
+        """device: where encoders are trained."""
+        self.device = device
         self.speech, self.split, self.cache, self.shared = speech, split, cache, shared
         self.origin = origin
         self._views: dict[tuple[str, int], tuple[Speech, list[bytes]]] = {}
@@ -138,7 +142,7 @@ class Runner:
     def fit(self, case: Case, seed: int, fold: Fold) -> Fit:
         """One fit, from the cache where it is there."""
         key = self.key(case, seed, fold)
-        hardware = hardware_of(case)
+        hardware = hardware_of(case, self.device)
         fit = self._read(key)
         if hardware.broadcast(fit is None):
             fitted = self.train(case, seed, fold, key)
@@ -163,7 +167,7 @@ class Runner:
             self._seed, self._matrices = seed, {}  # they are of the folds of one seed
         speech, _ = self._at(case)
         shared = self.shared if case.is_staged else None  # elsewhere a method has more to it than its stage
-        place = Place(hardware_of(case), self.cache.path(key, ""), shared, self._matrices)
+        place = Place(hardware_of(case, self.device), self.cache.path(key, ""), shared, self._matrices)
         return run_stages(case, speech, fold, seed, place)
 
     def _at(self, case: Case) -> tuple[Speech, list[bytes]]:
@@ -206,7 +210,8 @@ def run(
     units = [Unit(case, seed) for seed in range(split.seeds) for case in cases]
     if jobs > 1 and len(units) > 1:
         values = None if speech.features is None else speech.features.numpy()  # a tensor would go by shared memory
-        start = (replace(speech, features=None), values, split, runner.cache, runner.shared, runner.origin)
+        share = (runner.cache, runner.shared, runner.origin, runner.device)
+        start = (replace(speech, features=None), values, split, *share)
         parts = run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=progress)
     else:
         parts = _in_turn(runner, units, progress)
@@ -268,10 +273,11 @@ def _start(
     cache: Cache,
     shared: Cache | None,
     origin: SourceBundle | None,
+    device: str,
 ) -> None:
     global _runner
     features = None if values is None else torch.as_tensor(values)
-    _runner = Runner(replace(speech, features=features), split, cache, shared, origin)
+    _runner = Runner(replace(speech, features=features), split, cache, shared, origin, device=device)
 
 
 def _work(unit: Unit) -> Answers:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emobridge.data.devices import choose_device
 from emobridge.errors import UserError
 
 
@@ -46,18 +47,22 @@ class Hardware:
 class Accelerated(Hardware):
     """What accelerate finds. precision: "auto" is bf16 on a GPU that has it, else fp32; on a CPU bf16 is slower."""
 
-    def __init__(self, precision: str = "auto") -> None:
-        """Errors: UserError for bf16 where the GPU has none."""
+    def __init__(self, precision: str = "auto", device: str = "auto") -> None:
+        """Errors: UserError for bf16 where the GPU has none, and for a device that is not there."""
         from accelerate import Accelerator
 
-        gpu = torch.cuda.is_available()
+        chosen = choose_device(device)
+        gpu = chosen.type == "cuda"
+        if chosen.index is not None:  # of one process; of several, each has its own
+            torch.cuda.set_device(chosen)
         has = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
         if precision == "bf16" and gpu and not has:
             raise UserError("precision: this GPU has no bf16; give fp32 or auto")
         self.precision = "bf16" if precision == "bf16" or (precision == "auto" and has) else "fp32"
         many = int(os.environ.get("WORLD_SIZE", "1")) > 1  # as torchrun says; accelerate finds no CPUs by itself
         # Not given the precision: accelerate keeps the first one of a process and refuses a second.
-        self.accelerator = Accelerator(mixed_precision="no", cpu=many and not gpu)
+        on_cpu = (many and not gpu) or (chosen.type == "cpu" and device != "auto")
+        self.accelerator = Accelerator(mixed_precision="no", cpu=on_cpu)
         self.device = self.accelerator.device
         self.rank, self.processes = self.accelerator.process_index, self.accelerator.num_processes
 

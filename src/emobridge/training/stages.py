@@ -63,9 +63,9 @@ class Place:
     matrices: Matrices | None = None  # of CORAL, see `tasks.build`
 
 
-def hardware_of(case: Case) -> Hardware:
-    """Where the case's encoder is trained; a case that trains none stays on the CPU."""
-    return Accelerated(case.training.precision) if case.uses_recordings else ALONE
+def hardware_of(case: Case, device: str = "auto") -> Hardware:
+    """Where the case's encoder is trained; a case that trains none stays on the CPU. device: see `choose_device`."""
+    return Accelerated(case.training.precision, device) if case.uses_recordings else ALONE
 
 
 def make_trainable(encoder: Encoder, train: str, case: Case) -> None:
