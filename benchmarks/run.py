@@ -76,7 +76,11 @@ def _measured(name: str, resources: Resources) -> list[tuple[str, str, str, str]
 
 
 def _there(need: str, resources: Resources) -> bool:
-    """`need`: a field of Resources, or a module."""
+    """`need`: a field of Resources, a GPU, or a module."""
+    if need == "GPU":
+        import torch
+
+        return torch.cuda.is_available()
     if need in Resources.__slots__:
         return getattr(resources, need) is not None
     return importlib.util.find_spec(need) is not None
