@@ -221,14 +221,14 @@ def test_channels_that_differ_are_told_once(recognizer, stereo, change, differ):
 
 def test_a_long_recording_goes_on_part_by_part(recognizer, recorded, tmp_path, monkeypatch):
     """Stopped within a recording, the next run encodes only the parts that are missing."""
-    from emobridge.inference import answering
+    from emobridge.inference import ahead
 
     wave, rate = soundfile.read(recorded / "xx-a-anger-0.wav")
     soundfile.write(tmp_path / "long.wav", np.tile(wave, 20), rate)
     long, settings = Utterance("long", "files", str(tmp_path / "long.wav")), Answering(segments="windows", window=1.0)
     whole = list(predict(recognizer, [long], settings))
     assert len(whole) == 6
-    encode, encoded = answering.encode, []
+    encode, encoded = ahead.encode, []
 
     def encode_until(limit):
         def wrapper(*arguments):
@@ -237,7 +237,7 @@ def test_a_long_recording_goes_on_part_by_part(recognizer, recorded, tmp_path, m
             encoded.append(arguments)
             return encode(*arguments)
 
-        monkeypatch.setattr(answering, "encode", wrapper)
+        monkeypatch.setattr(ahead, "encode", wrapper)
 
     encode_until(4)
     with Journal(tmp_path / "journal", "request") as journal, pytest.raises(KeyboardInterrupt):

@@ -14,7 +14,6 @@ from torch import nn
 from emobridge.errors import UserError, lacks_memory, unknown
 from emobridge.types import SAMPLE_RATE
 
-AUTO = "auto"
 BATCH_SECONDS = 480.0  # of speech, padding included, in a batch on an accelerator; less where its memory is small
 COPIES = 8  # of all hidden states of a batch that a pass may hold at once: of its layers, stacked, and while pooling
 # How far features of a clip from an accelerator may be from the CPU's: of the largest number of the clip's layer.
@@ -32,16 +31,16 @@ def device_names() -> tuple[str, ...]:
     return (*names, "cpu")
 
 
-def choose_device(name: str = AUTO) -> torch.device:
+def choose_device(name: str = "auto") -> torch.device:
     """The device of a name: "auto" is an accelerator where there is one.
 
     Errors: UserError for a device that is not there, with the nearest that is.
     """
     names, folded = device_names(), name.strip().casefold()
-    if folded == AUTO:
+    if folded == "auto":
         return torch.device(names[0])
     if folded not in names:
-        raise unknown("device", name, (AUTO, *names))
+        raise unknown("device", name, ("auto", *names))
     return torch.device(folded)
 
 
@@ -111,43 +110,44 @@ def free_memory(device: torch.device) -> float:
 
 
 def by_halves(
-    run: Callable[[list[np.ndarray]], R], waves: Sequence[np.ndarray], encoder: nn.Module
+    run: Callable[[slice], R], waves: Sequence[np.ndarray], encoder: nn.Module, rows: slice | None = None
 ) -> Iterator[tuple[R, int]]:
     """What `run` makes of all waves at once or, where memory does not suffice, of their halves; and how many they are.
 
-    A lone wave that is too long for an accelerator is computed on the CPU. Errors: those of `run`; UserError where the
-    CPU's memory does not suffice either.
+    run: gets the rows of the waves that it computes, which are all by default. A lone wave that is too long for an
+    accelerator is computed on the CPU. Errors: those of `run`; UserError where the CPU's memory does not suffice
+    either.
     """
-    device = device_of(encoder)
+    rows = rows or slice(0, len(waves))
+    count, device = rows.stop - rows.start, device_of(encoder)
     try:
-        result = run(list(waves))
+        result = run(rows)
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, torch.cuda.OutOfMemoryError) or lacks_memory(error)):
             raise
         result = None  # the error holds on to what the device has of the batch: it must be gone before the next try
     if result is not None:
-        yield result, len(waves)
+        yield result, count
         return
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    half = (len(waves) + 1) // 2
-    if len(waves) > 1:
-        yield from by_halves(run, waves[:half], encoder)
-        yield from by_halves(run, waves[half:], encoder)
+    if count == 1:
+        yield _on_cpu(run, waves, encoder, rows), 1
         return
-    yield _on_cpu(run, waves, encoder, device), 1
+    half = rows.start + (count + 1) // 2
+    yield from by_halves(run, waves, encoder, slice(rows.start, half))
+    yield from by_halves(run, waves, encoder, slice(half, rows.stop))
 
 
-def _on_cpu(
-    run: Callable[[list[np.ndarray]], R], waves: Sequence[np.ndarray], encoder: nn.Module, device: torch.device
-) -> R:
+def _on_cpu(run: Callable[[slice], R], waves: Sequence[np.ndarray], encoder: nn.Module, rows: slice) -> R:
+    device = device_of(encoder)
     encoder.cpu()
     try:
-        return run(list(waves))
+        return run(rows)
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise
-        seconds = len(waves[0]) / SAMPLE_RATE
+        seconds = len(waves[rows.start]) / SAMPLE_RATE
         raise UserError(f"the memory does not suffice for {seconds:.1f} s of speech at once") from error
     finally:
         encoder.to(device)

@@ -113,7 +113,7 @@ class ClipEncoder:
         """What the encoder makes of a window of each of B clips, in several passes where memory demands it."""
         device, limit = self.device, self.seconds
         passes = []
-        for features, count in by_halves(self._pass, waves, self.encoder):
+        for features, count in by_halves(lambda rows: self._pass(waves[rows]), waves, self.encoder):
             passes.append(features)
             if count < len(waves):
                 limit = min(limit, count * max(map(len, waves)) / SAMPLE_RATE)

@@ -1,8 +1,8 @@
 """Answers to the units of one request: each by itself, or together where speakers are standardised by what is given.
 
-A unit is an utterance with one channel, or the mean of all. `Apart` encodes and answers part by part, so that a row is
-the same to the last bit whatever stands beside it, and memory does not grow. `Together` needs the features of all parts
-before the first answer; it takes them from a feature store, where an interrupted run left them.
+A unit is an utterance with one channel, or the mean of all. `Apart` encodes and answers part by part, so that on a CPU
+a row is the same to the last bit whatever stands beside it, and memory does not grow. `Together` needs the features of
+all parts before the first answer; it takes them from a feature store, where an interrupted run left them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from emobridge.bundle import Recognizer
-from emobridge.data.audio import AudioError, read_utterance
+from emobridge.data.audio import AudioError
 from emobridge.features import finite
-from emobridge.inference.features import FeaturesBySet, encode, stored_features
+from emobridge.inference.ahead import EncodedParts, Place
+from emobridge.inference.features import FeaturesBySet, stored_features
 from emobridge.inference.journal import Journal, unit_key
 from emobridge.inference.online import Online
 from emobridge.inference.routing import Mode, answers, inputs_of_branches, sets_of, unfamiliarity
@@ -83,32 +84,39 @@ class Apart:
     def __init__(self, request: AnswerRequest, journal: Journal, settled_by: Sequence[str]) -> None:
         """settled_by: what the answers depend on beside the request and the audio."""
         self.request, self.journal, self.settled_by = request, journal, settled_by
+        self.encoded_parts = EncodedParts(
+            request.recognizer,
+            request.settings,
+            request.units,
+            request.modes,
+            lambda unit: unit_key([request.units[unit]], *settled_by) in journal,
+        )
 
     def rows(self, unit: int) -> list[Prediction]:
         """The rows of a unit, by its index. Errors: AudioError where it cannot be read."""
         request = self.request
-        utterance, mode = replace(request.units[unit], speaker=None), request.modes[unit]
-        parts = parts_of(utterance, request.settings)
+        parts = self.encoded_parts.parts(unit)
         rows = []
-        for count, part in enumerate(parts, start=1):
-            rows.append(self._row(part, mode) if len(parts) == 1 else self._finished_row(part, mode))
-            request.report(unit, count / len(parts))
+        for index, part in enumerate(parts):
+            place = (unit, index)
+            rows.append(self._row(part, place) if len(parts) == 1 else self._finished_row(part, place))
+            request.report(unit, (index + 1) / len(parts))
         return rows
 
-    def _finished_row(self, part: AnswerPart, mode: Mode) -> Prediction:
+    def _finished_row(self, part: AnswerPart, place: Place) -> Prediction:
         """The row of one part of several, from the journal where it is there."""
         key = unit_key([part.utterance], *self.settled_by, "part")
-        (row,) = self.journal.read(key) or (self._row(part, mode),)
+        (row,) = self.journal.read(key) or (self._row(part, place),)
         if key not in self.journal:
             self.journal.add(key, [row])
         return row
 
-    def _row(self, part: AnswerPart, mode: Mode) -> Prediction:
-        request = self.request
+    def _row(self, part: AnswerPart, place: Place) -> Prediction:
+        request, mode = self.request, self.request.modes[place[0]]
         if part.reason:
             return request.unanswered(part, part.reason)
         sets = sets_of(request.recognizer, mode)
-        encoded = encode(request.recognizer, [read_utterance(part.utterance)] * len(sets), sets)
+        encoded = self.encoded_parts.encoded(place)
         if not all(bool(values.isfinite().all()) for values in encoded):
             return request.unanswered(part, NOT_FINITE)
         features = {adapters: {0: values} for adapters, values in zip(sets, encoded)}
