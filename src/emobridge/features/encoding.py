@@ -25,7 +25,7 @@ class WindowFeatures:
     """What one pass makes of a window of each of B clips; the statistics stay on the device."""
 
     statistics: dict[str, Tensor]  # (L, B, D) by name
-    counts: Tensor  # (1, B, 1) frames
+    counts: dict[str, Tensor]  # `pooling.frame_counts`, (1, B, 1) each
     frames: list[np.ndarray]  # of each clip (L, F, D) float16, where they are wanted
 
 
@@ -120,10 +120,9 @@ class ClipEncoder:
         if len(passes) == 1:
             return passes[0]
         self._limit = device, limit
-        names = passes[0].statistics
         return WindowFeatures(
-            {name: torch.cat([part.statistics[name].to(device) for part in passes], 1) for name in names},
-            torch.cat([part.counts.to(device) for part in passes], 1),
+            _side_by_side([part.statistics for part in passes], device),
+            _side_by_side([part.counts for part in passes], device),
             [frames for part in passes for frames in part.frames],
         )
 
@@ -144,6 +143,11 @@ def is_beyond_window(encoder: Encoder, seconds: float) -> bool:
     """Whether a clip of so many seconds is encoded window by window."""
     window = encoder.window
     return window is not None and round(seconds * SAMPLE_RATE) > round(window * SAMPLE_RATE)
+
+
+def _side_by_side(parts: list[dict[str, Tensor]], device: torch.device) -> dict[str, Tensor]:
+    """By name, the tensors (?, B_i, ?) of all parts -> (?, B, ?) on a device."""
+    return {name: torch.cat([part[name].to(device) for part in parts], 1) for name in parts[0]}
 
 
 def _half(hidden: Tensor) -> np.ndarray:
