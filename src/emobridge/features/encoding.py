@@ -17,7 +17,7 @@ from emobridge.encoders.base import Encoder
 from emobridge.features.pooling import frame_counts, join_windows, pool, segments, window_statistics
 from emobridge.types import SAMPLE_RATE, Utterance
 
-Read = Callable[[Utterance], np.ndarray]  # `data.audio.read_utterance`, or what gives the same
+ReadWave = Callable[[Utterance], np.ndarray]  # `data.audio.read_utterance`, or what gives the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class ClipEncoder:
         return self._limit[1]
 
     def batches(
-        self, clips: Mapping[str, Utterance], read: Read, strict: bool, reasons: dict[str, str]
+        self, clips: Mapping[str, Utterance], read: ReadWave, strict: bool, reasons: dict[str, str]
     ) -> Iterator[tuple[list[str], Iterable[list[np.ndarray]]]]:
         """Keys and waves of the clips that are encoded together; `reasons` gets those that cannot be read.
 

@@ -26,7 +26,7 @@ from emobridge.data.ahead import ReadAhead
 from emobridge.data.audio import AudioError, audio_digest, read_utterance, utterance_seconds
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, unknown
-from emobridge.features.encoding import ClipEncoder, Read, is_beyond_window
+from emobridge.features.encoding import ClipEncoder, ReadWave, is_beyond_window
 from emobridge.features.finite import check_finite
 from emobridge.features.pooling import frames_per_stretch
 from emobridge.features.shards import CorruptShard, Shards
@@ -204,7 +204,7 @@ class FeatureStore:
         return reasons
 
     @contextlib.contextmanager
-    def _reader(self, clips: Mapping[str, Utterance], lengths: Mapping[str, float]) -> Iterator[Read]:
+    def _reader(self, clips: Mapping[str, Utterance], lengths: Mapping[str, float]) -> Iterator[ReadWave]:
         """What reads the clips whose lengths are given, in that order: on an accelerator they are decoded ahead.
 
         On a CPU the threads would take the time of the encoder.
@@ -216,7 +216,9 @@ class FeatureStore:
         with ReadAhead(whole) as ahead:
             yield ahead.read
 
-    def _compute_shard(self, clips: dict[str, Utterance], strict: bool, read: Read = read_utterance) -> dict[str, str]:
+    def _compute_shard(
+        self, clips: dict[str, Utterance], strict: bool, read: ReadWave = read_utterance
+    ) -> dict[str, str]:
         """Compute and store the features of the clips, by their keys, as one shard; the reason for each without any.
 
         read: gives a clip's audio. It needs nothing of other shards, and may run beside them in other processes.

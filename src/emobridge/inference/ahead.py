@@ -18,7 +18,7 @@ from emobridge.inference.segments import AnswerPart, parts_of
 from emobridge.settings import Answering
 from emobridge.types import Utterance
 
-Place = tuple[int, int]  # a unit and the index of its part
+PartPlace = tuple[int, int]  # a unit and the index of its part
 
 
 class EncodedParts:
@@ -40,7 +40,7 @@ class EncodedParts:
         self.recognizer, self.settings, self.is_finished = recognizer, settings, is_finished
         self.units, self.modes = units, modes
         self._parts: dict[int, list[AnswerPart]] = {}
-        self._encoded: dict[Place, list[Tensor]] = {}
+        self._encoded: dict[PartPlace, list[Tensor]] = {}
 
     def parts(self, unit: int) -> list[AnswerPart]:
         """The parts of a unit. Errors: AudioError where it cannot be read."""
@@ -48,7 +48,7 @@ class EncodedParts:
             del self._parts[earlier]
         return self._parts_of(unit)
 
-    def encoded(self, place: Place) -> list[Tensor]:
+    def encoded(self, place: PartPlace) -> list[Tensor]:
         """`inference.features.encode` of a part that has no reason, through each set of adapters that its unit needs.
 
         Errors: AudioError where it cannot be read.
@@ -57,7 +57,7 @@ class EncodedParts:
             self._encode_from(place)
         return self._encoded.pop(place)
 
-    def _encode_from(self, place: Place) -> None:
+    def _encode_from(self, place: PartPlace) -> None:
         places, waves, sets = self._batch(place)
         recognizer = self.recognizer
 
@@ -68,13 +68,13 @@ class EncodedParts:
             for values in features:
                 self._encoded.setdefault(places.pop(0), []).append(values)
 
-    def _batch(self, place: Place) -> tuple[list[Place], list[np.ndarray], list[Set]]:
+    def _batch(self, place: PartPlace) -> tuple[list[PartPlace], list[np.ndarray], list[Set]]:
         """The places that are encoded together, one for each set of adapters, their waves and the sets."""
         encoder = self.recognizer.encoder
         device = device_of(encoder)
         most = batch_seconds(encoder.layers, encoder.width, encoder.frame_rate, device)
         together = self._places_from(place) if is_accelerator(device) else [(place, self.parts(place[0])[place[1]])]
-        places: list[Place] = []
+        places: list[PartPlace] = []
         waves: list[np.ndarray] = []
         sets: list[Set] = []
         longest = 0.0
@@ -94,7 +94,7 @@ class EncodedParts:
             sets += needed
         return places, waves, sets
 
-    def _places_from(self, place: Place) -> Iterator[tuple[Place, AnswerPart]]:
+    def _places_from(self, place: PartPlace) -> Iterator[tuple[PartPlace, AnswerPart]]:
         """The parts from one on that are to be encoded, of its unit and of those behind it."""
         for unit in range(place[0], len(self.units)):
             if unit != place[0] and self.is_finished(unit):

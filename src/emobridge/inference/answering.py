@@ -15,7 +15,7 @@ from pathlib import Path
 from emobridge.bundle import Recognizer
 from emobridge.data.audio import AudioError
 from emobridge.features import finite
-from emobridge.inference.ahead import EncodedParts, Place
+from emobridge.inference.ahead import EncodedParts, PartPlace
 from emobridge.inference.features import FeaturesBySet, stored_features
 from emobridge.inference.journal import Journal, unit_key
 from emobridge.inference.online import Online
@@ -103,7 +103,7 @@ class Apart:
             request.report(unit, (index + 1) / len(parts))
         return rows
 
-    def _finished_row(self, part: AnswerPart, place: Place) -> Prediction:
+    def _finished_row(self, part: AnswerPart, place: PartPlace) -> Prediction:
         """The row of one part of several, from the journal where it is there."""
         key = unit_key([part.utterance], *self.settled_by, "part")
         (row,) = self.journal.read(key) or (self._row(part, place),)
@@ -111,7 +111,7 @@ class Apart:
             self.journal.add(key, [row])
         return row
 
-    def _row(self, part: AnswerPart, place: Place) -> Prediction:
+    def _row(self, part: AnswerPart, place: PartPlace) -> Prediction:
         request, mode = self.request, self.request.modes[place[0]]
         if part.reason:
             return request.unanswered(part, part.reason)
