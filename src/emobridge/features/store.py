@@ -30,6 +30,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.features.finite import check_finite
 from emobridge.features.pooling import frames_per_stretch, join_windows, pool, segments, window_statistics
 from emobridge.features.shards import CorruptShard, Shards
+from emobridge.features.units import cut_units
 from emobridge.files import whole_file
 from emobridge.progress import Progress
 from emobridge.types import SAMPLE_RATE, Utterance
@@ -47,6 +48,15 @@ class Features:
     values: np.ndarray  # (N, L, S * D) float32 of L layers and S statistics, or (N, S * D) of a single named layer
     ids: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of the clips of one shard."""
+
+    computed: int  # clips
+    present: int  # clips that the store had
+    skipped: tuple[tuple[str, str], ...]  # id and reason of each clip that has no features
 
 
 class FeatureStore:
@@ -114,8 +124,7 @@ class FeatureStore:
         width = self.encoder.width * len(self.encoder.statistics)
         values: np.ndarray
         while True:
-            clips = {key: utterance for key, utterance in zip(keys, utterances) if key not in reasons}
-            reasons |= self._compute(clips, on_progress, strict)
+            reasons |= self._compute(utterances, keys, reasons, on_progress, strict)
             good = [row for row, key in enumerate(keys) if key not in reasons]
             try:
                 values = self.shards.read_rows(self.shards.find([keys[row] for row in good]), names, width)
@@ -131,6 +140,25 @@ class FeatureStore:
             ids=tuple(utterances[row].id for row in good),
             skipped=tuple((row.id, reasons[key]) for row, key in zip(utterances, keys) if key in reasons),
         )
+
+    def compute_shard(self, utterances: Sequence[Utterance], *, strict: bool = False) -> Added:
+        """Compute what the store lacks of the clips of one unit (see `units`), and store it as one shard.
+
+        Other processes may do the same beside this one. Bad files are skipped and listed; with `strict` the first one
+        raises. Errors: as `extract`.
+        """
+        keys, reasons = _keys(list(utterances), strict)
+        clips = {key: utterance for key, utterance in zip(keys, utterances) if key not in reasons}
+        if not self.shards.names or not self.folder.exists():
+            self.shards.refresh()
+        missing = self._lacking(clips)
+        if missing and self.shards.find_new(missing):  # another process has written it since
+            missing = []
+        if missing:
+            reasons |= self._compute_shard({key: clips[key] for key in missing}, strict)
+        skipped = tuple((row.id, reasons[key]) for row, key in zip(utterances, keys) if key in reasons)
+        computed = len([key for key in keys if key in missing and key not in reasons])
+        return Added(computed, len(keys) - computed - len(skipped), skipped)
 
     def _not_finite(
         self, utterances: Sequence[Utterance], values: np.ndarray, strict: bool
@@ -158,7 +186,7 @@ class FeatureStore:
         key = _key(utterance)
         while True:
             if self._lacking([key]):
-                self._compute({key: utterance}, None, strict=True)
+                self._compute([utterance], [key], {}, None, strict=True)
             try:
                 return self.shards.read_frames(key, layer)
             except CorruptShard:
@@ -178,26 +206,35 @@ class FeatureStore:
                 raise unknown(f"layer of encoder {self.encoder.name}", name, names)
         return selected
 
-    def _compute(self, clips: dict[str, Utterance], on_progress: Progress | None, strict: bool) -> dict[str, str]:
+    def _compute(
+        self,
+        utterances: Sequence[Utterance],
+        keys: Sequence[str],
+        unread: Mapping[str, str],
+        on_progress: Progress | None,
+        strict: bool,
+    ) -> dict[str, str]:
         """Compute and store the features of the clips that the store lacks; the reason for each that has none.
 
-        Shards are cut from all clips, not from those that are missing: an interrupted run that is continued puts the
-        same clips into a shard as one that was not interrupted.
+        unread: reasons for keys of clips that are left out. Shards are cut from all clips, not from those that are
+        missing: an interrupted run that is continued puts the same clips into a shard as one that was not interrupted.
         """
         self.shards.refresh()
-        if not self._lacking(clips):
+        reasons: dict[str, str] = {}
+        if not self._lacking({key for key in keys if key not in unread}):
             if on_progress:
-                on_progress(len(clips), len(clips))
-            return {}
-        lengths, reasons = _lengths(clips, strict)
-        order = sorted(lengths, key=lambda key: (-lengths[key], key))
-        size = SHARD_FRAMES if self.with_frames else SHARD
-        for first in range(0, len(order), size):
-            missing = self._lacking(order[first : first + size])
+                on_progress(len(keys), len(keys))
+            return reasons
+        units = cut_units(utterances, clips_per_shard(self.with_frames), strict=strict)
+        done, count = 0, sum(map(len, units))
+        for rows in units:
+            missing = self._lacking({keys[row]: None for row in rows if keys[row] not in unread})
             if missing:
+                clips = {keys[row]: utterances[row] for row in rows}
                 reasons |= self._compute_shard({key: clips[key] for key in missing}, strict)
+            done += len(rows)
             if on_progress:
-                on_progress(min(first + size, len(order)), len(order))
+                on_progress(done, count)
         return reasons
 
     def _compute_shard(self, clips: dict[str, Utterance], strict: bool) -> dict[str, str]:
@@ -260,6 +297,11 @@ class FeatureStore:
         """The keys that the store does not have."""
         keys = list(keys)
         return [key for key, (shard, _) in zip(keys, self.shards.find(keys).tolist()) if shard < 0]
+
+
+def clips_per_shard(frames: bool) -> int:
+    """How many clips a shard has, in a store of frames or without."""
+    return SHARD_FRAMES if frames else SHARD
 
 
 def bytes_per_second(encoder: Encoder, frames: bool = True, segment: float = 0.0) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from emobridge.encoders.base import Encoder
+from emobridge.features.parallel import run_parallel
 from emobridge.probe import scratch
 from emobridge.probe.encoders import encoder_languages
 from emobridge.probe.plan import EncoderPlan, StudyPlan, plan_study
@@ -22,7 +23,6 @@ from emobridge.probe.splits import Corpus
 from emobridge.probe.trainer import Trainer, open_store
 from emobridge.probe.units import Outcome, ProbeUnit
 from emobridge.progress import progress
-from emobridge.study.parallel import run_parallel
 
 Skipped = tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
 
