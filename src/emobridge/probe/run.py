@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from emobridge.encoders.base import Encoder
 from emobridge.features.parallel import run_parallel
+from emobridge.features.work import fill_stores
 from emobridge.probe import scratch
 from emobridge.probe.encoders import encoder_languages
 from emobridge.probe.plan import EncoderPlan, StudyPlan, plan_study
@@ -89,6 +90,8 @@ def _extract(
     skipped: Skipped = ()
     for corpus in corpora:
         with progress(f"features of {plan.encoder.title} on {corpus.name}") as report:
+            jobs = plan.settings.jobs
+            fill_stores(store, plan.encoder.open, corpus.utterances, jobs=jobs, strict=strict, on_progress=report)
             bad = store.extract(corpus.utterances, layer="0", on_progress=report, strict=strict).skipped
         skipped += bad
         ids = {name for name, _ in bad}
