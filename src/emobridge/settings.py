@@ -396,7 +396,7 @@ class Output:
     out: str = option("run", help="Folder for the results.", panel=OUTPUT, first=True)
     store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
     jobs: int = option(
-        1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        1, help="Processes that work at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
     device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)

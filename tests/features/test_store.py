@@ -210,7 +210,7 @@ def test_rows_that_are_not_finite_in_an_older_store_are_skipped_too(clips, tmp_p
 
     store.shards.write = damaged
     keys = [features._key(clip) for clip in good]
-    store._compute(dict(zip(keys, good)), None, strict=True)
+    store._compute(good, keys, {}, None, strict=True)
     fresh = FeatureStore(tmp_path / "store", load_encoder("logmel"))
     extracted = fresh.extract(good)
     assert len(extracted.ids) == 2 == len(extracted.values) and np.isfinite(extracted.values).all()

@@ -128,7 +128,7 @@ class RecipeRequest:
     out: str = option("", help="Folder for manifests, tables and reports. By default the recipe's name.")
     store: str = option("", help=STORE)
     jobs: int = option(
-        1, help="Processes that train at once, each with one thread. Results do not depend on it.", least=1
+        1, help="Processes that work at once, each with one thread. Results do not depend on it.", least=1
     )
     other_sizes: bool = option(
         False, help="Run corpora too that do not have as many utterances as the published ones; what differs is listed."

@@ -75,12 +75,27 @@ class Shards:
         for name in sorted(shards - self.numbers.keys()):
             if name in self._damaged and self._damaged[name] == _stamp(self.folder / name):
                 continue
-            with contextlib.suppress(CorruptShard), self._open(name) as file:
-                keys = json.loads(file.metadata()["keys"])
-                if name != _name_of(keys):
-                    raise ValueError("its keys are not those of its name")
-                self._enter(name, keys)
+            self._read_header(name)
         self._save_index()
+
+    def _read_header(self, name: str) -> None:
+        """Enter a shard's keys; a damaged one is removed. Errors: UserError where it cannot be opened."""
+        with contextlib.suppress(CorruptShard), self._open(name) as file:
+            keys = json.loads(file.metadata()["keys"])
+            if name != _name_of(keys):
+                raise ValueError("its keys are not those of its name")
+            self._enter(name, keys)
+
+    def find_new(self, keys: Sequence[str]) -> bool:
+        """Whether another process has written the shard of exactly these keys; it is then known here too.
+
+        Errors: UserError where it is there and cannot be opened.
+        """
+        name = _name_of(keys)
+        if not (self.folder / name).exists():
+            return False
+        self._read_header(name)
+        return name in self.numbers
 
     def find(self, keys: Sequence[str]) -> np.ndarray:
         """(N, 2) int: the number of the shard and the row of each key; -1 where it is absent."""
@@ -116,6 +131,7 @@ class Shards:
             about = {"keys": keys, "sums": sums, "shapes": [tensor.shape for tensor in tensors.values()]}
             metadata = {name: json.dumps(value, separators=(",", ":")) for name, value in about.items()}
             save_file(tensors, path, metadata=metadata)
+            _sort_metadata(path)
         self._enter(name, keys)
         self._save_index()
 
@@ -270,6 +286,21 @@ class Shards:
                 if stamp is not None and time.time() - stamp[2] / 1e9 > STALE:
                     with contextlib.suppress(OSError):
                         (self.folder / name).unlink(missing_ok=True)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Bring the metadata of a safetensors file into order: the library writes them in an order that is never the same.
+
+    The format: https://github.com/huggingface/safetensors#format (the header's size in 8 bytes, the header, tensors).
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, separators=(",", ":")).encode()
+        if len(ordered) <= size:  # else the library writes its text in another way, and the file stays as it is
+            file.seek(8)
+            file.write(ordered.ljust(size))
 
 
 def _elsewhere(reason: object) -> UserError:

@@ -30,6 +30,7 @@ from emobridge.features.encoding import ClipEncoder, ReadWave, is_beyond_window
 from emobridge.features.finite import check_finite
 from emobridge.features.pooling import frames_per_stretch
 from emobridge.features.shards import CorruptShard, Shards
+from emobridge.features.units import cut_units
 from emobridge.files import whole_file
 from emobridge.progress import Progress
 from emobridge.types import Utterance
@@ -47,6 +48,15 @@ class Features:
     values: np.ndarray  # (N, L, S * D) float32 of L layers and S statistics, or (N, S * D) of a single named layer
     ids: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of the clips of one shard."""
+
+    computed: int  # clips
+    present: int  # clips that the store had
+    skipped: tuple[tuple[str, str], ...]  # id and reason of each clip that has no features
 
 
 class FeatureStore:
@@ -116,8 +126,7 @@ class FeatureStore:
         width = self.encoder.width * len(self.encoder.statistics)
         values: np.ndarray
         while True:
-            clips = {key: utterance for key, utterance in zip(keys, utterances) if key not in reasons}
-            reasons |= self._compute(clips, on_progress, strict)
+            reasons |= self._compute(utterances, keys, reasons, on_progress, strict)
             good = [row for row, key in enumerate(keys) if key not in reasons]
             try:
                 values = self.shards.read_rows(self.shards.find([keys[row] for row in good]), names, width)
@@ -133,6 +142,35 @@ class FeatureStore:
             ids=tuple(utterances[row].id for row in good),
             skipped=tuple((row.id, reasons[key]) for row, key in zip(utterances, keys) if key in reasons),
         )
+
+    def lacks(self, utterances: Sequence[Utterance]) -> bool:
+        """Whether the store has no features of some of these clips, as far as it has looked; bad files count nothing.
+
+        Errors: UserError for a store that cannot be read.
+        """
+        if not self.shards.names:
+            self.shards.refresh()
+        keys, reasons = _keys(list(utterances), strict=False)
+        return bool(self._lacking(key for key in keys if key not in reasons))
+
+    def compute_shard(self, utterances: Sequence[Utterance], *, strict: bool = False) -> Added:
+        """Compute what the store lacks of the clips of one unit (see `units`), and store it as one shard.
+
+        Other processes may do the same beside this one. Bad files are skipped and listed; with `strict` the first one
+        raises. Errors: as `extract`.
+        """
+        keys, reasons = _keys(list(utterances), strict)
+        clips = {key: utterance for key, utterance in zip(keys, utterances) if key not in reasons}
+        if not self.shards.names or not self.folder.exists():
+            self.shards.refresh()
+        missing = self._lacking(clips)
+        if missing and self.shards.find_new(missing):  # another process has written it since
+            missing = []
+        if missing:
+            reasons |= self._compute_shard({key: clips[key] for key in missing}, strict)
+        skipped = tuple((row.id, reasons[key]) for row, key in zip(utterances, keys) if key in reasons)
+        computed = len([key for key in keys if key in missing and key not in reasons])
+        return Added(computed, len(keys) - computed - len(skipped), skipped)
 
     def _not_finite(
         self, utterances: Sequence[Utterance], values: np.ndarray, strict: bool
@@ -160,7 +198,7 @@ class FeatureStore:
         key = _key(utterance)
         while True:
             if self._lacking([key]):
-                self._compute({key: utterance}, None, strict=True)
+                self._compute([utterance], [key], {}, None, strict=True)
             try:
                 return self.shards.read_frames(key, layer)
             except CorruptShard:
@@ -180,40 +218,49 @@ class FeatureStore:
                 raise unknown(f"layer of encoder {self.encoder.name}", name, names)
         return selected
 
-    def _compute(self, clips: dict[str, Utterance], on_progress: Progress | None, strict: bool) -> dict[str, str]:
+    def _compute(
+        self,
+        utterances: Sequence[Utterance],
+        keys: Sequence[str],
+        unread: Mapping[str, str],
+        on_progress: Progress | None,
+        strict: bool,
+    ) -> dict[str, str]:
         """Compute and store the features of the clips that the store lacks; the reason for each that has none.
 
-        Shards are cut from all clips, not from those that are missing: an interrupted run that is continued puts the
-        same clips into a shard as one that was not interrupted.
+        unread: reasons for keys of clips that are left out. Shards are cut from all clips, not from those that are
+        missing: an interrupted run that is continued puts the same clips into a shard as one that was not interrupted.
         """
         self.shards.refresh()
-        if not self._lacking(clips):
+        reasons: dict[str, str] = {}
+        if not self._lacking({key for key in keys if key not in unread}):
             if on_progress:
-                on_progress(len(clips), len(clips))
-            return {}
-        lengths, reasons = _lengths(clips, strict)
-        order = sorted(lengths, key=lambda key: (-lengths[key], key))
-        size = SHARD_FRAMES if self.with_frames else SHARD
-        with self._reader(clips, {key: lengths[key] for key in order}) as read:
-            for first in range(0, len(order), size):
-                missing = self._lacking(order[first : first + size])
+                on_progress(len(keys), len(keys))
+            return reasons
+        units = cut_units(utterances, clips_per_shard(self.with_frames), strict=strict)
+        done, count = 0, sum(map(len, units))
+        with self._reader([utterances[row] for rows in units for row in rows]) as read:
+            for rows in units:
+                clips = {keys[row]: utterances[row] for row in rows}
+                missing = self._lacking({key: None for key in clips if key not in unread})
                 if missing:
                     reasons |= self._compute_shard({key: clips[key] for key in missing}, strict, read)
+                done += len(rows)
                 if on_progress:
-                    on_progress(min(first + size, len(order)), len(order))
+                    on_progress(done, count)
         return reasons
 
     @contextlib.contextmanager
-    def _reader(self, clips: Mapping[str, Utterance], lengths: Mapping[str, float]) -> Iterator[ReadWave]:
-        """What reads the clips whose lengths are given, in that order: on an accelerator they are decoded ahead.
+    def _reader(self, clips: Sequence[Utterance]) -> Iterator[ReadWave]:
+        """What reads the clips, in that order: on an accelerator they are decoded ahead.
 
         On a CPU the threads would take the time of the encoder.
         """
         if not self.clip_encoder.is_accelerated:
             yield read_utterance
             return
-        whole = ((clips[key], length) for key, length in lengths.items() if not is_beyond_window(self.encoder, length))
-        with ReadAhead(whole) as ahead:
+        lengths = ((clip, utterance_seconds(clip)) for clip in clips)
+        with ReadAhead(pair for pair in lengths if not is_beyond_window(self.encoder, pair[1])) as ahead:
             yield ahead.read
 
     def _compute_shard(
@@ -257,6 +304,11 @@ class FeatureStore:
         """The keys that the store does not have."""
         keys = list(keys)
         return [key for key, (shard, _) in zip(keys, self.shards.find(keys).tolist()) if shard < 0]
+
+
+def clips_per_shard(frames: bool) -> int:
+    """How many clips a shard has, in a store of frames or without."""
+    return SHARD_FRAMES if frames else SHARD
 
 
 def bytes_per_second(encoder: Encoder, frames: bool = True, segment: float = 0.0) -> float:

@@ -23,6 +23,7 @@ from emobridge.features.extraction import extract
 from emobridge.features.finite import check_finite
 from emobridge.features.pooling import views_of
 from emobridge.features.store import FeatureStore
+from emobridge.features.work import EncoderSource, fill_stores
 from emobridge.files import cache_folder
 from emobridge.options import read_options
 from emobridge.progress import progress, report_note
@@ -103,7 +104,8 @@ def prepare(
     """
     features, labels = request.features, request.data.labels or ()
     choose_device(request.output.device)
-    encoder = load_encoder(features.encoder, **read_options(features.all_encoder_options))
+    options = read_options(features.all_encoder_options)
+    encoder = load_encoder(features.encoder, **options)
     drafts = draft(request, encoder)
     if origin is not None:
         drafts = tuple(replace(case, source=origin.digest) for case in drafts)
@@ -124,6 +126,15 @@ def prepare(
     if frozen:
         with hardware.first(), placed(encoder, device), progress(f"features of {encoder.name}") as report:
             store = FeatureStore(request.output.store or cache_folder(), encoder)
+            fill_stores(
+                store,
+                EncoderSource(features.encoder, tuple(options.items())),
+                speech.utterances,
+                jobs=request.output.jobs,
+                with_prosody=features.prosody,
+                strict=strict,
+                on_progress=report,
+            )
             speech, skipped = _with_features(speech, frozen, store, report, strict)
     else:
         with progress("reading") as report:

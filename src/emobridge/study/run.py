@@ -15,9 +15,9 @@ import torch
 
 from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget, folds_of
+from emobridge.features.parallel import run_parallel
 from emobridge.settings import Split
 from emobridge.study.origin import SourceBundle
-from emobridge.study.parallel import run_parallel
 from emobridge.training.case import Case
 from emobridge.training.checkpoints import LogPoint, cost_from
 from emobridge.training.cost import StageCost

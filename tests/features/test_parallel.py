@@ -12,7 +12,7 @@ CHILDREN = """
     import sys, time
     from pathlib import Path
     from emobridge.files import whole_file
-    from emobridge.study.parallel import run_parallel
+    from emobridge.features.parallel import run_parallel
 
     def work(number):
         with whole_file(Path(sys.argv[1]) / f"{number}.txt") as path:
