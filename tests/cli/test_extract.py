@@ -86,7 +86,7 @@ def test_nothing_is_left_to_compute(extract, tmp_path, manifest, monkeypatch):
     from emobridge.encoders import load_encoder
 
     extract(tmp_path, "--encoder", "emotion-cnn", "--encoder-option", "seed=4", "--share", "0/1")
-    monkeypatch.setattr(FeatureStore, "_encode", None)
+    monkeypatch.setattr(FeatureStore, "_compute_shard", None)
     store = FeatureStore(tmp_path, load_encoder("emotion-cnn", seed=4))
     assert len(store.extract(list(utterances_at(manifest))).ids) == COUNT
 

@@ -33,8 +33,10 @@ def test_recordings_of_which_an_encoder_makes_nothing_finite_are_skipped(recorde
     rows.append(replace(rows[0], id="gone", path=str(tmp_path / "gone.wav")))
     case = SimpleNamespace(uses_recordings=False, training=SimpleNamespace(crop=2.0, precision="fp32"))
     speech, calls = SimpleNamespace(utterances=rows), []
-    skipped = prepare._unreadable(speech, encoder, case, lambda *call: calls.append(call), strict=False)
+    skipped = prepare._unreadable(
+        speech, encoder, case, torch.device("cpu"), lambda *call: calls.append(call), strict=False
+    )
     assert [name for name, _ in skipped] == ["sour", "gone"] and calls[-1] == (5, 5)
     assert skipped[0][1].endswith("sour.wav: encoder emotion-cnn gives numbers that are not finite (NaN or infinity)")
     with pytest.raises(AudioError, match="not finite"):
-        prepare._unreadable(speech, encoder, case, lambda *call: None, strict=True)
+        prepare._unreadable(speech, encoder, case, torch.device("cpu"), lambda *call: None, strict=True)

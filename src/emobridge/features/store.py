@@ -259,8 +259,9 @@ class FeatureStore:
         if not self.clip_encoder.is_accelerated:
             yield read_utterance
             return
-        lengths = ((clip, utterance_seconds(clip)) for clip in clips)
-        with ReadAhead(pair for pair in lengths if not is_beyond_window(self.encoder, pair[1])) as ahead:
+        lengths, _ = _lengths(dict(enumerate(clips)), strict=False)
+        whole = ((clips[row], length) for row, length in lengths.items() if not is_beyond_window(self.encoder, length))
+        with ReadAhead(whole) as ahead:
             yield ahead.read
 
     def _compute_shard(
