@@ -392,6 +392,10 @@ class Output:
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
+    cluster: str = option(
+        "", help="Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must "
+        "see the same folders. By default this machine works.", panel=OUTPUT, metavar="ADDRESS",
+    )  # fmt: skip
     clips: bool = option(
         True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
         "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",

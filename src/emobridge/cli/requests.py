@@ -127,6 +127,10 @@ class RecipeRequest:
     jobs: int = option(
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", least=1
     )
+    cluster: str = option(
+        "", help="Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must "
+        "see the same folders. By default this machine works.", metavar="ADDRESS",
+    )  # fmt: skip
     other_sizes: bool = option(
         False, help="Run corpora too that do not have as many utterances as the published ones; what differs is listed."
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, Option
-from emobridge.features.parallel import run_parallel
+from emobridge.features.parallel import Workers, run_parallel
 from emobridge.features.store import FeatureStore, clips_per_shard
 from emobridge.features.units import cut_units
 from emobridge.progress import Progress
@@ -91,13 +91,20 @@ def compute_unit(unit: Unit, *, strict: bool = False) -> UnitReport:
 
 
 def compute_units(
-    units: Sequence[Unit], *, jobs: int = 1, strict: bool = False, on_progress: Progress | None = None
+    units: Sequence[Unit],
+    *,
+    jobs: int = 1,
+    workers: Workers | None = None,
+    strict: bool = False,
+    on_progress: Progress | None = None,
 ) -> list[UnitReport]:
-    """`compute_unit` of each, in their order, in this process or in `jobs` processes of one thread each.
+    """`compute_unit` of each, in their order, in this process, in `jobs` processes of one thread each, or by `workers`.
 
     on_progress: gets clips. Errors: as `compute_unit` and `run_parallel`; what other processes have stored stays.
     """
     report = _in_clips(units, on_progress)
+    if workers is not None:
+        return workers.run(_work, units, start=_start, arguments=(strict,), progress=report)
     if min(jobs, len(units)) > 1:
         start = (strict,)
         return run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=report)

@@ -119,6 +119,10 @@ class ProbeSettings:
         1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
+    cluster: str = option(
+        "", help="Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must "
+        "see the same folders. By default this machine works.", panel=OUTPUT, metavar="ADDRESS",
+    )  # fmt: skip
     out: str = option("probe", help="Folder for scores, plots and report.", panel=OUTPUT, first=True)
     store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
 
