@@ -35,6 +35,10 @@ HARM_SIGNS = ("auto", "always", "never")  # when recognisers adapted to halves o
 POOLED_FRAMES = ("auto", "all", "speech")  # that features are pooled over: as the family does, all, or with speech
 DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
 UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
+CLUSTER = (
+    "Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must see the same "
+    "folders. By default this machine works."
+)
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
@@ -389,13 +393,10 @@ class Output:
     out: str = option("run", help="Folder for the results.", panel=OUTPUT, first=True)
     store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
     jobs: int = option(
-        1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        1, help="Processes that work at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
-    cluster: str = option(
-        "", help="Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must "
-        "see the same folders. By default this machine works.", panel=OUTPUT, metavar="ADDRESS",
-    )  # fmt: skip
+    cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS")
     clips: bool = option(
         True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
         "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",

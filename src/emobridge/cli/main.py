@@ -15,6 +15,7 @@ import typer
 import emobridge
 from emobridge.cli import adapt as cli_adapt
 from emobridge.cli import corpora as cli_corpora
+from emobridge.cli import extract as cli_extract
 from emobridge.cli import join as cli_join
 from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
@@ -160,6 +161,7 @@ def audit(
     print(f"report: {write_study(out, record)}")
 
 
+app.command(rich_help_panel=TRAINING)(cli_extract.features)
 app.command(rich_help_panel=TRAINING)(cli_adapt.adapt)
 app.command(rich_help_panel=TRAINING)(cli_adapt.budget)
 app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)

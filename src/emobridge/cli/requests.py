@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 from emobridge.files import check_suffix
-from emobridge.settings import UNTOLD_HELP, Answering, check_part, option
+from emobridge.settings import CLUSTER, UNTOLD_HELP, Answering, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
@@ -125,12 +125,9 @@ class RecipeRequest:
     out: str = option("", help="Folder for manifests, tables and reports. By default the recipe's name.")
     store: str = option("", help=STORE)
     jobs: int = option(
-        1, help="Processes that train at once, each with one thread. Results do not depend on it.", least=1
+        1, help="Processes that work at once, each with one thread. Results do not depend on it.", least=1
     )
-    cluster: str = option(
-        "", help="Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must "
-        "see the same folders. By default this machine works.", metavar="ADDRESS",
-    )  # fmt: skip
+    cluster: str = option("", help=CLUSTER, metavar="ADDRESS")
     other_sizes: bool = option(
         False, help="Run corpora too that do not have as many utterances as the published ones; what differs is listed."
     )

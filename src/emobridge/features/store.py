@@ -141,6 +141,16 @@ class FeatureStore:
             skipped=tuple((row.id, reasons[key]) for row, key in zip(utterances, keys) if key in reasons),
         )
 
+    def lacks(self, utterances: Sequence[Utterance]) -> bool:
+        """Whether the store has no features of some of these clips, as far as it has looked; bad files count nothing.
+
+        Errors: UserError for a store that cannot be read.
+        """
+        if not self.shards.names:
+            self.shards.refresh()
+        keys, reasons = _keys(list(utterances), strict=False)
+        return bool(self._lacking(key for key in keys if key not in reasons))
+
     def compute_shard(self, utterances: Sequence[Utterance], *, strict: bool = False) -> Added:
         """Compute what the store lacks of the clips of one unit (see `units`), and store it as one shard.
 

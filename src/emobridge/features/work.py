@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, Option
-from emobridge.features.parallel import Workers, run_parallel
+from emobridge.features.parallel import Workers, one_torch_thread, run_parallel
 from emobridge.features.store import FeatureStore, clips_per_shard
 from emobridge.features.units import cut_units
 from emobridge.progress import Progress
@@ -81,12 +81,13 @@ def plan_units(settings: StoreSettings, utterances: Sequence[Utterance], *, stri
 
 
 def compute_unit(unit: Unit, *, strict: bool = False) -> UnitReport:
-    """Compute what the store lacks of a unit and write it as a whole shard; a process opens an encoder once.
+    """Compute, on one thread, what the store lacks of a unit and write it as a whole shard.
 
-    Errors: UserError where encoder or store cannot be opened or written; AudioError of the first bad file with
-    `strict`.
+    A process opens an encoder once. Errors: UserError where encoder or store cannot be opened or written; AudioError of
+    the first bad file with `strict`.
     """
-    added = _open_once(unit.settings).compute_shard(unit.utterances, strict=strict)
+    with one_torch_thread():
+        added = _open_once(unit.settings).compute_shard(unit.utterances, strict=strict)
     return UnitReport(unit.number, added.computed, added.present, added.skipped)
 
 
@@ -113,6 +114,36 @@ def compute_units(
         reports.append(compute_unit(unit, strict=strict))
         report(done, len(units))
     return reports
+
+
+def fill_stores(
+    store: FeatureStore,
+    encoder: Callable[[], Encoder],
+    utterances: Sequence[Utterance],
+    *,
+    jobs: int,
+    workers: Workers | None = None,
+    with_prosody: bool = False,
+    strict: bool = False,
+    on_progress: Progress | None = None,
+) -> None:
+    """Bring into a store, and into that of prosody beside it, what they lack, in `jobs` processes or by `workers`.
+
+    encoder: opens the store's encoder in a process. One job, and a single unit that is missing, are left to the reader
+    of the store. Errors: as `compute_units`.
+    """
+    if jobs < 2 and workers is None:
+        return
+    folder = str(store.folder.parent)
+    stores = [(store, StoreSettings(folder, encoder, frames=store.with_frames, segment=store.segment))]
+    if with_prosody:
+        settings = StoreSettings(folder, EncoderSource("prosody"))
+        stores.append((settings.open(), settings))
+    for opened, settings in stores:
+        units = plan_units(settings, utterances, strict=strict)
+        missing = [unit for unit in units if opened.lacks(unit.utterances)]
+        if len(missing) > 1:
+            compute_units(missing, jobs=jobs, workers=workers, strict=strict, on_progress=on_progress)
 
 
 @functools.lru_cache(maxsize=2)  # of an encoder, and of prosody beside it

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from emobridge.encoders.base import Encoder
 from emobridge.features.parallel import run_parallel
+from emobridge.features.work import fill_stores
 from emobridge.files import cache_folder
 from emobridge.probe import scratch
 from emobridge.probe.encoders import encoder_languages
@@ -24,7 +25,7 @@ from emobridge.probe.splits import Corpus
 from emobridge.probe.trainer import Trainer, open_store
 from emobridge.probe.units import Outcome, ProbeUnit
 from emobridge.progress import progress
-from emobridge.scale import fitting
+from emobridge.scale import encoding, fitting
 
 Skipped = tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
 
@@ -91,6 +92,15 @@ def _extract(
     skipped: Skipped = ()
     for corpus in corpora:
         with progress(f"features of {plan.encoder.title} on {corpus.name}") as report:
+            fill_stores(
+                store,
+                plan.encoder.open,
+                corpus.utterances,
+                jobs=plan.settings.jobs,
+                workers=encoding(plan.settings.cluster, store.folder.parent),
+                strict=strict,
+                on_progress=report,
+            )
             bad = store.extract(corpus.utterances, layer="0", on_progress=report, strict=strict).skipped
         skipped += bad
         ids = {name for name, _ in bad}

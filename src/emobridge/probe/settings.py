@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from emobridge.errors import UserError
-from emobridge.settings import DATA, ENCODER, EVALUATION, METHOD, OUTPUT, TRAINING, check_part, option
+from emobridge.settings import CLUSTER, DATA, ENCODER, EVALUATION, METHOD, OUTPUT, TRAINING, check_part, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +116,10 @@ class ProbeSettings:
         True, help="Also measure what random weights, log-mel statistics, loudness and length reach.", panel=EVALUATION
     )
     jobs: int = option(
-        1, help="Processes that train at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        1, help="Processes that work at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         least=1,
     )  # fmt: skip
-    cluster: str = option(
-        "", help="Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must "
-        "see the same folders. By default this machine works.", panel=OUTPUT, metavar="ADDRESS",
-    )  # fmt: skip
+    cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS")
     out: str = option("probe", help="Folder for scores, plots and report.", panel=OUTPUT, first=True)
     store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
 

@@ -21,9 +21,11 @@ from emobridge.errors import UserError
 from emobridge.features.extraction import extract
 from emobridge.features.finite import check_finite
 from emobridge.features.store import FeatureStore
+from emobridge.features.work import EncoderSource, fill_stores
 from emobridge.files import cache_folder
 from emobridge.options import read_options
 from emobridge.progress import progress, report_note
+from emobridge.scale import encoding
 from emobridge.settings import Adapt, Budget, layer_names
 from emobridge.study.cases import Decision, check_useful, decide, draft
 from emobridge.study.origin import SourceBundle
@@ -100,7 +102,8 @@ def prepare(
     the first utterance that cannot be read raises. Errors: UserError for whatever is wrong with request or speech.
     """
     features, labels = request.features, request.data.labels or ()
-    encoder = load_encoder(features.encoder, **read_options(features.all_encoder_options))
+    options = read_options(features.all_encoder_options)
+    encoder = load_encoder(features.encoder, **options)
     drafts = draft(request, encoder)
     if origin is not None:
         drafts = tuple(replace(case, source=origin.digest) for case in drafts)
@@ -120,6 +123,16 @@ def prepare(
         hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]))
         with hardware.first(), progress(f"features of {encoder.name}") as report:
             store = FeatureStore(request.output.store or cache_folder(), encoder)
+            fill_stores(
+                store,
+                EncoderSource(features.encoder, tuple(options.items())),
+                speech.utterances,
+                jobs=request.output.jobs,
+                workers=encoding(request.output.cluster, store.folder.parent),
+                with_prosody=features.prosody,
+                strict=strict,
+                on_progress=report,
+            )
             speech, skipped = _with_features(speech, frozen, store, report, strict)
     else:
         with progress("reading") as report:
