@@ -26,6 +26,8 @@ from emobridge.scale import encoding
 from emobridge.types import SAMPLE_RATE, Utterance
 
 NEEDS = ()
+CNN = EncoderSource("emotion-cnn")  # small, its weights are random
+FEW, MANY = 20, 1020  # units of no work
 CLIPS = 2000
 SECONDS = 3.0  # of a clip
 HOURS = 10_000
@@ -35,7 +37,7 @@ MEMORY = 100 << 20  # bytes of each machine's object store
 
 def measure(resources: Resources) -> list[Row]:
     """The ratio on 2,000 clips, and the parts of the table."""
-    parts = measure_parts(CLIPS, EncoderSource("emotion-cnn"))
+    parts = measure_parts(CLIPS, CNN, CNN)
     ratio = parts["ray"] / parts["jobs"]
     return [
         Row(f"features of {CLIPS} clips on two Ray machines / by --jobs 2, clock", ratio, "", most=1.10),
@@ -49,8 +51,11 @@ def measure(resources: Resources) -> list[Row]:
     ]
 
 
-def measure_parts(count: int, source: EncoderSource) -> dict[str, float]:
-    """Seconds of each part: a clip of `SECONDS` where its name ends in _clip, else of the whole."""
+def measure_parts(count: int, source: EncoderSource, costed: EncoderSource) -> dict[str, float]:
+    """Seconds of each part: a clip of `SECONDS` where its name ends in _clip, a unit in _unit, else of the whole.
+
+    source: the encoder of the comparison of Ray with processes. costed: that of the table.
+    """
     from ray.cluster_utils import Cluster
 
     with tempfile.TemporaryDirectory() as name:
@@ -72,14 +77,19 @@ def measure_parts(count: int, source: EncoderSource) -> dict[str, float]:
                     else:
                         compute_units(units, workers=encoding(cluster.address, store))
                     clocks[kind, size] = time.perf_counter() - began
+            dispatch = []
+            for size in FEW, MANY:  # of work that takes no time
+                began = time.perf_counter()
+                encoding(cluster.address).run(str, range(size), start=str, arguments=())
+                dispatch.append(time.perf_counter() - began)
         finally:
             cluster.shutdown()
-        parts = {"clips": float(count), "seconds": SECONDS}
+        parts = {"clips": float(count), "seconds": SECONDS, "ray_unit": (dispatch[1] - dispatch[0]) / (MANY - FEW)}
         for kind in ("jobs", "ray"):
             parts[kind] = clocks[kind, count]
             parts[f"{kind}_clip"] = (clocks[kind, count] - clocks[kind, count // 4]) / (count - count // 4)
             parts[f"{kind}_start"] = clocks[kind, count] - count * parts[f"{kind}_clip"]
-        return parts | _single_parts(folder, clips, source)
+        return parts | _single_parts(folder, clips, costed)
 
 
 def _single_parts(folder: Path, clips: list[Utterance], source: EncoderSource) -> dict[str, float]:
@@ -90,7 +100,7 @@ def _single_parts(folder: Path, clips: list[Utterance], source: EncoderSource) -
     planned = time.process_time()
     compute_unit(units[0])  # opens the encoder
     opened = time.process_time()
-    some = units[1:5]
+    some = units[1:3]
     for unit in some:
         compute_unit(unit)
     computed = time.process_time()
@@ -102,24 +112,26 @@ def _single_parts(folder: Path, clips: list[Utterance], source: EncoderSource) -
     return {
         "plan_clip": (planned - began) / len(clips),
         "compute_clip": (computed - opened) / len(rows),
-        "open": opened - planned - (computed - opened) / len(some),
+        "open": max(0.0, opened - planned - (computed - opened) / len(some)),
         "read_clip": (read - reading) / len(rows),
         "bytes_clip": float(bytes_per_clip(store.encoder)),
     }
 
 
 def cost_table(parts: dict[str, float]) -> str:
-    """What HOURS of speech in clips of SECONDS cost, by the number of devices."""
+    """What HOURS of speech in clips of SECONDS cost, by the number of devices.
+
+    Features take start + max(clips * compute / devices, units * dispatch): one process hands the units out.
+    """
     clips = HOURS * 3600 / parts["seconds"]
-    shards = clips / SHARD
-    overhead = max(0.0, parts["ray_clip"] / parts["jobs_clip"] - 1)
-    lines = ["| devices | plan, on one | features, on all | Ray's share of it | read back one layer, on one | store |"]
+    units = clips / SHARD
+    dispatch = units * parts["ray_unit"]
+    lines = ["| devices | plan, on one | features, on all | handing out, meanwhile | read one layer, on one | store |"]
     lines += ["|---" * 6 + "|"]
     for devices in DEVICES:
-        features = parts["open"] + parts["ray_start"] + clips * parts["compute_clip"] * (1 + overhead) / devices
-        share = parts["ray_start"] + clips * parts["compute_clip"] * overhead / devices
-        cells = [clips * parts["plan_clip"], features, share, clips * parts["read_clip"]]
-        disk = f"{clips * parts['bytes_clip'] / 1e9:,.0f} GB in {shards:,.0f} shards"
+        features = parts["open"] + parts["ray_start"] + max(clips * parts["compute_clip"] / devices, dispatch)
+        cells = [clips * parts["plan_clip"], features, dispatch, clips * parts["read_clip"]]
+        disk = f"{clips * parts['bytes_clip'] / 1e9:,.0f} GB in {units:,.0f} shards"
         lines.append("| " + " | ".join((str(devices), *(f"{cell / 3600:,.2f} h" for cell in cells), disk)) + " |")
     return "\n".join(lines)
 
@@ -144,7 +156,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="emotion-cnn")
     parser.add_argument("--parts", type=Path, help="file for the measured parts")
     options = parser.parse_args()
-    parts = measure_parts(options.clips, EncoderSource(options.encoder))
+    parts = measure_parts(options.clips, CNN, EncoderSource(options.encoder))
     if options.parts:
         options.parts.write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
     print("\n".join(f"{name:<13} {value:.6g}" for name, value in parts.items()), file=sys.stderr)
