@@ -39,6 +39,10 @@ DEVICE_HELP = (
     "their last digits alone."
 )
 UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
+CLUSTER = (
+    "Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must see the same "
+    "folders. By default this machine works."
+)
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
@@ -400,6 +404,7 @@ class Output:
         least=1,
     )  # fmt: skip
     device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
+    cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS")
     clips: bool = option(
         True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
         "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",

@@ -56,6 +56,7 @@ NO_PART = {
     "out": ({}, "elsewhere"),
     "store": ({}, "there"),
     "jobs": ({}, 3),
+    "cluster": ({}, "auto"),
     "clips": ({}, False),
 }
 # Options that a fit depends on.

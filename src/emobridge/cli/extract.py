@@ -10,7 +10,7 @@ from emobridge.cli.options import command_from
 from emobridge.cli.requests import STORE
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, count_noun
-from emobridge.settings import OUTPUT, Features, check_part, option
+from emobridge.settings import CLUSTER, OUTPUT, Features, check_part, option
 
 NOT_FEATURES = ("layer", "statistics", "normalise", "by_corpus", "guard", "align")  # of what is read, not stored
 
@@ -29,6 +29,7 @@ class ExtractRequest:
         1, help="Processes that work at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
         first=True, least=1,
     )  # fmt: skip
+    cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS")
     store_frames: bool = option(
         False, help="Store every frame too, as `probe` needs them for heads that see frames.", panel=OUTPUT
     )
@@ -65,6 +66,7 @@ def run_extract(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.files import cache_folder
     from emobridge.options import read_options
     from emobridge.progress import progress, report_note, report_skipped
+    from emobridge.scale import encoding
 
     number, count = share_of(request.share)
     utterances = [row for path in request.manifests for row in utterances_at(path, report_note)]
@@ -74,10 +76,11 @@ def run_extract(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     stores = {source.name: StoreSettings(folder, source, frames=request.store_frames, segment=request.segment)}
     if features.prosody:
         stores["prosody"] = StoreSettings(folder, EncoderSource("prosody"))
+    workers = encoding(request.cluster, folder)
     for name, settings in stores.items():
         units = plan_units(settings, utterances, strict=strict)[number::count]
         with progress(f"features of {name}") as report:
-            reports = compute_units(units, jobs=request.jobs, strict=strict, on_progress=report)
+            reports = compute_units(units, jobs=request.jobs, workers=workers, strict=strict, on_progress=report)
         skipped = [clip for report in reports for clip in report.skipped]
         report_skipped(skipped)
         computed, present = sum(row.computed for row in reports), sum(row.present for row in reports)

@@ -65,7 +65,14 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         manifests = find_corpora(recipe, corpus_paths, Path(scratch) if request.dry_run else out / "manifests")
         weights = find_encoders(recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths))
-        place = Place(out, request.store, request.seeds or None, jobs=request.jobs, other_sizes=request.other_sizes)
+        place = Place(
+            out,
+            request.store,
+            request.seeds or None,
+            jobs=request.jobs,
+            cluster=request.cluster,
+            other_sizes=request.other_sizes,
+        )
         runs, missing = runs_of(recipe, manifests, weights, place)
         for line in missing:
             print(f"missing: {line}", file=sys.stderr, flush=True)

@@ -9,12 +9,27 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from emobridge.errors import UserError
 from emobridge.parts import end_at_once
+
+
+class Workers(Protocol):
+    """Where work runs that is not done in this process: on the clusters of the room `scale`."""
+
+    def run(
+        self,
+        work: Callable[[Any], Any],
+        items: Sequence[Any],
+        *,
+        start: Callable[..., None],
+        arguments: Sequence[Any],
+        progress: Callable[[int, int], None] = ...,
+    ) -> list[Any]:
+        """As `run_parallel`."""
 
 
 def run_parallel(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, Option
-from emobridge.features.parallel import one_torch_thread, run_parallel
+from emobridge.features.parallel import Workers, one_torch_thread, run_parallel
 from emobridge.features.store import FeatureStore, clips_per_shard
 from emobridge.features.units import cut_units
 from emobridge.progress import Progress
@@ -92,13 +92,20 @@ def compute_unit(unit: Unit, *, strict: bool = False) -> UnitReport:
 
 
 def compute_units(
-    units: Sequence[Unit], *, jobs: int = 1, strict: bool = False, on_progress: Progress | None = None
+    units: Sequence[Unit],
+    *,
+    jobs: int = 1,
+    workers: Workers | None = None,
+    strict: bool = False,
+    on_progress: Progress | None = None,
 ) -> list[UnitReport]:
-    """`compute_unit` of each, in their order, in this process or in `jobs` processes of one thread each.
+    """`compute_unit` of each, in their order, in this process, in `jobs` processes of one thread each, or by `workers`.
 
     on_progress: gets clips. Errors: as `compute_unit` and `run_parallel`; what other processes have stored stays.
     """
     report = _in_clips(units, on_progress)
+    if workers is not None:
+        return workers.run(_work, units, start=_start, arguments=(strict,), progress=report)
     if min(jobs, len(units)) > 1:
         start = (strict,)
         return run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=report)
@@ -115,16 +122,17 @@ def fill_stores(
     utterances: Sequence[Utterance],
     *,
     jobs: int,
+    workers: Workers | None = None,
     with_prosody: bool = False,
     strict: bool = False,
     on_progress: Progress | None = None,
 ) -> None:
-    """Bring into a store, and into that of prosody beside it, what they lack, in `jobs` processes.
+    """Bring into a store, and into that of prosody beside it, what they lack, in `jobs` processes or by `workers`.
 
     encoder: opens the store's encoder in a process. One job, and a single unit that is missing, are left to the reader
     of the store. Errors: as `compute_units`.
     """
-    if jobs < 2:
+    if jobs < 2 and workers is None:
         return
     folder = str(store.folder.parent)
     stores = [(store, StoreSettings(folder, encoder, frames=store.with_frames, segment=store.segment))]
@@ -135,7 +143,7 @@ def fill_stores(
         units = plan_units(settings, utterances, strict=strict)
         missing = [unit for unit in units if opened.lacks(unit.utterances)]
         if len(missing) > 1:
-            compute_units(missing, jobs=jobs, strict=strict, on_progress=on_progress)
+            compute_units(missing, jobs=jobs, workers=workers, strict=strict, on_progress=on_progress)
 
 
 @functools.lru_cache(maxsize=2)  # of an encoder, and of prosody beside it

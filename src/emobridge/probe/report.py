@@ -279,7 +279,7 @@ def _how(study: Study, command: str) -> Section:
     epochs = epochs[epochs > 0]  # of those that were trained and not solved
     if settings.patience and len(epochs):
         items.append(f"Weights of the best epoch on validation were kept: epoch {epochs.mean():.1f} on average.")
-    hidden = ("corpora", "out", "store", "jobs")
+    hidden = ("corpora", "out", "store", "jobs", "cluster")
     shown = {key: value for key, value in asdict(settings).items() if key not in hidden}
     return Section("How it was made", items=tuple(items), code=command + "\n" + json.dumps(shown, ensure_ascii=False))
 

@@ -17,6 +17,7 @@ from emobridge.data.devices import choose_device
 from emobridge.encoders.base import Encoder
 from emobridge.features.parallel import run_parallel
 from emobridge.features.work import fill_stores
+from emobridge.files import cache_folder
 from emobridge.probe import scratch
 from emobridge.probe.encoders import encoder_languages
 from emobridge.probe.plan import EncoderPlan, StudyPlan, plan_study
@@ -25,6 +26,7 @@ from emobridge.probe.splits import Corpus
 from emobridge.probe.trainer import Trainer, open_store
 from emobridge.probe.units import Outcome, ProbeUnit
 from emobridge.progress import progress
+from emobridge.scale import encoding, fitting
 
 Skipped = tuple[tuple[str, str], ...]  # id and reason of each utterance that could not be read
 
@@ -73,7 +75,7 @@ def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
         groups = [
             UnitGroup(number, units) for units in trainer.groups([unit for unit in finished if not finished[unit]])
         ]
-        if plan.settings.jobs > 1:
+        if plan.settings.jobs > 1 or plan.settings.cluster:
             waiting += groups
             continue
         trained = _train(trainer, groups, len(finished))
@@ -92,8 +94,15 @@ def _extract(
     skipped: Skipped = ()
     for corpus in corpora:
         with progress(f"features of {plan.encoder.title} on {corpus.name}") as report:
-            jobs = plan.settings.jobs
-            fill_stores(store, plan.encoder.open, corpus.utterances, jobs=jobs, strict=strict, on_progress=report)
+            fill_stores(
+                store,
+                plan.encoder.open,
+                corpus.utterances,
+                jobs=plan.settings.jobs,
+                workers=encoding(plan.settings.cluster, store.folder.parent),
+                strict=strict,
+                on_progress=report,
+            )
             bad = store.extract(corpus.utterances, layer="0", on_progress=report, strict=strict).skipped
         skipped += bad
         ids = {name for name, _ in bad}
@@ -122,15 +131,13 @@ def _train_in_processes(plan: StudyPlan, corpora: Sequence[Corpus], groups: Sequ
     """Train each group in one of several processes; the outcomes are in the order of the groups."""
     if not groups:
         return []
+    settings, start = plan.settings, (plan.encoders, tuple(corpora))
+    workers = fitting(settings.cluster, settings.out, settings.store or cache_folder())
     with progress("probes") as report:
-        return run_parallel(
-            train_group,
-            groups,
-            min(plan.settings.jobs, len(groups)),
-            start=start_worker,
-            arguments=(plan.encoders, tuple(corpora)),
-            progress=report,
-        )
+        if workers is not None:
+            return workers.run(train_group, groups, start=start_worker, arguments=start, progress=report)
+        jobs = min(settings.jobs, len(groups))
+        return run_parallel(train_group, groups, jobs, start=start_worker, arguments=start, progress=report)
 
 
 _worker: Callable[[UnitGroup], list[Outcome]]  # of a process that works for another

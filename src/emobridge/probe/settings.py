@@ -6,7 +6,18 @@ import math
 from dataclasses import dataclass
 
 from emobridge.errors import UserError
-from emobridge.settings import DATA, DEVICE_HELP, ENCODER, EVALUATION, METHOD, OUTPUT, TRAINING, check_part, option
+from emobridge.settings import (
+    CLUSTER,
+    DATA,
+    DEVICE_HELP,
+    ENCODER,
+    EVALUATION,
+    METHOD,
+    OUTPUT,
+    TRAINING,
+    check_part,
+    option,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +131,7 @@ class ProbeSettings:
         least=1,
     )  # fmt: skip
     device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
+    cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS")
     out: str = option("probe", help="Folder for scores, plots and report.", panel=OUTPUT, first=True)
     store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
 

@@ -22,7 +22,8 @@ OTHERS = "others"  # in a pair, for all corpora but the target
 LIST_KEYS = ("targets", "encoders", "methods", "budgets", "normalise")
 # What each grid has of its own, and what the lists replace.
 GRID_KEYS = frozenset(
-    {"target", "encoder", "method", "target_labels", "labelled", "normalisations", "out", "store", "jobs", "stages"}
+    {"target", "encoder", "method", "target_labels", "labelled", "normalisations", "stages"}
+    | {"out", "store", "jobs", "cluster"}
 )
 
 

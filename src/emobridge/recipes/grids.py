@@ -66,6 +66,7 @@ class Place:
     seeds: int | None = None  # None: as many as the study has
     stages: str = ""  # the folder of training stages that grids share
     jobs: int = 1
+    cluster: str = ""  # the address of a Ray cluster that works
     other_sizes: bool = False  # whether corpora whose counts are not the published ones run all the same
 
 
@@ -109,7 +110,8 @@ def grids_of(
             problems.append(f"corpus {target}: {error}")
             continue
         for name, path in encoders.items():
-            output = Output(out=str(place.out / f"{target}-{name}"), store=place.store, jobs=place.jobs)
+            out = str(place.out / f"{target}-{name}")
+            output = Output(out=out, store=place.store, jobs=place.jobs, cluster=place.cluster)
             narrowed = replace(grid, features=replace(request.features, encoder=path), output=output)
             grids[target, name] = without_useless(narrowed)  # the studies of a recipe share settings
     return grids, problems

@@ -273,7 +273,12 @@ def _probe_runs(
 ) -> tuple[list[Run], list[str], str]:
     """The study; a line for each corpus that it cannot use; and why it cannot run, if so."""
     settings = replace(
-        settings, out=str(place.out), store=place.store, jobs=place.jobs, labels=spell_emotions(settings.labels)
+        settings,
+        out=str(place.out),
+        store=place.store,
+        jobs=place.jobs,
+        cluster=place.cluster,
+        labels=spell_emotions(settings.labels),
     )
     settings = settings if place.seeds is None else replace(settings, seeds=place.seeds)
     manifests = dict(corpora.paths)

@@ -10,6 +10,7 @@ from emobridge.cache import Cache
 from emobridge.data.speech import UNLABELLED, Speech, largest_budget
 from emobridge.errors import UserError
 from emobridge.progress import progress
+from emobridge.scale import fitting
 from emobridge.settings import Budget
 from emobridge.study.cases import Decision
 from emobridge.study.prepare import Prepared, resolve, start
@@ -46,8 +47,11 @@ def run_grid(request: Budget, *, strict: bool = False) -> Grid:
     shared = Cache(request.stages or Path(request.output.out) / "work" / "stages")
     check = partial(check_budgets, request)
     started = start(request, check, cache=cache, shared=shared, strict=strict)
+    trained = any(case.uses_recordings for case in started.decision.cases)
+    workers = fitting(request.output.cluster, cache.folder, shared.folder, with_gpus=trained)
     with progress("training") as report:
-        answers = run(started.runner, started.decision.cases, jobs=request.output.jobs, progress=report)
+        cases = started.decision.cases
+        answers = run(started.runner, cases, jobs=request.output.jobs, workers=workers, progress=report)
     largest = largest_budget(started.prepared.speech, request.split, request.training.validation)
     return Grid(request, started.prepared, started.decision, answers, largest)
 

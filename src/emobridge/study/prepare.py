@@ -27,6 +27,7 @@ from emobridge.features.work import EncoderSource, fill_stores
 from emobridge.files import cache_folder
 from emobridge.options import read_options
 from emobridge.progress import progress, report_note
+from emobridge.scale import encoding
 from emobridge.settings import Adapt, Budget, layer_names
 from emobridge.study.cases import Decision, check_useful, decide, draft
 from emobridge.study.origin import SourceBundle
@@ -131,6 +132,7 @@ def prepare(
                 EncoderSource(features.encoder, tuple(options.items())),
                 speech.utterances,
                 jobs=request.output.jobs,
+                workers=encoding(request.output.cluster, store.folder.parent),
                 with_prosody=features.prosody,
                 strict=strict,
                 on_progress=report,

@@ -15,7 +15,7 @@ import torch
 
 from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget, folds_of
-from emobridge.features.parallel import run_parallel
+from emobridge.features.parallel import Workers, run_parallel
 from emobridge.settings import Split
 from emobridge.study.origin import SourceBundle
 from emobridge.training.case import Case
@@ -199,20 +199,24 @@ def run(
     cases: Sequence[Case],
     *,
     jobs: int = 1,
+    workers: Workers | None = None,
     progress: Progress = lambda done, count: None,
 ) -> tuple[Answers, ...]:
     """Every case on every seed and fold, in the order of the cases.
 
-    jobs: processes that train, each with one thread; the answers are the same. Errors: UserError of a fit, and where a
-    process was killed.
+    jobs: processes that train, each with one thread; the answers are the same. workers: train in their place.
+    Errors: UserError of a fit, and where a process was killed.
     """
     speech, split = runner.speech, runner.split
     units = [Unit(case, seed) for seed in range(split.seeds) for case in cases]
-    if jobs > 1 and len(units) > 1:
+    if workers is not None or (jobs > 1 and len(units) > 1):
         values = None if speech.features is None else speech.features.numpy()  # a tensor would go by shared memory
         share = (runner.cache, runner.shared, runner.origin, runner.device)
         start = (replace(speech, features=None), values, split, *share)
-        parts = run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=progress)
+        if workers is not None:
+            parts = workers.run(_work, units, start=_start, arguments=start, progress=progress)
+        else:
+            parts = run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=progress)
     else:
         parts = _in_turn(runner, units, progress)
     return tuple(_joined(case, [part for unit, part in zip(units, parts) if unit.case == case]) for case in cases)

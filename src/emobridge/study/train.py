@@ -9,6 +9,7 @@ from emobridge.bundle import Recognizer
 from emobridge.cache import Cache
 from emobridge.data.speech import Speech, budget, folds_of
 from emobridge.progress import progress
+from emobridge.scale import fitting
 from emobridge.scores.harm import HarmSign
 from emobridge.settings import Adapt
 from emobridge.study.calibration import temperatures_of
@@ -60,8 +61,10 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
     cache = Cache(Path(request.output.out) / "work")
     started = start(request, lambda speech: _check_budget(request, speech), cache=cache, strict=strict, origin=origin)
     prepared, decision, runner = started.prepared, started.decision, started.runner
+    trained = any(case.uses_recordings for case in decision.cases)
+    workers = fitting(request.output.cluster, cache.folder, with_gpus=trained)
     with progress("training") as report:
-        answers = run(runner, decision.cases, jobs=request.output.jobs, progress=report)
+        answers = run(runner, decision.cases, jobs=request.output.jobs, workers=workers, progress=report)
         adapted = answers[-1]
         harm = measure_harm(runner, adapted.case, compares_halves(request.system.harm_sign, adapted.case), report)
         choice = choose_system(request.system.bundle, prepared.speech, answers[0], adapted, harm)
