@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from emobridge.data.threads import one_thread
 from emobridge.encoders.base import Encoder
 from emobridge.probe import scratch
 from emobridge.probe.encoders import encoder_languages
@@ -46,6 +47,7 @@ class UnitGroup:
     units: tuple[ProbeUnit, ...]
 
 
+@one_thread()
 def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     """Run a study. What an interrupted run of the same settings finished is read, not done again.
 
