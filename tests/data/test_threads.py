@@ -44,6 +44,12 @@ def test_a_command_has_one_thread_and_its_large_encoders_those_that_the_user_all
     assert done.stdout.split() == ["1", "1", "3", "1", "1", "1"]
 
 
+def test_a_process_that_has_imported_torch_stays_as_it_is(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    threads.limit_threads()
+    assert os.environ["OMP_NUM_THREADS"] == "3" and threads.threads_of(threads.LARGE) == torch.get_num_threads()
+
+
 @pytest.mark.parametrize(("value", "threads_allowed"), [("4", 4), ("4,2", 4), (" 1 ", 1), ("0", 0), ("many", 0)])
 def test_the_first_number_of_the_variable_counts(value, threads_allowed):
     assert threads.cores_of({"OMP_NUM_THREADS": value}) == (threads_allowed or threads.cores_of({}))

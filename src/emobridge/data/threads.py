@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,12 @@ _cores = 0  # threads of a large encoder while all else has one; 0 where nothing
 def limit_threads() -> None:
     """Take this process to one thread, and its large encoders to as many as OMP_NUM_THREADS says, or to all cores.
 
-    To be called before NumPy and torch are imported: their libraries read the environment once. Child processes, which
-    share the cores among them, have one thread for everything.
+    Their libraries read the environment once: a process that has imported NumPy or torch already stays as it is. Child
+    processes, which share the cores among them, have one thread for everything.
     """
     global _cores
+    if not sys.modules.keys().isdisjoint(("numpy", "torch")):
+        return
     _cores = cores_of(os.environ)
     os.environ.update(dict.fromkeys(VARIABLES, "1"))
 
