@@ -75,7 +75,7 @@ def by_peft(folder: Path, wave: Tensor) -> tuple[nn.Module, int, Callable[[], Te
 
     defaults = Lora()
     config = AutoConfig.from_pretrained(folder)
-    config.layerdrop = config.apply_spec_augment = 0
+    config.layerdrop, config.apply_spec_augment = 0.0, False
     maps = ["q_proj", "k_proj", "v_proj", "out_proj", "intermediate_dense", "output_dense"]
     lora = LoraConfig(r=defaults.r, lora_alpha=defaults.alpha, lora_dropout=defaults.dropout, target_modules=maps)
     model = get_peft_model(AutoModel.from_config(config), lora)

@@ -19,9 +19,9 @@ from emobridge.data import threads
 threads.limit_threads()
 import torch, threadpoolctl
 print(torch.get_num_threads(), max(pool["num_threads"] for pool in threadpoolctl.threadpool_info()))
-with threads.encoder_threads(threads.LARGE):
+with threads.encoder_threads(threads.LARGE_ENCODER):
     print(torch.get_num_threads(), torch.__config__.parallel_info().count("at::get_num_threads() : 3"))
-print(threads.threads_of(threads.LARGE - 1), torch.get_num_threads())
+print(threads.threads_of(threads.LARGE_ENCODER - 1), torch.get_num_threads())
 """
 
 
@@ -47,7 +47,7 @@ def test_a_command_has_one_thread_and_its_large_encoders_those_that_the_user_all
 def test_a_process_that_has_imported_torch_stays_as_it_is(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     threads.limit_threads()
-    assert os.environ["OMP_NUM_THREADS"] == "3" and threads.threads_of(threads.LARGE) == torch.get_num_threads()
+    assert os.environ["OMP_NUM_THREADS"] == "3" and threads.threads_of(threads.LARGE_ENCODER) == torch.get_num_threads()
 
 
 @pytest.mark.parametrize(("value", "threads_allowed"), [("4", 4), ("4,2", 4), (" 1 ", 1), ("0", 0), ("many", 0)])
@@ -59,9 +59,9 @@ def test_within_the_block_all_libraries_have_one_thread_but_large_encoders(three
     outside = pools()
     with threads.one_thread():
         assert torch.get_num_threads() == 1 and set(pools()) == {1}
-        with threads.one_thread(), threads.encoder_threads(threads.LARGE):
+        with threads.one_thread(), threads.encoder_threads(threads.LARGE_ENCODER):
             assert torch.get_num_threads() == 3
-        with threads.encoder_threads(threads.LARGE - 1):
+        with threads.encoder_threads(threads.LARGE_ENCODER - 1):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 1 and set(pools()) == {1}
     assert torch.get_num_threads() == 3 and pools() == outside
@@ -71,7 +71,7 @@ def test_an_error_gives_the_threads_back(three_threads):
     with pytest.raises(ZeroDivisionError), threads.one_thread():
         raise ZeroDivisionError
     assert torch.get_num_threads() == 3
-    assert threads.threads_of(threads.LARGE) == 3
+    assert threads.threads_of(threads.LARGE_ENCODER) == 3
 
 
 @pytest.mark.parametrize(("large", "expected"), [(1, 3), (10_000_000, 1)])
@@ -79,7 +79,7 @@ def test_an_encoder_computes_with_the_threads_of_its_size(three_threads, monkeyp
     seen = []
     encoder = load_encoder(tiny_encoder)
     encode = type(encoder).encode
-    monkeypatch.setattr(threads, "LARGE", large)
+    monkeypatch.setattr(threads, "LARGE_ENCODER", large)
     monkeypatch.setattr(
         type(encoder), "encode", lambda self, *a: (seen.append(torch.get_num_threads()), encode(self, *a))[1]
     )

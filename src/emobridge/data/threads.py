@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-LARGE = 1_000_000  # weights of an encoder that gains from more threads than one
+LARGE_ENCODER = 1_000_000  # weights of an encoder that gains from more threads than one
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _cores = 0  # threads of a large encoder while all else has one; 0 where nothing has changed torch's number
 
@@ -52,7 +52,7 @@ def threads_of(weights: int) -> int:
     """The threads of an encoder of so many weights."""
     import torch
 
-    return (_cores or torch.get_num_threads()) if weights >= LARGE else 1
+    return (_cores or torch.get_num_threads()) if weights >= LARGE_ENCODER else 1
 
 
 @contextlib.contextmanager
@@ -68,7 +68,7 @@ def one_thread() -> Iterator[None]:
     from threadpoolctl import threadpool_limits
 
     global _cores
-    before, _cores = _cores, threads_of(LARGE)
+    before, _cores = _cores, threads_of(LARGE_ENCODER)
     try:
         with _torch_threads(1), threadpool_limits(1):
             yield
