@@ -32,7 +32,7 @@ demo-budget: demo
 		--normalise none,speaker --folds 3 --epochs 60 --jobs 2 --out demo/budget
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py

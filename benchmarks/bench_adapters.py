@@ -1,6 +1,6 @@
-"""What an adapter's training step costs beside a full one, what like lengths save, and what a merged adapter costs.
+"""A LoRA step beside one of bare peft, what like lengths save, and what a merged adapter costs.
 
-Every family at the size of its base model, random weights; WavLM-large and HuBERT-large at full size for one step each.
+wav2vec 2.0 at the size of its base model, random weights; WavLM-large at full size for one step, and its memory.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import limits
 import numpy as np
 import torch
-from measuring import Resources, Row, medians
+from measuring import Amount, Resources, Row, medians
 
 from emobridge.adapters import Adapters
 from emobridge.corpora import scan
@@ -30,10 +31,9 @@ NEEDS = ("corpora", "weights")
 STEP = Path(__file__).with_name("_adapter_step.py")
 BATCH, SECONDS, STEPS = 8, 2.0, 3  # of a step at base size
 FULL = 14_155_776  # LoRA weights of a large model at r = 32 on six maps of 24 blocks
-FAMILIES = ("wav2vec2", "hubert", "wavlm")
 CLIPS = 96  # of all three corpora, for batches of like lengths
 SIZE = 16  # of such a batch
-MERGED = 24  # passes of a clip
+MERGED = 8  # passes of a clip
 
 
 def measure(resources: Resources) -> list[Row]:
@@ -41,13 +41,10 @@ def measure(resources: Resources) -> list[Row]:
     assert resources.weights is not None and resources.corpora is not None  # NEEDS
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
-        bases = {"whisper-base": resources.weights}
-        bases |= {f"{family}-base": _folder(Path(temporary, family), family, {}) for family in FAMILIES}
-        for name, folder in bases.items():
-            rows += _steps(name, folder, resources.repeats)
-        for family in ("wavlm", "hubert"):
-            rows += _large(family, _folder(Path(temporary, f"{family}-large"), family, LARGE))
-        rows += _merged(resources, bases)
+        base = _folder(Path(temporary, "wav2vec2"), "wav2vec2", {})
+        rows += _steps("wav2vec2-base size", base, resources.repeats)
+        rows += _large("wavlm", _folder(Path(temporary, "wavlm-large"), "wavlm", LARGE))
+        rows += _merged(resources, {"whisper-base": resources.weights, "wav2vec2-base size": base})
     return rows + _bucketed(resources)
 
 
@@ -76,21 +73,25 @@ def _command(folder: Path, train: str, steps: int, batch: int, *more: str) -> li
 
 
 def _steps(name: str, folder: Path, repeats: int) -> list[Row]:
-    """Time and memory of a LoRA step over those of a full one; memory above the loaded encoder."""
-    time: dict[str, list[float]] = {"nothing": [], "adapters": [], "end-to-end": []}
+    """Time and memory of a LoRA step beside those of peft's, which take turns; memory above the loaded encoder."""
+    time: dict[str, list[float]] = {"nothing": [], "adapters": [], "peft": []}
     peak, count = {}, {}
     for _ in range(repeats):
         for train, seconds in time.items():
             done = subprocess.run(_command(folder, train, STEPS, BATCH), capture_output=True, text=True, check=True)
-            took, count[train], peak[train] = json.loads(done.stdout)
+            took, count[train], peak[train], _ = json.loads(done.stdout)
             seconds.append(took)
-    lora, full = (float(np.median(time[train])) for train in ("adapters", "end-to-end"))
-    above = {train: value - peak["nothing"] for train, value in peak.items()}
-    what = f"{name}, batch {BATCH} of {SECONDS:g} s:"
+    if count["adapters"] != count["peft"]:
+        raise RuntimeError(f"{count['adapters']} weights are trained, and {count['peft']} by peft")
+    done = subprocess.run(_command(folder, "adapters", 0, BATCH, "counted"), capture_output=True, text=True, check=True)
+    limit = limits.fp32_limit(json.loads(done.stdout)[3])
+    ours, theirs = (float(np.median(time[train])) for train in ("adapters", "peft"))
+    above = {train: (value - peak["nothing"]) / 1e9 for train, value in peak.items()}
+    job = f"LoRA step, {name}, batch {BATCH} of {SECONDS:g} s"
+    memory = f"{job}: peak memory above the loaded encoder"
     return [
-        Row(f"{what} LoRA step / full step, CPU time", lora / full, "x"),
-        Row(f"{what} the same, peak memory above the loaded encoder", above["adapters"] / above["end-to-end"], "x"),
-        Row(f"{what} weights that LoRA trains, of all", 100 * count["adapters"] / count["end-to-end"], "%"),
+        Row(job, ours, "s", most=1.1, opponent=Amount(theirs, "bare peft"), limit=limit),
+        Row(memory, above["adapters"], "GB", most=1.1, opponent=Amount(above["peft"], "bare peft")),
     ]
 
 
@@ -102,7 +103,7 @@ def _large(family: str, folder: Path) -> list[Row]:
             _command(folder, train, 1, 1, "checkpointing"), capture_output=True, text=True, check=True
         )
         what = f"{family}-large, batch 1 of {SECONDS:g} s, checkpointing: peak memory of a step, {train}"
-        rows.append(Row(what, json.loads(done.stdout)[2] / 1e9, "GB", most=20))
+        rows.append(Row(what, json.loads(done.stdout)[2] / 1e9, "GB", most=4))
     done = subprocess.run(_command(folder, "adapters", 0, 1), capture_output=True, text=True, check=True)
     rows.append(Row(f"{family}-large: LoRA weights / {FULL}", json.loads(done.stdout)[1] / FULL, "", least=1, most=1))
     return rows
@@ -123,14 +124,8 @@ def _merged(resources: Resources, bases: dict[str, Path]) -> list[Row]:
         run(with_it), run(without)
         calls = {"merged": partial(run, with_it), "plain": partial(run, without)}
         took = medians(resources.repeats * MERGED, **calls)
-        rows.append(
-            Row(
-                f"{name}: merged adapter / base model, CPU of a 3 s clip",
-                took["merged"] / took["plain"],
-                "x",
-                most=1.02,
-            )
-        )
+        job, opponent = f"{name}, a 3 s clip with a merged adapter", Amount(took["plain"], "without one")
+        rows.append(Row(job, took["merged"], "s", most=1.02, opponent=opponent))
     return rows
 
 
@@ -153,5 +148,5 @@ def _bucketed(resources: Resources) -> list[Row]:
             pool(encoder(*pad([waves[row] for row in rows])), ("mean",))[-1].square().sum().backward()
 
     took = medians(resources.repeats, random=lambda: epoch(random), like=lambda: epoch(like))
-    what = f"{len(waves)} whole clips of three corpora, batches of {SIZE}: random / like lengths, CPU of an epoch"
-    return [Row(what, took["random"] / took["like"], "x", least=1.3)]
+    job = f"training steps over {len(waves)} whole clips, batches of {SIZE} of like lengths"
+    return [Row(job, took["like"], "s", most=0.77, opponent=Amount(took["random"], "random batches"))]

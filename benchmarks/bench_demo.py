@@ -8,7 +8,7 @@ from measuring import Resources, Row, child, cores, emobridge, median_used
 
 NEEDS = ("espeakng_loader",)
 UTTERANCES = 320  # of one language
-RATE = 2000  # utterances a minute
+RATE = 3000  # utterances a minute
 
 
 def measure(resources: Resources) -> list[Row]:

@@ -1,100 +1,144 @@
-"""What extraction costs beside the plain loop, and what the store saves.
+"""Features of each engine beside a loop through transformers at clip length, and beside what the machine allows.
 
-The plain loop is what a notebook does: one file at a time, transformers' feature extractor with its padding to 30 s,
-and transformers' encoder in single precision with all hidden states, averaged over the clip's frames.
+Whisper base has its weights; the size of wav2vec 2.0 base has random ones. Likeness is the cosine between the clips'
+means of the engine and of the loop, the worst clip and layer.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import limits
 import numpy as np
 import torch
-from measuring import Resources, Row, cpu_seconds, medians
-from safetensors.torch import load_file
+from _loops import Loop, loop_over, wav2vec2_model, whisper_model
+from measuring import Amount, Resources, Row, medians, skipped
 
-from emobridge import files
 from emobridge.corpora import scan
 from emobridge.data.audio import read_audio
 from emobridge.encoders import load_encoder
-from emobridge.encoders._weights import read_config
 from emobridge.encoders.base import Encoder
+from emobridge.errors import UserError
 from emobridge.features.store import FeatureStore
-from emobridge.types import SAMPLE_RATE, Utterance
+from emobridge.types import Utterance
 
 NEEDS = ("weights", "corpora")
-PADDED = 8  # clips that are padded to 30 s, which is slow
-STORED = 64
+CLIPS = 8
+STORED = 64  # clips that are read again
+BY_DEFAULT = "by default"
+# Engine -> the greatest ratio to the loop, and the greatest 1 - cosine.
+ENGINES: dict[str, tuple[float, float]] = {
+    BY_DEFAULT: (0.50, 1e-5),
+    "torch": (1.05, 1e-5),
+    "onnx": (0.50, 1e-5),
+    "openvino": (0.35, 1e-4),
+    "torch-bf16": (0.50, 1e-4),
+    "onnx-int8": (0.60, 1e-3),
+}
+BF16 = ("openvino", "torch-bf16")
+OPPONENT = "transformers, clip length"
 
 
 def measure(resources: Resources) -> list[Row]:
-    """Extraction at both paddings against the plain loop; the second extraction against the first."""
+    """Both families on the same clips; then what the store saves."""
     torch.set_num_threads(1)
+    assert resources.weights is not None and resources.corpora is not None  # NEEDS
     speech = list(scan("ravdess", resources.corpora / "ravdess"))
-    padded = spread(speech, PADDED)
-    plain = plain_loop(resources.weights, padded)
-    clip, full = load_encoder(resources.weights), load_encoder(resources.weights, padding="full")
-    with tempfile.TemporaryDirectory() as folder:
-        new = (Path(folder, str(number)) for number in itertools.count())
+    clips = spread(speech, CLIPS)
+    paths = [clip.path for clip in clips]
+    before = os.environ.get("EMOBRIDGE_CACHE")
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["EMOBRIDGE_CACHE"] = name  # graphs are exported anew
+        try:
+            _, hidden = whisper_model(resources.weights)
+            loop = loop_over(paths, hidden)
+            rows = _engines("whisper-base", resources.weights, {}, clips, loop, resources.repeats)
+            model, hidden = wav2vec2_model()
+            folder = Path(name, "wav2vec2")
+            model.save_pretrained(folder)
+            (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+            rows += _engines("wav2vec2-base size", folder, {}, clips, loop_over(paths, hidden), resources.repeats)
+            return [*rows, *_stored(resources, spread(speech, STORED), Path(name))]
+        finally:
+            os.environ.pop("EMOBRIDGE_CACHE")
+            if before is not None:
+                os.environ["EMOBRIDGE_CACHE"] = before
+
+
+def _engines(
+    name: str, folder: Path, options: Mapping[str, str], clips: list[Utterance], loop: Loop, repeats: int
+) -> list[Row]:
+    """A row for the time and one for the likeness of each engine; those that are not here are skipped."""
+    with tempfile.TemporaryDirectory() as temporary:
+        new = (Path(temporary, str(number)) for number in itertools.count())
 
         def extract(encoder: Encoder) -> np.ndarray:
             """Everything computed: the store is a new one."""
-            return FeatureStore(next(new), encoder).extract(padded).values
+            return FeatureStore(next(new), encoder).extract(clips).values
 
-        agree(extract(full), plain())  # and all are warm now
-        took = medians(resources.repeats, plain=plain, clip=lambda: extract(clip), full=lambda: extract(full))
-        times = [stored(next(new), clip, spread(speech, STORED)) for _ in range(resources.repeats)]
-    first, second = (float(np.median(seconds)) for seconds in zip(*times))
-    return [
-        Row("plain loop, 30 s: CPU a clip", took["plain"] / len(padded), "s"),
-        Row("plain loop / extraction at clip length", took["plain"] / took["clip"], "x", least=3),
-        Row("extraction with full padding / plain loop", took["full"] / took["plain"], "x", most=1.05),
-        Row(f"first extraction of {STORED} clips / second, from the store", first / second, "x", least=100),
-    ]
+        encoders: dict[str, Encoder] = {}
+        missing: list[Row] = []
+        for engine in ENGINES:
+            try:
+                chosen = {} if engine == BY_DEFAULT else {"engine": engine}
+                encoders[engine] = load_encoder(folder, **chosen, **options)
+            except UserError as error:
+                missing.append(skipped(f"{name}: features, engine {engine}", error))
+        expected = loop()
+        distances = {engine: distance(extract(encoder), expected) for engine, encoder in encoders.items()}
+        calls: dict[str, Callable[[], object]] = {"loop": loop}
+        calls |= {engine: lambda encoder=encoder: extract(encoder) for engine, encoder in encoders.items()}
+        took = medians(repeats, **calls)
+    sums = _operations(encoders, clips) / len(clips)
+    opponent = Amount(took["loop"] / len(clips), OPPONENT)
+    rows = []
+    for engine, away in distances.items():
+        job = f"{name}: features of a clip, engine {engine}"
+        limit = limits.bf16_limit(sums) if engine in BF16 and limits.bf16_rate() else limits.fp32_limit(sums)
+        ratio, most = ENGINES[engine]
+        rows.append(Row(job, took[engine] / len(clips), "s", most=ratio, opponent=opponent, limit=limit))
+        rows.append(Row("... 1 - cosine to the loop, worst clip and layer", max(away, 0.0), "", most=most))
+    return rows + missing
 
 
-def plain_loop(weights: Path, clips: list[Utterance]) -> Callable[[], np.ndarray]:
-    """The loop, ready to run: (N, L, D) means over frames."""
-    from transformers import WhisperConfig, WhisperFeatureExtractor
-    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+def _operations(encoders: Mapping[str, Encoder], clips: list[Utterance]) -> float:
+    """Of all clips, counted in torch: the other engines do the same sums."""
+    encoder = encoders["torch"]
 
-    prefix = "model.encoder."
-    tensors = load_file(weights / "model.safetensors")
-    encoder = WhisperEncoder(WhisperConfig(**read_config(weights))).eval()
-    encoder.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
-    extractor = WhisperFeatureExtractor.from_pretrained(weights)
-
-    def run() -> np.ndarray:
-        rows = []
-        with torch.no_grad():
+    def run() -> None:
+        with torch.no_grad():  # in inference mode the weight norm cannot be counted
             for clip in clips:
-                wave = read_audio(clip.path)
-                mel = extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
-                layers = encoder(mel, output_hidden_states=True).hidden_states
-                frames = -(-len(wave) // 320)
-                rows.append(np.stack([layer[0, :frames].mean(0).numpy() for layer in layers]))
-        return np.stack(rows)
+                wave = torch.from_numpy(read_audio(clip.path))[None]
+                encoder(wave, torch.ones_like(wave, dtype=torch.bool))
 
-    return run
+    return limits.operations(run)
 
 
-def stored(folder: Path, encoder: Encoder, clips: list[Utterance]) -> tuple[float, float]:
-    """CPU seconds of the first extraction and of the second; files are hashed in both, as in a new process."""
-    times = []
-    for _ in range(2):
-        files._file_digest.cache_clear()
-        times.append(cpu_seconds(lambda: FeatureStore(folder, encoder).extract(clips)))
-    return times[0], times[1]
+def distance(values: np.ndarray, expected: np.ndarray) -> float:
+    """The greatest 1 - cosine of the means, the first part of values (N, L, 2 * D), and of `expected` (N, L, D)."""
+    x, y = values[:, :, : expected.shape[2]].astype(np.float64), expected.astype(np.float64)
+    return float((1 - (x * y).sum(2) / (np.linalg.norm(x, axis=2) * np.linalg.norm(y, axis=2))).max())
 
 
-def agree(values: np.ndarray, expected: np.ndarray) -> None:
-    """The mean, the first half of what is pooled, is that of the plain loop: nothing cheaper is being measured."""
-    difference = np.abs(values[:, :, : expected.shape[2]] - expected).max()
-    if difference > 1e-2:
-        raise RuntimeError(f"padding full and the plain loop differ by {difference}")
+def _stored(resources: Resources, clips: list[Utterance], folder: Path) -> list[Row]:
+    """A second extraction, beside one array that NumPy reads."""
+    encoder = load_encoder(resources.weights)
+    store = folder / "store"
+    values = FeatureStore(store, encoder).extract(clips).values
+    np.save(folder / "values.npy", values)
+    took = medians(
+        resources.repeats,
+        ours=lambda: FeatureStore(store, encoder).extract(clips),
+        theirs=lambda: np.load(folder / "values.npy"),
+    )
+    opponent = Amount(took["theirs"], "np.load of one file, nothing checked")
+    job = f"features of {STORED} clips from the store"
+    return [Row(job, took["ours"], "s", most=9, opponent=opponent, limit=limits.copy_limit(values.nbytes))]
 
 
 def spread(speech: list[Utterance], count: int) -> list[Utterance]:

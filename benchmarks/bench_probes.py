@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 
+import limits
 import numpy as np
 import torch
-from measuring import Resources, Row, medians
+from measuring import Amount, Resources, Row, medians
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
@@ -49,8 +50,6 @@ def measure(resources: Resources) -> list[Row]:
     )
     calls: dict[str, Callable[[], object]] = {
         "batched": lambda: batched(x, sets, ProbeTraining(epochs=EPOCHS)),
-        "alone": lambda: [alone(x[layer], label, rows[probe]) for layer, probe in sample],
-        "stopping": lambda: batched(x, sets, ProbeTraining(epochs=EPOCHS, patience=EPOCHS)),
         "regression": lambda: [regression(x[layer], label, rows[probe]) for layer, probe in sample],
         "solved": lambda: solved(x, sets),
         "discriminant": lambda: [discriminant(x[layer], label, rows[probe]) for layer, probe in sample],
@@ -58,26 +57,15 @@ def measure(resources: Resources) -> list[Row]:
     calls["batched"]()  # all is warm
     took = medians(resources.repeats, **calls)
     probes = layers * len(rows)
-    separately = took["alone"] / len(sample) * probes
-    what = f"{layers} layers x {FOLDS} folds x {SEEDS} seeds"
+    scale = probes / len(sample)
+    products = 4 * EPOCHS * sum(map(len, rows)) * layers * x.shape[2] * len(LABELS)  # the maps, and their gradients
+    logistic = Amount(took["regression"] * scale, "scikit-learn's logistic regression, one by one")
+    lda = Amount(took["discriminant"] * scale, "scikit-learn's discriminant, one by one")
+    what = f"{probes} probes ({layers} layers x {FOLDS} folds x {SEEDS} seeds)"
+    limit = limits.fp32_limit(products)
     return [
-        Row(f"probes, {what}: one by one / batched", separately / took["batched"], "x", least=20),
-        Row("the same with validation losses after each epoch / batched", took["stopping"] / took["batched"], "x"),
-        Row(
-            f"logistic regression (C = 1) over the same cells / batched, {EPOCHS} epochs",
-            took["regression"] / len(sample) * probes / took["batched"],
-            "x",
-            least=3,
-        ),
-        Row(f"all {probes} probes, {EPOCHS} epochs: CPU", took["batched"], "s"),
-        Row(
-            "scikit-learn's discriminant (lsqr, shrinkage 0.5) over the same cells / head discriminant",
-            took["discriminant"] / len(sample) * probes / took["solved"],
-            "x",
-            least=1,
-        ),
-        Row(f"all {probes} probes of head discriminant: CPU", took["solved"], "s"),
-        Row("the same / those of head single, batched", took["solved"] / took["batched"], "x"),
+        Row(f"{what}, {EPOCHS} epochs", took["batched"], "s", most=0.33, opponent=logistic, limit=limit),
+        Row(f"{what} of head discriminant", took["solved"], "s", most=1.0, opponent=lda),
     ]
 
 
@@ -111,28 +99,6 @@ def stack_of(head: str, x: Tensor, sets: TrainingSets, *options: str) -> Stack:
     cuts = [RowSplit(tuple(weight.nonzero()[:, 0].tolist()), (), ()) for weight in sets.weight]
     heads = [[made_head(head, options, x.shape[2], len(LABELS)) for _ in cuts] for _ in x]
     return Stack(heads, PooledSource(x), moments=training_moments(x, None, cuts))
-
-
-def alone(x: Tensor, label: Tensor, rows: Tensor) -> None:
-    """One probe."""
-    x = (x - x[rows].mean(0)) / x[rows].std(0)
-    head, plan = made_head("single", (), x.shape[1], len(LABELS)), ProbeTraining()
-    optimiser = torch.optim.Adam(
-        head.parameters(),
-        lr=plan.learning_rates[0],
-        betas=plan.betas,
-        eps=plan.eps,
-        weight_decay=plan.weight_decay,
-        fused=True,
-    )
-    weight = torch.ones(len(label))
-    for _ in range(EPOCHS):
-        for batch in rows[torch.randperm(len(rows))].split(plan.batch_size):
-            logits = head(x[batch][:, None], torch.ones(len(batch), 1, dtype=torch.bool))
-            loss = torch.nn.functional.cross_entropy(logits, label[batch], reduction="none")
-            optimiser.zero_grad()
-            (loss * weight[batch]).mean().backward()
-            optimiser.step()
 
 
 def regression(x: Tensor, label: Tensor, rows: Tensor) -> np.ndarray:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from measuring import Resources, Row, medians
+from measuring import Amount, Resources, Row, medians
 
 from emobridge.bundle import made_head
 from emobridge.corpora import scan
@@ -61,7 +61,5 @@ def measure(resources: Resources) -> list[Row]:
     bare()
     took = medians(resources.repeats, bare=bare, epoch=epoch)
     probes = (encoder.layers + 1) * FOLDS
-    what = (
-        f"streamed epoch of {probes} probes ({encoder.layers} layers, nonlinear and multilayer) / bare forward passes"
-    )
-    return [Row(what, took["epoch"] / took["bare"], "x", most=1.2)]
+    job = f"streamed epoch of {probes} probes ({encoder.layers} layers, nonlinear and multilayer), {len(spoken)} clips"
+    return [Row(job, took["epoch"], "s", most=1.2, opponent=Amount(took["bare"], "bare forward passes alone"))]

@@ -37,34 +37,82 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One number of the table and its bounds, if it has any."""
+class Amount:
+    """What another way takes for the same job, or what the machine allows, in the unit of the row."""
 
-    compared: str
     value: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One job of the table. Its bounds are those of the ratio to the opponent, of `ours` itself where there is none.
+
+    opponent: what a competent user would pick today. limit: what this machine allows, see limits.py. skipped: why
+    nothing was measured.
+    """
+
+    job: str
+    ours: float
     unit: str
     least: float | None = None
     most: float | None = None
+    opponent: Amount | None = None
+    limit: Amount | None = None
+    skipped: str = ""
+    crashed: str = ""  # the kind of the error
 
     @property
-    def measured(self) -> str:
-        """The value with its unit."""
-        return _with_unit(self.value, self.unit)
-
-    @property
-    def bound(self) -> str:
-        """What the value is held against."""
-        signs = ((">=", self.least), ("<=", self.most))
-        return " and ".join(f"{sign} {_with_unit(limit, self.unit)}" for sign, limit in signs if limit is not None)
+    def ratio(self) -> float | None:
+        """Ours over the opponent's; None without an opponent."""
+        if self.opponent is None:
+            return None
+        return self.ours / self.opponent.value if self.opponent.value else float("inf")
 
     @property
     def holds(self) -> str:
-        """Whether the value is within its bounds: yes, no, or nothing where it has none."""
-        if self.least is None and self.most is None:
+        """Whether the bounds hold: yes, no (a crash too), or nothing where there are none or nothing was measured."""
+        if self.crashed:
+            return "no"
+        if self.skipped or (self.least is None and self.most is None):
             return ""
+        value = self.ours if self.ratio is None else self.ratio
         low = -float("inf") if self.least is None else self.least
         high = float("inf") if self.most is None else self.most
-        return "yes" if low <= self.value <= high else "no"
+        return "yes" if low <= value <= high else "no"
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As COLUMNS has them."""
+        unit = self.unit if self.ratio is None else "x"
+        signs = ((">=", self.least), ("<=", self.most))
+        bound = " and ".join(f"{sign} {_with_unit(edge, unit)}" for sign, edge in signs if edge is not None)
+        ours = f"skipped: {self.skipped}" if self.skipped else _with_unit(self.ours, self.unit)
+        if self.crashed:
+            ours, bound = f"crashed: {self.crashed}", ""
+        others = [
+            f"{_with_unit(amount.value, self.unit)}, {amount.name}" if amount else ""
+            for amount in (self.opponent, self.limit)
+        ]
+        ratio = "" if self.ratio is None or self.skipped else _with_unit(self.ratio, "x")
+        return (self.job, ours, *others, ratio, bound, self.holds)
+
+    def _amount(self, amount: Amount | None) -> str:
+        return "" if amount is None else f"{_with_unit(amount.value, self.unit)}, {amount.name}"
+
+
+COLUMNS = ("job", "ours", "what one would pick", "limit", "ratio", "bound", "holds")
+
+
+def skipped(job: str, reason: object) -> Row:
+    """A row of what could not be measured here."""
+    return Row(job, float("nan"), "", skipped=" ".join(str(reason).split()))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in Markdown, under COLUMNS."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |" for cells in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,5 +183,5 @@ def machine() -> str:
 
 
 def _with_unit(value: float, unit: str) -> str:
-    number = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{number} {unit}".strip()

@@ -1,10 +1,11 @@
-"""All benchmarks, or some: one table of what is compared, what was measured and whether the bound holds.
+"""All benchmarks, or some: one table of jobs, ours beside what one would pick and what the machine allows, and bounds.
 
     python benchmarks/run.py [--only NAME ...] [--weights DIR] [--corpora DIR] [--minutes M] [--out FILE.md]
     python benchmarks/run.py --list
 
 A benchmark is a file bench_NAME.py with NEEDS, what of the weights and corpora it cannot do without, and
-measure(resources), which returns rows. All use one thread, and CPU time unless the row says otherwise.
+measure(resources), which returns rows; with BY_NAME = True it runs only where --only names it. All use one thread, and
+CPU time unless the row says otherwise.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from measuring import Resources, Row, machine  # noqa: E402
+from measuring import Resources, Row, machine, skipped, table  # noqa: E402
 
 NAMES = tuple(path.stem.removeprefix("bench_") for path in sorted(HERE.glob("bench_*.py")))
-COLUMNS = ("benchmark", "what is compared", "measured", "bound", "holds")
 NOTE = (
-    "One thread; the median of the repeats. Where other work shares the machine, times on the clock say little, CPU "
-    "times something, and ratios of parts that took turns most."
+    "CPU time of one thread, the median of the repeats, unless the row says otherwise. Ratio: ours over what one would "
+    "pick, which took turns with it. A bound is that of the ratio, or of ours where there is none. Limit: what this "
+    "machine does in the same run, in matrix products or in copies, for the same sums. Where other work shares the "
+    "machine, times on the clock say little, CPU times something, and ratios most."
 )
 
 
@@ -40,19 +42,21 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(f"{name:<10} {_title(name)}" for name in NAMES))
         return 0
     resources = Resources(options.weights, options.corpora, options.repeats, options.minutes)
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     about = machine()
+    rows: list[Row] = []
     crashed = False
     for name in options.only or NAMES:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
-            cells = _measured(name, resources)
+            rows += _measured(name, resources, is_named=bool(options.only))
         except Exception as error:
             traceback.print_exc()
             crashed = True
-            cells = [("", f"crashed: {type(error).__name__}", "", "no")]
-        lines += ["| " + " | ".join((name, *row)) + " |" for row in cells]
-    text = "\n".join([about, "", *lines, "", NOTE, ""])
+            rows.append(Row(name, float("nan"), "", crashed=type(error).__name__))
+    counts = {word: sum(row.holds == word for row in rows) for word in ("yes", "no")}
+    unmeasured = sum(bool(row.skipped) for row in rows)
+    summary = f"{counts['yes']} bounds hold, {counts['no']} do not; {unmeasured} rows were skipped."
+    text = "\n".join([about, "", table(rows), "", summary, NOTE, ""])
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
@@ -65,14 +69,16 @@ def _title(name: str) -> str:
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
-def _measured(name: str, resources: Resources) -> list[tuple[str, str, str, str]]:
-    """The cells of one benchmark, or of the reason why it was skipped."""
+def _measured(name: str, resources: Resources, is_named: bool) -> list[Row]:
+    """The rows of one benchmark, or one with the reason why it was skipped."""
     benchmark = importlib.import_module(f"bench_{name}")
+    if getattr(benchmark, "BY_NAME", False) and not is_named:
+        return [skipped(name, f"slow; run.py --only {name}")]
     missing = [need for need in benchmark.NEEDS if not _there(need, resources)]
     if missing:
-        return [("", f"skipped: no {' and no '.join(missing)}", "", "")]
+        return [skipped(name, f"no {' and no '.join(missing)}")]
     rows: list[Row] = benchmark.measure(resources)
-    return [(row.compared, row.measured, row.bound, row.holds) for row in rows]
+    return rows
 
 
 def _there(need: str, resources: Resources) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch: several tests run side by side
 GENDERS = ("female", "male")  # of toy speakers, in turn
 # In a shell's background SIGINT is ignored, and the processes of tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

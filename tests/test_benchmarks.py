@@ -257,7 +257,7 @@ def test_the_page_across_languages_is_written_as_it_was(benchmarks, tmp_path):
 def test_what_is_missing_is_skipped_with_the_reason(benchmarks, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("EMOBRIDGE_SHARED", str(tmp_path))
     assert benchmarks("run").main(["--only", "encoders"]) == 0
-    assert "| encoders |  | skipped: no weights and no corpora |  |  |" in capsys.readouterr().out
+    assert "| encoders | skipped: no weights and no corpora |  |  |  |  |  |" in capsys.readouterr().out
 
 
 def test_a_crash_is_told_and_the_others_run(benchmarks, monkeypatch, tmp_path, capsys):
@@ -271,8 +271,101 @@ def test_a_crash_is_told_and_the_others_run(benchmarks, monkeypatch, tmp_path, c
     )
     assert run.main(["--only", "training", "help", "--out", str(tmp_path / "table.md")]) == 1
     table = capsys.readouterr().out
-    assert "crashed: ZeroDivisionError" in table and "| help | it | 0.7 s | <= 0.5 s | no |" in table
+    assert "| training | crashed: ZeroDivisionError |  |  |  |  | no |" in table
+    assert "| it | 0.7 s |  |  |  | <= 0.5 s | no |" in table and "0 bounds hold, 2 do not; 0 rows were" in table
     assert (tmp_path / "table.md").read_text() in table
+
+
+def test_a_bound_that_fails_is_no_crash(benchmarks, monkeypatch, capsys):
+    run, measuring = benchmarks("run"), benchmarks("measuring")
+    rows = [measuring.Row("fast", 1.0, "s", most=0.5, opponent=measuring.Amount(4.0, "bare torch"))]
+    rows += [measuring.Row("slow", 3.0, "s", most=0.5, opponent=measuring.Amount(4.0, "bare torch"))]
+    rows += [measuring.skipped("not here", ValueError("no such\nengine"))]
+    monkeypatch.setattr(benchmarks("bench_help"), "measure", lambda resources: rows)
+    assert run.main(["--only", "help"]) == 0
+    table = capsys.readouterr().out
+    assert "| fast | 1 s | 4 s, bare torch |  | 0.25 x | <= 0.5 x | yes |" in table
+    assert "| slow | 3 s | 4 s, bare torch |  | 0.75 x | <= 0.5 x | no |" in table
+    assert "| not here | skipped: no such engine |  |  |  |  |  |" in table
+    assert "1 bounds hold, 1 do not; 1 rows were skipped" in table
+
+
+def test_a_slow_benchmark_runs_only_by_its_name(benchmarks, monkeypatch, capsys):
+    run, load = benchmarks("run"), benchmarks("bench_load")
+    row = benchmarks("measuring").Row("load", 2.0, "x", most=3)
+    monkeypatch.setattr(load, "measure", lambda resources: [row])
+    monkeypatch.setattr(load, "NEEDS", ())
+    monkeypatch.setattr(run, "NAMES", ("load",))
+    assert run.main([]) == 0 and "| load | skipped: slow; run.py --only load |" in capsys.readouterr().out
+    assert run.main(["--only", "load"]) == 0 and "| load | 2 x |  |  |  | <= 3 x | yes |" in capsys.readouterr().out
+
+
+def test_a_row_says_what_the_machine_allows(benchmarks):
+    measuring = benchmarks("measuring")
+    row = measuring.Row("a | b", 0.25, "s", opponent=measuring.Amount(0.0, "none"), limit=measuring.Amount(0.1, "copy"))
+    assert row.cells == ("a | b", "0.25 s", "0 s, none", "0.1 s, copy", "inf x", "", "")
+    lines = measuring.table([row]).splitlines()
+    assert lines[0] == "| " + " | ".join(measuring.COLUMNS) + " |" and lines[2].startswith("| a / b | 0.25 s |")
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_limit_counts_products_and_takes_the_fastest_library(benchmarks, monkeypatch):
+    import torch
+
+    limits = benchmarks("limits")
+    a, b = torch.randn(30, 20), torch.randn(20, 10)
+    assert limits.operations(lambda: a @ b) == 2 * 30 * 20 * 10
+    monkeypatch.setattr(limits, "fp32_rates", lambda: {"slow": 1e9, "quick": 4e9})
+    amount = limits.fp32_limit(8e9)
+    assert (amount.value, amount.name) == (2.0, "4 GFLOP/s fp32 (quick)")
+
+
+def test_a_loop_by_hand_has_the_features_of_the_store(benchmarks, tmp_path):
+    """The opponent does the same work: the means of every layer, at the clip's own length."""
+    import json
+
+    from emobridge.encoders import load_encoder
+
+    encoders, loops = benchmarks("bench_encoders"), benchmarks("_loops")
+    wave = np.random.default_rng(0).normal(0, 0.1, 9_999).astype(np.float32)
+    model, hidden = loops.wav2vec2_model(num_hidden_layers=1, hidden_size=48, num_attention_heads=2)
+    model.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+    import torch
+
+    with torch.inference_mode():
+        expected = hidden(wave).mean(1).numpy()[None]
+        x = torch.from_numpy(wave)[None]
+        layers = load_encoder(tmp_path)(x, torch.ones_like(x, dtype=torch.bool))
+        values = layers.hidden.mean(2).transpose(0, 1).numpy()
+    assert encoders.distance(values, expected) < 1e-6
+    assert encoders.distance(np.concatenate([values, -values]), np.concatenate([expected, expected])) > 1.9
+
+
+def test_busy_processes_end_with_the_block(benchmarks):
+    import time
+
+    load = benchmarks("bench_load")
+    with load.busy(2):
+        running = [line for line in commands() if "os.getppid() == parent" in line and "Popen" not in line]
+        assert len(running) >= 2
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and any("os.getppid() == parent" in line for line in commands()):
+        time.sleep(0.1)
+    assert not any("os.getppid() == parent" in line for line in commands())
+
+
+def commands() -> list[str]:
+    """The command lines of all processes."""
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("no /proc")
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_text(errors="replace"))
+        except OSError:  # it has ended
+            continue
+    return lines
 
 
 @pytest.mark.parametrize(
@@ -286,7 +379,10 @@ def test_a_crash_is_told_and_the_others_run(benchmarks, monkeypatch, tmp_path, c
     ],
 )
 def test_a_bound_holds_or_not(benchmarks, value, bounds, holds):
-    assert benchmarks("measuring").Row("it", value, "s", **bounds).holds == holds
+    Row = benchmarks("measuring").Row
+    assert Row("it", value, "s", **bounds).holds == holds
+    other = benchmarks("measuring").Amount(2.0, "other")
+    assert Row("it", 2 * value, "s", **bounds, opponent=other).holds == holds, "of the ratio"
 
 
 def test_a_child_is_measured_alone(benchmarks):

@@ -21,6 +21,7 @@ from emobridge.audit.hearing import DecodedManifest, Sound, decode_manifest
 from emobridge.audit.rows import ValueCount, check_rows, count_values
 from emobridge.corpora import utterances_at
 from emobridge.data.audio import SILENT, ReadPieces, utterance_pieces
+from emobridge.data.threads import one_thread
 from emobridge.errors import UserError, count_noun
 from emobridge.types import Utterance, short_repr
 
@@ -48,6 +49,7 @@ class Audit:
     findings: tuple[Finding, ...]
 
 
+@one_thread()
 def audit(
     manifests: Mapping[str, Sequence[Utterance]] | Iterable[tuple[str, Sequence[Utterance]] | str | Path],
     *,

@@ -23,6 +23,7 @@ from emobridge.cli import suggest as cli_suggest
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
 from emobridge.cli.stopping import as_interrupts, keep_work, stopped_message
+from emobridge.data.threads import limit_threads
 from emobridge.errors import UserError, count_noun
 from emobridge.progress import report_skipped
 
@@ -46,6 +47,7 @@ LONG_NAMES = {
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2; `--debug` shows where it arose."""
+    limit_threads()
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with as_interrupts() as received:

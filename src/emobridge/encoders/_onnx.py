@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from emobridge.data.threads import LARGE_ENCODER, threads_of
 from emobridge.encoders.base import Option, check_choice
 from emobridge.errors import UserError, lacks_memory
 from emobridge.files import cache_folder, is_readable, unreadable, whole_file
@@ -43,7 +44,8 @@ class Engine:
     def __init__(self, path: Path) -> None:
         runtime, _ = _packages()
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = threads_of(LARGE_ENCODER)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may want the cores
         options.inter_op_num_threads = 1
         self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

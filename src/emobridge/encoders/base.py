@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.data.activity import FRAME_RATE, loud_frames
+from emobridge.data.threads import count_weights, encoder_threads
 from emobridge.errors import UserError, unknown
 from emobridge.options import parameters_of, typed_options
 from emobridge.registry import identity, plugin_name
@@ -138,7 +139,8 @@ class Encoder(nn.Module):
         wave, lengths = clean(wave, mask, self.minimum)
         size = wave.shape[1] if self.window is None else round(self.window * SAMPLE_RATE)
         encode = self._encode if wave.shape[1] <= size else functools.partial(self._windows, size=size)
-        hidden, frames, speech = encode(wave, lengths)
+        with encoder_threads(count_weights(self)):
+            hidden, frames, speech = encode(wave, lengths)
         valid = torch.arange(hidden.shape[2], device=frames.device) < frames[:, None]
         over_speech = self.pooled_frames == "speech" and self.frame_rate > 0
         return Layers(hidden, valid, self.frame_rate, speech if self._tells_speech else None, over_speech)

@@ -12,6 +12,7 @@ import torch
 from emobridge.bundle import Exposure, Recognizer
 from emobridge.corpora import attribute_ranges, rows_of
 from emobridge.data.attributes import OTHERS, attributes_of, check_corpora, parse_ranges
+from emobridge.data.threads import one_thread
 from emobridge.errors import UserError
 from emobridge.inference.features import Skip, stored_features
 from emobridge.inference.routing import answers, modes_of, sets_of, unfamiliarity
@@ -106,6 +107,7 @@ def evaluate(
     return outcome.scores(run)
 
 
+@one_thread()
 def evaluated(
     recognizer: Recognizer,
     utterances: str | Path | Iterable[Utterance],

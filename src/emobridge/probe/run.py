@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from emobridge.data.devices import choose_device
+from emobridge.data.threads import one_thread
 from emobridge.encoders.base import Encoder
 from emobridge.features.parallel import run_parallel
 from emobridge.features.work import fill_stores
@@ -50,6 +51,7 @@ class UnitGroup:
     units: tuple[ProbeUnit, ...]
 
 
+@one_thread()
 def probe(settings: ProbeSettings, *, strict: bool = False) -> Study:
     """Run a study. What an interrupted run of the same settings finished is read, not done again.
 

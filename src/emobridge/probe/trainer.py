@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from emobridge.bundle import columns, made_head
+from emobridge.data.threads import one_thread
 from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import fit_domain, least_deviation, moments
 from emobridge.features.store import FeatureStore
@@ -25,7 +26,6 @@ from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.solved import solve_probes
 from emobridge.probe.splits import Corpus, Rows, RowSplit, rows_to_test, split_corpus, training_sets
 from emobridge.probe.units import Outcome, ProbeUnit, UnitCache, UnitPredictions, digest_of
-from emobridge.training.closed_form import one_thread
 from emobridge.training.stack import layer_weights
 from emobridge.types import person
 

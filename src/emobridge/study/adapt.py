@@ -8,6 +8,7 @@ from typing import Any
 
 from emobridge.audit.findings import Audit, audit
 from emobridge.corpora import utterances_at
+from emobridge.data.threads import one_thread
 from emobridge.progress import progress
 from emobridge.report.model_card import model_card
 from emobridge.report.terminal import lines_of
@@ -20,6 +21,7 @@ from emobridge.study.train import Adapted, train
 from emobridge.training.stages import hardware_of
 
 
+@one_thread()
 def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any) -> Adapted:
     """Train on labelled speech, adapt to a new language, score, and write report, scores and recogniser.
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from emobridge import registry
+from emobridge.data.threads import one_thread
 from emobridge.errors import UserError, unknown
 from emobridge.features.normalisation import DEVIATION_FLOOR
 from emobridge.heads.base import Head
@@ -75,6 +76,7 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     class_weights: bool = True  # classes weigh the same
     seed: int = 0
 
+    @one_thread()
     def fit(self, X: Any, y: Any, sample_domain: Any = None) -> ArrayRecognizer:
         """Train on (N, D) features, (N,) labels and (N,) domains, see `fit_arrays`; random numbers are left alone.
 

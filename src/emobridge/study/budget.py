@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from emobridge.data.threads import one_thread
 from emobridge.report.terminal import lines_of
 from emobridge.report.write import write_study
 from emobridge.settings import Budget, command_of, write_settings
@@ -15,6 +16,7 @@ from emobridge.study.cases import check_useful
 from emobridge.study.grid import Grid, run_grid
 
 
+@one_thread()
 def budget(request: Budget | None = None, *, strict: bool = False, **options: Any) -> Grid:
     """Run methods with several numbers of target labels and write tables, scores and a page.
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from emobridge.bundle import Recognizer
 from emobridge.bundle.training_speech import TRAINED, UNSEEN
+from emobridge.data.threads import one_thread
 from emobridge.errors import UserError, unknown
 from emobridge.features.extraction import extract
 from emobridge.features.store import FeatureStore
@@ -43,6 +44,7 @@ DEFAULT = "representative"  # chosen on the pairs of docs/results/suggest.md
 COMPARED = 1000  # utterances that `representative` compares with each other, at most
 
 
+@one_thread()
 def suggest(
     recognizer: Recognizer,
     utterances: Sequence[Utterance],

@@ -7,15 +7,14 @@ done on one thread: on more it would not be quicker, and not the same to the las
 
 from __future__ import annotations
 
-import contextlib
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from emobridge.data.threads import one_thread
 from emobridge.heads.base import ClosedFormHead, LinearMap, Regressor, joined, principal_components
 from emobridge.heads.ridge import ridge
 from emobridge.methods.base import Examples, Method, Model, Task, as_probabilities, weighted_cross_entropy
@@ -96,18 +95,6 @@ def _attributes(view: _View, attributes: Tensor) -> LinearMap:
     values, weight = attributes[examples.rows], examples.weight
     solved = [_regressed(view.z[examples.rows], column, weight) for column in values.T]
     return LinearMap(torch.cat([part.weight for part in solved]), torch.cat([part.bias for part in solved]))
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Linear algebra of torch and SciPy on one thread within the block."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _regressed(z: Tensor, value: Tensor, weight: Tensor) -> LinearMap:

@@ -14,6 +14,7 @@ from emobridge.adapters.base import parse_indices, trunk_of
 from emobridge.cache import Cache
 from emobridge.data.speech import Fold, Speech, budget
 from emobridge.data.splits import Part
+from emobridge.data.threads import count_weights, encoder_threads
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder
 from emobridge.features.normalisation import Domain
@@ -176,16 +177,18 @@ def _train(
     stages = case.stages
     meter = None if encoder is None else Meter(model, encoder, place.hardware, index + 1)
     suffix = f"stage{index}.checkpoint" if len(stages) > 1 else "checkpoint"
-    log = fit(
-        stages[index].of(built.task),
-        method,
-        model.head,
-        _plan(case, stages[index]),
-        seed=seed,
-        regressor=model.regressor,
-        validation=_validation_of(built.validation, stages[index]),
-        workspace=Workspace(_beside(place.path, suffix), hardware=place.hardware),
-    )
+    weights = 0 if encoder is None else count_weights(encoder)
+    with encoder_threads(weights):
+        log = fit(
+            stages[index].of(built.task),
+            method,
+            model.head,
+            _plan(case, stages[index]),
+            seed=seed,
+            regressor=model.regressor,
+            validation=_validation_of(built.validation, stages[index]),
+            workspace=Workspace(_beside(place.path, suffix), hardware=place.hardware),
+        )
     return log, meter.cost() if meter else None
 
 
