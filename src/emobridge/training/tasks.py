@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -301,9 +302,8 @@ def _recoloured(
     target_roots = computed.get(of_target, (*key, "target"), lambda: covariance_roots(target.x, 0.5, layers))
     for corpus in corpora.unique():
         x = copies[corpora == corpus]
-        source_roots = computed.get(
-            (fold.source,), (*key, "source", int(corpus)), lambda x=x: covariance_roots(x, -0.5, layers)
-        )
+        roots = functools.partial(covariance_roots, x, -0.5, layers)
+        source_roots = computed.get((fold.source,), (*key, "source", int(corpus)), roots)
         copies[corpora == corpus] = recolour(x, coral_by_layer(source_roots, target_roots))
     return copies
 
