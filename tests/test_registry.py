@@ -68,6 +68,7 @@ def fabricated(tmp_path, monkeypatch):
         monkeypatch.setattr(registry, "__file__", str(tmp_path / "registry.py"))
         monkeypatch.delitem(importlib.sys.modules, f"emobridge.{kind}.{stem}", raising=False)
         importlib.invalidate_caches()
+        registry._names_in.cache_clear()  # it takes the folder of an installed package for fixed
 
     yield write
     for name in [name for name in importlib.sys.modules if "fabricated" in name]:

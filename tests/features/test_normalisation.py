@@ -16,6 +16,7 @@ from emobridge.features.normalisation import (
     add_texts,
     coral,
     coral_by_layer,
+    covariance_roots,
     fit_domain,
     moments,
     normalise_features,
@@ -211,7 +212,7 @@ def test_coral_of_one_feature_is_the_ratio_of_deviations():
     source, target = torch.tensor([[0.0], [2.0], [4.0]]), torch.tensor([[1.0], [2.0]])
     matrix = coral(source, target)
     torch.testing.assert_close(matrix, target.std().reshape(1, 1) / source.std())
-    (layer,) = coral_by_layer(source, target, 1)
+    (layer,) = coral_by_layer(covariance_roots(source, -0.5, 1), covariance_roots(target, 0.5, 1))
     torch.testing.assert_close(recolour(source, (layer,)), source @ matrix)
 
 

@@ -14,7 +14,7 @@ from emobridge.data.speech import Fold, Speech, budget
 from emobridge.features.normalisation import coral, fit_domain, normalise_features
 from emobridge.methods.pseudo_labels import PseudoLabels
 from emobridge.methods.source_only import SourceOnly
-from emobridge.training.tasks import build
+from emobridge.training.tasks import Computed, build
 
 
 def case(**changes):
@@ -188,3 +188,31 @@ def test_a_few_labelled_utterances_are_normalised_by_all_that_their_speakers_say
     whole = build(speech, fold, case(target_labels="4", align="none"), PseudoLabels(), few).task
     assert alone.target is None and len(alone.inputs.x) == len(fold.source) + 4
     torch.testing.assert_close(alone.inputs.x[alone.labelled_target.rows], whole.inputs.x[whole.labelled_target.rows])
+
+
+@pytest.mark.parametrize("normalise", ["none", "corpus", "speaker"])
+def test_what_fits_share_is_what_each_computes_alone(toy_speech, normalise):
+    """Of other folds, other targets, one source corpus or one target utterance, to the last bit."""
+    speech = toy_speech(sources=("en", "de"), speakers=(4, 4, 4), shift=3.0)
+    folds = folds_of(speech, 2)
+    source, target = folds[0].source, folds[0].target
+    one_corpus = tuple(row for row in source if speech.domain_of[row] == speech.domain_of[source[0]])
+    folds = (
+        *folds,
+        replace(folds[0], target=target[: len(target) // 2]),
+        replace(folds[0], target=target[:1]),
+        replace(folds[0], source=one_corpus),
+        folds[0],
+    )
+    computed = Computed()
+    for fold in folds:
+        for align in ("coral", "none"):
+            for method in (SourceOnly(), PseudoLabels()):
+                options = case(normalise=normalise, align=align)
+                shared = build(speech, fold, options, method, (), computed=computed)
+                alone = build(speech, fold, options, method, ())
+                assert torch.equal(shared.task.inputs.x, alone.task.inputs.x)
+                assert torch.equal(shared.test.x, alone.test.x)
+    assert computed.get((folds[0].source,), ("?",), lambda: 1) == 1
+    computed.enter(folds[1])
+    assert computed.get((folds[0].source,), ("?",), lambda: 2) == 2, "of another fold nothing stays"

@@ -28,6 +28,8 @@ DEVIATION_FLOOR = 0.1  # of the domain's mean deviation: features that hardly va
 SHRINKAGE = 4.0  # weight of the corpus's moments in a speaker's, as a number of utterances
 COVARIANCE_SHRINKAGE = 0.1  # share of the isotropic covariance: there are fewer utterances than features
 
+Roots = tuple[tuple[Tensor | None, int], ...]  # of the covariance of each layer, see `covariance_roots`
+
 
 @short_repr
 @dataclass(frozen=True, slots=True)
@@ -145,14 +147,30 @@ def coral(source: Tensor, target: Tensor, shrinkage: float = COVARIANCE_SHRINKAG
     Covariances are shrunk towards a multiple of the identity: (1 - a) C + a trace(C)/D I. Where a side does not vary,
     as a single utterance, the matrix is the identity.
     """
-    if min(len(source), len(target)) < 2 or not all(bool((x != x[0]).any()) for x in (source, target)):
-        return torch.eye(source.shape[1])
-    return (_power(source, -0.5, shrinkage) @ _power(target, 0.5, shrinkage)).float()
+    (matrix,) = coral_by_layer(
+        covariance_roots(source, -0.5, 1, shrinkage), covariance_roots(target, 0.5, 1, shrinkage)
+    )
+    return matrix
 
 
-def coral_by_layer(source: Tensor, target: Tensor, layers: int) -> tuple[Tensor, ...]:
-    """`coral` of each of L layers that lie side by side in the vectors (N, L * D)."""
-    return tuple(coral(*layer) for layer in zip(source.chunk(layers, 1), target.chunk(layers, 1)))
+def coral_by_layer(source: Roots, target: Roots) -> tuple[Tensor, ...]:
+    """`coral` of each of L layers, from the `covariance_roots` of the source, -0.5, and of the target, 0.5."""
+    return tuple(
+        torch.eye(width) if of_source is None or of_target is None else (of_source @ of_target).float()
+        for (of_source, width), (of_target, _) in zip(source, target)
+    )
+
+
+def covariance_roots(x: Tensor, exponent: float, layers: int, shrinkage: float = COVARIANCE_SHRINKAGE) -> Roots:
+    """The power (D, D), float64, of the shrunk covariance of each of L layers that lie side by side in x (N, L * D).
+
+    None where the layer does not vary, as of a single utterance; its D stands beside it. Whoever recolours several
+    corpora, or for several targets, computes the roots of each side once.
+    """
+    return tuple(
+        (_power(part, exponent, shrinkage) if len(part) > 1 and bool((part != part[0]).any()) else None, part.shape[1])
+        for part in x.chunk(layers, 1)
+    )
 
 
 def recolour(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:

@@ -94,8 +94,10 @@ def principal_components(x: Tensor, count: int) -> Components:
     x = x - mean
     count = min(count, *x.shape)
     by_feature = x.shape[1] <= x.shape[0]
-    products = (x.T @ x if by_feature else x @ x.T).numpy()
-    _, vectors = eigh(products, subset_by_index=[len(products) - count, len(products) - 1])
+    values = x.numpy()
+    products = values.T @ values if by_feature else values @ values.T  # NumPy knows that it is symmetric: half the time
+    last = len(products) - 1
+    _, vectors = eigh(products, subset_by_index=[last + 1 - count, last], overwrite_a=True)
     axes = torch.from_numpy(vectors).flip(1)
     if not by_feature:
         axes = torch.linalg.qr(x.T @ axes).Q

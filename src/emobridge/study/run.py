@@ -24,7 +24,7 @@ from emobridge.training.cost import StageCost
 from emobridge.training.keys import fit_key, row_digests
 from emobridge.training.loop import Model, outputs
 from emobridge.training.stages import Fitted, Place, hardware_of, run_stages
-from emobridge.training.tasks import Matrices
+from emobridge.training.tasks import Computed
 from emobridge.types import short_repr
 
 Progress = Callable[[int, int], None]  # fits done, fits in all
@@ -118,8 +118,7 @@ class Runner:
         self.origin = origin
         self._views: dict[tuple[str, int], tuple[Speech, list[bytes]]] = {}
         self._folds: dict[tuple[int, str], tuple[Fold, ...]] = {}
-        self._matrices: Matrices = {}
-        self._seed = -1
+        self._computed = Computed()
 
     def folds(self, seed: int, validation: str) -> tuple[Fold, ...]:
         """The folds of one seed, see `data.speech.folds_of`."""
@@ -129,15 +128,18 @@ class Runner:
 
     def unit(self, unit: Unit, on_fit: Callable[[], None] = lambda: None) -> Answers:
         """One case on all folds of one seed. `on_fit` is called after each fit."""
-        case, seed = unit.case, unit.seed
-        folds = self.folds(seed, case.validation)
-        fits = []
-        for fold in folds:
-            fits.append(self.fit(case, seed, fold))
-            on_fit()
-        method = method_name(case)
-        logs = tuple(FitLog(method, seed, index, fit.log, fit.costs) for index, fit in enumerate(fits))
-        return Answers(case, _sides(method, seed, folds, fits), logs)
+        return self.units([unit], on_fit)[0]
+
+    def units(self, units: Sequence[Unit], on_fit: Callable[[], None] = lambda: None) -> list[Answers]:
+        """Several, fold by fold, so that the systems of a fold share what is computed of its rows."""
+        folds = [self.folds(unit.seed, unit.case.validation) for unit in units]
+        fits: list[list[Fit]] = [[] for _ in units]
+        for index in range(max(map(len, folds), default=0)):
+            for unit, parts, fitted in zip(units, folds, fits):
+                if index < len(parts):
+                    fitted.append(self.fit(unit.case, unit.seed, parts[index]))
+                    on_fit()
+        return [_answers(unit, parts, fitted) for unit, parts, fitted in zip(units, folds, fits)]
 
     def fit(self, case: Case, seed: int, fold: Fold) -> Fit:
         """One fit, from the cache where it is there."""
@@ -163,11 +165,9 @@ class Runner:
     def train(self, case: Case, seed: int, fold: Fold, key: str) -> Fitted:
         """One fit with its weights, always trained. Its checkpoints lie in the cache; their names begin with `key`."""
         self.cache.mark()
-        if seed != self._seed:
-            self._seed, self._matrices = seed, {}  # they are of the folds of one seed
         speech, _ = self._at(case)
         shared = self.shared if case.is_staged else None  # elsewhere a method has more to it than its stage
-        place = Place(hardware_of(case, self.device), self.cache.path(key, ""), shared, self._matrices)
+        place = Place(hardware_of(case, self.device), self.cache.path(key, ""), shared, self._computed)
         return run_stages(case, speech, fold, seed, place)
 
     def _at(self, case: Case) -> tuple[Speech, list[bytes]]:
@@ -231,7 +231,15 @@ def _in_turn(runner: Runner, units: Sequence[Unit], progress: Progress) -> list[
         done += 1
         progress(done, count)
 
-    return [runner.unit(unit, count_fit) for unit in units]
+    seeds = dict.fromkeys(unit.seed for unit in units)
+    by_seed = [[unit for unit in units if unit.seed == seed] for seed in seeds]
+    return [answers for together in by_seed for answers in runner.units(together, count_fit)]
+
+
+def _answers(unit: Unit, folds: Sequence[Fold], fits: Sequence[Fit]) -> Answers:
+    method = method_name(unit.case)
+    logs = tuple(FitLog(method, unit.seed, index, fit.log, fit.costs) for index, fit in enumerate(fits))
+    return Answers(unit.case, _sides(method, unit.seed, folds, fits), logs)
 
 
 def _joined(case: Case, parts: Sequence[Answers]) -> Answers:

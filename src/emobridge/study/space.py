@@ -125,7 +125,13 @@ def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case
     import torch
 
     from emobridge.data.prosody import prosody_width
-    from emobridge.features.normalisation import coral_by_layer, fit_domain, normalise_features, recolour
+    from emobridge.features.normalisation import (
+        coral_by_layer,
+        covariance_roots,
+        fit_domain,
+        normalise_features,
+        recolour,
+    )
     from emobridge.training.tasks import normalised_rows
 
     x = normalised_rows(speech, range(len(features)), recognizer.domains, case.normalise)
@@ -135,9 +141,11 @@ def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case
         logits = recognizer.head.output(represented)
     aligned, target = x.clone(), torch.from_numpy(speech.is_target)
     if case.align == "coral":
+        target_roots = covariance_roots(x[target], 0.5, layers)
         for domain in range(speech.target):
             rows = torch.from_numpy(speech.domain_of == domain)
-            aligned[rows] = recolour(x[rows], coral_by_layer(x[rows], x[target], layers))
+            source_roots = covariance_roots(x[rows], -0.5, layers)
+            aligned[rows] = recolour(x[rows], coral_by_layer(source_roots, target_roots))
     source = fit_domain("", "", features[~target], prosody=prosody_width(case.prosody))
     plain = normalise_features(features, source, None).flatten(1)
     spaces = [

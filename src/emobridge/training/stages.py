@@ -27,7 +27,7 @@ from emobridge.training.cost import Meter, StageCost
 from emobridge.training.hardware import ALONE, Accelerated, Hardware
 from emobridge.training.keys import stage_key
 from emobridge.training.loop import Model, Plan, Workspace, fit
-from emobridge.training.tasks import Built, Matrices, build
+from emobridge.training.tasks import Built, Computed, build
 from emobridge.types import short_repr
 
 LanguagePart = tuple[Head, Regressor | None, tuple[Domain, ...]]  # what belongs to one language when a stage ends
@@ -61,7 +61,7 @@ class Place:
     hardware: Hardware = ALONE
     path: Path | None = None  # notes how far the fit came; without it nothing is noted
     shared: Cache | None = None  # what stages ended with, for other methods and pairs that begin with the same stage
-    matrices: Matrices | None = None  # of CORAL, see `tasks.build`
+    computed: Computed | None = None  # by fits on the same rows, see `tasks.build`
 
 
 def hardware_of(case: Case, device: str = "auto") -> Hardware:
@@ -155,7 +155,7 @@ def _start(
             method,
             labelled_target,
             encoder=encoder,
-            matrices=place.matrices,
+            computed=place.computed,
             hardware=place.hardware,
         )
         head = case.head.make("heads", width=built.task.inputs.width, classes=case.classes)

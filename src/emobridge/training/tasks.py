@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +16,15 @@ from emobridge.data.speech import Fold, Speech
 from emobridge.data.splits import Part
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
-from emobridge.features.normalisation import Domain, add_texts, coral_by_layer, fit_domain, normalise_features, recolour
+from emobridge.features.normalisation import (
+    Domain,
+    add_texts,
+    coral_by_layer,
+    covariance_roots,
+    fit_domain,
+    normalise_features,
+    recolour,
+)
 from emobridge.features.source_moments import SourceMoments
 from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
 from emobridge.training.case import Case
@@ -22,8 +32,31 @@ from emobridge.training.hardware import ALONE, Hardware
 from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, without_label
 from emobridge.types import person
 
-Matrices = dict[tuple[object, ...], tuple[Tensor, ...]]  # of CORAL, by layers, source, target, normalisation, corpus
+T = TypeVar("T")
 TRAITS = ("gender", "naturalness")  # of an Utterance
+
+
+class Computed:
+    """What fits on the same rows of one speech share: normalised features, roots of covariances, CORAL's copies.
+
+    Only what belongs to the rows of the latest fold stays, so that memory does not grow with folds and seeds.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[object, ...], tuple[tuple[Part, ...], Any]] = {}
+
+    def enter(self, fold: Fold) -> None:
+        """Drop what neither this fold nor a part of it shares."""
+        parts = ((fold.source,), (fold.target,), (fold.source, fold.target))
+        self._values = {key: (rows, value) for key, (rows, value) in self._values.items() if rows in parts}
+
+    def get(self, rows: tuple[Part, ...], key: tuple[object, ...], compute: Callable[[], T]) -> T:
+        """The value of a key that is computed from these rows: the fold's source, its target, or both."""
+        found = (*rows, *key)
+        if found not in self._values:
+            self._values[found] = rows, compute()
+        value: T = self._values[found][1]
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +84,13 @@ def build(
     labelled_target: Part,
     *,
     encoder: Encoder | None = None,
-    matrices: Matrices | None = None,
+    computed: Computed | None = None,
     hardware: Hardware = ALONE,
 ) -> Built:
     """What `method` may see of a fold. What it names neither in `needs` nor in `takes` is not in what it receives.
 
     labelled_target: the rows of the target whose labels are within the budget. encoder: takes part in training, on
-    `hardware`; without it features are stored. matrices: what CORAL computed before for the same speech, looked up and
+    `hardware`; without it features are stored. computed: what fits on the same speech computed before, looked up and
     added to, so that methods and budgets share it.
     Errors: UserError where the target audio that the method needs is missing.
     """
@@ -71,8 +104,11 @@ def build(
     rows = [*source, *labelled, *unlabelled]
     tests = [*fold.source_test, *fold.target_test]
     learner: Recordings | FixedDomains
+    computed = computed or Computed()
+    computed.enter(fold)
     if encoder is None:
-        learner, make = _frozen_inputs(speech, fold, case)
+        key = (*_normalised_by(case), "inputs")
+        learner, make = computed.get((fold.source, fold.target), key, lambda: _frozen_inputs(speech, fold, case))
     else:
         learner, make = _recorded_inputs(speech, fold, case, encoder, hardware)
     first_labelled, first_unlabelled, end = np.cumsum([len(source), len(labelled), len(unlabelled)]).tolist()
@@ -86,7 +122,7 @@ def build(
         copies = source
         target = make(fold.target, False)
         assert isinstance(inputs, Frozen) and isinstance(target, Frozen)  # `decide` aligns stored features alone
-        inputs, known_source = _with_coral_copies(speech, fold, case, inputs, known_source, target, matrices)
+        inputs, known_source = _with_coral_copies(fold, case, inputs, known_source, target, computed)
     task = Task(
         inputs=inputs,
         classes=case.classes,
@@ -196,12 +232,16 @@ def _frozen_inputs(
         )
     x = normalised_rows(speech, learn, domains, case.normalise)
     index_of = {row: index for index, row in enumerate(learn)}
+    others: dict[tuple[int, ...], Tensor] = {}  # rows that are not learnt from: tests, validation
 
     def make(rows: Sequence[int], leads: bool) -> Inputs:
         """Speakers are normalised by all their utterances that are learnt from, although only some are labelled."""
         if index_of.keys() >= set(rows):
             return Frozen(x[[index_of[row] for row in rows]])
-        return Frozen(normalised_rows(speech, rows, domains, case.normalise))
+        key = tuple(rows)
+        if key not in others:
+            others[key] = normalised_rows(speech, rows, domains, case.normalise)
+        return Frozen(others[key])
 
     return FixedDomains(domains), make
 
@@ -226,30 +266,46 @@ def _with_texts(speech: Speech, features: Tensor, learn: Sequence[int], index: i
     return add_texts(domain, features[rows], people, [utterance.text for utterance in utterances])
 
 
+def _normalised_by(case: Case) -> tuple[object, ...]:
+    """All of a case that its normalised features depend on, beside the rows."""
+    return case.layer, case.views, case.normalise, case.by_corpus, case.without_texts, case.prosody
+
+
 def _with_coral_copies(
-    speech: Speech,
-    fold: Fold,
-    case: Case,
-    inputs: Frozen,
-    labelled: Labelled,
-    target: Frozen,
-    matrices: Matrices | None,
+    fold: Fold, case: Case, inputs: Frozen, labelled: Labelled, target: Frozen, computed: Computed
 ) -> tuple[Frozen, Labelled]:
     """The inputs with the source utterances once more behind them, each corpus with the covariance of the target."""
-    copies = inputs.x[labelled.rows].clone()
-    corpora = labelled.corpus
-    assert corpora is not None  # as all source utterances have it
-    matrices = {} if matrices is None else matrices
-    for corpus in corpora.unique():
-        of_corpus = corpora == corpus
-        key = case.layer, fold.source, fold.target, case.normalise, case.by_corpus, case.without_texts, int(corpus)
-        if key not in matrices:
-            matrices[key] = coral_by_layer(copies[of_corpus], target.x, inputs.layers)
-        copies[of_corpus] = recolour(copies[of_corpus], matrices[key])
+    assert labelled.corpus is not None  # as all source utterances have it
+
+    def recoloured() -> Tensor:
+        return _recoloured(fold, case, inputs, labelled, target, computed)
+
+    copies = computed.get((fold.source, fold.target), (*_normalised_by(case), "copies"), recoloured)
     rows = torch.cat([labelled.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
     return Frozen(torch.cat([inputs.x, copies]), len(copies)), Labelled(
-        rows, labelled.label.repeat(2), corpora.repeat(2)
+        rows, labelled.label.repeat(2), labelled.corpus.repeat(2)
     )
+
+
+def _recoloured(
+    fold: Fold, case: Case, inputs: Frozen, labelled: Labelled, target: Frozen, computed: Computed
+) -> Tensor:
+    """The labelled source (N, L * D), each corpus with the covariance of the target.
+
+    Without normalisation by speaker or corpus the target's features depend on the source's moments: its roots then
+    belong to both.
+    """
+    copies, corpora, layers = inputs.x[labelled.rows], labelled.corpus, inputs.layers
+    assert corpora is not None
+    of_target = (fold.source, fold.target) if case.normalise == "none" else (fold.target,)
+    key = _normalised_by(case)
+    target_roots = computed.get(of_target, (*key, "target"), lambda: covariance_roots(target.x, 0.5, layers))
+    for corpus in corpora.unique():
+        x = copies[corpora == corpus]
+        roots = functools.partial(covariance_roots, x, -0.5, layers)
+        source_roots = computed.get((fold.source,), (*key, "source", int(corpus)), roots)
+        copies[corpora == corpus] = recolour(x, coral_by_layer(source_roots, target_roots))
+    return copies
 
 
 def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], normalise: str) -> Tensor:
