@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Table:
-    """A title in bold, a line of column names, and rows found by their first two cells."""
+    """A title in bold, a line of column names, and rows found by their first cell, and their second if it names too."""
 
     title: str
     header: str
@@ -16,7 +16,8 @@ class Table:
 
     def add(self, *cells: str) -> None:
         """A row, in place of an earlier one of that name."""
-        self.rows[cells[0], cells[1]] = f"| {' | '.join(cells)} |"
+        second = "" if cells[1][:1].isdigit() else cells[1]  # a score, which is another when it is measured anew
+        self.rows[cells[0], second] = f"| {' | '.join(cells)} |"
 
     def over(self, old: Table | None, order: Callable[[tuple[str, str]], int]) -> Table:
         """Both: the old rows, those measured anew in their place. Of other columns the old table goes."""
