@@ -61,7 +61,10 @@ class Speech:
         if self.features is None or not self.layers or names == self.layers:
             return self
         columns = [self.layers.index(name) for name in names]
-        return replace(self, features=self.features[:, columns], layers=names)
+        first, end = columns[0], columns[0] + len(columns)
+        # Layers side by side are a view: a copy of each layer would be all features once more.
+        chosen = self.features[:, first:end] if columns == list(range(first, end)) else self.features[:, columns]
+        return replace(self, features=chosen, layers=names)
 
     @property
     def absent(self) -> tuple[tuple[str, str], ...]:
@@ -172,8 +175,9 @@ def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, valida
     if not labelled:
         return replace(fold, source=source, validation=source_held)
     _, target_held = _without_a_fifth(speech, labelled, split, seed)
+    held_out = set(target_held)
     people = set() if split.share_speakers else {person(speech.utterances[row]) for row in target_held} - {None}
-    adapts = [row for row in fold.target if row not in target_held and person(speech.utterances[row]) not in people]
+    adapts = [row for row in fold.target if row not in held_out and person(speech.utterances[row]) not in people]
     return replace(fold, source=source, target=tuple(adapts), validation=(*source_held, *target_held))
 
 

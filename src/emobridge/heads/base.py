@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from emobridge.options import check_least
 from emobridge.registry import plugin_name
 
+ROWS_AT_ONCE = 20_000  # of which a copy is made at a time, where there are more
+
 
 class Head(nn.Module):
     """A representation of the clip, and `output`, a linear map from it to the logits.
@@ -72,6 +74,8 @@ class Components(NamedTuple):
 
     def of(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., k)."""
+        if x.ndim == 2 and len(x) > ROWS_AT_ONCE:  # so that no copy of all is made
+            return torch.cat([(part - self.mean) @ self.axes for part in x.split(ROWS_AT_ONCE)])
         return (x - self.mean) @ self.axes
 
     def before(self, solution: LinearMap) -> LinearMap:
@@ -90,10 +94,14 @@ def principal_components(x: Tensor, count: int) -> Components:
     Exact: from the eigenvectors of the smaller one of x^T x and x x^T.
     """
     mean = x.mean(0)
-    x = x - mean
     count = min(count, *x.shape)
     by_feature = x.shape[1] <= x.shape[0]
-    products = (x.T @ x if by_feature else x @ x.T).numpy()
+    if by_feature:
+        parts = (part - mean for part in x.split(ROWS_AT_ONCE))  # so that no copy of all is made
+        products = sum(part.T @ part for part in parts).numpy()
+    else:
+        x = x - mean
+        products = (x @ x.T).numpy()
     _, vectors = eigh(products, subset_by_index=[len(products) - count, len(products) - 1])
     axes = torch.from_numpy(vectors).flip(1)
     if not by_feature:

@@ -19,7 +19,7 @@ from emobridge.features.source_moments import SourceMoments
 from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
 from emobridge.training.case import Case
 from emobridge.training.hardware import ALONE, Hardware
-from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, without_label
+from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, rows_of, without_label
 from emobridge.types import person
 
 Matrices = dict[tuple[object, ...], tuple[Tensor, ...]]  # of CORAL, by layers, source, target, normalisation, corpus
@@ -178,16 +178,13 @@ def _frozen_inputs(
     assert features is not None  # they are, where no encoder takes part
     moments = speech.source_moments
     if moments is None:
+        learnt = np.full(len(features), -1)  # of no domain
+        learnt[learn] = speech.domain_of[learn]
         domains = domains_of(
-            features[learn],
-            speech.domain_of[learn],
-            speech.corpora,
-            case.normalise,
-            speech.target,
-            prosody=prosody_width(case.prosody),
+            features, learnt, speech.corpora, case.normalise, speech.target, prosody=prosody_width(case.prosody)
         )
     else:
-        domains = (*moments.domains, _target_domain(speech, features[learn], case, moments.domains[0]))
+        domains = (*moments.domains, _target_domain(speech, rows_of(features, learn), case, moments.domains[0]))
     domains = tuple(replace(domain, by_speaker=domain.corpus not in case.by_corpus) for domain in domains)
     if case.normalise == "speaker+text":
         domains = tuple(
@@ -200,7 +197,7 @@ def _frozen_inputs(
     def make(rows: Sequence[int], leads: bool) -> Inputs:
         """Speakers are normalised by all their utterances that are learnt from, although only some are labelled."""
         if index_of.keys() >= set(rows):
-            return Frozen(x[[index_of[row] for row in rows]])
+            return Frozen(rows_of(x, [index_of[row] for row in rows]))
         return Frozen(normalised_rows(speech, rows, domains, case.normalise))
 
     return FixedDomains(domains), make
@@ -236,7 +233,10 @@ def _with_coral_copies(
     matrices: Matrices | None,
 ) -> tuple[Frozen, Labelled]:
     """The inputs with the source utterances once more behind them, each corpus with the covariance of the target."""
-    copies = inputs.x[labelled.rows].clone()
+    first = len(inputs.x)
+    x = inputs.x.new_empty(first + len(labelled.rows), inputs.width)
+    x[:first], copies = inputs.x, x[first:]
+    torch.index_select(inputs.x, 0, labelled.rows, out=copies)
     corpora = labelled.corpus
     assert corpora is not None  # as all source utterances have it
     matrices = {} if matrices is None else matrices
@@ -246,10 +246,8 @@ def _with_coral_copies(
         if key not in matrices:
             matrices[key] = coral_by_layer(copies[of_corpus], target.x, inputs.layers)
         copies[of_corpus] = recolour(copies[of_corpus], matrices[key])
-    rows = torch.cat([labelled.rows, torch.arange(len(inputs.x), len(inputs.x) + len(copies))])
-    return Frozen(torch.cat([inputs.x, copies]), len(copies)), Labelled(
-        rows, labelled.label.repeat(2), corpora.repeat(2)
-    )
+    rows = torch.cat([labelled.rows, torch.arange(first, len(x))])
+    return Frozen(x, len(copies)), Labelled(rows, labelled.label.repeat(2), corpora.repeat(2))
 
 
 def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domain], normalise: str) -> Tensor:
@@ -263,7 +261,7 @@ def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domai
         utterances = [speech.utterances[row] for row in chosen[of_domain]]
         by_speaker = normalise.startswith("speaker")
         people = [person(utterance) for utterance in utterances] if by_speaker else None
-        own = features[torch.from_numpy(chosen[of_domain])]
+        own = rows_of(features, chosen[of_domain])
         x[torch.from_numpy(of_domain)] = normalise_features(
             own, domain, people, [utterance.text for utterance in utterances]
         )
