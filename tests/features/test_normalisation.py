@@ -221,3 +221,23 @@ def test_coral_moves_nothing_where_a_side_does_not_vary(constant):
     sides = [torch.from_numpy(skewed(0)), torch.from_numpy(skewed(1))]
     sides[constant] = sides[constant][:1].expand(4, -1)
     torch.testing.assert_close(coral(*sides), torch.eye(D))
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (30, 4), (30, 3, 4), (1, 1, 1)])
+@pytest.mark.parametrize("by_speaker", [True, False])
+def test_normalised_features_are_those_of_the_moments_of_each_row(shape, by_speaker):
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    speakers = [(None, "a", "b", "c")[row % 4] for row in range(len(x))]
+    domain = replace(fit_domain("c", "en", x + 1), by_speaker=by_speaker)
+    for people in (None, speakers):
+        mean, deviation = moments(x, domain, people)
+        assert torch.equal(normalise_features(x, domain, people), (x - mean) / deviation)
+
+
+def test_a_domain_of_one_layer_is_that_layer_of_the_domain():
+    x, texts = torch.randn(12, 3, 4, generator=torch.Generator().manual_seed(0)), ["a", "b"] * 6
+    domain = add_texts(fit_domain("c", "en", x), x, [None] * 12, texts)
+    whole = normalise_features(x, domain, None, texts)
+    for layer in range(3):
+        one = slice(layer, layer + 1)
+        assert torch.equal(normalise_features(x[:, one], domain.at(one), None, texts), whole[:, one])

@@ -103,3 +103,12 @@ def test_the_fewer_the_utterances_the_lower_variety_may_be():
     assert least_variety(10**8) == pytest.approx(LEAST_VARIETY, abs=1e-3)
     assert least_variety(50) == pytest.approx(LEAST_VARIETY - 0.1) and least_variety(50, 1.0) == pytest.approx(0.9)
     assert Variety(0.85, 400).is_low and not Variety(0.85, 50).is_low
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1 << 24])
+def test_shares_do_not_depend_on_how_many_columns_are_in_memory(monkeypatch, at_once):
+    rng = np.random.default_rng(0)
+    x, group = rng.normal(size=(40, 9)).astype(np.float32), np.arange(40) % 5
+    expected = within_shares(x, group)
+    monkeypatch.setattr("emobridge.scores.variety.AT_ONCE", at_once)
+    assert np.allclose(within_shares(x, group), expected, rtol=1e-12)

@@ -11,11 +11,13 @@ import pytest
 import torch
 from toys import case_of
 
+from emobridge.features.normalisation import coral_by_layer, recolour
 from emobridge.heads.linear import Linear
 from emobridge.heads.single import Single
 from emobridge.study import space as module
 from emobridge.study.space import embedding, principal, silhouette
 from emobridge.training.inputs import domains_of
+from emobridge.training.tasks import normalised_rows
 
 
 @pytest.fixture
@@ -153,3 +155,20 @@ def test_how_unfamiliar_the_target_is_to_the_source(embedded, toy_speech):
 def test_a_source_of_one_speaker_does_not_tell_what_is_unfamiliar(embedded, toy_speech):
     _, found = embedded(speech=toy_speech(speakers=(1, 4), each=12))
     assert found.unfamiliar is None
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_layers_that_are_normalised_one_at_a_time_are_those_of_all(embedded, toy_speech, layers):
+    speech = toy_speech()
+    features = torch.stack([speech.features * (layer + 1) + layer for layer in range(layers)], 1)
+    speech = replace(speech, features=features, layers=tuple(map(str, range(layers))))
+    width = layers * speech.features.shape[2]
+    _, found = embedded(Single(width, 2), speech=speech, normalise="speaker", align="coral")
+    domains = domains_of(features, speech.domain_of, speech.corpora, "speaker", speech.target)
+    x = normalised_rows(speech, range(len(features)), domains, "speaker").flatten(1)
+    source = ~torch.from_numpy(speech.is_target)
+    x[source] = recolour(x[source], coral_by_layer(x[source], x[~source], layers))
+    order = np.random.default_rng(0).permutation(len(x))
+    languages = [speech.utterances[row].language for row in order]
+    assert found.spaces[1].width == width
+    assert found.spaces[1].by_language == pytest.approx(silhouette(x.numpy()[order], languages), abs=1e-5)

@@ -15,7 +15,7 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.features.normalisation import fit_domain, normalise_features
 from emobridge.features.pooling import pool
-from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of
+from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, rows_of
 from emobridge.types import SAMPLE_RATE
 
 CORPORA = (("en", "en"), ("xx", "xx"))
@@ -210,3 +210,21 @@ def test_domains_are_those_of_their_corpora():
     ]
     assert [one.mean.item() for one in domains_of(x, [0, 0, 1, 1, 2], corpora, "none", 2)] == [6.5] * 3
     assert [one.mean.item() for one in domains_of(x, [1, 1, 1, 1, 2], corpora, "speaker", 2)] == [6.5, 6.5, 100.0]
+
+
+@pytest.mark.parametrize("rows", [[], [0], [2], [1, 2, 3], [3, 2], [0, 2], [0, 1, 2, 3]])
+def test_rows_that_follow_one_another_are_a_view(rows):
+    x = torch.arange(12.0).reshape(4, 3)
+    taken = rows_of(x, rows)
+    assert torch.equal(taken, x[torch.tensor(rows, dtype=torch.int64)])
+    is_view = taken.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+    assert is_view == (rows in ([0], [2], [1, 2, 3], [0, 1, 2, 3]))
+
+
+def test_rows_of_no_domain_take_no_part():
+    x = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    corpora = (("a", "en"), ("b", "de"))
+    for normalise in ("none", "corpus"):
+        whole = domains_of(x, np.array([0, 0, -1, 1, 1, -1]), corpora, normalise, 1)
+        part = domains_of(x[[0, 1, 3, 4]], np.array([0, 0, 1, 1]), corpora, normalise, 1)
+        assert all(torch.equal(first.mean, second.mean) for first, second in zip(whole, part))

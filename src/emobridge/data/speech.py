@@ -68,7 +68,10 @@ class Speech:
             return self
         count = len(self.layers)
         columns = [view * count + self.layers.index(name) for view in range(views) for name in names]
-        return replace(self, features=self.features[:, columns], layers=names, views=views)
+        first, end = columns[0], columns[0] + len(columns)
+        # Layers side by side are a view: a copy of each layer would be all features once more.
+        chosen = self.features[:, first:end] if columns == list(range(first, end)) else self.features[:, columns]
+        return replace(self, features=chosen, layers=names, views=views)
 
     @property
     def absent(self) -> tuple[tuple[str, str], ...]:
@@ -179,8 +182,9 @@ def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, valida
     if not labelled:
         return replace(fold, source=source, validation=source_held)
     _, target_held = _without_a_fifth(speech, labelled, split, seed)
+    held_out = set(target_held)
     people = set() if split.share_speakers else {person(speech.utterances[row]) for row in target_held} - {None}
-    adapts = [row for row in fold.target if row not in target_held and person(speech.utterances[row]) not in people]
+    adapts = [row for row in fold.target if row not in held_out and person(speech.utterances[row]) not in people]
     return replace(fold, source=source, target=tuple(adapts), validation=(*source_held, *target_held))
 
 

@@ -157,7 +157,7 @@ def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed
             raise UserError(f"a budget of {size} labelled utterances: expected {valid}")
     queues = [list(rng.permutation(classes[emotion])) for emotion in sorted(classes)]
     drawn: list[int] = []  # in the order of drawing: each budget is a beginning of it
-    while any(queues):
+    while any(queues) and len(drawn) < max(sizes, default=0):
         drawn += [int(queues[which].pop()) for which in rng.permutation(len(queues)) if queues[which]]
     return {size: tuple(sorted(drawn[:size])) for size in sizes}
 

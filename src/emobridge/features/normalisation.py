@@ -45,6 +45,11 @@ class Domain:
     offsets: Tensor | None = None  # (T, D) or (T, V, D): the shrunk mean of each text's normalised features
     prosody: int = 0  # how many of the D, the last ones, are prosody
 
+    def at(self, layers: slice) -> Domain:
+        """The domain of some of V layers."""
+        offsets = None if self.offsets is None else self.offsets[:, layers]
+        return replace(self, mean=self.mean[layers], deviation=self.deviation[layers], offsets=offsets)
+
 
 def moments(
     x: Tensor,
@@ -65,14 +70,21 @@ def moments(
     mean = domain.mean.expand_as(x).clone()
     deviation = domain.deviation.expand_as(x).clone()
     for rows in _rows_by_name(speakers or () if domain.by_speaker else ()).values():
-        n = len(rows)
-        middle = (n * x[rows].mean(0) + shrinkage * domain.mean) / (n + shrinkage)
-        spread = (x[rows] - middle).square().mean(0)
-        if within is not None:
-            spread = spread + within[rows].mean(0)
-        mean[rows] = middle
-        deviation[rows] = ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
+        own_within = None if within is None else within[rows]
+        mean[rows], deviation[rows] = _speaker_moments(x[rows], domain, shrinkage, own_within)
     return mean, torch.maximum(deviation, least_deviation(domain.deviation, domain.prosody))
+
+
+def _speaker_moments(
+    x: Tensor, domain: Domain, shrinkage: float, within: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, each (D,), of a speaker's features x (n, D), as `moments` has them."""
+    n = len(x)
+    middle = (n * x.mean(0) + shrinkage * domain.mean) / (n + shrinkage)
+    spread = (x - middle).square().mean(0)
+    if within is not None:
+        spread = spread + within.mean(0)
+    return middle, ((n * spread + shrinkage * domain.deviation.square()) / (n + shrinkage)).sqrt()
 
 
 def least_deviation(deviation: Tensor, prosody: int = 0) -> Tensor:
@@ -94,16 +106,20 @@ def normalise_features(
 
     Prosody stands in each of V layers: it is divided by the root of V, so that it counts once however many there are.
     """
-    mean, deviation = moments(x, domain, speakers)
-    x = (x - mean) / deviation
+    floor = least_deviation(domain.deviation, domain.prosody)
+    standardised = (x - domain.mean).div_(torch.maximum(domain.deviation, floor))
+    for rows in _rows_by_name(speakers or () if domain.by_speaker else ()).values():
+        own = x[rows]  # a speaker at a time: moments of each row would take as much memory as x, twice
+        middle, deviation = _speaker_moments(own, domain, SHRINKAGE)
+        standardised[rows] = (own - middle) / torch.maximum(deviation, floor)
     if domain.prosody and x.ndim == 3:
-        x[..., -domain.prosody :] /= x.shape[1] ** 0.5
+        standardised[..., -domain.prosody :] /= x.shape[1] ** 0.5
     if domain.offsets is not None:
-        rows = _rows_by_name(texts)
+        by_text = _rows_by_name(texts)
         for text, offset in zip(domain.texts, domain.offsets):
-            if text in rows:
-                x[rows[text]] -= offset
-    return x
+            if text in by_text:
+                standardised[by_text[text]] -= offset
+    return standardised
 
 
 def add_texts(

@@ -173,13 +173,16 @@ def _recording_names(rows: Sequence[Utterance]) -> dict[str, str]:
     """A name for each audio file: that of the file, with a number where several are named so."""
     names: dict[str, str] = {}
     taken: set[str] = set()
+    last: dict[str, int] = {}  # the number behind the last name of each stem
     for path in dict.fromkeys(row.path for row in rows):
         stem = re.sub(r"\s", "_", os.path.splitext(os.path.basename(path))[0])
-        name, number = stem, 1
+        number = last.get(stem, 1)  # all below are taken
+        name = stem if number == 1 else f"{stem}-{number}"
         while name in taken:
             number += 1
             name = f"{stem}-{number}"
         taken.add(name)
+        last[stem] = number
         names[path] = name
     return names
 

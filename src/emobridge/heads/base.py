@@ -21,6 +21,8 @@ from emobridge.errors import UserError
 from emobridge.options import check_least
 from emobridge.registry import plugin_name
 
+ROWS_AT_ONCE = 20_000  # of which a copy is made at a time, where there are more
+
 
 class Head(nn.Module):
     """A representation of the clip, and `output`, a linear map from it to the logits.
@@ -73,6 +75,8 @@ class Components(NamedTuple):
 
     def of(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., k)."""
+        if x.ndim == 2 and len(x) > ROWS_AT_ONCE:  # so that no copy of all is made
+            return torch.cat([(part - self.mean) @ self.axes for part in x.split(ROWS_AT_ONCE)])
         return (x - self.mean) @ self.axes
 
     def before(self, solution: LinearMap) -> LinearMap:
@@ -91,11 +95,14 @@ def principal_components(x: Tensor, count: int) -> Components:
     Exact: from the eigenvectors of the smaller one of x^T x and x x^T.
     """
     mean = x.mean(0)
-    x = x - mean
     count = min(count, *x.shape)
     by_feature = x.shape[1] <= x.shape[0]
-    values = x.numpy()
-    products = values.T @ values if by_feature else values @ values.T  # NumPy knows that it is symmetric: half the time
+    if by_feature:  # NumPy knows that a product is symmetric: half the time
+        parts = ((part - mean).numpy() for part in x.split(ROWS_AT_ONCE))  # so that no copy of all is made
+        products = sum(part.T @ part for part in parts)
+    else:
+        x = x - mean
+        products = x.numpy() @ x.numpy().T
     last = len(products) - 1
     _, vectors = eigh(products, subset_by_index=[last + 1 - count, last], overwrite_a=True)
     axes = torch.from_numpy(vectors).flip(1)

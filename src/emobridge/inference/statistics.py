@@ -41,9 +41,9 @@ def _of_branch(branch: Branch, utterances: Sequence[Utterance]) -> list[str]:
         return ["none"] * len(utterances)
     words = [""] * len(utterances)
     for domain, rows, speakers, texts in by_domain(branch, utterances):
-        counts = Counter(speakers)
+        counts, with_offset = Counter(speakers), frozenset(domain.texts if domain.offsets is not None else ())
         for row, speaker, text in zip(rows, speakers, texts):
             is_known = speaker is not None and how.startswith("speaker") and domain.by_speaker
             words[row] = f"speaker ({count_noun(counts[speaker], 'utterance')})" if is_known else "corpus"
-            words[row] += ", text" if domain.offsets is not None and text in domain.texts else ""
+            words[row] += ", text" if text in with_offset else ""
     return words

@@ -135,6 +135,7 @@ class Evaluation(BaseEvaluation):
     def _by_speaker(self) -> Iterator[Estimate]:
         truth, predictions = self._indices()
         names, owner = clusters_of(self.speakers)
+        lead = self.lead  # looked up once, and not for each speaker
         utterances = np.array(self.utterances or range(len(truth)), dtype=np.int64)
         order = np.argsort(owner, kind="stable")
         ends = np.searchsorted(owner[order], np.arange(len(names) + 1))
@@ -142,8 +143,8 @@ class Evaluation(BaseEvaluation):
             rows = order[start:end]
             of_speaker = np.unique(utterances[rows], return_inverse=True)[1]
             clusters = _clusters(truth[rows], predictions[:, rows], of_speaker, len(self.labels))
-            scored = self._jackknife(self.lead, clusters)
-            value, interval = float(scored.values[0]), scored.interval(0, self.lead.range, len(rows))
+            scored = self._jackknife(lead, clusters)
+            value, interval = float(scored.values[0]), scored.interval(0, lead.range, len(rows))
             yield Estimate(f"{RECALL} speaker {name}", value, *interval, len(rows), "utterances")
 
     def _indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

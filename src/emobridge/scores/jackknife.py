@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit  # Student's t; scipy.stats checks its arguments for ten times as long
 from scipy.stats import t as student
 
 Floats = NDArray[np.float64]
@@ -93,12 +94,12 @@ class Jackknife:
             return np.nan, np.nan
         scale, degrees = Scale(limits, n), self._freedom(column)
         if np.ptp(without.mean(0)) <= ROUNDING:
-            step, quantile = self.influence.steps[column], student.ppf(1 - OUTSIDE / 2, degrees)
+            step, quantile = self.influence.steps[column], stdtrit(degrees, 1 - OUTSIDE / 2)
             low, high = (_end_alike(value, change, copies.sum(), quantile, scale) for change in (-step, step))
         else:
             seeds, middle = scale.there(self.seeds[:, column]), scale.there(value)
             error, degrees = _error(seeds, scale.there(without), copies, degrees)
-            margin = student.ppf(1 - OUTSIDE / 2, degrees) * error
+            margin = stdtrit(degrees, 1 - OUTSIDE / 2) * error
             low, high = float(scale.back(middle - margin)), float(scale.back(middle + margin))
         return max(low, limits[0]), min(high, limits[1])
 

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_VARIETY = 0.925
+AT_ONCE = 1 << 24  # numbers in double precision at a time
 LEAST_FREEDOM = 4  # utterances less groups: with fewer the variance inside groups is hardly known
 
 
@@ -76,7 +77,8 @@ def variety(
         return None
     shares = within_shares(values[rows], group)
     if features is not None:
-        shares /= np.sqrt(np.maximum(within_shares(features[rows], group), np.finfo(np.float64).tiny))
+        features = features if len(rows) == len(features) else features[rows]
+        shares /= np.sqrt(np.maximum(within_shares(features, group), np.finfo(np.float64).tiny))
     value = np.sqrt(shares[0] * shares[1:].max()) if len(names) > 2 else shares[0]
     return Variety(float(value), freedom)
 
@@ -109,11 +111,16 @@ def within_shares(x: NDArray[np.floating], group: NDArray[np.integer]) -> NDArra
     """
     order = np.argsort(group, kind="stable")
     size = np.bincount(group).astype(np.float64)
-    x = x[order].astype(np.float64)
-    x -= x.mean(0)
-    sums = np.add.reduceat(x, np.flatnonzero(np.diff(group[order], prepend=-1)))
-    between = np.square(sums).sum(1) / size  # (G,): n_g |m_g|^2 about the mean of all
-    within = np.bincount(group[order], np.square(x).sum(1)) - between
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    between, squares = np.zeros(len(size)), np.zeros(len(x))
+    step = max(1, AT_ONCE // len(x))  # columns
+    for first in range(0, x.shape[1], step):
+        part = x[order, first : first + step].astype(np.float64)
+        part -= part.mean(0)
+        between += np.square(np.add.reduceat(part, starts)).sum(1)
+        squares += np.square(part, out=part).sum(1)
+    between /= size  # (G,): n_g |m_g|^2 about the mean of all
+    within = np.bincount(group[order], squares) - between
     # What is left without the groups in `out`: first without none, then without each.
     out = np.arange(-1, len(size))
     n, inside, outside = (np.concatenate([[0.0], values]) for values in (size, within, between))

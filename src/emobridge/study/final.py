@@ -103,13 +103,12 @@ def _familiarity(runner: Runner, case: Case, fold: Fold, fitted: Fitted) -> Fami
         return runner.origin.familiarity
     if case.sees_frames:
         return None
-    speech = runner.speech.at(case.layer, case.views).of([*fold.source, *fold.target])
-    measured = sorted(random.Random(0).sample(range(len(speech.utterances)), min(MEASURED, len(speech.utterances))))
+    rows = [*fold.source, *fold.target]
+    measured = sorted(random.Random(0).sample(range(len(rows)), min(MEASURED, len(rows))))
+    speech = runner.speech.at(case.layer, case.views).of([rows[index] for index in measured])
     learner = fitted.built.learner
     if isinstance(learner, Recordings):
-        speech = replace(speech.of(measured), features=learner.pooled(measured))
-    else:
-        speech = speech.of(measured)
+        speech = replace(speech, features=learner.pooled(measured))
     domains = [replace(domain, offsets=None) for domain in learner.domains]
     x = normalised_rows(speech, range(len(measured)), domains, "corpus").flatten(1)
     people = [person(utterance) or utterance.id for utterance in speech.utterances]

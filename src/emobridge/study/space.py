@@ -46,15 +46,15 @@ def embedding(speech: Speech, recognizer: Recognizer, case: Case, *, seed: int =
     emotions = [case.labels[label] if label >= 0 else None for label in speech.label[rows]]
     languages = [utterance.language for utterance in utterances]
     speakers = [person(utterance) for utterance in utterances]
-    by_space = _spaces(speech, speech.features, recognizer, case)
-    spaces = tuple(_space(name, values.numpy()[rows], (emotions, languages, speakers)) for name, values in by_space)
+    by_space = _spaces(speech, speech.features, recognizer, case, rows)
+    spaces = tuple(_space(name, values.numpy(), (emotions, languages, speakers)) for name, values in by_space)
     return Embedding(
         spaces,
         tuple(emotions[:DRAWN]),
         tuple(languages[:DRAWN]),
         len(rows),
         len(speech.utterances),
-        _unfamiliar(speech.of(rows), by_space[0][1][rows], recognizer),
+        _unfamiliar(speech.of(rows), by_space[0][1], recognizer),
     )
 
 
@@ -120,34 +120,27 @@ def _unfamiliar(speech: Speech, plain: Tensor, recognizer: Recognizer) -> tuple[
     return shares[0], shares[1]
 
 
-def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case) -> list[tuple[str, Tensor]]:
-    """The name of each space and the features of all utterances in it, (N, D')."""
+def _spaces(
+    speech: Speech, features: Tensor, recognizer: Recognizer, case: Case, rows: np.ndarray
+) -> list[tuple[str, Tensor]]:
+    """The name of each space and the features in it, (n, D'), of n rows of the speech."""
     import torch
 
     from emobridge.data.prosody import prosody_width
-    from emobridge.features.normalisation import (
-        coral_by_layer,
-        covariance_roots,
-        fit_domain,
-        normalise_features,
-        recolour,
-    )
-    from emobridge.training.tasks import normalised_rows
+    from emobridge.features.normalisation import fit_domain, normalise_features
+    from emobridge.training.inputs import rows_of
 
-    x = normalised_rows(speech, range(len(features)), recognizer.domains, case.normalise)
-    layers, x = x.shape[1] if x.ndim == 3 else 1, x.flatten(1)
+    # A layer is normalised and aligned by itself, so that never more than one is in memory twice; prosody is not.
+    each = features.ndim == 3 and not case.prosody
+    layers = [slice(layer, layer + 1) for layer in range(features.shape[1])] if each else [slice(None)]
+    parts = [_trained_on(speech, features, recognizer, case, rows, layer) for layer in layers]
+    x, aligned = (torch.cat(side, 1) for side in zip(*parts))
     with torch.no_grad():
         represented = recognizer.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
         logits = recognizer.head.output(represented)
-    aligned, target = x.clone(), torch.from_numpy(speech.is_target)
-    if case.align == "coral":
-        target_roots = covariance_roots(x[target], 0.5, layers)
-        for domain in range(speech.target):
-            rows = torch.from_numpy(speech.domain_of == domain)
-            source_roots = covariance_roots(x[rows], -0.5, layers)
-            aligned[rows] = recolour(x[rows], coral_by_layer(source_roots, target_roots))
-    source = fit_domain("", "", features[~target], prosody=prosody_width(case.prosody))
-    plain = normalise_features(features, source, None).flatten(1)
+    source = rows_of(features, np.flatnonzero(~speech.is_target))
+    domain = fit_domain("", "", source, prosody=prosody_width(case.prosody))
+    plain = normalise_features(features[torch.from_numpy(rows)], domain, None).flatten(1)
     spaces = [
         ("before: features, standardised by the source", plain),
         (f"features as trained on: normalised by {_by(case)}", aligned),
@@ -155,6 +148,34 @@ def _spaces(speech: Speech, features: Tensor, recognizer: Recognizer, case: Case
     if not torch.equal(represented, x):
         spaces.append(("after: what the head represents", represented))
     return [*spaces, ("after: logits", logits)]
+
+
+def _trained_on(
+    speech: Speech, features: Tensor, recognizer: Recognizer, case: Case, rows: np.ndarray, layer: slice
+) -> tuple[Tensor, Tensor]:
+    """Features of some layers (n, D') of n rows as they were normalised, and those of the source recoloured too."""
+    import torch
+
+    from emobridge.features.normalisation import coral_by_layer, covariance_roots, recolour
+    from emobridge.training.inputs import rows_of
+    from emobridge.training.tasks import normalised_rows
+
+    domains = recognizer.domains
+    if features.ndim == 3:
+        features = features[:, layer]
+        domains = tuple(domain.at(layer) for domain in domains)
+    x = normalised_rows(replace(speech, features=features), range(len(features)), domains, case.normalise)
+    layers, x = x.shape[1] if x.ndim == 3 else 1, x.flatten(1)
+    own = x[torch.from_numpy(rows)]
+    aligned = own.clone()
+    if case.align == "coral":
+        target_roots = covariance_roots(rows_of(x, np.flatnonzero(speech.is_target)), 0.5, layers)
+        for domain in range(speech.target):
+            source_roots = covariance_roots(rows_of(x, np.flatnonzero(speech.domain_of == domain)), -0.5, layers)
+            matrices = coral_by_layer(source_roots, target_roots)
+            of_domain = torch.from_numpy(speech.domain_of[rows] == domain)
+            aligned[of_domain] = recolour(own[of_domain], matrices)
+    return own, aligned
 
 
 def _by(case: Case) -> str:

@@ -40,6 +40,8 @@ class Frozen:
         """Nothing is cropped."""
 
     def batch(self, rows: Tensor, draws: Tensor | None = None) -> Tensor:
+        if len(rows) == len(self.x) and torch.equal(rows, torch.arange(len(rows))):
+            return self.x  # all of it: a copy would be all features once more
         return self.x.index_select(0, rows)
 
     def names(self, rows: Tensor) -> tuple[str, ...]:
@@ -235,6 +237,14 @@ def without_label(utterance: Utterance) -> Utterance:
     return replace(utterance, emotion=None, arousal=None, valence=None, dominance=None)
 
 
+def rows_of(x: Tensor, rows: Sequence[int] | np.ndarray) -> Tensor:
+    """Rows of x (N, ...); those that follow one another as a view, since a copy may be all features once more."""
+    indices = np.asarray(rows, dtype=np.int64)
+    if len(indices) and (np.diff(indices) == 1).all():
+        return x[int(indices[0]) : int(indices[-1]) + 1]
+    return x[torch.from_numpy(indices)]
+
+
 def domains_of(
     x: Tensor,
     domain_of: Sequence[int] | np.ndarray,
@@ -246,15 +256,15 @@ def domains_of(
 ) -> tuple[Domain, ...]:
     """The domain of each of `corpora` (name and language), in their order; `target` is the index of the target.
 
-    x: (N, ..., D), domain_of: (N,). prosody: how many of the D, the last ones, are prosody. With normalise "none" all
-    domains have the moments of the source corpora together, and so has a corpus without any utterance here, as in a
-    fold that scores its only speaker.
+    x: (N, ..., D), domain_of: (N,), -1 of rows that take no part. prosody: how many of the D, the last ones, are
+    prosody. With normalise "none" all domains have the moments of the source corpora together, and so has a corpus
+    without any utterance here, as in a fold that scores its only speaker.
     """
     domain_of = np.asarray(domain_of)
     domains = []
     for index, (corpus, language) in enumerate(corpora):
         rows = np.flatnonzero(domain_of == index)
         if normalise == "none" or not len(rows):
-            rows = np.flatnonzero(domain_of != target)
-        domains.append(fit_domain(corpus, language, x[torch.from_numpy(rows)], prosody=prosody))
+            rows = np.flatnonzero((domain_of != target) & (domain_of >= 0))
+        domains.append(fit_domain(corpus, language, rows_of(x, rows), prosody=prosody))
     return tuple(domains)

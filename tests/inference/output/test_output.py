@@ -21,6 +21,7 @@ from emobridge.formats import import_
 from emobridge.formats.textgrid import read_tiers
 from emobridge.inference import to_dataframe, write_predictions
 from emobridge.inference.output import FORMATS, FORMATS_BY_SUFFIX, choose_output
+from emobridge.inference.output.base import Names
 from emobridge.settings import options_of_record
 from emobridge.types import Prediction
 
@@ -405,3 +406,15 @@ def test_what_is_printed_comes_row_by_row(capsys):
         yield SILENT
 
     assert write_predictions(rows()) == 2
+
+
+@given(st.lists(st.sampled_from(["a", "A", "a-2", "a-3", "b", "a-2-2"]), max_size=20))
+def test_names_of_many_files_are_the_first_free_ones(stems):
+    names, taken = Names(), set()
+    for number, stem in enumerate(stems):
+        expected, count = stem, 1
+        while expected.casefold() in taken:
+            count += 1
+            expected = f"{stem}-{count}"
+        taken.add(expected.casefold())
+        assert names.of(f"{number}/{stem}.wav") == expected

@@ -87,16 +87,19 @@ class Names:
         self._clean = clean
         self._by_path: dict[str, str] = {}
         self._taken: set[str] = set()
+        self._last: dict[str, int] = {}  # the number behind the last name of each stem
 
     def of(self, recording: str) -> str:
         """The name of the recording at a path; of a second file of that name, with -2 after it."""
         if recording not in self._by_path:
             stem = self._clean(os.path.splitext(os.path.basename(recording))[0]) or "recording"
-            name, number = stem, 1
+            number = self._last.get(stem.casefold(), 1)  # all below are taken
+            name = stem if number == 1 else f"{stem}-{number}"
             while name.casefold() in self._taken:
                 number += 1
                 name = f"{stem}-{number}"
             self._taken.add(name.casefold())
+            self._last[stem.casefold()] = number
             self._by_path[recording] = name
         return self._by_path[recording]
 
