@@ -11,7 +11,7 @@ import pytest
 import torch
 from toys import case_of
 
-from emobridge.features.normalisation import coral_by_layer, recolour
+from emobridge.features.normalisation import coral_by_layer, covariance_roots, recolour
 from emobridge.heads.linear import Linear
 from emobridge.heads.single import Single
 from emobridge.study import space as module
@@ -167,7 +167,9 @@ def test_layers_that_are_normalised_one_at_a_time_are_those_of_all(embedded, toy
     domains = domains_of(features, speech.domain_of, speech.corpora, "speaker", speech.target)
     x = normalised_rows(speech, range(len(features)), domains, "speaker").flatten(1)
     source = ~torch.from_numpy(speech.is_target)
-    x[source] = recolour(x[source], coral_by_layer(x[source], x[~source], layers))
+    x[source] = recolour(
+        x[source], coral_by_layer(covariance_roots(x[source], -0.5, layers), covariance_roots(x[~source], 0.5, layers))
+    )
     order = np.random.default_rng(0).permutation(len(x))
     languages = [speech.utterances[row].language for row in order]
     assert found.spaces[1].width == width
