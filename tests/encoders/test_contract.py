@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from emobridge import registry
 from emobridge.data.batching import pad
 from emobridge.encoders import load_encoder
+from emobridge.encoders.base import stopped_after
 from emobridge.errors import UserError
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
@@ -139,6 +140,46 @@ def test_gradients_reach_every_weight(tiny):
     ]
     assert not lacking
     assert all(torch.isfinite(weight.grad).all() for weight in weights if weight.grad is not None)
+
+
+def hidden(encoder, waves):
+    with torch.no_grad():
+        return encoder(*pad(waves)).hidden
+
+
+def test_layers_up_to_the_last_one_are_those_of_a_full_run(tiny):
+    tiny.window = tiny.window and 1.0  # the first clip has two windows
+    waves = clips(1.3, 0.7)
+    for layer in range(tiny.layers):  # before any full run: nothing may be noted of a part that is taken for the whole
+        tiny.stop_after(layer)
+        assert tiny.last_layer == layer
+        part = hidden(tiny, waves)
+        tiny.stop_after(None)
+        assert tiny.last_layer == tiny.layers - 1
+        whole = hidden(tiny, waves)
+        assert len(part) == layer + 1 and len(whole) == tiny.layers
+        assert torch.equal(part, whole[: layer + 1])
+
+
+def test_layers_behind_the_last_one_are_not_computed(tiny):
+    trunk = tiny.trunk()
+    if trunk is None:
+        pytest.skip("has no transformer blocks")
+    runs = []
+    for path in trunk.blocks:
+        trunk.module.get_submodule(path).register_forward_hook(lambda *_, path=path: runs.append(path))
+    for layer in range(tiny.layers):
+        runs.clear()
+        with stopped_after(tiny, layer):
+            hidden(tiny, clips(0.5))
+        assert runs == list(trunk.blocks[:layer])
+    assert tiny.last_layer == tiny.layers - 1
+
+
+@pytest.mark.parametrize("layer", [-1, 99])
+def test_a_layer_that_is_not_there_is_refused(tiny, layer):
+    with pytest.raises(ValueError, match="expected 0 to"):
+        tiny.stop_after(layer)
 
 
 @pytest.mark.parametrize("name", ENCODERS)

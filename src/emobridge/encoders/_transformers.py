@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emobridge.encoders._weights import check_weights, check_weights_finite, read_config
 from emobridge.encoders.base import seeded
 from emobridge.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNTRAINED = ("masked_spec_embed",)  # used in pre-training only; some checkpoints leave it out
 
@@ -54,6 +57,32 @@ def open_model(directory: Path, seed: int | None, adjust: Callable[[Any], str]) 
     model = model.float()
     check_weights_finite(dict(model.named_parameters()), directory)
     return model
+
+
+class _Stop(Exception):
+    """What ends a run before the block whose output is not needed."""
+
+
+def first_layers(run: Callable[[], Any], blocks: Sequence[Any], last: int) -> list[Tensor]:
+    """Layers 0 to `last` of a transformer: the inputs of its first `last + 1` blocks, of which `last` are computed.
+
+    run: runs the model. blocks: its blocks in order, each called with its hidden states first; more than `last`.
+    """
+    hidden: list[Tensor] = []
+
+    def note(block: Any, inputs: tuple[Tensor, ...]) -> None:
+        hidden.append(inputs[0])
+        if len(hidden) > last:
+            raise _Stop
+
+    handles = [block.register_forward_pre_hook(note) for block in blocks[: last + 1]]
+    try:
+        with contextlib.suppress(_Stop):
+            run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return hidden
 
 
 @contextlib.contextmanager

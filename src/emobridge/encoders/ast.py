@@ -7,6 +7,8 @@ the patches at the same time; only patches that lie wholly within the clip count
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._spectral import kaldi_filters
-from emobridge.encoders._transformers import open_model, quiet
+from emobridge.encoders._transformers import first_layers, open_model, quiet
 from emobridge.encoders._weights import read_preprocessor, setting, weights_digest
 from emobridge.encoders.base import WEIGHT_OPTIONS, Encoder, Option, check_options, seed_of, seeded, state_digest
 from emobridge.errors import UserError
@@ -88,14 +90,24 @@ class Ast(Encoder):
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = (1 + (lengths - SIZE) // HOP).clamp(max=self.max_length)
-        out = self.model(self.spectrogram(wave, frames), output_hidden_states=True)
-        # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
-        hidden = torch.stack((*out.hidden_states[:-1], out.last_hidden_state))
+        hidden = torch.stack(self._hidden(self.spectrogram(wave, frames)))
         moments = 1 + (self.max_length - self.patch) // self.stride
         whole = 1 + (frames - self.patch) // self.stride  # patches within each clip
         # (L, B, 2 + bands * moments, D): two tokens of the whole spectrogram come first, then the bands, each over time
         hidden = hidden[:, :, 2:].unflatten(2, (-1, moments)).mean(2)
         return hidden[:, :, : int(whole.max())], whole
+
+    def _hidden(self, spectrogram: Tensor) -> Sequence[Tensor]:
+        """Layers 0 to `last_layer`, each (B, patches, D)."""
+        if self.last_layer < self.layers - 1:
+            run = functools.partial(self.model, spectrogram)
+            blocks = (
+                self.model.layers if hasattr(self.model, "layers") else self.model.encoder.layer
+            )  # transformers 5, 4
+            return first_layers(run, blocks, self.last_layer)
+        out = self.model(spectrogram, output_hidden_states=True)
+        # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
+        return (*out.hidden_states[:-1], out.last_hidden_state)
 
     @torch.no_grad()
     def spectrogram(self, wave: Tensor, frames: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class Encoder(nn.Module):
     pooled_frames: str = "all"  # the frames that they are taken over, "all" or "speech"; `load_encoder` changes it
     defaults: ClassVar[dict[str, Option]] = {}  # every option that `open` takes, by default those of `__init__`
 
-    layers: int
+    layers: int  # that there are; `last_layer` says how many of them are computed
     width: int
     frame_rate: float = 0.0  # Hz; 0 for one frame a clip
     options: dict[str, Option]  # as opened, defaults included: part of the feature store's key
@@ -70,6 +70,7 @@ class Encoder(nn.Module):
     window: float | None = None  # s; longer clips are encoded, and searched for speech, window by window
     active_adapters: Any = None  # the emobridge.adapters.Adapters that take effect in it
     inactive_adapters: tuple[Any, ...] = ()  # others that are in it without effect
+    _last_layer: int | None = None  # see `stop_after`
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,6 +117,21 @@ class Encoder(nn.Module):
         """Whether a digest in a bundle is that of this encoder; older ones leave out the configuration."""
         return bool(digest) and digest in (self.digest, self.weights_digest)
 
+    @property
+    def last_layer(self) -> int:
+        """The last layer, from 0, that is computed; by default `layers - 1`."""
+        return self.layers - 1 if self._last_layer is None else min(self._last_layer, self.layers - 1)
+
+    def stop_after(self, layer: int | None) -> None:
+        """Compute layers 0 to `layer` only, to the last bit as all of them are computed; None is all layers.
+
+        `forward` then returns (layer + 1, B, F, D). A layer norm at the end belongs to layer L - 1 alone. Errors:
+        ValueError for a layer that the encoder does not have.
+        """
+        if layer is not None and not 0 <= layer < self.layers:
+            raise ValueError(f"layer {layer} of encoder {self.name}: expected 0 to {self.layers - 1}")
+        self._last_layer = None if layer == self.layers - 1 else layer
+
     def trunk(self) -> Trunk | None:
         """The transformer blocks that adapters fit; None where there are none."""
         return None
@@ -129,7 +145,10 @@ class Encoder(nn.Module):
             raise UserError(f"checkpointing: encoder {self.name} has no transformer blocks; whisper and hf-ssl have")
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) float32, zero beyond `lengths` (B,) samples -> hidden (L, B, F, D) and each clip's frames (B,)."""
+        """(B, T) float32, zero beyond `lengths` (B,) samples -> hidden (L, B, F, D) and each clip's frames (B,).
+
+        Layers behind `last_layer` are not used: a family spares itself their cost by leaving them out.
+        """
         raise NotImplementedError(f"encoder {self.name} has neither `encode` nor a `forward` of its own")
 
     def forward(self, wave: Tensor, mask: Tensor) -> Layers:
@@ -250,6 +269,23 @@ def key_options(options: dict[str, Option]) -> dict[str, Option]:
     if options.get("engine") == "torch":
         omitted.add("engine")
     return {name: value for name, value in options.items() if name not in omitted}
+
+
+@contextlib.contextmanager
+def stopped_after(encoder: Encoder, layer: int | None) -> Iterator[Encoder]:
+    """Within the block the encoder computes layers 0 to `layer` only; None leaves it as it is.
+
+    An encoder of somebody's own without `stop_after` computes them all.
+    """
+    if layer is None or not isinstance(encoder, Encoder):
+        yield encoder
+        return
+    before = encoder.last_layer
+    encoder.stop_after(layer)
+    try:
+        yield encoder
+    finally:
+        encoder.stop_after(before)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ own frames, and padding is masked: a clip in a ragged batch is encoded as it is 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
-from emobridge.encoders._transformers import open_model
+from emobridge.encoders._transformers import first_layers, open_model
 from emobridge.encoders._weights import read_config, read_preprocessor, setting, weights_digest
 from emobridge.encoders.base import (
     WEIGHT_OPTIONS,
@@ -135,8 +136,12 @@ class HfSsl(Encoder):
             return self.engine.run(clips), _frames(lengths, self.steps)
         if self.norm is not None:
             self.norm.frames = _frames(lengths, self.steps[:1])
-        out = self.model(wave, attention_mask=mask.long(), output_hidden_states=True)
-        return _layers_of(out), _frames(lengths, self.steps)
+        run = functools.partial(self.model, wave, attention_mask=mask.long())
+        if self.last_layer < self.layers - 1:
+            hidden = torch.stack(first_layers(run, self.model.encoder.layers, self.last_layer))
+        else:
+            hidden = _layers_of(run(output_hidden_states=True))
+        return hidden, _frames(lengths, self.steps)
 
 
 class _Hidden(nn.Module):

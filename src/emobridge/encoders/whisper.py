@@ -157,13 +157,14 @@ class Whisper(Encoder):
         hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
         hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
         layers = [hidden[:, :longest]]
-        for block in self.blocks:
+        for block in self.blocks[: self.last_layer]:
             if self.spares_memory and self.training:
                 hidden = checkpoint(block, hidden, mask, use_reentrant=False)
             else:
                 hidden = block(hidden, mask)
             layers.append(hidden[:, :longest])
-        layers[-1] = self.layer_norm(layers[-1])
+        if len(layers) == self.layers:
+            layers[-1] = self.layer_norm(layers[-1])
         return torch.stack(layers)
 
     def log_mel(self, wave: Tensor, lengths: Tensor) -> Tensor:
