@@ -76,16 +76,17 @@ def run_extract(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         stores.append(StoreSettings(folder, EncoderSource("prosody")))
     for settings in stores:
         units = plan_units(settings, utterances, strict=strict)[number::count]
-        with progress(f"features of {settings.encoder.name}") as report:
+        name = getattr(settings.encoder, "name", "")
+        with progress(f"features of {name}") as report:
             reports = compute_units(units, jobs=request.jobs, strict=strict, on_progress=report)
         skipped = [clip for report in reports for clip in report.skipped]
         report_skipped(skipped)
         computed, present = sum(row.computed for row in reports), sum(row.present for row in reports)
         share = "" if count == 1 else f"share {request.share}: "
         print(
-            f"{folder}: {settings.encoder.name}: {share}{count_noun(computed, 'clip')} computed, {present:,} present, "
+            f"{folder}: {name}: {share}{count_noun(computed, 'clip')} computed, {present:,} present, "
             f"{len(skipped):,} skipped"
         )
 
 
-features = command_from(ExtractRequest, "extract", run_extract, without=NOT_FEATURES)
+extraction = command_from(ExtractRequest, "extract", run_extract, without=NOT_FEATURES)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from emobridge.bundle import Recognizer
-from emobridge.data.audio import AudioError, read_utterance
+from emobridge.data.audio import AudioError, channels_agree, read_utterance
 from emobridge.features import finite
 from emobridge.inference.features import FeaturesBySet, encode, stored_features
 from emobridge.inference.journal import Journal, unit_key
@@ -86,24 +86,31 @@ class Apart:
 
     def rows(self, unit: int) -> list[Prediction]:
         """The rows of a unit, by its index. Errors: AudioError where it cannot be read."""
-        request = self.request
-        utterance, mode = replace(request.units[unit], speaker=None), request.modes[unit]
-        parts = parts_of(utterance, request.settings)
+        parts, mode = self.parts(unit), self.request.modes[unit]
         rows = []
         for count, part in enumerate(parts, start=1):
-            rows.append(self._row(part, mode) if len(parts) == 1 else self._finished_row(part, mode))
-            request.report(unit, count / len(parts))
+            rows.append(self.row(part, mode) if len(parts) == 1 else self._finished_row(part, mode))
+            self.request.report(unit, count / len(parts))
         return rows
+
+    def parts(self, unit: int) -> list[AnswerPart]:
+        """The parts of a unit that are answered. Errors: AudioError where it cannot be read."""
+        return parts_of(replace(self.request.units[unit], speaker=None), self.request.settings)
+
+    def differs(self, unit: int) -> bool:
+        """Whether the channels of a unit differ, and were mixed. Errors: AudioError where it cannot be read."""
+        return not channels_agree(self.request.units[unit])
 
     def _finished_row(self, part: AnswerPart, mode: Mode) -> Prediction:
         """The row of one part of several, from the journal where it is there."""
         key = unit_key([part.utterance], *self.settled_by, "part")
-        (row,) = self.journal.read(key) or (self._row(part, mode),)
+        (row,) = self.journal.read(key) or (self.row(part, mode),)
         if key not in self.journal:
             self.journal.add(key, [row])
         return row
 
-    def _row(self, part: AnswerPart, mode: Mode) -> Prediction:
+    def row(self, part: AnswerPart, mode: Mode) -> Prediction:
+        """The answer to a part."""
         request = self.request
         if part.reason:
             return request.unanswered(part, part.reason)
@@ -129,6 +136,10 @@ class Together:
         if unit in self._errors:
             raise self._errors[unit]
         return rows[unit]
+
+    def differs(self, unit: int) -> bool:
+        """As `Apart` has it."""
+        return not channels_agree(self.request.units[unit])
 
     @cached_property
     def _rows_by_unit(self) -> dict[int, list[Prediction]]:
