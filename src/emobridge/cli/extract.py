@@ -91,4 +91,4 @@ def run_extract(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         )
 
 
-features = command_from(ExtractRequest, "extract", run_extract, without=NOT_FEATURES)
+extraction = command_from(ExtractRequest, "extract", run_extract, without=NOT_FEATURES)

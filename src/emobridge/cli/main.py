@@ -163,7 +163,7 @@ def audit(
     print(f"report: {write_study(out, record)}")
 
 
-app.command(rich_help_panel=TRAINING)(cli_extract.features)
+app.command(rich_help_panel=TRAINING)(cli_extract.extraction)
 app.command(rich_help_panel=TRAINING)(cli_adapt.adapt)
 app.command(rich_help_panel=TRAINING)(cli_adapt.budget)
 app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
@@ -174,7 +174,7 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.bundle import Recognizer, bundle_digest
     from emobridge.bundle.hub import bundle_folder
     from emobridge.cache import key_of
-    from emobridge.inference import Journal, choose_output, predict, utterances_of, write_predictions
+    from emobridge.inference import BundleProcesses, Journal, choose_output, predict, utterances_of, write_predictions
     from emobridge.progress import progress, report_note
 
     skipped: list[tuple[str, str]] = []
@@ -189,7 +189,7 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
     destination.check(files)
-    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "store")}
+    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "store", "jobs")}
     label = f"seconds of {count_noun(files, 'file')}"
     key = key_of(emobridge.__version__, bundle_digest(bundle), facts)
     try:
@@ -197,7 +197,7 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             if journal.path is not None:
                 keep_work()
             predictions = predict(
-                recognizer,
+                BundleProcesses(recognizer, str(bundle), request.encoder or None, request.jobs),
                 utterances,
                 settings,
                 store=request.store or None,

@@ -55,6 +55,9 @@ class PredictRequest:
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
+    jobs: int = option(
+        1, help="Processes that answer at once, each with one thread. Rows do not depend on it.", least=1
+    )
     answering: Answering = field(default_factory=Answering)
 
     def __post_init__(self) -> None:

@@ -32,6 +32,45 @@ class Workers(Protocol):
         """As `run_parallel`."""
 
 
+class Pool:
+    """Processes that begin with start(*arguments). Whatever ends the block, Ctrl-C too, ends them."""
+
+    def __init__(self, jobs: int, start: Callable[..., None], arguments: Sequence[Any]) -> None:
+        self.jobs = jobs
+        self._others = set(multiprocessing.active_children())
+        context = multiprocessing.get_context("spawn")
+        self._pool = concurrent.futures.ProcessPoolExecutor(jobs, context, _begin, (start, tuple(arguments)))
+
+    def submit(self, work: Callable[..., Any], *items: Any) -> concurrent.futures.Future[Any]:
+        """Have a process do work(*items). Errors: as `result`."""
+        try:
+            return self._pool.submit(work, *items)
+        except BrokenProcessPool as error:
+            raise _killed() from error
+
+    def result(self, future: concurrent.futures.Future[Any]) -> Any:
+        """What came of it. Errors: those of the work, and UserError where a process was killed."""
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise _killed() from error
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._pool.shutdown()
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(multiprocessing.active_children()) - self._others:
+            child.terminate()
+
+
+def _killed() -> UserError:
+    return UserError("jobs: a process was killed, perhaps for want of memory: give fewer --jobs")
+
+
 def run_parallel(
     work: Callable[[Any], Any],
     items: Sequence[Any],
@@ -43,25 +82,13 @@ def run_parallel(
 ) -> list[Any]:
     """work(item) of each item, in their order, in `jobs` processes that begin with start(*arguments).
 
-    Whatever ends this, Ctrl-C too, ends the processes. Errors: those of `work`, and UserError where a process was
-    killed.
+    Errors: those of `work`, and UserError where a process was killed.
     """
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(jobs, context, _begin, (start, tuple(arguments)))
-    try:
+    with Pool(jobs, start, arguments) as pool:
         futures = [pool.submit(work, item) for item in items]
         for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
-            future.result()
+            pool.result(future)
             progress(done, len(items))
-    except BaseException as error:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
-        if isinstance(error, BrokenProcessPool):
-            raise UserError("jobs: a process was killed, perhaps for want of memory: give fewer --jobs") from error
-        raise
-    pool.shutdown()
     return [future.result() for future in futures]
 
 

@@ -6,11 +6,13 @@ from emobridge.inference.journal import Journal
 from emobridge.inference.output import choose_output, to_dataframe, write_predictions
 from emobridge.inference.predict import predict
 from emobridge.inference.predictions import Predictions
+from emobridge.inference.processes import BundleProcesses
 from emobridge.inference.routing import UNTOLD, learn_router
 from emobridge.inference.sources import utterances_of
 
 __all__ = [
     "UNTOLD",
+    "BundleProcesses",
     "Compared",
     "Journal",
     "Predictions",

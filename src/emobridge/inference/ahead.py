@@ -48,6 +48,10 @@ class EncodedParts:
             del self._parts[earlier]
         return self._parts_of(unit)
 
+    def settle(self, unit: int, parts: list[AnswerPart]) -> None:
+        """Take these for the parts of a unit."""
+        self._parts[unit] = parts
+
     def encoded(self, place: PartPlace) -> list[Tensor]:
         """`inference.features.encode` of a part that has no reason, through each set of adapters that its unit needs.
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from emobridge.bundle import Recognizer
-from emobridge.data.audio import AudioError
+from emobridge.data.audio import AudioError, channels_agree
 from emobridge.features import finite
 from emobridge.inference.ahead import EncodedParts, PartPlace
 from emobridge.inference.features import FeaturesBySet, stored_features
@@ -95,23 +95,32 @@ class Apart:
     def rows(self, unit: int) -> list[Prediction]:
         """The rows of a unit, by its index. Errors: AudioError where it cannot be read."""
         request = self.request
-        parts = self.encoded_parts.parts(unit)
+        parts = self.parts(unit)
         rows = []
         for index, part in enumerate(parts):
             place = (unit, index)
-            rows.append(self._row(part, place) if len(parts) == 1 else self._finished_row(part, place))
+            rows.append(self.row(part, place) if len(parts) == 1 else self._finished_row(part, place))
             request.report(unit, (index + 1) / len(parts))
         return rows
+
+    def parts(self, unit: int) -> list[AnswerPart]:
+        """The parts of a unit that are answered. Errors: AudioError where it cannot be read."""
+        return self.encoded_parts.parts(unit)
+
+    def differs(self, unit: int) -> bool:
+        """Whether the channels of a unit differ, and were mixed. Errors: AudioError where it cannot be read."""
+        return not channels_agree(self.request.units[unit])
 
     def _finished_row(self, part: AnswerPart, place: PartPlace) -> Prediction:
         """The row of one part of several, from the journal where it is there."""
         key = unit_key([part.utterance], *self.settled_by, "part")
-        (row,) = self.journal.read(key) or (self._row(part, place),)
+        (row,) = self.journal.read(key) or (self.row(part, place),)
         if key not in self.journal:
             self.journal.add(key, [row])
         return row
 
-    def _row(self, part: AnswerPart, place: PartPlace) -> Prediction:
+    def row(self, part: AnswerPart, place: PartPlace) -> Prediction:
+        """The answer to a part, which stands at a place."""
         request, mode = self.request, self.request.modes[place[0]]
         if part.reason:
             return request.unanswered(part, part.reason)
@@ -137,6 +146,10 @@ class Together:
         if unit in self._errors:
             raise self._errors[unit]
         return rows[unit]
+
+    def differs(self, unit: int) -> bool:
+        """As `Apart` has it."""
+        return not channels_agree(self.request.units[unit])
 
     @cached_property
     def _rows_by_unit(self) -> dict[int, list[Prediction]]:

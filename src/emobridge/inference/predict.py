@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +13,15 @@ from torch import Tensor
 
 from emobridge.bundle import UNKNOWN, Recognizer
 from emobridge.data.activity import resolve_detector
-from emobridge.data.audio import AudioError, channels_agree, duration, printable, utterance_seconds
-from emobridge.errors import count_noun
+from emobridge.data.audio import AudioError, duration, printable, utterance_seconds
+from emobridge.errors import UserError, count_noun
+from emobridge.features.parallel import Pool
 from emobridge.inference.answering import AnswerRequest, Apart, Together
 from emobridge.inference.features import Skip
 from emobridge.inference.inputs import AudioInput, as_utterances
 from emobridge.inference.journal import Journal, answered, unit_key
 from emobridge.inference.online import Online
+from emobridge.inference.processes import BundleProcesses, InProcesses, start_answering
 from emobridge.inference.routing import Mode, by_domain, modes_of
 from emobridge.inference.rows import answered_rows, chosen_labels
 from emobridge.inference.segments import AnswerPart
@@ -31,7 +34,7 @@ FILES_NAMED = 3  # files in a note
 
 
 def predict(
-    recognizer: Recognizer,
+    recognizer: Recognizer | BundleProcesses,
     audio: AudioInput,
     settings: Answering | None = None,
     *,
@@ -52,9 +55,16 @@ def predict(
     journal: holds what an earlier run of the same request has answered; with `settings.adapt_online` it is not used,
     and an interrupted run begins anew. on_note: gets what the user should know.
     on_progress: gets seconds of audio.
-    Errors: UserError for settings that the recogniser cannot serve; AudioError for a bad file without `on_skip`.
+    A recogniser with processes (`BundleProcesses`) gives the same rows; where all audio is read before the first row,
+    they are not used. Errors: UserError for settings that the recogniser cannot serve, for several processes with
+    `settings.adapt_online`, and where a process was killed; AudioError for a bad file without `on_skip`.
     """
     settings = settings or Answering()
+    processes = recognizer if isinstance(recognizer, BundleProcesses) and recognizer.jobs > 1 else None
+    if isinstance(recognizer, BundleProcesses):
+        recognizer = recognizer.recognizer
+    if processes is not None and settings.adapt_online:
+        raise UserError("jobs: --adapt-online learns from one recording after the other: give --jobs 1")
     labels = chosen_labels(recognizer, settings)
     units = [unit for utterance in as_utterances(audio) for unit in by_channel(utterance, settings)]
     modes = modes_of(recognizer, units, settings.untold or None)
@@ -65,16 +75,15 @@ def predict(
     if journal is None or online is not None:  # an answer that was only read would not be learnt from
         journal = Journal(None, "")
     settled_by = [resolve_detector(settings.detector), unit_key(units) if request.is_together else ""]
-    answering: Apart | Together = Apart(request, journal, settled_by)
-    if request.is_together:
-        answering = Together(request, store, is_strict=on_skip is None)
+    keys = [unit_key([unit], *settled_by) for unit in units]
+    answering: Apart | Together | InProcesses = Apart(request, journal, settled_by)
     differing: dict[str, None] = {}
 
     def answer(row: int, on_skip: Skip | None) -> list[Prediction]:
         unit = units[row]
         try:
             predictions = answering.rows(row)
-            if on_note is not None and unit.channel is None and not channels_agree(unit):
+            if on_note is not None and unit.channel is None and answering.differs(row):
                 differing[unit.path] = None
         except AudioError as error:
             if on_skip is None:
@@ -83,8 +92,13 @@ def predict(
             return []
         return predictions
 
-    keys = [unit_key([unit], *settled_by) for unit in units]
-    yield from answered(range(len(units)), keys.__getitem__, answer, journal, on_skip)
+    with contextlib.ExitStack() as stack:
+        if request.is_together:
+            answering = Together(request, store, is_strict=on_skip is None)
+        elif processes is not None and (jobs := min(processes.jobs, sum(key not in journal for key in keys))) > 1:
+            pool = stack.enter_context(Pool(jobs, start_answering, processes.arguments(settings, labels)))
+            answering = InProcesses(request, journal, settled_by, keys, pool)
+        yield from answered(range(len(units)), keys.__getitem__, answer, journal, on_skip)
     if differing and on_note is not None:
         on_note(_mixed_note(list(differing)))
 
