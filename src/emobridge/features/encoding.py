@@ -13,7 +13,7 @@ from torch import Tensor
 from emobridge.data.audio import AudioError, utterance_pieces, utterance_seconds
 from emobridge.data.batching import pad, regroup
 from emobridge.data.devices import batch_seconds, by_halves, device_of, is_accelerator, single_precision
-from emobridge.encoders.base import Encoder
+from emobridge.encoders.base import Encoder, stopped_after
 from emobridge.features.pooling import frame_counts, join_windows, pool, segments, window_statistics
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -36,9 +36,18 @@ class ClipEncoder:
     it is `seconds` of speech, padding included; where memory does not suffice, halves of them, then and from then on.
     """
 
-    def __init__(self, encoder: Encoder, *, with_frames: bool, segment: float, batch_size: int | None) -> None:
-        """batch_size: clips at once on any device, in place of that."""
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        with_frames: bool,
+        segment: float,
+        batch_size: int | None,
+        last_layer: int | None = None,
+    ) -> None:
+        """batch_size: clips at once on any device, in place of that. last_layer: of those computed; None is all."""
         self.encoder, self.with_frames, self.segment, self.batch_size = encoder, with_frames, segment, batch_size
+        self.last_layer = last_layer
         self._limit: tuple[torch.device, float] | None = None
 
     @property
@@ -92,7 +101,7 @@ class ClipEncoder:
             yield list(batch), [list(batch.values())]
 
     def encode(self, windows: Iterable[list[np.ndarray]]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Pooled (B, L, S * D) float32 and, where they are wanted, each clip's frames (L, F, D) float16.
+        """Pooled (B, L, S * D) float32 of the layers that are computed and, where they are wanted, each clip's frames (L, F, D) float16.
 
         windows: the waves of B clips; of a lone clip beyond the encoder's window one after the other. Its frames are in
         memory together only where frames are wanted.
@@ -100,7 +109,8 @@ class ClipEncoder:
         was_training = self.encoder.training
         self.encoder.eval()
         try:
-            with torch.inference_mode(), single_precision(self.device):
+            stop = stopped_after(self.encoder, self.last_layer)
+            with torch.inference_mode(), single_precision(self.device), stop:
                 parts = [self._window(waves) for waves in windows]
                 statistics, counts = [part.statistics for part in parts], [part.counts for part in parts]
                 values = join_windows(statistics, counts, self.encoder.statistics)

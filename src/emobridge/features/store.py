@@ -66,6 +66,8 @@ class FeatureStore:
     segment: seconds; above zero, means over consecutive stretches of so many seconds take the place of the frames (see
     `pooling.segments`). The last stretch of a clip is shorter. Where a clip is longer than the encoder's window, the
     last stretch of each window may be shorter, and no stretch crosses two windows.
+    last_layer: layers behind it are neither computed nor stored, which takes a folder of its own; what the folder of
+    all layers holds already is read from there. So a part is never taken for the whole, and serves no other part.
     batch_size: clips encoded together; None is 1 on a CPU, where more is no faster, and as many seconds of speech as
     the memory holds on an accelerator, which is used where the encoder is on one (see `data.devices.placed`).
 
@@ -84,13 +86,19 @@ class FeatureStore:
         frames: bool = False,
         segment: float = 0.0,
         batch_size: int | None = None,
+        last_layer: int | None = None,
     ) -> None:
+        if last_layer is not None and not 0 <= last_layer < encoder.layers:
+            raise ValueError(f"last layer {last_layer} of the feature store: expected 0 to {encoder.layers - 1}")
         if not 0 <= segment < math.inf:
             raise UserError(f"segment {segment!r} of the feature store: expected 0 or more seconds")
         self.encoder = encoder
         self.with_frames = frames
         self.segment = float(segment)
-        self.clip_encoder = ClipEncoder(encoder, with_frames=frames, segment=self.segment, batch_size=batch_size)
+        self.layers = encoder.layers if last_layer is None else last_layer + 1
+        self.clip_encoder = ClipEncoder(
+            encoder, with_frames=frames, segment=self.segment, batch_size=batch_size, last_layer=last_layer
+        )
         about: dict[str, object] = {
             "version": STORE_VERSION,
             "encoder": encoder.name,
@@ -101,8 +109,13 @@ class FeatureStore:
         }
         if frames and segment:  # left out otherwise: so named are the folders of versions that had no segments
             about["segment"] = self.segment
-        self._about = json.dumps(about, indent=1, sort_keys=True) + "\n"
-        self.folder = Path(folder) / f"{encoder.name}-{hashlib.sha256(self._about.encode()).hexdigest()[:16]}"
+        self._about = _as_text(about)
+        self.folder = Path(folder) / _folder_name(encoder, self._about)
+        self.whole: Shards | None = None  # of all layers, to read from
+        if self.layers < encoder.layers:
+            self.whole = Shards(self.folder)
+            self._about = _as_text({**about, "layers": self.layers})
+            self.folder = Path(folder) / _folder_name(encoder, self._about)
         self.shards = Shards(self.folder)
 
     def extract(
@@ -129,7 +142,7 @@ class FeatureStore:
             reasons |= self._compute(utterances, keys, reasons, on_progress, strict)
             good = [row for row, key in enumerate(keys) if key not in reasons]
             try:
-                values = self.shards.read_rows(self.shards.find([keys[row] for row in good]), names, width)
+                values = self._read([keys[row] for row in good], names, width)
                 break
             except CorruptShard:
                 continue  # it is gone; compute its clips again
@@ -143,13 +156,32 @@ class FeatureStore:
             skipped=tuple((row.id, reasons[key]) for row, key in zip(utterances, keys) if key in reasons),
         )
 
+    def _read(self, keys: Sequence[str], names: Sequence[str], width: int) -> np.ndarray:
+        """The pooled features (N, len(names), width) of keys that are here, or in the folder of all layers.
+
+        Errors: CorruptShard where a shard of either is damaged; it is gone then.
+        """
+        if self.whole is None:
+            return self.shards.read_rows(self.shards.find(keys), names, width)
+        places = self.whole.find(keys)
+        is_whole = places[:, 0] >= 0
+        values = np.empty((len(keys), len(names), width), np.float32)
+        values[is_whole] = self.whole.read_rows(places[is_whole], names, width)
+        values[~is_whole] = self.shards.read_rows(self.shards.find(keys)[~is_whole], names, width)
+        return values
+
+    def _refresh(self) -> None:
+        for shards in (self.shards, self.whole):
+            if shards is not None:
+                shards.refresh()
+
     def lacks(self, utterances: Sequence[Utterance]) -> bool:
         """Whether the store has no features of some of these clips, as far as it has looked; bad files count nothing.
 
         Errors: UserError for a store that cannot be read.
         """
         if not self.shards.names:
-            self.shards.refresh()
+            self._refresh()
         keys, reasons = _keys(list(utterances), strict=False)
         return bool(self._lacking(key for key in keys if key not in reasons))
 
@@ -162,7 +194,7 @@ class FeatureStore:
         keys, reasons = _keys(list(utterances), strict)
         clips = {key: utterance for key, utterance in zip(keys, utterances) if key not in reasons}
         if not self.shards.names or not self.folder.exists():
-            self.shards.refresh()
+            self._refresh()
         missing = self._lacking(clips)
         if missing and self.shards.find_new(missing):  # another process has written it since
             missing = []
@@ -211,7 +243,7 @@ class FeatureStore:
         return round(sum(vector + rate * seconds for seconds in lengths.values()))
 
     def _layers(self, layer: str | Sequence[str] | None) -> tuple[str, ...]:
-        names = tuple(map(str, range(self.encoder.layers)))
+        names = tuple(map(str, range(self.layers)))
         selected = names if layer is None else (layer,) if isinstance(layer, str) else tuple(layer)
         for name in selected:
             if name not in names:
@@ -231,7 +263,7 @@ class FeatureStore:
         unread: reasons for keys of clips that are left out. Shards are cut from all clips, not from those that are
         missing: an interrupted run that is continued puts the same clips into a shard as one that was not interrupted.
         """
-        self.shards.refresh()
+        self._refresh()
         reasons: dict[str, str] = {}
         if not self._lacking({key for key in keys if key not in unread}):
             if on_progress:
@@ -302,9 +334,29 @@ class FeatureStore:
         self.shards.write(keys, tensors)
 
     def _lacking(self, keys: Iterable[str]) -> list[str]:
-        """The keys that the store does not have."""
+        """The keys that neither the store nor the folder of all layers has."""
         keys = list(keys)
-        return [key for key, (shard, _) in zip(keys, self.shards.find(keys).tolist()) if shard < 0]
+        is_lacking = self.shards.find(keys)[:, 0] < 0
+        if self.whole is not None:
+            is_lacking &= self.whole.find(keys)[:, 0] < 0
+        return [key for key, lacking in zip(keys, is_lacking.tolist()) if lacking]
+
+
+def last_of(layers: Sequence[str]) -> int | None:
+    """The `last_layer` of a store from which these layers, by their names, are read; None, all, where there are none.
+
+    >>> last_of(("3", "10"))
+    10
+    """
+    return max(map(int, layers), default=None)
+
+
+def _as_text(about: Mapping[str, object]) -> str:
+    return json.dumps(about, indent=1, sort_keys=True) + "\n"
+
+
+def _folder_name(encoder: Encoder, about: str) -> str:
+    return f"{encoder.name}-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
 
 
 def clips_per_shard(frames: bool) -> int:

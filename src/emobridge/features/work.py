@@ -43,11 +43,17 @@ class StoreSettings:
     frames: bool = False
     segment: float = 0.0
     batch_size: int | None = None
+    last_layer: int | None = None
 
     def open(self) -> FeatureStore:
         """Open the encoder and its store. Errors: UserError as for both."""
         return FeatureStore(
-            self.folder, self.encoder(), frames=self.frames, segment=self.segment, batch_size=self.batch_size
+            self.folder,
+            self.encoder(),
+            frames=self.frames,
+            segment=self.segment,
+            batch_size=self.batch_size,
+            last_layer=self.last_layer,
         )
 
 
@@ -135,7 +141,9 @@ def fill_stores(
     if jobs < 2 and workers is None:
         return
     folder = str(store.folder.parent)
-    stores = [(store, StoreSettings(folder, encoder, frames=store.with_frames, segment=store.segment))]
+    last_layer = store.layers - 1 if store.layers < store.encoder.layers else None
+    settings = StoreSettings(folder, encoder, frames=store.with_frames, segment=store.segment, last_layer=last_layer)
+    stores = [(store, settings)]
     if with_prosody:
         settings = StoreSettings(folder, EncoderSource("prosody"))
         stores.append((settings.open(), settings))

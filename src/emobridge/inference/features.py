@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from emobridge.bundle.sets import Set, encode_by_set
 from emobridge.data.audio import AudioError, read_utterance
 from emobridge.data.batching import pad
 from emobridge.data.devices import device_of, single_precision
+from emobridge.encoders.base import stopped_after
 from emobridge.features.extraction import add_prosody, extract
 from emobridge.features.finite import check_finite
 from emobridge.features.pooling import pool
-from emobridge.features.store import FeatureStore
+from emobridge.features.store import FeatureStore, last_of
 from emobridge.files import cache_folder
 from emobridge.progress import Progress
 from emobridge.settings import layer_names
@@ -36,13 +38,14 @@ def encode(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[S
     features: list[Tensor] = [torch.empty(0)] * len(waves)
     device = device_of(encoder)
     wave, mask = (part.to(device) for part in pad(waves))
-    with torch.inference_mode(), single_precision(device):
-        for rows, encoded in encode_by_set(encoder, wave, mask, sets):
+    with torch.inference_mode(), single_precision(device), stopped_after(encoder, max(layers)):
+        for rows, every_layer in encode_by_set(encoder, wave, mask, sets):
+            encoded = replace(every_layer, hidden=every_layer.hidden[layers])
             if recognizer.spec.frames:
                 for index, row in enumerate(rows):
-                    features[row] = encoded.hidden[layers][:, index, encoded.mask[index]].cpu()
+                    features[row] = encoded.hidden[:, index, encoded.mask[index]].cpu()
                 continue
-            for row, pooled in zip(rows, pool(encoded, encoder.statistics)[layers].transpose(0, 1).cpu()):
+            for row, pooled in zip(rows, pool(encoded, encoder.statistics).transpose(0, 1).cpu()):
                 features[row] = add_prosody(pooled, waves[row]) if recognizer.spec.prosody else pooled
     return features
 
@@ -62,6 +65,7 @@ def stored_features(
     """
     features: FeaturesBySet = {}
     reasons: dict[int, str] = {}
+    layers = layer_names(recognizer.spec.layer)
     for adapters in dict.fromkeys(adapters for row_sets in sets for adapters in row_sets):
         rows = [row for row, row_sets in enumerate(sets) if adapters in row_sets]
         if recognizer.spec.frames:  # the store keeps statistics alone
@@ -70,9 +74,9 @@ def stored_features(
             continue
         with use_adapters(recognizer.encoder, adapters):
             extracted = extract(
-                FeatureStore(store or cache_folder(), recognizer.encoder),
+                FeatureStore(store or cache_folder(), recognizer.encoder, last_layer=last_of(layers)),
                 [utterances[row] for row in rows],
-                layers=layer_names(recognizer.spec.layer),
+                layers=layers,
                 with_prosody=recognizer.spec.prosody,
                 on_progress=on_progress,
                 strict=on_skip is None,

@@ -22,7 +22,7 @@ from emobridge.errors import UserError
 from emobridge.features.extraction import extract
 from emobridge.features.finite import check_finite
 from emobridge.features.pooling import views_of
-from emobridge.features.store import FeatureStore
+from emobridge.features.store import FeatureStore, last_of
 from emobridge.features.work import EncoderSource, fill_stores
 from emobridge.files import cache_folder
 from emobridge.options import read_options
@@ -126,7 +126,8 @@ def prepare(
     hardware = hardware_of(next((case for case in drafts if case.uses_recordings), drafts[0]), device)
     if frozen:
         with hardware.first(), placed(encoder, device), progress(f"features of {encoder.name}") as report:
-            store = FeatureStore(request.output.store or cache_folder(), encoder)
+            layers = _layers_of(frozen, encoder)
+            store = FeatureStore(request.output.store or cache_folder(), encoder, last_layer=last_of(layers))
             fill_stores(
                 store,
                 EncoderSource(features.encoder, tuple(options.items())),
@@ -137,7 +138,7 @@ def prepare(
                 strict=strict,
                 on_progress=report,
             )
-            speech, skipped = _with_features(speech, frozen, store, report, strict)
+            speech, skipped = _with_features(speech, frozen, store, layers, report, strict)
     else:
         with progress("reading") as report:
             skipped = _unreadable(speech, encoder, drafts[0], hardware.device, report, strict)
@@ -147,13 +148,22 @@ def prepare(
     return Prepared(drafts, speech, encoder, skipped, left_out, origin)
 
 
-def _with_features(
-    speech: Speech, cases: Sequence[Case], store: FeatureStore, report: Progress, strict: bool
-) -> tuple[Speech, tuple[tuple[str, str], ...]]:
-    """The speech with the pooled features of every layer that a case may see, and what could not be read."""
-    encoder = store.encoder
+def _layers_of(cases: Sequence[Case], encoder: Encoder) -> tuple[str, ...]:
+    """The names of the layers that a case may see."""
     names = {name for case in cases for name in layer_names(case.layer)}
-    layers = tuple(str(layer) for layer in range(encoder.layers) if names & {"auto", str(layer)})
+    return tuple(str(layer) for layer in range(encoder.layers) if names & {"auto", str(layer)})
+
+
+def _with_features(
+    speech: Speech,
+    cases: Sequence[Case],
+    store: FeatureStore,
+    layers: tuple[str, ...],
+    report: Progress,
+    strict: bool,
+) -> tuple[Speech, tuple[tuple[str, str], ...]]:
+    """The speech with the pooled features of some layers, and what could not be read."""
+    encoder = store.encoder
     prosody = cases[0].prosody
     extracted = extract(
         store, speech.utterances, layers=layers, with_prosody=prosody, on_progress=report, strict=strict

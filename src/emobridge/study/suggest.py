@@ -25,7 +25,7 @@ from emobridge.bundle.training_speech import TRAINED, UNSEEN
 from emobridge.data.threads import one_thread
 from emobridge.errors import UserError, unknown
 from emobridge.features.extraction import extract
-from emobridge.features.store import FeatureStore
+from emobridge.features.store import FeatureStore, last_of
 from emobridge.files import cache_folder
 from emobridge.inference.features import Skip
 from emobridge.inference.predict import predictions_from
@@ -72,10 +72,11 @@ def suggest(
         raise UserError(f"count: expected 1 or more, got {count}")
     if recognizer.spec.frames:
         raise UserError(f"suggest: head {recognizer.spec.head} sees frames; train one of vectors, such as linear")
+    layers = layer_names(recognizer.spec.layer)
     features = extract(
-        FeatureStore(store or cache_folder(), recognizer.encoder),
+        FeatureStore(store or cache_folder(), recognizer.encoder, last_layer=last_of(layers)),
         utterances,
-        layers=layer_names(recognizer.spec.layer),
+        layers=layers,
         with_prosody=recognizer.spec.prosody,
         on_progress=on_progress,
         strict=on_skip is None,
