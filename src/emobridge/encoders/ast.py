@@ -90,7 +90,7 @@ class Ast(Encoder):
 
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = (1 + (lengths - SIZE) // HOP).clamp(max=self.max_length)
-        hidden = torch.stack(self._hidden(self.spectrogram(wave, frames)))
+        hidden = torch.stack(list(self._hidden(self.spectrogram(wave, frames))))
         moments = 1 + (self.max_length - self.patch) // self.stride
         whole = 1 + (frames - self.patch) // self.stride  # patches within each clip
         # (L, B, 2 + bands * moments, D): two tokens of the whole spectrogram come first, then the bands, each over time
