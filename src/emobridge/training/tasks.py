@@ -32,7 +32,7 @@ from emobridge.training.hardware import ALONE, Hardware
 from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, rows_of, without_label
 from emobridge.types import person
 
-T = TypeVar("T")
+SharedValue = TypeVar("SharedValue")
 TRAITS = ("gender", "naturalness")  # of an Utterance
 
 
@@ -50,12 +50,12 @@ class Computed:
         parts = ((fold.source,), (fold.target,), (fold.source, fold.target))
         self._values = {key: (rows, value) for key, (rows, value) in self._values.items() if rows in parts}
 
-    def get(self, rows: tuple[Part, ...], key: tuple[object, ...], compute: Callable[[], T]) -> T:
+    def get(self, rows: tuple[Part, ...], key: tuple[object, ...], compute: Callable[[], SharedValue]) -> SharedValue:
         """The value of a key that is computed from these rows: the fold's source, its target, or both."""
         found = (*rows, *key)
         if found not in self._values:
             self._values[found] = rows, compute()
-        value: T = self._values[found][1]
+        value: SharedValue = self._values[found][1]
         return value
 
 
