@@ -91,7 +91,7 @@ class Utterance:
     channel: int | None = None  # of the file's channels, from 0; None is the mean of all
 
 
-SPEECH = "speech_"  # how the names of statistics begin that are taken over frames with speech alone
+SPEECH_PREFIX = "speech_"  # how the names of statistics begin that are taken over frames with speech alone
 
 
 @short_repr

@@ -15,7 +15,7 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.features.normalisation import fit_domain, normalise_features
 from emobridge.features.pooling import pool
-from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, rows_of
+from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, take_rows
 from emobridge.types import SAMPLE_RATE
 
 CORPORA = (("en", "en"), ("xx", "xx"))
@@ -215,7 +215,7 @@ def test_domains_are_those_of_their_corpora():
 @pytest.mark.parametrize("rows", [[], [0], [2], [1, 2, 3], [3, 2], [0, 2], [0, 1, 2, 3]])
 def test_rows_that_follow_one_another_are_a_view(rows):
     x = torch.arange(12.0).reshape(4, 3)
-    taken = rows_of(x, rows)
+    taken = take_rows(x, rows)
     assert torch.equal(taken, x[torch.tensor(rows, dtype=torch.int64)])
     is_view = taken.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
     assert is_view == (rows in ([0], [2], [1, 2, 3], [0, 1, 2, 3]))

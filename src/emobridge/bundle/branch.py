@@ -25,7 +25,7 @@ from emobridge.options import make_plugin
 from emobridge.types import SCALE, Range, short_repr
 
 UNKNOWN = "und"  # BCP 47 for an undetermined language
-Columns = tuple[slice | list[int], ...]  # of each view
+ViewColumns = tuple[slice | list[int], ...]  # of each view
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Branch:
     domains: tuple[Domain, ...]
     head: Head
     adapters: Adapters | None  # in the recogniser's encoder; None: it uses the encoder as it is
-    columns: Columns  # of what the encoder pools, and of prosody, those that the head sees in each view
+    columns: ViewColumns  # of what the encoder pools, and of prosody, those that the head sees in each view
     regressor: Regressor | None = None  # of attributes
     familiarity: Familiarity | None = None  # of its training speech; None of frames and of older bundles
     training_speech: TrainingSpeech | None = None  # what it was trained on; None where it is not recorded
@@ -164,7 +164,7 @@ def made_head(name: str, options: Sequence[str], width: int, classes: int) -> He
     return make_plugin(f"head {name}", registry.load("heads", name), options, width=width, classes=classes)
 
 
-def columns(encoder: Encoder, statistics: Sequence[str], *, prosody: bool = False) -> Columns:
+def columns(encoder: Encoder, statistics: Sequence[str], *, prosody: bool = False) -> ViewColumns:
     """Where the statistics of each view, and prosody, stand in what the encoder pools and the prosody behind it."""
     views = views_of(statistics)
     if views == (encoder.statistics,):
@@ -176,7 +176,7 @@ def columns(encoder: Encoder, statistics: Sequence[str], *, prosody: bool = Fals
     return tuple([*(start + column for start in view for column in range(width)), *beside] for view in starts)
 
 
-def select(pooled: Tensor, chosen: Columns) -> Tensor:
+def select(pooled: Tensor, chosen: ViewColumns) -> Tensor:
     """(N, V, S * D) -> (N, views * V, D'): the chosen columns, all layers of one view before those of the next."""
     return torch.cat([pooled[..., part] for part in chosen], 1) if len(chosen) > 1 else pooled[..., chosen[0]]
 

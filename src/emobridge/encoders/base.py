@@ -25,7 +25,7 @@ from emobridge.data.threads import count_weights, encoder_threads
 from emobridge.errors import UserError, unknown
 from emobridge.options import parameters_of, typed_options
 from emobridge.registry import identity, plugin_name
-from emobridge.types import SAMPLE_RATE, SPEECH, Layers
+from emobridge.types import SAMPLE_RATE, SPEECH_PREFIX, Layers
 
 Option = str | int | float | bool
 # Options of every family whose weights come from a folder: "random" ignores the folder's weights, if it has any, and
@@ -167,7 +167,7 @@ class Encoder(nn.Module):
     @property
     def _tells_speech(self) -> bool:
         """Whether any of its statistics is taken over frames with speech."""
-        named = any(name.startswith(SPEECH) for name in self.statistics)
+        named = any(name.startswith(SPEECH_PREFIX) for name in self.statistics)
         return self.frame_rate > 0 and (named or self.pooled_frames == "speech")
 
     def _encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:

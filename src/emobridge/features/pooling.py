@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from emobridge.errors import unknown
-from emobridge.types import SPEECH, Layers
+from emobridge.types import SPEECH_PREFIX, Layers
 
 # The statistics of each window of a long clip from which a statistic of the whole clip is computed.
 WINDOW_STATISTICS = {
@@ -42,7 +42,7 @@ def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
         elif statistic in ("max", "mean_max"):
             top = layers.hidden.masked_fill(~inside, -torch.inf).amax(2)
             parts.append(top if statistic == "max" else mean + top)
-        elif statistic == f"{SPEECH}mean":
+        elif statistic == f"{SPEECH_PREFIX}mean":
             parts.append(_mean(layers.hidden, layers.spoken))
         else:
             raise unknown("statistic", statistic, WINDOW_STATISTICS)
@@ -59,7 +59,7 @@ def frame_counts(layers: Layers) -> dict[str, Tensor]:
 
     The key is the beginning of the statistic's name.
     """
-    return {start: mask.sum(1)[None, :, None] for start, mask in (("", layers.pooled), (SPEECH, layers.spoken))}
+    return {start: mask.sum(1)[None, :, None] for start, mask in (("", layers.pooled), (SPEECH_PREFIX, layers.spoken))}
 
 
 def views_of(statistics: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -67,8 +67,8 @@ def views_of(statistics: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
     One view where either has none, or the two have not as many, so that they cannot stand as layers of one width.
     """
-    over = tuple(name for name in statistics if not name.startswith(SPEECH))
-    spoken = tuple(name for name in statistics if name.startswith(SPEECH))
+    over = tuple(name for name in statistics if not name.startswith(SPEECH_PREFIX))
+    spoken = tuple(name for name in statistics if name.startswith(SPEECH_PREFIX))
     return (over, spoken) if len(over) == len(spoken) else (tuple(statistics),)
 
 
@@ -123,8 +123,8 @@ def join_windows(
         elif statistic == "std":
             square = whole["std"].square() + (whole["mean"] - mean).square()
             values.append((square * share).sum(0).sqrt())
-        elif statistic == f"{SPEECH}mean":
-            values.append((whole[statistic] * shares[SPEECH]).sum(0))
+        elif statistic == f"{SPEECH_PREFIX}mean":
+            values.append((whole[statistic] * shares[SPEECH_PREFIX]).sum(0))
         else:
             top = whole["max"].amax(0)
             values.append(top if statistic == "max" else mean + top)

@@ -59,7 +59,7 @@ class StoreSettings:
 
 @short_repr
 @dataclass(frozen=True, slots=True)
-class Unit:
+class ShardUnit:
     """The clips of one shard, longest first."""
 
     settings: StoreSettings
@@ -77,16 +77,18 @@ class UnitReport:
     skipped: tuple[tuple[str, str], ...]  # id and reason of each clip that has no features
 
 
-def plan_units(settings: StoreSettings, utterances: Sequence[Utterance], *, strict: bool = False) -> tuple[Unit, ...]:
+def plan_units(
+    settings: StoreSettings, utterances: Sequence[Utterance], *, strict: bool = False
+) -> tuple[ShardUnit, ...]:
     """All units of some utterances, present in the store or not: the same for the same utterances and settings.
 
     No encoder is opened. Errors: AudioError with `strict`, for a row whose length cannot be read.
     """
     cut = cut_units(utterances, clips_per_shard(settings.frames), strict=strict)
-    return tuple(Unit(settings, number, tuple(utterances[row] for row in rows)) for number, rows in enumerate(cut))
+    return tuple(ShardUnit(settings, number, tuple(utterances[row] for row in rows)) for number, rows in enumerate(cut))
 
 
-def compute_unit(unit: Unit, *, strict: bool = False) -> UnitReport:
+def compute_unit(unit: ShardUnit, *, strict: bool = False) -> UnitReport:
     """Compute, on one thread, what the store lacks of a unit and write it as a whole shard.
 
     A process opens an encoder once. Errors: UserError where encoder or store cannot be opened or written; AudioError of
@@ -98,7 +100,7 @@ def compute_unit(unit: Unit, *, strict: bool = False) -> UnitReport:
 
 
 def compute_units(
-    units: Sequence[Unit],
+    units: Sequence[ShardUnit],
     *,
     jobs: int = 1,
     workers: Workers | None = None,
@@ -159,7 +161,7 @@ def _open_once(settings: StoreSettings) -> FeatureStore:
     return settings.open()
 
 
-def _in_clips(units: Sequence[Unit], on_progress: Progress | None) -> Callable[[int, int], None]:
+def _in_clips(units: Sequence[ShardUnit], on_progress: Progress | None) -> Callable[[int, int], None]:
     clips = sum(len(unit.utterances) for unit in units)
     return lambda done, count: on_progress(clips * done // count, clips) if on_progress else None
 
@@ -172,5 +174,5 @@ def _start(strict: bool) -> None:
     _strict = strict
 
 
-def _work(unit: Unit) -> UnitReport:
+def _work(unit: ShardUnit) -> UnitReport:
     return compute_unit(unit, strict=_strict)

@@ -43,7 +43,7 @@ from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import CorpusVariety, varieties
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
-from emobridge.types import SPEECH, short_repr
+from emobridge.types import SPEECH_PREFIX, short_repr
 
 AUTO = "auto"
 DROPOUT = 0.8  # of what linear heads see: ours, and strong, lest they lean on few directions of wide features
@@ -392,7 +392,7 @@ def _statistics(features: Features, encoder: Encoder, *, is_solved: bool) -> tup
     of frames.
     """
     statistics = features.statistics or encoder.chosen_statistics or encoder.statistics[:1]
-    beside = f"{SPEECH}{statistics[0]}"
+    beside = f"{SPEECH_PREFIX}{statistics[0]}"
     of_frames = any(word.startswith("frames=") for word in features.all_encoder_options)
     if is_solved and not features.statistics and not of_frames and beside in encoder.statistics:
         statistics = (statistics[0], beside)

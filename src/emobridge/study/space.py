@@ -128,7 +128,7 @@ def _spaces(
 
     from emobridge.data.prosody import prosody_width
     from emobridge.features.normalisation import fit_domain, normalise_features
-    from emobridge.training.inputs import rows_of
+    from emobridge.training.inputs import take_rows
 
     # A layer is normalised and aligned by itself, so that never more than one is in memory twice; prosody is not.
     each = features.ndim == 3 and not case.prosody
@@ -138,7 +138,7 @@ def _spaces(
     with torch.no_grad():
         represented = recognizer.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
         logits = recognizer.head.output(represented)
-    source = rows_of(features, np.flatnonzero(~speech.is_target))
+    source = take_rows(features, np.flatnonzero(~speech.is_target))
     domain = fit_domain("", "", source, prosody=prosody_width(case.prosody))
     plain = normalise_features(features[torch.from_numpy(rows)], domain, None).flatten(1)
     spaces = [
@@ -157,7 +157,7 @@ def _trained_on(
     import torch
 
     from emobridge.features.normalisation import coral_by_layer, covariance_roots, recolour
-    from emobridge.training.inputs import rows_of
+    from emobridge.training.inputs import take_rows
     from emobridge.training.tasks import normalised_rows
 
     domains = recognizer.domains
@@ -169,9 +169,9 @@ def _trained_on(
     own = x[torch.from_numpy(rows)]
     aligned = own.clone()
     if case.align == "coral":
-        target_roots = covariance_roots(rows_of(x, np.flatnonzero(speech.is_target)), 0.5, layers)
+        target_roots = covariance_roots(take_rows(x, np.flatnonzero(speech.is_target)), 0.5, layers)
         for domain in range(speech.target):
-            source_roots = covariance_roots(rows_of(x, np.flatnonzero(speech.domain_of == domain)), -0.5, layers)
+            source_roots = covariance_roots(take_rows(x, np.flatnonzero(speech.domain_of == domain)), -0.5, layers)
             matrices = coral_by_layer(source_roots, target_roots)
             of_domain = torch.from_numpy(speech.domain_of[rows] == domain)
             aligned[of_domain] = recolour(own[of_domain], matrices)

@@ -237,7 +237,7 @@ def without_label(utterance: Utterance) -> Utterance:
     return replace(utterance, emotion=None, arousal=None, valence=None, dominance=None)
 
 
-def rows_of(x: Tensor, rows: Sequence[int] | np.ndarray) -> Tensor:
+def take_rows(x: Tensor, rows: Sequence[int] | np.ndarray) -> Tensor:
     """Rows of x (N, ...); those that follow one another as a view, since a copy may be all features once more."""
     indices = np.asarray(rows, dtype=np.int64)
     if len(indices) and (np.diff(indices) == 1).all():
@@ -266,5 +266,5 @@ def domains_of(
         rows = np.flatnonzero(domain_of == index)
         if normalise == "none" or not len(rows):
             rows = np.flatnonzero((domain_of != target) & (domain_of >= 0))
-        domains.append(fit_domain(corpus, language, rows_of(x, rows), prosody=prosody))
+        domains.append(fit_domain(corpus, language, take_rows(x, rows), prosody=prosody))
     return tuple(domains)

@@ -29,7 +29,7 @@ from emobridge.features.source_moments import SourceMoments
 from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
 from emobridge.training.case import Case
 from emobridge.training.hardware import ALONE, Hardware
-from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, rows_of, without_label
+from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, take_rows, without_label
 from emobridge.types import person
 
 SharedValue = TypeVar("SharedValue")
@@ -220,7 +220,7 @@ def _frozen_inputs(
             features, learnt, speech.corpora, case.normalise, speech.target, prosody=prosody_width(case.prosody)
         )
     else:
-        domains = (*moments.domains, _target_domain(speech, rows_of(features, learn), case, moments.domains[0]))
+        domains = (*moments.domains, _target_domain(speech, take_rows(features, learn), case, moments.domains[0]))
     domains = tuple(replace(domain, by_speaker=domain.corpus not in case.by_corpus) for domain in domains)
     if case.normalise == "speaker+text":
         domains = tuple(
@@ -234,7 +234,7 @@ def _frozen_inputs(
     def make(rows: Sequence[int], leads: bool) -> Inputs:
         """Speakers are normalised by all their utterances that are learnt from, although only some are labelled."""
         if index_of.keys() >= set(rows):
-            return Frozen(rows_of(x, [index_of[row] for row in rows]))
+            return Frozen(take_rows(x, [index_of[row] for row in rows]))
         key = tuple(rows)
         if key not in others:
             others[key] = normalised_rows(speech, rows, domains, case.normalise)
@@ -316,7 +316,7 @@ def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domai
         utterances = [speech.utterances[row] for row in chosen[of_domain]]
         by_speaker = normalise.startswith("speaker")
         people = [person(utterance) for utterance in utterances] if by_speaker else None
-        own = rows_of(features, chosen[of_domain])
+        own = take_rows(features, chosen[of_domain])
         x[torch.from_numpy(of_domain)] = normalise_features(
             own, domain, people, [utterance.text for utterance in utterances]
         )
