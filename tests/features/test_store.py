@@ -601,3 +601,66 @@ def test_the_smallest_store(tmp_path, samples, frames):
         if frames:
             np.testing.assert_allclose(store.frames_of(clip)[:, 0], values[0], rtol=1e-3)
     assert store.extract([]).values.shape == (0, 1, 1)
+
+
+@pytest.fixture
+def layered(source):
+    """An encoder of several layers."""
+    torch.set_num_threads(1)
+    encoder = load_encoder(source("whisper"))
+    assert encoder.layers > 2
+    return encoder
+
+
+def good_of(clips):
+    """Those that can be read; of each the encoder takes one window."""
+    return [clip for clip in clips if clip.id not in ("gone", "text", "cut", "clip 4")]
+
+
+@pytest.mark.parametrize("count", [0, 1, 6])
+def test_a_store_that_ends_at_a_layer_has_the_rows_of_a_full_one(clips, tmp_path, layered, count):
+    good = good_of(clips)[:count]
+    part = FeatureStore(tmp_path / "part", layered, last_layer=1)
+    rows = part.extract(good, layer=("0", "1"))
+    whole = FeatureStore(tmp_path / "whole", layered)
+    np.testing.assert_array_equal(rows.values, whole.extract(good, layer=("0", "1")).values)
+    assert rows.values.shape[:2] == (count, 2) and layered.last_layer == layered.layers - 1
+    with pytest.raises(UserError, match="layer of encoder whisper"):
+        part.extract(good, layer="2")
+
+
+def test_a_part_is_never_taken_for_the_whole_nor_for_another_part(clips, tmp_path, layered):
+    good = good_of(clips)
+    encoder = Counting(layered)
+    stores = [FeatureStore(tmp_path, encoder, last_layer=layer) for layer in (0, 1, None)]
+    assert len({store.folder for store in stores}) == 3
+    assert FeatureStore(tmp_path, encoder, last_layer=layered.layers - 1).folder == stores[2].folder
+    for store in stores:
+        encoder.count = 0
+        store.extract(good)
+        assert encoder.count == len(good)
+    assert stores[2].extract(good).values.shape[1] == layered.layers
+
+
+def test_what_a_full_store_has_is_not_computed_for_a_part(clips, tmp_path, layered):
+    good = good_of(clips)
+    encoder = Counting(layered)
+    expected = FeatureStore(tmp_path / "whole", encoder).extract(good, layer=("1",)).values
+    FeatureStore(tmp_path / "store", encoder).extract(good[2:5])
+    encoder.count = 0
+    part = FeatureStore(tmp_path / "store", encoder, last_layer=1)
+    assert part.lacks(good) and not part.lacks(good[2:5])
+    np.testing.assert_array_equal(part.extract(good, layer=("1",)).values, expected)
+    assert encoder.count == len(good) - 3
+    shard = next(part.whole.folder.glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:-1])  # damaged: computed again, for the part
+    with pytest.warns(UserWarning, match="corrupt"):
+        again = FeatureStore(tmp_path / "store", encoder, last_layer=1).extract(good, layer=("1",))
+    np.testing.assert_array_equal(again.values, expected)
+    assert encoder.count == len(good)
+
+
+@pytest.mark.parametrize("layer", [-1, 99])
+def test_a_last_layer_that_is_not_there_is_refused(tmp_path, layered, layer):
+    with pytest.raises(ValueError, match="expected 0 to"):
+        FeatureStore(tmp_path, layered, last_layer=layer)

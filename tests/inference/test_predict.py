@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import soundfile
 import torch
 
 from emobridge.bundle import Recognizer
-from emobridge.data.audio import AudioError, read_audio
+from emobridge.data.audio import AudioError, read_audio, read_utterance
 from emobridge.data.batching import pad
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders.logmel import Logmel
@@ -20,6 +21,7 @@ from emobridge.features.normalisation import moments
 from emobridge.features.pooling import pool
 from emobridge.features.store import FeatureStore
 from emobridge.inference import predict, utterances_of, write_predictions
+from emobridge.inference.features import encode, stored_features
 from emobridge.settings import Answering
 from emobridge.types import Prediction, Utterance
 
@@ -126,6 +128,42 @@ def test_the_layer_is_that_of_the_bundle(by_corpus, recorded):
     rows = list(read_manifest(recorded / "xx.jsonl"))[:3]
     for one, two in zip(predict(by_corpus, rows), predict(stacked, rows)):
         assert two.probabilities == pytest.approx(one.probabilities, abs=1e-6)
+
+
+class Deep(Logmel):
+    """An encoder of four layers that notes the last one that it is asked for."""
+
+    layers = 4
+
+    def __init__(self):
+        super().__init__()
+        self.last_layers = []
+
+    def encode(self, wave, lengths):
+        self.last_layers.append(self.last_layer)
+        hidden, frames = super().encode(wave, lengths)
+        return torch.cat([hidden * (layer + 1) for layer in range(self.last_layer + 1)]), frames
+
+
+@pytest.mark.parametrize(("layer", "last"), [("0", 0), ("2", 2), ("1+0", 1), ("0+3", 3)])
+def test_layers_behind_the_last_one_that_is_read_are_not_computed(by_corpus, recorded, tmp_path, layer, last):
+    rows = list(read_manifest(recorded / "xx.jsonl"))[:3]
+    encoder = Deep()
+    recognizer = SimpleNamespace(encoder=encoder, spec=replace(by_corpus.spec, layer=layer))
+    features = encode(recognizer, waves(rows), [None] * 3)
+    assert encoder.last_layers == [last] and encoder.last_layer == 3
+    with torch.no_grad():
+        every = pool(encoder(*pad(waves(rows))), encoder.statistics)
+    for row, values in enumerate(features):
+        assert torch.equal(values, every[list(map(int, layer.split("+"))), row])
+    stored, _ = stored_features(recognizer, rows, [[None]] * 3, tmp_path)
+    assert set(encoder.last_layers[2:]) == {last}
+    for row, values in stored[None].items():
+        torch.testing.assert_close(values, features[row], atol=1e-4, rtol=1e-4)
+
+
+def waves(rows):
+    return [read_utterance(row) for row in rows]
 
 
 def test_many_without_speakers_do_not_touch_each_other(recognizer, recorded):

@@ -101,11 +101,10 @@ class ClipEncoder:
             yield list(batch), [list(batch.values())]
 
     def encode(self, windows: Iterable[list[np.ndarray]]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Pooled (B, L, S * D) float32 of the layers that are computed and, where they are wanted, each clip's frames
-        (L, F, D) float16.
+        """Pooled (B, L, S * D) float32 and, where they are wanted, each clip's frames (L, F, D) float16.
 
-        windows: the waves of B clips; of a lone clip beyond the encoder's window one after the other. Its frames are in
-        memory together only where frames are wanted.
+        L counts the layers that are computed. windows: the waves of B clips; of a lone clip beyond the encoder's window
+        one after the other. Its frames are in memory together only where frames are wanted.
         """
         was_training = self.encoder.training
         self.encoder.eval()
