@@ -8,7 +8,6 @@ the patches at the same time; only patches that lie wholly within the clip count
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -97,7 +96,7 @@ class Ast(Encoder):
         hidden = hidden[:, :, 2:].unflatten(2, (-1, moments)).mean(2)
         return hidden[:, :, : int(whole.max())], whole
 
-    def _hidden(self, spectrogram: Tensor) -> Sequence[Tensor]:
+    def _hidden(self, spectrogram: Tensor) -> list[Tensor]:
         """Layers 0 to `last_layer`, each (B, patches, D)."""
         if self.last_layer < self.layers - 1:
             run = functools.partial(self.model, spectrogram)
@@ -107,7 +106,7 @@ class Ast(Encoder):
             return first_layers(run, blocks, self.last_layer)
         out = self.model(spectrogram, output_hidden_states=True)
         # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
-        return (*out.hidden_states[:-1], out.last_hidden_state)
+        return [*out.hidden_states[:-1], out.last_hidden_state]
 
     @torch.no_grad()
     def spectrogram(self, wave: Tensor, frames: Tensor) -> Tensor:
