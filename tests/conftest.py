@@ -16,6 +16,9 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch: several tests run side by side
 GENDERS = ("female", "male")  # of toy speakers, in turn
+# The machine is not measured in tests, but where they are about that.
+os.environ.setdefault("EMOBRIDGE_ENGINE", "torch")
+os.environ.setdefault("EMOBRIDGE_PRECISION", "fp32")
 # In a shell's background SIGINT is ignored, and the processes of tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

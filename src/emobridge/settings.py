@@ -32,6 +32,7 @@ else:
 LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
 BUNDLES = ("auto", "adapted", "baseline")
 HARM_SIGNS = ("auto", "always", "never")  # when recognisers adapted to halves of the target are compared
+ENGINES = ("auto", "torch", "onnx", "openvino", "torch-bf16", "onnx-int8")  # that run encoders
 POOLED_FRAMES = ("auto", "all", "speech")  # that features are pooled over: as the family does, all, or with speech
 DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
 DEVICE_HELP = (
@@ -194,8 +195,9 @@ class Features:
         metavar="NAME=VALUE",
     )
     engine: str = option(
-        "torch", help="What runs the encoder. onnx-int8 is faster and gives slightly different numbers.", panel=ENCODER,
-        choices=("torch", "onnx-int8"),
+        "auto", help="What runs a frozen encoder. auto is torch or onnx, whichever is faster here: their features are "
+        "equal but for rounding. openvino and torch-bf16 compute in bf16, onnx-int8 in eight bits: other numbers.",
+        panel=ENCODER, choices=ENGINES,
     )  # fmt: skip
     frames: str = option(
         "auto", help="Frames that statistics are taken over: all, or those with speech. auto is speech for logmel, all "
@@ -241,7 +243,7 @@ class Features:
     @property
     def all_encoder_options(self) -> tuple[str, ...]:
         """The encoder's options, with the engine and the frames among them where these are not the defaults."""
-        changed = [f"engine={self.engine}"] * (self.engine != "torch") + [f"frames={self.frames}"] * (
+        changed = [f"engine={self.engine}"] * (self.engine != "auto") + [f"frames={self.frames}"] * (
             self.frames != "auto"
         )
         return (*self.encoder_options, *changed)
@@ -378,7 +380,8 @@ class Training:
         needs="trained encoder",
     )  # fmt: skip
     precision: str = option(
-        "auto", help="Number format of an encoder in training. auto is bf16 on a GPU that has it, else fp32.",
+        "auto", help="Number format of an encoder in training. auto is bf16 on a GPU that has it, and on "
+        "a CPU where a step in it was measured to be faster; else fp32.",
         panel=TRAINING, choices=("auto", "fp32", "bf16"), needs="trained encoder",
     )  # fmt: skip
 

@@ -58,7 +58,7 @@ def test_a_user_of_peft_gets_the_same_from_whisper(source, tmp_path):
     with torch.no_grad():
         mel = encoder.log_mel(wave(), torch.tensor([3000]))
         expected = model.base_model.model(mel).last_hidden_state
-        got = encoder.blocks_of(mel)[-1]
+        got = encoder.layers_of(mel)[-1]
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 

@@ -61,6 +61,6 @@ def test_what_has_weights_moves_and_comes_back(monkeypatch):
     with devices.placed(encoder, "auto"):
         assert moves == [torch.device("meta")]
     assert moves == [torch.device("meta"), torch.device("cpu")]
-    encoder.options = {**encoder.options, "engine": "onnx"}
+    encoder.engine_choice = "onnx"
     with devices.placed(kept, "auto"), devices.placed(encoder, "auto"):
         assert devices.device_of(kept).type == "cpu" and torch.device("meta") not in moves[2:]

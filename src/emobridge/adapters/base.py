@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from emobridge.encoders.base import Encoder, Trunk
+from emobridge.encoders.base import TORCH_HINT, TRAINABLE_ENGINES, Encoder, Trunk
 from emobridge.errors import UserError, unknown
 from emobridge.files import DAMAGE, is_readable, unreadable, whole_file
 
@@ -126,8 +126,8 @@ def trunk_of(thing: str, encoder: Encoder) -> Trunk:
     trunk = encoder.trunk()
     if trunk is None:
         raise UserError(f"{thing}: encoder {encoder.name} has no transformer blocks; whisper and hf-ssl have")
-    if "engine" in encoder.options:
-        raise UserError(f"{thing}: engine {encoder.options['engine']} cannot be trained; give engine=torch")
+    if encoder.engine_choice not in TRAINABLE_ENGINES:
+        raise UserError(f"{thing}: engine {encoder.engine_choice} cannot be trained; {TORCH_HINT}")
     return trunk
 
 

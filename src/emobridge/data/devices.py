@@ -59,8 +59,8 @@ def move(encoder: nn.Module, device: torch.device) -> None:
 
     One without weights, or that another engine than torch runs, stays on the CPU: there it is as fast, or at all.
     """
-    engine = getattr(encoder, "options", {}).get("engine", "torch")
-    if engine == "torch" and next(encoder.parameters(), None) is not None:
+    engine = getattr(encoder, "engine_choice", "torch")
+    if engine in ("auto", "torch") and next(encoder.parameters(), None) is not None:
         encoder.to(device)
 
 

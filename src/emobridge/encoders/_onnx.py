@@ -1,22 +1,25 @@
-"""Frozen encoders through onnxruntime, with the weights of their matrix products in eight bits.
+"""Frozen encoders as ONNX graphs: run by ONNX Runtime in single precision or eight bits, or by OpenVINO in bf16.
 
-An extra: pip install 'emobridge[onnx]'. A model is exported and quantised once, and stored in the cache folder. Weights
-are quantised a column at a time to seven of the eight bits: processors without VNNI add up pairs of products in 16
-bits, which eight would overflow. Activations are quantised dynamically. Convolutions stay in single precision, and so
-does the second product of each feed-forward block: a few of its inputs are far larger than the others, and in eight
-bits the upper layers of Whisper base come out different (the mean cosine between the clips' means of both engines is
-0.997 instead of 0.9996). Means over time are near in every layer, deviations less so: single clips fall to 0.98 in
-Whisper base's fifth and sixth layer.
+Extras: pip install 'emobridge[onnx]' or 'emobridge[openvino]'. A model is exported once, and stored in the cache
+folder. Each layer is an output of its own, and only those up to the last one needed are computed.
+
+In eight bits the weights of matrix products are quantised a column at a time, to seven of the eight bits: processors
+without VNNI add up pairs of products in 16 bits, which eight would overflow. Activations are quantised dynamically.
+Convolutions stay in single precision, and so does the second product of each feed-forward block: a few of its inputs
+are far larger than the others, and in eight bits the upper layers of Whisper base come out different (the mean cosine
+between the clips' means of both engines is 0.997 instead of 0.9996). Means over time are near in every layer,
+deviations less so: single clips fall to 0.98 in Whisper base's fifth and sixth layer.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,102 +27,162 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.data.threads import LARGE_ENCODER, threads_of
-from emobridge.encoders.base import Option, check_choice
 from emobridge.errors import UserError, lacks_memory
 from emobridge.files import cache_folder, is_readable, unreadable, whole_file
 
-ENGINE: dict[str, Option] = {"engine": "torch"}  # the option of the families that can be exported
-FORM = 1  # of the exported graph: part of the file's name
+FORM = 2  # of the exported graph: part of the file's name
 OPSET = 17
-
-
-def wants_onnx(name: str, options: dict[str, Option]) -> bool:
-    """Whether the `engine` of these options is onnx-int8. Errors: UserError for one that is neither."""
-    return check_choice(name, options, "engine", ("torch", "onnx-int8")) == "onnx-int8"
+GRAPH_BYTES = 1_900_000_000  # of weights in a graph: its file format ends at 2 GiB
+EXTRAS = {"onnx": "onnx", "onnx-int8": "onnx", "openvino": "openvino"}  # of the package, by engine
 
 
 class Engine:
     """Runs one clip at a time at its own length; nothing can be trained through it."""
 
-    def __init__(self, path: Path) -> None:
-        runtime, _ = _packages()
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """threads: by default those of a large encoder."""
+        runtime, _ = packages("onnx")
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads_of(LARGE_ENCODER)
+        options.intra_op_num_threads = threads or threads_of(LARGE_ENCODER)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may want the cores
         options.inter_op_num_threads = 1
         self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.outputs = [output.name for output in self.session.get_outputs()]
+        self.path_only = runtime.RunOptions()
+        self.path_only.only_execute_path_to_fetches = True
 
-    def run(self, inputs: Sequence[Tensor]) -> Tensor:
-        """The output of the exported module for each input (1, ...), padded with zeros to (L, B, F, D)."""
-        outs = [torch.from_numpy(self.session.run(None, {"input": clip.cpu().numpy()})[0]) for clip in inputs]
-        longest = max(out.shape[2] for out in outs)
-        padded = [nn.functional.pad(out, (0, 0, 0, longest - out.shape[2])) for out in outs]
+    def run(self, inputs: Sequence[Tensor], last: int | None = None) -> Tensor:
+        """Layers 0 to `last` (by default all) of each input (1, ...), padded with zeros to (L, B, F, D)."""
+        count = len(self.outputs) if last is None else last + 1
+        clips = [torch.stack(self.layers_of(clip.cpu(), count)) for clip in inputs]  # (L, 1, F, D)
+        longest = max(clip.shape[2] for clip in clips)
+        padded = [nn.functional.pad(clip, (0, 0, 0, longest - clip.shape[2])) for clip in clips]
         return torch.cat(padded, dim=1).to(inputs[0].device)
+
+    def layers_of(self, clip: Tensor, count: int) -> list[Tensor]:
+        """The first `count` layers (1, F, D) of one clip."""
+        options = None if count == len(self.outputs) else self.path_only
+        layers = self.session.run(self.outputs[:count], {"input": clip.numpy()}, options)
+        return [torch.from_numpy(layer) for layer in layers]
+
+
+class OpenVino(Engine):
+    """The same graph by OpenVINO, in bf16; one program for each last layer."""
+
+    def __init__(self, path: Path) -> None:
+        import openvino
+
+        self.library = openvino
+        self.core = openvino.Core()
+        self.model = self.core.read_model(path)
+        self.outputs = [output.any_name for output in self.model.outputs]
+        self.programs: dict[int, Any] = {}
+
+    def layers_of(self, clip: Tensor, count: int) -> list[Tensor]:
+        if count not in self.programs:
+            settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": threads_of(LARGE_ENCODER)}
+            part = self.library.Model(self.model.outputs[:count], self.model.get_parameters())
+            self.programs[count] = self.core.compile_model(part, "CPU", settings)
+        layers = self.programs[count](clip.numpy())
+        return [torch.from_numpy(layers[index].copy()).float() for index in range(count)]
 
 
 def engine_of(
-    name: str, about: dict[str, Any], module: nn.Module, example: Tensor, *, axis: int, exact: Sequence[str] = ()
+    engine: str,
+    name: str,
+    about: dict[str, Any],
+    module: nn.Module,
+    example: Tensor,
+    *,
+    axis: int,
+    exact: Sequence[str] = (),
 ) -> Engine:
-    """The engine of `module`, from the cache folder if it is there.
+    """The engine onnx, onnx-int8 or openvino of `module`, its graph from the cache folder if it is there.
 
     about: all that the graph depends on, above all the digest of the weights. axis: the axis of `example` (1, ...) for
     the clip's length. exact: products whose names in the graph hold one of these words are not quantised.
-    Errors: UserError where onnx or onnxruntime is not installed.
+    Errors: UserError where a package is not installed, and for more weights than a graph can hold.
     """
-    runtime, _ = _packages()
+    runtime, _ = packages(engine)
+    size = sum(weight.numel() * weight.element_size() for weight in module.parameters())
+    if size > GRAPH_BYTES:
+        raise UserError(f"engine {engine}: {name} has {size / 1e9:.1f} GB of weights, a graph 2 at most: engine=torch")
     about = {**about, "form": FORM, "onnxruntime": runtime.__version__, "torch": torch.__version__}
+    about["int8"] = list(exact) if engine == "onnx-int8" else None
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     path = cache_folder() / "onnx" / f"{name}-{key}.onnx"
+    opened = OpenVino if engine == "openvino" else Engine
     if is_readable(path):
         try:
-            return Engine(path)
-        except Exception as error:  # cut or changed: onnxruntime raises kinds of its own
+            return opened(path)
+        except Exception as error:  # cut or changed: both libraries raise kinds of their own
             if lacks_memory(error):
                 raise unreadable(path, error) from error
-    _export(path, module, example, axis, exact)
-    return Engine(path)
+    if engine == "onnx-int8":
+        _export_int8(path, module, example, axis, exact)
+    else:
+        write_graph(path, module, example, axis)
+    return opened(path)
 
 
-def _export(path: Path, module: nn.Module, example: Tensor, axis: int, exact: Sequence[str]) -> None:
-    _, onnx = _packages()
+def write_graph(path: Path, module: nn.Module, example: Tensor, axis: int) -> None:
+    """Write the graph of a module that gives a tuple of layers (1, F, D); the example's `axis` may have any length."""
+    with _quiet(), torch.no_grad(), whole_file(path) as temporary:
+        names = [f"layer_{index}" for index in range(len(module.eval()(example)))]
+        torch.onnx.export(
+            module.eval(),  # the exporter puts every part back into the mode of the whole
+            (example,),
+            str(temporary),
+            dynamo=False,
+            input_names=["input"],
+            output_names=names,
+            dynamic_axes={"input": {axis: "samples"}, **{name: {1: "frames"} for name in names}},
+            opset_version=OPSET,
+        )
+
+
+def _export_int8(path: Path, module: nn.Module, example: Tensor, axis: int, exact: Sequence[str]) -> None:
+    _, onnx = packages("onnx-int8")
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    silent = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # both advise other settings
-    try:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            plain = Path(folder) / "plain.onnx"
-            torch.onnx.export(
-                module.eval(),  # the exporter puts every part back into the mode of the whole
-                (example,),
-                str(plain),
-                dynamo=False,
-                input_names=["input"],
-                output_names=["hidden"],
-                dynamic_axes={"input": {axis: "samples"}, "hidden": {2: "frames"}},
-                opset_version=OPSET,
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.onnx"
+        write_graph(plain, module, example, axis)
+        names = [node.name for node in onnx.load(str(plain)).graph.node if node.op_type == "MatMul"]
+        with whole_file(path) as temporary:
+            quantize_dynamic(
+                plain,
+                temporary,
+                op_types_to_quantize=["MatMul"],
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+                nodes_to_exclude=[name for name in names if any(word in name for word in exact)],
             )
-            names = [node.name for node in onnx.load(str(plain)).graph.node if node.op_type == "MatMul"]
-            with whole_file(path) as temporary:
-                quantize_dynamic(
-                    plain,
-                    temporary,
-                    op_types_to_quantize=["MatMul"],
-                    weight_type=QuantType.QInt8,
-                    per_channel=True,
-                    reduce_range=True,
-                    nodes_to_exclude=[name for name in names if any(word in name for word in exact)],
-                )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' advice on other settings."""
+    silent = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(silent)
 
 
-def _packages() -> tuple[Any, Any]:
-    """onnxruntime and onnx. Errors: UserError where one is not installed."""
+def packages(engine: str) -> tuple[Any, Any]:
+    """onnxruntime and onnx. Errors: UserError where one that the engine needs is not installed."""
     try:
         import onnx
         import onnxruntime
+
+        if engine == "openvino":
+            import openvino  # noqa: F401
     except ModuleNotFoundError as error:
-        raise UserError(f"engine onnx-int8 needs the package {error.name}: pip install 'emobridge[onnx]'") from error
+        extra = EXTRAS[engine]
+        raise UserError(f"engine {engine} needs the package {error.name}: pip install 'emobridge[{extra}]'") from error
     return onnxruntime, onnx

@@ -31,6 +31,9 @@ Option = str | int | float | bool
 # Options of every family whose weights come from a folder: "random" ignores the folder's weights, if it has any, and
 # gives the encoder as the family has it before its training: a lower bound that shows what training added.
 WEIGHT_OPTIONS: dict[str, Option] = {"weights": "pretrained", "seed": 0}
+TRAINABLE_ENGINES = ("auto", "torch")
+TORCH_HINT = "give engine=torch (with --precision bf16 for training in bf16)"
+EXACT_ENGINES = ("torch", "onnx")  # whose features agree to a cosine of 0.99999: one key, one store, one bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Encoder(nn.Module):
     weights_digest: str = ""  # of weights from a folder alone, as bundles of before 0.2 have it for the digest
     minimum: int = 1  # samples; shorter clips are padded with zeros
     window: float | None = None  # s; longer clips are encoded, and searched for speech, window by window
+    engine_choice: str = "torch"  # what runs it where it is frozen, as asked for; auto is chosen at the first clip
     active_adapters: Any = None  # the emobridge.adapters.Adapters that take effect in it
     inactive_adapters: tuple[Any, ...] = ()  # others that are in it without effect
     _last_layer: int | None = None  # see `stop_after`
@@ -153,8 +157,8 @@ class Encoder(nn.Module):
 
     def forward(self, wave: Tensor, mask: Tensor) -> Layers:
         """(B, T) float32 at 16 kHz and its (B, T) bool mask -> Layers; autograd flows through it."""
-        if self.training and "engine" in self.options:
-            raise UserError(f"encoder {self.name} with engine {self.options['engine']}: cannot be trained")
+        if self.training and self.engine_choice not in TRAINABLE_ENGINES:
+            raise UserError(f"encoder {self.name} with engine {self.engine_choice}: cannot be trained; {TORCH_HINT}")
         wave, lengths = clean(wave, mask, self.minimum)
         size = wave.shape[1] if self.window is None else round(self.window * SAMPLE_RATE)
         encode = self._encode if wave.shape[1] <= size else functools.partial(self._windows, size=size)
@@ -263,10 +267,10 @@ def seed_of(name: str, options: dict[str, Option]) -> int | None:
 def key_options(options: dict[str, Option]) -> dict[str, Option]:
     """The options that are part of the store's key: without the defaults that older stores do not have.
 
-    These are the options of WEIGHT_OPTIONS where the weights are the folder's, and the engine where it is torch.
+    These are the options of WEIGHT_OPTIONS where the weights are the folder's, and an engine that is exact or auto.
     """
     omitted = set(WEIGHT_OPTIONS) if options["weights"] == "pretrained" else set()
-    if options.get("engine") == "torch":
+    if options.get("engine") in ("auto", *EXACT_ENGINES):
         omitted.add("engine")
     return {name: value for name, value in options.items() if name not in omitted}
 

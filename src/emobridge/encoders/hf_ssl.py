@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
+from emobridge.encoders._engines import ENGINE, Engines, engine_choice
 from emobridge.encoders._transformers import first_layers, open_model
 from emobridge.encoders._weights import read_config, read_preprocessor, setting, weights_digest
 from emobridge.encoders.base import (
@@ -44,7 +44,7 @@ class HfSsl(Encoder):
 
     max_seconds: longer clips are encoded in stretches of this length, since attention grows with its square.
     weights, seed: "random" gives the configuration's initial weights for the seed in place of the folder's.
-    engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
+    engine: what runs it where it is frozen (see _engines.py); of these torch alone can be trained.
     """
 
     statistics = ("mean", "std", "speech_mean")
@@ -62,7 +62,7 @@ class HfSsl(Encoder):
         self.minimum = _receptive_field(self.steps)
         self.window = max_seconds
         self.options = {"max_seconds": max_seconds}
-        self.engine: Engine | None = None
+        self.engines: Engines | None = None
         self.norm: ClipNorm | None = None
         if config.feat_extract_norm == "group":
             first = model.feature_extractor.conv_layers[0]
@@ -80,7 +80,7 @@ class HfSsl(Encoder):
             raise UserError(f"max_seconds {seconds!r} of encoder hf-ssl: expected at least 1 second")
         if directory is None:
             raise UserError("encoder hf-ssl needs weights: a folder, or a hub id such as facebook/wav2vec2-xls-r-300m")
-        seed, onnx = seed_of(cls.name, options), wants_onnx(cls.name, options)
+        seed, engine = seed_of(cls.name, options), engine_choice(cls.name, options)
         preprocessor = read_preprocessor(directory, sampling_rate=SAMPLE_RATE)
         model = open_model(directory, seed, _adjusted)
         if model.config.model_type == "wavlm":
@@ -95,11 +95,9 @@ class HfSsl(Encoder):
         if bool(normalises) != usual:
             encoder.options["do_normalize"] = bool(normalises)
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
-        if onnx:
-            about = {"digest": encoder.digest, "config": read_config(directory)}
-            example = torch.randn(1, 2 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
-            with encoder.exportable() as graph:
-                encoder.engine = engine_of(cls.name, about, graph, example, axis=1, exact=EXACT)
+        encoder.engine_choice = engine
+        about = {"digest": encoder.digest, "config": read_config(directory)}
+        encoder.engines = Engines(encoder, engine, about, encoder.exportable, axis=1, exact=EXACT)
         return encoder.eval()
 
     def trunk(self) -> Trunk:
@@ -116,14 +114,20 @@ class HfSsl(Encoder):
             getattr(self.model, f"{kind}_disable")()
 
     @contextlib.contextmanager
-    def exportable(self) -> Iterator[nn.Module]:
-        """A module (1, T) -> hidden (L, 1, F, D) of a lone clip, in its fastest form; the encoder is restored after."""
+    def exportable(self, folds: bool = True) -> Iterator[tuple[nn.Module, Tensor]]:
+        """A module (1, T) -> layers (1, F, D) of a lone clip, and an example of its input; the encoder is restored.
+
+        folds: the first norm is part of the convolution, which is faster, and needs single precision.
+        """
         layers: Any = self.model.feature_extractor.conv_layers
         first = layers[0]
         if self.norm is not None:
             layers[0] = FoldedNorm(first)
         try:
-            yield _Hidden(self.model).eval()
+            yield (
+                _Hidden(self.model).eval(),
+                torch.randn(1, 2 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0)),
+            )
         finally:
             layers[0] = first
 
@@ -131,27 +135,30 @@ class HfSsl(Encoder):
         mask = torch.arange(wave.shape[1], device=wave.device) < lengths[:, None]
         if self.normalises:
             wave = _normalised(wave, mask, lengths)
-        if self.engine is not None:
+        engine = self.engines and self.engines.engine_for(self, wave)
+        if engine:
             clips = [clip[None, :length] for clip, length in zip(wave, lengths.tolist())]
-            return self.engine.run(clips), _frames(lengths, self.steps)
+            return engine.run(clips, self.last_layer), _frames(lengths, self.steps)
         if self.norm is not None:
             self.norm.frames = _frames(lengths, self.steps[:1])
         run = functools.partial(self.model, wave, attention_mask=mask.long())
-        if self.last_layer < self.layers - 1:
-            hidden = torch.stack(first_layers(run, self.model.encoder.layers, self.last_layer))
-        else:
-            hidden = _layers_of(run(output_hidden_states=True))
-        return hidden, _frames(lengths, self.steps)
+        hidden: Sequence[Tensor]
+        with self.engines.autocast() if self.engines else contextlib.nullcontext():
+            if self.last_layer < self.layers - 1:
+                hidden = first_layers(run, self.model.encoder.layers, self.last_layer)
+            else:
+                hidden = _layers_of(run(output_hidden_states=True))
+        return torch.stack(tuple(hidden)).float(), _frames(lengths, self.steps)
 
 
 class _Hidden(nn.Module):
-    """The model's hidden states as one tensor."""
+    """The model's hidden states."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, wave: Tensor) -> Tensor:
+    def forward(self, wave: Tensor) -> tuple[Tensor, ...]:
         return _layers_of(self.model(wave, output_hidden_states=True))
 
 
@@ -206,9 +213,9 @@ class ClipNorm(nn.Module):
         return (hidden - mean) * (square + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
 
 
-def _layers_of(out: Any) -> Tensor:
+def _layers_of(out: Any) -> tuple[Tensor, ...]:
     # Releases of the library differ in whether the last hidden state has the final layer norm; the output has it.
-    return torch.stack((*out.hidden_states[:-1], out.last_hidden_state))
+    return (*out.hidden_states[:-1], out.last_hidden_state)
 
 
 def _adjusted(config: Any) -> str:

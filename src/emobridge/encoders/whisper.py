@@ -7,6 +7,7 @@ position table: it is many times faster, and NOT numerically the same. The optio
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from emobridge.encoders._onnx import ENGINE, Engine, engine_of, wants_onnx
+from emobridge.encoders._engines import ENGINE, Engines, engine_choice
 from emobridge.encoders._spectral import power, slaney_filters
 from emobridge.encoders._weights import (
     MOST,
@@ -58,7 +59,7 @@ class Whisper(Encoder):
 
     weights, seed: "random" gives initial weights for the seed in place of the folder's: normal ones with a deviation of
     the configuration's `init_std`, biases of zero, and sines for positions, as in transformers.
-    engine: "onnx-int8" is faster on a CPU and a little off (see _onnx.py); it cannot be trained.
+    engine: what runs it where it is frozen (see _engines.py); of these torch alone can be trained.
     """
 
     defaults: ClassVar = {"padding": "clip", **WEIGHT_OPTIONS, **ENGINE}
@@ -74,7 +75,7 @@ class Whisper(Encoder):
         self.width = width
         self.window = positions / self.frame_rate  # 30 s
         self.options = {"padding": padding}
-        self.engine: Engine | None = None
+        self.engines: Engines | None = None
         self.spares_memory = False
         self.scale = width**0.5 if config.get("scale_embedding") else 1.0
         self.conv1 = nn.Conv1d(config["num_mel_bins"], width, 3, padding=1)
@@ -100,7 +101,7 @@ class Whisper(Encoder):
         config = read_config(directory)
         _check(config, directory)
         read_preprocessor(directory, sampling_rate=SAMPLE_RATE, hop_length=HOP, n_fft=SIZE, dither=0.0)
-        seed, onnx = seed_of(cls.name, options), wants_onnx(cls.name, options)
+        seed, engine = seed_of(cls.name, options), engine_choice(cls.name, options)
         tensors = {} if seed is not None else load_tensors(directory, PREFIXES)
         tensors = {_renamed(name): tensor for name, tensor in tensors.items()}
         with seeded(seed), torch.device("meta"):  # without memory: what does not fit is refused first
@@ -117,10 +118,14 @@ class Whisper(Encoder):
         if seed is None:
             fill(encoder, tensors, directory)
         encoder.digest = weights_digest(directory) if seed is None else state_digest(encoder)
-        if onnx:
-            about = {"digest": encoder.digest, "config": config}
-            example = torch.zeros(1, config["num_mel_bins"], 2 * min(100, config["max_source_positions"]))
-            encoder.engine = engine_of(cls.name, about, _Blocks(encoder), example, axis=2, exact=EXACT)
+        encoder.engine_choice = engine
+        about = {"digest": encoder.digest, "config": config}
+        frames = 2 * min(100, config["max_source_positions"])
+        example = torch.randn(1, config["num_mel_bins"], frames, generator=torch.Generator().manual_seed(0))
+        blocks = _Blocks(encoder)
+        encoder.engines = Engines(
+            encoder, engine, about, lambda folds: contextlib.nullcontext((blocks, example)), axis=2, exact=EXACT
+        )
         return encoder.eval()
 
     def initialise(self, deviation: float) -> None:
@@ -143,16 +148,20 @@ class Whisper(Encoder):
     def encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames = -(-lengths // (HOP * STRIDE))
         longest = int(frames.max())
-        if self.engine is not None:
+        engine = self.engines and self.engines.engine_for(self, wave)
+        if engine:
             clips = [(wave[row : row + 1, : int(length)], length[None]) for row, length in enumerate(lengths)]
-            return self.engine.run([self.log_mel(*clip) for clip in clips])[:, :, :longest], frames
+            hidden = engine.run([self.log_mel(*clip) for clip in clips], self.last_layer)
+            return hidden[:, :, :longest], frames
         mask = None
         if self.options["padding"] == "clip" and int(frames.min()) < longest:
             mask = (torch.arange(longest, device=wave.device) < frames[:, None])[:, None, None]
-        return self.blocks_of(self.log_mel(wave, lengths), mask, longest), frames
+        mel = self.log_mel(wave, lengths)
+        with self.engines.autocast() if self.engines else contextlib.nullcontext():
+            return torch.stack(self.layers_of(mel, mask, longest)).float(), frames
 
-    def blocks_of(self, mel: Tensor, mask: Tensor | None = None, longest: int | None = None) -> Tensor:
-        """(B, bands, frames) -> (L, B, F, D), cut to the first `longest` frames."""
+    def layers_of(self, mel: Tensor, mask: Tensor | None = None, longest: int | None = None) -> list[Tensor]:
+        """(B, bands, frames) -> each layer (B, F, D), cut to the first `longest` frames."""
         hidden = nn.functional.gelu(self.conv1(mel))
         hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
         hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
@@ -165,7 +174,7 @@ class Whisper(Encoder):
             layers.append(hidden[:, :longest])
         if len(layers) == self.layers:
             layers[-1] = self.layer_norm(layers[-1])
-        return torch.stack(layers)
+        return layers
 
     def log_mel(self, wave: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) -> (B, bands, frames), as Whisper's reference computes it for a clip followed by silence.
@@ -195,8 +204,8 @@ class _Blocks(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, mel: Tensor) -> Tensor:
-        return self.encoder.blocks_of(mel)
+    def forward(self, mel: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.encoder.layers_of(mel))
 
 
 class Block(nn.Module):

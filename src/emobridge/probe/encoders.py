@@ -54,7 +54,7 @@ def probed_encoders(settings: ProbeSettings, *, may_lack: bool = False) -> Itera
     Errors: UserError for an encoder that cannot be opened, and for an option that none of them has.
     """
     options = read_options(settings.encoder_options)
-    if settings.engine != "torch":
+    if settings.engine != "auto":
         options["engine"] = settings.engine
     accepted = {"frames"}  # options that an encoder has, as all have frames, or may have where it is not here
     for word in settings.encoders:

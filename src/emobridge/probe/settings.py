@@ -11,6 +11,7 @@ from emobridge.settings import (
     DATA,
     DEVICE_HELP,
     ENCODER,
+    ENGINES,
     EVALUATION,
     METHOD,
     OUTPUT,
@@ -38,8 +39,9 @@ class ProbeSettings:
         panel=ENCODER, flag="encoder-option", repeat=True, metavar="NAME=VALUE",
     )  # fmt: skip
     engine: str = option(
-        "torch", help="What runs the encoders. onnx-int8 is faster and gives slightly different numbers.",
-        panel=ENCODER, choices=("torch", "onnx-int8"),
+        "auto", help="What runs the encoders. auto is torch or onnx, whichever is faster here: their features are "
+        "equal but for rounding. openvino and torch-bf16 compute in bf16, onnx-int8 in eight bits: other numbers.",
+        panel=ENCODER, choices=ENGINES,
     )  # fmt: skip
     layers: tuple[str, ...] = option(
         ("all",), help="Layers, separated by commas: all, last, or numbers. A head that sums layers always takes all "

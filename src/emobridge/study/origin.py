@@ -78,7 +78,7 @@ class SourceBundle:
         return replace(
             request,
             data=replace(data, labels=spec.labels),
-            features=replace(features, **taken, engine="torch", frames="auto"),
+            features=replace(features, **taken, engine="auto", frames="auto"),
             system=system,
         )
 

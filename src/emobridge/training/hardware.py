@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from emobridge.data.devices import choose_device
+from emobridge.data.machine import training_precision
 from emobridge.errors import UserError
 
 
@@ -45,7 +46,7 @@ class Hardware:
 
 
 class Accelerated(Hardware):
-    """What accelerate finds. precision: "auto" is bf16 on a GPU that has it, else fp32; on a CPU bf16 is slower."""
+    """What accelerate finds. precision: "auto" is bf16 on a GPU that has it, or a CPU that is faster in it."""
 
     def __init__(self, precision: str = "auto", device: str = "auto") -> None:
         """Errors: UserError for bf16 where the GPU has none, and for a device that is not there."""
@@ -58,7 +59,9 @@ class Accelerated(Hardware):
         has = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
         if precision == "bf16" and gpu and not has:
             raise UserError("precision: this GPU has no bf16; give fp32 or auto")
-        self.precision = "bf16" if precision == "bf16" or (precision == "auto" and has) else "fp32"
+        if precision == "auto":
+            precision = ("bf16" if has else "fp32") if gpu else training_precision()
+        self.precision = precision
         many = int(os.environ.get("WORLD_SIZE", "1")) > 1  # as torchrun says; accelerate finds no CPUs by itself
         # Not given the precision: accelerate keeps the first one of a process and refuses a second.
         on_cpu = (many and not gpu) or (chosen.type == "cpu" and device != "auto")
