@@ -166,13 +166,15 @@ class Whisper(Encoder):
         hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
         hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
         layers = [hidden[:, :longest]]
-        for block in self.blocks[: self.last_layer]:
+        # Gating joins all layers to one, which is then the last: all are computed for it.
+        count = self.last_layer if self.last_layer < self.layers - 1 else len(self.blocks)
+        for block in self.blocks[:count]:
             if self.spares_memory and self.training:
                 hidden = checkpoint(block, hidden, mask, use_reentrant=False)
             else:
                 hidden = block(hidden, mask)
             layers.append(hidden[:, :longest])
-        if len(layers) == self.layers:
+        if count == len(self.blocks):
             layers[-1] = self.layer_norm(layers[-1])
         return layers
 
