@@ -41,15 +41,14 @@ class Engine:
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         """threads: by default those of a large encoder."""
-        runtime, _ = packages("onnx")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or threads_of(LARGE_ENCODER)
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may want the cores
-        options.inter_op_num_threads = 1
-        self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.outputs = [output.name for output in self.session.get_outputs()]
-        self.path_only = runtime.RunOptions()
-        self.path_only.only_execute_path_to_fetches = True
+        self.runtime, self.onnx = packages("onnx")
+        self.options = self.runtime.SessionOptions()
+        self.options.intra_op_num_threads = threads or threads_of(LARGE_ENCODER)
+        self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may want the cores
+        self.options.inter_op_num_threads = 1
+        self.path = path
+        self.outputs = [output.name for output in self.onnx.load(str(path)).graph.output]
+        self.sessions: dict[int, Any] = {}  # by the number of layers
 
     def run(self, inputs: Sequence[Tensor], last: int | None = None) -> Tensor:
         """Layers 0 to `last` (by default all) of each input (1, ...), padded with zeros to (L, B, F, D)."""
@@ -61,9 +60,18 @@ class Engine:
 
     def layers_of(self, clip: Tensor, count: int) -> list[Tensor]:
         """The first `count` layers (1, F, D) of one clip."""
-        options = None if count == len(self.outputs) else self.path_only
-        layers = self.session.run(self.outputs[:count], {"input": clip.numpy()}, options)
+        if count not in self.sessions:
+            self.sessions[count] = self._session(count)
+        layers = self.sessions[count].run(self.outputs[:count], {"input": clip.numpy()})
         return [torch.from_numpy(layer) for layer in layers]
+
+    def _session(self, count: int) -> Any:
+        """Runs the first `count` layers. The graph is cut: of a whole one all is computed, whatever is asked for."""
+        graph: str | bytes = str(self.path)
+        if count < len(self.outputs):
+            whole = self.onnx.utils.Extractor(self.onnx.load(graph))
+            graph = whole.extract_model(["input"], self.outputs[:count]).SerializeToString()
+        return self.runtime.InferenceSession(graph, self.options, providers=["CPUExecutionProvider"])
 
 
 class OpenVino(Engine):
@@ -177,7 +185,7 @@ def _quiet() -> Iterator[None]:
 def packages(engine: str) -> tuple[Any, Any]:
     """onnxruntime and onnx. Errors: UserError where one that the engine needs is not installed."""
     try:
-        import onnx
+        import onnx.utils
         import onnxruntime
 
         if engine == "openvino":
