@@ -57,7 +57,7 @@ NO_PART = {
     "store": ({}, "there"),
     "jobs": ({}, 3),
     "cluster": ({}, "auto"),
-    "device": "cpu",
+    "device": ({}, "cpu"),
     "clips": ({}, False),
 }
 # Options that a fit depends on.

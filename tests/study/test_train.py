@@ -138,7 +138,7 @@ def test_from_recordings_to_a_recogniser(settings, tmp_path):
 
 def test_a_second_run_reads_the_work_of_the_first(settings, fits):
     first = train(settings())
-    folds = [("source-only", "fold")] * 2 + [("pseudo-labels", "fold")] * 2
+    folds = [("source-only", "fold"), ("pseudo-labels", "fold")] * 2  # what they share of a fold is computed once
     assert fits == [*folds, ("pseudo-labels", "everything")]
     del fits[:]
     second = train(settings())
@@ -190,7 +190,7 @@ def test_a_run_that_is_killed_and_begun_again_says_the_same(settings, fits):
     assert len(list(work.glob("*.safetensors"))) == 2 and len(list(work.glob("*.checkpoint"))) == 1
     torch.set_num_threads(1)
     again = train(options)
-    assert fits == [("pseudo-labels", "fold")] * 2 + [("pseudo-labels", "everything")]
+    assert fits == [("source-only", "fold"), ("pseudo-labels", "fold"), ("pseudo-labels", "everything")]
     assert not list(work.glob("*.checkpoint")) and not list(work.glob(".*"))
     whole = train(settings(epochs=6, method_options=("interval=2",), out=options.output.out + "-whole"))
     assert said(again) == said(whole) and logs(again) == logs(whole)
