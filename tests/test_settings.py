@@ -270,7 +270,7 @@ BAD = [
     ({"train": "end"}, "unknown train 'end'"),
     ({"pool": "opened"}, "did you mean 'open'?"),
     ({"frames": "speach"}, "unknown frames 'speach': did you mean 'speech'?"),
-    ({"engine": "onnx"}, "unknown engine 'onnx': did you mean 'onnx-int8'?"),
+    ({"engine": "onxx-int8"}, "unknown engine 'onxx-int8': did you mean 'onnx-int8'?"),
     ({"seeds": 0}, "seeds: expected 1 or more, got 0"),
     ({"seeds": True}, "seeds: expected int, got True"),
     ({"seeds": 1.0}, "seeds: expected int, got 1.0"),
