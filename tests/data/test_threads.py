@@ -93,3 +93,10 @@ def test_the_numbers_are_the_same_on_one_thread(three_threads):
     whole = x.T @ x
     with threads.one_thread():
         torch.testing.assert_close(x.T @ x, whole)
+
+
+def test_a_single_thread_is_one_for_large_encoders_too(monkeypatch):
+    monkeypatch.setattr(threads, "_cores", 8)
+    with threads.single_thread():
+        assert threads.threads_of(threads.LARGE_ENCODER) == torch.get_num_threads() == 1
+    assert threads.threads_of(threads.LARGE_ENCODER) == 8

@@ -183,3 +183,17 @@ def test_a_killed_share_that_runs_again_makes_the_same_bytes(clips, tmp_path, ex
 
 def test_the_source_opens_with_its_options():
     assert EncoderSource("emotion-cnn", (("seed", "3"),))().options == load_encoder("emotion-cnn", seed=3).options
+
+
+def test_processes_take_this_ones_engine(monkeypatch):
+    from emobridge.encoders import fixed_engine
+
+    monkeypatch.setenv("EMOBRIDGE_ENGINE", "torch")
+    with fixed_engine():
+        assert os.environ["EMOBRIDGE_ENGINE"] == "torch"
+    assert os.environ["EMOBRIDGE_ENGINE"] == "torch"
+    monkeypatch.setattr("emobridge.encoders._engines.fastest_engine", lambda: "onnx")
+    monkeypatch.delenv("EMOBRIDGE_ENGINE")
+    with fixed_engine():
+        assert os.environ["EMOBRIDGE_ENGINE"] == "onnx"
+    assert "EMOBRIDGE_ENGINE" not in os.environ

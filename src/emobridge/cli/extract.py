@@ -10,7 +10,7 @@ from emobridge.cli.options import command_from
 from emobridge.cli.requests import STORE
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, count_noun
-from emobridge.settings import CLUSTER, OUTPUT, Features, check_part, option
+from emobridge.settings import CLUSTER, DEVICE_HELP, OUTPUT, Features, check_part, option
 
 NOT_FEATURES = ("layer", "statistics", "normalise", "by_corpus", "guard", "align")  # of what is read, not stored
 
@@ -37,6 +37,7 @@ class ExtractRequest:
         0.0, help="Seconds of the stretches whose means are stored in place of frames. 0 stores frames.", panel=OUTPUT,
         least=0,
     )  # fmt: skip
+    device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
     features: Features = field(default_factory=Features)
 
     def __post_init__(self) -> None:
@@ -73,7 +74,8 @@ def run_extract(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     keep_work()
     folder, features = str(request.store or cache_folder()), request.features
     source = EncoderSource(features.encoder, tuple(read_options(features.all_encoder_options).items()))
-    stores = {source.name: StoreSettings(folder, source, frames=request.store_frames, segment=request.segment)}
+    frames = {"frames": request.store_frames, "segment": request.segment}
+    stores = {source.name: StoreSettings(folder, source, **frames, device=request.device)}
     if features.prosody:
         stores["prosody"] = StoreSettings(folder, EncoderSource("prosody"))
     workers = encoding(request.cluster, folder)

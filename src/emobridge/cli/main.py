@@ -197,7 +197,7 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             if journal.path is not None:
                 keep_work()
             predictions = predict(
-                BundleProcesses(recognizer, str(bundle), request.encoder or None, request.jobs),
+                BundleProcesses(recognizer, str(bundle), request.encoder or None, request.jobs, request.device),
                 utterances,
                 settings,
                 store=request.store or None,

@@ -77,6 +77,18 @@ def one_thread() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def single_thread() -> Iterator[None]:
+    """Encoders on one thread within the block, large ones too: with more, sums are rounded in another way."""
+    global _cores
+    before, _cores = _cores, 1
+    try:
+        with _torch_threads(1):
+            yield
+    finally:
+        _cores = before
+
+
+@contextlib.contextmanager
 def _torch_threads(threads: int) -> Iterator[None]:
     import torch
 

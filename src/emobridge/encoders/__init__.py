@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Preset",
     "fetch",
+    "fixed_engine",
     "folder_has_digest",
     "hub_folders",
     "is_here",
@@ -52,6 +54,21 @@ def load_encoder(source: str | Path | type[Encoder] | Encoder, **options: str | 
     frames = options.pop("frames", POOLED_FRAMES[0])
     encoder = _open(str(source) if isinstance(source, Path) else source, options)
     return _pool_over(encoder, str(frames))
+
+
+@contextlib.contextmanager
+def fixed_engine() -> Iterator[None]:
+    """Processes started within the block take this one's choice of an exact engine; each might measure another."""
+    from emobridge.encoders._engines import fastest_engine
+
+    before = os.environ.get("EMOBRIDGE_ENGINE")
+    os.environ["EMOBRIDGE_ENGINE"] = fastest_engine()
+    try:
+        yield
+    finally:
+        os.environ.pop("EMOBRIDGE_ENGINE")
+        if before is not None:
+            os.environ["EMOBRIDGE_ENGINE"] = before
 
 
 def _pool_over(encoder: Encoder, frames: str) -> Encoder:

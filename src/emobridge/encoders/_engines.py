@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable
@@ -127,7 +128,7 @@ def _fastest(fixed: str) -> str:
         return "torch"
     versions = {"torch": str(torch.__version__), "onnxruntime": runtime.__version__}
     choice = fixed or remember("engine", versions, _measure, EXACT_ENGINES)
-    if choice == "onnx":
+    if choice == "onnx" and multiprocessing.parent_process() is None:
         report_note("engine onnx: on this machine the fastest whose features are those of torch (--engine torch)")
     return choice
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
 
@@ -90,17 +89,6 @@ def run_parallel(
             pool.result(future)
             progress(done, len(items))
     return [future.result() for future in futures]
-
-
-@contextlib.contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """torch has one thread within the block: with more, sums over few numbers are rounded in another way."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _begin(start: Callable[..., None], arguments: Sequence[Any]) -> None:

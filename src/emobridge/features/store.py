@@ -199,7 +199,9 @@ class FeatureStore:
         if missing and self.shards.find_new(missing):  # another process has written it since
             missing = []
         if missing:
-            reasons |= self._compute_shard({key: clips[key] for key in missing}, strict)
+            waiting = {key: clips[key] for key in missing}
+            with self._reader(list(waiting.values())) as read:
+                reasons |= self._compute_shard(waiting, strict, read)
         skipped = tuple((row.id, reasons[key]) for row, key in zip(utterances, keys) if key in reasons)
         computed = len([key for key in keys if key in missing and key not in reasons])
         return Added(computed, len(keys) - computed - len(skipped), skipped)

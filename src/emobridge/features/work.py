@@ -13,9 +13,11 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emobridge.encoders import load_encoder
+from emobridge.data.devices import choose_device, move
+from emobridge.data.threads import single_thread
+from emobridge.encoders import fixed_engine, load_encoder
 from emobridge.encoders.base import Encoder, Option
-from emobridge.features.parallel import Workers, one_torch_thread, run_parallel
+from emobridge.features.parallel import Workers, run_parallel
 from emobridge.features.store import FeatureStore, clips_per_shard
 from emobridge.features.units import cut_units
 from emobridge.progress import Progress
@@ -44,12 +46,15 @@ class StoreSettings:
     segment: float = 0.0
     batch_size: int | None = None
     last_layer: int | None = None
+    device: str = "auto"  # where the encoder computes; auto is a GPU where the process has one
 
     def open(self) -> FeatureStore:
-        """Open the encoder and its store. Errors: UserError as for both."""
+        """Open the encoder and its store. Errors: UserError as for both, and for a device that is not there."""
+        device, encoder = choose_device(self.device), self.encoder()
+        move(encoder, device)
         return FeatureStore(
             self.folder,
-            self.encoder(),
+            encoder,
             frames=self.frames,
             segment=self.segment,
             batch_size=self.batch_size,
@@ -94,7 +99,7 @@ def compute_unit(unit: ShardUnit, *, strict: bool = False) -> UnitReport:
     A process opens an encoder once. Errors: UserError where encoder or store cannot be opened or written; AudioError of
     the first bad file with `strict`.
     """
-    with one_torch_thread():
+    with single_thread():
         added = _open_once(unit.settings).compute_shard(unit.utterances, strict=strict)
     return UnitReport(unit.number, added.computed, added.present, added.skipped)
 
@@ -115,8 +120,9 @@ def compute_units(
     if workers is not None:
         return workers.run(_work, units, start=_start, arguments=(strict,), progress=report)
     if min(jobs, len(units)) > 1:
-        start = (strict,)
-        return run_parallel(_work, units, min(jobs, len(units)), start=_start, arguments=start, progress=report)
+        with fixed_engine():
+            jobs = min(jobs, len(units))
+            return run_parallel(_work, units, jobs, start=_start, arguments=(strict,), progress=report)
     reports = []
     for done, unit in enumerate(units, 1):
         reports.append(compute_unit(unit, strict=strict))
@@ -137,14 +143,15 @@ def fill_stores(
 ) -> None:
     """Bring into a store, and into that of prosody beside it, what they lack, in `jobs` processes or by `workers`.
 
-    encoder: opens the store's encoder in a process. One job, and a single unit that is missing, are left to the reader
-    of the store. Errors: as `compute_units`.
+    encoder: opens the store's encoder in a process. One job, a single unit that is missing, and an accelerator of this
+    process are left to the reader of the store. Errors: as `compute_units`.
     """
-    if jobs < 2 and workers is None:
+    if workers is None and (jobs < 2 or store.clip_encoder.is_accelerated):
         return
-    folder = str(store.folder.parent)
+    folder, device = str(store.folder.parent), "cpu" if workers is None else "auto"
     last_layer = store.layers - 1 if store.layers < store.encoder.layers else None
-    settings = StoreSettings(folder, encoder, frames=store.with_frames, segment=store.segment, last_layer=last_layer)
+    frames, segment = store.with_frames, store.segment
+    settings = StoreSettings(folder, encoder, frames, segment, last_layer=last_layer, device=device)
     stores = [(store, settings)]
     if with_prosody:
         settings = StoreSettings(folder, EncoderSource("prosody"))

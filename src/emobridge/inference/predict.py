@@ -14,6 +14,7 @@ from torch import Tensor
 from emobridge.bundle import UNKNOWN, Recognizer
 from emobridge.data.activity import resolve_detector
 from emobridge.data.audio import AudioError, duration, printable, utterance_seconds
+from emobridge.encoders import fixed_engine
 from emobridge.errors import UserError, count_noun
 from emobridge.features.parallel import Pool
 from emobridge.inference.answering import AnswerRequest, Apart, Together
@@ -96,7 +97,9 @@ def predict(
         if request.is_together:
             answering = Together(request, store, is_strict=on_skip is None)
         elif processes is not None and (jobs := min(processes.jobs, sum(key not in journal for key in keys))) > 1:
-            pool = stack.enter_context(Pool(jobs, start_answering, processes.arguments(settings, labels)))
+            stack.enter_context(fixed_engine())
+            start = (processes.bundle, processes.encoder, processes.device, settings, labels)
+            pool = stack.enter_context(Pool(jobs, start_answering, start))
             answering = InProcesses(request, journal, settled_by, keys, pool)
         yield from answered(range(len(units)), keys.__getitem__, answer, journal, on_skip)
     if differing and on_note is not None:

@@ -33,10 +33,7 @@ class BundleProcesses:
     bundle: str  # folder
     encoder: str | None  # where it is now, if it has moved
     jobs: int
-
-    def arguments(self, settings: Answering, labels: Sequence[int]) -> tuple[str, str | None, Answering, Sequence[int]]:
-        """What `start_answering` takes."""
-        return self.bundle, self.encoder, settings, labels
+    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +99,10 @@ class InProcesses:
 _request: AnswerRequest  # of a process that works for another
 
 
-def start_answering(bundle: str, encoder: str | None, settings: Answering, labels: Sequence[int]) -> None:
+def start_answering(bundle: str, encoder: str | None, device: str, settings: Answering, labels: Sequence[int]) -> None:
     """Prepare a process: it reads the bundle."""
     global _request
-    recognizer = Recognizer.load(bundle, encoder=encoder)
+    recognizer = Recognizer.load(bundle, encoder=encoder, device=device)
     _request = AnswerRequest(recognizer, settings, labels, [], [], _ignore)
 
 
