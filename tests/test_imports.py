@@ -139,11 +139,16 @@ def test_a_name_that_is_not_public():
 
 
 HEAVY = ("torch", "transformers", "sklearn", "huggingface_hub", "matplotlib", "jinja2")
+SLOW = (  # of the libraries that only a part of some work needs; scipy's take 0.2 to 0.5 s each
+    *HEAVY[1:],
+    *("peft", "accelerate", "pandas", "av", "onnxruntime", "openvino", "ray", "opensmile"),
+    *("scipy.stats", "scipy.signal", "scipy.optimize", "scipy.sparse"),
+)
 
 
-def loaded_by(code: str) -> set[str]:
+def loaded_by(code: str, heavy: tuple[str, ...] = HEAVY) -> set[str]:
     """The heavy packages that a fresh process holds after some code."""
-    code += f"\nimport sys\nprint('LOADED', *[name for name in {HEAVY} if name in sys.modules])"
+    code += f"\nimport sys\nprint('LOADED', *[name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     line = done.stdout.splitlines()[-1].split()
@@ -193,6 +198,21 @@ except SystemExit as end:
     assert not end.code, end.code
 """
     assert loaded_by(code) == set()
+
+
+@pytest.mark.parametrize(
+    ("modules", "expected"),
+    [
+        ("emobridge.audit.findings", set()),
+        ("emobridge.audit.findings, emobridge.report.audit, emobridge.report.write", set()),
+        ("emobridge.study.adapt, emobridge.study.budget, emobridge.study.suggest", {"torch"}),
+        ("emobridge.probe.run, emobridge.recipes.replication", {"torch"}),
+        ("emobridge.bundle, emobridge.inference, emobridge.inference.evaluate", {"torch"}),
+        ("emobridge.encoders.whisper, emobridge.encoders.ast, emobridge.encoders.hf_ssl", {"torch"}),
+    ],
+)
+def test_what_a_command_imports_before_its_work_leaves_slow_libraries_unimported(modules, expected):
+    assert loaded_by(f"import {modules}", ("torch", *SLOW)) == expected
 
 
 def test_no_circle_of_modules():

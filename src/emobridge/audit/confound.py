@@ -13,9 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.splits import by_fold
@@ -86,6 +83,10 @@ def confounds(
 
 def _predict(features: NDArray[np.float64], truth: NDArray[np.str_], folds: Sequence[Sequence[int]]) -> tuple[str, ...]:
     """The prediction for each utterance by the model that was trained on the other folds."""
+    from sklearn.linear_model import LogisticRegression  # takes a second
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     predictions = np.empty_like(truth)
     for fold in folds:
         training = np.setdiff1d(np.arange(len(truth)), fold)

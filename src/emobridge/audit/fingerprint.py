@@ -7,11 +7,11 @@ clip that is played faster or slower, or transposed, has another fingerprint.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import firwin, upfirdn
 
 from emobridge.audit.subfingerprints import MARGIN, PRINT_HOP, subfingerprints
 from emobridge.types import SAMPLE_RATE
@@ -71,7 +71,9 @@ class FingerprintStream:
         """Words, levels and signs of the next hops."""
         stretch = self._waiting[: 2 * MARGIN + hops * PRINT_HOP]
         self._waiting = self._waiting[hops * PRINT_HOP :]
-        filtered = upfirdn(SIGN_FILTER, stretch[MARGIN - TAPS // 2 : TAPS // 2 - MARGIN], down=DECIMATION)
+        from scipy.signal import upfirdn  # takes half a second
+
+        filtered = upfirdn(_sign_filter(), stretch[MARGIN - TAPS // 2 : TAPS // 2 - MARGIN], down=DECIMATION)
         filtered = filtered[(TAPS - 1) // DECIMATION :][: hops * SIGNS].reshape(-1, SIGNS)
         powers = np.square(filtered, dtype=np.float64).mean(1)
         levels = np.clip(np.round(10 * np.log10(powers + 1e-13)), QUIETEST, 0).astype(np.int8)
@@ -85,10 +87,10 @@ def fingerprint(wave: NDArray[np.float32]) -> Fingerprint | None:
     return stream.finish()
 
 
+@functools.cache
 def _sign_filter() -> NDArray[np.float32]:
     """A band-pass of linear phase that leaves nothing of a constant."""
+    from scipy.signal import firwin
+
     taps = firwin(TAPS, SIGN_BAND, pass_zero=False, fs=SAMPLE_RATE)
     return np.asarray(taps - taps.mean(), dtype=np.float32)
-
-
-SIGN_FILTER = _sign_filter()

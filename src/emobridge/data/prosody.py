@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
 from emobridge.data.activity import FAINTEST, WINDOW, are_loud, frame_levels
 from emobridge.types import SAMPLE_RATE
@@ -190,6 +189,8 @@ def rate(wave: Wave) -> float:
     power = np.convolve(hops, np.ones(FRAME // STEP) * STEP / FRAME)
     smoother = np.hanning(SMOOTHING + 2)
     envelope = 10 * np.log10(np.convolve(power, smoother / smoother.sum(), mode="same") + 1e-12)
+    from scipy.signal import find_peaks  # takes half a second
+
     peaks, _ = find_peaks(envelope, height=np.percentile(envelope, 99) - RANGE, prominence=DIP)
     return float(len(peaks) * SAMPLE_RATE / len(wave))
 

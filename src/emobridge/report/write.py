@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from emobridge.files import whole_file
@@ -60,6 +59,8 @@ def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Pa
 
 def html(page: Page) -> str:
     """The page as one file that loads nothing; all text of the record is escaped."""
+    import jinja2
+
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True)
     environment.filters["drawing"] = Markup  # plots.py makes these; matplotlib escapes the texts in them
     environment.filters["data"] = lambda text: Markup(text.replace("<", "\\u003c"))  # JSON that closes no <script>
@@ -95,6 +96,8 @@ def _audio(excerpt: bytes) -> str:
 
 def markdown(page: Page) -> str:
     """The page as Markdown: tables for plots, and no markup from the record gets through."""
+    import jinja2
+
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=False)
     environment.filters["line"] = escaped
     environment.filters["inner"] = table_of

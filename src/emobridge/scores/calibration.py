@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize_scalar
 
 from emobridge.errors import UserError
 from emobridge.scores.jackknife import Floats
@@ -113,6 +112,8 @@ def temperature_of_confidence(p: NDArray[Any], confidence: float) -> float:
 
     if not len(p) or not excess(0.0) > 0:
         return 1.0
+    from scipy.optimize import brentq  # takes 0.2 s
+
     highest = float(np.log(HIGHEST_TEMPERATURE))
     return HIGHEST_TEMPERATURE if excess(highest) > 0 else float(np.exp(brentq(excess, 0.0, highest)))
 
@@ -135,6 +136,8 @@ def fit_temperature(p: NDArray[Any], truth: NDArray[Any], *, weights: NDArray[An
     likely = share @ ((1 - smooth) * log_p[np.arange(len(p)), truth] + smooth * log_p.mean(1))
     log_p -= (highest := log_p.max(1, keepdims=True))
     likely -= share @ highest[:, 0]
+
+    from scipy.optimize import minimize_scalar  # takes 0.2 s
 
     def loss(log_temperature: float) -> float:  # convex in 1 / T, and so with one minimum
         inverse = np.exp(-log_temperature)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from emobridge.data.splits import Part, by_fold, by_ratio
 from emobridge.errors import UserError, unknown
@@ -71,7 +71,7 @@ def welch(x: Sequence[float], y: Sequence[float], *, tail: str = "greater") -> W
     a, b = first.var(ddof=1) / first.size, second.var(ddof=1) / second.size
     t = difference / np.sqrt(a + b)
     freedom = (a + b) ** 2 / (a**2 / (first.size - 1) + b**2 / (second.size - 1))
-    p = {"greater": student.sf(t, freedom), "less": student.cdf(t, freedom)}
+    p = {"greater": stdtr(freedom, -t), "less": stdtr(freedom, t)}
     p["two-sided"] = 2 * min(p.values())
     return Welch(tail, difference, float(t), float(freedom), float(p[tail]), counts)
 
