@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from emobridge.audit.clip_sounds import ClipSound, noted_sound
 from emobridge.audit.fingerprint import Fingerprint, FingerprintStream
 from emobridge.data.activity import speech_segments
-from emobridge.data.audio import SILENT, AudioError, ReadPieces, wrong_header
+from emobridge.data.audio import SILENT, AudioError, ReadPieces, utterance_pieces, wrong_header
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -98,15 +100,29 @@ def decode_manifest(
     )
     for index, row in enumerate(rows):
         try:
-            _decode(manifest, index, read(row), details)
+            sound = _sound(row, read, details)
         except UserError as error:
             manifest.failures[index] = str(error)
         else:
-            note = _header(row.path)
-            if note:
-                manifest.headers[index] = note
+            _enter(manifest, index, sound)
         tick()
     return manifest
+
+
+def _sound(row: Utterance, read: ReadPieces, details: bool) -> ClipSound:
+    if details and read is utterance_pieces:  # what somebody's own reader makes up is not noted
+        return noted_sound(row, lambda: _decoded(row, read, details))
+    return _decoded(row, read, details)
+
+
+def _enter(manifest: DecodedManifest, index: int, sound: ClipSound) -> None:
+    manifest.acoustics[index] = sound.level, sound.peak, sound.seconds
+    manifest.clipped[index] = sound.clipped
+    manifest.speech[index] = sound.speech
+    manifest.digests[index] = sound.digest
+    manifest.prints[index] = sound.fingerprint
+    if sound.header:
+        manifest.headers[index] = sound.header
 
 
 def _header(path: str) -> str:
@@ -142,18 +158,24 @@ class _Tally:
             yield wave
 
 
-def _decode(manifest: DecodedManifest, index: int, pieces: Iterable[NDArray[np.float32]], details: bool) -> None:
-    """Note what an utterance sounds like, in one pass over its pieces."""
+def _decoded(row: Utterance, read: ReadPieces, details: bool) -> ClipSound:
+    """What an utterance sounds like, in one pass over its pieces."""
+    pieces, speech = read(row), math.nan
     tally = _Tally(FingerprintStream() if details else None)
     if details:  # by the rule that every machine has, so that an audit says the same everywhere
         segments = speech_segments(tally.passing(pieces), detector="energy")
-        manifest.speech[index] = sum(end - start for start, end in segments)
+        speech = float(sum(end - start for start, end in segments))
     else:
         deque(tally.passing(pieces), maxlen=0)
-    peak = 20 * np.log10(tally.largest + 1e-6)
-    level = 10 * np.log10(tally.squares / tally.count + 1e-12)
-    manifest.acoustics[index] = level, peak, tally.count / SAMPLE_RATE
-    manifest.clipped[index] = tally.clipped / tally.count
-    if peak > SILENT:  # silence of one length is the same everywhere, and no copy
-        manifest.digests[index] = tally.digest.digest()
-        manifest.prints[index] = None if tally.stream is None else tally.stream.finish()
+    peak = float(20 * np.log10(tally.largest + 1e-6))
+    is_silent = peak <= SILENT  # silence of one length is the same everywhere, and no copy
+    return ClipSound(
+        level=float(10 * np.log10(tally.squares / tally.count + 1e-12)),
+        peak=peak,
+        seconds=tally.count / SAMPLE_RATE,
+        clipped=tally.clipped / tally.count,
+        speech=speech,
+        digest=b"" if is_silent else tally.digest.digest(),
+        header=_header(row.path),
+        fingerprint=None if is_silent or tally.stream is None else tally.stream.finish(),
+    )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from emobridge.data._decoders import AudioError as AudioError
 from emobridge.data._decoders import Facts, audio_errors, facts_of, stretch
 from emobridge.data._ffmpeg import Samples
-from emobridge.files import file_digest
+from emobridge.data.notes import noted_digest
 from emobridge.types import SAMPLE_RATE, Utterance
 
 END_TOLERANCE = 0.05  # s that `end` may lie beyond the file: labels are often rounded
@@ -67,13 +67,13 @@ def channel_count(path: str | Path) -> int:
 
 
 def audio_digest(path: str | Path) -> bytes:
-    """The sha256 (32 bytes) of the file's content, whatever it holds; read again only when the file has changed.
+    """The sha256 (32 bytes) of the file's content, whatever it holds.
 
-    Errors: AudioError for a file that is missing or cannot be read.
+    It is read again only when the file has changed: see `notes`. Errors: AudioError for a file that cannot be read.
     """
     _check_name(path)
     try:
-        return file_digest(path)
+        return noted_digest(path)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
 
