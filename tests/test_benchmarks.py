@@ -469,3 +469,9 @@ def test_rows_of_two_sizes(benchmarks, monkeypatch, capsys):
     assert all(line.startswith(name) for line, name in zip(lines[1:-1], names, strict=True))
     monkeypatch.setattr(script, "BOUND", 0)
     assert script.main([*arguments[:3], "manifest, write"]) == 1 and "OVER" in capsys.readouterr().out
+
+
+def test_growth_in_small(benchmarks):
+    growth = benchmarks("bench_growth")
+    rows = growth.growth(list(growth.JOBS), (400, 800))
+    assert len(rows) == len(growth.JOBS) and all(np.isfinite(row.ours) and row.most == growth.EXPONENT for row in rows)

@@ -664,3 +664,30 @@ def test_what_a_full_store_has_is_not_computed_for_a_part(clips, tmp_path, layer
 def test_a_last_layer_that_is_not_there_is_refused(tmp_path, layered, layer):
     with pytest.raises(ValueError, match="expected 0 to"):
         FeatureStore(tmp_path, layered, last_layer=layer)
+
+
+def test_rows_of_half_precision_are_rounded_and_have_a_folder_of_their_own(clips, tmp_path):
+    encoder = load_encoder("logmel")
+    whole = FeatureStore(tmp_path, encoder)
+    half = FeatureStore(tmp_path, encoder, half=True)
+    assert whole.folder != half.folder
+    expected, rounded = whole.extract(clips), half.extract(clips)
+    assert rounded.values.dtype == np.float32 and rounded.ids == expected.ids
+    np.testing.assert_array_equal(rounded.values, expected.values.astype(np.float16).astype(np.float32))
+    np.testing.assert_allclose(rounded.values, expected.values, rtol=2**-11, atol=3e-8)
+    assert not np.array_equal(rounded.values, expected.values)
+    np.testing.assert_array_equal(FeatureStore(tmp_path, encoder, half=True).extract(clips).values, rounded.values)
+    assert half.size_of(clips) == pytest.approx(whole.size_of(clips) / 2)
+
+
+def test_rows_of_half_precision_stay_finite(clips, tmp_path, monkeypatch):
+    encoder = load_encoder("logmel")
+    store = FeatureStore(tmp_path, encoder, half=True)
+    encode = store.clip_encoder.encode
+
+    def large(windows):
+        values, frames = encode(windows)
+        return values * 0 + 1e6, frames
+
+    monkeypatch.setattr(store.clip_encoder, "encode", large)
+    assert (store.extract(clips[:1]).values == 65504).all()

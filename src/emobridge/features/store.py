@@ -68,6 +68,8 @@ class FeatureStore:
     last stretch of each window may be shorter, and no stretch crosses two windows.
     last_layer: layers behind it are neither computed nor stored, which takes a folder of its own; what the folder of
     all layers holds already is read from there. So a part is never taken for the whole, and serves no other part.
+    half: store pooled features in half precision: half the bytes; each number is off by at most 2^-11 of itself and
+    3e-8, and cut at 65504. They are read as single precision. Such features have a folder of their own.
     batch_size: clips encoded together; None is 1 on a CPU, where more is no faster, and as many seconds of speech as
     the memory holds on an accelerator, which is used where the encoder is on one (see `data.devices.placed`).
 
@@ -87,6 +89,7 @@ class FeatureStore:
         segment: float = 0.0,
         batch_size: int | None = None,
         last_layer: int | None = None,
+        half: bool = False,
     ) -> None:
         if last_layer is not None and not 0 <= last_layer < encoder.layers:
             raise ValueError(f"last layer {last_layer} of the feature store: expected 0 to {encoder.layers - 1}")
@@ -95,6 +98,7 @@ class FeatureStore:
         self.encoder = encoder
         self.with_frames = frames
         self.segment = float(segment)
+        self.half = half
         self.layers = encoder.layers if last_layer is None else last_layer + 1
         self.clip_encoder = ClipEncoder(
             encoder, with_frames=frames, segment=self.segment, batch_size=batch_size, last_layer=last_layer
@@ -109,6 +113,8 @@ class FeatureStore:
         }
         if frames and segment:  # left out otherwise: so named are the folders of versions that had no segments
             about["segment"] = self.segment
+        if half:  # likewise
+            about["rows"] = "float16"
         self._about = _as_text(about)
         self.folder = Path(folder) / _folder_name(encoder, self._about)
         self.whole: Shards | None = None  # of all layers, to read from
@@ -240,7 +246,8 @@ class FeatureStore:
 
     def size_of(self, utterances: Iterable[Utterance]) -> int:
         """An estimate of the bytes that these utterances take in the store; files that cannot be read count nothing."""
-        rate, vector = bytes_per_second(self.encoder, self.with_frames, self.segment), bytes_per_clip(self.encoder)
+        rate = bytes_per_second(self.encoder, self.with_frames, self.segment)
+        vector = bytes_per_clip(self.encoder) // (2 if self.half else 1)
         lengths, _ = _lengths(dict(enumerate(utterances)), strict=False)
         return round(sum(vector + rate * seconds for seconds in lengths.values()))
 
@@ -326,6 +333,9 @@ class FeatureStore:
             frames |= {f"frames {keys[row]}": hidden[row] for row in finite if hidden}
         if stored:
             stacked = np.stack(pooled, axis=1)  # (L, n, S * D): a layer is a tensor, so that one can be read alone
+            if self.half:
+                limit = np.finfo(np.float16).max
+                stacked = stacked.clip(-limit, limit).astype(np.float16)
             self._save(stored, {str(layer): values for layer, values in enumerate(stacked)} | frames)
         return reasons
 

@@ -1,0 +1,143 @@
+"""`emobridge adapt` of many stored utterances without audio to speak of: _growth_adapt.py FOLDER UTTERANCES PEOPLE.
+
+Makes short recordings of noise, manifests, and a store of three layers of 512 numbers a clip, then runs the command in
+the same process. Printed as JSON: CPU seconds and the peak of memory of training, of the audit (which decodes audio),
+and of all else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from _growth import EMOTIONS, made_utterances
+
+from emobridge.cli import main as cli
+from emobridge.data.manifest import write_manifest
+from emobridge.encoders import load_encoder
+from emobridge.features import store as store_room
+from emobridge.features.store import FeatureStore
+from emobridge.features.units import cut_units
+from emobridge.study import adapt as study
+from emobridge.study import final, guard
+from emobridge.study.run import Runner
+from emobridge.types import Utterance
+
+LAYERS, WIDTH, SECONDS = 3, 512, 0.1
+ENCODER = f"""
+from emobridge.encoders.base import Encoder
+
+class Stored(Encoder):
+    layers, width, statistics = {LAYERS}, {WIDTH}, ("mean",)
+
+    def __init__(self):
+        super().__init__()
+        self.digest = "0" * 64
+
+    def encode(self, wave, lengths):
+        raise AssertionError("its features are in the store")
+"""
+PARTS = ((Runner, "train", "training"), (final, "_familiarity", "else"), (guard, "varieties", "else"))
+PARTS += ((study, "audit_manifests", "audit"),)
+taken: dict[str, float] = {"training": 0.0, "audit": 0.0, "else": 0.0}
+peaks: dict[str, float] = {"training": 0.0, "audit": 0.0, "else": 0.0}
+running = ["else"]
+began = time.process_time()
+
+
+def note() -> None:
+    """Put down what the part that runs took since the last note, and its peak of memory in bytes."""
+    global began
+    now, part = time.process_time(), running[-1]
+    taken[part] += now - began
+    began = now
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peaks[part] = max(peaks[part], next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+
+
+def noted(call: Any, part: str) -> Any:
+    """`call`, what it takes entered under `part`."""
+
+    @functools.wraps(call)
+    def run(*args: Any, **options: Any) -> Any:
+        note()
+        running.append(part)
+        try:
+            return call(*args, **options)
+        finally:
+            note()
+            running.pop()
+
+    return run
+
+
+def main() -> None:
+    """Make the speech and its features, then run the command."""
+    folder, count, people = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    (folder / "stored.py").write_text(ENCODER)
+    rows = [row for side in ("en", "de") for row in recorded(folder, side, count // 2, people)]
+    fill(FeatureStore(folder / "store", load_encoder(str(folder / "stored.py"))), rows)
+    for owner, attribute, part in PARTS:
+        setattr(owner, attribute, noted(getattr(owner, attribute), part))
+    sys.argv = ["emobridge", "adapt", "--source", str(folder / "en.jsonl"), "--target", str(folder / "de.jsonl")]
+    sys.argv += ["--encoder", str(folder / "stored.py"), "--labels", ",".join(EMOTIONS)]
+    sys.argv += ["--store", str(folder / "store"), "--out", str(folder / "run"), "--seeds", "1", "--folds", "2"]
+    sys.argv += ["--harm-sign", "never"]
+    note()
+    taken.update(dict.fromkeys(taken, 0.0))
+    peaks.update(dict.fromkeys(peaks, 0.0))
+    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
+        cli.main()
+    note()
+    (folder / "took.json").write_text(json.dumps({"cpu": taken, "peak": peaks}))
+    if not (folder / "run" / "report.html").exists():
+        raise SystemExit("no report was written")
+
+
+def recorded(folder: Path, side: str, count: int, people: int) -> list[Utterance]:
+    """A manifest of `count` stretches of noise, of one recording for each of the people."""
+    (folder / side).mkdir(parents=True)
+    rng = np.random.default_rng([0, side == "de"])
+    rows = []
+    for number, row in enumerate(made_utterances(count, people, side)):
+        start = round(number // people * SECONDS, 3)
+        path = str(folder / side / f"{row.speaker}.wav")
+        rows.append(replace(row, path=path, start=start, end=round(start + SECONDS, 3)))
+    size = round(16000 * SECONDS) * -(-count // people)
+    for path in sorted({row.path for row in rows}):
+        soundfile.write(path, (1000 * rng.standard_normal(size)).astype(np.int16), 16000)
+    write_manifest(folder / f"{side}.jsonl", rows)
+    return rows
+
+
+def fill(store: FeatureStore, rows: list[Utterance]) -> None:
+    """Shards as the store itself cuts them, of vectors that tell the emotions apart a little; not waiting for disks."""
+    generator = torch.Generator().manual_seed(0)
+    centres = 0.12 * torch.randn(len(EMOTIONS), LAYERS, WIDTH, generator=generator)
+    emotion = torch.tensor([EMOTIONS.index(str(row.emotion)) for row in rows])
+
+    def encode(clips: list[int]) -> np.ndarray:
+        x = torch.randn(len(clips), LAYERS, WIDTH, generator=generator) + centres[emotion[clips]]
+        return x.transpose(0, 1).contiguous().numpy()
+
+    wait, os.fsync = os.fsync, lambda descriptor: None
+    for unit in cut_units(rows, 64):
+        keys = [store_room._key(rows[index]) for index in unit]
+        store.shards.write(keys, {str(layer): x for layer, x in enumerate(encode(list(unit)))})
+    os.fsync = wait
+
+
+if __name__ == "__main__":
+    main()
