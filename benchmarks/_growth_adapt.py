@@ -29,7 +29,6 @@ from emobridge.features import store as store_room
 from emobridge.features.store import FeatureStore
 from emobridge.features.units import cut_units
 from emobridge.study import adapt as study
-from emobridge.study import final, guard
 from emobridge.study.run import Runner
 from emobridge.types import Utterance
 
@@ -47,8 +46,7 @@ class Stored(Encoder):
     def encode(self, wave, lengths):
         raise AssertionError("its features are in the store")
 """
-PARTS = ((Runner, "train", "training"), (final, "_familiarity", "else"), (guard, "varieties", "else"))
-PARTS += ((study, "audit_manifests", "audit"),)
+PARTS = ((Runner, "fit", "training"), (Runner, "train", "training"), (study, "audit_manifests", "audit"))
 taken: dict[str, float] = {"training": 0.0, "audit": 0.0, "else": 0.0}
 peaks: dict[str, float] = {"training": 0.0, "audit": 0.0, "else": 0.0}
 running = ["else"]

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_VARIETY = 0.925
-AT_ONCE = 1 << 24  # numbers in double precision at a time
+AT_ONCE = 1 << 22  # numbers in double precision at a time
 LEAST_FREEDOM = 4  # utterances less groups: with fewer the variance inside groups is hardly known
 
 

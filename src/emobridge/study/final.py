@@ -42,6 +42,9 @@ def train_recognizer(
     """
     fold = everything(runner.speech, runner.split, 0, case.validation)
     fitted = runner.train(case, 0, fold, runner.key(case, 0, fold))
+    if not isinstance(fitted.built.learner, Recordings):  # what follows needs no copy of all features
+        runner.forget()
+        fitted = fitted.without_inputs()
     domains = fitted.built.learner.domains
     familiarity = _familiarity(runner, case, fold, fitted)
     trained_encoder = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()

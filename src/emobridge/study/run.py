@@ -170,6 +170,10 @@ class Runner:
         place = Place(hardware_of(case, self.device), self.cache.path(key, ""), shared, self._computed)
         return run_stages(case, speech, fold, seed, place)
 
+    def forget(self) -> None:
+        """Drop what fits on the same rows share: the next one computes it again."""
+        self._computed = Computed()
+
     def _at(self, case: Case) -> tuple[Speech, list[bytes]]:
         key = case.layer, case.views
         if key not in self._views:

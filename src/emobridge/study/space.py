@@ -65,6 +65,13 @@ def silhouette(x: np.ndarray, groups: Sequence[Hashable | None]) -> float:
     other group (Rousseeuw 1987). Points whose group is None are left out. NaN where there are fewer than two groups or
     one has fewer than two points.
     """
+    from sklearn.metrics import pairwise_distances
+
+    return _silhouette(pairwise_distances(x), groups)
+
+
+def _silhouette(distances: np.ndarray, groups: Sequence[Hashable | None]) -> float:
+    """`silhouette` of points that are so far apart, (N, N)."""
     from sklearn.metrics import silhouette_score
 
     rows = [row for row, group in enumerate(groups) if group is not None]
@@ -72,7 +79,8 @@ def silhouette(x: np.ndarray, groups: Sequence[Hashable | None]) -> float:
     if len(counts) < 2 or min(counts.values()) < 2:
         return math.nan
     order = {group: number for number, group in enumerate(counts)}
-    return float(silhouette_score(x[rows], [order[groups[row]] for row in rows]))
+    apart = distances if len(rows) == len(distances) else distances[np.ix_(rows, rows)]
+    return float(silhouette_score(apart, [order[groups[row]] for row in rows], metric="precomputed"))
 
 
 def principal(x: np.ndarray) -> tuple[np.ndarray, Point]:
@@ -91,7 +99,10 @@ def principal(x: np.ndarray) -> tuple[np.ndarray, Point]:
 
 
 def _space(name: str, x: np.ndarray, groups: Sequence[Sequence[str | None]]) -> Space:
-    by_emotion, by_language, by_speaker = (silhouette(x, names) for names in groups)
+    from sklearn.metrics import pairwise_distances
+
+    distances = pairwise_distances(x)  # once for all groupings
+    by_emotion, by_language, by_speaker = (_silhouette(distances, names) for names in groups)
     points, explained = principal(x)
     points = (points.astype(np.float64) / max(np.abs(points).max(), np.finfo(np.float32).tiny)).round(3)[:DRAWN]
     drawn = tuple((a, b, c) for a, b, c in points.tolist())

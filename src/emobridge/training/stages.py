@@ -25,6 +25,7 @@ from emobridge.training.case import BOTH, Case
 from emobridge.training.checkpoints import LogPoint, load_stage, save_stage
 from emobridge.training.cost import Meter, StageCost
 from emobridge.training.hardware import ALONE, Accelerated, Hardware
+from emobridge.training.inputs import Frozen
 from emobridge.training.keys import stage_key
 from emobridge.training.loop import Model, Plan, Workspace, fit
 from emobridge.training.tasks import Built, Computed, build
@@ -52,6 +53,12 @@ class Fitted:
         """What of the encoder was trained: "frozen", "end-to-end", "adapters" or "end-to-end+adapters"."""
         kinds = dict.fromkeys(stage.train for stage in self.stages if stage.train not in ("frozen", "head"))
         return "+".join(kinds) or "frozen"
+
+    def without_inputs(self) -> Fitted:
+        """The same without the stored features that it was trained on and scores, which may be all of a corpus."""
+        nothing = Frozen(torch.empty(0, self.built.task.inputs.width))
+        built = replace(self.built, task=replace(self.built.task, inputs=nothing), test=nothing, validation=None)
+        return replace(self, built=built)
 
 
 @dataclass(frozen=True, slots=True)
