@@ -29,6 +29,8 @@ from emobridge.features import store as store_room
 from emobridge.features.store import FeatureStore
 from emobridge.features.units import cut_units
 from emobridge.study import adapt as study
+from emobridge.study import final
+from emobridge.study import train as training
 from emobridge.study.run import Runner
 from emobridge.types import Utterance
 
@@ -47,6 +49,11 @@ class Stored(Encoder):
         raise AssertionError("its features are in the store")
 """
 PARTS = ((Runner, "fit", "training"), (Runner, "train", "training"), (study, "audit_manifests", "audit"))
+PARTS += (
+    (training, "train_recognizer", "training"),
+    (final, "_source_moments", "else"),
+    (final, "_familiarity", "else"),
+)
 taken: dict[str, float] = {"training": 0.0, "audit": 0.0, "else": 0.0}
 peaks: dict[str, float] = {"training": 0.0, "audit": 0.0, "else": 0.0}
 running = ["else"]

@@ -200,8 +200,8 @@ def _power(x: Tensor, exponent: float, shrinkage: float) -> Tensor:
     C has the eigenvalues of the smaller one of x^T x and x x^T; in all other directions the shrunk one is a multiple of
     the identity.
     """
-    x = x.double()
-    x = (x - x.mean(0)) / (len(x) - 1) ** 0.5
+    x = x.to(torch.float64, copy=True)  # the only copy
+    x.sub_(x.mean(0)).div_((len(x) - 1) ** 0.5)
     scale = (shrinkage * x.square().sum() / x.shape[1]).clamp(min=1e-12)
     if len(x) < x.shape[1]:
         values, sides = torch.linalg.eigh(x @ x.T)

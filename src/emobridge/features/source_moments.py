@@ -92,8 +92,9 @@ def points_of(x: Tensor, count: int) -> Tensor:
     """
     if count == 1:
         return x.mean(0, keepdim=True)
-    components = principal_components(x.double(), count - 1)
-    z = components.of(x.double())  # its columns are orthogonal: those of S in the directions of its eigenvectors
+    x = x.double()
+    components = principal_components(x, count - 1)
+    z = components.of(x)  # its columns are orthogonal: those of S in the directions of its eigenvectors
     deviation = z.square().mean(0).sqrt()
     cosines = dct(np.eye(count), norm="ortho")[:, 1 : len(deviation) + 1] * count**0.5
     return (components.mean + (torch.from_numpy(cosines) * deviation) @ components.axes.T).float()

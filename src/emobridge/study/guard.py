@@ -20,6 +20,7 @@ from emobridge.scores.entropy import TINY
 from emobridge.scores.variety import Variety, variety, variety_of_labels
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
+from emobridge.training.inputs import take_rows
 from emobridge.types import person
 
 CLEAR_VARIETY = 0.95  # inside speakers: between it and the least it is not clear which normalisation does better
@@ -50,12 +51,15 @@ def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
     speech = runner.speech
     target = np.flatnonzero(speech.is_target)
     fold = replace(everything(speech, runner.split, 0), target_test=tuple(target.tolist()))
-    features = _by_corpus(speech.at(baseline.layer, baseline.views), target, prosody_width(baseline.prosody))
+    at_layer = speech.at(baseline.layer, baseline.views)
     stored = None if speech.source_moments is None else speech.source_moments.guard
     if stored is None:
         p = runner.fit(baseline, 0, fold).probabilities
+        runner.forget()  # no other fit is of these rows, and normalised so
+        features = _by_corpus(at_layer, target, prosody_width(baseline.prosody))
         scores = np.log(p.astype(np.float64).clip(TINY))
     else:
+        features = _by_corpus(at_layer, target, prosody_width(baseline.prosody))
         scores = stored.of(torch.from_numpy(features)).double().numpy()
     scores -= scores.mean(1, keepdims=True)  # the logits, of which softmax forgot the mean
     measured = []
@@ -77,5 +81,5 @@ def varieties(runner: Runner, baseline: Case) -> tuple[CorpusVariety, ...]:
 def _by_corpus(speech: Speech, rows: np.ndarray, prosody: int) -> np.ndarray:
     """The features of rows of one corpus, standardised by its moments, (N, D)."""
     assert speech.features is not None  # the guard looks at stored ones
-    x = speech.features[rows]
+    x = take_rows(speech.features, rows)
     return normalise_features(x, fit_domain("", "", x, prosody=prosody), None).flatten(1).numpy()

@@ -317,7 +317,8 @@ def normalised_rows(speech: Speech, rows: Sequence[int], domains: Sequence[Domai
         by_speaker = normalise.startswith("speaker")
         people = [person(utterance) for utterance in utterances] if by_speaker else None
         own = take_rows(features, chosen[of_domain])
-        x[torch.from_numpy(of_domain)] = normalise_features(
-            own, domain, people, [utterance.text for utterance in utterances]
-        )
+        normalised = normalise_features(own, domain, people, [utterance.text for utterance in utterances])
+        if len(of_domain) == len(chosen):  # all are of this domain: no second copy
+            return normalised
+        x[torch.from_numpy(of_domain)] = normalised
     return x
