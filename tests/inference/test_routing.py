@@ -14,10 +14,10 @@ from emobridge.data.audio import read_audio
 from emobridge.data.manifest import read_manifest
 from emobridge.errors import UserError
 from emobridge.features.familiarity import Familiarity
-from emobridge.inference import UNTOLD, compare, evaluate, learn_router, predict
+from emobridge.inference import UNTOLD, compare, evaluate, learn_router, predict, routing
 from emobridge.inference.compare import TOLD
-from emobridge.inference.features import encode
-from emobridge.inference.routing import without_language
+from emobridge.inference.features import encode, stored_features
+from emobridge.inference.routing import sets_of, without_language
 from emobridge.scores.entropy import entropy
 from emobridge.settings import Answering
 
@@ -300,3 +300,14 @@ def test_every_mode_goes_by_the_probabilities_that_each_branch_s_temperature_giv
     best = entropy(after).argmin(1)
     assert (best == 0).float().mean() > 0.9 > (entropy(before).argmin(1) == 0).float().mean()
     near(table(predict(apart, clips, Answering(untold="confident"))), after[torch.arange(len(clips)), best])
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_answers_do_not_depend_on_how_many_are_computed_at_a_time(made, rows, monkeypatch, at_once):
+    recognizer = made("de", 1, normalise="speaker")
+    rows = [*rows, *(replace(row, id=f"{row.id} again", speaker=None) for row in rows[:2])]
+    modes = {row: recognizer.last for row in range(len(rows))}
+    features, _ = stored_features(recognizer, rows, [sets_of(recognizer, recognizer.last)] * len(rows), None)
+    expected, _ = routing.answers(recognizer, rows, modes, features)
+    monkeypatch.setattr(routing, "AT_ONCE", at_once)
+    torch.testing.assert_close(routing.answers(recognizer, rows, modes, features)[0], expected)

@@ -26,6 +26,7 @@ from emobridge.inference.features import FeaturesBySet, stored_features
 from emobridge.scores.entropy import entropy
 from emobridge.types import Utterance, person
 
+AT_ONCE = 10_000  # utterances whose features are normalised at a time
 UNTOLD = ("target", "averaged", "confident", "routed")
 ALL = -1  # in place of a branch's index: all of them answered together
 Mode = str | Branch  # how an utterance is answered: by a mode of UNTOLD, or by the branch of its language
@@ -223,9 +224,30 @@ def _branch_answers(
             values[place] = branch.answers_to_frames(features[row], domain)[0]
         return values
     for domain, places, speakers, texts in by_domain(branch, [utterances[row] for row in rows]):
-        pooled = torch.stack([features[rows[index]] for index in places])
-        values[places] = branch.answers(pooled, domain, speakers, texts)
+        for block in _blocks(speakers):
+            inside = [places[index] for index in block]
+            pooled = torch.stack([features[rows[place]] for place in inside])
+            who, what = [speakers[index] for index in block], [texts[index] for index in block]
+            values[inside] = branch.answers(pooled, domain, who, what)
     return values
+
+
+def _blocks(speakers: Sequence[str | None]) -> Iterator[Sequence[int]]:
+    """Rows to answer at once, so that not all features are in memory again: about AT_ONCE, of whole speakers."""
+    if len(speakers) <= AT_ONCE:
+        yield range(len(speakers))
+        return
+    by_speaker: dict[str | int, list[int]] = {}
+    for row, speaker in enumerate(speakers):
+        by_speaker.setdefault(row if speaker is None else speaker, []).append(row)
+    block: list[int] = []
+    for rows in by_speaker.values():
+        block += rows
+        if len(block) >= AT_ONCE:
+            yield block
+            block = []
+    if block:
+        yield block
 
 
 def _branch_unfamiliarity(
