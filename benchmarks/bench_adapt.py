@@ -89,7 +89,7 @@ def _training(folder: Path, resources: Resources) -> tuple[Row, Amount]:
     )
     opponent = Amount(took["theirs"], "scikit-learn's LogisticRegression and SelfTrainingClassifier, training alone")
     job = f"training of {' and '.join(case.method.name for case in cases)}, {len(cells)} folds and seeds"
-    return Row(job, took["ours"], "s", most=4, opponent=opponent), opponent
+    return Row(job, took["ours"], "s", most=2, opponent=opponent), opponent
 
 
 def _fit(x: np.ndarray, label: np.ndarray, tested: np.ndarray) -> list[np.ndarray]:

@@ -35,6 +35,7 @@ HARM_SIGNS = ("auto", "always", "never")  # when recognisers adapted to halves o
 ENGINES = ("auto", "torch", "onnx", "openvino", "torch-bf16", "onnx-int8")  # that run encoders
 POOLED_FRAMES = ("auto", "all", "speech")  # that features are pooled over: as the family does, all, or with speech
 DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
+JOBS_HELP = "Processes that work at once, each with one thread. Results do not depend on it."
 DEVICE_HELP = (
     "Where encoders are computed: auto (a GPU, where there is one), cpu, cuda, cuda:1 or mps. Features depend on it in "
     "their last digits alone."
@@ -403,7 +404,7 @@ class Output:
     out: str = option("run", help="Folder for the results.", panel=OUTPUT, first=True)
     store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
     jobs: int = option(
-        1, help="Processes that work at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        1, help=JOBS_HELP, panel=OUTPUT,
         least=1,
     )  # fmt: skip
     device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)

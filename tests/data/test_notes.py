@@ -158,7 +158,7 @@ def test_a_file_that_another_process_has_locked_is_no_error(folder, monkeypatch)
 
 
 def test_the_oldest_notes_go(folder, monkeypatch):
-    monkeypatch.setattr(notes, "MOST_BYTES", 200_000)
+    monkeypatch.setattr(notes, "MOST_NOTE_BYTES", 200_000)
     one = Notes(folder / NOTES_FILE)
     for number in range(40):
         one.write(key_of_note(number), bytes(10_000))

@@ -25,16 +25,6 @@ def layers(encoder, wave):
         return encoder(wave, torch.ones_like(wave, dtype=torch.bool)).hidden
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("EMOBRIDGE_CACHE", str(folder))
-        yield folder
-
-
 @pytest.fixture
 def measured(cache, tmp_path, monkeypatch):
     """The names of what is measured, which always finds onnx faster; a cache folder of its own."""

@@ -28,16 +28,6 @@ def pooled(encoder, waves):
         return pool(encoder(*pad(waves)), ("mean", "std"))
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("EMOBRIDGE_CACHE", str(folder))
-        yield folder
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_clips_of_any_length_are_near_those_of_torch(source, cache, name):
     """Also clips shorter and longer than the example of the export, in a ragged batch, and beyond the window."""

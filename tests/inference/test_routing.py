@@ -309,5 +309,5 @@ def test_answers_do_not_depend_on_how_many_are_computed_at_a_time(made, rows, mo
     modes = {row: recognizer.last for row in range(len(rows))}
     features, _ = stored_features(recognizer, rows, [sets_of(recognizer, recognizer.last)] * len(rows), None)
     expected, _ = routing.answers(recognizer, rows, modes, features)
-    monkeypatch.setattr(routing, "AT_ONCE", at_once)
+    monkeypatch.setattr(routing, "ANSWERED_AT_ONCE", at_once)
     torch.testing.assert_close(routing.answers(recognizer, rows, modes, features)[0], expected)

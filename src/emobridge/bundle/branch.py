@@ -171,9 +171,9 @@ def columns(encoder: Encoder, statistics: Sequence[str], *, prosody: bool = Fals
         return (slice(None),)
     width = encoder.width
     end = len(encoder.statistics) * width
-    beside = range(end, end + prosody_width(prosody))
+    prosody_columns = range(end, end + prosody_width(prosody))
     starts = [[encoder.statistics.index(name) * width for name in view] for view in views]
-    return tuple([*(start + column for start in view for column in range(width)), *beside] for view in starts)
+    return tuple([*(start + column for start in view for column in range(width)), *prosody_columns] for view in starts)
 
 
 def select(pooled: Tensor, chosen: ViewColumns) -> Tensor:

@@ -10,7 +10,7 @@ from emobridge.cli.options import command_from
 from emobridge.cli.requests import STORE
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, count_noun
-from emobridge.settings import CLUSTER, DEVICE_HELP, OUTPUT, Features, check_part, option
+from emobridge.settings import CLUSTER, DEVICE_HELP, JOBS_HELP, OUTPUT, Features, check_part, option
 
 NOT_FEATURES = ("layer", "statistics", "normalise", "by_corpus", "guard", "align")  # of what is read, not stored
 
@@ -26,7 +26,7 @@ class ExtractRequest:
         "at once, in any order and again.", panel=OUTPUT, first=True, metavar="I/N",
     )  # fmt: skip
     jobs: int = option(
-        1, help="Processes that work at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        1, help=JOBS_HELP, panel=OUTPUT,
         first=True, least=1,
     )  # fmt: skip
     cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS")

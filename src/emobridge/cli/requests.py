@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 from emobridge.files import check_suffix
-from emobridge.settings import CLUSTER, DEVICE_HELP, UNTOLD_HELP, Answering, check_part, option
+from emobridge.settings import CLUSTER, DEVICE_HELP, JOBS_HELP, UNTOLD_HELP, Answering, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
@@ -130,9 +130,7 @@ class RecipeRequest:
     seeds: int = option(0, help="Number of seeds. 0 is the recipe's number.", least=0)
     out: str = option("", help="Folder for manifests, tables and reports. By default the recipe's name.")
     store: str = option("", help=STORE)
-    jobs: int = option(
-        1, help="Processes that work at once, each with one thread. Results do not depend on it.", least=1
-    )
+    jobs: int = option(1, help=JOBS_HELP, least=1)
     cluster: str = option("", help=CLUSTER, metavar="ADDRESS")
     other_sizes: bool = option(
         False, help="Run corpora too that do not have as many utterances as the published ones; what differs is listed."

@@ -28,7 +28,7 @@ OLDEST = (  # a quarter of the notes
     "DELETE FROM notes WHERE id IN (SELECT id FROM notes ORDER BY id LIMIT (SELECT (COUNT(*) + 3) / 4 FROM notes))"
 )
 CREATION = "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, key BLOB UNIQUE, value BLOB)"
-MOST_BYTES = 1 << 30  # bytes of all notes: about half a million clips
+MOST_NOTE_BYTES = 1 << 30  # bytes of all notes: about half a million clips
 SETTLED = 2.0  # s since a file's modification, from which a note of it is written
 PENDING = 500  # notes that are written together
 WAITING = 5.0  # s for another process that writes; after that this one does without
@@ -78,7 +78,7 @@ class Notes:
                     database.execute(f"PRAGMA {name}").fetchone()[0]
                     for name in ("page_count", "freelist_count", "page_size")
                 )
-                if (pages - free) * size > MOST_BYTES:
+                if (pages - free) * size > MOST_NOTE_BYTES:
                     database.execute(OLDEST)
 
     @contextlib.contextmanager

@@ -171,8 +171,8 @@ class Encoder(nn.Module):
     @property
     def _tells_speech(self) -> bool:
         """Whether any of its statistics is taken over frames with speech."""
-        named = any(name.startswith(SPEECH_PREFIX) for name in self.statistics)
-        return self.frame_rate > 0 and (named or self.pooled_frames == "speech")
+        has_speech_statistic = any(name.startswith(SPEECH_PREFIX) for name in self.statistics)
+        return self.frame_rate > 0 and (has_speech_statistic or self.pooled_frames == "speech")
 
     def _encode(self, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`encode`, and which frames (B, F) hold speech, where a statistic is taken over these."""

@@ -140,7 +140,8 @@ class ClipEncoder:
         wave, mask = pad(waves)
         device = self.device
         layers = self.encoder(wave.to(device), mask.to(device))
-        statistics = {name: pool(layers, (name,)) for name in window_statistics(self.encoder.statistics)}
+        names = window_statistics(self.encoder.statistics)
+        statistics = dict(zip(names, pool(layers, names).chunk(len(names), 2)))  # at once: they share the mean
         counts = frame_counts(layers)
         frames = []
         if self.with_frames:

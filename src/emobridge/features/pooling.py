@@ -30,7 +30,9 @@ def pool(layers: Layers, statistics: tuple[str, ...]) -> Tensor:
     """
     inside = layers.pooled[None, :, :, None]
     count = layers.pooled.sum(1).clamp(min=1)[None, :, None]
-    mean = _mean(layers.hidden, layers.pooled)
+    mean = torch.empty(0)
+    if any(not statistic.startswith(SPEECH_PREFIX) for statistic in statistics):
+        mean = _mean(layers.hidden, layers.pooled)
     parts = []
     for statistic in statistics:
         if statistic == "mean":

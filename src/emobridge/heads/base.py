@@ -145,7 +145,7 @@ class ClosedFormHead(Head):
 
 
 def joined(solutions: Sequence[LinearMap]) -> LinearMap:
-    """The mean of the logits of views, each a map of its own features, as a map of them side by side."""
+    """The mean of the logits of views, each a map (C, D_i) of its own features, as one (C, D) of them side by side."""
     count = len(solutions)
     weight = torch.cat([solution.weight for solution in solutions], -1) / count
     return LinearMap(weight, torch.stack([solution.bias for solution in solutions]).mean(0))

@@ -26,7 +26,7 @@ from emobridge.inference.features import FeaturesBySet, stored_features
 from emobridge.scores.entropy import entropy
 from emobridge.types import Utterance, person
 
-AT_ONCE = 10_000  # utterances whose features are normalised at a time
+ANSWERED_AT_ONCE = 10_000  # utterances whose features are normalised at a time
 UNTOLD = ("target", "averaged", "confident", "routed")
 ALL = -1  # in place of a branch's index: all of them answered together
 Mode = str | Branch  # how an utterance is answered: by a mode of UNTOLD, or by the branch of its language
@@ -233,8 +233,8 @@ def _branch_answers(
 
 
 def _blocks(speakers: Sequence[str | None]) -> Iterator[Sequence[int]]:
-    """Rows to answer at once, so that not all features are in memory again: about AT_ONCE, of whole speakers."""
-    if len(speakers) <= AT_ONCE:
+    """Rows to answer at once, about ANSWERED_AT_ONCE of whole speakers: all features would be in memory again."""
+    if len(speakers) <= ANSWERED_AT_ONCE:
         yield range(len(speakers))
         return
     by_speaker: dict[str | int, list[int]] = {}
@@ -243,7 +243,7 @@ def _blocks(speakers: Sequence[str | None]) -> Iterator[Sequence[int]]:
     block: list[int] = []
     for rows in by_speaker.values():
         block += rows
-        if len(block) >= AT_ONCE:
+        if len(block) >= ANSWERED_AT_ONCE:
             yield block
             block = []
     if block:

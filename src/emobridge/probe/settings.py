@@ -13,6 +13,7 @@ from emobridge.settings import (
     ENCODER,
     ENGINES,
     EVALUATION,
+    JOBS_HELP,
     METHOD,
     OUTPUT,
     TRAINING,
@@ -129,7 +130,7 @@ class ProbeSettings:
         True, help="Also measure what random weights, log-mel statistics, loudness and length reach.", panel=EVALUATION
     )
     jobs: int = option(
-        1, help="Processes that work at once, each with one thread. Results do not depend on it.", panel=OUTPUT,
+        1, help=JOBS_HELP, panel=OUTPUT,
         least=1,
     )  # fmt: skip
     device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)

@@ -392,10 +392,10 @@ def _statistics(features: Features, encoder: Encoder, *, is_solved: bool) -> tup
     of frames.
     """
     statistics = features.statistics or encoder.chosen_statistics or encoder.statistics[:1]
-    beside = f"{SPEECH_PREFIX}{statistics[0]}"
-    of_frames = any(word.startswith("frames=") for word in features.all_encoder_options)
-    if is_solved and not features.statistics and not of_frames and beside in encoder.statistics:
-        statistics = (statistics[0], beside)
+    speech_statistic = f"{SPEECH_PREFIX}{statistics[0]}"
+    chooses_frames = any(word.startswith("frames=") for word in features.all_encoder_options)
+    if is_solved and not features.statistics and not chooses_frames and speech_statistic in encoder.statistics:
+        statistics = (statistics[0], speech_statistic)
     for statistic in statistics:
         if statistic not in encoder.statistics:
             raise unknown(f"statistic of encoder {encoder.name}", statistic, encoder.statistics)

@@ -52,10 +52,10 @@ class Computed:
 
     def get(self, rows: tuple[Part, ...], key: tuple[object, ...], compute: Callable[[], SharedValue]) -> SharedValue:
         """The value of a key that is computed from these rows: the fold's source, its target, or both."""
-        found = (*rows, *key)
-        if found not in self._values:
-            self._values[found] = rows, compute()
-        value: SharedValue = self._values[found][1]
+        full_key = (*rows, *key)
+        if full_key not in self._values:
+            self._values[full_key] = rows, compute()
+        value: SharedValue = self._values[full_key][1]
         return value
 
 
