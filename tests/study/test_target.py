@@ -28,8 +28,12 @@ from emobridge.types import Utterance
 
 
 @pytest.fixture(autouse=True)
-def _tones_are_speech(monkeypatch):
-    """The recordings of these tests are tones, which no detector takes for speech: here all that sounds is."""
+def _tones_are_speech(monkeypatch, tmp_path):
+    """The recordings of these tests are tones, which no detector takes for speech: here all that sounds is.
+
+    What is noted of them belongs to no other test.
+    """
+    monkeypatch.setenv("EMOBRIDGE_CACHE", str(tmp_path / "cache"))
 
     def all_that_sounds(pieces, **_):
         return [(0.0, 1.0)] if any([np.any(piece) for piece in pieces]) else []  # to the end of the pieces
