@@ -103,7 +103,7 @@ def _fit(x: np.ndarray, label: np.ndarray, tested: np.ndarray) -> list[np.ndarra
 def _cells(runner: Runner, case: Case) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Normalised features and labels, -1 where there is none, of what each fit sees; and features of what it tests."""
     case = replace(case, align="none")
-    speech = runner.speech.at(case.layer)
+    speech = runner.speech.at(case.layer, case.views)
     for seed in range(runner.split.seeds):
         for fold in runner.folds(seed, case.validation):
             built = build(speech, fold, case, case.make_method(), ())
