@@ -1,0 +1,1 @@
+"""Phones: alignments of speech with the sounds it is made of."""
