@@ -97,7 +97,7 @@ A_PART = {
     "encoder_rate": (END_TO_END, 0.5),
     "accumulate": (END_TO_END, 2),
     "checkpointing": (END_TO_END, True),
-    "precision": (END_TO_END, "fp32"),
+    "precision": (END_TO_END, "bf16"),
 }
 
 

@@ -331,6 +331,17 @@ def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
     assert (plain.training.precision, case.training.precision) == ("auto", "bf16"), "the baseline trains no encoder"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_precision_that_was_chosen_for_this_machine_has_a_key_of_its_own(settings, monkeypatch, precision):
+    """A fit in bf16 must not be taken for one in single precision where both were asked for as auto."""
+    monkeypatch.setattr("emobridge.training.hardware.training_precision", lambda: precision)
+    request = resolve(settings())
+    automatic = draft(request, load_encoder(request.features.encoder))[1]
+    request = resolve(settings(precision=precision))
+    assert automatic.key == draft(request, load_encoder(request.features.encoder))[1].key
+    assert automatic.training.precision == precision
+
+
 def test_two_precisions_in_one_process():
     product = {}
     for precision in ("fp32", "bf16", "fp32"):

@@ -43,6 +43,7 @@ from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import CorpusVariety, varieties
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
+from emobridge.training.hardware import resolve_precision
 from emobridge.types import SPEECH_PREFIX, short_repr
 
 AUTO = "auto"
@@ -334,7 +335,7 @@ def _case(
         adapters=system.adapters if "adapters" in kinds else "",
         adapter_options=system.adapter_options if "adapters" in kinds else (),
         target_labels=choice.target_labels,
-        training=_training(request.training, kinds, is_solved=is_solved),
+        training=_training(request.training, kinds, request.output.device, is_solved=is_solved),
     )
     case.make_method()
     if case.head.make("heads", width=case.views, classes=case.classes).all_layers:
@@ -430,8 +431,11 @@ def _layer(layer: str, encoder: Encoder, kinds: set[str], system: System, is_sta
     return "+".join(names[max(0, middle - NEIGHBOURS) : middle + NEIGHBOURS + 1])
 
 
-def _training(training: Training, kinds: set[str], *, is_solved: bool) -> Training:
-    """What was asked for, with the defaults of options that these stages do not use."""
+def _training(training: Training, kinds: set[str], device: str, *, is_solved: bool) -> Training:
+    """What was asked for, with the defaults of options that these stages do not use.
+
+    Where an encoder takes part the precision is decided, so that fits in single precision and in bf16 have two keys.
+    """
     defaults = Training()
     unused = set()
     if not kinds & {"end-to-end", "adapters"}:
@@ -444,7 +448,8 @@ def _training(training: Training, kinds: set[str], *, is_solved: bool) -> Traini
         unused |= {"batch_size", "learning_rate", "decay"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
-    return replace(training, **{name: getattr(defaults, name) for name in unused})
+    chosen = replace(training, **{name: getattr(defaults, name) for name in unused})
+    return chosen if kinds == {"frozen"} else replace(chosen, precision=resolve_precision(chosen.precision, device))
 
 
 def _own(kind: str, words: Sequence[str], name: str, plugins: dict[str, Any]) -> Plugin:
