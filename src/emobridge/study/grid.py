@@ -64,7 +64,7 @@ def run_grid(request: Budget, *, strict: bool = False) -> Grid:
 
 
 def _sign_of(runner: Runner, case: Case) -> HarmSign | None:
-    """The sign of harm of a case whose halves `adapt` compares unless it is told otherwise: so both are as confident."""
+    """The sign of harm where `adapt` compares halves too by default, so that both are as confident."""
     return measure_harm(runner, case, True) if compares_halves("auto", case) else None
 
 

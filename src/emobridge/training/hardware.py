@@ -46,7 +46,7 @@ class Hardware:
 
 
 def resolve_precision(precision: str, device: str = "auto") -> str:
-    """ "fp32" or "bf16": "auto" is bf16 on a GPU that has it, and on a CPU where a step in it was measured to be faster.
+    """ "fp32" or "bf16": "auto" is bf16 on a GPU that has it, or a CPU on which it was measured to be faster.
 
     device: see `data.devices.choose_device`.
     Errors: UserError for bf16 where the GPU has none, and for a device that is not there.
