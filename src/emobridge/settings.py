@@ -509,6 +509,56 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Similarity:
+    """A request of `emobridge similarity`."""
+
+    source: str = option(help="Manifest, or folder, of labelled speech.", argument=True)
+    target: str = option(help="Manifest, or folder, of speech in the new language.", argument=True)
+    encoder: str = option(
+        "", help="A folder with weights, a model id of the Hugging Face hub, or a file of your own.", panel=ENCODER,
+        first=True, required=True, metavar="ENCODER",
+    )  # fmt: skip
+    encoder_options: tuple[str, ...] = option(
+        (), help="An option of the encoder. Repeat for more.", panel=ENCODER, flag="encoder-option", repeat=True,
+        metavar="NAME=VALUE",
+    )  # fmt: skip
+    alignments: str = option(
+        "", help="Folder of phone alignments, a file an utterance (.TextGrid, .lablaut or .ctm), in place of the "
+        "column phones of the manifests.", panel=DATA, first=True, metavar="FOLDER",
+    )  # fmt: skip
+    labels: tuple[str, ...] | None = option(
+        None, help="Emotions to compare, separated by commas. By default those that the source has.", panel=DATA,
+        first=True,
+    )  # fmt: skip
+    target_emotions: str = option(
+        "auto", help="Where the target's emotions come from: its labels, for this analysis only, or pseudo-labels of "
+        "source-only, as in a language without labels. auto is labels where there are any.", panel=DATA,
+        choices=("auto", "labels", "pseudo-labels"),
+    )  # fmt: skip
+    rank_by: str = option(
+        "cosine-of-means", help="What the sets of layers are chosen by.", panel=EVALUATION,
+        choices=("cosine-of-means", "mean-of-cosines", "cka"),
+    )  # fmt: skip
+    seed: int = option(
+        0, help="Seed of the split by speaker, of which training utterances alone are compared, and of the random "
+        "sets.", panel=EVALUATION, least=0,
+    )  # fmt: skip
+    predefined: bool = option(False, help="Split as the column split of the manifests says.", panel=EVALUATION)
+    out: str = option("similarity", help="Folder for the results.", panel=OUTPUT, first=True)
+    store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
+    jobs: int = option(1, help=JOBS_HELP, panel=OUTPUT, least=1)
+    device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+
+    @classmethod
+    def of(cls, **options: Any) -> Similarity:
+        """From options by name, as `Adapt.of`."""
+        return from_mapping(options, "similarity", cls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answering:
     """How `predict` answers recordings: in which parts, which channels, by which statistics, and when not at all."""
 
@@ -767,7 +817,9 @@ def _words(request: Any) -> Iterator[str]:
     options = options_of_record(type(request))
     for name, value in changed_values(request).items():
         flag, facts = flag_of(name, options[name][1], value), options[name][1].metadata
-        if isinstance(value, bool):
+        if facts["argument"]:
+            yield from value if isinstance(value, tuple) else (str(value),)
+        elif isinstance(value, bool):
             yield flag
         elif isinstance(value, tuple) and facts["repeat"]:
             for item in value:
