@@ -81,7 +81,7 @@ class Ast(Encoder):
     def open(cls, directory: Path | None, **options: Option) -> Ast:
         options = check_options(cls.name, cls.defaults, options)
         for option in ("frequency_mask", "time_mask"):
-            if options[option] < 0:
+            if int(options[option]) < 0:
                 raise UserError(f"{option} {options[option]!r} of encoder ast: expected a whole number from 0")
         seed = seed_of(cls.name, {**options, "weights": "random"} if directory is None else options)
         if directory is None:

@@ -216,8 +216,8 @@ def _alone(record: StudyRecord, grid: ScoreGrid, norm: str) -> Figure | None:
     None where there are several methods, and without scores with some labels and with all of them.
     """
     methods = [name for name in grid.methods if name != record.baseline]
-    measures = leading_measures(record)
-    measures = [name for name in measures if unit(name) == unit(measures[0])]
+    first = leading_measures(record)[0]
+    measures = [name for name in leading_measures(record) if unit(name) == unit(first)]
     if len(methods) != 1 or not _full_scores(record, grid, measures[0], norm):
         return None
     (method,) = methods
