@@ -285,7 +285,7 @@ class System:
         panel=METHOD, needs="end-to-end",
     )  # fmt: skip
     adapters: str = option(
-        "lora", help="Kind of adapter: lora, bottleneck, gating, or several joined by +.", panel=METHOD,
+        "lora", help="Kind of adapter: lora, bottleneck, gating, layer-sum, or several joined by +.", panel=METHOD,
         needs="adapters",
     )  # fmt: skip
     adapter_options: tuple[str, ...] = option(
@@ -349,6 +349,9 @@ class Training:
         0.95, help="Factor that the learning rate is multiplied by every 10 epochs.", panel=TRAINING, above=0,
         needs="gradients",
     )  # fmt: skip
+    weight_decay: float = option(
+        0.0, help="Weight decay of Adam, added to the gradient (L2).", panel=TRAINING, least=0, needs="gradients"
+    )
     patience: int = option(
         0, help="Stop after this many epochs without a better validation. 0 never stops early.", panel=TRAINING,
         least=0, needs="gradients",

@@ -441,7 +441,7 @@ def _training(training: Training, kinds: set[str], *, is_solved: bool) -> Traini
     if kinds == {"frozen"}:
         unused |= {"crop"}
     if is_solved:
-        unused |= {"batch_size", "learning_rate", "decay"}
+        unused |= {"batch_size", "learning_rate", "decay", "weight_decay"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
     return replace(training, **{name: getattr(defaults, name) for name in unused})

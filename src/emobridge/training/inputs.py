@@ -213,7 +213,7 @@ class Recordings:
 
     @property
     def _layer(self) -> int:
-        """An encoder whose gating leaves one layer has no other."""
+        """An encoder whose layers are summed to one has no other."""
         return 0 if self.encoder.layers == 1 else self.front.layer
 
     def _layers(self, waves: list[np.ndarray]) -> Layers:
