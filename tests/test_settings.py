@@ -90,7 +90,9 @@ def requests(draw, kind, word=text, without=frozenset()):
     if not values["patience"]:
         values["validate"] = "source"
     if values["predefined"]:
-        values |= {"folds": 0, "transductive": False, "share_speakers": False}
+        values |= {"folds": 0, "transductive": False, "share_speakers": False, "by_utterance": (), "halved": False}
+    if not values["folds"] or values["transductive"]:
+        values["halved"] = False
     return kind.of(**values)
 
 

@@ -96,7 +96,7 @@ REASONS = {
     "frames": "no head of the study needs frames: give --heads nonlinear, attentive or multilayer",
     "gradients": "every head of the study is solved and not trained by gradients: give --heads single",
     "scratch": "no encoder is trained from scratch: give --scratch",
-    "drawn split": "--split serab and predefined come with their folds: give --split folds or 80/10/10",
+    "drawn split": "--split serab and predefined come with their folds: give --split folds, halved or 80/10/10",
 }
 
 
@@ -107,7 +107,7 @@ def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
         "frames": any(head.needs_frames for head in heads),
         "gradients": bool(settings.scratch) or not all(head.closed_form for head in heads),
         "scratch": bool(settings.scratch),
-        "drawn split": settings.split in ("folds", "80/10/10"),
+        "drawn split": settings.split in ("folds", "80/10/10", "halved"),
     }
     refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
     if "disk" in names and settings.frames != "auto":
@@ -181,4 +181,4 @@ def store_bytes(encoder: ProbedEncoder, corpus: Corpus, seconds: float, *, frame
 
 def validates(settings: ProbeSettings) -> bool:
     """Whether each probe has a validation part, which can choose among its layers."""
-    return bool(settings.patience) or settings.split in ("80/10/10", "serab")
+    return bool(settings.patience) or settings.split in ("80/10/10", "halved", "serab")

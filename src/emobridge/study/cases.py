@@ -186,7 +186,7 @@ def decide(
     A choice of a layer and the guard train the baseline, and nothing else: what they say does not depend on the method.
     """
     speech = runner.speech
-    for name in request.features.by_corpus:
+    for name in (*request.features.by_corpus, *request.split.by_utterance):
         corpora = [corpus for corpus, _ in speech.corpora]
         if name not in corpora:
             raise unknown("corpus of this run", name, corpora)
