@@ -1,5 +1,5 @@
-"""A weighted sum of layers: the encoder yields one layer, sum_l softmax(w)_l h_l (Yang et al., Interspeech 2021, "SUPERB",
-which puts it over frozen models; here it stands among adapters).
+"""A weighted sum of layers: the encoder yields one layer, sum_l softmax(w)_l h_l (Yang et al., Interspeech 2021,
+"SUPERB", which puts it over frozen models; here it stands among adapters).
 
 The weights are the same for all frames, and equal at first. Han et al. 2025 have another module, see `gating`.
 """
@@ -21,6 +21,7 @@ class LayerSum(ModuleAdapter):
     """`layers` such as "2+3+4", all by default, of those that the encoder yields; 0 is the input of the first block."""
 
     name = "layer-sum"
+    joins_layers = True
 
     def __init__(self, *, layers: str | int | None = None) -> None:
         self.layers = layers

@@ -182,7 +182,8 @@ def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed
 def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count: int) -> Part:
     """`count` utterances of each emotion, or as many as the rarest emotion has; the same sample for every seed.
 
-    Of an emotion the speakers have equally many, until the utterances of some are used up. Errors: UserError for an emotion without utterances.
+    Of an emotion the speakers have equally many, until the utterances of some are used up.
+    Errors: UserError for an emotion without utterances.
     """
     counts = Counter(utterance.emotion for utterance in utterances if utterance.emotion in emotions)
     for emotion in emotions:

@@ -132,8 +132,9 @@ def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
     """The splits of each seed, one a fold.
 
     split "folds": each fold is the test part once, and the next one validates where training may stop early; a corpus
-    of fewer speakers than folds has a fold a speaker. "80/10/10": drawn anew for each fold and seed. "halved": folds as of "folds", of which one half validates and the other tests. "serab" and
-    "predefined": the same for every seed; of the latter, validation parts are used where training may stop early.
+    of fewer speakers than folds has a fold a speaker. "80/10/10": drawn anew for each fold and seed. "halved": one half
+    of each fold validates, and the other is the test part. "serab" and "predefined": the same for every seed; of the
+    latter, validation parts are used where training may stop early.
     Errors: UserError for too few speakers, for speakers that are not known, and for a predefined fold without a part.
     """
     rows = corpus.utterances
