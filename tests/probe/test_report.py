@@ -132,7 +132,7 @@ def test_published_numbers_stand_apart(asked, recorded):
     run_and_report(asked(corpora=(str(path),)), "x")
     markdown = (path.parents[1] / "study" / "probe.md").read_text()
     table = markdown.split("PUBLISHED, not measured here")[1]
-    assert "| EMOVO | whisper-medium | linear head | F1 | 50.19" in table
+    assert "| emovo | whisper-medium | linear head | F1 | 50.19" in table
 
 
 def test_synthetic_speech_is_stamped(asked, recorded):
