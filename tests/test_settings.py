@@ -90,7 +90,9 @@ def requests(draw, kind, word=text, without=frozenset()):
     if not values["patience"]:
         values["validate"] = "source"
     if values["predefined"]:
-        values |= {"folds": 0, "transductive": False, "share_speakers": False}
+        values |= {"folds": 0, "transductive": False, "share_speakers": False, "by_utterance": (), "halved": False}
+    if not values["folds"] or values["transductive"]:
+        values["halved"] = False
     return kind.of(**values)
 
 
@@ -289,6 +291,7 @@ BAD = [
     ({"learning_rate": True}, "learning_rate: expected float, got True"),
     ({"learning_rate": 10**400}, "learning_rate: the number is too large"),
     ({"decay": -0.5}, "decay: expected a number above 0"),
+    ({"weight_decay": -1e-5}, "weight_decay: expected 0 or more"),
     ({"crop": 0}, "crop: expected a number above 0"),
     ({"encoder_rate": -1e-5}, "encoder_rate: expected 0 or more"),
     ({"accumulate": 0}, "accumulate: expected 1 or more"),

@@ -285,7 +285,7 @@ class System:
         panel=METHOD, needs="end-to-end",
     )  # fmt: skip
     adapters: str = option(
-        "lora", help="Kind of adapter: lora, bottleneck, gating, or several joined by +.", panel=METHOD,
+        "lora", help="Kind of adapter: lora, bottleneck, gating, layer-sum, or several joined by +.", panel=METHOD,
         needs="adapters",
     )  # fmt: skip
     adapter_options: tuple[str, ...] = option(
@@ -330,12 +330,31 @@ class Split:
         "little.", panel=EVALUATION,
     )  # fmt: skip
 
+    by_utterance: tuple[str, ...] = option(
+        (), help="Corpus that is split by utterance, since it has a single speaker: its scores say nothing of others. "
+        "Repeat for more.", panel=EVALUATION, repeat=True,
+    )  # fmt: skip
+    halved: bool = option(
+        False, help="Halve each held-out fold, by speaker: one half validates, the other is scored. By default a fifth "
+        "of the training speakers validates.", panel=EVALUATION, needs="patience",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         check_part(self)
         if self.folds == 1:
             raise UserError("folds: expected 2 or more, or 0 to hold one fifth out once, got 1")
-        if self.predefined and (self.folds or self.transductive or self.share_speakers):
-            raise UserError("predefined: is a split of its own: give folds 0, without transductive and share_speakers")
+        alone = self.transductive or self.share_speakers or self.by_utterance or self.halved
+        if self.predefined and (self.folds or alone):
+            raise UserError(
+                "predefined: is a split of its own: give folds 0, without transductive, share_speakers, by_utterance "
+                "and halved"
+            )
+        if self.halved and (not self.folds or self.transductive):
+            raise UserError("halved: halves the folds: give 2 or more of them, without transductive")
+
+    def shares_speakers(self, corpus: str) -> bool:
+        """Whether a corpus is split by utterance."""
+        return self.share_speakers or corpus in self.by_utterance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +368,9 @@ class Training:
         0.95, help="Factor that the learning rate is multiplied by every 10 epochs.", panel=TRAINING, above=0,
         needs="gradients",
     )  # fmt: skip
+    weight_decay: float = option(
+        0.0, help="Weight decay of Adam, added to the gradient (L2).", panel=TRAINING, least=0, needs="gradients"
+    )
     patience: int = option(
         0, help="Stop after this many epochs without a better validation. 0 never stops early.", panel=TRAINING,
         least=0, needs="gradients",

@@ -262,3 +262,49 @@ def test_the_split_of_the_corpora(toy_speech, patience, validate):
 def test_the_split_of_the_corpora_is_the_only_one():
     with pytest.raises(UserError, match="predefined: is a split of its own: give folds 0"):
         split_of(predefined=True)
+
+
+@pytest.mark.parametrize("validate", ["source", "both"])
+def test_a_halved_fold_validates_with_one_half_and_tests_with_the_other(toy_speech, validate):
+    """As Han et al. 2025: of ten speakers eight train, one validates and one is scored, in each of five folds."""
+    speech = toy_speech(speakers=(10, 12), each=4)
+    options = {"folds": 5, "patience": 3, "halved": True, "validate": validate}
+    for seed in range(3):
+        folds = folds_of(speech, seed, **options)
+        assert len(folds) == 5
+        for fold in folds:
+            held = {
+                of: people(speech, [row for row in fold.validation if speech.is_target[row] == of]) for of in (0, 1)
+            }
+            parts = [people(speech, fold.source), held[0], people(speech, fold.source_test)]
+            assert list(map(len, parts)) == [8, 1, 1] and len(set.union(*parts)) == 10
+            assert bool(held[1]) == (validate == "both")
+            on_target = [people(speech, fold.target), held[1], people(speech, fold.target_test)]
+            assert sum(map(len, on_target)) == len(set.union(*on_target)) == 12
+        tested = [row for fold in folds for row in (*fold.source_test, *fold.target_test)]
+        assert len(tested) == len(set(tested))
+        assert len({row for row in tested if not speech.is_target[row]}) == speech.is_target.argmax() // 2
+    assert not folds_of(speech, 0, **options | {"patience": 0, "validate": "source"})[0].validation
+
+
+def test_few_speakers_make_few_halved_folds(toy_speech):
+    options = {"folds": 5, "patience": 3, "halved": True}
+    assert len(folds_of(toy_speech(speakers=(7, 9)), 0, **options)) == 3
+    with pytest.raises(UserError, match=r"halved: 2 halved folds need 4 speakers, but there are 3 \(en\)"):
+        folds_of(toy_speech(speakers=(3, 9)), 0, **options)
+
+
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("validate", ["source", "both"])
+def test_a_side_of_one_speaker_alone_is_split_by_utterance(toy_speech, halved, validate):
+    speech = toy_speech(speakers=(6, 1), each=20, extra=3)
+    options = {"folds": 3, "patience": 3, "validate": validate, "by_utterance": ("xx",), "halved": halved}
+    for fold in folds_of(speech, 0, **options):
+        parts = [people(speech, fold.source), people(speech, fold.source_test)]
+        parts.append(people(speech, [row for row in fold.validation if not speech.is_target[row]]))
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 6
+        target = [*fold.target, *fold.target_test, *(row for row in fold.validation if speech.is_target[row])]
+        assert len(target) == len(set(target)) == speech.is_target.sum() and fold.target_test
+        assert any(speech.is_target[row] for row in fold.validation) == (validate == "both")
+    with pytest.raises(UserError):
+        folds_of(speech, 0, **options | {"by_utterance": ()})

@@ -101,7 +101,7 @@ REASONS = {
     "patience": "no epoch is chosen on a validation part: give --patience above 0",
     "plateau": "no learning rate is lowered: give --plateau above 0",
     "scratch": "no encoder is trained from scratch: give --scratch",
-    "drawn split": "--split serab and predefined come with their folds: give --split folds or 80/10/10",
+    "drawn split": "--split serab and predefined come with their folds: give --split folds, halved or 80/10/10",
 }
 
 
@@ -114,7 +114,7 @@ def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
         "patience": bool(settings.patience),
         "plateau": bool(settings.plateau),
         "scratch": bool(settings.scratch),
-        "drawn split": settings.split in ("folds", "80/10/10"),
+        "drawn split": settings.split in ("folds", "80/10/10", "halved"),
     }
     refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
     if "disk" in names and settings.frames != "auto":
@@ -188,4 +188,4 @@ def store_bytes(encoder: ProbedEncoder, corpus: Corpus, seconds: float, *, frame
 
 def validates(settings: ProbeSettings) -> bool:
     """Whether each probe has a validation part, which can choose among its layers."""
-    return settings.looks_at_validation or settings.split in ("80/10/10", "serab")
+    return settings.looks_at_validation or settings.split in ("80/10/10", "halved", "serab")

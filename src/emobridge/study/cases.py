@@ -187,7 +187,7 @@ def decide(
     A choice of a layer and the guard train the baseline, and nothing else: what they say does not depend on the method.
     """
     speech = runner.speech
-    for name in request.features.by_corpus:
+    for name in (*request.features.by_corpus, *request.split.by_utterance):
         corpora = [corpus for corpus, _ in speech.corpora]
         if name not in corpora:
             raise unknown("corpus of this run", name, corpora)
@@ -310,6 +310,7 @@ def _case(
     statistics = _statistics(features, encoder, is_solved=is_solved)
     _check_method(request, choice, method, head)
     _check_training(request, choice, encoder, kinds)
+    layer = _layer(features.layer, encoder, kinds, system, bool(method.stages))
     case = Case(
         labels=data.labels or (),
         attributes=data.attributes,
@@ -317,7 +318,7 @@ def _case(
         encoder=features.encoder,
         encoder_options=features.all_encoder_options,
         digest=encoder.digest,
-        layer=_layer(features.layer, encoder, kinds, system, bool(method.stages)),
+        layer=layer,
         statistics=statistics,
         prosody=features.prosody and train == "frozen" and encoder.name != "prosody",
         normalise=choice.normalise,
@@ -333,7 +334,9 @@ def _case(
         train=train,
         blocks=system.blocks if "end-to-end" in kinds else "",
         adapters=system.adapters if "adapters" in kinds else "",
-        adapter_options=system.adapter_options if "adapters" in kinds else (),
+        adapter_options=(
+            (*system.adapter_options, *_blocks_up_to(layer, encoder, system)) if "adapters" in kinds else ()
+        ),
         target_labels=choice.target_labels,
         training=_training(request.training, kinds, request.output.device, is_solved=is_solved),
     )
@@ -431,6 +434,33 @@ def _layer(layer: str, encoder: Encoder, kinds: set[str], system: System, is_sta
     return "+".join(names[max(0, middle - NEIGHBOURS) : middle + NEIGHBOURS + 1])
 
 
+def _blocks_up_to(layer: str, encoder: Encoder, system: System) -> tuple[str, ...]:
+    """The options by which adapters sit in the blocks up to the layer that is read, and not behind it.
+
+    Adapters with blocks of their own keep these; all blocks count where layers are summed.
+    Errors: UserError for layer 0, which no block changes.
+    """
+    trunk, names = encoder.trunk(), system.adapters.split("+")
+    plugins = {name: registry.load("adapters", name) for name in names}
+    own = read_options(system.adapter_options)
+    open_names = [
+        name
+        for name in names
+        if "blocks" in options_of(plugins[name])
+        and f"{name}.blocks" not in own
+        and not (len(names) == 1 and "blocks" in own)
+    ]
+    if trunk is None or not open_names or any(getattr(plugin, "joins_layers", False) for plugin in plugins.values()):
+        return ()
+    count = max(map(int, layer_names(layer)))
+    if not count:
+        raise UserError(f"layer: 0 is the input of the first block, which no {names[0]} changes: name one from 1")
+    if count >= len(trunk.blocks):
+        return ()
+    blocks = "+".join(map(str, range(count)))
+    return tuple(f"{name}.blocks={blocks}" for name in open_names)
+
+
 def _training(training: Training, kinds: set[str], device: str, *, is_solved: bool) -> Training:
     """What was asked for, with the defaults of options that these stages do not use.
 
@@ -445,7 +475,7 @@ def _training(training: Training, kinds: set[str], device: str, *, is_solved: bo
     if kinds == {"frozen"}:
         unused |= {"crop"}
     if is_solved:
-        unused |= {"batch_size", "learning_rate", "decay"}
+        unused |= {"batch_size", "learning_rate", "decay", "weight_decay"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
     chosen = replace(training, **{name: getattr(defaults, name) for name in unused})

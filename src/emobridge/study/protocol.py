@@ -77,6 +77,10 @@ def held_out(split: Split, folds: int, scored: bool, bundle: bool = True) -> str
         meaning = "by speaker: no scored speaker's label was seen, but the target's were adapted to (transductive)"
     else:
         meaning = "by speaker on both sides: no scored speaker was trained on or adapted to"
+    if split.by_utterance:
+        meaning += f", BUT BY UTTERANCE in {', '.join(split.by_utterance)}, where scored speakers are trained on"
+    if split.halved:
+        meaning += "; half of each fold validates, the other is scored"
     unscored = "" if scored else " The target has no labels to score."
     last = " The bundle was then trained once more, on everything." if bundle else ""
     return f"Scores are from {how} {meaning}.{last}{unscored}"
@@ -90,7 +94,9 @@ def split_text(speech: Speech, split: Split, pool: str) -> str:
         how = "by utterance"
     else:
         how = f"{count_folds(speech, split)} folds by speaker" if split.folds else "one split by speaker"
+    how = f"{how}, {' and '.join(split.by_utterance)} by utterance" if split.by_utterance else how
     how = f"{how}, transductive" if split.transductive else how
+    how = f"{how}, halved to validate" if split.halved else how
     return f"{how}, target chosen by label" if pool == "closed" else how
 
 
@@ -101,6 +107,8 @@ def speech_warnings(
     lines = []
     if split.share_speakers:
         lines.append("speakers are shared between training and test: nothing speaker-independent can be claimed")
+    for corpus in split.by_utterance:
+        lines.append(f"{corpus} is split by utterance: nothing speaker-independent can be claimed of it")
     if count_folds(speech, split) < split.folds:
         lines.append(f"{split.folds} folds were asked for, and there are speakers for {count_folds(speech, split)}")
     labels = cases[0].labels
