@@ -103,6 +103,15 @@ class Model(Protocol):
     def represent(self, x: Tensor | Frames) -> Tensor:
         """(B, D) vectors of the inputs, or Frames -> (B, H)."""
 
+    def represent_layers(self, x: Tensor | Frames, layers: Sequence[int] | None = None) -> Tensor:
+        """(B, D), or Frames -> (L, B, H') of each layer, or of those with these indices; one of a head of one layer."""
+
+    def represent_with_layers(self, x: Tensor | Frames) -> tuple[Tensor, Tensor]:
+        """`represent` and `represent_layers`, computed once."""
+
+    def join_layers(self, layers: Tensor) -> Tensor:
+        """(L, ..., H') of all layers -> (..., H'): what the head sees of them together."""
+
     def classify(self, represented: Tensor) -> Tensor:
         """(B, H) -> (B, C) logits."""
 
@@ -123,6 +132,10 @@ class Step:
     def represent(self, rows: Tensor | None = None) -> Tensor:
         """(B, H) of the batch, or (N, H) of these rows (N,) of the task's inputs."""
         return self.model.represent(self.x if rows is None else self.take(rows))
+
+    def represent_layers(self, rows: Tensor, layers: Sequence[int] | None = None) -> Tensor:
+        """(L, N, H') of these rows (N,) of the task's inputs: of each layer, or of those with these indices."""
+        return self.model.represent_layers(self.take(rows), layers)
 
     def cross_entropy(self, represented: Tensor | None = None) -> Tensor:
         """`weighted_cross_entropy` of the batch; represented: its representation (B, H), if it is computed already."""

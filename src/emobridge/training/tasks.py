@@ -27,6 +27,7 @@ from emobridge.features.normalisation import (
 )
 from emobridge.features.source_moments import SourceMoments
 from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
+from emobridge.settings import layer_names
 from emobridge.training.case import Case
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, take_rows, without_label
@@ -179,7 +180,13 @@ def _recorded_inputs(
 ) -> tuple[Recordings, Callable[[Sequence[int], bool], Inputs]]:
     """The recordings whose unlabelled audio tells the moments of each domain, and a function from rows to inputs."""
     front = FrontEnd(
-        encoder, int(case.layer), case.statistics, case.normalise, case.training.crop, case.sees_frames, hardware
+        encoder,
+        tuple(map(int, layer_names(case.layer))),
+        case.statistics,
+        case.normalise,
+        case.training.crop,
+        case.sees_frames,
+        hardware,
     )
 
     def make(rows: Sequence[int], leads: bool, learner: Recordings | None = None) -> Recordings:
