@@ -138,6 +138,7 @@ class ClosedFormHead(Head):
     """
 
     closed_form = True
+    has_members: ClassVar[bool] = False  # whether there is more to it than the map, which `complete` computes
 
     def __init__(self, width: int, classes: int, *, components: int = 200, views: int = 1) -> None:
         """components: principal components that each view is reduced to, at most. views: of `width` / `views` features.
@@ -160,6 +161,12 @@ class ClosedFormHead(Head):
         The leading dimensions are of fits that are solved at once; rows of weight 0 take no part.
         """
         raise NotImplementedError(f"head {self.name} has no `solve`")
+
+    def complete(self, x: Tensor, label: Tensor, weight: Tensor) -> None:
+        """Called when the map is set, with the features (N, D), labels (N, C) and weights (N,) that it was solved on.
+
+        For heads that are more than a map; by default nothing.
+        """
 
 
 def joined(solutions: Sequence[LinearMap]) -> LinearMap:

@@ -9,6 +9,7 @@ from typing import Literal
 from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.errors import UserError
+from emobridge.heads.base import ClosedFormHead
 from emobridge.probe import scratch
 from emobridge.probe.encoders import (
     ProbedEncoder,
@@ -85,7 +86,9 @@ def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
         if names.count(name) > 1:
             raise UserError(f"two manifests are of the corpus {name}: a study takes each once")
     for head in settings.heads:
-        made_head(head, options_for_head(settings, head), 1, 2)
+        made = made_head(head, options_for_head(settings, head), 1, 2)
+        if isinstance(made, ClosedFormHead) and made.has_members:
+            raise UserError(f"head {head}: is more than the map that `probe` solves: give adapt --head {head}")
     for corpus in corpora:
         training_sets(corpus, split_corpus(corpus, settings), settings)
     scratch.check(settings)
