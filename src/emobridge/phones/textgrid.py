@@ -22,6 +22,7 @@ VALUE = re.compile(
     r'"((?:[^"]|"")*)"|(?<!\S)(<\w+>)(?!\S)|(?<!\S)([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)|(?<!\S)!.*'
 )
 INTERVALS, POINTS = "IntervalTier", "TextTier"
+PHONE_TIERS = ("phones", "phone", "phonemes", "phoneme", "mau")  # of MFA, of people, and of WebMAUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,23 @@ def read_tiers(file: Path) -> list[Tier]:
     if values.flag() != "<exists>":
         return []
     return [_tier(values) for _ in range(values.count())]
+
+
+def read_phone_tier(file: Path) -> list[tuple[float, float, str]]:
+    """The intervals of the tier of phones: start, end (s), label; without text they are pauses.
+
+    It is the tier whose name ends as one of PHONE_TIERS ("phones", "anna - phones"), or the only one of intervals.
+    Errors: UserError for what is no TextGrid in text, and where no tier or more than one is that of the phones.
+    """
+    tiers = [tier for tier in read_tiers(file) if tier.kind == INTERVALS]
+    chosen = [tier for tier in tiers if tier.name.casefold().strip().endswith(PHONE_TIERS)]
+    if not chosen and len(tiers) == 1:
+        chosen = tiers
+    if len(chosen) != 1:
+        problem = "no tier" if not chosen else f"{len(chosen)} tiers"
+        names = ", ".join(repr(tier.name) for tier in tiers) or "none"
+        raise UserError(f"{file}: {problem} of phones; expected a tier 'phones' (tiers of intervals: {names})")
+    return chosen[0].intervals
 
 
 def textgrid_text(tiers: Sequence[Tier], seconds: float) -> str:
