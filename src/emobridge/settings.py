@@ -156,6 +156,11 @@ class Data:
         "calls=1..5,letters=1..7.", panel=DATA, needs="attributes",
     )  # fmt: skip
 
+    alignments: str = option(
+        "", help="Folder of phone alignments (TextGrid, lablaut, CTM), named as utterances or their audio files. By "
+        "default the column phones of the manifests says where they are.", panel=DATA, needs="phones", metavar="FOLDER",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         check_part(self)
         labels = self.labels

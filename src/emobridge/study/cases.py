@@ -63,6 +63,7 @@ REASONS = {
     "fine-tuned",
     "gradients": "nothing is trained by gradients: give --head single, or a method such as soft-pseudo-labels",
     "patience": "training never stops early: give --patience",
+    "phones": "no method goes by phones: give --method phonetic-constraint, or layer-anchoring",
     "adaptation": "there is no adapted system: give adapt a --method other than source-only",
     "adapting a bundle": "only `adapt` adapts a bundle",
     "report of the target": "only the report of `adapt` has clips of the target",
@@ -168,6 +169,7 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "recordings": trained != {"frozen"},
         "gradients": any(not registry.load("heads", _head_name(request, plugin)).closed_form for plugin in methods),
         "patience": request.training.patience > 0,
+        "phones": any("phones" in plugin.needs | plugin.takes for plugin in methods),
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
         "adapting a bundle": isinstance(request, Adapt),
         "report of the target": isinstance(request, Adapt),
@@ -337,12 +339,24 @@ def _case(
         target_labels=choice.target_labels,
         training=_training(request.training, kinds, is_solved=is_solved),
     )
-    case.make_method()
+    if case.phone_classes:
+        _check_phones(case)
     if case.head.make("heads", width=width_of(case, encoder), classes=case.classes).all_layers:
         raise UserError(f"head {head}: takes all layers of an encoder at once, which `emobridge probe` trains")
     if case.sees_frames and case.normalise != "none":
         raise UserError(f"normalise: head {head} sees single frames, which are not; give --normalise none")
     return case
+
+
+def _check_phones(case: Case) -> None:
+    """Errors: UserError for features that the means of phones could not stand beside."""
+    name = case.method.name
+    if case.statistics != ("mean",):
+        raise UserError(f"method {name} goes by means of phones' frames: give --statistic mean")
+    if case.prosody:
+        raise UserError(f"method {name} goes by means of phones' frames, which have no prosody: give --no-prosody")
+    if case.normalise == "speaker+text":
+        raise UserError(f"method {name} goes by phones, which have no text: give --normalise speaker, corpus or none")
 
 
 def _check_method(request: Adapt | Budget, choice: Choice, method: Any, head: str) -> None:

@@ -14,7 +14,9 @@ from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain, fit_domain, moments
+from emobridge.features.phone_means import frame_seconds
 from emobridge.features.pooling import pool
+from emobridge.phones.base import PHONE_CLASSES, Alignment
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.types import SAMPLE_RATE, Frames, Layers, Utterance, person
 
@@ -149,6 +151,26 @@ class Recordings:
             return Frames((hidden - mean[:, None]) / deviation[:, None], layers.mask)
         return (self._side_by_side(pool(layers, self.front.statistics)) - mean) / deviation
 
+    def phone_means(self, rows: Tensor, alignments: Sequence[Alignment | None], generator: torch.Generator) -> Tensor:
+        """(B, P, D): the mean of the frames inside the phones of each of PHONE_CLASSES, in random crops.
+
+        NaN where a crop has none. They are normalised as the utterances are.
+        """
+        crops = [self._crop(row, seed) for row, seed in zip(rows.tolist(), self.draws(len(rows), generator).tolist())]
+        layers = self._layers([wave for wave, _ in crops])
+        hidden = self._side_by_side(layers.hidden)  # (B, F, D)
+        seconds = torch.zeros(len(rows), len(PHONE_CLASSES), hidden.shape[1])
+        for row, (alignment, (_, start), mask) in enumerate(zip(alignments, crops, layers.mask)):
+            if alignment is not None:
+                count = int(mask.sum())
+                moved = [replace(one, start=one.start - start, end=one.end - start) for one in alignment.phones]
+                inside = frame_seconds(Alignment(tuple(moved)), count, layers.frame_rate)
+                seconds[row, :, :count] = torch.from_numpy(inside)
+        total = seconds.sum(2, keepdim=True)
+        means = (seconds / total.clamp(min=1e-9)) @ hidden
+        means = (means - self.mean[rows][:, None]) / self.deviation[rows][:, None]
+        return means.masked_fill(total == 0, torch.nan)
+
     def _check_finite(self, layers: Layers, rows: Tensor) -> None:
         """Name the utterances that the encoder makes NaN or infinity of, if it does not of all: then it has diverged.
 
@@ -236,12 +258,17 @@ class Recordings:
         return Layers(layers.hidden.float().cpu(), layers.mask.cpu(), layers.frame_rate, speech, layers.over_speech)
 
     def _wave(self, row: int, seed: int | None) -> np.ndarray:
-        utterance = self.utterances[row]
-        wave = read_utterance(utterance)
+        return self._crop(row, seed)[0]
+
+    def _crop(self, row: int, seed: int | None) -> tuple[np.ndarray, float]:
+        """A random crop, or without a seed the whole, and where in the utterance it begins, in seconds."""
+        wave = read_utterance(self.utterances[row])
         if seed is None:
-            return wave
-        wave = random_crop(wave, self.front.crop, np.random.default_rng(seed))
-        return np.resize(wave, round(self.front.crop * SAMPLE_RATE)) if self.norms else wave
+            return wave, 0.0
+        place = random_crop(len(wave), self.front.crop, np.random.default_rng(seed))
+        wave = wave[place]
+        repeated = np.resize(wave, round(self.front.crop * SAMPLE_RATE)) if self.norms else wave
+        return repeated, place.start / SAMPLE_RATE
 
 
 def without_label(utterance: Utterance) -> Utterance:
