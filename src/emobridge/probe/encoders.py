@@ -32,7 +32,7 @@ class ProbedEncoder:
     statistics: int = 1  # how many values its pooled features hold for each of `width`, as probes see them
     clip_bytes: int = 0  # of a clip's pooled features in a store
     second_bytes: float = 0.0  # of the frames of a second of speech in a store
-    hub: str = ""  # where an encoder that is not on this machine could be fetched from
+    absent_at: str = ""  # where the weights of an encoder are that is not on this machine, in words
 
     @property
     def title(self) -> str:
@@ -98,8 +98,8 @@ def _described(name: str, source: str, options: dict[str, Option], encoder: Enco
 
 def _absent(name: str, source: str, options: dict[str, Option]) -> ProbedEncoder:
     preset = next((entry for entry in presets().values() if source in (entry.name, entry.hub, entry.where)), None)
-    layers, width, hub = (preset.layers + 1, preset.width, preset.where) if preset else (0, 0, source)
-    return ProbedEncoder(name, source, "pretrained", False, tuple(options.items()), layers, width, hub=hub)
+    layers, width, place = (preset.layers + 1, preset.width, preset.place) if preset else (0, 0, f"{source} on the hub")
+    return ProbedEncoder(name, source, "pretrained", False, tuple(options.items()), layers, width, absent_at=place)
 
 
 def statistics_of(encoder: Encoder) -> tuple[str, ...]:
