@@ -333,6 +333,10 @@ class Split:
     predefined: bool = option(
         False, help="Split as the column split of the manifests says. Goes with --folds 0.", panel=EVALUATION
     )
+    serab: bool = option(
+        False, help="Split the speakers of each corpus 60/20/20 as the benchmark SERAB does, the same for every seed. "
+        "Goes with --folds 0.", panel=EVALUATION,
+    )  # fmt: skip
     share_speakers: bool = option(
         False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
         "little.", panel=EVALUATION,
@@ -351,14 +355,22 @@ class Split:
         check_part(self)
         if self.folds == 1:
             raise UserError("folds: expected 2 or more, or 0 to hold one fifth out once, got 1")
+        if self.predefined and self.serab:
+            raise UserError("serab: and predefined are two splits: give one of them")
         alone = self.transductive or self.share_speakers or self.by_utterance or self.halved
-        if self.predefined and (self.folds or alone):
+        if self.is_fixed and (self.folds or alone):
+            name = "serab" if self.serab else "predefined"
             raise UserError(
-                "predefined: is a split of its own: give folds 0, without transductive, share_speakers, by_utterance "
+                f"{name}: is a split of its own: give folds 0, without transductive, share_speakers, by_utterance "
                 "and halved"
             )
         if self.halved and (not self.folds or self.transductive):
             raise UserError("halved: halves the folds: give 2 or more of them, without transductive")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the split is the same for every seed, with a validation part of its own."""
+        return self.predefined or self.serab
 
     def shares_speakers(self, corpus: str) -> bool:
         """Whether a corpus is split by utterance."""

@@ -52,6 +52,7 @@ NO_PART = {
     "folds": ({}, 3),
     "transductive": ({}, True),
     "predefined": ({"folds": 0}, True),
+    "serab": ({"folds": 0}, True),
     "share_speakers": ({}, True),
     "by_utterance": ({}, ("en",)),
     "halved": ({"patience": 5}, True),
