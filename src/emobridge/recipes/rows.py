@@ -4,7 +4,7 @@ In TOML a study has [[study.rows]], and a recipe [[not_run]] and [outputs]:
 
     [[study.rows]]        numbers that stand beside scores of this study
     table                 of the paper
-    method                the system of the study that is scored: a method, a head, or "scratch" for encoders from scratch
+    method                what the study scores: a method, a head, or "scratch" for encoders from scratch
     budget                optional: the target labels of those scores; without it those that the table has
     side                  optional: "source" or "target", where only the numbers of one are meant
     printed               optional: the method as the paper has it, where a table has several
