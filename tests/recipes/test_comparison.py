@@ -16,7 +16,7 @@ from emobridge.recipes.comparison import (
     OPEN,
     WITHIN,
     compare_numbers,
-    comparison_section,
+    comparison_sections,
     published_finding,
     setting_words,
     write_comparison,
@@ -70,9 +70,9 @@ def test_a_number_is_within_the_interval_or_ours_is_higher_or_lower(recipe):
         "is higher, in 1 lower, 1 without an interval. 95 are not run (91 have no score in this run; 4: others' numbers"
     )
     assert sum(n for *_, n in comparison.not_run) + len(comparison.rows) == 12 + 27 + 20 + 24 + 16
-    section = comparison_section(comparison)
+    section, skipped = comparison_sections(comparison)
     assert section.blocks[0].svg and len(section.blocks[0].table.rows) == 4
-    assert any(line.startswith("not run: Table 7, 24 numbers: no score in this run") for line in section.items)
+    assert any(line.startswith("Table 7, 24 numbers: no score in this run") for line in skipped.items)
 
 
 def test_attributes_are_compared_in_their_own_unit():
@@ -80,14 +80,14 @@ def test_attributes_are_compared_in_their_own_unit():
     key = "goncalves2024/table-2/biic/ft-dual/hubert-large/dominance"
     (row,) = compare_numbers(recipe, beside(recipe, key, 0.21, 0.19, 0.25)).rows
     assert row.published == 0.198 and row.verdict == WITHIN
-    section = comparison_section(compare_numbers(recipe, beside(recipe, key, 0.21, 0.19, 0.25)))
+    section, *_ = comparison_sections(compare_numbers(recipe, beside(recipe, key, 0.21, 0.19, 0.25)))
     assert "in [-1, 1]" in section.blocks[0].table.caption and "per cent" not in section.blocks[0].table.caption
 
 
 def test_settings_are_defined_where_they_stand():
     recipe = read_recipe("han2024-adaptation")
     (key,) = [key for key in places(recipe) if key.endswith("/mono/zh-zh/frozen/wav2vec2-base-zh")]
-    section = comparison_section(compare_numbers(recipe, beside(recipe, key, 0.9, 0.8, 0.95)))
+    section, *_ = comparison_sections(compare_numbers(recipe, beside(recipe, key, 0.9, 0.8, 0.95)))
     assert section.paragraphs[1].startswith("Settings. mono: trained and tested on the same corpus")
     assert "cross:" not in section.paragraphs[1], "only what stands there"
     assert setting_words(["monologue, transfer"]) == ()
@@ -95,7 +95,7 @@ def test_settings_are_defined_where_they_stand():
 
 def test_a_paper_without_numbers_has_no_finding():
     assert compare_numbers(read_recipe("serab"), {}) == NOTHING_COMPARED
-    assert published_finding(NOTHING_COMPARED) == "" and comparison_section(NOTHING_COMPARED) is None
+    assert published_finding(NOTHING_COMPARED) == "" and comparison_sections(NOTHING_COMPARED) == []
 
 
 def test_where_nothing_ran_the_page_says_so(recipe):
@@ -104,7 +104,7 @@ def test_where_nothing_ran_the_page_says_so(recipe):
     assert published_finding(comparison).startswith(
         "0 published numbers have a score of ours beside. 99 are not run (95 have"
     )
-    assert comparison_section(comparison).blocks == ()
+    assert [section.title for section in comparison_sections(comparison)] == ["Published, and not run"]
 
 
 def test_the_table_of_all_as_a_file(recipe, tmp_path):

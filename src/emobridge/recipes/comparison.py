@@ -138,21 +138,22 @@ def published_finding(comparison: Comparison) -> str:
     return ". ".join(parts) + "."
 
 
-def comparison_section(comparison: Comparison) -> Section | None:
-    """The picture over its table, and what was not run; None where there is neither."""
-    if not comparison.rows and not comparison.not_run:
-        return None
-    items = tuple(f"not run: {table}, {count(n, 'number')}: {reason}" for table, reason, n in comparison.not_run)
-    if not comparison.rows:
-        return Section("Published against measured", (), items)
-    pairs = [
-        ComparedPoint(f"{row.table}, {row.encoder}", row.measure, row.published, row.measured, row.low, row.high)
-        for row in comparison.rows
-    ]
-    table = _table(comparison.rows)
-    svg = agreement_plot(pairs, title="Published values against measured ones")
-    words = (_EXPLANATION, *setting_words(row.note for row in comparison.rows))
-    return Section("Published against measured", words, items, blocks=(figure(svg, table, "published"),))
+def comparison_sections(comparison: Comparison) -> list[Section]:
+    """The picture over its table, then what was not run; each where there is something to show."""
+    sections = []
+    if comparison.rows:
+        points = [
+            ComparedPoint(f"{row.table}, {row.encoder}", row.measure, row.published, row.measured, row.low, row.high)
+            for row in comparison.rows
+        ]
+        svg = agreement_plot(points, title="Published values against measured ones")
+        words = (_EXPLANATION, *setting_words(row.note for row in comparison.rows))
+        drawn = figure(svg, _table(comparison.rows), "published")
+        sections.append(Section("Published against measured", words, blocks=(drawn,)))
+    if comparison.not_run:
+        items = tuple(f"{table}, {count(n, 'number')}: {reason}" for table, reason, n in comparison.not_run)
+        sections.append(Section("Published, and not run", items=items))
+    return sections
 
 
 def figures_section(made: Sequence[str]) -> tuple[Section, ...]:

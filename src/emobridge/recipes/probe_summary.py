@@ -21,7 +21,7 @@ from emobridge.recipes.accounting import numbers_at, output_lines
 from emobridge.recipes.comparison import (
     Comparison,
     compare_numbers,
-    comparison_section,
+    comparison_sections,
     figures_section,
     published_finding,
     write_comparison,
@@ -222,9 +222,8 @@ def _page(
     comparison: Comparison,
 ) -> Page:
     """The content of the page, for all its formats."""
-    compared = comparison_section(comparison)
-    words = (_EXPLANATION,) if compared else (_EXPLANATION, _NOTHING)
-    sections = [compared] if compared else []
+    sections = comparison_sections(comparison)
+    words = (_EXPLANATION,) if sections else (_EXPLANATION, _NOTHING)
     sections += [Section("What is missing or differs", items=tuple(missing))] if missing else []
     sections.append(Section("Measured and published", words, blocks=(_table(rows),)))
     sections += [Section("How the corpora were read", items=tuple(notes))] if notes else []

@@ -23,7 +23,7 @@ from emobridge.recipes.comparison import (
     NOTHING_COMPARED,
     Comparison,
     compare_numbers,
-    comparison_section,
+    comparison_sections,
     figures_section,
     published_finding,
     setting_words,
@@ -136,8 +136,7 @@ def summary_page(
     comparison: Comparison = NOTHING_COMPARED,
 ) -> Page:
     """The content of the page, for all its formats."""
-    compared = comparison_section(comparison)
-    sections = [compared] if compared else []
+    sections = comparison_sections(comparison)
     sections += [Section("What is missing", items=tuple(missing))] if missing else []
     sections.append(Section("Measured and published", _EXPLANATION, blocks=(_table(rows),)))
     sections += [matrices] if matrices else []
