@@ -96,6 +96,8 @@ def test_list_and_show(cli):
         assert re.search(rf"^{name}  ", listed.out, re.MULTILINE)
         shown = cli("recipe", "show", name)
         assert shown.code == 0 and "ours" in shown.out
+        has_numbers = "  | recipe | table | numbers | beside a score | not run | why |" in shown.out.splitlines()
+        assert has_numbers == (name != "serab"), name
     shown = cli("recipe", "show", "han2024-layers")
     assert presets()["wav2vec2-base-de"].where in shown.out and describe("pavoque").obtain in shown.out
     study = shown.out[shown.out.index("study one-speaker") :]

@@ -201,11 +201,8 @@ def test_a_copy_with_another_encoder_is_read_and_has_no_number_beside(written):
     names = '["emotion-cnn", "byol-s-1024", "hubert-base"]'
     recipe = read_recipe(written(names, '["wavlm-base"]'))
     assert "agarla2024/table-4/de/hubert-base/target" not in places(recipe)
-    key = "corpora, encoder, labels, side, measure and budget"
-    assert (
-        f"mine: study all: rows of Table 4, method source-only: none of 12 numbers has the {key} of a score of this study"
-        in open_points([recipe])
-    )
+    start = "mine: study all: rows of Table 4, method source-only: none of 12 numbers has the corpora, encoder, labels"
+    assert any(line.startswith(start) for line in open_points([recipe]))
 
 
 def test_a_few_labels_are_as_many_as_the_recipe_says(written):
