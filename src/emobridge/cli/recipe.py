@@ -113,10 +113,10 @@ def _fabricated(recipe: Recipe, request: Any, folder: Path) -> tuple[Recipe, dic
 
 def _marked(runs: list[Run], missing: list[str]) -> tuple[list[Run], list[str]]:
     """The runs and what is missing, with the word that this is a toy before all else."""
-    from emobridge.recipes.toy import NOTE
+    from emobridge.recipes.toy import TOY_NOTE
 
-    print(NOTE, flush=True)
-    return [replace(run, missing=(NOTE, *run.missing)) for run in runs], [NOTE, *missing]
+    print(TOY_NOTE, flush=True)
+    return [replace(run, missing=(TOY_NOTE, *run.missing)) for run in runs], [TOY_NOTE, *missing]
 
 
 def _corpus_paths(recipe: Recipe, request: Any) -> dict[str, Path]:

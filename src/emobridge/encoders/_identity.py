@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.encoders._presets import presets
-from emobridge.encoders._weights import read_config
 
 # Keys of config.json, the first that is there, by the fact of a preset.
-KEYS = {
+_KEYS = {
     "model_type": ("model_type",),
     "layers": ("encoder_layers", "num_hidden_layers"),
     "width": ("d_model", "hidden_size"),
@@ -29,18 +28,20 @@ def checkpoint_differences(name: str, folder: str | Path) -> tuple[str, ...]:
     if preset is None or not path.is_dir():
         return ()
     found = _facts_of(path) if preset.model_type else _facts_of_weights(path)
-    expected = {fact: getattr(preset, fact) for fact in KEYS}
+    expected = {fact: getattr(preset, fact) for fact in _KEYS}
     return tuple(
         f"{fact}: expected {expected[fact]}, found {'nothing' if found[fact] is None else found[fact]}"
-        for fact in KEYS
+        for fact in _KEYS
         if expected[fact] and expected[fact] != found[fact]
     )
 
 
 def _facts_of(folder: Path) -> dict[str, Any]:
     """What config.json tells."""
+    from emobridge.encoders._weights import read_config  # which imports torch
+
     config = read_config(folder)
-    return {fact: next((config[key] for key in keys if key in config), None) for fact, keys in KEYS.items()}
+    return {fact: next((config[key] for key in keys if key in config), None) for fact, keys in _KEYS.items()}
 
 
 def _facts_of_weights(folder: Path) -> dict[str, Any]:

@@ -105,7 +105,7 @@ REASONS = {
 }
 
 
-def conditions(settings: ProbeSettings) -> dict[str, bool]:
+def study_conditions(settings: ProbeSettings) -> dict[str, bool]:
     """Which needs of options hold in this study, by the keys of REASONS."""
     heads = [registry.load("heads", head) for head in settings.heads]
     return {
@@ -120,7 +120,7 @@ def conditions(settings: ProbeSettings) -> dict[str, bool]:
 
 def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
     """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
-    refuse_useless(settings, unmet_needs(ProbeSettings, names, conditions(settings)), REASONS)
+    refuse_useless(settings, unmet_needs(ProbeSettings, names, study_conditions(settings)), REASONS)
     if "disk" in names and settings.frames != "auto":
         raise UserError(f"--disk: does nothing here, since frames are {settings.frames}: give --frames auto")
 

@@ -15,26 +15,26 @@ from emobridge.encoders import presets
 from emobridge.encoders.base import WEIGHT_OPTIONS
 from emobridge.methods.base import BASELINE
 from emobridge.options import options_of, read_options
-from emobridge.probe.plan import conditions as probe_conditions
+from emobridge.probe.plan import study_conditions
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import GRID_KEYS, AdaptStudy
 from emobridge.recipes.recipe import Recipe, RecipeStudy
 from emobridge.settings import DATA, OUTPUT, Budget, flat_values, options_of_record, unmet_needs
-from emobridge.study.cases import conditions as grid_conditions
+from emobridge.study.cases import conditions_of_request
 
-KEY = "defaults"  # of [ours]
+_KEY = "defaults"  # of [ours]
 # Settings that change how long a study takes, or what lies beside its scores, and not these.
-TECHNICAL = frozenset({"engine", "disk", "frames", "accumulate", "checkpointing", "bundle", "harm_sign", "guard"})
-TECHNICAL_OPTIONS = frozenset({*WEIGHT_OPTIONS, "engine", "layers", "views"})  # of plug-ins
+_TECHNICAL = frozenset({"engine", "disk", "frames", "accumulate", "checkpointing", "bundle", "harm_sign", "guard"})
+_TECHNICAL_OPTIONS = frozenset({*WEIGHT_OPTIONS, "engine", "layers", "views"})  # of plug-ins
 
 
 def with_defaults(recipe: Recipe) -> Recipe:
     """The recipe with one choice more in `ours`, where its studies use defaults that it does not name."""
     lines = unstated(recipe)
-    if not lines or KEY in dict(recipe.ours):
+    if not lines or _KEY in dict(recipe.ours):
         return recipe
     text = f"stated neither in the paper nor in the recipe, emobridge's own: {'; '.join(lines)}"
-    return replace(recipe, ours=(*recipe.ours, (KEY, text)))
+    return replace(recipe, ours=(*recipe.ours, (_KEY, text)))
 
 
 def unstated(recipe: Recipe) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def _defaults_of(study: RecipeStudy) -> Iterator[tuple[str, str, Any]]:
     """What has it, its name and its value, for every option that the study uses and does not state."""
     settings = study.settings
     if isinstance(settings, ProbeSettings):
-        yield from _settings_of(settings, study.unstated, probe_conditions(settings))
+        yield from _settings_of(settings, study.unstated, study_conditions(settings))
         for name in settings.heads:
             yield from _options_of("heads", name, settings.head_options)
         for name in settings.scratch:
@@ -60,12 +60,12 @@ def _defaults_of(study: RecipeStudy) -> Iterator[tuple[str, str, Any]]:
         yield from _encoder_options(settings.encoders, settings.encoder_options)
         return
     request, system = settings.request, settings.request.system
-    yield from _settings_of(request, study.unstated, grid_conditions(request))
+    yield from _settings_of(request, study.unstated, conditions_of_request(request))
     for name in dict.fromkeys((BASELINE, *settings.methods)):
         yield from _options_of("methods", name, system.method_options)
     for name in _heads_of(settings):
         yield from _options_of("heads", name, system.head_options)
-    if grid_conditions(request)["adapters"]:
+    if conditions_of_request(request)["adapters"]:
         for name in system.adapters.split("+"):
             yield from _options_of("adapters", name, (word.removeprefix(f"{name}.") for word in system.adapter_options))
     yield from _encoder_options(settings.encoders, request.features.encoder_options)
@@ -76,7 +76,7 @@ def _settings_of(
 ) -> Iterator[tuple[str, str, Any]]:
     """Of settings that the recipe does not state, those that decide scores."""
     options, values = options_of_record(type(request)), flat_values(request)
-    excluded = TECHNICAL | GRID_KEYS | set(unmet_needs(type(request), unstated, holds))
+    excluded = _TECHNICAL | GRID_KEYS | set(unmet_needs(type(request), unstated, holds))
     for name in unstated:
         panel = options[name][1].metadata["panel"]
         if panel not in (DATA, OUTPUT) and name not in excluded and values[name] not in ((), ""):
@@ -88,7 +88,7 @@ def _options_of(kind: str, name: str, stated: Iterable[str]) -> Iterator[tuple[s
     known = {**read_options(stated)}
     options = dict(plugin.defaults) if kind == "encoders" else options_of(plugin)
     for option, value in options.items():
-        if option not in known and option not in TECHNICAL_OPTIONS:
+        if option not in known and option not in _TECHNICAL_OPTIONS:
             yield f"{registry.KINDS[kind].singular} {name}", option, value
 
 

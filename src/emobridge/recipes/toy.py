@@ -18,22 +18,22 @@ from emobridge.options import options_of, read_options
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import CorpusCounts, Recipe, RecipeStudy
-from emobridge.recipes.toy_corpora import make_corpora
-from emobridge.recipes.toy_encoders import make_encoders
+from emobridge.recipes.toy_corpora import fabricate_corpora
+from emobridge.recipes.toy_encoders import fabricate_encoders
 from emobridge.settings import Budget
 
-EPOCHS = 2  # the second with pseudo-labels of the first
-FOLDS = 2
-FOLDS_THAT_VALIDATE = 3  # one trains, one validates, one tests
-LARGEST_BUDGET = 100  # target labels
-SCALED_BUDGET = 20  # what the largest one becomes where it is above that
-ENGINE = "torch"  # of encoders as small as these another one takes longer to make than it saves
+_EPOCHS = 2  # the second with pseudo-labels of the first
+_FOLDS = 2
+_FOLDS_THAT_VALIDATE = 3  # one trains, one validates, one tests
+_LARGEST_BUDGET = 100  # target labels
+_SCALED_BUDGET = 20  # what the largest one becomes where it is above that
+_ENGINE = "torch"  # of encoders as small as these another one takes longer to make than it saves
 # Sizes of encoders that are trained from scratch, by their options.
-SCRATCH = {"max_length": 64, "hidden_size": 8, "layers": 2, "heads": 2}
-NOTE = (
+_SCRATCH = {"max_length": 64, "hidden_size": 8, "layers": 2, "heads": 2}
+TOY_NOTE = (
     "TOY run, NO NUMBER IS A RESULT: fabricated corpora, tiny encoders with random weights, "
-    f"{EPOCHS} epochs, one seed unless --seeds says otherwise, at most {LARGEST_BUDGET} target labels (larger budgets "
-    "are scaled down). Published numbers stand beside to show where they would"
+    f"{_EPOCHS} epochs, one seed unless --seeds says otherwise, at most {_LARGEST_BUDGET} target labels (larger "
+    "budgets are scaled down). Published numbers stand beside to show where they would"
 )
 
 
@@ -47,8 +47,8 @@ def fabricate(recipe: Recipe, folder: Path) -> tuple[Recipe, dict[str, Path], di
 
     The recipe comes back with the counts of the fabricated corpora in the place of the published ones.
     """
-    manifests = make_corpora(recipe, folder / "corpora")
-    encoders = make_encoders(
+    manifests = fabricate_corpora(recipe, folder / "corpora")
+    encoders = fabricate_encoders(
         (name for study in recipe.studies for name in study.settings.encoders), folder / "encoders"
     )
     return replace(recipe, counts=tuple(_count(counts, manifests) for counts in recipe.counts)), manifests, encoders
@@ -82,32 +82,32 @@ def _narrow_grid(request: Budget) -> Budget:
         request,
         budgets=_scaled(request.budgets),
         subsets=min(request.subsets, 2),
-        features=replace(request.features, engine=ENGINE),
+        features=replace(request.features, engine=_ENGINE),
         system=replace(system, method_options=_options_of_methods(request.methods, system.method_options)),
-        split=replace(split, seeds=1, folds=min(split.folds, FOLDS)),
-        training=replace(training, epochs=min(training.epochs, EPOCHS), precision="fp32"),
+        split=replace(split, seeds=1, folds=min(split.folds, _FOLDS)),
+        training=replace(training, epochs=min(training.epochs, _EPOCHS), precision="fp32"),
     )
 
 
 def _narrow_probe(settings: ProbeSettings) -> ProbeSettings:
-    least = FOLDS_THAT_VALIDATE if settings.split == "folds" and settings.patience else FOLDS
+    least = _FOLDS_THAT_VALIDATE if settings.split == "folds" and settings.patience else _FOLDS
     has = {option for name in settings.scratch for option in options_of(registry.load("encoders", name))}
     stated = read_options(settings.scratch_options)
-    sizes = {**stated, **{option: value for option, value in SCRATCH.items() if option in has}}
+    sizes = {**stated, **{option: value for option, value in _SCRATCH.items() if option in has}}
     return replace(
         settings,
-        engine=ENGINE,
+        engine=_ENGINE,
         seeds=1,
         folds=min(settings.folds, least),
-        epochs=min(settings.epochs, EPOCHS),
+        epochs=min(settings.epochs, _EPOCHS),
         scratch_options=tuple(f"{option}={value}" for option, value in sizes.items()),
     )
 
 
 def _scaled(budgets: tuple[str, ...]) -> tuple[str, ...]:
-    """Budgets of which none is above LARGEST_BUDGET; they keep their proportions, as far as they stay different."""
+    """Budgets of which none is above _LARGEST_BUDGET; they keep their proportions, as far as they stay different."""
     largest = max((int(amount) for amount in budgets if amount != "all"), default=0)
-    factor = math.ceil(largest / SCALED_BUDGET) if largest > LARGEST_BUDGET else 1
+    factor = math.ceil(largest / _SCALED_BUDGET) if largest > _LARGEST_BUDGET else 1
     scaled = (amount if amount == "all" else str(math.ceil(int(amount) / factor)) for amount in budgets)
     return tuple(dict.fromkeys(scaled))
 

@@ -29,12 +29,12 @@ from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Recipe, RecipeCorpus
 from emobridge.types import SAMPLE_RATE, TOY_PREFIX, Utterance
 
-SPEAKERS = 10
-SINGLE = ("pavoque",)  # corpora of a single speaker
-FOLDS = 2  # of corpora whose format has folds
-SECONDS = (0.3, 0.4, 0.5)
-LEAST_SHARE = 0.6  # of the speakers train, whatever the split: every fold has the labels of the largest budget
-PHONES = ("a", "t", "ɛ", "n", "ə", "s", "i", "k", "o", "m", "u", "l")  # of every utterance, each as long
+_SPEAKERS = 10
+_SINGLE = ("pavoque",)  # corpora of a single speaker
+_FOLDS = 2  # of corpora whose format has folds
+_SECONDS = (0.3, 0.4, 0.5)
+_LEAST_SHARE = 0.6  # of the speakers train, whatever the split: every fold has the labels of the largest budget
+_PHONES = ("a", "t", "ɛ", "n", "ə", "s", "i", "k", "o", "m", "u", "l")  # of every utterance, each as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ToyCorpus:
     folds: int  # 0 where the split stands in its column alone
 
 
-def make_corpora(recipe: Recipe, folder: Path) -> dict[str, Path]:
+def fabricate_corpora(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """The manifest of each corpus in `folder`; audio that is there already is not written again."""
     return {material.corpus: _write_corpus(plan_corpus(recipe, material), folder) for material in recipe.corpora}
 
@@ -57,10 +57,10 @@ def make_corpora(recipe: Recipe, folder: Path) -> dict[str, Path]:
 def plan_corpus(recipe: Recipe, material: RecipeCorpus) -> ToyCorpus:
     """What a recipe needs of a corpus: emotions that its studies tell apart, and labels for the largest budget."""
     emotions = _emotions_for(recipe, material)
-    speakers = 1 if material.corpus in SINGLE else SPEAKERS
-    trained = LEAST_SHARE * speakers * len(emotions)  # utterances that train, for each repetition
-    repetitions = max(SPEAKERS // speakers, math.ceil(_largest_budget(recipe, material.corpus) / trained))
-    folds = FOLDS if material.format else 0
+    speakers = 1 if material.corpus in _SINGLE else _SPEAKERS
+    trained = _LEAST_SHARE * speakers * len(emotions)  # utterances that train, for each repetition
+    repetitions = max(_SPEAKERS // speakers, math.ceil(_largest_budget(recipe, material.corpus) / trained))
+    folds = _FOLDS if material.format else 0
     return ToyCorpus(material.corpus, _language_of(material), emotions, speakers, repetitions, folds)
 
 
@@ -126,7 +126,7 @@ def _fold(rows: Sequence[Utterance], number: int) -> Iterator[Utterance]:
 
 def _split_of(number: int) -> str:
     """The split of a speaker, or of a repetition where there is one speaker: 60/20/20 of every ten."""
-    return ((SPLITS[0],) * 6 + (SPLITS[1],) * 2 + (SPLITS[2],) * 2)[number % SPEAKERS]
+    return ((SPLITS[0],) * 6 + (SPLITS[1],) * 2 + (SPLITS[2],) * 2)[number % _SPEAKERS]
 
 
 def _utterances(corpus: ToyCorpus, folder: Path) -> Iterator[Utterance]:
@@ -135,7 +135,7 @@ def _utterances(corpus: ToyCorpus, folder: Path) -> Iterator[Utterance]:
         range(corpus.speakers), corpus.emotions, range(corpus.repetitions)
     ):
         name = f"{speaker:02}-{emotion}-{repetition}"
-        seconds = SECONDS[(speaker + repetition) % len(SECONDS)]
+        seconds = _SECONDS[(speaker + repetition) % len(_SECONDS)]
         audio = folder / "audio" / corpus.language / f"{name}.wav"
         phones = folder / "phones" / f"{seconds:g}.TextGrid"
         if not audio.exists():
@@ -191,13 +191,13 @@ def _generator(*words: str) -> np.random.Generator:
 
 
 def _text_grid(seconds: float) -> str:
-    """An alignment of PHONES as Praat writes it, in its long form."""
-    step = seconds / len(PHONES)
+    """An alignment of _PHONES as Praat writes it, in its long form."""
+    step = seconds / len(_PHONES)
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {seconds:g}"]
     lines += ["tiers? <exists>", "size = 1", "item []:", "    item [1]:", '        class = "IntervalTier"']
     lines += ['        name = "phones"', "        xmin = 0", f"        xmax = {seconds:g}"]
-    lines += [f"        intervals: size = {len(PHONES)}"]
-    for number, phone in enumerate(PHONES):
+    lines += [f"        intervals: size = {len(_PHONES)}"]
+    for number, phone in enumerate(_PHONES):
         lines += [f"        intervals [{number + 1}]:", f"            xmin = {number * step:.6f}"]
         lines += [f"            xmax = {(number + 1) * step:.6f}", f'            text = "{phone}"']
     return "\n".join([*lines, ""])

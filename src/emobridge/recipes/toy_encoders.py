@@ -19,26 +19,26 @@ from emobridge.encoders import load_encoder, presets
 from emobridge.encoders.base import seeded
 from emobridge.errors import UserError
 
-WIDTH = 32  # a bottleneck of the reduction 16 leaves two of it
-HEADS = 2
-_SHARED = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "intermediate_size": 2 * WIDTH}
-_SSL = {**_SHARED, "conv_dim": [8] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": HEADS}
+_WIDTH = 32  # a bottleneck of the reduction 16 leaves two of it
+_HEADS = 2
+_SHARED = {"hidden_size": _WIDTH, "num_attention_heads": _HEADS, "intermediate_size": 2 * _WIDTH}
+_SSL = {**_SHARED, "conv_dim": [8] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": _HEADS}
 _LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
-MOST_OF_BASE = 12  # layers of a self-supervised model of the size "base"; larger ones have the options above
+_MOST_OF_BASE = 12  # layers of a self-supervised model of the size "base"; larger ones have the options above
 _WHISPER = {
-    "d_model": WIDTH,
-    "encoder_attention_heads": HEADS,
-    "encoder_ffn_dim": 2 * WIDTH,
+    "d_model": _WIDTH,
+    "encoder_attention_heads": _HEADS,
+    "encoder_ffn_dim": 2 * _WIDTH,
     "decoder_layers": 1,
-    "decoder_attention_heads": HEADS,
-    "decoder_ffn_dim": 2 * WIDTH,
+    "decoder_attention_heads": _HEADS,
+    "decoder_ffn_dim": 2 * _WIDTH,
     "vocab_size": 32,
     "max_source_positions": 200,  # 4 s
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0),
 }
 
 
-def make_encoders(names: Iterable[str], folder: Path) -> dict[str, Path]:
+def fabricate_encoders(names: Iterable[str], folder: Path) -> dict[str, Path]:
     """Folders with random weights for those of the encoders that need weights, each made once.
 
     Errors: UserError for an encoder that no preset describes and that cannot be made without its weights.
@@ -81,7 +81,7 @@ def _write_transformer(kind: str, layers: int, folder: Path) -> None:
     """A model of the transformers library with that many blocks, as it is before any training."""
     from transformers import AutoConfig, AutoModel
 
-    large = layers > MOST_OF_BASE
+    large = layers > _MOST_OF_BASE
     if kind == "whisper":
         config = AutoConfig.for_model(kind, **_WHISPER, encoder_layers=layers)
     else:
