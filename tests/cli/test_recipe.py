@@ -425,6 +425,7 @@ def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
     arguments = staged("goncalves2024", GONCALVES, encoders={"hubert-large": "hubert-large"})
     english = "msp-podcast-to-biic-podcast"
     only = ("--only", f"studies=tables-{english},low-resource-{english}", "--only", "encoders=hubert-large")
+    only = (*only, "--other-sizes")
     ran = cli(*arguments, *only)
     assert ran.code == 0, ran.err
     rows = [row for row in summary_of(tmp_path) if row["measure"] == "CCC valence"]
