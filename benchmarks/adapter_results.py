@@ -34,7 +34,7 @@ LABELS = ("anger", "happiness", "neutral", "sadness")
 CORPORA = ("ravdess", "emodb", "emovo")
 NAMES = {"ravdess": "English", "emodb": "German", "emovo": "Italian"}
 PAIRS = tuple(itertools.permutations(CORPORA, 2))
-ALL = "lora+bottleneck+gating"
+ALL = "lora+bottleneck+layer-sum"
 LAST_LAYERS = {"whisper-tiny.en": "4", "whisper-base": "6"}  # what every system hears, the baseline too
 
 
@@ -59,7 +59,7 @@ SYSTEMS = {
     "lora": System("LoRA", "lora"),
     "ft-joint": System("FT(joint)", "ft-joint", both_ways=True),
     "ft-lora": System("FT+LoRA", "ft-lora"),
-    "all": System("LoRA + bottleneck + gating", "lora", ALL),
+    "all": System("LoRA + bottleneck + layer sum", "lora", ALL),
     "two-stage": System("two-stage (LoRA)", "two-stage", source="ravdess"),  # the encoder's language, as published
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def asked(**changes):
     speakers=st.integers(3, 12),
     folds=st.integers(3, 6),
     patience=st.integers(0, 1),
-    split=st.sampled_from(["folds", "80/10/10"]),
+    split=st.sampled_from(["folds", "80/10/10", "halved"]),
 )
 def test_parts_are_apart_and_share_no_speaker(speakers, folds, patience, split):
     one = corpus(speakers)
@@ -60,7 +61,7 @@ def test_parts_are_apart_and_share_no_speaker(speakers, folds, patience, split):
             parts = [part for part in (cut.train, cut.validation, cut.test) if part]
             voices = [{one.utterances[row].speaker for row in part} for part in parts]
             assert len(set.union(*voices)) == sum(map(len, voices)) and cut.train and cut.test
-            assert bool(cut.validation) == (split == "80/10/10" or bool(patience))
+            assert bool(cut.validation) == (split != "folds" or bool(patience))
         if split == "folds":
             tested = sorted(row for cut in cuts for row in cut.test)
             assert tested == list(range(len(one.utterances))), "each is tested once a seed"
@@ -170,6 +171,30 @@ def test_a_corpus_of_a_single_speaker_splits_by_utterance_alone():
         split_corpus(lone, asked(seeds=1))
     ((split, *_),) = split_corpus(lone, asked(seeds=1, share_speakers=True))
     assert split.train and split.test and not set(split.train) & set(split.test)
+
+
+def test_halved_folds_are_those_of_the_paper():
+    """Han et al. 2025: 400 utterances an emotion to train, 50 to validate and 50 to test; 8 speakers against 2."""
+    rows = corpus(10, each=50)  # of each emotion
+    emotions = len(rows.emotions)
+    ((*cuts,),) = split_corpus(rows, asked(seeds=1, folds=5, split="halved", patience=10))
+    assert len(cuts) == 5
+    for cut in cuts:
+        parts = [cut.train, cut.validation, cut.test]
+        assert [len(part) for part in parts] == [400 * emotions, 50 * emotions, 50 * emotions]
+        assert [len({rows.utterances[row].speaker for row in part}) for part in parts] == [8, 1, 1]
+    tested = [row for cut in cuts for row in cut.test]
+    assert len(tested) == len(set(tested))
+    lone = corpus(1, each=500)
+    with pytest.raises(UserError, match="2 folds need 2 speakers, but there are 1"):
+        split_corpus(lone, asked(seeds=1, split="halved"))
+    for changes in ({"by_utterance": ("c",)}, {"share_speakers": True}):
+        ((*cuts,),) = split_corpus(lone, asked(seeds=1, split="halved", **changes))
+        assert [tuple(map(len, (cut.train, cut.validation, cut.test))) for cut in cuts] == [
+            (400 * emotions, 50 * emotions, 50 * emotions)
+        ] * 5
+        counts = [Counter(lone.utterances[row].emotion for row in cut.test) for cut in cuts]
+        assert all(set(count.values()) == {50} for count in counts)
 
 
 def test_an_emotion_of_a_single_utterance_is_trained_or_tested():

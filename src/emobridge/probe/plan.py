@@ -9,6 +9,7 @@ from typing import Literal
 from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.errors import UserError
+from emobridge.heads.base import ClosedFormHead
 from emobridge.probe import scratch
 from emobridge.probe.encoders import (
     LOGMEL,
@@ -86,7 +87,9 @@ def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
         if names.count(name) > 1:
             raise UserError(f"two manifests are of the corpus {name}: a study takes each once")
     for head in settings.heads:
-        made_head(head, options_for_head(settings, head), 1, 2)
+        made = made_head(head, options_for_head(settings, head), 1, 2)
+        if isinstance(made, ClosedFormHead) and made.has_members:
+            raise UserError(f"head {head}: is more than the map that `probe` solves: give adapt --head {head}")
     for corpus in corpora:
         training_sets(corpus, split_corpus(corpus, settings), settings)
     scratch.check(settings)
@@ -99,7 +102,7 @@ REASONS = {
     "patience": "no epoch is chosen on a validation part: give --patience above 0",
     "plateau": "no learning rate is lowered: give --plateau above 0",
     "scratch": "no encoder is trained from scratch: give --scratch",
-    "drawn split": "--split serab and predefined come with their folds: give --split folds or 80/10/10",
+    "drawn split": "--split serab and predefined come with their folds: give --split folds, halved or 80/10/10",
 }
 
 
@@ -112,7 +115,7 @@ def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
         "patience": bool(settings.patience),
         "plateau": bool(settings.plateau),
         "scratch": bool(settings.scratch),
-        "drawn split": settings.split in ("folds", "80/10/10"),
+        "drawn split": settings.split in ("folds", "80/10/10", "halved"),
     }
     refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
     if "disk" in names and settings.frames != "auto":
@@ -191,4 +194,4 @@ def store_bytes(encoder: ProbedEncoder, corpus: Corpus, seconds: float, *, frame
 
 def validates(settings: ProbeSettings) -> bool:
     """Whether each probe has a validation part, which can choose among its layers."""
-    return settings.looks_at_validation or settings.split in ("80/10/10", "serab")
+    return settings.looks_at_validation or settings.split in ("80/10/10", "halved", "serab")

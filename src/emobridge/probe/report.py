@@ -130,6 +130,8 @@ def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
     lines = [*variety_lines(study.corpora, study.settings.normalise), *collapse_lines(scored.collapsed)]
     if study.settings.share_speakers:
         lines.append("Training and test share speakers: the scores say nothing of new speakers.")
+    for name in study.settings.by_utterance:
+        lines.append(f"{name} is split by utterance: its scores say nothing of new speakers.")
     for corpus in study.corpora:
         shared = shared_speakers(corpus)
         if shared:
@@ -304,7 +306,8 @@ def data_seen(study: Study) -> list[str]:
         unit = outcome.unit
         for tested in dict.fromkeys(part.corpus for part in outcome.predictions):
             text = f"labels and audio of training speakers of {unit.corpus}"
-            if study.settings.share_speakers:
+            alone = unit.corpus == tested and tested in study.settings.by_utterance
+            if study.settings.share_speakers or alone:
                 text = f"labels and audio of {unit.corpus}, THE SCORED SPEAKERS' TOO"
             if unit.weights == "scratch":
                 text += ", by which the encoder was trained end to end from random weights"

@@ -73,9 +73,10 @@ class ProbeSettings:
     )  # fmt: skip
     split: str = option(
         "folds", help="How test speakers are held out. folds makes each fold the test part once; 80/10/10 draws the "
-        "parts anew for each fold and seed, with a validation part; serab is the one split of that benchmark; "
-        "predefined takes the folds that a manifest comes with, NAME.fold-1.jsonl and so on beside NAME.jsonl, or its "
-        "column split.", panel=EVALUATION, choices=("folds", "80/10/10", "serab", "predefined"),
+        "parts anew for each fold and seed, with a validation part; halved halves each fold, to validate and to test; "
+        "serab is the one split of that benchmark; predefined takes the folds that a manifest comes with, "
+        "NAME.fold-1.jsonl and so on beside NAME.jsonl, or its column split.", panel=EVALUATION,
+        choices=("folds", "80/10/10", "halved", "serab", "predefined"),
     )  # fmt: skip
     folds: int = option(
         5, help="How many folds, or draws for each seed.", panel=EVALUATION, least=1, needs="drawn split"
@@ -87,6 +88,10 @@ class ProbeSettings:
     share_speakers: bool = option(
         False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
         "little.", panel=EVALUATION, needs="drawn split",
+    )  # fmt: skip
+    by_utterance: tuple[str, ...] = option(
+        (), help="Corpus that is split by utterance, since it has a single speaker: its scores say nothing of others. "
+        "Repeat for more.", panel=EVALUATION, repeat=True, needs="drawn split",
     )  # fmt: skip
     epochs: int = option(30, help="Passes over the training data.", panel=TRAINING, least=1, needs="gradients")
     batch_size: int = option(  # ours
@@ -171,7 +176,7 @@ class ProbeSettings:
             for value in values:
                 if values.count(value) > 1:
                     raise UserError(f"{key}: {value} stands twice")
-        if self.split == "folds" and self.folds < 2:
+        if self.split in ("folds", "halved") and self.folds < 2:
             raise UserError(f"folds: expected 2 or more, got {self.folds}; a single split is --split 80/10/10")
         for rate in self.learning_rates:
             if not 0 < rate < math.inf:
