@@ -29,7 +29,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
+# The best layer on held-out source speakers; the middle one and its neighbours; all that transformer blocks give.
+LAYER_RULES = ("auto", "middle", "all")
+FROZEN_LAYER_RULES = ("auto", "middle")  # that name no layer where an encoder is trained
 BUNDLES = ("auto", "adapted", "baseline")
 HARM_SIGNS = ("auto", "always", "never")  # when recognisers adapted to halves of the target are compared
 ENGINES = ("auto", "torch", "onnx", "openvino", "torch-bf16", "onnx-int8")  # that run encoders
@@ -154,6 +156,11 @@ class Data:
         "calls=1..5,letters=1..7.", panel=DATA, needs="attributes",
     )  # fmt: skip
 
+    alignments: str = option(
+        "", help="Folder of phone alignments (TextGrid, lablaut, CTM), named as utterances or their audio files. By "
+        "default the column phones of the manifests says where they are.", panel=DATA, needs="phones", metavar="FOLDER",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         check_part(self)
         labels = self.labels
@@ -206,8 +213,9 @@ class Features:
         "form.", panel=ENCODER, choices=POOLED_FRAMES,
     )  # fmt: skip
     layer: str = option(
-        "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, middle (the "
-        "middle layer and its neighbours), or auto (the layer that is best on held-out source speakers).",
+        "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, all (those "
+        "of all transformer blocks, side by side), middle (the middle layer and its neighbours), or auto (the layer "
+        "that is best on held-out source speakers).",
         panel=ENCODER, first=True,
     )  # fmt: skip
     statistics: tuple[str, ...] = option(
@@ -635,7 +643,7 @@ def check_together(request: Adapt | Budget) -> None:
             raise UserError("normalise: 'speaker+text' and by_corpus work on frozen features")
         if features.align != "none":
             raise UserError(f"align: 'coral' works on frozen features; give --align none with --train {train}")
-        if features.layer in LAYER_RULES or "+" in features.layer:
+        if features.layer in FROZEN_LAYER_RULES:
             raise UserError(f"layer: {features.layer!r} works on frozen features; name one layer with --train {train}")
 
 

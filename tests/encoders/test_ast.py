@@ -107,7 +107,7 @@ def test_it_is_trained_end_to_end_from_recordings(tmp_path):
         utterances.append(Utterance(str(number), "c", path, speaker=str(number // 2)))
     encoder = load_encoder("ast", seed=1, **TINY)
     before = {name: tensor.clone() for name, tensor in encoder.named_parameters()}
-    front = FrontEnd(encoder, 2, ("mean",), crop=0.375)
+    front = FrontEnd(encoder, (2,), ("mean",), crop=0.375)
     inputs = Recordings(front, utterances, domain_of=[0] * 8, corpora=(("c", "en"),), target=1)
     task = Task(inputs, 2, Labelled(torch.arange(8), torch.arange(8) % 2), None, None)
     log = fit(

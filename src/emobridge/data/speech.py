@@ -16,10 +16,32 @@ from emobridge.types import Utterance, person, short_repr
 
 if TYPE_CHECKING:
     from emobridge.features.source_moments import SourceMoments
+    from emobridge.phones.base import Alignment
 
 UNLABELLED = -1
 RATED = "rated"  # in place of an emotion, where attributes alone are the labels
 ALL_BUT_ONE = 5  # parts of the speakers where a single split holds one part out
+
+
+@short_repr
+@dataclass(frozen=True, slots=True)
+class SpeechPhones:
+    """The phones of N utterances, for methods that go by them."""
+
+    names: tuple[str, ...]  # P classes, of phones.PHONE_CLASSES
+    present: np.ndarray  # (N, P) bool: whether the utterance has a phone of the class
+    means: Tensor | None  # (N, P, V, D) of stored features, NaN where it has none; None where an encoder is trained
+    alignments: tuple[Alignment | None, ...] = ()  # N where an encoder is trained, else ()
+
+    def content(self, row: int) -> bytes:
+        """All that is known of the phones of one utterance."""
+        return repr(self.alignments[row]).encode() if self.means is None else self.means[row].numpy().tobytes()
+
+    def of(self, rows: list[int]) -> SpeechPhones:
+        """Those of some rows alone."""
+        means = None if self.means is None else self.means[rows]
+        alignments = tuple(self.alignments[row] for row in rows) if self.alignments else ()
+        return SpeechPhones(self.names, self.present[rows], means, alignments)
 
 
 @short_repr
@@ -39,6 +61,7 @@ class Speech:
     layers: tuple[str, ...] = ()  # names of the V layers; () where a case takes the features as they are
     views: int = 1  # of each layer, pooled over other frames; all layers of one view stand before those of the next
     source_moments: SourceMoments | None = None  # in place of source utterances, of which there are none then
+    phones: SpeechPhones | None = None
 
     @property
     def is_target(self) -> np.ndarray:
@@ -56,6 +79,7 @@ class Speech:
             domain_of=self.domain_of[chosen],
             features=None if self.features is None else self.features[chosen],
             attributes=None if self.attributes is None else self.attributes[chosen],
+            phones=None if self.phones is None else self.phones.of(chosen),
         )
 
     def at(self, layer: str, views: int = 1) -> Speech:
@@ -71,7 +95,10 @@ class Speech:
         first, end = columns[0], columns[0] + len(columns)
         # Layers side by side are a view: a copy of each layer would be all features once more.
         chosen = self.features[:, first:end] if columns == list(range(first, end)) else self.features[:, columns]
-        return replace(self, features=chosen, layers=names, views=views)
+        phones = self.phones
+        if phones is not None and phones.means is not None:
+            phones = replace(phones, means=phones.means[:, :, [self.layers.index(name) for name in names]])
+        return replace(self, features=chosen, layers=names, views=views, phones=phones)
 
     @property
     def absent(self) -> tuple[tuple[str, str], ...]:

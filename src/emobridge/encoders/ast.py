@@ -52,7 +52,7 @@ class Ast(Encoder):
         self.moments = moments
         self.patch, self.stride = config.patch_size, config.time_stride
         self.max_length = config.max_length
-        self.layers = config.num_hidden_layers + 1
+        self.layers, self.first_block = config.num_hidden_layers + 1, 1
         self.width = config.hidden_size
         self.frame_rate = SAMPLE_RATE / HOP / self.stride
         self.minimum = SIZE + (self.patch - 1) * HOP  # one patch

@@ -33,6 +33,8 @@ class Head(nn.Module):
     name: ClassVar[str]  # by default that of the class
     needs_frames: ClassVar[bool] = False  # False where the mean frame of a clip trains it as well as single frames
     all_layers: ClassVar[bool] = False  # whether it takes all layers of an encoder at once, (L, B, F, D)
+    # Whether it cuts what it sees into `layers`, an option of it, that lie side by side, and represents each by itself.
+    layered: ClassVar[bool] = False
     closed_form: ClassVar[bool] = False  # whether its weights are computed in one step, and not by gradients
     output: nn.Linear
 
@@ -44,6 +46,22 @@ class Head(nn.Module):
     def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, F, D) frames and their (B, F) mask -> (B, H), the input of `output`."""
         raise NotImplementedError(f"head {self.name} has no `represent`")
+
+    def represent_layers(self, frames: Tensor, mask: Tensor, layers: Sequence[int] | None = None) -> Tensor:
+        """(B, F, D) frames and their (B, F) mask -> (L, B, H'): each layer by itself, before they are joined.
+
+        layers: indices of those wanted, by default all. A head that is not `layered` has one, its representation.
+        """
+        return self.represent(frames, mask)[None]
+
+    def represent_with_layers(self, frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """`represent` and `represent_layers` of all layers, computed once."""
+        represented = self.represent(frames, mask)
+        return represented, represented[None]
+
+    def join_layers(self, layers: Tensor) -> Tensor:
+        """(L, ..., H') of all layers -> (..., H'): what the head sees of them together."""
+        return layers[-1]
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, F, D) frames and their (B, F) mask -> (B, C) logits."""

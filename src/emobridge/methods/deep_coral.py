@@ -33,6 +33,6 @@ def deep_coral(source: Tensor, target: Tensor) -> Tensor:
 
 
 def covariance(x: Tensor) -> Tensor:
-    """(n, d) -> (d, d), with n - 1 in the denominator; 0 of a single row."""
-    centred = x - x.mean(0)
-    return centred.T @ centred / max(len(x) - 1, 1)
+    """(..., n, d) -> (..., d, d), with n - 1 in the denominator; 0 of a single row."""
+    centred = x - x.mean(-2, keepdim=True)
+    return centred.mT @ centred / max(x.shape[-2] - 1, 1)

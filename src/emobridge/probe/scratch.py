@@ -228,7 +228,7 @@ def _recordings(settings: ProbeSettings, encoder: Encoder, corpus: Corpus, rows:
     normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in encoder.modules())
     crop = settings.crop or (CROP if normed else encoder.window or CROP)
     return Recordings(
-        FrontEnd(encoder, encoder.layers - 1, _statistics(encoder), crop=crop),
+        FrontEnd(encoder, (encoder.layers - 1,), _statistics(encoder), crop=crop),
         [without_label(corpus.utterances[row]) for row in rows],
         domain_of=[0] * len(rows),
         corpora=((corpus.name, corpus.language),),

@@ -63,6 +63,7 @@ REASONS = {
     "fine-tuned",
     "gradients": "nothing is trained by gradients: give --head single, or a method such as soft-pseudo-labels",
     "patience": "training never stops early: give --patience",
+    "phones": "no method goes by phones: give --method phonetic-constraint, or layer-anchoring",
     "adaptation": "there is no adapted system: give adapt a --method other than source-only",
     "adapting a bundle": "only `adapt` adapts a bundle",
     "report of the target": "only the report of `adapt` has clips of the target",
@@ -168,6 +169,7 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "recordings": trained != {"frozen"},
         "gradients": any(not registry.load("heads", _head_name(request, plugin)).closed_form for plugin in methods),
         "patience": request.training.patience > 0,
+        "phones": any("phones" in plugin.needs | plugin.takes for plugin in methods),
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
         "adapting a bundle": isinstance(request, Adapt),
         "report of the target": isinstance(request, Adapt),
@@ -309,6 +311,7 @@ def _case(
     statistics = _statistics(features, encoder, is_solved=is_solved)
     _check_method(request, choice, method, head)
     _check_training(request, choice, encoder, kinds)
+    layer = _layer(features.layer, encoder, kinds, system, bool(method.stages))
     case = Case(
         labels=data.labels or (),
         attributes=data.attributes,
@@ -316,7 +319,7 @@ def _case(
         encoder=features.encoder,
         encoder_options=features.all_encoder_options,
         digest=encoder.digest,
-        layer=_layer(features.layer, encoder, kinds, system, bool(method.stages)),
+        layer=layer,
         statistics=statistics,
         prosody=features.prosody and train == "frozen" and encoder.name != "prosody",
         normalise=choice.normalise,
@@ -325,7 +328,7 @@ def _case(
         method=_own("methods", system.method_options, choice.method, methods),
         head=_own(
             "heads",
-            (*system.head_options, *_view_options(statistics, head_plugins[head], system.head_options)),
+            (*system.head_options, *_own_options(layer, statistics, head_plugins[head], system.head_options)),
             head,
             head_plugins,
         ),
@@ -336,12 +339,24 @@ def _case(
         target_labels=choice.target_labels,
         training=_training(request.training, kinds, is_solved=is_solved),
     )
-    case.make_method()
-    if case.head.make("heads", width=case.views, classes=case.classes).all_layers:
+    if case.phone_classes:
+        _check_phones(case)
+    if case.head.make("heads", width=width_of(case, encoder), classes=case.classes).all_layers:
         raise UserError(f"head {head}: takes all layers of an encoder at once, which `emobridge probe` trains")
     if case.sees_frames and case.normalise != "none":
         raise UserError(f"normalise: head {head} sees single frames, which are not; give --normalise none")
     return case
+
+
+def _check_phones(case: Case) -> None:
+    """Errors: UserError for features that the means of phones could not stand beside."""
+    name = case.method.name
+    if case.statistics != ("mean",):
+        raise UserError(f"method {name} goes by means of phones' frames: give --statistic mean")
+    if case.prosody:
+        raise UserError(f"method {name} goes by means of phones' frames, which have no prosody: give --no-prosody")
+    if case.normalise == "speaker+text":
+        raise UserError(f"method {name} goes by phones, which have no text: give --normalise speaker, corpus or none")
 
 
 def _check_method(request: Adapt | Budget, choice: Choice, method: Any, head: str) -> None:
@@ -380,8 +395,6 @@ def _check_training(request: Adapt | Budget, choice: Choice, encoder: Encoder, k
     way = f"--train {system.train}" if kinds == {system.train} else f"method {choice.method}"
     if choice.normalise == "speaker+text" or features.by_corpus:
         raise UserError(f"normalise: 'speaker+text' and by_corpus work on frozen features, not with {way}")
-    if "+" in features.layer:
-        raise UserError(f"layer: {features.layer!r} works on frozen features; name one layer for {way}")
     if not any(True for _ in encoder.parameters()):
         remedy = "give --train frozen" if kinds == {system.train} else "choose another --method"
         raise UserError(f"encoder {encoder.name} has nothing to train: {remedy}")
@@ -402,20 +415,30 @@ def _statistics(features: Features, encoder: Encoder, *, is_solved: bool) -> tup
     return tuple(statistics)
 
 
-def _view_options(statistics: Sequence[str], head: Any, words: Sequence[str]) -> tuple[str, ...]:
-    """The option by which a head that is solved takes each view as a recogniser of its own, where there are several."""
-    count = len(views_of(statistics))
-    takes = "views" in options_of(head) and "views" not in read_options(words)
-    return (f"views={count}",) if takes and count > 1 else ()
+def _own_options(layer: str, statistics: Sequence[str], head: Any, words: Sequence[str]) -> tuple[str, ...]:
+    """Options of a head that follow from what it sees, but for those in `words`.
+
+    By `views` a head that is solved takes each view as a recogniser of its own; by `layers` a layered one knows how
+    many lie side by side.
+    """
+    counts = {"views": len(views_of(statistics))}
+    if head.layered:
+        counts["layers"] = len(layer_names(layer))
+    takes = set(options_of(head)) - set(read_options(words))
+    return tuple(f"{name}={count}" for name, count in counts.items() if name in takes and count > 1)
 
 
 def _layer(layer: str, encoder: Encoder, kinds: set[str], system: System, is_staged: bool) -> str:
     """The name of the layer, or "auto" where held-out source speakers will choose it."""
-    layers = encoder.layers
+    layers, joined = encoder.layers, False
+    layer = "+".join(map(str, encoder.block_layers)) if layer == "all" else layer
     if "adapters" in kinds:
         adapted = Adapters(encoder, system.adapters, system.adapter_options)  # a mistake in them shows here
+        joined = encoder.layers < layers
         layers = layers if is_staged else encoder.layers
         adapted.detach()
+    if joined and len(layer_names(layer)) > 1:
+        raise UserError(f"layer: {layer}: adapters {system.adapters} leave the encoder a single layer: name one")
     names = tuple(map(str, range(layers)))
     if layer not in LAYER_RULES:
         for name in layer_names(layer):

@@ -73,9 +73,19 @@ class Model(nn.Module):
 
     def represent(self, x: Tensor | Frames) -> Tensor:
         """(B, D) pooled and normalised, a clip of one frame, or Frames -> (B, H)."""
-        if isinstance(x, Frames):
-            return self.head.represent(x.hidden, x.mask)
-        return self.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
+        return self.head.represent(*_frames_of(x))
+
+    def represent_layers(self, x: Tensor | Frames, layers: Sequence[int] | None = None) -> Tensor:
+        """(B, D), or Frames -> (L, B, H'): see `Head.represent_layers`."""
+        return self.head.represent_layers(*_frames_of(x), layers)
+
+    def represent_with_layers(self, x: Tensor | Frames) -> tuple[Tensor, Tensor]:
+        """`represent` and `represent_layers`, computed once."""
+        return self.head.represent_with_layers(*_frames_of(x))
+
+    def join_layers(self, layers: Tensor) -> Tensor:
+        """(L, ..., H') -> (..., H'): see `Head.join_layers`."""
+        return self.head.join_layers(layers)
 
     def classify(self, represented: Tensor) -> Tensor:
         """(B, H) -> (B, C) logits."""
@@ -162,6 +172,13 @@ def fit(
     if checkpoint is not None and not hardware.rank:
         checkpoint.unlink(missing_ok=True)
     return tuple(state.log)
+
+
+def _frames_of(x: Tensor | Frames) -> tuple[Tensor, Tensor]:
+    """Frames and their mask; a vector (D,) is a clip of one frame."""
+    if isinstance(x, Frames):
+        return x.hidden, x.mask
+    return x[:, None], torch.ones(len(x), 1, dtype=torch.bool)
 
 
 def probabilities(model: Model, inputs: Inputs, rows: Tensor) -> Tensor:
