@@ -195,14 +195,15 @@ def _differences(settings: ProbeSettings, known: Mapping[str, str]) -> dict[str,
 
 
 def _cell_of(recipe: Recipe, run: Run, score: Score) -> ScoreKey | None:
-    """The cell of a score in language; None of a corpus that is not the recipe's, or another normalisation than the
-    study's first."""
+    """The cell of a score in language; None of another corpus, encoder or normalisation than the first of the study."""
     settings = run.study.settings
     assert isinstance(settings, ProbeSettings)
     names = {corpus_key(material.corpus): material.corpus for material in recipe.corpora}
     corpus = names.get(corpus_key(score.target), "")
     scratch = score.method == SCRATCH
-    if not corpus or not (scratch or score.normalisation == settings.normalise[0]):
+    if not corpus or score.encoder in run.other_encoders:
+        return None
+    if not scratch and score.normalisation != settings.normalise[0]:
         return None
     system = FROM_SCRATCH if scratch else score.head
     return ScoreKey(run.study.name, system, score.encoder, corpus, corpus, "all", "target", score.measure)
