@@ -20,7 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from emobridge.recipes.recipe import recipe_names
+from emobridge.literature.record import Published
+from emobridge.recipes.accounting import account, numbers_at
+from emobridge.recipes.recipe import Recipe, read_recipe, recipe_names
+from emobridge.recipes.toy import narrow_settings
 
 COMMAND = (sys.executable, "-m", "emobridge", "recipe", "run")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -35,9 +38,10 @@ class ToyRun:
     name: str
     seconds: float  # on the clock
     again: float  # of the second run
-    studies: int  # whose scores are there
-    rows: int  # of its table
-    printed: int  # of these rows with published numbers beside
+    scores: int  # rows of its table
+    beside: int  # published numbers that stand beside them
+    expected: int  # those that the recipe says stand there
+    not_run: int  # published numbers that it lists as not run
     problems: tuple[str, ...]
 
 
@@ -50,9 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ThreadPoolExecutor(options.processes) as pool:
         runs = list(pool.map(lambda name: _run(name, options.out), names))
     minutes = (time.monotonic() - begin) / 60
-    print(f"{'recipe':<22}{'seconds':>8}{'again':>7}{'studies':>9}{'scores':>8}{'beside published':>18}")
+    print(
+        f"{'recipe':<22}{'seconds':>8}{'again':>7}{'scores':>8}{'published beside':>18}{'expected':>10}{'not run':>9}"
+    )
     for run in runs:
-        print(f"{run.name:<22}{run.seconds:>8.0f}{run.again:>7.0f}{run.studies:>9}{run.rows:>8}{run.printed:>18}")
+        times = f"{run.seconds:>8.0f}{run.again:>7.0f}"
+        print(f"{run.name:<22}{times}{run.scores:>8}{run.beside:>8}{run.expected:>10}{run.not_run:>9}")
         problems += run.problems
     if minutes > options.minutes:
         problems += (f"all took {minutes:.1f} minutes, expected {options.minutes:g} at most",)
@@ -87,11 +94,27 @@ def _run(name: str, out: Path) -> ToyRun:
         problems += (f"{name}: the second run made fits anew, or there is none",)
     page = out / name / "recipe.json"
     rows = json.loads(page.read_text(encoding="utf-8")).get("rows", []) if page.exists() else []
-    printed = sum(any("published" in key and value for key, value in row.items()) for row in rows)
+    texts = [value for row in rows for key, value in row.items() if key.endswith("published") and value]
+    beside = sum(len(text.split("; ")) for text in texts)
+    recipe = narrow_settings(read_recipe(name))
+    numbers = [row for at in numbers_at(recipe).values() for row in at if isinstance(row, Published)]
+    if beside != len(numbers):
+        problems += (f"{name}: {beside} published numbers stand beside scores, expected {len(numbers)}",)
     problems += tuple(f"{name}: {path} does not say SYNTHETIC" for path in _unmarked(out / name))
-    studies = sum(1 for path in (out / name).rglob("scores.json") if path.parent != out / name)
+    problems += tuple(f"{name}: {line}" for line in _missing_outputs(recipe, out / name))
     print(f"{name}: {seconds:.0f} s", file=sys.stderr, flush=True)
-    return ToyRun(name, seconds, again, studies or bool(rows), len(rows), printed, problems)
+    return ToyRun(name, seconds, again, len(rows), beside, len(numbers), len(account(recipe).reasons), problems)
+
+
+def _missing_outputs(recipe: Recipe, folder: Path) -> list[str]:
+    """Figures of the paper that the recipe says it makes, and that are in none of its files, or not in one of them."""
+    lines = []
+    for output in recipe.outputs:
+        files = list(folder.glob(output.files))
+        empty = [path for path in files if output.holds not in path.read_text(encoding="utf-8")]
+        lines += [f"{output.name}: {path} lacks {output.holds!r}" for path in empty]
+        lines += [] if files else [f"{output.name}: no file is like {output.files}"]
+    return lines
 
 
 def _call(name: str, out: Path) -> tuple[float, tuple[str, ...]]:

@@ -101,6 +101,8 @@ def test_list_and_show(cli):
         assert re.search(rf"^{name}  ", listed.out, re.MULTILINE)
         shown = cli("recipe", "show", name)
         assert shown.code == 0 and "ours" in shown.out
+        has_numbers = "  | recipe | table | numbers | beside a score | not run | why |" in shown.out.splitlines()
+        assert has_numbers == (name != "serab"), name
     shown = cli("recipe", "show", "han2024-layers")
     assert presets()["wav2vec2-base-de"].where in shown.out and describe("pavoque").obtain in shown.out
     study = shown.out[shown.out.index("study one-speaker") :]
@@ -425,6 +427,7 @@ def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
     arguments = staged("goncalves2024", GONCALVES, encoders={"hubert-large": "hubert-large"})
     english = "msp-podcast-to-biic-podcast"
     only = ("--only", f"studies=tables-{english},low-resource-{english}", "--only", "encoders=hubert-large")
+    only = (*only, "--other-sizes")
     ran = cli(*arguments, *only)
     assert ran.code == 0, ran.err
     rows = [row for row in summary_of(tmp_path) if row["measure"] == "CCC valence"]

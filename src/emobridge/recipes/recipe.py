@@ -9,6 +9,7 @@
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: settings of its own, and a name where there are several studies
     [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
+    [stars]                            optional: marks of significance, see `recipes.stars`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
     [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
                                        or `utterances` in all, or `classes`, or `train`, `validation` and `test` of a
@@ -44,11 +45,12 @@ from emobridge.recipes.rows import (
     read_outputs,
     read_rows,
 )
+from emobridge.recipes.stars import StarRule, read_stars
 from emobridge.settings import Budget, from_mapping, options_of_record, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-OPTIONAL_KEYS = ("counts", "sample", "obtain", "not_run", "outputs", "variant_of")
+OPTIONAL_KEYS = ("counts", "sample", "obtain", "not_run", "outputs", "stars", "variant_of")
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 _BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
@@ -131,6 +133,7 @@ class Recipe:
     not_run: tuple[NotRun, ...] = ()
     outputs: tuple[PaperOutput, ...] = ()
     variant_of: str = ""  # a recipe of the same paper
+    stars: StarRule | None = None
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -220,6 +223,7 @@ def read_recipe(name: str | Path) -> Recipe:
         sample=sample,
         not_run=read_not_run(str(path), values.get("not_run", []), paper),
         outputs=read_outputs(str(path), values.get("outputs", {})),
+        stars=read_stars(str(path), values.get("stars"), paper),
         variant_of=_read_variant(path, values.get("variant_of", "")),
     )
 

@@ -117,7 +117,7 @@ def write_summary(
     numbers = numbers_at(recipe)
     rows = [row for run in runs for row in _rows(recipe, run, numbers)]
     write_cells(folder / "summary.csv", rows, SummaryRow)
-    comparison = compare_numbers(recipe, measured_cells(recipe, runs))
+    comparison = compare_numbers(recipe, measured_cells(recipe, runs), seed_values(recipe, runs))
     write_comparison(folder, comparison)
     made, unmade = output_lines(recipe, folder)
     missing = (*missing, *unmade)
@@ -222,6 +222,17 @@ def measured_cells(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, Score]
     """The scores over all seeds of finished grids by their cells."""
     pairs = ((cell_of(recipe, run, score), score) for run in runs for score in _scores(run) if score.seed == "all")
     return {cell: score for cell, score in pairs if cell}
+
+
+def seed_values(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, list[float]]:
+    """The scores of each seed by their cells, for the stars of a recipe that has them."""
+    values: dict[ScoreKey, list[float]] = {}
+    for run in runs if recipe.stars else ():
+        for score in _scores(run):
+            cell = cell_of(recipe, run, score) if score.seed != "all" else None
+            if cell:
+                values.setdefault(cell, []).append(score.value)
+    return values
 
 
 def cell_of(recipe: Recipe, run: Run, score: Score) -> ScoreKey | None:

@@ -21,6 +21,7 @@ from emobridge.recipes.recipe import CorpusCounts, Recipe, RecipeStudy
 from emobridge.recipes.toy_corpora import fabricate_corpora
 from emobridge.recipes.toy_encoders import fabricate_encoders
 from emobridge.settings import Budget
+from emobridge.types import TOY_PREFIX
 
 _EPOCHS = 2  # the second with pseudo-labels of the first
 _FOLDS = 2
@@ -30,6 +31,7 @@ _SCALED_BUDGET = 20  # what the largest one becomes where it is above that
 _ENGINE = "torch"  # of encoders as small as these another one takes longer to make than it saves
 # Sizes of encoders that are trained from scratch, by their options.
 _SCRATCH = {"max_length": 64, "hidden_size": 8, "layers": 2, "heads": 2}
+_SCRATCH_TRAINING = (f"epochs={_EPOCHS}", "batch_size=32", "accumulate=1")
 TOY_NOTE = (
     "TOY run, NO NUMBER IS A RESULT: fabricated corpora, tiny encoders with random weights, "
     f"{_EPOCHS} epochs, one seed unless --seeds says otherwise, at most {_LARGEST_BUDGET} target labels (larger "
@@ -84,7 +86,7 @@ def _narrow_grid(request: Budget) -> Budget:
         subsets=min(request.subsets, 2),
         features=replace(request.features, engine=_ENGINE),
         system=replace(system, method_options=_options_of_methods(request.methods, system.method_options)),
-        split=replace(split, seeds=1, folds=min(split.folds, _FOLDS)),
+        split=replace(split, seeds=1, folds=min(split.folds, _FOLDS), by_utterance=_toys(split.by_utterance)),
         training=replace(training, epochs=min(training.epochs, _EPOCHS), precision="fp32"),
     )
 
@@ -100,8 +102,15 @@ def _narrow_probe(settings: ProbeSettings) -> ProbeSettings:
         seeds=1,
         folds=min(settings.folds, least),
         epochs=min(settings.epochs, _EPOCHS),
+        by_utterance=_toys(settings.by_utterance),
+        scratch_training=(*settings.scratch_training, *_SCRATCH_TRAINING) if settings.scratch else (),
         scratch_options=tuple(f"{option}={value}" for option, value in sizes.items()),
     )
+
+
+def _toys(corpora: tuple[str, ...]) -> tuple[str, ...]:
+    """What is fabricated for some corpora, by the names of its utterances."""
+    return tuple(TOY_PREFIX + corpus for corpus in corpora)
 
 
 def _scaled(budgets: tuple[str, ...]) -> tuple[str, ...]:
