@@ -464,6 +464,7 @@ USELESS = [
     ({"harm_sign": "always", "method": "source-only"}, "--harm-sign", "adaptation"),
     ({"validate_by": "ua"}, "--validate-by", "patience"),
     ({"batch_size": 9}, "--batch-size", "gradients"),
+    ({"trace": True}, "--trace", "gradients"),
     ({"learning_rate": 0.1, "method": "source-only"}, "--learning-rate", "gradients"),
     ({"decay": 0.5, "method": "pseudo-labels", "head": "ridge"}, "--decay", "gradients"),
     ({"weight_decay": 1e-5}, "--weight-decay", "gradients"),

@@ -168,6 +168,12 @@ class Recipe:
         encoders = dict.fromkeys(settings.heads, settings.encoders) | {FROM_SCRATCH: settings.scratch}
         return Scope(study.name, encoders, (), settings.corpora, settings.labels, ("all",), self.measures)
 
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """The numbers of target labels of all its grids."""
+        grids = [study.settings.request for study in self.studies if isinstance(study.settings, AdaptStudy)]
+        return tuple(dict.fromkeys(amount for request in grids for amount in request.budgets))
+
 
 def recipe_names() -> tuple[str, ...]:
     """The recipes that come with emobridge."""
