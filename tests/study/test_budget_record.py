@@ -141,7 +141,14 @@ def test_the_settings_are_those_of_all_cells_and_the_command_makes_the_grid_agai
 
 def test_a_trace_is_drawn_by_epoch_and_as_a_space(options, tmp_path):
     """Figures 5 and 6 of Agarla et al.: a picture each, of held-out utterances of both sides."""
-    more = {"trace": True, "normalisations": ["none"], "align": "none", "budgets": ["0", "2"], "folds": 0}
+    more = {
+        "trace": True,
+        "normalisations": ["none"],
+        "align": "none",
+        "budgets": ["0", "2"],
+        "folds": 0,
+        "serab": True,
+    }
     budget(**options | more | {"patience": 3, "validate": "both", "head": "single"})
     folder = tmp_path / "grid"
     (table,) = tables_of(folder, "Accuracy over epochs")

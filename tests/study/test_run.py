@@ -353,7 +353,7 @@ def test_a_trace_changes_nothing_and_notes_accuracy_and_vectors(speech, tmp_path
     plain = case(patience=3, validate="both", target_labels="2")
     traced = replace(plain, training=replace(plain.training, trace=True))
     assert "trace" not in plain.facts()["training"] and plain.key != traced.key
-    runs = [run(runner(speech, tmp_path / "cache", folds=0), [one])[0] for one in (plain, traced, traced)]
+    runs = [run(runner(speech, tmp_path / "cache", folds=0, serab=True), [one])[0] for one in (plain, traced, traced)]
     for one, two in zip(runs[0].predicted, runs[1].predicted, strict=True):
         assert np.array_equal(one.probabilities, two.probabilities)
     assert not terms(runs[0])
