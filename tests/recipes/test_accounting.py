@@ -30,8 +30,9 @@ def test_a_number_at_two_scores_and_one_at_none_are_open():
     twice = replace(recipe, studies=(*recipe.studies, replace(hubert, name="again", number=99)))
     lines = open_points([twice])
     assert len(lines) == len([row for row in numbers_of(recipe.paper) if row.encoder == "hubert-base" and
-                              row.table in ("Table 4", "Table 5")])  # fmt: skip
-    assert all("hubert, source-only" in line and "again, source-only" in line for line in lines)
+                              (row.table == "Table 4" or "English" in row.method or "tau 0.50" in row.method)
+                              ])  # fmt: skip
+    assert all("hubert, " in line and "again, " in line for line in lines)
     assert open_points([twice, replace(twice, name="copy", variant_of="agarla2024")]) == lines, "variants do not count"
     without = replace(recipe, studies=tuple(study for study in recipe.studies if study.name != "threshold-85"))
     lines = open_points([without])
@@ -56,7 +57,7 @@ def test_an_entry_that_is_filtered_comes_before_one_that_is_not():
     both = NotRun("Table 6", "run all the same", (("printed", ("nnpm (reimplemented)",)),))
     lines = open_points([replace(recipe, not_run=(*recipe.not_run, both))])
     assert len(lines) == 4 and all(
-        "others-hubert, nnpm" in line and "not run: run all the same" in line for line in lines
+        "others-nnpm, nnpm" in line and "not run: run all the same" in line for line in lines
     )
 
 

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from emobridge.methods.base import Inputs, Labelled, Predict, Task
+from emobridge.training.case import BOTH
 from emobridge.training.checkpoints import LogPoint
 
 if TYPE_CHECKING:
     from emobridge.training.loop import Model
 
 MOST = 200  # training utterances of a side whose accuracy is taken after each epoch
-SIDES = ("source", "target")
 TRACED = "accuracy on "  # how the terms of the log begin
 
 
 def training_points(task: Task, predict: Predict, epoch: int, seed: int) -> list[LogPoint]:
     """The accuracy on labelled training utterances of each side, whole and without dropout: on all, or MOST of them."""
     points = []
-    for side, labelled in zip(SIDES, (task.source, task.labelled_target)):
+    for side, labelled in zip(BOTH, (task.source, task.labelled_target)):
         if labelled is None or not len(labelled.rows):
             continue
         drawn = torch.randperm(len(labelled.rows), generator=torch.Generator().manual_seed(seed))[:MOST]
@@ -39,7 +39,7 @@ def validation_points(p: Tensor, validation: Labelled, epoch: int) -> list[LogPo
     right = p.argmax(1) == validation.label
     return [
         _point(epoch, "validation", side, right[corpus == index])
-        for index, side in enumerate(SIDES)
+        for index, side in enumerate(BOTH)
         if (corpus == index).any()
     ]
 
