@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from emobridge.literature.published import rows_of
+from emobridge.literature.published import numbers_of
 
 NAMES = {"emodb": "EmoDB (de)", "emovo": "EMOVO (it)"}
 METHODS = ("source-only", "pseudo-labels", "soft-pseudo-labels")
@@ -82,7 +82,7 @@ def printed(target: str) -> str:
     """The number that the paper prints for a target, per cent."""
     wanted = ("Table 4", ENCODER, {"emodb": "de", "emovo": "it"}[target])
     (value,) = [
-        row.value for row in rows_of("Agarla et al. 2024") if (row.table, row.encoder, row.target_language) == wanted
+        row.value for row in numbers_of("Agarla et al. 2024") if (row.table, row.encoder, row.target_language) == wanted
     ]
     return f"{value:g}"
 
