@@ -10,8 +10,8 @@ import pytest
 FAULTS = """
 import resource, sys
 import torch
-from emobridge.data.allocation import MOST_WEIGHTS, keep_freed_memory
-keep_freed_memory(int(sys.argv[1]) * MOST_WEIGHTS)
+from emobridge.data.allocation import SMALL_ENCODER, keep_freed_memory
+keep_freed_memory(int(sys.argv[1]) * SMALL_ENCODER)
 for _ in range(20):
     torch.ones(1 << 24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

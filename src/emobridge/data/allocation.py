@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of mallopt, from glibc's malloc.h
-MOST_WEIGHTS = 10_000_000  # of an encoder whose layers are small beside what they compute
+SMALL_ENCODER = 10_000_000  # of an encoder whose layers are small beside what they compute
 
 
 def keep_freed_memory(weights: int) -> None:
@@ -14,9 +14,9 @@ def keep_freed_memory(weights: int) -> None:
 
     By default glibc gives each large block back to the system, which fills the next one with zeros: half the time of a
     step of BYOL-S or EmotionCNN, whose maps of features are large and whose weights are few. Up to twice the memory is
-    the price, so that encoders of MOST_WEIGHTS and more do without.
+    the price, so that encoders of SMALL_ENCODER and more do without.
     """
-    if weights >= MOST_WEIGHTS:
+    if weights >= SMALL_ENCODER:
         return
     with contextlib.suppress(OSError, AttributeError):  # another system, or another library
         library = ctypes.CDLL("libc.so.6")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from emobridge.recipes.report import SummaryRow
 
 KEYS = ("name", "studies", "methods", "panels", "measure")
-PANELS = ("target", "encoder")
+PANEL_KEYS = ("target", "encoder")
 LINES = "Solid: the target. Dashed, same colour: the source. Numbers of labels are evenly spaced, whatever their size."
 ALONG = "labelled target utterances"
 
@@ -39,7 +39,7 @@ class DrawnFigure:
     name: str
     studies: tuple[str, ...]
     methods: tuple[str, ...] = ()  # () is all
-    panels: tuple[str, ...] = PANELS
+    panels: tuple[str, ...] = PANEL_KEYS
     measure: str = ""
 
     @property
@@ -65,7 +65,7 @@ def read_figures(where: str, tables: Any, studies: Sequence[str], measures: Sequ
         if not isinstance(name, str) or not name:
             raise UserError(f"{where}: figures: name: expected a text, got {name!r}")
         lists = {key: tuple(_words(where, name, key, table.get(key, []))) for key in ("studies", "methods", "panels")}
-        for key, kind, choices in (("studies", "study", studies), ("panels", "panel", PANELS)):
+        for key, kind, choices in (("studies", "study", studies), ("panels", "panel", PANEL_KEYS)):
             for word in lists[key]:
                 if word not in choices:
                     raise UserError(f"{where}: {name}: {unknown(kind, word, choices)}")
@@ -73,7 +73,7 @@ def read_figures(where: str, tables: Any, studies: Sequence[str], measures: Sequ
             raise UserError(f"{where}: {name}: {unknown('measure', str(measure), measures)}")
         if not lists["studies"]:
             raise UserError(f"{where}: {name}: the key 'studies' is missing")
-        panels = lists["panels"] or PANELS
+        panels = lists["panels"] or PANEL_KEYS
         figures.append(DrawnFigure(name, lists["studies"], lists["methods"], panels, measure))
     return tuple(figures)
 
@@ -109,7 +109,7 @@ def _panel(drawn: DrawnFigure, row: SummaryRow) -> str:
 
 
 def _line(drawn: DrawnFigure, row: SummaryRow) -> str:
-    return ", ".join([*(getattr(row, key) for key in PANELS if key not in drawn.panels), row.method])
+    return ", ".join([*(getattr(row, key) for key in PANEL_KEYS if key not in drawn.panels), row.method])
 
 
 def _panels(drawn: DrawnFigure, rows: Sequence[SummaryRow]) -> list[plots.Panel]:

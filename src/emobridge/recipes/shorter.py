@@ -11,7 +11,7 @@ from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Recipe, RecipeStudy
 from emobridge.settings import Budget
 
-INTERVAL = "interval"  # epochs between two labellings, an option of methods that have pseudo-labels
+LABELLING_INTERVAL = "interval"  # epochs between two labellings, an option of methods that have pseudo-labels
 
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
@@ -40,9 +40,9 @@ def _shortened(study: RecipeStudy, epochs: int) -> ProbeSettings | AdaptStudy:
     interval = _interval_of(study)
     system = request.system
     if interval:
-        others = tuple(pair for pair in system.method_options if INTERVAL not in read_options([pair]))
+        others = tuple(pair for pair in system.method_options if LABELLING_INTERVAL not in read_options([pair]))
         shorter = max(1, round(interval * epochs / request.training.epochs))
-        system = replace(system, method_options=(*others, f"{INTERVAL}={shorter}"))
+        system = replace(system, method_options=(*others, f"{LABELLING_INTERVAL}={shorter}"))
     request = replace(request, system=system, training=replace(request.training, epochs=epochs))
     return replace(settings, request=request)
 
@@ -58,5 +58,5 @@ def _interval_of(study: RecipeStudy) -> int:
         return 0
     request: Budget = study.settings.request
     defaults = [options_of(registry.load("methods", name)) for name in request.methods]
-    own = [options[INTERVAL] for options in defaults if INTERVAL in options]
-    return int(read_options(request.system.method_options).get(INTERVAL, own[0])) if own else 0
+    own = [options[LABELLING_INTERVAL] for options in defaults if LABELLING_INTERVAL in options]
+    return int(read_options(request.system.method_options).get(LABELLING_INTERVAL, own[0])) if own else 0

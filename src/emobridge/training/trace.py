@@ -17,17 +17,18 @@ from emobridge.training.checkpoints import LogPoint
 if TYPE_CHECKING:
     from emobridge.training.loop import Model
 
-MOST = 200  # training utterances of a side whose accuracy is taken after each epoch
+TRACED_UTTERANCES = 200  # training utterances of a side whose accuracy is taken after each epoch
 TRACED = "accuracy on "  # how the terms of the log begin
 
 
 def training_points(task: Task, predict: Predict, epoch: int, seed: int) -> list[LogPoint]:
-    """The accuracy on labelled training utterances of each side, whole and without dropout: on all, or MOST of them."""
+    """The accuracy on labelled training utterances of each side, whole and without dropout, on TRACED_UTTERANCES at most.
+    """
     points = []
     for side, labelled in zip(BOTH, (task.source, task.labelled_target)):
         if labelled is None or not len(labelled.rows):
             continue
-        drawn = torch.randperm(len(labelled.rows), generator=torch.Generator().manual_seed(seed))[:MOST]
+        drawn = torch.randperm(len(labelled.rows), generator=torch.Generator().manual_seed(seed))[:TRACED_UTTERANCES]
         right = predict(labelled.rows[drawn]).argmax(1) == labelled.label[drawn]
         points.append(_point(epoch, "training", side, right))
     return points
