@@ -22,8 +22,7 @@ TRACED = "accuracy on "  # how the terms of the log begin
 
 
 def training_points(task: Task, predict: Predict, epoch: int, seed: int) -> list[LogPoint]:
-    """The accuracy on labelled training utterances of each side, whole and without dropout, on TRACED_UTTERANCES at most.
-    """
+    """The accuracy on labelled training utterances of each side, TRACED_UTTERANCES at most, whole, without dropout."""
     points = []
     for side, labelled in zip(BOTH, (task.source, task.labelled_target)):
         if labelled is None or not len(labelled.rows):
