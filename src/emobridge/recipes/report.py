@@ -29,6 +29,7 @@ from emobridge.recipes.comparison import (
     setting_words,
     write_comparison,
 )
+from emobridge.recipes.figures import figure_section
 from emobridge.recipes.recipe import Recipe, RecipeCorpus
 from emobridge.recipes.replication import Run
 from emobridge.recipes.rows import PublishedRow, ScoreKey
@@ -139,6 +140,8 @@ def summary_page(
     sections = comparison_sections(comparison)
     sections += [Section("What is missing", items=tuple(missing))] if missing else []
     sections.append(Section("Measured and published", _EXPLANATION, blocks=(_table(rows),)))
+    drawn = figure_section(recipe.figures, rows)
+    sections += [drawn] if drawn else []
     sections += [matrices] if matrices else []
     sections += [Section("How the corpora were read", items=tuple(notes))] if notes else []
     ours = tuple(f"{choice}: {text}" for choice, text in recipe.ours)
