@@ -65,6 +65,7 @@ REASONS = {
     "patience": "training never stops early: give --patience",
     "adaptation": "there is no adapted system: give adapt a --method other than source-only",
     "adapting a bundle": "only `adapt` adapts a bundle",
+    "folds of a budget": "only `budget` reports on utterances that are kept apart",
     "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
@@ -170,6 +171,7 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "patience": request.training.patience > 0,
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
         "adapting a bundle": isinstance(request, Adapt),
+        "folds of a budget": isinstance(request, Budget),
         "report of the target": isinstance(request, Adapt),
     }
 
