@@ -68,9 +68,8 @@ def test_the_study_is_that_of_the_other_recipe(grid, tmp_path):
     assert settings.out == str(tmp_path / "layers" / "pavoque-wav2vec2-base-de")
     ids = {row.id for row in read_manifest(settings.corpora[0])}
     assert len(ids) == 6 and not ids & {"pavoque-anger-0", "pavoque-sadness-0"}, "what is kept apart chooses no layer"
-    (longer,) = (
-        layer_study(study.settings, replace(request, split=replace(request.split, folds=9)), "here", tmp_path),
-    )
+    more_folds = replace(request, split=replace(request.split, folds=9))
+    longer = layer_study(study.settings, more_folds, "here", tmp_path)
     assert (longer.folds, longer.encoders) == (5, ("here",))
 
 
