@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+
+import numpy as np
 
 from emobridge.data import speech as room
-from emobridge.data.speech import Fold, Speech
+from emobridge.data.speech import Fold, Speech, SpeechPhones
 from emobridge.options import Plugin
+from emobridge.phones.base import PHONE_CLASSES, Alignment, Phone
 from emobridge.settings import Split, Training
 from emobridge.training.case import Case
 
@@ -32,6 +35,16 @@ def folds_of(speech: Speech, seed: int = 0, **options) -> tuple[Fold, ...]:
 def everything(speech: Speech, seed: int = 0, **options) -> Fold:
     split, validation = split_of(**options)
     return room.everything(speech, split, seed, validation)
+
+
+def with_phones(speech: Speech) -> Speech:
+    """The speech with one vowel and one consonant everywhere, whose means are the utterance's own features."""
+    count = len(speech.utterances)
+    means = None if speech.features is None else speech.features[:, None].repeat_interleave(len(PHONE_CLASSES), 1)
+    alignment = Alignment((Phone(0.0, 0.2, "a", "vowel", "a"), Phone(0.2, 0.4, "t", "consonant", "t")))
+    present = np.ones((count, len(PHONE_CLASSES)), dtype=bool)
+    alignments = () if means is not None else (alignment,) * count
+    return replace(speech, phones=SpeechPhones(PHONE_CLASSES, present, means, alignments))
 
 
 def case_of(**options) -> Case:

@@ -322,6 +322,13 @@ def check_least(least: float, **values: float) -> None:
             raise ValueError(f"{option}: expected {least} or more, got {value}")
 
 
+def check_above(bound: float, **values: float) -> None:
+    """Check that options are above `bound`. Errors: ValueError that names the option."""
+    for option, value in values.items():
+        if not value > bound:
+            raise ValueError(f"{option}: expected a number above {bound}, got {value}")
+
+
 def check_part_of_one(**values: float) -> None:
     """Check that options are in [0, 1]. Errors: ValueError that names the option."""
     for option, value in values.items():

@@ -48,7 +48,7 @@ KINDS: dict[str, Kind] = {
     "corpora": Kind("corpus", ("scan", "LANGUAGES", "LABELS", "LICENCE", "CITATION", "OBTAIN"), is_module=True),
     "formats": Kind("format", ("read",), is_module=True),
     "encoders": Kind("encoder", ("name", "statistics", "claims", "open", "forward")),
-    "heads": Kind("head", ("name", "needs_frames", "all_layers", "closed_form", "represent", "forward")),
+    "heads": Kind("head", ("name", "needs_frames", "all_layers", "layered", "closed_form", "represent", "forward")),
     "adapters": Kind("adapter", ("name", "replaces", "attach", "detach", "parameters", "save", "load")),
     "methods": Kind(
         "method", ("name", "needs", "takes", "head", "stages", "closed_form", "prepare", "examples", "loss", "settle")

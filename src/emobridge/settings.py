@@ -29,7 +29,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LAYER_RULES = ("auto", "middle")  # the best layer on held-out source speakers; the middle one and its neighbours
+# The best layer on held-out source speakers; the middle one and its neighbours; all that transformer blocks give.
+LAYER_RULES = ("auto", "middle", "all")
+FROZEN_LAYER_RULES = ("auto", "middle")  # that name no layer where an encoder is trained
 BUNDLES = ("auto", "adapted", "baseline")
 HARM_SIGNS = ("auto", "always", "never")  # when recognisers adapted to halves of the target are compared
 ENGINES = ("auto", "torch", "onnx", "openvino", "torch-bf16", "onnx-int8")  # that run encoders
@@ -159,6 +161,11 @@ class Data:
         "calls=1..5,letters=1..7.", panel=DATA, needs="attributes",
     )  # fmt: skip
 
+    alignments: str = option(
+        "", help="Folder of phone alignments (TextGrid, lablaut, CTM), named as utterances or their audio files. By "
+        "default the column phones of the manifests says where they are.", panel=DATA, needs="phones", metavar="FOLDER",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         check_part(self)
         labels = self.labels
@@ -211,8 +218,9 @@ class Features:
         "form.", panel=ENCODER, choices=POOLED_FRAMES,
     )  # fmt: skip
     layer: str = option(
-        "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, middle (the "
-        "middle layer and its neighbours), or auto (the layer that is best on held-out source speakers).",
+        "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, all (those "
+        "of all transformer blocks, side by side), middle (the middle layer and its neighbours), or auto (the layer "
+        "that is best on held-out source speakers).",
         panel=ENCODER, first=True,
     )  # fmt: skip
     statistics: tuple[str, ...] = option(
@@ -330,6 +338,10 @@ class Split:
     predefined: bool = option(
         False, help="Split as the column split of the manifests says. Goes with --folds 0.", panel=EVALUATION
     )
+    serab: bool = option(
+        False, help="Split the speakers of each corpus 60/20/20 as the benchmark SERAB does, the same for every seed. "
+        "Goes with --folds 0.", panel=EVALUATION,
+    )  # fmt: skip
     share_speakers: bool = option(
         False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
         "little.", panel=EVALUATION,
@@ -348,14 +360,22 @@ class Split:
         check_part(self)
         if self.folds == 1:
             raise UserError("folds: expected 2 or more, or 0 to hold one fifth out once, got 1")
+        if self.predefined and self.serab:
+            raise UserError("serab: and predefined are two splits: give one of them")
         alone = self.transductive or self.share_speakers or self.by_utterance or self.halved
-        if self.predefined and (self.folds or alone):
+        if self.is_fixed and (self.folds or alone):
+            name = "serab" if self.serab else "predefined"
             raise UserError(
-                "predefined: is a split of its own: give folds 0, without transductive, share_speakers, by_utterance "
+                f"{name}: is a split of its own: give folds 0, without transductive, share_speakers, by_utterance "
                 "and halved"
             )
         if self.halved and (not self.folds or self.transductive):
             raise UserError("halved: halves the folds: give 2 or more of them, without transductive")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the split is the same for every seed, with a validation part of its own."""
+        return self.predefined or self.serab
 
     def shares_speakers(self, corpus: str) -> bool:
         """Whether a corpus is split by utterance."""
@@ -536,6 +556,56 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Similarity:
+    """A request of `emobridge similarity`."""
+
+    source: str = option(help="Manifest, or folder, of labelled speech.", argument=True)
+    target: str = option(help="Manifest, or folder, of speech in the new language.", argument=True)
+    encoder: str = option(
+        "", help="A folder with weights, a model id of the Hugging Face hub, or a file of your own.", panel=ENCODER,
+        first=True, required=True, metavar="ENCODER",
+    )  # fmt: skip
+    encoder_options: tuple[str, ...] = option(
+        (), help="An option of the encoder. Repeat for more.", panel=ENCODER, flag="encoder-option", repeat=True,
+        metavar="NAME=VALUE",
+    )  # fmt: skip
+    alignments: str = option(
+        "", help="Folder of phone alignments, a file an utterance (.TextGrid, .lablaut or .ctm), in place of the "
+        "column phones of the manifests.", panel=DATA, first=True, metavar="FOLDER",
+    )  # fmt: skip
+    labels: tuple[str, ...] | None = option(
+        None, help="Emotions to compare, separated by commas. By default those that the source has.", panel=DATA,
+        first=True,
+    )  # fmt: skip
+    target_emotions: str = option(
+        "auto", help="Where the target's emotions come from: its labels, for this analysis only, or pseudo-labels of "
+        "source-only, as in a language without labels. auto is labels where there are any.", panel=DATA,
+        choices=("auto", "labels", "pseudo-labels"),
+    )  # fmt: skip
+    rank_by: str = option(
+        "cosine-of-means", help="What the sets of layers are chosen by.", panel=EVALUATION,
+        choices=("cosine-of-means", "mean-of-cosines", "cka"),
+    )  # fmt: skip
+    seed: int = option(
+        0, help="Seed of the split by speaker, of which training utterances alone are compared, and of the random "
+        "sets.", panel=EVALUATION, least=0,
+    )  # fmt: skip
+    predefined: bool = option(False, help="Split as the column split of the manifests says.", panel=EVALUATION)
+    out: str = option("similarity", help="Folder for the results.", panel=OUTPUT, first=True)
+    store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
+    jobs: int = option(1, help=JOBS_HELP, panel=OUTPUT, least=1)
+    device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+
+    @classmethod
+    def of(cls, **options: Any) -> Similarity:
+        """From options by name, as `Adapt.of`."""
+        return from_mapping(options, "similarity", cls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answering:
     """How `predict` answers recordings: in which parts, which channels, by which statistics, and when not at all."""
 
@@ -612,7 +682,7 @@ def check_together(request: Adapt | Budget) -> None:
             raise UserError("normalise: 'speaker+text' and by_corpus work on frozen features")
         if features.align != "none":
             raise UserError(f"align: 'coral' works on frozen features; give --align none with --train {train}")
-        if features.layer in LAYER_RULES or "+" in features.layer:
+        if features.layer in FROZEN_LAYER_RULES:
             raise UserError(f"layer: {features.layer!r} works on frozen features; name one layer with --train {train}")
 
 
@@ -794,7 +864,9 @@ def _words(request: Any) -> Iterator[str]:
     options = options_of_record(type(request))
     for name, value in changed_values(request).items():
         flag, facts = flag_of(name, options[name][1], value), options[name][1].metadata
-        if isinstance(value, bool):
+        if facts["argument"]:
+            yield from value if isinstance(value, tuple) else (str(value),)
+        elif isinstance(value, bool):
             yield flag
         elif isinstance(value, tuple) and facts["repeat"]:
             for item in value:

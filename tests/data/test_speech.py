@@ -12,8 +12,11 @@ from hypothesis import settings as quick
 from hypothesis import strategies as st
 from toys import everything, folds_of, split_of
 
+from emobridge.corpora import scan
 from emobridge.data.speech import UNLABELLED, Speech, budget
+from emobridge.data.splits import serab
 from emobridge.errors import UserError
+from emobridge.literature.record import FIVE
 
 SIDES = ("source", "source_test", "target", "target_test", "validation")
 
@@ -257,6 +260,39 @@ def test_the_split_of_the_corpora(toy_speech, patience, validate):
     bare = replace(speech, utterances=(replace(parted[0], split=None), *parted[1:]))
     with pytest.raises(UserError, match="has no split; expected one of train, validation, test"):
         folds_of(bare, 0, **options)
+
+
+@pytest.mark.parametrize(("patience", "validate"), [(0, "source"), (3, "source"), (3, "both")])
+def test_the_split_of_serab_is_of_each_corpus(toy_speech, patience, validate):
+    """Two speakers of the source, as TESS has them, train and test; unlabelled speech of those apart does not adapt."""
+    speech = toy_speech(speakers=(2, 10), each=3, extra=3)
+    options = {"serab": True, "folds": 0, "patience": patience, "validate": validate}
+    (fold,) = folds_of(speech, 0, **options)
+    assert folds_of(speech, 1, **options) == (fold,), "of every seed"
+    names = sorted({speech.utterances[row].speaker for row in np.flatnonzero(speech.is_target)})
+    np.random.RandomState(0).shuffle(names)
+    found = {
+        part: {speech.utterances[row].speaker for row in getattr(fold, part)} for part in ("target", "target_test")
+    }
+    assert found == {"target": set(names[:6]), "target_test": set(names[8:])}
+    held = {speech.utterances[row].speaker for row in fold.validation}
+    assert held == (set(names[6:8]) if validate == "both" else set()), "the source has no third speaker"
+    assert len(people(speech, fold.source)) == len(people(speech, fold.source_test)) == 1
+    assert UNLABELLED in speech.label[list(fold.target)] and UNLABELLED not in speech.label[list(fold.target_test)]
+    assert UNLABELLED not in speech.label[[*fold.validation]]
+    final = everything(speech, 0, **options)
+    assert final.validation == () and len(people(speech, final.source)) == 2 and len(people(speech, final.target)) == 10
+
+
+@pytest.mark.parametrize(("name", "test", "count"), [("emovo", 2, 140), ("emodb", 2, 65), ("ravdess", 5, 180)])
+def test_the_test_parts_of_serab_on_real_corpora(shared, name, test, count):
+    """EMOVO's 140 are those of Agarla et al.; EMO-DB's would be 71 (43 of speaker 03, 28 of 12) with all 535 clips."""
+    rows = [u for u in scan(name, shared / "corpora" / name) if u.emotion in FIVE]
+    _, _, scored = serab(rows)
+    assert (len({rows[row].speaker for row in scored}), len(scored)) == (test, count)
+    if name == "emodb":
+        assert {rows[row].speaker for row in scored} == {"03", "12"}
+        assert sum(rows[row].speaker == "03" for row in scored) == 43
 
 
 def test_the_split_of_the_corpora_is_the_only_one():

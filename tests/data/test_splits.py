@@ -287,6 +287,9 @@ def test_serab_needs_speakers_for_three_parts():
         serab(corpus(2))
     with pytest.raises(UserError, match="3 speakers of crema-d are too few"):
         serab(corpus(3, name="crema-d"))
+    assert [len(part) for part in serab(corpus(2, copies=1), may_lack_validation=True)] == [4, 0, 4], "as in TESS"
+    with pytest.raises(UserError, match="needs 2 speakers, but there are 1"):
+        serab(corpus(1), may_lack_validation=True)
     with pytest.raises(UserError, match="SERAB splits one corpus at a time, got a, b"):
         serab([*corpus(3, name="a"), *corpus(3, name="b")])
 

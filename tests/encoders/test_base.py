@@ -126,3 +126,12 @@ def test_an_encoder_without_a_formula():
 def test_seeds_of_the_cochleagram_network_are_checked():
     with pytest.raises(UserError, match="seed -1 of encoder emotion-cnn: expected a whole number from 0"):
         load_encoder("emotion-cnn", seed=-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("whisper", (1, 2)), ("wavlm-base", (1, 2)), ("ast", (1, 2)), ("logmel", (0,)), ("emotion-cnn", (0,))],
+)
+def test_the_layers_of_blocks_leave_out_the_input_of_the_first(source, name, expected):
+    encoder = load_encoder(source(name))
+    assert encoder.block_layers == expected and encoder.layers == expected[-1] + 1

@@ -73,6 +73,22 @@ def nll():
 
 
 @pytest.fixture
+def slopes():
+    """A function to estimate the gradient of a scalar function of a NumPy array by central differences."""
+
+    def estimate(function, x, step=1e-6):
+        gradient = np.zeros_like(x)
+        for index in np.ndindex(x.shape):
+            up, down = x.copy(), x.copy()
+            up[index] += step
+            down[index] -= step
+            gradient[index] = (function(up) - function(down)) / (2 * step)
+        return gradient
+
+    return estimate
+
+
+@pytest.fixture
 def ends():
     """A function to train on (source, label, target, truth): accuracy on the second half of the target, and the model.
 

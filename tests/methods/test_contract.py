@@ -12,14 +12,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from toys import case_of
+from toys import case_of, with_phones
 
 from emobridge import registry
 from emobridge.data.speech import Fold, Speech, budget
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.heads.linear import Linear
-from emobridge.methods.base import Labelled, Stage, Step, Task, Trait, as_probabilities
+from emobridge.methods.base import Labelled, Phones, Stage, Step, Task, Trait, as_probabilities
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Model, Plan, fit, probabilities
 from emobridge.training.tasks import build
@@ -58,7 +58,7 @@ def secret(toy_speech) -> Speech:
     label = speech.label.copy()
     label[speech.is_target] = SECRET
     attributes = np.where(speech.is_target[:, None], RATING, np.linspace(-0.5, 0.5, len(label))[:, None])
-    return dataclasses.replace(speech, label=label, attributes=attributes.repeat(2, 1))
+    return with_phones(dataclasses.replace(speech, label=label, attributes=attributes.repeat(2, 1)))
 
 
 def reachable(root: object) -> Iterator[object]:
@@ -137,7 +137,7 @@ def test_the_walk_finds_a_label_wherever_it_hides(secret):
 def test_needs_and_takes_are_known_words(name):
     method = registry.load("methods", name)
     assert isinstance(method.needs, frozenset) and isinstance(method.takes, frozenset)
-    assert method.needs | method.takes <= WORDS | {"traits", "emotions"}
+    assert method.needs | method.takes <= WORDS | {"traits", "emotions", "phones"}
     assert not method.needs & method.takes
     assert method.needs, "a method that needs nothing learns nothing"
 
@@ -194,6 +194,7 @@ def test_nor_are_they_where_the_encoder_is_trained(recorded, name):
     label = speech.label.copy()
     label[speech.is_target] = SECRET
     speech = dataclasses.replace(speech, label=label, attributes=np.where(speech.is_target, RATING, 0.5)[:, None])
+    speech = with_phones(speech)
     method = registry.load("methods", name)()
     case = case_of(encoder="emotion-cnn", train="end-to-end", align="none", method=name)
     built = build(speech, fold_of(speech), case, method, (), encoder=load_encoder("emotion-cnn"))
@@ -296,7 +297,7 @@ def test_a_method_that_needs_target_audio_says_so_where_there_is_none(toy_speech
 @pytest.mark.parametrize("count", ["0", "3"])
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, count):
-    speech = toy_speech(extra=2)
+    speech = with_phones(toy_speech(extra=2))
     fold = fold_of(speech)
     draws = []
     for _ in range(2):
@@ -327,7 +328,7 @@ def test_what_a_method_draws_is_sound_and_repeatable(toy_speech, name, count):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_loss_is_scalars_by_name_that_can_be_minimised(toy_speech, name):
     method = registry.load("methods", name)()
-    speech = toy_speech()
+    speech = with_phones(toy_speech())
     task = build(speech, fold_of(speech), case_of(), method, ()).task
     torch.manual_seed(0)
     model = Model(task.inputs, Linear(4, 2))
@@ -360,6 +361,7 @@ def test_a_loss_of_the_smallest_sizes_is_finite(name, classes, unlabelled, label
     target = torch.arange(len(labels) + 1, len(labels) + 1 + unlabelled)
     labelled = Labelled(torch.tensor([len(labels)]), torch.tensor([0]))
     traits = (Trait("gender", torch.full((len(inputs.x),), -1), 2),)
+    present = torch.ones(len(inputs.x), 1, dtype=torch.bool)
     task = Task(
         inputs,
         classes,
@@ -367,7 +369,10 @@ def test_a_loss_of_the_smallest_sizes_is_finite(name, classes, unlabelled, label
         labelled if "target_labels" in method.needs else None,
         target if "target_audio" in method.needs | method.takes else None,
         traits=traits,
+        phones=Phones(("a",), present, lambda rows, generator: inputs.x[rows][:, None]),
     )
+    if "phones" in method.needs and not unlabelled:
+        pytest.skip("needs a phone of both languages")
     torch.manual_seed(0)
     head = Linear(3, classes, hidden=1)
     log = fit(task, method, head, Plan(epochs=31, batch_size=1, learning_rate=0.01), seed=0)
@@ -377,7 +382,7 @@ def test_a_loss_of_the_smallest_sizes_is_finite(name, classes, unlabelled, label
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_learns_an_easy_task(toy_speech, name):
-    speech = toy_speech(noise=0.1)
+    speech = with_phones(toy_speech(noise=0.1))
     fold = fold_of(speech)
     method = registry.load("methods", name)()
     labelled = budget(speech, fold, "4", seed=0) if "target_labels" in method.needs else ()

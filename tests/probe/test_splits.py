@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emobridge.data.manifest import write_manifest
+from emobridge.data.audio import read_utterance
+from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import (
@@ -25,7 +26,7 @@ from emobridge.probe.splits import (
     split_corpus,
     training_sets,
 )
-from emobridge.types import Utterance
+from emobridge.types import SAMPLE_RATE, Utterance
 
 EMOTIONS = ("anger", "happiness", "sadness")
 
@@ -272,3 +273,18 @@ def test_the_split_of_serab_has_all_parts_and_is_the_same_for_every_seed():
     (cut,) = splits[0]
     assert sorted((*cut.train, *cut.validation, *cut.test)) == list(range(len(material.utterances)))
     assert cut.validation and cut.test
+
+
+def test_the_first_seconds_of_clips_are_used(recorded, tmp_path):
+    """Of PEFT-SER's 6 s, which methods B take over; a segment begins where it began."""
+    path = recorded / "en.jsonl"
+    whole = list(read_manifest(path))
+    rows = [replace(whole[0], start=0.1, end=0.3), replace(whole[1], end=0.05), *whole[2:]]
+    write_manifest(tmp_path / "cut.jsonl", rows)
+    corpus = read_corpus(str(tmp_path / "cut.jsonl"), ProbeSettings(corpora=("",), longest=0.15))
+    ends = [(row.start, row.end) for row in corpus.utterances[:3]]
+    assert ends == [(0.1, pytest.approx(0.25)), (rows[1].start, 0.05), (0.0, 0.15)]
+    assert len(read_utterance(corpus.utterances[2])) == round(0.15 * SAMPLE_RATE)
+    all_of_it = read_corpus(str(tmp_path / "cut.jsonl"), ProbeSettings(corpora=("",)))
+    assert list(all_of_it.utterances) == rows
+    assert all_of_it.digest(speakers=False) != corpus.digest(speakers=False)

@@ -21,6 +21,8 @@ from emobridge.literature.goncalves2024 import GONCALVES
 from emobridge.literature.han2024 import HAN
 from emobridge.literature.published import corpus_key, published, published_confusions
 from emobridge.literature.record import FIVE, FOUR, SIX, read_table
+from emobridge.probe.scratch import untrained
+from emobridge.probe.scratch_training import training_of
 from emobridge.recipes.accounting import places
 from emobridge.recipes.recipe import CorpusCounts, read_recipe, recipe_names
 from emobridge.types import ATTRIBUTES
@@ -69,10 +71,43 @@ def test_what_dasaro_et_al_published():
     assert recipe.encoders[-1] == "ast" and part.settings.scratch == ("ast",)
     assert (settings.heads, settings.layers) == (("linear", "nonlinear", "multilayer"), ("last",))
     assert (settings.epochs, settings.learning_rates, settings.weight_decay) == (30, (5e-4,), 1e-4)
-    assert (settings.betas, settings.eps, settings.patience) == ((0.9, 0.98), 1e-8, 0)
+    assert (settings.betas, settings.eps, settings.batch_size) == ((0.9, 0.98), 1e-8, 32)
     assert (settings.split, settings.share_speakers, settings.labels, settings.sample) == ("80/10/10", False, (), 0)
-    assert "hidden=256" in settings.head_options and set(settings.settings) == {"mono", "trans"}
-    assert not settings.class_weights and "class_weights" in dict(recipe.ours) and "batch_size" in dict(recipe.ours)
+    assert {"hidden=256", "dropout=0.1"} <= set(settings.head_options)
+    assert set(settings.settings) == {"mono", "trans"} and settings.normalise == ("raw",)
+    # PEFT-SER's, which the paper takes over.
+    assert (settings.class_weights, settings.patience, settings.validate_by) == (True, settings.epochs, "ua")
+    assert (settings.plateau, settings.plateau_factor, settings.least_rate, settings.longest) == (5, 0.5, 5e-5, 6.0)
+    assert "unknown" not in " ".join(dict(recipe.ours).values())
+
+
+def test_the_sizes_of_the_corpora_are_those_that_dasaro_et_al_print():
+    counts = {entry.corpora[0]: (entry.utterances, entry.classes) for entry in read_recipe("dasaro2024").counts}
+    printed = {
+        row["corpus"].lower(): (int(row["utterances"]), int(row["emotions"]))
+        for row in read_table("dasaro2024_corpora")
+    }
+    assert printed.pop("demos") == (9697, 7) and counts.pop("demos") == (9697, 8), "of seven emotions and neutral"
+    assert counts == printed
+
+
+def test_an_ast_is_trained_by_its_own_recipe():
+    """Gong et al. 2021, egs/speechcommands, and not by the probes' hyper-parameters."""
+    (part,) = read_recipe("dasaro2024").studies
+    training = training_of(part.settings)
+    assert (training.epochs, training.batch_size, training.learning_rate, training.weight_decay) == (
+        30,
+        128,
+        2.5e-4,
+        5e-7,
+    )
+    assert (training.beta1, training.beta2, training.mixup, training.loss) == (0.95, 0.999, 0.6, "binary")
+    plan = training.plan(training.learning_rate)
+    assert [plan.rate_share(epoch) for epoch in (0, 4, 5, 6)] == pytest.approx([1, 1, 0.85, 0.85**2])
+    encoder = untrained(part.settings, "ast", seed=0)
+    assert encoder.masks == (48, 48) and encoder.token_norm is not None
+    assert (encoder.width, encoder.layers - 1, len(encoder.model.layers[0].attention.q_proj.weight)) == (768, 12, 768)
+    assert encoder.model.config.num_attention_heads == 12
 
 
 def test_what_han_et_al_published():

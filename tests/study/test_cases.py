@@ -52,6 +52,7 @@ NO_PART = {
     "folds": ({}, 3),
     "transductive": ({}, True),
     "predefined": ({"folds": 0}, True),
+    "serab": ({"folds": 0}, True),
     "share_speakers": ({}, True),
     "by_utterance": ({}, ("en",)),
     "halved": ({"patience": 5}, True),
@@ -100,7 +101,7 @@ A_PART = {
     "encoder_rate": (END_TO_END, 0.5),
     "accumulate": (END_TO_END, 2),
     "checkpointing": (END_TO_END, True),
-    "precision": (END_TO_END, "fp32"),
+    "precision": (END_TO_END, "bf16"),
 }
 
 

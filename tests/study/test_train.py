@@ -364,6 +364,40 @@ def test_adapters_are_trained_and_nothing_else_of_the_encoder(settings, source, 
     assert loaded.encoder.digest != loaded.spec.digest, "features of other adapters are others in the store"
 
 
+LAYERED = {"method": "source-only", "head": "layer-transformer", "align": "none", "layer": "all"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"normalise": "none", "train": "head"},
+        {"normalise": "none", "train": "end-to-end", "head_options": ("maps=no",)},
+        {"normalise": "none", "train": "adapters", "adapter_options": ("r=2",)},
+        {"head": "single", "train": "end-to-end"},
+    ],
+    ids=["frozen", "head", "end-to-end", "adapters", "vectors"],
+)
+def test_all_layers_side_by_side_are_trained_saved_and_answer(settings, source, tmp_path, changes):
+    recordings = {"crop": 0.3, "epochs": 2, "learning_rate": 0.001} if "train" in changes else {"epochs": 2}
+    one = train(settings(encoder=source("whisper"), **{**LAYERED, **recordings, **changes}))
+    assert one.chosen.layer == "1+2", "the input of the first block is no layer of a block"
+    if one.chosen.head.name == "layer-transformer":
+        assert dict(one.chosen.head.options)["layers"] == 2
+    assert all(np.isfinite(each.probabilities).all() for each in predictions(one))
+    loaded = Recognizer.load(one.recognizer.save(tmp_path / "bundle", "card"))
+    answers = [
+        [row.probabilities for row in predict(which, one.speech.utterances)] for which in (loaded, one.recognizer)
+    ]
+    np.testing.assert_allclose(*answers, atol=1e-6)
+    assert np.ptp(answers[0], axis=0).max() > 0
+
+
+def test_one_layer_is_all_that_gating_leaves(settings, source):
+    with pytest.raises(UserError, match="layer: 1\\+2: adapters gating leave the encoder a single layer: name one"):
+        train(settings(encoder=source("whisper"), **{**LAYERED, "train": "adapters", "adapters": "gating"}))
+
+
 def test_adapters_that_do_not_fit_are_told_before_anything_long(settings, source):
     with pytest.raises(UserError, match="unknown adapter 'lra'"):
         train(settings(encoder=source("whisper"), train="adapters", adapters="lra", layer="1", align="none"))

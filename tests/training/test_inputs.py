@@ -35,9 +35,9 @@ def utterances(recorded):
 
 def recordings(encoder, utterances, **changes) -> Recordings:
     own = {
-        name: changes.pop(name) for name in ("layer", "statistics", "normalise", "crop", "frames") if name in changes
+        name: changes.pop(name) for name in ("layers", "statistics", "normalise", "crop", "frames") if name in changes
     }
-    front = FrontEnd(encoder, **{"layer": 0, "statistics": ("mean",), "normalise": "corpus", **own})
+    front = FrontEnd(encoder, **{"layers": (0,), "statistics": ("mean",), "normalise": "corpus", **own})
     plain = {"domain_of": [int(one.corpus == "xx") for one in utterances], "corpora": CORPORA, "target": 1}
     return Recordings(front, utterances, **{**plain, **changes})
 
@@ -84,6 +84,30 @@ def test_without_normalisation_a_trained_encoder_keeps_its_scale(encoder, uttera
     with torch.no_grad():
         got = torch.cat([inputs.batch(torch.tensor([row])) for row in range(10)])
     torch.testing.assert_close(got, pooled(encoder, utterances), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [False, True])
+@pytest.mark.parametrize("normalise", ["none", "corpus", "speaker"])
+def test_several_layers_lie_side_by_side_each_normalised_by_itself(source, utterances, normalise, frames):
+    encoder = load_encoder(source("whisper"))
+    several = recordings(encoder, utterances, layers=(2, 1), normalise=normalise, frames=frames)
+    several.refresh()
+    rows = torch.tensor([7])
+    alone = []
+    for layer in (2, 1):
+        inputs = recordings(encoder, utterances, layers=(layer,), normalise=normalise, frames=frames)
+        inputs.refresh()
+        alone.append(inputs.batch(rows))
+    with torch.no_grad():
+        together = several.batch(rows)
+    parts = [part.hidden if frames else part for part in (together, *alone)]
+    torch.testing.assert_close(parts[0], torch.cat(parts[1:], -1).detach(), atol=1e-4, rtol=1e-4)
+    assert several.width == parts[0].shape[-1] and several.domains[0].mean.shape == (2, encoder.width)
+    again = recordings(encoder, utterances, layers=(2, 1), normalise=normalise, frames=frames)
+    again.restore(several.state())
+    with torch.no_grad():
+        after = again.batch(rows)
+    torch.testing.assert_close(after.hidden if frames else after, parts[0])
 
 
 @pytest.mark.parametrize("normalise", ["corpus", "speaker"])

@@ -120,7 +120,7 @@ def test_only_what_a_stage_names_is_trained(settings):
     assert changed == {"1"}
 
 
-@pytest.mark.parametrize("method", ["fine-tuned", "lora", "ft-dual", "ft-lora", "two-stage"])
+@pytest.mark.parametrize("method", ["fine-tuned", "lora", "ft-dual", "ft-joint", "ft-lora", "two-stage"])
 def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
     seen = []
     original = stages.fit
@@ -130,11 +130,27 @@ def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
     wanted = {
         "fine-tuned": [(12, None)],
         "lora": [(12, None)],
-        "ft-dual": [(12, 12)],
+        "ft-dual": [(12, None), (None, 12)],
+        "ft-joint": [(12, 12)],
         "ft-lora": [(12, None), (None, 12)],
         "two-stage": [(12, None), (None, 12)],
     }[method]
     assert [tuple(part and len(part.rows) for part in (task.source, task.labelled_target)) for task in seen] == wanted
+
+
+def test_one_language_after_the_other_ends_apart_in_the_two_directions(settings, recorded):
+    """FT(dual) of methods A: the order of the languages is that of training. All at once it would be no order."""
+    one = fitted(settings(method="ft-dual"))
+    swapped = {"source": (str(recorded / "xx.jsonl"),), "target": str(recorded / "en.jsonl")}
+    other = fitted(settings(method="ft-dual", **swapped))
+    assert one.trained == other.trained == "end-to-end"
+    tuned = fitted(settings(method="fine-tuned", target_labels="0"))
+    same(tuned.head.state_dict(), one.before[0][0].state_dict())
+    assert not torch.equal(one.head.output.weight, tuned.head.output.weight), "the head goes on"
+    apart = max(
+        (one.encoder.state_dict()[name] - weight).abs().max() for name, weight in other.encoder.state_dict().items()
+    )
+    assert apart > 1e-3
 
 
 def test_two_stages_train_the_same_adapters(settings):
@@ -329,6 +345,17 @@ def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
     request = resolve(settings(precision="bf16"))
     plain, case = draft(request, load_encoder(request.features.encoder))
     assert (plain.training.precision, case.training.precision) == ("auto", "bf16"), "the baseline trains no encoder"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_precision_that_was_chosen_for_this_machine_has_a_key_of_its_own(settings, monkeypatch, precision):
+    """A fit in bf16 must not be taken for one in single precision where both were asked for as auto."""
+    monkeypatch.setattr("emobridge.training.hardware.training_precision", lambda: precision)
+    request = resolve(settings())
+    automatic = draft(request, load_encoder(request.features.encoder))[1]
+    request = resolve(settings(precision=precision))
+    assert automatic.key == draft(request, load_encoder(request.features.encoder))[1].key
+    assert automatic.training.precision == precision
 
 
 def test_two_precisions_in_one_process():

@@ -26,10 +26,12 @@ from numpy.typing import NDArray
 
 from emobridge.corpora import _demo_voices as voices
 from emobridge.corpora._demo_texts import SENTENCES
-from emobridge.corpora._espeak import RATE, Espeak, Phone, Synthesis
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.parts import end_at_once
+from emobridge.phones.base import Phone
+from emobridge.phones.espeak import RATE, Espeak, Synthesis
+from emobridge.phones.table import HEADER
 from emobridge.types import SAMPLE_RATE, Utterance
 
 FULL_SCALE = 32767
@@ -172,7 +174,7 @@ def pink_noise(samples: int, chance: np.random.Generator) -> NDArray[np.float32]
 def phone_table(phones: Sequence[Phone], lead: float) -> str:
     """The alignment's text: a header, then a row a phone, with times in seconds of the recording."""
     rows = (f"{phone.start + lead:.5f}\t{phone.end + lead:.5f}\t{phone.ipa}\n" for phone in phones)
-    return "start_s\tend_s\tphone\n" + "".join(rows)
+    return f"{HEADER}\n" + "".join(rows)
 
 
 def work(plan: DemoPlan) -> int:

@@ -213,10 +213,10 @@ def _frames(facts: Facts, path: Path, start: float, end: float | None) -> tuple[
     return first, max(last, first + 1)
 
 
-def random_crop(wave: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """A stretch of `seconds` at a random place of `wave` (T,); a shorter wave comes back whole."""
+def random_crop(size: int, seconds: float, rng: np.random.Generator) -> slice:
+    """A stretch of `seconds` at a random place of a wave of `size` samples; all of a shorter one."""
     length = max(1, round(seconds * SAMPLE_RATE))
-    if len(wave) <= length:
-        return wave
-    first = int(rng.integers(0, len(wave) - length + 1))
-    return wave[first : first + length]
+    if size <= length:
+        return slice(0, size)
+    first = int(rng.integers(0, size - length + 1))
+    return slice(first, first + length)

@@ -89,6 +89,11 @@ def text_lines(path: Path, encoding: str, longest: int | None = None) -> Iterato
         raise unreadable(path, error) from error
 
 
+def read_text(path: Path) -> str:
+    """The content of a text file, UTF-8, UTF-16 or Western European. Errors: UserError for one that cannot be read."""
+    return "".join(text_lines(path, find_encoding(path), longest=-1)).replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _checked(encoding: str) -> str:
     try:
         "a".encode(encoding)  # a codec that is not of text, such as hex, is refused too

@@ -9,17 +9,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from emobridge.data.splits import Part, by_fold, by_ratio, count_groups, label_budgets, predefined
+from emobridge.data.splits import Part, by_fold, by_ratio, count_groups, label_budgets, predefined, serab
 from emobridge.errors import UserError
 from emobridge.settings import Split, layer_names
 from emobridge.types import Utterance, person, short_repr
 
 if TYPE_CHECKING:
     from emobridge.features.source_moments import SourceMoments
+    from emobridge.phones.base import Alignment
 
 UNLABELLED = -1
 RATED = "rated"  # in place of an emotion, where attributes alone are the labels
 ALL_BUT_ONE = 5  # parts of the speakers where a single split holds one part out
+
+
+@short_repr
+@dataclass(frozen=True, slots=True)
+class SpeechPhones:
+    """The phones of N utterances, for methods that go by them."""
+
+    names: tuple[str, ...]  # P classes, of phones.PHONE_CLASSES
+    present: np.ndarray  # (N, P) bool: whether the utterance has a phone of the class
+    means: Tensor | None  # (N, P, V, D) of stored features, NaN where it has none; None where an encoder is trained
+    alignments: tuple[Alignment | None, ...] = ()  # N where an encoder is trained, else ()
+
+    def content(self, row: int) -> bytes:
+        """All that is known of the phones of one utterance."""
+        return repr(self.alignments[row]).encode() if self.means is None else self.means[row].numpy().tobytes()
+
+    def of(self, rows: list[int]) -> SpeechPhones:
+        """Those of some rows alone."""
+        means = None if self.means is None else self.means[rows]
+        alignments = tuple(self.alignments[row] for row in rows) if self.alignments else ()
+        return SpeechPhones(self.names, self.present[rows], means, alignments)
 
 
 @short_repr
@@ -40,6 +62,7 @@ class Speech:
     layers: tuple[str, ...] = ()  # names of the V layers; () where a case takes the features as they are
     views: int = 1  # of each layer, pooled over other frames; all layers of one view stand before those of the next
     source_moments: SourceMoments | None = None  # in place of source utterances, of which there are none then
+    phones: SpeechPhones | None = None
 
     @property
     def is_target(self) -> np.ndarray:
@@ -62,6 +85,7 @@ class Speech:
             domain_of=self.domain_of[chosen],
             features=None if self.features is None else self.features[chosen],
             attributes=None if self.attributes is None else self.attributes[chosen],
+            phones=None if self.phones is None else self.phones.of(chosen),
         )
 
     def at(self, layer: str, views: int = 1) -> Speech:
@@ -77,7 +101,10 @@ class Speech:
         first, end = columns[0], columns[0] + len(columns)
         # Layers side by side are a view: a copy of each layer would be all features once more.
         chosen = self.features[:, first:end] if columns == list(range(first, end)) else self.features[:, columns]
-        return replace(self, features=chosen, layers=names, views=views)
+        phones = self.phones
+        if phones is not None and phones.means is not None:
+            phones = replace(phones, means=phones.means[:, :, [self.layers.index(name) for name in names]])
+        return replace(self, features=chosen, layers=names, views=views, phones=phones)
 
     @property
     def absent(self) -> tuple[tuple[str, str], ...]:
@@ -113,8 +140,8 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
     source = np.flatnonzero(~speech.is_target & ~speech.is_item)
     target = np.flatnonzero(speech.is_target & ~speech.is_item)
     items = tuple(np.flatnonzero(speech.is_item).tolist())
-    if split.predefined:
-        return (replace(_predefined(speech, source, target, validation), items=items),)
+    if split.is_fixed:
+        return (replace(_fixed(speech, source, target, split, validation), items=items),)
     scored = _scored(speech, target, split)
     unscored = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
     count = split.folds or ALL_BUT_ONE
@@ -139,21 +166,38 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
     return tuple(folds)
 
 
-def _predefined(speech: Speech, source: np.ndarray, target: np.ndarray, validation: str) -> Fold:
-    """The split that the corpora come with, the same for every seed; without early stopping nothing validates.
+def _fixed(speech: Speech, source: np.ndarray, target: np.ndarray, split: Split, validation: str) -> Fold:
+    """A split that is the same for every seed; without early stopping nothing validates.
 
-    Errors: UserError as `splits.predefined` has them.
+    Errors: UserError as `splits.predefined` and `splits.serab` have them.
     """
-    parts = [predefined([speech.utterances[row] for row in rows]) for rows in (source, target)]
-    (train, source_held, test), (adapts, target_held, target_test) = (
-        tuple(tuple(int(rows[index]) for index in part) for part in three)
-        for rows, three in zip((source, target), parts)
-    )
-    scored = set(_scored(speech, target, Split(folds=0, predefined=True)).tolist())
+    labelled = _scored(speech, target, split)
+    scored = set(labelled.tolist())
+    train, source_held, test = _three_parts(speech, source, split)
+    adapts, target_held, target_test = _three_parts(speech, target if split.predefined else labelled, split)
+    if split.serab:  # unlabelled speech adapts where its speaker neither validates nor is scored
+        apart = {person(speech.utterances[row]) for row in (*target_held, *target_test)} - {None}
+        others = [row for row in target.tolist() if row not in scored]
+        adapts = (*adapts, *(row for row in others if person(speech.utterances[row]) not in apart))
     held_out = () if validation == "none" else source_held
     if validation == "both":
         held_out += tuple(row for row in target_held if row in scored)
-    return Fold(train, test, adapts, tuple(row for row in target_test if row in scored), held_out)
+    target_test = tuple(row for row in target_test if row in scored)
+    return Fold(train, test, tuple(sorted(adapts)), target_test, held_out)
+
+
+def _three_parts(speech: Speech, rows: np.ndarray, split: Split) -> tuple[Part, Part, Part]:
+    """The rows that train, validate and test: as the column `split` says, or as SERAB splits each corpus."""
+    if not len(rows):
+        return (), (), ()
+    domains = speech.domain_of[rows]
+    parts: tuple[list[int], ...] = ([], [], [])
+    for together in [rows] if split.predefined else [rows[domains == domain] for domain in np.unique(domains)]:
+        utterances = [speech.utterances[row] for row in together]
+        divided = predefined(utterances) if split.predefined else serab(utterances, may_lack_validation=True)
+        for part, indices in zip(parts, divided):
+            part += together[list(indices)].tolist()
+    return tuple(parts[0]), tuple(parts[1]), tuple(parts[2])
 
 
 def _scored(speech: Speech, target: np.ndarray, split: Split) -> np.ndarray:
@@ -183,8 +227,8 @@ def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, valida
     """
     if validation == "none":
         return fold
-    if split.predefined:
-        held_out = {row for row in fold.source if speech.utterances[row].split == "validation"}
+    if split.is_fixed:
+        held_out = set(_three_parts(speech, np.asarray(fold.source, dtype=np.int64), split)[1])
         source = tuple(row for row in fold.source if row not in held_out)
         return replace(fold, source=source, validation=tuple(sorted(held_out)))
     source, source_held = _without_a_fifth(speech, fold.source, split, seed) if fold.source else ((), ())

@@ -112,25 +112,26 @@ def leave_one_speaker_out(utterances: Sequence[Utterance]) -> tuple[Part, ...]:
     return tuple(tuple(group) for group in _by_speaker(utterances, "leaving one speaker out needs", 2))
 
 
-def serab(utterances: Sequence[Utterance]) -> tuple[Part, Part, Part]:
+def serab(utterances: Sequence[Utterance], *, may_lack_validation: bool = False) -> tuple[Part, Part, Part]:
     """Training, validation and test part of SERAB (Scheidwasser-Clow et al. 2022): speakers 60/20/20, CREMA-D 70/10/20.
 
     It is the only split: that of the public code, which sorts the speakers' names, shuffles them by NumPy's RandomState
     0 and cuts the list. That code takes for the speaker what is none in ShEMO (the utterance's number) and IEMOCAP (who
     wears the markers); here it is who speaks.
+    may_lack_validation: of two speakers, as TESS has them, one trains and one tests, as in that code.
     Errors: UserError for fewer speakers than a part each needs, utterances of several corpora or without a speaker.
     """
     corpora = sorted({utterance.corpus for utterance in utterances})
     if len(corpora) > 1:
         raise UserError(f"SERAB splits one corpus at a time, got {', '.join(corpora)}")
-    groups = _by_speaker(utterances, "the split of SERAB needs", 3)
+    groups = _by_speaker(utterances, "the split of SERAB needs", 2 if may_lack_validation else 3)
     order = np.arange(len(groups))
     np.random.RandomState(0).shuffle(order)
     training, validation, _ = SERAB_SHARES.get(corpora[0], (0.6, 0.2, 0.2))
     # The sum of two shares, as there: 0.7 + 0.1 is a little below 0.8.
     first, second = int(training * len(order)), int((training + validation) * len(order))
     parts = (order[:first], order[first:second], order[second:])
-    if not all(map(len, parts)):
+    if not all(map(len, parts[::2] if may_lack_validation else parts)):
         raise UserError(f"the split of SERAB: {len(groups)} speakers of {corpora[0]} are too few for its three parts")
     train, held_out, test = (tuple(sorted(row for group in part for row in groups[group])) for part in parts)
     return train, held_out, test

@@ -64,6 +64,7 @@ class Encoder(nn.Module):
     defaults: ClassVar[dict[str, Option]] = {}  # every option that `open` takes, by default those of `__init__`
 
     layers: int  # that there are; `last_layer` says how many of them are computed
+    first_block: int = 0  # the first layer that a transformer block gives: 1 where layer 0 is the input of all blocks
     width: int
     frame_rate: float = 0.0  # Hz; 0 for one frame a clip
     options: dict[str, Option]  # as opened, defaults included: part of the feature store's key
@@ -120,6 +121,11 @@ class Encoder(nn.Module):
     def has_digest(self, digest: str) -> bool:
         """Whether a digest in a bundle is that of this encoder; older ones leave out the configuration."""
         return bool(digest) and digest in (self.digest, self.weights_digest)
+
+    @property
+    def block_layers(self) -> tuple[int, ...]:
+        """The layers that its transformer blocks give, or all of an encoder without blocks: "1..L" of the papers."""
+        return tuple(range(min(self.first_block, self.layers - 1), self.layers))
 
     @property
     def last_layer(self) -> int:

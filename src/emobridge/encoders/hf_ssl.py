@@ -56,7 +56,7 @@ class HfSsl(Encoder):
         self.model = model
         self.normalises = normalises
         self.steps = tuple(zip(config.conv_kernel, config.conv_stride))
-        self.layers = config.num_hidden_layers + 1
+        self.layers, self.first_block = config.num_hidden_layers + 1, 1
         self.width = config.hidden_size
         self.frame_rate = SAMPLE_RATE / math.prod(config.conv_stride)
         self.minimum = _receptive_field(self.steps)

@@ -71,7 +71,7 @@ class Whisper(Encoder):
     def __init__(self, config: dict, padding: str = "clip") -> None:
         super().__init__()
         width, positions = config["d_model"], config["max_source_positions"]
-        self.layers = config["encoder_layers"] + 1
+        self.layers, self.first_block = config["encoder_layers"] + 1, 1
         self.width = width
         self.window = positions / self.frame_rate  # 30 s
         self.options = {"padding": padding}

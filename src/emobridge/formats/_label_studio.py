@@ -13,15 +13,8 @@ from typing import Any
 from emobridge.corpora import AUDIO_SUFFIXES
 from emobridge.data.manifest import NUMBERS
 from emobridge.data.tables import open_table
-from emobridge.formats._shared import (
-    Tally,
-    entry,
-    label_in,
-    list_in,
-    number_in,
-    object_in,
-    text_in,
-)
+from emobridge.data.tally import Tally
+from emobridge.formats._shared import entry, label_in, list_in, number_in, object_in, text_in
 
 ANNOTATION_KEYS = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time", "id")  # JSON-MIN and CSV
 Stretch = tuple[float, float]  # start and end, s

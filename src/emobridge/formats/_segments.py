@@ -14,8 +14,8 @@ from typing import Any
 from emobridge.corpora import AUDIO_SUFFIXES
 from emobridge.data.audio import END_TOLERANCE, duration
 from emobridge.data.intake import Intake
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError, unknown
-from emobridge.formats._shared import Tally
 from emobridge.types import Utterance
 
 EMOTION = "emo"  # tiers and fields with this in their name, in any language of the field, hold emotions

@@ -10,7 +10,6 @@ import math
 import os
 import re
 import zlib
-from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +17,10 @@ from typing import Any, TypeVar
 from emobridge import registry
 from emobridge.data.column_names import CLOSE_NAME, EXACT_NAME, TIMES, understand_name
 from emobridge.data.columns import SPLIT_WORDS
-from emobridge.data.encodings import LONGEST_TEXT_LINE, find_encoding, text_lines
+from emobridge.data.encodings import LONGEST_TEXT_LINE, find_encoding, read_text
 from emobridge.data.json_rows import json_line_rows
 from emobridge.data.manifest import COLUMNS, NUMBERS, SPLITS
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.options import Pairs, pairs
@@ -90,11 +90,6 @@ def split_named(*names: str) -> str | None:
         if split in SPLITS:
             return split
     return None
-
-
-def read_text(path: Path) -> str:
-    """The content of a text file, UTF-8, UTF-16 or Western European. Errors: UserError for one that cannot be read."""
-    return "".join(text_lines(path, find_encoding(path), longest=-1)).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def load_json(path: Path) -> Any:
@@ -231,23 +226,6 @@ def _of_type(item: Mapping[str, Any], key: str, kind: type[T], noun: str, where:
     if value is None or isinstance(value, kind):
         return value
     raise UserError(f"{where}: {key!r} is {shown(value)}; expected {noun}")
-
-
-class Tally:
-    """Counts what a reader leaves out or finds odd; `lines` are for `Intake.notes`."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._first: dict[str, str] = {}
-
-    def add(self, what: str, where: str) -> None:
-        """Count one case of `what`, at `where`."""
-        self._counts[what] += 1
-        self._first.setdefault(what, where)
-
-    def lines(self) -> list[str]:
-        """A line for each kind: what it is, how often it occurred, and where first."""
-        return [f"{what}: {count:,} (the first: {self._first[what]})" for what, count in self._counts.items()]
 
 
 def save_json(path: Path, content: Any, indent: int | None = None) -> None:

@@ -15,10 +15,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from emobridge.data.encodings import read_text
 from emobridge.data.intake import Intake
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._segments import Annotations, LabelledStretch, annotation_files, find_audio
-from emobridge.formats._shared import Tally, read_text
 from emobridge.types import Utterance
 
 

@@ -27,11 +27,12 @@ from typing import Any
 
 from emobridge.data.cells import NANOSECONDS
 from emobridge.data.columns import default_id
+from emobridge.data.encodings import read_text
 from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import COLUMNS, NUMBERS, PATHS, within
 from emobridge.errors import UserError, unknown
-from emobridge.formats._shared import filled, read_text, split_named
+from emobridge.formats._shared import filled, split_named
 from emobridge.options import joined_pairs
 from emobridge.types import ATTRIBUTES, Range, Utterance
 

@@ -25,7 +25,9 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 from emobridge.corpora import AUDIO_SUFFIXES
+from emobridge.data.encodings import read_text
 from emobridge.data.intake import Intake
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._segments import (
     Annotations,
@@ -35,7 +37,6 @@ from emobridge.formats._segments import (
     first_present,
     speaker_of_tier,
 )
-from emobridge.formats._shared import Tally, read_text
 from emobridge.types import Utterance
 
 DEEPEST = 16  # tiers below one another; ELAN's users have three or four

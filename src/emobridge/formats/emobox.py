@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.data.audio import header
+from emobridge.data.encodings import read_text
 from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import within
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._shared import (
-    Tally,
     corpus_language,
     entry,
     further_fields,
@@ -39,7 +40,6 @@ from emobridge.formats._shared import (
     label_in,
     load_json,
     number_in,
-    read_text,
     save_json,
     text_in,
     write_lines,

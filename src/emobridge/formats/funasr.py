@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.data.intake import Intake
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
-from emobridge.formats._shared import Tally, entry, further_fields, json_objects, label_in, split_named, text_in
+from emobridge.formats._shared import entry, further_fields, json_objects, label_in, split_named, text_in
 from emobridge.types import Utterance
 
 BRACKETS = re.compile(r"<\|(.*?)\|>")

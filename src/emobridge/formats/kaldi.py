@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from emobridge.corpora import GENDERS
+from emobridge.data.encodings import read_text
 from emobridge.data.intake import Intake
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._segments import check_end, length
-from emobridge.formats._shared import Tally, read_text, split_named, write_text
+from emobridge.formats._shared import split_named, write_text
 from emobridge.types import Utterance
 
 LOSES = ("corpus", "arousal", "valence", "dominance", "split", "phones", "gender", "naturalness", "channel")

@@ -26,11 +26,11 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from emobridge.data.audio import duration
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import PATHS, within
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError, unknown
 from emobridge.formats._label_studio import ClipTask, Region, Stretch, is_address, read_tasks
 from emobridge.formats._segments import EMOTION, check_end, first_present, length, segment_id
 from emobridge.formats._shared import (
-    Tally,
     entry,
     filled,
     further_fields,

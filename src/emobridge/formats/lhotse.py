@@ -23,11 +23,11 @@ from typing import Any
 from emobridge.data.audio import END_TOLERANCE, channel_count, header
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import PATHS, within
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.formats._segments import check_end
 from emobridge.formats._shared import (
-    Tally,
     entry,
     filled,
     further_fields,

@@ -18,10 +18,10 @@ from typing import Any
 from emobridge.data.audio import END_TOLERANCE, header
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import PATHS, within
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._segments import check_end, length, segment_id
 from emobridge.formats._shared import (
-    Tally,
     entry,
     filled,
     further_fields,

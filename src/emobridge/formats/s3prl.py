@@ -21,9 +21,9 @@ from emobridge.data.columns import default_id
 from emobridge.data.intake import Intake
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import within
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._shared import (
-    Tally,
     by_split,
     entry,
     further_fields,

@@ -24,10 +24,10 @@ from typing import Any
 from emobridge.data.audio import header
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import PATHS, within
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._segments import segment_id
 from emobridge.formats._shared import (
-    Tally,
     by_split,
     entry,
     filled,

@@ -1,41 +1,20 @@
 """The TextGrids of Praat (https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html), long and short.
 
-    File type = "ooTextFile"
-    Object class = "TextGrid"
-    0 4 <exists> 1 "IntervalTier" "emotion" 0 4 2  0 1.5 "anger"  1.5 4 ""
-
-Both text formats are the same values in the same order; in the long one, words such as `xmin =` stand between them. A
-value is a text in quotation marks, or a number or <flag> with white space around it. An interval without text is no
-utterance, and a point has no length. A tier named "emotion@anna" tells the speaker. A TextGrid does not name its
-recording: it is the audio file of the same name beside it, in `root`, or what the option `audio` names.
+`phones.textgrid` reads both. An interval without text is no utterance, and a point has no length. A tier named
+"emotion@anna" tells the speaker. A TextGrid does not name its recording: it is the audio file of the same name beside
+it, in `root`, or what the option `audio` names.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from emobridge.data.intake import Intake
 from emobridge.errors import UserError
 from emobridge.formats._segments import Annotations, LabelledStretch, annotation_files, choose_tiers, speaker_of_tier
-from emobridge.formats._shared import read_text
+from emobridge.phones.textgrid import POINTS, Tier, read_tiers
 from emobridge.types import Utterance
-
-VALUE = re.compile(
-    r'"((?:[^"]|"")*)"|(?<!\S)(<\w+>)(?!\S)|(?<!\S)([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)|(?<!\S)!.*'
-)
-INTERVALS, POINTS = "IntervalTier", "TextTier"
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A tier of a TextGrid; of a tier of points the intervals are not kept."""
-
-    kind: str  # INTERVALS or POINTS
-    name: str
-    intervals: list[tuple[float, float, str]]  # start, end (s), text
 
 
 def read(
@@ -62,55 +41,6 @@ def read(
     annotations.finish()
 
 
-def read_tiers(file: Path) -> list[Tier]:
-    """The tiers of a TextGrid. Errors: UserError for what is no TextGrid in one of the text formats."""
-    try:
-        text = read_text(file)
-    except UserError as error:
-        raise UserError(f"{error} (of a binary TextGrid: in Praat, Save as text file...)") from error
-    values = _Values(text, str(file))
-    if not values.text().startswith("ooTextFile") or values.text() != "TextGrid":
-        raise UserError(f'{file}: no TextGrid; expected \'File type = "ooTextFile"\' and the class "TextGrid"')
-    values.number(), values.number()
-    if values.flag() != "<exists>":
-        return []
-    return [_tier(values) for _ in range(values.count())]
-
-
-def textgrid_text(tiers: Sequence[Tier], seconds: float) -> str:
-    """The text of a TextGrid, in the long format. seconds: where each tier ends; it begins at 0.
-
-    Intervals of a tier lie one after the other without a gap.
-    """
-    length = repr(float(seconds))
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {length}"]
-    lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
-    for number, tier in enumerate(tiers, 1):
-        lines += [f"    item [{number}]:", f'        class = "{tier.kind}"', f"        name = {_quoted(tier.name)}"]
-        lines += ["        xmin = 0", f"        xmax = {length}", f"        intervals: size = {len(tier.intervals)}"]
-        for index, (start, end, text) in enumerate(tier.intervals, 1):
-            lines += [f"        intervals [{index}]:", f"            xmin = {float(start)!r}"]
-            lines += [f"            xmax = {float(end)!r}", f"            text = {_quoted(text)}"]
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _tier(values: _Values) -> Tier:
-    kind, name = values.text(), values.text()
-    if kind not in (INTERVALS, POINTS):
-        raise UserError(f"{values.where}: a tier of the class {kind[:40]!r}; expected {INTERVALS} or {POINTS}")
-    values.number(), values.number()
-    intervals = []
-    for _ in range(values.count()):
-        start = values.number()
-        end = values.number() if kind == INTERVALS else start
-        intervals.append((start, end, values.text()))
-    return Tier(kind, name, intervals)
-
-
 def _segments(tier: Tier, file: Path) -> Iterator[LabelledStretch]:
     if tier.kind == POINTS:
         raise UserError(f"{file}: the tier {tier.name!r} is one of points, which have no length; choose tier=...")
@@ -118,31 +48,3 @@ def _segments(tier: Tier, file: Path) -> Iterator[LabelledStretch]:
         if text.strip():
             where = f"{file}: {tier.name} {number}"
             yield LabelledStretch(where, text.strip(), start, end, tier.name, speaker_of_tier(tier.name))
-
-
-class _Values:
-    """The values of a text file of Praat, one after the other. Errors: UserError that begins with `where`."""
-
-    def __init__(self, text: str, where: str) -> None:
-        self.where = where
-        self._matches = (match for match in VALUE.finditer(text) if match.lastindex)
-
-    def text(self) -> str:
-        return self._next(1, "a text in quotation marks").replace('""', '"')
-
-    def flag(self) -> str:
-        return self._next(2, "<exists>")
-
-    def number(self) -> float:
-        return float(self._next(3, "a number"))
-
-    def count(self) -> int:
-        return round(min(max(self.number(), 0), 1e9))
-
-    def _next(self, group: int, noun: str) -> str:
-        match = next(self._matches, None)
-        if match is None:
-            raise UserError(f"{self.where}: ends too early; expected {noun}, as in a TextGrid")
-        if match.lastindex != group:
-            raise UserError(f"{self.where}: {match[0][:40]!r} where {noun} is expected, as in a TextGrid")
-        return str(match[group])

@@ -5,6 +5,8 @@ are trained by gradients also work on a stack of weights (see training/stack.py)
 all their weights are in nn.Linear and LayerSum, and the first of these that a head defines, and no other, sees the
 features. The weights of a `ClosedFormHead` are computed from the training data in one step.
 
+A head that takes statistics of the features themselves, beside that map, passes them through a `FrameScale`.
+
 In shapes B is clips, F frames, D the width of an encoder, H that of a representation, C classes and K attributes.
 """
 
@@ -33,6 +35,8 @@ class Head(nn.Module):
     name: ClassVar[str]  # by default that of the class
     needs_frames: ClassVar[bool] = False  # False where the mean frame of a clip trains it as well as single frames
     all_layers: ClassVar[bool] = False  # whether it takes all layers of an encoder at once, (L, B, F, D)
+    # Whether it cuts what it sees into `layers`, an option of it, that lie side by side, and represents each by itself.
+    layered: ClassVar[bool] = False
     closed_form: ClassVar[bool] = False  # whether its weights are computed in one step, and not by gradients
     output: nn.Linear
 
@@ -44,6 +48,22 @@ class Head(nn.Module):
     def represent(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, F, D) frames and their (B, F) mask -> (B, H), the input of `output`."""
         raise NotImplementedError(f"head {self.name} has no `represent`")
+
+    def represent_layers(self, frames: Tensor, mask: Tensor, layers: Sequence[int] | None = None) -> Tensor:
+        """(B, F, D) frames and their (B, F) mask -> (L, B, H'): each layer by itself, before they are joined.
+
+        layers: indices of those wanted, by default all. A head that is not `layered` has one, its representation.
+        """
+        return self.represent(frames, mask)[None]
+
+    def represent_with_layers(self, frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """`represent` and `represent_layers` of all layers, computed once."""
+        represented = self.represent(frames, mask)
+        return represented, represented[None]
+
+    def join_layers(self, layers: Tensor) -> Tensor:
+        """(L, ..., H') of all layers -> (..., H'): what the head sees of them together."""
+        return layers[-1]
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, F, D) frames and their (B, F) mask -> (B, C) logits."""
@@ -120,6 +140,7 @@ class ClosedFormHead(Head):
     """
 
     closed_form = True
+    has_members: ClassVar[bool] = False  # whether there is more to it than the map, which `complete` computes
 
     def __init__(self, width: int, classes: int, *, components: int = 200, views: int = 1) -> None:
         """components: principal components that each view is reduced to, at most. views: of `width` / `views` features.
@@ -142,6 +163,12 @@ class ClosedFormHead(Head):
         The leading dimensions are of fits that are solved at once; rows of weight 0 take no part.
         """
         raise NotImplementedError(f"head {self.name} has no `solve`")
+
+    def complete(self, x: Tensor, label: Tensor, weight: Tensor) -> None:
+        """Called when the map is set, with the features (N, D), labels (N, C) and weights (N,) that it was solved on.
+
+        For heads that are more than a map; by default nothing.
+        """
 
 
 def joined(solutions: Sequence[LinearMap]) -> LinearMap:
@@ -179,6 +206,14 @@ class InputDropout(nn.Dropout):
         if not self.training or not self.p:
             return x
         return x * ((torch.rand(x.shape[-1]) >= self.p) / (1 - self.p))
+
+
+class FrameScale(nn.Module):
+    """Where statistics of the features themselves go through: unchanged here, standardised in a stack of heads."""
+
+    def forward(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the frames of clips, (..., B, D) each."""
+        return mean, variance
 
 
 class LayerSum(nn.Module):

@@ -32,7 +32,7 @@ FeaturesBySet = dict[Set, dict[int, Tensor]]  # by set of adapters and row of th
 
 def encode(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[Set]) -> list[Tensor]:
     """N waves (T_i,), each through its set of adapters -> N times (V, S * D) features of the recogniser's layers, with
-    prosody behind them where its branches were trained with it; or (1, F_i, D) frames where its heads see them.
+    prosody behind them where its branches were trained with it; or (1, F_i, V * D) frames where its heads see them.
     """
     encoder, layers = recognizer.encoder, list(map(int, layer_names(recognizer.spec.layer)))
     features: list[Tensor] = [torch.empty(0)] * len(waves)
@@ -43,7 +43,8 @@ def encode(recognizer: Recognizer, waves: Sequence[np.ndarray], sets: Sequence[S
             encoded = replace(every_layer, hidden=every_layer.hidden[layers])
             if recognizer.spec.frames:
                 for index, row in enumerate(rows):
-                    features[row] = encoded.hidden[:, index, encoded.mask[index]].cpu()
+                    frames = encoded.hidden[:, index, encoded.mask[index]]
+                    features[row] = frames.transpose(0, 1).flatten(1)[None].cpu()
                 continue
             for row, pooled in zip(rows, pool(encoded, encoder.statistics).transpose(0, 1).cpu()):
                 features[row] = add_prosody(pooled, waves[row]) if recognizer.spec.prosody else pooled

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from emobridge.types import Frames
 
 BASELINE = "source-only"  # the method that every other one is compared with
-NEEDS = ("source_labels", "target_audio", "target_labels", "traits", "emotions")  # "emotions": two or more classes
+# "emotions": two or more classes. "phones": of the source and of target audio, see `phone_classes`.
+NEEDS = ("source_labels", "target_audio", "target_labels", "traits", "emotions", "phones")
 TRUE_LABELS = 25  # of a class of the target that weigh as much as the source's speech of it: docs/results/suggest.md
 
 Predict = Callable[[Tensor], Tensor]  # rows (N,) of the task's inputs -> probabilities (N, C), dropout off
@@ -65,6 +66,17 @@ class Trait:
 
 
 @dataclass(frozen=True, slots=True)
+class Phones:
+    """Where the task's inputs have which classes of phones, and their means."""
+
+    names: tuple[str, ...]  # P classes, of phones.PHONE_CLASSES
+    present: Tensor  # (N, P) bool, one row for each of the task's inputs
+    # rows (B,) -> (B, P, D): the mean of the inputs' frames in the phones of each class, NaN where there are none. The
+    # generator draws crops where an encoder is trained.
+    take: Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """All that a method sees. What it names neither in `needs` nor in `takes` is None, and not among the inputs."""
 
@@ -79,6 +91,8 @@ class Task:
     # (N, K), one row for each of the inputs, in [-1, 1]; NaN where unknown, and for every row outside `source` and
     # `labelled_target`
     attributes: Tensor | None = None
+    layers: tuple[str, ...] = ()  # names of the encoder's layers that lie side by side in the inputs; () where unknown
+    phones: Phones | None = None  # "phones", where the method has `phone_classes`
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,15 @@ class Model(Protocol):
     def represent(self, x: Tensor | Frames) -> Tensor:
         """(B, D) vectors of the inputs, or Frames -> (B, H)."""
 
+    def represent_layers(self, x: Tensor | Frames, layers: Sequence[int] | None = None) -> Tensor:
+        """(B, D), or Frames -> (L, B, H') of each layer, or of those with these indices; one of a head of one layer."""
+
+    def represent_with_layers(self, x: Tensor | Frames) -> tuple[Tensor, Tensor]:
+        """`represent` and `represent_layers`, computed once."""
+
+    def join_layers(self, layers: Tensor) -> Tensor:
+        """(L, ..., H') of all layers -> (..., H'): what the head sees of them together."""
+
     def classify(self, represented: Tensor) -> Tensor:
         """(B, H) -> (B, C) logits."""
 
@@ -123,6 +146,10 @@ class Step:
     def represent(self, rows: Tensor | None = None) -> Tensor:
         """(B, H) of the batch, or (N, H) of these rows (N,) of the task's inputs."""
         return self.model.represent(self.x if rows is None else self.take(rows))
+
+    def represent_layers(self, rows: Tensor, layers: Sequence[int] | None = None) -> Tensor:
+        """(L, N, H') of these rows (N,) of the task's inputs: of each layer, or of those with these indices."""
+        return self.model.represent_layers(self.take(rows), layers)
 
     def cross_entropy(self, represented: Tensor | None = None) -> Tensor:
         """`weighted_cross_entropy` of the batch; represented: its representation (B, H), if it is computed already."""
@@ -173,6 +200,9 @@ class Method(ABC):
     stages: ClassVar[tuple[Stage, ...]] = ()  # in this order; () is one stage on all data, as the settings train it
     closed_form: ClassVar[bool] = False  # whether its `examples` are all there is to it, so that such heads serve
     needs_closed_form: ClassVar[bool] = False  # whether no other heads do
+    # Which means of phones it goes by, or an instance by its options: of phones.PHONE_CLASSES, or "vowels" for each
+    # vowel by itself. It names "phones" in `needs` or `takes`.
+    phone_classes: tuple[str, ...] = ()
     task: Task  # from `prepare` on
 
     def __init__(self, *, rebalance: bool = True) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 KINDS = ("vowel", "consonant", "pause")
 # The six vowels of Upadhyay et al. 2024, Figure 1: "a/ɑ", ɛ, ə, i, o, u.
 VOWELS = ("a", "ɛ", "ə", "i", "o", "u")
+_SAME_VOWEL = {"ɑ": "a", **dict.fromkeys(("oʊ", "əʊ", "ow", "əw"), "o")}
 PHONE_CLASSES = (*VOWELS, "vowel", "consonant")  # what features are pooled over; "vowel" is any vowel
 
 
@@ -38,8 +39,12 @@ class Alignment:
 def vowel_of(ipa: str) -> str | None:
     """Which of VOWELS a phone counts as, length and nasality aside; None of any other phone.
 
-    >>> vowel_of("ɑː"), vowel_of("ə"), vowel_of("aɪ"), vowel_of("t")
-    ('a', 'ə', None, None)
+    The paper does not say what its "o" is in English, where ARPAbet has no other than the diphthong OW: that counts
+    as o here, and no other diphthong counts.
+
+    >>> vowel_of("ɑː"), vowel_of("ə"), vowel_of("oʊ"), vowel_of("aɪ"), vowel_of("t")
+    ('a', 'ə', 'o', None, None)
     """
     plain = ipa.rstrip("ːˑ̃ˤ")
-    return "a" if plain in ("a", "ɑ") else plain if plain in VOWELS else None
+    plain = _SAME_VOWEL.get(plain, plain)
+    return plain if plain in VOWELS else None

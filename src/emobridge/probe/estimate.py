@@ -134,7 +134,7 @@ def _passes(plan: EncoderPlan, corpus: str) -> int:
     if plan.frames != "streamed":
         return 1
     tests = sum(tested == corpus for _, tested in plan.pairs)
-    return 2 + plan.settings.epochs * (2 if plan.settings.patience else 1) + tests
+    return 2 + plan.settings.epochs * (2 if plan.settings.looks_at_validation else 1) + tests
 
 
 class _Clock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -92,10 +92,23 @@ def read_corpus(path: str, settings: ProbeSettings) -> Corpus:
     for what, values in (("corpus", corpora), ("language", languages)):
         if len(values) > 1:
             raise UserError(f"{path}: holds {what} {', '.join(sorted(values)[:3])}: give each a manifest of its own")
+    if settings.longest:
+        rows = [_cut(row, settings.longest) for row in rows]
     if settings.sample:
         rows = [rows[row] for row in equal_sample(rows, emotions, settings.sample)]
     folds = read_folds(path, rows) if settings.split == "predefined" else ()
     return Corpus(rows[0].corpus, rows[0].language, tuple(rows), folds)
+
+
+def _cut(utterance: Utterance, seconds: float) -> Utterance:
+    """The utterance, or its first seconds where it is longer; a file without a header that can be read stays whole."""
+    try:
+        if utterance_seconds(utterance) <= seconds:
+            return utterance
+    except AudioError:
+        return utterance
+    start = utterance.start or 0.0
+    return replace(utterance, start=start, end=start + seconds)
 
 
 def read_folds(path: str | Path, rows: Sequence[Utterance]) -> tuple[Mapping[str, str], ...]:
@@ -142,7 +155,7 @@ def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
     if settings.split == "serab":
         return ((RowSplit(*serab(rows)),),) * settings.seeds
     if settings.split == "predefined":
-        given = (_predefined(corpus, number, bool(settings.patience)) for number in range(len(corpus.folds)))
+        given = (_predefined(corpus, number, settings.looks_at_validation) for number in range(len(corpus.folds)))
         return (tuple(given),) * settings.seeds
     splits = []
     for seed in range(settings.seeds):
@@ -164,7 +177,7 @@ def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
         if settings.split == "halved":
             splits.append(tuple(_halves(folds, first) for first in range(0, len(folds) - 1, 2)))
         else:
-            splits.append(tuple(_rotate(folds, fold, bool(settings.patience)) for fold in range(len(folds))))
+            splits.append(tuple(_rotate(folds, fold, settings.looks_at_validation) for fold in range(len(folds))))
     return tuple(splits)
 
 
@@ -177,7 +190,7 @@ def _predefined(corpus: Corpus, number: int, validates: bool) -> RowSplit:
     needed = SPLITS if validates else tuple(split for split in SPLITS if split != "validation")
     for split in needed:
         if not parts[split]:
-            hint = ": give patience 0, which needs none" if split == "validation" else ""
+            hint = ": give patience 0 and plateau 0, which need none" if split == "validation" else ""
             raise UserError(f"{corpus.name}: fold {number + 1} has no utterance of the split {split!r}{hint}")
     train, validation, test = (tuple(parts[split]) for split in SPLITS)
     return RowSplit(train, validation if validates else (), test)

@@ -200,7 +200,7 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _make_head(self, method: Method, task: Task) -> Head:
         plugin = _plugin(method.head if self.head is None else self.head, self.head_options)
         kind = registry.load("heads", plugin.name)
-        if kind.needs_frames or kind.all_layers:
+        if (kind.needs_frames and not kind.layered) or kind.all_layers:
             raise UserError(f"head {plugin} needs frames or layers of an encoder, which arrays lack")
         head: Head = plugin.make("heads", width=task.inputs.width, classes=task.classes)
         if head.closed_form and not method.closed_form:

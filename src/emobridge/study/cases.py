@@ -43,6 +43,7 @@ from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import CorpusVariety, varieties
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
+from emobridge.training.hardware import resolve_precision
 from emobridge.types import SPEECH_PREFIX, short_repr
 
 AUTO = "auto"
@@ -63,6 +64,7 @@ REASONS = {
     "fine-tuned",
     "gradients": "nothing is trained by gradients: give --head single, or a method such as soft-pseudo-labels",
     "patience": "training never stops early: give --patience",
+    "phones": "no method goes by phones: give --method phonetic-constraint, or layer-anchoring",
     "adaptation": "there is no adapted system: give adapt a --method other than source-only",
     "adapting a bundle": "only `adapt` adapts a bundle",
     "folds of a budget": "only `budget` reports on utterances that are kept apart",
@@ -169,6 +171,7 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "recordings": trained != {"frozen"},
         "gradients": any(not registry.load("heads", _head_name(request, plugin)).closed_form for plugin in methods),
         "patience": request.training.patience > 0,
+        "phones": any("phones" in plugin.needs | plugin.takes for plugin in methods),
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
         "adapting a bundle": isinstance(request, Adapt),
         "folds of a budget": isinstance(request, Budget),
@@ -328,7 +331,7 @@ def _case(
         method=_own("methods", system.method_options, choice.method, methods),
         head=_own(
             "heads",
-            (*system.head_options, *_view_options(statistics, head_plugins[head], system.head_options)),
+            (*system.head_options, *_own_options(layer, statistics, head_plugins[head], system.head_options)),
             head,
             head_plugins,
         ),
@@ -339,14 +342,26 @@ def _case(
             (*system.adapter_options, *_blocks_up_to(layer, encoder, system)) if "adapters" in kinds else ()
         ),
         target_labels=choice.target_labels,
-        training=_training(request.training, kinds, is_solved=is_solved),
+        training=_training(request.training, kinds, request.output.device, is_solved=is_solved),
     )
-    case.make_method()
-    if case.head.make("heads", width=case.views, classes=case.classes).all_layers:
+    if case.phone_classes:
+        _check_phones(case)
+    if case.head.make("heads", width=width_of(case, encoder), classes=case.classes).all_layers:
         raise UserError(f"head {head}: takes all layers of an encoder at once, which `emobridge probe` trains")
     if case.sees_frames and case.normalise != "none":
         raise UserError(f"normalise: head {head} sees single frames, which are not; give --normalise none")
     return case
+
+
+def _check_phones(case: Case) -> None:
+    """Errors: UserError for features that the means of phones could not stand beside."""
+    name = case.method.name
+    if case.statistics != ("mean",):
+        raise UserError(f"method {name} goes by means of phones' frames: give --statistic mean")
+    if case.prosody:
+        raise UserError(f"method {name} goes by means of phones' frames, which have no prosody: give --no-prosody")
+    if case.normalise == "speaker+text":
+        raise UserError(f"method {name} goes by phones, which have no text: give --normalise speaker, corpus or none")
 
 
 def _check_method(request: Adapt | Budget, choice: Choice, method: Any, head: str) -> None:
@@ -385,8 +400,6 @@ def _check_training(request: Adapt | Budget, choice: Choice, encoder: Encoder, k
     way = f"--train {system.train}" if kinds == {system.train} else f"method {choice.method}"
     if choice.normalise == "speaker+text" or features.by_corpus:
         raise UserError(f"normalise: 'speaker+text' and by_corpus work on frozen features, not with {way}")
-    if "+" in features.layer:
-        raise UserError(f"layer: {features.layer!r} works on frozen features; name one layer for {way}")
     if not any(True for _ in encoder.parameters()):
         remedy = "give --train frozen" if kinds == {system.train} else "choose another --method"
         raise UserError(f"encoder {encoder.name} has nothing to train: {remedy}")
@@ -407,20 +420,30 @@ def _statistics(features: Features, encoder: Encoder, *, is_solved: bool) -> tup
     return tuple(statistics)
 
 
-def _view_options(statistics: Sequence[str], head: Any, words: Sequence[str]) -> tuple[str, ...]:
-    """The option by which a head that is solved takes each view as a recogniser of its own, where there are several."""
-    count = len(views_of(statistics))
-    takes = "views" in options_of(head) and "views" not in read_options(words)
-    return (f"views={count}",) if takes and count > 1 else ()
+def _own_options(layer: str, statistics: Sequence[str], head: Any, words: Sequence[str]) -> tuple[str, ...]:
+    """Options of a head that follow from what it sees, but for those in `words`.
+
+    By `views` a head that is solved takes each view as a recogniser of its own; by `layers` a layered one knows how
+    many lie side by side.
+    """
+    counts = {"views": len(views_of(statistics))}
+    if head.layered:
+        counts["layers"] = len(layer_names(layer))
+    takes = set(options_of(head)) - set(read_options(words))
+    return tuple(f"{name}={count}" for name, count in counts.items() if name in takes and count > 1)
 
 
 def _layer(layer: str, encoder: Encoder, kinds: set[str], system: System, is_staged: bool) -> str:
     """The name of the layer, or "auto" where held-out source speakers will choose it."""
-    layers = encoder.layers
+    layers, joined = encoder.layers, False
+    layer = "+".join(map(str, encoder.block_layers)) if layer == "all" else layer
     if "adapters" in kinds:
         adapted = Adapters(encoder, system.adapters, system.adapter_options)  # a mistake in them shows here
+        joined = encoder.layers < layers
         layers = layers if is_staged else encoder.layers
         adapted.detach()
+    if joined and len(layer_names(layer)) > 1:
+        raise UserError(f"layer: {layer}: adapters {system.adapters} leave the encoder a single layer: name one")
     names = tuple(map(str, range(layers)))
     if layer not in LAYER_RULES:
         for name in layer_names(layer):
@@ -462,8 +485,11 @@ def _blocks_up_to(layer: str, encoder: Encoder, system: System) -> tuple[str, ..
     return tuple(f"{name}.blocks={blocks}" for name in open_names)
 
 
-def _training(training: Training, kinds: set[str], *, is_solved: bool) -> Training:
-    """What was asked for, with the defaults of options that these stages do not use."""
+def _training(training: Training, kinds: set[str], device: str, *, is_solved: bool) -> Training:
+    """What was asked for, with the defaults of options that these stages do not use.
+
+    Where an encoder takes part the precision is decided, so that fits in single precision and in bf16 have two keys.
+    """
     defaults = Training()
     unused = set()
     if not kinds & {"end-to-end", "adapters"}:
@@ -476,7 +502,8 @@ def _training(training: Training, kinds: set[str], *, is_solved: bool) -> Traini
         unused |= {"batch_size", "learning_rate", "decay", "weight_decay"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
-    return replace(training, **{name: getattr(defaults, name) for name in unused})
+    chosen = replace(training, **{name: getattr(defaults, name) for name in unused})
+    return chosen if kinds == {"frozen"} else replace(chosen, precision=resolve_precision(chosen.precision, device))
 
 
 def _own(kind: str, words: Sequence[str], name: str, plugins: dict[str, Any]) -> Plugin:

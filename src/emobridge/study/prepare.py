@@ -31,6 +31,7 @@ from emobridge.scale import encoding
 from emobridge.settings import Adapt, Budget, layer_names
 from emobridge.study.cases import Decision, check_useful, decide, draft
 from emobridge.study.origin import SourceBundle
+from emobridge.study.phones import with_phones
 from emobridge.study.reading import labels_of, read_speech, target_labels_of
 from emobridge.study.run import Runner
 from emobridge.training.case import Case
@@ -103,7 +104,7 @@ def prepare(
     check: looks at the speech before anything long begins, and once more when it is known what can be read. strict:
     the first utterance that cannot be read raises. Errors: UserError for whatever is wrong with request or speech.
     """
-    features, labels = request.features, request.data.labels or ()
+    data, features, labels = request.data, request.features, request.data.labels or ()
     choose_device(request.output.device)
     options = read_options(features.all_encoder_options)
     encoder = load_encoder(features.encoder, **options)
@@ -145,6 +146,9 @@ def prepare(
         speech = _without(speech, skipped)
     if skipped:
         check(speech)
+    if classes := tuple(dict.fromkeys(name for case in drafts for name in case.phone_classes)):
+        with progress("phones") as report:
+            speech = with_phones(speech, classes, data.alignments, encoder, request.output, report)
     return Prepared(drafts, speech, encoder, skipped, left_out, origin)
 
 

@@ -32,7 +32,7 @@ def saw(case: Case, data: Data, split: Split) -> tuple[str, ...]:
         lines.append(f"{names} of the utterances whose labels it saw, where they are known, and of no others")
     if case.validation == "both":
         whose_labels = (
-            "THE TARGET'S VALIDATION SPLIT" if split.predefined else "A FIFTH OF THE TARGET'S TRAINING SPEAKERS"
+            "THE TARGET'S VALIDATION SPLIT" if split.is_fixed else "A FIFTH OF THE TARGET'S TRAINING SPEAKERS"
         )
         lines.append(f"LABELS OF {whose_labels} chose the epoch, for the baseline as well")
     if case.prosody:
@@ -71,6 +71,8 @@ def held_out(split: Split, folds: int, scored: bool, bundle: bool = True) -> str
     how = f"{folds} folds" if folds else "one split, a fifth held out"
     if split.predefined:
         how, meaning = "the split that the corpora come with", "(it was not checked whether it shares speakers)"
+    elif split.serab:
+        how, meaning = "SERAB's split of the speakers of each corpus, 60/20/20", "(the same for every seed)"
     elif split.share_speakers:
         meaning = "by utterance, so that SPEAKERS ARE SHARED between training and test"
     elif split.transductive:
@@ -90,6 +92,8 @@ def split_text(speech: Speech, split: Split, pool: str) -> str:
     """The split in a few words, as scores name it."""
     if split.predefined:
         how = "of the corpora"
+    elif split.serab:
+        how = "SERAB's by speaker"
     elif split.share_speakers:
         how = "by utterance"
     else:

@@ -117,7 +117,7 @@ class Runner:
         self.device = device
         self.speech, self.split, self.cache, self.shared = speech, split, cache, shared
         self.origin = origin
-        self._views: dict[tuple[str, int], tuple[Speech, list[bytes]]] = {}
+        self._views: dict[tuple[str, int, bool], tuple[Speech, list[bytes]]] = {}
         self._folds: dict[tuple[int, str], tuple[Fold, ...]] = {}
         self._computed = Computed()
 
@@ -176,9 +176,10 @@ class Runner:
         self._computed = Computed()
 
     def _at(self, case: Case) -> tuple[Speech, list[bytes]]:
-        key = case.layer, case.views
+        key = case.layer, case.views, bool(case.phone_classes)
         if key not in self._views:
-            speech = self.speech.at(*key)
+            speech = self.speech if case.phone_classes else replace(self.speech, phones=None)
+            speech = speech.at(case.layer, case.views)
             self._views[key] = speech, row_digests(speech)
         return self._views[key]
 

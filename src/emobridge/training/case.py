@@ -11,6 +11,7 @@ from emobridge.features.pooling import views_of
 from emobridge.methods.base import Method, Stage
 from emobridge.options import Plugin
 from emobridge.settings import Training
+from emobridge.training.phones import classes_of
 
 BOTH = ("source", "target")
 
@@ -107,6 +108,12 @@ class Case:
     def sees_frames(self) -> bool:
         """Whether the head sees single frames: where it needs them, and an encoder takes part that yields them."""
         return self.uses_recordings and bool(registry.load("heads", self.head.name).needs_frames)
+
+    @property
+    def phone_classes(self) -> tuple[str, ...]:
+        """The classes of phones that its method goes by; () of most."""
+        method = self.make_method()
+        return classes_of(method.phone_classes) if "phones" in method.needs | method.takes else ()
 
     def make_method(self) -> Method:
         """The method with its options. Errors: UserError for an option that it does not have or refuses."""

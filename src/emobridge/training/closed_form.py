@@ -44,6 +44,9 @@ def solve(
         views = [_View(view, len(view) - inputs.copies, head, seed) for view in x.chunk(head.views, 1)]
         log = [point for epoch in range(epochs) for point in _solve_views(task, method, head, views, epoch)]
         _set(head.output, joined([view.components.before(method.settle(view.solutions)) for view in views]))
+        examples = views[-1].examples
+        assert examples is not None  # every method has some at the start
+        head.complete(x[examples.rows], as_probabilities(examples.label, task.classes), examples.weight)
         if regressor is not None and task.attributes is not None:
             _set(regressor, joined([view.components.before(_attributes(view, task.attributes)) for view in views]))
     return tuple(log)

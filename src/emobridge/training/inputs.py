@@ -14,7 +14,9 @@ from emobridge.data.batching import pad
 from emobridge.encoders.base import Encoder, stopped_after
 from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain, fit_domain, moments
+from emobridge.features.phone_means import frame_seconds
 from emobridge.features.pooling import pool
+from emobridge.phones.base import PHONE_CLASSES, Alignment
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.types import SAMPLE_RATE, Frames, Layers, Utterance, person
 
@@ -65,7 +67,7 @@ class FrontEnd:
     """How recordings go through an encoder that is trained, or whose single frames are wanted."""
 
     encoder: Encoder
-    layer: int
+    layers: tuple[int, ...]  # side by side in what they yield
     statistics: tuple[str, ...]
     normalise: str = "none"
     crop: float = 2.0  # s of an utterance that a training step sees at most
@@ -105,7 +107,7 @@ class Recordings:
         self.seconds = None if self.norms else torch.tensor(lengths)
         self.domains: tuple[Domain, ...] = ()
         self.frames = front.frames
-        self.width = encoder.width * (1 if front.frames else len(front.statistics))
+        self.width = len(front.layers) * encoder.width * (1 if front.frames else len(front.statistics))
         self.mean = torch.zeros(len(self.utterances), self.width)
         self.deviation = torch.ones(len(self.utterances), self.width)
 
@@ -145,16 +147,36 @@ class Recordings:
         self._check_finite(layers, rows)
         mean, deviation = self.mean[rows], self.deviation[rows]
         if self.frames:
-            hidden = (layers.hidden[self._layer] - mean[:, None]) / deviation[:, None]
-            return Frames(hidden, layers.mask)
-        return (pool(layers, self.front.statistics)[self._layer] - mean) / deviation
+            hidden = self._side_by_side(layers.hidden)
+            return Frames((hidden - mean[:, None]) / deviation[:, None], layers.mask)
+        return (self._side_by_side(pool(layers, self.front.statistics)) - mean) / deviation
+
+    def phone_means(self, rows: Tensor, alignments: Sequence[Alignment | None], generator: torch.Generator) -> Tensor:
+        """(B, P, D): the mean of the frames inside the phones of each of PHONE_CLASSES, in random crops.
+
+        NaN where a crop has none. They are normalised as the utterances are.
+        """
+        crops = [self._crop(row, seed) for row, seed in zip(rows.tolist(), self.draws(len(rows), generator).tolist())]
+        layers = self._layers([wave for wave, _ in crops])
+        hidden = self._side_by_side(layers.hidden)  # (B, F, D)
+        seconds = torch.zeros(len(rows), len(PHONE_CLASSES), hidden.shape[1])
+        for row, (alignment, (_, start), mask) in enumerate(zip(alignments, crops, layers.mask)):
+            if alignment is not None:
+                count = int(mask.sum())
+                moved = [replace(one, start=one.start - start, end=one.end - start) for one in alignment.phones]
+                inside = frame_seconds(Alignment(tuple(moved)), count, layers.frame_rate)
+                seconds[row, :, :count] = torch.from_numpy(inside)
+        total = seconds.sum(2, keepdim=True)
+        means = (seconds / total.clamp(min=1e-9)) @ hidden
+        means = (means - self.mean[rows][:, None]) / self.deviation[rows][:, None]
+        return means.masked_fill(total == 0, torch.nan)
 
     def _check_finite(self, layers: Layers, rows: Tensor) -> None:
         """Name the utterances that the encoder makes NaN or infinity of, if it does not of all: then it has diverged.
 
         Errors: UserError, before they spoil the encoder's weights.
         """
-        finite = layers.hidden[self._layer].isfinite().flatten(1).all(1)
+        finite = self._side_by_side(layers.hidden).isfinite().flatten(1).all(1)
         if finite.any() and not finite.all():
             names = ", ".join(self.names(rows[~finite])[:5])
             raise UserError(f"{names}: encoder {self.encoder.name} gives numbers that are not finite; leave it out")
@@ -164,7 +186,7 @@ class Recordings:
         if not self.utterances:
             return
         if self.front.normalise == "none":  # an encoder that is trained finds its own scale
-            unchanged = torch.zeros(self.width), torch.ones(self.width)
+            unchanged = self._by_layer(torch.zeros(self.width)), self._by_layer(torch.ones(self.width))
             self.domains = tuple(Domain(*names, *unchanged) for names in self.corpora)
             return
         if self.learner is None and not self.domains:
@@ -182,7 +204,7 @@ class Recordings:
                 [person(self.utterances[int(row)]) for row in rows] if self.front.normalise == "speaker" else None
             )
             mean, deviation = moments(x[rows], domain, speakers)
-            self.mean[rows], self.deviation[rows] = mean, deviation
+            self.mean[rows], self.deviation[rows] = mean.flatten(1), deviation.flatten(1)
 
     def _warm(self) -> None:
         """Show speech to batch norms that have seen none: their first moments would be of no speech at all."""
@@ -202,35 +224,52 @@ class Recordings:
         self.encoder.train(was_training)
 
     def pooled(self, rows: Iterable[int]) -> Tensor:
-        """(N, D) of whole utterances, not normalised, in evaluation mode and without gradients."""
+        """(N, D), or (N, V, D) of several layers, of whole utterances, not normalised, without gradients.
+
+        The encoder is in evaluation mode.
+        """
         was_training = self.encoder.training
         self.encoder.eval()
         with torch.no_grad():
             statistics = ("mean",) if self.frames else self.front.statistics
-            x = torch.cat([pool(self._layers([self._wave(row, None)]), statistics)[self._layer] for row in rows])
+            parts = [pool(self._layers([self._wave(row, None)]), statistics) for row in rows]
+            x = torch.cat([self._side_by_side(part) for part in parts])
         self.encoder.train(was_training)
-        return x
+        return self._by_layer(x)
 
-    @property
-    def _layer(self) -> int:
-        """An encoder whose layers are summed to one has no other."""
-        return 0 if self.encoder.layers == 1 else self.front.layer
+    def _by_layer(self, x: Tensor) -> Tensor:
+        """(..., V * D) -> (..., V, D): each layer is normalised by itself; of one layer as it is."""
+        return x if len(self.front.layers) == 1 else x.unflatten(-1, (len(self.front.layers), -1))
+
+    def _side_by_side(self, values: Tensor) -> Tensor:
+        """(L, B, ..., D) of all layers -> (B, ..., V * D) of the V layers in front, in their order.
+
+        An encoder whose layers are summed to one has no other.
+        """
+        if len(self.front.layers) == 1:
+            return values[0 if self.encoder.layers == 1 else self.front.layers[0]]
+        return torch.cat([values[layer] for layer in self.front.layers], -1)
 
     def _layers(self, waves: list[np.ndarray]) -> Layers:
         wave, mask = (part.to(self.front.hardware.device) for part in pad(waves))
-        last = None if self.encoder.layers == 1 else self.front.layer  # what lies behind it is of no use
+        last = None if self.encoder.layers == 1 else max(self.front.layers)  # what lies behind it is of no use
         with self.front.hardware.autocast(), stopped_after(self.encoder, last):
             layers = self.encoder(wave, mask)
         speech = None if layers.speech is None else layers.speech.cpu()
         return Layers(layers.hidden.float().cpu(), layers.mask.cpu(), layers.frame_rate, speech, layers.over_speech)
 
     def _wave(self, row: int, seed: int | None) -> np.ndarray:
-        utterance = self.utterances[row]
-        wave = read_utterance(utterance)
+        return self._crop(row, seed)[0]
+
+    def _crop(self, row: int, seed: int | None) -> tuple[np.ndarray, float]:
+        """A random crop, or without a seed the whole, and where in the utterance it begins, in seconds."""
+        wave = read_utterance(self.utterances[row])
         if seed is None:
-            return wave
-        wave = random_crop(wave, self.front.crop, np.random.default_rng(seed))
-        return np.resize(wave, round(self.front.crop * SAMPLE_RATE)) if self.norms else wave
+            return wave, 0.0
+        place = random_crop(len(wave), self.front.crop, np.random.default_rng(seed))
+        wave = wave[place]
+        repeated = np.resize(wave, round(self.front.crop * SAMPLE_RATE)) if self.norms else wave
+        return repeated, place.start / SAMPLE_RATE
 
 
 def without_label(utterance: Utterance) -> Utterance:

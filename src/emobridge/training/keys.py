@@ -36,6 +36,8 @@ def row_digests(speech: Speech) -> list[bytes]:
         if speech.attributes is not None:
             digest.update(speech.attributes[row].tobytes())
         digest.update(audio_digest(utterance.path) if values is None else values[row].tobytes())
+        if speech.phones is not None:
+            digest.update(speech.phones.content(row))
         digests.append(digest.digest())
     return digests
 

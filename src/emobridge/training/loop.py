@@ -39,7 +39,7 @@ class Plan:
     epochs: int = 100
     batch_size: int = 100
     learning_rate: float = 1e-3
-    decay: float = 0.95  # of the learning rate, every 10 epochs
+    decay: float = 0.95  # of the learning rate, at epoch `decay_from` and every `decay_every` epochs after it
     patience: int = 0  # epochs
     validate_by: str = "loss"  # or "ua"
     checkpoint_every: float = 20.0  # s between checkpoints
@@ -48,6 +48,12 @@ class Plan:
     eps: float = 1e-8
     encoder_rate: float = 0.0  # learning rate of what the inputs train; 0 is the same
     accumulate: int = 1  # parts of a batch that go through the model one after the other
+    decay_from: int = 10  # epochs, from 0, in which the rate is the first one
+    decay_every: int = 10
+
+    def rate_share(self, epoch: int) -> float:
+        """The learning rate of an epoch, from 0, as a share of the first one."""
+        return self.decay ** max(0, 1 + (epoch - self.decay_from) // self.decay_every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,19 @@ class Model(nn.Module):
 
     def represent(self, x: Tensor | Frames) -> Tensor:
         """(B, D) pooled and normalised, a clip of one frame, or Frames -> (B, H)."""
-        if isinstance(x, Frames):
-            return self.head.represent(x.hidden, x.mask)
-        return self.head.represent(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
+        return self.head.represent(*_frames_of(x))
+
+    def represent_layers(self, x: Tensor | Frames, layers: Sequence[int] | None = None) -> Tensor:
+        """(B, D), or Frames -> (L, B, H'): see `Head.represent_layers`."""
+        return self.head.represent_layers(*_frames_of(x), layers)
+
+    def represent_with_layers(self, x: Tensor | Frames) -> tuple[Tensor, Tensor]:
+        """`represent` and `represent_layers`, computed once."""
+        return self.head.represent_with_layers(*_frames_of(x))
+
+    def join_layers(self, layers: Tensor) -> Tensor:
+        """(L, ..., H') -> (..., H'): see `Head.join_layers`."""
+        return self.head.join_layers(layers)
 
     def classify(self, represented: Tensor) -> Tensor:
         """(B, H) -> (B, C) logits."""
@@ -143,7 +159,7 @@ def fit(
                 state.examples = examples
                 state.log += [LogPoint(epoch, term, value) for term, value in examples.notes]
             for group in state.optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * plan.decay ** (epoch // 10)
+                group["lr"] = group["initial_lr"] * plan.rate_share(epoch)
             state.log += _epoch(state, loss, plan, epoch, seed, hardware)
             state.epoch = epoch + 1
             if validation is not None:
@@ -162,6 +178,13 @@ def fit(
     if checkpoint is not None and not hardware.rank:
         checkpoint.unlink(missing_ok=True)
     return tuple(state.log)
+
+
+def _frames_of(x: Tensor | Frames) -> tuple[Tensor, Tensor]:
+    """Frames and their mask; a vector (D,) is a clip of one frame."""
+    if isinstance(x, Frames):
+        return x.hidden, x.mask
+    return x[:, None], torch.ones(len(x), 1, dtype=torch.bool)
 
 
 def probabilities(model: Model, inputs: Inputs, rows: Tensor) -> Tensor:

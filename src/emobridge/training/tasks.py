@@ -26,10 +26,12 @@ from emobridge.features.normalisation import (
     recolour,
 )
 from emobridge.features.source_moments import SourceMoments
-from emobridge.methods.base import Inputs, Labelled, Method, Task, Trait
+from emobridge.methods.base import Inputs, Labelled, Method, Phones, Task, Trait
+from emobridge.settings import layer_names
 from emobridge.training.case import Case
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, take_rows, without_label
+from emobridge.training.phones import classes_of, normalised_means, recorded_phones, stored_phones
 from emobridge.types import person
 
 SharedValue = TypeVar("SharedValue")
@@ -95,6 +97,9 @@ def build(
     Errors: UserError where the target audio that the method needs is missing.
     """
     seen = method.needs | method.takes
+    classes = classes_of(method.phone_classes) if "phones" in seen else ()
+    if classes and speech.phones is None:
+        raise UserError(f"method {method.name} needs phones: give --alignments, or manifests with a column phones")
     source = fold.source if "source_labels" in seen else ()
     labelled = labelled_target if "target_labels" in seen else ()
     visible = set(labelled)
@@ -132,6 +137,8 @@ def build(
         class_weights=case.training.class_weights,
         traits=_traits(speech, rows, copies) if "traits" in seen else (),
         attributes=_attributes(speech, [*source, *labelled], len(unlabelled), len(copies)),
+        layers=layer_names(case.layer),
+        phones=_phones(speech, fold, case, rows, classes, inputs, learner, computed) if classes else None,
     )
     validation = _validation(speech, list(fold.validation), make) if fold.validation else None
     return Built(task, learner, make(tests, False), validation)
@@ -142,6 +149,31 @@ def _validation(speech: Speech, rows: list[int], make: Callable[..., Inputs]) ->
     side = torch.from_numpy(speech.is_target[rows].astype(np.int64))
     labelled = _labelled(speech, rows, 0, len(rows))
     return make(rows, False), replace(labelled, corpus=side, attributes=_attributes(speech, rows, 0, 0))
+
+
+def _phones(
+    speech: Speech,
+    fold: Fold,
+    case: Case,
+    rows: Sequence[int],
+    classes: Sequence[str],
+    inputs: Inputs,
+    learner: Recordings | FixedDomains,
+    computed: Computed,
+) -> Phones:
+    """The phones of a task's inputs, of which the first are these rows of the speech."""
+    if isinstance(inputs, Recordings):
+        return recorded_phones(speech, rows, classes, inputs)
+    assert isinstance(inputs, Frozen)
+    learn = [*fold.source, *fold.target]
+    key = (*_normalised_by(case), "phones")
+
+    def normalised() -> Tensor:
+        return normalised_means(speech, learn, learner.domains, case.normalise)
+
+    means = computed.get((fold.source, fold.target), key, normalised)
+    index_of = {row: index for index, row in enumerate(learn)}
+    return stored_phones(speech, rows, classes, take_rows(means, [index_of[row] for row in rows]), len(inputs.x))
 
 
 def _traits(speech: Speech, rows: Sequence[int], copies: Sequence[int]) -> tuple[Trait, ...]:
@@ -179,7 +211,13 @@ def _recorded_inputs(
 ) -> tuple[Recordings, Callable[[Sequence[int], bool], Inputs]]:
     """The recordings whose unlabelled audio tells the moments of each domain, and a function from rows to inputs."""
     front = FrontEnd(
-        encoder, int(case.layer), case.statistics, case.normalise, case.training.crop, case.sees_frames, hardware
+        encoder,
+        tuple(map(int, layer_names(case.layer))),
+        case.statistics,
+        case.normalise,
+        case.training.crop,
+        case.sees_frames,
+        hardware,
     )
 
     def make(rows: Sequence[int], leads: bool, learner: Recordings | None = None) -> Recordings:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from emobridge.data.audio import AudioError, duration
-from emobridge.formats.textgrid import INTERVALS, Tier, textgrid_text
 from emobridge.inference.output.base import Format, Origin, channel_name, one_line
+from emobridge.phones.textgrid import INTERVALS, Tier, textgrid_text
 from emobridge.types import Prediction
 
 TIME_DIGITS = 3  # of times, s

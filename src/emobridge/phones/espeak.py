@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emobridge.errors import UserError
+from emobridge.phones.base import Phone
+from emobridge.phones.labels import kind_of
 
 RATE = 22_050  # Hz, of what espeak-ng makes
 
@@ -60,15 +62,6 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 @dataclass(frozen=True, slots=True)
-class Phone:
-    """A stretch of speech that is one phone."""
-
-    start: float  # s
-    end: float  # s
-    ipa: str  # without stress marks
-
-
-@dataclass(frozen=True, slots=True)
 class Synthesis:
     """What espeak-ng made of a sentence."""
 
@@ -81,7 +74,7 @@ def paths() -> tuple[Path, Path]:
     try:
         import espeakng_loader
     except ImportError as error:
-        raise UserError("the demonstration corpus needs espeakng-loader: pip install 'emobridge[demo]'") from error
+        raise UserError("speaking a text needs espeakng-loader: pip install 'emobridge[demo]'") from error
     return Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path())
 
 
@@ -159,9 +152,9 @@ def _phones(marks: list[tuple[int, str]], samples: int) -> tuple[Phone, ...]:
     """Each phone lasts until the next mark. Marks without a name are pauses, those without length are dropped."""
     ends = [sample for sample, _ in marks[1:]] + [samples]
     return tuple(
-        Phone(start / RATE, min(end, samples) / RATE, to_ipa(name))
+        Phone(start / RATE, min(end, samples) / RATE, ipa, kind_of(ipa.replace("g", "ɡ")) or "consonant", name)
         for (start, name), end in zip(marks, ends)
-        if to_ipa(name) and start < min(end, samples)
+        if (ipa := to_ipa(name)) and start < min(end, samples)
     )
 
 

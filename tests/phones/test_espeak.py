@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from emobridge.corpora import _espeak
 from emobridge.corpora._demo_texts import SENTENCES
 from emobridge.errors import UserError
+from emobridge.phones import espeak
 
 SCRIPT = """
 import hashlib, json, sys
 from pathlib import Path
-from emobridge.corpora._espeak import Espeak
+from emobridge.phones.espeak import Espeak
 espeak = Espeak(Path.cwd())
 for text, language, rate in json.loads(sys.argv[1]):
     speech = espeak.speak(text, espeak.language_lines(language), words_a_minute=rate, seed=7)
@@ -39,7 +39,7 @@ def test_phones_are_those_of_the_words_and_lie_in_the_speech(tmp_path):
     times = [time for start, end, _ in phones for time in (start, end)]
     assert times == sorted(times)
     assert times[0] >= 0
-    assert times[-1] <= samples / _espeak.RATE
+    assert times[-1] <= samples / espeak.RATE
     assert all(start < end for start, end, _ in phones)
 
 
@@ -59,7 +59,7 @@ def test_all_languages_speak_in_ipa(tmp_path):
     """Ten languages share one library: a voice of one leaves nothing in the next."""
     spoken = speak(tmp_path, *((texts[0], language, 160) for language, texts in SENTENCES.items()))
     for (_, samples, phones), language in zip(spoken, SENTENCES):
-        assert 1.0 < samples / _espeak.RATE < 6.0, language
+        assert 1.0 < samples / espeak.RATE < 6.0, language
         assert len(phones) > 15
         names = "".join(ipa for _, _, ipa in phones)
         assert not set(names) & set("0123456789.-_'\"|;:!?#*^~ABCDEFGHIJKLMNOPQRSTUVWXYZˈˌ"), (language, names)
@@ -69,14 +69,14 @@ def test_all_languages_speak_in_ipa(tmp_path):
 def test_the_wheel_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(UserError, match=r"pip install 'emobridge\[demo\]'"):
-        _espeak.paths()
+        espeak.paths()
 
 
 def test_marks_become_phones():
     """In samples: a pause to 100, a to 200, a mark without length, b to the end; the last mark lies past the end."""
     marks = [(0, ""), (100, "ˈa"), (200, "x"), (200, "b"), (310, "")]
-    phones = _espeak._phones(marks, 300)
-    rate = _espeak.RATE
+    phones = espeak._phones(marks, 300)
+    rate = espeak.RATE
     assert [(p.start * rate, p.end * rate, p.ipa) for p in phones] == [(100, 200, "a"), (200, 300, "b")]
 
 
@@ -84,4 +84,4 @@ def test_marks_become_phones():
     ("name", "ipa"), [("ˈaʊ", "aʊ"), ("ts.h", "ʈʂʰ"), ("s.", "ʂ"), ("ˈa.", "aˤ"), ("e-", "e"), ("ˈ", ""), ("dʒ", "dʒ")]
 )
 def test_mnemonics_are_repaired(name, ipa):
-    assert _espeak.to_ipa(name) == ipa
+    assert espeak.to_ipa(name) == ipa
