@@ -33,17 +33,21 @@ def list_() -> None:
     for name in recipe_names():
         recipe = read_recipe(name)
         corpora = ", ".join(material.corpus for material in recipe.corpora)
-        print(f"{name}  {recipe.paper}: {', '.join(recipe.tables)} ({recipe.measure})")
+        print(f"{name}  {recipe.paper}: {', '.join(recipe.tables) or 'no table'} ({recipe.measure})")
         print(f"    {corpora}\n    {', '.join(recipe.encoders)}")
 
 
 @app.command()
 def show(name: Name) -> None:
-    """Show what a recipe runs, where to get its corpora and encoders, and which of its choices are not the paper's."""
+    """Show what a recipe runs, where to get its corpora and encoders, what is ours, and where numbers stand."""
+    from emobridge.recipes.accounting import table_lines
     from emobridge.recipes.defaults import with_defaults
-    from emobridge.recipes.recipe import read_recipe
+    from emobridge.recipes.recipe import read_recipe, recipe_names
 
-    print("\n".join(_describe(with_defaults(read_recipe(name)))))
+    recipe = read_recipe(name)
+    others = [read_recipe(other) for other in recipe_names() if other != recipe.name]
+    same = [recipe, *(other for other in others if other.paper == recipe.paper)]
+    print("\n".join([*_describe(with_defaults(recipe)), *_published_lines(table_lines(same))]))
 
 
 def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
@@ -229,7 +233,10 @@ def _describe(recipe: Recipe) -> list[str]:
     from emobridge.encoders import presets
     from emobridge.recipes.recipe import TOTALS
 
-    lines = [f"{recipe.name}: {recipe.paper}, {', '.join(recipe.tables)}; {recipe.measure}", recipe.citation]
+    lines = [
+        f"{recipe.name}: {recipe.paper}, {', '.join(recipe.tables) or 'no table'}; {recipe.measure}",
+        recipe.citation,
+    ]
     lines.append("corpora")
     before = ""
     for material in recipe.corpora:
@@ -259,6 +266,11 @@ def _describe(recipe: Recipe) -> list[str]:
             lines += [f"study {study.name}", *(f"  {line}" for line in values if line not in shared)]
     lines.append("ours, where the paper leaves a choice open or a corpus requires one")
     return lines + [f"  {key}: {text}" for key, text in recipe.ours]
+
+
+def _published_lines(lines: list[str]) -> list[str]:
+    """The account of the paper's numbers over all of its recipes, under a title."""
+    return ["published numbers, over all recipes of the paper", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _settings(study: RecipeStudy) -> list[str]:

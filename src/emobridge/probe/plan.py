@@ -12,6 +12,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.heads.base import ClosedFormHead
 from emobridge.probe import scratch
 from emobridge.probe.encoders import (
+    LOGMEL,
     ProbedEncoder,
     encoder_languages,
     heads_for,
@@ -152,7 +153,7 @@ def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utter
     all_names = tuple(map(str, encoder.block_layers))
     fitting = max(1, FEATURE_LIMIT // max(1, encoder.width * utterances))
     units = []
-    for normalise in settings.normalise:
+    for normalise in dict.fromkeys(_normalisation(encoder, name) for name in settings.normalise):
         for head in heads_for(settings, encoder):
             kind = registry.load("heads", head)
             names = all_names if kind.all_layers else probed_layers(settings, encoder)
@@ -164,6 +165,11 @@ def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utter
                 unit = ProbeUnit(encoder.name, encoder.weights, corpus, normalise, head, layers, kind.all_layers)
                 units.append(unit)
     return units
+
+
+def _normalisation(encoder: ProbedEncoder, name: str) -> str:
+    """The normalisation that an encoder's probes get: as a floor log-mel statistics are standardised, never raw."""
+    return "none" if name == "raw" and encoder.name == LOGMEL and encoder.is_floor else name
 
 
 def frames_of(

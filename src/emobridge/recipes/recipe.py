@@ -37,9 +37,9 @@ from emobridge.languages import language_tag
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
 from emobridge.recipes.rows import (
-    SCRATCH,
+    FROM_SCRATCH,
     NotRun,
-    Output,
+    PaperOutput,
     RowsEntry,
     Scope,
     read_not_run,
@@ -53,7 +53,7 @@ KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
 OPTIONAL_KEYS = ("counts", "sample", "items", "obtain", "not_run", "outputs", "variant_of")
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
-BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
+_BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
 RECIPE_KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
@@ -112,8 +112,8 @@ class RecipeStudy:
     def scored(self) -> tuple[str, ...]:
         """All that is scored: the systems, and the baseline or the encoders that are trained from scratch."""
         if isinstance(self.settings, AdaptStudy):
-            return tuple(dict.fromkeys((BASELINE, *self.settings.methods)))
-        return (*self.settings.heads, *((SCRATCH,) if self.settings.scratch else ()))
+            return tuple(dict.fromkeys((_BASELINE, *self.settings.methods)))
+        return (*self.settings.heads, *((FROM_SCRATCH,) if self.settings.scratch else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Recipe:
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
     items: int = 0  # utterances of each emotion and corpus that are kept apart, drawn before the sample
     not_run: tuple[NotRun, ...] = ()
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[PaperOutput, ...] = ()
     variant_of: str = ""  # a recipe of the same paper
 
     @property
@@ -168,7 +168,7 @@ class Recipe:
                 budgets=settings.request.amounts,
                 measures=self.measures,
             )
-        encoders = dict.fromkeys(settings.heads, settings.encoders) | {SCRATCH: settings.scratch}
+        encoders = dict.fromkeys(settings.heads, settings.encoders) | {FROM_SCRATCH: settings.scratch}
         return Scope(study.name, encoders, (), settings.corpora, settings.labels, ("all",), self.measures)
 
 
