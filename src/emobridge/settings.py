@@ -151,6 +151,11 @@ class Data:
         (), help="Attributes to learn beside the emotions, separated by commas: arousal, valence, dominance.",
         panel=DATA,
     )  # fmt: skip
+    items: tuple[str, ...] = option(
+        (), help="Manifest of utterances of this run, such as those of a listening test, that are kept apart: no model "
+        "is trained on any, and the models of all folds label each. Repeat for more.", panel=DATA, repeat=True,
+        metavar="MANIFEST", needs="folds of a budget",
+    )  # fmt: skip
     attribute_range: str = option(
         "", help="Scale of the attributes, such as 1..7, for corpora that declare none; or scales by corpus, such as "
         "calls=1..5,letters=1..7.", panel=DATA, needs="attributes",

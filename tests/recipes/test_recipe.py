@@ -130,8 +130,8 @@ def test_what_han_et_al_published():
         )
         assert (settings.epochs, settings.patience, settings.folds, settings.betas) == (100, 10, 5, (0.9, 0.999))
         train, held = 0.8 * settings.sample, 0.1 * settings.sample * len(settings.labels)
-        assert (settings.split, train, held) == ("80/10/10", 400, 200)
-        assert settings.share_speakers == ("pavoque" in settings.corpora)
+        assert (settings.split, train, held) == ("halved", 400, 200)
+        assert not settings.share_speakers and settings.by_utterance == ("pavoque",), "ESD and IEMOCAP by speaker"
         assert [languages_of(name) for name in settings.encoders] == [("zh",), ("de",), ("en",)]
     assert {material.corpus: dict(material.options) for material in recipe.corpora} == {
         "esd": {"language": "zh"},
@@ -234,12 +234,15 @@ def test_what_goncalves_et_al_published():
 
 def test_what_han_et_al_published_of_adaptation():
     recipe = read_recipe("han2024-adaptation")
-    assert recipe.sample == 500
+    assert (recipe.sample, recipe.items) == (500, 12)
     for part in recipe.studies:
         request, system = part.settings.request, part.settings.request.system
-        shares = "pavoque" in part.settings.corpora
-        assert request.split.share_speakers == shares, "one speaker alone can be split by utterance only"
-        assert (request.training.batch_size, request.split.folds, request.training.epochs) == (16, 5, 100)
+        split, training = request.split, request.training
+        assert (split.share_speakers, split.by_utterance, split.halved, split.folds) == (False, ("pavoque",), True, 5)
+        assert (training.batch_size, training.epochs, training.learning_rate, training.decay) == (16, 100, 1e-4, 1)
+        assert (training.weight_decay, training.patience, training.validate_by) == (1e-5, 10, "loss")
+        assert training.validate == ("both" if "two-stage" in part.name else "source")
+        assert part.settings.layer_from == "han2024-layers", "not a layer that is fixed"
         if "frozen" not in part.name:
             assert set(system.adapter_options) >= {"lora.r=8", "lora.alpha=16", "lora.dropout=0.1"}
         if "ba-wg" in part.name or "two-stage" in part.name:
@@ -251,6 +254,16 @@ def test_what_han_et_al_published_of_adaptation():
         inside = setting == "mono" or (setting == "trans" and row.method != "two-stage")
         assert cell.side == ("source" if inside else "target") and cell.encoder == row.encoder
     assert "ONE speaker" in dict(recipe.ours)["one-speaker"]
+    models = {matrix.id: matrix.setting for matrix in published_confusions()}
+    beside = [(models[key], *cells) for key, cells in places(recipe).items() if key in models]
+    assert [(setting, cell.source, cell.side) for setting, cell in beside] == [
+        ("mono", "esd", "source"), ("cross", "esd", "target"), ("trans", "iemocap", "source"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["han2024-layers", "han2024-adaptation"])
+def test_nothing_that_han_et_al_say_is_called_unknown(name):
+    assert not [key for key, text in read_recipe(name).ours if "unknown" in text]
 
 
 def test_the_matrices_of_table_iii():

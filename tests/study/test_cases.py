@@ -153,7 +153,8 @@ def predictions_of(study: Adapted | Grid, only: str = "") -> list[tuple]:
 
 
 def test_every_option_is_classified():
-    apart = {"from_bundle"}  # it takes the place of sources: see cli/test_adapt_from.py
+    # The first takes the place of sources: see cli/test_adapt_from.py; the second is of budgets: see test_run.py.
+    apart = {"from_bundle", "items"}
     assert set(NO_PART) | set(A_PART) | apart == set(options_of_record(Adapt)) and not set(NO_PART) & set(A_PART)
 
 
@@ -471,6 +472,7 @@ USELESS = [
     ({"weight_decay": 1e-5}, "--weight-decay", "gradients"),
     ({"patience": 2}, "--patience", "gradients"),
     ({"halved": True}, "--halved", "patience"),
+    ({"items": ("i.jsonl",)}, "--items", "folds of a budget"),
     ({"crop": 1.0}, "--crop", "recordings"),
     ({"encoder_rate": 1e-5}, "--encoder-rate", "end-to-end"),
     ({"encoder_rate": 1e-5, **ADAPTERS}, "--encoder-rate", "end-to-end"),

@@ -128,6 +128,10 @@ class RecipeRequest:
     encoder: tuple[str, ...] = option(
         (), help="The folder of an encoder, as NAME=FOLDER. Repeat for more.", repeat=True
     )
+    items: tuple[str, ...] = option(
+        (), help="What is kept apart of a corpus for listeners and models, as NAME=FILE: a manifest, or an id a line. "
+        "Repeat for more. By default the recipe draws them, where it has any.", repeat=True, metavar="NAME=FILE",
+    )  # fmt: skip
     seeds: int = option(0, help="Number of seeds. 0 is the recipe's number.", least=0)
     epochs: int = option(
         0, help="Number of epochs of every study; methods label in proportion. 0 is the recipe's number.", least=0

@@ -197,7 +197,7 @@ def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count
         if utterance.emotion in counts:
             shuffled.setdefault((utterance.emotion or "", person(utterance) or ""), []).append(row)
     drawn: list[int] = []
-    for emotion in sorted(counts):
+    for emotion in sorted(set(emotions)):
         of_emotion = [shuffled[key] for key in sorted(shuffled) if key[0] == emotion]
         turns = itertools.zip_longest(*(of_emotion[index] for index in rng.permutation(len(of_emotion))))
         drawn += [row for turn in turns for row in turn if row is not None][:size]

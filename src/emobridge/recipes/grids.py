@@ -94,7 +94,8 @@ def grids_of(
     )
     here = [name for name in study.source if name in manifests]
     by_speaker = not (request.split.share_speakers or request.split.predefined)
-    nameless = [name for name in here if by_speaker and not _has_speakers(manifests[name])]
+    alone = request.split.by_utterance
+    nameless = [name for name in here if by_speaker and name not in alone and not _has_speakers(manifests[name])]
     problems += [f"corpus {name}: no source here, for some of its speakers are not known" for name in nameless]
     source = [name for name in here if name not in nameless]
     excluded = set() if place.other_sizes else set(wrong)
@@ -109,7 +110,8 @@ def grids_of(
     grids = {}
     for target in (name for name in study.targets if name in manifests and name not in excluded):
         data = replace(request.data, labels=labels, source=paths, target=manifests[target])
-        grid = replace(request, data=data, split=split, stages=place.stages)
+        own_split = replace(split, by_utterance=corpus_names(alone, (*source, target), manifests))
+        grid = replace(request, data=data, split=own_split, stages=place.stages)
         try:
             speech, _ = read_speech(data, labels, share_speakers=split.share_speakers)
             check_budgets(grid, speech)
@@ -122,6 +124,12 @@ def grids_of(
             narrowed = replace(grid, features=replace(request.features, encoder=path), output=output)
             grids[target, name] = without_useless(narrowed)  # the studies of a recipe share settings
     return grids, problems
+
+
+def corpus_names(names: Sequence[str], used: Sequence[str], manifests: Mapping[str, str]) -> tuple[str, ...]:
+    """What the utterances of some corpora of a recipe call their corpus, of those that are used."""
+    chosen = (name for name in names if name in used and name in manifests)
+    return tuple(dict.fromkeys(row.corpus for name in chosen for row in read_manifest(manifests[name])))
 
 
 def miscounted_corpora(

@@ -13,6 +13,8 @@
     [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
     [stars]                            optional: marks of significance, see `recipes.stars`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
+    items                              optional, for [adapt]: utterances of each emotion and corpus that are kept apart,
+                                       as those of a listening test, see `settings.Data.items`
     [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
                                        or `utterances` in all, or `classes`, or `train`, `validation` and `test` of a
                                        predefined split; only of the study's labels, or those with its attributes
@@ -53,7 +55,7 @@ from emobridge.settings import Budget, from_mapping, options_of_record, read_map
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-OPTIONAL_KEYS = ("counts", "sample", "obtain", "not_run", "outputs", "figures", "stars", "variant_of")
+OPTIONAL_KEYS = ("counts", "sample", "items", "obtain", "not_run", "outputs", "figures", "stars", "variant_of")
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 _BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
@@ -133,6 +135,7 @@ class Recipe:
     ours: tuple[tuple[str, str], ...]  # what is chosen, and how
     counts: tuple[CorpusCounts, ...] = ()  # of the corpora as the paper had them
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
+    items: int = 0  # utterances of each emotion and corpus that are kept apart, drawn before the sample
     not_run: tuple[NotRun, ...] = ()
     outputs: tuple[PaperOutput, ...] = ()
     variant_of: str = ""  # a recipe of the same paper
@@ -219,9 +222,11 @@ def read_recipe(name: str | Path) -> Recipe:
     kinds = [kind for kind in RECIPE_KINDS if kind in values]
     if len(kinds) != 1:
         raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
-    sample = values.get("sample", 0)
-    if type(sample) is not int or sample < 0 or (sample and kinds == ["probe"]):
-        raise UserError(f"{path}: sample: expected a number, with [adapt] ([probe] has its own), got {sample!r}")
+    sizes = {key: values.get(key, 0) for key in ("sample", "items")}
+    for key, size in sizes.items():
+        if type(size) is not int or size < 0 or (size and kinds == ["probe"]):
+            why = "with [adapt] ([probe] has its own)" if key == "sample" else "with [adapt]"
+            raise UserError(f"{path}: {key}: expected a number, {why}, got {size!r}")
     obtain = _read_text(path, "obtain", values.get("obtain", ""))
     tables = _read_table(path, "corpora", values["corpora"])
     corpora = tuple(_read_corpus(path, name, table, obtain) for name, table in tables.items())
@@ -239,7 +244,7 @@ def read_recipe(name: str | Path) -> Recipe:
         studies=studies,
         ours=tuple((key, _read_text(path, f"ours.{key}", text)) for key, text in ours.items()),
         counts=_read_counts(path, values.get("counts", []), studies, names),
-        sample=sample,
+        **sizes,
         not_run=read_not_run(str(path), values.get("not_run", []), paper),
         figures=read_figures(
             str(path),

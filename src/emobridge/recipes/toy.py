@@ -22,7 +22,6 @@ from emobridge.recipes.recipe import CorpusCounts, Recipe, RecipeStudy
 from emobridge.recipes.toy_corpora import fabricate_corpora
 from emobridge.recipes.toy_encoders import fabricate_encoders
 from emobridge.settings import Budget
-from emobridge.types import TOY_PREFIX
 
 _EPOCHS = 2  # the second with pseudo-labels of the first
 _FOLDS = 2
@@ -89,7 +88,7 @@ def _narrow_grid(request: Budget, *, has_engines: bool) -> Budget:
         subsets=min(request.subsets, 2),
         features=replace(request.features, engine=_ENGINE if has_engines else request.features.engine),
         system=replace(system, method_options=_options_of_methods(request.methods, system.method_options)),
-        split=replace(split, seeds=1, folds=min(split.folds, _FOLDS), by_utterance=_toys(split.by_utterance)),
+        split=replace(split, seeds=1, folds=min(split.folds, _FOLDS)),
         training=replace(training, epochs=min(training.epochs, _EPOCHS), precision="fp32"),
     )
 
@@ -105,15 +104,9 @@ def _narrow_probe(settings: ProbeSettings) -> ProbeSettings:
         seeds=1,
         folds=min(settings.folds, least),
         epochs=min(settings.epochs, _EPOCHS),
-        by_utterance=_toys(settings.by_utterance),
         scratch_training=(*settings.scratch_training, *_SCRATCH_TRAINING) if settings.scratch else (),
         scratch_options=tuple(f"{option}={value}" for option, value in sizes.items()),
     )
-
-
-def _toys(corpora: tuple[str, ...]) -> tuple[str, ...]:
-    """What is fabricated for some corpora, by the names of its utterances."""
-    return tuple(TOY_PREFIX + corpus for corpus in corpora)
 
 
 def _scaled(budgets: tuple[str, ...]) -> tuple[str, ...]:

@@ -224,6 +224,7 @@ class StudyRecord:
     changes: tuple[Change, ...] = ()
     contests: tuple[Contest, ...] = ()
     confusions: tuple[Confusion, ...] = ()
+    item_confusions: tuple[Confusion, ...] = ()  # of what is kept apart, summed over the models of all folds
     collapsed: tuple[CollapsedSystem, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     temperatures: tuple[str, ...] = ()  # of the bundle, in words, each with what it was fitted on

@@ -17,6 +17,7 @@ from emobridge.study.facts import (
     confusions_of,
     differences_of,
     intervals_over,
+    item_confusions,
     scores_of,
 )
 from emobridge.study.grid import Grid
@@ -71,6 +72,7 @@ def record_of_grid(
         changes=changes_of(scored),
         contests=contests_of(scored, _subset_rows(grid), request.subsets),
         confusions=confusions_of(scored),
+        item_confusions=item_confusions(grid.speech, grid.answers, labels),
         collapsed=collapsed_of(scored),
         calibrations=calibrations_of(speech, request.split, grid.answers, grid.agreed),
         costs=tuple(row for answers in grid.answers for row in cost_rows(answers)),

@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]  # fits done, fits in all
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What one fit says of its test utterances, source then target, and how its training went."""
+    """What one fit says of its test utterances, source then target, then of the items, and how its training went."""
 
     probabilities: np.ndarray  # (N, C)
     attributes: np.ndarray | None  # (N, K) in about [-1, 1], where they are learnt
@@ -77,6 +77,7 @@ class Answers:
     case: Case
     predicted: tuple[Predicted, ...]
     logs: tuple[FitLog, ...]
+    items: tuple[Predicted, ...] = ()  # of each seed: what is kept apart, once by the model of each fold
 
     @property
     def method(self) -> str:
@@ -249,23 +250,25 @@ def _in_turn(runner: Runner, units: Sequence[Unit], progress: Progress) -> list[
 def _answers(unit: Unit, folds: Sequence[Fold], fits: Sequence[Fit]) -> Answers:
     method = method_name(unit.case)
     logs = tuple(FitLog(method, unit.seed, index, fit.log, fit.costs) for index, fit in enumerate(fits))
-    return Answers(unit.case, _sides(method, unit.seed, folds, fits), logs)
+    return Answers(unit.case, _sides(method, unit.seed, folds, fits), logs, _items(method, unit.seed, folds, fits))
 
 
 def _joined(case: Case, parts: Sequence[Answers]) -> Answers:
     predicted = tuple(predicted for part in parts for predicted in part.predicted)
-    return Answers(case, predicted, tuple(log for part in parts for log in part.logs))
+    items = tuple(answers for part in parts for answers in part.items)
+    return Answers(case, predicted, tuple(log for part in parts for log in part.logs), items)
 
 
 def _fit_of(fitted: Fitted, fold: Fold, trace: bool) -> Fit:
     """What a fit says of its test utterances; with `trace` also what its output layer sees of them."""
     test = fitted.built.test
     test.refresh()
-    rows = torch.arange(len(fold.source_test) + len(fold.target_test))
+    scored = len(fold.source_test) + len(fold.target_test)
+    rows = torch.arange(scored + len(fold.items))
     model = Model(test, fitted.head, fitted.regressor)
     p, attributes = outputs(model, test, rows)
     regressed = None if attributes is None else attributes.numpy()
-    vectors = represented(model, test, rows).numpy() if trace and len(rows) else None
+    vectors = represented(model, test, rows[:scored]).numpy() if trace and scored else None
     return Fit(p.numpy(), regressed, fitted.log, fitted.costs, vectors)
 
 
@@ -273,13 +276,14 @@ def _sides(method: str, seed: int, folds: Sequence[Fold], fits: Sequence[Fit]) -
     """What the folds say, put together for each side in the order of the rows."""
     sides = []
     cuts = [len(fold.source_test) for fold in folds]
+    sizes = [len(fold.target_test) for fold in folds]
     for side in ("source", "target"):
         tests = [getattr(fold, f"{side}_test") for fold in folds]
         rows = np.concatenate(tests).astype(np.int64)
         if not len(rows):
             continue
         numbers = np.repeat(np.arange(len(folds)), [len(test) for test in tests])
-        parts = [slice(0, cut) if side == "source" else slice(cut, None) for cut in cuts]
+        parts = [slice(0, cut) if side == "source" else slice(cut, cut + size) for cut, size in zip(cuts, sizes)]
         order = np.argsort(rows)
         p = np.concatenate([fit.probabilities[part] for fit, part in zip(fits, parts)])[order]
         regressed = [fit.attributes[part] for fit, part in zip(fits, parts) if fit.attributes is not None]
@@ -288,6 +292,16 @@ def _sides(method: str, seed: int, folds: Sequence[Fold], fits: Sequence[Fit]) -
         seen = np.concatenate(vectors)[order] if vectors else None
         sides.append(Predicted(method, seed, side, rows[order], p, numbers[order], attributes, seen))
     return tuple(sides)
+
+
+def _items(method: str, seed: int, folds: Sequence[Fold], fits: Sequence[Fit]) -> tuple[Predicted, ...]:
+    """What each fold says of the utterances that are kept apart, fold after fold."""
+    if not folds or not folds[0].items:
+        return ()
+    items = np.array(folds[0].items)
+    answers = np.concatenate([fit.probabilities[-len(items) :] for fit in fits])
+    numbers = np.repeat(np.arange(len(folds)), len(items))
+    return (Predicted(method, seed, "items", np.tile(items, len(folds)), answers, numbers),)
 
 
 _runner: Runner  # of a process that works for another
