@@ -99,6 +99,8 @@ def request_of(args: argparse.Namespace, pair: tuple[str, str], normalise: str, 
         own = {"align": "none", "head": system.head, "layer": system.layer}
     if system.head == HEAD:
         own |= {"epochs": args.epochs, **TRAINING}
+    if normalise == "speaker":
+        own["guard"] = False
     return resolve(
         Budget.of(
             source=[str(manifest(args, pair[0]))],
@@ -111,7 +113,6 @@ def request_of(args: argparse.Namespace, pair: tuple[str, str], normalise: str, 
             head_options=list(system.head_options),
             budgets=["0"],
             normalisations=[normalise],
-            guard=False,
             seeds=args.seeds,
             folds=FOLDS,
             store=str(args.store or args.work / "store"),
@@ -138,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     args.encoder = args.encoder or str(args.shared / "weights" / "whisper-base")
     if args.quick:
-        args.pairs, args.systems, args.normalise = "ravdess:emodb", "source-only,CC,LAM-GL", "speaker"
+        args.pairs, args.systems = "ravdess:emodb", "source-only,CC,LAM-GL"
         args.seeds, args.folds, args.epochs = 1, 1, 2
     pairs = [tuple(pair.split(":")) for pair in args.pairs.split(",")] if args.pairs else PAIRS
     systems = list(filter(None, args.systems.split(",")))
