@@ -55,8 +55,8 @@ def test_maps_are_layers_by_emotions_and_layers_by_phones():
     page = similarity_page(record())
     by_title = {section.title: section for section in page.sections}
     maps = [block for block in by_title["Inside phones"].blocks if isinstance(block, Figure)]
-    assert len(maps) == 4 and maps[0].table.columns == ("layer", *COMPARED_UNITS[1:])
-    assert maps[0].table.rows[0][3] == "", "nothing stands where there is no such phone"
+    common = [unit for unit in COMPARED_UNITS[1:] if unit != "ə"]
+    assert len(maps) == 4 and maps[0].table.columns == ("layer", *common), "no column of a phone that nobody has"
     whole = by_title["Whole utterances"].blocks
     assert [table_of(block).columns for block in whole[:3]] == [("layer", *EMOTIONS)] * 3
     assert "layers=4+5+6" in by_title["Layer sets"].code

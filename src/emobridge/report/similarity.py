@@ -138,7 +138,8 @@ def _utterance_section(record: SimilarityRecord) -> Section:
 
 def _phone_section(record: SimilarityRecord) -> Section:
     """A heat map of layers by phones for each emotion, and the numbers."""
-    units = [unit for unit in COMPARED_UNITS if unit != UTTERANCE]
+    present = {row.unit for row in record.rows if row.source and row.target}
+    units = [unit for unit in COMPARED_UNITS if unit != UTTERANCE and unit in present]
     blocks = [
         _map(record, {unit: (unit, emotion) for unit in units}, record.rank_by, f"phones-{emotion}", emotion)
         for emotion in record.emotions
