@@ -34,7 +34,7 @@ LABELS = ("anger", "happiness", "neutral", "sadness")
 CORPORA = ("ravdess", "emodb", "emovo")
 NAMES = {"ravdess": "English", "emodb": "German", "emovo": "Italian"}
 PAIRS = tuple(itertools.permutations(CORPORA, 2))
-ALL = "lora+bottleneck+gating"
+ALL = "lora+bottleneck+layer-sum"
 LAST_LAYERS = {"whisper-tiny.en": "4", "whisper-base": "6"}  # what every system hears, the baseline too
 
 
@@ -50,16 +50,16 @@ class System:
 
     @property
     def needs_target(self) -> bool:
-        return self.method in ("ft-dual", "ft-lora", "two-stage")
+        return self.method in ("ft-joint", "ft-lora", "two-stage")
 
 
 SYSTEMS = {
     "off-the-shelf": System("off-the-shelf / none", "source-only"),
     "fine-tuned": System("fine-tuned", "fine-tuned"),
     "lora": System("LoRA", "lora"),
-    "ft-dual": System("FT(dual)", "ft-dual", both_ways=True),
+    "ft-joint": System("FT(joint)", "ft-joint", both_ways=True),
     "ft-lora": System("FT+LoRA", "ft-lora"),
-    "all": System("LoRA + bottleneck + gating", "lora", ALL),
+    "all": System("LoRA + bottleneck + layer sum", "lora", ALL),
     "two-stage": System("two-stage (LoRA)", "two-stage", source="ravdess"),  # the encoder's language, as published
 }
 
@@ -196,7 +196,7 @@ def started_of(args: argparse.Namespace, fit: Fit) -> Started:
             labels=LABELS,
             encoder=str(args.shared / "weights" / study.encoder),
             method=system.method,
-            method_options=("rebalance=no",) if system.method == "ft-dual" else (),  # as published
+            method_options=("rebalance=no",) if system.method == "ft-joint" else (),
             adapters=system.adapters,
             layer=LAST_LAYERS[study.encoder],
             align="none",
@@ -251,14 +251,14 @@ def tables(args: argparse.Namespace, name: str) -> list[str]:
 
 
 def differences(values: dict[Fit, list[tuple[float, float]]]) -> list[str]:
-    """FT+LoRA compared with fine-tuned and FT(dual): what it forgets, and what it gains."""
-    gaps = ("FT+LoRA - fine-tuned, source", "FT+LoRA - FT(dual), target", "FT(dual) - fine-tuned, source")
+    """FT+LoRA compared with fine-tuned and FT(joint): what it forgets, and what it gains."""
+    gaps = ("FT+LoRA - fine-tuned, source", "FT+LoRA - FT(joint), target", "FT(joint) - fine-tuned, source")
     lines = [f"\n| from | to | target labels | {' | '.join(gaps)} |", "|---|---|---|---|---|---|"]
     for fit, adapted in values.items():
         if fit.system != "ft-lora":
             continue
         plain = values.get(replace(fit, system="fine-tuned", budget="0"))
-        dual = values.get(replace(fit, system="ft-dual"))
+        dual = values.get(replace(fit, system="ft-joint"))
         cells = []
         for minuend, subtrahend, side in ((adapted, plain, 0), (adapted, dual, 1), (dual, plain, 0)):
             if not minuend or not subtrahend:

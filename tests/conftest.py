@@ -383,7 +383,7 @@ def made(source):
             "encoder_options": (),
             "digest": encoder.digest,
             "trained": "adapters" if adapters else "frozen",
-            "layer": "0" if "gating" in (adapters or "") else "1+2",
+            "layer": "0" if "layer-sum" in (adapters or "") else "1+2",
             "statistics": ("mean",),
             "normalise": "corpus",
             "by_corpus": (),

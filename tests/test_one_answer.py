@@ -11,6 +11,7 @@ from emobridge.scores.files import read_scores
 from emobridge.scores.harm import AGREEMENT
 from emobridge.study.adapt import adapt
 from emobridge.study.budget import budget
+from emobridge.study.calibration import calibrations_of
 from emobridge.training import stages
 
 RECIPE = """
@@ -161,3 +162,14 @@ def test_a_second_method_in_the_same_folder_reads_the_baseline(recorded, tmp_pat
     assert not fits, "a budget of the same folder reads them all"
     adapt(**shared, method="dann", out=out)
     assert fits == {"dann": 1}, "the bundle's"
+
+
+def test_adapt_and_budget_are_as_confident(recorded, tmp_path):
+    shared = {"source": [str(recorded / "en.jsonl")], "target": str(recorded / "xx.jsonl"), "seeds": 2, "folds": 2}
+    shared |= {"labels": ["anger", "sadness"], "store": str(tmp_path / "store")}
+    adapted = adapt(**shared, method="blend", harm_sign="always", out=str(tmp_path / "adapt"))
+    grid = budget(**shared, methods=["blend"], budgets=["0"], out=str(tmp_path / "budget"))
+    assert adapted.agreed[adapted.system] > 0
+    assert grid.agreed == adapted.agreed
+    trust = [calibrations_of(run.speech, run.request.split, run.answers, run.agreed) for run in (adapted, grid)]
+    assert trust[0] == trust[1]

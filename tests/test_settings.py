@@ -89,8 +89,11 @@ def requests(draw, kind, word=text, without=frozenset()):
         values["source"] = ()
     if not values["patience"]:
         values["validate"] = "source"
-    if values["predefined"]:
-        values |= {"folds": 0, "transductive": False, "share_speakers": False}
+    values["serab"] &= not values["predefined"]
+    if values["predefined"] or values["serab"]:
+        values |= {"folds": 0, "transductive": False, "share_speakers": False, "by_utterance": (), "halved": False}
+    if not values["folds"] or values["transductive"]:
+        values["halved"] = False
     return kind.of(**values)
 
 
@@ -289,6 +292,7 @@ BAD = [
     ({"learning_rate": True}, "learning_rate: expected float, got True"),
     ({"learning_rate": 10**400}, "learning_rate: the number is too large"),
     ({"decay": -0.5}, "decay: expected a number above 0"),
+    ({"weight_decay": -1e-5}, "weight_decay: expected 0 or more"),
     ({"crop": 0}, "crop: expected a number above 0"),
     ({"encoder_rate": -1e-5}, "encoder_rate: expected 0 or more"),
     ({"accumulate": 0}, "accumulate: expected 1 or more"),
@@ -298,6 +302,9 @@ BAD = [
     ({"share_speakers": 1}, "share_speakers: expected bool, got 1"),
     ({"class_weights": "yes"}, "class_weights: expected bool, got 'yes'"),
     ({"predefined": True}, "predefined: is a split of its own: give folds 0"),
+    ({"serab": True}, "serab: is a split of its own: give folds 0"),
+    ({"serab": True, "folds": 0, "share_speakers": True}, "serab: is a split of its own: give folds 0"),
+    ({"serab": True, "predefined": True, "folds": 0}, "serab: and predefined are two splits"),
     ({"train": "end-to-end", "layer": "0", "align": "coral"}, "align: 'coral' works on frozen features"),
     ({"train": "end-to-end", "layer": "auto", "align": "none"}, "layer: 'auto' works on frozen features"),
     ({"train": "end-to-end", "layer": "0", "align": "none", "normalise": "speaker+text"}, "work on frozen features"),

@@ -1,9 +1,9 @@
 """emobridge: labelled emotional speech in one language in, an emotion recogniser for another language out.
 
 `scan` and `write_manifest` make the manifest of a corpus, `audit` checks manifests, `adapt` trains a recogniser and
-writes its report, `budget` compares methods and numbers of labels, `load` opens a recogniser, which is called with
-recordings or arrays, `evaluate` scores it, and `fit_arrays` trains a method on plain arrays. Mistakes raise
-`UserError`. docs/python.md shows all of it.
+writes its report, `budget` compares methods and numbers of labels, `similarity` the layers of two corpora, `load` opens
+a recogniser, which is called with recordings or arrays, `evaluate` scores it, and `fit_arrays` trains a method on plain
+arrays. Mistakes raise `UserError`. docs/python.md shows all of it.
 
 A public name is imported when it is first used, so that `import emobridge` is quick.
 """
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; the same names as in _P
     from emobridge.study.arrays import ArrayRecognizer as ArrayRecognizer
     from emobridge.study.arrays import fit_arrays as fit_arrays
     from emobridge.study.budget import budget as budget
+    from emobridge.study.similarity import similarity as similarity
     from emobridge.types import Prediction as Prediction
     from emobridge.types import Score as Score
     from emobridge.types import Utterance as Utterance
@@ -53,6 +54,7 @@ _PUBLIC = {
     "FeatureStore": "emobridge.features.store",
     "adapt": "emobridge.study.adapt",
     "budget": "emobridge.study.budget",
+    "similarity": "emobridge.study.similarity",
     "ArrayRecognizer": "emobridge.study.arrays",
     "fit_arrays": "emobridge.study.arrays",
     "load": "emobridge.bundle",

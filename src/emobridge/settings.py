@@ -293,7 +293,7 @@ class System:
         panel=METHOD, needs="end-to-end",
     )  # fmt: skip
     adapters: str = option(
-        "lora", help="Kind of adapter: lora, bottleneck, gating, or several joined by +.", panel=METHOD,
+        "lora", help="Kind of adapter: lora, bottleneck, gating, layer-sum, or several joined by +.", panel=METHOD,
         needs="adapters",
     )  # fmt: skip
     adapter_options: tuple[str, ...] = option(
@@ -333,17 +333,48 @@ class Split:
     predefined: bool = option(
         False, help="Split as the column split of the manifests says. Goes with --folds 0.", panel=EVALUATION
     )
+    serab: bool = option(
+        False, help="Split the speakers of each corpus 60/20/20 as the benchmark SERAB does, the same for every seed. "
+        "Goes with --folds 0.", panel=EVALUATION,
+    )  # fmt: skip
     share_speakers: bool = option(
         False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
         "little.", panel=EVALUATION,
+    )  # fmt: skip
+
+    by_utterance: tuple[str, ...] = option(
+        (), help="Corpus that is split by utterance, since it has a single speaker: its scores say nothing of others. "
+        "Repeat for more.", panel=EVALUATION, repeat=True,
+    )  # fmt: skip
+    halved: bool = option(
+        False, help="Halve each held-out fold, by speaker: one half validates, the other is scored. By default a fifth "
+        "of the training speakers validates.", panel=EVALUATION, needs="patience",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_part(self)
         if self.folds == 1:
             raise UserError("folds: expected 2 or more, or 0 to hold one fifth out once, got 1")
-        if self.predefined and (self.folds or self.transductive or self.share_speakers):
-            raise UserError("predefined: is a split of its own: give folds 0, without transductive and share_speakers")
+        if self.predefined and self.serab:
+            raise UserError("serab: and predefined are two splits: give one of them")
+        alone = self.transductive or self.share_speakers or self.by_utterance or self.halved
+        if self.is_fixed and (self.folds or alone):
+            name = "serab" if self.serab else "predefined"
+            raise UserError(
+                f"{name}: is a split of its own: give folds 0, without transductive, share_speakers, by_utterance "
+                "and halved"
+            )
+        if self.halved and (not self.folds or self.transductive):
+            raise UserError("halved: halves the folds: give 2 or more of them, without transductive")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the split is the same for every seed, with a validation part of its own."""
+        return self.predefined or self.serab
+
+    def shares_speakers(self, corpus: str) -> bool:
+        """Whether a corpus is split by utterance."""
+        return self.share_speakers or corpus in self.by_utterance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,6 +388,9 @@ class Training:
         0.95, help="Factor that the learning rate is multiplied by every 10 epochs.", panel=TRAINING, above=0,
         needs="gradients",
     )  # fmt: skip
+    weight_decay: float = option(
+        0.0, help="Weight decay of Adam, added to the gradient (L2).", panel=TRAINING, least=0, needs="gradients"
+    )
     patience: int = option(
         0, help="Stop after this many epochs without a better validation. 0 never stops early.", panel=TRAINING,
         least=0, needs="gradients",
@@ -514,6 +548,56 @@ class Budget:
         """The budgets in ascending order, "all" last."""
         words = {word if word == "all" else str(int(word)) for word in self.budgets}
         return tuple(sorted(words, key=lambda word: math.inf if word == "all" else float(word)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Similarity:
+    """A request of `emobridge similarity`."""
+
+    source: str = option(help="Manifest, or folder, of labelled speech.", argument=True)
+    target: str = option(help="Manifest, or folder, of speech in the new language.", argument=True)
+    encoder: str = option(
+        "", help="A folder with weights, a model id of the Hugging Face hub, or a file of your own.", panel=ENCODER,
+        first=True, required=True, metavar="ENCODER",
+    )  # fmt: skip
+    encoder_options: tuple[str, ...] = option(
+        (), help="An option of the encoder. Repeat for more.", panel=ENCODER, flag="encoder-option", repeat=True,
+        metavar="NAME=VALUE",
+    )  # fmt: skip
+    alignments: str = option(
+        "", help="Folder of phone alignments, a file an utterance (.TextGrid, .lablaut or .ctm), in place of the "
+        "column phones of the manifests.", panel=DATA, first=True, metavar="FOLDER",
+    )  # fmt: skip
+    labels: tuple[str, ...] | None = option(
+        None, help="Emotions to compare, separated by commas. By default those that the source has.", panel=DATA,
+        first=True,
+    )  # fmt: skip
+    target_emotions: str = option(
+        "auto", help="Where the target's emotions come from: its labels, for this analysis only, or pseudo-labels of "
+        "source-only, as in a language without labels. auto is labels where there are any.", panel=DATA,
+        choices=("auto", "labels", "pseudo-labels"),
+    )  # fmt: skip
+    rank_by: str = option(
+        "cosine-of-means", help="What the sets of layers are chosen by.", panel=EVALUATION,
+        choices=("cosine-of-means", "mean-of-cosines", "cka"),
+    )  # fmt: skip
+    seed: int = option(
+        0, help="Seed of the split by speaker, of which training utterances alone are compared, and of the random "
+        "sets.", panel=EVALUATION, least=0,
+    )  # fmt: skip
+    predefined: bool = option(False, help="Split as the column split of the manifests says.", panel=EVALUATION)
+    out: str = option("similarity", help="Folder for the results.", panel=OUTPUT, first=True)
+    store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
+    jobs: int = option(1, help=JOBS_HELP, panel=OUTPUT, least=1)
+    device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+
+    @classmethod
+    def of(cls, **options: Any) -> Similarity:
+        """From options by name, as `Adapt.of`."""
+        return from_mapping(options, "similarity", cls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -775,7 +859,9 @@ def _words(request: Any) -> Iterator[str]:
     options = options_of_record(type(request))
     for name, value in changed_values(request).items():
         flag, facts = flag_of(name, options[name][1], value), options[name][1].metadata
-        if isinstance(value, bool):
+        if facts["argument"]:
+            yield from value if isinstance(value, tuple) else (str(value),)
+        elif isinstance(value, bool):
             yield flag
         elif isinstance(value, tuple) and facts["repeat"]:
             for item in value:

@@ -15,8 +15,8 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 
 ENCODERS = ["whisper", "wav2vec2-base", "wav2vec2-large", "hubert-base", "wavlm-base", "wavlm-large"]
-SMALL = {"lora": ["lora.r=2", "lora.alpha=4"], "bottleneck": ["bottleneck.reduction=4"], "gating": []}
-TOGETHER = "lora+bottleneck+gating"
+SMALL = {"lora": ["lora.r=2", "lora.alpha=4"], "bottleneck": ["bottleneck.reduction=4"], "gating": [], "layer-sum": []}
+TOGETHER = "lora+bottleneck+gating+layer-sum"
 
 
 def small_options(names: str) -> list[str]:
@@ -108,7 +108,7 @@ def test_what_is_merged_comes_out_again(encoder):
     torch.testing.assert_close(hidden_states(encoder), before, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("names", ["gating", "lora+bottleneck"])
+@pytest.mark.parametrize("names", ["gating", "layer-sum", "lora+bottleneck"])
 def test_what_is_no_map_cannot_be_merged(source, names):
     encoder = load_encoder(source("whisper"))
     adapters = Adapters(encoder, names, small_options(names))
@@ -124,15 +124,54 @@ def test_what_comes_in_is_in_the_encoders_mode(encoder):
     assert not encoder.training and not any(module.training for module in encoder.modules())
 
 
-def test_gating_begins_as_the_mean_of_layers(encoder):
+def test_a_sum_of_layers_begins_as_their_mean(encoder):
     plain, layers = hidden_states(encoder), encoder.layers
-    adapters = Adapters(encoder, "gating")
+    adapters = Adapters(encoder, "layer-sum")
     assert encoder.layers == 1
     torch.testing.assert_close(hidden_states(encoder), plain.mean(0, keepdim=True), atol=1e-5, rtol=0)
     adapters.detach()
     assert encoder.layers == layers and torch.equal(hidden_states(encoder), plain)
-    Adapters(encoder, "gating", ["layers=1+2"])
+    Adapters(encoder, "layer-sum", ["layers=1+2"])
     torch.testing.assert_close(hidden_states(encoder), plain[1:].mean(0, keepdim=True), atol=1e-5, rtol=0)
+
+
+def test_gating_multiplies_what_goes_into_every_block(encoder):
+    trunk = encoder.trunk()
+    blocks = [trunk.module.get_submodule(path) for path in trunk.blocks]
+    seen: list[torch.Tensor] = []
+    adapters = Adapters(encoder, "gating", ["start=1"])
+    (gates,) = (part.gates for part in adapters.parts)
+    assert [tuple(gate.weight.shape) for gate in gates] == [(encoder.width,)] * len(blocks)
+    stir(adapters.parameters())
+    hooks = [block.register_forward_pre_hook(lambda _block, inputs: seen.append(inputs[0])) for block in blocks]
+    states = hidden_states(encoder)
+    for hook in hooks:
+        hook.remove()
+    for gate, h, x in zip(gates, states, seen):
+        mask = h.abs().sum(-1, keepdim=True) > 0  # padding is zero in `states`
+        expected = h / (1 + torch.exp(-gate.weight.detach()))
+        torch.testing.assert_close((x[:, : h.shape[1]] * mask), expected * mask, atol=1e-5, rtol=1e-5)
+
+
+def test_gating_begins_near_where_the_encoder_stood(encoder):
+    plain, keys = hidden_states(encoder), set(encoder.state_dict())
+    adapters = Adapters(encoder, "gating")
+    assert all((weight == 3.0).all() for weight in adapters.parameters())
+    near = torch.nn.functional.cosine_similarity(hidden_states(encoder).flatten(1), plain.flatten(1))
+    assert near.min() > 0.95
+    adapters.detach()
+    assert torch.equal(hidden_states(encoder), plain) and set(encoder.state_dict()) == keys
+    Adapters(encoder, "gating", ["start=50"])
+    torch.testing.assert_close(hidden_states(encoder), plain, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("names", ["gating", "lora+bottleneck+gating"])
+def test_a_model_that_ends_early_yields_the_same_layers(encoder, names):
+    adapters = Adapters(encoder, names, small_options(names))
+    stir(adapters.parameters())
+    states = hidden_states(encoder)
+    encoder.stop_after(1)
+    torch.testing.assert_close(hidden_states(encoder), states[:2], atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("names", [*SMALL, TOGETHER])
@@ -147,7 +186,7 @@ def test_what_is_saved_comes_back(source, encoder, names, tmp_path):
     torch.testing.assert_close(hidden_states(encoder), expected, atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["lora", "bottleneck"])
+@pytest.mark.parametrize("name", ["lora", "bottleneck", "gating"])
 def test_chosen_blocks_alone_are_changed(encoder, name):
     adapters = Adapters(encoder, name, [*small_options(name), f"{name}.blocks=1"])
     plain = hidden_states(encoder)
@@ -163,7 +202,8 @@ BAD = {
     "of none": ("lora+gating", ("r=2",), "unknown adapter in option 'r'"),
     "no rank": ("lora", ("r=0",), "r: expected 1 or more"),
     "no block": ("lora", ("blocks=7",), "unknown block of adapter lora '7'"),
-    "no layer": ("gating", ("layers=3",), "unknown layer of adapter gating '3'"),
+    "no layer": ("layer-sum", ("layers=3",), "unknown layer of adapter layer-sum '3'"),
+    "no gated block": ("gating", ("blocks=7",), "unknown block of adapter gating '7'"),
     "the second too narrow": ("bottleneck+lora", ("bottleneck.reduction=99",), "reduction 99 of width 16"),
     "too narrow": ("bottleneck", ("reduction=99",), "reduction 99 of width 16 leaves nothing"),
 }

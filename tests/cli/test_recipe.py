@@ -430,7 +430,7 @@ def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
         *(("low-resource", name, n) for name in ("source-only", "ft-lora") for n in ("4", "8", "all")),
     }
     both = cells["tables", "ft-lora", "all"]
-    assert (both["target_published"], both["source_published"]) == ("0.388 (ft+lora)", "0.646 (ft+lora)")
+    assert (both["target_published"], both["source_published"]) == ("0.388* (ft+lora)", "0.646 (ft+lora)")
     tuned = cells["tables", "fine-tuned", "0"]
     assert (tuned["target_published"], tuned["source_published"]) == ("0.231 (fine-tuned)", "0.645 (fine-tuned)")
     assert cells["tables", "source-only", "all"]["target_published"] == "", "the paper has none with both languages"

@@ -141,3 +141,26 @@ def test_silero_segments_do_not_depend_on_the_pieces(shared):
     (segment,) = speech_segments([wave], detector="silero")
     assert 0 <= segment[0] < segment[1] <= len(wave) / RATE
     assert speech_segments(np.array_split(wave, 37), detector="silero") == [segment]
+
+
+def test_both_forms_of_silero_give_the_same_probabilities(shared):
+    """ONNX Runtime takes blocks of a recording at once, torch a chunk at a time."""
+    pytest.importorskip("silero_vad")
+    pytest.importorskip("onnxruntime")
+    from emobridge.data import _silero
+
+    package, sequence = _silero._load()
+    assert type(sequence) is _silero._Sequence
+    network = _silero._Network(package.load_silero_vad(onnx=False))
+    path = min((shared / "corpora" / "emovo").rglob("*.flac"))
+    wave = np.tile(np.concatenate(list(read_pieces(path))), 8)
+    assert len(wave) > _silero.BLOCK * _silero.NETWORK_STEP
+    for form in (sequence, network):
+        form.reset()
+    first, second = (
+        np.concatenate([form.probabilities(chunks) for chunks, _ in _silero._chunks([wave])])
+        for form in (sequence, network)
+    )
+    assert len(first) == -(-len(wave) // _silero.NETWORK_STEP)
+    np.testing.assert_allclose(first, second, atol=1e-4)
+    assert first.max() > 0.9

@@ -12,8 +12,11 @@ from hypothesis import settings as quick
 from hypothesis import strategies as st
 from toys import everything, folds_of, split_of
 
+from emobridge.corpora import scan
 from emobridge.data.speech import UNLABELLED, Speech, budget
+from emobridge.data.splits import serab
 from emobridge.errors import UserError
+from emobridge.literature.published import FIVE
 
 SIDES = ("source", "source_test", "target", "target_test", "validation")
 
@@ -259,6 +262,85 @@ def test_the_split_of_the_corpora(toy_speech, patience, validate):
         folds_of(bare, 0, **options)
 
 
+@pytest.mark.parametrize(("patience", "validate"), [(0, "source"), (3, "source"), (3, "both")])
+def test_the_split_of_serab_is_of_each_corpus(toy_speech, patience, validate):
+    """Two speakers of the source, as TESS has them, train and test; unlabelled speech of those apart does not adapt."""
+    speech = toy_speech(speakers=(2, 10), each=3, extra=3)
+    options = {"serab": True, "folds": 0, "patience": patience, "validate": validate}
+    (fold,) = folds_of(speech, 0, **options)
+    assert folds_of(speech, 1, **options) == (fold,), "of every seed"
+    names = sorted({speech.utterances[row].speaker for row in np.flatnonzero(speech.is_target)})
+    np.random.RandomState(0).shuffle(names)
+    found = {
+        part: {speech.utterances[row].speaker for row in getattr(fold, part)} for part in ("target", "target_test")
+    }
+    assert found == {"target": set(names[:6]), "target_test": set(names[8:])}
+    held = {speech.utterances[row].speaker for row in fold.validation}
+    assert held == (set(names[6:8]) if validate == "both" else set()), "the source has no third speaker"
+    assert len(people(speech, fold.source)) == len(people(speech, fold.source_test)) == 1
+    assert UNLABELLED in speech.label[list(fold.target)] and UNLABELLED not in speech.label[list(fold.target_test)]
+    assert UNLABELLED not in speech.label[[*fold.validation]]
+    final = everything(speech, 0, **options)
+    assert final.validation == () and len(people(speech, final.source)) == 2 and len(people(speech, final.target)) == 10
+
+
+@pytest.mark.parametrize(("name", "test", "count"), [("emovo", 2, 140), ("emodb", 2, 65), ("ravdess", 5, 180)])
+def test_the_test_parts_of_serab_on_real_corpora(shared, name, test, count):
+    """EMOVO's 140 are those of Agarla et al.; EMO-DB's would be 71 (43 of speaker 03, 28 of 12) with all 535 clips."""
+    rows = [u for u in scan(name, shared / "corpora" / name) if u.emotion in FIVE]
+    _, _, scored = serab(rows)
+    assert (len({rows[row].speaker for row in scored}), len(scored)) == (test, count)
+    if name == "emodb":
+        assert {rows[row].speaker for row in scored} == {"03", "12"}
+        assert sum(rows[row].speaker == "03" for row in scored) == 43
+
+
 def test_the_split_of_the_corpora_is_the_only_one():
     with pytest.raises(UserError, match="predefined: is a split of its own: give folds 0"):
         split_of(predefined=True)
+
+
+@pytest.mark.parametrize("validate", ["source", "both"])
+def test_a_halved_fold_validates_with_one_half_and_tests_with_the_other(toy_speech, validate):
+    """As Han et al. 2025: of ten speakers eight train, one validates and one is scored, in each of five folds."""
+    speech = toy_speech(speakers=(10, 12), each=4)
+    options = {"folds": 5, "patience": 3, "halved": True, "validate": validate}
+    for seed in range(3):
+        folds = folds_of(speech, seed, **options)
+        assert len(folds) == 5
+        for fold in folds:
+            held = {
+                of: people(speech, [row for row in fold.validation if speech.is_target[row] == of]) for of in (0, 1)
+            }
+            parts = [people(speech, fold.source), held[0], people(speech, fold.source_test)]
+            assert list(map(len, parts)) == [8, 1, 1] and len(set.union(*parts)) == 10
+            assert bool(held[1]) == (validate == "both")
+            on_target = [people(speech, fold.target), held[1], people(speech, fold.target_test)]
+            assert sum(map(len, on_target)) == len(set.union(*on_target)) == 12
+        tested = [row for fold in folds for row in (*fold.source_test, *fold.target_test)]
+        assert len(tested) == len(set(tested))
+        assert len({row for row in tested if not speech.is_target[row]}) == speech.is_target.argmax() // 2
+    assert not folds_of(speech, 0, **options | {"patience": 0, "validate": "source"})[0].validation
+
+
+def test_few_speakers_make_few_halved_folds(toy_speech):
+    options = {"folds": 5, "patience": 3, "halved": True}
+    assert len(folds_of(toy_speech(speakers=(7, 9)), 0, **options)) == 3
+    with pytest.raises(UserError, match=r"halved: 2 halved folds need 4 speakers, but there are 3 \(en\)"):
+        folds_of(toy_speech(speakers=(3, 9)), 0, **options)
+
+
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("validate", ["source", "both"])
+def test_a_side_of_one_speaker_alone_is_split_by_utterance(toy_speech, halved, validate):
+    speech = toy_speech(speakers=(6, 1), each=20, extra=3)
+    options = {"folds": 3, "patience": 3, "validate": validate, "by_utterance": ("xx",), "halved": halved}
+    for fold in folds_of(speech, 0, **options):
+        parts = [people(speech, fold.source), people(speech, fold.source_test)]
+        parts.append(people(speech, [row for row in fold.validation if not speech.is_target[row]]))
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 6
+        target = [*fold.target, *fold.target_test, *(row for row in fold.validation if speech.is_target[row])]
+        assert len(target) == len(set(target)) == speech.is_target.sum() and fold.target_test
+        assert any(speech.is_target[row] for row in fold.validation) == (validate == "both")
+    with pytest.raises(UserError):
+        folds_of(speech, 0, **options | {"by_utterance": ()})

@@ -12,6 +12,7 @@ from emobridge.corpora import scan
 from emobridge.data.splits import (
     by_fold,
     by_ratio,
+    count_groups,
     equal_sample,
     label_budgets,
     leave_one_speaker_out,
@@ -286,6 +287,9 @@ def test_serab_needs_speakers_for_three_parts():
         serab(corpus(2))
     with pytest.raises(UserError, match="3 speakers of crema-d are too few"):
         serab(corpus(3, name="crema-d"))
+    assert [len(part) for part in serab(corpus(2, copies=1), may_lack_validation=True)] == [4, 0, 4], "as in TESS"
+    with pytest.raises(UserError, match="needs 2 speakers, but there are 1"):
+        serab(corpus(1), may_lack_validation=True)
     with pytest.raises(UserError, match="SERAB splits one corpus at a time, got a, b"):
         serab([*corpus(3, name="a"), *corpus(3, name="b")])
 
@@ -312,3 +316,34 @@ def test_without_speakers_or_with_few_parts_are_of_utterances():
     assert not parted_by_speaker(rows, 2) and not parted_by_speaker([replace(row, speaker=None) for row in rows], 1)
     assert sorted(map(len, unlabelled_parts(rows, 5, seed=0))) == [2, 2, 2, 3, 3]
     assert unlabelled_parts(rows, 2, seed=0) != unlabelled_parts(rows, 2, seed=1)
+
+
+def test_a_sample_has_as_many_of_each_speaker_as_there_are():
+    counts = {"a": 9, "b": 9, "c": 2}
+    rows = [
+        Utterance(f"{who}{name}{n}", "c", "a.wav", speaker=who, emotion=name)
+        for who, k in counts.items()
+        for name in ("anger", "sadness")
+        for n in range(k)
+    ]
+    drawn = [rows[row] for row in equal_sample(rows, ("anger", "sadness"), 8)]
+    shares = Counter((row.emotion, row.speaker) for row in drawn)
+    assert shares == {(name, who): k for name in ("anger", "sadness") for who, k in {"a": 3, "b": 3, "c": 2}.items()}
+    nameless = [replace(row, speaker=None) for row in rows]
+    assert len(equal_sample(nameless, ("anger",), 8)) == 8
+
+
+def test_a_corpus_of_one_speaker_is_split_by_utterance_beside_one_that_is_not():
+    alone = [replace(row, corpus="one", id=f"one-{row.id}", speaker="x") for row in corpus(1, copies=12)]
+    others = corpus(6, copies=4)
+    parts = by_fold([*alone, *others], 3, seed=0, by_utterance=("one",))
+    rows = [*alone, *others]
+    assert_partition(rows, parts)
+    assert all(any(rows[index].corpus == "one" for index in part) for part in parts)
+    people = [{rows[index].speaker for index in part if rows[index].corpus != "one"} for part in parts]
+    assert sum(map(len, people)) == 6 and len(set.union(*people)) == 6
+    assert count_groups(rows, ("one",)) == 6 + len(alone) and count_groups(rows) == 7
+    nameless = [replace(row, speaker=None) for row in alone]
+    assert by_fold(nameless, 3, seed=0, by_utterance=("one",))
+    with pytest.raises(UserError, match="has no speaker"):
+        by_fold(nameless, 3, seed=0)

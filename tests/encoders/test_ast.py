@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch import nn
 from transformers import ASTFeatureExtractor, AutoFeatureExtractor, AutoModel
 
 from emobridge.bundle import made_head
@@ -149,3 +150,41 @@ def test_a_preprocessor_of_other_sizes_is_one_line(source, tmp_path):
         (folder / "preprocessor_config.json").write_text(json.dumps(content))
         with pytest.raises(UserError, match=message):
             load_encoder(folder)
+
+
+def test_the_two_tokens_of_a_clip(source):
+    plain, encoder = load_encoder("ast", **TINY), load_encoder("ast", **TINY, tokens=True)
+    wave, mask = torch.randn(2, 3200), torch.ones(2, 3200, dtype=torch.bool)
+    layers = encoder(wave, mask)
+    assert layers.hidden.shape[1:3] == (2, 1) and encoder.frame_rate == 0
+    frames = plain.spectrogram(wave, torch.tensor([18, 18]))
+    out = plain.model(frames, output_hidden_states=True)
+    expected = nn.functional.layer_norm(out.last_hidden_state[:, :2].mean(1), (plain.width,))
+    torch.testing.assert_close(layers.hidden[-1, :, 0], expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(layers.hidden[0, :, 0], out.hidden_states[0][:, :2].mean(1), atol=1e-5, rtol=1e-4)
+    assert encoder.digest != plain.digest and encoder.options["tokens"] is True
+    with pytest.raises(UserError, match="tokens of encoder ast: cannot be set"):
+        load_encoder(source("ast"), tokens=True)
+
+
+def test_positions_and_tokens_begin_as_their_authors_draw_them():
+    embeddings = load_encoder("ast", **TINY).model.embeddings
+    for name in ("position_embeddings", "cls_token", "distillation_token"):
+        values = getattr(embeddings, name).detach()
+        assert 0 < values.abs().max() <= 2 and float(values.std()) == pytest.approx(0.02, rel=0.5), name
+
+
+def test_masks_of_the_spectrogram_are_of_training_alone():
+    encoder = load_encoder("ast", **TINY, frequency_mask=48, time_mask=8)
+    wave, frames = torch.randn(64, 16000), torch.full((64,), 98).clamp(max=encoder.max_length)
+    whole = encoder.spectrogram(wave, frames)
+    torch.testing.assert_close(load_encoder("ast", **TINY).spectrogram(wave, frames), whole)
+    encoder.train()
+    torch.manual_seed(0)
+    cut = encoder.spectrogram(wave, frames) != whole
+    bands, stretches = cut.all(1).sum(1), cut.all(2).sum(1)
+    assert bands.max() < 48 and bands.float().mean() == pytest.approx(23.5, abs=5) and len(bands.unique()) > 10
+    assert stretches.max() < 8 and stretches.float().mean() == pytest.approx(3.5, abs=1)
+    zero = -encoder.moments[0] / (2 * encoder.moments[1])
+    torch.manual_seed(0)
+    torch.testing.assert_close(encoder.spectrogram(wave, frames)[cut], torch.full((int(cut.sum()),), zero))

@@ -106,11 +106,27 @@ def test_presets_are_complete_and_told_apart():
     all_presets = presets()
     assert not set(all_presets) & set(registry.names("encoders"))
     for name, preset in all_presets.items():
-        assert preset.name == name and preset.hub.count("/") == 1 and preset.where.startswith(preset.hub)
+        assert preset.name == name and bool(preset.hub) != bool(preset.family and preset.page)
+        assert not preset.hub or (preset.hub.count("/") == 1 and preset.where.startswith(preset.hub))
         assert preset.languages and all(re.fullmatch("[a-z]{2,3}", language) for language in preset.languages)
-        assert (preset.layers, preset.width) in {(4, 384), (6, 512), (12, 768), (24, 1024)}
+        assert (preset.layers, preset.width) in {(4, 384), (6, 512), (12, 768), (24, 1024)} or not preset.hub
         assert preset.licence and preset.source
-    assert len({preset.hub for preset in all_presets.values()}) == len(all_presets)
+    assert len({(preset.hub, preset.width) for preset in all_presets.values()}) == len(all_presets)
+
+
+def test_a_preset_that_no_hub_holds(source, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
+    fails("byol-s-1024", "encoder byol-s-1024: is on no hub: give a folder with its weights .github.com/")
+    assert not is_here("byol-s-1024")
+    with pytest.raises(UserError, match="byol-s-1024: is on no hub"):
+        fetch("byol-s-1024")
+    for width in (512, 1024, 2048):
+        encoder = load_encoder(f"byol-s-{width}", weights="random")
+        assert encoder.name == "byol-s" and encoder.width == width
+    shutil.copytree(source("byol-s"), "byol-s-1024")
+    assert load_encoder("byol-s-1024").width == 512, "a folder of that name comes first"
+    assert is_here("byol-s-1024") and languages_of("byol-s-1024") == ("mul",)
 
 
 def test_the_languages_of_pre_training():

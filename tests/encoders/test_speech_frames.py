@@ -119,14 +119,14 @@ def test_all_of_a_clip_is_pooled_unless_frames_are_chosen():
     assert torch.equal(dataclasses.replace(marked, over_speech=True).pooled, chosen)
 
 
-def test_gating_of_layers_keeps_the_frames_with_speech(source):
+def test_a_sum_of_layers_keeps_the_frames_with_speech(source):
     encoder = load_encoder(source("whisper"), frames="speech")
     batch = pad([np.concatenate([silent(0.3), spoken(0.5)])])
     with torch.no_grad():
         expected = encoder(*batch).pooled
-        Adapters(encoder, "gating")
-        gated = encoder(*batch)
-    assert gated.hidden.shape[0] == 1 and torch.equal(gated.pooled, expected) and not expected.all()
+        Adapters(encoder, "layer-sum")
+        summed = encoder(*batch)
+    assert summed.hidden.shape[0] == 1 and torch.equal(summed.pooled, expected) and not expected.all()
 
 
 def test_frames_of_any_rate_are_those_of_the_same_time():

@@ -11,7 +11,7 @@ from emobridge.features.similarity import (
     GROUPS,
     LEVELS,
     UNITS,
-    Similarity,
+    LayerSimilarity,
     Totals,
     compared_layers,
     layer_sets,
@@ -122,7 +122,7 @@ def test_an_empty_side_has_no_similarity(vectors):
 
 
 def row(layer, unit, emotion, value):
-    return Similarity(layer, unit, emotion, value, 0, 0, value / 2, 0, 0, 1 - value, 5, 5)
+    return LayerSimilarity(layer, unit, emotion, value, 0, 0, value / 2, 0, 0, 1 - value, 5, 5)
 
 
 def test_a_ranking_is_the_mean_over_emotions_and_vowels_of_what_every_layer_has():

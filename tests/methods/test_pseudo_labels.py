@@ -8,6 +8,7 @@ import torch
 from emobridge.heads.single import Single
 from emobridge.methods.base import Labelled, Task
 from emobridge.methods.pseudo_labels import PseudoLabels
+from emobridge.methods.soft_pseudo_labels import SoftPseudoLabels
 from emobridge.methods.source_only import SourceOnly
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Model, Plan, fit, probabilities
@@ -119,6 +120,48 @@ def test_a_true_label_counts_as_much_as_the_guessed_ones(options, times):
     drawn = [method.examples(epoch, lambda rows: probabilities, generator()) for epoch in (30, 60)]
     assert {examples.rows[6:].tolist().count(10) for examples in drawn} <= times
     assert all(set(examples.rows[6:].tolist()) == {6, 7, 8, 10} for examples in drawn)
+
+
+TURNED = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])  # of a later round: row 7 is of another class
+
+
+def test_the_labelled_set_is_expanded_by_each_round_and_not_replaced():
+    """Algorithm 1: rows 6 and 8 are sure first, then 7 too, and a pair that is there is not repeated."""
+    labelled = Labelled(torch.tensor([10]), torch.tensor([1]))
+    for expand, expected in ((False, {(6, 0), (7, 0), (8, 1)}), (True, {(6, 0), (7, 1), (7, 0), (8, 1)})):
+        method = prepared(task(labelled), threshold=0.55, rebalance=False, expand=expand)
+        first = method.examples(30, lambda rows: CONFIDENT[rows - 6], generator())
+        assert set(zip(first.rows.tolist()[6:], first.label.tolist()[6:])) == {(10, 1), (6, 0), (7, 1), (8, 1)}
+        later = method.examples(60, lambda rows: TURNED[rows - 6], generator())
+        pairs = list(zip(later.rows.tolist()[6:], later.label.tolist()[6:]))
+        assert set(pairs) == {(10, 1), *expected} and len(pairs) == len(expected) + 1
+        unsure = method.examples(90, lambda rows: torch.full((4, 2), 0.5), generator())
+        assert set(unsure.rows.tolist()[6:]) == ({6, 7, 8, 10} if expand else {10})
+
+
+def test_an_expanded_set_is_rebalanced_to_the_source():
+    method = prepared(task(), threshold=0.6, expand=True)
+    method.examples(30, predict, generator())
+    drawn = method.examples(60, lambda rows: TURNED[rows - 6], generator())
+    target = drawn.rows[6:].tolist()
+    assert len(target) == 6, "as many as in the source, of the four pairs in turn"
+    assert {row: target.count(row) for row in (6, 8)}.items() <= {(6, 1), (6, 2), (8, 1), (8, 2)}
+
+
+@pytest.mark.parametrize("method", [PseudoLabels, SoftPseudoLabels])
+@pytest.mark.parametrize("stop", [4, 7])
+def test_an_expanded_set_goes_on_as_if_it_had_not_stopped(goes_on, method, stop):
+    (log, whole), (log_too, resumed) = goes_on(lambda: method(interval=2, expand=True), stop)
+    assert torch.equal(whole, resumed) and log == log_too
+
+
+def test_soft_labels_of_all_rounds_stand_side_by_side():
+    method = SoftPseudoLabels(rebalance=False, expand=True)
+    method.prepare(task(), None)
+    method.examples(30, predict, generator())
+    drawn = method.examples(60, lambda rows: TURNED[rows - 6], generator())
+    assert drawn.rows[6:].tolist() == [6, 7, 8, 9] * 2
+    torch.testing.assert_close(drawn.label[6:], torch.cat([CONFIDENT, TURNED]))
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1.0}, {"threshold": -0.1}, {"interval": 0}])

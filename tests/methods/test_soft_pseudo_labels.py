@@ -55,6 +55,13 @@ def test_inputs_labels_and_weights_are_mixed_with_one_coefficient(by_hand, step_
     assert float(terms["sureness"].detach()) == pytest.approx(-0.4 * (p * np.log(p)).sum(1).mean(), rel=1e-4)
 
 
+def test_a_coefficient_of_one_is_uniform():
+    """The paper's is randomly sampled in (0, 1)."""
+    generator = torch.Generator().manual_seed(0)
+    shares = np.sort([_beta(1.0, generator) for _ in range(4000)])
+    assert np.abs(shares - np.linspace(0, 1, 4000)).max() < 0.03
+
+
 @pytest.mark.parametrize("a", [0.5, 4.0])
 def test_the_coefficient_is_of_a_beta_distribution(a):
     generator = torch.Generator().manual_seed(0)

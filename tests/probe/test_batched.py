@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from sklearn.metrics import recall_score
 from torch import nn
 
 from emobridge import registry
@@ -59,8 +60,12 @@ def moments():
     return torch.randn(L, P, D, generator=generator), 0.5 + torch.rand(L, P, D, generator=generator)
 
 
-def alone(head, clips, sets, probe, layer, rate, plan, shift):
-    """One probe, trained without any batching: its rows of each window, padded frames, torch.optim.Adam."""
+def alone(head, clips, sets, probe, layer, rate, plan, shift, rates=None):
+    """One probe, trained without any batching: its rows of each window, padded frames, torch's own Adam and schedule.
+
+    rates: a list that takes the learning rate after each epoch.
+    """
+    rates = [] if rates is None else rates
     mean, deviation = (value[:, probe] for value in shift)
     clips = [(clip - mean[:, None]) / deviation[:, None] for clip in clips]
     clips = clips if head.all_layers else [clip[layer] for clip in clips]
@@ -77,6 +82,9 @@ def alone(head, clips, sets, probe, layer, rate, plan, shift):
     generator = torch.Generator().manual_seed(0)
     used = (sets.weight > 0).any(0).nonzero()[:, 0]
     steps = round(float((sets.weight > 0).sum(1).float().mean()) / plan.batch_size)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimiser, patience=plan.plateau, factor=plan.plateau_factor, min_lr=plan.least_rate
+    )
     best, waited, weights = float("inf"), 0, copy.deepcopy(head.state_dict())
     for _ in range(plan.epochs):
         head.train()
@@ -86,11 +94,19 @@ def alone(head, clips, sets, probe, layer, rate, plan, shift):
             optimiser.zero_grad()
             (loss * sets.weight[probe, rows]).mean().backward()
             optimiser.step()
-        if plan.patience:
+        if plan.patience or plan.plateau:
             head.eval()
             rows = sets.validation[probe].nonzero()[:, 0].tolist()
             with torch.no_grad():
-                lost = float(nn.functional.cross_entropy(head(*batch(rows)), sets.label[rows]))
+                logits = head(*batch(rows))
+            lost = float(nn.functional.cross_entropy(logits, sets.label[rows]))
+            if plan.plateau:
+                schedule.step(lost)
+                rates.append(optimiser.param_groups[0]["lr"])
+            if plan.validate_by == "ua":
+                truth = sets.label[rows]
+                lost = 1 - recall_score(truth, logits.argmax(1), labels=truth.unique(), average="macro")
+        if plan.patience:
             waited += 1
             if lost < best:
                 best, waited, weights = lost, 0, copy.deepcopy(head.state_dict())
@@ -128,6 +144,56 @@ def test_each_probe_ends_as_it_would_alone(name, patience, double):
                     assert not torch.equal(a, start) or patience
     if patience:
         assert len(stopped) > 1, "else early stopping was not put to the test"
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_each_probe_lowers_its_own_rate_and_ends_as_it_would_alone(name, double):
+    """The settings of PEFT-SER, which methods B follow: the epoch with the best UA, the rate halved on a plateau."""
+    clips, sets = speech()
+    plan = ProbeTraining(
+        epochs=12, batch_size=8, weight_decay=1e-3, patience=12, validate_by="ua", plateau=1, least_rate=5e-3
+    )
+    kind = registry.load("heads", name)
+    means = [clip if kind.needs_frames else clip.mean(1, keepdim=True) for clip in clips]
+    source = FrameSource(lambda rows: [clips[row] for row in rows])
+    if not kind.needs_frames:
+        source = PooledSource(torch.stack([clip[:, 0] for clip in means], 1))
+    shift = torch.zeros(L, P, D), torch.ones(L, P, D)
+    heads = heads_of(name)
+    stack = Stack(heads, source, rate=5e-2)  # raw: no moments
+    fit_probes([stack], sets, plan)
+    lowered = set()
+    for layer, row in enumerate(heads):
+        for probe, head in enumerate(row):
+            rates: list[float] = []
+            one = alone(copy.deepcopy(head), means, sets, probe, layer, 5e-2, plan, shift, rates)
+            other = unstacked(stack.module, copy.deepcopy(head), layer, probe)
+            for (key, a), b in zip(one.named_parameters(), other.named_parameters()):
+                torch.testing.assert_close(b[1], a, atol=1e-6, rtol=1e-6, msg=f"{key} of layer {layer}, probe {probe}")
+            assert float(stack.rates[layer, probe]) == pytest.approx(rates[-1])
+            lowered.add(rates[-1])
+    assert len(lowered) > 1, "else that each has a rate of its own was not put to the test"
+
+
+def test_a_rate_is_lowered_as_torch_lowers_it():
+    """For 1,000 losses that fall, stay and rise, at the bounds too."""
+    generator = torch.Generator().manual_seed(0)
+    stack = Stack(heads_of("single"), PooledSource(torch.zeros(L, N, D)), rate=1e-2)
+    plan = ProbeTraining(plateau=3, plateau_factor=0.7, least_rate=1e-5)
+    optimisers = [torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-2) for _ in range(L * P)]
+    schedules = [
+        torch.optim.lr_scheduler.ReduceLROnPlateau(one, patience=3, factor=0.7, min_lr=1e-5) for one in optimisers
+    ]
+    loss, differ = torch.ones(L, P, dtype=torch.float64), False
+    for _ in range(1000):
+        loss = (loss * (1 + 0.002 * torch.randn(L, P, generator=generator)).round(decimals=4)).clamp(0.5, 2)
+        stack.lower_rates(loss, plan)
+        for schedule, value in zip(schedules, loss.flatten().tolist()):
+            schedule.step(value)
+        rates = [one.param_groups[0]["lr"] for one in optimisers]
+        assert stack.rates.flatten().tolist() == pytest.approx(rates)
+        differ |= len(set(rates)) > 1
+    assert differ and set(rates) == {1e-5}
 
 
 @pytest.mark.parametrize("patience", [0, 2])
@@ -268,12 +334,12 @@ def test_what_cannot_be_trained():
         fit_probes([huge], sets, PLAN)
 
 
-@pytest.mark.parametrize("patience", [0, 3])
-def test_training_goes_on_from_a_checkpoint_with_the_same_weights(patience, tmp_path, monkeypatch):
+@pytest.mark.parametrize("more", [{}, {"patience": 3}, {"patience": 6, "plateau": 1, "validate_by": "ua"}])
+def test_training_goes_on_from_a_checkpoint_with_the_same_weights(more, tmp_path, monkeypatch):
     """Dropout, Adam's moments, windows and early stopping go on as if there had been no break."""
     monkeypatch.setattr("emobridge.probe.batched.CHECKPOINT", 0.0)
     clips, sets = speech()
-    plan = ProbeTraining(epochs=6, batch_size=8, patience=patience)
+    plan = ProbeTraining(epochs=6, batch_size=8, **more)
     source = FrameSource(lambda rows: [clips[row] for row in rows])
 
     def stacks():

@@ -44,7 +44,7 @@ def test_an_encoder_that_is_not_here_is_described_by_its_preset(asked, monkeypat
     settings = asked(encoders=("whisper-small", "someone/unknown"), floors=True)
     encoders = {(one.name, one.weights): one for one in probed_encoders(settings, may_lack=True)}
     small = encoders["whisper-small", "pretrained"]
-    assert (small.layers, small.width, small.hub) == (13, 768, "openai/whisper-small")
+    assert (small.layers, small.width, small.absent_at) == (13, 768, "openai/whisper-small on the hub")
     assert encoders["someone/unknown", "pretrained"].layers == 0
     assert ("someone/unknown", "random") not in encoders
 

@@ -17,8 +17,8 @@ def test_units_by_corpus_norm_and_head(asked):
     (part,) = plan.encoders
     assert len(part.units) == len(set(part.units)) == 2 * 2 * 3
     assert {unit.head: (unit.layers, unit.all_layers) for unit in part.units} == {
-        "single": (("2",), False), "nonlinear": (("2",), False), "multilayer": (("0", "1", "2"), True),
-    }  # fmt: skip
+        "single": (("2",), False), "nonlinear": (("2",), False), "multilayer": (("1", "2"), True),
+    }, "the layers of the blocks, without what the first block sees"  # fmt: skip
     assert part.tested_on("en") == ("en", "xx")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 
 from emobridge.errors import UserError
@@ -62,11 +63,11 @@ def test_a_study_as_files(page):
         "probe.md",
         "scores.json",
     ]
-    for name in ("layers-wb-en", "layers-wb-xx", "layer-weights"):
+    for name in ("layers-wb-en", "layers-wb-xx", "layer-weights", "layer-weights-mean"):
         svg = (folder / "figures" / f"{name}.svg").read_text()
         assert svg.startswith("<svg") and "currentColor" not in svg
         assert f"](figures/{name}.svg)" in markdown
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 4
     record = json.loads((folder / "probe.json").read_text())
     assert record["command"] == "emobridge probe --corpus x" and text.startswith(record["verdict"])
 
@@ -132,7 +133,7 @@ def test_published_numbers_stand_apart(asked, recorded):
     run_and_report(asked(corpora=(str(path),)), "x")
     markdown = (path.parents[1] / "study" / "probe.md").read_text()
     table = markdown.split("PUBLISHED, not measured here")[1]
-    assert "| EMOVO | whisper-medium | linear head | F1 | 50.19" in table
+    assert "| emovo | whisper-medium | linear head | F1 | 50.19" in table
 
 
 def test_synthetic_speech_is_stamped(asked, recorded):
@@ -254,3 +255,20 @@ def test_speakers_that_are_not_known_are_not_counted(asked, recorded, tmp_path):
     markdown = (tmp_path / "study" / "probe.md").read_text()
     assert "| en | en | 16 | 2 |" in markdown
     assert "Utterances without a known speaker count as speakers of their own: intervals are too narrow." in markdown
+
+
+def test_the_map_of_layer_weights_is_averaged_over_the_corpora(page):
+    """Figure 2 of D'Asaro et al. 2024: its rows are the means of those of the corpora."""
+    _, _, markdown, _ = page
+
+    def rows(name):
+        lines = markdown.split(f"figures/{name}.svg)")[1].split("*")[0].splitlines()
+        cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| wb")]
+        return {row[0]: [float(value) for value in row[1:]] for row in cells}
+
+    means, each = rows("layer-weights-mean"), rows("layer-weights")
+    assert list(means) == ["wb, mean of 2, none", "wb, mean of 2, speaker"] and len(each) == 4
+    for norm in ("none", "speaker"):
+        shares = np.array([each[f"wb, {corpus}, {norm}"] for corpus in ("en", "xx")])
+        np.testing.assert_allclose(means[f"wb, mean of 2, {norm}"], shares.mean(0), atol=0.11)
+        assert shares.shape == (2, 2), "the layers of the two blocks"

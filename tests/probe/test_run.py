@@ -183,6 +183,9 @@ def test_a_flipped_bit_in_a_finished_unit_trains_it_again(asked, tmp_path, fits)
         ({"settings": ("mono", "trans", "cross", "other")}, 2),
         ({"head_options": ("input_dropout=0.5",)}, 2),
         ({"head_options": ("hidden=8",), "heads": ("single", "linear")}, 2),  # an option that single does not have
+        ({"normalise": ("raw",)}, 2),
+        ({"longest": 0.1}, 2),
+        ({"split": "80/10/10", "folds": 1, "patience": 2, "validate_by": "ua", "plateau": 1}, 2),
         ({"layers": ("0", "1", "2")}, 0),
         ({"segment": 0.1}, 0),
         ({"frames": "streamed"}, 0),

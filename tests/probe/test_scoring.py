@@ -181,6 +181,7 @@ def test_a_single_utterance_is_scored():
     [
         ({}, "5 folds by speaker"),
         ({"share_speakers": True}, "5 folds by utterance"),
+        ({"split": "halved", "by_utterance": ("b",)}, "5 halved folds by speaker, b by utterance"),
         ({"split": "80/10/10", "folds": 1}, "80/10/10 by speaker, 1 draw"),
         ({"split": "80/10/10", "folds": 3}, "80/10/10 by speaker, 3 draws"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emobridge.data.manifest import write_manifest
+from emobridge.data.audio import read_utterance
+from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import (
@@ -24,7 +26,7 @@ from emobridge.probe.splits import (
     split_corpus,
     training_sets,
 )
-from emobridge.types import Utterance
+from emobridge.types import SAMPLE_RATE, Utterance
 
 EMOTIONS = ("anger", "happiness", "sadness")
 
@@ -50,7 +52,7 @@ def asked(**changes):
     speakers=st.integers(3, 12),
     folds=st.integers(3, 6),
     patience=st.integers(0, 1),
-    split=st.sampled_from(["folds", "80/10/10"]),
+    split=st.sampled_from(["folds", "80/10/10", "halved"]),
 )
 def test_parts_are_apart_and_share_no_speaker(speakers, folds, patience, split):
     one = corpus(speakers)
@@ -59,7 +61,7 @@ def test_parts_are_apart_and_share_no_speaker(speakers, folds, patience, split):
             parts = [part for part in (cut.train, cut.validation, cut.test) if part]
             voices = [{one.utterances[row].speaker for row in part} for part in parts]
             assert len(set.union(*voices)) == sum(map(len, voices)) and cut.train and cut.test
-            assert bool(cut.validation) == (split == "80/10/10" or bool(patience))
+            assert bool(cut.validation) == (split != "folds" or bool(patience))
         if split == "folds":
             tested = sorted(row for cut in cuts for row in cut.test)
             assert tested == list(range(len(one.utterances))), "each is tested once a seed"
@@ -171,6 +173,30 @@ def test_a_corpus_of_a_single_speaker_splits_by_utterance_alone():
     assert split.train and split.test and not set(split.train) & set(split.test)
 
 
+def test_halved_folds_are_those_of_the_paper():
+    """Han et al. 2025: 400 utterances an emotion to train, 50 to validate and 50 to test; 8 speakers against 2."""
+    rows = corpus(10, each=50)  # of each emotion
+    emotions = len(rows.emotions)
+    ((*cuts,),) = split_corpus(rows, asked(seeds=1, folds=5, split="halved", patience=10))
+    assert len(cuts) == 5
+    for cut in cuts:
+        parts = [cut.train, cut.validation, cut.test]
+        assert [len(part) for part in parts] == [400 * emotions, 50 * emotions, 50 * emotions]
+        assert [len({rows.utterances[row].speaker for row in part}) for part in parts] == [8, 1, 1]
+    tested = [row for cut in cuts for row in cut.test]
+    assert len(tested) == len(set(tested))
+    lone = corpus(1, each=500)
+    with pytest.raises(UserError, match="2 folds need 2 speakers, but there are 1"):
+        split_corpus(lone, asked(seeds=1, split="halved"))
+    for changes in ({"by_utterance": ("c",)}, {"share_speakers": True}):
+        ((*cuts,),) = split_corpus(lone, asked(seeds=1, split="halved", **changes))
+        assert [tuple(map(len, (cut.train, cut.validation, cut.test))) for cut in cuts] == [
+            (400 * emotions, 50 * emotions, 50 * emotions)
+        ] * 5
+        counts = [Counter(lone.utterances[row].emotion for row in cut.test) for cut in cuts]
+        assert all(set(count.values()) == {50} for count in counts)
+
+
 def test_an_emotion_of_a_single_utterance_is_trained_or_tested():
     rare = [row for row in corpus(4).utterances if row.emotion != "sadness" or row.id == "0-sadness-0"]
     (folds,) = split_corpus(Corpus("c", "und", tuple(rare)), asked(folds=4, seeds=1))
@@ -247,3 +273,18 @@ def test_the_split_of_serab_has_all_parts_and_is_the_same_for_every_seed():
     (cut,) = splits[0]
     assert sorted((*cut.train, *cut.validation, *cut.test)) == list(range(len(material.utterances)))
     assert cut.validation and cut.test
+
+
+def test_the_first_seconds_of_clips_are_used(recorded, tmp_path):
+    """Of PEFT-SER's 6 s, which methods B take over; a segment begins where it began."""
+    path = recorded / "en.jsonl"
+    whole = list(read_manifest(path))
+    rows = [replace(whole[0], start=0.1, end=0.3), replace(whole[1], end=0.05), *whole[2:]]
+    write_manifest(tmp_path / "cut.jsonl", rows)
+    corpus = read_corpus(str(tmp_path / "cut.jsonl"), ProbeSettings(corpora=("",), longest=0.15))
+    ends = [(row.start, row.end) for row in corpus.utterances[:3]]
+    assert ends == [(0.1, pytest.approx(0.25)), (rows[1].start, 0.05), (0.0, 0.15)]
+    assert len(read_utterance(corpus.utterances[2])) == round(0.15 * SAMPLE_RATE)
+    all_of_it = read_corpus(str(tmp_path / "cut.jsonl"), ProbeSettings(corpora=("",)))
+    assert list(all_of_it.utterances) == rows
+    assert all_of_it.digest(speakers=False) != corpus.digest(speakers=False)

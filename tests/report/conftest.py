@@ -10,7 +10,8 @@ import pytest
 from emobridge.audit.confound import Confound
 from emobridge.audit.finding import Finding
 from emobridge.audit.findings import Audit
-from emobridge.literature.published import FOUR, applicable
+from emobridge.literature.published import applicable
+from emobridge.literature.record import FOUR
 from emobridge.report.embedding import Embedding, Space
 from emobridge.report.record import (
     Calibration,

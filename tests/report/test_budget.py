@@ -97,6 +97,26 @@ def test_the_table_says_why_a_method_has_no_score(budget):
     assert "ft-lora, all labels" in figure.svg and "source-only, all labels" not in figure.svg
 
 
+def test_a_method_that_is_the_only_one_is_drawn_alone_with_all_labels_as_a_level(budget):
+    """Figure 2 of Goncalves et al. 2024, a panel an attribute."""
+    measures = ("CCC arousal", "CCC valence")
+    amounts = {"source-only": ("1000", "all"), "ft-lora": ("1000", "5000", "all")}
+    scores = tuple(
+        score(method, amount, side, measure, "none", value=0.3 + 0.1 * index + 0.05 * measures.index(measure))
+        for method in amounts
+        for index, amount in enumerate(amounts[method])
+        for side in ("target", "source")
+        for measure in measures
+    )
+    systems = tuple(replace(row, align="none") for row in budget.systems)
+    alone = replace(budget, labels=(), attributes=("arousal", "valence"), scores=scores, systems=systems)
+    *_, figure = curve_section(alone).blocks
+    assert "alone on the target" in figure.table.caption and figure.table.columns == ("measure", "1000", "5000", "all")
+    assert [row[0] for row in figure.table.rows] == list(measures)
+    assert figure.table.rows[1][1].startswith("0.350") and figure.table.rows[1][3].startswith("0.550")
+    assert "source-only" not in figure.svg and figure.svg.count("ft-lora, all labels") == 2
+
+
 def test_a_side_that_is_not_scored_is_no_fault_of_the_method(budget):
     target = tuple(row for row in budget.scores if row.side == "target")
     (figure,) = curve_section(replace(budget, scores=target)).blocks

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from emobridge.audit.confound import Confound
-from emobridge.literature.published import FOUR
+from emobridge.literature.record import FOUR
 from emobridge.report.record import CollapsedSystem, Difference, Floor
 from emobridge.report.verdict import conclusion, headline_measure, verdict, warnings_of
 from emobridge.scores.base import Estimate

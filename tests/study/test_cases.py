@@ -52,7 +52,10 @@ NO_PART = {
     "folds": ({}, 3),
     "transductive": ({}, True),
     "predefined": ({"folds": 0}, True),
+    "serab": ({"folds": 0}, True),
     "share_speakers": ({}, True),
+    "by_utterance": ({}, ("en",)),
+    "halved": ({"patience": 5}, True),
     "out": ({}, "elsewhere"),
     "store": ({}, "there"),
     "jobs": ({}, 3),
@@ -89,6 +92,7 @@ A_PART = {
     "batch_size": ({}, 9),
     "learning_rate": ({}, 0.5),
     "decay": ({}, 0.5),
+    "weight_decay": ({}, 0.5),
     "patience": ({}, 5),
     "validate": ({"patience": 5}, "both"),
     "validate_by": ({"patience": 5}, "ua"),
@@ -97,7 +101,7 @@ A_PART = {
     "encoder_rate": (END_TO_END, 0.5),
     "accumulate": (END_TO_END, 2),
     "checkpointing": (END_TO_END, True),
-    "precision": (END_TO_END, "fp32"),
+    "precision": (END_TO_END, "bf16"),
 }
 
 
@@ -462,7 +466,9 @@ USELESS = [
     ({"batch_size": 9}, "--batch-size", "gradients"),
     ({"learning_rate": 0.1, "method": "source-only"}, "--learning-rate", "gradients"),
     ({"decay": 0.5, "method": "pseudo-labels", "head": "ridge"}, "--decay", "gradients"),
+    ({"weight_decay": 1e-5}, "--weight-decay", "gradients"),
     ({"patience": 2}, "--patience", "gradients"),
+    ({"halved": True}, "--halved", "patience"),
     ({"crop": 1.0}, "--crop", "recordings"),
     ({"encoder_rate": 1e-5}, "--encoder-rate", "end-to-end"),
     ({"encoder_rate": 1e-5, **ADAPTERS}, "--encoder-rate", "end-to-end"),
@@ -553,3 +559,29 @@ def test_decide_needs_no_progress(plain):
     started = start(request, lambda speech: None, cache=Cache(None))
     again = decide(request, started.prepared.drafts, started.prepared.encoder, started.runner)
     assert again == started.decision
+
+
+# ------------------------------------------------------------------ adapters sit where the head can see them
+
+
+@pytest.mark.parametrize(
+    ("adapters", "own", "added"),
+    [
+        ("lora", (), ("lora.blocks=0",)),
+        ("lora+bottleneck+gating", (), ("lora.blocks=0", "bottleneck.blocks=0", "gating.blocks=0")),
+        ("lora+gating", ("lora.blocks=0+1",), ("gating.blocks=0",)),
+        ("lora", ("blocks=1",), ()),
+        ("lora+layer-sum", (), ()),
+    ],
+)
+def test_adapters_sit_in_the_blocks_up_to_the_layer(request_of, adapters, own, added):
+    """Han et al. 2025: behind the layer that the head sees nothing is trained."""
+    request = request_of(method="lora", normalise="none", layer="1", adapters=adapters, adapter_options=own)
+    assert drafted(request)[-1].adapter_options == (*own, *added)
+    last = request_of(method="lora", normalise="none", layer="2", adapters=adapters, adapter_options=own)
+    assert drafted(last)[-1].adapter_options == own, "all blocks, as before"
+
+
+def test_no_adapter_changes_the_input_of_the_first_block(request_of):
+    with pytest.raises(UserError, match="layer: 0 is the input of the first block, which no gating changes"):
+        drafted(request_of(method="lora", normalise="none", layer="0", adapters="gating"))

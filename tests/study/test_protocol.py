@@ -79,6 +79,7 @@ def test_a_validation_that_uses_target_labels_says_so():
         (Split(folds=3), 3, "3 folds by speaker", "3 folds by speaker on both sides"),
         (Split(folds=0), 0, "one split by speaker", "one split, a fifth held out by speaker"),
         (Split(folds=0, predefined=True), 0, "of the corpora", "the split that the corpora come with"),
+        (Split(folds=0, serab=True), 0, "SERAB's by speaker", "60/20/20 (the same for every seed)"),
         (Split(folds=3, share_speakers=True), 3, "by utterance", "SPEAKERS ARE SHARED"),
         (Split(folds=3, transductive=True), 3, "3 folds by speaker, transductive", "adapted to (transductive)"),
     ],

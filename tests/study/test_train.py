@@ -341,10 +341,10 @@ def test_an_encoder_that_is_trained_too(settings, tmp_path):
         assert torch.equal(tensor, loaded.encoder.state_dict()[name])
 
 
-@pytest.mark.parametrize("adapters", ["lora", "bottleneck+gating"])
+@pytest.mark.parametrize("adapters", ["lora", "bottleneck+gating", "bottleneck+layer-sum"])
 def test_adapters_are_trained_and_nothing_else_of_the_encoder(settings, source, tmp_path, adapters):
     small = ("r=2",) if adapters == "lora" else ("bottleneck.reduction=4",)
-    layer = "1" if adapters == "lora" else "0"  # gating leaves one
+    layer = "0" if "layer-sum" in adapters else "1"  # a sum of layers leaves one
     short = {"layer": layer, "align": "none", "crop": 0.3, "epochs": 2, "learning_rate": 0.01}
     options = settings(encoder=source("whisper"), train="adapters", adapters=adapters, adapter_options=small, **short)
     one = train(options)
@@ -402,7 +402,7 @@ def test_adapters_that_do_not_fit_are_told_before_anything_long(settings, source
     with pytest.raises(UserError, match="unknown adapter 'lra'"):
         train(settings(encoder=source("whisper"), train="adapters", adapters="lra", layer="1", align="none"))
     with pytest.raises(UserError, match="unknown layer of encoder whisper '1'"):
-        train(settings(encoder=source("whisper"), train="adapters", adapters="gating", layer="1", align="none"))
+        train(settings(encoder=source("whisper"), train="adapters", adapters="layer-sum", layer="1", align="none"))
     with pytest.raises(UserError, match="encoder emotion-cnn has no transformer blocks"):
         train(settings(encoder="emotion-cnn", train="adapters", layer="0", align="none"))
 

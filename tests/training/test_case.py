@@ -49,6 +49,7 @@ OTHER_TRAINING = {
     "batch_size": (1, 99),
     "learning_rate": (1e-4, 1e-2),
     "decay": (0.9, 1.0),
+    "weight_decay": (1e-5, 1e-4),
     "patience": (1, 5),
     "validate": ("both",),
     "validate_by": ("ua",),

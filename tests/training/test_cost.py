@@ -28,9 +28,9 @@ def test_weights_are_counted_where_they_are(source):
     assert trained_weights(Model(encoder), encoder) == (("head", 34), ("encoder", own))
     encoder.requires_grad_(False)
     assert trained_weights(Model(None), encoder) == (("head", 34),), "a frozen encoder is no part of the model"
-    Adapters(encoder, "lora+gating", ("lora.r=2",))
+    Adapters(encoder, "lora+layer-sum", ("lora.r=2",))
     layers = 3
-    assert trained_weights(Model(encoder), encoder) == (("head", 34), ("lora", 896), ("gating", layers))
+    assert trained_weights(Model(encoder), encoder) == (("head", 34), ("lora", 896), ("layer-sum", layers))
 
 
 def test_a_meter_tells_what_went_by(source):

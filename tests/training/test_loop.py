@@ -520,3 +520,15 @@ def test_a_part_of_a_batch_weighs_as_many_utterances_as_it_has(speech):
             known = ~truth.isnan()
             expected += len(part) / len(rows) * (1 - Ccc()(truth[known].tolist(), said[known].tolist()))
         assert log[f"1 - CCC {name}"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_rate_falls_every_ten_epochs_or_as_asked():
+    plain = Plan(decay=0.5)
+    assert [plain.rate_share(epoch) for epoch in (0, 9, 10, 19, 20, 35)] == [1, 1, 0.5, 0.5, 0.25, 0.125]
+    late = Plan(decay=0.5, decay_from=5, decay_every=1)
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, range(5, 26), gamma=0.5)
+    for epoch in range(12):
+        assert late.rate_share(epoch) == optimiser.param_groups[0]["lr"]
+        optimiser.step()
+        schedule.step()

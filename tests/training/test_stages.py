@@ -120,7 +120,7 @@ def test_only_what_a_stage_names_is_trained(settings):
     assert changed == {"1"}
 
 
-@pytest.mark.parametrize("method", ["fine-tuned", "lora", "ft-dual", "ft-lora", "two-stage"])
+@pytest.mark.parametrize("method", ["fine-tuned", "lora", "ft-dual", "ft-joint", "ft-lora", "two-stage"])
 def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
     seen = []
     original = stages.fit
@@ -130,11 +130,27 @@ def test_a_stage_learns_from_its_sides_alone(settings, method, monkeypatch):
     wanted = {
         "fine-tuned": [(12, None)],
         "lora": [(12, None)],
-        "ft-dual": [(12, 12)],
+        "ft-dual": [(12, None), (None, 12)],
+        "ft-joint": [(12, 12)],
         "ft-lora": [(12, None), (None, 12)],
         "two-stage": [(12, None), (None, 12)],
     }[method]
     assert [tuple(part and len(part.rows) for part in (task.source, task.labelled_target)) for task in seen] == wanted
+
+
+def test_one_language_after_the_other_ends_apart_in_the_two_directions(settings, recorded):
+    """FT(dual) of methods A: the order of the languages is that of training. All at once it would be no order."""
+    one = fitted(settings(method="ft-dual"))
+    swapped = {"source": (str(recorded / "xx.jsonl"),), "target": str(recorded / "en.jsonl")}
+    other = fitted(settings(method="ft-dual", **swapped))
+    assert one.trained == other.trained == "end-to-end"
+    tuned = fitted(settings(method="fine-tuned", target_labels="0"))
+    same(tuned.head.state_dict(), one.before[0][0].state_dict())
+    assert not torch.equal(one.head.output.weight, tuned.head.output.weight), "the head goes on"
+    apart = max(
+        (one.encoder.state_dict()[name] - weight).abs().max() for name, weight in other.encoder.state_dict().items()
+    )
+    assert apart > 1e-3
 
 
 def test_two_stages_train_the_same_adapters(settings):
@@ -331,6 +347,17 @@ def test_precision_is_single_on_a_cpu_unless_asked_for(settings):
     assert (plain.training.precision, case.training.precision) == ("auto", "bf16"), "the baseline trains no encoder"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_precision_that_was_chosen_for_this_machine_has_a_key_of_its_own(settings, monkeypatch, precision):
+    """A fit in bf16 must not be taken for one in single precision where both were asked for as auto."""
+    monkeypatch.setattr("emobridge.training.hardware.training_precision", lambda: precision)
+    request = resolve(settings())
+    automatic = draft(request, load_encoder(request.features.encoder))[1]
+    request = resolve(settings(precision=precision))
+    assert automatic.key == draft(request, load_encoder(request.features.encoder))[1].key
+    assert automatic.training.precision == precision
+
+
 def test_two_precisions_in_one_process():
     product = {}
     for precision in ("fp32", "bf16", "fp32"):
@@ -440,3 +467,37 @@ def test_two_processes_interrupted_and_resumed_are_one_with_twice_the_batch(sett
     same(weights(fitted(settings(batch_size=8))), first, rtol=1e-4, atol=1e-6)
     other = weights(fitted(options))
     assert any((first[name] - tensor).abs().max() > 1e-3 for name, tensor in other.items()), "half of it is another run"
+
+
+@pytest.mark.parametrize("family", ["whisper", "wav2vec2-base", "wavlm-large"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_model_ends_at_the_layer_that_is_read(settings, source, family, checkpointing, monkeypatch):
+    """No weight lies behind it that training cannot reach; blocks there are not computed."""
+    adapters = "lora+bottleneck+gating"
+    options = {"adapters": adapters, "adapter_options": ("lora.r=2", "lora.dropout=0", "bottleneck.reduction=4")}
+    options |= {"encoder": str(source(family)), "method": "lora", "target_labels": "0", "layer": "1"}
+    before = load_encoder(source(family))
+    last = before.trunk().module.get_submodule(before.trunk().blocks[-1])
+    calls: list[type] = []
+    original = type(last).forward
+
+    def counted(block, *inputs, **named):
+        calls.append(type(block))
+        return original(block, *inputs, **named)
+
+    monkeypatch.setattr(type(last), "forward", counted)
+    fit = fitted(settings(**options, checkpointing=checkpointing))
+    passes, blocks = len(calls), len(before.trunk().blocks)
+    assert blocks == 2 and passes
+    trained = fit.encoder.active_adapters.parameters()
+    assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in trained)
+    calls.clear()
+    fitted(settings(**options | {"layer": "2"}, checkpointing=checkpointing))
+    assert len(calls) == 2 * passes and fit.encoder.last_layer == blocks
+
+
+def test_weight_decay_shrinks_what_is_trained(settings):
+    plan = {"method": "lora", "target_labels": "0", "epochs": 30, "learning_rate": 0.01}
+    plain, decayed = (fitted(settings(**plan, weight_decay=decay)) for decay in (0.0, 1.0))
+    norms = [sum(w.norm() for w in fit.encoder.active_adapters.parameters()) for fit in (plain, decayed)]
+    assert norms[1] < 0.9 * norms[0]

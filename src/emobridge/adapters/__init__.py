@@ -117,7 +117,7 @@ class Adapters:
     def merge(self) -> None:
         """Add them to the encoder's own weights, for speed; `unmerge` subtracts them again.
 
-        Errors: UserError for adapters that are not linear: bottleneck and gating.
+        Errors: UserError for adapters that are no linear maps of one matrix: all but LoRA.
         """
         mergeable = [part for part in self.parts if isinstance(part, Mergeable)]
         for part in self.parts:

@@ -85,6 +85,7 @@ class ModuleAdapter:
 
     name: ClassVar[str]
     replaces = False
+    joins_layers = False  # whether the encoder then yields a single layer, made of all
 
     encoder: Encoder
     module: nn.Module

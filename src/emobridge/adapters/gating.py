@@ -1,7 +1,7 @@
-"""Weighted gating of layers: the encoder yields one layer, sum_l softmax(w)_l h_l (methods C; Yang et al., Interspeech
-2021, "SUPERB", which puts a weighted sum over frozen models).
+"""Weighted gating, h <- sigmoid(g) * h at the input h of each block, with a g of the layer's width a block (Han et al.,
+ICASSP 2025, as its public code has it; methods C).
 
-Ours where methods C is silent: the weights are the same for all frames, and equal at first.
+Ours where that is silent: every g begins at `start`, so that the encoder begins nearly as it was.
 """
 
 from __future__ import annotations
@@ -9,42 +9,50 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from emobridge.adapters.base import FIRST, ModuleAdapter, parse_indices
+from emobridge.adapters.base import FIRST, ModuleAdapter, parse_indices, trunk_of
 from emobridge.encoders.base import Encoder
-from emobridge.heads.base import LayerSum
-from emobridge.types import Layers
+
+
+class Gate(nn.Module):
+    """(..., D) -> (..., D), each of the D values times a number between 0 and 1."""
+
+    def __init__(self, width: int, start: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width,), start))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.weight.sigmoid() * h
 
 
 class Gating(ModuleAdapter):
-    """`layers` such as "2+3+4", all by default, of those that the encoder yields; 0 is the input of the first block."""
+    """`blocks` such as "3+4", all by default; `start`: g at first, sigmoid(3) = 0.95."""
 
     name = "gating"
 
-    def __init__(self, *, layers: str | int | None = None) -> None:
-        self.layers = layers
+    def __init__(self, *, blocks: str | int | None = None, start: float = 3.0) -> None:
+        self.blocks, self.start = blocks, start
 
     def attach(self, encoder: Encoder, key: str = FIRST) -> None:
-        self.selected = torch.tensor(parse_indices(f"layer of adapter {self.name}", self.layers, encoder.layers))
-        self.layers_before = encoder.layers
-        self.sum = LayerSum(len(self.selected))
-        self.add(encoder, key, self.sum)
+        trunk = trunk_of(f"adapter {self.name}", encoder)
+        blocks = parse_indices(f"block of adapter {self.name}", self.blocks, len(trunk.blocks))
+        self.gates = nn.ModuleList(Gate(encoder.width, self.start) for _ in blocks)
+        self.add(encoder, key, self.gates)
+        self.gated = [trunk.module.get_submodule(trunk.blocks[block]) for block in blocks]
         self.activate()
 
-    def _gated(self, _encoder: nn.Module, _inputs: Any, output: Layers) -> Layers:
-        return Layers(
-            self.sum(output.hidden[self.selected])[None],
-            output.mask,
-            output.frame_rate,
-            output.speech,
-            output.over_speech,
-        )
-
     def deactivate(self) -> None:
-        self.hook.remove()
-        self.encoder.layers = self.layers_before
+        for hook in self.hooks:
+            hook.remove()
 
     def activate(self) -> None:
-        self.encoder.layers = 1
-        self.hook = self.encoder.register_forward_hook(self._gated)
+        self.hooks = [
+            block.register_forward_pre_hook(lambda _block, inputs, gate=gate: _gated(gate, inputs))
+            for block, gate in zip(self.gated, self.gates)
+        ]
+
+
+def _gated(gate: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs of a block, whose hidden states come first, with these gated."""
+    return (gate(inputs[0]), *inputs[1:])

@@ -19,6 +19,7 @@ from emobridge.cli import extract as cli_extract
 from emobridge.cli import join as cli_join
 from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
+from emobridge.cli import similarity as cli_similarity
 from emobridge.cli import suggest as cli_suggest
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
@@ -260,6 +261,7 @@ app.command(rich_help_panel=USING)(command_from(PredictRequest, "predict", run_p
 app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run_evaluate))
 app.command(rich_help_panel=USING)(cli_join.join)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
+app.command(rich_help_panel=STUDIES)(cli_similarity.similarity)
 app.add_typer(cli_recipe.app, name="recipe", rich_help_panel=STUDIES)
 
 

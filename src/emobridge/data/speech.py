@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
-from emobridge.data.splits import Part, by_fold, by_ratio, label_budgets, predefined
+from emobridge.data.splits import Part, by_fold, by_ratio, count_groups, label_budgets, predefined, serab
 from emobridge.errors import UserError
 from emobridge.settings import Split, layer_names
 from emobridge.types import Utterance, person, short_repr
@@ -132,45 +132,64 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
     """
     source = np.flatnonzero(~speech.is_target)
     target = np.flatnonzero(speech.is_target)
-    if split.predefined:
-        return (_predefined(speech, source, target, validation),)
+    if split.is_fixed:
+        return (_fixed(speech, source, target, split, validation),)
     scored = _scored(speech, target, split)
     unscored = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
     count = split.folds or ALL_BUT_ONE
+    halves = split.halved and validation != "none", split.halved and validation == "both"  # of the source, the target
     if split.folds and not split.share_speakers:
-        sides = [rows for rows in (source, scored) if len(rows)]
-        count = min([count, *(_speakers(speech, rows) for rows in sides)])
-    source_parts = _parts(speech, source, count, split, seed) if len(source) else ((),) * count
-    target_parts = _parts(speech, scored, count, split, seed) if len(scored) else ((),) * count
+        for rows, halved in ((source, split.halved), (scored, halves[1])):
+            if len(rows):
+                count = min(count, _count_folds(speech, rows, split, halved))
+    source_parts = _parts(speech, source, count, split, seed, halves[0])
+    target_parts = _parts(speech, scored, count, split, seed, halves[1])
     folds = []
     for index in range(count if split.folds else 1):
-        test = set(source_parts[index])
-        target_test = set(target_parts[index])
-        tested = {person(speech.utterances[row]) for row in target_test} - {None}
-        held_out = set() if split.share_speakers or split.transductive else tested
-        adapts = [row for row in scored if split.transductive or row not in target_test]
-        adapts += [row for row in unscored if person(speech.utterances[row]) not in held_out]
-        train = tuple(int(row) for row in source if row not in test)
-        fold = Fold(train, tuple(sorted(test)), tuple(map(int, sorted(adapts))), tuple(sorted(target_test)))
-        folds.append(_with_validation(speech, fold, split, seed, validation))
+        (source_held, test), (target_held, target_test) = source_parts[index], target_parts[index]
+        held_out = {*target_held, *target_test}
+        people = set() if split.transductive else _people(speech, held_out, split)
+        adapts = [row for row in scored if split.transductive or row not in held_out]
+        adapts += [row for row in unscored if person(speech.utterances[row]) not in people]
+        not_train = {*source_held, *test}
+        train = tuple(int(row) for row in source if row not in not_train)
+        fold = Fold(train, test, tuple(map(int, sorted(adapts))), target_test, (*source_held, *target_held))
+        folds.append(fold if split.halved else _with_validation(speech, fold, split, seed, validation))
     return tuple(folds)
 
 
-def _predefined(speech: Speech, source: np.ndarray, target: np.ndarray, validation: str) -> Fold:
-    """The split that the corpora come with, the same for every seed; without early stopping nothing validates.
+def _fixed(speech: Speech, source: np.ndarray, target: np.ndarray, split: Split, validation: str) -> Fold:
+    """A split that is the same for every seed; without early stopping nothing validates.
 
-    Errors: UserError as `splits.predefined` has them.
+    Errors: UserError as `splits.predefined` and `splits.serab` have them.
     """
-    parts = [predefined([speech.utterances[row] for row in rows]) for rows in (source, target)]
-    (train, source_held, test), (adapts, target_held, target_test) = (
-        tuple(tuple(int(rows[index]) for index in part) for part in three)
-        for rows, three in zip((source, target), parts)
-    )
-    scored = set(_scored(speech, target, Split(folds=0, predefined=True)).tolist())
+    labelled = _scored(speech, target, split)
+    scored = set(labelled.tolist())
+    train, source_held, test = _three_parts(speech, source, split)
+    adapts, target_held, target_test = _three_parts(speech, target if split.predefined else labelled, split)
+    if split.serab:  # unlabelled speech adapts where its speaker neither validates nor is scored
+        apart = {person(speech.utterances[row]) for row in (*target_held, *target_test)} - {None}
+        others = [row for row in target.tolist() if row not in scored]
+        adapts = (*adapts, *(row for row in others if person(speech.utterances[row]) not in apart))
     held_out = () if validation == "none" else source_held
     if validation == "both":
         held_out += tuple(row for row in target_held if row in scored)
-    return Fold(train, test, adapts, tuple(row for row in target_test if row in scored), held_out)
+    target_test = tuple(row for row in target_test if row in scored)
+    return Fold(train, test, tuple(sorted(adapts)), target_test, held_out)
+
+
+def _three_parts(speech: Speech, rows: np.ndarray, split: Split) -> tuple[Part, Part, Part]:
+    """The rows that train, validate and test: as the column `split` says, or as SERAB splits each corpus."""
+    if not len(rows):
+        return (), (), ()
+    domains = speech.domain_of[rows]
+    parts: tuple[list[int], ...] = ([], [], [])
+    for together in [rows] if split.predefined else [rows[domains == domain] for domain in np.unique(domains)]:
+        utterances = [speech.utterances[row] for row in together]
+        divided = predefined(utterances) if split.predefined else serab(utterances, may_lack_validation=True)
+        for part, indices in zip(parts, divided):
+            part += together[list(indices)].tolist()
+    return tuple(parts[0]), tuple(parts[1]), tuple(parts[2])
 
 
 def _scored(speech: Speech, target: np.ndarray, split: Split) -> np.ndarray:
@@ -200,8 +219,8 @@ def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, valida
     """
     if validation == "none":
         return fold
-    if split.predefined:
-        held_out = {row for row in fold.source if speech.utterances[row].split == "validation"}
+    if split.is_fixed:
+        held_out = set(_three_parts(speech, np.asarray(fold.source, dtype=np.int64), split)[1])
         source = tuple(row for row in fold.source if row not in held_out)
         return replace(fold, source=source, validation=tuple(sorted(held_out)))
     source, source_held = _without_a_fifth(speech, fold.source, split, seed) if fold.source else ((), ())
@@ -210,7 +229,7 @@ def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, valida
         return replace(fold, source=source, validation=source_held)
     _, target_held = _without_a_fifth(speech, labelled, split, seed)
     held_out = set(target_held)
-    people = set() if split.share_speakers else {person(speech.utterances[row]) for row in target_held} - {None}
+    people = _people(speech, held_out, split)
     adapts = [row for row in fold.target if row not in held_out and person(speech.utterances[row]) not in people]
     return replace(fold, source=source, target=tuple(adapts), validation=(*source_held, *target_held))
 
@@ -218,7 +237,9 @@ def _with_validation(speech: Speech, fold: Fold, split: Split, seed: int, valida
 def _without_a_fifth(speech: Speech, rows: Part, split: Split, seed: int) -> tuple[Part, Part]:
     """The rows without, and of, a fifth of their speakers."""
     utterances = [speech.utterances[row] for row in rows]
-    training, held_out = by_ratio(utterances, (0.8, 0.2), seed=seed, share_speakers=split.share_speakers)
+    training, held_out = by_ratio(
+        utterances, (0.8, 0.2), seed=seed, share_speakers=split.share_speakers, by_utterance=split.by_utterance
+    )
     return tuple(rows[index] for index in training), tuple(rows[index] for index in held_out)
 
 
@@ -251,15 +272,33 @@ def largest_budget(speech: Speech, split: Split, validation: str = "none") -> in
     return min(len(budget(speech, fold, "all", seed)) for fold, seed in folds)
 
 
-def _speakers(speech: Speech, rows: np.ndarray) -> int:
-    return len({person(speech.utterances[row]) for row in rows})
-
-
-def _parts(speech: Speech, rows: np.ndarray, count: int, split: Split, seed: int) -> tuple[Part, ...]:
-    """The test parts of the folds."""
+def _count_folds(speech: Speech, rows: np.ndarray, split: Split, halved: bool) -> int:
+    """How many folds the speakers of some rows allow. Errors: UserError where halves of folds are too few speakers."""
     utterances = [speech.utterances[row] for row in rows]
+    groups = count_groups(utterances, split.by_utterance)
+    if halved and groups < 4:
+        corpora = ", ".join(sorted({row.corpus for row in utterances}))
+        raise UserError(f"halved: 2 halved folds need 4 speakers, but there are {groups} ({corpora})")
+    return groups // 2 if halved else groups
+
+
+def _people(speech: Speech, rows: Collection[int], split: Split) -> set[str | None]:
+    """The known speakers of some rows, but for those of corpora that are split by utterance."""
+    utterances = (speech.utterances[row] for row in rows)
+    return {person(row) for row in utterances if not split.shares_speakers(row.corpus)} - {None}
+
+
+def _parts(
+    speech: Speech, rows: np.ndarray, count: int, split: Split, seed: int, halved: bool
+) -> tuple[tuple[Part, Part], ...]:
+    """What each fold holds out of one side: to validate, where the folds are halved, and to test."""
+    if not len(rows):
+        return (((), ()),) * count
+    utterances = [speech.utterances[row] for row in rows]
+    count = 2 * count if halved else count
     if split.share_speakers:
         parts = by_ratio(utterances, (1 / count,) * count, seed=seed, share_speakers=True)
     else:
-        parts = by_fold(utterances, max(count, 2), seed=seed)
-    return tuple(tuple(int(rows[index]) for index in part) for part in parts)
+        parts = by_fold(utterances, max(count, 2), seed=seed, by_utterance=split.by_utterance)
+    of_rows = [tuple(int(rows[index]) for index in part) for part in parts]
+    return tuple(zip(of_rows[1::2], of_rows[::2])) if halved else tuple(((), part) for part in of_rows)

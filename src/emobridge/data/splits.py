@@ -6,8 +6,9 @@ corpora are two people. A split depends on the seed and on the utterances, and n
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,11 +40,12 @@ def by_ratio(
     *,
     seed: int,
     share_speakers: bool = False,
+    by_utterance: Collection[str] = (),
 ) -> tuple[Part, ...]:
     """A part for each ratio; each has the emotions in the proportions of the whole, as nearly as speakers allow.
 
     ratios: the shares of the parts, which sum to 1. share_speakers: draw utterances instead of speakers; scores on such
-    a split tell nothing about new speakers.
+    a split tell nothing about new speakers. by_utterance: corpora of which utterances are drawn.
     Errors: UserError for bad ratios, fewer speakers (or utterances) than parts, and utterances without a speaker.
     """
     if not ratios or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
@@ -53,18 +55,33 @@ def by_ratio(
         if len(groups) < len(ratios):
             raise UserError(f"{len(ratios)} parts need as many utterances; there are {len(groups)}")
     else:
-        groups = _by_speaker(utterances, f"{len(ratios)} parts need", len(ratios))
+        groups = _by_speaker(utterances, f"{len(ratios)} parts need", len(ratios), by_utterance)
     return _divide(utterances, groups, ratios, seed)
 
 
-def by_fold(utterances: Sequence[Utterance], folds: int, *, seed: int) -> tuple[Part, ...]:
+def by_fold(
+    utterances: Sequence[Utterance], folds: int, *, seed: int, by_utterance: Collection[str] = ()
+) -> tuple[Part, ...]:
     """`folds` parts without common speakers, alike in size and emotions; each is the test part of a fold.
 
+    by_utterance: corpora that are split by utterance all the same, such as those of a single speaker.
     Errors: UserError for fewer than two folds, fewer speakers than folds, and utterances without a speaker.
     """
     if folds < 2:
         raise UserError(f"{folds} folds: expected 2 or more")
-    return _divide(utterances, _by_speaker(utterances, f"{folds} folds need", folds), (1 / folds,) * folds, seed)
+    groups = _by_speaker(utterances, f"{folds} folds need", folds, by_utterance)
+    return _divide(utterances, groups, (1 / folds,) * folds, seed)
+
+
+def count_groups(utterances: Iterable[Utterance], by_utterance: Collection[str] = ()) -> int:
+    """In how many pieces utterances are dealt out: speakers, and of the corpora in `by_utterance` utterances."""
+    people, alone = set(), 0
+    for utterance in utterances:
+        if utterance.corpus in by_utterance:
+            alone += 1
+        else:
+            people.add(person(utterance))
+    return len(people) + alone
 
 
 def unlabelled_parts(utterances: Sequence[Utterance], count: int, *, seed: int) -> tuple[Part, ...]:
@@ -95,25 +112,26 @@ def leave_one_speaker_out(utterances: Sequence[Utterance]) -> tuple[Part, ...]:
     return tuple(tuple(group) for group in _by_speaker(utterances, "leaving one speaker out needs", 2))
 
 
-def serab(utterances: Sequence[Utterance]) -> tuple[Part, Part, Part]:
+def serab(utterances: Sequence[Utterance], *, may_lack_validation: bool = False) -> tuple[Part, Part, Part]:
     """Training, validation and test part of SERAB (Scheidwasser-Clow et al. 2022): speakers 60/20/20, CREMA-D 70/10/20.
 
     It is the only split: that of the public code, which sorts the speakers' names, shuffles them by NumPy's RandomState
     0 and cuts the list. That code takes for the speaker what is none in ShEMO (the utterance's number) and IEMOCAP (who
     wears the markers); here it is who speaks.
+    may_lack_validation: of two speakers, as TESS has them, one trains and one tests, as in that code.
     Errors: UserError for fewer speakers than a part each needs, utterances of several corpora or without a speaker.
     """
     corpora = sorted({utterance.corpus for utterance in utterances})
     if len(corpora) > 1:
         raise UserError(f"SERAB splits one corpus at a time, got {', '.join(corpora)}")
-    groups = _by_speaker(utterances, "the split of SERAB needs", 3)
+    groups = _by_speaker(utterances, "the split of SERAB needs", 2 if may_lack_validation else 3)
     order = np.arange(len(groups))
     np.random.RandomState(0).shuffle(order)
     training, validation, _ = SERAB_SHARES.get(corpora[0], (0.6, 0.2, 0.2))
     # The sum of two shares, as there: 0.7 + 0.1 is a little below 0.8.
     first, second = int(training * len(order)), int((training + validation) * len(order))
     parts = (order[:first], order[first:second], order[second:])
-    if not all(map(len, parts)):
+    if not all(map(len, parts[::2] if may_lack_validation else parts)):
         raise UserError(f"the split of SERAB: {len(groups)} speakers of {corpora[0]} are too few for its three parts")
     train, held_out, test = (tuple(sorted(row for group in part for row in groups[group])) for part in parts)
     return train, held_out, test
@@ -165,16 +183,25 @@ def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed
 def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count: int) -> Part:
     """`count` utterances of each emotion, or as many as the rarest emotion has; the same sample for every seed.
 
+    Of an emotion the speakers have equally many, until the utterances of some are used up.
     Errors: UserError for an emotion without utterances.
     """
     counts = Counter(utterance.emotion for utterance in utterances if utterance.emotion in emotions)
     for emotion in emotions:
         if not counts[emotion]:
             raise UserError(f"a sample of {count} utterances of each emotion: there is none of {emotion}")
-    rows = [row for row, utterance in enumerate(utterances) if utterance.emotion in counts]
-    size = len(counts) * min(count, *counts.values())
-    chosen = label_budgets([utterances[row] for row in rows], (size,), seed=0)[size]
-    return tuple(rows[index] for index in chosen)
+    size, rng = min(count, *counts.values()), np.random.default_rng(0)
+    shuffled: dict[tuple[str, str], list[int]] = {}  # of each emotion and speaker
+    for row in rng.permutation(_ordered(utterances)).tolist():
+        utterance = utterances[row]
+        if utterance.emotion in counts:
+            shuffled.setdefault((str(utterance.emotion), person(utterance) or ""), []).append(row)
+    drawn: list[int] = []
+    for emotion in sorted(counts):
+        of_emotion = [shuffled[key] for key in sorted(shuffled) if key[0] == emotion]
+        turns = itertools.zip_longest(*(of_emotion[index] for index in rng.permutation(len(of_emotion))))
+        drawn += [row for turn in turns for row in turn if row is not None][:size]
+    return tuple(sorted(drawn))
 
 
 def _ordered(utterances: Sequence[Utterance]) -> list[int]:
@@ -183,14 +210,22 @@ def _ordered(utterances: Sequence[Utterance]) -> list[int]:
     return sorted(range(len(utterances)), key=keys.__getitem__)
 
 
-def _by_speaker(utterances: Sequence[Utterance], what: str, needed: int) -> list[list[int]]:
+def _by_speaker(
+    utterances: Sequence[Utterance], what: str, needed: int, by_utterance: Collection[str] = ()
+) -> list[list[int]]:
     """The indices of each speaker, in the order of their names. Errors: UserError where there are fewer than `needed`.
 
-    what: the subject and verb of the error, such as "3 folds need".
+    what: the subject and verb of the error, such as "3 folds need". by_utterance: corpora whose utterances stand alone.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[tuple[object, ...], list[int]] = {}
     for index, utterance in enumerate(utterances):
-        groups.setdefault(speaker_of(utterance), []).append(index)
+        alone = utterance.corpus in by_utterance
+        key = (
+            (utterance.corpus, utterance.id, utterance.path, utterance.start or 0.0)
+            if alone
+            else (speaker_of(utterance),)
+        )
+        groups.setdefault(key, []).append(index)
     if len(groups) < needed:
         corpora = ", ".join(sorted({utterance.corpus for utterance in utterances})) or "no corpus"
         single = "; with a single speaker nothing can be claimed of others" if len(groups) == 1 else ""

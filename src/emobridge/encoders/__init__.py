@@ -95,6 +95,11 @@ def _open(source: str | type[Encoder] | Encoder, options: dict[str, str | int | 
         return _open_plugin(Plugin(source, tuple(options.items())))
     from emobridge.encoders._weights import configuration_digest
 
+    preset = _preset_without_hub(source)
+    if preset is not None:
+        if options.get("weights") != "random":
+            raise UserError(f"encoder {source}: is on no hub: give a folder with its weights ({preset.page})")
+        return _open_plugin(Plugin(preset.family, (("width", preset.width), *options.items())))
     folder = _locate(source)
     if isinstance(folder, str):
         folder = _download(folder, CONFIG_FILES if options.get("weights") == "random" else HUB_FILES)
@@ -105,6 +110,12 @@ def _open(source: str | type[Encoder] | Encoder, options: dict[str, str | int | 
         encoder.weights_digest = encoder.digest
         encoder.digest = _with_configuration(encoder.digest, configuration)
     return encoder
+
+
+def _preset_without_hub(source: str) -> Preset | None:
+    """The preset that `source` names, where no hub holds its weights; a folder of that name comes first."""
+    preset = presets().get(source)
+    return None if preset is None or preset.hub or Path(source).is_dir() else preset
 
 
 def _with_configuration(weights: str, configuration: str) -> str:
@@ -146,6 +157,8 @@ def is_here(source: str | Path) -> bool:
 
     if _is_plugin(str(source)):
         return True
+    if _preset_without_hub(str(source)) is not None:
+        return False
     folder = _locate(str(source))
     if isinstance(folder, Path):
         return True
@@ -160,6 +173,8 @@ def fetch(source: str | Path) -> None:
     """Download the weights of `source` where they are not here. Errors: UserError as for `load_encoder`."""
     if _is_plugin(str(source)):
         return
+    if _preset_without_hub(str(source)) is not None:
+        load_encoder(source)  # which says where to get them
     folder = _locate(str(source))
     if isinstance(folder, str):
         _download(folder, HUB_FILES)

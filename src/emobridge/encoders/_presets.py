@@ -17,21 +17,28 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One encoder of the hub."""
+    """One encoder of the hub, or one whose weights are elsewhere."""
 
     name: str
-    hub: str  # id on the Hugging Face hub
+    hub: str  # id on the Hugging Face hub; "" where it is on none
     languages: tuple[str, ...]  # of its pre-training, BCP 47; "mul" is many
     layers: int  # transformer blocks
     width: int
     licence: str
     source: str  # who made it, of what
     revision: str = ""  # "" is the main branch
+    family: str = ""  # the plug-in that reads its weights, where no hub holds them
+    page: str = ""  # where to get these
 
     @property
     def where(self) -> str:
-        """The id for `load_encoder`, with its revision if there is one."""
-        return f"{self.hub}@{self.revision}" if self.revision else self.hub
+        """The id for `load_encoder`, with its revision if there is one; the page of weights that no hub holds."""
+        return f"{self.hub}@{self.revision}" if self.revision else self.hub or self.page
+
+    @property
+    def place(self) -> str:
+        """Where its weights are, in words."""
+        return f"{self.where} on the hub" if self.hub else self.page
 
 
 @cache
@@ -53,4 +60,4 @@ def languages_of(source: object) -> tuple[str, ...]:
     if word in presets():
         return presets()[word].languages
     model = word.partition("@")[0]
-    return next((preset.languages for preset in presets().values() if preset.hub == model), ())
+    return next((preset.languages for preset in presets().values() if preset.hub and preset.hub == model), ())

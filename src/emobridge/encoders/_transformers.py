@@ -68,21 +68,37 @@ def first_layers(run: Callable[[], Any], blocks: Sequence[Any], last: int) -> li
 
     run: runs the model. blocks: its blocks in order, each called with its hidden states first; more than `last`.
     """
+    with _inputs_of(blocks[: last + 1], last) as hidden, contextlib.suppress(_Stop):
+        run()
+    return hidden
+
+
+def all_layers(run: Callable[[], Any], blocks: Sequence[Any]) -> list[Tensor]:
+    """The input of each block and the last hidden state; `run` runs the model.
+
+    Since release 5 the library's own `hidden_states` are what an adapter has made of each input.
+    """
+    with _inputs_of(blocks, len(blocks)) as hidden:
+        out = run()
+    return [*hidden, out.last_hidden_state]
+
+
+@contextlib.contextmanager
+def _inputs_of(blocks: Sequence[Any], most: int) -> Iterator[list[Tensor]]:
+    """The hidden states that go into blocks, as they come, before an adapter changes them; beyond `most` it stops."""
     hidden: list[Tensor] = []
 
     def note(block: Any, inputs: tuple[Tensor, ...]) -> None:
         hidden.append(inputs[0])
-        if len(hidden) > last:
+        if len(hidden) > most:
             raise _Stop
 
-    handles = [block.register_forward_pre_hook(note) for block in blocks[: last + 1]]
+    handles = [block.register_forward_pre_hook(note, prepend=True) for block in blocks]
     try:
-        with contextlib.suppress(_Stop):
-            run()
+        yield hidden
     finally:
         for handle in handles:
             handle.remove()
-    return hidden
 
 
 @contextlib.contextmanager

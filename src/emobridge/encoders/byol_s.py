@@ -1,4 +1,8 @@
-"""BYOL-S (Elbanna et al. 2022): speech representations learnt by bootstrapping, after BYOL-A (Niizumi et al. 2021)."""
+"""BYOL-S (Elbanna et al. 2022): speech representations learnt by bootstrapping, after BYOL-A (Niizumi et al. 2021).
+
+Three convolutions lead to the 512 inputs of two linear layers, whose width is that of the features. It was released
+with 512, 1024 and 2048 features: 0.6, 1.6 and 5.3 million weights.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._spectral import LogMel
-from emobridge.encoders._weights import fill, load_tensors, weights_digest
+from emobridge.encoders._weights import fill, load_tensors, tensor_shapes, weights_digest
 from emobridge.encoders.base import (
     WEIGHT_OPTIONS,
     Encoder,
@@ -24,34 +28,39 @@ from emobridge.encoders.base import (
 from emobridge.errors import UserError, unknown
 
 CHANNELS = 64
+INPUTS = CHANNELS * LogMel.bands // 8  # of the linear layers, after three poolings
+WIDTHS = (512, 1024, 2048)  # as released
+MOST_FEATURES = 16_384  # of weights from anybody
 CORPUS = (-4.993728, 3.136603)  # mean and deviation of CREMA-D's log-mel frames
 
 
 class ByolS(Encoder):
-    """One layer of 512 features at 12.5 Hz; mean + maximum over time is the clip's embedding.
+    """One layer of 512, 1024 or 2048 features at 12.5 Hz; mean + maximum over time is the clip's embedding.
 
     standardisation: the mean and deviation by which log-mel values are shifted and scaled: "corpus" (those of CREMA-D),
     "clip" (each clip's own), or "MEAN,DEVIATION" (as published: the averages over the clips of a corpus).
+    width: the number of features. 0 is that of the folder's weights, and 512 of random ones.
     weights, seed: "random" gives torch's initial weights for the seed; it needs no folder.
     """
 
     statistics = ("mean_max",)
-    defaults: ClassVar = {"standardisation": "corpus", **WEIGHT_OPTIONS}
+    defaults: ClassVar = {"standardisation": "corpus", "width": 0, **WEIGHT_OPTIONS}
     layers = 1
-    width = 512
+    width = WIDTHS[0]
     frame_rate = LogMel.rate / 8
     minimum = max(7 * LogMel.hop, LogMel.minimum)  # eight log-mel frames, one after three poolings
     window = 30.0
 
-    def __init__(self, standardisation: str = "corpus") -> None:
+    def __init__(self, standardisation: str = "corpus", width: int = WIDTHS[0]) -> None:
         super().__init__()
         self.options = {"standardisation": standardisation}
+        self.width = width
         self.moments = _moments(standardisation)
         self.front = LogMel()
         blocks = [_block(1), _block(CHANNELS), _block(CHANNELS)]
         self.features = nn.Sequential(*(module for block in blocks for module in block))
         self.fc = nn.Sequential(
-            nn.Linear(512, 512), nn.ReLU(), nn.Dropout(p=0.3), nn.Linear(512, self.width), nn.ReLU()
+            nn.Linear(INPUTS, width), nn.ReLU(), nn.Dropout(p=0.3), nn.Linear(width, width), nn.ReLU()
         )
 
     @classmethod
@@ -64,9 +73,12 @@ class ByolS(Encoder):
         seed = seed_of(cls.name, options)
         if directory is None and seed is None:
             raise UserError("encoder byol-s needs weights: a folder with a safetensors file of features.* and fc.*")
+        width = _width(None if seed is not None else directory, int(options["width"]))
         with seeded(seed):
-            encoder = cls(str(options["standardisation"]))
+            encoder = cls(str(options["standardisation"]), width)
         encoder.options = key_options(options)
+        if seed is None or not options["width"]:  # the weights tell it; so the keys of older stores still hold
+            del encoder.options["width"]
         if directory is None or seed is not None:
             encoder.digest = state_digest(encoder)
         else:
@@ -93,6 +105,23 @@ class ByolS(Encoder):
         mean = zero_padding(mel, frames).sum((1, 2), keepdim=True) / count
         square = zero_padding(mel - mean, frames).square().sum((1, 2), keepdim=True) / (count - 1)
         return (mel - mean) / (square.sqrt() + torch.finfo(mel.dtype).eps)
+
+
+def _width(directory: Path | None, width: int) -> int:
+    """The number of features: of a folder's weights, or without one as asked for.
+
+    Errors: UserError where the weights have another than was asked for, and for a number that no weights have.
+    """
+    if directory is None:
+        if width and not 0 < width <= MOST_FEATURES:
+            raise UserError(f"width {width} of encoder byol-s: expected a number of features, such as 512")
+        return width or WIDTHS[0]
+    shape = tensor_shapes(directory).get("fc.3.weight", ())
+    if len(shape) != 2 or not 0 < shape[0] <= MOST_FEATURES:
+        raise UserError(f"{directory}: fc.3.weight: expected (width, width), got {tuple(shape)}")
+    if width not in (0, shape[0]):
+        raise UserError(f"{directory}: holds byol-s with {shape[0]} features, and {width} are asked for")
+    return int(shape[0])
 
 
 def _block(inputs: int) -> list[nn.Module]:

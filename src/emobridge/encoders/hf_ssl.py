@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.encoders._engines import ENGINE, Engines, engine_choice
-from emobridge.encoders._transformers import first_layers, open_model
+from emobridge.encoders._transformers import all_layers, first_layers, open_model
 from emobridge.encoders._weights import read_config, read_preprocessor, setting, weights_digest
 from emobridge.encoders.base import (
     WEIGHT_OPTIONS,
@@ -147,7 +147,7 @@ class HfSsl(Encoder):
             if self.last_layer < self.layers - 1:
                 hidden = first_layers(run, self.model.encoder.layers, self.last_layer)
             else:
-                hidden = _layers_of(run(output_hidden_states=True))
+                hidden = all_layers(run, self.model.encoder.layers)
         return torch.stack(tuple(hidden)).float(), _frames(lengths, self.steps)
 
 

@@ -166,7 +166,7 @@ class Whisper(Encoder):
         hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2) * self.scale
         hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
         layers = [hidden[:, :longest]]
-        # Gating joins all layers to one, which is then the last: all are computed for it.
+        # A sum of layers joins all to one, which is then the last: all are computed for it.
         count = self.last_layer if self.last_layer < self.layers - 1 else len(self.blocks)
         for block in self.blocks[:count]:
             if self.spares_memory and self.training:

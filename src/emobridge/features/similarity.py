@@ -46,7 +46,7 @@ GROUPS = 50  # of speakers at most: each is left out once
 
 
 @dataclass(frozen=True, slots=True)
-class Similarity:
+class LayerSimilarity:
     """How alike two corpora are in one layer, unit and emotion."""
 
     layer: int
@@ -95,7 +95,7 @@ class Totals:
 
 def similarities(
     layer: int, emotions: Sequence[str], units: Sequence[str], source: Totals, target: Totals
-) -> list[Similarity]:
+) -> list[LayerSimilarity]:
     """The similarities of one layer, a row for each unit and emotion."""
     rows = []
     for (u, unit), (e, emotion) in itertools.product(enumerate(units), enumerate(emotions)):
@@ -103,11 +103,11 @@ def similarities(
         means = _with_interval(_cosine, counts, (source.total[e, u], target.total[e, u]))
         cosines = _with_interval(_product, counts, (source.unit[e, u], target.unit[e, u]))
         sides = [(side.gram[e, u], side.total[e, u].sum(0), int(side.count[e, u].sum())) for side in (source, target)]
-        rows.append(Similarity(layer, unit, emotion, *means, *cosines, _cka(*sides), sides[0][2], sides[1][2]))
+        rows.append(LayerSimilarity(layer, unit, emotion, *means, *cosines, _cka(*sides), sides[0][2], sides[1][2]))
     return rows
 
 
-def ranking(rows: Iterable[Similarity], level: str, measure: str = MEASURES[0]) -> dict[int, float]:
+def ranking(rows: Iterable[LayerSimilarity], level: str, measure: str = MEASURES[0]) -> dict[int, float]:
     """The mean similarity of each layer at one of LEVELS, over emotions and, of vowels, over the six of them.
 
     Of what is defined in every layer; {} where nothing is.

@@ -5,6 +5,8 @@ are trained by gradients also work on a stack of weights (see training/stack.py)
 all their weights are in nn.Linear and LayerSum, and the first of these that a head defines, and no other, sees the
 features. The weights of a `ClosedFormHead` are computed from the training data in one step.
 
+A head that takes statistics of the features themselves, beside that map, passes them through a `FrameScale`.
+
 In shapes B is clips, F frames, D the width of an encoder, H that of a representation, C classes and K attributes.
 """
 
@@ -204,6 +206,14 @@ class InputDropout(nn.Dropout):
         if not self.training or not self.p:
             return x
         return x * ((torch.rand(x.shape[-1]) >= self.p) / (1 - self.p))
+
+
+class FrameScale(nn.Module):
+    """Where statistics of the features themselves go through: unchanged here, standardised in a stack of heads."""
+
+    def forward(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the frames of clips, (..., B, D) each."""
+        return mean, variance
 
 
 class LayerSum(nn.Module):

@@ -1,4 +1,6 @@
-"""The multilayer head of D'Asaro et al. 2024 (methods B): a learnt sum of all layers, then the nonlinear head."""
+"""The multilayer head of D'Asaro et al. 2024 (methods B): a learnt sum of all transformer blocks' layers, then the
+nonlinear head.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,15 @@ from emobridge.heads.nonlinear import Nonlinear
 class Multilayer(Head):
     """(L, B, F, D) frames of all layers and their (B, F) mask -> (B, C) logits; (B, F, D) counts as one layer.
 
-    softmax(w) weights the layers, with w = 0 at first (all alike; the paper does not say). `layer_sum.weight` is w, the
+    The layers are l = 1..L: what the first block sees, of convolutions or an embedding, is none of them. softmax(w)
+    weights the layers, with w = 0 at first (all alike; the paper does not say). `layer_sum.weight` is w, the
     map of the paper's Figure 2.
     """
 
     needs_frames = True
     all_layers = True
 
-    def __init__(self, width: int, classes: int, *, layers: int = 1, hidden: int = 256, dropout: float = 0.2) -> None:
+    def __init__(self, width: int, classes: int, *, layers: int = 1, hidden: int = 256, dropout: float = 0.1) -> None:
         super().__init__()
         self.layer_sum = LayerSum(layers)
         self.head = Nonlinear(width, classes, hidden=hidden, dropout=dropout)

@@ -1,7 +1,8 @@
 """Soft pseudo-labels with mixup (Agarla et al., Expert Systems with Applications 2024; methods E).
 
 Every W epochs each unlabelled target utterance is labelled with the probabilities p(x) themselves. A batch is mixed
-with itself in another order, x = l x_a + (1 - l) x_b and y = l y_a + (1 - l) y_b with ONE l ~ Beta(a, a) for both, and
+with itself in another order, x = l x_a + (1 - l) x_b and y = l y_a + (1 - l) y_b with ONE l ~ Beta(a, a) for both (the
+paper's is uniform in (0, 1): a = 1), and
 
     L = CE(y) + 0.8 R_A + 0.4 R_H
     R_A = sum_c u_c log(u_c / m_c)             u uniform, m the mean of softmax(logits) over the batch
@@ -10,15 +11,16 @@ with itself in another order, x = l x_a + (1 - l) x_b and y = l y_a + (1 - l) y_
 As printed, R_H sums over the batch while the text says average: the average is taken. The paper sends R_A's logarithm
 the way it stands here, from u to m.
 
-Ours where the paper is silent: a = 4, as in Arazo et al. 2020 ("Pseudo-labeling and confirmation bias in deep
-semi-supervised learning"), from which the loss is taken; no threshold; mixed are the vectors that the head sees,
-also where the encoder is trained; and the weights of classes and corpora are mixed with the labels.
+Ours: the default a = 4, as in Arazo et al. 2020 ("Pseudo-labeling and confirmation bias in deep semi-supervised
+learning"), from which the loss is taken. And where the paper is silent: one l a batch; no threshold; mixed are the
+vectors that the head sees, also where the encoder is trained; and the weights of classes and corpora are mixed with the
+labels.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from emobridge.errors import UserError
@@ -28,7 +30,9 @@ from emobridge.options import check_least
 
 
 class SoftPseudoLabels(PseudoLabels):
-    """`all_classes` weighs R_A, `sureness` R_H; `mixup` is a, 0 mixes nothing; the others as for hard ones."""
+    """`all_classes` weighs R_A, `sureness` R_H; `mixup` is a: 1 is the paper's uniform one, 0 mixes nothing; the others
+    as for hard ones.
+    """
 
     def __init__(
         self,
@@ -38,21 +42,29 @@ class SoftPseudoLabels(PseudoLabels):
         label_once: bool = False,
         rebalance: bool = True,
         even: bool = True,
+        expand: bool = False,
         all_classes: float = 0.8,
         sureness: float = 0.4,
         mixup: float = 4.0,
     ) -> None:
-        super().__init__(threshold=threshold, interval=interval, label_once=label_once, rebalance=rebalance, even=even)
+        super().__init__(
+            threshold=threshold,
+            interval=interval,
+            label_once=label_once,
+            rebalance=rebalance,
+            even=even,
+            expand=expand,
+        )
         check_least(0, all_classes=all_classes, sureness=sureness, mixup=mixup)
         self.all_classes, self.sureness, self.mixup = all_classes, sureness, mixup
 
-    def prepare(self, task: Task, model: Model) -> None:
+    def prepare(self, task: Task, model: Model) -> nn.Module | None:
         """Errors: UserError where the inputs are frames, which cannot be mixed."""
-        super().prepare(task, model)
         if self.mixup and task.inputs.frames:
             raise UserError(
                 f"method {self.name} mixes vectors, and this head sees frames: give mixup=0, or --head single"
             )
+        return super().prepare(task, model)
 
     def label(self, p: Tensor) -> Tensor:
         return p

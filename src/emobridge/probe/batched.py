@@ -6,14 +6,16 @@ by the weights of all probes side by side (training/stack.py), and each probe's 
 A window is so large that a probe has `batch_size` training rows in it on average. Adam works element by element, so
 every probe takes the steps that it would take alone on its rows of the same windows; a test compares the two.
 
-Each probe stops early by itself: the weights of its best epoch are kept, and what it learns later is not used.
+Each probe stops early by itself: the weights of its best epoch are kept, and what it learns later is not used. Its
+learning rate is its own too: a step at a lower rate is that share of the step at the first rate, since Adam's moments
+do not depend on the rate.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +28,7 @@ from emobridge.probe.checkpoint import resume, save
 from emobridge.training.stack import Moments, stacked
 
 CHECKPOINT = 60.0  # s between two checkpoints
+PLATEAU_SHARE, PLATEAU_STEP = 1e-4, 1e-8  # torch's: the least fall of a loss as a share of it, the least of a rate
 BATCH = 1024  # utterances whose logits are computed at once
 
 
@@ -39,7 +42,16 @@ class ProbeTraining:
     weight_decay: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = 1e-8
-    patience: int = 0  # epochs without a lower validation loss; 0 trains all epochs and looks at no validation
+    patience: int = 0  # epochs without a lower validation loss; 0 trains all epochs and keeps the last one
+    validate_by: str = "loss"  # or "ua": what is compared, with 1 - UA in place of the loss
+    plateau: int = 0  # more epochs than this without a lower validation loss lower the rate; 0 keeps it
+    plateau_factor: float = 0.5
+    least_rate: float = 0.0
+
+    @property
+    def looks_at_validation(self) -> bool:
+        """Whether training needs a validation part."""
+        return bool(self.patience or self.plateau)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +96,11 @@ class Stack:
         self.draws = any(isinstance(part, nn.Dropout) and part.p > 0 for part in self.module.modules())
         self.random = torch.Generator().manual_seed(0).get_state()  # dropout depends on no other stack
         self.best = {name: value.detach().clone() for name, value in self.module.named_parameters()}
-        self.best_loss = torch.full((len(rows), len(rows[0])), math.inf)
-        self.best_epoch = torch.zeros(self.best_loss.shape, dtype=torch.int64)
+        self.lowest = torch.full((len(rows), len(rows[0])), math.inf)  # validation loss, or 1 - UA
+        self.best_epoch = torch.zeros(self.lowest.shape, dtype=torch.int64)
+        self.rates = torch.full(self.lowest.shape, rate)  # of each probe, as --plateau lowers them
+        self.plateau_loss = torch.full(self.lowest.shape, math.inf)
+        self.waited = torch.zeros(self.lowest.shape, dtype=torch.int64)  # epochs on the plateau
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
         """(L', P, B, C) of a batch of the source."""
@@ -97,18 +112,37 @@ class Stack:
         return logits
 
     def keep_best(self, loss: Tensor, epoch: int, patience: int) -> bool:
-        """Keep the weights of the probes whose validation loss (L', P) is their lowest yet; whether any still trains.
+        """Keep the weights of the probes whose validation (L', P) is their lowest yet; whether any still trains.
 
         A probe that has waited `patience` epochs is done: a lower loss later does not count.
         """
         waiting = epoch - self.best_epoch <= patience
-        better = (loss < self.best_loss) & waiting
-        self.best_loss[better], self.best_epoch[better] = loss[better], epoch
+        better = (loss < self.lowest) & waiting
+        self.lowest[better], self.best_epoch[better] = loss[better], epoch
         parameters = dict(self.module.named_parameters())
         for name, part in self.best.items():
             mask = _spread(better, parameters[name])
             part.copy_(torch.where(mask, parameters[name].detach(), part))
         return bool((epoch - self.best_epoch < patience).any())
+
+    def lower_rates(self, loss: Tensor, plan: ProbeTraining) -> None:
+        """Lower the rate of the probes whose validation loss (L', P) has not fallen for more than `plateau` epochs.
+
+        As torch's ReduceLROnPlateau does: a fall is one by a share of PLATEAU_SHARE at least.
+        """
+        falls = loss < self.plateau_loss * (1 - PLATEAU_SHARE)
+        self.plateau_loss = torch.where(falls, loss, self.plateau_loss)
+        self.waited = torch.where(falls, 0, self.waited + 1)
+        lower = (self.rates * plan.plateau_factor).clamp(min=plan.least_rate)
+        due = self.waited > plan.plateau
+        self.rates = torch.where(due & (self.rates - lower > PLATEAU_STEP), lower, self.rates)
+        self.waited = torch.where(due, 0, self.waited)
+
+    def shorten(self, before: Sequence[Tensor]) -> None:
+        """Make of the step that led from the weights `before` to the present ones that of each probe's own rate."""
+        with torch.no_grad():
+            for value, old in zip(self.module.parameters(), before):
+                value.copy_(torch.lerp(old, value, _spread(self.rates / self.rate, value).expand_as(value)))
 
     def take_best(self) -> None:
         """Go back to each probe's best epoch."""
@@ -150,15 +184,10 @@ def fit_probes(
         for epoch in range(done + 1, plan.epochs + 1):
             for rows in used[torch.randperm(len(used), generator=generator)].tensor_split(steps):
                 _step(stacks, rows, sets, optimiser)
-            training = [True]
-            if plan.patience:
-                training = [
-                    stack.keep_best(loss, epoch, plan.patience)
-                    for stack, loss in zip(stacks, validation_losses(stacks, sets))
-                ]
+            still_training = not plan.looks_at_validation or _validate(stacks, sets, plan, epoch)
             if on_epoch is not None:
                 on_epoch(epoch, plan.epochs)
-            if not any(training):
+            if not still_training:
                 break
             if checkpoint and time.monotonic() - saved > CHECKPOINT:
                 save(checkpoint, epoch, stacks, optimiser, generator)
@@ -200,12 +229,35 @@ def logits_of(stacks: Sequence[Stack], rows: Tensor, sources: Sequence[FeatureSo
 
 def validation_losses(stacks: Sequence[Stack], sets: TrainingSets) -> list[Tensor]:
     """Each stack's mean cross-entropy (L', P) over the validation rows of its probes."""
-    rows = sets.validation.any(0).nonzero()[:, 0]
+    return [loss for loss, _ in validations(stacks, sets)]
+
+
+def validations(stacks: Sequence[Stack], sets: TrainingSets) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each stack's mean cross-entropy and 1 - UA, (L', P) each, over the validation rows of its probes.
+
+    UA is the mean recall over the classes that the validation rows of a probe have.
+    """
     if not sets.validates:
         raise UserError("a fold has no validation utterance, which stopping early needs")
-    share = sets.validation[:, rows].float()
-    share /= share.sum(1, keepdim=True)
-    return [(cross_entropy(z, sets.label[rows]) * share).sum(-1) for z in logits_of(stacks, rows)]
+    rows = sets.validation.any(0).nonzero()[:, 0]
+    label, inside = sets.label[rows], sets.validation[:, rows].to(sets.weight.dtype)
+    counts = inside @ nn.functional.one_hot(label).to(inside.dtype)  # (P, C)
+    by_class = inside / counts[:, label].clamp(min=1) / (counts > 0).sum(1, keepdim=True)
+    share = inside / inside.sum(1, keepdim=True)
+    for z in logits_of(stacks, rows):
+        wrong = (z.argmax(-1) != label).to(by_class.dtype)
+        yield (cross_entropy(z, label) * share).sum(-1), (wrong * by_class).sum(-1)
+
+
+def _validate(stacks: Sequence[Stack], sets: TrainingSets, plan: ProbeTraining, epoch: int) -> bool:
+    """Lower rates, keep what is best; whether any probe still trains."""
+    training = []
+    for stack, (loss, error) in zip(stacks, validations(stacks, sets)):
+        if plan.plateau:
+            stack.lower_rates(loss, plan)
+        compared = loss if plan.validate_by == "loss" else error
+        training.append(not plan.patience or stack.keep_best(compared, epoch, plan.patience))
+    return any(training)
 
 
 def _step(stacks: Sequence[Stack], rows: Tensor, sets: TrainingSets, optimiser: torch.optim.Optimizer) -> None:
@@ -217,7 +269,11 @@ def _step(stacks: Sequence[Stack], rows: Tensor, sets: TrainingSets, optimiser: 
     for stack in stacks:
         stack.module.train()
         (cross_entropy(stack.logits(*batches[id(stack.source)]), label) * share).sum().backward()
+    slowed = [stack for stack in stacks if bool((stack.rates < stack.rate).any())]
+    before = [[value.detach().clone() for value in stack.module.parameters()] for stack in slowed]
     optimiser.step()
+    for stack, weights in zip(slowed, before):
+        stack.shorten(weights)
 
 
 def _batches(sources: Sequence[FeatureSource], rows: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
@@ -225,8 +281,11 @@ def _batches(sources: Sequence[FeatureSource], rows: Tensor) -> dict[int, tuple[
     return {key: source.batch(rows) for key, source in {id(source): source for source in sources}.items()}
 
 
-def _spread(better: Tensor, value: Tensor) -> Tensor:
-    """(L', P) as a mask that fits a stacked parameter: (L', O, P, D), (L', O, P), or (P, L) of a sum of layers."""
+def _spread(probes: Tensor, value: Tensor) -> Tensor:
+    """Values (L', P) of probes in a shape that goes with a stacked parameter.
+
+    Those are (L', O, P, D), (L', O, P), or (P, L) of a sum of layers.
+    """
     if value.ndim == 2:
-        return better[0][:, None]
-    return better[:, None, :, None] if value.ndim == 4 else better[:, None]
+        return probes[0][:, None]
+    return probes[:, None, :, None] if value.ndim == 4 else probes[:, None]

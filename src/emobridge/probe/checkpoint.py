@@ -14,7 +14,8 @@ from emobridge.files import read_tensors, write_tensors
 if TYPE_CHECKING:
     from emobridge.probe.batched import Stack
 
-STATE = ("best_loss", "best_epoch", "random")  # of a stack, beside its weights and the best of them
+# Of a stack, beside its weights and the best of them.
+STATE = ("lowest", "best_epoch", "rates", "plateau_loss", "waited", "random")
 
 
 def save(
@@ -39,7 +40,8 @@ def resume(path: Path, stacks: Sequence[Stack], optimiser: torch.optim.Optimizer
             for name, weight in stack.module.named_parameters():
                 weight.copy_(tensors[f"{number}.weights.{name}"])
                 stack.best[name] = tensors[f"{number}.best.{name}"]
-            stack.best_loss, stack.best_epoch, stack.random = (tensors[f"{number}.{name}"] for name in STATE)
+            for name in STATE:
+                setattr(stack, name, tensors[f"{number}.{name}"])
     state = optimiser.state_dict()
     for key, value in tensors.items():
         if key.startswith("optimiser."):

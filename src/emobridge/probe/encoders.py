@@ -29,10 +29,16 @@ class ProbedEncoder:
     options: tuple[tuple[str, Option], ...]
     layers: int  # 0 where it is not known before the encoder is fetched
     width: int
+    first_block: int = 0  # the first layer that a transformer block gives
     statistics: int = 1  # how many values its pooled features hold for each of `width`, as probes see them
     clip_bytes: int = 0  # of a clip's pooled features in a store
     second_bytes: float = 0.0  # of the frames of a second of speech in a store
-    hub: str = ""  # where an encoder that is not on this machine could be fetched from
+    absent_at: str = ""  # where the weights of an encoder are that is not on this machine, in words
+
+    @property
+    def block_layers(self) -> tuple[int, ...]:
+        """The layers that heads sum: those of transformer blocks, or all of an encoder without blocks."""
+        return tuple(range(min(self.first_block, max(self.layers - 1, 0)), self.layers))
 
     @property
     def title(self) -> str:
@@ -90,6 +96,7 @@ def _described(name: str, source: str, options: dict[str, Option], encoder: Enco
         tuple(options.items()),
         encoder.layers,
         encoder.width,
+        encoder.first_block,
         len(statistics_of(encoder)),
         bytes_per_clip(encoder),
         bytes_per_second(encoder, True, segment),
@@ -98,8 +105,9 @@ def _described(name: str, source: str, options: dict[str, Option], encoder: Enco
 
 def _absent(name: str, source: str, options: dict[str, Option]) -> ProbedEncoder:
     preset = next((entry for entry in presets().values() if source in (entry.name, entry.hub, entry.where)), None)
-    layers, width, hub = (preset.layers + 1, preset.width, preset.where) if preset else (0, 0, source)
-    return ProbedEncoder(name, source, "pretrained", False, tuple(options.items()), layers, width, hub=hub)
+    layers, width, place = (preset.layers + 1, preset.width, preset.place) if preset else (0, 0, f"{source} on the hub")
+    words = tuple(options.items())
+    return ProbedEncoder(name, source, "pretrained", False, words, layers, width, first_block=1, absent_at=place)
 
 
 def statistics_of(encoder: Encoder) -> tuple[str, ...]:

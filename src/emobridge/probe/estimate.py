@@ -92,9 +92,9 @@ def _estimate(clock: _Clock, plan: EncoderPlan, corpora: Mapping[str, Audio]) ->
     """What one encoder gives to do, in numbers and in words."""
     probed = plan.encoder
     counts = Amount(len(plan.units), *_counts(plan, corpora))
-    if probed.hub:
+    if probed.absent_at:
         shape = f"{probed.layers} layers of {probed.width}; " if probed.layers else ""
-        where = "not here" if probed.is_floor else f"not here ({probed.hub} on the hub)"
+        where = "not here" if probed.is_floor else f"not here ({probed.absent_at})"
         amounts = str(counts) if probed.layers else "what it would take is not known"
         return counts + Amount(is_known=False), f"{probed.title}: {where}; {shape}{amounts}"
     stored = plan.frames == "stored"
@@ -134,7 +134,7 @@ def _passes(plan: EncoderPlan, corpus: str) -> int:
     if plan.frames != "streamed":
         return 1
     tests = sum(tested == corpus for _, tested in plan.pairs)
-    return 2 + plan.settings.epochs * (2 if plan.settings.patience else 1) + tests
+    return 2 + plan.settings.epochs * (2 if plan.settings.looks_at_validation else 1) + tests
 
 
 class _Clock:

@@ -98,8 +98,10 @@ def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
 REASONS = {
     "frames": "no head of the study needs frames: give --heads nonlinear, attentive or multilayer",
     "gradients": "every head of the study is solved and not trained by gradients: give --heads single",
+    "patience": "no epoch is chosen on a validation part: give --patience above 0",
+    "plateau": "no learning rate is lowered: give --plateau above 0",
     "scratch": "no encoder is trained from scratch: give --scratch",
-    "drawn split": "--split serab and predefined come with their folds: give --split folds or 80/10/10",
+    "drawn split": "--split serab and predefined come with their folds: give --split folds, halved or 80/10/10",
 }
 
 
@@ -109,8 +111,10 @@ def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
     holds = {
         "frames": any(head.needs_frames for head in heads),
         "gradients": bool(settings.scratch) or not all(head.closed_form for head in heads),
+        "patience": bool(settings.patience),
+        "plateau": bool(settings.plateau),
         "scratch": bool(settings.scratch),
-        "drawn split": settings.split in ("folds", "80/10/10"),
+        "drawn split": settings.split in ("folds", "80/10/10", "halved"),
     }
     refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
     if "disk" in names and settings.frames != "auto":
@@ -135,10 +139,10 @@ def plan_encoder(
 def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utterances: int) -> list[ProbeUnit]:
     """What trains on one corpus, in order: as many layers at a time as keep the weights near the processor.
 
-    A head that sums layers takes all of the encoder's, whichever layers the other heads get.
+    A head that sums layers takes those of all transformer blocks, whichever layers the other heads get.
     utterances: of all corpora of the study, whose features lie in memory together.
     """
-    all_names = tuple(map(str, range(encoder.layers)))
+    all_names = tuple(map(str, encoder.block_layers))
     fitting = max(1, FEATURE_LIMIT // max(1, encoder.width * utterances))
     units = []
     for normalise in settings.normalise:
@@ -184,4 +188,4 @@ def store_bytes(encoder: ProbedEncoder, corpus: Corpus, seconds: float, *, frame
 
 def validates(settings: ProbeSettings) -> bool:
     """Whether each probe has a validation part, which can choose among its layers."""
-    return bool(settings.patience) or settings.split in ("80/10/10", "serab")
+    return settings.looks_at_validation or settings.split in ("80/10/10", "halved", "serab")

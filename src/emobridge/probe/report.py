@@ -72,8 +72,8 @@ def study_page(
     drawings = figures(study, scored)
     sections = [Section("What is missing", items=tuple(missing))] if missing else []
     sections += _in_language(study, scored, drawings)
-    weights = _weight_map(study, drawings)
-    sections += [Section("What layers the multilayer head weighs", (_MAP,), blocks=(weights,))] if weights else []
+    maps = tuple(_weight_map(rows, drawings, name) for name, rows in _maps(study).items())
+    sections += [Section("What layers the multilayer head weighs", (_MAP,), blocks=maps)] if maps else []
     languages = {corpus.name: corpus.language for corpus in study.corpora}
     cross = tables.cross_table(curves, languages)
     sections += [Section("Across languages", _settings_words(curves), blocks=(cross,))] if cross else []
@@ -130,6 +130,8 @@ def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
     lines = [*variety_lines(study.corpora, study.settings.normalise), *collapse_lines(scored.collapsed)]
     if study.settings.share_speakers:
         lines.append("Training and test share speakers: the scores say nothing of new speakers.")
+    for name in study.settings.by_utterance:
+        lines.append(f"{name} is split by utterance: its scores say nothing of new speakers.")
     for corpus in study.corpora:
         shared = shared_speakers(corpus)
         if shared:
@@ -176,10 +178,8 @@ def figures(study: Study, scored: StudyScores) -> dict[str, str]:
             drawing = plots.layer_curves(panels, title=title, measure=MEASURE)
             if drawing:
                 drawings[_file(name, corpus)] = drawing
-    rows = _map_rows(study)
-    if rows:
-        names, columns, values = rows
-        drawings["layer-weights"] = plots.heat(names, columns, values, title="Weights of the multilayer head by layer")
+    for name, rows in _maps(study).items():
+        drawings[name] = plots.heat(*rows, title=MAPS[name])
     return drawings
 
 
@@ -188,9 +188,15 @@ _CURVES = (
     "colour: the same encoder with random weights. Dotted lines: scores of what has no layers."
 )
 _MAP = (
-    "Softmax weights of the layers in per cent, mean over folds and seeds; all began alike. "
-    "Figure 2 of D'Asaro et al. 2024."
+    "Softmax weights of the layers in per cent, mean over folds and seeds; all began alike. The map that is averaged "
+    "over the corpora is Figure 2 of D'Asaro et al. 2024."
 )
+MEAN_MAP, MAP = "layer-weights-mean", "layer-weights"
+MAPS = {
+    MEAN_MAP: "Weights of the multilayer head by layer, averaged over the corpora",
+    MAP: "Weights of the multilayer head by layer",
+}
+MapRows = tuple[list[str], list[str], list[list[float]]]  # names of rows, layers, and shares
 
 
 def _settings_words(curves: Sequence[tables.Curve]) -> tuple[str, ...]:
@@ -229,31 +235,39 @@ def _levels(
     return tuple(levels)
 
 
-def _map_rows(study: Study) -> tuple[list[str], list[str], list[list[float]]] | None:
-    weighted = [
-        (outcome.unit, outcome.layer_weights)
-        for outcome in study.outcomes
-        if outcome.layer_weights is not None and outcome.unit.weights != "random"
-    ]
-    if not weighted:
-        return None
-    longest = max((unit.layers for unit, _ in weighted), key=len)
-    names, values = [], []
-    for unit, weights in weighted:
-        names.append(f"{unit.encoder}, {unit.corpus}, {unit.normalise}")
-        mean = weights.mean(0).tolist()
-        values.append(mean + [0.0] * (len(longest) - len(mean)))
-    return names, list(longest), values
+def _maps(study: Study) -> dict[str, MapRows]:
+    """The maps of layer weights by name: averaged over the corpora where there are several, and of each corpus."""
+    weights: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+    layers: tuple[str, ...] = ()
+    for outcome in study.outcomes:
+        unit = outcome.unit
+        if outcome.layer_weights is not None and unit.weights != "random":
+            by_corpus = weights.setdefault((unit.encoder, unit.normalise), {})
+            by_corpus[unit.corpus] = outcome.layer_weights.mean(0)
+            layers = max(layers, unit.layers, key=len)
+
+    def rows_of(shares: dict[str, np.ndarray]) -> MapRows:
+        wide = [[*share.tolist(), *[0.0] * (len(layers) - len(share))] for share in shares.values()]
+        return list(shares), list(layers), wide
+
+    each = {
+        f"{encoder}, {corpus}, {normalise}": share
+        for (encoder, normalise), by_corpus in weights.items()
+        for corpus, share in by_corpus.items()
+    }
+    means = {
+        f"{encoder}, mean of {len(by_corpus)}, {normalise}": np.mean(list(by_corpus.values()), 0)
+        for (encoder, normalise), by_corpus in weights.items()
+    }
+    maps = {MEAN_MAP: rows_of(means)} if len(means) < len(each) else {}
+    return maps | ({MAP: rows_of(each)} if each else {})
 
 
-def _weight_map(study: Study, drawings: dict[str, str]) -> Figure | None:
-    rows = _map_rows(study)
-    if not rows:
-        return None
+def _weight_map(rows: MapRows, drawings: dict[str, str], name: str) -> Figure:
     names, columns, values = rows
-    cells = tuple((name, *(percent(value) for value in row)) for name, row in zip(names, values))
-    table = Table("Weights of layers in per cent.", ("encoder, corpus, normalisation", *columns), cells)
-    return Figure(drawings["layer-weights"], table, "layer-weights")
+    cells = tuple((row, *(percent(value) for value in shares)) for row, shares in zip(names, values))
+    table = Table(f"{MAPS[name]}, in per cent.", ("encoder, corpus, normalisation", *columns), cells)
+    return Figure(drawings[name], table, name)
 
 
 def _corpora(study: Study) -> Section:
@@ -291,13 +305,14 @@ def data_seen(study: Study) -> list[str]:
         unit = outcome.unit
         for tested in dict.fromkeys(part.corpus for part in outcome.predictions):
             text = f"labels and audio of training speakers of {unit.corpus}"
-            if study.settings.share_speakers:
+            alone = unit.corpus == tested and tested in study.settings.by_utterance
+            if study.settings.share_speakers or alone:
                 text = f"labels and audio of {unit.corpus}, THE SCORED SPEAKERS' TOO"
             if unit.weights == "scratch":
                 text += ", by which the encoder was trained end to end from random weights"
-            if unit.normalise != "none":
+            if unit.normalise not in ("none", "raw"):
                 text += f"; unlabelled audio of all of {tested}, the scored speakers' too"
-            if study.settings.patience:
+            if study.settings.looks_at_validation:
                 text += f"; labels of validation speakers of {unit.corpus}"
             texts[text] = None
     return list(texts)

@@ -157,8 +157,10 @@ def describe_split(settings: ProbeSettings) -> str:
     if settings.split in ("serab", "predefined"):
         return {"serab": "SERAB's by speaker", "predefined": "predefined folds"}[settings.split]
     how = "by utterance" if settings.share_speakers else "by speaker"
-    if settings.split == "folds":
-        return f"{settings.folds} folds {how}"
+    if settings.by_utterance and not settings.share_speakers:
+        how += f", {' and '.join(settings.by_utterance)} by utterance"
+    if settings.split in ("folds", "halved"):
+        return f"{settings.folds} {'halved ' if settings.split == 'halved' else ''}folds {how}"
     return f"80/10/10 {how}, {settings.folds} draw{'s' if settings.folds > 1 else ''}"
 
 

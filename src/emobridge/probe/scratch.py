@@ -1,15 +1,17 @@
 """The baseline of a layer-wise study: encoders trained end to end on the corpus alone, from random weights.
 
 It shows what pre-training is worth (methods B: the AST from scratch). For each seed and fold an encoder and one linear
-map of the pooled frames of its last layer train together through the loop of `adapt`, on the splits and by the plan of
-the probes. The loop gets no utterance of the test part, and labels only apart from the utterances.
+map of the pooled frames of its last layer train together through the loop of `adapt`, on the splits of the probes and
+by their plan, or by one of its own (see `scratch_training`). The loop gets no utterance of the test part, and labels
+only apart from the utterances.
 
-Nothing is normalised: an encoder that is trained finds its own scale. Ours: an AST's frames are pooled, as where it is
-frozen, while its authors take its two tokens. Training steps see whole clips, or a random stretch as long as the
-encoder's window; with batch norms, random crops of 2 s (methods E).
+Nothing is normalised: an encoder that is trained finds its own scale. An AST's frames are pooled, as where it is
+frozen, or with its option `tokens` its class and distillation tokens take their place, as its authors have it. Training
+steps see whole clips, or a random stretch as long as the encoder's window; with batch norms, random crops of 2 s
+(methods E).
 
 An AST of the published size holds about 1 GB for each clip of a batch while it trains, and takes minutes for 32 clips
-on two CPU cores: `scratch_options` make it smaller, max_length in proportion.
+on two CPU cores: `scratch_options` make it smaller, max_length in proportion, and accumulate cuts a batch.
 
 The predictions of each finished model are kept, and a model in training has checkpoints: a stopped study goes on.
 """
@@ -31,20 +33,18 @@ from emobridge.encoders.base import WEIGHT_OPTIONS, Encoder, Option
 from emobridge.errors import UserError
 from emobridge.heads.base import Head
 from emobridge.methods.base import Labelled, Task
-from emobridge.methods.source_only import SourceOnly
 from emobridge.options import read_options, unknown_option
 from emobridge.probe.pairs import pairs_of
+from emobridge.probe.scratch_training import rates_of, training_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, RowSplit, classes_of, rows_to_test, split_corpus
 from emobridge.probe.units import Outcome, ProbeUnit, UnitCache, UnitPredictions, digest_of
 from emobridge.progress import progress
-from emobridge.training.inputs import FrontEnd, Recordings, without_label
-from emobridge.training.loop import Model, Plan, Workspace, fit, probabilities
+from emobridge.training.inputs import FrontEnd, without_label
+from emobridge.training.loop import Model, Workspace, fit, probabilities
+from emobridge.training.mixed import MixedRecordings
 
 CROP = 2.0  # s
-
-# Settings that a model depends on beside its encoder, seed, split and recordings.
-_TRAINING = ("epochs", "batch_size", "learning_rates", "weight_decay", "betas", "eps", "patience", "class_weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ScratchModel:
     head: Head
     rate: float
     epoch: int  # whose weights were kept
-    loss: float  # the lowest one on the validation part; NaN where training does not look at it
+    loss: float  # the lowest one, or 1 - UA, on the validation part; NaN where training does not look at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,7 @@ def check(settings: ProbeSettings) -> None:
     """Errors: UserError for an encoder that cannot be trained from scratch, and an option that none of them has."""
     if not settings.scratch:
         return
+    training_of(settings)
     options = {option for name in settings.scratch for option in _options_of(name)}
     for option in read_options(settings.scratch_options):
         if option not in options:
@@ -137,11 +138,13 @@ def learn(
 
     checkpoint: a file to go on from; each rate has its own beside it. on_epoch: as of `fit`, all rates in a row.
     """
-    total = settings.epochs * len(settings.learning_rates)
+    training = training_of(settings)
+    rates = rates_of(settings, training)
+    total = training.epochs * len(rates)
     best: ScratchModel | None = None
-    for number, rate in enumerate(settings.learning_rates):
+    for number, rate in enumerate(rates):
 
-        def on_rate(epoch: int, _: int, before: int = number * settings.epochs) -> None:
+        def on_rate(epoch: int, _: int, before: int = number * training.epochs) -> None:
             on_epoch(before + epoch, total)
 
         path = None if checkpoint is None else checkpoint.with_suffix(f".{number}.checkpoint")
@@ -167,10 +170,12 @@ def _learn(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = made_head("single", (), encoder.width * len(_statistics(encoder)), len(corpus.emotions))
+    training = training_of(settings)
     source = _labelled(corpus, split.train)
     inputs = _recordings(settings, encoder, corpus, split.train)
+    inputs.mixup = training.mixup
     validation = None
-    if settings.patience:
+    if training.patience:
         validation = _recordings(settings, encoder, corpus, split.validation), _labelled(corpus, split.validation)
     log = fit(
         Task(
@@ -179,33 +184,19 @@ def _learn(
             source,
             labelled_target=None,
             target=None,
-            class_weights=settings.class_weights,
+            class_weights=training.class_weights,
         ),
-        SourceOnly(),
+        training.method(),
         head,
-        _plan(settings, rate),
+        training.plan(rate),
         seed=seed,
         validation=validation,
         workspace=Workspace(checkpoint, on_epoch),
     )
-    losses = [point.value for point in log if point.term == "validation loss"]
+    losses = [point.value for point in log if point.term in ("validation loss", "validation error")]
     if not losses:
-        return ScratchModel(encoder, head, rate, settings.epochs, float("nan"))
+        return ScratchModel(encoder, head, rate, training.epochs, float("nan"))
     return ScratchModel(encoder, head, rate, 1 + int(np.argmin(losses)), min(losses))
-
-
-def _plan(settings: ProbeSettings, rate: float) -> Plan:
-    first, second = settings.betas
-    return Plan(
-        settings.epochs,
-        settings.batch_size,
-        rate,
-        decay=1.0,
-        patience=settings.patience,
-        weight_decay=settings.weight_decay,
-        betas=(first, second),
-        eps=settings.eps,
-    )
 
 
 def _options_of(name: str) -> set[str]:
@@ -223,11 +214,11 @@ def _statistics(encoder: Encoder) -> tuple[str, ...]:
     return encoder.statistics[:1]
 
 
-def _recordings(settings: ProbeSettings, encoder: Encoder, corpus: Corpus, rows: Sequence[int]) -> Recordings:
+def _recordings(settings: ProbeSettings, encoder: Encoder, corpus: Corpus, rows: Sequence[int]) -> MixedRecordings:
     """Utterances without their labels."""
     normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in encoder.modules())
     crop = settings.crop or (CROP if normed else encoder.window or CROP)
-    return Recordings(
+    return MixedRecordings(
         FrontEnd(encoder, (encoder.layers - 1,), _statistics(encoder), crop=crop),
         [without_label(corpus.utterances[row]) for row in rows],
         domain_of=[0] * len(rows),
@@ -246,7 +237,8 @@ def _jobs(settings: ProbeSettings, name: str, corpus: Corpus, corpora: Sequence[
     names = [tested for trained, tested in pairs_of(settings, corpora, ()) if trained == corpus.name]
     tested = [other for other in corpora if other.name in names]
     rows_of = [rows_to_test(other, corpus, split_corpus(other, settings), len(splits[0])) for other in tested]
-    training = [[getattr(settings, key) for key in (*_TRAINING, "crop")], corpus.digest(speakers=False)]
+    plan = training_of(settings)
+    training = [asdict(plan), rates_of(settings, plan), settings.crop, corpus.digest(speakers=False)]
     digests = [other.digest(speakers=False) for other in tested]
     jobs: list[Job] = []
     for seed, folds in enumerate(splits):

@@ -45,8 +45,8 @@ class ProbeSettings:
         panel=ENCODER, choices=ENGINES,
     )  # fmt: skip
     layers: tuple[str, ...] = option(
-        ("all",), help="Layers, separated by commas: all, last, or numbers. A head that sums layers always takes all "
-        "of them.", panel=ENCODER, first=True,
+        ("all",), help="Layers, separated by commas: all, last, or numbers. A head that sums layers always takes those "
+        "of all transformer blocks, without what the first block sees.", panel=ENCODER, first=True,
     )  # fmt: skip
     heads: tuple[str, ...] = option(
         ("single", "linear", "nonlinear", "multilayer"), help="Heads that are trained on the features, separated by "
@@ -59,7 +59,8 @@ class ProbeSettings:
     )  # fmt: skip
     normalise: tuple[str, ...] = option(
         ("none",), help="Whether features are standardised over the training utterances (none), each corpus or each "
-        "speaker. Separated by commas.", panel=ENCODER, choices=("none", "corpus", "speaker"), first=True,
+        "speaker, or are left as the encoder gives them (raw). Separated by commas.", panel=ENCODER,
+        choices=("none", "raw", "corpus", "speaker"), first=True,
     )  # fmt: skip
     labels: tuple[str, ...] = option(
         (), help="Emotions to tell apart, separated by commas. By default those of each training corpus.", panel=DATA
@@ -72,9 +73,10 @@ class ProbeSettings:
     )  # fmt: skip
     split: str = option(
         "folds", help="How test speakers are held out. folds makes each fold the test part once; 80/10/10 draws the "
-        "parts anew for each fold and seed, with a validation part; serab is the one split of that benchmark; "
-        "predefined takes the folds that a manifest comes with, NAME.fold-1.jsonl and so on beside NAME.jsonl, or its "
-        "column split.", panel=EVALUATION, choices=("folds", "80/10/10", "serab", "predefined"),
+        "parts anew for each fold and seed, with a validation part; halved halves each fold, to validate and to test; "
+        "serab is the one split of that benchmark; predefined takes the folds that a manifest comes with, "
+        "NAME.fold-1.jsonl and so on beside NAME.jsonl, or its column split.", panel=EVALUATION,
+        choices=("folds", "80/10/10", "halved", "serab", "predefined"),
     )  # fmt: skip
     folds: int = option(
         5, help="How many folds, or draws for each seed.", panel=EVALUATION, least=1, needs="drawn split"
@@ -86,6 +88,10 @@ class ProbeSettings:
     share_speakers: bool = option(
         False, help="Split by utterance, so that speakers are shared between training and test. Scores then mean "
         "little.", panel=EVALUATION, needs="drawn split",
+    )  # fmt: skip
+    by_utterance: tuple[str, ...] = option(
+        (), help="Corpus that is split by utterance, since it has a single speaker: its scores say nothing of others. "
+        "Repeat for more.", panel=EVALUATION, repeat=True, needs="drawn split",
     )  # fmt: skip
     epochs: int = option(30, help="Passes over the training data.", panel=TRAINING, least=1, needs="gradients")
     batch_size: int = option(  # ours
@@ -104,6 +110,23 @@ class ProbeSettings:
         0, help="Stop a probe after this many epochs without a lower validation loss. 0 never stops early, and folds "
         "then have no validation part.", panel=TRAINING, least=0, needs="gradients",
     )  # fmt: skip
+    validate_by: str = option(
+        "loss", help="What chooses the epoch of a probe on its validation part, where there is a patience: the loss, "
+        "or 1 - UA.", panel=TRAINING, choices=("loss", "ua"), needs="patience",
+    )  # fmt: skip
+    plateau: int = option(
+        0, help="Lower the learning rate of a probe where its validation loss has not fallen for more than this many "
+        "epochs. 0 keeps the rate.", panel=TRAINING, least=0, needs="gradients",
+    )  # fmt: skip
+    plateau_factor: float = option(
+        0.5, help="Factor by which --plateau lowers a learning rate.", panel=TRAINING, above=0, needs="plateau"
+    )
+    least_rate: float = option(
+        0.0, help="Learning rate that --plateau does not fall below.", panel=TRAINING, least=0, needs="plateau"
+    )
+    longest: float = option(
+        0.0, help="Seconds of each clip that are used, from its beginning. 0 is all of it.", panel=DATA, least=0
+    )
     class_weights: bool = option(True, help="Give all emotions the same weight in the loss.", panel=TRAINING)  # ours
     segment: float = option(
         0.0, help="Heads that need frames see means over this many seconds. 0 gives them every frame.", panel=METHOD,
@@ -121,6 +144,12 @@ class ProbeSettings:
     scratch_options: tuple[str, ...] = option(
         (), help="An option of the encoders of --scratch, such as hidden_size=64. Repeat for more.", panel=METHOD,
         flag="scratch-option", repeat=True, metavar="NAME=VALUE", needs="scratch",
+    )  # fmt: skip
+    scratch_training: tuple[str, ...] = option(
+        (), help="How the encoders of --scratch are trained where that differs from the probes: epochs, batch_size, "
+        "accumulate, learning_rate, decay, decay_from and decay_every (epochs), beta1, beta2, weight_decay, patience, "
+        "validate_by, class_weights, mixup (share of the clips that are mixed with another one), loss (cross-entropy "
+        "or binary). Repeat for more.", panel=METHOD, repeat=True, metavar="NAME=VALUE", needs="scratch",
     )  # fmt: skip
     crop: float = option(
         0.0, help="Seconds of a clip that a training step of --scratch sees. 0 is the encoder's own number.",
@@ -147,7 +176,7 @@ class ProbeSettings:
             for value in values:
                 if values.count(value) > 1:
                     raise UserError(f"{key}: {value} stands twice")
-        if self.split == "folds" and self.folds < 2:
+        if self.split in ("folds", "halved") and self.folds < 2:
             raise UserError(f"folds: expected 2 or more, got {self.folds}; a single split is --split 80/10/10")
         for rate in self.learning_rates:
             if not 0 < rate < math.inf:
@@ -156,7 +185,16 @@ class ProbeSettings:
             raise UserError(f"betas: expected two numbers in [0, 1), got {','.join(map(str, self.betas))}")
         if len(self.learning_rates) > 1 and not self.patience:
             raise UserError("learning_rates: a choice among several looks at validation losses: give patience too")
-        if self.split == "folds" and self.patience and self.folds < 3:
+        if self.plateau_factor >= 1:
+            raise UserError(f"plateau_factor: expected a number below 1, got {self.plateau_factor}")
+        if self.validate_by != "loss" and not self.patience:
+            raise UserError("validate_by: 'ua' chooses the epoch on the validation part: give patience above 0 too")
+        if self.split == "folds" and self.looks_at_validation and self.folds < 3:
             raise UserError(
                 f"folds: {self.folds} leave nothing to train on beside test and validation: expected 3 or more"
             )
+
+    @property
+    def looks_at_validation(self) -> bool:
+        """Whether training looks at a validation part: to choose the epoch, or to lower the learning rate."""
+        return bool(self.patience or self.plateau)

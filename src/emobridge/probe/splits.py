@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from emobridge.corpora import utterances_at
 from emobridge.data.audio import AudioError, audio_digest, utterance_seconds
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import SPLITS, read_manifest
-from emobridge.data.splits import Part, by_fold, by_ratio, equal_sample, serab
+from emobridge.data.splits import Part, by_fold, by_ratio, count_groups, equal_sample, serab
 from emobridge.errors import UserError
 from emobridge.languages import primary_language
 from emobridge.methods.base import Labelled, balanced_weights
@@ -91,10 +91,23 @@ def read_corpus(path: str, settings: ProbeSettings) -> Corpus:
     for what, values in (("corpus", corpora), ("language", languages)):
         if len(values) > 1:
             raise UserError(f"{path}: holds {what} {', '.join(sorted(values)[:3])}: give each a manifest of its own")
+    if settings.longest:
+        rows = [_cut(row, settings.longest) for row in rows]
     if settings.sample:
         rows = [rows[row] for row in equal_sample(rows, emotions, settings.sample)]
     folds = read_folds(path, rows) if settings.split == "predefined" else ()
     return Corpus(rows[0].corpus, rows[0].language, tuple(rows), folds)
+
+
+def _cut(utterance: Utterance, seconds: float) -> Utterance:
+    """The utterance, or its first seconds where it is longer; a file without a header that can be read stays whole."""
+    try:
+        if utterance_seconds(utterance) <= seconds:
+            return utterance
+    except AudioError:
+        return utterance
+    start = utterance.start or 0.0
+    return replace(utterance, start=start, end=start + seconds)
 
 
 def read_folds(path: str | Path, rows: Sequence[Utterance]) -> tuple[Mapping[str, str], ...]:
@@ -132,28 +145,35 @@ def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
     """The splits of each seed, one a fold.
 
     split "folds": each fold is the test part once, and the next one validates where training may stop early; a corpus
-    of fewer speakers than folds has a fold a speaker. "80/10/10": drawn anew for each fold and seed. "serab" and
-    "predefined": the same for every seed; of the latter, validation parts are used where training may stop early.
+    of fewer speakers than folds has a fold a speaker. "80/10/10": drawn anew for each fold and seed. "halved": one half
+    of each fold validates, and the other is the test part. "serab" and "predefined": the same for every seed; of the
+    latter, validation parts are used where training may stop early.
     Errors: UserError for too few speakers, for speakers that are not known, and for a predefined fold without a part.
     """
     rows = corpus.utterances
     if settings.split == "serab":
         return ((RowSplit(*serab(rows)),),) * settings.seeds
     if settings.split == "predefined":
-        given = (_predefined(corpus, number, bool(settings.patience)) for number in range(len(corpus.folds)))
+        given = (_predefined(corpus, number, settings.looks_at_validation) for number in range(len(corpus.folds)))
         return (tuple(given),) * settings.seeds
     splits = []
     for seed in range(settings.seeds):
         if settings.split == "80/10/10":
             draws = (seed * settings.folds + fold for fold in range(settings.folds))
-            parts = [by_ratio(rows, (0.8, 0.1, 0.1), seed=n, share_speakers=settings.share_speakers) for n in draws]
+            shared = {"share_speakers": settings.share_speakers, "by_utterance": settings.by_utterance}
+            parts = [by_ratio(rows, (0.8, 0.1, 0.1), seed=n, **shared) for n in draws]
             splits.append(tuple(RowSplit(*three) for three in parts))
             continue
+        count = 2 * settings.folds if settings.split == "halved" else settings.folds
         if settings.share_speakers:
-            folds = by_ratio(rows, (1 / settings.folds,) * settings.folds, seed=seed, share_speakers=True)
+            folds = by_ratio(rows, (1 / count,) * count, seed=seed, share_speakers=True)
         else:
-            folds = by_fold(rows, max(2, min(settings.folds, corpus.people)), seed=seed)
-        splits.append(tuple(_rotate(folds, fold, bool(settings.patience)) for fold in range(len(folds))))
+            count = max(2, min(count, count_groups(rows, settings.by_utterance)))
+            folds = by_fold(rows, count, seed=seed, by_utterance=settings.by_utterance)
+        if settings.split == "halved":
+            splits.append(tuple(_halves(folds, first) for first in range(0, len(folds) - 1, 2)))
+        else:
+            splits.append(tuple(_rotate(folds, fold, settings.looks_at_validation) for fold in range(len(folds))))
     return tuple(splits)
 
 
@@ -166,7 +186,7 @@ def _predefined(corpus: Corpus, number: int, validates: bool) -> RowSplit:
     needed = SPLITS if validates else tuple(split for split in SPLITS if split != "validation")
     for split in needed:
         if not parts[split]:
-            hint = ": give patience 0, which needs none" if split == "validation" else ""
+            hint = ": give patience 0 and plateau 0, which need none" if split == "validation" else ""
             raise UserError(f"{corpus.name}: fold {number + 1} has no utterance of the split {split!r}{hint}")
     train, validation, test = (tuple(parts[split]) for split in SPLITS)
     return RowSplit(train, validation if validates else (), test)
@@ -189,6 +209,13 @@ def _rotate(folds: Sequence[Part], fold: int, validates: bool) -> RowSplit:
     test, validation = folds[fold], folds[(fold + 1) % len(folds)] if validates else ()
     excluded = {*test, *validation}
     train = tuple(sorted(row for part in folds for row in part if row not in excluded))
+    return RowSplit(train, validation, test)
+
+
+def _halves(parts: Sequence[Part], first: int) -> RowSplit:
+    """The part `first` tests, the one behind it validates, and all others train."""
+    test, validation = parts[first], parts[first + 1]
+    train = tuple(sorted({row for part in parts for row in part} - {*test, *validation}))
     return RowSplit(train, validation, test)
 
 

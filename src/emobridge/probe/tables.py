@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emobridge.literature.published import Published, published
+from emobridge.literature.dasaro2024 import DASARO
+from emobridge.literature.published import corpus_key, corpus_keys, published
+from emobridge.literature.record import Published
 from emobridge.probe.scoring import ALL_LAYERS, CHANCE, LOUDNESS, PROBE, RANDOM, SCRATCH, VALIDATION
 from emobridge.report.blocks import Table, interval, percent
 from emobridge.scores.measures.base import all_measures
@@ -329,20 +331,20 @@ def floor_table(floors: Sequence[Score]) -> Table:
 
 def published_table(corpora: Iterable[str]) -> Table | None:
     """What studies of frozen features print on these corpora, in language."""
-    plain = {_plain(corpus) for corpus in corpora}
+    keys = {corpus_key(corpus) for corpus in corpora}
     rows = tuple(
         (
             row.target,
             row.encoder,
             row.method,
             row.measure,
-            f"{row.value:g}",
+            row.printed,
             str(len(row.labels) or ""),
             row.study,
             row.note,
         )
         for row in published()
-        if _plain(row.target) in plain
+        if corpus_key(row.target) in keys
         and row.source == row.target
         and row.measure in ("UA", "F1", "WA")
         and row.encoder
@@ -370,21 +372,16 @@ def _floor_words(floors: Sequence[Score]) -> str:
     return f"UA of chance: {chance}" + (f"; of loudness and length: {loudness}." if loudness else ".")
 
 
-def _plain(name: str) -> str:
-    return "".join(sign for sign in name.lower() if sign.isalnum())
-
-
 def _printed(rows: Iterable[Published], encoder: str, head: str) -> str:
     for row in rows:
-        if row.method == f"{head} head" and _plain(row.encoder) == _plain(encoder):
-            return f"{row.value:.1f}"
+        if row.study == DASARO and row.method == f"{head} head" and row.encoder == encoder:
+            return row.printed
     return ""
 
 
 def _published_head(encoder: str, head: str) -> str:
-    return _printed((row for row in published() if row.target == "nine corpora"), encoder, head)
+    return _printed((row for row in published() if len(corpus_keys(row.target)) > 1), encoder, head)
 
 
 def _published_corpus(corpus: str, encoder: str, head: str) -> str:
-    rows = (row for row in published() if row.study.startswith("D'Asaro") and _plain(row.target) == _plain(corpus))
-    return _printed(rows, encoder, head)
+    return _printed((row for row in published() if corpus_key(row.target) == corpus_key(corpus)), encoder, head)

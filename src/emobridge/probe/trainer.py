@@ -41,6 +41,10 @@ def training_of(settings: ProbeSettings) -> ProbeTraining:
         (first, second),
         settings.eps,
         settings.patience,
+        settings.validate_by,
+        settings.plateau,
+        settings.plateau_factor,
+        settings.least_rate,
     )
 
 
@@ -119,7 +123,8 @@ class Trainer:
         else:
             checkpoint = self.cache.checkpoint(*map(self.key, units))
             fit_probes(flat, sets, training, on_epoch=on_epoch, checkpoint=checkpoint)
-        losses = iter(_losses(flat, sets, training.patience if not solved else 0))
+        is_best = not solved and training.patience and training.validate_by == "loss"
+        losses = iter([stack.lowest for stack in flat] if is_best else _losses(flat, sets))
         validation = {unit: torch.stack([next(losses) for _ in by_rate]) for unit, by_rate in stacks.items()}
         best = {unit: by_rate.argmin(0) for unit, by_rate in validation.items()}  # of one rate: the first
         tests: dict[ProbeUnit, list[UnitPredictions]] = {unit: [] for unit in units}
@@ -171,7 +176,7 @@ class Trainer:
         """The features of one corpus as a unit sees them."""
         values, within = self._vectors(unit, name)
         standard = None
-        if unit.normalise != "none":
+        if unit.normalise not in ("none", "raw"):
             standard = _standard(values, within, self.corpora[name], unit.normalise)
         if not needs_frames(unit):
             return sources.PooledSource(values if standard is None else (values - standard[0]) / standard[1])
@@ -232,13 +237,11 @@ def _standard(values: Tensor, within: Tensor | None, corpus: Corpus, normalise: 
     return torch.stack(means), torch.stack(deviations)
 
 
-def _losses(stacks: Sequence[Stack], sets: TrainingSets, patience: int) -> list[Tensor]:
-    """The validation loss (L', P) of each stack's probes: the lowest one where training stops early, else the last."""
-    if patience:
-        return [stack.best_loss for stack in stacks]
+def _losses(stacks: Sequence[Stack], sets: TrainingSets) -> list[Tensor]:
+    """The validation loss (L', P) of each stack's probes as they are, NaN where there is no validation part."""
     if sets.validates:
         return validation_losses(stacks, sets)
-    return [torch.full(stack.best_loss.shape, torch.nan) for stack in stacks]
+    return [torch.full(stack.lowest.shape, torch.nan) for stack in stacks]
 
 
 def _choose(values: Tensor, best: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from emobridge import __version__
 from emobridge.files import read_tensors, write_tensors
 
-UNIT_VERSION = 2  # of the way units are trained and written: part of every key
+UNIT_VERSION = 3  # of the way units are trained and written: part of every key
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """A study of adaptation in a recipe: a grid of label budgets for each of its targets and encoders.
 
-In TOML a study has the lists LIST_KEYS, the settings of `adapt` except GRID_KEYS, and optionally a table `published`:
-for a method, the names under which `literature.published` has the numbers to print beside its own.
+In TOML a study has the lists LIST_KEYS and the settings of `adapt` except GRID_KEYS.
 
 A study of several directions has `pairs` in place of source and targets: ["en > de", "en + it > de"], in names of
 corpora; each pair becomes a study of its own, "NAME-en-to-de". The source "others" is all other corpora of the recipe.
@@ -38,7 +37,6 @@ class AdaptStudy:
     request: Budget
     targets: tuple[str, ...]  # corpora
     encoders: tuple[str, ...]
-    published: tuple[tuple[str, tuple[str, ...]], ...] = ()  # a method, and the published ones beside it
 
     @property
     def source(self) -> tuple[str, ...]:
@@ -63,7 +61,7 @@ class AdaptStudy:
 
 def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
     """A study from plain values. Errors: UserError for an unknown or missing key, or a value that no study has."""
-    keys = set(options_of_record(Budget)) - GRID_KEYS | {*LIST_KEYS, "published"}
+    keys = set(options_of_record(Budget)) - GRID_KEYS | set(LIST_KEYS)
     for key in values:
         if key not in keys:
             raise UserError(f"{where}: {unknown('key', key, keys)}")
@@ -75,7 +73,7 @@ def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
     for word in lists["budgets"]:
         if not is_budget(word):
             raise UserError(f"{where}: budgets: expected numbers in quotes, or 'all', got {word!r}")
-    shared = {key: value for key, value in values.items() if key not in (*LIST_KEYS, "published")}
+    shared = {key: value for key, value in values.items() if key not in LIST_KEYS}
     shared |= {"methods": lists["methods"], "budgets": lists["budgets"], "normalisations": lists["normalise"]}
     request = from_mapping(shared | {"target": lists["targets"][0], "encoder": lists["encoders"][0]}, where, Budget)
     if request.data.labels is None:
@@ -83,8 +81,7 @@ def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
     both = sorted(set(request.data.source) & set(lists["targets"]))
     if both:
         raise UserError(f"{where}: {both[0]} is among the targets and in the source")
-    published = _read_published(where, values.get("published", {}), lists["methods"])
-    return AdaptStudy(request=request, targets=lists["targets"], encoders=lists["encoders"], published=published)
+    return AdaptStudy(request=request, targets=lists["targets"], encoders=lists["encoders"])
 
 
 def expand_pairs(values: dict[str, Any], where: str, corpora: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -115,7 +112,7 @@ def expand_pairs(values: dict[str, Any], where: str, corpora: Sequence[str] = ()
 
 
 def study_values(study: AdaptStudy) -> dict[str, Any]:
-    """The settings of a study by their names in TOML, without `published`."""
+    """The settings of a study by their names in TOML."""
     values = {name: value for name, value in flat_values(study.request).items() if name not in GRID_KEYS}
     values["normalise"] = study.request.normalisations
     return {"targets": study.targets, "encoders": study.encoders} | values
@@ -131,13 +128,3 @@ def _read_list(where: str, key: str, values: dict[str, Any]) -> tuple[str, ...]:
         if items.count(item) > 1:
             raise UserError(f"{where}: {key}: {item} stands twice")
     return tuple(items)
-
-
-def _read_published(where: str, table: Any, methods: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    if not isinstance(table, dict):
-        raise UserError(f"{where}: published: expected a table, got {table!r}")
-    choices = ("source-only", *methods)  # the baseline is always run
-    for method in table:
-        if method not in choices:
-            raise UserError(f"{where}: published: {unknown('method', method, choices)}")
-    return tuple((method, _read_list(f"{where}: published", method, table)) for method in table)

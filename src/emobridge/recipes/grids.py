@@ -52,9 +52,7 @@ def narrow_grids(
         features=replace(request.features, encoder=encoders[0]),
         system=replace(request.system, method_options=pairs),
     )
-    published = tuple((name, printed) for name, printed in settings.published if name in (BASELINE, *methods))
-    narrowed = replace(settings, request=request, targets=targets, encoders=encoders, published=published)
-    yield replace(study, settings=narrowed)
+    yield replace(study, settings=replace(settings, request=request, targets=targets, encoders=encoders))
 
 
 @dataclass(frozen=True, slots=True)

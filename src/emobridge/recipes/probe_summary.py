@@ -11,12 +11,16 @@ from pathlib import Path
 
 from emobridge.corpora.demo import is_synthetic
 from emobridge.files import write_cells
-from emobridge.literature.published import Published, corpus_key, printed_in_corpus
+from emobridge.literature.published import corpus_key
+from emobridge.literature.record import Published
 from emobridge.probe.scoring import PROBE, SCRATCH, VALIDATION
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import read_corpus, shared_speakers
+from emobridge.recipes.accounting import numbers_at
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Run
+from emobridge.recipes.rows import SCRATCH as FROM_SCRATCH
+from emobridge.recipes.rows import Cell, Row
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamped
 from emobridge.report.write import write_page
 from emobridge.scores.files import read_scores
@@ -64,13 +68,14 @@ def write_probe_summary(
 
     missing: what could not run, or differs. notes: how the corpora were read.
     """
-    rows = [row for run in runs for row in _rows(recipe, run)]
+    numbers = numbers_at(recipe)
+    rows = [row for run in runs for row in _rows(recipe, run, numbers)]
     write_cells(folder / "summary.csv", rows, ProbeRow)
     page = _page(recipe, rows, missing, notes, command)
     return write_page(folder, "recipe", page, {"rows": [asdict(row) for row in rows], "command": command})
 
 
-def _rows(recipe: Recipe, run: Run) -> Iterator[ProbeRow]:
+def _rows(recipe: Recipe, run: Run, numbers: Mapping[Cell, Sequence[Row]]) -> Iterator[ProbeRow]:
     """The rows of a finished study: of the layer that validation chose, or where none was chosen of every layer."""
     settings = run.settings
     assert isinstance(settings, ProbeSettings)
@@ -83,6 +88,7 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[ProbeRow]:
         and score.method in (PROBE, SCRATCH)
         and score.measure in recipe.measures
     ]
+    last = {_probe(score): score.layer for score in scores if score.layer != VALIDATION}
     chosen = {_probe(score) for score in scores if score.layer == VALIDATION}
     names = {corpus_key(material.corpus): material.corpus for material in recipe.corpora}
     differs = _differences(settings, run.differs)
@@ -90,7 +96,7 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[ProbeRow]:
         if score.layer != VALIDATION and _probe(score) in chosen:
             continue
         name = names.get(corpus_key(score.target), "")
-        numbers = printed_in_corpus(recipe.paper, name, score.encoder) if name else ()
+        cell = cell_of(run, score, name) if score.layer in (VALIDATION, last[_probe(score)]) else None
         yield ProbeRow(
             study=run.study.name,
             corpus=score.target,
@@ -106,7 +112,7 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[ProbeRow]:
             low=score.low,
             high=score.high,
             n=score.n,
-            published=_printed(numbers, score.measure),
+            published=_printed(numbers.get(cell, ()) if cell else ()),
             differs=differs.get(score.target, ""),
         )
 
@@ -131,10 +137,23 @@ def _differences(settings: ProbeSettings, known: Mapping[str, str]) -> dict[str,
     return differences
 
 
-def _printed(numbers: Sequence[Published], measure: str) -> str:
-    """The numbers of one measure, each with its method; what is printed as F1 stands beside macro F1."""
-    same = [number for number in numbers if number.measure in (measure, measure.removesuffix(" macro"))]
-    return "; ".join(f"{number.value:g} ({number.method})" for number in same)
+def cell_of(run: Run, score: Score, corpus: str) -> Cell | None:
+    """The cell of a score in language; None of another corpus or normalisation than the first of the study.
+
+    corpus: its name in the recipe, "" where it is none of it.
+    """
+    settings = run.study.settings
+    assert isinstance(settings, ProbeSettings)
+    scratch = score.method == SCRATCH
+    if not corpus or not (scratch or score.normalisation == settings.normalise[0]):
+        return None
+    system = FROM_SCRATCH if scratch else score.head
+    return Cell(run.study.name, system, score.encoder, corpus, corpus, "all", "target", score.measure)
+
+
+def _printed(numbers: Sequence[Row]) -> str:
+    """Published numbers, each with its method."""
+    return "; ".join(f"{row.printed}{row.stars} ({row.method})" for row in numbers if isinstance(row, Published))
 
 
 def _page(recipe: Recipe, rows: Sequence[ProbeRow], missing: Sequence[str], notes: Sequence[str], command: str) -> Page:

@@ -1,12 +1,14 @@
 """A published experiment as a record, read from a TOML file:
 
-    paper, citation, tables, measure   what is repeated, and what it is scored by
+    paper, citation, tables, measure   what is repeated, and what it is scored by; each table and figure by name
+    variant_of                         optional: the recipe whose numbers are shown beside, but do not count here
     [corpora.NAME]                     each corpus, with options of `scan`; its name is the one in the registry, or any
                                        where `plugin` says what scans it or `format` what reads it (`import_`);
                                        `spoken`: only what is in this language; `folder`: where in that of --data it is
     obtain                             optional: how to get what `format` reads
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: settings of its own, and a name where there are several studies
+    [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
     [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
                                        or `utterances` in all, or `classes`
@@ -18,7 +20,7 @@ Corpora and encoders are given by name; `recipes.replication` puts manifests and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,12 +32,24 @@ from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
+from emobridge.recipes.rows import (
+    SCRATCH,
+    NotRun,
+    Output,
+    RowsEntry,
+    Scope,
+    read_not_run,
+    read_outputs,
+    read_rows,
+)
 from emobridge.settings import from_mapping, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
+OPTIONAL_KEYS = ("counts", "sample", "obtain", "not_run", "outputs", "variant_of")
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
+BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
 RECIPE_KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
@@ -74,6 +88,8 @@ class RecipeStudy:
 
     name: str  # "" where it is the only one
     settings: ProbeSettings | AdaptStudy  # with names of corpora and encoders; `out` and `store` are not used
+    rows: tuple[RowsEntry, ...] = ()
+    number: int = 0  # of the [[study]] in the file; the pairs of one share it
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -85,6 +101,13 @@ class RecipeStudy:
     def systems(self) -> tuple[str, ...]:
         """What it compares: methods, or heads."""
         return self.settings.methods if isinstance(self.settings, AdaptStudy) else self.settings.heads
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """All that is scored: the systems, and the baseline or the encoders that are trained from scratch."""
+        if isinstance(self.settings, AdaptStudy):
+            return tuple(dict.fromkeys((BASELINE, *self.settings.methods)))
+        return (*self.settings.heads, *((SCRATCH,) if self.settings.scratch else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +124,9 @@ class Recipe:
     ours: tuple[tuple[str, str], ...]  # what is chosen, and how
     counts: tuple[CorpusCounts, ...] = ()  # of the corpora as the paper had them
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
+    not_run: tuple[NotRun, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    variant_of: str = ""  # a recipe of the same paper
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -122,6 +148,22 @@ class Recipe:
         """The methods, or heads, of all studies."""
         return tuple(dict.fromkeys(system for study in self.studies for system in study.systems))
 
+    def scope(self, study: RecipeStudy) -> Scope:
+        """What a study scores, by what published numbers are compared by."""
+        settings = study.settings
+        if isinstance(settings, AdaptStudy):
+            return Scope(
+                study=study.name,
+                encoders=dict.fromkeys(study.scored, settings.encoders),
+                source=settings.source,
+                targets=settings.targets,
+                labels=settings.labels or settings.request.data.attributes,
+                budgets=settings.request.amounts,
+                measures=self.measures,
+            )
+        encoders = dict.fromkeys(settings.heads, settings.encoders) | {SCRATCH: settings.scratch}
+        return Scope(study.name, encoders, (), settings.corpora, settings.labels, ("all",), self.measures)
+
 
 def recipe_names() -> tuple[str, ...]:
     """The recipes that come with emobridge."""
@@ -141,7 +183,7 @@ def read_recipe(name: str | Path) -> Recipe:
             raise unknown("recipe", str(name), recipe_names())
         path = Path(str(resources.files("emobridge.recipes").joinpath(f"{name}.toml")))
     values = read_mapping(path)
-    keys = (*KEYS, *RECIPE_KINDS, "counts", "sample", "obtain")
+    keys = (*KEYS, *RECIPE_KINDS, *OPTIONAL_KEYS)
     for key in values:
         if key not in keys:
             raise UserError(f"{path}: {unknown('key', key, keys)}")
@@ -158,11 +200,12 @@ def read_recipe(name: str | Path) -> Recipe:
     tables = _read_table(path, "corpora", values["corpora"])
     corpora = tuple(_read_corpus(path, name, table, obtain) for name, table in tables.items())
     names = tuple(item.corpus for item in corpora)
-    studies = _read_studies(path, kinds[0], values, names)
+    paper = _read_text(path, "paper", values["paper"])
+    studies = _read_studies(path, kinds[0], values, names, paper)
     ours = _read_table(path, "ours", values["ours"])
     return Recipe(
         name=path.stem,
-        paper=_read_text(path, "paper", values["paper"]),
+        paper=paper,
         citation=_read_text(path, "citation", values["citation"]),
         tables=_read_list(path, "tables", values["tables"]),
         measure=_read_text(path, "measure", values["measure"]),
@@ -171,6 +214,9 @@ def read_recipe(name: str | Path) -> Recipe:
         ours=tuple((key, _read_text(path, f"ours.{key}", text)) for key, text in ours.items()),
         counts=_read_counts(path, values.get("counts", []), studies, names),
         sample=sample,
+        not_run=read_not_run(str(path), values.get("not_run", []), paper),
+        outputs=read_outputs(str(path), values.get("outputs", {})),
+        variant_of=_read_variant(path, values.get("variant_of", "")),
     )
 
 
@@ -217,20 +263,22 @@ def _read_counts(
     return tuple(counts)
 
 
-def _read_studies(path: Path, kind: str, values: dict[str, Any], corpora: tuple[str, ...]) -> tuple[RecipeStudy, ...]:
+def _read_studies(
+    path: Path, kind: str, values: dict[str, Any], corpora: tuple[str, ...], paper: str
+) -> tuple[RecipeStudy, ...]:
     """The studies, each with its own and the shared settings; a study of `probe` that names no corpora takes all."""
     tables = values["study"]
     if not isinstance(tables, list) or not tables:
         raise UserError(f"{path}: study: expected at least one [[study]]")
     shared = ({"corpora": list(corpora)} if kind == "probe" else {}) | _read_table(path, kind, values[kind])
-    tables = [shared | _read_table(path, "study", table) for table in tables]
+    numbered = [(number, shared | _read_table(path, "study", table)) for number, table in enumerate(tables)]
     if kind == "adapt":
-        tables = [
-            expanded
-            for table in tables
+        numbered = [
+            (number, expanded)
+            for number, table in numbered
             for expanded in expand_pairs(table, f"{path}: study {table.get('name', '')}".rstrip(), corpora)
         ]
-    studies = [_read_recipe_study(path, kind, table) for table in tables]
+    studies = [_read_recipe_study(path, kind, table, number, paper) for number, table in numbered]
     names = [study.name for study in studies]
     for study in studies:
         if len(studies) > 1 and not STUDY_NAME.fullmatch(study.name):
@@ -245,17 +293,27 @@ def _read_studies(path: Path, kind: str, values: dict[str, Any], corpora: tuple[
     return tuple(studies)
 
 
-def _read_recipe_study(path: Path, kind: str, values: dict[str, Any]) -> RecipeStudy:
+def _read_recipe_study(path: Path, kind: str, values: dict[str, Any], number: int, paper: str) -> RecipeStudy:
     name = _read_text(path, "study: name", values.pop("name", ""))
     where = f"{path}: study {name}".rstrip()
+    rows = values.pop("rows", [])
     for key in ("out", "store"):
         if key in values:
             raise UserError(f"{where}: {key} is an option of the command line, not of a recipe")
     try:
         settings = from_mapping(values, where, ProbeSettings) if kind == "probe" else read_study(values, where)
-        return RecipeStudy(name, settings)
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
+    study = RecipeStudy(name, settings, number=number)
+    return replace(study, rows=read_rows(where, rows, paper, study.scored))
+
+
+def _read_variant(path: Path, name: Any) -> str:
+    """The recipe of which this is a variant. Errors: UserError for an unknown one."""
+    text = _read_text(path, "variant_of", name)
+    if text and text not in recipe_names():
+        raise UserError(f"{path}: variant_of: {unknown('recipe', text, recipe_names())}")
+    return text
 
 
 def _read_text(path: Path, key: str, value: Any) -> str:

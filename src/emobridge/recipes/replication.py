@@ -220,7 +220,7 @@ def find_encoders(recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: boo
                 fetch(name)
             available.append((name, name if folder is None else f"{name}={folder}"))
         except UserError as error:
-            where = f", {presets()[name].where} on the hub" if name in presets() else ""
+            where = f", {presets()[name].place}" if name in presets() else ""
             missing.append((name, f"encoder {name}{where}: {error}"))
     return Available(tuple(available), tuple(missing))
 

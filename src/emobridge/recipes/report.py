@@ -5,7 +5,7 @@ The page is recipe.html, .md and .json; its table is summary.csv.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,17 +15,20 @@ from emobridge.data.manifest import read_manifest
 from emobridge.encoders import languages_of
 from emobridge.files import write_cells
 from emobridge.languages import primary_language
-from emobridge.literature.published import Published, comparable, corpus_key, published_confusions
+from emobridge.literature.published import corpus_key, published_confusions
+from emobridge.literature.record import Published
+from emobridge.recipes.accounting import numbers_at
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.recipe import Recipe, RecipeCorpus
 from emobridge.recipes.replication import Run
+from emobridge.recipes.rows import Cell, Row
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamp_of, stamped
 from emobridge.report.record import SIDES
 from emobridge.report.write import write_page
 from emobridge.scores.files import read_scores, write_scores
 from emobridge.settings import Budget
 from emobridge.study.matrices import matrix_table, printed_table, read_counts
-from emobridge.types import ATTRIBUTES, Score
+from emobridge.types import Score
 
 _EXPLANATION = (
     "Measured: mean over seeds with its 95 % interval (jackknife over speakers, Student's t). Published: the paper's "
@@ -101,7 +104,8 @@ def write_summary(
 
     missing: what could not run, or differs. notes: how the corpora were read.
     """
-    rows = [row for run in runs for row in _rows(recipe, run)]
+    numbers = numbers_at(recipe)
+    rows = [row for run in runs for row in _rows(recipe, run, numbers)]
     write_cells(folder / "summary.csv", rows, SummaryRow)
     page = summary_page(recipe, rows, missing, command, _matrices(recipe, runs), notes)
     return write_page(folder, "recipe", page, {"rows": [asdict(row) for row in rows], "command": command})
@@ -126,8 +130,11 @@ def summary_page(
     synthetic = any(map(is_synthetic, names))
     stamp = stamp_of(synthetic, any(map(is_constructed, names)) and any(row.measure != "UA" for row in rows))
     grids = len({(row.study, row.target, row.encoder) for row in rows})
+    cells = len(
+        {(row.study, row.target, row.encoder, row.method, row.target_labels, row.normalisation) for row in rows}
+    )
     seeds = max((row.seeds for row in rows), default=0)
-    lead = f"{count(grids, 'grid')} of label budgets, {count(len(rows), 'cell')}, {count(seeds, 'seed')}."
+    lead = f"{count(grids, 'grid')} of label budgets, {count(cells, 'cell')}, {count(seeds, 'seed')}."
     return Page(
         f"{recipe.name}: {recipe.paper}",
         f"{', '.join(recipe.tables)}; {recipe.measure}",
@@ -148,7 +155,7 @@ def _scores(run: Run) -> tuple[Score, ...]:
     return read_scores(path) if path.exists() else ()
 
 
-def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
+def _rows(recipe: Recipe, run: Run, numbers: Mapping[Cell, Sequence[Row]]) -> Iterator[SummaryRow]:
     """The cells of a finished grid: its UA and CCC over all seeds."""
     settings, study = run.settings, run.study.settings
     assert isinstance(settings, Budget) and isinstance(study, AdaptStudy)
@@ -161,8 +168,6 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
             key = score.measure, score.method, score.target_labels, score.normalisation
             cells.setdefault(key, {})[score.side] = score
     data = settings.data
-    manifests = data.source[0], data.target
-    languages = tuple(next(iter(read_manifest(path))).language for path in manifests)
     for (measure, method, amount, normalisation), sides in cells.items():
         target, source = (sides[side] for side in SIDES)
         yield SummaryRow(
@@ -180,38 +185,39 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[SummaryRow]:
             target_low=target.low,
             target_high=target.high,
             target_n=target.n,
-            target_published=_published(recipe, run, languages, target),
+            target_published=_published(recipe, run, target, numbers),
             source_value=source.value,
             source_low=source.low,
             source_high=source.high,
             source_n=source.n,
-            source_published=_published(recipe, run, languages, source),
+            source_published=_published(recipe, run, source, numbers),
         )
 
 
-def _published(recipe: Recipe, run: Run, languages: Sequence[str], score: Score) -> str:
-    """The published numbers to print beside a score, each with its method.
+def _published(recipe: Recipe, run: Run, score: Score, numbers: Mapping[Cell, Sequence[Row]]) -> str:
+    """The published numbers that stand beside a score, each with its method; "" where there are none."""
+    cell = cell_of(recipe, run, score)
+    rows = numbers.get(cell, ()) if cell else ()
+    return "; ".join(_number_with_method(row) for row in rows if isinstance(row, Published))
 
-    "" where there are none, and where the manifests hold other corpora than the recipe's.
-    """
-    assert isinstance(run.settings, Budget) and isinstance(run.study.settings, AdaptStudy)
+
+def cell_of(recipe: Recipe, run: Run, score: Score) -> Cell | None:
+    """The cell of a score of a grid; None where its normalisation is not the first, or it is of other corpora."""
+    study = run.study.settings
+    assert isinstance(run.settings, Budget) and isinstance(study, AdaptStudy)
     meant = {material.corpus: material for material in recipe.corpora}
-    sources = [meant[name] for name in run.study.settings.source]
+    sources = [meant[name] for name in study.source]
+    first = study.request.normalisations[0]
+    if score.normalisation.removesuffix(f"+{run.settings.features.align}") != first:
+        return None
     if not all(_is_of([meant[run.target]], name) for name in score.target.split("+")):
-        return ""
+        return None
     if not all(_is_of(sources, name) for name in score.source.split("+")):
-        return ""
-    numbers = comparable(
-        recipe.paper,
-        dict(run.study.settings.published).get(score.method, ()),
-        run.encoder,
-        languages=(languages[0], languages[1]),
-        labels=run.settings.data.labels or ATTRIBUTES,
-        target_labels=score.target_labels,
-        side=score.side,
+        return None
+    source = "+".join(study.source)
+    return Cell(
+        run.study.name, score.method, run.encoder, source, run.target, score.target_labels, score.side, score.measure
     )
-    same = (score.measure, score.measure.removesuffix(" macro"))  # what is printed as F1 stands beside macro F1
-    return "; ".join(_number_with_method(number) for number in numbers if number.measure in same)
 
 
 def _is_of(corpora: Sequence[RecipeCorpus], name: str) -> bool:
@@ -223,7 +229,7 @@ def _is_of(corpora: Sequence[RecipeCorpus], name: str) -> bool:
 
 
 def _number_with_method(number: Published) -> str:
-    return f"{number.value:g} ({number.method})"
+    return f"{number.printed}{number.stars} ({number.method})"
 
 
 def _table(rows: Sequence[SummaryRow]) -> Table:

@@ -98,6 +98,7 @@ def curve_section(record: StudyRecord) -> Section:
         dotted += ", and the score of a method, named beside it, on all target labels"
     text = CURVES.format(over=record.intervals_over, dotted=dotted)
     figures = tuple(_curves(record, grid, measure) for measure in leading_measures(record))
+    figures += tuple(filter(None, (_alone(record, grid, norm) for norm in grid.normalisations)))
     is_drawn = any(isinstance(block, Figure) for block in figures)
     return Section("Scores by label budget", (text,) if is_drawn else (), blocks=figures)
 
@@ -207,6 +208,33 @@ def _curves(record: StudyRecord, grid: ScoreGrid, measure: str) -> Figure | Tabl
     several = len(leading_measures(record)) > 1
     file = f"budget-{measure.lower().replace(' ', '-')}" if several else "budget"
     return figure(svg, _table(record, grid, measure), file)
+
+
+def _alone(record: StudyRecord, grid: ScoreGrid, norm: str) -> Figure | None:
+    """The target's scores of the only method beside the baseline, by itself; those with all labels are dotted lines.
+
+    None where there are several methods, and without scores with some labels and with all of them.
+    """
+    methods = [name for name in grid.methods if name != record.baseline]
+    first = leading_measures(record)[0]
+    measures = [name for name in leading_measures(record) if unit(name) == unit(first)]
+    if len(methods) != 1 or not _full_scores(record, grid, measures[0], norm):
+        return None
+    (method,) = methods
+    amounts = [amount for amount in grid.amounts_of(method, norm) if amount != "all"]
+    panels, rows = [], []
+    for measure in measures:
+        scores = {amount: grid.cell(measure, method, norm, amount, "target") for amount in amounts}
+        drawn = {amount: score for amount, score in scores.items() if score is not None}
+        values, low, high = (tuple(getattr(score, key) for score in drawn.values()) for key in ("value", "low", "high"))
+        line = plots.Line(method, tuple(drawn), values, low, high)
+        panels.append(plots.Panel(measure, (line,), _full_scores(record, grid, measure, norm)))
+        cells = (grid.text(measure, method, norm, amount, "target") for amount in (*amounts, "all"))
+        rows.append((measure, *cells))
+    title = f"{method} alone on the target, by number of its labels; the dotted line has all of them"
+    svg = plots.layer_curves(panels, title=title, measure=measures[0].split()[0], along="labelled target utterances")
+    table = Table(f"{title}. Normalisation {norm}.", ("measure", *amounts, "all"), tuple(rows))
+    return Figure(svg, table, f"budget-alone-{norm}") if svg else None
 
 
 def _chance(record: StudyRecord, measure: str) -> tuple[tuple[str, float], ...]:

@@ -306,6 +306,34 @@ def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
 
 
 @_style()
+def shades(
+    rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], *, title: str, of_rows: str
+) -> str:
+    """A map of numbers with two decimals, shaded from the least to the largest of all; NaN leaves a cell empty.
+
+    of_rows: what the rows are, written beside them.
+    """
+    finite = [value for row in values for value in row if math.isfinite(value)]
+    if not finite:
+        return ""
+    least, span = min(finite), max(max(finite) - min(finite), 1e-12)
+    figure, axes = _figure(0.8 + 0.3 * len(rows), width=max(3.4, 1.1 + 0.62 * len(columns)))
+    for y, row in enumerate(values):
+        for x, value in enumerate(row):
+            if math.isfinite(value):
+                alpha = 0.04 + 0.66 * (value - least) / span
+                axes.fill_between([x - 0.5, x + 0.5], y - 0.5, y + 0.5, color=COLOURS[1], alpha=alpha, lw=0)
+                axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_ylabel(of_rows)
+    axes.tick_params(length=0)
+    return _svg(figure, title)
+
+
+@_style()
 def reliability(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[ReliabilityBin]]]]], *, title: str) -> str:
     """Small multiples of accuracy by confidence, per cent: a title and its named curves; a bin's size is its share."""
     import matplotlib.figure

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from emobridge.literature.published import Published
+from emobridge.literature.record import Published
 from emobridge.report.blocks import Section, Table
 from emobridge.report.record import StudyRecord
 from emobridge.scores.measures.base import measure_of
+
+PER_CENT = "%"
 
 NOTHING = (
     "No published number that we know of is of these corpora, with this label set and this label budget. Numbers of "
@@ -36,7 +38,7 @@ def _table(rows: list[Published]) -> Table:
         "scored on": [row.source if row.side == "source" else row.target for row in rows],
         "target labels": [row.target_labels for row in rows],
         "measure": [row.measure for row in rows],
-        "value": [_printed(row) for row in rows],
+        "value": [printed_value(row) for row in rows],
         "notes": [row.note for row in rows],
     }
     same = {
@@ -50,7 +52,6 @@ def _table(rows: list[Published]) -> Table:
     return Table(caption, tuple(shown), tuple(zip(*(columns[name] for name in shown))))
 
 
-def _printed(row: Published) -> str:
-    """As the paper prints it, with the decimal that a whole number loses in a CSV."""
-    measure = measure_of(row.measure)
-    return f"{row.value:.2f}".removesuffix("0") + " %" if measure.unit else f"{row.value:.{measure.digits}f}"
+def printed_value(row: Published) -> str:
+    """As the paper prints it, with its decimals, its stars and its unit."""
+    return f"{row.printed}{row.stars}" + (f" {PER_CENT}" if measure_of(row.measure).unit else "")

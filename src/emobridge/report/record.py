@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from emobridge.audit.confound import Confound
 from emobridge.audit.findings import Audit
-from emobridge.literature.published import Published
+from emobridge.literature.record import Published
 from emobridge.report.embedding import Embedding
 from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate

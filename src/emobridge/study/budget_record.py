@@ -70,7 +70,7 @@ def record_of_grid(
         contests=contests_of(scored, _subset_rows(grid), request.subsets),
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
-        calibrations=calibrations_of(speech, request.split, grid.answers),
+        calibrations=calibrations_of(speech, request.split, grid.answers, grid.agreed),
         costs=tuple(row for answers in grid.answers for row in cost_rows(answers)),
         largest_budget=grid.largest,
         layer_choice=layer_choice(grid.decision.layer_scores, grid.answers[0].case),

@@ -43,6 +43,7 @@ from emobridge.study.evaluations import ua_of
 from emobridge.study.guard import CorpusVariety, varieties
 from emobridge.study.run import Runner, Unit
 from emobridge.training.case import Case
+from emobridge.training.hardware import resolve_precision
 from emobridge.types import SPEECH_PREFIX, short_repr
 
 AUTO = "auto"
@@ -188,7 +189,7 @@ def decide(
     A choice of a layer and the guard train the baseline, and nothing else: what they say does not depend on the method.
     """
     speech = runner.speech
-    for name in request.features.by_corpus:
+    for name in (*request.features.by_corpus, *request.split.by_utterance):
         corpora = [corpus for corpus, _ in speech.corpora]
         if name not in corpora:
             raise unknown("corpus of this run", name, corpora)
@@ -335,9 +336,11 @@ def _case(
         train=train,
         blocks=system.blocks if "end-to-end" in kinds else "",
         adapters=system.adapters if "adapters" in kinds else "",
-        adapter_options=system.adapter_options if "adapters" in kinds else (),
+        adapter_options=(
+            (*system.adapter_options, *_blocks_up_to(layer, encoder, system)) if "adapters" in kinds else ()
+        ),
         target_labels=choice.target_labels,
-        training=_training(request.training, kinds, is_solved=is_solved),
+        training=_training(request.training, kinds, request.output.device, is_solved=is_solved),
     )
     if case.phone_classes:
         _check_phones(case)
@@ -453,8 +456,38 @@ def _layer(layer: str, encoder: Encoder, kinds: set[str], system: System, is_sta
     return "+".join(names[max(0, middle - NEIGHBOURS) : middle + NEIGHBOURS + 1])
 
 
-def _training(training: Training, kinds: set[str], *, is_solved: bool) -> Training:
-    """What was asked for, with the defaults of options that these stages do not use."""
+def _blocks_up_to(layer: str, encoder: Encoder, system: System) -> tuple[str, ...]:
+    """The options by which adapters sit in the blocks up to the layer that is read, and not behind it.
+
+    Adapters with blocks of their own keep these; all blocks count where layers are summed.
+    Errors: UserError for layer 0, which no block changes.
+    """
+    trunk, names = encoder.trunk(), system.adapters.split("+")
+    plugins = {name: registry.load("adapters", name) for name in names}
+    own = read_options(system.adapter_options)
+    open_names = [
+        name
+        for name in names
+        if "blocks" in options_of(plugins[name])
+        and f"{name}.blocks" not in own
+        and not (len(names) == 1 and "blocks" in own)
+    ]
+    if trunk is None or not open_names or any(getattr(plugin, "joins_layers", False) for plugin in plugins.values()):
+        return ()
+    count = max(map(int, layer_names(layer)))
+    if not count:
+        raise UserError(f"layer: 0 is the input of the first block, which no {names[0]} changes: name one from 1")
+    if count >= len(trunk.blocks):
+        return ()
+    blocks = "+".join(map(str, range(count)))
+    return tuple(f"{name}.blocks={blocks}" for name in open_names)
+
+
+def _training(training: Training, kinds: set[str], device: str, *, is_solved: bool) -> Training:
+    """What was asked for, with the defaults of options that these stages do not use.
+
+    Where an encoder takes part the precision is decided, so that fits in single precision and in bf16 have two keys.
+    """
     defaults = Training()
     unused = set()
     if not kinds & {"end-to-end", "adapters"}:
@@ -464,10 +497,11 @@ def _training(training: Training, kinds: set[str], *, is_solved: bool) -> Traini
     if kinds == {"frozen"}:
         unused |= {"crop"}
     if is_solved:
-        unused |= {"batch_size", "learning_rate", "decay"}
+        unused |= {"batch_size", "learning_rate", "decay", "weight_decay"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
-    return replace(training, **{name: getattr(defaults, name) for name in unused})
+    chosen = replace(training, **{name: getattr(defaults, name) for name in unused})
+    return chosen if kinds == {"frozen"} else replace(chosen, precision=resolve_precision(chosen.precision, device))
 
 
 def _own(kind: str, words: Sequence[str], name: str, plugins: dict[str, Any]) -> Plugin:

@@ -48,7 +48,7 @@ def train_recognizer(
     domains = fitted.built.learner.domains
     familiarity = _familiarity(runner, case, fold, fitted)
     trained_encoder = encoder if fitted.encoder is None or fitted.trained == "frozen" else fitted.encoder.cpu()
-    layer = "0" if trained_encoder.layers == 1 else case.layer  # gating leaves a single layer
+    layer = "0" if trained_encoder.layers == 1 else case.layer  # a sum of layers leaves a single one
     spec = replace(_spec(runner, case, encoder, fitted.trained, domains), layer=layer, reason=reason)
     spec = replace(spec, temperature=temperatures[0], source_temperature=temperatures[1])
     target = Recognizer(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from emobridge.data.speech import UNLABELLED, Speech, largest_budget
 from emobridge.errors import UserError
 from emobridge.progress import progress
 from emobridge.scale import fitting
+from emobridge.scores.harm import HarmSign
 from emobridge.settings import Budget
 from emobridge.study.cases import Decision
+from emobridge.study.harm import compares_halves, measure_harm
 from emobridge.study.prepare import Prepared, resolve, start
-from emobridge.study.run import Answers, run
+from emobridge.study.run import Answers, Runner, run
+from emobridge.training.case import Case
 from emobridge.types import short_repr
 
 
@@ -28,6 +32,8 @@ class Grid:
     decision: Decision
     answers: tuple[Answers, ...]  # one a case, in the order of the decision
     largest: int  # target labels that every fold has
+    # The temperature by the agreement of halves of the target, of the systems whose halves were compared.
+    agreed: Mapping[Case, float] = field(default_factory=dict)
     lines: tuple[str, ...] = ()  # a summary for the terminal, where a report was written
 
     @property
@@ -52,8 +58,14 @@ def run_grid(request: Budget, *, strict: bool = False) -> Grid:
     with progress("training") as report:
         cases = started.decision.cases
         answers = run(started.runner, cases, jobs=request.output.jobs, workers=workers, progress=report)
+        agreed = {case: sign.temperature for case in cases if (sign := _sign_of(started.runner, case))}
     largest = largest_budget(started.prepared.speech, request.split, request.training.validation)
-    return Grid(request, started.prepared, started.decision, answers, largest)
+    return Grid(request, started.prepared, started.decision, answers, largest, agreed)
+
+
+def _sign_of(runner: Runner, case: Case) -> HarmSign | None:
+    """The sign of harm where `adapt` compares halves too by default, so that both are as confident."""
+    return measure_harm(runner, case, True) if compares_halves("auto", case) else None
 
 
 def check_budgets(request: Budget, speech: Speech) -> None:

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from emobridge.literature.published import PublishedConfusion
+from emobridge.literature.record import PublishedConfusion
 from emobridge.report.blocks import Table, percent
 
 CellKey = tuple[str, str, str, str]  # method, target labels, normalisation and side

@@ -32,7 +32,7 @@ def saw(case: Case, data: Data, split: Split) -> tuple[str, ...]:
         lines.append(f"{names} of the utterances whose labels it saw, where they are known, and of no others")
     if case.validation == "both":
         whose_labels = (
-            "THE TARGET'S VALIDATION SPLIT" if split.predefined else "A FIFTH OF THE TARGET'S TRAINING SPEAKERS"
+            "THE TARGET'S VALIDATION SPLIT" if split.is_fixed else "A FIFTH OF THE TARGET'S TRAINING SPEAKERS"
         )
         lines.append(f"LABELS OF {whose_labels} chose the epoch, for the baseline as well")
     if case.prosody:
@@ -71,12 +71,18 @@ def held_out(split: Split, folds: int, scored: bool, bundle: bool = True) -> str
     how = f"{folds} folds" if folds else "one split, a fifth held out"
     if split.predefined:
         how, meaning = "the split that the corpora come with", "(it was not checked whether it shares speakers)"
+    elif split.serab:
+        how, meaning = "SERAB's split of the speakers of each corpus, 60/20/20", "(the same for every seed)"
     elif split.share_speakers:
         meaning = "by utterance, so that SPEAKERS ARE SHARED between training and test"
     elif split.transductive:
         meaning = "by speaker: no scored speaker's label was seen, but the target's were adapted to (transductive)"
     else:
         meaning = "by speaker on both sides: no scored speaker was trained on or adapted to"
+    if split.by_utterance:
+        meaning += f", BUT BY UTTERANCE in {', '.join(split.by_utterance)}, where scored speakers are trained on"
+    if split.halved:
+        meaning += "; half of each fold validates, the other is scored"
     unscored = "" if scored else " The target has no labels to score."
     last = " The bundle was then trained once more, on everything." if bundle else ""
     return f"Scores are from {how} {meaning}.{last}{unscored}"
@@ -86,11 +92,15 @@ def split_text(speech: Speech, split: Split, pool: str) -> str:
     """The split in a few words, as scores name it."""
     if split.predefined:
         how = "of the corpora"
+    elif split.serab:
+        how = "SERAB's by speaker"
     elif split.share_speakers:
         how = "by utterance"
     else:
         how = f"{count_folds(speech, split)} folds by speaker" if split.folds else "one split by speaker"
+    how = f"{how}, {' and '.join(split.by_utterance)} by utterance" if split.by_utterance else how
     how = f"{how}, transductive" if split.transductive else how
+    how = f"{how}, halved to validate" if split.halved else how
     return f"{how}, target chosen by label" if pool == "closed" else how
 
 
@@ -101,6 +111,8 @@ def speech_warnings(
     lines = []
     if split.share_speakers:
         lines.append("speakers are shared between training and test: nothing speaker-independent can be claimed")
+    for corpus in split.by_utterance:
+        lines.append(f"{corpus} is split by utterance: nothing speaker-independent can be claimed of it")
     if count_folds(speech, split) < split.folds:
         lines.append(f"{split.folds} folds were asked for, and there are speakers for {count_folds(speech, split)}")
     labels = cases[0].labels

@@ -45,23 +45,33 @@ class Hardware:
         return value
 
 
+def resolve_precision(precision: str, device: str = "auto") -> str:
+    """ "fp32" or "bf16": "auto" is bf16 on a GPU that has it, or a CPU on which it was measured to be faster.
+
+    device: see `data.devices.choose_device`.
+    Errors: UserError for bf16 where the GPU has none, and for a device that is not there.
+    """
+    chosen = choose_device(device)
+    if chosen.type != "cuda":
+        return training_precision() if precision == "auto" else precision
+    if chosen.index is not None:  # of one process; of several, each has its own
+        torch.cuda.set_device(chosen)
+    has = torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bf16" and not has:
+        raise UserError("precision: this GPU has no bf16; give fp32 or auto")
+    return ("bf16" if has else "fp32") if precision == "auto" else precision
+
+
 class Accelerated(Hardware):
-    """What accelerate finds. precision: "auto" is bf16 on a GPU that has it, or a CPU that is faster in it."""
+    """What accelerate finds. precision, device: see `resolve_precision`."""
 
     def __init__(self, precision: str = "auto", device: str = "auto") -> None:
-        """Errors: UserError for bf16 where the GPU has none, and for a device that is not there."""
+        """Errors: UserError as `resolve_precision`."""
         from accelerate import Accelerator
 
+        self.precision = resolve_precision(precision, device)
         chosen = choose_device(device)
         gpu = chosen.type == "cuda"
-        if chosen.index is not None:  # of one process; of several, each has its own
-            torch.cuda.set_device(chosen)
-        has = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-        if precision == "bf16" and gpu and not has:
-            raise UserError("precision: this GPU has no bf16; give fp32 or auto")
-        if precision == "auto":
-            precision = ("bf16" if has else "fp32") if gpu else training_precision()
-        self.precision = precision
         many = int(os.environ.get("WORLD_SIZE", "1")) > 1  # as torchrun says; accelerate finds no CPUs by itself
         # Not given the precision: accelerate keeps the first one of a process and refuses a second.
         on_cpu = (many and not gpu) or (chosen.type == "cpu" and device != "auto")

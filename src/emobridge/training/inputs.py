@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from emobridge.data.audio import random_crop, read_utterance, utterance_seconds
 from emobridge.data.batching import pad
-from emobridge.encoders.base import Encoder
+from emobridge.encoders.base import Encoder, stopped_after
 from emobridge.errors import UserError
 from emobridge.features.normalisation import Domain, fit_domain, moments
 from emobridge.features.phone_means import frame_seconds
@@ -244,7 +244,7 @@ class Recordings:
     def _side_by_side(self, values: Tensor) -> Tensor:
         """(L, B, ..., D) of all layers -> (B, ..., V * D) of the V layers in front, in their order.
 
-        An encoder whose gating leaves one layer has no other.
+        An encoder whose layers are summed to one has no other.
         """
         if len(self.front.layers) == 1:
             return values[0 if self.encoder.layers == 1 else self.front.layers[0]]
@@ -252,7 +252,8 @@ class Recordings:
 
     def _layers(self, waves: list[np.ndarray]) -> Layers:
         wave, mask = (part.to(self.front.hardware.device) for part in pad(waves))
-        with self.front.hardware.autocast():
+        last = None if self.encoder.layers == 1 else max(self.front.layers)  # what lies behind it is of no use
+        with self.front.hardware.autocast(), stopped_after(self.encoder, last):
             layers = self.encoder(wave, mask)
         speech = None if layers.speech is None else layers.speech.cpu()
         return Layers(layers.hidden.float().cpu(), layers.mask.cpu(), layers.frame_rate, speech, layers.over_speech)

@@ -39,7 +39,7 @@ class Plan:
     epochs: int = 100
     batch_size: int = 100
     learning_rate: float = 1e-3
-    decay: float = 0.95  # of the learning rate, every 10 epochs
+    decay: float = 0.95  # of the learning rate, at epoch `decay_from` and every `decay_every` epochs after it
     patience: int = 0  # epochs
     validate_by: str = "loss"  # or "ua"
     checkpoint_every: float = 20.0  # s between checkpoints
@@ -48,6 +48,12 @@ class Plan:
     eps: float = 1e-8
     encoder_rate: float = 0.0  # learning rate of what the inputs train; 0 is the same
     accumulate: int = 1  # parts of a batch that go through the model one after the other
+    decay_from: int = 10  # epochs, from 0, in which the rate is the first one
+    decay_every: int = 10
+
+    def rate_share(self, epoch: int) -> float:
+        """The learning rate of an epoch, from 0, as a share of the first one."""
+        return self.decay ** max(0, 1 + (epoch - self.decay_from) // self.decay_every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,7 @@ def fit(
                 state.examples = examples
                 state.log += [LogPoint(epoch, term, value) for term, value in examples.notes]
             for group in state.optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * plan.decay ** (epoch // 10)
+                group["lr"] = group["initial_lr"] * plan.rate_share(epoch)
             state.log += _epoch(state, loss, plan, epoch, seed, hardware)
             state.epoch = epoch + 1
             if validation is not None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from emobridge.errors import UserError
-from emobridge.heads.base import LayerSum
+from emobridge.heads.base import FrameScale, LayerSum
 
 Moments = tuple[Tensor, Tensor]  # mean and deviation by which a probe standardises its input
 
@@ -26,23 +26,28 @@ def stacked(heads: Sequence[Sequence[nn.Module]], moments: Moments | None = None
     The first nn.Linear or LayerSum that a head defines sees the features, which all probes of a layer share; every
     later one sees what the first one gives, which differs from probe to probe.
     moments: mean and deviation, each (L, P, D), by which each probe standardises the features; they are folded into
-    the first map, which is the same to rounding.
+    the first map and into a `FrameScale`, which is the same to rounding.
     Errors: UserError for a head whose maps see something else; when it is used, if not before.
     """
     module = copy.deepcopy(heads[0][0])
     is_first = True
     for name, part in list(module.named_modules()):
+        if isinstance(part, FrameScale) and moments is not None:
+            _replace(module, name, StackedFrameScale(moments))
         kind = {nn.Linear: StackedLinear, LayerSum: StackedLayerSum}.get(type(part))
         if kind is None:
             continue
         if kind is StackedLayerSum and not is_first:
             raise _misplaced(name)
         parts = [[head.get_submodule(name) for head in row] for row in heads]
-        parent, _, child = name.rpartition(".")
-        stack = kind(parts, moments) if is_first else StackedLinear(parts, sees_features=False)
-        setattr(module.get_submodule(parent), child, stack)
+        _replace(module, name, kind(parts, moments) if is_first else StackedLinear(parts, sees_features=False))
         is_first = False
     return module
+
+
+def _replace(module: nn.Module, name: str, part: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(module.get_submodule(parent), child, part)
 
 
 def unstacked(module: nn.Module, head: nn.Module, layer: int, probe: int) -> nn.Module:
@@ -158,3 +163,15 @@ class StackedLayerSum(nn.Module):
     def weights_of(self, name: str, layer: int, probe: int) -> Tensor:
         """The weights of one sum."""
         return self.weight[probe]
+
+
+class StackedFrameScale(nn.Module):
+    """Statistics of the features as they are of features that each of L x P probes standardises."""
+
+    def __init__(self, moments: Moments) -> None:
+        super().__init__()
+        self.mean, self.deviation = (value[:, :, None] for value in moments)  # (L, P, 1, D)
+
+    def forward(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """(L, P, B, D) each."""
+        return (mean - self.mean) / self.deviation, variance / self.deviation.square()

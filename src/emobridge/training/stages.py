@@ -208,6 +208,7 @@ def _plan(case: Case, stage: Stage) -> Plan:
         training.decay,
         training.patience,
         training.validate_by,
+        weight_decay=training.weight_decay,
         encoder_rate=training.encoder_rate if stage.train == "end-to-end" else 0.0,
         accumulate=training.accumulate,
     )
