@@ -96,7 +96,10 @@ def test_narrowed_to_some():
     )
     (part,) = recipe.studies
     assert [material.corpus for material in recipe.corpora] == ["emodb"] and recipe.encoders == ("xls-r-300m",)
-    assert (part.settings.heads, part.settings.head_options) == (("linear",), ("hidden=256",))
+    assert (part.settings.heads, part.settings.head_options) == (
+        ("linear",),
+        ("hidden=256", "input_dropout=0.0"),
+    )
     with pytest.raises(UserError, match="recipe dasaro2024: heads: unknown name 'single'"):
         narrow_recipe(recipe, {"heads": ["single"]})
 
