@@ -48,6 +48,11 @@ seeds = "2"
 """
 
 
+@pytest.fixture(autouse=True)
+def _stand_ins(stand_ins):
+    """Tiny encoders stand for others here."""
+
+
 @pytest.fixture
 def studied(monkeypatch):
     """What the report was asked for, in place of a study."""

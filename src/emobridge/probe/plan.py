@@ -106,10 +106,10 @@ REASONS = {
 }
 
 
-def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
-    """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
+def study_conditions(settings: ProbeSettings) -> dict[str, bool]:
+    """Which needs of options hold in this study, by the keys of REASONS."""
     heads = [registry.load("heads", head) for head in settings.heads]
-    holds = {
+    return {
         "frames": any(head.needs_frames for head in heads),
         "gradients": bool(settings.scratch) or not all(head.closed_form for head in heads),
         "patience": bool(settings.patience),
@@ -117,7 +117,11 @@ def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
         "scratch": bool(settings.scratch),
         "drawn split": settings.split in ("folds", "80/10/10", "halved"),
     }
-    refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
+
+
+def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
+    """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
+    refuse_useless(settings, unmet_needs(ProbeSettings, names, study_conditions(settings)), REASONS)
     if "disk" in names and settings.frames != "auto":
         raise UserError(f"--disk: does nothing here, since frames are {settings.frames}: give --frames auto")
 

@@ -138,14 +138,16 @@ def _differences(settings: ProbeSettings, known: Mapping[str, str]) -> dict[str,
 
 
 def cell_of(run: Run, score: Score, corpus: str) -> Cell | None:
-    """The cell of a score in language; None of another corpus or normalisation than the first of the study.
+    """The cell of a score in language; None of another corpus, encoder or normalisation than the first of the study.
 
     corpus: its name in the recipe, "" where it is none of it.
     """
     settings = run.study.settings
     assert isinstance(settings, ProbeSettings)
     scratch = score.method == SCRATCH
-    if not corpus or not (scratch or score.normalisation == settings.normalise[0]):
+    if not corpus or score.encoder in run.other_encoders:
+        return None
+    if not scratch and score.normalisation != settings.normalise[0]:
         return None
     system = FROM_SCRATCH if scratch else score.head
     return Cell(run.study.name, system, score.encoder, corpus, corpus, "all", "target", score.measure)

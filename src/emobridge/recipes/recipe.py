@@ -11,7 +11,8 @@
     [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
     [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
-                                       or `utterances` in all, or `classes`
+                                       or `utterances` in all, or `classes`, or `train`, `validation` and `test` of a
+                                       predefined split; only of the study's labels, or those with its attributes
     [ours]                             each choice that the paper leaves open or makes otherwise, in a sentence
 
 Corpora and encoders are given by name; `recipes.replication` puts manifests and weights in their place.
@@ -28,6 +29,7 @@ from typing import Any
 from emobridge import registry
 from emobridge.corpora import describe
 from emobridge.data.labels import EMOTIONS
+from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
 from emobridge.probe.settings import ProbeSettings
@@ -42,7 +44,7 @@ from emobridge.recipes.rows import (
     read_outputs,
     read_rows,
 )
-from emobridge.settings import from_mapping, read_mapping
+from emobridge.settings import Budget, from_mapping, options_of_record, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
@@ -80,6 +82,7 @@ class CorpusCounts:
     emotions: tuple[tuple[str, int], ...]
     utterances: int = 0
     classes: int = 0  # different emotions
+    splits: tuple[tuple[str, int], ...] = ()  # utterances of each predefined split
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class RecipeStudy:
     settings: ProbeSettings | AdaptStudy  # with names of corpora and encoders; `out` and `store` are not used
     rows: tuple[RowsEntry, ...] = ()
     number: int = 0  # of the [[study]] in the file; the pairs of one share it
+    unstated: tuple[str, ...] = ()  # settings that the recipe does not state, which have their defaults
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -254,12 +258,14 @@ def _read_counts(
             if name not in corpora:
                 raise UserError(f"{path}: counts: {unknown('corpus', name, corpora)}")
         for emotion, count in values.items():
-            if emotion not in (*labels, *TOTALS):
-                raise UserError(f"{path}: counts of {', '.join(names)}: {unknown('emotion', emotion, labels)}")
+            if emotion not in (*labels, *TOTALS, *SPLITS):
+                keys = (*labels, *TOTALS, *SPLITS)
+                raise UserError(f"{path}: counts of {', '.join(names)}: {unknown('emotion', emotion, keys)}")
             if type(count) is not int:
                 raise UserError(f"{path}: counts of {', '.join(names)}: {emotion}: expected a number, got {count!r}")
         totals = {key: values.pop(key, 0) for key in TOTALS}
-        counts.append(CorpusCounts(names, tuple(values.items()), **totals))
+        splits = tuple((key, values.pop(key)) for key in SPLITS if key in values)
+        counts.append(CorpusCounts(names, tuple(values.items()), **totals, splits=splits))
     return tuple(counts)
 
 
@@ -304,7 +310,9 @@ def _read_recipe_study(path: Path, kind: str, values: dict[str, Any], number: in
         settings = from_mapping(values, where, ProbeSettings) if kind == "probe" else read_study(values, where)
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
-    study = RecipeStudy(name, settings, number=number)
+    options = options_of_record(ProbeSettings if kind == "probe" else Budget)
+    unstated = tuple(option for option in options if option not in values)
+    study = RecipeStudy(name, settings, number=number, unstated=unstated)
     return replace(study, rows=read_rows(where, rows, paper, study.scored))
 
 

@@ -28,7 +28,7 @@ from emobridge.report.write import write_page
 from emobridge.scores.files import read_scores, write_scores
 from emobridge.settings import Budget
 from emobridge.study.matrices import matrix_table, printed_table, read_counts
-from emobridge.types import Score
+from emobridge.types import TOY_PREFIX, Score
 
 _EXPLANATION = (
     "Measured: mean over seeds with its 95 % interval (jackknife over speakers, Student's t). Published: the paper's "
@@ -202,9 +202,12 @@ def _published(recipe: Recipe, run: Run, score: Score, numbers: Mapping[Cell, Se
 
 
 def cell_of(recipe: Recipe, run: Run, score: Score) -> Cell | None:
-    """The cell of a score of a grid; None where its normalisation is not the first, or it is of other corpora."""
+    """The cell of a score of a grid; None where its normalisation is not the first, or of other corpora or encoders.
+    """
     study = run.study.settings
     assert isinstance(run.settings, Budget) and isinstance(study, AdaptStudy)
+    if run.encoder in run.other_encoders:
+        return None
     meant = {material.corpus: material for material in recipe.corpora}
     sources = [meant[name] for name in study.source]
     first = study.request.normalisations[0]
@@ -223,7 +226,9 @@ def cell_of(recipe: Recipe, run: Run, score: Score) -> Cell | None:
 def _is_of(corpora: Sequence[RecipeCorpus], name: str) -> bool:
     """Whether utterances of the corpus `name` are from some corpora; a collection puts its name before theirs."""
     return any(
-        name.startswith(f"{material.plugin}-") if material.plugin else corpus_key(name) == corpus_key(material.corpus)
+        name.removeprefix(TOY_PREFIX).startswith(f"{material.plugin}-")
+        if material.plugin
+        else corpus_key(name) == corpus_key(material.corpus)
         for material in corpora
     )
 
@@ -269,7 +274,7 @@ def _matrix_tables(recipe: Recipe, run: Run) -> Iterator[Table]:
     assert isinstance(run.settings, Budget)
     data = run.settings.data
     measured = read_counts(Path(run.settings.output.out) / "confusions.csv")
-    if not measured:
+    if not measured or run.encoder in run.other_encoders:
         return
     source, target = (
         primary_language(next(iter(read_manifest(path))).language) for path in (data.source[0], data.target)
