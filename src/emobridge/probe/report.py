@@ -239,7 +239,8 @@ def _levels(
     levels = [(floor.method, floor.value) for floor in floors]
     for curve in curves:
         key = curve.key
-        if (key.source, key.normalisation, key.method) != (corpus, norm, PROBE):
+        standard = "none" if key.encoder == "logmel" and norm == "raw" else norm  # a floor is never raw
+        if (key.source, key.method) != (corpus, PROBE) or key.normalisation not in (norm, standard):
             continue
         if key.encoder == encoder and curve.takes_all:
             levels.append((key.head, curve.last.value))

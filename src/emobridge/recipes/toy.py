@@ -14,6 +14,7 @@ from pathlib import Path
 
 from emobridge import registry
 from emobridge.data.manifest import read_manifest
+from emobridge.encoders import presets
 from emobridge.options import options_of, read_options
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy
@@ -21,7 +22,6 @@ from emobridge.recipes.recipe import CorpusCounts, Recipe, RecipeStudy
 from emobridge.recipes.toy_corpora import fabricate_corpora
 from emobridge.recipes.toy_encoders import fabricate_encoders
 from emobridge.settings import Budget
-from emobridge.types import TOY_PREFIX
 
 _EPOCHS = 2  # the second with pseudo-labels of the first
 _FOLDS = 2
@@ -74,19 +74,21 @@ def _count(counts: CorpusCounts, manifests: Mapping[str, Path]) -> CorpusCounts:
 def _narrow_study(study: RecipeStudy) -> RecipeStudy:
     settings = study.settings
     if isinstance(settings, AdaptStudy):
-        return replace(study, settings=replace(settings, request=_narrow_grid(settings.request)))
+        has_engines = all(name in presets() and presets()[name].model_type for name in settings.encoders)
+        request = _narrow_grid(settings.request, has_engines=has_engines)
+        return replace(study, settings=replace(settings, request=request))
     return replace(study, settings=_narrow_probe(settings))
 
 
-def _narrow_grid(request: Budget) -> Budget:
+def _narrow_grid(request: Budget, *, has_engines: bool) -> Budget:
     split, training, system = request.split, request.training, request.system
     return replace(
         request,
         budgets=_scaled(request.budgets),
         subsets=min(request.subsets, 2),
-        features=replace(request.features, engine=_ENGINE),
+        features=replace(request.features, engine=_ENGINE if has_engines else request.features.engine),
         system=replace(system, method_options=_options_of_methods(request.methods, system.method_options)),
-        split=replace(split, seeds=1, folds=min(split.folds, _FOLDS), by_utterance=_toys(split.by_utterance)),
+        split=replace(split, seeds=1, folds=min(split.folds, _FOLDS)),
         training=replace(training, epochs=min(training.epochs, _EPOCHS), precision="fp32"),
     )
 
@@ -102,15 +104,9 @@ def _narrow_probe(settings: ProbeSettings) -> ProbeSettings:
         seeds=1,
         folds=min(settings.folds, least),
         epochs=min(settings.epochs, _EPOCHS),
-        by_utterance=_toys(settings.by_utterance),
         scratch_training=(*settings.scratch_training, *_SCRATCH_TRAINING) if settings.scratch else (),
         scratch_options=tuple(f"{option}={value}" for option, value in sizes.items()),
     )
-
-
-def _toys(corpora: tuple[str, ...]) -> tuple[str, ...]:
-    """What is fabricated for some corpora, by the names of its utterances."""
-    return tuple(TOY_PREFIX + corpus for corpus in corpora)
 
 
 def _scaled(budgets: tuple[str, ...]) -> tuple[str, ...]:
