@@ -408,6 +408,10 @@ class Training:
         "loss", help="What validation compares: the loss, or 1 - UA.", panel=TRAINING, choices=("loss", "ua"),
         needs="patience",
     )  # fmt: skip
+    trace: bool = option(
+        False, help="Note after each epoch the accuracy on training and validation speakers of both sides, and at the "
+        "end what the head sees of the scored utterances: the report draws them.", panel=TRAINING, needs="gradients",
+    )  # fmt: skip
     class_weights: bool = option(
         True, help="Give all emotions the same weight, and all source corpora too.", panel=TRAINING
     )

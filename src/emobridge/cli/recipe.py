@@ -59,8 +59,10 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.recipes.grids import Place
     from emobridge.recipes.recipe import read_recipe
     from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
+    from emobridge.recipes.shorter import with_epochs
 
-    recipe = with_defaults(narrow_recipe(read_recipe(request.recipe), _parse_only(request.only)))
+    recipe = narrow_recipe(read_recipe(request.recipe), _parse_only(request.only))
+    recipe = with_defaults(with_epochs(recipe, request.epochs) if request.epochs else recipe)
     out = Path(request.out or (f"{recipe.name}-toy" if request.toy else recipe.name))
     check_folder("--out", out)
     with tempfile.TemporaryDirectory() as scratch:

@@ -36,19 +36,21 @@ CHECKPOINT_COPIES = 4  # of the weights in a checkpoint: themselves, Adam's two 
 def narrow_grids(
     study: RecipeStudy, settings: AdaptStudy, selected: Mapping[str, Sequence[str]]
 ) -> Iterable[RecipeStudy]:
-    """The study with only the corpora, encoders and methods that are selected; nothing where one of them is empty."""
+    """The study with only the corpora, encoders, methods and budgets that are selected; nothing where one is empty."""
     request = settings.request
     source = tuple(name for name in settings.source if name in selected["corpora"])
     targets = tuple(name for name in settings.targets if name in selected["corpora"])
     encoders = tuple(name for name in settings.encoders if name in selected["encoders"])
     methods = tuple(name for name in settings.methods if name in selected["methods"])
-    if not source or not targets or not encoders or not methods:
+    budgets = tuple(amount for amount in request.budgets if amount in selected["budgets"])
+    if not source or not targets or not encoders or not methods or not budgets:
         return
     options = {option for name in (BASELINE, *methods) for option in options_of(registry.load("methods", name))}
     pairs = tuple(pair for pair in request.system.method_options if options & set(read_options([pair])))
     request = replace(
         request,
         methods=methods,
+        budgets=budgets,
         data=replace(request.data, source=source, target=targets[0]),
         features=replace(request.features, encoder=encoders[0]),
         system=replace(request.system, method_options=pairs),

@@ -8,7 +8,10 @@
     obtain                             optional: how to get what `format` reads
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: settings of its own, and a name where there are several studies
+    [[figures]]                        optional, for [adapt]: figures that are drawn from the scores: see
+                                       `recipes.figures`
     [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
+    [stars]                            optional: marks of significance, see `recipes.stars`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
     items                              optional, for [adapt]: utterances of each emotion and corpus that are kept apart,
                                        as those of a listening test, see `settings.Data.items`
@@ -36,6 +39,7 @@ from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
+from emobridge.recipes.figures import DrawnFigure, read_figures
 from emobridge.recipes.rows import (
     FROM_SCRATCH,
     NotRun,
@@ -46,11 +50,12 @@ from emobridge.recipes.rows import (
     read_outputs,
     read_rows,
 )
+from emobridge.recipes.stars import StarRule, read_stars
 from emobridge.settings import Budget, from_mapping, options_of_record, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-OPTIONAL_KEYS = ("counts", "sample", "items", "obtain", "not_run", "outputs", "variant_of")
+OPTIONAL_KEYS = ("counts", "sample", "items", "obtain", "not_run", "outputs", "figures", "stars", "variant_of")
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 _BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
@@ -134,11 +139,13 @@ class Recipe:
     not_run: tuple[NotRun, ...] = ()
     outputs: tuple[PaperOutput, ...] = ()
     variant_of: str = ""  # a recipe of the same paper
+    figures: tuple[DrawnFigure, ...] = ()  # of the paper, that are drawn from the scores of its studies
+    stars: StarRule | None = None
 
     @property
     def measures(self) -> tuple[str, ...]:
         """The measures of its summary: UA, and those that it is scored by."""
-        return tuple(dict.fromkeys(["UA", *(name.strip() for name in self.measure.split(","))]))
+        return measures_of(self.measure)
 
     @property
     def adapts(self) -> bool:
@@ -170,6 +177,21 @@ class Recipe:
             )
         encoders = dict.fromkeys(settings.heads, settings.encoders) | {FROM_SCRATCH: settings.scratch}
         return Scope(study.name, encoders, (), settings.corpora, settings.labels, ("all",), self.measures)
+
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """The numbers of target labels of all its grids."""
+        grids = [study.settings.request for study in self.studies if isinstance(study.settings, AdaptStudy)]
+        return tuple(dict.fromkeys(amount for request in grids for amount in request.budgets))
+
+
+def measures_of(text: str) -> tuple[str, ...]:
+    """The measures in a text such as "UA, WA"; UA always is among them.
+
+    >>> measures_of("WA")
+    ('UA', 'WA')
+    """
+    return tuple(dict.fromkeys(["UA", *(name.strip() for name in text.split(","))]))
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -224,7 +246,14 @@ def read_recipe(name: str | Path) -> Recipe:
         counts=_read_counts(path, values.get("counts", []), studies, names),
         **sizes,
         not_run=read_not_run(str(path), values.get("not_run", []), paper),
+        figures=read_figures(
+            str(path),
+            values.get("figures", []),
+            [study.name for study in studies],
+            measures_of(_read_text(path, "measure", values["measure"])),
+        ),
         outputs=read_outputs(str(path), values.get("outputs", {})),
+        stars=read_stars(str(path), values.get("stars"), paper),
         variant_of=_read_variant(path, values.get("variant_of", "")),
     )
 

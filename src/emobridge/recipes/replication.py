@@ -61,7 +61,7 @@ class Available:
 
 
 def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
-    """The recipe with only the studies, corpora, encoders and heads (or methods) that `only` names.
+    """The recipe with only the studies, corpora, encoders and heads (or methods and budgets) that `only` names.
 
     Errors: UserError for a name that the recipe does not have, and where no study remains.
     """
@@ -71,6 +71,8 @@ def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
         "encoders": recipe.encoders,
         "methods" if recipe.adapts else "heads": recipe.systems,
     }
+    if recipe.adapts:
+        choices["budgets"] = recipe.budgets
     for key, names in only.items():
         if key not in choices:
             raise unknown("key", key, choices)

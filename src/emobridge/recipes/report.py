@@ -26,6 +26,7 @@ from emobridge.recipes.comparison import (
     setting_words,
     write_comparison,
 )
+from emobridge.recipes.figures import figure_section
 from emobridge.recipes.recipe import Recipe, RecipeCorpus
 from emobridge.recipes.replication import Run
 from emobridge.recipes.rows import CONFUSION, PublishedRow, ScoreKey
@@ -114,7 +115,7 @@ def write_summary(
     numbers = numbers_at(recipe)
     rows = [row for run in runs for row in _rows(recipe, run, numbers)]
     write_cells(folder / "summary.csv", rows, SummaryRow)
-    comparison = compare_numbers(recipe, measured_cells(recipe, runs))
+    comparison = compare_numbers(recipe, measured_cells(recipe, runs), seed_values(recipe, runs))
     write_comparison(folder, comparison)
     made, unmade = output_lines(recipe, folder)
     missing = (*missing, *unmade)
@@ -136,6 +137,8 @@ def summary_page(
     sections = comparison_sections(comparison)
     sections += [Section("What is missing", items=tuple(missing))] if missing else []
     sections.append(Section("Measured and published", _EXPLANATION, blocks=(_table(rows),)))
+    drawn = figure_section(recipe.figures, rows)
+    sections += [drawn] if drawn else []
     sections += [matrices] if matrices else []
     sections += [Section("How the corpora were read", items=tuple(notes))] if notes else []
     ours = tuple(f"{choice}: {text}" for choice, text in recipe.ours)
@@ -219,6 +222,17 @@ def measured_cells(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, Score]
     """The scores over all seeds of finished grids by their cells."""
     pairs = ((cell_of(recipe, run, score), score) for run in runs for score in _scores(run) if score.seed == "all")
     return {cell: score for cell, score in pairs if cell}
+
+
+def seed_values(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, list[float]]:
+    """The scores of each seed by their cells, for the stars of a recipe that has them."""
+    values: dict[ScoreKey, list[float]] = {}
+    for run in runs if recipe.stars else ():
+        for score in _scores(run):
+            cell = cell_of(recipe, run, score) if score.seed != "all" else None
+            if cell:
+                values.setdefault(cell, []).append(score.value)
+    return values
 
 
 def cell_of(recipe: Recipe, run: Run, score: Score) -> ScoreKey | None:

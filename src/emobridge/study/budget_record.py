@@ -33,8 +33,10 @@ from emobridge.study.record import (
     skipped_lines,
     study_warnings,
     system_row,
+    traced_curves,
     versions,
 )
+from emobridge.study.space import test_space
 from emobridge.types import ATTRIBUTES, Utterance
 
 
@@ -74,6 +76,8 @@ def record_of_grid(
         collapsed=collapsed_of(scored),
         calibrations=calibrations_of(speech, request.split, grid.answers, grid.agreed),
         costs=tuple(row for answers in grid.answers for row in cost_rows(answers)),
+        curves=traced_curves(grid.answers),
+        test_space=test_space(speech, grid.answers),
         largest_budget=grid.largest,
         layer_choice=layer_choice(grid.decision.layer_scores, grid.answers[0].case),
         layer_normalisation=request.normalisations[0],

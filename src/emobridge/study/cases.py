@@ -499,7 +499,7 @@ def _training(training: Training, kinds: set[str], device: str, *, is_solved: bo
     if kinds == {"frozen"}:
         unused |= {"crop"}
     if is_solved:
-        unused |= {"batch_size", "learning_rate", "decay", "weight_decay"}
+        unused |= {"batch_size", "learning_rate", "decay", "weight_decay", "trace"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
     chosen = replace(training, **{name: getattr(defaults, name) for name in unused})
