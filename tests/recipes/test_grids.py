@@ -53,7 +53,7 @@ def english(spoken):
 
 
 def prepared(places, *, only=None, **options):
-    recipe = narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"], **(only or {})})
+    recipe = narrow_recipe(read_recipe(AGARLA), {"studies": ["emotion-cnn"], **(only or {})})
     manifests = find_corpora(recipe, places, Path("out"))
     weights = find_encoders(recipe, {}, may_fetch=False)
     return runs_of(recipe, manifests, weights, Place(Path("out"), **options))
@@ -68,7 +68,7 @@ def test_a_grid_for_each_target_and_encoder(english, spoken):
         assert request.data.source == tuple(map(str, english.values())) and request.data.target == str(places[corpus])
         assert request.output == Output(out=f"out/emotion-cnn/{corpus}-emotion-cnn", store="there", jobs=2)
         assert (request.split.seeds, request.features.encoder, request.stages) == (2, "emotion-cnn", "out/stages")
-        assert (request.methods[1:], request.budgets[-1]) == (("pseudo-labels", "soft-pseudo-labels"), "all")
+        assert (request.methods[1:], request.budgets[-1]) == (("soft-pseudo-labels",), "100")
     assert [line.split(":")[0] for line in missing] == ["corpus cafe", "corpus shemo"]
 
 
@@ -99,7 +99,7 @@ def test_a_source_of_another_version_runs_nothing(english, spoken):
 
 
 def test_a_target_with_too_few_labels_is_named(english, spoken, monkeypatch):
-    recipe = replace(narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"]}), counts=())
+    recipe = replace(narrow_recipe(read_recipe(AGARLA), {"studies": ["emotion-cnn"]}), counts=())
     places = {**english, "emovo": spoken("emovo", dict.fromkeys(FIVE, 10), "it", 6)}
     manifests, weights = find_corpora(recipe, places, Path("out")), find_encoders(recipe, {}, may_fetch=False)
     runs, missing = runs_of(recipe, manifests, weights, Place(Path("out")))
@@ -130,10 +130,14 @@ def test_narrowed_to_some(english):
     only = {"corpora": ["ravdess", "emovo"], "encoders": ["byol-s-1024"], "methods": ["nnpm", "pseudo-labels"]}
     recipe = narrow_recipe(read_recipe(AGARLA), only)
     assert [part.name for part in recipe.studies] == ["byol-s", "others-byol-s"]
+    amounts = narrow_recipe(read_recipe(AGARLA), {"budgets": ["0", "all"]})
+    assert {part.settings.request.budgets for part in amounts.studies} == {("0",), ("all",)}
+    with pytest.raises(UserError, match="budgets: unknown name '10'"):
+        narrow_recipe(read_recipe(AGARLA), {"budgets": ["10"]})
     assert [material.corpus for material in recipe.corpora] == ["ravdess", "emovo"]
     for part in recipe.studies:
         assert part.settings.corpora == ("ravdess", "emovo")
-    assert recipe.studies[1].settings.methods == ("nnpm", "pseudo-labels")
+    assert recipe.studies[1].settings.methods == ("pseudo-labels",)
     with pytest.raises(UserError, match=r"no study has corpora=emovo \(a target needs one of the source corpora"):
         narrow_recipe(recipe, {"corpora": ["emovo"]})
     with pytest.raises(UserError, match="unknown key 'heads': did you mean"):
@@ -202,3 +206,43 @@ def test_a_source_whose_speakers_are_not_known_is_left_out_and_told(english, spo
     assert [Path(path).stem for path in runs[0].settings.data.source] == ["ravdess", "savee"]
     assert "corpus tess: no source here, for some of its speakers are not known" in missing
     assert any("the source is ravdess, savee without tess" in line for line in missing)
+
+
+def test_counts_of_predefined_splits(tmp_path):
+    """Of attributes all rated utterances count, whatever their emotion."""
+    splits = ["train"] * 5 + ["validation"] * 3 + ["test"] * 2
+    rows = [
+        Utterance(str(n), "msp-podcast", "a.wav", emotion="anger" if n % 2 else None, split=split, arousal=0.5)
+        for n, split in enumerate(splits)
+    ]
+    write_manifest(tmp_path / "msp.jsonl", rows)
+    path = [str(tmp_path / "msp.jsonl")]
+    counts = CorpusCounts(("msp-podcast",), (), splits=(("train", 5), ("validation", 3), ("test", 2)))
+    assert miscounts(counts, path, (), rated=True) == []
+    assert miscounts(replace(counts, utterances=9), path, (), rated=True) == ["utterances: expected 9, found 10"]
+    assert miscounts(counts, path, ()) == [
+        "split train: expected 5, found 2",
+        "split validation: expected 3, found 2",
+        "split test: expected 2, found 1",
+    ], "of emotions only labelled utterances count"
+
+
+def test_an_emotion_that_is_not_there_at_all_is_missed(spoken):
+    path = str(spoken("emodb", {"anger": 3}))
+    assert miscounts(CorpusCounts(("emodb",), (("anger", 3), ("fear", 69))), [path], ()) == [
+        "fear: expected 69, found 0"
+    ]
+
+
+def test_the_whole_corpus_is_counted_and_not_its_sample(tmp_path, spoken):
+    recipe = read_recipe("han2024-adaptation")
+    counts = (CorpusCounts(("esd",), (), 2000),)
+    places = {
+        name: spoken(name, dict.fromkeys(("anger", "happiness", "neutral", "sadness"), 600), language)
+        for name, language in (("esd", "zh"), ("pavoque", "de"), ("iemocap", "en"))
+    }
+    manifests = find_corpora(recipe, places, tmp_path / "manifests")
+    assert sum(1 for _ in read_manifest(dict(manifests.paths)["esd"])) == 2000, "500 an emotion"
+    weights = find_encoders(recipe, dict.fromkeys(recipe.encoders, tmp_path), may_fetch=False)
+    _, missing = runs_of(replace(recipe, counts=counts), manifests, weights, Place(tmp_path / "out"))
+    assert any("utterances: expected 2000, found 2400" in line for line in missing)

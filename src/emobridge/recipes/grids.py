@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emobridge import registry
+from emobridge.data.attributes import has_attributes
 from emobridge.data.manifest import read_manifest
 from emobridge.data.speech import Fold, Speech, budget, folds_of
 from emobridge.encoders import is_here, load_encoder
@@ -35,19 +36,21 @@ CHECKPOINT_COPIES = 4  # of the weights in a checkpoint: themselves, Adam's two 
 def narrow_grids(
     study: RecipeStudy, settings: AdaptStudy, selected: Mapping[str, Sequence[str]]
 ) -> Iterable[RecipeStudy]:
-    """The study with only the corpora, encoders and methods that are selected; nothing where one of them is empty."""
+    """The study with only the corpora, encoders, methods and budgets that are selected; nothing where one is empty."""
     request = settings.request
     source = tuple(name for name in settings.source if name in selected["corpora"])
     targets = tuple(name for name in settings.targets if name in selected["corpora"])
     encoders = tuple(name for name in settings.encoders if name in selected["encoders"])
     methods = tuple(name for name in settings.methods if name in selected["methods"])
-    if not source or not targets or not encoders or not methods:
+    budgets = tuple(amount for amount in request.budgets if amount in selected["budgets"])
+    if not source or not targets or not encoders or not methods or not budgets:
         return
     options = {option for name in (BASELINE, *methods) for option in options_of(registry.load("methods", name))}
     pairs = tuple(pair for pair in request.system.method_options if options & set(read_options([pair])))
     request = replace(
         request,
         methods=methods,
+        budgets=budgets,
         data=replace(request.data, source=source, target=targets[0]),
         features=replace(request.features, encoder=encoders[0]),
         system=replace(request.system, method_options=pairs),
@@ -74,18 +77,25 @@ def grids_of(
     encoders: Mapping[str, str],
     counts: Sequence[CorpusCounts],
     place: Place,
+    *,
+    unsampled: Mapping[str, str] | None = None,
 ) -> tuple[dict[tuple[str, str], Budget], list[str]]:
     """The grids that can run, by target and encoder, and a line for each thing that differs from the study.
 
-    manifests, encoders: paths of those that are here. A target whose counts are not the paper's is left out, and a
+    manifests, encoders: paths of those that are here. unsampled: manifests whose utterances are counted, where those of
+    `manifests` hold a sample. A target whose counts are not the paper's is left out, and a
     source whose counts are not leaves no grid: what runs is what was published, as far as it is here.
     """
     request = study.request
     labels = labels_of(request.data)
-    wrong, problems = miscounted_corpora(study.corpora, manifests, counts, labels, other_sizes=place.other_sizes)
+    whole = manifests if unsampled is None else unsampled
+    wrong, problems = miscounted_corpora(
+        study.corpora, whole, counts, labels, other_sizes=place.other_sizes, rated=request.data.attributes_only
+    )
     here = [name for name in study.source if name in manifests]
     by_speaker = not (request.split.share_speakers or request.split.predefined)
-    nameless = [name for name in here if by_speaker and not _has_speakers(manifests[name])]
+    alone = request.split.by_utterance
+    nameless = [name for name in here if by_speaker and name not in alone and not _has_speakers(manifests[name])]
     problems += [f"corpus {name}: no source here, for some of its speakers are not known" for name in nameless]
     source = [name for name in here if name not in nameless]
     excluded = set() if place.other_sizes else set(wrong)
@@ -100,7 +110,8 @@ def grids_of(
     grids = {}
     for target in (name for name in study.targets if name in manifests and name not in excluded):
         data = replace(request.data, labels=labels, source=paths, target=manifests[target])
-        grid = replace(request, data=data, split=split, stages=place.stages)
+        own_split = replace(split, by_utterance=corpus_names(alone, (*source, target), manifests))
+        grid = replace(request, data=data, split=own_split, stages=place.stages)
         try:
             speech, _ = read_speech(data, labels, share_speakers=split.share_speakers)
             check_budgets(grid, speech)
@@ -115,6 +126,12 @@ def grids_of(
     return grids, problems
 
 
+def corpus_names(names: Sequence[str], used: Sequence[str], manifests: Mapping[str, str]) -> tuple[str, ...]:
+    """What the utterances of some corpora of a recipe call their corpus, of those that are used."""
+    chosen = (name for name in names if name in used and name in manifests)
+    return tuple(dict.fromkeys(row.corpus for name in chosen for row in read_manifest(manifests[name])))
+
+
 def miscounted_corpora(
     corpora: Sequence[str],
     manifests: Mapping[str, str],
@@ -122,10 +139,12 @@ def miscounted_corpora(
     labels: Sequence[str],
     *,
     other_sizes: bool,
+    rated: bool = False,
 ) -> tuple[dict[str, str], list[str]]:
     """Corpora whose counts are not the paper's, each with how they differ; and a line for each thing that differs.
 
-    other_sizes: whether these corpora run all the same, which the lines say. Lines are also for what was not checked.
+    other_sizes: whether these corpora run all the same, which the lines say. rated: as of `miscounts`. Lines are also
+    for what was not checked.
     """
     wrong: dict[str, str] = {}
     problems = []
@@ -137,7 +156,7 @@ def miscounted_corpora(
                 f"counts of {', '.join(counts.corpora)}: not checked, because {', '.join(absent)} is not here"
             )
         elif present:
-            differences = miscounts(counts, [manifests[name] for name in present], labels)
+            differences = miscounts(counts, [manifests[name] for name in present], labels, rated=rated)
             if not differences:
                 continue
             text = f"not as many utterances as published: {', '.join(differences)}"
@@ -147,22 +166,31 @@ def miscounted_corpora(
     return wrong, problems
 
 
-def miscounts(counts: CorpusCounts, manifests: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """The differences between the counts and some manifests: of each emotion, of all utterances, of the emotions.
+def miscounts(
+    counts: CorpusCounts, manifests: Sequence[str], labels: Sequence[str], *, rated: bool = False
+) -> list[str]:
+    """The differences between the counts and some manifests: of each emotion, of all utterances, of the emotions, of
+    the predefined splits.
 
-    labels: the only emotions that count; () is all. No audio is read. Where a paper misprints its counts, as Agarla et
-    al. 2024 do of neutral and sadness in two languages, the recipe has those of the corpora themselves.
+    labels: the only emotions that count; () is all. rated: utterances with attributes count, whatever their emotion. No
+    audio is read. Where a paper misprints its counts, as Agarla et al. 2024 do of neutral and sadness in two languages,
+    the recipe has those of the corpora themselves.
     """
-    present = Counter(
-        utterance.emotion
+    rows = [
+        utterance
         for path in manifests
         for utterance in read_manifest(path)
-        if utterance.emotion and (not labels or utterance.emotion in labels)
-    )
-    rows = [(emotion, count, present[emotion]) for emotion, count in counts.emotions if emotion in (labels or present)]
-    rows += [("utterances", counts.utterances, present.total())] if counts.utterances else []
-    rows += [("emotions", counts.classes, len(present))] if counts.classes else []
-    return [f"{name}: expected {count}, found {found}" for name, count, found in rows if count != found]
+        if (has_attributes(utterance) if rated else utterance.emotion) and (not labels or utterance.emotion in labels)
+    ]
+    emotions = Counter(row.emotion for row in rows if row.emotion)
+    splits = Counter(row.split for row in rows)
+    pairs = [
+        (emotion, count, emotions[emotion]) for emotion, count in counts.emotions if not labels or emotion in labels
+    ]
+    pairs += [("utterances", counts.utterances, len(rows))] if counts.utterances else []
+    pairs += [("emotions", counts.classes, len(emotions))] if counts.classes else []
+    pairs += [(f"split {split}", count, splits[split]) for split, count in counts.splits]
+    return [f"{name}: expected {count}, found {found}" for name, count, found in pairs if count != found]
 
 
 def _has_speakers(manifest: str) -> bool:

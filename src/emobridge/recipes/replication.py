@@ -15,7 +15,7 @@ from emobridge import registry
 from emobridge.corpora import scan
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.splits import equal_sample
-from emobridge.encoders import fetch, is_here, languages_of, load_encoder, presets
+from emobridge.encoders import fetch, is_here, languages_of, load_encoder, other_checkpoint, presets
 from emobridge.errors import UserError, count_noun, unknown
 from emobridge.formats import import_
 from emobridge.languages import primary_language
@@ -26,7 +26,8 @@ from emobridge.probe.pairs import pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, fold_path, read_corpus, split_corpus, training_sets
 from emobridge.recipes.adapt_study import AdaptStudy
-from emobridge.recipes.grids import Place, grids_of, miscounted_corpora, narrow_grids
+from emobridge.recipes.grids import Place, corpus_names, grids_of, miscounted_corpora, narrow_grids
+from emobridge.recipes.items import draw_items, labels_of_recipe
 from emobridge.recipes.recipe import Recipe, RecipeCorpus, RecipeStudy
 from emobridge.settings import Budget
 from emobridge.study.reading import spell_emotions
@@ -43,6 +44,8 @@ class Run:
     target: str = ""  # of a grid
     encoder: str = ""  # of a grid
     differs: Mapping[str, str] = field(default_factory=dict)  # of a layer-wise study: manifest -> other counts
+    # Encoders whose folders do not hold what the recipe names, each with a line: no published number stands beside.
+    other_encoders: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,13 @@ class Available:
     paths: tuple[tuple[str, str], ...]  # a corpus and its manifest, or an encoder and what `probe` takes for it
     missing: tuple[tuple[str, str], ...]  # a name and a line that says why
     notes: tuple[str, ...] = ()  # how corpora were read, such as what became of their labels
+    items: tuple[tuple[str, str], ...] = ()  # a corpus, and the manifest of what is kept apart of it
+    differing: tuple[tuple[str, str], ...] = ()  # an encoder, and how what its folder holds is another one
+    unsampled: tuple[tuple[str, str], ...] = ()  # a corpus and its whole manifest, where `paths` has that of a sample
 
 
 def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
-    """The recipe with only the studies, corpora, encoders and heads (or methods) that `only` names.
+    """The recipe with only the studies, corpora, encoders and heads (or methods and budgets) that `only` names.
 
     Errors: UserError for a name that the recipe does not have, and where no study remains.
     """
@@ -65,6 +71,8 @@ def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
         "encoders": recipe.encoders,
         "methods" if recipe.adapts else "heads": recipe.systems,
     }
+    if recipe.adapts:
+        choices["budgets"] = recipe.budgets
     for key, names in only.items():
         if key not in choices:
             raise unknown("key", key, choices)
@@ -120,12 +128,15 @@ def corpora_in(recipe: Recipe, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Available:
+def find_corpora(
+    recipe: Recipe, paths: Mapping[str, Path], folder: Path, items: Mapping[str, Path] | None = None
+) -> Available:
     """Scan the corpora that are here into manifests in `folder`.
 
-    paths: for each corpus its folder, or a manifest (.jsonl), which is used as it is.
+    paths: for each corpus its folder, or a manifest (.jsonl), which is used as it is. items: for a corpus what is kept
+    apart of it, see `items.draw_items`, which draws them for the others.
     """
-    manifests, missing, notes = [], [], []
+    manifests, whole, missing, notes, apart = [], [], [], [], []
     for material in recipe.corpora:
         name, path = material.corpus, paths.get(material.corpus)
         try:
@@ -133,11 +144,15 @@ def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Ava
                 problem = "no folder is given for it" if path is None else f"{path}: no such folder or manifest"
                 raise UserError(f"{problem}. {material.obtain}")
             manifest, lines = _scan_corpus(material, path, folder)
-            manifests.append((name, str(_draw_sample(recipe, manifest, folder / f"{name}-{recipe.sample}.jsonl"))))
+            whole.append((name, str(manifest)))
+            listed = draw_items(recipe, name, manifest, folder, (items or {}).get(name))
+            apart += [] if listed is None else [(name, str(listed))]
+            path = folder / f"{name}-{recipe.sample}.jsonl"
+            manifests.append((name, str(_draw_sample(recipe, manifest, path, listed))))
             notes += [f"{name}: {line}" for line in lines]
         except UserError as error:
             missing.append((name, f"corpus {name}: {error}"))
-    return Available(tuple(manifests), tuple(missing), tuple(notes))
+    return Available(tuple(manifests), tuple(missing), tuple(notes), tuple(apart), unsampled=tuple(whole))
 
 
 def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> tuple[Path, list[str]]:
@@ -191,24 +206,31 @@ def _write_folds(material: RecipeCorpus, path: Path, manifest: Path) -> set[str]
     return ids
 
 
-def _draw_sample(recipe: Recipe, manifest: Path, path: Path) -> Path:
-    """The manifest of what the recipe uses of a corpus: all of it, or a sample of each emotion, written to `path`."""
+def _draw_sample(recipe: Recipe, manifest: Path, path: Path, items: Path | None) -> Path:
+    """The manifest of what the recipe uses of a corpus: all of it, or a sample of each emotion, written to `path`.
+
+    The utterances in `items` stand in it beside the sample.
+    """
     if not recipe.sample:
         return manifest
-    studies = [study.settings for study in recipe.studies if isinstance(study.settings, AdaptStudy)]
-    labels = spell_emotions(tuple(dict.fromkeys(label for study in studies for label in study.labels)))
-    utterances = list(read_manifest(manifest))
-    write_manifest(path, [utterances[row] for row in equal_sample(utterances, labels, recipe.sample)])
+    apart = {row.id for row in read_manifest(items)} if items else set()
+    rows = list(read_manifest(manifest))
+    others = [row for row in rows if row.id not in apart]
+    drawn = [others[row] for row in equal_sample(others, labels_of_recipe(recipe), recipe.sample)]
+    write_manifest(path, [*drawn, *(row for row in rows if row.id in apart)])
     return path
 
 
-def find_encoders(recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: bool) -> Available:
+def find_encoders(
+    recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: bool, stand_ins: bool = False
+) -> Available:
     """Look for the encoders of a recipe, and with `may_fetch` download those that are not here.
 
     Without `may_fetch` an encoder that is not here counts as available: a later run will download it.
-    folders: those of encoders that are not where the hub's library stores them.
+    folders: those of encoders that are not where the hub's library stores them. stand_ins: they hold tiny encoders in
+    the place of the named ones, and are not compared with these.
     """
-    available, missing = [], []
+    available, missing, differing = [], [], []
     for name in dict.fromkeys(encoder for study in recipe.studies for encoder in study.settings.encoders):
         folder = folders.get(name)
         try:
@@ -218,16 +240,18 @@ def find_encoders(recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: boo
                 load_encoder(name)  # some have nothing to load
             elif folder is None and not is_here(name) and may_fetch:
                 fetch(name)
+            other = "" if folder is None or stand_ins else other_checkpoint(name, folder)
+            differing += [(name, f"encoder {name}: {other}")] if other else []
             available.append((name, name if folder is None else f"{name}={folder}"))
         except UserError as error:
             where = f", {presets()[name].place}" if name in presets() else ""
             missing.append((name, f"encoder {name}{where}: {error}"))
-    return Available(tuple(available), tuple(missing))
+    return Available(tuple(available), tuple(missing), differing=tuple(differing))
 
 
 def runs_of(recipe: Recipe, corpora: Available, encoders: Available, place: Place) -> tuple[list[Run], list[str]]:
     """The studies that can run, each of several in a folder of its own in `out`; and all that is missing."""
-    missing = dict(corpora.missing + encoders.missing)
+    missing = dict(corpora.missing + encoders.missing + encoders.differing)
     runs, lines, idle = [], list(missing.values()), []
     for study in recipe.studies:
         absent = [missing[name] for name in (*study.settings.corpora, *study.settings.encoders) if name in missing]
@@ -240,7 +264,8 @@ def runs_of(recipe: Recipe, corpora: Available, encoders: Available, place: Plac
             possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, study_place)
         lines += problems
         idle += [f"study {study.name or recipe.name}: {why}"] if why else []
-        runs += [replace(run, missing=(*absent, *problems)) for run in possible]
+        other = {name: line for name, line in encoders.differing if name in study.settings.encoders}
+        runs += [replace(run, missing=(*absent, *problems), other_encoders=other) for run in possible]
     runs = [replace(run, missing=(*run.missing, *idle)) for run in runs]
     return runs, list(dict.fromkeys((*lines, *idle)))
 
@@ -255,7 +280,13 @@ def _grid_runs(
         return [], [], "none of its source corpora is here"
     if not folders:
         return [], [], "none of its encoders is here"
-    grids, problems = grids_of(settings, manifests, folders, recipe.counts, place)
+    grids, problems = grids_of(
+        settings, manifests, folders, recipe.counts, place, unsampled=dict(corpora.unsampled) or None
+    )
+    apart = dict(corpora.items)
+    for (target, name), grid in grids.items():
+        listed = tuple(apart[corpus] for corpus in (*settings.source, target) if corpus in apart)
+        grids[target, name] = replace(grid, data=replace(grid.data, items=listed))
     runs = [
         Run(f"{recipe.name} {study.name} {target} {name}".replace("  ", " "), grid, (), study, target, name)
         for (target, name), grid in grids.items()
@@ -281,6 +312,8 @@ def _probe_runs(
         labels=spell_emotions(settings.labels),
     )
     settings = settings if place.seeds is None else replace(settings, seeds=place.seeds)
+    alone = corpus_names(settings.by_utterance, settings.corpora, dict(corpora.paths))
+    settings = replace(settings, by_utterance=alone)
     manifests = dict(corpora.paths)
     wrong, differences = miscounted_corpora(
         settings.corpora, manifests, recipe.counts, settings.labels, other_sizes=place.other_sizes

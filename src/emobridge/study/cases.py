@@ -67,6 +67,7 @@ REASONS = {
     "phones": "no method goes by phones: give --method phonetic-constraint, or layer-anchoring",
     "adaptation": "there is no adapted system: give adapt a --method other than source-only",
     "adapting a bundle": "only `adapt` adapts a bundle",
+    "folds of a budget": "only `budget` reports on utterances that are kept apart",
     "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
@@ -136,7 +137,7 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
     Errors: UserError that names the option and what would make it do something.
     """
     requested = tuple(changed_values(request) if names is None else names)
-    refuse_useless(request, unmet_needs(type(request), requested, _conditions(request)), REASONS)
+    refuse_useless(request, unmet_needs(type(request), requested, conditions_of_request(request)), REASONS)
     if isinstance(request, Budget):
         for name, several in BUDGET_LISTS.items():
             if name in requested:
@@ -145,12 +146,12 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
 
 def without_useless(request: Budget) -> Budget:
     """The request with the defaults of options that would do nothing, for settings that several requests share."""
-    names = unmet_needs(Budget, changed_values(request), _conditions(request))
+    names = unmet_needs(Budget, changed_values(request), conditions_of_request(request))
     defaults = {name: default_of(Budget, name) for name in names}
     return from_mapping(flat_values(request) | defaults, "budget", Budget)
 
 
-def _conditions(request: Adapt | Budget) -> dict[str, bool]:
+def conditions_of_request(request: Adapt | Budget) -> dict[str, bool]:
     """Which needs of options hold in this run, by the keys of REASONS."""
     methods = [registry.load("methods", choice.method) for choice in choices_of_request(request)]
     compared = [plugin for plugin in methods if plugin.name != BASELINE] or methods
@@ -173,6 +174,7 @@ def _conditions(request: Adapt | Budget) -> dict[str, bool]:
         "phones": any("phones" in plugin.needs | plugin.takes for plugin in methods),
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
         "adapting a bundle": isinstance(request, Adapt),
+        "folds of a budget": isinstance(request, Budget),
         "report of the target": isinstance(request, Adapt),
     }
 
@@ -497,7 +499,7 @@ def _training(training: Training, kinds: set[str], device: str, *, is_solved: bo
     if kinds == {"frozen"}:
         unused |= {"crop"}
     if is_solved:
-        unused |= {"batch_size", "learning_rate", "decay", "weight_decay"}
+        unused |= {"batch_size", "learning_rate", "decay", "weight_decay", "trace"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
     chosen = replace(training, **{name: getattr(defaults, name) for name in unused})
