@@ -202,8 +202,7 @@ def _published(recipe: Recipe, run: Run, score: Score, numbers: Mapping[Cell, Se
 
 
 def cell_of(recipe: Recipe, run: Run, score: Score) -> Cell | None:
-    """The cell of a score of a grid; None where its normalisation is not the first, or of other corpora or encoders.
-    """
+    """The cell of a score of a grid; None where its normalisation is not the first, or of other corpora or encoders."""
     study = run.study.settings
     assert isinstance(run.settings, Budget) and isinstance(study, AdaptStudy)
     if run.encoder in run.other_encoders:

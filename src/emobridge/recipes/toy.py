@@ -23,6 +23,7 @@ from emobridge.recipes.toy_encoders import fabricate_encoders
 from emobridge.settings import Budget
 
 _EPOCHS = 2  # the second with pseudo-labels of the first
+_BATCH = 8  # utterances, of encoders from scratch that have a recipe of their own
 _FOLDS = 2
 _FOLDS_THAT_VALIDATE = 3  # one trains, one validates, one tests
 _LARGEST_BUDGET = 100  # target labels
@@ -100,8 +101,16 @@ def _narrow_probe(settings: ProbeSettings) -> ProbeSettings:
         seeds=1,
         folds=min(settings.folds, least),
         epochs=min(settings.epochs, _EPOCHS),
+        scratch_training=_narrow_training(settings.scratch_training),
         scratch_options=tuple(f"{option}={value}" for option, value in sizes.items()),
     )
+
+
+def _narrow_training(options: tuple[str, ...]) -> tuple[str, ...]:
+    """How encoders from scratch are trained: a recipe of their own for fewer epochs; what comes last counts."""
+    small = {"epochs": _EPOCHS, "batch_size": _BATCH, "accumulate": 1}
+    given = read_options(options)
+    return (*options, *(f"{name}={value}" for name, value in small.items() if name in given))
 
 
 def _scaled(budgets: tuple[str, ...]) -> tuple[str, ...]:
