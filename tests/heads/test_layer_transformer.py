@@ -29,7 +29,8 @@ def test_each_layer_is_mapped_by_itself():
     for layer, part in enumerate(np.split(x.numpy(), 3, 2)):
         weight, bias = (value.detach().numpy() for value in head.maps[layer].parameters())
         mean = np.stack([part[0].mean(0), part[1, :2].mean(0)])
-        np.testing.assert_allclose(layers[layer], mean @ weight.T + bias, atol=1e-12)
+        expected = mean @ weight.T + bias
+        np.testing.assert_allclose(layers[layer], expected / np.linalg.norm(expected, axis=1)[:, None], atol=1e-12)
     torch.testing.assert_close(head.represent_layers(x, MASK, [2, 0]).detach().numpy(), layers[[2, 0]])
     together, again = head.represent_with_layers(x, MASK)
     torch.testing.assert_close(together, head.represent(x, MASK))
@@ -64,6 +65,7 @@ def test_attention_over_a_clip_by_hand():
     linear = lambda part, h: h @ part.weight.detach().numpy().T + part.bias.detach().numpy()  # noqa: E731
     norm = lambda h: (h - h.mean(-1, keepdims=True)) / np.sqrt(h.var(-1, keepdims=True) + 1e-5)  # noqa: E731
     h = linear(head.maps[0], x[0].numpy())
+    h = h / np.linalg.norm(h, axis=1)[:, None]
     q, k, v = (linear(part, norm(h)) for part in (block.query, block.key, block.value))
     score = np.exp(q @ k.T / np.sqrt(8))
     h = h + linear(block.mix, score / score.sum(1, keepdims=True) @ v)
@@ -81,7 +83,7 @@ def test_four_layers_are_fully_connected():
 
 
 def test_without_maps_the_layers_are_as_they_are():
-    head, x = head_of(maps=False), frames()
+    head, x = head_of(maps=False, unit_length=False), frames()
     means = torch.stack([x[0].mean(0), x[1, :2].mean(0)]).unflatten(1, (3, 5)).transpose(0, 1)
     torch.testing.assert_close(head.represent_layers(x, MASK), means)
     head(x, MASK).sum().backward()

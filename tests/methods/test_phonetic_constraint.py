@@ -14,7 +14,7 @@ from emobridge.options import Plugin
 from emobridge.phones.base import VOWELS
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Model, Plan, fit
-from emobridge.training.phones import classes_of
+from emobridge.training.phones import phone_classes_of
 
 LAYERS, WIDTH = 3, 4
 
@@ -46,6 +46,7 @@ def by_hand(model: Model, means: np.ndarray, source: list[int], target: list[int
     mapped = np.stack(
         [part @ w.T + b for part, (w, b) in zip(np.split(means.astype(float), LAYERS, 2), weights)]
     )  # (L, N, P, H)
+    mapped = mapped / np.linalg.norm(mapped, axis=-1, keepdims=True)
     share = np.exp(model.head.layer_sum.weight.detach().numpy()) if layers == "attention" else np.ones(LAYERS)
     joined = mapped[-1] if layers == "top" else np.einsum("l,lnph->nph", share / share.sum(), mapped)
     squares = []
@@ -125,7 +126,7 @@ def test_languages_without_a_common_vowel():
 
 
 def test_its_phones_are_the_six_vowels_of_the_paper():
-    assert classes_of(PhoneticConstraint().phone_classes) == VOWELS
+    assert phone_classes_of(PhoneticConstraint().phone_classes) == VOWELS
 
 
 @pytest.mark.parametrize(

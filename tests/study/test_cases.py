@@ -93,6 +93,7 @@ A_PART = {
     "learning_rate": ({}, 0.5),
     "decay": ({}, 0.5),
     "weight_decay": ({}, 0.5),
+    "trace": ({}, True),
     "patience": ({}, 5),
     "validate": ({"patience": 5}, "both"),
     "validate_by": ({"patience": 5}, "ua"),
@@ -152,7 +153,8 @@ def predictions_of(study: Adapted | Grid, only: str = "") -> list[tuple]:
 
 
 def test_every_option_is_classified():
-    apart = {"from_bundle"}  # it takes the place of sources: see cli/test_adapt_from.py
+    # The first takes the place of sources: see cli/test_adapt_from.py; the second is of budgets: see test_run.py.
+    apart = {"from_bundle", "items"}
     assert set(NO_PART) | set(A_PART) | apart == set(options_of_record(Adapt)) and not set(NO_PART) & set(A_PART)
 
 
@@ -464,11 +466,13 @@ USELESS = [
     ({"harm_sign": "always", "method": "source-only"}, "--harm-sign", "adaptation"),
     ({"validate_by": "ua"}, "--validate-by", "patience"),
     ({"batch_size": 9}, "--batch-size", "gradients"),
+    ({"trace": True}, "--trace", "gradients"),
     ({"learning_rate": 0.1, "method": "source-only"}, "--learning-rate", "gradients"),
     ({"decay": 0.5, "method": "pseudo-labels", "head": "ridge"}, "--decay", "gradients"),
     ({"weight_decay": 1e-5}, "--weight-decay", "gradients"),
     ({"patience": 2}, "--patience", "gradients"),
     ({"halved": True}, "--halved", "patience"),
+    ({"items": ("i.jsonl",)}, "--items", "folds of a budget"),
     ({"crop": 1.0}, "--crop", "recordings"),
     ({"encoder_rate": 1e-5}, "--encoder-rate", "end-to-end"),
     ({"encoder_rate": 1e-5, **ADAPTERS}, "--encoder-rate", "end-to-end"),
@@ -491,7 +495,7 @@ USEFUL = [
     {"bundle": "baseline"},
     {"harm_sign": "never"},
     {"validate_by": "ua", "patience": 2, "method": "dann"},
-    {"batch_size": 9, "learning_rate": 0.1, "decay": 0.5, "method": "source-only", "head": "single"},
+    {"batch_size": 9, "learning_rate": 0.1, "decay": 0.5, "trace": True, "method": "source-only", "head": "single"},
     {"crop": 1.0, **END_TO_END, "train": "head"},
     {"encoder_rate": 1e-5, "method": "ft-lora"},
     {"accumulate": 2, **ADAPTERS},

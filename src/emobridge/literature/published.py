@@ -94,18 +94,18 @@ def corpus_keys(names: str) -> frozenset[str]:
     return frozenset(map(corpus_key, names.split("+")))
 
 
-def rows_of(study: str) -> tuple[Published | PublishedConfusion, ...]:
+def numbers_of(study: str) -> tuple[Published | PublishedConfusion, ...]:
     """The numbers and the confusion matrices of one study."""
     rows: tuple[Published | PublishedConfusion, ...] = (*published(), *published_confusions())
     return tuple(row for row in rows if row.study == study)
 
 
 _READERS: tuple[Callable[[], Iterator[Published]], ...] = (
-    agarla2024.read,
-    dasaro2024.read,
-    goncalves2024.read,
-    han2024.read,
-    upadhyay2024.read,
+    agarla2024.read_agarla,
+    dasaro2024.read_dasaro,
+    goncalves2024.read_goncalves,
+    han2024.read_han,
+    upadhyay2024.read_upadhyay,
     benchmarks.read_emobox,
     benchmarks.read_cameo,
     benchmarks.read_anchors,

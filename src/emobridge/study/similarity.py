@@ -16,21 +16,20 @@ from emobridge.bundle import columns, select
 from emobridge.cache import Cache
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.devices import placed
-from emobridge.data.speech import UNLABELLED, Fold, Speech, folds_of
+from emobridge.data.speech import ALL_BUT_ONE, UNLABELLED, Fold, Speech, folds_of
 from emobridge.data.threads import one_thread
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, count_noun
 from emobridge.features.phone_means import PhoneMeans
 from emobridge.features.similarity import (
+    COMPARED_UNITS,
     GROUPS,
     LEVELS,
-    MEASURES,
-    UNITS,
+    SIMILARITY_MEASURES,
     UTTERANCE,
     LayerSimilarity,
     Totals,
-    compared_layers,
     layer_sets,
     ranking,
     set_name,
@@ -41,18 +40,19 @@ from emobridge.features.work import EncoderSource, fill_stores
 from emobridge.files import cache_folder, whole_file, write_cells
 from emobridge.methods.base import BASELINE
 from emobridge.options import read_options
-from emobridge.phones.base import Alignment
+from emobridge.phones.base import PHONE_CLASSES, Alignment
+from emobridge.phones.reading import read_alignments
 from emobridge.progress import progress, report_note
-from emobridge.report.similarity import SimilarityRecord, finding, levels_of, similarity_page
+from emobridge.report.similarity import SimilarityRecord, levels_of, similarity_finding, similarity_page
 from emobridge.report.write import write_page
 from emobridge.settings import Adapt, Data, Similarity, Split, command_of, write_settings
 from emobridge.study.prepare import resolve, start
 from emobridge.study.reading import labels_of, read_speech
 from emobridge.types import Utterance, person, short_repr
 
-BLOCK = 4096  # utterances whose vectors are in memory at once
-LABELS = "The target's emotions are its labels, which serve this analysis alone: no method may see them."
-PSEUDO_LABELS = (
+READ_TOGETHER = 4096  # utterances whose vectors are in memory at once
+TRUE_EMOTIONS = "The target's emotions are its labels, which serve this analysis alone: no method may see them."
+GUESSED_EMOTIONS = (
     f"The target's emotions are pseudo-labels: what {BASELINE}, trained on the source's training speakers, says of it."
 )
 
@@ -97,7 +97,7 @@ def similarity(request: Similarity | None = None, *, strict: bool = False, **opt
     request = request or Similarity.of(**options)
     out = Path(request.out)
     out.mkdir(parents=True, exist_ok=True)
-    record = measure(request, strict=strict)
+    record = similarity_record(request, strict=strict)
     write_settings(out / "settings.toml", request)
     facts = {"encoder": record.encoder, "source": record.source, "target": record.target, "rank by": record.rank_by}
     with whole_file(out / "layer-sets.json") as path:
@@ -109,10 +109,10 @@ def similarity(request: Similarity | None = None, *, strict: bool = False, **opt
         for level, sets in record.sets.items()
     ]
     warnings = [f"warning: {line}" for line in record.warnings]
-    return SimilarityStudy(record, (finding(record), *table, *warnings, f"report: {page}"))
+    return SimilarityStudy(record, (similarity_finding(record), *table, *warnings, f"report: {page}"))
 
 
-def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
+def similarity_record(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
     """The record of a request; nothing is written but features. Errors: as `similarity`."""
     data = Data(source=(request.source,), target=request.target, labels=request.labels)
     labels = labels_of(data)
@@ -120,7 +120,7 @@ def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
     speech, _ = read_speech(data, labels, on_note=notes.append)
     for note in notes:
         report_note(note)
-    fold = folds_of(speech, Split(seeds=1, folds=0, predefined=request.predefined), request.seed)[0]
+    fold = folds_of(speech, _split(request), request.seed)[0]
     by_labels = _by_labels(request, speech, fold)
     emotion = speech.label.copy()
     if not by_labels:
@@ -130,7 +130,7 @@ def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
     skipped: dict[str, str] = {}
     with placed(encoder, request.device):
         rows = _rows(request, encoder, labels, sides, skipped, strict)
-    by = {measure.replace(" ", "-").casefold(): measure for measure in MEASURES}[request.rank_by]
+    by = {measure.replace(" ", "-").casefold(): measure for measure in SIMILARITY_MEASURES}[request.rank_by]
     rankings = {level: values for level in levels_of(rows) if (values := ranking(rows, level, by))}
     if not rankings:
         raise UserError(f"{request.target}: no training utterance has one of the emotions {', '.join(labels)}")
@@ -148,7 +148,7 @@ def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
         rank_by=by,
         rankings=rankings,
         sets=sets,
-        target_emotions=LABELS if by_labels else PSEUDO_LABELS,
+        target_emotions=TRUE_EMOTIONS if by_labels else GUESSED_EMOTIONS,
         split=_split_sentence(request, speech, fold),
         warnings=_warnings(request, rows, sides, sets),
         skipped=tuple(f"{name}: {reason}" for name, reason in skipped.items()),
@@ -156,6 +156,11 @@ def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         synthetic=any(map(is_synthetic, names)),
     )
+
+
+def _split(request: Similarity) -> Split:
+    """A fifth of the speakers of each side is held out, or one of fewer than five."""
+    return Split(seeds=1, folds=0 if request.predefined else ALL_BUT_ONE, predefined=request.predefined)
 
 
 def _by_labels(request: Similarity, speech: Speech, fold: Fold) -> bool:
@@ -181,7 +186,7 @@ def _pseudo_labels(
         encoder_options=list(request.encoder_options),
         method=BASELINE,
         seeds=1,
-        folds=0,
+        folds=_split(request).folds,
         predefined=request.predefined,
         store=request.store,
         jobs=request.jobs,
@@ -226,37 +231,49 @@ def _rows(
         fill_stores(store, source, every, jobs=request.jobs, strict=strict, on_progress=report)
         skipped |= dict(store.extract(every, layer="0", on_progress=report, strict=strict).skipped)
     sides = [side.without(set(skipped)) for side in sides]
-    alignments = _alignments(request, [utterance for side in sides for utterance in side.utterances])
-    phones: list[PhoneMeans | None] = [None, None]
-    units: tuple[str, ...] = (UTTERANCE,)
+    phones: list[PhoneMeans | None] = [None] * len(sides)
+    alignments = _common_alignments(request, sides)
+    units = COMPARED_UNITS if alignments else (UTTERANCE,)
     if alignments:
-        units = UNITS
-        phones = [PhoneMeans(encoder, side.utterances, alignments, folder) for side in sides]
         with progress("phones") as report:
-            for means in phones:
-                assert means is not None
+            for index, side in enumerate(sides):
+                means = phones[index] = PhoneMeans(encoder, side.utterances, alignments, folder)
                 means.fill(on_skip=None if strict else skipped.__setitem__, on_progress=report)
     rows: list[LayerSimilarity] = []
     with progress("layers") as report:
-        layers = compared_layers(encoder.layers)
-        for done, layer in enumerate(layers, 1):
+        for done, layer in enumerate(encoder.block_layers, 1):
             totals = [_totals(store, side, means, layer, len(labels), units) for side, means in zip(sides, phones)]
             rows += similarities(layer, labels, units, *totals)
-            report(done, len(layers))
-    if alignments and not any(row.source and row.target for row in rows if row.unit != UTTERANCE):
-        raise UserError(
-            f"{request.alignments or request.target}: no phone is in both {request.source} and {request.target}"
-        )
+            report(done, len(encoder.block_layers))
     return rows
 
 
-def _alignments(request: Similarity, utterances: Sequence[Utterance]) -> Mapping[str, Alignment]:
-    """The alignments of the manifests, or of the folder; {} where there are none. Errors: UserError."""
+def _common_alignments(request: Similarity, sides: Sequence[_Compared]) -> Mapping[str, Alignment]:
+    """The alignments of both sides, from the folder or the manifests; {} where they have no class of phones in common.
+
+    Errors: UserError where there is a folder, and no common class in it.
+    """
+    utterances = [utterance for side in sides for utterance in side.utterances]
     if not request.alignments and not any(utterance.phones for utterance in utterances):
         return {}
-    from emobridge.phones.reading import read_alignments
-
-    return read_alignments(utterances, Path(request.alignments) if request.alignments else None)
+    alignments = read_alignments(utterances, request.alignments or None)
+    present = [
+        {
+            name
+            for utterance in side.utterances
+            for name in PHONE_CLASSES
+            if utterance.id in alignments and alignments[utterance.id].of_class(name)
+        }
+        for side in sides
+    ]
+    if present[0] & present[1]:
+        return alignments
+    names = [", ".join(name for name in PHONE_CLASSES if name in part) or "none" for part in present]
+    reason = f"no phone is in both corpora: {request.source} has {names[0]}, {request.target} has {names[1]}"
+    if request.alignments:
+        raise UserError(f"{request.alignments}: {reason}")
+    report_note(f"{reason}; whole utterances alone are compared")
+    return {}
 
 
 def _totals(
@@ -282,8 +299,8 @@ def _utterance_means(store: FeatureStore, utterances: Sequence[Utterance], layer
 
 
 def _blocks(count: int) -> Iterator[range]:
-    for first in range(0, count, BLOCK):
-        yield range(first, min(first + BLOCK, count))
+    for first in range(0, count, READ_TOGETHER):
+        yield range(first, min(first + READ_TOGETHER, count))
 
 
 def _split_sentence(request: Similarity, speech: Speech, fold: Fold) -> str:

@@ -11,7 +11,7 @@ from emobridge.features.pooling import views_of
 from emobridge.methods.base import Method, Stage
 from emobridge.options import Plugin
 from emobridge.settings import Training
-from emobridge.training.phones import classes_of
+from emobridge.training.phones import phone_classes_of
 
 BOTH = ("source", "target")
 
@@ -62,6 +62,8 @@ class Case:
         del values["encoder"]
         if not self.prosody:  # so the keys of versions without prosody still hold
             del values["prosody"]
+        if not self.training.trace:
+            del values["training"]["trace"]
         return values
 
     @property
@@ -113,7 +115,7 @@ class Case:
     def phone_classes(self) -> tuple[str, ...]:
         """The classes of phones that its method goes by; () of most."""
         method = self.make_method()
-        return classes_of(method.phone_classes) if "phones" in method.needs | method.takes else ()
+        return phone_classes_of(method.phone_classes) if "phones" in method.needs | method.takes else ()
 
     def make_method(self) -> Method:
         """The method with its options. Errors: UserError for an option that it does not have or refuses."""

@@ -18,10 +18,10 @@ from emobridge.types import person
 EACH_VOWEL = "vowels"  # of `Method.phone_classes`
 
 
-def classes_of(names: Sequence[str]) -> tuple[str, ...]:
+def phone_classes_of(names: Sequence[str]) -> tuple[str, ...]:
     """Classes of phones, each of VOWELS in place of "vowels".
 
-    >>> classes_of(["consonant"])
+    >>> phone_classes_of(["consonant"])
     ('consonant',)
     """
     return tuple(name for part in names for name in (VOWELS if part == EACH_VOWEL else (part,)))

@@ -31,7 +31,7 @@ from emobridge.settings import layer_names
 from emobridge.training.case import Case
 from emobridge.training.hardware import ALONE, Hardware
 from emobridge.training.inputs import FrontEnd, Frozen, Recordings, domains_of, take_rows, without_label
-from emobridge.training.phones import classes_of, normalised_means, recorded_phones, stored_phones
+from emobridge.training.phones import normalised_means, phone_classes_of, recorded_phones, stored_phones
 from emobridge.types import person
 
 SharedValue = TypeVar("SharedValue")
@@ -74,7 +74,7 @@ class Built:
 
     task: Task
     learner: Recordings | FixedDomains  # its `domains` are in the order of `Speech.domain_of`
-    test: Inputs  # rows: source_test, then target_test
+    test: Inputs  # rows: source_test, then target_test, then items
     validation: tuple[Inputs, Labelled] | None
 
 
@@ -97,7 +97,7 @@ def build(
     Errors: UserError where the target audio that the method needs is missing.
     """
     seen = method.needs | method.takes
-    classes = classes_of(method.phone_classes) if "phones" in seen else ()
+    classes = phone_classes_of(method.phone_classes) if "phones" in seen else ()
     if classes and speech.phones is None:
         raise UserError(f"method {method.name} needs phones: give --alignments, or manifests with a column phones")
     source = fold.source if "source_labels" in seen else ()
@@ -107,7 +107,7 @@ def build(
     if "target_audio" in method.needs and not fold.target:
         raise UserError(f"method {method.name} needs unlabelled target audio, and there is none")
     rows = [*source, *labelled, *unlabelled]
-    tests = [*fold.source_test, *fold.target_test]
+    tests = [*fold.source_test, *fold.target_test, *fold.items]
     learner: Recordings | FixedDomains
     computed = computed or Computed()
     computed.enter(fold)
