@@ -152,7 +152,9 @@ def predictions_of(study: Adapted | Grid, only: str = "") -> list[tuple]:
 
 
 def test_every_option_is_classified():
-    apart = {"from_bundle"}  # it takes the place of sources: see cli/test_adapt_from.py
+    # The first takes the place of sources: see cli/test_adapt_from.py. Fits depend on what is in the folder of the
+    # other: see study/test_phones.py.
+    apart = {"from_bundle", "alignments"}
     assert set(NO_PART) | set(A_PART) | apart == set(options_of_record(Adapt)) and not set(NO_PART) & set(A_PART)
 
 
@@ -462,6 +464,7 @@ USELESS = [
     ({"adapter_options": ("r=2",), "method": "fine-tuned"}, "--adapter-option", "adapters"),
     ({"bundle": "adapted", "method": "source-only"}, "--bundle", "adaptation"),
     ({"harm_sign": "always", "method": "source-only"}, "--harm-sign", "adaptation"),
+    ({"alignments": "grids", "method": "dann"}, "--alignments", "phones"),
     ({"validate_by": "ua"}, "--validate-by", "patience"),
     ({"batch_size": 9}, "--batch-size", "gradients"),
     ({"learning_rate": 0.1, "method": "source-only"}, "--learning-rate", "gradients"),
@@ -490,6 +493,7 @@ USEFUL = [
     {"adapter_options": ("r=2",), "method": "lora"},
     {"bundle": "baseline"},
     {"harm_sign": "never"},
+    {"alignments": "grids", "method": "layer-anchoring"},
     {"validate_by": "ua", "patience": 2, "method": "dann"},
     {"batch_size": 9, "learning_rate": 0.1, "decay": 0.5, "method": "source-only", "head": "single"},
     {"crop": 1.0, **END_TO_END, "train": "head"},

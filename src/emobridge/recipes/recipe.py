@@ -9,6 +9,7 @@
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: settings of its own, and a name where there are several studies
     [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
+    layer_sets                         optional: whether the layers of each pair are compared, see `recipes.layers`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
     [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
                                        or `utterances` in all, or `classes`
@@ -46,7 +47,7 @@ from emobridge.settings import from_mapping, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-OPTIONAL_KEYS = ("counts", "sample", "obtain", "not_run", "outputs", "variant_of")
+OPTIONAL_KEYS = ("counts", "sample", "layer_sets", "obtain", "not_run", "outputs", "variant_of")
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
@@ -124,6 +125,7 @@ class Recipe:
     ours: tuple[tuple[str, str], ...]  # what is chosen, and how
     counts: tuple[CorpusCounts, ...] = ()  # of the corpora as the paper had them
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
+    layer_sets: bool = False  # whether the layers of each pair of corpora and encoder are compared
     not_run: tuple[NotRun, ...] = ()
     outputs: tuple[Output, ...] = ()
     variant_of: str = ""  # a recipe of the same paper
@@ -196,6 +198,9 @@ def read_recipe(name: str | Path) -> Recipe:
     sample = values.get("sample", 0)
     if type(sample) is not int or sample < 0 or (sample and kinds == ["probe"]):
         raise UserError(f"{path}: sample: expected a number, with [adapt] ([probe] has its own), got {sample!r}")
+    layer_sets = values.get("layer_sets", False)
+    if type(layer_sets) is not bool or (layer_sets and kinds == ["probe"]):
+        raise UserError(f"{path}: layer_sets: expected true or false, with [adapt], got {layer_sets!r}")
     obtain = _read_text(path, "obtain", values.get("obtain", ""))
     tables = _read_table(path, "corpora", values["corpora"])
     corpora = tuple(_read_corpus(path, name, table, obtain) for name, table in tables.items())
@@ -214,6 +219,7 @@ def read_recipe(name: str | Path) -> Recipe:
         ours=tuple((key, _read_text(path, f"ours.{key}", text)) for key, text in ours.items()),
         counts=_read_counts(path, values.get("counts", []), studies, names),
         sample=sample,
+        layer_sets=layer_sets,
         not_run=read_not_run(str(path), values.get("not_run", []), paper),
         outputs=read_outputs(str(path), values.get("outputs", {})),
         variant_of=_read_variant(path, values.get("variant_of", "")),
