@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-budget test bench style clean
+.PHONY: demo demo-budget test toy bench style clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,9 @@ demo-budget: demo
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
 
+toy: $(READY)
+	$(BIN)/python benchmarks/toys.py
+
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
@@ -43,4 +46,4 @@ style: $(READY)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo toy-runs

@@ -91,6 +91,7 @@ class Utterance:
     channel: int | None = None  # of the file's channels, from 0; None is the mean of all
 
 
+TOY_PREFIX = "toy-"  # how the name of a corpus begins that `recipe run --toy` fabricated in the place of a real one
 SPEECH_PREFIX = "speech_"  # how the names of statistics begin that are taken over frames with speech alone
 
 

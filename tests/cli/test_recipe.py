@@ -16,7 +16,7 @@ from numpy.testing import assert_equal
 from emobridge.corpora import describe
 from emobridge.data.manifest import read_manifest
 from emobridge.encoders import presets
-from emobridge.recipes.recipe import recipe_names
+from emobridge.recipes.recipe import read_recipe, recipe_names
 from emobridge.scores.files import read_scores
 
 RECIPE = """
@@ -46,6 +46,11 @@ settings = ["cross"]
 [ours]
 seeds = "2"
 """
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(stand_ins):
+    """Tiny encoders stand for others here."""
 
 
 @pytest.fixture
@@ -438,6 +443,9 @@ def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
         "the same stages, read again"
     )
     assert (both["target_n"], both["seeds"]) == ("16", "2"), "the test split"
+    (figure,) = [output for output in read_recipe("goncalves2024").outputs if output.name == "Figure 2"]
+    pages = list((tmp_path / "out").glob(figure.files))
+    assert pages and all(figure.holds in page.read_text() for page in pages)
     folder = tmp_path / "out" / f"tables-{english}" / "biic-podcast-hubert-large"
     page = (folder / "budget.md").read_text()
     assert "the split that the corpora come with" in page and "over 4 values of each" in page

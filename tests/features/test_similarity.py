@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from emobridge.features.similarity import (
-    GROUPS,
     LEVELS,
     UNITS,
     LayerSimilarity,
     Totals,
-    compared_layers,
     layer_sets,
     ranking,
     set_name,
@@ -198,8 +196,3 @@ def test_layers_shifted_by_known_maps_are_ranked_by_how_far_they_are_shifted():
         sets = layer_sets(ranking(rows, "utterance", measure))
         assert sets["GL"] == (2, 4, 6) and sets["BL"] == (4,), measure
         assert sets["WL"] == (1, 3, 5) or measure != "cosine of means"
-
-
-def test_layer_0_is_compared_where_there_is_no_other():
-    assert compared_layers(13) == tuple(range(1, 13)) and compared_layers(1) == (0,)
-    assert GROUPS > 1

@@ -16,9 +16,9 @@ from emobridge.literature.dasaro2024 import DASARO
 from emobridge.literature.published import (
     applicable,
     corpus_key,
+    numbers_of,
     published,
     published_confusions,
-    rows_of,
 )
 from emobridge.literature.record import FIVE, FOUR, NOT_STATED, SEVEN, SIX, read_table
 from emobridge.literature.upadhyay2024 import UPADHYAY
@@ -264,5 +264,5 @@ def test_the_stars_and_the_direction_of_upadhyay_et_al():
 
 
 def test_a_study_has_its_numbers_and_its_matrices():
-    assert len(rows_of("Han et al. 2025")) == 26 + 8 + 12 + 9
-    assert rows_of("Somebody 2020") == ()
+    assert len(numbers_of("Han et al. 2025")) == 26 + 8 + 12 + 9
+    assert numbers_of("Somebody 2020") == ()

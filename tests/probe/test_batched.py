@@ -13,6 +13,7 @@ from emobridge import registry
 from emobridge.bundle import made_head
 from emobridge.errors import UserError
 from emobridge.heads.base import Head, LayerSum, masked_mean
+from emobridge.options import options_of
 from emobridge.probe.batched import ProbeTraining, Stack, TrainingSets, cross_entropy, fit_probes, logits_of
 from emobridge.probe.sources import FrameSource, PooledSource
 from emobridge.training.stack import unstacked
@@ -51,7 +52,8 @@ def heads_of(name, rate_place=0):
     torch.manual_seed(7 + rate_place)
     rows, words = (1, (f"layers={L}",)) if registry.load("heads", name).all_layers else (L, ())
     if registry.load("heads", name).needs_frames:
-        words = (*words, "dropout=0.0", "hidden=8")  # masks are drawn for all probes together
+        has_dropout = "dropout" in options_of(registry.load("heads", name))
+        words = (*words, *["dropout=0.0"] * has_dropout, "hidden=8")  # masks are drawn for all probes together
     return [[made_head(name, words, D, C) for _ in range(P)] for _ in range(rows)]
 
 
@@ -211,7 +213,8 @@ def test_a_lone_probe_learns_what_it_learns_among_three_and_unstacked(name, laye
     source = FrameSource(lambda rows: [means[row] for row in rows])
     shift = tuple(value[:layers] for value in moments())
     words = (f"layers={layers}",) if kind.all_layers else ()
-    words += ("dropout=0.0", "hidden=8") if kind.needs_frames else ()
+    options = {"dropout": "dropout=0.0", "hidden": "hidden=8"}
+    words += tuple(options[name] for name in options_of(kind) if name in options) if kind.needs_frames else ()
     torch.manual_seed(0)
     rows = 1 if kind.all_layers else layers
     heads = [[made_head(name, words, D, C) for _ in range(3)] for _ in range(rows)]

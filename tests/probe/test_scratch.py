@@ -16,6 +16,7 @@ from emobridge.probe import scratch
 from emobridge.probe.report import data_seen
 from emobridge.probe.run import probe
 from emobridge.probe.scoring import score_study
+from emobridge.probe.scratch_training import rates_of, training_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import read_corpus, split_corpus
 from emobridge.training.loop import Plan
@@ -257,6 +258,58 @@ def test_batch_norms_get_crops_of_one_length_and_others_whole_clips(asked):
 def test_mistakes_are_found_before_anything_long(asked, changes, match):
     with pytest.raises(UserError, match=match):
         probe(asked(**changes))
+
+
+OWN = ("epochs=4", "batch_size=8", "accumulate=2", "learning_rate=2e-3", "decay=0.85", "decay_from=2", "decay_every=1",
+       "beta1=0.95", "beta2=0.999", "weight_decay=5e-7", "mixup=0.6", "loss=binary", "class_weights=no", "patience=4",
+       "validate_by=ua")  # fmt: skip
+
+
+def test_an_encoder_trains_by_a_recipe_of_its_own(asked, monkeypatch):
+    """As Gong et al. 2021 train the AST: nothing of the probes' hyper-parameters reaches the loop."""
+    options = (*AST, "tokens=yes", "frequency_mask=16", "time_mask=8")
+    settings = asked(scratch_training=OWN, scratch_options=options, split="80/10/10", folds=1)
+    fit, seen = scratch.fit, []
+
+    def noted(task, method, head, plan, **more):
+        seen.append((task, method, plan, more["validation"]))
+        return fit(task, method, head, plan, **more)
+
+    monkeypatch.setattr(scratch, "fit", noted)
+    (outcome,) = run(settings)
+    ((task, method, plan, validation),) = seen
+    assert plan == Plan(
+        4, 8, 2e-3, 0.85, 4, "ua", weight_decay=5e-7, betas=(0.95, 0.999), accumulate=2, decay_from=2, decay_every=1
+    )
+    assert (method.kind, task.inputs.mixup, task.class_weights) == ("binary", 0.6, False) and validation is not None
+    assert validation[0].mixup == 0 and task.inputs.encoder.masks == (16, 8)
+    assert outcome.rates.tolist() == [[2e-3]] and 1 <= outcome.epochs[0, 0] <= 4
+    monkeypatch.setattr(scratch, "fit", None)
+    run(settings)  # from the files
+    with pytest.raises(TypeError):
+        run(replace(settings, scratch_training=(*OWN, "mixup=0.5")))
+
+
+def test_a_later_word_of_a_recipe_wins_and_what_is_not_said_is_the_probes(asked):
+    training = training_of(asked(scratch_training=("epochs=9", "epochs=1"), weight_decay=0.5))
+    assert (training.epochs, training.weight_decay, training.batch_size) == (1, 0.5, 4)
+    assert rates_of(asked(), training) == (3e-3,)
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (("epoch=3",), "unknown option of scratch_training 'epoch': did you mean 'epochs'"),
+        (("epochs=0",), "scratch_training: epochs: expected 1 or more, got 0"),
+        (("mixup=1.5",), r"scratch_training: mixup: expected a number in \[0, 1\], got 1.5"),
+        (("loss=bce",), "unknown loss of scratch_training 'bce'"),
+        (("epochs=many",), "scratch_training: epochs: expected a whole number, got 'many'"),
+        (("patience=3",), "split has no validation part"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense(asked, words, match):
+    with pytest.raises(UserError, match=match):
+        probe(asked(scratch_training=words))
 
 
 def test_from_the_command_line(recorded, cli, monkeypatch):

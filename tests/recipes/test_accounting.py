@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from emobridge.literature.published import rows_of
+from emobridge.literature.published import numbers_of
 from emobridge.recipes.accounting import account, open_points, places, tables_made
 from emobridge.recipes.recipe import read_recipe, recipe_names
-from emobridge.recipes.rows import NotRun, Output
+from emobridge.recipes.rows import NotRun, PaperOutput
 
 RECIPES = [read_recipe(name) for name in recipe_names()]
 PAPERS = sorted({recipe.paper for recipe in RECIPES})
@@ -29,7 +29,7 @@ def test_a_number_at_two_scores_and_one_at_none_are_open():
     hubert = next(study for study in recipe.studies if study.name == "hubert")
     twice = replace(recipe, studies=(*recipe.studies, replace(hubert, name="again", number=99)))
     lines = open_points([twice])
-    assert len(lines) == len([row for row in rows_of(recipe.paper) if row.encoder == "hubert-base" and
+    assert len(lines) == len([row for row in numbers_of(recipe.paper) if row.encoder == "hubert-base" and
                               row.table in ("Table 4", "Table 5")])  # fmt: skip
     assert all("hubert, source-only" in line and "again, source-only" in line for line in lines)
     assert open_points([twice, replace(twice, name="copy", variant_of="agarla2024")]) == lines, "variants do not count"
@@ -41,7 +41,7 @@ def test_a_number_at_two_scores_and_one_at_none_are_open():
 def test_a_claim_that_nothing_makes_is_open():
     recipe = read_recipe("serab")
     assert open_points([replace(recipe, tables=("Table 9",))]) == ["serab: tables: Table 9; it makes none"]
-    figure = Output("Figure 9", "*.html", "epochs")
+    figure = PaperOutput("Figure 9", "*.html", "epochs")
     assert open_points([replace(recipe, tables=("Figure 9",), outputs=(figure,))]) == []
     assert "serab: tables: none; it makes Figure 9" in open_points([replace(recipe, outputs=(figure,))])
     agarla = read_recipe("agarla2024")

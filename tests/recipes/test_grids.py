@@ -202,3 +202,43 @@ def test_a_source_whose_speakers_are_not_known_is_left_out_and_told(english, spo
     assert [Path(path).stem for path in runs[0].settings.data.source] == ["ravdess", "savee"]
     assert "corpus tess: no source here, for some of its speakers are not known" in missing
     assert any("the source is ravdess, savee without tess" in line for line in missing)
+
+
+def test_counts_of_predefined_splits(tmp_path):
+    """Of attributes all rated utterances count, whatever their emotion."""
+    splits = ["train"] * 5 + ["validation"] * 3 + ["test"] * 2
+    rows = [
+        Utterance(str(n), "msp-podcast", "a.wav", emotion="anger" if n % 2 else None, split=split, arousal=0.5)
+        for n, split in enumerate(splits)
+    ]
+    write_manifest(tmp_path / "msp.jsonl", rows)
+    path = [str(tmp_path / "msp.jsonl")]
+    counts = CorpusCounts(("msp-podcast",), (), splits=(("train", 5), ("validation", 3), ("test", 2)))
+    assert miscounts(counts, path, (), rated=True) == []
+    assert miscounts(replace(counts, utterances=9), path, (), rated=True) == ["utterances: expected 9, found 10"]
+    assert miscounts(counts, path, ()) == [
+        "split train: expected 5, found 2",
+        "split validation: expected 3, found 2",
+        "split test: expected 2, found 1",
+    ], "of emotions only labelled utterances count"
+
+
+def test_an_emotion_that_is_not_there_at_all_is_missed(spoken):
+    path = str(spoken("emodb", {"anger": 3}))
+    assert miscounts(CorpusCounts(("emodb",), (("anger", 3), ("fear", 69))), [path], ()) == [
+        "fear: expected 69, found 0"
+    ]
+
+
+def test_the_whole_corpus_is_counted_and_not_its_sample(tmp_path, spoken):
+    recipe = read_recipe("han2024-adaptation")
+    counts = (CorpusCounts(("esd",), (), 2000),)
+    places = {
+        name: spoken(name, dict.fromkeys(("anger", "happiness", "neutral", "sadness"), 600), language)
+        for name, language in (("esd", "zh"), ("pavoque", "de"), ("iemocap", "en"))
+    }
+    manifests = find_corpora(recipe, places, tmp_path / "manifests")
+    assert sum(1 for _ in read_manifest(dict(manifests.paths)["esd"])) == 2000, "500 an emotion"
+    weights = find_encoders(recipe, dict.fromkeys(recipe.encoders, tmp_path), may_fetch=False)
+    _, missing = runs_of(replace(recipe, counts=counts), manifests, weights, Place(tmp_path / "out"))
+    assert any("utterances: expected 2000, found 2400" in line for line in missing)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from emobridge.data.manifest import write_manifest
+from emobridge.encoders import other_checkpoint
 from emobridge.errors import UserError
 from emobridge.probe.splits import read_corpus, split_corpus
+from emobridge.recipes import replication
 from emobridge.recipes.grids import Place
 from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.replication import corpora_in, find_corpora, find_encoders, narrow_recipe, runs_of
@@ -110,3 +112,37 @@ def test_corpora_in_one_folder(tmp_path):
     assert paths["savee"] == tmp_path / "savee" and not paths["savee"].exists()
     assert set(corpora_in(read_recipe("cameo"), tmp_path).values()) == {tmp_path}
     assert corpora_in(read_recipe("emobox"), tmp_path)["cremad"] == tmp_path / "data" / "cremad"
+
+
+def test_a_folder_that_holds_another_encoder_is_told_and_has_no_published_numbers(manifests, monkeypatch, tmp_path):
+    monkeypatch.setattr(replication, "other_checkpoint", other_checkpoint)
+    (tmp_path / "config.json").write_text('{"model_type": "wav2vec2", "num_hidden_layers": 6, "hidden_size": 768}')
+    recipe = read_recipe(HAN)
+    folders = {"wav2vec2-base-de": tmp_path}
+    weights = find_encoders(recipe, folders, may_fetch=False)
+    corpora = find_corpora(recipe, manifests, tmp_path / "manifests")
+    runs, missing = runs_of(recipe, corpora, weights, Place(tmp_path / "out"))
+    (line,) = [line for line in missing if line.startswith("encoder wav2vec2-base-de: ")]
+    assert "layers: expected 12, found 6" in line and "width" not in line
+    for run in runs:
+        assert line in run.missing and dict(run.other_encoders) == {"wav2vec2-base-de": line}
+    stand_ins = find_encoders(recipe, folders, may_fetch=False, stand_ins=True)
+    assert not stand_ins.differing
+
+
+@pytest.mark.parametrize(("other_sizes", "ran"), [(False, []), (True, ["emodb"])])
+def test_corpora_of_probes_are_counted(tmp_path, other_sizes, ran):
+    """362 of the 535 utterances of EMO-DB are not taken for it."""
+    recipe = narrow_recipe(read_recipe("serab"), {"corpora": ["emodb"], "studies": ["all-emotions"]})
+    rows = [
+        Utterance(f"{emotion}{n}", "emodb", "a.wav", language="de", speaker=str(n % 10), emotion=emotion)
+        for emotion in (*FOUR, "fear", "disgust", "boredom")
+        for n in range(50)
+    ]
+    write_manifest(tmp_path / "emodb.jsonl", rows)
+    runs, missing = prepared(recipe, {"emodb": tmp_path / "emodb.jsonl"}, out=tmp_path, other_sizes=other_sizes)
+    assert [Path(path).stem for run in runs for path in run.settings.corpora] == ran
+    (line,) = [line for line in missing if line.startswith("corpus emodb: ")]
+    assert "utterances: expected 535, found 350" in line and ("all the same" in line)
+    for run in runs:
+        assert line in run.missing and "expected 535" in run.differs[str(tmp_path / "emodb.jsonl")]

@@ -14,6 +14,7 @@ import typer
 
 import emobridge
 from emobridge.cli import adapt as cli_adapt
+from emobridge.cli import align as cli_align
 from emobridge.cli import corpora as cli_corpora
 from emobridge.cli import extract as cli_extract
 from emobridge.cli import join as cli_join
@@ -137,6 +138,7 @@ app.command(rich_help_panel=SPEECH)(cli_corpora.scan)
 app.command("import", rich_help_panel=SPEECH)(cli_corpora.import_)
 app.command(rich_help_panel=SPEECH)(cli_corpora.export)
 app.command(rich_help_panel=SPEECH)(cli_corpora.constructed)
+app.command(rich_help_panel=SPEECH)(cli_align.align)
 
 
 @app.command(rich_help_panel=SPEECH)

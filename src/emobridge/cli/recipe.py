@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,16 +33,21 @@ def list_() -> None:
     for name in recipe_names():
         recipe = read_recipe(name)
         corpora = ", ".join(material.corpus for material in recipe.corpora)
-        print(f"{name}  {recipe.paper}: {', '.join(recipe.tables)} ({recipe.measure})")
+        print(f"{name}  {recipe.paper}: {', '.join(recipe.tables) or 'no table'} ({recipe.measure})")
         print(f"    {corpora}\n    {', '.join(recipe.encoders)}")
 
 
 @app.command()
 def show(name: Name) -> None:
-    """Show what a recipe runs, where to get its corpora and encoders, and which of its choices are not the paper's."""
-    from emobridge.recipes.recipe import read_recipe
+    """Show what a recipe runs, where to get its corpora and encoders, what is ours, and where numbers stand."""
+    from emobridge.recipes.accounting import table_lines
+    from emobridge.recipes.defaults import with_defaults
+    from emobridge.recipes.recipe import read_recipe, recipe_names
 
-    print("\n".join(_describe(read_recipe(name))))
+    recipe = read_recipe(name)
+    others = [read_recipe(other) for other in recipe_names() if other != recipe.name]
+    same = [recipe, *(other for other in others if other.paper == recipe.paper)]
+    print("\n".join([*_describe(with_defaults(recipe)), *_published_lines(table_lines(same))]))
 
 
 def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
@@ -50,24 +55,27 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
     Paths in TOML files are relative to the file. What is missing is listed, with how to get it, and the rest runs.
     """
-    from emobridge.encoders import presets
+    from emobridge.recipes.defaults import with_defaults
     from emobridge.recipes.grids import Place
     from emobridge.recipes.recipe import read_recipe
     from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
 
-    recipe = narrow_recipe(read_recipe(request.recipe), _parse_only(request.only))
-    encoder_names = (*recipe.encoders, *presets())
-    corpus_paths = _corpus_paths(recipe, request)
-    folders = read_paths(Path(request.encoders), "encoder", encoder_names) if request.encoders else {}
-    folders |= _parse_folders(request.encoder, encoder_names)
-    out = Path(request.out or recipe.name)
+    recipe = with_defaults(narrow_recipe(read_recipe(request.recipe), _parse_only(request.only)))
+    out = Path(request.out or (f"{recipe.name}-toy" if request.toy else recipe.name))
     check_folder("--out", out)
     with tempfile.TemporaryDirectory() as scratch:
+        recipe, corpus_paths, folders = (
+            _fabricated(recipe, request, Path(scratch) if request.dry_run else out)
+            if request.toy
+            else _given(recipe, request)
+        )
         manifests = find_corpora(recipe, corpus_paths, Path(scratch) if request.dry_run else out / "manifests")
-        weights = find_encoders(recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths))
+        weights = find_encoders(
+            recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths), stand_ins=request.toy
+        )
         place = Place(
             out,
-            request.store,
+            request.store or (str(out / "toy" / "features") if request.toy else ""),
             request.seeds or None,
             jobs=request.jobs,
             cluster=request.cluster,
@@ -79,10 +87,40 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         if not runs:
             more = f"; and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UserError(f"recipe {recipe.name}: nothing can run: {missing[0]}{more}")
+        if request.toy:
+            runs, missing = _marked(runs, missing)
         if request.dry_run:
             _estimate(recipe, runs)
         else:
             _run(recipe, runs, missing, manifests.notes, out, strict)
+
+
+def _given(recipe: Recipe, request: Any) -> tuple[Recipe, dict[str, Path], dict[str, Path]]:
+    """The recipe, and the folders of its corpora and encoders, as far as the request names any."""
+    from emobridge.encoders import presets
+
+    encoder_names = (*recipe.encoders, *presets())
+    corpus_paths = _corpus_paths(recipe, request)
+    folders = read_paths(Path(request.encoders), "encoder", encoder_names) if request.encoders else {}
+    return recipe, corpus_paths, folders | _parse_folders(request.encoder, encoder_names)
+
+
+def _fabricated(recipe: Recipe, request: Any, folder: Path) -> tuple[Recipe, dict[str, Path], dict[str, Path]]:
+    """The recipe cut down, and the corpora and encoders that are fabricated for it in `folder`."""
+    from emobridge.recipes.toy import fabricate, narrow_settings
+
+    for flag in ("data", "corpora", "encoders", "encoder"):
+        if getattr(request, flag):
+            raise UserError(f"--{flag}: does nothing with --toy, which fabricates corpora and encoders")
+    return fabricate(narrow_settings(recipe), folder / "toy")
+
+
+def _marked(runs: list[Run], missing: list[str]) -> tuple[list[Run], list[str]]:
+    """The runs and what is missing, with the word that this is a toy before all else."""
+    from emobridge.recipes.toy import TOY_NOTE
+
+    print(TOY_NOTE, flush=True)
+    return [replace(run, missing=(TOY_NOTE, *run.missing)) for run in runs], [TOY_NOTE, *missing]
 
 
 def _corpus_paths(recipe: Recipe, request: Any) -> dict[str, Path]:
@@ -194,7 +232,10 @@ def _describe(recipe: Recipe) -> list[str]:
     from emobridge.encoders import presets
     from emobridge.recipes.recipe import TOTALS
 
-    lines = [f"{recipe.name}: {recipe.paper}, {', '.join(recipe.tables)}; {recipe.measure}", recipe.citation]
+    lines = [
+        f"{recipe.name}: {recipe.paper}, {', '.join(recipe.tables) or 'no table'}; {recipe.measure}",
+        recipe.citation,
+    ]
     lines.append("corpora")
     before = ""
     for material in recipe.corpora:
@@ -222,6 +263,11 @@ def _describe(recipe: Recipe) -> list[str]:
             lines += [f"study {study.name}", *(f"  {line}" for line in values if line not in shared)]
     lines.append("ours, where the paper leaves a choice open or a corpus requires one")
     return lines + [f"  {key}: {text}" for key, text in recipe.ours]
+
+
+def _published_lines(lines: list[str]) -> list[str]:
+    """The account of the paper's numbers over all of its recipes, under a title."""
+    return ["published numbers, over all recipes of the paper", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _settings(study: RecipeStudy) -> list[str]:

@@ -135,6 +135,10 @@ class RecipeRequest:
     other_sizes: bool = option(
         False, help="Run corpora too that do not have as many utterances as the published ones; what differs is listed."
     )
+    toy: bool = option(
+        False, help="Run all of it in minutes on corpora and tiny encoders that are fabricated in --out: it shows that "
+        "every study works, and no number of it is a result.",
+    )  # fmt: skip
     dry_run: bool = option(False, help="Show what would run and what is missing, and stop.")
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.errors import UserError, unknown
 from emobridge.files import whole_file
 from emobridge.languages import language_tag, primary_language
-from emobridge.types import SCALE, Utterance
+from emobridge.types import SCALE, TOY_PREFIX, Utterance
 
 if TYPE_CHECKING:
     from emobridge.corpora._demo_worker import DemoPlan
@@ -53,10 +53,10 @@ PER_WORKER = 20  # utterances that justify the start of another process
 def is_synthetic(corpus: str) -> bool:
     """Whether a corpus's name (or one of several, joined by "+") is that of a synthetic corpus.
 
-    >>> is_synthetic("demo-en"), is_synthetic("emodb+demo-de"), is_synthetic("democorpus")
-    (True, True, False)
+    >>> is_synthetic("demo-en"), is_synthetic("emodb+demo-de"), is_synthetic("toy-emodb"), is_synthetic("democorpus")
+    (True, True, True, False)
     """
-    return any(name == "demo" or name.startswith("demo-") for name in corpus.split("+"))
+    return any(name == "demo" or name.startswith(("demo-", TOY_PREFIX)) for name in corpus.split("+"))
 
 
 def make_corpora(

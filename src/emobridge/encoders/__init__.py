@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emobridge import registry
+from emobridge.encoders._identity import checkpoint_differences, other_checkpoint
 from emobridge.encoders._presets import Preset, languages_of, presets
 from emobridge.errors import UserError, nearest, unknown
 from emobridge.options import Plugin
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Preset",
+    "checkpoint_differences",
     "fetch",
     "fixed_engine",
     "folder_has_digest",
@@ -27,6 +29,7 @@ __all__ = [
     "is_here",
     "languages_of",
     "load_encoder",
+    "other_checkpoint",
     "presets",
 ]
 

@@ -29,6 +29,8 @@ class Preset:
     revision: str = ""  # "" is the main branch
     family: str = ""  # the plug-in that reads its weights, where no hub holds them
     page: str = ""  # where to get these
+    model_type: str = ""  # as its config.json names the architecture; "" is not known
+    vocabulary: int = 0  # tokens of its decoder, as in config.json; 0 where it has none, or it is not known
 
     @property
     def where(self) -> str:

@@ -152,16 +152,6 @@ def set_name(layers: Sequence[int]) -> str:
     return "+".join(map(str, layers))
 
 
-def compared_layers(layers: int) -> tuple[int, ...]:
-    """The layers that are compared of an encoder that has so many: without layer 0, what the first transformer layer
-    gets, unless there is no other.
-
-    >>> compared_layers(7), compared_layers(1)
-    ((1, 2, 3, 4, 5, 6), (0,))
-    """
-    return tuple(range(1, layers)) or (0,)
-
-
 def _random_sets(layers: tuple[int, ...], size: int, others: set[tuple[int, ...]], seed: int) -> list[tuple[int, ...]]:
     """Up to three different sets of `size` layers that are none of the others."""
     if layers == tuple(range(1, 13)) and not others & set(PRINTED_RANDOM):

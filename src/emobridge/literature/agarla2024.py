@@ -30,7 +30,7 @@ _NOTE = (
 _REPORTED = "by its own authors, on their corpora and splits"
 
 
-def read() -> Iterator[Published]:
+def read_agarla() -> Iterator[Published]:
     """Tables 4 to 8."""
     yield from _english_only()
     yield from _all_labels()

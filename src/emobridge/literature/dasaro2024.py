@@ -17,7 +17,7 @@ _NOTE = "speaker-independent 80/10/10; macro or weighted F1 is not stated"
 _MEANS = "the mean of Table 3 over the nine corpora is {:.2f} for this encoder, with the head {}"
 
 
-def read() -> Iterator[Published]:
+def read_dasaro() -> Iterator[Published]:
     """Table 2, the means of three heads, and Table 3, the corpora with the best of them."""
     corpora = read_table("dasaro2024_corpora")
     rows = read_table("dasaro2024_corpora_f1")

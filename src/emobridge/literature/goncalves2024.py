@@ -11,7 +11,7 @@ GONCALVES = "Goncalves et al. 2024"
 PODCAST_LANGUAGES = {"msp": "en", "biic": "zh-TW"}
 
 
-def read() -> Iterator[Published]:
+def read_goncalves() -> Iterator[Published]:
     """Table 1, scored on the first language, and Table 2, scored on the other."""
     rows = read_table("goncalves2024_lora_ccc")
     digits = decimals(row["ccc"] for row in rows)

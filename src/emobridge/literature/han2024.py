@@ -26,7 +26,7 @@ _LANGUAGES = {"cn": "zh", "tj": "zh-x-tianjin"}
 _DIALECT = ("question", "negation", "expectation")
 
 
-def read() -> Iterator[Published]:
+def read_han() -> Iterator[Published]:
     """Table I (strategies), UA of listeners and error rates of diarization, whose numbers as tables are not here."""
     yield from _strategies()
     yield from _listeners()

@@ -12,6 +12,7 @@ from functools import cache
 from emobridge.languages import primary_language
 from emobridge.literature import agarla2024, benchmarks, dasaro2024, goncalves2024, han2024, upadhyay2024
 from emobridge.literature.record import NOT_STATED, UNDETERMINED, Published, PublishedConfusion
+from emobridge.types import TOY_PREFIX
 
 CorpusLanguage = tuple[str, str]  # name and language (BCP 47), as `Speech.corpora` has them
 
@@ -79,10 +80,13 @@ def _is_of(names: str, language: str, corpus: CorpusLanguage) -> bool:
 def corpus_key(name: str) -> str:
     """A corpus by its letters and digits alone.
 
-    >>> corpus_key("EMO-DB"), corpus_key("emodb")
-    ('emodb', 'emodb')
+    What `recipe run --toy` fabricates in the place of a corpus has its key too: its pages, which say SYNTHETIC before
+    every table, are filled as those of the corpus would be.
+
+    >>> corpus_key("EMO-DB"), corpus_key("emodb"), corpus_key("toy-emodb")
+    ('emodb', 'emodb', 'emodb')
     """
-    return "".join(character for character in name.casefold() if character.isalnum())
+    return "".join(character for character in name.removeprefix(TOY_PREFIX).casefold() if character.isalnum())
 
 
 def corpus_keys(names: str) -> frozenset[str]:
@@ -90,18 +94,18 @@ def corpus_keys(names: str) -> frozenset[str]:
     return frozenset(map(corpus_key, names.split("+")))
 
 
-def rows_of(study: str) -> tuple[Published | PublishedConfusion, ...]:
+def numbers_of(study: str) -> tuple[Published | PublishedConfusion, ...]:
     """The numbers and the confusion matrices of one study."""
     rows: tuple[Published | PublishedConfusion, ...] = (*published(), *published_confusions())
     return tuple(row for row in rows if row.study == study)
 
 
 _READERS: tuple[Callable[[], Iterator[Published]], ...] = (
-    agarla2024.read,
-    dasaro2024.read,
-    goncalves2024.read,
-    han2024.read,
-    upadhyay2024.read,
+    agarla2024.read_agarla,
+    dasaro2024.read_dasaro,
+    goncalves2024.read_goncalves,
+    han2024.read_han,
+    upadhyay2024.read_upadhyay,
     benchmarks.read_emobox,
     benchmarks.read_cameo,
     benchmarks.read_anchors,

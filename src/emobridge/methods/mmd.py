@@ -41,7 +41,8 @@ class Mmd(Aligning):
 def discrepancy(source: Tensor, target: Tensor, kernels: int = 5) -> Tensor:
     """MMD^2 of (n, H) and (m, H) with `kernels` Gaussian kernels, in [0, 2]."""
     both = torch.cat([source, target])
-    squares = (both[:, None] - both).square().sum(2)  # (n + m, n + m)
+    length = both.square().sum(1)
+    squares = (length[:, None] + length - 2 * both @ both.T).clamp(min=0)  # (n + m, n + m), without their (n + m)^2 H
     pairs = len(both) * (len(both) - 1)
     middle = (squares.detach().sum() / pairs).clamp(min=1e-12)
     widths = middle * 2.0 ** (torch.arange(kernels, dtype=both.dtype) - kernels // 2)

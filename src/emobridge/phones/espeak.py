@@ -27,7 +27,7 @@ _SYNCHRONOUS = 2  # espeak_Synth returns when the speech is made
 _EVENTS = 0x0001 | 0x0002 | 0x8000  # phoneme events, in IPA; do not exit the process on an error
 _UTF8 = 1
 _CHARACTERS = 1  # the unit of a start position
-_PHONEME = 7  # the type of event
+_WORD, _PHONEME = 1, 7  # types of event
 _SPEED, _VOLUME = 1, 2  # parameters
 _HEADROOM = 60  # volume, of 100: loud voices would clip inside the library
 
@@ -67,6 +67,7 @@ class Synthesis:
 
     wave: NDArray[np.int16]  # (T,) at RATE
     phones: tuple[Phone, ...]  # in order, none overlapping; gaps are pauses
+    words: tuple[tuple[float, str], ...] = ()  # start (s) and text of each, in order
 
 
 def paths() -> tuple[Path, Path]:
@@ -102,6 +103,7 @@ class Espeak:
         self._languages: dict[str, list[str]] = {}
         self._pieces: list[bytes] = []
         self._marks: list[tuple[int, str]] = []  # sample, mnemonic
+        self._words: list[tuple[int, int, int]] = []  # sample, first character from 1, number of characters
         self._callback = _Callback(self._collect)  # the library holds no reference; this one keeps it alive
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -126,13 +128,15 @@ class Espeak:
         self._library.espeak_SetParameter(_VOLUME, _HEADROOM, 0)
         self._pieces.clear()
         self._marks.clear()
+        self._words.clear()
         sentence = text.encode()
         size = ctypes.c_size_t(len(sentence) + 1)
         self._library.espeak_Synth(sentence, size, 0, _CHARACTERS, 0, _UTF8, None, None)
         wave = np.frombuffer(b"".join(self._pieces), np.int16)
         if not len(wave):
             raise RuntimeError(f"espeak-ng says nothing for {text!r}")
-        return Synthesis(wave, _phones(self._marks, len(wave)))
+        words = tuple((sample / RATE, text[first - 1 : first - 1 + length]) for sample, first, length in self._words)
+        return Synthesis(wave, _phones(self._marks, len(wave)), words)
 
     def _collect(self, wave: ctypes._Pointer[ctypes.c_short], samples: int, events: ctypes._Pointer[_Event]) -> int:
         if wave and samples:
@@ -140,6 +144,8 @@ class Espeak:
         index = 0
         while events[index].type:
             event = events[index]
+            if event.type == _WORD:
+                self._words.append((event.sample, event.text_position, event.length))
             if event.type == _PHONEME:
                 # Eight bytes, and no zero after a name that fills them: it may end inside a character.
                 name = bytes(event.id)[:8].split(b"\0")[0].decode("utf-8", "ignore")

@@ -83,6 +83,21 @@ def textgrid_text(tiers: Sequence[Tier], seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def without_gaps(intervals: Sequence[tuple[float, float, str]], seconds: float) -> list[tuple[float, float, str]]:
+    """The intervals with intervals without text between them, from 0 to `seconds`, as a tier has them.
+
+    >>> without_gaps([(1.0, 2.0, "a")], 3.0)
+    [(0.0, 1.0, ''), (1.0, 2.0, 'a'), (2.0, 3.0, '')]
+    """
+    filled, last = [], 0.0
+    for start, end, text in intervals:
+        if start > last:
+            filled.append((last, start, ""))
+        filled.append((start, end, text))
+        last = end
+    return filled if last >= seconds else [*filled, (last, seconds, "")]
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emobridge import registry
 from emobridge.data.devices import choose_device, move
-from emobridge.encoders import is_here, languages_of, load_encoder, presets
+from emobridge.encoders import is_here, languages_of, load_encoder, other_checkpoint, presets
 from emobridge.encoders.base import Encoder, Option
 from emobridge.errors import UserError, unknown
 from emobridge.features.store import bytes_per_clip, bytes_per_second
@@ -129,6 +129,13 @@ def parse_encoder(word: str) -> tuple[str, str]:
     if equals and source:
         return name, source
     return (Path(word).expanduser().resolve().name if Path(word).expanduser().is_dir() else word), word
+
+
+def other_checkpoints(settings: ProbeSettings) -> dict[str, str]:
+    """The encoders given as NAME=FOLDER whose folder does not hold what NAME is, each with a sentence that says so."""
+    pairs = (parse_encoder(word) for word in settings.encoders)
+    others = {name: other_checkpoint(name, source) for name, source in pairs if name != source}
+    return {name: sentence for name, sentence in others.items() if sentence}
 
 
 def probed_layers(settings: ProbeSettings, encoder: ProbedEncoder) -> tuple[str, ...]:

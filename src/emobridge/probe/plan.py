@@ -12,6 +12,7 @@ from emobridge.errors import UserError
 from emobridge.heads.base import ClosedFormHead
 from emobridge.probe import scratch
 from emobridge.probe.encoders import (
+    LOGMEL,
     ProbedEncoder,
     encoder_languages,
     heads_for,
@@ -105,10 +106,10 @@ REASONS = {
 }
 
 
-def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
-    """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
+def study_conditions(settings: ProbeSettings) -> dict[str, bool]:
+    """Which needs of options hold in this study, by the keys of REASONS."""
     heads = [registry.load("heads", head) for head in settings.heads]
-    holds = {
+    return {
         "frames": any(head.needs_frames for head in heads),
         "gradients": bool(settings.scratch) or not all(head.closed_form for head in heads),
         "patience": bool(settings.patience),
@@ -116,7 +117,11 @@ def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
         "scratch": bool(settings.scratch),
         "drawn split": settings.split in ("folds", "80/10/10", "halved"),
     }
-    refuse_useless(settings, unmet_needs(ProbeSettings, names, holds), REASONS)
+
+
+def check_effects(settings: ProbeSettings, names: Sequence[str]) -> None:
+    """Refuse options, by their fields' names, that do nothing in this study. Errors: UserError that says why."""
+    refuse_useless(settings, unmet_needs(ProbeSettings, names, study_conditions(settings)), REASONS)
     if "disk" in names and settings.frames != "auto":
         raise UserError(f"--disk: does nothing here, since frames are {settings.frames}: give --frames auto")
 
@@ -145,7 +150,7 @@ def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utter
     all_names = tuple(map(str, encoder.block_layers))
     fitting = max(1, FEATURE_LIMIT // max(1, encoder.width * utterances))
     units = []
-    for normalise in settings.normalise:
+    for normalise in dict.fromkeys(_normalisation(encoder, name) for name in settings.normalise):
         for head in heads_for(settings, encoder):
             kind = registry.load("heads", head)
             names = all_names if kind.all_layers else probed_layers(settings, encoder)
@@ -157,6 +162,11 @@ def units_of(settings: ProbeSettings, encoder: ProbedEncoder, corpus: str, utter
                 unit = ProbeUnit(encoder.name, encoder.weights, corpus, normalise, head, layers, kind.all_layers)
                 units.append(unit)
     return units
+
+
+def _normalisation(encoder: ProbedEncoder, name: str) -> str:
+    """The normalisation that an encoder's probes get: as a floor log-mel statistics are standardised, never raw."""
+    return "none" if name == "raw" and encoder.name == LOGMEL and encoder.is_floor else name
 
 
 def frames_of(

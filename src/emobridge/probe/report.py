@@ -15,6 +15,7 @@ from emobridge import __version__, registry
 from emobridge.corpora import licence_of
 from emobridge.corpora.demo import is_synthetic
 from emobridge.probe import tables
+from emobridge.probe.encoders import other_checkpoints
 from emobridge.probe.finding import collapse_lines, finding, variety_lines
 from emobridge.probe.pairs import SETTING_MEANINGS
 from emobridge.probe.run import Study, probe
@@ -26,6 +27,7 @@ from emobridge.report.blocks import Figure, Page, Section, Table, count, figure,
 from emobridge.report.glossary import probe_glossary
 from emobridge.report.write import write_page
 from emobridge.scores.files import write_scores
+from emobridge.types import TOY_PREFIX
 
 MEASURE = "UA"  # of the curves
 VERSIONS = ("numpy", "torch", "transformers")
@@ -120,14 +122,25 @@ def _in_language(study: Study, scored: StudyScores, drawings: dict[str, str]) ->
     which = tables.which_layer(curves)
     sections += [Section("Which layer", blocks=(which,))] if which else []
     by_f1 = tables.curves_of(scored.scores, "F1 macro")
-    heads = tables.head_table(by_f1)
+    others = _others(study)
+    heads = tables.head_table(by_f1, others)
     sections += [Section("Heads", blocks=(heads,))] if len(heads.rows) > 1 else []  # one is in the next table too
-    return [*sections, Section("Corpora and encoders", blocks=(tables.corpora_table(by_f1, scored.floors),))]
+    return [*sections, Section("Corpora and encoders", blocks=(tables.corpora_table(by_f1, scored.floors, others),))]
+
+
+def _others(study: Study) -> dict[str, str]:
+    """Encoders that are not what they are called, each with a sentence; none where nobody speaks.
+
+    In a toy run tiny encoders stand for others on purpose, and every table says SYNTHETIC.
+    """
+    is_toy = all(corpus.name.startswith(TOY_PREFIX) for corpus in study.corpora)
+    return {} if is_toy else other_checkpoints(study.settings)
 
 
 def warnings(study: Study, scored: StudyScores) -> tuple[str, ...]:
     """What a reader must know before quoting a number."""
     lines = [*variety_lines(study.corpora, study.settings.normalise), *collapse_lines(scored.collapsed)]
+    lines += [f"{name}: {sentence}." for name, sentence in _others(study).items()]
     if study.settings.share_speakers:
         lines.append("Training and test share speakers: the scores say nothing of new speakers.")
     for name in study.settings.by_utterance:
@@ -226,7 +239,8 @@ def _levels(
     levels = [(floor.method, floor.value) for floor in floors]
     for curve in curves:
         key = curve.key
-        if (key.source, key.normalisation, key.method) != (corpus, norm, PROBE):
+        standard = "none" if key.encoder == "logmel" and norm == "raw" else norm  # a floor is never raw
+        if (key.source, key.method) != (corpus, PROBE) or key.normalisation not in (norm, standard):
             continue
         if key.encoder == encoder and curve.takes_all:
             levels.append((key.head, curve.last.value))

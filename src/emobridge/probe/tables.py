@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -187,8 +187,11 @@ def random_of(curves: Sequence[Curve], curve: Curve) -> Curve | None:
     return next((other for other in curves if other.key == key), None)
 
 
-def head_table(curves: Sequence[Curve]) -> Table:
-    """Heads by encoders, the mean over corpora: on the last layer, and on layers chosen without the test parts."""
+def head_table(curves: Sequence[Curve], others: Collection[str] = ()) -> Table:
+    """Heads by encoders, the mean over corpora: on the last layer, and on layers chosen without the test parts.
+
+    others: encoders that are not what they are called, which have no published numbers beside them.
+    """
     names = encoders_of(curves)
     probed = [curve for curve in inside(curves) if curve.key.encoder in names and curve.key.method == PROBE]
     rows = []
@@ -210,7 +213,7 @@ def head_table(curves: Sequence[Curve]) -> Table:
         value = _mean(curves, group, False, "last layer")
         rows.append((f"log-mel statistics, {head}", norm, "none", *(value for _ in names)))
     for head in ("linear", "nonlinear", "multilayer"):
-        printed = [_published_head(name, head) for name in names]
+        printed = ["" if name in others else _published_head(name, head) for name in names]
         if any(printed):
             rows.append((head, "published", "D'Asaro et al. 2024, nine corpora, F1", *printed))
     caption = f"Measured: mean {probed[0].last.measure} over the corpora in per cent (published rows say so)."
@@ -227,8 +230,11 @@ def _mean(curves: Sequence[Curve], group: Sequence[Curve], random: bool, what: s
     return percent(float(np.mean(values))) if values else ""
 
 
-def corpora_table(curves: Sequence[Curve], floors: Sequence[Score]) -> Table:
-    """Corpora by encoders and heads on the last layer (of multilayer: all), with floors and published numbers."""
+def corpora_table(curves: Sequence[Curve], floors: Sequence[Score], others: Collection[str] = ()) -> Table:
+    """Corpora by encoders and heads on the last layer (of multilayer: all), with floors and published numbers.
+
+    others: as of `head_table`.
+    """
     names = encoders_of(curves)
     probed = [curve for curve in inside(curves) if curve.key.encoder in names and curve.key.method != SCRATCH]
     norm = probed[0].key.normalisation
@@ -242,7 +248,7 @@ def corpora_table(curves: Sequence[Curve], floors: Sequence[Score]) -> Table:
             if any(present):
                 show = _value if method == PROBE else _percent
                 rows.append((corpus, label, *("" if curve is None else show(curve.last) for curve in present)))
-        printed = [_published_corpus(corpus, name, head) for name, head in columns]
+        printed = ["" if name in others else _published_corpus(corpus, name, head) for name, head in columns]
         if any(printed):
             rows.append((corpus, "published, F1, D'Asaro et al. 2024", *printed))
     caption = (

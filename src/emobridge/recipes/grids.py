@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emobridge import registry
+from emobridge.data.attributes import has_attributes
 from emobridge.data.manifest import read_manifest
 from emobridge.data.speech import Fold, Speech, budget, folds_of
 from emobridge.encoders import is_here, load_encoder
@@ -74,15 +75,21 @@ def grids_of(
     encoders: Mapping[str, str],
     counts: Sequence[CorpusCounts],
     place: Place,
+    *,
+    unsampled: Mapping[str, str] | None = None,
 ) -> tuple[dict[tuple[str, str], Budget], list[str]]:
     """The grids that can run, by target and encoder, and a line for each thing that differs from the study.
 
-    manifests, encoders: paths of those that are here. A target whose counts are not the paper's is left out, and a
+    manifests, encoders: paths of those that are here. unsampled: manifests whose utterances are counted, where those of
+    `manifests` hold a sample. A target whose counts are not the paper's is left out, and a
     source whose counts are not leaves no grid: what runs is what was published, as far as it is here.
     """
     request = study.request
     labels = labels_of(request.data)
-    wrong, problems = miscounted_corpora(study.corpora, manifests, counts, labels, other_sizes=place.other_sizes)
+    whole = manifests if unsampled is None else unsampled
+    wrong, problems = miscounted_corpora(
+        study.corpora, whole, counts, labels, other_sizes=place.other_sizes, rated=request.data.attributes_only
+    )
     here = [name for name in study.source if name in manifests]
     by_speaker = not (request.split.share_speakers or request.split.predefined)
     nameless = [name for name in here if by_speaker and not _has_speakers(manifests[name])]
@@ -122,10 +129,12 @@ def miscounted_corpora(
     labels: Sequence[str],
     *,
     other_sizes: bool,
+    rated: bool = False,
 ) -> tuple[dict[str, str], list[str]]:
     """Corpora whose counts are not the paper's, each with how they differ; and a line for each thing that differs.
 
-    other_sizes: whether these corpora run all the same, which the lines say. Lines are also for what was not checked.
+    other_sizes: whether these corpora run all the same, which the lines say. rated: as of `miscounts`. Lines are also
+    for what was not checked.
     """
     wrong: dict[str, str] = {}
     problems = []
@@ -137,7 +146,7 @@ def miscounted_corpora(
                 f"counts of {', '.join(counts.corpora)}: not checked, because {', '.join(absent)} is not here"
             )
         elif present:
-            differences = miscounts(counts, [manifests[name] for name in present], labels)
+            differences = miscounts(counts, [manifests[name] for name in present], labels, rated=rated)
             if not differences:
                 continue
             text = f"not as many utterances as published: {', '.join(differences)}"
@@ -147,22 +156,31 @@ def miscounted_corpora(
     return wrong, problems
 
 
-def miscounts(counts: CorpusCounts, manifests: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """The differences between the counts and some manifests: of each emotion, of all utterances, of the emotions.
+def miscounts(
+    counts: CorpusCounts, manifests: Sequence[str], labels: Sequence[str], *, rated: bool = False
+) -> list[str]:
+    """The differences between the counts and some manifests: of each emotion, of all utterances, of the emotions, of
+    the predefined splits.
 
-    labels: the only emotions that count; () is all. No audio is read. Where a paper misprints its counts, as Agarla et
-    al. 2024 do of neutral and sadness in two languages, the recipe has those of the corpora themselves.
+    labels: the only emotions that count; () is all. rated: utterances with attributes count, whatever their emotion. No
+    audio is read. Where a paper misprints its counts, as Agarla et al. 2024 do of neutral and sadness in two languages,
+    the recipe has those of the corpora themselves.
     """
-    present = Counter(
-        utterance.emotion
+    rows = [
+        utterance
         for path in manifests
         for utterance in read_manifest(path)
-        if utterance.emotion and (not labels or utterance.emotion in labels)
-    )
-    rows = [(emotion, count, present[emotion]) for emotion, count in counts.emotions if emotion in (labels or present)]
-    rows += [("utterances", counts.utterances, present.total())] if counts.utterances else []
-    rows += [("emotions", counts.classes, len(present))] if counts.classes else []
-    return [f"{name}: expected {count}, found {found}" for name, count, found in rows if count != found]
+        if (has_attributes(utterance) if rated else utterance.emotion) and (not labels or utterance.emotion in labels)
+    ]
+    emotions = Counter(row.emotion for row in rows if row.emotion)
+    splits = Counter(row.split for row in rows)
+    pairs = [
+        (emotion, count, emotions[emotion]) for emotion, count in counts.emotions if not labels or emotion in labels
+    ]
+    pairs += [("utterances", counts.utterances, len(rows))] if counts.utterances else []
+    pairs += [("emotions", counts.classes, len(emotions))] if counts.classes else []
+    pairs += [(f"split {split}", count, splits[split]) for split, count in counts.splits]
+    return [f"{name}: expected {count}, found {found}" for name, count, found in pairs if count != found]
 
 
 def _has_speakers(manifest: str) -> bool:

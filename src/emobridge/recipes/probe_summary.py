@@ -5,8 +5,9 @@ The page is recipe.html, .md and .json; its table is summary.csv. A study's own 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from emobridge.corpora.demo import is_synthetic
@@ -16,11 +17,18 @@ from emobridge.literature.record import Published
 from emobridge.probe.scoring import PROBE, SCRATCH, VALIDATION
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import read_corpus, shared_speakers
-from emobridge.recipes.accounting import numbers_at
+from emobridge.recipes.accounting import numbers_at, output_lines
+from emobridge.recipes.comparison import (
+    Comparison,
+    compare_numbers,
+    comparison_sections,
+    figures_section,
+    published_finding,
+    write_comparison,
+)
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Run
-from emobridge.recipes.rows import SCRATCH as FROM_SCRATCH
-from emobridge.recipes.rows import Cell, Row
+from emobridge.recipes.rows import FROM_SCRATCH, PublishedRow, ScoreKey
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamped
 from emobridge.report.write import write_page
 from emobridge.scores.files import read_scores
@@ -71,32 +79,26 @@ def write_probe_summary(
     numbers = numbers_at(recipe)
     rows = [row for run in runs for row in _rows(recipe, run, numbers)]
     write_cells(folder / "summary.csv", rows, ProbeRow)
-    page = _page(recipe, rows, missing, notes, command)
+    comparison = compare_numbers(recipe, measured_cells(recipe, runs))
+    write_comparison(folder, comparison)
+    made, unmade = output_lines(recipe, folder)
+    page = _page(recipe, rows, (*missing, *unmade), notes, command, comparison)
+    page = replace(page, sections=(*page.sections, *figures_section(made)))
     return write_page(folder, "recipe", page, {"rows": [asdict(row) for row in rows], "command": command})
 
 
-def _rows(recipe: Recipe, run: Run, numbers: Mapping[Cell, Sequence[Row]]) -> Iterator[ProbeRow]:
+def _rows(recipe: Recipe, run: Run, numbers: Mapping[ScoreKey, Sequence[PublishedRow]]) -> Iterator[ProbeRow]:
     """The rows of a finished study: of the layer that validation chose, or where none was chosen of every layer."""
     settings = run.settings
     assert isinstance(settings, ProbeSettings)
-    path = Path(settings.out) / "scores.json"
-    scores = [
-        score
-        for score in (read_scores(path) if path.exists() else ())
-        if score.seed == "all"
-        and score.source == score.target
-        and score.method in (PROBE, SCRATCH)
-        and score.measure in recipe.measures
-    ]
-    last = {_probe(score): score.layer for score in scores if score.layer != VALIDATION}
-    chosen = {_probe(score) for score in scores if score.layer == VALIDATION}
-    names = {corpus_key(material.corpus): material.corpus for material in recipe.corpora}
+    scores = _scores(recipe, run)
+    shown = _shown_layers(scores)
     differs = _differences(settings, run.differs)
     for score in scores:
-        if score.layer != VALIDATION and _probe(score) in chosen:
+        layer = shown[_probe(score)]
+        if layer == VALIDATION != score.layer:
             continue
-        name = names.get(corpus_key(score.target), "")
-        cell = cell_of(run, score, name) if score.layer in (VALIDATION, last[_probe(score)]) else None
+        cell = _cell_of(recipe, run, score) if score.layer == layer else None
         yield ProbeRow(
             study=run.study.name,
             corpus=score.target,
@@ -115,6 +117,61 @@ def _rows(recipe: Recipe, run: Run, numbers: Mapping[Cell, Sequence[Row]]) -> It
             published=_printed(numbers.get(cell, ()) if cell else ()),
             differs=differs.get(score.target, ""),
         )
+
+
+def _scores(recipe: Recipe, run: Run) -> list[Score]:
+    """The scores in language over all seeds of a study; none where it is not finished."""
+    assert isinstance(run.settings, ProbeSettings)
+    path = Path(run.settings.out) / "scores.json"
+    return [
+        score
+        for score in (read_scores(path) if path.exists() else ())
+        if score.seed == "all"
+        and score.source == score.target
+        and score.method in (PROBE, SCRATCH)
+        and score.measure in recipe.measures
+    ]
+
+
+def _shown_layers(scores: Sequence[Score]) -> dict[tuple[str, ...], str]:
+    """The layer of each probe whose score stands beside published numbers: the chosen one, else the last."""
+    layers: dict[tuple[str, ...], str] = {}
+    for score in scores:
+        if layers.get(_probe(score)) != VALIDATION:
+            layers[_probe(score)] = score.layer
+    return layers
+
+
+def measured_cells(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, Score]:
+    """The scores of finished studies by their cells, and the means over all corpora of a study where all are there."""
+    cells: dict[ScoreKey, Score] = {}
+    for run in runs:
+        scores = _scores(recipe, run)
+        shown = _shown_layers(scores)
+        pairs = ((_cell_of(recipe, run, score), score) for score in scores if score.layer == shown[_probe(score)])
+        found = {cell: score for cell, score in pairs if cell}
+        cells |= found | _means(recipe, run, found)
+    return cells
+
+
+def _means(recipe: Recipe, run: Run, found: Mapping[ScoreKey, Score]) -> dict[ScoreKey, Score]:
+    """The mean over the corpora of a study by its cell. Corpora have other speakers: errors are independent."""
+    study = next(study for study in recipe.studies if study.name == run.study.name)
+    names = study.settings.corpora
+    together = "+".join(names)
+    means = {}
+    for cell in found:
+        scores = [found.get(replace(cell, source=name, target=name)) for name in names]
+        if len(names) > 1 and all(scores):
+            present = [score for score in scores if score]
+            value, n = sum(score.value for score in present) / len(present), sum(score.n for score in present)
+            low, high = (
+                math.sqrt(sum((bound - score.value) ** 2 for bound, score in zip(bounds, present))) / len(present)
+                for bounds in zip(*((score.low, score.high) for score in present))
+            )
+            mean = replace(present[0], source=together, target=together, value=value, n=n)
+            means[replace(cell, source=together, target=together)] = replace(mean, low=value - low, high=value + high)
+    return means
 
 
 def _probe(score: Score) -> tuple[str, ...]:
@@ -137,29 +194,38 @@ def _differences(settings: ProbeSettings, known: Mapping[str, str]) -> dict[str,
     return differences
 
 
-def cell_of(run: Run, score: Score, corpus: str) -> Cell | None:
-    """The cell of a score in language; None of another corpus or normalisation than the first of the study.
-
-    corpus: its name in the recipe, "" where it is none of it.
-    """
+def _cell_of(recipe: Recipe, run: Run, score: Score) -> ScoreKey | None:
+    """The cell of a score in language; None of another corpus, encoder or normalisation than the first of the study."""
     settings = run.study.settings
     assert isinstance(settings, ProbeSettings)
+    names = {corpus_key(material.corpus): material.corpus for material in recipe.corpora}
+    corpus = names.get(corpus_key(score.target), "")
     scratch = score.method == SCRATCH
-    if not corpus or not (scratch or score.normalisation == settings.normalise[0]):
+    if not corpus or score.encoder in run.other_encoders:
+        return None
+    if not scratch and score.normalisation != settings.normalise[0]:
         return None
     system = FROM_SCRATCH if scratch else score.head
-    return Cell(run.study.name, system, score.encoder, corpus, corpus, "all", "target", score.measure)
+    return ScoreKey(run.study.name, system, score.encoder, corpus, corpus, "all", "target", score.measure)
 
 
-def _printed(numbers: Sequence[Row]) -> str:
+def _printed(numbers: Sequence[PublishedRow]) -> str:
     """Published numbers, each with its method."""
     return "; ".join(f"{row.printed}{row.stars} ({row.method})" for row in numbers if isinstance(row, Published))
 
 
-def _page(recipe: Recipe, rows: Sequence[ProbeRow], missing: Sequence[str], notes: Sequence[str], command: str) -> Page:
+def _page(
+    recipe: Recipe,
+    rows: Sequence[ProbeRow],
+    missing: Sequence[str],
+    notes: Sequence[str],
+    command: str,
+    comparison: Comparison,
+) -> Page:
     """The content of the page, for all its formats."""
-    words = (_EXPLANATION,) if any(row.published for row in rows) else (_EXPLANATION, _NOTHING)
-    sections = [Section("What is missing or differs", items=tuple(missing))] if missing else []
+    sections = comparison_sections(comparison)
+    words = (_EXPLANATION,) if sections else (_EXPLANATION, _NOTHING)
+    sections += [Section("What is missing or differs", items=tuple(missing))] if missing else []
     sections.append(Section("Measured and published", words, blocks=(_table(rows),)))
     sections += [Section("How the corpora were read", items=tuple(notes))] if notes else []
     ours = tuple(f"{choice}: {text}" for choice, text in recipe.ours)
@@ -171,8 +237,8 @@ def _page(recipe: Recipe, rows: Sequence[ProbeRow], missing: Sequence[str], note
     lead = f"{corpora} {'corpus' if corpora == 1 else 'corpora'}, {count(len(rows), 'score')}."
     return Page(
         f"{recipe.name}: {recipe.paper}",
-        f"{', '.join(recipe.tables)}; {recipe.measure}",
-        ("SYNTHETIC speech. " if synthetic else "") + lead,
+        "; ".join(filter(None, (", ".join(recipe.tables), recipe.measure))),
+        " ".join(filter(None, ("SYNTHETIC speech." if synthetic else "", published_finding(comparison), lead))),
         (),
         stamped(sections) if synthetic else tuple(sections),
     )

@@ -12,7 +12,8 @@
     layer_sets                         optional: whether the layers of each pair are compared, see `recipes.layers`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
     [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
-                                       or `utterances` in all, or `classes`
+                                       or `utterances` in all, or `classes`, or `train`, `validation` and `test` of a
+                                       predefined split; only of the study's labels, or those with its attributes
     [ours]                             each choice that the paper leaves open or makes otherwise, in a sentence
 
 Corpora and encoders are given by name; `recipes.replication` puts manifests and weights in their place.
@@ -29,28 +30,29 @@ from typing import Any
 from emobridge import registry
 from emobridge.corpora import describe
 from emobridge.data.labels import EMOTIONS
+from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
 from emobridge.recipes.rows import (
-    SCRATCH,
+    FROM_SCRATCH,
     NotRun,
-    Output,
+    PaperOutput,
     RowsEntry,
     Scope,
     read_not_run,
     read_outputs,
     read_rows,
 )
-from emobridge.settings import from_mapping, read_mapping
+from emobridge.settings import Budget, from_mapping, options_of_record, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
 OPTIONAL_KEYS = ("counts", "sample", "layer_sets", "obtain", "not_run", "outputs", "variant_of")
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
-BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
+_BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
 RECIPE_KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
@@ -81,6 +83,7 @@ class CorpusCounts:
     emotions: tuple[tuple[str, int], ...]
     utterances: int = 0
     classes: int = 0  # different emotions
+    splits: tuple[tuple[str, int], ...] = ()  # utterances of each predefined split
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class RecipeStudy:
     settings: ProbeSettings | AdaptStudy  # with names of corpora and encoders; `out` and `store` are not used
     rows: tuple[RowsEntry, ...] = ()
     number: int = 0  # of the [[study]] in the file; the pairs of one share it
+    unstated: tuple[str, ...] = ()  # settings that the recipe does not state, which have their defaults
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -107,8 +111,8 @@ class RecipeStudy:
     def scored(self) -> tuple[str, ...]:
         """All that is scored: the systems, and the baseline or the encoders that are trained from scratch."""
         if isinstance(self.settings, AdaptStudy):
-            return tuple(dict.fromkeys((BASELINE, *self.settings.methods)))
-        return (*self.settings.heads, *((SCRATCH,) if self.settings.scratch else ()))
+            return tuple(dict.fromkeys((_BASELINE, *self.settings.methods)))
+        return (*self.settings.heads, *((FROM_SCRATCH,) if self.settings.scratch else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class Recipe:
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
     layer_sets: bool = False  # whether the layers of each pair of corpora and encoder are compared
     not_run: tuple[NotRun, ...] = ()
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[PaperOutput, ...] = ()
     variant_of: str = ""  # a recipe of the same paper
 
     @property
@@ -163,7 +167,7 @@ class Recipe:
                 budgets=settings.request.amounts,
                 measures=self.measures,
             )
-        encoders = dict.fromkeys(settings.heads, settings.encoders) | {SCRATCH: settings.scratch}
+        encoders = dict.fromkeys(settings.heads, settings.encoders) | {FROM_SCRATCH: settings.scratch}
         return Scope(study.name, encoders, (), settings.corpora, settings.labels, ("all",), self.measures)
 
 
@@ -260,12 +264,14 @@ def _read_counts(
             if name not in corpora:
                 raise UserError(f"{path}: counts: {unknown('corpus', name, corpora)}")
         for emotion, count in values.items():
-            if emotion not in (*labels, *TOTALS):
-                raise UserError(f"{path}: counts of {', '.join(names)}: {unknown('emotion', emotion, labels)}")
+            if emotion not in (*labels, *TOTALS, *SPLITS):
+                keys = (*labels, *TOTALS, *SPLITS)
+                raise UserError(f"{path}: counts of {', '.join(names)}: {unknown('emotion', emotion, keys)}")
             if type(count) is not int:
                 raise UserError(f"{path}: counts of {', '.join(names)}: {emotion}: expected a number, got {count!r}")
         totals = {key: values.pop(key, 0) for key in TOTALS}
-        counts.append(CorpusCounts(names, tuple(values.items()), **totals))
+        splits = tuple((key, values.pop(key)) for key in SPLITS if key in values)
+        counts.append(CorpusCounts(names, tuple(values.items()), **totals, splits=splits))
     return tuple(counts)
 
 
@@ -310,7 +316,9 @@ def _read_recipe_study(path: Path, kind: str, values: dict[str, Any], number: in
         settings = from_mapping(values, where, ProbeSettings) if kind == "probe" else read_study(values, where)
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
-    study = RecipeStudy(name, settings, number=number)
+    options = options_of_record(ProbeSettings if kind == "probe" else Budget)
+    unstated = tuple(option for option in options if option not in values)
+    study = RecipeStudy(name, settings, number=number, unstated=unstated)
     return replace(study, rows=read_rows(where, rows, paper, study.scored))
 
 

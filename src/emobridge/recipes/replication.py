@@ -15,7 +15,7 @@ from emobridge import registry
 from emobridge.corpora import scan
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.splits import equal_sample
-from emobridge.encoders import fetch, is_here, languages_of, load_encoder, presets
+from emobridge.encoders import fetch, is_here, languages_of, load_encoder, other_checkpoint, presets
 from emobridge.errors import UserError, count_noun, unknown
 from emobridge.formats import import_
 from emobridge.languages import primary_language
@@ -43,6 +43,8 @@ class Run:
     target: str = ""  # of a grid
     encoder: str = ""  # of a grid
     differs: Mapping[str, str] = field(default_factory=dict)  # of a layer-wise study: manifest -> other counts
+    # Encoders whose folders do not hold what the recipe names, each with a line: no published number stands beside.
+    other_encoders: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Available:
     paths: tuple[tuple[str, str], ...]  # a corpus and its manifest, or an encoder and what `probe` takes for it
     missing: tuple[tuple[str, str], ...]  # a name and a line that says why
     notes: tuple[str, ...] = ()  # how corpora were read, such as what became of their labels
+    differing: tuple[tuple[str, str], ...] = ()  # an encoder, and how what its folder holds is another one
+    unsampled: tuple[tuple[str, str], ...] = ()  # a corpus and its whole manifest, where `paths` has that of a sample
 
 
 def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
@@ -125,7 +129,7 @@ def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Ava
 
     paths: for each corpus its folder, or a manifest (.jsonl), which is used as it is.
     """
-    manifests, missing, notes = [], [], []
+    manifests, whole, missing, notes = [], [], [], []
     for material in recipe.corpora:
         name, path = material.corpus, paths.get(material.corpus)
         try:
@@ -133,11 +137,12 @@ def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Ava
                 problem = "no folder is given for it" if path is None else f"{path}: no such folder or manifest"
                 raise UserError(f"{problem}. {material.obtain}")
             manifest, lines = _scan_corpus(material, path, folder)
+            whole.append((name, str(manifest)))
             manifests.append((name, str(_draw_sample(recipe, manifest, folder / f"{name}-{recipe.sample}.jsonl"))))
             notes += [f"{name}: {line}" for line in lines]
         except UserError as error:
             missing.append((name, f"corpus {name}: {error}"))
-    return Available(tuple(manifests), tuple(missing), tuple(notes))
+    return Available(tuple(manifests), tuple(missing), tuple(notes), unsampled=tuple(whole))
 
 
 def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> tuple[Path, list[str]]:
@@ -202,13 +207,16 @@ def _draw_sample(recipe: Recipe, manifest: Path, path: Path) -> Path:
     return path
 
 
-def find_encoders(recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: bool) -> Available:
+def find_encoders(
+    recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: bool, stand_ins: bool = False
+) -> Available:
     """Look for the encoders of a recipe, and with `may_fetch` download those that are not here.
 
     Without `may_fetch` an encoder that is not here counts as available: a later run will download it.
-    folders: those of encoders that are not where the hub's library stores them.
+    folders: those of encoders that are not where the hub's library stores them. stand_ins: they hold tiny encoders in
+    the place of the named ones, and are not compared with these.
     """
-    available, missing = [], []
+    available, missing, differing = [], [], []
     for name in dict.fromkeys(encoder for study in recipe.studies for encoder in study.settings.encoders):
         folder = folders.get(name)
         try:
@@ -218,16 +226,18 @@ def find_encoders(recipe: Recipe, folders: Mapping[str, Path], *, may_fetch: boo
                 load_encoder(name)  # some have nothing to load
             elif folder is None and not is_here(name) and may_fetch:
                 fetch(name)
+            other = "" if folder is None or stand_ins else other_checkpoint(name, folder)
+            differing += [(name, f"encoder {name}: {other}")] if other else []
             available.append((name, name if folder is None else f"{name}={folder}"))
         except UserError as error:
             where = f", {presets()[name].place}" if name in presets() else ""
             missing.append((name, f"encoder {name}{where}: {error}"))
-    return Available(tuple(available), tuple(missing))
+    return Available(tuple(available), tuple(missing), differing=tuple(differing))
 
 
 def runs_of(recipe: Recipe, corpora: Available, encoders: Available, place: Place) -> tuple[list[Run], list[str]]:
     """The studies that can run, each of several in a folder of its own in `out`; and all that is missing."""
-    missing = dict(corpora.missing + encoders.missing)
+    missing = dict(corpora.missing + encoders.missing + encoders.differing)
     runs, lines, idle = [], list(missing.values()), []
     for study in recipe.studies:
         absent = [missing[name] for name in (*study.settings.corpora, *study.settings.encoders) if name in missing]
@@ -240,7 +250,8 @@ def runs_of(recipe: Recipe, corpora: Available, encoders: Available, place: Plac
             possible, problems, why = _probe_runs(recipe, study, settings, corpora, encoders, study_place)
         lines += problems
         idle += [f"study {study.name or recipe.name}: {why}"] if why else []
-        runs += [replace(run, missing=(*absent, *problems)) for run in possible]
+        other = {name: line for name, line in encoders.differing if name in study.settings.encoders}
+        runs += [replace(run, missing=(*absent, *problems), other_encoders=other) for run in possible]
     runs = [replace(run, missing=(*run.missing, *idle)) for run in runs]
     return runs, list(dict.fromkeys((*lines, *idle)))
 
@@ -255,7 +266,9 @@ def _grid_runs(
         return [], [], "none of its source corpora is here"
     if not folders:
         return [], [], "none of its encoders is here"
-    grids, problems = grids_of(settings, manifests, folders, recipe.counts, place)
+    grids, problems = grids_of(
+        settings, manifests, folders, recipe.counts, place, unsampled=dict(corpora.unsampled) or None
+    )
     runs = [
         Run(f"{recipe.name} {study.name} {target} {name}".replace("  ", " "), grid, (), study, target, name)
         for (target, name), grid in grids.items()

@@ -17,24 +17,34 @@ from emobridge.files import write_cells
 from emobridge.languages import primary_language
 from emobridge.literature.published import corpus_key, published_confusions
 from emobridge.literature.record import Published
-from emobridge.recipes.accounting import numbers_at
+from emobridge.recipes.accounting import numbers_at, output_lines
 from emobridge.recipes.adapt_study import AdaptStudy
+from emobridge.recipes.comparison import (
+    NOTHING_COMPARED,
+    Comparison,
+    compare_numbers,
+    comparison_sections,
+    figures_section,
+    published_finding,
+    setting_words,
+    write_comparison,
+)
 from emobridge.recipes.recipe import Recipe, RecipeCorpus
 from emobridge.recipes.replication import Run
-from emobridge.recipes.rows import Cell, Row
+from emobridge.recipes.rows import PublishedRow, ScoreKey
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamp_of, stamped
 from emobridge.report.record import SIDES
 from emobridge.report.write import write_page
 from emobridge.scores.files import read_scores, write_scores
+from emobridge.scores.measures.base import measure_of
 from emobridge.settings import Budget
 from emobridge.study.matrices import matrix_table, printed_table, read_counts
-from emobridge.types import Score
+from emobridge.types import TOY_PREFIX, Score
 
 _EXPLANATION = (
     "Measured: mean over seeds with its 95 % interval (jackknife over speakers, Student's t). Published: the paper's "
-    "numbers for the same pair of languages, emotions, side, encoder and number of target labels, as far as it states "
-    "them; in brackets the method as the paper names it. Compare them with care: the paper's split of speakers and its "
-    "training are not these.",
+    "numbers for the same corpora, labels, side, encoder and number of target labels, as far as it states them; in "
+    "brackets the method as the paper names it.",
 )
 
 _MATRICES = (
@@ -107,7 +117,12 @@ def write_summary(
     numbers = numbers_at(recipe)
     rows = [row for run in runs for row in _rows(recipe, run, numbers)]
     write_cells(folder / "summary.csv", rows, SummaryRow)
-    page = summary_page(recipe, rows, missing, command, _matrices(recipe, runs), notes)
+    comparison = compare_numbers(recipe, measured_cells(recipe, runs))
+    write_comparison(folder, comparison)
+    made, unmade = output_lines(recipe, folder)
+    missing = (*missing, *unmade)
+    page = summary_page(recipe, rows, missing, command, _matrices(recipe, runs), notes, comparison)
+    page = replace(page, sections=(*page.sections, *figures_section(made)))
     return write_page(folder, "recipe", page, {"rows": [asdict(row) for row in rows], "command": command})
 
 
@@ -118,9 +133,11 @@ def summary_page(
     command: str,
     matrices: Section | None = None,
     notes: Sequence[str] = (),
+    comparison: Comparison = NOTHING_COMPARED,
 ) -> Page:
     """The content of the page, for all its formats."""
-    sections = [Section("What is missing", items=tuple(missing))] if missing else []
+    sections = comparison_sections(comparison)
+    sections += [Section("What is missing", items=tuple(missing))] if missing else []
     sections.append(Section("Measured and published", _EXPLANATION, blocks=(_table(rows),)))
     sections += [matrices] if matrices else []
     sections += [Section("How the corpora were read", items=tuple(notes))] if notes else []
@@ -137,8 +154,8 @@ def summary_page(
     lead = f"{count(grids, 'grid')} of label budgets, {count(cells, 'cell')}, {count(seeds, 'seed')}."
     return Page(
         f"{recipe.name}: {recipe.paper}",
-        f"{', '.join(recipe.tables)}; {recipe.measure}",
-        ("SYNTHETIC speech. " if synthetic else "") + lead,
+        "; ".join(filter(None, (", ".join(recipe.tables), recipe.measure))),
+        " ".join(filter(None, ("SYNTHETIC speech." if synthetic else "", published_finding(comparison), lead))),
         (),
         stamped(sections, stamp) if stamp else tuple(sections),
     )
@@ -155,7 +172,7 @@ def _scores(run: Run) -> tuple[Score, ...]:
     return read_scores(path) if path.exists() else ()
 
 
-def _rows(recipe: Recipe, run: Run, numbers: Mapping[Cell, Sequence[Row]]) -> Iterator[SummaryRow]:
+def _rows(recipe: Recipe, run: Run, numbers: Mapping[ScoreKey, Sequence[PublishedRow]]) -> Iterator[SummaryRow]:
     """The cells of a finished grid: its UA and CCC over all seeds."""
     settings, study = run.settings, run.study.settings
     assert isinstance(settings, Budget) and isinstance(study, AdaptStudy)
@@ -194,17 +211,25 @@ def _rows(recipe: Recipe, run: Run, numbers: Mapping[Cell, Sequence[Row]]) -> It
         )
 
 
-def _published(recipe: Recipe, run: Run, score: Score, numbers: Mapping[Cell, Sequence[Row]]) -> str:
+def _published(recipe: Recipe, run: Run, score: Score, numbers: Mapping[ScoreKey, Sequence[PublishedRow]]) -> str:
     """The published numbers that stand beside a score, each with its method; "" where there are none."""
     cell = cell_of(recipe, run, score)
     rows = numbers.get(cell, ()) if cell else ()
     return "; ".join(_number_with_method(row) for row in rows if isinstance(row, Published))
 
 
-def cell_of(recipe: Recipe, run: Run, score: Score) -> Cell | None:
-    """The cell of a score of a grid; None where its normalisation is not the first, or it is of other corpora."""
+def measured_cells(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, Score]:
+    """The scores over all seeds of finished grids by their cells."""
+    pairs = ((cell_of(recipe, run, score), score) for run in runs for score in _scores(run) if score.seed == "all")
+    return {cell: score for cell, score in pairs if cell}
+
+
+def cell_of(recipe: Recipe, run: Run, score: Score) -> ScoreKey | None:
+    """The cell of a score of a grid; None where its normalisation is not the first, or of other corpora or encoders."""
     study = run.study.settings
     assert isinstance(run.settings, Budget) and isinstance(study, AdaptStudy)
+    if run.encoder in run.other_encoders:
+        return None
     meant = {material.corpus: material for material in recipe.corpora}
     sources = [meant[name] for name in study.source]
     first = study.request.normalisations[0]
@@ -215,7 +240,7 @@ def cell_of(recipe: Recipe, run: Run, score: Score) -> Cell | None:
     if not all(_is_of(sources, name) for name in score.source.split("+")):
         return None
     source = "+".join(study.source)
-    return Cell(
+    return ScoreKey(
         run.study.name, score.method, run.encoder, source, run.target, score.target_labels, score.side, score.measure
     )
 
@@ -223,7 +248,9 @@ def cell_of(recipe: Recipe, run: Run, score: Score) -> Cell | None:
 def _is_of(corpora: Sequence[RecipeCorpus], name: str) -> bool:
     """Whether utterances of the corpus `name` are from some corpora; a collection puts its name before theirs."""
     return any(
-        name.startswith(f"{material.plugin}-") if material.plugin else corpus_key(name) == corpus_key(material.corpus)
+        name.removeprefix(TOY_PREFIX).startswith(f"{material.plugin}-")
+        if material.plugin
+        else corpus_key(name) == corpus_key(material.corpus)
         for material in corpora
     )
 
@@ -243,7 +270,9 @@ def _table(rows: Sequence[SummaryRow]) -> Table:
         for row in rows
     )  # fmt: skip
     sets = dict.fromkeys(f"{row.study}: {row.source}{_labels(row)}" for row in rows)
-    caption = f"UA, WA and F1 in per cent. Source and label set of each study: {'; '.join(sets)}."
+    shares = list(dict.fromkeys(row.measure for row in rows if measure_of(row.measure).unit))
+    unit = f"{', '.join(shares)} in per cent. " if shares else ""
+    caption = f"{unit}Source and label set of each study: {'; '.join(sets)}."
     columns = ("study", "target", "encoder", "method", "target labels", "measure")
     return Table(caption, (*columns, "target", "published", "source", "published source"), lines)
 
@@ -262,14 +291,15 @@ def _matrices(recipe: Recipe, runs: Sequence[Run]) -> Section | None:
         for matrix in published_confusions()
         if matrix.study == recipe.paper and matrix.who == "human"
     )
-    return Section("Confusion matrices", (_MATRICES,), blocks=(*tables, *listeners)) if tables else None
+    words = (_MATRICES, *setting_words([_MATRICES]))
+    return Section("Confusion matrices", words, blocks=(*tables, *listeners)) if tables else None
 
 
 def _matrix_tables(recipe: Recipe, run: Run) -> Iterator[Table]:
     assert isinstance(run.settings, Budget)
     data = run.settings.data
     measured = read_counts(Path(run.settings.output.out) / "confusions.csv")
-    if not measured:
+    if not measured or run.encoder in run.other_encoders:
         return
     source, target = (
         primary_language(next(iter(read_manifest(path))).language) for path in (data.source[0], data.target)

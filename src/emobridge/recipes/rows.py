@@ -4,7 +4,7 @@ In TOML a study has [[study.rows]], and a recipe [[not_run]] and [outputs]:
 
     [[study.rows]]        numbers that stand beside scores of this study
     table                 of the paper
-    method                the system of the study that is scored: a method or a head; SCRATCH for encoders from scratch
+    method                what the study scores: a method, a head, or "scratch" for encoders from scratch
     budget                optional: the target labels of those scores; without it those that the table has
     side                  optional: "source" or "target", where only the numbers of one are meant
     printed               optional: the method as the paper has it, where a table has several
@@ -28,16 +28,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from emobridge.errors import UserError, count_noun, unknown
-from emobridge.literature.published import corpus_key, corpus_keys, rows_of
+from emobridge.literature.published import corpus_key, corpus_keys, numbers_of
 from emobridge.literature.record import NOT_STATED, Published, PublishedConfusion
 from emobridge.settings import is_budget
 
-Row = Published | PublishedConfusion
+PublishedRow = Published | PublishedConfusion
 SIDE_NAMES = ("source", "target")
-SCRATCH = "scratch"  # in place of a head, for encoders that are trained from scratch
+FROM_SCRATCH = "scratch"  # in place of a head, for encoders that are trained from scratch
 CONFUSION = "confusion"  # the measure of a matrix
 ROW_KEYS = ("table", "method", "budget", "side", "printed")
-FILTERS: dict[str, Callable[[Row], str]] = {
+FILTERS: dict[str, Callable[[PublishedRow], str]] = {
     "printed": lambda row: printed_method(row),
     "encoder": lambda row: row.encoder,
     "target": lambda row: row.target,
@@ -64,14 +64,14 @@ class NotRun:
     reason: str
     filters: tuple[tuple[str, tuple[str, ...]], ...] = ()  # a key of FILTERS, and its values
 
-    def takes(self, row: Row) -> bool:
+    def takes(self, row: PublishedRow) -> bool:
         """Whether it names a number."""
         same = all(FILTERS[key](row) in values for key, values in self.filters)
         return row.table == self.table and same
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class PaperOutput:
     """A figure or a table of the paper that stands in files of a run."""
 
     name: str
@@ -80,7 +80,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class ScoreKey:
     """One score that a recipe makes, by what numbers are compared by."""
 
     study: str
@@ -110,7 +110,7 @@ class Scope:
     measures: tuple[str, ...]
 
 
-def printed_method(row: Row) -> str:
+def printed_method(row: PublishedRow) -> str:
     """The method as the paper has it; of a matrix who answered in which setting."""
     return row.method if isinstance(row, Published) else f"{row.who} {row.native} {row.setting}"
 
@@ -162,7 +162,7 @@ def read_not_run(where: str, tables: Any, paper: str) -> tuple[NotRun, ...]:
     return tuple(entries)
 
 
-def read_outputs(where: str, table: Any) -> tuple[Output, ...]:
+def read_outputs(where: str, table: Any) -> tuple[PaperOutput, ...]:
     """The [outputs] of a recipe. Errors: UserError for what is not a pair of texts."""
     if not isinstance(table, dict):
         raise UserError(f"{where}: outputs: expected a table, got {table!r}")
@@ -171,7 +171,7 @@ def read_outputs(where: str, table: Any) -> tuple[Output, ...]:
         if not isinstance(value, dict):
             raise UserError(f"{where}: outputs: {name}: expected {{ files = ..., holds = ... }}, got {value!r}")
         keys = ("files", "holds")
-        outputs.append(Output(name, **_read_texts(f"{where}: outputs: {name}", value, keys, keys)))
+        outputs.append(PaperOutput(name, **_read_texts(f"{where}: outputs: {name}", value, keys, keys)))
     return tuple(outputs)
 
 
@@ -188,7 +188,7 @@ def _read_texts(where: str, table: Mapping[str, Any], keys: Sequence[str], neede
 
 
 def _check_table(where: str, table: str, paper: str) -> None:
-    tables = dict.fromkeys(row.table for row in rows_of(paper))
+    tables = dict.fromkeys(row.table for row in numbers_of(paper))
     if not tables:
         raise UserError(f"{where}: no number of {paper} is stored")
     if table not in tables:
@@ -196,21 +196,21 @@ def _check_table(where: str, table: str, paper: str) -> None:
 
 
 def _check_value(where: str, key: str, value: str | None, paper: str, table: str) -> None:
-    choices = dict.fromkeys(FILTERS[key](row) for row in rows_of(paper) if row.table == table)
+    choices = dict.fromkeys(FILTERS[key](row) for row in numbers_of(paper) if row.table == table)
     if value is not None and value not in choices:
         raise UserError(f"{where}: {unknown(key, value, choices)}")
 
 
-def stand_beside(entries: Sequence[RowsEntry], scope: Scope, paper: str) -> Iterator[tuple[Row, Cell]]:
+def stand_beside(entries: Sequence[RowsEntry], scope: Scope, paper: str) -> Iterator[tuple[PublishedRow, ScoreKey]]:
     """Each published number of a study's entries with each of its scores that it belongs to."""
     for entry in entries:
         for row in _rows_meant(entry, paper):
             yield from ((row, cell) for cell in _cells_of(entry, row, scope))
 
 
-def _rows_meant(entry: RowsEntry, paper: str) -> list[Row]:
+def _rows_meant(entry: RowsEntry, paper: str) -> list[PublishedRow]:
     """The numbers of an entry's table and printed method."""
-    return [row for row in rows_of(paper) if row.table == entry.table and entry.printed in ("", printed_method(row))]
+    return [row for row in numbers_of(paper) if row.table == entry.table and entry.printed in ("", printed_method(row))]
 
 
 def idle_entries(entries: Sequence[RowsEntry], scopes: Sequence[Scope], paper: str) -> Iterator[str]:
@@ -226,7 +226,7 @@ def idle_entries(entries: Sequence[RowsEntry], scopes: Sequence[Scope], paper: s
         yield f"rows of {entry.table}, method {entry.system}: {why}"
 
 
-def _cells_of(entry: RowsEntry, row: Row, scope: Scope) -> Iterator[Cell]:
+def _cells_of(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[ScoreKey]:
     """The scores of a study that a number belongs to."""
     measure = _measure_of(row, scope.measures)
     if not measure or (row.labels and scope.labels and set(row.labels) != set(scope.labels)):
@@ -235,10 +235,10 @@ def _cells_of(entry: RowsEntry, row: Row, scope: Scope) -> Iterator[Cell]:
         if row.encoder in (encoder, NOT_STATED):
             places = _probe_places(row, scope) if not scope.source else _grid_places(entry, row, scope)
             for source, target, budget, side in places:
-                yield Cell(scope.study, entry.system, encoder, source, target, budget, side, measure)
+                yield ScoreKey(scope.study, entry.system, encoder, source, target, budget, side, measure)
 
 
-def _probe_places(row: Row, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
+def _probe_places(row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
     """Source, target, budget and side of the scores in language that a number belongs to."""
     if row.source != row.target:
         return
@@ -251,7 +251,7 @@ def _probe_places(row: Row, scope: Scope) -> Iterator[tuple[str, str, str, str]]
         yield together, together, "all", "target"
 
 
-def _grid_places(entry: RowsEntry, row: Row, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
+def _grid_places(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
     """Source, target, budget and side of the scores across languages that a number belongs to."""
     source, keys = "+".join(scope.source), set(map(corpus_key, scope.source))
     mono = isinstance(row, Published) and row.source == row.target
@@ -272,7 +272,7 @@ def _grid_places(entry: RowsEntry, row: Row, scope: Scope) -> Iterator[tuple[str
             yield source, target, budget, side
 
 
-def _measure_of(row: Row, measures: Sequence[str]) -> str:
+def _measure_of(row: PublishedRow, measures: Sequence[str]) -> str:
     """The measure of a recipe that a number is compared by; "" where the recipe does not have it."""
     if isinstance(row, PublishedConfusion):
         return CONFUSION

@@ -20,6 +20,7 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    file: str = ""  # of its CSV and LaTeX beside the page, without the ending; "" where they are not written
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ PROBE_TERMS = (
     *(pair for pair in TERMS if pair[0] in ("encoder", "head", "normalisation", "95 % interval", "fold")),
     ("variety", VARIETY),
     ("probe", "a head on one layer of an encoder that stays as it is: its score tells what the layer holds"),
-    ("multilayer", "a head that weighs all layers of the encoder, and learns the weights"),
+    ("multilayer", "a head that weighs the layers of all transformer blocks, and learns the weights"),
     ("random weights", "the same encoder before any training: what an encoder scores above it, it has learnt"),
     ("floor", "what is reached without recognising emotion: by chance, from loudness and length, with random weights"),
 )

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from emobridge.literature.record import Published
-from emobridge.report.blocks import Section, Table
+from emobridge.report.blocks import Section, Table, unit
 from emobridge.report.record import StudyRecord
-from emobridge.scores.measures.base import measure_of
-
-PER_CENT = "%"
 
 NOTHING = (
     "No published number that we know of is of these corpora, with this label set and this label budget. Numbers of "
@@ -54,4 +51,4 @@ def _table(rows: list[Published]) -> Table:
 
 def printed_value(row: Published) -> str:
     """As the paper prints it, with its decimals, its stars and its unit."""
-    return f"{row.printed}{row.stars}" + (f" {PER_CENT}" if measure_of(row.measure).unit else "")
+    return f"{row.printed}{row.stars}{unit(row.measure)}"

@@ -21,6 +21,7 @@ SETS = {
     "RL2": "random",
     "RL3": "random",
 }
+PLACES = {"utterance": "in whole utterances", "vowel": "inside vowels", "consonant": "inside consonants"}
 MEANINGS = (
     "Cosine of means: of the mean vector of the source and that of the target. Mean of cosines: over all pairs of a "
     "source and a target vector. The paper says cosine similarity, and not which of the two.",
@@ -85,8 +86,9 @@ def finding(record: SimilarityRecord) -> str:
         values = record.rankings[level]
         best = int(sets["BL"])
         parts.append(
-            f"by {level} {_listed(sets['GL'])} are the most similar (layer {best}: {values[best]:.3f}), "
-            f"{_listed(sets['WL'])} the least (down to {min(values.values()):.3f})"
+            f"{PLACES[level]} {_listed(sets['GL'])} {'is' if len(values) == 1 else 'are'} the most similar "
+            f"({record.rank_by} {values[best]:.3f} in layer {best})"
+            + (f", {_listed(sets['WL'])} the least (down to {min(values.values()):.3f})" if len(values) > 1 else "")
         )
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}. {record.target_emotions}"

@@ -19,6 +19,7 @@ from emobridge.report.glossary import spelt_out
 from emobridge.report.page import page_of
 from emobridge.report.plots import standalone
 from emobridge.report.record import StudyRecord
+from emobridge.report.table_files import with_file_names, write_table_files
 from emobridge.scores.files import write_scores
 
 NAMES = {"adapt": "report", "budget": "budget", "audit": "audit"}  # of the pages, by the kind of study
@@ -42,14 +43,17 @@ def write_study(folder: str | Path, record: StudyRecord) -> Path:
 
 
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
-    """Write NAME.html, NAME.md, NAME.json and the plots that have a file. Returns the path of NAME.html.
+    """Write NAME.html, NAME.md, NAME.json, each table as CSV and LaTeX, and the plots that have a file.
+
+    Returns the path of NAME.html.
 
     UA is spelt out where the page first names it, and columns without a single entry are left out. `extra` joins the
     JSON as it is.
     """
-    page = _tidy(spelt_out(page))
+    page = with_file_names(_tidy(spelt_out(page)), name)
     _write(folder / f"{name}.json", json.dumps(_finite({**extra, **_plain(page)}), ensure_ascii=False, indent=1) + "\n")
     _write(folder / f"{name}.md", markdown(page))
+    write_table_files(folder, name, page)
     for block in (block for section in page.sections for block in section.blocks):
         if isinstance(block, Figure) and block.file:
             _write(folder / "figures" / f"{block.file}.svg", standalone(block.svg))

@@ -136,7 +136,7 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
     Errors: UserError that names the option and what would make it do something.
     """
     requested = tuple(changed_values(request) if names is None else names)
-    refuse_useless(request, unmet_needs(type(request), requested, _conditions(request)), REASONS)
+    refuse_useless(request, unmet_needs(type(request), requested, conditions_of_request(request)), REASONS)
     if isinstance(request, Budget):
         for name, several in BUDGET_LISTS.items():
             if name in requested:
@@ -145,12 +145,12 @@ def check_useful(request: Adapt | Budget, names: Iterable[str] | None = None) ->
 
 def without_useless(request: Budget) -> Budget:
     """The request with the defaults of options that would do nothing, for settings that several requests share."""
-    names = unmet_needs(Budget, changed_values(request), _conditions(request))
+    names = unmet_needs(Budget, changed_values(request), conditions_of_request(request))
     defaults = {name: default_of(Budget, name) for name in names}
     return from_mapping(flat_values(request) | defaults, "budget", Budget)
 
 
-def _conditions(request: Adapt | Budget) -> dict[str, bool]:
+def conditions_of_request(request: Adapt | Budget) -> dict[str, bool]:
     """Which needs of options hold in this run, by the keys of REASONS."""
     methods = [registry.load("methods", choice.method) for choice in choices_of_request(request)]
     compared = [plugin for plugin in methods if plugin.name != BASELINE] or methods

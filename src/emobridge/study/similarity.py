@@ -16,7 +16,7 @@ from emobridge.bundle import columns, select
 from emobridge.cache import Cache
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.devices import placed
-from emobridge.data.speech import UNLABELLED, Fold, Speech, folds_of
+from emobridge.data.speech import ALL_BUT_ONE, UNLABELLED, Fold, Speech, folds_of
 from emobridge.data.threads import one_thread
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder
@@ -30,7 +30,6 @@ from emobridge.features.similarity import (
     UTTERANCE,
     LayerSimilarity,
     Totals,
-    compared_layers,
     layer_sets,
     ranking,
     set_name,
@@ -41,7 +40,8 @@ from emobridge.features.work import EncoderSource, fill_stores
 from emobridge.files import cache_folder, whole_file, write_cells
 from emobridge.methods.base import BASELINE
 from emobridge.options import read_options
-from emobridge.phones.base import Alignment
+from emobridge.phones.base import PHONE_CLASSES, Alignment
+from emobridge.phones.reading import read_alignments
 from emobridge.progress import progress, report_note
 from emobridge.report.similarity import SimilarityRecord, finding, levels_of, similarity_page
 from emobridge.report.write import write_page
@@ -120,7 +120,7 @@ def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
     speech, _ = read_speech(data, labels, on_note=notes.append)
     for note in notes:
         report_note(note)
-    fold = folds_of(speech, Split(seeds=1, folds=0, predefined=request.predefined), request.seed)[0]
+    fold = folds_of(speech, _split(request), request.seed)[0]
     by_labels = _by_labels(request, speech, fold)
     emotion = speech.label.copy()
     if not by_labels:
@@ -158,6 +158,11 @@ def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
     )
 
 
+def _split(request: Similarity) -> Split:
+    """A fifth of the speakers of each side is held out, or one of fewer than five."""
+    return Split(seeds=1, folds=0 if request.predefined else ALL_BUT_ONE, predefined=request.predefined)
+
+
 def _by_labels(request: Similarity, speech: Speech, fold: Fold) -> bool:
     """Whether the target's emotions are its labels. Errors: UserError where it was asked for, and has none."""
     labelled = bool((speech.label[list(fold.target)] != UNLABELLED).any())
@@ -181,7 +186,7 @@ def _pseudo_labels(
         encoder_options=list(request.encoder_options),
         method=BASELINE,
         seeds=1,
-        folds=0,
+        folds=_split(request).folds,
         predefined=request.predefined,
         store=request.store,
         jobs=request.jobs,
@@ -226,37 +231,49 @@ def _rows(
         fill_stores(store, source, every, jobs=request.jobs, strict=strict, on_progress=report)
         skipped |= dict(store.extract(every, layer="0", on_progress=report, strict=strict).skipped)
     sides = [side.without(set(skipped)) for side in sides]
-    alignments = _alignments(request, [utterance for side in sides for utterance in side.utterances])
-    phones: list[PhoneMeans | None] = [None, None]
-    units: tuple[str, ...] = (UTTERANCE,)
+    phones: list[PhoneMeans | None] = [None] * len(sides)
+    alignments = _common_alignments(request, sides)
+    units = UNITS if alignments else (UTTERANCE,)
     if alignments:
-        units = UNITS
-        phones = [PhoneMeans(encoder, side.utterances, alignments, folder) for side in sides]
         with progress("phones") as report:
-            for means in phones:
-                assert means is not None
+            for index, side in enumerate(sides):
+                means = phones[index] = PhoneMeans(encoder, side.utterances, alignments, folder)
                 means.fill(on_skip=None if strict else skipped.__setitem__, on_progress=report)
     rows: list[LayerSimilarity] = []
     with progress("layers") as report:
-        layers = compared_layers(encoder.layers)
-        for done, layer in enumerate(layers, 1):
+        for done, layer in enumerate(encoder.block_layers, 1):
             totals = [_totals(store, side, means, layer, len(labels), units) for side, means in zip(sides, phones)]
             rows += similarities(layer, labels, units, *totals)
-            report(done, len(layers))
-    if alignments and not any(row.source and row.target for row in rows if row.unit != UTTERANCE):
-        raise UserError(
-            f"{request.alignments or request.target}: no phone is in both {request.source} and {request.target}"
-        )
+            report(done, len(encoder.block_layers))
     return rows
 
 
-def _alignments(request: Similarity, utterances: Sequence[Utterance]) -> Mapping[str, Alignment]:
-    """The alignments of the manifests, or of the folder; {} where there are none. Errors: UserError."""
+def _common_alignments(request: Similarity, sides: Sequence[_Compared]) -> Mapping[str, Alignment]:
+    """The alignments of both sides, from the folder or the manifests; {} where they have no class of phones in common.
+
+    Errors: UserError where there is a folder, and no common class in it.
+    """
+    utterances = [utterance for side in sides for utterance in side.utterances]
     if not request.alignments and not any(utterance.phones for utterance in utterances):
         return {}
-    from emobridge.phones.reading import read_alignments
-
-    return read_alignments(utterances, Path(request.alignments) if request.alignments else None)
+    alignments = read_alignments(utterances, request.alignments or None)
+    present = [
+        {
+            name
+            for utterance in side.utterances
+            for name in PHONE_CLASSES
+            if utterance.id in alignments and alignments[utterance.id].of_class(name)
+        }
+        for side in sides
+    ]
+    if present[0] & present[1]:
+        return alignments
+    names = [", ".join(name for name in PHONE_CLASSES if name in part) or "none" for part in present]
+    reason = f"no phone is in both corpora: {request.source} has {names[0]}, {request.target} has {names[1]}"
+    if request.alignments:
+        raise UserError(f"{request.alignments}: {reason}")
+    report_note(f"{reason}; whole utterances alone are compared")
+    return {}
 
 
 def _totals(
