@@ -6,6 +6,7 @@ is over the speakers who were scored, so that a wide one reproduces much; the ta
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +31,13 @@ NO_SCORE = "no score in this run: a corpus, an encoder or a grid is missing, or 
 _EXPLANATION = (
     "Each published number beside the score of ours that it stands beside: same corpora, encoder, labels, scored side, "
     "measure and number of target labels, as far as the paper states them. Reproduced: the published value lies within "
-    "the 95 % interval of ours (over speakers; wide where they are few). Stars are the paper's."
+    "the 95 % interval of ours (over speakers; wide where they are few). Stars of published numbers are the paper's."
 )
+_STARS = (
+    "Stars of measured numbers: * p < 0.1, ** p < 0.05 of the difference from the system that the paper's stars are "
+    "against, by a two-sided z-test of the two intervals as if no speaker were in both. The test is ours."
+)
+NORMAL_95 = 1.959964  # half the width of a 95 % interval of a normal variable, in deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class ComparedRow:
     verdict: str
     ua: float  # beside a plain accuracy; NaN elsewhere
     note: str
+    stars: str = ""  # of the measured value's difference from that of `Recipe.stars_against`: "*" or "**"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,7 @@ def compare_numbers(recipe: Recipe, measured: Mapping[ScoreKey, Score]) -> Compa
                 missing[row.table, NO_SCORE] += 1
             else:
                 rows.append(_compared(row, cell, score, measured))
+    rows = [replace(row, stars=_stars(row, rows, recipe.stars_against)) for row in rows]
     return Comparison(tuple(rows), tuple((table, reason, n) for (table, reason), n in missing.items()))
 
 
@@ -108,6 +116,22 @@ def _compared(row: Published, cell: ScoreKey, score: Score, measured: Mapping[Sc
         n=score.n, verdict=OPEN if score.low != score.low else verdict,
         ua=beside.value if beside else float("nan"), note=row.note,
     )  # fmt: skip
+
+
+def _stars(row: ComparedRow, rows: Sequence[ComparedRow], reference: str) -> str:
+    """The stars of a measured value against that of the reference of the same table, encoder, pair and measure.
+
+    A two-sided z-test of two values by their 95 % intervals, as if no speaker were in both: "*" p < 0.1, "**" p < 0.05.
+    "" for the reference, without one, and where an interval is not known.
+    """
+    key = ("table", "encoder", "source", "target", "side", "measure")
+    same = [other for other in rows if all(getattr(other, name) == getattr(row, name) for name in key)]
+    other = next((other for other in same if other.method == reference), row)
+    spread = math.hypot(row.high - row.low, other.high - other.low) / (2 * NORMAL_95)
+    if other.method == row.method or not spread > 0:
+        return ""
+    p = math.erfc(abs(row.measured - other.measured) / spread / math.sqrt(2))
+    return "**" if p < 0.05 else "*" if p < 0.1 else ""
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> None:
@@ -147,7 +171,8 @@ def comparison_sections(comparison: Comparison) -> list[Section]:
             for row in comparison.rows
         ]
         svg = agreement_plot(points, title="Published values against measured ones")
-        words = (_EXPLANATION, *setting_words(row.note for row in comparison.rows))
+        stars = (_STARS,) if any(row.stars for row in comparison.rows) else ()
+        words = (_EXPLANATION, *stars, *setting_words(row.note for row in comparison.rows))
         drawn = figure(svg, _table(comparison.rows), "published")
         sections.append(Section("Published against measured", words, blocks=(drawn,)))
     if comparison.not_run:
@@ -174,7 +199,7 @@ def _table(rows: Sequence[ComparedRow]) -> Table:
             row.table, row.method, ", ".join(filter(None, (row.study, row.system, row.encoder))),
             row.target if row.source == row.target else f"{row.source} > {row.target}",
             row.target_labels, row.side, row.measure, row.printed,
-            f"{number(row.measure, row.measured)} ({bounds(row.measure, row.low, row.high)})",
+            f"{number(row.measure, row.measured)}{row.stars} ({bounds(row.measure, row.low, row.high)})",
             "" if row.ua != row.ua else number(UNWEIGHTED, row.ua), row.verdict, row.note,
         )
         for row in rows

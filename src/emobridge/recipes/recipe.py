@@ -9,6 +9,7 @@
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: settings of its own, and a name where there are several studies
     [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
+    stars_against                      optional: the printed method that stars are against
     layer_sets                         optional: whether the layers of each pair are compared, see `recipes.layers`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
     [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
@@ -33,6 +34,8 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
+from emobridge.literature.published import numbers_of
+from emobridge.literature.record import Published
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
 from emobridge.recipes.rows import (
@@ -49,7 +52,7 @@ from emobridge.settings import Budget, from_mapping, options_of_record, read_map
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-OPTIONAL_KEYS = ("counts", "sample", "layer_sets", "obtain", "not_run", "outputs", "variant_of")
+OPTIONAL_KEYS = ("counts", "sample", "stars_against", "layer_sets", "obtain", "not_run", "outputs", "variant_of")
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 _BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
@@ -129,6 +132,7 @@ class Recipe:
     ours: tuple[tuple[str, str], ...]  # what is chosen, and how
     counts: tuple[CorpusCounts, ...] = ()  # of the corpora as the paper had them
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
+    stars_against: str = ""  # the printed method that stars of the paper's and of measured numbers are against
     layer_sets: bool = False  # whether the layers of each pair of corpora and encoder are compared
     not_run: tuple[NotRun, ...] = ()
     outputs: tuple[PaperOutput, ...] = ()
@@ -223,11 +227,21 @@ def read_recipe(name: str | Path) -> Recipe:
         ours=tuple((key, _read_text(path, f"ours.{key}", text)) for key, text in ours.items()),
         counts=_read_counts(path, values.get("counts", []), studies, names),
         sample=sample,
+        stars_against=_read_stars(path, values),
         layer_sets=layer_sets,
         not_run=read_not_run(str(path), values.get("not_run", []), paper),
         outputs=read_outputs(str(path), values.get("outputs", {})),
         variant_of=_read_variant(path, values.get("variant_of", "")),
     )
+
+
+def _read_stars(path: Path, values: dict[str, Any]) -> str:
+    """The printed method that stars are against. Errors: UserError for one that the paper does not have."""
+    name = _read_text(path, "stars_against", values.get("stars_against", ""))
+    printed = {row.method: None for row in numbers_of(values["paper"]) if isinstance(row, Published)}
+    if name and name not in printed:
+        raise UserError(f"{path}: stars_against: {unknown('printed method', name, printed)}")
+    return name
 
 
 def _read_corpus(path: Path, name: str, table: Any, obtain: str) -> RecipeCorpus:
