@@ -38,7 +38,7 @@ from emobridge.types import Utterance
 
 RATE = Logmel.frame_rate
 BANDS = 64  # of the features; the others are their slopes
-LAYERS = (2, 3, 4, 6)  # of the encoder
+LAYERS = (3, 4, 6)  # of the encoder
 GOAL = 2.0  # times
 WHERE = re.compile(r" \(the first: [^)]*\)|, the first: [^)]*")  # in notes
 GAP = 0.7  # cost of a phone without counterpart; of two phones it is 0 where they are the same
@@ -53,7 +53,19 @@ LIKE_PHONES = tuple(
 )  # fmt: skip
 
 Times = NDArray[np.float64]  # (P, 2): start and end (s) of each phone of the spoken text in the recording
-Place = Callable[[SpokenText, NDArray[np.float32], Utterance], Times]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording, and what the aligner takes of it."""
+
+    utterance: Utterance
+    wave: NDArray[np.float32]
+    features: NDArray[np.float32]
+    start: float  # s, of the first frame of the features
+
+
+Place = Callable[[SpokenText, Recording], Times]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
     utterances = list(scan("emodb", options.corpora / "emodb"))
     notes: list[str] = []
     labels = read_alignments(utterances, on_note=notes.append)
-    recordings = [
-        (row, [phone for phone in labels[row.id].phones if phone.kind != "pause"])
-        for row in utterances
-        if row.id in labels
-    ]
-    results = {name: [_outcome(row, hand, place) for row, hand in recordings] for name, place in _systems(options)}
+    recordings = [_recording(row) for row in utterances if row.id in labels]
+    hands = [[phone for phone in labels[row.utterance.id].phones if phone.kind != "pause"] for row in recordings]
+    results = {
+        name: [_outcome(row, hand, place) for row, hand in zip(recordings, hands)] for name, place in _systems(options)
+    }
     lines = ["# The aligner against phone labels made by hand\n"]
     lines += [f"    python benchmarks/aligner.py --out {options.out or 'docs/results/aligner.md'}\n"]
     lines += [*_introduction(results["aligner"], notes), *_table(results), *_by_emotion(results), *_finding(results)]
@@ -108,26 +119,23 @@ def _times(spoken: SpokenText) -> Times:
     return np.array([(phone.start, phone.end) for phone in spoken.synthesis.phones])
 
 
-def _uniform_over_file(spoken: SpokenText, wave: NDArray[np.float32], row: Utterance) -> Times:
+def _uniform_over_file(spoken: SpokenText, row: Recording) -> Times:
     """The synthesis, stretched to the length of the recording."""
-    return _times(spoken) / len(wave_of(spoken.synthesis)) * len(wave)
+    return _times(spoken) / len(wave_of(spoken.synthesis)) * len(row.wave)
 
 
-def _uniform_over_speech(spoken: SpokenText, wave: NDArray[np.float32], row: Utterance) -> Times:
+def _uniform_over_speech(spoken: SpokenText, row: Recording) -> Times:
     """The same between the first and the last loud frame of each, which the aligner looks between."""
-    features, start = speech_features(wave)
-    return start + (_times(spoken) - spoken.start) * (len(features) / len(spoken.features))
+    return row.start + (_times(spoken) - spoken.start) * (len(row.features) / len(spoken.features))
 
 
 def _warped(
     spoken: SpokenText,
-    wave: NDArray[np.float32],
-    row: Utterance,
+    row: Recording,
     change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
 ) -> Times:
-    features, start = speech_features(wave)
-    path = warp(cosine_costs(change(spoken.features), change(features)))
-    return start + mapped_times(path, _times(spoken) - spoken.start, RATE)
+    path = warp(cosine_costs(change(spoken.features), change(row.features)))
+    return row.start + mapped_times(path, _times(spoken) - spoken.start, RATE)
 
 
 def _cepstra(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -159,19 +167,16 @@ class _States:
         return _unit(hidden[low] + (hidden[high] - hidden[low]) * (places - low)[:, None])
 
 
-def _by_encoder(
-    spoken: SpokenText, wave: NDArray[np.float32], row: Utterance, states: _States, layer: int, with_bands: bool
-) -> Times:
-    features, start = speech_features(wave)
+def _by_encoder(spoken: SpokenText, row: Recording, states: _States, layer: int, with_bands: bool) -> Times:
     parts = [
-        [states.frames(row.text or "", wave_of(spoken.synthesis), layer, spoken.start, len(spoken.features))],
-        [states.frames(row.id, wave, layer, start, len(features))],
+        [states.frames(row.utterance.text or "", wave_of(spoken.synthesis), layer, spoken.start, len(spoken.features))],
+        [states.frames(row.utterance.id, row.wave, layer, row.start, len(row.features))],
     ]
     if with_bands:
         parts[0].append(_unit(spoken.features))
-        parts[1].append(_unit(features))
+        parts[1].append(_unit(row.features))
     path = warp(cosine_costs(*(np.hstack(part).astype(np.float32) for part in parts)))
-    return start + mapped_times(path, _times(spoken) - spoken.start, RATE)
+    return row.start + mapped_times(path, _times(spoken) - spoken.start, RATE)
 
 
 def _unit(frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -183,11 +188,16 @@ def _spoken(text: str, language: str) -> SpokenText:
     return spoken_text(text, voice_of(language))
 
 
-def _outcome(row: Utterance, hand: Sequence[Phone], place: Place) -> Outcome:
-    spoken = _spoken(row.text or "", row.language)
-    times = place(spoken, read_utterance(row), row)
+def _recording(utterance: Utterance) -> Recording:
+    wave = read_utterance(utterance)
+    return Recording(utterance, wave, *speech_features(wave))
+
+
+def _outcome(row: Recording, hand: Sequence[Phone], place: Place) -> Outcome:
+    spoken = _spoken(row.utterance.text or "", row.utterance.language)
+    times = place(spoken, row)
     phones = spoken.synthesis.phones
-    pairs = matched_phones([phone.ipa for phone in hand], [phone.ipa for phone in phones])
+    pairs = matched_phones(tuple(phone.ipa for phone in hand), tuple(phone.ipa for phone in phones))
     errors, counterpart, same = [], 0.0, 0.0
     for i, j in pairs:
         errors += [abs(hand[i].start - times[j, 0]), abs(hand[i].end - times[j, 1])]
@@ -195,10 +205,11 @@ def _outcome(row: Utterance, hand: Sequence[Phone], place: Place) -> Outcome:
         counterpart += overlap
         same += overlap * (_plain(hand[i].ipa) == _plain(phones[j].ipa))
     seconds = sum(phone.end - phone.start for phone in hand)
-    return Outcome(row, np.array(errors), counterpart, same, seconds, len(pairs), len(hand))
+    return Outcome(row.utterance, np.array(errors), counterpart, same, seconds, len(pairs), len(hand))
 
 
-def matched_phones(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]]:
+@functools.cache
+def matched_phones(first: tuple[str, ...], second: tuple[str, ...]) -> list[tuple[int, int]]:
     """The pairs of phones of two transcriptions that the cheapest alignment by edits matches."""
     costs = np.array([[phone_cost(a, b) for b in second] for a in first]).reshape(len(first), len(second))
     totals = np.zeros((len(first) + 1, len(second) + 1))

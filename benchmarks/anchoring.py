@@ -38,6 +38,7 @@ from emobridge.corpora import scan
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.speech import Fold, Speech
 from emobridge.data.threads import one_thread
+from emobridge.encoders import load_encoder
 from emobridge.features.similarity import UTTERANCE, Totals, layer_sets, ranking, set_name, similarities
 from emobridge.files import whole_file
 from emobridge.settings import Budget
@@ -54,7 +55,7 @@ NORMALISATIONS = ("speaker", "none")
 SEEDS, FOLDS = 3, 3
 EPOCHS = 20
 TRAINING = {"batch_size": 64, "learning_rate": 1e-3}
-TOP, ALL = "6", "all"
+TOP, ALL = "top", "all"
 HEAD = "layer-transformer"
 
 
@@ -96,9 +97,12 @@ def request_of(args: argparse.Namespace, pair: tuple[str, str], normalise: str, 
     """What `emobridge budget` would be asked for."""
     own: dict[str, Any] = {"epochs": args.epochs} if args.quick else {}  # the product's systems as they come
     if system.head:
-        own = {"align": "none", "head": system.head, "layer": system.layer}
+        layer = args.blocks[-1] if system.layer == TOP else system.layer
+        own = {"align": "none", "head": system.head, "layer": layer}
     if system.head == HEAD:
         own |= {"epochs": args.epochs, **TRAINING}
+    if normalise == "speaker":
+        own["guard"] = False
     return resolve(
         Budget.of(
             source=[str(manifest(args, pair[0]))],
@@ -111,7 +115,6 @@ def request_of(args: argparse.Namespace, pair: tuple[str, str], normalise: str, 
             head_options=list(system.head_options),
             budgets=["0"],
             normalisations=[normalise],
-            guard=False,
             seeds=args.seeds,
             folds=FOLDS,
             store=str(args.store or args.work / "store"),
@@ -138,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     args.encoder = args.encoder or str(args.shared / "weights" / "whisper-base")
     if args.quick:
-        args.pairs, args.systems, args.normalise = "ravdess:emodb", "source-only,CC,LAM-GL", "speaker"
+        args.pairs, args.systems = "ravdess:emodb", "source-only,CC,LAM-GL"
         args.seeds, args.folds, args.epochs = 1, 1, 2
     pairs = [tuple(pair.split(":")) for pair in args.pairs.split(",")] if args.pairs else PAIRS
     systems = list(filter(None, args.systems.split(",")))
@@ -146,6 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not set(words) <= set(choices):
             parser.error(f"expected some of {', '.join(map(str, choices))}, got {', '.join(map(str, words))}")
     args.work.mkdir(parents=True, exist_ok=True)
+    encoder = load_encoder(args.encoder)
+    args.blocks = [str(layer) for layer in encoder.block_layers]
+    args.every = "+".join(map(str, range(encoder.layers)))
     write_manifests(args)
     with one_thread():
         for fold, phones in itertools.product(range(args.folds), (False, True)):  # a page can be made of one fold
@@ -191,7 +197,7 @@ def emobridge(*words: str) -> None:
 
 def run(args: argparse.Namespace, pair: tuple[str, str], units: Sequence[tuple[str, int, str]], fold: int) -> None:
     """Fit systems on one pair, each for a normalisation and a seed, and write what each says of the target."""
-    everything = System("source-only", ALL, "discriminant")  # with both views of all layers
+    everything = System("source-only", args.every, "discriminant")  # with both views of all layers
     if SYSTEMS[units[0][2]].phones:
         align(args)
         everything = SYSTEMS["PC-Avg"]
@@ -235,8 +241,8 @@ def sets_of(
     answered = Fold(fold.source, (), fold.target, fold.target)
     emotions = speech.label[list(fold.source)], runner.fit(labeller, 0, answered).probabilities.argmax(1)
     rows = []
-    for index, layer in enumerate(speech.layers):
-        totals = []
+    for layer in args.blocks:
+        totals, index = [], speech.layers.index(layer)
         for part, emotion in zip((fold.source, fold.target), emotions):
             x = speech.features[list(part), index].numpy()[:, None]
             totals.append(Totals(len(LABELS), 1, 1, x.shape[2]))

@@ -9,7 +9,7 @@ recipe is through, it runs again, and must make no fit anew. Whatever is in --ou
 from __future__ import annotations
 
 import argparse
-import json
+import csv
 import os
 import signal
 import subprocess
@@ -20,7 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from emobridge.recipes.recipe import recipe_names
+from emobridge.literature.published import numbers_of
+from emobridge.literature.record import Published
+from emobridge.recipes.accounting import account, output_lines, table_lines
+from emobridge.recipes.recipe import read_recipe, recipe_names
 
 COMMAND = (sys.executable, "-m", "emobridge", "recipe", "run")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -35,9 +38,10 @@ class ToyRun:
     name: str
     seconds: float  # on the clock
     again: float  # of the second run
-    studies: int  # whose scores are there
-    rows: int  # of its table
-    printed: int  # of these rows with published numbers beside
+    scores: int  # rows of its table
+    beside: int  # published numbers that stand beside them
+    expected: int  # those that the recipe says stand there
+    not_run: int  # published numbers that it lists as not run
     problems: tuple[str, ...]
 
 
@@ -50,10 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ThreadPoolExecutor(options.processes) as pool:
         runs = list(pool.map(lambda name: _run(name, options.out), names))
     minutes = (time.monotonic() - begin) / 60
-    print(f"{'recipe':<22}{'seconds':>8}{'again':>7}{'studies':>9}{'scores':>8}{'beside published':>18}")
+    print(f"{'recipe':<22}{'seconds':>8}{'again':>7}{'scores':>8}{'beside':>8}{'expected':>10}{'not run':>9}")
     for run in runs:
-        print(f"{run.name:<22}{run.seconds:>8.0f}{run.again:>7.0f}{run.studies:>9}{run.rows:>8}{run.printed:>18}")
+        times = f"{run.seconds:>8.0f}{run.again:>7.0f}"
+        print(f"{run.name:<22}{times}{run.scores:>8}{run.beside:>8}{run.expected:>10}{run.not_run:>9}")
         problems += run.problems
+    papers = dict.fromkeys(read_recipe(name).paper for name in names)
+    for paper in papers:
+        print("", *table_lines([recipe for recipe in map(read_recipe, names) if recipe.paper == paper]), sep="\n")
     if minutes > options.minutes:
         problems += (f"all took {minutes:.1f} minutes, expected {options.minutes:g} at most",)
     print(f"{len(runs)} recipes in {minutes:.1f} minutes", *(f"PROBLEM: {problem}" for problem in problems), sep="\n")
@@ -85,13 +93,23 @@ def _run(name: str, out: Path) -> ToyRun:
     problems += more
     if _fits(out / name) != finished or not finished:
         problems += (f"{name}: the second run made fits anew, or there is none",)
-    page = out / name / "recipe.json"
-    rows = json.loads(page.read_text(encoding="utf-8")).get("rows", []) if page.exists() else []
-    printed = sum(any("published" in key and value for key, value in row.items()) for row in rows)
+    recipe = read_recipe(name)
+    numbers = account(recipe)
+    confusions = {row.id for row in numbers_of(recipe.paper) if not isinstance(row, Published)}
+    expected, beside = numbers.cells.keys() - confusions, _rows_of(out / name / "published.csv")
+    absent = sorted(expected - {row["id"] for row in beside})
+    if absent:
+        problems += (f"{name}: {len(absent)} published numbers have no score beside them, such as {absent[0]}",)
     problems += tuple(f"{name}: {path} does not say SYNTHETIC" for path in _unmarked(out / name))
-    studies = sum(1 for path in (out / name).rglob("scores.json") if path.parent != out / name)
+    problems += tuple(f"{name}: {line}" for line in output_lines(recipe, out / name)[1])
     print(f"{name}: {seconds:.0f} s", file=sys.stderr, flush=True)
-    return ToyRun(name, seconds, again, studies or bool(rows), len(rows), printed, problems)
+    scores = len(_rows_of(out / name / "summary.csv"))
+    return ToyRun(name, seconds, again, scores, len(beside), len(expected), len(numbers.reasons), problems)
+
+
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; none where it is not there."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
 
 
 def _call(name: str, out: Path) -> tuple[float, tuple[str, ...]]:

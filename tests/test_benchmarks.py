@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -475,3 +476,39 @@ def test_growth_in_small(benchmarks):
     growth = benchmarks("bench_growth")
     rows = growth.growth(list(growth.JOBS), (400, 800))
     assert len(rows) == len(growth.JOBS) and all(np.isfinite(row.ours) and row.most == growth.EXPONENT for row in rows)
+
+
+def test_anchoring_in_small(benchmarks, recorded, tiny_encoder, tmp_path, monkeypatch, capsys):
+    """Two systems of study D beside the baseline, and the page, which goes on where it was."""
+    anchoring = benchmarks("anchoring")
+    monkeypatch.setattr(anchoring, "LABELS", ("anger", "sadness"))
+    for corpus, manifest in (("ravdess", "en"), ("emodb", "xx"), ("emovo", "xx")):
+        shutil.copy(recorded / f"{manifest}.jsonl", recorded / f"{corpus}.jsonl")
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- measured -->\n<!-- end -->\nafter\n")
+    words = ["--quick", "--work", str(recorded), "--encoder", str(tiny_encoder), "--out", str(page)]
+    anchoring.main(words)
+    first = page.read_text()
+    assert first.startswith("before\n") and first.endswith("<!-- end -->\nafter\n")
+    assert first.count("\n| LAM-GL | ") == 2 and "| CC | " in first and "51.87 / 49.01" in first
+    assert "| RAVDESS (en) -> EmoDB (de) | 1+2 | - |" in first
+    monkeypatch.setattr(anchoring, "run", None)
+    anchoring.main(words)
+    assert page.read_text() == first
+
+
+def test_a_mean_difference_of_pairs_is_paired_over_speakers(benchmarks):
+    anchoring = benchmarks("anchoring")
+    random, results = np.random.default_rng(0), {}
+    for pair in anchoring.PAIRS[:2]:
+        speakers = np.array([f"{pair[1]} {index % 4}" for index in range(160)])
+        truth = np.arange(160) // 4 % 4
+        for name, share in (("LAM-GL", 0.8), ("LAM-AL", 0.5)):
+            predicted = np.where(random.random(160) < share, truth, (truth + 1) % 4)
+            results[pair, "none", name] = anchoring.Answers(speakers, truth, predicted, ("",), 1.0)
+    cells = anchoring.complete_cells(results, ("LAM-GL", "LAM-AL"))
+    value, low, high = anchoring.mean_difference(results, cells, "LAM-GL", ("LAM-AL",))
+    assert cells == [(pair, "none") for pair in anchoring.PAIRS[:2]]
+    parts = [[results[(*cell, name)].ua() for cell in cells] for name in ("LAM-GL", "LAM-AL")]
+    assert value == pytest.approx(np.mean(parts[0]) - np.mean(parts[1])) and low < value < high
+    assert anchoring.mean_difference(results, cells, "LAM-GL", ("LAM-GL",)) == (0, 0, 0)

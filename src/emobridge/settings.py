@@ -151,6 +151,11 @@ class Data:
         (), help="Attributes to learn beside the emotions, separated by commas: arousal, valence, dominance.",
         panel=DATA,
     )  # fmt: skip
+    items: tuple[str, ...] = option(
+        (), help="Manifest of utterances of this run, such as those of a listening test, that are kept apart: no model "
+        "is trained on any, and the models of all folds label each. Repeat for more.", panel=DATA, repeat=True,
+        metavar="MANIFEST", needs="folds of a budget",
+    )  # fmt: skip
     attribute_range: str = option(
         "", help="Scale of the attributes, such as 1..7, for corpora that declare none; or scales by corpus, such as "
         "calls=1..5,letters=1..7.", panel=DATA, needs="attributes",
@@ -402,6 +407,10 @@ class Training:
     validate_by: str = option(
         "loss", help="What validation compares: the loss, or 1 - UA.", panel=TRAINING, choices=("loss", "ua"),
         needs="patience",
+    )  # fmt: skip
+    trace: bool = option(
+        False, help="Note after each epoch the accuracy on training and validation speakers of both sides, and at the "
+        "end what the head sees of the scored utterances: the report draws them.", panel=TRAINING, needs="gradients",
     )  # fmt: skip
     class_weights: bool = option(
         True, help="Give all emotions the same weight, and all source corpora too.", panel=TRAINING

@@ -18,6 +18,7 @@ from emobridge.data.manifest import read_manifest
 from emobridge.encoders import presets
 from emobridge.recipes.recipe import read_recipe, recipe_names
 from emobridge.scores.files import read_scores
+from emobridge.settings import Budget, from_mapping, read_mapping
 
 RECIPE = """
 paper = "Somebody 2020"
@@ -101,10 +102,12 @@ def test_list_and_show(cli):
         assert re.search(rf"^{name}  ", listed.out, re.MULTILINE)
         shown = cli("recipe", "show", name)
         assert shown.code == 0 and "ours" in shown.out
+        has_numbers = "  | recipe | table | numbers | beside a score | not run | why |" in shown.out.splitlines()
+        assert has_numbers == (name != "serab"), name
     shown = cli("recipe", "show", "han2024-layers")
     assert presets()["wav2vec2-base-de"].where in shown.out and describe("pavoque").obtain in shown.out
     study = shown.out[shown.out.index("study one-speaker") :]
-    assert "share_speakers = true" in study and "learning_rates" not in study, "what is shared stands once"
+    assert 'corpora = ["pavoque"]' in study and "learning_rates" not in study, "what is shared stands once"
     wrong = cli("recipe", "show", "dasaro")
     assert wrong.code == 2 and "did you mean 'dasaro2024'" in wrong.err
 
@@ -355,7 +358,7 @@ def test_grids_are_shown(cli):
     ran = cli("recipe", "show", "agarla2024")
     assert ran.code == 0 and "counts of cafe: anger 144" in ran.out and describe("tess").obtain in ran.out
     (study,) = re.findall(r"study threshold-65\n((?:  .*\n)*)", ran.out)
-    assert 'method_options = ["threshold=0.65"]' in study and "learning_rate" not in study
+    assert '"threshold=0.65"' in study and "learning_rate" not in study
 
 
 SPEECH = {"msp-podcast": "en", "biic-podcast": "zh-TW", "esd": "zh", "pavoque": "de", "iemocap": "en"}
@@ -425,6 +428,7 @@ def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
     arguments = staged("goncalves2024", GONCALVES, encoders={"hubert-large": "hubert-large"})
     english = "msp-podcast-to-biic-podcast"
     only = ("--only", f"studies=tables-{english},low-resource-{english}", "--only", "encoders=hubert-large")
+    only = (*only, "--other-sizes")
     ran = cli(*arguments, *only)
     assert ran.code == 0, ran.err
     rows = [row for row in summary_of(tmp_path) if row["measure"] == "CCC valence"]
@@ -469,10 +473,10 @@ def test_goncalves_et_al_from_end_to_end(cli, staged, tmp_path):
 
 
 HAN = {
-    'layer = "8"': 'layer = "2"',
     "epochs = 100": "epochs = 1",
     "folds = 5": "folds = 2",
     "sample = 500": "sample = 10",
+    "items = 12": "items = 2",
     "lora.r=8": "lora.r=2",
     "reduction=16": "reduction=4",
 }
@@ -490,14 +494,50 @@ def test_adaptation_of_han_et_al_from_end_to_end(cli, staged, tmp_path):
     assert printed["lora-ba-wg", "lora"] == ("93.9 (lora+ba+wg)", "70.7 (lora+ba+wg)")
     assert printed["two-stage", "two-stage"] == ("", "98.9 (two-stage)"), "trans"
     assert cells["frozen", "source-only"]["target_n"] == "40", "ten utterances an emotion"
+    assert cells["frozen", "source-only"]["source_n"] == "20", "half of each fold validates"
     page = (tmp_path / "out" / "recipe.md").read_text()
-    matrices = page[page.index("## Confusion matrices") :]
-    assert "two-stage with all target labels, scored on the source" not in matrices, "it has learnt the target since"
-    assert "model zh mono" in matrices and "model zh cross" in matrices and "listeners, native de" in matrices
+    matrices = page[page.index("## Confusion matrices") : page.index("## What the paper leaves open")]
+    assert "two-stage" not in matrices and "model zh mono" in matrices and "model zh cross" in matrices
+    assert "listeners, native de" in matrices and "of which nine are stored" in matrices
+    assert matrices.count("4 answers an emotion") == 2, "two items for each of two fold models"
     assert re.search(r"\| happiness \| [\d.]+ \\\[8.0\\\] \|", matrices), "happiness as anger, across, beside ours"
-    counts = list(csv.DictReader((tmp_path / "out" / "frozen-esd-to-pavoque" / "pavoque-wav2vec2-base-zh" /
-                                  "confusions.csv").open(newline="")))  # fmt: skip
-    assert sum(int(row["count"]) for row in counts if row["side"] == "target") == 40
+    folder = tmp_path / "out" / "lora-ba-wg-esd-to-pavoque" / "pavoque-wav2vec2-base-zh"
+    for name, each in (("confusions", 40), ("items", 16)):
+        with (folder / f"{name}.csv").open(newline="") as file:
+            counts = [row for row in csv.DictReader(file) if row["side"] == "target" and row["method"] == "lora"]
+        assert sum(int(row["count"]) for row in counts) == each
+    items = {row.id for row in read_manifest(tmp_path / "out" / "manifests" / "pavoque-items.jsonl")}
+    used = [row.id for row in read_manifest(tmp_path / "out" / "manifests" / "pavoque-10.jsonl")]
+    assert len(items) == 8 and items <= set(used) and len(used) == 48
+    request = from_mapping(read_mapping(folder / "settings.toml"), "settings", Budget)
+    assert request.features.layer in ("1", "2") and request.split.by_utterance == ("pavoque",)
+    layers = tmp_path / "out" / "layers" / "esd-wav2vec2-base-zh"
+    assert (layers / "probe.html").exists() and f"layer {request.features.layer}, the best of {layers}" in ran.out
+    probed = {row.id for row in read_manifest(layers / "esd-10.jsonl")}
+    assert len(probed) == 40 and not probed & {
+        row.id for row in read_manifest(tmp_path / "out" / "manifests" / "esd-items.jsonl")
+    }
+
+
+def test_items_may_be_others(cli, staged, tmp_path):
+    arguments = staged("han2024-adaptation", HAN, encoders={"wav2vec2-base-zh": "wav2vec2-base"}, absent=("iemocap",))
+    listed = tmp_path / "heard.txt"
+    listed.write_text("esd-anger-3\nesd-sadness-7\nesd-anger-3\n")
+    only = ("--only", "encoders=wav2vec2-base-zh", "--only", "studies=frozen-esd-to-pavoque")
+    ran = cli(*arguments, *only, "--items", f"esd={listed}")
+    assert ran.code == 0, ran.err
+    written = list(read_manifest(tmp_path / "out" / "manifests" / "esd-items.jsonl"))
+    assert [row.id for row in written] == ["esd-anger-3", "esd-sadness-7"]
+    for words, message in (
+        (("--items", f"esd={tmp_path / 'none.txt'}"), "none.txt: cannot be read"),
+        (("--items", "esdd=x"), "--items: unknown corpus 'esdd': did you mean 'esd'"),
+        (("--items", "esd"), "--items 'esd': expected NAME=FILE"),
+    ):
+        ran = cli(*arguments, *only, *words)
+        assert message in ran.err, ran.err
+    listed.write_text("esd-anger-99\n")
+    ran = cli(*arguments, *only, "--items", f"esd={listed}")
+    assert "'esd-anger-99' is no utterance of esd that is anger" in ran.err
 
 
 def test_what_staged_recipes_lack_is_named(cli, staged):

@@ -71,3 +71,4 @@ def test_the_real_corpus(shared):
     others = ("calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
     assert Counter(row.emotion for row in rows) == {"neutral": 96} | dict.fromkeys(others, 192)
     assert Counter(row.speaker for row in rows) == {f"{actor:02d}": 60 for actor in range(1, 25)}
+    assert Counter(row.text for row in rows) == dict.fromkeys(ravdess.TEXTS.values(), 720)

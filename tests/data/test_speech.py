@@ -16,7 +16,7 @@ from emobridge.corpora import scan
 from emobridge.data.speech import UNLABELLED, Speech, budget
 from emobridge.data.splits import serab
 from emobridge.errors import UserError
-from emobridge.literature.published import FIVE
+from emobridge.literature.record import FIVE
 
 SIDES = ("source", "source_test", "target", "target_test", "validation")
 

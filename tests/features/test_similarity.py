@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from emobridge.features.similarity import (
+    COMPARED_UNITS,
     LEVELS,
-    UNITS,
     LayerSimilarity,
     Totals,
     layer_sets,
@@ -131,7 +131,7 @@ def test_a_ranking_is_the_mean_over_emotions_and_vowels_of_what_every_layer_has(
     assert ranking(rows, "utterance", "CKA") == pytest.approx({1: 0.8, 2: 0.7})
     assert ranking(rows, "vowel") == pytest.approx({1: 0.5, 2: 0.3})
     assert ranking(rows, "consonant") == {}
-    assert set(LEVELS) == {"utterance", "vowel", "consonant"} and UNITS[0] == "utterance"
+    assert set(LEVELS) == {"utterance", "vowel", "consonant"} and COMPARED_UNITS[0] == "utterance"
 
 
 def similarities_like(most, best, least):

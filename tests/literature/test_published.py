@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import resources
 
 import pytest
 
@@ -266,3 +267,12 @@ def test_the_stars_and_the_direction_of_upadhyay_et_al():
 def test_a_study_has_its_numbers_and_its_matrices():
     assert len(numbers_of("Han et al. 2025")) == 26 + 8 + 12 + 9
     assert numbers_of("Somebody 2020") == ()
+
+
+def test_the_files_are_those_of_the_papers(shared):
+    """Every cell was checked against the papers; the package has its own copy."""
+    copies = sorted((shared / "papers").glob("*.csv"))
+    assert len(copies) > 15 or not copies
+    for path in copies:
+        ours = (resources.files("emobridge.literature") / path.name).read_bytes()
+        assert ours == path.read_bytes(), path.name

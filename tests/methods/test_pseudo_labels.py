@@ -66,7 +66,7 @@ def test_labels_are_made_at_multiples_of_the_interval_only_and_not_at_the_start(
 
 
 def test_once_labels_at_the_first_interval_and_never_again():
-    method = prepared(task(), interval=4, label_once=True)
+    method = prepared(task(), interval=4, rounds="once")
     drawn = [method.examples(epoch, predict, generator()) for epoch in range(13)]
     assert [epoch for epoch, examples in enumerate(drawn) if examples is not None] == [0, 4]
     assert dict(drawn[4].notes) == {"pseudo-labelled share": 1.0, "pseudo-labelled classes": 2}
@@ -128,19 +128,20 @@ TURNED = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])  # of a 
 def test_the_labelled_set_is_expanded_by_each_round_and_not_replaced():
     """Algorithm 1: rows 6 and 8 are sure first, then 7 too, and a pair that is there is not repeated."""
     labelled = Labelled(torch.tensor([10]), torch.tensor([1]))
-    for expand, expected in ((False, {(6, 0), (7, 0), (8, 1)}), (True, {(6, 0), (7, 1), (7, 0), (8, 1)})):
-        method = prepared(task(labelled), threshold=0.55, rebalance=False, expand=expand)
+    kinds = {"replace": {(6, 0), (7, 0), (8, 1)}, "expand": {(6, 0), (7, 1), (7, 0), (8, 1)}}
+    for rounds, expected in kinds.items():
+        method = prepared(task(labelled), threshold=0.55, rebalance=False, rounds=rounds)
         first = method.examples(30, lambda rows: CONFIDENT[rows - 6], generator())
         assert set(zip(first.rows.tolist()[6:], first.label.tolist()[6:])) == {(10, 1), (6, 0), (7, 1), (8, 1)}
         later = method.examples(60, lambda rows: TURNED[rows - 6], generator())
         pairs = list(zip(later.rows.tolist()[6:], later.label.tolist()[6:]))
         assert set(pairs) == {(10, 1), *expected} and len(pairs) == len(expected) + 1
         unsure = method.examples(90, lambda rows: torch.full((4, 2), 0.5), generator())
-        assert set(unsure.rows.tolist()[6:]) == ({6, 7, 8, 10} if expand else {10})
+        assert set(unsure.rows.tolist()[6:]) == ({6, 7, 8, 10} if rounds == "expand" else {10})
 
 
 def test_an_expanded_set_is_rebalanced_to_the_source():
-    method = prepared(task(), threshold=0.6, expand=True)
+    method = prepared(task(), threshold=0.6, rounds="expand")
     method.examples(30, predict, generator())
     drawn = method.examples(60, lambda rows: TURNED[rows - 6], generator())
     target = drawn.rows[6:].tolist()
@@ -151,12 +152,12 @@ def test_an_expanded_set_is_rebalanced_to_the_source():
 @pytest.mark.parametrize("method", [PseudoLabels, SoftPseudoLabels])
 @pytest.mark.parametrize("stop", [4, 7])
 def test_an_expanded_set_goes_on_as_if_it_had_not_stopped(goes_on, method, stop):
-    (log, whole), (log_too, resumed) = goes_on(lambda: method(interval=2, expand=True), stop)
+    (log, whole), (log_too, resumed) = goes_on(lambda: method(interval=2, rounds="expand"), stop)
     assert torch.equal(whole, resumed) and log == log_too
 
 
 def test_soft_labels_of_all_rounds_stand_side_by_side():
-    method = SoftPseudoLabels(rebalance=False, expand=True)
+    method = SoftPseudoLabels(rebalance=False, rounds="expand")
     method.prepare(task(), None)
     method.examples(30, predict, generator())
     drawn = method.examples(60, lambda rows: TURNED[rows - 6], generator())
@@ -164,7 +165,7 @@ def test_soft_labels_of_all_rounds_stand_side_by_side():
     torch.testing.assert_close(drawn.label[6:], torch.cat([CONFIDENT, TURNED]))
 
 
-@pytest.mark.parametrize("options", [{"threshold": 1.0}, {"threshold": -0.1}, {"interval": 0}])
+@pytest.mark.parametrize("options", [{"threshold": 1.0}, {"threshold": -0.1}, {"interval": 0}, {"rounds": "x"}])
 def test_bad_options(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         PseudoLabels(**options)

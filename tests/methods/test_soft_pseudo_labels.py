@@ -84,10 +84,10 @@ def test_the_target_is_labelled_with_probabilities_and_the_few_keep_their_classe
 
 
 @pytest.mark.parametrize("kind", [PseudoLabels, SoftPseudoLabels])
-@pytest.mark.parametrize(("label_once", "expected"), [(True, [0, 3]), (False, [0, 3, 6, 9])])
-def test_once_labels_at_the_first_interval_and_never_again(by_hand, kind, label_once, expected):
+@pytest.mark.parametrize(("rounds", "expected"), [("once", [0, 3]), ("replace", [0, 3, 6, 9])])
+def test_once_labels_at_the_first_interval_and_never_again(by_hand, kind, rounds, expected):
     task, model = by_hand()
-    method = kind(interval=3, label_once=label_once)
+    method = kind(interval=3, rounds=rounds)
     method.prepare(task, model)
     drawn = [method.examples(epoch, lambda rows: SAID[rows - 6], torch.Generator()) for epoch in range(12)]
     assert [epoch for epoch, examples in enumerate(drawn) if examples is not None] == expected

@@ -58,7 +58,7 @@ def test_what_cannot_be_aligned_is_refused_in_a_line(spoken, monkeypatch):
         align(spoken, np.zeros(16_000, np.float32))
     with pytest.raises(UserError, match="is it the text of another recording"):
         align(spoken, wave_of(spoken.synthesis)[:3000])
-    monkeypatch.setattr(aligner, "LONGEST", 0.5)
+    monkeypatch.setattr(aligner, "LONGEST_SPEECH", 0.5)
     with pytest.raises(UserError, match=r"cut it into utterances"):
         speech_features(wave_of(spoken.synthesis))
 

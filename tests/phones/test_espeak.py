@@ -39,7 +39,7 @@ def test_phones_are_those_of_the_words_and_lie_in_the_speech(tmp_path):
     times = [time for start, end, _ in phones for time in (start, end)]
     assert times == sorted(times)
     assert times[0] >= 0
-    assert times[-1] <= samples / espeak.RATE
+    assert times[-1] <= samples / espeak.ESPEAK_RATE
     assert all(start < end for start, end, _ in phones)
 
 
@@ -59,7 +59,7 @@ def test_all_languages_speak_in_ipa(tmp_path):
     """Ten languages share one library: a voice of one leaves nothing in the next."""
     spoken = speak(tmp_path, *((texts[0], language, 160) for language, texts in SENTENCES.items()))
     for (_, samples, phones), language in zip(spoken, SENTENCES):
-        assert 1.0 < samples / espeak.RATE < 6.0, language
+        assert 1.0 < samples / espeak.ESPEAK_RATE < 6.0, language
         assert len(phones) > 15
         names = "".join(ipa for _, _, ipa in phones)
         assert not set(names) & set("0123456789.-_'\"|;:!?#*^~ABCDEFGHIJKLMNOPQRSTUVWXYZˈˌ"), (language, names)
@@ -76,7 +76,7 @@ def test_marks_become_phones():
     """In samples: a pause to 100, a to 200, a mark without length, b to the end; the last mark lies past the end."""
     marks = [(0, ""), (100, "ˈa"), (200, "x"), (200, "b"), (310, "")]
     phones = espeak._phones(marks, 300)
-    rate = espeak.RATE
+    rate = espeak.ESPEAK_RATE
     assert [(p.start * rate, p.end * rate, p.ipa) for p in phones] == [(100, 200, "a"), (200, 300, "b")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -272,3 +273,16 @@ def test_the_map_of_layer_weights_is_averaged_over_the_corpora(page):
         shares = np.array([each[f"wb, {corpus}, {norm}"] for corpus in ("en", "xx")])
         np.testing.assert_allclose(means[f"wb, mean of 2, {norm}"], shares.mean(0), atol=0.11)
         assert shares.shape == (2, 2), "the layers of the two blocks"
+
+
+def test_a_folder_that_holds_another_encoder_has_no_published_numbers(asked, tiny_encoder, request):
+    changes = {"encoders": (f"whisper-small.en={tiny_encoder}",), "heads": ("linear",), "layers": ("last",)}
+    settings = asked(**changes, head_options=("hidden=4",), settings=("mono", "trans"), floors=False, epochs=1)
+    run_and_report(settings, "emobridge probe --corpus x")
+    text = (Path(settings.out) / "probe.md").read_text()
+    assert "whisper-small.en: " in text and "layers: expected 12" in text
+    assert "nine corpora" not in text
+    request.getfixturevalue("stand_ins")
+    run_and_report(settings, "emobridge probe --corpus x")
+    text = (Path(settings.out) / "probe.md").read_text()
+    assert "does not hold" not in text and "nine corpora" in text

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from emobridge.literature.published import numbers_of
 from emobridge.recipes.accounting import places
 from emobridge.recipes.comparison import (
     ABOVE,
@@ -114,20 +113,3 @@ def test_the_table_of_all_as_a_file(recipe, tmp_path):
     with (tmp_path / "published.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["id"], row["verdict"], row["ua"]) == (GERMAN.format("hubert-base"), WITHIN, "nan")
-
-
-def test_measured_stars_are_of_a_test_against_the_reference():
-    """Against 0.60, all intervals 0.08 wide: z is 3.46, 1.73 and 0.69, p 0.0005, 0.083 and 0.49."""
-    recipe, measured = read_recipe("upadhyay2024"), {}
-    values = {"LAM-GL": 0.60, "CC": 0.50, "LAM-AL": 0.55, "LAM-RL1": 0.58}
-    for row in numbers_of(recipe.paper):
-        if row.method in values and row.encoder == "wavlm-base" and row.source == "msp-podcast":
-            (cell,) = places(recipe)[row.id]
-            value = values[row.method]
-            measured[cell] = score(cell, value, value - 0.04, value + 0.04)
-    comparison = compare_numbers(recipe, measured)
-    stars = {row.method: row.stars for row in comparison.rows}
-    assert stars == {"LAM-GL": "", "CC": "**", "LAM-AL": "*", "LAM-RL1": ""}
-    assert any("The test is ours" in text for text in comparison_sections(comparison)[0].paragraphs)
-    alone = {cell: row for cell, row in measured.items() if cell.study.startswith("top")}
-    assert [row.stars for row in compare_numbers(recipe, alone).rows] == [""], "without the reference there is none"

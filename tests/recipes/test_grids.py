@@ -53,7 +53,7 @@ def english(spoken):
 
 
 def prepared(places, *, only=None, **options):
-    recipe = narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"], **(only or {})})
+    recipe = narrow_recipe(read_recipe(AGARLA), {"studies": ["emotion-cnn"], **(only or {})})
     manifests = find_corpora(recipe, places, Path("out"))
     weights = find_encoders(recipe, {}, may_fetch=False)
     return runs_of(recipe, manifests, weights, Place(Path("out"), **options))
@@ -68,7 +68,7 @@ def test_a_grid_for_each_target_and_encoder(english, spoken):
         assert request.data.source == tuple(map(str, english.values())) and request.data.target == str(places[corpus])
         assert request.output == Output(out=f"out/emotion-cnn/{corpus}-emotion-cnn", store="there", jobs=2)
         assert (request.split.seeds, request.features.encoder, request.stages) == (2, "emotion-cnn", "out/stages")
-        assert (request.methods[1:], request.budgets[-1]) == (("pseudo-labels", "soft-pseudo-labels"), "all")
+        assert (request.methods[1:], request.budgets[-1]) == (("soft-pseudo-labels",), "100")
     assert [line.split(":")[0] for line in missing] == ["corpus cafe", "corpus shemo"]
 
 
@@ -99,7 +99,7 @@ def test_a_source_of_another_version_runs_nothing(english, spoken):
 
 
 def test_a_target_with_too_few_labels_is_named(english, spoken, monkeypatch):
-    recipe = replace(narrow_recipe(read_recipe(AGARLA), {"encoders": ["emotion-cnn"]}), counts=())
+    recipe = replace(narrow_recipe(read_recipe(AGARLA), {"studies": ["emotion-cnn"]}), counts=())
     places = {**english, "emovo": spoken("emovo", dict.fromkeys(FIVE, 10), "it", 6)}
     manifests, weights = find_corpora(recipe, places, Path("out")), find_encoders(recipe, {}, may_fetch=False)
     runs, missing = runs_of(recipe, manifests, weights, Place(Path("out")))
@@ -130,10 +130,14 @@ def test_narrowed_to_some(english):
     only = {"corpora": ["ravdess", "emovo"], "encoders": ["byol-s-1024"], "methods": ["nnpm", "pseudo-labels"]}
     recipe = narrow_recipe(read_recipe(AGARLA), only)
     assert [part.name for part in recipe.studies] == ["byol-s", "others-byol-s"]
+    amounts = narrow_recipe(read_recipe(AGARLA), {"budgets": ["0", "all"]})
+    assert {part.settings.request.budgets for part in amounts.studies} == {("0",), ("all",)}
+    with pytest.raises(UserError, match="budgets: unknown name '10'"):
+        narrow_recipe(read_recipe(AGARLA), {"budgets": ["10"]})
     assert [material.corpus for material in recipe.corpora] == ["ravdess", "emovo"]
     for part in recipe.studies:
         assert part.settings.corpora == ("ravdess", "emovo")
-    assert recipe.studies[1].settings.methods == ("nnpm", "pseudo-labels")
+    assert recipe.studies[1].settings.methods == ("pseudo-labels",)
     with pytest.raises(UserError, match=r"no study has corpora=emovo \(a target needs one of the source corpora"):
         narrow_recipe(recipe, {"corpora": ["emovo"]})
     with pytest.raises(UserError, match="unknown key 'heads': did you mean"):

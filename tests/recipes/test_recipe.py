@@ -22,6 +22,7 @@ from emobridge.literature.han2024 import HAN
 from emobridge.literature.published import corpus_key, published, published_confusions
 from emobridge.literature.record import FIVE, FOUR, SIX, read_table
 from emobridge.literature.upadhyay2024 import UPADHYAY
+from emobridge.options import read_options
 from emobridge.probe.scratch import untrained
 from emobridge.probe.scratch_training import training_of
 from emobridge.recipes.accounting import places
@@ -130,8 +131,8 @@ def test_what_han_et_al_published():
         )
         assert (settings.epochs, settings.patience, settings.folds, settings.betas) == (100, 10, 5, (0.9, 0.999))
         train, held = 0.8 * settings.sample, 0.1 * settings.sample * len(settings.labels)
-        assert (settings.split, train, held) == ("80/10/10", 400, 200)
-        assert settings.share_speakers == ("pavoque" in settings.corpora)
+        assert (settings.split, train, held) == ("halved", 400, 200)
+        assert not settings.share_speakers and settings.by_utterance == ("pavoque",), "ESD and IEMOCAP by speaker"
         assert [languages_of(name) for name in settings.encoders] == [("zh",), ("de",), ("en",)]
     assert {material.corpus: dict(material.options) for material in recipe.corpora} == {
         "esd": {"language": "zh"},
@@ -141,22 +142,58 @@ def test_what_han_et_al_published():
     assert "ONE speaker" in dict(recipe.ours)["one-speaker"]
 
 
-def test_what_agarla_et_al_published():
-    recipe = read_recipe("agarla2024")
-    assert recipe.adapts and set(recipe.encoders) == {"emotion-cnn", "byol-s-1024", "hubert-base"}
+@pytest.mark.parametrize("name", ["agarla2024", "agarla2024-frozen"])
+def test_what_agarla_et_al_published(name):
+    recipe = read_recipe(name)
+    frozen = name.endswith("frozen")
+    assert recipe.variant_of == ("agarla2024" if frozen else "")
+    assert recipe.adapts and set(recipe.encoders) == {"byol-s-1024", "hubert-base"} | (
+        set() if frozen else {"emotion-cnn"}
+    )
     for part in recipe.studies:
         study, request = part.settings, part.settings.request
-        split, training, train = request.split, request.training, request.system.train
+        split, training, system = request.split, request.training, request.system
         assert (study.source, study.targets) == (("ravdess", "savee", "tess"), ("cafe", "emodb", "emovo", "shemo"))
         assert (training.epochs, training.batch_size, training.learning_rate, training.decay) == (100, 100, 1e-3, 0.95)
-        assert (split.seeds, split.folds, training.patience, training.validate) == (3, 0, 100, "both")
-        assert request.features.align == "none"
+        assert (split.seeds, split.folds, split.serab, training.patience, training.validate) == (
+            3,
+            0,
+            True,
+            100,
+            "both",
+        )
+        assert (request.features.align, request.normalisations, request.data.pool) == ("none", ("none",), "closed")
         assert set(study.labels) == (set(FOUR) if part.name.startswith("others") else set(FIVE))
-        assert (train == "end-to-end") == (study.encoders == ("emotion-cnn",)) and training.crop == 2.0
-    options = {part.name: part.settings.request.system.method_options for part in recipe.studies}
-    assert {options[f"threshold-{tau}"] for tau in (50, 65, 85)} == {(f"threshold={t}",) for t in (0.5, 0.65, 0.85)}
-    assert "rebalance=false" in options["without-rebalancing"]
-    assert recipe.studies[2].settings.request.budgets == ("0", "25", "50", "100", "all")
+        assert system.train == ("frozen" if frozen else "end-to-end") and training.crop == 2.0
+        assert not training.class_weights and "input_dropout=0" in system.head_options
+        clip = ("standardisation=clip",)
+        assert request.features.encoder_options == (clip if study.encoders == ("byol-s-1024",) else ())
+    options = {part.name: read_options(part.settings.request.system.method_options) for part in recipe.studies}
+    of_hubert = options["hubert"]
+    assert of_hubert.items() >= {"interval": "30", "rounds": "expand", "even": "no"}.items(), "W, and K' as a union"
+    assert of_hubert.items() >= {"mixup": "1", "all_classes": "0.8", "sureness": "0.4"}.items(), "uniform; R_A and R_H"
+    assert [options[f"threshold-{tau}"]["threshold"] for tau in (65, 85)] == ["0.65", "0.85"], (
+        "0.50 is the method's own"
+    )
+    assert options["without-rebalancing"]["rebalance"] == "false" and options["others-dann"] == {"strength": "1"}
+    budgets = {part.name: part.settings.request.budgets for part in recipe.studies}
+    assert budgets["hubert"] == ("0", "25", "50", "100") and budgets["hubert-all-labels"] == ("all",)
+    assert {budgets[name] for name in ("threshold-65", "threshold-85", "without-rebalancing")} == {("100",)}
+    assert {budgets[name] for name in budgets if name.startswith("others")} == {("0",)}
+    assert not any("unknown" in text for _, text in recipe.ours), "the paper says it, or is silent"
+
+
+def test_where_the_numbers_of_agarla_et_al_stand():
+    stands = {}
+    for row, cell in numbers(read_recipe("agarla2024")):
+        stands.setdefault(row.table, set()).add((cell.system, cell.budget, cell.measure))
+    assert stands == {
+        "Table 4": {("source-only", "0", "WA")},
+        "Table 5": {("source-only", "0", "WA"), ("source-only", "all", "WA")},
+        "Table 6": {(name, "0", "WA") for name in ("dann", "nnpm", "pseudo-labels")},
+        "Table 7": {("pseudo-labels", "100", "WA")},
+        "Table 8": {("pseudo-labels", "100", "WA")},
+    }
 
 
 def numbers(recipe):
@@ -198,12 +235,15 @@ def test_what_goncalves_et_al_published():
 
 def test_what_han_et_al_published_of_adaptation():
     recipe = read_recipe("han2024-adaptation")
-    assert recipe.sample == 500
+    assert (recipe.sample, recipe.items) == (500, 12)
     for part in recipe.studies:
         request, system = part.settings.request, part.settings.request.system
-        shares = "pavoque" in part.settings.corpora
-        assert request.split.share_speakers == shares, "one speaker alone can be split by utterance only"
-        assert (request.training.batch_size, request.split.folds, request.training.epochs) == (16, 5, 100)
+        split, training = request.split, request.training
+        assert (split.share_speakers, split.by_utterance, split.halved, split.folds) == (False, ("pavoque",), True, 5)
+        assert (training.batch_size, training.epochs, training.learning_rate, training.decay) == (16, 100, 1e-4, 1)
+        assert (training.weight_decay, training.patience, training.validate_by) == (1e-5, 10, "loss")
+        assert training.validate == ("both" if "two-stage" in part.name else "source")
+        assert part.settings.layer_from == "han2024-layers", "not a layer that is fixed"
         if "frozen" not in part.name:
             assert set(system.adapter_options) >= {"lora.r=8", "lora.alpha=16", "lora.dropout=0.1"}
         if "ba-wg" in part.name or "two-stage" in part.name:
@@ -215,6 +255,16 @@ def test_what_han_et_al_published_of_adaptation():
         inside = setting == "mono" or (setting == "trans" and row.method != "two-stage")
         assert cell.side == ("source" if inside else "target") and cell.encoder == row.encoder
     assert "ONE speaker" in dict(recipe.ours)["one-speaker"]
+    models = {matrix.id: matrix.setting for matrix in published_confusions()}
+    beside = [(models[key], *cells) for key, cells in places(recipe).items() if key in models]
+    assert [(setting, cell.source, cell.side) for setting, cell in beside] == [
+        ("mono", "esd", "source"), ("cross", "esd", "target"), ("trans", "iemocap", "source"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["han2024-layers", "han2024-adaptation"])
+def test_nothing_that_han_et_al_say_is_called_unknown(name):
+    assert not [key for key, text in read_recipe(name).ours if "unknown" in text]
 
 
 def test_the_matrices_of_table_iii():
@@ -269,6 +319,7 @@ def test_the_recipes_are_of_these_studies():
     expected = {"agarla2024": AGARLA, "dasaro2024": DASARO, "goncalves2024": GONCALVES}
     expected |= {"han2024-layers": HAN, "han2024-adaptation": HAN}
     expected |= {
+        "agarla2024-frozen": AGARLA,
         "cameo": CAMEO,
         "cameo-within": CAMEO,
         "emobox": EMOBOX,

@@ -12,7 +12,7 @@ from emobridge.errors import UserError
 from emobridge.probe.splits import read_corpus, split_corpus
 from emobridge.recipes import replication
 from emobridge.recipes.grids import Place
-from emobridge.recipes.recipe import read_recipe
+from emobridge.recipes.recipe import read_recipe, recipe_names
 from emobridge.recipes.replication import corpora_in, find_corpora, find_encoders, narrow_recipe, runs_of
 from emobridge.types import Utterance
 
@@ -98,7 +98,7 @@ def test_narrowed_to_some():
     )
     (part,) = recipe.studies
     assert [material.corpus for material in recipe.corpora] == ["emodb"] and recipe.encoders == ("xls-r-300m",)
-    assert (part.settings.heads, part.settings.head_options) == (("linear",), ("hidden=256",))
+    assert (part.settings.heads, part.settings.head_options) == (("linear",), ("hidden=256", "input_dropout=0.0"))
     with pytest.raises(UserError, match="recipe dasaro2024: heads: unknown name 'single'"):
         narrow_recipe(recipe, {"heads": ["single"]})
 
@@ -146,3 +146,12 @@ def test_corpora_of_probes_are_counted(tmp_path, other_sizes, ran):
     assert "utterances: expected 535, found 350" in line and ("all the same" in line)
     for run in runs:
         assert line in run.missing and "expected 535" in run.differs[str(tmp_path / "emodb.jsonl")]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_corpus_that_is_used_whole_is_counted(name):
+    recipe = read_recipe(name)
+    counted = {corpus for counts in recipe.counts for corpus in counts.corpora}
+    for study in recipe.studies:
+        is_sampled = recipe.sample or getattr(study.settings, "sample", 0)
+        assert is_sampled or set(study.settings.corpora) <= counted, study.name

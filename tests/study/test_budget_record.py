@@ -137,3 +137,40 @@ def test_the_settings_are_those_of_all_cells_and_the_command_makes_the_grid_agai
     assert record["largest_budget"] == 8
     assert record["command"].startswith("emobridge budget --methods pseudo-labels --budgets 0,2,all --normalise none,")
     assert f"--source {recorded / 'en.jsonl'} " in record["command"]
+
+
+def test_a_trace_is_drawn_by_epoch_and_as_a_space(options, tmp_path):
+    """Figures 5 and 6 of Agarla et al.: a picture each, of held-out utterances of both sides."""
+    more = {
+        "trace": True,
+        "normalisations": ["none"],
+        "align": "none",
+        "budgets": ["0", "2"],
+        "folds": 0,
+        "serab": True,
+    }
+    budget(**options | more | {"patience": 3, "validate": "both", "head": "single"})
+    folder = tmp_path / "grid"
+    (table,) = tables_of(folder, "Accuracy over epochs")
+    assert {row[0] for row in table["rows"]} == {
+        f"accuracy on {part}, {side}" for part in ("training", "validation") for side in ("source", "target")
+    }
+    assert {row[1] for row in table["rows"]} == {
+        f"{method}, {n} labels" for method in ("source-only", "pseudo-labels") for n in (0, 2)
+    }
+    (space,) = tables_of(folder, "Feature space of the test utterances")
+    names = [f"{method}, {n} target labels" for method in ("source-only", "pseudo-labels") for n in (0, 2)]
+    assert [row[0] for row in space["rows"]] == names
+    assert all(-1 <= float(row[2]) <= 1 for row in space["rows"])
+    scored = {row["side"]: int(row["n"]) for row in rows_of(folder)}
+    assert f"of {sum(scored.values())} of {sum(scored.values())} utterances" in space["caption"]
+    for name in ("accuracy-over-epochs", "test-space"):
+        assert (folder / "figures" / f"{name}.svg").stat().st_size > 1000
+    page = (folder / "budget.html").read_text()
+    assert "Accuracy over epochs" in page and page.count('class="cloud"') == 1
+
+
+def test_without_a_trace_neither_is_there(options, tmp_path):
+    budget(**options | {"normalisations": ["none"], "budgets": ["0"]})
+    page = (tmp_path / "grid" / "budget.html").read_text()
+    assert "Accuracy over epochs" not in page and "Feature space of the test" not in page

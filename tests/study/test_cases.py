@@ -93,6 +93,7 @@ A_PART = {
     "learning_rate": ({}, 0.5),
     "decay": ({}, 0.5),
     "weight_decay": ({}, 0.5),
+    "trace": ({}, True),
     "patience": ({}, 5),
     "validate": ({"patience": 5}, "both"),
     "validate_by": ({"patience": 5}, "ua"),
@@ -152,9 +153,9 @@ def predictions_of(study: Adapted | Grid, only: str = "") -> list[tuple]:
 
 
 def test_every_option_is_classified():
-    # The first takes the place of sources: see cli/test_adapt_from.py. Fits depend on what is in the folder of the
-    # other: see study/test_phones.py.
-    apart = {"from_bundle", "alignments"}
+    # The first takes the place of sources: see cli/test_adapt_from.py; the second is of budgets: see test_run.py. Fits
+    # depend on what is in the folder of the third: see study/test_phones.py.
+    apart = {"from_bundle", "items", "alignments"}
     assert set(NO_PART) | set(A_PART) | apart == set(options_of_record(Adapt)) and not set(NO_PART) & set(A_PART)
 
 
@@ -467,11 +468,13 @@ USELESS = [
     ({"alignments": "grids", "method": "dann"}, "--alignments", "phones"),
     ({"validate_by": "ua"}, "--validate-by", "patience"),
     ({"batch_size": 9}, "--batch-size", "gradients"),
+    ({"trace": True}, "--trace", "gradients"),
     ({"learning_rate": 0.1, "method": "source-only"}, "--learning-rate", "gradients"),
     ({"decay": 0.5, "method": "pseudo-labels", "head": "ridge"}, "--decay", "gradients"),
     ({"weight_decay": 1e-5}, "--weight-decay", "gradients"),
     ({"patience": 2}, "--patience", "gradients"),
     ({"halved": True}, "--halved", "patience"),
+    ({"items": ("i.jsonl",)}, "--items", "folds of a budget"),
     ({"crop": 1.0}, "--crop", "recordings"),
     ({"encoder_rate": 1e-5}, "--encoder-rate", "end-to-end"),
     ({"encoder_rate": 1e-5, **ADAPTERS}, "--encoder-rate", "end-to-end"),
@@ -495,7 +498,7 @@ USEFUL = [
     {"harm_sign": "never"},
     {"alignments": "grids", "method": "layer-anchoring"},
     {"validate_by": "ua", "patience": 2, "method": "dann"},
-    {"batch_size": 9, "learning_rate": 0.1, "decay": 0.5, "method": "source-only", "head": "single"},
+    {"batch_size": 9, "learning_rate": 0.1, "decay": 0.5, "trace": True, "method": "source-only", "head": "single"},
     {"crop": 1.0, **END_TO_END, "train": "head"},
     {"encoder_rate": 1e-5, "method": "ft-lora"},
     {"accumulate": 2, **ADAPTERS},

@@ -284,3 +284,21 @@ def test_a_list_whose_ids_a_spreadsheet_changed_labels_the_right_utterances(writ
     listed.write_text("id,path,emotion\n12,/else/x.wav,anger\n")
     with pytest.raises(UserError, match=r"'12' is /else/x\.wav here, and .*0012\.wav in .*calls\.jsonl"):
         read_speech(data)
+
+
+def test_what_is_kept_apart_is_labelled_speech_of_the_run(write, tmp_path):
+    source, target = write("en", "a sadness", "a anger", "b anger"), write("it", "x anger", "y -", "x sadness")
+    rows = {path: list(read_manifest(path)) for path in (source, target)}
+    listed = {name: tmp_path / f"{name}.jsonl" for name in ("one", "two", "other")}
+    write_manifest(listed["one"], [rows[source][1], rows[target][0]])
+    write_manifest(listed["two"], [rows[target][2]])
+    items = tuple(str(listed[name]) for name in ("one", "two"))
+    speech, _ = read_speech(settings(source, target, items=items))
+    assert speech.items == {"en-1", "it-0", "it-2"}
+    kept = {row.id for row, is_item in zip(speech.utterances, speech.is_item) if is_item}
+    assert kept == {"en-1", "it-0", "it-2"}
+    assert not read_speech(settings(source, target))[0].is_item.any()
+    for row in (rows[target][1], replace(rows[source][0], id="en-9"), replace(rows[source][0], corpus="de")):
+        write_manifest(listed["other"], [row])
+        with pytest.raises(UserError, match=f"'{row.id}' of {row.corpus} is no utterance of this run"):
+            read_speech(settings(source, target, items=(str(listed["other"]),)))

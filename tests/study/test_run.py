@@ -15,6 +15,7 @@ from emobridge.data.speech import Speech
 from emobridge.encoders import load_encoder
 from emobridge.settings import Split
 from emobridge.study.evaluations import attribute_evaluation, class_evaluation
+from emobridge.study.facts import item_confusions
 from emobridge.study.final import train_recognizer
 from emobridge.study.run import Answers, Predicted, Runner, run
 from emobridge.training import stages
@@ -342,3 +343,51 @@ def test_the_recogniser_has_the_regressor_and_its_scale(speech):
     assert recognizer.attributes == BOTH and recognizer.spec.attribute_range == "1..7"
     assert str(recognizer.scale) == "1..7"
     assert recognizer.branches[0].regressor.weight.shape == (2, 64)
+
+
+def terms(answers: Answers) -> set[str]:
+    return {point.term for log in answers.logs for point in log.points if point.term.startswith("accuracy on ")}
+
+
+def test_a_trace_changes_nothing_and_notes_accuracy_and_vectors(speech, tmp_path):
+    """Training utterances of the target are those with labels; vectors are of each scored row, cached with the fit."""
+    plain = case(patience=3, validate="both", target_labels="2")
+    traced = replace(plain, training=replace(plain.training, trace=True))
+    assert "trace" not in plain.facts()["training"] and plain.key != traced.key
+    runs = [run(runner(speech, tmp_path / "cache", folds=0, serab=True), [one])[0] for one in (plain, traced, traced)]
+    for one, two in zip(runs[0].predicted, runs[1].predicted, strict=True):
+        assert np.array_equal(one.probabilities, two.probabilities)
+    assert not terms(runs[0])
+    sides = [f"accuracy on {part}, {side}" for part in ("training", "validation") for side in ("source", "target")]
+    assert terms(runs[1]) == terms(runs[2]) == set(sides)
+    for part, again in zip(runs[1].predicted, runs[2].predicted):
+        assert part.represented.shape == (len(part.rows), 64)
+        assert np.array_equal(part.represented, again.represented), "from the cache"
+    assert all(part.represented is None for part in runs[0].predicted)
+    log = [point for point in runs[1].logs[0].points if point.term == sides[3]]
+    assert [point.epoch for point in log] == [0, 1, 2] and all(0 <= point.value <= 1 for point in log)
+
+
+def test_items_are_trained_on_by_no_model_and_labelled_by_every_one(toy_speech):
+    """As Table III of Han et al. 2025: five models of twelve utterances an emotion give 60 answers each."""
+    speech = toy_speech(speakers=5, each=6)
+    items = [row.id for row in speech.utterances if row.id.endswith("-5") and row.speaker in ("0", "1")]
+    kept = replace(speech, items=frozenset(items))
+    fitting = runner(kept, folds=5)
+    for seed in range(2):
+        for fold in fitting.folds(seed, "source"):
+            seen = {*fold.source, *fold.source_test, *fold.target, *fold.target_test, *fold.validation}
+            assert seen == set(np.flatnonzero(~kept.is_item)) and fold.items == tuple(np.flatnonzero(kept.is_item))
+    one = case_of(normalise="none", align="none", epochs=3)
+    (answers,) = run(fitting, [one])
+    assert [part.seed for part in answers.items] == [0, 1]
+    assert all(len(part.rows) == 5 * len(items) for part in answers.items)
+    scored = {row for part in answers.predicted for row in part.rows}
+    assert scored == set(np.flatnonzero(~kept.is_item))
+    confusions = item_confusions(kept, (answers,), one.labels)
+    assert [confusion.side for confusion in confusions] == ["target", "source"]
+    assert all(sum(row) == 2 * 5 * 2 for confusion in confusions for row in confusion.counts), "seeds, folds, speakers"
+    first = answers.items[0]
+    alone = fitting.fit(one, 0, fitting.folds(0, "none")[3])
+    assert (first.probabilities[first.folds == 3] == alone.probabilities[-len(items) :]).all()
+    assert run(runner(speech, seeds=1), [one])[0].items == ()

@@ -13,11 +13,11 @@ import emobridge
 from emobridge.data.manifest import read_manifest, write_manifest
 from emobridge.data.speech import folds_of
 from emobridge.errors import UserError
-from emobridge.features.similarity import UNITS
+from emobridge.features.similarity import COMPARED_UNITS
 from emobridge.settings import Data, Similarity, Split
 from emobridge.study import similarity as study
 from emobridge.study.reading import read_speech
-from emobridge.study.similarity import LABELS, PSEUDO_LABELS, similarity
+from emobridge.study.similarity import GUESSED_EMOTIONS, TRUE_EMOTIONS, similarity
 
 LABEL_SET = ("anger", "sadness")
 
@@ -87,16 +87,17 @@ def test_held_out_speakers_never_enter(compare, recorded, tmp_path):
 
 def test_pseudo_labels_where_the_target_has_none(compare, recorded, monkeypatch):
     labelled = compare().record
-    assert labelled.target_emotions == LABELS
+    assert labelled.target_emotions == TRUE_EMOTIONS
     rows = [replace(row, emotion=None) for row in read_manifest(recorded / "xx.jsonl")]
     write_manifest(recorded / "new.jsonl", rows)
     unlabelled = compare(target=str(recorded / "new.jsonl")).record
-    assert unlabelled.target_emotions == PSEUDO_LABELS
+    assert unlabelled.target_emotions == GUESSED_EMOTIONS
     counts = [sum(row.target for row in record.rows if row.layer == 1) for record in (labelled, unlabelled)]
     assert counts[1] == len(rows) and counts[0] < len(rows), "without labels nobody is scored, so all adapt"
     asked = compare(target_emotions="pseudo-labels").record
     assert (
-        asked.target_emotions == PSEUDO_LABELS and sum(row.target for row in asked.rows if row.layer == 1) == counts[0]
+        asked.target_emotions == GUESSED_EMOTIONS
+        and sum(row.target for row in asked.rows if row.layer == 1) == counts[0]
     )
     with pytest.raises(UserError, match="has no labels: give --target-emotions pseudo-labels"):
         compare(target=str(recorded / "new.jsonl"), target_emotions="labels")
@@ -114,7 +115,7 @@ def test_pseudo_labels_do_not_look_at_target_labels(compare, recorded):
 
 def test_phones_of_both_sides(compare, aligned):
     record = compare(alignments=str(aligned)).record
-    assert [row.unit for row in record.rows if row.layer == 1][::2] == list(UNITS)
+    assert [row.unit for row in record.rows if row.layer == 1][::2] == list(COMPARED_UNITS)
     assert set(record.sets) == {"utterance", "vowel", "consonant"}
     by_unit = {row.unit: row for row in record.rows}
     assert by_unit["a"].source and by_unit["a"].cosine_of_means == by_unit["vowel"].cosine_of_means
@@ -156,7 +157,7 @@ def test_an_encoder_of_one_layer(compare):
 
 def test_blocks_change_nothing(compare, aligned, monkeypatch):
     first = compare(alignments=str(aligned)).record
-    monkeypatch.setattr(study, "BLOCK", 1)
+    monkeypatch.setattr(study, "READ_TOGETHER", 1)
     again = compare(alignments=str(aligned)).record
     for row, same in zip(first.rows, again.rows):
         assert row.cosine_of_means == pytest.approx(same.cosine_of_means, nan_ok=True)

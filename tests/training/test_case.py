@@ -54,6 +54,7 @@ OTHER_TRAINING = {
     "validate": ("both",),
     "validate_by": ("ua",),
     "class_weights": (False,),
+    "trace": (True,),
     "crop": (1.0, 3.0),
     "encoder_rate": (1e-5, 1e-4),
     "accumulate": (2, 3),

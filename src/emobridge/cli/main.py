@@ -263,7 +263,7 @@ app.command(rich_help_panel=USING)(command_from(PredictRequest, "predict", run_p
 app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run_evaluate))
 app.command(rich_help_panel=USING)(cli_join.join)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
-app.command(rich_help_panel=STUDIES)(cli_similarity.similarity)
+app.command(rich_help_panel=STUDIES)(cli_similarity.similarity_command)
 app.add_typer(cli_recipe.app, name="recipe", rich_help_panel=STUDIES)
 
 

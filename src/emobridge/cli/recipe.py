@@ -59,8 +59,10 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.recipes.grids import Place
     from emobridge.recipes.recipe import read_recipe
     from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
+    from emobridge.recipes.shorter import with_epochs
 
-    recipe = with_defaults(narrow_recipe(read_recipe(request.recipe), _parse_only(request.only)))
+    recipe = narrow_recipe(read_recipe(request.recipe), _parse_only(request.only))
+    recipe = with_defaults(with_epochs(recipe, request.epochs) if request.epochs else recipe)
     out = Path(request.out or (f"{recipe.name}-toy" if request.toy else recipe.name))
     check_folder("--out", out)
     with tempfile.TemporaryDirectory() as scratch:
@@ -69,7 +71,9 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             if request.toy
             else _given(recipe, request)
         )
-        manifests = find_corpora(recipe, corpus_paths, Path(scratch) if request.dry_run else out / "manifests")
+        items = _parse_folders(request.items, tuple(corpus_paths), "items")
+        folder = Path(scratch) if request.dry_run else out / "manifests"
+        manifests = find_corpora(recipe, corpus_paths, folder, items)
         weights = find_encoders(
             recipe, folders, may_fetch=not request.dry_run and bool(manifests.paths), stand_ins=request.toy
         )
@@ -146,6 +150,7 @@ app.command("run")(command_from(RecipeRequest, "recipe run", run_recipe))
 def _run(recipe: Recipe, runs: list[Run], missing: list[str], notes: tuple[str, ...], out: Path, strict: bool) -> None:
     """Run each study or grid with its report, and after each the files of the recipe as a whole, which grow."""
     from emobridge.probe.report import run_and_report
+    from emobridge.recipes.best_layer import with_best_layer
     from emobridge.recipes.layers import compare_layers
     from emobridge.recipes.probe_summary import write_probe_summary
     from emobridge.recipes.report import join_scores, write_summary
@@ -158,6 +163,7 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], notes: tuple[str, 
     if recipe.layer_sets:
         missing = [*missing, *compare_layers(runs, out, strict=strict)]
     for number, run in enumerate(runs, 1):
+        run = runs[number - 1] = with_best_layer(run, out, command, strict=strict)
         options: dict[str, Any] = {"strict": strict, "missing": run.missing, "title": run.title}
         if isinstance(run.settings, Budget):
             print("\n".join(write_grid(run.settings, command, choices=choices, **options).lines), flush=True)
@@ -214,15 +220,15 @@ def read_paths(file: Path, kind: str, names: tuple[str, ...]) -> dict[str, Path]
     return paths
 
 
-def _parse_folders(pairs: list[str], names: tuple[str, ...]) -> dict[str, Path]:
-    """The values of --encoder by name."""
+def _parse_folders(pairs: list[str], names: tuple[str, ...], flag: str = "encoder") -> dict[str, Path]:
+    """The values of --encoder, or of --items, by name."""
     folders = {}
     for pair in pairs:
         name, equals, path = pair.partition("=")
         if not equals or not path:
-            raise UserError(f"--encoder {pair!r}: expected NAME=FOLDER")
+            raise UserError(f"--{flag} {pair!r}: expected NAME={'FOLDER' if flag == 'encoder' else 'FILE'}")
         if name not in names:
-            raise UserError(f"--encoder: {unknown('encoder', name, names)}")
+            raise UserError(f"--{flag}: {unknown('encoder' if flag == 'encoder' else 'corpus', name, names)}")
         folders[name] = Path(path).expanduser()
     return folders
 
@@ -253,6 +259,8 @@ def _describe(recipe: Recipe) -> list[str]:
         totals = [(name, count) for name in TOTALS if (count := getattr(counts, name))]
         numbers = ", ".join(f"{name} {count}" for name, count in (*counts.emotions, *totals))
         lines.append(f"counts of {', '.join(counts.corpora)}: {numbers}")
+    if recipe.items:
+        lines.append(f"kept apart of each corpus: {recipe.items} utterances of each emotion, which every model labels")
     if recipe.sample:
         lines.append(f"sample of each corpus: {recipe.sample} utterances of each emotion, drawn once")
     settings = [_settings(study) for study in recipe.studies]

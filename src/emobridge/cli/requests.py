@@ -120,14 +120,22 @@ class RecipeRequest:
         "--data or beside it.",
     )  # fmt: skip
     only: tuple[str, ...] = option(
-        (), help="Run only these studies, corpora, encoders, heads or methods, separated by commas. Repeat for more.",
+        (), help="Run only these studies, corpora, encoders, heads, methods or budgets, separated by commas. Repeat "
+        "for more.",
         repeat=True, metavar="NAME=VALUE",
     )  # fmt: skip
     encoders: str = option("", help='TOML file with the folders of encoders, such as whisper-small = "models/ws".')
     encoder: tuple[str, ...] = option(
         (), help="The folder of an encoder, as NAME=FOLDER. Repeat for more.", repeat=True
     )
+    items: tuple[str, ...] = option(
+        (), help="What is kept apart of a corpus for listeners and models, as NAME=FILE: a manifest, or an id a line. "
+        "Repeat for more. By default the recipe draws them, where it has any.", repeat=True, metavar="NAME=FILE",
+    )  # fmt: skip
     seeds: int = option(0, help="Number of seeds. 0 is the recipe's number.", least=0)
+    epochs: int = option(
+        0, help="Number of epochs of every study; methods label in proportion. 0 is the recipe's number.", least=0
+    )
     out: str = option("", help="Folder for manifests, tables and reports. By default the recipe's name.")
     store: str = option("", help=STORE)
     jobs: int = option(1, help=JOBS_HELP, least=1)

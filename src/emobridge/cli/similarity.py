@@ -19,4 +19,4 @@ def run_similarity(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     print("\n".join(compare(request, strict=strict).lines))
 
 
-similarity = command_from(Similarity, "similarity", run_similarity, file_flag="--settings")
+similarity_command = command_from(Similarity, "similarity", run_similarity, file_flag="--settings")

@@ -30,7 +30,7 @@ from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.parts import end_at_once
 from emobridge.phones.base import Phone
-from emobridge.phones.espeak import RATE, Espeak, Synthesis
+from emobridge.phones.espeak import ESPEAK_RATE, Espeak, Synthesis
 from emobridge.phones.table import HEADER
 from emobridge.types import SAMPLE_RATE, Utterance
 
@@ -148,7 +148,7 @@ def make_take(espeak: Espeak, plan: DemoPlan, take: Take) -> None:
 
 def record(speech: Synthesis, level: float, chance: np.random.Generator) -> tuple[NDArray[np.int16], float]:
     """(T,) at SAMPLE_RATE: speech at its level in dB between silences, under pink noise; and its start in s."""
-    spoken = soxr.resample(speech.wave.astype(np.float32) / FULL_SCALE, RATE, SAMPLE_RATE)
+    spoken = soxr.resample(speech.wave.astype(np.float32) / FULL_SCALE, ESPEAK_RATE, SAMPLE_RATE)
     spoken *= 10 ** ((PLAIN_LEVEL + level) / 20)
     before, after = (round(SAMPLE_RATE * second) for second in chance.uniform(*SILENCE, 2))
     wave = np.pad(spoken, (before, after))
@@ -200,7 +200,7 @@ def work(plan: DemoPlan) -> int:
 
 def _warm_up() -> None:
     """Load what the libraries load at their first use, so that forked processes need not: it takes a third off."""
-    record(Synthesis(np.ones(RATE, np.int16), ()), 0.0, np.random.default_rng(0))
+    record(Synthesis(np.ones(ESPEAK_RATE, np.int16), ()), 0.0, np.random.default_rng(0))
     soundfile.write(io.BytesIO(), np.zeros(SAMPLE_RATE, np.int16), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
 

@@ -57,6 +57,7 @@ class Speech:
         None  # (N, V, D) of V layers and their views, or (N, D), pooled, not normalised; None of a trained encoder
     )
     visible: frozenset[str] | None = None  # ids: the only target labels that may be seen; None: any within the budget
+    items: frozenset[str] = frozenset()  # ids of what is kept apart: in no part of a fold, and labelled in every one
     attributes: np.ndarray | None = None  # (N, K) in [-1, 1], NaN where not known; None where none are learnt
     layers: tuple[str, ...] = ()  # names of the V layers; () where a case takes the features as they are
     views: int = 1  # of each layer, pooled over other frames; all layers of one view stand before those of the next
@@ -68,6 +69,11 @@ class Speech:
         """(N,) bool."""
         mask: np.ndarray = self.domain_of == self.target
         return mask
+
+    @property
+    def is_item(self) -> np.ndarray:
+        """(N,) bool: what is kept apart."""
+        return np.array([utterance.id in self.items for utterance in self.utterances], dtype=bool)
 
     def of(self, rows: Sequence[int] | np.ndarray) -> Speech:
         """The utterances of some rows alone."""
@@ -122,6 +128,7 @@ class Fold:
     target: Part  # its audio adapts; its labels only within the budget
     target_test: Part
     validation: Part = ()  # speakers of the source, or of both sides, that tell the best epoch
+    items: Part = ()  # of both sides, labelled by the model of every fold beside its test parts
 
 
 def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") -> tuple[Fold, ...]:
@@ -130,10 +137,11 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
     validation: whose speakers are held out of training to validate: "none", "source" or "both" sides.
     Errors: UserError where a side has too few speakers, or none that are known.
     """
-    source = np.flatnonzero(~speech.is_target)
-    target = np.flatnonzero(speech.is_target)
+    source = np.flatnonzero(~speech.is_target & ~speech.is_item)
+    target = np.flatnonzero(speech.is_target & ~speech.is_item)
+    items = tuple(np.flatnonzero(speech.is_item).tolist())
     if split.is_fixed:
-        return (_fixed(speech, source, target, split, validation),)
+        return (replace(_fixed(speech, source, target, split, validation), items=items),)
     scored = _scored(speech, target, split)
     unscored = np.setdiff1d(target, scored)  # adapts only, and only in folds where its speaker is not scored
     count = split.folds or ALL_BUT_ONE
@@ -153,7 +161,7 @@ def folds_of(speech: Speech, split: Split, seed: int, validation: str = "none") 
         adapts += [row for row in unscored if person(speech.utterances[row]) not in people]
         not_train = {*source_held, *test}
         train = tuple(int(row) for row in source if row not in not_train)
-        fold = Fold(train, test, tuple(map(int, sorted(adapts))), target_test, (*source_held, *target_held))
+        fold = Fold(train, test, tuple(map(int, sorted(adapts))), target_test, (*source_held, *target_held), items)
         folds.append(fold if split.halved else _with_validation(speech, fold, split, seed, validation))
     return tuple(folds)
 
@@ -207,7 +215,7 @@ def _scored(speech: Speech, target: np.ndarray, split: Split) -> np.ndarray:
 
 def everything(speech: Speech, split: Split, seed: int, validation: str = "none") -> Fold:
     """The fold that scores nothing and so holds nothing out: what the bundle is made from."""
-    source, target = np.flatnonzero(~speech.is_target), np.flatnonzero(speech.is_target)
+    source, target = (np.flatnonzero((speech.is_target == side) & ~speech.is_item) for side in (False, True))
     fold = Fold(tuple(source.tolist()), (), tuple(target.tolist()), ())
     return _with_validation(speech, fold, split, seed, validation)
 

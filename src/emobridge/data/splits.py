@@ -186,7 +186,7 @@ def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count
     Of an emotion the speakers have equally many, until the utterances of some are used up.
     Errors: UserError for an emotion without utterances.
     """
-    counts = Counter(utterance.emotion for utterance in utterances if utterance.emotion in emotions)
+    counts = Counter(emotion for utterance in utterances if (emotion := utterance.emotion) and emotion in emotions)
     for emotion in emotions:
         if not counts[emotion]:
             raise UserError(f"a sample of {count} utterances of each emotion: there is none of {emotion}")
@@ -195,9 +195,9 @@ def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count
     for row in rng.permutation(_ordered(utterances)).tolist():
         utterance = utterances[row]
         if utterance.emotion in counts:
-            shuffled.setdefault((str(utterance.emotion), person(utterance) or ""), []).append(row)
+            shuffled.setdefault((utterance.emotion or "", person(utterance) or ""), []).append(row)
     drawn: list[int] = []
-    for emotion in sorted(counts):
+    for emotion in sorted(set(emotions)):
         of_emotion = [shuffled[key] for key in sorted(shuffled) if key[0] == emotion]
         turns = itertools.zip_longest(*(of_emotion[index] for index in rng.permutation(len(of_emotion))))
         drawn += [row for turn in turns for row in turn if row is not None][:size]

@@ -33,12 +33,13 @@ from scipy.special import stdtrit
 
 from emobridge.phones.base import PHONE_CLASSES, VOWELS
 
-Floats = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
+VectorFormula = Callable[[FloatArray, FloatArray], FloatArray]  # of vectors (..., D) of both sides
 UTTERANCE = "utterance"
-UNITS = (UTTERANCE, *PHONE_CLASSES)
+COMPARED_UNITS = (UTTERANCE, *PHONE_CLASSES)
 # The levels at which layers are chosen, and the units whose similarities are averaged for it.
 LEVELS = {UTTERANCE: (UTTERANCE,), "vowel": VOWELS, "consonant": ("consonant",)}
-MEASURES = ("cosine of means", "mean of cosines", "CKA")
+SIMILARITY_MEASURES = ("cosine of means", "mean of cosines", "CKA")
 SET_SIZE = 3  # layers in a set of the paper
 # The random sets of the paper's Table 1, of encoders of twelve layers; those of others are drawn.
 PRINTED_RANDOM = ((2, 6, 9), (1, 5, 12), (3, 7, 11))
@@ -50,7 +51,7 @@ class LayerSimilarity:
     """How alike two corpora are in one layer, unit and emotion."""
 
     layer: int
-    unit: str  # of UNITS
+    unit: str  # of COMPARED_UNITS
     emotion: str
     cosine_of_means: float  # in [-1, 1]; NaN where a side has no such vector, as all below
     cosine_of_means_low: float
@@ -63,8 +64,8 @@ class LayerSimilarity:
     target: int
 
     def value(self, measure: str) -> float:
-        """Its value of one of MEASURES."""
-        return dict(zip(MEASURES, (self.cosine_of_means, self.mean_of_cosines, self.cka)))[measure]
+        """Its value of one of SIMILARITY_MEASURES."""
+        return dict(zip(SIMILARITY_MEASURES, (self.cosine_of_means, self.mean_of_cosines, self.cka)))[measure]
 
 
 class Totals:
@@ -107,7 +108,7 @@ def similarities(
     return rows
 
 
-def ranking(rows: Iterable[LayerSimilarity], level: str, measure: str = MEASURES[0]) -> dict[int, float]:
+def ranking(rows: Iterable[LayerSimilarity], level: str, measure: str = SIMILARITY_MEASURES[0]) -> dict[int, float]:
     """The mean similarity of each layer at one of LEVELS, over emotions and, of vowels, over the six of them.
 
     Of what is defined in every layer; {} where nothing is.
@@ -165,20 +166,22 @@ def _random_sets(layers: tuple[int, ...], size: int, others: set[tuple[int, ...]
     return chosen
 
 
-def _cosine(x: Floats, y: Floats) -> Floats:
+def _cosine(x: FloatArray, y: FloatArray) -> FloatArray:
     """cos of vectors (..., D); NaN of a vector of length 0."""
     length = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
-    value: Floats = np.where(length > 0, (x * y).sum(-1) / np.where(length > 0, length, 1), np.nan)
+    value: FloatArray = np.where(length > 0, (x * y).sum(-1) / np.where(length > 0, length, 1), np.nan)
     return value
 
 
-def _product(x: Floats, y: Floats) -> Floats:
-    value: Floats = (x * y).sum(-1)
+def _product(x: FloatArray, y: FloatArray) -> FloatArray:
+    value: FloatArray = (x * y).sum(-1)
     return value
 
 
 def _with_interval(
-    formula: Callable[[Floats, Floats], Floats], counts: tuple[Floats, Floats], totals: tuple[Floats, Floats]
+    formula: Callable[[FloatArray, FloatArray], FloatArray],
+    counts: tuple[FloatArray, FloatArray],
+    totals: tuple[FloatArray, FloatArray],
 ) -> tuple[float, float, float]:
     """The formula of the means of both sides, and the ends of its interval.
 
@@ -208,12 +211,12 @@ def _with_interval(
     return value, math.tanh(middle - margin), math.tanh(middle + margin)
 
 
-def _unbounded(value: Floats) -> Floats:
-    scaled: Floats = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
+def _unbounded(value: FloatArray) -> FloatArray:
+    scaled: FloatArray = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
     return scaled
 
 
-def _cka(source: tuple[Floats, Floats, int], target: tuple[Floats, Floats, int]) -> float:
+def _cka(source: tuple[FloatArray, FloatArray, int], target: tuple[FloatArray, FloatArray, int]) -> float:
     """Of the sums of x x^T (D, D) and of x (D,) of so many vectors, of both sides."""
     if min(source[2], target[2]) < 2:
         return math.nan
@@ -222,6 +225,6 @@ def _cka(source: tuple[Floats, Floats, int], target: tuple[Floats, Floats, int])
     return float((first * second).sum() / length) if length > 0 else math.nan
 
 
-def _centred(gram: Floats) -> Floats:
-    centred: Floats = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
+def _centred(gram: FloatArray) -> FloatArray:
+    centred: FloatArray = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
     return centred

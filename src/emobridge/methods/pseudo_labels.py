@@ -4,9 +4,9 @@ Every W epochs each unlabelled target utterance x is labelled with c = argmax p(
 W epochs minimise the cross-entropy of labelled and pseudo-labelled utterances alike. Rebalancing oversamples the
 target utterances to the number of source ones, at the start (if some are labelled) and after each labelling.
 
-Algorithm 1 of the paper EXPANDS the labelled set by each round's newly labelled utterances; with `expand` so does this:
-an utterance that was once sure keeps the label of that round, beside those of later ones where they differ. The default
-is ours: each labelling takes the place of the one before, so that early mistakes do not stay.
+Algorithm 1 of the paper EXPANDS the labelled set by each round's newly labelled utterances: an utterance that was once
+sure keeps the label of that round, beside those of later ones where they differ. The default is ours: each round takes
+the place of the one before, so that early mistakes do not stay.
 
 Ours where the paper is silent: utterances below tau are left out until the next labelling; classes weigh the same
 within each corpus, and source corpora the same among themselves; the weights are not reset when labels change; and if
@@ -37,6 +37,8 @@ from emobridge.methods.base import (
 from emobridge.methods.source_only import SourceOnly
 from emobridge.options import check_least, check_share
 
+ROUNDS = ("replace", "expand", "once")
+
 
 class Expanded(nn.Module):
     """The pseudo-labels of all rounds so far, which checkpoints keep, however many they are."""
@@ -63,9 +65,9 @@ class Expanded(nn.Module):
 
 
 class PseudoLabels(SourceOnly):
-    """`threshold` tau in [0, 1), `interval` W in epochs; the paper's values are the defaults. `label_once`: label at
-    epoch W and never again. `even`: true labels of the target count as much as pseudo-labels; the paper has it off.
-    `expand`: each labelling adds to those before; the paper has it on.
+    """`threshold` tau in [0, 1), `interval` W in epochs; the paper's values are the defaults. `rounds`: replace, each
+    labelling takes the place of the one before; expand, it adds to those before, as in the paper; or once, at epoch W
+    and never again. `even`: true labels of the target count as much as pseudo-labels; the paper has it off.
     """
 
     needs = frozenset({"source_labels", "target_audio", "emotions"})
@@ -76,27 +78,27 @@ class PseudoLabels(SourceOnly):
         *,
         threshold: float = 0.5,
         interval: int = 30,
-        label_once: bool = False,
         rebalance: bool = True,
         even: bool = True,
-        expand: bool = False,
+        rounds: str = "replace",
     ) -> None:
         super().__init__(rebalance=rebalance)
         check_share(threshold=threshold)
         check_least(1, interval=interval)
-        self.threshold, self.interval, self.label_once = threshold, interval, label_once
+        if rounds not in ROUNDS:
+            raise ValueError(f"rounds: expected {', '.join(ROUNDS)}, got {rounds!r}")
+        self.threshold, self.interval, self.rounds = threshold, interval, rounds
         self.even = even and rebalance
-        self.expand = expand
 
     def prepare(self, task: Task, model: Model) -> nn.Module | None:
         super().prepare(task, model)
         self.expanded = Expanded()
-        return self.expanded if self.expand else None
+        return self.expanded if self.rounds == "expand" else None
 
     def examples(self, epoch: int, predict: Predict, generator: torch.Generator) -> Examples | None:
         if not epoch:
             return super().examples(epoch, predict, generator)
-        if epoch % self.interval or (self.label_once and epoch > self.interval):
+        if epoch % self.interval or (self.rounds == "once" and epoch > self.interval):
             return None
         task = self.task
         true = task.labelled_target or Labelled.empty()
@@ -109,7 +111,7 @@ class PseudoLabels(SourceOnly):
         rows, label = task.target[sure], self.label(p[sure])
         share = int(sure.sum()) / max(len(sure), 1)
         notes = (("pseudo-labelled share", share), ("pseudo-labelled classes", classes))
-        if self.expand:
+        if self.rounds == "expand":
             self.expanded.add(rows, label)
             rows, label = self.expanded.rows, self.expanded.label
         if task.solved and self.even:

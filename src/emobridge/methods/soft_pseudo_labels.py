@@ -39,22 +39,14 @@ class SoftPseudoLabels(PseudoLabels):
         *,
         threshold: float = 0.0,
         interval: int = 30,
-        label_once: bool = False,
         rebalance: bool = True,
         even: bool = True,
-        expand: bool = False,
+        rounds: str = "replace",
         all_classes: float = 0.8,
         sureness: float = 0.4,
         mixup: float = 4.0,
     ) -> None:
-        super().__init__(
-            threshold=threshold,
-            interval=interval,
-            label_once=label_once,
-            rebalance=rebalance,
-            even=even,
-            expand=expand,
-        )
+        super().__init__(threshold=threshold, interval=interval, rebalance=rebalance, even=even, rounds=rounds)
         check_least(0, all_classes=all_classes, sureness=sureness, mixup=mixup)
         self.all_classes, self.sureness, self.mixup = all_classes, sureness, mixup
 

@@ -1,8 +1,9 @@
 """Phones of speech by its text: espeak-ng speaks the text, and the times of its phones are warped to the recording.
 
 Both are log-mels (the encoder `logmel`, a frame each 10 ms) between their first and last loud frame, no lower than
-FLOOR below the clip's loud frames, each band standardised over the clip, with their slopes beside. Dynamic time warping
-of their cosines says which frames belong together. All of it is ours: docs/results/aligner.md has what was tried.
+BAND_FLOOR below the clip's loud frames, each band standardised over the clip, with their slopes beside. Dynamic time
+warping of their cosines says which frames belong together. All of it is ours: docs/results/aligner.md has what was
+tried.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from emobridge.phones.speaking import speak_alone, wave_of
 from emobridge.phones.warping import cosine_costs, mapped_times, warp
 from emobridge.types import SAMPLE_RATE
 
-FLOOR = 9.0  # nats, 39 dB of power
-LOUD = 0.95  # quantile over frames of their loudest band that stands for the loud frames
+BAND_FLOOR = 9.0  # nats, 39 dB of power
+LOUD_QUANTILE = 0.95  # quantile over frames of their loudest band that stands for the loud frames
 SLOPE_SPAN = 2  # frames on either side over which a slope is taken
-SHORTEST = 0.005  # s; a phone of the text that gets less was not said, or cannot be told from its neighbours
-LONGEST = 60.0  # s of speech: the warping holds some 5 bytes for each pair of frames
+SHORTEST_PHONE = 0.005  # s; a phone of the text that gets less was not said, or cannot be told from its neighbours
+LONGEST_SPEECH = 60.0  # s of speech: the warping holds some 5 bytes for each pair of frames
 MOST_STRETCH = 4.0  # a text that takes so many times more or less time than the speech is of another recording
 
 
@@ -58,7 +59,7 @@ def spoken_text(text: str, voice: str) -> SpokenText:
 def align(spoken: SpokenText, wave: NDArray[np.float32]) -> AlignedText:
     """The phones of a reading of the text, (T,) at 16 kHz, from its start.
 
-    Errors: UserError without speech, for speech longer than LONGEST, and where the text does not fit its length.
+    Errors: UserError without speech, for speech longer than LONGEST_SPEECH, and where the text does not fit its length.
     """
     features, start = speech_features(wave)
     stretch = len(features) / len(spoken.features)
@@ -74,7 +75,7 @@ def align(spoken: SpokenText, wave: NDArray[np.float32]) -> AlignedText:
     mapped = np.clip(mapped, 0.0, len(wave) / SAMPLE_RATE)
     placed = [replace(phone, start=float(a), end=float(b)) for phone, (a, b) in zip(phones, mapped)]
     return AlignedText(
-        Alignment(tuple(phone for phone in placed if phone.end - phone.start >= SHORTEST)),
+        Alignment(tuple(phone for phone in placed if phone.end - phone.start >= SHORTEST_PHONE)),
         _words(spoken.synthesis, placed),
     )
 
@@ -82,20 +83,20 @@ def align(spoken: SpokenText, wave: NDArray[np.float32]) -> AlignedText:
 def speech_features(wave: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     """(T,) at 16 kHz -> (F, 128) of the frames from the first loud one to the last, and the time (s) of the first.
 
-    Errors: UserError without a loud frame, and for more than LONGEST between the first and the last.
+    Errors: UserError without a loud frame, and for more than LONGEST_SPEECH between the first and the last.
     """
     loud = np.flatnonzero(loud_frames(wave))
     if not len(loud):
         raise UserError("no speech")
     first, last = int(loud[0]), int(loud[-1]) + 1
-    if last - first > LONGEST * Logmel.frame_rate:
+    if last - first > LONGEST_SPEECH * Logmel.frame_rate:
         seconds = (last - first) / Logmel.frame_rate
-        raise UserError(f"{seconds:.0f} s of speech; expected {LONGEST:g} s at most: cut it into utterances")
+        raise UserError(f"{seconds:.0f} s of speech; expected {LONGEST_SPEECH:g} s at most: cut it into utterances")
     with torch.inference_mode():
         samples = torch.from_numpy(np.ascontiguousarray(wave))[None]
         layers = _encoder()(samples, torch.ones_like(samples, dtype=torch.bool))
     bands = layers.hidden[0, 0, first:last].numpy()
-    bands = np.maximum(bands, np.quantile(bands.max(1), LOUD) - FLOOR)
+    bands = np.maximum(bands, np.quantile(bands.max(1), LOUD_QUANTILE) - BAND_FLOOR)
     bands = _standardised(bands)
     return np.hstack([bands, _standardised(_slopes(bands))]), first / Logmel.frame_rate
 

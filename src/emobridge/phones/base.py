@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-KINDS = ("vowel", "consonant", "pause")
+PHONE_KINDS = ("vowel", "consonant", "pause")
 # The six vowels of Upadhyay et al. 2024, Figure 1: "a/ɑ", ɛ, ə, i, o, u.
 VOWELS = ("a", "ɛ", "ə", "i", "o", "u")
 _SAME_VOWEL = {"ɑ": "a", **dict.fromkeys(("oʊ", "əʊ", "ow", "əw"), "o")}
@@ -19,7 +19,7 @@ class Phone:
     start: float  # s, from the start of the utterance
     end: float  # s, above `start`
     ipa: str  # without stress marks; "" of a pause
-    kind: str  # of KINDS
+    kind: str  # of PHONE_KINDS
     label: str  # as the source of the alignment writes it
 
 
@@ -31,7 +31,7 @@ class Alignment:
 
     def of_class(self, name: str) -> Sequence[Phone]:
         """The phones of one of PHONE_CLASSES."""
-        if name in KINDS:
+        if name in PHONE_KINDS:
             return [phone for phone in self.phones if phone.kind == name]
         return [phone for phone in self.phones if vowel_of(phone.ipa) == name]
 

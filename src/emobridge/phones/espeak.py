@@ -20,7 +20,7 @@ from emobridge.errors import UserError
 from emobridge.phones.base import Phone
 from emobridge.phones.labels import kind_of
 
-RATE = 22_050  # Hz, of what espeak-ng makes
+ESPEAK_RATE = 22_050  # Hz, of what espeak-ng makes
 
 # Of speak_lib.h.
 _SYNCHRONOUS = 2  # espeak_Synth returns when the speech is made
@@ -65,7 +65,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 class Synthesis:
     """What espeak-ng made of a sentence."""
 
-    wave: NDArray[np.int16]  # (T,) at RATE
+    wave: NDArray[np.int16]  # (T,) at ESPEAK_RATE
     phones: tuple[Phone, ...]  # in order, none overlapping; gaps are pauses
     words: tuple[tuple[float, str], ...] = ()  # start (s) and text of each, in order
 
@@ -98,7 +98,7 @@ class Espeak:
             self._library = ctypes.CDLL(str(library))
         except OSError as error:
             raise UserError(f"{library}: the espeak-ng library cannot be loaded ({error})") from error
-        if self._library.espeak_Initialize(_SYNCHRONOUS, 0, data_path, _EVENTS) != RATE:
+        if self._library.espeak_Initialize(_SYNCHRONOUS, 0, data_path, _EVENTS) != ESPEAK_RATE:
             raise UserError(f"{self._data}: espeak-ng cannot read its data")
         self._languages: dict[str, list[str]] = {}
         self._pieces: list[bytes] = []
@@ -135,7 +135,9 @@ class Espeak:
         wave = np.frombuffer(b"".join(self._pieces), np.int16)
         if not len(wave):
             raise RuntimeError(f"espeak-ng says nothing for {text!r}")
-        words = tuple((sample / RATE, text[first - 1 : first - 1 + length]) for sample, first, length in self._words)
+        words = tuple(
+            (sample / ESPEAK_RATE, text[first - 1 : first - 1 + length]) for sample, first, length in self._words
+        )
         return Synthesis(wave, _phones(self._marks, len(wave)), words)
 
     def _collect(self, wave: ctypes._Pointer[ctypes.c_short], samples: int, events: ctypes._Pointer[_Event]) -> int:
@@ -158,10 +160,21 @@ def _phones(marks: list[tuple[int, str]], samples: int) -> tuple[Phone, ...]:
     """Each phone lasts until the next mark. Marks without a name are pauses, those without length are dropped."""
     ends = [sample for sample, _ in marks[1:]] + [samples]
     return tuple(
-        Phone(start / RATE, min(end, samples) / RATE, ipa, kind_of(ipa.replace("g", "ɡ")) or "consonant", name)
+        Phone(
+            start / ESPEAK_RATE,
+            min(end, samples) / ESPEAK_RATE,
+            ipa,
+            kind_of(ipa.replace("g", "ɡ")) or "consonant",
+            name,
+        )
         for (start, name), end in zip(marks, ends)
         if (ipa := to_ipa(name)) and start < min(end, samples)
     )
+
+
+def _kind(ipa: str) -> str:
+    """What is left of mnemonics that are no IPA are marks of consonants."""
+    return kind_of(ipa.replace("g", "ɡ")) or "consonant"
 
 
 def to_ipa(name: str) -> str:

@@ -20,10 +20,10 @@ from emobridge.phones.textgrid import INTERVALS, Tier, read_tiers, textgrid_text
 from emobridge.progress import Progress
 from emobridge.types import SAMPLE_RATE, Utterance
 
-SUFFIX = ".TextGrid"
+GRID_SUFFIX = ".TextGrid"
 LONGEST_NAME = 150  # bytes of a file's name before its suffix
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|%]|^\.')
-Skip = Callable[[str, str], None]  # gets the id of an utterance and the reason why it has no alignment
+SkipRow = Callable[[str, str], None]  # gets the id of an utterance and the reason why it has no alignment
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def align_utterances(
     utterances: Sequence[Utterance],
     folder: str | Path,
     *,
-    on_skip: Skip | None = None,
+    on_skip: SkipRow | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> list[Utterance]:
     """Align utterances that have a text and a language, and return all of them in their order with `phones` set.
@@ -89,10 +89,10 @@ def file_name(name: str) -> str:
     if len(plain.encode()) > LONGEST_NAME:
         digest = hashlib.sha256(name.encode()).hexdigest()[:16]
         plain = f"{plain.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
-    return plain + SUFFIX
+    return plain + GRID_SUFFIX
 
 
-def _readings(utterances: Sequence[Utterance], on_skip: Skip | None) -> Iterator[_Reading]:
+def _readings(utterances: Sequence[Utterance], on_skip: SkipRow | None) -> Iterator[_Reading]:
     for row, utterance in enumerate(utterances):
         text = " ".join((utterance.text or "").split())
         try:
@@ -107,7 +107,7 @@ def _readings(utterances: Sequence[Utterance], on_skip: Skip | None) -> Iterator
             yield _Reading(row, utterance, voice, text)
 
 
-def _skip(on_skip: Skip | None, utterance: Utterance, reason: str) -> None:
+def _skip(on_skip: SkipRow | None, utterance: Utterance, reason: str) -> None:
     if on_skip is None:
         raise UserError(f"{utterance.id}: {reason}")
     on_skip(utterance.id, reason)

@@ -42,7 +42,7 @@ def ipa_of(label: str, notation: str) -> str | None:
 
 
 def kind_of(ipa: str) -> str | None:
-    """Of `base.KINDS`: a pause is "", a vowel has a vowel's symbol, of all else a consonant has one; None otherwise.
+    """Of `base.PHONE_KINDS`: a pause is "", a vowel has a vowel's symbol, else a consonant has one; None otherwise.
 
     >>> kind_of("aj"), kind_of("ɹ̩"), kind_of(""), kind_of("x1")
     ('vowel', 'consonant', 'pause', None)

@@ -35,7 +35,7 @@ READERS: dict[str, Callable[[Path], Sequence[Interval] | Mapping[str, Sequence[I
 }
 NOTATION = {".lablaut": LABLAUT, ".phones.tsv": "ipa"}  # of other files it is guessed, file by file
 LABLAUT_END = "xx"  # of the stem, behind that of the audio file
-ROUNDING = 0.001  # s; what overlaps by less is rounding
+ROUNDED_TIME = 0.001  # s; what overlaps by less is rounding
 LABELS_SHOWN = 10  # unknown labels that are named; the others are counted
 
 
@@ -200,7 +200,7 @@ class _Cleaning:
         apart: list[Phone] = []
         for phone in phones:
             end = apart[-1].end if apart else phone.start
-            if phone.start < end - ROUNDING:
+            if phone.start < end - ROUNDED_TIME:
                 self.tally.add("phones that overlap the one before, cut", str(path))
             if phone.start < end:
                 phone = dataclasses.replace(phone, start=end)

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from emobridge.errors import UserError
 from emobridge.languages import language_name, primary_language
-from emobridge.phones.espeak import RATE, Espeak, Synthesis, paths
+from emobridge.phones.espeak import ESPEAK_RATE, Espeak, Synthesis, paths
 from emobridge.types import SAMPLE_RATE
 
 WORDS_A_MINUTE = 160  # ours; 130 and 200 align as well
-SEED = 1
+VOICE_SEED = 1
 # Of languages with several voices, where a tag names none of them. Ours: the English corpora of the field are American.
 COMMON_VOICES = {"en": "en-US", "zh": "cmn", "no": "nb"}
 
@@ -70,14 +70,14 @@ def speak_alone(text: str, voice: str) -> Synthesis:
 
 def wave_of(synthesis: Synthesis) -> NDArray[np.float32]:
     """The speech at SAMPLE_RATE, (T,) in [-1, 1]."""
-    return np.asarray(soxr.resample(synthesis.wave.astype(np.float32) / 32768, RATE, SAMPLE_RATE), np.float32)
+    return np.asarray(soxr.resample(synthesis.wave.astype(np.float32) / 32768, ESPEAK_RATE, SAMPLE_RATE), np.float32)
 
 
 def _speak_into(sender: Connection, home: str, text: str, voice: str) -> None:
     """Send the synthesis, or the line that says why there is none."""
     try:
         espeak = Espeak(Path(home))
-        sender.send(espeak.speak(text, espeak.language_lines(voice), words_a_minute=WORDS_A_MINUTE, seed=SEED))
+        sender.send(espeak.speak(text, espeak.language_lines(voice), words_a_minute=WORDS_A_MINUTE, seed=VOICE_SEED))
     except (UserError, RuntimeError, OSError) as error:
         sender.send(str(error))
     finally:

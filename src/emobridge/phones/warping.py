@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
 
-
-def cosine_costs(first: Floats, second: Floats) -> Floats:
+def cosine_costs(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, D) and (M, D) -> (N, M) in [0, 2]: one less the cosine; of a frame without direction it is 1."""
     rows, columns = (
         frames / np.maximum(np.linalg.norm(frames, axis=1, keepdims=True), 1e-8) for frames in (first, second)
@@ -16,7 +14,7 @@ def cosine_costs(first: Floats, second: Floats) -> Floats:
     return np.asarray(1 - rows @ columns.T, np.float32)
 
 
-def warp(costs: Floats) -> NDArray[np.int64]:
+def warp(costs: NDArray[np.float32]) -> NDArray[np.int64]:
     """(N, M) -> (K, 2): the cheapest path of pairs from (0, 0) to (N - 1, M - 1) by steps (1, 1), (1, 0) and (0, 1).
 
     The cost of a path is the sum of its cells. It is computed along anti-diagonals, whose cells do not depend on each

@@ -8,7 +8,7 @@ from typing import Literal
 
 from emobridge import registry
 from emobridge.bundle import made_head
-from emobridge.errors import UserError
+from emobridge.errors import UserError, unknown
 from emobridge.heads.base import ClosedFormHead
 from emobridge.probe import scratch
 from emobridge.probe.encoders import (
@@ -86,6 +86,9 @@ def check_study(settings: ProbeSettings, corpora: Sequence[Corpus]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"two manifests are of the corpus {name}: a study takes each once")
+    for name in settings.by_utterance:
+        if name not in names:
+            raise unknown("corpus of this study", name, names)
     for head in settings.heads:
         made = made_head(head, options_for_head(settings, head), 1, 2)
         if isinstance(made, ClosedFormHead) and made.has_members:

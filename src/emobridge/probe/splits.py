@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -160,8 +161,11 @@ def split_corpus(corpus: Corpus, settings: ProbeSettings) -> Splits:
     for seed in range(settings.seeds):
         if settings.split == "80/10/10":
             draws = (seed * settings.folds + fold for fold in range(settings.folds))
-            shared = {"share_speakers": settings.share_speakers, "by_utterance": settings.by_utterance}
-            parts = [by_ratio(rows, (0.8, 0.1, 0.1), seed=n, **shared) for n in draws]
+            draw = functools.partial(
+                by_ratio, rows, (0.8, 0.1, 0.1), share_speakers=settings.share_speakers,
+                by_utterance=settings.by_utterance,
+            )  # fmt: skip
+            parts = [draw(seed=number) for number in draws]
             splits.append(tuple(RowSplit(*three) for three in parts))
             continue
         count = 2 * settings.folds if settings.split == "halved" else settings.folds

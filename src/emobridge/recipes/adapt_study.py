@@ -1,6 +1,7 @@
 """A study of adaptation in a recipe: a grid of label budgets for each of its targets and encoders.
 
-In TOML a study has the lists LIST_KEYS and the settings of `adapt` except GRID_KEYS.
+In TOML a study has the lists LIST_KEYS and the settings of `adapt` except GRID_KEYS; LAYER_FROM in place of `layer`
+names a recipe of layer-wise studies, whose best layer is taken.
 
 A study of several directions has `pairs` in place of source and targets: ["en > de", "en + it > de"], in names of
 corpora; each pair becomes a study of its own, "NAME-en-to-de". The source "others" is all other corpora of the recipe.
@@ -18,6 +19,7 @@ from emobridge.settings import Budget, choices_of, flat_values, from_mapping, is
 
 ARROW = ">"  # in a pair, between the corpora of the source and the target
 OTHERS = "others"  # in a pair, for all corpora but the target
+LAYER_FROM = "layer_from"
 LIST_KEYS = ("targets", "encoders", "methods", "budgets", "normalise")
 # What each grid has of its own, and what the lists replace.
 GRID_KEYS = frozenset(
@@ -37,6 +39,7 @@ class AdaptStudy:
     request: Budget
     targets: tuple[str, ...]  # corpora
     encoders: tuple[str, ...]
+    layer_from: str = ""  # a recipe of layer-wise studies that chooses the layer, see `best_layer`
 
     @property
     def source(self) -> tuple[str, ...]:
@@ -61,7 +64,7 @@ class AdaptStudy:
 
 def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
     """A study from plain values. Errors: UserError for an unknown or missing key, or a value that no study has."""
-    keys = set(options_of_record(Budget)) - GRID_KEYS | set(LIST_KEYS)
+    keys = set(options_of_record(Budget)) - GRID_KEYS | {*LIST_KEYS, LAYER_FROM}
     for key in values:
         if key not in keys:
             raise UserError(f"{where}: {unknown('key', key, keys)}")
@@ -73,7 +76,10 @@ def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
     for word in lists["budgets"]:
         if not is_budget(word):
             raise UserError(f"{where}: budgets: expected numbers in quotes, or 'all', got {word!r}")
-    shared = {key: value for key, value in values.items() if key not in LIST_KEYS}
+    layer_from = values.get(LAYER_FROM, "")
+    if not isinstance(layer_from, str) or (layer_from and "layer" in values):
+        raise UserError(f"{where}: {LAYER_FROM}: expected a recipe's name in the place of layer, got {layer_from!r}")
+    shared = {key: value for key, value in values.items() if key not in (*LIST_KEYS, LAYER_FROM)}
     shared |= {"methods": lists["methods"], "budgets": lists["budgets"], "normalisations": lists["normalise"]}
     request = from_mapping(shared | {"target": lists["targets"][0], "encoder": lists["encoders"][0]}, where, Budget)
     if request.data.labels is None:
@@ -81,7 +87,7 @@ def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
     both = sorted(set(request.data.source) & set(lists["targets"]))
     if both:
         raise UserError(f"{where}: {both[0]} is among the targets and in the source")
-    return AdaptStudy(request=request, targets=lists["targets"], encoders=lists["encoders"])
+    return AdaptStudy(request=request, targets=lists["targets"], encoders=lists["encoders"], layer_from=layer_from)
 
 
 def expand_pairs(values: dict[str, Any], where: str, corpora: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -115,6 +121,9 @@ def study_values(study: AdaptStudy) -> dict[str, Any]:
     """The settings of a study by their names in TOML."""
     values = {name: value for name, value in flat_values(study.request).items() if name not in GRID_KEYS}
     values["normalise"] = study.request.normalisations
+    if study.layer_from:
+        values[LAYER_FROM] = study.layer_from
+        del values["layer"]
     return {"targets": study.targets, "encoders": study.encoders} | values
 
 

@@ -6,7 +6,6 @@ is over the speakers who were scored, so that a wide one reproduces much; the ta
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from emobridge.probe.pairs import SETTING_MEANINGS
 from emobridge.recipes.accounting import account
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.rows import ScoreKey
+from emobridge.recipes.stars import StarRule, star, star_words
 from emobridge.report.agreement import ComparedPoint, agreement_plot
 from emobridge.report.blocks import Section, Table, bounds, count, figure, number
 from emobridge.scores.measures.base import measure_of
@@ -31,13 +31,8 @@ NO_SCORE = "no score in this run: a corpus, an encoder or a grid is missing, or 
 _EXPLANATION = (
     "Each published number beside the score of ours that it stands beside: same corpora, encoder, labels, scored side, "
     "measure and number of target labels, as far as the paper states them. Reproduced: the published value lies within "
-    "the 95 % interval of ours (over speakers; wide where they are few). Stars of published numbers are the paper's."
+    "the 95 % interval of ours (over speakers; wide where they are few). Stars are the paper's."
 )
-_STARS = (
-    "Stars of measured numbers: * p < 0.1, ** p < 0.05 of the difference from the system that the paper's stars are "
-    "against, by a two-sided z-test of the two intervals as if no speaker were in both. The test is ours."
-)
-NORMAL_95 = 1.959964  # half the width of a 95 % interval of a normal variable, in deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +57,9 @@ class ComparedRow:
     high: float
     n: int  # utterances
     verdict: str
+    our_stars: str
     ua: float  # beside a plain accuracy; NaN elsewhere
     note: str
-    stars: str = ""  # of the measured value's difference from that of `Recipe.stars_against`: "*" or "**"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +68,7 @@ class Comparison:
 
     rows: tuple[ComparedRow, ...]
     not_run: tuple[tuple[str, str, int], ...]  # a table, a reason, and how many of its numbers
+    stars: StarRule | None = None
 
     @property
     def verdicts(self) -> Counter[str]:
@@ -83,10 +79,13 @@ class Comparison:
 NOTHING_COMPARED = Comparison((), ())
 
 
-def compare_numbers(recipe: Recipe, measured: Mapping[ScoreKey, Score]) -> Comparison:
+def compare_numbers(
+    recipe: Recipe, measured: Mapping[ScoreKey, Score], seeds: Mapping[ScoreKey, Sequence[float]] | None = None
+) -> Comparison:
     """The published numbers beside the scores of a run, and the others by the reason for which they are not run.
 
-    Numbers that another recipe of the paper shows, or that --only left out, are of no concern here.
+    seeds: the values of each seed, for stars. Numbers that another recipe of the paper shows, or that --only left out,
+    are of no concern here.
     """
     accounts = account(recipe)
     rows, missing = [], Counter[tuple[str, str]]()
@@ -101,8 +100,31 @@ def compare_numbers(recipe: Recipe, measured: Mapping[ScoreKey, Score]) -> Compa
                 missing[row.table, NO_SCORE] += 1
             else:
                 rows.append(_compared(row, cell, score, measured))
-    rows = [replace(row, stars=_stars(row, rows, recipe.stars_against)) for row in rows]
-    return Comparison(tuple(rows), tuple((table, reason, n) for (table, reason), n in missing.items()))
+    if recipe.stars:
+        rows = _starred(recipe.stars, rows, seeds or {})
+    return Comparison(tuple(rows), tuple((table, reason, n) for (table, reason), n in missing.items()), recipe.stars)
+
+
+def _starred(
+    rule: StarRule, rows: Sequence[ComparedRow], seeds: Mapping[ScoreKey, Sequence[float]]
+) -> list[ComparedRow]:
+    """The rows with marks against the row of the reference that has the same table, encoder, corpora and measure."""
+
+    def values(row: ComparedRow) -> Sequence[float]:
+        key = ScoreKey(row.study, row.system, row.encoder, row.source, row.target, row.target_labels, row.side,
+                       row.measure)  # fmt: skip
+        return seeds.get(key, ())
+
+    def place(row: ComparedRow) -> tuple[str, ...]:
+        return row.table, row.encoder, row.source, row.target, row.side, row.measure
+
+    reference = {place(row): values(row) for row in rows if row.method == rule.against}
+    return [
+        row
+        if row.method == rule.against
+        else replace(row, our_stars=star(rule, values(row), reference.get(place(row), ())))
+        for row in rows
+    ]
 
 
 def _compared(row: Published, cell: ScoreKey, score: Score, measured: Mapping[ScoreKey, Score]) -> ComparedRow:
@@ -113,25 +135,9 @@ def _compared(row: Published, cell: ScoreKey, score: Score, measured: Mapping[Sc
         id=row.id, table=row.table, method=row.method, study=cell.study, system=cell.system, encoder=cell.encoder,
         source=cell.source, target=cell.target, target_labels=cell.budget, side=cell.side, measure=cell.measure,
         printed=row.printed + row.stars, published=published, measured=score.value, low=score.low, high=score.high,
-        n=score.n, verdict=OPEN if score.low != score.low else verdict,
+        n=score.n, verdict=OPEN if score.low != score.low else verdict, our_stars="",
         ua=beside.value if beside else float("nan"), note=row.note,
     )  # fmt: skip
-
-
-def _stars(row: ComparedRow, rows: Sequence[ComparedRow], reference: str) -> str:
-    """The stars of a measured value against that of the reference of the same table, encoder, pair and measure.
-
-    A two-sided z-test of two values by their 95 % intervals, as if no speaker were in both: "*" p < 0.1, "**" p < 0.05.
-    "" for the reference, without one, and where an interval is not known.
-    """
-    key = ("table", "encoder", "source", "target", "side", "measure")
-    same = [other for other in rows if all(getattr(other, name) == getattr(row, name) for name in key)]
-    other = next((other for other in same if other.method == reference), row)
-    spread = math.hypot(row.high - row.low, other.high - other.low) / (2 * NORMAL_95)
-    if other.method == row.method or not spread > 0:
-        return ""
-    p = math.erfc(abs(row.measured - other.measured) / spread / math.sqrt(2))
-    return "**" if p < 0.05 else "*" if p < 0.1 else ""
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> None:
@@ -171,8 +177,9 @@ def comparison_sections(comparison: Comparison) -> list[Section]:
             for row in comparison.rows
         ]
         svg = agreement_plot(points, title="Published values against measured ones")
-        stars = (_STARS,) if any(row.stars for row in comparison.rows) else ()
-        words = (_EXPLANATION, *stars, *setting_words(row.note for row in comparison.rows))
+        marked = any(row.our_stars for row in comparison.rows)
+        words = (_EXPLANATION, *star_words(comparison.stars, marked=marked))
+        words += setting_words(row.note for row in comparison.rows)
         drawn = figure(svg, _table(comparison.rows), "published")
         sections.append(Section("Published against measured", words, blocks=(drawn,)))
     if comparison.not_run:
@@ -199,14 +206,14 @@ def _table(rows: Sequence[ComparedRow]) -> Table:
             row.table, row.method, ", ".join(filter(None, (row.study, row.system, row.encoder))),
             row.target if row.source == row.target else f"{row.source} > {row.target}",
             row.target_labels, row.side, row.measure, row.printed,
-            f"{number(row.measure, row.measured)}{row.stars} ({bounds(row.measure, row.low, row.high)})",
-            "" if row.ua != row.ua else number(UNWEIGHTED, row.ua), row.verdict, row.note,
+            f"{number(row.measure, row.measured)} ({bounds(row.measure, row.low, row.high)})",
+            row.our_stars, "" if row.ua != row.ua else number(UNWEIGHTED, row.ua), row.verdict, row.note,
         )
         for row in rows
     )  # fmt: skip
     columns = (
         "table", "printed method", "beside", "corpora", "target labels", "side", "measure", "published", "measured",
-        "UA", "published is within the interval", "what differs",
+        "stars", "UA", "published is within the interval", "what differs",
     )  # fmt: skip
     units = dict.fromkeys("in per cent" if measure_of(row.measure).unit else "in [-1, 1]" for row in rows)
     return Table(f"Published and measured, {' and CCC '.join(units)}, with 95 % intervals.", columns, lines)

@@ -25,7 +25,7 @@ from emobridge.study.cases import conditions_of_request
 _KEY = "defaults"  # of [ours]
 # Settings that change how long a study takes, or what lies beside its scores, and not these.
 _TECHNICAL = frozenset({"engine", "disk", "frames", "accumulate", "checkpointing", "bundle", "harm_sign", "guard"})
-_TECHNICAL_OPTIONS = frozenset({*WEIGHT_OPTIONS, "engine", "layers", "views"})  # of plug-ins
+_TECHNICAL_OPTIONS = frozenset({*WEIGHT_OPTIONS, "engine", "layers", "views", "width"})  # of plug-ins
 
 
 def with_defaults(recipe: Recipe) -> Recipe:

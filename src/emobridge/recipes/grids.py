@@ -36,19 +36,21 @@ CHECKPOINT_COPIES = 4  # of the weights in a checkpoint: themselves, Adam's two 
 def narrow_grids(
     study: RecipeStudy, settings: AdaptStudy, selected: Mapping[str, Sequence[str]]
 ) -> Iterable[RecipeStudy]:
-    """The study with only the corpora, encoders and methods that are selected; nothing where one of them is empty."""
+    """The study with only the corpora, encoders, methods and budgets that are selected; nothing where one is empty."""
     request = settings.request
     source = tuple(name for name in settings.source if name in selected["corpora"])
     targets = tuple(name for name in settings.targets if name in selected["corpora"])
     encoders = tuple(name for name in settings.encoders if name in selected["encoders"])
     methods = tuple(name for name in settings.methods if name in selected["methods"])
-    if not source or not targets or not encoders or not methods:
+    budgets = tuple(amount for amount in request.budgets if amount in selected["budgets"])
+    if not source or not targets or not encoders or not methods or not budgets:
         return
     options = {option for name in (BASELINE, *methods) for option in options_of(registry.load("methods", name))}
     pairs = tuple(pair for pair in request.system.method_options if options & set(read_options([pair])))
     request = replace(
         request,
         methods=methods,
+        budgets=budgets,
         data=replace(request.data, source=source, target=targets[0]),
         features=replace(request.features, encoder=encoders[0]),
         system=replace(request.system, method_options=pairs),
@@ -92,7 +94,8 @@ def grids_of(
     )
     here = [name for name in study.source if name in manifests]
     by_speaker = not (request.split.share_speakers or request.split.predefined)
-    nameless = [name for name in here if by_speaker and not _has_speakers(manifests[name])]
+    alone = request.split.by_utterance
+    nameless = [name for name in here if by_speaker and name not in alone and not _has_speakers(manifests[name])]
     problems += [f"corpus {name}: no source here, for some of its speakers are not known" for name in nameless]
     source = [name for name in here if name not in nameless]
     excluded = set() if place.other_sizes else set(wrong)
@@ -107,7 +110,8 @@ def grids_of(
     grids = {}
     for target in (name for name in study.targets if name in manifests and name not in excluded):
         data = replace(request.data, labels=labels, source=paths, target=manifests[target])
-        grid = replace(request, data=data, split=split, stages=place.stages)
+        own_split = replace(split, by_utterance=corpus_names(alone, (*source, target), manifests))
+        grid = replace(request, data=data, split=own_split, stages=place.stages)
         try:
             speech, _ = read_speech(data, labels, share_speakers=split.share_speakers)
             check_budgets(grid, speech)
@@ -120,6 +124,12 @@ def grids_of(
             narrowed = replace(grid, features=replace(request.features, encoder=path), output=output)
             grids[target, name] = without_useless(narrowed)  # the studies of a recipe share settings
     return grids, problems
+
+
+def corpus_names(names: Sequence[str], used: Sequence[str], manifests: Mapping[str, str]) -> tuple[str, ...]:
+    """What the utterances of some corpora of a recipe call their corpus, of those that are used."""
+    chosen = (name for name in names if name in used and name in manifests)
+    return tuple(dict.fromkeys(row.corpus for name in chosen for row in read_manifest(manifests[name])))
 
 
 def miscounted_corpora(

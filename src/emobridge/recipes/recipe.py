@@ -8,10 +8,14 @@
     obtain                             optional: how to get what `format` reads
     [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
     [[study]]                          its studies: settings of its own, and a name where there are several studies
+    [[figures]]                        optional, for [adapt]: figures that are drawn from the scores: see
+                                       `recipes.figures`
     [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
-    stars_against                      optional: the printed method that stars are against
     layer_sets                         optional: whether the layers of each pair are compared, see `recipes.layers`
+    [stars]                            optional: marks of significance, see `recipes.stars`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
+    items                              optional, for [adapt]: utterances of each emotion and corpus that are kept apart,
+                                       as those of a listening test, see `settings.Data.items`
     [[counts]]                         optional: `corpora`, and how many utterances of each emotion they have together,
                                        or `utterances` in all, or `classes`, or `train`, `validation` and `test` of a
                                        predefined split; only of the study's labels, or those with its attributes
@@ -34,10 +38,9 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
-from emobridge.literature.published import numbers_of
-from emobridge.literature.record import Published
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
+from emobridge.recipes.figures import DrawnFigure, read_figures
 from emobridge.recipes.rows import (
     FROM_SCRATCH,
     NotRun,
@@ -48,11 +51,23 @@ from emobridge.recipes.rows import (
     read_outputs,
     read_rows,
 )
+from emobridge.recipes.stars import StarRule, read_stars
 from emobridge.settings import Budget, from_mapping, options_of_record, read_mapping
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-OPTIONAL_KEYS = ("counts", "sample", "stars_against", "layer_sets", "obtain", "not_run", "outputs", "variant_of")
+OPTIONAL_KEYS = (
+    "counts",
+    "sample",
+    "items",
+    "layer_sets",
+    "obtain",
+    "not_run",
+    "outputs",
+    "figures",
+    "stars",
+    "variant_of",
+)
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 _BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
@@ -132,16 +147,18 @@ class Recipe:
     ours: tuple[tuple[str, str], ...]  # what is chosen, and how
     counts: tuple[CorpusCounts, ...] = ()  # of the corpora as the paper had them
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
-    stars_against: str = ""  # the printed method that stars of the paper's and of measured numbers are against
+    items: int = 0  # utterances of each emotion and corpus that are kept apart, drawn before the sample
     layer_sets: bool = False  # whether the layers of each pair of corpora and encoder are compared
     not_run: tuple[NotRun, ...] = ()
     outputs: tuple[PaperOutput, ...] = ()
     variant_of: str = ""  # a recipe of the same paper
+    figures: tuple[DrawnFigure, ...] = ()  # of the paper, that are drawn from the scores of its studies
+    stars: StarRule | None = None
 
     @property
     def measures(self) -> tuple[str, ...]:
         """The measures of its summary: UA, and those that it is scored by."""
-        return tuple(dict.fromkeys(["UA", *(name.strip() for name in self.measure.split(","))]))
+        return measures_of(self.measure)
 
     @property
     def adapts(self) -> bool:
@@ -174,6 +191,21 @@ class Recipe:
         encoders = dict.fromkeys(settings.heads, settings.encoders) | {FROM_SCRATCH: settings.scratch}
         return Scope(study.name, encoders, (), settings.corpora, settings.labels, ("all",), self.measures)
 
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """The numbers of target labels of all its grids."""
+        grids = [study.settings.request for study in self.studies if isinstance(study.settings, AdaptStudy)]
+        return tuple(dict.fromkeys(amount for request in grids for amount in request.budgets))
+
+
+def measures_of(text: str) -> tuple[str, ...]:
+    """The measures in a text such as "UA, WA"; UA always is among them.
+
+    >>> measures_of("WA")
+    ('UA', 'WA')
+    """
+    return tuple(dict.fromkeys(["UA", *(name.strip() for name in text.split(","))]))
+
 
 def recipe_names() -> tuple[str, ...]:
     """The recipes that come with emobridge."""
@@ -203,9 +235,11 @@ def read_recipe(name: str | Path) -> Recipe:
     kinds = [kind for kind in RECIPE_KINDS if kind in values]
     if len(kinds) != 1:
         raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
-    sample = values.get("sample", 0)
-    if type(sample) is not int or sample < 0 or (sample and kinds == ["probe"]):
-        raise UserError(f"{path}: sample: expected a number, with [adapt] ([probe] has its own), got {sample!r}")
+    sizes = {key: values.get(key, 0) for key in ("sample", "items")}
+    for key, size in sizes.items():
+        if type(size) is not int or size < 0 or (size and kinds == ["probe"]):
+            why = "with [adapt] ([probe] has its own)" if key == "sample" else "with [adapt]"
+            raise UserError(f"{path}: {key}: expected a number, {why}, got {size!r}")
     layer_sets = values.get("layer_sets", False)
     if type(layer_sets) is not bool or (layer_sets and kinds == ["probe"]):
         raise UserError(f"{path}: layer_sets: expected true or false, with [adapt], got {layer_sets!r}")
@@ -226,22 +260,19 @@ def read_recipe(name: str | Path) -> Recipe:
         studies=studies,
         ours=tuple((key, _read_text(path, f"ours.{key}", text)) for key, text in ours.items()),
         counts=_read_counts(path, values.get("counts", []), studies, names),
-        sample=sample,
-        stars_against=_read_stars(path, values),
+        **sizes,
         layer_sets=layer_sets,
         not_run=read_not_run(str(path), values.get("not_run", []), paper),
+        figures=read_figures(
+            str(path),
+            values.get("figures", []),
+            [study.name for study in studies],
+            measures_of(_read_text(path, "measure", values["measure"])),
+        ),
         outputs=read_outputs(str(path), values.get("outputs", {})),
+        stars=read_stars(str(path), values.get("stars"), paper),
         variant_of=_read_variant(path, values.get("variant_of", "")),
     )
-
-
-def _read_stars(path: Path, values: dict[str, Any]) -> str:
-    """The printed method that stars are against. Errors: UserError for one that the paper does not have."""
-    name = _read_text(path, "stars_against", values.get("stars_against", ""))
-    printed = {row.method: None for row in numbers_of(values["paper"]) if isinstance(row, Published)}
-    if name and name not in printed:
-        raise UserError(f"{path}: stars_against: {unknown('printed method', name, printed)}")
-    return name
 
 
 def _read_corpus(path: Path, name: str, table: Any, obtain: str) -> RecipeCorpus:

@@ -26,7 +26,8 @@ from emobridge.probe.pairs import pairs_of
 from emobridge.probe.settings import ProbeSettings
 from emobridge.probe.splits import Corpus, fold_path, read_corpus, split_corpus, training_sets
 from emobridge.recipes.adapt_study import AdaptStudy
-from emobridge.recipes.grids import Place, grids_of, miscounted_corpora, narrow_grids
+from emobridge.recipes.grids import Place, corpus_names, grids_of, miscounted_corpora, narrow_grids
+from emobridge.recipes.items import draw_items, labels_of_recipe
 from emobridge.recipes.recipe import Recipe, RecipeCorpus, RecipeStudy
 from emobridge.settings import Budget
 from emobridge.study.reading import spell_emotions
@@ -54,12 +55,13 @@ class Available:
     paths: tuple[tuple[str, str], ...]  # a corpus and its manifest, or an encoder and what `probe` takes for it
     missing: tuple[tuple[str, str], ...]  # a name and a line that says why
     notes: tuple[str, ...] = ()  # how corpora were read, such as what became of their labels
+    items: tuple[tuple[str, str], ...] = ()  # a corpus, and the manifest of what is kept apart of it
     differing: tuple[tuple[str, str], ...] = ()  # an encoder, and how what its folder holds is another one
     unsampled: tuple[tuple[str, str], ...] = ()  # a corpus and its whole manifest, where `paths` has that of a sample
 
 
 def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
-    """The recipe with only the studies, corpora, encoders and heads (or methods) that `only` names.
+    """The recipe with only the studies, corpora, encoders and heads (or methods and budgets) that `only` names.
 
     Errors: UserError for a name that the recipe does not have, and where no study remains.
     """
@@ -69,6 +71,8 @@ def narrow_recipe(recipe: Recipe, only: Mapping[str, Sequence[str]]) -> Recipe:
         "encoders": recipe.encoders,
         "methods" if recipe.adapts else "heads": recipe.systems,
     }
+    if recipe.adapts:
+        choices["budgets"] = recipe.budgets
     for key, names in only.items():
         if key not in choices:
             raise unknown("key", key, choices)
@@ -124,12 +128,15 @@ def corpora_in(recipe: Recipe, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Available:
+def find_corpora(
+    recipe: Recipe, paths: Mapping[str, Path], folder: Path, items: Mapping[str, Path] | None = None
+) -> Available:
     """Scan the corpora that are here into manifests in `folder`.
 
-    paths: for each corpus its folder, or a manifest (.jsonl), which is used as it is.
+    paths: for each corpus its folder, or a manifest (.jsonl), which is used as it is. items: for a corpus what is kept
+    apart of it, see `items.draw_items`, which draws them for the others.
     """
-    manifests, whole, missing, notes = [], [], [], []
+    manifests, whole, missing, notes, apart = [], [], [], [], []
     for material in recipe.corpora:
         name, path = material.corpus, paths.get(material.corpus)
         try:
@@ -138,11 +145,14 @@ def find_corpora(recipe: Recipe, paths: Mapping[str, Path], folder: Path) -> Ava
                 raise UserError(f"{problem}. {material.obtain}")
             manifest, lines = _scan_corpus(material, path, folder)
             whole.append((name, str(manifest)))
-            manifests.append((name, str(_draw_sample(recipe, manifest, folder / f"{name}-{recipe.sample}.jsonl"))))
+            listed = draw_items(recipe, name, manifest, folder, (items or {}).get(name))
+            apart += [] if listed is None else [(name, str(listed))]
+            path = folder / f"{name}-{recipe.sample}.jsonl"
+            manifests.append((name, str(_draw_sample(recipe, manifest, path, listed))))
             notes += [f"{name}: {line}" for line in lines]
         except UserError as error:
             missing.append((name, f"corpus {name}: {error}"))
-    return Available(tuple(manifests), tuple(missing), tuple(notes), unsampled=tuple(whole))
+    return Available(tuple(manifests), tuple(missing), tuple(notes), tuple(apart), unsampled=tuple(whole))
 
 
 def _scan_corpus(material: RecipeCorpus, path: Path, folder: Path) -> tuple[Path, list[str]]:
@@ -196,14 +206,18 @@ def _write_folds(material: RecipeCorpus, path: Path, manifest: Path) -> set[str]
     return ids
 
 
-def _draw_sample(recipe: Recipe, manifest: Path, path: Path) -> Path:
-    """The manifest of what the recipe uses of a corpus: all of it, or a sample of each emotion, written to `path`."""
+def _draw_sample(recipe: Recipe, manifest: Path, path: Path, items: Path | None) -> Path:
+    """The manifest of what the recipe uses of a corpus: all of it, or a sample of each emotion, written to `path`.
+
+    The utterances in `items` stand in it beside the sample.
+    """
     if not recipe.sample:
         return manifest
-    studies = [study.settings for study in recipe.studies if isinstance(study.settings, AdaptStudy)]
-    labels = spell_emotions(tuple(dict.fromkeys(label for study in studies for label in study.labels)))
-    utterances = list(read_manifest(manifest))
-    write_manifest(path, [utterances[row] for row in equal_sample(utterances, labels, recipe.sample)])
+    apart = {row.id for row in read_manifest(items)} if items else set()
+    rows = list(read_manifest(manifest))
+    others = [row for row in rows if row.id not in apart]
+    drawn = [others[row] for row in equal_sample(others, labels_of_recipe(recipe), recipe.sample)]
+    write_manifest(path, [*drawn, *(row for row in rows if row.id in apart)])
     return path
 
 
@@ -269,6 +283,10 @@ def _grid_runs(
     grids, problems = grids_of(
         settings, manifests, folders, recipe.counts, place, unsampled=dict(corpora.unsampled) or None
     )
+    apart = dict(corpora.items)
+    for (target, name), grid in grids.items():
+        listed = tuple(apart[corpus] for corpus in (*settings.source, target) if corpus in apart)
+        grids[target, name] = replace(grid, data=replace(grid.data, items=listed))
     runs = [
         Run(f"{recipe.name} {study.name} {target} {name}".replace("  ", " "), grid, (), study, target, name)
         for (target, name), grid in grids.items()
@@ -294,6 +312,8 @@ def _probe_runs(
         labels=spell_emotions(settings.labels),
     )
     settings = settings if place.seeds is None else replace(settings, seeds=place.seeds)
+    alone = corpus_names(settings.by_utterance, settings.corpora, dict(corpora.paths))
+    settings = replace(settings, by_utterance=alone)
     manifests = dict(corpora.paths)
     wrong, differences = miscounted_corpora(
         settings.corpora, manifests, recipe.counts, settings.labels, other_sizes=place.other_sizes

@@ -11,12 +11,9 @@ from pathlib import Path
 
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
-from emobridge.data.manifest import read_manifest
-from emobridge.encoders import languages_of
 from emobridge.files import write_cells
-from emobridge.languages import primary_language
 from emobridge.literature.published import corpus_key, published_confusions
-from emobridge.literature.record import Published
+from emobridge.literature.record import Published, PublishedConfusion
 from emobridge.recipes.accounting import numbers_at, output_lines
 from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.comparison import (
@@ -29,9 +26,10 @@ from emobridge.recipes.comparison import (
     setting_words,
     write_comparison,
 )
+from emobridge.recipes.figures import figure_section
 from emobridge.recipes.recipe import Recipe, RecipeCorpus
 from emobridge.recipes.replication import Run
-from emobridge.recipes.rows import PublishedRow, ScoreKey
+from emobridge.recipes.rows import CONFUSION, PublishedRow, ScoreKey
 from emobridge.report.blocks import Page, Section, Table, count, interval, stamp_of, stamped
 from emobridge.report.record import SIDES
 from emobridge.report.write import write_page
@@ -48,10 +46,10 @@ _EXPLANATION = (
 )
 
 _MATRICES = (
-    "Per cent of each true emotion's utterances, summed over seeds and folds; in brackets the published matrix of the "
-    "same encoder, training and test language. The paper does not say which strategy its matrix shows, so that it is "
-    "printed beside each of them. Published matrices of listeners stand below: the paper compares natives with mono, "
-    "others with cross, second-language listeners with trans."
+    "Of the utterances that are kept apart, as the paper's are of its listening test: per cent of each true emotion's "
+    "answers, summed over the models of all folds and seeds; in brackets the published matrix, of other utterances. "
+    "The paper has 14 matrices, of which nine are stored: three of models, and six of listeners, which stand below. It "
+    "compares natives with mono, others with cross, second-language listeners with trans."
 )
 
 
@@ -117,11 +115,11 @@ def write_summary(
     numbers = numbers_at(recipe)
     rows = [row for run in runs for row in _rows(recipe, run, numbers)]
     write_cells(folder / "summary.csv", rows, SummaryRow)
-    comparison = compare_numbers(recipe, measured_cells(recipe, runs))
+    comparison = compare_numbers(recipe, measured_cells(recipe, runs), seed_values(recipe, runs))
     write_comparison(folder, comparison)
     made, unmade = output_lines(recipe, folder)
     missing = (*missing, *unmade)
-    page = summary_page(recipe, rows, missing, command, _matrices(recipe, runs), notes, comparison)
+    page = summary_page(recipe, rows, missing, command, _matrices(recipe, runs, numbers), notes, comparison)
     page = replace(page, sections=(*page.sections, *figures_section(made)))
     return write_page(folder, "recipe", page, {"rows": [asdict(row) for row in rows], "command": command})
 
@@ -139,6 +137,8 @@ def summary_page(
     sections = comparison_sections(comparison)
     sections += [Section("What is missing", items=tuple(missing))] if missing else []
     sections.append(Section("Measured and published", _EXPLANATION, blocks=(_table(rows),)))
+    drawn = figure_section(recipe.figures, rows)
+    sections += [drawn] if drawn else []
     sections += [matrices] if matrices else []
     sections += [Section("How the corpora were read", items=tuple(notes))] if notes else []
     ours = tuple(f"{choice}: {text}" for choice, text in recipe.ours)
@@ -224,6 +224,17 @@ def measured_cells(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, Score]
     return {cell: score for cell, score in pairs if cell}
 
 
+def seed_values(recipe: Recipe, runs: Sequence[Run]) -> dict[ScoreKey, list[float]]:
+    """The scores of each seed by their cells, for the stars of a recipe that has them."""
+    values: dict[ScoreKey, list[float]] = {}
+    for run in runs if recipe.stars else ():
+        for score in _scores(run):
+            cell = cell_of(recipe, run, score) if score.seed != "all" else None
+            if cell:
+                values.setdefault(cell, []).append(score.value)
+    return values
+
+
 def cell_of(recipe: Recipe, run: Run, score: Score) -> ScoreKey | None:
     """The cell of a score of a grid; None where its normalisation is not the first, or of other corpora or encoders."""
     study = run.study.settings
@@ -281,9 +292,11 @@ def _labels(row: SummaryRow) -> str:
     return f", {row.labels.replace(',', ', ')}" if row.labels else ""
 
 
-def _matrices(recipe: Recipe, runs: Sequence[Run]) -> Section | None:
-    """The confusion matrices of finished grids for which the paper prints one of the same encoder and languages."""
-    tables = [table for run in runs for table in _matrix_tables(recipe, run)]
+def _matrices(
+    recipe: Recipe, runs: Sequence[Run], numbers: Mapping[ScoreKey, Sequence[PublishedRow]]
+) -> Section | None:
+    """The confusion matrices of what is kept apart, in finished grids beside which a published one stands."""
+    tables = [table for run in runs for table in _matrix_tables(run, numbers)]
     listeners = tuple(
         printed_table(
             f"Published: listeners, native {matrix.native}, on {matrix.test_language} ({matrix.setting}).", matrix
@@ -295,28 +308,19 @@ def _matrices(recipe: Recipe, runs: Sequence[Run]) -> Section | None:
     return Section("Confusion matrices", words, blocks=(*tables, *listeners)) if tables else None
 
 
-def _matrix_tables(recipe: Recipe, run: Run) -> Iterator[Table]:
-    assert isinstance(run.settings, Budget)
-    data = run.settings.data
-    measured = read_counts(Path(run.settings.output.out) / "confusions.csv")
-    if not measured or run.encoder in run.other_encoders:
+def _matrix_tables(run: Run, numbers: Mapping[ScoreKey, Sequence[PublishedRow]]) -> Iterator[Table]:
+    assert isinstance(run.settings, Budget) and isinstance(run.study.settings, AdaptStudy)
+    if run.encoder in run.other_encoders:
         return
-    source, target = (
-        primary_language(next(iter(read_manifest(path))).language) for path in (data.source[0], data.target)
-    )
-    natives = tuple(map(primary_language, languages_of(run.encoder)))
-    for (method, amount, _, side), counts in measured.items():
-        if side == "source" and amount != "0":
-            continue  # it has learnt the target since
-        tested = target if side == "target" else source
-        trained = target if amount != "0" else source
-        for matrix in published_confusions():
-            if matrix.study != recipe.paper or matrix.who != "model" or matrix.native not in natives:
-                continue
-            languages = matrix.train_language, matrix.test_language
-            if set(matrix.labels) == set(data.labels or ()) and languages == (trained, tested):
-                where = f"{run.study.name}, {run.encoder}, {method} with {amount} target labels, scored on the {side}"
-                yield matrix_table(f"{where} [published: model {matrix.native} {matrix.setting}].", counts, matrix)
+    source = "+".join(run.study.settings.source)
+    for (method, amount, _, side), counts in read_counts(Path(run.settings.output.out) / "items.csv").items():
+        cell = ScoreKey(run.study.name, method, run.encoder, source, run.target, amount, side, CONFUSION)
+        for matrix in numbers.get(cell, ()):
+            if isinstance(matrix, PublishedConfusion):
+                each = sum(counts.values()) // len(matrix.labels)
+                where = f"{run.study.name}, {run.encoder}, {method} with {amount} target labels, items of the {side}"
+                printed = f"published: model {matrix.native} {matrix.setting} on {matrix.test_language}"
+                yield matrix_table(f"{where}, {each} answers an emotion [{printed}].", counts, matrix)
 
 
 def _how(recipe: Recipe, command: str) -> Section:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from emobridge import registry
 from emobridge.data.manifest import read_manifest
+from emobridge.encoders import presets
 from emobridge.options import options_of, read_options
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy
@@ -30,6 +31,7 @@ _SCALED_BUDGET = 20  # what the largest one becomes where it is above that
 _ENGINE = "torch"  # of encoders as small as these another one takes longer to make than it saves
 # Sizes of encoders that are trained from scratch, by their options.
 _SCRATCH = {"max_length": 64, "hidden_size": 8, "layers": 2, "heads": 2}
+_SCRATCH_TRAINING = (f"epochs={_EPOCHS}", "batch_size=32", "accumulate=1")
 TOY_NOTE = (
     "TOY run, NO NUMBER IS A RESULT: fabricated corpora, tiny encoders with random weights, "
     f"{_EPOCHS} epochs, one seed unless --seeds says otherwise, at most {_LARGEST_BUDGET} target labels (larger "
@@ -72,17 +74,19 @@ def _count(counts: CorpusCounts, manifests: Mapping[str, Path]) -> CorpusCounts:
 def _narrow_study(study: RecipeStudy) -> RecipeStudy:
     settings = study.settings
     if isinstance(settings, AdaptStudy):
-        return replace(study, settings=replace(settings, request=_narrow_grid(settings.request)))
+        has_engines = all(name in presets() and presets()[name].model_type for name in settings.encoders)
+        request = _narrow_grid(settings.request, has_engines=has_engines)
+        return replace(study, settings=replace(settings, request=request))
     return replace(study, settings=_narrow_probe(settings))
 
 
-def _narrow_grid(request: Budget) -> Budget:
+def _narrow_grid(request: Budget, *, has_engines: bool) -> Budget:
     split, training, system = request.split, request.training, request.system
     return replace(
         request,
         budgets=_scaled(request.budgets),
         subsets=min(request.subsets, 2),
-        features=replace(request.features, engine=_ENGINE),
+        features=replace(request.features, engine=_ENGINE if has_engines else request.features.engine),
         system=replace(system, method_options=_options_of_methods(request.methods, system.method_options)),
         split=replace(split, seeds=1, folds=min(split.folds, _FOLDS)),
         training=replace(training, epochs=min(training.epochs, _EPOCHS), precision="fp32"),
@@ -100,6 +104,7 @@ def _narrow_probe(settings: ProbeSettings) -> ProbeSettings:
         seeds=1,
         folds=min(settings.folds, least),
         epochs=min(settings.epochs, _EPOCHS),
+        scratch_training=(*settings.scratch_training, *_SCRATCH_TRAINING) if settings.scratch else (),
         scratch_options=tuple(f"{option}={value}" for option, value in sizes.items()),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from emobridge.files import write_cells
-from emobridge.report.record import Contest, StudyRecord
+from emobridge.report.record import Confusion, Contest, StudyRecord
 from emobridge.report.scores import class_measures
 from emobridge.scores.measures.base import measure_of
 
@@ -45,9 +46,14 @@ class Count:
 
 
 def write_tables(folder: Path, record: StudyRecord) -> None:
-    """Write cells.csv and confusions.csv, and welch.csv where there are tests. Errors: UserError."""
+    """Write cells.csv and confusions.csv, items.csv where some are kept apart, and welch.csv where there are tests.
+
+    Errors: UserError.
+    """
     write_cells(folder / "cells.csv", score_cells(record), Cell)
-    write_cells(folder / "confusions.csv", counts_of(record), Count)
+    write_cells(folder / "confusions.csv", counts_of(record, record.confusions), Count)
+    if record.item_confusions:
+        write_cells(folder / "items.csv", counts_of(record, record.item_confusions), Count)
     if record.contests:
         write_cells(folder / "welch.csv", record.contests, Contest)
 
@@ -67,15 +73,15 @@ def score_cells(record: StudyRecord) -> list[Cell]:
     return cells
 
 
-def counts_of(record: StudyRecord) -> list[Count]:
-    """The rows of confusions.csv."""
+def counts_of(record: StudyRecord, confusions: Sequence[Confusion]) -> list[Count]:
+    """The rows of confusions.csv, or of items.csv."""
     normalise = {system.normalisation: system.normalise for system in record.systems}
     return [
         Count(
             confusion.method, confusion.target_labels, normalise[confusion.normalisation], confusion.side, true,
             predicted, count,
         )
-        for confusion in record.confusions
+        for confusion in confusions
         for true, counts in zip(confusion.labels, confusion.counts)
         for predicted, count in zip(confusion.labels, counts)
     ]  # fmt: skip

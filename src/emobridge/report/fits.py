@@ -5,7 +5,7 @@ from __future__ import annotations
 from emobridge.report import plots
 from emobridge.report.blocks import Section, Table, figure, number, percent, signed_interval, unit
 from emobridge.report.record import CostRow, StudyRecord
-from emobridge.report.systems import name_in
+from emobridge.report.systems import name_in, size_of
 
 CHANGES = (
     "Before the last stage: the scores of the method that ends where it begins (fine-tuned of ft-lora, lora of "
@@ -16,6 +16,10 @@ COSTS = (
     "Trained weights are counted by where they are: in the head, in the encoder itself, in adapters. Times are means "
     "over seeds and folds, of training alone. Memory is the most that any of them took: on a GPU of the stage, on a "
     "CPU of the whole process until then. A stage that several methods begin with is trained once and listed with each."
+)
+ACCURACY = (
+    "On training speakers: whole labelled utterances, of the target those within the budget, at most 200 of each side. "
+    "The epoch that was kept is not the last one where validation chose it."
 )
 CHOICE = "No target label enters this choice."
 
@@ -50,6 +54,26 @@ def curve_section(record: StudyRecord) -> Section | None:
     )
     columns = ("term", "run", "first epoch", "value", "last epoch", "value")
     return Section("Training", blocks=(figure(plots.curves(record.curves, title=title), Table(title, columns, rows)),))
+
+
+def accuracy_section(record: StudyRecord) -> Section | None:
+    """Accuracy by epoch of the systems with the most target labels, where the training was traced."""
+    if not record.curves:
+        return None
+    runs = list(dict.fromkeys(point.run for point in record.curves))
+    last = max((row.target_labels for row in record.systems), key=size_of)
+    drawn = [run for run in runs if run.endswith(f", {last} labels")] or runs
+    title = "Accuracy over epochs, on training and validation speakers of each side, one line a system"
+    values: dict[tuple[str, str], list[float]] = {}
+    for point in sorted(record.curves, key=lambda point: point.epoch):
+        values.setdefault((point.term, point.run), []).append(point.value)
+    rows = tuple(
+        (term, run, percent(line[0]), percent(line[-1]), percent(max(line))) for (term, run), line in values.items()
+    )
+    caption = f"Measured. {title}, in per cent; means over seeds and folds. Drawn are the systems with {last} labels."
+    table = Table(caption, ("accuracy", "system", "first epoch", "last epoch", "best"), rows)
+    svg = plots.curves([point for point in record.curves if point.run in drawn], title=title)
+    return Section("Accuracy over epochs", (ACCURACY,), blocks=(figure(svg, table, "accuracy-over-epochs"),))
 
 
 def change_section(record: StudyRecord) -> Section | None:

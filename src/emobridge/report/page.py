@@ -20,7 +20,7 @@ from emobridge.report.blocks import CONSTRUCTED, Page, Section, count, stamp_of,
 from emobridge.report.glossary import glossary_section
 from emobridge.report.published import published_section
 from emobridge.report.record import StudyRecord
-from emobridge.report.space import space_section
+from emobridge.report.space import space_section, test_space_section
 from emobridge.report.systems import scored_methods
 from emobridge.report.verdict import verdict, warnings_of
 
@@ -48,6 +48,7 @@ SECTIONS: dict[str, tuple[SectionOf, ...]] = {
         data.data_section,
         data.audit_section,
         space_section,
+        test_space_section,
         fits.layer_section,
         fits.curve_section,
         fits.change_section,
@@ -62,6 +63,8 @@ SECTIONS: dict[str, tuple[SectionOf, ...]] = {
         budget.difference_section,
         contests.contest_section,
         budget.measure_section,
+        fits.accuracy_section,
+        test_space_section,
         calibration.calibration_section,
         fits.change_section,
         fits.cost_section,

@@ -317,7 +317,7 @@ def shades(
     if not finite:
         return ""
     least, span = min(finite), max(max(finite) - min(finite), 1e-12)
-    figure, axes = _figure(0.8 + 0.3 * len(rows), width=max(3.4, 1.1 + 0.62 * len(columns)))
+    figure, axes = _figure(0.8 + 0.3 * len(rows), width=max(2.6, 0.8 + 0.6 * len(columns)))
     for y, row in enumerate(values):
         for x, value in enumerate(row):
             if math.isfinite(value):

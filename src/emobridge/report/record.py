@@ -224,11 +224,13 @@ class StudyRecord:
     changes: tuple[Change, ...] = ()
     contests: tuple[Contest, ...] = ()
     confusions: tuple[Confusion, ...] = ()
+    item_confusions: tuple[Confusion, ...] = ()  # of what is kept apart, summed over the models of all folds
     collapsed: tuple[CollapsedSystem, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     temperatures: tuple[str, ...] = ()  # of the bundle, in words, each with what it was fitted on
     costs: tuple[CostRow, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
+    test_space: Embedding | None = None  # what traced systems see of the scored utterances of both sides
     largest_budget: int | None = None  # target labels that the training speakers of every fold have
 
     layer_choice: tuple[LayerScore, ...] = ()
@@ -257,8 +259,13 @@ class StudyRecord:
 
     def without_media(self) -> StudyRecord:
         """The record as JSON holds it: without the drawing of the feature space and the excerpts of recordings."""
-        space, target = self.space, self.target
-        return replace(self, space=space and space.without_points(), target=target and target.without_audio())
+        space, target, test_space = self.space, self.target, self.test_space
+        return replace(
+            self,
+            space=space and space.without_points(),
+            test_space=test_space and test_space.without_points(),
+            target=target and target.without_audio(),
+        )
 
 
 def normalisation_of(normalise: str, align: str) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from emobridge.features.similarity import LEVELS, MEASURES, UNITS, UTTERANCE, LayerSimilarity
+from emobridge.features.similarity import COMPARED_UNITS, LEVELS, SIMILARITY_MEASURES, UTTERANCE, LayerSimilarity
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, Page, PageBlock, Section, Table, figure, stamp_of, stamped
 from emobridge.types import short_repr
 
-COLUMNS = tuple(field.name for field in fields(LayerSimilarity))  # of similarity.csv
 SETS = {
     "GL": "the three most similar",
     "BL": "the most similar one",
@@ -43,7 +42,7 @@ class SimilarityRecord:
     encoder: str
     emotions: tuple[str, ...]
     rows: tuple[LayerSimilarity, ...]
-    rank_by: str  # of MEASURES
+    rank_by: str  # of SIMILARITY_MEASURES
     rankings: Mapping[str, Mapping[int, float]]  # by level, of the levels that there are: the similarity of each layer
     sets: Mapping[str, Mapping[str, str]]  # by level: layers such as "1+2+3" by the name of the set
     target_emotions: str  # a sentence: where they come from
@@ -73,13 +72,13 @@ def similarity_page(record: SimilarityRecord) -> Page:
     return Page(
         f"Layers of {record.encoder} that {record.source} and {record.target} share",
         f"{', '.join(record.emotions)}; {record.created}".rstrip("; "),
-        ("SYNTHETIC speech. " if record.synthetic else "") + finding(record),
+        ("SYNTHETIC speech. " if record.synthetic else "") + similarity_finding(record),
         record.warnings,
         stamped(sections, stamp) if stamp else tuple(sections),
     )
 
 
-def finding(record: SimilarityRecord) -> str:
+def similarity_finding(record: SimilarityRecord) -> str:
     """Which layers are most and least similar, at each level."""
     parts = []
     for level, sets in record.sets.items():
@@ -132,14 +131,15 @@ def _utterance_section(record: SimilarityRecord) -> Section:
     """Heat maps of layers by emotions, one a measure."""
     blocks = [
         _map(record, {emotion: (UTTERANCE, emotion) for emotion in record.emotions}, measure, f"utterances-{index}")
-        for index, measure in enumerate(MEASURES, 1)
+        for index, measure in enumerate(SIMILARITY_MEASURES, 1)
     ]
     return Section("Whole utterances", MEANINGS, blocks=(*blocks, _table(record, (UTTERANCE,))))
 
 
 def _phone_section(record: SimilarityRecord) -> Section:
     """A heat map of layers by phones for each emotion, and the numbers."""
-    units = [unit for unit in UNITS if unit != UTTERANCE]
+    present = {row.unit for row in record.rows if row.source and row.target}
+    units = [unit for unit in COMPARED_UNITS if unit != UTTERANCE and unit in present]
     blocks = [
         _map(record, {unit: (unit, emotion) for unit in units}, record.rank_by, f"phones-{emotion}", emotion)
         for emotion in record.emotions

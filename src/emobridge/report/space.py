@@ -30,6 +30,33 @@ def space_section(record: StudyRecord) -> Section | None:
     return Section("Feature space", text, blocks=(_silhouettes(record.space), _picture(record.space)))
 
 
+def test_space_section(record: StudyRecord) -> Section | None:
+    """What traced systems see of the scored utterances: the first one, which learnt no target label, and the last."""
+    embedding = record.test_space
+    if embedding is None:
+        return None
+    title = "Test utterances of both languages, as the output layer sees them"
+    rows = tuple((space.name, str(space.width), *_silhouettes_of(space)) for space in embedding.spaces)
+    caption = (
+        f"Measured. {title}: mean silhouette coefficients by Euclidean distance, of {embedding.measured} of "
+        f"{embedding.utterances} utterances, first seed. Drawn are the first and the last system, on their first "
+        "principal components; colour is emotion, marker is language."
+    )
+    table = Table(caption, ("system", "dimensions", "by emotion", "by language", "by speaker"), rows)
+    ends = dict.fromkeys((embedding.spaces[0], embedding.spaces[-1]))
+    svg = plots.clouds(
+        [(space.name, space.points) for space in ends],
+        tuple(zip(embedding.emotions, embedding.languages)),
+        title=title,
+    )
+    drawing = Figure(svg, table, "test-space", cloud=_cloud(embedding, embedding.spaces[-1]))
+    return Section("Feature space of the test utterances", SPACE_TEXT, blocks=(drawing,))
+
+
+def _silhouettes_of(space: Space) -> tuple[str, str, str]:
+    return _coefficient(space.by_emotion), _coefficient(space.by_language), _coefficient(space.by_speaker)
+
+
 def _unfamiliar(embedding: Embedding) -> tuple[str, ...]:
     """How unfamiliar the target's speech is to the source; () where it was not measured."""
     if embedding.unfamiliar is None:
@@ -43,10 +70,7 @@ def _unfamiliar(embedding: Embedding) -> tuple[str, ...]:
 
 
 def _silhouettes(embedding: Embedding) -> Table:
-    rows = tuple(
-        (space.name, str(space.width), *map(_coefficient, (space.by_emotion, space.by_language, space.by_speaker)))
-        for space in embedding.spaces
-    )
+    rows = tuple((space.name, str(space.width), *_silhouettes_of(space)) for space in embedding.spaces)
     drawn = embedding.measured < embedding.utterances
     which = f"{embedding.measured} of {embedding.utterances} utterances, drawn at random" if drawn else "all utterances"
     caption = (
@@ -66,11 +90,11 @@ def _picture(embedding: Embedding) -> Figure:
         "the variance that each component holds."
     )
     table = Table(caption, ("space", "component 1", "component 2", "component 3"), rows)
-    return Figure(plots.clouds(panels, groups, title=TITLE), table, cloud=_cloud(embedding))
+    return Figure(plots.clouds(panels, groups, title=TITLE), table, cloud=_cloud(embedding, embedding.after))
 
 
-def _cloud(embedding: Embedding) -> str:
-    """What the script in cloud.html draws, as JSON."""
+def _cloud(embedding: Embedding, first: Space) -> str:
+    """What the script in cloud.html draws, as JSON; it begins with the space `first`."""
     emotions = sorted({emotion for emotion in embedding.emotions if emotion is not None})
     languages = list(dict.fromkeys(embedding.languages))
     colours = [colour for _, colour in zip(emotions, itertools.cycle(plots.COLOURS[1:]))]
@@ -84,7 +108,7 @@ def _cloud(embedding: Embedding) -> str:
         "languages": languages,
         "groups": groups,
         "spaces": [{"name": _title(space), "points": space.points} for space in embedding.spaces],
-        "first": embedding.spaces.index(embedding.after),
+        "first": embedding.spaces.index(first),
     }
     return json.dumps(cloud, ensure_ascii=False, separators=(",", ":"))
 

@@ -17,6 +17,7 @@ from emobridge.study.facts import (
     confusions_of,
     differences_of,
     intervals_over,
+    item_confusions,
     scores_of,
 )
 from emobridge.study.grid import Grid
@@ -32,8 +33,10 @@ from emobridge.study.record import (
     skipped_lines,
     study_warnings,
     system_row,
+    traced_curves,
     versions,
 )
+from emobridge.study.space import test_space
 from emobridge.types import ATTRIBUTES, Utterance
 
 
@@ -69,9 +72,12 @@ def record_of_grid(
         changes=changes_of(scored),
         contests=contests_of(scored, _subset_rows(grid), request.subsets),
         confusions=confusions_of(scored),
+        item_confusions=item_confusions(grid.speech, grid.answers, labels),
         collapsed=collapsed_of(scored),
         calibrations=calibrations_of(speech, request.split, grid.answers, grid.agreed),
         costs=tuple(row for answers in grid.answers for row in cost_rows(answers)),
+        curves=traced_curves(grid.answers),
+        test_space=test_space(speech, grid.answers),
         largest_budget=grid.largest,
         layer_choice=layer_choice(grid.decision.layer_scores, grid.answers[0].case),
         layer_normalisation=request.normalisations[0],

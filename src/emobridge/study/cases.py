@@ -67,6 +67,7 @@ REASONS = {
     "phones": "no method goes by phones: give --method phonetic-constraint, or layer-anchoring",
     "adaptation": "there is no adapted system: give adapt a --method other than source-only",
     "adapting a bundle": "only `adapt` adapts a bundle",
+    "folds of a budget": "only `budget` reports on utterances that are kept apart",
     "report of the target": "only the report of `adapt` has clips of the target",
 }
 BUDGET_LISTS = {"method": "methods", "target_labels": "budgets", "normalise": "normalisations"}  # of adapt, of budget
@@ -173,6 +174,7 @@ def conditions_of_request(request: Adapt | Budget) -> dict[str, bool]:
         "phones": any("phones" in plugin.needs | plugin.takes for plugin in methods),
         "adaptation": isinstance(request, Adapt) and len(choices_of_request(request)) > 1,
         "adapting a bundle": isinstance(request, Adapt),
+        "folds of a budget": isinstance(request, Budget),
         "report of the target": isinstance(request, Adapt),
     }
 
@@ -497,7 +499,7 @@ def _training(training: Training, kinds: set[str], device: str, *, is_solved: bo
     if kinds == {"frozen"}:
         unused |= {"crop"}
     if is_solved:
-        unused |= {"batch_size", "learning_rate", "decay", "weight_decay"}
+        unused |= {"batch_size", "learning_rate", "decay", "weight_decay", "trace"}
     if not training.patience:
         unused |= {"validate", "validate_by"}
     chosen = replace(training, **{name: getattr(defaults, name) for name in unused})

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from emobridge import registry
+from emobridge.data.speech import Speech
 from emobridge.methods.base import BASELINE
-from emobridge.report.record import Change, CollapsedSystem, Confusion, Difference
+from emobridge.report.record import SIDES, Change, CollapsedSystem, Confusion, Difference
 from emobridge.scores.base import DIFFERENCE, BaseEvaluation, Condition
+from emobridge.study.run import Answers
 from emobridge.types import Score
 
 
@@ -95,6 +99,32 @@ def confusions_of(scored: Sequence[Scored]) -> tuple[Confusion, ...]:
         for system in scored
         if (counts := system.evaluation.confusion()) is not None
     )
+
+
+def item_confusions(speech: Speech, answers: Sequence[Answers], labels: Sequence[str]) -> tuple[Confusion, ...]:
+    """The counts of what is kept apart, by side: an utterance counts once for the model of each fold and seed.
+
+    As in Table III of Han et al., ICASSP 2025: five models, twelve utterances an emotion, counts that sum to 60.
+    """
+    confusions = []
+    for system in answers:
+        for side in SIDES if labels else ():
+            counts = np.zeros((len(labels), len(labels)), dtype=int)
+            for part in system.items:
+                here = speech.is_target[part.rows] == (side == "target")
+                np.add.at(counts, (speech.label[part.rows[here]], part.probabilities[here].argmax(1)), 1)
+            if counts.any():
+                confusions.append(
+                    Confusion(
+                        method=system.method,
+                        side=side,
+                        labels=tuple(labels),
+                        counts=tuple(tuple(map(int, row)) for row in counts),
+                        target_labels=system.case.target_labels,
+                        normalisation=system.case.normalisation,
+                    )
+                )
+    return tuple(confusions)
 
 
 def collapsed_of(scored: Sequence[Scored]) -> tuple[CollapsedSystem, ...]:

@@ -13,7 +13,7 @@ CellKey = tuple[str, str, str, str]  # method, target labels, normalisation and 
 
 
 def read_counts(path: Path) -> dict[CellKey, dict[tuple[str, str], int]]:
-    """The counts of a confusions.csv by true and predicted emotion, for each cell; {} where there is no file."""
+    """The counts of a confusions.csv, or items.csv, by true and predicted emotion, for each cell; {} without a file."""
     counts: dict[CellKey, dict[tuple[str, str], int]] = {}
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:

@@ -57,6 +57,7 @@ def read_speech(
         names = dict.fromkeys(corpus for corpus, _ in source_moments.corpora)
     domains = {corpus: index for index, corpus in enumerate(names)}
     _check_ids(utterances)
+    items = _items(utterances, labels, data.items)
     _check_sides(source, adapted, data.target, share_speakers)
     if source_moments is None:
         _check_classes(source, labels)
@@ -71,6 +72,7 @@ def read_speech(
         np.array([domains[row.corpus] for row in source] + [len(domains)] * len(adapted)),
         len(domains),
         visible=frozenset(row.id for row in listed.labels) if listed.labels else None,
+        items=items,
         attributes=attributes,
         source_moments=source_moments,
     ), len(target) - len(adapted)
@@ -168,6 +170,19 @@ def _check_ids(utterances: Sequence[Utterance]) -> None:
                 f"the id {name!r} stands in two manifests of this run: ids must differ; of folders they begin with the "
                 "name of the folder"
             )
+
+
+def _items(utterances: Sequence[Utterance], labels: Sequence[str], paths: Sequence[str]) -> frozenset[str]:
+    """The ids in some manifests. Errors: UserError for one that is no labelled utterance of this run."""
+    labelled = {(row.corpus, row.id) for row in utterances if row.emotion in labels}
+    ids: set[str] = set()
+    for path in paths:
+        for row in utterances_at(path):
+            if (row.corpus, row.id) not in labelled:
+                names = ", ".join(labels)
+                raise UserError(f"{path}: {row.id!r} of {row.corpus} is no utterance of this run that is {names}")
+            ids.add(row.id)
+    return frozenset(ids)
 
 
 def _check_sides(source: Sequence[Utterance], target: Sequence[Utterance], path: str, share_speakers: bool) -> None:

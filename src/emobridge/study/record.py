@@ -46,11 +46,12 @@ from emobridge.study.harm import harm_scores
 from emobridge.study.origin import SourceBundle
 from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
 from emobridge.study.run import Answers, method_name
-from emobridge.study.space import embedding
+from emobridge.study.space import embedding, test_space
 from emobridge.study.train import Adapted
 from emobridge.training.case import Case
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.cost import StageCost
+from emobridge.training.trace import TRACED
 from emobridge.types import Score, person
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "av")
@@ -93,6 +94,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         curves=_curves(adapted.answers),
         layer_choice=layer_choice(adapted.decision.layer_scores, case),
         encoder_trained=bool(adapted.recognizer.spec.trained_parts),
+        test_space=test_space(speech, adapted.answers),
         space=embedding(speech.at(adapted.chosen.layer, adapted.chosen.views), adapted.recognizer, adapted.chosen),
         audit=audit,
         floors=_floors(adapted, audit),
@@ -321,6 +323,17 @@ def _curves(answers: Sequence[Answers]) -> tuple[CurvePoint, ...]:
         for log in system.logs:
             for point in log.points:
                 key = f"{log.method}, seed {log.seed}", point.epoch, point.term
+                values.setdefault(key, []).append(point.value)
+    return tuple(CurvePoint(*key, float(np.mean(points))) for key, points in values.items())
+
+
+def traced_curves(answers: Sequence[Answers]) -> tuple[CurvePoint, ...]:
+    """Accuracy by epoch where the training was traced, averaged over seeds and folds: a line for each system."""
+    values: dict[tuple[str, int, str], list[float]] = {}
+    for system in answers:
+        for point in _points([system]):
+            if point.term.startswith(TRACED):
+                key = f"{system.method}, {system.case.target_labels} labels", point.epoch, point.term
                 values.setdefault(key, []).append(point.value)
     return tuple(CurvePoint(*key, float(np.mean(points))) for key, points in values.items())
 

@@ -25,6 +25,7 @@ from emobridge.training.keys import fit_key, row_digests
 from emobridge.training.loop import Model, outputs
 from emobridge.training.stages import Fitted, Place, hardware_of, run_stages
 from emobridge.training.tasks import Computed
+from emobridge.training.trace import represented
 from emobridge.types import short_repr
 
 Progress = Callable[[int, int], None]  # fits done, fits in all
@@ -32,12 +33,13 @@ Progress = Callable[[int, int], None]  # fits done, fits in all
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What one fit says of its test utterances, source then target, and how its training went."""
+    """What one fit says of its test utterances, source then target, then of the items, and how its training went."""
 
     probabilities: np.ndarray  # (N, C)
     attributes: np.ndarray | None  # (N, K) in about [-1, 1], where they are learnt
     log: tuple[LogPoint, ...]
     costs: tuple[StageCost, ...]
+    represented: np.ndarray | None = None  # (N, H) that the output layer sees, where the training was traced
 
 
 @short_repr
@@ -52,6 +54,7 @@ class Predicted:
     probabilities: np.ndarray  # (N, C)
     folds: np.ndarray  # (N,) int64: the fold that each was tested in
     attributes: np.ndarray | None = None  # (N, K) in about [-1, 1], where they were learnt
+    represented: np.ndarray | None = None  # (N, H) that the output layer sees, where the training was traced
 
 
 @short_repr
@@ -74,6 +77,7 @@ class Answers:
     case: Case
     predicted: tuple[Predicted, ...]
     logs: tuple[FitLog, ...]
+    items: tuple[Predicted, ...] = ()  # of each seed: what is kept apart, once by the model of each fold
 
     @property
     def method(self) -> str:
@@ -148,7 +152,7 @@ class Runner:
         fit = self._read(key)
         if hardware.broadcast(fit is None):
             fitted = self.train(case, seed, fold, key)
-            fit = _fit_of(fitted, fold)
+            fit = _fit_of(fitted, fold, case.training.trace)
             if not hardware.rank:
                 self._write(key, fit)
             hardware.wait()
@@ -189,12 +193,14 @@ class Runner:
         tensors, facts = stored
         log = tuple(LogPoint(*point) for point in json.loads(facts["log"]))
         costs = tuple(cost for values in json.loads(facts["costs"]) if (cost := cost_from(values)) is not None)
-        return Fit(tensors["probabilities"], tensors.get("attributes"), log, costs)
+        return Fit(tensors["probabilities"], tensors.get("attributes"), log, costs, tensors.get("represented"))
 
     def _write(self, key: str, fit: Fit) -> None:
         tensors = {"probabilities": fit.probabilities}
         if fit.attributes is not None:
             tensors["attributes"] = fit.attributes
+        if fit.represented is not None:
+            tensors["represented"] = fit.represented
         log = json.dumps([(point.epoch, point.term, point.value) for point in fit.log])
         self.cache.write(key, tensors, {"log": log, "costs": json.dumps([asdict(cost) for cost in fit.costs])})
 
@@ -244,40 +250,58 @@ def _in_turn(runner: Runner, units: Sequence[Unit], progress: Progress) -> list[
 def _answers(unit: Unit, folds: Sequence[Fold], fits: Sequence[Fit]) -> Answers:
     method = method_name(unit.case)
     logs = tuple(FitLog(method, unit.seed, index, fit.log, fit.costs) for index, fit in enumerate(fits))
-    return Answers(unit.case, _sides(method, unit.seed, folds, fits), logs)
+    return Answers(unit.case, _sides(method, unit.seed, folds, fits), logs, _items(method, unit.seed, folds, fits))
 
 
 def _joined(case: Case, parts: Sequence[Answers]) -> Answers:
     predicted = tuple(predicted for part in parts for predicted in part.predicted)
-    return Answers(case, predicted, tuple(log for part in parts for log in part.logs))
+    items = tuple(answers for part in parts for answers in part.items)
+    return Answers(case, predicted, tuple(log for part in parts for log in part.logs), items)
 
 
-def _fit_of(fitted: Fitted, fold: Fold) -> Fit:
-    """What a fit says of its test utterances."""
+def _fit_of(fitted: Fitted, fold: Fold, trace: bool) -> Fit:
+    """What a fit says of its test utterances; with `trace` also what its output layer sees of them."""
     test = fitted.built.test
     test.refresh()
-    rows = torch.arange(len(fold.source_test) + len(fold.target_test))
-    p, attributes = outputs(Model(test, fitted.head, fitted.regressor), test, rows)
-    return Fit(p.numpy(), None if attributes is None else attributes.numpy(), fitted.log, fitted.costs)
+    scored = len(fold.source_test) + len(fold.target_test)
+    rows = torch.arange(scored + len(fold.items))
+    model = Model(test, fitted.head, fitted.regressor)
+    p, attributes = outputs(model, test, rows)
+    regressed = None if attributes is None else attributes.numpy()
+    vectors = represented(model, test, rows[:scored]).numpy() if trace and scored else None
+    return Fit(p.numpy(), regressed, fitted.log, fitted.costs, vectors)
 
 
 def _sides(method: str, seed: int, folds: Sequence[Fold], fits: Sequence[Fit]) -> tuple[Predicted, ...]:
     """What the folds say, put together for each side in the order of the rows."""
     sides = []
     cuts = [len(fold.source_test) for fold in folds]
+    sizes = [len(fold.target_test) for fold in folds]
     for side in ("source", "target"):
         tests = [getattr(fold, f"{side}_test") for fold in folds]
         rows = np.concatenate(tests).astype(np.int64)
         if not len(rows):
             continue
         numbers = np.repeat(np.arange(len(folds)), [len(test) for test in tests])
-        parts = [slice(0, cut) if side == "source" else slice(cut, None) for cut in cuts]
+        parts = [slice(0, cut) if side == "source" else slice(cut, cut + size) for cut, size in zip(cuts, sizes)]
         order = np.argsort(rows)
         p = np.concatenate([fit.probabilities[part] for fit, part in zip(fits, parts)])[order]
         regressed = [fit.attributes[part] for fit, part in zip(fits, parts) if fit.attributes is not None]
         attributes = np.concatenate(regressed)[order] if regressed else None
-        sides.append(Predicted(method, seed, side, rows[order], p, numbers[order], attributes))
+        vectors = [fit.represented[part] for fit, part in zip(fits, parts) if fit.represented is not None]
+        seen = np.concatenate(vectors)[order] if vectors else None
+        sides.append(Predicted(method, seed, side, rows[order], p, numbers[order], attributes, seen))
     return tuple(sides)
+
+
+def _items(method: str, seed: int, folds: Sequence[Fold], fits: Sequence[Fit]) -> tuple[Predicted, ...]:
+    """What each fold says of the utterances that are kept apart, fold after fold."""
+    if not folds or not folds[0].items:
+        return ()
+    items = np.array(folds[0].items)
+    answers = np.concatenate([fit.probabilities[-len(items) :] for fit in fits])
+    numbers = np.repeat(np.arange(len(folds)), len(items))
+    return (Predicted(method, seed, "items", np.tile(items, len(folds)), answers, numbers),)
 
 
 _runner: Runner  # of a process that works for another

@@ -23,10 +23,10 @@ from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError, count_noun
 from emobridge.features.phone_means import PhoneMeans
 from emobridge.features.similarity import (
+    COMPARED_UNITS,
     GROUPS,
     LEVELS,
-    MEASURES,
-    UNITS,
+    SIMILARITY_MEASURES,
     UTTERANCE,
     LayerSimilarity,
     Totals,
@@ -43,16 +43,16 @@ from emobridge.options import read_options
 from emobridge.phones.base import PHONE_CLASSES, Alignment
 from emobridge.phones.reading import read_alignments
 from emobridge.progress import progress, report_note
-from emobridge.report.similarity import SimilarityRecord, finding, levels_of, similarity_page
+from emobridge.report.similarity import SimilarityRecord, levels_of, similarity_finding, similarity_page
 from emobridge.report.write import write_page
 from emobridge.settings import Adapt, Data, Similarity, Split, command_of, write_settings
 from emobridge.study.prepare import resolve, start
 from emobridge.study.reading import labels_of, read_speech
 from emobridge.types import Utterance, person, short_repr
 
-BLOCK = 4096  # utterances whose vectors are in memory at once
-LABELS = "The target's emotions are its labels, which serve this analysis alone: no method may see them."
-PSEUDO_LABELS = (
+READ_TOGETHER = 4096  # utterances whose vectors are in memory at once
+TRUE_EMOTIONS = "The target's emotions are its labels, which serve this analysis alone: no method may see them."
+GUESSED_EMOTIONS = (
     f"The target's emotions are pseudo-labels: what {BASELINE}, trained on the source's training speakers, says of it."
 )
 
@@ -97,7 +97,7 @@ def similarity(request: Similarity | None = None, *, strict: bool = False, **opt
     request = request or Similarity.of(**options)
     out = Path(request.out)
     out.mkdir(parents=True, exist_ok=True)
-    record = measure(request, strict=strict)
+    record = similarity_record(request, strict=strict)
     write_settings(out / "settings.toml", request)
     facts = {"encoder": record.encoder, "source": record.source, "target": record.target, "rank by": record.rank_by}
     with whole_file(out / "layer-sets.json") as path:
@@ -109,10 +109,10 @@ def similarity(request: Similarity | None = None, *, strict: bool = False, **opt
         for level, sets in record.sets.items()
     ]
     warnings = [f"warning: {line}" for line in record.warnings]
-    return SimilarityStudy(record, (finding(record), *table, *warnings, f"report: {page}"))
+    return SimilarityStudy(record, (similarity_finding(record), *table, *warnings, f"report: {page}"))
 
 
-def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
+def similarity_record(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
     """The record of a request; nothing is written but features. Errors: as `similarity`."""
     data = Data(source=(request.source,), target=request.target, labels=request.labels)
     labels = labels_of(data)
@@ -130,7 +130,7 @@ def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
     skipped: dict[str, str] = {}
     with placed(encoder, request.device):
         rows = _rows(request, encoder, labels, sides, skipped, strict)
-    by = {measure.replace(" ", "-").casefold(): measure for measure in MEASURES}[request.rank_by]
+    by = {measure.replace(" ", "-").casefold(): measure for measure in SIMILARITY_MEASURES}[request.rank_by]
     rankings = {level: values for level in levels_of(rows) if (values := ranking(rows, level, by))}
     if not rankings:
         raise UserError(f"{request.target}: no training utterance has one of the emotions {', '.join(labels)}")
@@ -148,7 +148,7 @@ def measure(request: Similarity, *, strict: bool = False) -> SimilarityRecord:
         rank_by=by,
         rankings=rankings,
         sets=sets,
-        target_emotions=LABELS if by_labels else PSEUDO_LABELS,
+        target_emotions=TRUE_EMOTIONS if by_labels else GUESSED_EMOTIONS,
         split=_split_sentence(request, speech, fold),
         warnings=_warnings(request, rows, sides, sets),
         skipped=tuple(f"{name}: {reason}" for name, reason in skipped.items()),
@@ -233,7 +233,7 @@ def _rows(
     sides = [side.without(set(skipped)) for side in sides]
     phones: list[PhoneMeans | None] = [None] * len(sides)
     alignments = _common_alignments(request, sides)
-    units = UNITS if alignments else (UTTERANCE,)
+    units = COMPARED_UNITS if alignments else (UTTERANCE,)
     if alignments:
         with progress("phones") as report:
             for index, side in enumerate(sides):
@@ -299,8 +299,8 @@ def _utterance_means(store: FeatureStore, utterances: Sequence[Utterance], layer
 
 
 def _blocks(count: int) -> Iterator[range]:
-    for first in range(0, count, BLOCK):
-        yield range(first, min(first + BLOCK, count))
+    for first in range(0, count, READ_TOGETHER):
+        yield range(first, min(first + READ_TOGETHER, count))
 
 
 def _split_sentence(request: Similarity, speech: Speech, fold: Fold) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emobridge.report.embedding import Embedding, Point, Space
+from emobridge.report.record import SIDES
 from emobridge.types import person
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from emobridge.bundle import Recognizer
     from emobridge.data.speech import Speech
+    from emobridge.study.run import Answers
     from emobridge.training.case import Case
 
 MEASURED = 3000  # utterances at most: each is compared with each other
@@ -56,6 +58,34 @@ def embedding(speech: Speech, recognizer: Recognizer, case: Case, *, seed: int =
         len(speech.utterances),
         _unfamiliar(speech.of(rows), by_space[0][1], recognizer),
     )
+
+
+def test_space(speech: Speech, answers: Sequence[Answers]) -> Embedding | None:
+    """What the traced systems see of the scored utterances of both sides, in the first fold of the first seed.
+
+    Utterances that no system was trained on, so that the spaces show what generalises. None where nothing was traced,
+    or one side was not scored.
+    """
+    spaces = []
+    for system in answers:
+        parts = [part for part in system.predicted if part.seed == 0 and part.represented is not None]
+        if len(parts) == len(SIDES):
+            spaces.append((f"{system.method}, {system.case.target_labels} target labels", parts))
+    if not spaces:
+        return None
+    first = [part.folds == 0 for part in spaces[0][1]]
+    rows = np.concatenate([part.rows[inside] for part, inside in zip(spaces[0][1], first)])
+    drawn = np.random.default_rng(0).permutation(len(rows))[:MEASURED]
+    labels = answers[0].case.labels
+    emotions = [labels[label] if labels and label >= 0 else None for label in speech.label[rows[drawn]]]
+    utterances = [speech.utterances[row] for row in rows[drawn]]
+    languages = [utterance.language for utterance in utterances]
+    groups = (emotions, languages, [person(utterance) for utterance in utterances])
+    measured = []
+    for name, parts in spaces:
+        seen = [part.represented[inside] for part, inside in zip(parts, first) if part.represented is not None]
+        measured.append(_space(name, np.concatenate(seen)[drawn], groups))
+    return Embedding(tuple(measured), tuple(emotions[:DRAWN]), tuple(languages[:DRAWN]), len(drawn), len(rows))
 
 
 def silhouette(x: np.ndarray, groups: Sequence[Hashable | None]) -> float:

@@ -62,6 +62,8 @@ class Case:
         del values["encoder"]
         if not self.prosody:  # so the keys of versions without prosody still hold
             del values["prosody"]
+        if not self.training.trace:
+            del values["training"]["trace"]
         return values
 
     @property

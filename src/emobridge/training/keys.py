@@ -44,7 +44,8 @@ def row_digests(speech: Speech) -> list[bytes]:
 
 def fit_key(case: Case, speech: Speech, digests: Sequence[bytes], fold: Fold, labelled_target: Part, seed: int) -> str:
     """The key of one fit: its case, its seed, and the utterances of each part of its fold."""
-    parts = (fold.source, fold.target, fold.validation, fold.source_test, fold.target_test, labelled_target)
+    parts = [fold.source, fold.target, fold.validation, fold.source_test, fold.target_test, labelled_target]
+    parts += [fold.items] if fold.items else []  # so that keys without items still hold
     return key_of(case.key, seed, speech.corpora, [_joined(digests, part) for part in parts])
 
 

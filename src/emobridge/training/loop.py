@@ -25,6 +25,7 @@ from emobridge.training.checkpoints import LogPoint, State
 from emobridge.training.closed_form import solve
 from emobridge.training.concordance import concordance_loss, varies
 from emobridge.training.hardware import ALONE, Hardware
+from emobridge.training.trace import training_points, validation_points
 from emobridge.types import Frames
 
 _PRIMES = torch.tensor([1_000_003, 10_007, 101, 1])  # seed, epoch and process as one seed
@@ -48,6 +49,7 @@ class Plan:
     eps: float = 1e-8
     encoder_rate: float = 0.0  # learning rate of what the inputs train; 0 is the same
     accumulate: int = 1  # parts of a batch that go through the model one after the other
+    trace: bool = False  # whether accuracy is noted after each epoch
     decay_from: int = 10  # epochs, from 0, in which the rate is the first one
     decay_every: int = 10
 
@@ -162,10 +164,10 @@ def fit(
                 group["lr"] = group["initial_lr"] * plan.rate_share(epoch)
             state.log += _epoch(state, loss, plan, epoch, seed, hardware)
             state.epoch = epoch + 1
-            if validation is not None:
-                term = "validation loss" if plan.validate_by == "loss" else "validation error"
-                if not state.improved(term, _validated(model, *validation, plan.validate_by), plan.patience):
-                    break
+            if plan.trace:
+                state.log += training_points(task, predict, epoch, seed)
+            if validation is not None and not _validated(state, *validation, plan):
+                break
             if workspace.on_epoch is not None:
                 workspace.on_epoch(state.epoch, plan.epochs)
             if checkpoint is not None and not hardware.rank and time.monotonic() - saved > plan.checkpoint_every:
@@ -328,11 +330,19 @@ def _memory_error(error: RuntimeError, inputs: Inputs, count: int) -> Exception:
     )
 
 
-def _validated(model: Model, inputs: Inputs, validation: Labelled, by: str) -> float:
-    """The mean cross-entropy, or 1 - UA, and of attributes the mean 1 - CCC beside it: the mean over sides of each."""
+def _validated(state: State, inputs: Inputs, validation: Labelled, plan: Plan) -> bool:
+    """Note how the validation utterances went; False when it is time to stop.
+
+    What is compared is the mean cross-entropy, or 1 - UA, and of attributes the mean 1 - CCC beside it: the mean over
+    sides of each.
+    """
     inputs.refresh()
-    p, attributes = outputs(model, inputs, validation.rows)
-    return _of_emotions(p, validation, by) + (0.0 if attributes is None else _of_attributes(attributes, validation))
+    p, attributes = outputs(state.model, inputs, validation.rows)
+    lost = _of_emotions(p, validation, plan.validate_by)
+    lost += 0.0 if attributes is None else _of_attributes(attributes, validation)
+    if plan.trace:
+        state.log += validation_points(p, validation, state.epoch - 1)
+    return state.improved("validation loss" if plan.validate_by == "loss" else "validation error", lost, plan.patience)
 
 
 def _of_attributes(regressed: Tensor, validation: Labelled) -> float:

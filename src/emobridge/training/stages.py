@@ -12,6 +12,7 @@ import torch
 from emobridge.adapters import Adapters
 from emobridge.adapters.base import parse_indices, trunk_of
 from emobridge.cache import Cache
+from emobridge.data.allocation import keep_freed_memory
 from emobridge.data.speech import Fold, Speech, budget
 from emobridge.data.splits import Part
 from emobridge.data.threads import count_weights, encoder_threads
@@ -185,6 +186,8 @@ def _train(
     meter = None if encoder is None else Meter(model, encoder, place.hardware, index + 1)
     suffix = f"stage{index}.checkpoint" if len(stages) > 1 else "checkpoint"
     weights = 0 if encoder is None else count_weights(encoder)
+    if encoder is not None and place.hardware.device.type == "cpu":
+        keep_freed_memory(weights)
     with encoder_threads(weights):
         log = fit(
             stages[index].of(built.task),
@@ -211,6 +214,7 @@ def _plan(case: Case, stage: Stage) -> Plan:
         weight_decay=training.weight_decay,
         encoder_rate=training.encoder_rate if stage.train == "end-to-end" else 0.0,
         accumulate=training.accumulate,
+        trace=training.trace,
     )
 
 

@@ -74,7 +74,7 @@ class Built:
 
     task: Task
     learner: Recordings | FixedDomains  # its `domains` are in the order of `Speech.domain_of`
-    test: Inputs  # rows: source_test, then target_test
+    test: Inputs  # rows: source_test, then target_test, then items
     validation: tuple[Inputs, Labelled] | None
 
 
@@ -107,7 +107,7 @@ def build(
     if "target_audio" in method.needs and not fold.target:
         raise UserError(f"method {method.name} needs unlabelled target audio, and there is none")
     rows = [*source, *labelled, *unlabelled]
-    tests = [*fold.source_test, *fold.target_test]
+    tests = [*fold.source_test, *fold.target_test, *fold.items]
     learner: Recordings | FixedDomains
     computed = computed or Computed()
     computed.enter(fold)
