@@ -21,6 +21,7 @@ from emobridge.literature.goncalves2024 import GONCALVES
 from emobridge.literature.han2024 import HAN
 from emobridge.literature.published import corpus_key, published, published_confusions
 from emobridge.literature.record import FIVE, FOUR, SIX, read_table
+from emobridge.literature.upadhyay2024 import UPADHYAY
 from emobridge.options import read_options
 from emobridge.probe.scratch import untrained
 from emobridge.probe.scratch_training import training_of
@@ -323,6 +324,7 @@ def test_the_recipes_are_of_these_studies():
         "cameo-within": CAMEO,
         "emobox": EMOBOX,
         "serab": "SERAB (Scheidwasser-Clow et al. 2022)",
+        "upadhyay2024": UPADHYAY,
     }
     assert {name: read_recipe(name).paper for name in recipe_names()} == expected
 
@@ -522,3 +524,46 @@ def test_what_is_wrong_with_a_recipe_of_grids_is_named(written, old, new, messag
     with pytest.raises(UserError, match="^" + re.escape(f"{path}: {message}")) as caught:
         read_recipe(path)
     assert "\n" not in str(caught.value)
+
+
+def test_upadhyay2024_anchors_the_printed_layers():
+    """The sets of Table 1, as the paper prints them, reach the method of each study and encoder."""
+    recipe = read_recipe("upadhyay2024")
+    printed = {row["selection"]: row for row in read_table("upadhyay2024_layers")}
+    short = {"wavlm-base": "wavlm", "whisper-small": "whisper"}
+    seen = set()
+    for study in recipe.studies:
+        anchored = next((row.printed for row in study.rows if row.printed.startswith("LAM-")), None)
+        if anchored is None or anchored == "LAM-AL":
+            continue
+        options = dict(pair.split("=") for pair in study.settings.request.system.method_options)
+        for encoder in study.encoders:
+            expected = printed[anchored.removeprefix("LAM-")][short[encoder]].replace(" ", "+")
+            assert (options["layers"], options["gamma"]) == (expected, "0.5")
+            seen.add((anchored, encoder, study.settings.source))
+    assert len(seen) == 6 * 2 * 2
+    of_table_3 = {(row["anchor"], row["encoder"]): row["layers"] for row in read_table("upadhyay2024_per_emotion_uar")}
+    for study in recipe.studies:
+        for row in study.rows:
+            if row.table == "Table 3":
+                options = dict(pair.split("=") for pair in study.settings.request.system.method_options)
+                anchor = row.printed.removeprefix("LAM, anchored by ")
+                (encoder,) = study.encoders
+                assert options["layers"].replace("+", " ") == of_table_3[anchor, short[encoder]]
+                assert options.get("anchors", "utterance").removesuffix("s") == anchor
+
+
+def test_upadhyay2024_is_trained_as_the_paper_says():
+    for study in read_recipe("upadhyay2024").studies:
+        request = study.settings.request
+        training, split = request.training, request.split
+        assert (training.learning_rate, training.batch_size, training.epochs) == (1e-4, 64, 70)
+        assert training.patience and split.predefined and request.data.labels == FOUR and request.amounts == ("0",)
+    counts = {counts.corpora: counts.utterances for counts in read_recipe("upadhyay2024").counts}
+    assert counts == {("msp-podcast",): 49_018, ("biic-podcast",): 22_799}
+
+
+def test_layer_sets_are_for_grids(written):
+    text = (resources.files("emobridge.recipes") / "upadhyay2024.toml").read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="layer_sets: expected true or false, with \\[adapt\\], got 'yes'"):
+        read_recipe(written(text.replace("layer_sets = true", 'layer_sets = "yes"')))

@@ -147,10 +147,10 @@ def test_clusters_widen_the_interval():
 def test_a_single_speaker_has_no_interval_but_its_own():
     data = example(speakers=1)
     estimates = data.estimates()
-    assert {row.intervals_over for row in estimates[:8]} == {"speakers"}
-    assert all(np.isnan([row.low, row.high]).all() for row in estimates[:8])
+    assert {row.intervals_over for row in estimates[:12]} == {"speakers"}
+    assert all(np.isnan([row.low, row.high]).all() for row in estimates[:12])
     assert estimates[0].value == pytest.approx(np.mean([Ua()(data.truth, p, labels=LABELS) for p in data.predictions]))
-    (alone,) = estimates[8:]
+    (alone,) = estimates[12:]
     assert (alone.measure, alone.intervals_over) == ("recall speaker s0", "utterances")
     assert 0.02 < alone.high - alone.low < 0.25
     (gap,) = data.difference(data)

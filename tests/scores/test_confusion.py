@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, f1_score, recall_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
 from emobridge.errors import UserError
-from emobridge.scores.confusion import confusion, f1_by_class, recall_by_class
+from emobridge.scores.confusion import confusion, count_pairs, f1_by_class, recall_by_class, ua_against_rest
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
 
@@ -48,3 +48,13 @@ def test_a_single_utterance_of_a_single_class():
 def test_mistakes_are_named(truth, prediction, labels, message):
     with pytest.raises(UserError, match=message):
         confusion(truth, prediction, labels=labels)
+
+
+def test_one_label_against_the_rest_is_the_balanced_accuracy_of_two_classes():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 4, (2, 200))
+    values = ua_against_rest(count_pairs(truth, predicted, 4))
+    expected = [balanced_accuracy_score(truth == label, predicted == label) for label in range(4)]
+    np.testing.assert_allclose(values, expected)
+    alone = ua_against_rest(count_pairs(np.zeros(3, int), np.array([0, 1, 0]), 2))
+    assert np.isnan(alone).all(), "a label has no rest, the other no utterance"

@@ -153,8 +153,9 @@ def predictions_of(study: Adapted | Grid, only: str = "") -> list[tuple]:
 
 
 def test_every_option_is_classified():
-    # The first takes the place of sources: see cli/test_adapt_from.py; the second is of budgets: see test_run.py.
-    apart = {"from_bundle", "items"}
+    # The first takes the place of sources: see cli/test_adapt_from.py; the second is of budgets: see test_run.py. Fits
+    # depend on what is in the folder of the third: see study/test_phones.py.
+    apart = {"from_bundle", "items", "alignments"}
     assert set(NO_PART) | set(A_PART) | apart == set(options_of_record(Adapt)) and not set(NO_PART) & set(A_PART)
 
 
@@ -464,6 +465,7 @@ USELESS = [
     ({"adapter_options": ("r=2",), "method": "fine-tuned"}, "--adapter-option", "adapters"),
     ({"bundle": "adapted", "method": "source-only"}, "--bundle", "adaptation"),
     ({"harm_sign": "always", "method": "source-only"}, "--harm-sign", "adaptation"),
+    ({"alignments": "grids", "method": "dann"}, "--alignments", "phones"),
     ({"validate_by": "ua"}, "--validate-by", "patience"),
     ({"batch_size": 9}, "--batch-size", "gradients"),
     ({"trace": True}, "--trace", "gradients"),
@@ -494,6 +496,7 @@ USEFUL = [
     {"adapter_options": ("r=2",), "method": "lora"},
     {"bundle": "baseline"},
     {"harm_sign": "never"},
+    {"alignments": "grids", "method": "layer-anchoring"},
     {"validate_by": "ua", "patience": 2, "method": "dann"},
     {"batch_size": 9, "learning_rate": 0.1, "decay": 0.5, "trace": True, "method": "source-only", "head": "single"},
     {"crop": 1.0, **END_TO_END, "train": "head"},

@@ -243,7 +243,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         )
     scores = evaluation.scores(Path(request.bundle).resolve().parent.name)
     write_scores(request.out, scores)
-    shown = [row for row in scores if row.seed == "all" and not row.measure.startswith("recall speaker")]
+    shown = [row for row in scores if row.seed == "all" and not row.measure.startswith(("recall speaker", "UA "))]
     first = evaluation.first_warnings
     for warning in first:
         print(f"warning: {warning}")

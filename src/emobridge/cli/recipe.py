@@ -151,6 +151,7 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], notes: tuple[str, 
     """Run each study or grid with its report, and after each the files of the recipe as a whole, which grow."""
     from emobridge.probe.report import run_and_report
     from emobridge.recipes.best_layer import with_best_layer
+    from emobridge.recipes.layers import compare_layers
     from emobridge.recipes.probe_summary import write_probe_summary
     from emobridge.recipes.report import join_scores, write_summary
     from emobridge.settings import Budget
@@ -159,6 +160,8 @@ def _run(recipe: Recipe, runs: list[Run], missing: list[str], notes: tuple[str, 
     keep_work()
     command = shlex.join(["emobridge", *sys.argv[1:]])
     choices = [f"{choice}: {text}" for choice, text in recipe.ours]
+    if recipe.layer_sets:
+        missing = [*missing, *compare_layers(runs, out, strict=strict)]
     for number, run in enumerate(runs, 1):
         run = runs[number - 1] = with_best_layer(run, out, command, strict=strict)
         options: dict[str, Any] = {"strict": strict, "missing": run.missing, "title": run.title}

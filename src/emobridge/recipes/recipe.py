@@ -11,6 +11,7 @@
     [[figures]]                        optional, for [adapt]: figures that are drawn from the scores: see
                                        `recipes.figures`
     [[study.rows]], [[not_run]], [outputs]   where published numbers and figures stand: see `recipes.rows`
+    layer_sets                         optional: whether the layers of each pair are compared, see `recipes.layers`
     [stars]                            optional: marks of significance, see `recipes.stars`
     sample                             optional, for [adapt]: utterances of each emotion to draw from each corpus
     items                              optional, for [adapt]: utterances of each emotion and corpus that are kept apart,
@@ -55,7 +56,18 @@ from emobridge.settings import Budget, from_mapping, options_of_record, read_map
 
 Scalar = str | int | float | bool
 KEYS = ("paper", "citation", "tables", "measure", "corpora", "study", "ours")
-OPTIONAL_KEYS = ("counts", "sample", "items", "obtain", "not_run", "outputs", "figures", "stars", "variant_of")
+OPTIONAL_KEYS = (
+    "counts",
+    "sample",
+    "items",
+    "layer_sets",
+    "obtain",
+    "not_run",
+    "outputs",
+    "figures",
+    "stars",
+    "variant_of",
+)
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 _BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
@@ -136,6 +148,7 @@ class Recipe:
     counts: tuple[CorpusCounts, ...] = ()  # of the corpora as the paper had them
     sample: int = 0  # utterances of each emotion to draw once from each corpus; 0 is all
     items: int = 0  # utterances of each emotion and corpus that are kept apart, drawn before the sample
+    layer_sets: bool = False  # whether the layers of each pair of corpora and encoder are compared
     not_run: tuple[NotRun, ...] = ()
     outputs: tuple[PaperOutput, ...] = ()
     variant_of: str = ""  # a recipe of the same paper
@@ -227,6 +240,9 @@ def read_recipe(name: str | Path) -> Recipe:
         if type(size) is not int or size < 0 or (size and kinds == ["probe"]):
             why = "with [adapt] ([probe] has its own)" if key == "sample" else "with [adapt]"
             raise UserError(f"{path}: {key}: expected a number, {why}, got {size!r}")
+    layer_sets = values.get("layer_sets", False)
+    if type(layer_sets) is not bool or (layer_sets and kinds == ["probe"]):
+        raise UserError(f"{path}: layer_sets: expected true or false, with [adapt], got {layer_sets!r}")
     obtain = _read_text(path, "obtain", values.get("obtain", ""))
     tables = _read_table(path, "corpora", values["corpora"])
     corpora = tuple(_read_corpus(path, name, table, obtain) for name, table in tables.items())
@@ -245,6 +261,7 @@ def read_recipe(name: str | Path) -> Recipe:
         ours=tuple((key, _read_text(path, f"ours.{key}", text)) for key, text in ours.items()),
         counts=_read_counts(path, values.get("counts", []), studies, names),
         **sizes,
+        layer_sets=layer_sets,
         not_run=read_not_run(str(path), values.get("not_run", []), paper),
         figures=read_figures(
             str(path),

@@ -17,8 +17,8 @@ MOST_SPEAKERS = 40  # in the plot; the table beside it has all
 
 
 def class_measures(record: StudyRecord) -> tuple[str, ...]:
-    """The measures over all labels that the record has, in the order of tables; recalls are shown apart."""
-    names = dict.fromkeys(row.measure for row in record.scores if not row.measure.startswith("recall "))
+    """The measures over all labels that the record has, in the order of tables; those of one label are shown apart."""
+    names = dict.fromkeys(row.measure for row in record.scores if not row.measure.startswith(("recall ", "UA ")))
     return tuple(sorted((name for name in names if measure_of(name).of == "classes"), key=_order))
 
 

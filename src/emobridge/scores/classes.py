@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from emobridge.errors import UserError
 from emobridge.scores.base import BaseEvaluation, Column, Estimate, clusters_of
-from emobridge.scores.confusion import Counts, check_labels, count_pairs, indices, recall_by_class
+from emobridge.scores.confusion import Counts, check_labels, count_pairs, indices, recall_by_class, ua_against_rest
 from emobridge.scores.jackknife import Clusters, Floats, Formula, Influence, jackknife
 from emobridge.scores.measures.base import RECALL, Measure
+from emobridge.scores.measures.ua import Ua
 from emobridge.types import short_repr
 
 NUDGE = 1e-3  # of an utterance, by which counts are changed to see how a measure follows
@@ -118,19 +119,22 @@ class Evaluation(BaseEvaluation):
         return (Column(measure.name, len(self.truth)),)
 
     def details(self, clusters: Clusters) -> list[Estimate]:
-        """Recall by class ("recall anger") and UA by speaker ("recall speaker f1").
+        """Recall by class ("recall anger"), of three or more each against the rest ("UA anger"), and UA by speaker
+        ("recall speaker f1").
 
         Who lacks a class says nothing about its recall; a class of a single speaker has no interval. A speaker's own
         interval is over that speaker's utterances.
         """
-        return [*self._by_class(clusters), *self._by_speaker()]
+        recalls = self._by_class(clusters, recall_by_class, RECALL)
+        against_rest = self._by_class(clusters, ua_against_rest, Ua.name) if len(self.labels) > 2 else ()
+        return [*recalls, *against_rest, *self._by_speaker()]
 
-    def _by_class(self, clusters: Clusters) -> Iterator[Estimate]:
-        scored = jackknife(clusters, recall_by_class, _influence(recall_by_class, clusters.total))
+    def _by_class(self, clusters: Clusters, formula: Formula, name: str) -> Iterator[Estimate]:
+        scored = jackknife(clusters, formula, _influence(formula, clusters.total))
         for index, label in enumerate(self.labels):
-            if n := self.truth.count(label):
+            if (n := self.truth.count(label)) and np.isfinite(scored.values[index]):
                 value, interval = float(scored.values[index]), scored.interval(index, (0.0, 1.0), n)
-                yield Estimate(f"{RECALL} {label}", value, *interval, n, self.intervals_over)
+                yield Estimate(f"{name} {label}", value, *interval, n, self.intervals_over)
 
     def _by_speaker(self) -> Iterator[Estimate]:
         truth, predictions = self._indices()

@@ -59,6 +59,24 @@ def recall_by_class(counts: Counts) -> Counts:
     return recalls
 
 
+def ua_against_rest(counts: Counts) -> Counts:
+    """(..., C, C) -> (..., C) in [0, 1]: UA of each label against all others as one: the mean of both recalls.
+
+    NaN where the truth lacks the label, or all others.
+
+    >>> ua_against_rest(np.array([[3.0, 1.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 4.0]])).tolist()
+    [0.75, 0.6875, 1.0]
+    """
+    rows, hits = counts.sum(-1), np.diagonal(counts, 0, -2, -1)
+    others = rows.sum(-1, keepdims=True) - rows
+    right = others - (counts.sum(-2) - hits)  # of other labels, not taken for this one
+    both = (rows > 0) & (others > 0)
+    nan = np.full(rows.shape, np.nan)
+    value: Counts = np.divide(hits, rows, out=nan.copy(), where=both) / 2
+    value += np.divide(right, others, out=nan, where=both) / 2
+    return value
+
+
 def f1_by_class(counts: Counts) -> Counts:
     """(..., C, C) -> (..., C) in [0, 1]; NaN where the truth lacks the label."""
     rows, both = counts.sum(-1), counts.sum(-1) + counts.sum(-2)
