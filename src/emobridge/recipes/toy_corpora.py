@@ -1,4 +1,4 @@
-"""Fabricated corpora in the place of a recipe's: SYNTHETIC buzzes of a third of a second, with every column filled.
+"""Fabricated corpora in the place of a recipe's: SYNTHETIC buzzes of 0.3 s, with every column filled.
 
 Each has the name of the corpus it stands for after TOY_PREFIX, its language and emotions, and ten speakers. Pitch,
 level and formant follow from the emotion, so that there is something to learn; nobody speaks, and a score says nothing
@@ -32,7 +32,7 @@ from emobridge.types import SAMPLE_RATE, TOY_PREFIX, Utterance
 _SPEAKERS = 10
 _SINGLE = ("pavoque",)  # corpora of a single speaker
 _FOLDS = 2  # of corpora whose format has folds
-_SECONDS = (0.3, 0.4, 0.5)
+_SECONDS = (0.24, 0.3, 0.36)
 _LEAST_SHARE = 0.6  # of the speakers train, whatever the split: every fold has the labels of the largest budget
 _PHONES = ("a", "t", "ɛ", "n", "ə", "s", "i", "k", "o", "m", "u", "l")  # of every utterance, each as long
 
