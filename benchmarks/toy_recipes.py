@@ -1,6 +1,6 @@
 """Every recipe from end to end as a toy: `make toy`. It says what each made and fails where something is missing.
 
-    python benchmarks/toys.py [--out toy-runs] [--only NAME ...] [--processes 2] [--minutes 15] [--twice]
+    python benchmarks/toy_recipes.py [--out toy-runs] [--only NAME ...] [--processes 2] [--minutes 15] [--twice]
 
 Recipes run in processes of one thread each. The shortest is killed once it has finished a fit, and goes on; when it is
 through, it runs again, as with --twice all do, and must make no fit anew. What an earlier call left in --out is read.
