@@ -28,7 +28,7 @@ from emobridge.heads.base import Dropout, Head, LayerSum, masked_mean
 from emobridge.options import check_least
 
 POOLINGS = ("attention", "average", "top")
-MAPS = ("unit", "plain", "none")
+LAYER_MAPS = ("unit", "plain", "none")
 
 
 class LayerTransformer(Head):
@@ -59,8 +59,8 @@ class LayerTransformer(Head):
         check_least(1, layers=layers, hidden=hidden, attention_heads=attention_heads)
         if pooling not in POOLINGS:
             raise unknown("pooling of head layer-transformer", pooling, POOLINGS)
-        if maps not in MAPS:
-            raise unknown("maps of head layer-transformer", maps, MAPS)
+        if maps not in LAYER_MAPS:
+            raise unknown("maps of head layer-transformer", maps, LAYER_MAPS)
         if width % layers:
             raise ValueError(f"layers: {width} features cannot be cut into {layers} layers of the same width")
         if hidden % attention_heads:
