@@ -478,6 +478,13 @@ def test_growth_in_small(benchmarks):
     assert len(rows) == len(growth.JOBS) and all(np.isfinite(row.ours) and row.most == growth.EXPONENT for row in rows)
 
 
+def test_phones_by_hand_are_matched_with_those_of_the_text_by_the_fewest_edits(benchmarks):
+    aligner = benchmarks("aligner")
+    assert aligner.matched_phones(("a", "t"), ("a", "n", "d")) == [(0, 0), (1, 2)], "t is like d, and n is left over"
+    assert aligner.matched_phones(("aː",), ("t", "a")) == [(0, 1)], "length is left out"
+    assert aligner.matched_phones((), ("t",)) == []
+
+
 def test_anchoring_in_small(benchmarks, recorded, tiny_encoder, tmp_path, monkeypatch, capsys):
     """Two systems of study D beside the baseline, and the page, which goes on where it was."""
     anchoring = benchmarks("anchoring")

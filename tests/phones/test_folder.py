@@ -77,6 +77,7 @@ def test_a_text_is_spoken_once_for_all_its_readings(rows, tmp_path, monkeypatch)
 def test_rows_that_cannot_be_aligned_are_named_and_keep_what_they_had(rows, tmp_path):
     bad = [
         dataclasses.replace(rows[0], id="no text", text=" "),
+        dataclasses.replace(rows[0], id="a number", text="sentence 3"),
         dataclasses.replace(rows[0], id="no language", language="und"),
         dataclasses.replace(rows[0], id="no voice", language="gsw"),
         dataclasses.replace(rows[0], id="no audio", path=str(tmp_path / "absent.wav")),
@@ -84,11 +85,9 @@ def test_rows_that_cannot_be_aligned_are_named_and_keep_what_they_had(rows, tmp_
     ]
     skipped = {}
     aligned = align_utterances([*bad, rows[1]], tmp_path / "out", on_skip=skipped.__setitem__)
-    assert list(skipped) == ["no text", "no language", "no voice", "no audio", "says nothing"] or set(skipped) == {
-        row.id for row in bad
-    }
+    assert set(skipped) == {row.id for row in bad}
     assert "has no text" in skipped["no text"] and "no such file" in skipped["no audio"].casefold()
-    assert [row.phones for row in aligned[:-1]] == ["old.lablaut"] * 5 and aligned[-1].phones.endswith("TextGrid")
+    assert [row.phones for row in aligned[:-1]] == ["old.lablaut"] * 6 and aligned[-1].phones.endswith("TextGrid")
     with pytest.raises(UserError, match="no text: has no text"):
         align_utterances(bad, tmp_path / "out")
 

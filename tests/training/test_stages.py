@@ -330,7 +330,6 @@ def test_a_loss_that_is_not_a_number_names_the_batch_and_keeps_the_last_checkpoi
         ({"method": "fine-tuned", "blocks": "7", "target_labels": "0"}, "unknown block to train '7'"),
         ({"method": "lora"}, "method lora cannot use target labels"),
         ({"normalise": "speaker+text"}, "work on frozen features, not with method ft-lora"),
-        ({"layer": "1+2"}, "name one layer for method ft-lora"),
         ({**CNN, "checkpointing": True}, "checkpointing: encoder emotion-cnn has no transformer"),
     ],
 )  # fmt: skip

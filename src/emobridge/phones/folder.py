@@ -23,6 +23,8 @@ from emobridge.types import SAMPLE_RATE, Utterance
 GRID_SUFFIX = ".TextGrid"
 LONGEST_NAME = 150  # bytes of a file's name before its suffix
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|%]|^\.')
+# What corpora have for a text where only the number of the sentence is known.
+_SENTENCE_CODE = re.compile(r"sentence \d+|[a-z]{1,3}\d+")
 SkipRow = Callable[[str, str], None]  # gets the id of an utterance and the reason why it has no alignment
 
 
@@ -98,6 +100,8 @@ def _readings(utterances: Sequence[Utterance], on_skip: SkipRow | None) -> Itera
         try:
             if not text:
                 raise UserError("has no text")
+            if _SENTENCE_CODE.fullmatch(text):
+                raise UserError(f"the text {text!r} is the number of a sentence, not what is said")
             if utterance.language == "und":
                 raise UserError("its language is not known")
             voice = voice_of(utterance.language)

@@ -26,7 +26,7 @@ from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.replication import Run
 from emobridge.settings import Budget
 
-FOLDER = "layers"
+_FOLDER = "layers"
 
 
 def with_best_layer(run: Run, folder: Path, command: str, *, strict: bool = False) -> Run:
@@ -37,7 +37,7 @@ def with_best_layer(run: Run, folder: Path, command: str, *, strict: bool = Fals
     study, grid = run.study.settings, run.settings
     if not isinstance(study, AdaptStudy) or not isinstance(grid, Budget) or not study.layer_from:
         return run
-    settings = layer_study(study, grid, run.encoder, folder / FOLDER)
+    settings = layer_study(study, grid, run.encoder, folder / _FOLDER)
     title = f"{study.layer_from}: layers of {run.encoder} on {'+'.join(study.source)}"
     print(run_and_report(settings, command, strict=strict, title=title), flush=True)
     layer = best_layer(probe(settings, strict=strict).outcomes)  # read, not done again

@@ -215,8 +215,13 @@ def _table(rows: Sequence[ComparedRow]) -> Table:
         "table", "printed method", "beside", "corpora", "target labels", "side", "measure", "published", "measured",
         "stars", "UA", "published is within the interval", "what differs",
     )  # fmt: skip
-    units = dict.fromkeys("in per cent" if measure_of(row.measure).unit else "in [-1, 1]" for row in rows)
-    return Table(f"Published and measured, {' and CCC '.join(units)}, with 95 % intervals.", columns, lines)
+    scales = ((True, "in per cent"), (False, "in [-1, 1]"))
+    units = [
+        f"{', '.join(names)} {text}"
+        for shares, text in scales
+        if (names := list(dict.fromkeys(row.measure for row in rows if bool(measure_of(row.measure).unit) == shares)))
+    ]
+    return Table(f"Published and measured: {'; '.join(units)}, with 95 % intervals.", columns, lines)
 
 
 def _has(n: int) -> str:

@@ -19,7 +19,7 @@ from emobridge.recipes.recipe import Recipe
 from emobridge.study.reading import spell_emotions
 from emobridge.types import Utterance
 
-LARGEST_SHARE = 4  # of a small corpus a fourth of its rarest emotion at most, lest nothing is left to train on
+_LARGEST_SHARE = 4  # of a small corpus a fourth of its rarest emotion at most, lest nothing is left to train on
 
 
 def draw_items(recipe: Recipe, corpus: str, manifest: Path, folder: Path, given: Path | None = None) -> Path | None:
@@ -35,7 +35,7 @@ def draw_items(recipe: Recipe, corpus: str, manifest: Path, folder: Path, given:
     rows = [row for row in read_manifest(manifest) if row.emotion in labels]
     if given is None:
         present = Counter(row.emotion for row in rows)
-        most = min((present[label] for label in labels), default=0) // LARGEST_SHARE
+        most = min((present[label] for label in labels), default=0) // _LARGEST_SHARE
         if not most:
             return None
         chosen = [rows[row] for row in equal_sample(rows, labels, min(recipe.items, most))]

@@ -28,6 +28,7 @@ _FOLDS = 2
 _FOLDS_THAT_VALIDATE = 3  # one trains, one validates, one tests
 _LARGEST_BUDGET = 100  # target labels
 _SCALED_BUDGET = 20  # what the largest one becomes where it is above that
+_CROP = 0.4  # s, longer than the fabricated clips, which would repeat themselves in a longer one
 _ENGINE = "torch"  # of encoders as small as these another one takes longer to make than it saves
 # Sizes of encoders that are trained from scratch, by their options.
 _SCRATCH = {"max_length": 64, "hidden_size": 8, "layers": 2, "heads": 2}
@@ -89,7 +90,9 @@ def _narrow_grid(request: Budget, *, has_engines: bool) -> Budget:
         features=replace(request.features, engine=_ENGINE if has_engines else request.features.engine),
         system=replace(system, method_options=_options_of_methods(request.methods, system.method_options)),
         split=replace(split, seeds=1, folds=min(split.folds, _FOLDS)),
-        training=replace(training, epochs=min(training.epochs, _EPOCHS), precision="fp32"),
+        training=replace(
+            training, epochs=min(training.epochs, _EPOCHS), crop=min(training.crop, _CROP), precision="fp32"
+        ),
     )
 
 
