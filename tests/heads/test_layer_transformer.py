@@ -83,7 +83,7 @@ def test_four_layers_are_fully_connected():
 
 
 def test_without_maps_the_layers_are_as_they_are():
-    head, x = head_of(maps=False, unit_length=False), frames()
+    head, x = head_of(maps="none"), frames()
     means = torch.stack([x[0].mean(0), x[1, :2].mean(0)]).unflatten(1, (3, 5)).transpose(0, 1)
     torch.testing.assert_close(head.represent_layers(x, MASK), means)
     head(x, MASK).sum().backward()
@@ -96,6 +96,7 @@ def test_without_maps_the_layers_are_as_they_are():
         ({"layers": 2}, "15 features cannot be cut into 2 layers"),
         ({"layers": 0}, "layers"),
         ({"attention_heads": 3}, "3 do not divide 8"),
+        ({"maps": "no"}, "unknown maps of head layer-transformer 'no'.*none"),
         ({"pooling": "atention"}, "unknown pooling of head layer-transformer 'atention'.*attention"),
     ],
 )

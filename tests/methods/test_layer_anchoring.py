@@ -65,7 +65,7 @@ def test_each_anchored_layer_adds_gamma_times_the_norm(layers, chosen):
     x = task.inputs.x.reshape(-1, 3, WIDTH).numpy()
     for layer in chosen:
         source, target = (mapped(model, x[rows, layer], layer) for rows in ([0, 1, 4, 5], drawn(task, 4)))
-        assert float(terms[f"anchor {LAYERS[layer]}"]) == pytest.approx(0.25 * norm(source, target), rel=1e-5)
+        assert terms[f"anchor {LAYERS[layer]}"].item() == pytest.approx(0.25 * norm(source, target), rel=1e-5)
 
 
 @pytest.mark.parametrize("anchors", ["vowels", "consonants"])
@@ -80,7 +80,7 @@ def test_phones_are_anchored_where_utterances_have_them(anchors):
     x = means[:, 0].reshape(-1, 3, WIDTH).numpy()
     target = [row for row in drawn(task, 4) if row != 8]
     source, target = (mapped(model, x[rows, 1], 1) for rows in ([0, 2, 4], target))
-    assert float(terms["anchor 2"]) == pytest.approx(0.5 * norm(source, target), rel=1e-5)
+    assert terms["anchor 2"].item() == pytest.approx(0.5 * norm(source, target), rel=1e-5)
     sum(terms.values()).backward()
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
 
@@ -143,8 +143,8 @@ def test_what_cannot_be_anchored_is_told_in_one_line():
     task = task_of()
     with pytest.raises(UserError, match="unknown layer of this run '12'"):
         LayerAnchoring(layers="12").prepare(task, model_of(task))
-    with pytest.raises(UserError, match="nothing that is trained lies before the layers: give --head-option maps=yes"):
-        LayerAnchoring().prepare(task, model_of(task, maps=False))
+    with pytest.raises(UserError, match="nothing that is trained lies before the layers: give --head-option maps=unit"):
+        LayerAnchoring().prepare(task, model_of(task, maps="none"))
     with pytest.raises(UserError, match="needs phones: give --alignments"):
         LayerAnchoring(anchors="vowels").prepare(task, model_of(task))
     means = torch.randn(11, 1, 3 * WIDTH)

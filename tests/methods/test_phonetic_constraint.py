@@ -70,7 +70,7 @@ def test_the_same_vowel_is_pulled_together(layers, missing):
     rows = [0, 1, 2, 3]
     terms = method.loss(step_of(task, model, rows))
     target = task.target[torch.randint(5, (4,), generator=torch.Generator().manual_seed(3))].tolist()
-    assert float(terms["vowels"]) == pytest.approx(2 * by_hand(model, means.numpy(), rows, target, layers), rel=1e-5)
+    assert terms["vowels"].item() == pytest.approx(2 * by_hand(model, means.numpy(), rows, target, layers), rel=1e-5)
     sum(terms.values()).backward()
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
 

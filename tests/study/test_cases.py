@@ -497,6 +497,8 @@ USEFUL = [
     {"bundle": "baseline"},
     {"harm_sign": "never"},
     {"alignments": "grids", "method": "layer-anchoring"},
+    {"halved": True, "patience": 2, "method": "dann"},
+    {"weight_decay": 0.1, "method": "dann"},
     {"validate_by": "ua", "patience": 2, "method": "dann"},
     {"batch_size": 9, "learning_rate": 0.1, "decay": 0.5, "trace": True, "method": "source-only", "head": "single"},
     {"crop": 1.0, **END_TO_END, "train": "head"},
@@ -528,7 +530,8 @@ def test_every_option_that_needs_something_is_tried():
     assert set(needs.values()) - {""} == set(REASONS)
     refused = {name for changes, _, _ in USELESS for name in changes}
     assert conditional <= refused | {"validate"} and conditional <= {name for changes in USEFUL for name in changes} | {
-        "validate"
+        "validate",
+        "items",  # of `budget` alone
     }
     with pytest.raises(UserError, match="give patience above 0 too"):
         Adapt.of(source=["a"], target="b", validate="both")

@@ -113,7 +113,7 @@ def test_phones_reach_the_method_however_it_is_trained(request_of, way, method, 
 
 
 def test_anchors_of_an_encoder_that_is_trained_may_be_its_own_layers(request_of):
-    options = {"method": "layer-anchoring", "head_options": ("maps=no", "hidden=8"), "alignments": ""}
+    options = {"method": "layer-anchoring", "head_options": ("maps=none", "hidden=8"), "alignments": ""}
     terms = terms_of(train(request_of(**options, **WAYS["end-to-end"])))
     assert {"anchor 1", "anchor 2"} <= set(terms)
     with pytest.raises(UserError, match="nothing that is trained lies before the layers"):

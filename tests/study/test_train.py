@@ -372,7 +372,7 @@ LAYERED = {"method": "source-only", "head": "layer-transformer", "align": "none"
     [
         {},
         {"normalise": "none", "train": "head"},
-        {"normalise": "none", "train": "end-to-end", "head_options": ("maps=no",)},
+        {"normalise": "none", "train": "end-to-end", "head_options": ("maps=none",)},
         {"normalise": "none", "train": "adapters", "adapter_options": ("r=2",)},
         {"head": "single", "train": "end-to-end"},
     ],

@@ -12,7 +12,7 @@ self-attention is the value map. The maps W_l are ours too: the covariance of a 
 so that without weights before the anchor there would be nothing to learn. And so is the length of 1: without it a map
 lessens the difference of covariances by shrinking all that varies, and the classes go by what noise is left (RAVDESS to
 EmoDB, whisper-base, by speaker, gamma 0.5, two seeds: UA of the target 32 and 40, with it 66 and 62, without anchors 66
-and 64). With an encoder that is trained, `maps=no` and `unit_length=no` anchor its own layers as they are.
+and 64). With an encoder that is trained, `maps=none` anchors its own layers as they are.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from emobridge.heads.base import Dropout, Head, LayerSum, masked_mean
 from emobridge.options import check_least
 
 POOLINGS = ("attention", "average", "top")
+LAYER_MAPS = ("unit", "plain", "none")
 
 
 class LayerTransformer(Head):
     """(B, F, L * D) frames of L layers, side by side, and their (B, F) mask -> (B, C) logits.
 
-    layers: L. pooling: "attention" is softmax(a), "average" the mean of the layers, "top" the last one. maps: whether
-    each layer passes a linear map of its own to `hidden` values; else one map follows the sum. unit_length: whether
-    each layer is then scaled to length 1.
+    layers: L. pooling: "attention" is softmax(a), "average" the mean of the layers, "top" the last one. maps: "unit"
+    is a linear map of each layer to `hidden` values, scaled to length 1, "plain" the map alone; with "none" layers stay
+    as they are, and one map follows the sum.
     """
 
     needs_frames = True
@@ -51,22 +52,24 @@ class LayerTransformer(Head):
         attention_heads: int = 4,
         dropout: float = 0.2,
         pooling: str = "attention",
-        maps: bool = True,
-        unit_length: bool = True,
+        maps: str = "unit",
     ) -> None:
         """Errors: ValueError for layers that do not divide the width, and attention heads that do not divide hidden."""
         super().__init__()
         check_least(1, layers=layers, hidden=hidden, attention_heads=attention_heads)
         if pooling not in POOLINGS:
             raise unknown("pooling of head layer-transformer", pooling, POOLINGS)
+        if maps not in LAYER_MAPS:
+            raise unknown("maps of head layer-transformer", maps, LAYER_MAPS)
         if width % layers:
             raise ValueError(f"layers: {width} features cannot be cut into {layers} layers of the same width")
         if hidden % attention_heads:
             raise ValueError(f"attention_heads: {attention_heads} do not divide {hidden} hidden values")
-        self.layers, self.pooling, self.unit_length = layers, pooling, unit_length
+        self.layers, self.pooling, self.unit_length = layers, pooling, maps == "unit"
         own = width // layers
-        self.maps = nn.ModuleList(nn.Linear(own, hidden) for _ in range(layers)) if maps else None
-        self.projection = nn.Identity() if maps else nn.Linear(own, hidden)
+        has_maps = maps != "none"
+        self.maps = nn.ModuleList(nn.Linear(own, hidden) for _ in range(layers)) if has_maps else None
+        self.projection = nn.Identity() if has_maps else nn.Linear(own, hidden)
         self.layer_sum = LayerSum(layers) if layers > 1 and pooling == "attention" else None
         self.block = TransformerBlock(hidden, attention_heads, dropout)
         parts = [(nn.Linear(hidden, hidden), nn.ReLU(), Dropout(dropout)) for _ in range(3)]

@@ -61,7 +61,7 @@ class LayerAnchoring(Method):
         represented = layers_of_first(task, model)
         if not represented.requires_grad:
             raise UserError(
-                f"method {self.name}: nothing that is trained lies before the layers: give --head-option maps=yes, or "
+                f"method {self.name}: nothing that is trained lies before the layers: give --head-option maps=unit, or "
                 "--train end-to-end"
             )
         self.names = layer_names_of(task, len(represented))

@@ -10,7 +10,7 @@ from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.replication import Run
 from emobridge.settings import Budget, Similarity
 
-FOLDER = "similarity"  # in the folder of the run
+SIMILARITY_FOLDER = "similarity"  # in the folder of the run
 
 
 def comparisons_of(runs: Sequence[Run], out: Path) -> list[Similarity]:
@@ -29,7 +29,7 @@ def comparisons_of(runs: Sequence[Run], out: Path) -> list[Similarity]:
             alignments=grid.data.alignments,
             labels=grid.data.labels,
             predefined=grid.split.predefined,
-            out=str(out / FOLDER / name),
+            out=str(out / SIMILARITY_FOLDER / name),
             store=grid.output.store,
             jobs=grid.output.jobs,
             device=grid.output.device,
