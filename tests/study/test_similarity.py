@@ -122,6 +122,12 @@ def test_phones_of_both_sides(compare, aligned):
     assert not by_unit["i"].source and np.isnan(by_unit["i"].cosine_of_means)
 
 
+def test_a_folder_of_alignments_that_is_not_there_stops_it_before_features(compare, tmp_path):
+    with pytest.raises(UserError, match="no such folder of phone alignments"):
+        compare(alignments=str(tmp_path / "nowhere"))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_no_common_phone(compare, aligned, recorded, capsys):
     path = aligned / "all.ctm"
     lines = path.read_text().splitlines(keepends=True)

@@ -223,6 +223,7 @@ def _rows(
     strict: bool,
 ) -> list[LayerSimilarity]:
     """The similarities of all layers, units and emotions. Errors: UserError where no phone is common to both sides."""
+    alignments = _common_alignments(request, sides)  # before anything long: a mistake in them shows here
     folder = Path(request.store or cache_folder())
     store = FeatureStore(folder, encoder)
     every = [utterance for side in sides for utterance in side.utterances]
@@ -232,7 +233,6 @@ def _rows(
         skipped |= dict(store.extract(every, layer="0", on_progress=report, strict=strict).skipped)
     sides = [side.without(set(skipped)) for side in sides]
     phones: list[PhoneMeans | None] = [None] * len(sides)
-    alignments = _common_alignments(request, sides)
     units = COMPARED_UNITS if alignments else (UTTERANCE,)
     if alignments:
         with progress("phones") as report:
