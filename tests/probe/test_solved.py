@@ -15,7 +15,8 @@ from emobridge.probe.batched import Stack, TrainingSets, logits_of
 from emobridge.probe.solved import solve_probes
 from emobridge.probe.sources import PooledSource
 
-HEADS = [name for name in registry.names("heads") if registry.load("heads", name).closed_form]
+PLUGINS = {name: registry.load("heads", name) for name in registry.names("heads")}
+HEADS = [name for name, plugin in PLUGINS.items() if plugin.closed_form and not plugin.has_members]
 L, P, N, D, C = 3, 4, 40, 6, 3
 OPTIONS = ("components=5",)
 

@@ -21,7 +21,7 @@ from emobridge.options import Plugin
 from emobridge.scores.calibration import expected_calibration_error
 
 METHODS = [name for name in registry.names("methods") if not registry.load("methods", name).stages]
-ARRAY_METHODS = [name for name in METHODS if "traits" not in registry.load("methods", name).needs]
+ARRAY_METHODS = [name for name in METHODS if not {"traits", "phones"} & registry.load("methods", name).needs]
 
 
 def blobs(count: int = 10, width: int = 4, shift: float = 1.0, seed: int = 0):
@@ -308,6 +308,11 @@ BAD = {
     "one class": ({"y": ["a"] * 8}, "method blend needs two or more different labels, and there is one"),
     "an unknown method": ({"method": "dan"}, "unknown method 'dan': did you mean 'dann'"),
     "traits": ({"method": "multitask"}, "method multitask needs traits of speakers"),
+    "phones": ({"method": "phonetic-constraint"}, "method phonetic-constraint goes by the phones"),
+    "anchors": (
+        {"method": "layer-anchoring", "method_options": {"anchors": "vowels"}},
+        "method layer-anchoring goes by the phones",
+    ),
     "stages": ({"method": "ft-lora"}, "method ft-lora trains an encoder in stages"),
     "an unknown option": ({"method_options": {"shaer": 1}}, "unknown option of method blend 'shaer': did you mean"),
     "a blend of a trained head": ({"head": "single"}, "method blend needs a head of a closed form, such as disc"),

@@ -59,7 +59,7 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     After `fit`: `classes_` (C,), `log_` (the loss terms of each epoch, `training.checkpoints.LogPoint`), `model_`,
     `n_features_in_`, and `temperature_`, which is 1 until `calibrate`. Methods that train an encoder in stages, or need
-    traits of speakers, are refused.
+    traits of speakers or phones, are refused.
     """
 
     method: Any = "blend"  # a name, "./file.py", "package.module:Class", a class or an object
@@ -158,6 +158,8 @@ class ArrayRecognizer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise UserError(f"method {method.name} trains an encoder in stages, and arrays come from none")
         if "traits" in method.needs:
             raise UserError(f"method {method.name} needs traits of speakers (gender, naturalness), which arrays lack")
+        if method.phone_classes:
+            raise UserError(f"method {method.name} goes by the phones of utterances, which arrays lack")
         takes_labels = "target_labels" in method.needs | method.takes
         if self.use_target_labels and not takes_labels:
             raise UserError(f"method {method.name} cannot use target labels: give use_target_labels=False")
