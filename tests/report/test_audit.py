@@ -78,7 +78,7 @@ def test_its_files(tmp_path):
     assert path.name == "audit.html" and "&lt;b&gt;1&lt;/b&gt;" in text and "<b>" not in text
     record = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))["record"]
     assert record["audit"]["findings"][0]["ids"] == ["x", "y"] and record["kind"] == "audit"
-    assert {path.name for path in tmp_path.iterdir()} == {"audit.html", "audit.md", "audit.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"audit.html", "audit.md", "audit.json", "tables"}
     assert COMMAND in text
     assert "recording(s) are there more than once" in (tmp_path / "audit.md").read_text(encoding="utf-8")
 
