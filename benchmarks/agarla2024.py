@@ -76,8 +76,9 @@ def summary(scores: dict[tuple[str, str], dict[str, dict[str, str]]]) -> list[st
             distance = first - float(printed(target))
             lines += [
                 "",
-                f"{name}: `source-only` is {distance:+.1f} points from the printed number. Hard pseudo-labels change WA "
-                f"by {hard - first:+.1f} points, soft ones by {soft - first:+.1f}, at one seed and two test speakers.",
+                f"{name}: `source-only` is {distance:+.1f} points from the printed number. Hard pseudo-labels change "
+                f"WA by {hard - first:+.1f} points, soft ones by "
+                f"{soft - first:+.1f}, at one seed and two test speakers.",
             ]
     return lines
 
