@@ -119,7 +119,7 @@ def with_bad_rows(folder, manifest="xx.jsonl"):
         ((*SOFT, "--head-option", "drop=0.5"), ("'drop'", "did you mean 'input_dropout'?")),
         (("--encoder-option", "padding=full"), ("logmel takes no options", "'padding'")),
         (("--statistic", "men"), ("'men'", "did you mean 'mean'?")),
-        (("--layer", "99"), ("'99'", "one of 0, auto, middle")),
+        (("--layer", "99"), ("'99'", "one of 0, all, auto, middle")),
         (("--target-labels", "100000"), ("100000", "expected 0 to 8")),
         (("--target-labels", "few"), ("target_labels", "a number or 'all'")),
         (("--normalise", "speker"), ("'speker'", "did you mean 'speaker'?")),

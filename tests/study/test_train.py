@@ -232,7 +232,7 @@ def test_a_layer_is_chosen_with_a_budget_of_labels_too(settings, three):
 def test_a_layer_by_name(settings, three):
     one = train(settings(layer="2"))
     assert one.decision.layer_scores == () and one.chosen.layer == "2"
-    with pytest.raises(UserError, match=r"unknown layer of encoder three '3' \(one of 0, 1, 2, auto, middle\)"):
+    with pytest.raises(UserError, match=r"unknown layer of encoder three '3' \(one of 0, 1, 2, all, auto, middle\)"):
         train(settings(layer="3"))
 
 
@@ -393,9 +393,9 @@ def test_all_layers_side_by_side_are_trained_saved_and_answer(settings, source, 
     assert np.ptp(answers[0], axis=0).max() > 0
 
 
-def test_one_layer_is_all_that_gating_leaves(settings, source):
-    with pytest.raises(UserError, match="layer: 1\\+2: adapters gating leave the encoder a single layer: name one"):
-        train(settings(encoder=source("whisper"), **{**LAYERED, "train": "adapters", "adapters": "gating"}))
+def test_one_layer_is_all_that_a_sum_leaves(settings, source):
+    with pytest.raises(UserError, match="layer: 1\\+2: adapters layer-sum leave the encoder a single layer: name one"):
+        train(settings(encoder=source("whisper"), **{**LAYERED, "train": "adapters", "adapters": "layer-sum"}))
 
 
 def test_adapters_that_do_not_fit_are_told_before_anything_long(settings, source):
