@@ -36,8 +36,11 @@ _CHECKSUM, _FRAMEWORK = "emobridge.checksum", "emobridge.framework"  # keys in t
 
 
 @contextlib.contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; it is renamed to `path` when the block ends without an error.
+
+    durable: whether the file is whole after a power cut too, which takes a disk a while: not for many small files that
+    are made again in no time.
 
     A device or a pipe, such as /dev/stdout, is written as it is. Errors: UserError where the folder cannot be written
     or the disk is full; `path` is then as it was.
@@ -52,8 +55,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         temporary, mode = new_part(path)
         yield temporary
         os.chmod(temporary, mode)  # safetensors puts a file of its own there, which its owner alone may read
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -215,11 +216,17 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(speech, tmp_path, stop):
 
 
 TRAINED = [head for head in registry.names("heads") if not registry.load("heads", head).closed_form]
-BY_GRADIENTS = [name for name in registry.names("methods") if not registry.load("methods", name).needs_closed_form]
+BY_GRADIENTS = [
+    name
+    for name in registry.names("methods")
+    if not registry.load("methods", name).needs_closed_form and "phones" not in registry.load("methods", name).needs
+]
+REFUSED = ("layer-anchoring", "single")  # nothing that is trained lies before what it anchors
 
 
-@pytest.mark.parametrize("name", BY_GRADIENTS)
-@pytest.mark.parametrize("head", TRAINED)
+@pytest.mark.parametrize(
+    ("name", "head"), [pair for pair in itertools.product(BY_GRADIENTS, TRAINED) if pair != REFUSED]
+)
 def test_every_method_and_head_goes_on_after_many_interruptions(speech, tmp_path, name, head):
     checkpoint = tmp_path / "a.checkpoint"
     method, head = registry.load("methods", name), registry.load("heads", head)

@@ -23,7 +23,7 @@ def recordings(recorded):
         encoder = load_encoder("ast", **AST)
         utterances = list(read_manifest(recorded / "en.jsonl"))[:6]
         inputs = MixedRecordings(
-            FrontEnd(encoder, 1, ("mean",), crop=0.3),
+            FrontEnd(encoder, (1,), ("mean",), crop=0.3),
             utterances,
             domain_of=[0] * 6,
             corpora=(("en", "en"),),

@@ -40,7 +40,7 @@ def write_table_files(folder: Path, name: str, page: Page) -> None:
     for table in (table_of(block) for section in page.sections for block in section.blocks):
         for suffix, text in ((".csv", csv_of(table)), (".tex", latex_of(table))):
             path = folder / f"{table.file}{suffix}"
-            with whole_file(path) as temporary:
+            with whole_file(path, durable=False) as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
             written.add(path)
     for path in (folder / FOLDER).glob(f"{name}-[0-9][0-9]*"):
