@@ -35,7 +35,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2
 
 toy: $(READY)
-	$(BIN)/python benchmarks/toy_recipes.py
+	$(BIN)/python benchmarks/toy_recipes.py $(TOYS)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py

@@ -16,7 +16,7 @@ from emobridge.recipes.adapt_study import AdaptStudy
 from emobridge.recipes.grids import miscounts
 from emobridge.recipes.recipe import read_recipe, recipe_names
 from emobridge.recipes.toy import TOY_NOTE, fabricate, narrow_settings
-from emobridge.recipes.toy_corpora import plan_corpus
+from emobridge.recipes.toy_corpora import fabricate_corpora, plan_corpus
 from emobridge.recipes.toy_encoders import fabricate_encoders
 from emobridge.scores.files import read_scores
 from emobridge.settings import layer_names
@@ -141,6 +141,16 @@ def test_what_is_fabricated(tmp_path):
             if counts.corpora == (name,):
                 assert miscounts(counts, [str(manifests[name])], (), rated=True) == []
     assert {row.language for row in read_manifest(manifests["biic-podcast"])} == {"zh-TW"}
+
+
+def test_folds_of_a_corpus_of_a_single_speaker_have_all_parts(tmp_path):
+    recipe = read_recipe("emobox")
+    material = next(item for item in recipe.corpora if item.corpus == "pavoque")
+    manifest = fabricate_corpora(replace(recipe, corpora=(material,)), tmp_path)["pavoque"]
+    for number in (1, 2):
+        rows = list(read_manifest(manifest.with_name(f"{manifest.stem}.fold-{number}.jsonl")))
+        assert {row.speaker for row in rows} == {rows[0].speaker}
+        assert {row.split for row in rows} == {"train", "validation", "test"}
 
 
 def test_folds_of_a_corpus_in_a_format_with_folds(tmp_path):

@@ -119,9 +119,11 @@ def _write_corpus(corpus: ToyCorpus, folder: Path) -> Path:
 
 
 def _fold(rows: Sequence[Utterance], number: int) -> Iterator[Utterance]:
-    """The rows with the splits of a fold: other speakers validate and test."""
+    """The rows with the splits of a fold: other speakers validate and test; of one speaker other repetitions do."""
+    alone = len({row.speaker for row in rows}) == 1
     for row in rows:
-        yield replace(row, split=_split_of(int(str(row.speaker)) + 2 * number))
+        index = row.id.rpartition("-")[2] if alone else str(row.speaker)
+        yield replace(row, split=_split_of(int(index) + 2 * number))
 
 
 def _split_of(number: int) -> str:
