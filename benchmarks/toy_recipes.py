@@ -35,6 +35,7 @@ ORDER = ("agarla2024", "goncalves2024", "agarla2024-frozen", "upadhyay2024", "em
 
 SHORT = {  # what --only names, of the longest
     "agarla2024": "corpora=ravdess,savee,tess,emodb",
+    "agarla2024-frozen": "corpora=ravdess,savee,tess,emodb",
     "goncalves2024": "encoders=hubert-large",
     "emobox": "corpora=emodb,pavoque,ravdess",
     "dasaro2024": "corpora=emodb,emovo",
