@@ -70,6 +70,12 @@ def test_a_corpus_twice(asked, recorded):
         plan_study(asked(corpora=(str(recorded / "en.jsonl"), f"{recorded}/./en.jsonl")))
 
 
+def test_a_head_that_is_more_than_a_map_is_refused_before_anything_is_computed(asked, tmp_path):
+    with pytest.raises(UserError, match="head ensemble: is more than the map that `probe` solves: give adapt"):
+        plan_study(asked(heads=("ensemble",)))
+    assert not (tmp_path / "features").exists()
+
+
 def test_an_encoder_without_its_weights(asked, tiny_encoder, tmp_path):
     lacking = tmp_path / "lacking"
     lacking.mkdir()

@@ -226,6 +226,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.progress import progress, report_note
     from emobridge.report.blocks import bracketed
     from emobridge.scores.files import write_scores
+    from emobridge.scores.measures.base import detail_of
 
     skipped: list[tuple[str, str]] = []
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None, device=request.device)
@@ -243,7 +244,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         )
     scores = evaluation.scores(Path(request.bundle).resolve().parent.name)
     write_scores(request.out, scores)
-    shown = [row for row in scores if row.seed == "all" and not row.measure.startswith(("recall speaker", "UA "))]
+    shown = [row for row in scores if row.seed == "all" and detail_of(row.measure) in ("", "class")]
     first = evaluation.first_warnings
     for warning in first:
         print(f"warning: {warning}")

@@ -69,7 +69,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         recipe, corpus_paths, folders = (
             _fabricated(recipe, request, Path(scratch) if request.dry_run else out)
             if request.toy
-            else _given(recipe, request)
+            else _from_user(recipe, request)
         )
         items = _parse_folders(request.items, tuple(corpus_paths), "items")
         folder = Path(scratch) if request.dry_run else out / "manifests"
@@ -99,7 +99,7 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             _run(recipe, runs, missing, manifests.notes, out, strict)
 
 
-def _given(recipe: Recipe, request: Any) -> tuple[Recipe, dict[str, Path], dict[str, Path]]:
+def _from_user(recipe: Recipe, request: Any) -> tuple[Recipe, dict[str, Path], dict[str, Path]]:
     """The recipe, and the folders of its corpora and encoders, as far as the request names any."""
     from emobridge.encoders import presets
 

@@ -87,10 +87,7 @@ def figure_section(figures: Sequence[DrawnFigure], rows: Sequence[SummaryRow]) -
             title = f"{drawn.name}: {drawn.measure} by number of {ALONG}"
             svg = plots.layer_curves(_panels(drawn, cells), title=title, measure=drawn.measure, along=ALONG)
             blocks.append(figure(svg, _table(drawn, title, cells), drawn.file))
-    text = (
-        "Solid: the target. Dashed, same colour: the source. Numbers of labels are evenly spaced, whatever their size."
-    )
-    return Section("Figures", (text,), blocks=tuple(blocks)) if blocks else None
+    return Section("Figures", (LINES,), blocks=tuple(blocks)) if blocks else None
 
 
 def _words(where: str, name: str, key: str, value: Any) -> list[str]:

@@ -22,18 +22,18 @@ from emobridge.types import Utterance
 _LARGEST_SHARE = 4  # of a small corpus a fourth of its rarest emotion at most, lest nothing is left to train on
 
 
-def draw_items(recipe: Recipe, corpus: str, manifest: Path, folder: Path, given: Path | None = None) -> Path | None:
+def draw_items(recipe: Recipe, corpus: str, manifest: Path, folder: Path, listed: Path | None = None) -> Path | None:
     """Write what is kept apart of a corpus as a manifest into `folder`; None where the recipe keeps nothing apart.
 
-    given: a file that lists them, as a manifest (.jsonl) or an id a line, in place of a draw.
+    listed: a file that lists them, as a manifest (.jsonl) or an id a line, in place of a draw.
     Errors: UserError for a file that cannot be read, and an id that is no utterance of the corpus with one of the
     recipe's emotions.
     """
-    if given is None and not recipe.items:
+    if listed is None and not recipe.items:
         return None
     labels = labels_of_recipe(recipe)
     rows = [row for row in read_manifest(manifest) if row.emotion in labels]
-    if given is None:
+    if listed is None:
         present = Counter(row.emotion for row in rows)
         most = min((present[label] for label in labels), default=0) // _LARGEST_SHARE
         if not most:
@@ -41,7 +41,7 @@ def draw_items(recipe: Recipe, corpus: str, manifest: Path, folder: Path, given:
         chosen = [rows[row] for row in equal_sample(rows, labels, min(recipe.items, most))]
     else:
         by_id = {row.id: row for row in rows}
-        chosen = [_named(by_id, name, given, corpus, labels) for name in _read_ids(given)]
+        chosen = [_item(by_id, name, listed, corpus, labels) for name in _read_ids(listed)]
     path = folder / f"{corpus}-items.jsonl"
     write_manifest(path, chosen)
     return path
@@ -53,9 +53,9 @@ def labels_of_recipe(recipe: Recipe) -> tuple[str, ...]:
     return spell_emotions(tuple(dict.fromkeys(label for study in studies for label in study.labels)))
 
 
-def _named(by_id: dict[str, Utterance], name: str, given: Path, corpus: str, labels: Iterable[str]) -> Utterance:
+def _item(by_id: dict[str, Utterance], name: str, listed: Path, corpus: str, labels: Iterable[str]) -> Utterance:
     if name not in by_id:
-        raise UserError(f"{given}: {name!r} is no utterance of {corpus} that is {', '.join(labels)}")
+        raise UserError(f"{listed}: {name!r} is no utterance of {corpus} that is {', '.join(labels)}")
     return by_id[name]
 
 

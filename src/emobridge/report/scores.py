@@ -10,7 +10,7 @@ from emobridge.report.calibration import error_beside
 from emobridge.report.record import SIDES, Confusion, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems, shared
 from emobridge.report.verdict import headline_measure
-from emobridge.scores.measures.base import measure_of
+from emobridge.scores.measures.base import detail_of, measure_of
 from emobridge.types import Score
 
 MOST_SPEAKERS = 40  # in the plot; the table beside it has all
@@ -18,7 +18,7 @@ MOST_SPEAKERS = 40  # in the plot; the table beside it has all
 
 def class_measures(record: StudyRecord) -> tuple[str, ...]:
     """The measures over all labels that the record has, in the order of tables; those of one label are shown apart."""
-    names = dict.fromkeys(row.measure for row in record.scores if not row.measure.startswith(("recall ", "UA ")))
+    names = dict.fromkeys(row.measure for row in record.scores if not detail_of(row.measure))
     return tuple(sorted((name for name in names if measure_of(name).of == "classes"), key=_order))
 
 

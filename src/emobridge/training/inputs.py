@@ -163,7 +163,7 @@ class Recordings:
         for row, (alignment, (_, start), mask) in enumerate(zip(alignments, crops, layers.mask)):
             if alignment is not None:
                 count = int(mask.sum())
-                moved = [replace(one, start=one.start - start, end=one.end - start) for one in alignment.phones]
+                moved = [replace(phone, start=phone.start - start, end=phone.end - start) for phone in alignment.phones]
                 inside = frame_seconds(Alignment(tuple(moved)), count, layers.frame_rate)
                 seconds[row, :, :count] = torch.from_numpy(inside)
         total = seconds.sum(2, keepdim=True)

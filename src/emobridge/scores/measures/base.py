@@ -134,6 +134,19 @@ def measure_of(row: str) -> Measure:
     return max(starts, key=lambda measure: len(measure.name), default=_SHARE)
 
 
+def detail_of(row: str) -> str:
+    """What a row of scores.json details: "class", "class against the rest" or "speaker"; "" of a measure itself.
+
+    >>> [detail_of(row) for row in ("UA", "recall anger", "UA anger", "recall speaker f1")]
+    ['', 'class', 'class against the rest', 'speaker']
+    """
+    if row.startswith(f"{RECALL} speaker "):
+        return "speaker"
+    if row.startswith(f"{RECALL} "):
+        return "class"
+    return "class against the rest" if row.startswith("UA ") else ""
+
+
 class _Share(ClassMeasure):
     name = RECALL
     long_name = "share"
