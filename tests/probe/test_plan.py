@@ -72,7 +72,7 @@ def test_a_corpus_twice(asked, recorded):
 
 def test_a_head_that_is_more_than_a_map_is_refused_before_anything_is_computed(asked, tmp_path):
     with pytest.raises(UserError, match="head ensemble: is more than the map that `probe` solves: give adapt"):
-        plan_study(asked(heads=("ensemble",)))
+        plan_study(asked(heads=("ensemble",), head_options=()))
     assert not (tmp_path / "features").exists()
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -317,7 +315,7 @@ def test_from_the_command_line(recorded, cli, monkeypatch):
         rows = scratch_scores(probe(settings, strict=strict))
         return json.dumps([settings.crop, *sorted({(row.encoder, row.layer, row.source) for row in rows})])
 
-    monkeypatch.setitem(sys.modules, "emobridge.probe.report", SimpleNamespace(run_and_report=shown))
+    monkeypatch.setattr("emobridge.probe.report.run_and_report", shown)
     words = ["probe", "--corpus", recorded / "en.jsonl", "--heads", "single", "--no-floors", "--folds", 2, "--seeds", 1]
     words += ["--scratch", "ast", "--scratch", "emotion-cnn", "--crop", 0.3, "--epochs", 1, "--out", recorded / "out"]
     for option in AST:
