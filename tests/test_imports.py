@@ -27,6 +27,7 @@ LEVELS = (
     ("scores", "corpora", "features"),
     ("audit", "formats", "bundle", "scale"),
     ("training", "inference"),
+    ("diarization",),
     ("report",),
     ("study",),
     ("probe", "listening"),

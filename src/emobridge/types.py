@@ -165,6 +165,28 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of time with one emotion, of a reference, of a listener or of a model. Checked when it is made.
+
+    Errors: ValueError for times that are not finite, before 0, or whose end does not lie after the start.
+    """
+
+    start: float  # s
+    end: float  # s
+    emotion: str  # of data.labels.EMOTIONS
+    confidence: float | None = None  # from 0 to 1; None where nobody stated it
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end < float("inf"):
+            raise ValueError(f"segment of {self.emotion} from {self.start} to {self.end} s")
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One number of a run: a flat row of `scores.json`, the same for every command that scores."""
 

@@ -1,0 +1,1 @@
+"""Emotion diarization: which emotion is heard when, in a recording of any length."""
