@@ -30,7 +30,7 @@ CITATION = (
 OBTAIN = "Get it by the link at https://github.com/BenoitWang/Speech_Emotion_Diarization and unpack it."
 
 DATA_FOLDER = "datafolder"
-Stretch = tuple[str, float, float]  # label, start and end in s
+ZedStretch = tuple[str, float, float]  # label, start and end in s
 
 
 def scan(root: Path, *, segments: bool = False) -> Iterator[Utterance]:
@@ -98,7 +98,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def _segments(members: Any, where: str) -> list[Stretch]:
+def _segments(members: Any, where: str) -> list[ZedStretch]:
     """The emotional stretches of one recording, checked."""
     if not isinstance(members, list) or not members:
         raise UserError(f"{where}: expected 'emotion' to be a list of {{emo, start, end}}")

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]
+Waveform = NDArray[np.float32]
 
 
 @runtime_checkable
@@ -40,5 +40,5 @@ class FrameModel(Protocol):
     def synthetic(self) -> bool:
         """Whether synthetic speech went into it."""
 
-    def frame_probabilities(self, wave: Samples) -> Samples:
+    def frame_probabilities(self, wave: Waveform) -> Waveform:
         """(T,) of at most `longest` s -> (F, C), each row sums to 1; F = round(T / 16000 * frame_rate), at least 1."""

@@ -12,7 +12,7 @@ ITEM_KINDS = ("item", "practice", "attention")  # of items
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListeningItem:
     """A recording that listeners judge. What it is must not show in what a browser gets."""
 
     id: str  # of lower-case letters and digits, drawn by the study's seed
@@ -54,7 +54,7 @@ class ListeningStudy:
     name: str
     seed: int
     emotions: tuple[str, ...]  # that listeners choose from
-    items: tuple[Item, ...]  # of all kinds
+    items: tuple[ListeningItem, ...]  # of all kinds
     interface: tuple[str, ...] = ("en", "de", "it", "zh")  # languages of the pages
     questions: tuple[Question, ...] = ()
     rules: tuple[Rule, ...] = ()
