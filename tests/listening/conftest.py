@@ -1,21 +1,22 @@
-"""A small study with sound files, for the tests of the listening test."""
+"""A tiny study, for the tests of all that listens."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from listening_toys import make_study, write_audio
-
-from emobridge.listening.records import ListeningStudy
+from listening_studies import write_tiny_study
 
 
 @pytest.fixture
-def study() -> ListeningStudy:
-    return make_study()
+def study_folder(tmp_path) -> Path:
+    """The folder of the tiny study."""
+    folder = tmp_path / "study"
+    write_tiny_study(folder)
+    return folder
 
 
 @pytest.fixture
-def study_folder(tmp_path, study) -> Path:
-    write_audio(tmp_path, study)
-    return tmp_path
+def good_answers() -> dict[str, str | tuple[str, ...]]:
+    """Answers of a German listener whom no rule of the tiny study screens out."""
+    return {"native": "de", "languages": ("en:C1",), "english": "C1", "age": "25-34", "headphones": "yes"}
