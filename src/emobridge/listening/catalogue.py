@@ -14,15 +14,15 @@ from types import MappingProxyType
 
 from emobridge.languages import english_names, primary_language
 
-LANGUAGES = ("en", "de", "it", "zh")  # that the pages are translated into
+INTERFACES = ("en", "de", "it", "zh")  # languages of the pages
 _LONGEST_HEADER = 1000  # characters of Accept-Language that are read
 
 
 @cache
 def messages(lang: str) -> Mapping[str, str]:
-    """All texts of a language of LANGUAGES, by key. Errors: KeyError for another language."""
-    if lang not in LANGUAGES:
-        raise KeyError(f"the pages have no language {lang!r}, only {', '.join(LANGUAGES)}")
+    """All texts of a language of INTERFACES, by key. Errors: KeyError for another language."""
+    if lang not in INTERFACES:
+        raise KeyError(f"the pages have no language {lang!r}, only {', '.join(INTERFACES)}")
     file = resources.files("emobridge").joinpath("listening", "messages", f"{lang}.json")
     return MappingProxyType(json.loads(file.read_text(encoding="utf-8")))
 
@@ -44,7 +44,7 @@ def has(key: str) -> bool:
     >>> has("emotion.anger"), has("emotion.hunger")
     (True, False)
     """
-    return key in messages(LANGUAGES[0])
+    return key in messages(INTERFACES[0])
 
 
 def text_or(lang: str, key: str, otherwise: str) -> str:
@@ -83,11 +83,11 @@ def _quality(parameter: str) -> float:
 
 
 def language_choices(lang: str) -> list[tuple[str, str]]:
-    """Languages that somebody may speak, as (code, name): those of the pages, then all others by name, then none of them.
+    """Languages that somebody may speak, as (code, name): those of the pages, all others by name, none of them.
 
     The pages' own are named in the page's language. The others have their English names here; a browser with script
     shows its own names for them.
     """
-    others = [(code, name) for code, name in english_names().items() if code not in LANGUAGES]
-    head, last = ([(code, text(lang, f"language.{code}")) for code in codes] for codes in (LANGUAGES, ("mis",)))
+    others = [(code, name) for code, name in english_names().items() if code not in INTERFACES]
+    head, last = ([(code, text(lang, f"language.{code}")) for code in codes] for codes in (INTERFACES, ("mis",)))
     return head + sorted(others, key=lambda pair: pair[1]) + last

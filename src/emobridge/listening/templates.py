@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 CONFIDENCES = ("0", "0.25", "0.5", "0.75", "1")  # that a listener chooses from, not sure at all to entirely sure
-LEVELS = ("A1", "A2", "B1", "B2", "C1", "C2")  # of another language, by the CEFR
+_LEVELS = ("A1", "A2", "B1", "B2", "C1", "C2")  # of another language, by the CEFR
 LANGUAGE_ROWS = 5  # other languages that the questionnaire has room for
 # Of the <style> that wavesurfer.js puts into the shadow root of a waveform: the one style that a content security
 # policy must allow beside the files of the server. It holds for the height of the waveform that rate.js asks for.
@@ -23,7 +23,7 @@ STYLE_HASH = "sha256-"
 
 
 def render(name: str, lang: str, **context: Any) -> str:
-    """A page of the test in a language of `catalogue.LANGUAGES`.
+    """A page of the test in a language of `catalogue.INTERFACES`.
 
     name: a file of `pages/`, such as "rate.html". Errors: jinja2's UndefinedError for a value that is missing, its
     TemplateNotFound for a page that is not there, KeyError for a text that is not there.
@@ -33,7 +33,7 @@ def render(name: str, lang: str, **context: Any) -> str:
         "text_or": partial(catalogue.text_or, lang),
         "language_choices": lambda: catalogue.language_choices(lang),
         "choice_texts": lambda question: _choices(lang, f"choice.{question.name}", question.choices),
-        "level_texts": lambda: _choices(lang, "level", LEVELS),
+        "level_texts": lambda: _choices(lang, "level", _LEVELS),
         "confidence_texts": lambda: _choices(lang, "confidence", CONFIDENCES),
     }
     return _environment().get_template(name).render(**texts, lang=lang, **context)
