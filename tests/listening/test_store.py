@@ -10,12 +10,18 @@ import sys
 import threading
 
 import pytest
+from listening_studies import tiny_study
 
 from emobridge.errors import UserError
 from emobridge.listening.records import Listener, Response
 from emobridge.listening.steps import draw_steps
 from emobridge.listening.store import Store
 from emobridge.listening.writer import NotWrittenError, Writer
+
+
+@pytest.fixture
+def study():
+    return tiny_study()
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def answer_all(store, secret="secret", until=None):
     while (standing := store.find(secret)).listener.state == "active" and standing.step.name != until:
         listener, step = standing.listener.id, standing.step
         if step.kind == "questions":
-            facts = {"native": "de", "group": "de", "answers": {"headphones": "headphones", "languages": ("en:C1",)}}
+            facts = {"native": "de", "group": "de", "answers": {"headphones": "yes", "languages": ("en:C1",)}}
             assert store.answer(Listener(listener, **facts), standing.reached)
         elif step.item:
             response = Response(listener, step.item, "anger", (0.1, 0.25), 0.5, 2, 1.5, step.number)
@@ -47,12 +53,12 @@ def answer_all(store, secret="secret", until=None):
 def test_a_listener_comes_through_the_whole_study(store, listener, study):
     assert store.plan(listener.id) == draw_steps(study, 1)
     standing = answer_all(store)
-    answers = {"headphones": "headphones", "languages": ("en:C1",)}
+    answers = {"headphones": "yes", "languages": ("en:C1",)}
     assert standing.listener == Listener(listener.id, "de", "de", "de", answers, "finished")
     assert standing.step.name == "end"
     responses = store.responses()
     assert [row.item for row in responses] == [step.item for step in draw_steps(study, 1) if step.item]
-    assert responses[1] == Response(listener.id, responses[1].item, "anger", (0.1, 0.25), 0.5, 2, 1.5, 0)
+    assert responses[4] == Response(listener.id, responses[4].item, "anger", (0.1, 0.25), 0.5, 2, 1.5, 0)
     assert store.answered() == {listener.id: 17}
     assert store.listeners() == [standing.listener]
     assert store.planned_items() == {item.id for item in study.items}
@@ -77,7 +83,7 @@ def test_an_item_of_another_step_is_refused_and_nothing_written(store, listener)
     with pytest.raises(ValueError, match=wrong):
         store.record(standing.reached, Response(listener.id, wrong, "anger"))
     assert store.find("secret") == standing
-    assert len(store.responses()) == 1
+    assert len(store.responses()) == 4
 
 
 def test_who_is_screened_out_goes_no_further(store, listener):
@@ -111,7 +117,7 @@ def test_what_is_deleted_is_gone_from_all_files(store, study, way, tmp_path):
     others = [row for row in store.responses() if row.listener != listener.id]
     assert getattr(store, way)(listener.id)
     assert b"marked" not in everything(tmp_path)
-    assert store.responses() == others and len(others) == 18
+    assert store.responses() == others and len(others) == 21
     if way == "delete":
         assert listener.id.encode() not in everything(tmp_path)
         assert store.find("secret") is None
@@ -138,7 +144,7 @@ def test_a_full_disk_refuses_whole_answers_and_the_next_try_works(tmp_path, stud
             [store.add_listener(secret, "en", lambda number: draw_steps(study, number)) for secret in secrets]
         added = len(store.listeners())
         assert 0 < added < 500
-        assert all(len(store.plan(row.id)) == 22 for row in store.listeners())
+        assert all(len(store.plan(row.id)) == 25 for row in store.listeners())
         Small.pages = 600
         store.add_listener("more", "en", lambda number: draw_steps(study, number))
         assert len(store.listeners()) == added + 1
@@ -181,10 +187,10 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, study):
     code = f"""
 import sys
 from emobridge.listening.store import Store
-from emobridge.listening.steps import Step
+from emobridge.listening.steps import ListeningStep
 store = Store({str(tmp_path / "answers.sqlite")!r})
 for number in range(10000):
-    print(store.add_listener(f"s{{number}}", "en", lambda n: [Step("check"), Step("end")]).id, flush=True)
+    print(store.add_listener(f"s{{number}}", "en", lambda n: [ListeningStep("check"), ListeningStep("end")]).id, flush=True)
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     acknowledged = [process.stdout.readline().strip() for _ in range(20)]
@@ -201,7 +207,7 @@ for number in range(10000):
 def test_another_process_reads_meanwhile(store, listener, tmp_path):
     answer_all(store)
     with Store(tmp_path / "answers.sqlite") as reader:
-        assert reader.listeners() == store.listeners() and len(reader.responses()) == 18
+        assert reader.listeners() == store.listeners() and len(reader.responses()) == 21
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader._readers.connection.execute("DELETE FROM responses")
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 from emobridge.listening.records import Listener, Response
-from emobridge.listening.steps import END, Step
+from emobridge.listening.steps import END, ListeningStep
 
-VERSION = 1  # of the tables
-TABLES = """
+TABLES_VERSION = 1  # of the tables
+ANSWER_TABLES = """
 CREATE TABLE listeners (
     number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never drawn again, so that no two listeners share an order
     id TEXT NOT NULL UNIQUE,
@@ -62,7 +62,9 @@ def make_tables(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables in an empty file. Errors: UserError for a file that holds something else."""
     try:
         if not connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
-            connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {ANSWER_TABLES} PRAGMA user_version = {TABLES_VERSION}; COMMIT;"
+            )
     except sqlite3.OperationalError:  # such as a full disk
         raise
     except sqlite3.DatabaseError as error:
@@ -79,9 +81,9 @@ def check_tables(connection: sqlite3.Connection, path: Path) -> None:
         raise
     except sqlite3.DatabaseError as error:
         raise UserError(f"{path}: is not a file of answers ({error})") from error
-    if version != VERSION or not {"listeners", "plan", "responses"} <= names:
+    if version != TABLES_VERSION or not {"listeners", "plan", "responses"} <= names:
         hint = f"version {version}" if "responses" in names else "another program's tables"
-        raise UserError(f"{path}: expected a file of answers of version {VERSION}, got {hint}")
+        raise UserError(f"{path}: expected a file of answers of version {TABLES_VERSION}, got {hint}")
 
 
 def secret_digest(secret: str) -> bytes:
@@ -90,7 +92,7 @@ def secret_digest(secret: str) -> bytes:
 
 
 def add_listener(
-    secret: str, interface: str, draw: Callable[[int], Sequence[Step]]
+    secret: str, interface: str, draw: Callable[[int], Sequence[ListeningStep]]
 ) -> Callable[[sqlite3.Connection], Listener]:
     """A new listener with a random id. draw: the steps by the number of the listener, from 1."""
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 from emobridge.listening.records import ListeningItem, ListeningStudy
 
-QUESTIONS, CHECK, PRACTICE, ITEM, BREAK, END = "questions", "check", "practice", "item", "break", "end"
+QUESTIONS, AUDIO_CHECK, PRACTICE, ITEM, BREAK, END = "questions", "check", "practice", "item", "break", "end"
 _TRIES = 4000  # exchanges of two cells between two blocks: far more than a study of 1,000 items needs
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ListeningStep:
     """A page that a listener comes to."""
 
     name: str  # such as "item-3"; no two steps of a listener have the same
@@ -32,7 +32,7 @@ class Step:
     def kind(self) -> str:
         """What the page is: one of the constants above. Attention checks are items: they must look the same.
 
-        >>> Step("item-3").kind, Step("end").kind
+        >>> ListeningStep("item-3").kind, ListeningStep("end").kind
         ('item', 'end')
         """
         return self.name.partition("-")[0]
@@ -43,21 +43,24 @@ class Step:
         return int(self.name.partition("-")[2] or 0)
 
 
-def draw_steps(study: ListeningStudy, number: int) -> tuple[Step, ...]:
+def draw_steps(study: ListeningStudy, number: int) -> tuple[ListeningStep, ...]:
     """All steps of the listener with this number, from 1, in their order; the same for the same seed and number."""
     draw = random.Random(f"{study.seed} {number}")
     practice = [item.id for item in study.items if item.kind == "practice"]
-    steps = [Step(QUESTIONS)] if study.questions else []
-    steps += [Step(CHECK), *(Step(f"{PRACTICE}-{position}", item) for position, item in enumerate(practice))]
+    steps = [ListeningStep(QUESTIONS)] if study.questions else []
+    steps += [
+        ListeningStep(AUDIO_CHECK),
+        *(ListeningStep(f"{PRACTICE}-{position}", item) for position, item in enumerate(practice)),
+    ]
     blocks = _with_attention(_draw_blocks(study, draw), _ids(study, "attention"), draw)
     position = 0
     for turn, block in enumerate(blocks):
         if turn:
-            steps.append(Step(f"{BREAK}-{turn - 1}"))
+            steps.append(ListeningStep(f"{BREAK}-{turn - 1}"))
         for item in block:
-            steps.append(Step(f"{ITEM}-{position}", item))
+            steps.append(ListeningStep(f"{ITEM}-{position}", item))
             position += 1
-    return (*steps, Step(END))
+    return (*steps, ListeningStep(END))
 
 
 def _ids(study: ListeningStudy, kind: str) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 from emobridge.files import unreadable
 from emobridge.listening import changes
 from emobridge.listening.records import Listener, Response
-from emobridge.listening.steps import END, ITEM, Step
+from emobridge.listening.steps import END, ITEM, ListeningStep
 from emobridge.listening.writer import Writer
 
 ANSWERS_FILE = "answers.sqlite"  # in the folder of a study
@@ -41,7 +41,7 @@ class Standing:
 
     listener: Listener
     reached: int  # number of the step in the plan
-    step: Step
+    step: ListeningStep
     since: float  # when it was reached, s since 1970
 
 
@@ -80,7 +80,7 @@ class Store:
         """Make the file where there is none. Errors: UserError for a file that is something else."""
         self.submit(lambda connection: None).result()
 
-    def add_listener(self, secret: str, interface: str, draw: Callable[[int], Sequence[Step]]) -> Listener:
+    def add_listener(self, secret: str, interface: str, draw: Callable[[int], Sequence[ListeningStep]]) -> Listener:
         """Add a listener. draw: the steps by the number of the listener, from 1."""
         return self.submit(changes.add_listener(secret, interface, draw)).result()  # type: ignore[no-any-return]
 
@@ -114,12 +114,12 @@ class Store:
         if not rows:
             return None
         *facts, reached, since, step, item = rows[0]
-        return Standing(_listener(facts), reached, Step(step or END, item or ""), since)
+        return Standing(_listener(facts), reached, ListeningStep(step or END, item or ""), since)
 
-    def plan(self, listener: str) -> tuple[Step, ...]:
+    def plan(self, listener: str) -> tuple[ListeningStep, ...]:
         """The steps of a listener in their order."""
         rows = self._read("SELECT step, item FROM plan WHERE listener = ? ORDER BY number", (listener,))
-        return tuple(Step(step, item or "") for step, item in rows)
+        return tuple(ListeningStep(step, item or "") for step, item in rows)
 
     def listeners(self) -> list[Listener]:
         """All listeners of any state, in the order of their coming."""

@@ -6,6 +6,7 @@ and no answer is acknowledged before its commit is on the disk.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -17,8 +18,8 @@ from typing import Any
 
 from emobridge.errors import UserError
 
-MOST = 256  # changes in one commit
-Change = Callable[[sqlite3.Connection], Any]
+MOST_CHANGES = 256  # changes in one commit
+DatabaseChange = Callable[[sqlite3.Connection], Any]
 
 
 class NotWrittenError(UserError):
@@ -27,7 +28,7 @@ class NotWrittenError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    change: Change
+    change: DatabaseChange
     alone: bool  # outside a transaction
     future: Future[Any] = field(default_factory=Future)
 
@@ -48,7 +49,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, change: Change, *, alone: bool = False) -> Future[Any]:
+    def submit(self, change: DatabaseChange, *, alone: bool = False) -> Future[Any]:
         """Let the thread call `change` with the connection; the result comes when what it wrote is on the disk.
 
         A change that raises leaves nothing, and does not touch the others of its commit. It may be called twice.
@@ -79,15 +80,16 @@ class Writer:
             jobs, alone = [], None
             job = self._jobs.get()
             while job is not None and not job.alone:
-                jobs.append(job)
-                if len(jobs) == MOST or self._jobs.empty():
+                if job.future.set_running_or_notify_cancel():  # from here on nobody can cancel it
+                    jobs.append(job)
+                if len(jobs) == MOST_CHANGES or self._jobs.empty():
                     break
                 job = self._jobs.get()
             else:
                 alone = job
             if jobs:
                 self._commit(jobs)
-            if alone is not None:
+            if alone is not None and alone.future.set_running_or_notify_cancel():
                 self._commit([alone])
             if job is None:
                 self._disconnect()
@@ -101,8 +103,10 @@ class Writer:
                 for job in jobs:
                     self._commit([job])
                 return
-            self._disconnect()
-            jobs[0].future.set_exception(self._not_written(error) if isinstance(error, sqlite3.Error) else error)
+            if isinstance(error, sqlite3.Error):
+                self._disconnect()
+                error = NotWrittenError(f"{self._path}: an answer cannot be written ({error})")
+            jobs[0].future.set_exception(error)
             return
         for job, result in zip(jobs, results):
             job.future.set_result(result)
@@ -124,9 +128,7 @@ class Writer:
         return results
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _not_written(self, error: sqlite3.Error) -> NotWrittenError:
-        return NotWrittenError(f"{self._path}: an answer cannot be written ({error})")
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
