@@ -20,11 +20,12 @@ if (mistake) {
 
 // Options whose value is a code of two letters are languages. The server's first ones are translated already.
 const page = document.documentElement.lang;
+const capital = (name) => name[0].toLocaleUpperCase(page) + name.slice(1);
 for (const select of document.querySelectorAll("select[data-languages]")) {
-  const names = new Intl.DisplayNames([page], { type: "language" });
+  const names = new Intl.DisplayNames([page], { type: "language", fallback: "none" });
   const others = [...select.options].filter((option) => /^[a-z]{2}$/.test(option.value)).slice(4);
   const last = others.at(-1).nextSibling;
-  for (const option of others) option.textContent = names.of(option.value) || option.textContent;
+  for (const option of others) option.textContent = capital(names.of(option.value) || option.textContent);
   others.sort((a, b) => a.textContent.localeCompare(b.textContent, page));
   for (const option of others) select.insertBefore(option, last);
 }

@@ -15,7 +15,7 @@ const texts = form.dataset;
 const audio = byId("audio");
 const wantsSegment = Boolean(texts.segment);
 const wantsConfidence = Boolean(form.elements.confidence);
-const state = { isHeard: false, plays: 0, region: null, duration: Number(texts.seconds) };
+const state = { isHeard: false, isBroken: false, plays: 0, region: null, duration: Number(texts.seconds) };
 
 const chosen = (name) => form.elements[name]?.value || "";
 const shown = (seconds) => seconds.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 });
@@ -36,7 +36,7 @@ function todo() {
 
 function update() {
   const open = todo();
-  const text = open.length ? `${texts.todo} ${open.join(", ")}` : texts.ready;
+  const text = state.isBroken ? texts.failed : open.length ? `${texts.todo} ${open.join(", ")}` : texts.ready;
   if (byId("todo").textContent !== text) byId("todo").textContent = text; // a change is read out
   byId("send").disabled = open.length > 0;
 }
@@ -117,7 +117,7 @@ function prepareRegions(wave, regions) {
   const add = (start, end) => regions.addRegion({ ...look, start, end });
   byId("mark").addEventListener("click", () => {
     const region = regions.getRegions()[0] || add(0, state.duration);
-    handleOf(region, "left").focus();
+    setTimeout(() => handleOf(region, "left").focus()); // wavesurfer.js shows it after this
   });
   byId("play-part").addEventListener("click", () => wave.play(state.region.start, state.region.end));
   const [start, end] = [Number(chosen("start")), Number(chosen("end"))]; // after a mistake, or of a page loaded anew
@@ -146,7 +146,7 @@ function prepareWave() {
     if (regions) prepareRegions(wave, regions);
     form.dataset.prepared = "yes";
   });
-  wave.on("error", showFields); // it can still be played, and its ends be typed
+  wave.on("error", showFields); // it may still be played, and the ends of a part be typed
 }
 
 function preparePlayer() {
@@ -164,7 +164,11 @@ function preparePlayer() {
     state.isHeard = true;
     update();
   });
-  audio.addEventListener("error", () => (byId("todo").textContent = texts.failed));
+  audio.addEventListener("error", () => {
+    state.isBroken = true;
+    update();
+  });
+  state.isBroken = Boolean(audio.error); // before this script
 }
 
 function showFields() {

@@ -1,4 +1,4 @@
-"""A server of single pages of the listening test, for a browser: what is posted is kept, nothing is stored."""
+"""Every page of the listening test with values, and a server of single pages for a browser, which keeps what is posted."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from urllib.parse import parse_qs
 import numpy as np
 import soundfile
 
+from emobridge.listening.catalogue import INTERFACES, text
+from emobridge.listening.records import Question
 from emobridge.listening.templates import STYLE_HASH
 
 POLICY = (
@@ -22,6 +24,16 @@ POLICY = (
     "img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 KINDS = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript", "wav": "audio/wav"}
+QUESTIONS = (
+    Question("native", "language"),
+    Question("languages", "languages", required=False),
+    Question("english", "choice", ("none", "A1", "A2", "B1", "B2", "C1", "C2", "ielts-6.5", "native")),
+    Question("age", "choice", ("0-17", "18-24", "65+")),
+    Question("gender", "choice", ("female", "male", "other"), required=False),
+    Question("headphones", "choice", ("yes", "no")),
+    Question("years", "number", required=False),  # that the catalogue has no text for
+)
+SECONDS = 0.9  # of the recording
 STATIC = resources.files("emobridge") / "listening" / "static"
 
 
@@ -32,6 +44,40 @@ def recording(seconds: float) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, sound, 16_000, format="WAV", subtype="PCM_16")
     return file.getvalue()
+
+
+def pages_in(lang: str) -> dict[str, tuple[str, dict]]:
+    """Every page that a study has: its template and what it is filled with, by a name of the page."""
+    emotions = [(emotion, text(lang, f"emotion.{emotion}")) for emotion in ("anger", "happiness", "neutral", "sadness")]
+    rate = {"step": "item-3", "audio": "/audio/x1", "emotions": emotions, "position": 3, "count": 48, "kind": "item"}
+    rate |= {"wants_segment": True, "wants_confidence": True, "seconds": SECONDS}
+    questions = {"step": "questions", "questions": QUESTIONS}
+    answers = {"native": "fr", "languages": ("en:C1", "it:A2"), "years": "<3", "age": "18-24"}
+    errors = {"age": "required", "native": "language", "languages": "language", "years": "number"}
+    check = {"step": "check", "audio": "/audio/check", "choices": ("2", "3", "4", "5")}
+    listener = {"id": "k3f9x2aa", "state": "active", "group": "de", "interface": "de", "done": 3, "count": 48}
+    admin = {"listeners": [listener] * 3, "counts": {"active": 3, "screened out": 0}, "form_token": "f0"}
+    values = {"emotion": "anger", "start": "0.2", "end": "0.6", "confidence": "0.5"}
+    return {
+        "consent": ("consent.html", {"consent": "", "languages": INTERFACES, "count": 48, "error": "consent"}),
+        "questions": ("questions.html", questions),
+        "questions-wrong": ("questions.html", questions | {"answers": answers, "errors": errors}),
+        "check": ("check.html", check),
+        "check-wrong": ("check.html", check | {"wrong": True}),
+        "rate": ("rate.html", rate),
+        "rate-plain": ("rate.html", rate | {"wants_segment": False, "wants_confidence": False, "kind": "practice"}),
+        "rate-wrong": ("rate.html", rate | {"error": "segment", "values": values}),
+        "rate-asked": ("rate.html", rate | {"asked": emotions[0][1], "wants_segment": False}),
+        "break": ("break.html", {"step": "break-0", "done": 16, "count": 48}),
+        "end": ("end.html", {"listener": "k3f9x2aa"}),
+        "screened": ("screened.html", {}),
+        "withdrawn": ("withdrawn.html", {}),
+        "error": ("error.html", {"status": 409, "reason": "not-current"}),
+        "error-first": ("error.html", {"status": 403, "reason": "no-listener"}),
+        "admin_login": ("admin_login.html", {"wrong": True}),
+        "admin": ("admin.html", admin | {"unknown": True}),
+        "admin-empty": ("admin.html", admin | {"listeners": []}),
+    }
 
 
 @dataclass
