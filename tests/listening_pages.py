@@ -1,4 +1,4 @@
-"""Every page of the listening test with values, and a server of single pages for a browser, which keeps what is posted."""
+"""Every page of the listening test with values, and a server of them for a browser, which keeps what is posted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 // The page of one recording: it is played, the part that carries the emotion is marked, and what is still to do is said.
 // Without this script the page has the browser's own player and two fields for the ends of the part, in seconds.
+// vendor/ holds wavesurfer.js 8.0.1 and its regions plugin as they are in its npm package (dist/wavesurfer.esm.js,
+// dist/plugins/regions.js).
 
 import WaveSurfer from "./vendor/wavesurfer.esm.js";
 import Regions from "./vendor/regions.js";
