@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from listening_studies import tiny_study
 
-from emobridge.listening.questions import LEVELS, QUESTIONS, answers_of_form, band_of, screened_out
+from emobridge.listening.questions import CEFR_LEVELS, QUESTIONS, answers_of_form, band_of, screened_out
 from emobridge.listening.records import Question, Rule
 from emobridge.listening.study import check_questions
 
 
 def test_levels_and_bands_are_in_order():
-    bands = [band_of(answer) for answer in ("none", *LEVELS, "native")]
+    bands = [band_of(answer) for answer in ("none", *CEFR_LEVELS, "native")]
     assert bands == sorted(set(bands))
     assert band_of("B2") < band_of("ielts-6.5") < band_of("C1"), "B2 may be 5.5"
     assert [band_of(choice) for choice in QUESTIONS[2].choices[7:-1]] == [band / 2 for band in range(8, 19)]

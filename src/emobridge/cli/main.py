@@ -18,6 +18,7 @@ from emobridge.cli import align as cli_align
 from emobridge.cli import corpora as cli_corpora
 from emobridge.cli import extract as cli_extract
 from emobridge.cli import join as cli_join
+from emobridge.cli import listening as cli_listening
 from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import similarity as cli_similarity
@@ -265,6 +266,7 @@ app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run
 app.command(rich_help_panel=USING)(cli_join.join)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.command(rich_help_panel=STUDIES)(cli_similarity.similarity_command)
+app.add_typer(cli_listening.app, name="listening", rich_help_panel=STUDIES)
 app.add_typer(cli_recipe.app, name="recipe", rich_help_panel=STUDIES)
 
 

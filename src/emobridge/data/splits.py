@@ -180,8 +180,8 @@ def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed
     return {size: tuple(sorted(drawn[:size])) for size in sizes}
 
 
-def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count: int) -> Part:
-    """`count` utterances of each emotion, or as many as the rarest emotion has; the same sample for every seed.
+def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count: int, *, seed: int = 0) -> Part:
+    """`count` utterances of each emotion, or as many as the rarest emotion has.
 
     Of an emotion the speakers have equally many, until the utterances of some are used up.
     Errors: UserError for an emotion without utterances.
@@ -190,7 +190,7 @@ def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count
     for emotion in emotions:
         if not counts[emotion]:
             raise UserError(f"a sample of {count} utterances of each emotion: there is none of {emotion}")
-    size, rng = min(count, *counts.values()), np.random.default_rng(0)
+    size, rng = min(count, *counts.values()), np.random.default_rng(seed)
     shuffled: dict[tuple[str, str], list[int]] = {}  # of each emotion and speaker
     for row in rng.permutation(_ordered(utterances)).tolist():
         utterance = utterances[row]

@@ -13,17 +13,17 @@ from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag, primary_language
 from emobridge.listening.records import ListeningStudy, Question, Rule
 
-LEVELS = ("A1", "A2", "B1", "B2", "C1", "C2")  # of CEFR
+CEFR_LEVELS = ("A1", "A2", "B1", "B2", "C1", "C2")  # of CEFR
 # The lowest IELTS band of each level of CEFR, as the owners of IELTS relate the two (ielts.org, "IELTS and the CEFR":
 # B1 4.0 to 5.0, B2 5.5 to 6.5, C1 7.0 to 8.0, C2 8.5 to 9.0). So who must have 6.5 needs C1: B2 alone may be 5.5.
 # IELTS does not tell A1 and A2 apart; their bands here, and those of no English and of natives, keep the order.
-BANDS: Mapping[str, float] = MappingProxyType(
+_BANDS: Mapping[str, float] = MappingProxyType(
     {"none": 0.0, "A1": 1.0, "A2": 3.0, "B1": 4.0, "B2": 5.5, "C1": 7.0, "C2": 8.5, "native": 9.0}
 )
-IELTS = tuple(f"ielts-{half / 2:.1f}" for half in range(8, 19))  # 4.0 to 9.0
-AGES = ("0-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
-GENDERS = ("female", "male", "other")
-OPERATORS: Mapping[str, tuple[str, ...]] = MappingProxyType(  # of rules, by the kind of question
+_IELTS = tuple(f"ielts-{half / 2:.1f}" for half in range(8, 19))  # 4.0 to 9.0
+_AGES = ("0-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
+_GENDERS = ("female", "male", "other")
+_OPERATORS: Mapping[str, tuple[str, ...]] = MappingProxyType(  # of rules, by the kind of question
     {
         "choice": ("in", "not in"),
         "language": ("in", "not in"),
@@ -37,9 +37,9 @@ LARGEST_NUMBER = 1e6  # of an answer
 QUESTIONS = (
     Question("native", "language"),
     Question("languages", "languages", required=False),
-    Question("english", "choice", ("none", *LEVELS, *IELTS, "native")),
-    Question("age", "choice", AGES),
-    Question("gender", "choice", GENDERS, required=False),
+    Question("english", "choice", ("none", *CEFR_LEVELS, *_IELTS, "native")),
+    Question("age", "choice", _AGES),
+    Question("gender", "choice", _GENDERS, required=False),
     Question("headphones", "choice", ("yes", "no")),
 )
 RULES = (Rule("age", "not in", ("0-17",)),)  # who cannot consent alone
@@ -51,12 +51,12 @@ def band_of(answer: str) -> float:
     >>> band_of("C1"), band_of("ielts-6.5"), band_of("none")
     (7.0, 6.5, 0.0)
     """
-    return BANDS[answer] if answer in BANDS else float(answer.removeprefix("ielts-"))
+    return _BANDS[answer] if answer in _BANDS else float(answer.removeprefix("ielts-"))
 
 
 def operators_of(question: Question) -> tuple[str, ...]:
     """What a rule about a question may ask. English can be compared as well as listed."""
-    return (*OPERATORS[question.kind], *(("at least",) if question.name == "english" else ()))
+    return (*_OPERATORS[question.kind], *(("at least",) if question.name == "english" else ()))
 
 
 def screened_out(study: ListeningStudy, answers: Mapping[str, str | tuple[str, ...]]) -> Rule | None:
@@ -98,7 +98,7 @@ def _covers(answer: str, value: str) -> bool:
     rule_language, _, least = value.partition(":")
     if primary_language(language) != primary_language(rule_language):
         return False
-    return not least or (level in LEVELS and LEVELS.index(level) >= LEVELS.index(least))
+    return not least or (level in CEFR_LEVELS and CEFR_LEVELS.index(level) >= CEFR_LEVELS.index(least))
 
 
 def answers_of_form(
@@ -159,8 +159,8 @@ def _languages(tags: Sequence[str], levels: Sequence[str]) -> tuple[str, ...]:
     for tag, level in zip(tags, levels):
         if not tag:
             continue
-        if level not in LEVELS:
-            raise unknown("level", level, LEVELS)
+        if level not in CEFR_LEVELS:
+            raise unknown("level", level, CEFR_LEVELS)
         spoken[known_tag(tag)] = level
     return tuple(f"{tag}:{level}" for tag, level in spoken.items())
 

@@ -23,28 +23,29 @@ from typing import Any
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
 from emobridge.files import read_json, unreadable, whole_file
-from emobridge.listening.questions import LEVELS, QUESTIONS, known_tag, operators_of
+from emobridge.listening.dialect import DIALECT_EMOTIONS, DIALECT_WORDS
+from emobridge.listening.questions import CEFR_LEVELS, QUESTIONS, known_tag, operators_of
 from emobridge.listening.records import ITEM_KINDS, ListeningItem, ListeningStudy, Question, Rule
 from emobridge.settings import CONTROL, from_mapping
 
 STUDY_FILE, AUDIO_FOLDER = "study.json", "audio"
-FORMAT = 1
-LARGEST_FILE = 16 << 20  # bytes of a study file
+STUDY_FORMAT = 1
+_LARGEST_FILE = 16 << 20  # bytes of a study file
 MOST_ITEMS = 10_000
-LONGEST_TEXT = 20_000  # characters of a consent
-LONGEST_ITEM = 600.0  # s
+_LONGEST_TEXT = 20_000  # characters of a consent
+_LONGEST_ITEM = 600.0  # s
 INTERFACES = ("en", "de", "it", "zh")  # languages of the pages
-TOLERANCE = 0.05  # s by which a file's length may differ from its item's
+_TOLERANCE = 0.05  # s by which a file's length may differ from its item's
 _ITEM_ID = re.compile(r"[a-z0-9]{1,40}")
 _AUDIO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}\.wav")
 
 
 def write_study_file(folder: str | Path, study: ListeningStudy) -> Path:
-    """Write the study file of a folder, whole or not at all; its path. Errors: UserError as `check_study`."""
+    """Write the study file of a folder, whole or not at all; its path. Errors: UserError as `check_listening_study`."""
     path = Path(folder) / STUDY_FILE
-    check_study(study, str(path))
+    check_listening_study(study, str(path))
     study = replace(study, title=dict(study.title), consent=dict(study.consent))
-    values = {"format": FORMAT, "digest": study_digest(study), **asdict(study)}
+    values = {"format": STUDY_FORMAT, "digest": study_digest(study), **asdict(study)}
     values["items"] = values.pop("items")  # last: they are many
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -68,11 +69,11 @@ def read_study(folder: str | Path) -> ListeningStudy:
         size = path.stat().st_size
     except OSError as error:
         raise unreadable(path, error) from error
-    if size > LARGEST_FILE:
-        raise UserError(f"{path}: is {size:,} bytes; expected {LARGEST_FILE:,} at most")
+    if size > _LARGEST_FILE:
+        raise UserError(f"{path}: is {size:,} bytes; expected {_LARGEST_FILE:,} at most")
     values = _mapping(read_json(path), str(path))
     study = _study(values, str(path))
-    check_study(study, str(path))
+    check_listening_study(study, str(path))
     if values.get("digest") != study_digest(study):
         raise UserError(
             f"{path}: digest: its items or emotions are not those that were drawn, and answers belong to those; "
@@ -101,11 +102,11 @@ def check_recordings(folder: str | Path, study: ListeningStudy) -> None:
                 seconds = file.getnframes() / file.getframerate()
         except (wave.Error, EOFError, OSError, ZeroDivisionError) as error:
             raise UserError(f"{path}: is no WAV file ({' '.join(str(error).split()) or 'cut short'})") from error
-        if abs(seconds - item.seconds) > TOLERANCE:
+        if abs(seconds - item.seconds) > _TOLERANCE:
             raise UserError(f"{path}: is {seconds:.2f} s long; the study file says {item.seconds:.2f} s")
 
 
-def check_study(study: ListeningStudy, where: str) -> None:
+def check_listening_study(study: ListeningStudy, where: str) -> None:
     """Check what a study holds. where: begins the errors. Errors: UserError as `read_study`."""
     _check_texts(study, where)
     for emotion in study.emotions:
@@ -165,7 +166,7 @@ def _check_rule(rule: Rule, questions: Mapping[str, Question], where: str) -> No
             raise UserError(f"{where}: group: groups are native languages; the question 'native' is not asked")
     where = f"{where} about {rule.question!r}: value"
     if rule.operator == "at least":
-        is_level = rule.value in [(level,) for level in LEVELS] and question.name == "english"
+        is_level = rule.value in [(level,) for level in CEFR_LEVELS] and question.name == "english"
         is_number = isinstance(rule.value, float) and math.isfinite(rule.value)
         if not (is_level or is_number):
             raise UserError(f"{where}: expected a number{', or a level such as C1' * (question.name == 'english')}")
@@ -179,8 +180,8 @@ def _check_rule(rule: Rule, questions: Mapping[str, Question], where: str) -> No
             continue
         tag, colon, level = value.partition(":")
         _tag(tag, where)
-        if colon and (question.kind != "languages" or level not in LEVELS):
-            raise UserError(f"{where}: {unknown('level', level, LEVELS)}")
+        if colon and (question.kind != "languages" or level not in CEFR_LEVELS):
+            raise UserError(f"{where}: {unknown('level', level, CEFR_LEVELS)}")
 
 
 def _check_item(item: ListeningItem, emotions: Sequence[str], where: str) -> None:
@@ -190,14 +191,15 @@ def _check_item(item: ListeningItem, emotions: Sequence[str], where: str) -> Non
         raise UserError(f"{where}: audio: expected the name of a .wav file without a path, got {item.audio!r}")
     if item.kind not in ITEM_KINDS:
         raise UserError(f"{where}: {unknown('kind', item.kind, ITEM_KINDS)}")
-    if item.emotion not in emotions:
+    is_word = item.emotion in DIALECT_WORDS and DIALECT_EMOTIONS[item.emotion] in emotions and item.kind == "item"
+    if item.emotion not in emotions and not is_word:
         raise UserError(f"{where}: {unknown('emotion', item.emotion, emotions)}")
-    if not 0 < item.seconds <= LONGEST_ITEM:
-        raise UserError(f"{where}: seconds: expected more than 0 and {LONGEST_ITEM:g} at most, got {item.seconds}")
+    if not 0 < item.seconds <= _LONGEST_ITEM:
+        raise UserError(f"{where}: seconds: expected more than 0 and {_LONGEST_ITEM:g} at most, got {item.seconds}")
     if item.language != "und":
         _tag(item.language, f"{where}: language")
     ends = item.segment
-    if ends is not None and not (len(ends) == 2 and 0 <= ends[0] < ends[1] <= item.seconds + TOLERANCE):
+    if ends is not None and not (len(ends) == 2 and 0 <= ends[0] < ends[1] <= item.seconds + _TOLERANCE):
         raise UserError(f"{where}: segment: expected its start and end in the {item.seconds:g} s of the recording")
 
 
@@ -213,8 +215,8 @@ def _check_texts(study: ListeningStudy, where: str) -> None:
         for language, text in texts.items():
             if language not in study.interface:
                 raise UserError(f"{where}: {key}: {unknown('language of the pages', language, study.interface)}")
-            if len(text) > LONGEST_TEXT or CONTROL.search(text.replace("\n", "")):
-                raise UserError(f"{where}: {key}: {language}: expected {LONGEST_TEXT:,} characters of text at most")
+            if len(text) > _LONGEST_TEXT or CONTROL.search(text.replace("\n", "")):
+                raise UserError(f"{where}: {key}: {language}: expected {_LONGEST_TEXT:,} characters of text at most")
 
 
 def _tag(text: str, where: str) -> None:
@@ -228,8 +230,8 @@ def _study(values: dict[str, Any], where: str) -> ListeningStudy:
     """The study in the values of its file, of which the types are checked."""
     values = dict(values)
     version = values.pop("format", None)
-    if type(version) is not int or version != FORMAT:
-        raise UserError(f"{where}: format: expected {FORMAT}; another version of emobridge wrote it, or none")
+    if type(version) is not int or version != STUDY_FORMAT:
+        raise UserError(f"{where}: format: expected {STUDY_FORMAT}; another version of emobridge wrote it, or none")
     values.pop("digest", None)
     items = tuple(
         _item(_mapping(item, f"{where}: item {number}"), f"{where}: item {number}")
@@ -237,7 +239,7 @@ def _study(values: dict[str, Any], where: str) -> ListeningStudy:
     )
     questions = questions_of(values.pop("questions", []), where)
     rules = rules_of(values.pop("rules", []), where)
-    title, consent = (_texts(values.pop(key, {}), f"{where}: {key}") for key in ("title", "consent"))
+    title, consent = (read_texts(values.pop(key, {}), f"{where}: {key}") for key in ("title", "consent"))
     study = from_mapping({**values, "items": ()}, where, ListeningStudy)
     return replace(study, items=items, questions=questions, rules=rules, title=title, consent=consent)
 
@@ -282,7 +284,7 @@ def _float(value: float, where: str) -> float:
         raise UserError(f"{where}: the number is too large") from None
 
 
-def _texts(values: Any, where: str) -> dict[str, str]:
+def read_texts(values: Any, where: str) -> dict[str, str]:
     for key, text in _mapping(values, where).items():
         if not isinstance(text, str):
             raise UserError(f"{where}: {key}: expected text, got {type(text).__name__}")

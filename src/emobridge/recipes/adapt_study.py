@@ -62,7 +62,7 @@ class AdaptStudy:
         return tuple(dict.fromkeys((*self.source, *self.targets)))
 
 
-def read_study(values: dict[str, Any], where: str) -> AdaptStudy:
+def read_adapt_study(values: dict[str, Any], where: str) -> AdaptStudy:
     """A study from plain values. Errors: UserError for an unknown or missing key, or a value that no study has."""
     keys = set(options_of_record(Budget)) - GRID_KEYS | {*LIST_KEYS, LAYER_FROM}
     for key in values:

@@ -39,7 +39,7 @@ from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
 from emobridge.probe.settings import ProbeSettings
-from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_study
+from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_adapt_study
 from emobridge.recipes.figures import DrawnFigure, read_figures
 from emobridge.recipes.rows import (
     FROM_SCRATCH,
@@ -358,7 +358,7 @@ def _read_recipe_study(path: Path, kind: str, values: dict[str, Any], number: in
         if key in values:
             raise UserError(f"{where}: {key} is an option of the command line, not of a recipe")
     try:
-        settings = from_mapping(values, where, ProbeSettings) if kind == "probe" else read_study(values, where)
+        settings = from_mapping(values, where, ProbeSettings) if kind == "probe" else read_adapt_study(values, where)
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
     options = options_of_record(ProbeSettings if kind == "probe" else Budget)
