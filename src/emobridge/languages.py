@@ -89,7 +89,7 @@ def language_name(tag: str) -> str:
     >>> language_name("it-IT"), language_name("gsw")
     ('Italian', 'gsw')
     """
-    return _english().get(primary_language(tag), tag)
+    return english_names().get(primary_language(tag), tag)
 
 
 def folded(text: str) -> str:
@@ -106,7 +106,7 @@ def folded(text: str) -> str:
 def _no_language(text: str, code: str, word: str) -> UserError:
     name = code if code in _names() else nearest(word, _folded_names(), cutoff=0.75)
     tag = _names().get(name or "") or _folded_names().get(name or "")
-    hint = f"did you mean {tag!r} ({_english()[tag]})? " if tag else ""
+    hint = f"did you mean {tag!r} ({english_names()[tag]})? " if tag else ""
     return UserError(f"language {text!r}: {hint}expected a BCP 47 tag such as 'de' or 'zh-TW', or a name")
 
 
@@ -163,6 +163,6 @@ def _all_codes() -> frozenset[str]:
 
 
 @cache
-def _english() -> Mapping[str, str]:
-    """A code -> the language's English name."""
+def english_names() -> Mapping[str, str]:
+    """Every language with a code of two letters: the code -> the English name."""
     return MappingProxyType({row["code"]: row["names"].partition("|")[0] for row in _rows()})

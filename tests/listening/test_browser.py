@@ -1,0 +1,307 @@
+"""The pages of the listening test in a real browser: looks, keyboard, mouse, touch, and what is sent."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from listening_pages import PageServer, pages_in, recording, serving
+
+from emobridge.listening.catalogue import INTERFACES
+from emobridge.listening.templates import render
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python, of `dev`")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH")
+ARGUMENTS = [
+    f"--{argument}"
+    for argument in (
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+    )
+]
+WIDTHS = (390, 1280)  # px
+SECONDS = 0.9  # of the recording
+PREPARED = "#rate[data-prepared]"
+START, END = "[part~=region-handle-left]", "[part~=region-handle-right]"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PageServer]:
+    pages = {
+        f"/{lang}/{name}": render(template, lang, **context)
+        for lang in INTERFACES
+        for name, (template, context) in pages_in(lang).items()
+    }
+    with serving(PageServer(pages | {"/posted": '<link rel="icon" href="data:,">'}, recording(SECONDS))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, server):
+    """A function that opens a page by its name; what the browser complains of fails the test."""
+    complaints = []
+    contexts = []
+
+    def open_page(name: str, lang: str = "en", **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{server.address}/{lang}/{name}")
+        if name.startswith("rate") and options.get("java_script_enabled", True):
+            page.wait_for_selector(PREPARED)
+        return page
+
+    server.posts.clear()
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def fields(server) -> dict[str, str]:
+    """The form that was posted, once."""
+    [(path, values)] = server.posts
+    assert path == "/step"
+    return {name: value for name, [value] in values.items()}
+
+
+def wait_until_heard(page) -> None:
+    """The policy of the pages forbids the script that Playwright waits with, so this waits for what is shown."""
+    sync_api.expect(page.locator("#todo")).not_to_contain_text("listen to the end")
+
+
+def heard(page) -> None:
+    """Play the recording to its end."""
+    page.click("#play")
+    wait_until_heard(page)
+
+
+def drag(page, start: float, end: float) -> None:
+    """Drag across the waveform, from one share of its width to another."""
+    box = page.locator("#waveform").bounding_box()
+    x, y = box["x"], box["y"] + box["height"] / 2
+    page.mouse.move(x + start * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(x + (start + end) / 2 * box["width"], y, steps=4)
+    page.mouse.move(x + end * box["width"], y, steps=4)
+    page.mouse.up()
+
+
+def serious(page) -> list[str]:
+    """What axe-core finds serious or critical: the rules and the elements."""
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html']}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+def assert_usable(page, names, lang: str, checked) -> None:
+    """No page scrolls sideways at any width; axe-core finds nothing serious in those `checked`."""
+    address = page.url.rpartition("/")[0].rpartition("/")[0]
+    for name in names:
+        page.goto(f"{address}/{lang}/{name}")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            scroll, client = page.evaluate("(({scrollWidth: s, clientWidth: c}) => [s, c])(document.documentElement)")
+            assert scroll <= client, (name, lang, width)
+        if name in checked:
+            assert serious(page) == [], (name, lang)
+
+
+def test_no_page_scrolls_sideways_and_none_is_hard_to_use(opened):
+    checked = ("consent", "questions-wrong", "check-wrong", "rate-wrong", "admin")  # whose parts the others have
+    assert_usable(opened("consent"), pages_in("en"), "en", checked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lang", INTERFACES)
+def test_no_page_of_any_language_is_hard_to_use(opened, lang):
+    assert_usable(opened("consent", lang), pages_in(lang), lang, pages_in(lang))
+
+
+def test_by_mouse(opened, server):
+    page = opened("rate")
+    assert page.is_disabled("#send")
+    heard(page)
+    page.check("input[value=sadness]")
+    page.check("input[name=confidence][value='0.75']")
+    assert page.text_content("#todo") == "Still to do: mark a part"
+    drag(page, 0.7, 0.9)
+    drag(page, 0.2, 0.6)  # replaces the first
+    assert page.locator(START).count() == 1
+    assert page.text_content("#marked") == "Marked: 0.2 to 0.5 seconds"
+    assert serious(page) == []
+    page.dblclick("#send")
+    page.wait_for_url("**/posted")
+    posted = fields(server)
+    assert 0.1 < float(posted.pop("start")) < 0.25 and 0.5 < float(posted.pop("end")) < 0.6
+    assert posted == {"step": "item-3", "plays": "1", "emotion": "sadness", "confidence": "0.75"}
+
+
+def test_by_keyboard(opened, server):
+    page = opened("rate")
+    page.keyboard.press("Space")  # the play button has the focus
+    wait_until_heard(page)
+    page.keyboard.press("2")
+    assert page.is_checked("input[value=happiness]")
+    page.locator("#mark").press("Enter")
+    start, end = page.locator(START), page.locator(END)
+    assert start.evaluate("handle => handle.getRootNode().activeElement === handle")
+    assert start.get_attribute("aria-label") == "Start of the marked part"
+    for key in ("ArrowRight", "ArrowUp", "ArrowRight", "ArrowLeft"):
+        start.press(key)
+    assert start.get_attribute("aria-valuenow") == "0.20"
+    assert start.get_attribute("aria-valuetext") == "0.2 seconds"
+    page.keyboard.press("Tab")
+    assert end.evaluate("handle => handle.getRootNode().activeElement === handle")
+    end.press("Shift+ArrowLeft")  # a second back: no further than the start
+    assert end.get_attribute("aria-valuenow") == "0.30" == end.get_attribute("aria-valuemin")
+    end.press("End")
+    assert end.get_attribute("aria-valuenow") == "0.90" == end.get_attribute("aria-valuemax")
+    end.press("ArrowLeft")
+    start.press("Home")
+    page.locator("input[name=confidence]").first.press("Space")
+    assert page.text_content("#todo") == "Everything is there. You can continue."
+    page.locator("#send").press("Enter")
+    page.wait_for_url("**/posted")
+    assert fields(server) == {
+        "step": "item-3", "plays": "1", "emotion": "happiness", "start": "0.000", "end": "0.800", "confidence": "0",
+    }  # fmt: skip
+
+
+def test_by_touch_and_by_a_resized_part(opened):
+    page = opened("rate", has_touch=True, is_mobile=True, viewport={"width": 390, "height": 800})
+    session = page.context.new_cdp_session(page)
+    box = page.locator("#waveform").bounding_box()
+
+    def touch(kind: str, share: float | None = None) -> None:
+        point = {"x": box["x"] + (share or 0) * box["width"], "y": box["y"] + box["height"] / 2}
+        points = [] if share is None else [point]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 0.2)
+    page.wait_for_timeout(120)  # of a touch, wavesurfer.js takes no move in the first 100 ms
+    for share in (0.25, 0.3, 0.4, 0.5):
+        touch("touchMove", share)
+    touch("touchEnd")
+    assert page.text_content("#marked") == "Marked: 0.2 to 0.5 seconds"
+    touch("touchStart", 0.5)  # the end of the part
+    page.wait_for_timeout(120)
+    for share in (0.6, 0.7, 0.8):
+        touch("touchMove", share)
+    touch("touchEnd")
+    assert page.text_content("#marked") == "Marked: 0.2 to 0.7 seconds"
+
+
+def test_the_marked_part_is_played_and_no_more(opened):
+    page = opened("rate")
+    drag(page, 0.1, 0.4)
+    page.click("#play-part")
+    for label in ("Pause", "Play"):
+        sync_api.expect(page.locator("#play")).to_have_text(label)
+    assert 0.3 < page.evaluate("document.querySelector('#audio').currentTime") < 0.6
+    assert "listen to the end" in page.text_content("#todo")
+
+
+def test_neutral_needs_no_part(opened):
+    page = opened("rate")
+    heard(page)
+    page.check("input[value=neutral]")
+    page.check("input[name=confidence][value='1']")
+    assert page.is_enabled("#send")
+    page.check("input[value=anger]")
+    assert page.is_disabled("#send")
+
+
+def test_after_a_mistake_the_answers_are_there_and_the_mistake_has_the_focus(opened):
+    page = opened("rate-wrong")
+    assert page.text_content("#marked") == "Marked: 0.2 to 0.6 seconds"
+    assert page.is_checked("input[value=anger]")
+    assert page.evaluate("document.activeElement.className") == "mistake"
+
+
+def test_without_script_the_form_is_sent_all_the_same(opened, server):
+    page = opened("rate", java_script_enabled=False)
+    assert page.is_hidden(".player")
+    page.check("input[value=anger]")
+    page.fill("input[name=start]", "0.25")
+    page.fill("input[name=end]", "0.75")
+    page.check("input[name=confidence][value='0.5']")
+    page.click("#send")
+    assert fields(server) == {
+        "step": "item-3", "plays": "", "emotion": "anger", "start": "0.25", "end": "0.75", "confidence": "0.5",
+    }  # fmt: skip
+
+
+def open_with_broken_audio(browser, server, kind: str):
+    """The page of a recording where what a kind of request gets is no audio. kind: "media" plays, "fetch" draws."""
+    page = browser.new_page()
+
+    def answer(route) -> None:
+        if route.request.resource_type == kind:
+            route.fulfill(body=b"RIFF", content_type="audio/wav")
+        else:
+            route.fallback()
+
+    page.route("**/audio/**", answer)
+    page.goto(f"{server.address}/en/rate")
+    return page
+
+
+def test_a_recording_that_cannot_be_played(browser, server):
+    page = open_with_broken_audio(browser, server, "media")
+    sync_api.expect(page.locator("#todo")).to_have_text("The recording cannot be played. Please load this page again.")
+    assert page.is_disabled("#send")
+    page.close()
+
+
+def test_of_a_recording_that_cannot_be_drawn_the_ends_of_a_part_are_typed(browser, server):
+    server.posts.clear()
+    page = open_with_broken_audio(browser, server, "fetch")
+    page.wait_for_selector("input[name=start]")
+    heard(page)
+    page.keyboard.press("1")
+    page.fill("input[name=start]", "0.1")
+    page.fill("input[name=end]", "0.4")
+    page.check("input[name=confidence][value='1']")
+    page.click("#send")
+    page.wait_for_url("**/posted")
+    assert fields(server) == {
+        "step": "item-3", "plays": "1", "emotion": "anger", "start": "0.1", "end": "0.4", "confidence": "1",
+    }  # fmt: skip
+    page.close()
+
+
+def test_languages_have_names_in_the_language_of_the_page(opened):
+    options = opened("questions", "de").locator("#native option").all_text_contents()
+    assert options[:6] == [
+        "Bitte wählen",
+        "Englisch",
+        "Deutsch",
+        "Italienisch",
+        "Chinesisch",
+        "Abkhazian",
+    ]  # the last has no name in this browser
+    assert "Französisch" in options and options[-1] == "Eine Sprache, die hier nicht steht"
+    assert options.index("Baskisch") < options.index("Ungarisch") < options.index("Zulu")
