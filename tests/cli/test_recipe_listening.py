@@ -61,6 +61,8 @@ def test_a_toy_run_shows_all_of_it(cli, tmp_path):
     page = (tmp_path / "toy/recipe.md").read_text(encoding="utf-8")
     assert page.count("[published: listeners") == 6 or page.count("published: listeners") == 6
     assert "SYNTHETIC run." in page and "negation counts as anger" in page
+    rows_of_dialect = [line for line in page.splitlines() if line.startswith(("| neutral | list", "| left out | list"))]
+    assert len(rows_of_dialect) == 4 and "67.5" in rows_of_dialect[0] and all("tjd" in line for line in rows_of_dialect)
     assert (tmp_path / "toy/utterances/results/results.html").exists()
     assert (tmp_path / "toy/segments/results/results.html").exists()
 
@@ -92,6 +94,8 @@ def test_answers_to_one_test_are_scored_and_the_other_waits(run, tmp_path, toys)
         s["value"] for s in scores if (s["method"], s["target"], s["measure"]) == ("listeners, native de", "de", "UA")
     )
     assert float(row["measured"]) == pytest.approx(ua, abs=1e-6)
+    ran = run("--answers", f"utterances={tmp_path / 'out/segments'}")
+    assert ran.code == 2 and "holds other items than" in ran.err
     page = (tmp_path / "out/recipe.md").read_text(encoding="utf-8")
     assert "study segments: nobody has answered yet" in page
 
