@@ -38,7 +38,7 @@ _MATRICES = (
 )
 _QUESTIONS = (
     "Negation counts as anger and expectation as happiness, as in the paper; a question has no emotion, and the paper "
-    "does not say which answer is right. Both rules are ours: neutral is right (the one above), or questions are left out."
+    "does not say which answer is right. Both rules are ours: neutral is right (as above), or questions are left out."
 )
 
 
