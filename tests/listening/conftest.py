@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from listening_studies import write_tiny_study
+from listening_browser import TOKEN, Browser
+from listening_studies import tiny_study, write_tiny_study
+
+from emobridge.listening.server import make_app
+from emobridge.listening.store import Store
 
 
 @pytest.fixture
@@ -20,3 +25,26 @@ def study_folder(tmp_path) -> Path:
 def good_answers() -> dict[str, str | tuple[str, ...]]:
     """Answers of a German listener whom no rule of the tiny study screens out."""
     return {"native": "de", "languages": ("en:C1",), "english": "C1", "age": "25-34", "headphones": "yes"}
+
+
+@pytest.fixture
+def site(study_folder):
+    """A function that makes a browser of the tiny study, or of a study that differs from it."""
+    opened = ExitStack()
+
+    def browser(**changes):
+        study = tiny_study(**changes)
+        if changes:
+            write_tiny_study(study_folder, study)
+        store = opened.enter_context(Store(study_folder / "answers.sqlite"))
+        browser = opened.enter_context(Browser(make_app(study_folder, study, store, TOKEN)))
+        browser.store, browser.study = store, study
+        return browser
+
+    with opened:
+        yield browser
+
+
+@pytest.fixture
+def browser(site):
+    return site()
