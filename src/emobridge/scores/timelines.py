@@ -21,7 +21,7 @@ from emobridge.scores.measures.base import Floats, Measure, TimelineMeasure, all
 from emobridge.types import Segment, short_repr
 
 Segments = tuple[Segment, ...]
-SEVERAL = "several"  # the emotion of a recording whose reference has more than one
+SEVERAL_EMOTIONS = "several"  # the emotion of a recording whose reference has more than one
 
 
 @short_repr
@@ -60,12 +60,12 @@ class TimelineEvaluation(BaseEvaluation):
 
     @property
     def emotions(self) -> tuple[str, ...]:
-        """(N,): the emotion of each reference; neutral where it has none, SEVERAL where it has more than one."""
+        """(N,): the emotion of each reference; neutral where it has none, SEVERAL_EMOTIONS where it has more than one."""
         sets = [
             {emotion for active in active_emotions(segments, duration).emotions for emotion in active}
             for segments, duration in zip(self.references, self.durations)
         ]
-        return tuple(SEVERAL if len(names) > 1 else next(iter(names), NEUTRAL) for names in sets)
+        return tuple(SEVERAL_EMOTIONS if len(names) > 1 else next(iter(names), NEUTRAL) for names in sets)
 
     @property
     def collapsed(self) -> str | None:
@@ -135,7 +135,7 @@ class TimelineEvaluation(BaseEvaluation):
     def details(self, clusters: Clusters) -> list[Estimate]:
         """The same over the recordings of each emotion: "EDER anger", "EDER anger missed" ..., where there are several.
 
-        A recording whose reference has more than one emotion is one of SEVERAL.
+        A recording whose reference has more than one emotion is one of SEVERAL_EMOTIONS.
         """
         names, total = sorted(set(self.emotions)), clusters.total
         estimates: list[Estimate] = []
