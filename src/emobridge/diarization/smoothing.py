@@ -22,6 +22,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from emobridge.settings import BRIDGED_PAUSE, CHANGE_COST, SHORTEST_SEGMENT
+
 Probabilities = NDArray[np.floating]  # (F, C)
 Mask = NDArray[np.bool_]  # (F,)
 LONGEST_STRETCH = 300.0  # s of speech that are decided together; it bounds the memory
@@ -31,9 +33,9 @@ LONGEST_STRETCH = 300.0  # s of speech that are decided together; it bounds the 
 class Smoothing:
     """How frames become segments. Errors: ValueError for numbers out of range."""
 
-    shortest: float = 1.0  # s: no segment is shorter, but where a stretch of speech is
-    pause: float = 0.5  # s: a shorter pause belongs to the speech around it
-    cost: float = 0.1  # s of time expected right that a change of the emotion must win
+    shortest: float = SHORTEST_SEGMENT  # s: no segment is shorter, but where a stretch of speech is
+    pause: float = BRIDGED_PAUSE  # s: a shorter pause belongs to the speech around it
+    cost: float = CHANGE_COST  # s of time expected right that a change of the emotion must win
 
     def __post_init__(self) -> None:
         for name in ("shortest", "pause", "cost"):
