@@ -11,6 +11,16 @@ from emobridge.settings import CLUSTER, DEVICE_HELP, JOBS_HELP, UNTOLD_HELP, Ans
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
+AUDIO_HELP = "Audio files, folders of them, or manifests (.jsonl)."
+FORMAT_HELP = (
+    "Format of the predictions: jsonl, json, csv, tsv, textgrid (Praat), rttm, srt, audacity or label-studio. By "
+    "default that of the suffix of --out; printed, jsonl."
+)
+OUT_HELP = (
+    "File for the predictions; a folder, for a format that holds one recording a file (textgrid, srt, audacity). By "
+    "default they are printed. An interrupted command goes on where it was."
+)
+LANGUAGE_HELP = "Language of recordings whose row tells none, such as de or German. By default not known."
 STORE = "Folder for computed features. By default in the user's cache."
 
 
@@ -34,24 +44,14 @@ class PredictRequest:
     """Options of `predict`."""
 
     bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
-    audio: tuple[str, ...] = option(
-        help="Audio files, folders of them, or manifests (.jsonl).", argument=True, repeat=True
-    )
-    format: str = option(
-        "", help="Format of the predictions: jsonl, json, csv, tsv, textgrid (Praat), rttm, srt, audacity or "
-        "label-studio. By default that of the suffix of --out; printed, jsonl.",
-    )  # fmt: skip
-    out: str = option(
-        "", help="File for the predictions; a folder, for a format that holds one recording a file (textgrid, srt, "
-        "audacity). By default they are printed. An interrupted command goes on where it was.",
-    )  # fmt: skip
+    audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)
+    format: str = option("", help=FORMAT_HELP)
+    out: str = option("", help=OUT_HELP)
     speakers: str = option(
         "unknown", help="Who speaks in files and folders: unknown, file (one speaker in each), one (the same in all), "
         "folder (one in each folder), channel (one in each channel), or a pattern such as '{speaker}_{}'.",
     )  # fmt: skip
-    language: str = option(
-        "", help="Language of recordings whose row tells none, such as de or German. By default not known."
-    )
+    language: str = option("", help=LANGUAGE_HELP)
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
