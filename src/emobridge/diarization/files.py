@@ -38,11 +38,11 @@ from emobridge.files import file_digest, is_readable, read_json, whole_file
 from emobridge.registry import load_listed
 from emobridge.settings import from_mapping
 
-DIARIZER, TENSORS = "diarizer.json", "diarizer.safetensors"
-FORMAT = 1  # of diarizer.json; a reader refuses a higher one
-DIGEST = "sha256"  # of all the rest of diarizer.json but the place of the encoder, which may move
+DIARIZER, DIARIZER_TENSORS = "diarizer.json", "diarizer.safetensors"
+_FORMAT = 1  # of diarizer.json; a reader refuses a higher one
+_DIGEST = "sha256"  # of all the rest of diarizer.json but the place of the encoder, which may move
 # What the weights of another head make of a head, and sizes that make no head.
-UNFITTING = (KeyError, IndexError, TypeError, ValueError, RuntimeError)
+_UNFITTING = (KeyError, IndexError, TypeError, ValueError, RuntimeError)
 
 
 def is_diarizer(folder: str | Path) -> bool:
@@ -77,20 +77,21 @@ def load_frame_model(folder: str | Path, *, encoder: str | None = None, device: 
     return recognizer
 
 
-def write_diarizer(folder: Path, diarizer: Diarizer) -> Path:
+def save_diarizer(folder: str | Path, diarizer: Diarizer) -> Path:
     """Write a diarizer; its description comes last, so that one cut short is not taken for one. Errors: UserError."""
+    folder = Path(folder)
     tensors = {f"head.{name}": tensor for name, tensor in diarizer.head.state_dict().items()}
     tensors |= {"mean": diarizer.mean, "deviation": diarizer.deviation}
     spec = dataclasses.replace(
         diarizer.spec, encoder=written_place(diarizer.spec.encoder, diarizer.spec.digest, folder)
     )
-    with whole_file(folder / TENSORS) as path:
+    with whole_file(folder / DIARIZER_TENSORS) as path:
         save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, path)
         digest = file_digest(path).hex()
-    facts: dict[str, Any] = {"format": FORMAT, "emobridge": emobridge.__version__, "tensors": digest}
+    facts: dict[str, Any] = {"format": _FORMAT, "emobridge": emobridge.__version__, "tensors": digest}
     facts |= dataclasses.asdict(spec)
     facts = json.loads(json.dumps(facts))
-    facts[DIGEST] = _digest_of(facts)
+    facts[_DIGEST] = _digest_of(facts)
     if diarizer.card:
         with whole_file(folder / MODEL_CARD) as path:
             path.write_text(diarizer.card, encoding="utf-8")
@@ -107,7 +108,7 @@ def read_diarizer(folder: str | Path, *, encoder: str | None = None, device: str
     if not is_readable(path):
         raise UserError(f"{folder}: is no diarizer (there is no {DIARIZER})")
     spec, digest = _read_spec(path)
-    tensors = _read_parts(folder / TENSORS, digest)
+    tensors = _read_parts(folder / DIARIZER_TENSORS, digest)
     model, location = open_encoder(path, spec, encoder)
     check_digest(model, spec, location, folder)
     spec = dataclasses.replace(spec, encoder=location)
@@ -126,9 +127,9 @@ def read_diarizer(folder: str | Path, *, encoder: str | None = None, device: str
         diarizer = Diarizer(spec, model, head.eval(), mean, deviation, text)
         if diarizer.answers(torch.zeros(1, width)).shape != (1, len(spec.labels)):
             raise ValueError("the head gives other labels")
-    except UNFITTING as error:
+    except _UNFITTING as error:
         raise UserError(
-            f"{folder / TENSORS}: does not fit {DIARIZER} ({' '.join(str(error).split())[:200]})"
+            f"{folder / DIARIZER_TENSORS}: does not fit {DIARIZER} ({' '.join(str(error).split())[:200]})"
         ) from error
     except UserError as error:
         raise UserError(str(error) if str(folder) in str(error) else f"{path}: {error}") from error
@@ -144,24 +145,24 @@ def _read_spec(path: Path) -> tuple[DiarizerSpec, str]:
     version = facts.get("format")
     if type(version) is not int or version < 1:
         raise UserError(f"{path}: format: expected a whole number from 1, got {version!r}")
-    if version > FORMAT:
-        raise UserError(f"{path}: a diarizer of format {version}; this emobridge reads up to {FORMAT}: update it")
+    if version > _FORMAT:
+        raise UserError(f"{path}: a diarizer of format {version}; this emobridge reads up to {_FORMAT}: update it")
     fields = {item.name for item in dataclasses.fields(DiarizerSpec)}
-    own = {"format", "emobridge", "tensors", DIGEST}
+    own = {"format", "emobridge", "tensors", _DIGEST}
     try:
         spec = from_mapping({key: value for key, value in facts.items() if key not in own}, str(path), DiarizerSpec)
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error
-    for key in (*fields, "tensors", DIGEST):
+    for key in (*fields, "tensors", _DIGEST):
         if key not in facts:
             raise UserError(f"{path}: the field {key!r} is missing")
-    if facts[DIGEST] != _digest_of(facts):
+    if facts[_DIGEST] != _digest_of(facts):
         raise UserError(f"{path}: it was changed after it was saved")
     return spec, str(facts["tensors"])
 
 
 def _digest_of(facts: Mapping[str, Any]) -> str:
-    content = {key: value for key, value in facts.items() if key not in (DIGEST, "encoder")}
+    content = {key: value for key, value in facts.items() if key not in (_DIGEST, "encoder")}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

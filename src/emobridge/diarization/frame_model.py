@@ -31,7 +31,7 @@ from emobridge.heads.base import Head
 from emobridge.settings import FRAME_NORMALISATIONS, layer_names
 from emobridge.types import SAMPLE_RATE, short_repr
 
-LONGEST = 30.0  # s at once, at most: attention takes memory with the square of the length
+MOST_SECONDS = 30.0  # s at once, at most: attention takes memory with the square of the length
 # s around a frame that tell most of what an encoder makes of it. Ours: attention reaches over all of the sound, but
 # what lies further away changes an answer little (docs/results/diarization.md).
 ENCODER_CONTEXT = 2.0
@@ -69,8 +69,8 @@ class DiarizerSpec:
         for name in ("frame_rate", "temperature"):
             if not 0 < getattr(self, name) <= FRAME_RATE:
                 raise UserError(f"{name}: expected above 0 and at most {FRAME_RATE:g}, got {getattr(self, name)}")
-        if not self.radii or not all(0 < radius <= LONGEST for radius in self.radii):
-            raise UserError(f"radii: expected seconds above 0 and at most {LONGEST:g}, got {self.radii}")
+        if not self.radii or not all(0 < radius <= MOST_SECONDS for radius in self.radii):
+            raise UserError(f"radii: expected seconds above 0 and at most {MOST_SECONDS:g}, got {self.radii}")
         if self.normalise not in FRAME_NORMALISATIONS:
             raise unknown("normalise", self.normalise, FRAME_NORMALISATIONS)
 
@@ -106,7 +106,7 @@ class Diarizer:
 
     @property
     def longest(self) -> float:
-        return min(self.encoder.window or LONGEST, LONGEST)
+        return min(self.encoder.window or MOST_SECONDS, MOST_SECONDS)
 
     @property
     def synthetic(self) -> bool:
@@ -127,12 +127,6 @@ class Diarizer:
             logits = self.head(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
         probabilities: Waveform = (logits.double() / self.spec.temperature).softmax(1).float().numpy()
         return probabilities
-
-    def save(self, folder: str | Path) -> Path:
-        """Write it to a folder, as `files.load_frame_model` reads it. Errors: UserError where it cannot be written."""
-        from emobridge.diarization.files import write_diarizer
-
-        return write_diarizer(Path(folder), self)
 
 
 def count_steps(samples: int, frame_rate: float) -> int:
