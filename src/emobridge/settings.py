@@ -57,6 +57,7 @@ CLUSTER = (
     "folders. By default this machine works."
 )
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
+FRAME_NORMALISATIONS = ("source", "recording")  # of a diarizer: by the training speech, or each recording itself
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
 LARGEST = 1 << 53  # of whole numbers: every float up to here has its neighbours
