@@ -43,6 +43,8 @@ DEVICE_HELP = (
     "their last digits alone."
 )
 UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
+DETECTOR_HELP = "What finds speech. auto is silero where the package silero-vad is installed, else energy."
+ABSTAIN_HELP = "Give no label where the probability of the best one is below this, from 0 to 1."
 CLUSTER = (
     "Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must see the same "
     "folders. By default this machine works."
@@ -105,6 +107,12 @@ def check_part(part: Any) -> None:
             raise UserError(f"{item.name}: expected {least:g} or more, got {value}")
         if above is not None and not above < value < math.inf:
             raise UserError(f"{item.name}: expected a number above {above:g}, got {value}")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Errors: UserError for a number above 1; `check_part` has seen that it is 0 or more."""
+    if value > 1:
+        raise UserError(f"{name}: expected a probability from 0 to 1, got {value:g}")
 
 
 def _fold(name: str, word: str, choices: tuple[str, ...]) -> str:
@@ -624,10 +632,7 @@ class Answering:
     hop: float = option(
         0.0, help="Seconds from one window to the next. 0 is a window's length; less makes windows overlap.", least=0
     )
-    detector: str = option(
-        "auto", help="What finds speech. auto is silero where the package silero-vad is installed, else energy.",
-        choices=DETECTORS,
-    )  # fmt: skip
+    detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)
     channels: str = option(
         "mix", help="Channels of a recording: mix (their mean), each (each by itself), or numbers from 0 with commas. "
         "Rows of manifests that name a channel keep it.",
@@ -640,9 +645,7 @@ class Answering:
     labels: tuple[str, ...] = option(
         (), help="Answer with these labels of the bundle only, separated by commas. By default with all."
     )
-    abstain_below: float = option(
-        0.0, help="Give no label where the probability of the best one is below this, from 0 to 1.", least=0
-    )
+    abstain_below: float = option(0.0, help=ABSTAIN_HELP, least=0)
     untold: str = option("", help=UNTOLD_HELP)
     adapt_online: bool = option(
         False, help="Adapt the class means to the recordings as they come: an answer depends on those before it."
@@ -650,8 +653,7 @@ class Answering:
 
     def __post_init__(self) -> None:
         check_part(self)
-        if self.abstain_below > 1:
-            raise UserError(f"abstain_below: expected a probability from 0 to 1, got {self.abstain_below:g}")
+        check_probability("abstain_below", self.abstain_below)
         if self.hop > self.window:
             raise UserError(f"hop: expected at most the window's {self.window:g} s, got {self.hop:g}")
         parts = [part.strip() for part in self.channels.split(",")]
@@ -670,6 +672,23 @@ class Answering:
         if self.channels == "each":
             return tuple(range(count))
         return tuple(dict.fromkeys(int(part) for part in self.channels.split(",")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How `live` answers sound as it comes."""
+
+    every: float = option(1.0, help="Seconds of sound that an answer is about: from 0.1 up.", least=0.1)
+    context: float = option(
+        0.0, help="Seconds of sound before them that are encoded again with each answer. 0 is what the model's frames "
+        "depend on; less is faster.", least=0,
+    )  # fmt: skip
+    abstain_below: float = option(0.0, help=ABSTAIN_HELP, least=0)
+    detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        check_probability("abstain_below", self.abstain_below)
 
 
 def check_together(request: Adapt | Budget) -> None:
