@@ -117,6 +117,12 @@ def check_part(part: Any) -> None:
             raise UserError(f"{item.name}: expected a number above {above:g}, got {value}")
 
 
+def check_probability(name: str, value: float) -> None:
+    """Errors: UserError for a number above 1; `check_part` has seen that it is 0 or more."""
+    if value > 1:
+        raise UserError(f"{name}: expected a probability from 0 to 1, got {value:g}")
+
+
 def _fold(name: str, word: str, choices: tuple[str, ...]) -> str:
     """The choice that a word names, whatever its case. Errors: UserError with the nearest choice."""
     folded = {choice.casefold(): choice for choice in choices}
@@ -650,8 +656,7 @@ class Answering:
 
     def __post_init__(self) -> None:
         check_part(self)
-        if self.abstain_below > 1:
-            raise UserError(f"abstain_below: expected a probability from 0 to 1, got {self.abstain_below:g}")
+        check_probability("abstain_below", self.abstain_below)
         if self.hop > self.window:
             raise UserError(f"hop: expected at most the window's {self.window:g} s, got {self.hop:g}")
         parts = [part.strip() for part in self.channels.split(",")]
@@ -710,6 +715,23 @@ class Diarizing:
         """What it has in common with `predict`. Errors: UserError, as there."""
         shared = ("detector", "channels", "labels", "abstain_below")
         return Answering(**{name: getattr(self, name) for name in shared})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How `live` answers sound as it comes."""
+
+    every: float = option(1.0, help="Seconds of sound that an answer is about: from 0.1 up.", least=0.1)
+    context: float = option(
+        0.0, help="Seconds of sound before them that are encoded again with each answer. 0 is what the model's frames "
+        "depend on; less is faster.", least=0,
+    )  # fmt: skip
+    abstain_below: float = option(0.0, help=ABSTAIN_HELP, least=0)
+    detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        check_probability("abstain_below", self.abstain_below)
 
 
 def check_together(request: Adapt | Budget) -> None:
