@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import sys
 import threading
@@ -150,7 +151,7 @@ def test_a_slow_machine_skips_ahead(cli, model, sounddevice):
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert "s of sound are skipped: this machine answers more slowly" in done.err
     assert 1 < len(rows) < 14 and rows[-1]["end"] > 8, "times go on over what was skipped"
-    assert all(a["end"] <= b["start"] for a, b in zip(rows, rows[1:]))
+    assert all(a["end"] <= b["start"] for a, b in itertools.pairwise(rows))
 
 
 def test_no_microphone_and_no_package(cli, model, sounddevice, monkeypatch):

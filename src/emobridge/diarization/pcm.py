@@ -12,11 +12,11 @@ from emobridge.errors import UserError
 
 SCALES = {"s16le": ("<i2", 1 / 32768), "f32le": ("<f4", 1.0)}  # the type of a sample, and what makes full scale 1
 # How files begin that are no raw PCM.
-HEADERS = {
+WAVE_HEADERS = {
     b"RIFF": "WAV", b"RF64": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF", b".snd": "AU",
     b"\x1aE\xdf\xa3": "WebM",
 }  # fmt: skip
-LONGEST_HEADER = max(map(len, HEADERS))
+LONGEST_HEADER = max(map(len, WAVE_HEADERS))
 
 
 def pcm_blocks(
@@ -47,7 +47,7 @@ def pcm_blocks(
 
 
 def _check_header(start: bytes) -> None:
-    for header, name in HEADERS.items():
+    for header, name in WAVE_HEADERS.items():
         if start.startswith(header):
             raise UserError(
                 f"standard input: is a {name} file; expected raw samples, such as from: ffmpeg -i FILE -f s16le "

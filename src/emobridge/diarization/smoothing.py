@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from emobridge.settings import BRIDGED_PAUSE, CHANGE_COST, SHORTEST_SEGMENT
 
-Probabilities = NDArray[np.floating]  # (F, C)
+FrameProbabilities = NDArray[np.floating]  # (F, C)
 Mask = NDArray[np.bool_]  # (F,)
 LONGEST_STRETCH = 300.0  # s of speech that are decided together; it bounds the memory
 
@@ -58,7 +58,7 @@ class TimelineSegment:
 
 
 def smooth(
-    probabilities: Probabilities, speech: Mask, frame_rate: float, smoothing: Smoothing | None = None
+    probabilities: FrameProbabilities, speech: Mask, frame_rate: float, smoothing: Smoothing | None = None
 ) -> list[TimelineSegment]:
     """(F, C) probabilities and the frames (F,) with speech -> segments that tile the F frames, in order.
 
@@ -93,7 +93,7 @@ class Smoother:
             None  # first, last, sums of a segment that may grow
         )
 
-    def add(self, probabilities: Probabilities, speech: Mask) -> list[TimelineSegment]:
+    def add(self, probabilities: FrameProbabilities, speech: Mask) -> list[TimelineSegment]:
         """The segments that (F, C) more frames settle. Errors: ValueError, as of `smooth`."""
         if probabilities.ndim != 2 or speech.shape != probabilities.shape[:1] or not probabilities.shape[1]:
             raise ValueError(f"frames: shapes {probabilities.shape} and {speech.shape} do not fit")
@@ -112,7 +112,7 @@ class Smoother:
         """The segments of what is left; the recording ends."""
         return [*self._close(), *self._pause_before(self._end)]
 
-    def _speech(self, frames: Probabilities) -> Iterator[TimelineSegment]:
+    def _speech(self, frames: FrameProbabilities) -> Iterator[TimelineSegment]:
         if not self._size:
             yield from self._pause_before(self._end)
         self._blocks.append(np.array(frames, dtype=np.float64))  # a copy: the caller's array may change
@@ -122,7 +122,7 @@ class Smoother:
         if self._size > self._limit:
             yield from self._settle()
 
-    def _silence(self, frames: Probabilities) -> Iterator[TimelineSegment]:
+    def _silence(self, frames: FrameProbabilities) -> Iterator[TimelineSegment]:
         self._end += len(frames)
         if not self._size:
             return

@@ -1,8 +1,8 @@
 """A recogniser of utterances as a frame model: it answers for a short window of sound about each moment.
 
 So a bundle of `adapt` tells emotions over time, in a language without labels too. The encoder hears a window of the
-length of an utterance, and windows overlap by half. Within it, statistics of frames are joined from blocks of `HOP` s
-to stretches of POOLED_SHARE of the window, centred on each block, and go the way of an utterance's: normalised by the
+length of an utterance, and windows overlap by half. Within it, statistics of frames are joined from blocks of
+`ANSWER_HOP` s to stretches of POOLED_SHARE of the window, centred on each block, and go the way of an utterance's: normalised by the
 stored moments of the domain, through the head, calibrated. At an end of the sound a stretch is shorter. Prosody, where
 a bundle has it, is that of the window.
 
@@ -35,7 +35,7 @@ from emobridge.features.pooling import frame_counts, frames_per_stretch, join_wi
 from emobridge.settings import WINDOW, layer_names
 from emobridge.types import SAMPLE_RATE, Layers
 
-HOP = 0.1  # s from one answer to the next
+ANSWER_HOP = 0.1  # s from one answer to the next
 POOLED_SHARE = 0.35  # of a window, that each answer is taken over
 CONTEXT_SHARE = 0.25  # of a window, on either side of what is answered
 SHORTEST_WINDOW, LONGEST_WINDOW = 0.5, 10.0  # s: an emotion is hardly heard in less; memory grows with the square
@@ -64,7 +64,7 @@ class WindowedRecognizer:
             raise UserError(f"encoder {encoder.name} yields one frame a clip; a timeline needs an encoder of frames")
         self.recognizer, self.branch = recognizer, branch or recognizer.last
         self.domain = domain or self.branch.domain()
-        self.block = frames_per_stretch(encoder.frame_rate, HOP)  # frames of the encoder
+        self.block = frames_per_stretch(encoder.frame_rate, ANSWER_HOP)  # frames of the encoder
         self.labels, self.synthetic = recognizer.labels, recognizer.synthetic
         self.frame_rate = encoder.frame_rate / self.block
         self.longest, self.context = window, CONTEXT_SHARE * window

@@ -23,7 +23,7 @@ from emobridge.data.column_names import fold_name
 from emobridge.data.tables import OpenedTable, open_table
 from emobridge.errors import UserError, nearest
 
-NAMES: Mapping[str, tuple[str, ...]] = {  # folded names of columns, by what they hold
+COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {  # folded names of columns, by what they hold
     "listener": (
         "listener", "listenerid", "participant", "participantid", "subject", "subjectid", "rater", "raterid",
         "annotator", "annotatorid", "worker", "workerid", "prolificpid", "respondent", "user", "userid", "sessionuuid",
@@ -44,7 +44,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {  # folded names of columns, by what the
     "language": ("language", "itemlanguage", "lang"),
 }  # fmt: skip
 NEEDED = ("listener", "item", "emotion")
-ALL_NAMES = frozenset(name for names in NAMES.values() for name in names)
+ALL_NAMES = frozenset(name for names in COLUMN_NAMES.values() for name in names)
 WEB_MUSHRA, JS_PSYCH, PLAIN = "webMUSHRA", "jsPsych", "plain"
 _RATING = re.compile(r"stimuli_rating\d*")
 _MUSHRA_OWN = frozenset({"session_test_id", "session_uuid", "trial_id", "stimuli", "rating_time"})
@@ -70,7 +70,7 @@ class TableAnswer:
     stimuli: tuple[str, ...]  # what may name the item, the likeliest first
     word: str  # the answer; "" is none
     button: int | None = None  # the number of the button, from 0, where the answer is no word
-    values: Mapping[str, str] | None = None  # further columns, by the keys of NAMES
+    values: Mapping[str, str] | None = None  # further columns, by the keys of COLUMN_NAMES
     is_trial: bool = False  # of an experiment, which has trials without a recording too
 
 
@@ -90,10 +90,10 @@ def table_answers(path: Path) -> Iterator[TableAnswer]:
     return readers[_layout(table)](table)
 
 
-def is_audio(text: str) -> bool:
+def names_audio(text: str) -> bool:
     """Whether a text is the name of a recording.
 
-    >>> is_audio("audio/a1.wav"), is_audio("<p>Which emotion?</p>")
+    >>> names_audio("audio/a1.wav"), names_audio("<p>Which emotion?</p>")
     (True, False)
     """
     return _AUDIO.search(text) is not None
@@ -124,10 +124,10 @@ def _layout(table: OpenedTable) -> str:
 
 
 def _columns(names: tuple[str, ...]) -> dict[str, str]:
-    """The column of each key of NAMES: of several the one whose name stands first there."""
+    """The column of each key of COLUMN_NAMES: of several the one whose name stands first there."""
     folded = {fold_name(name): name for name in reversed(names)}
     columns = {}
-    for field, spellings in NAMES.items():
+    for field, spellings in COLUMN_NAMES.items():
         column = next((folded[spelling] for spelling in spellings if spelling in folded), None)
         if column is not None:
             columns[field] = column
@@ -153,7 +153,7 @@ def _web_mushra(table: OpenedTable) -> Iterator[TableAnswer]:
     """
     ratings = [name for name in table.columns if _RATING.fullmatch(name)]
     asked = [name for name in table.columns if name not in _MUSHRA_OWN and name not in ratings]
-    names_people = any(fold_name(name) in (*NAMES["listener"], *_PEOPLE) for name in (*asked, *table.columns))
+    names_people = any(fold_name(name) in (*COLUMN_NAMES["listener"], *_PEOPLE) for name in (*asked, *table.columns))
     further = {field: name for field, name in _columns(tuple(asked)).items() if field in _OF_LISTENERS}
     session, last, items = 0, "", set[tuple[str, str]]()
     for line, row in table.rows():
@@ -193,7 +193,7 @@ def _answer(answer: Any, choices: Any) -> tuple[str, int | None]:
         answer = _parsed(answer)
     if isinstance(answer, Mapping):
         values = {fold_name(str(key)): value for key, value in answer.items()}
-        named = [values[name] for name in NAMES["emotion"] if name in values]
+        named = [values[name] for name in COLUMN_NAMES["emotion"] if name in values]
         answer = (named or (list(values.values()) if len(values) == 1 else [""]))[0]
     number = _number(answer)
     if number is None or number != int(number):

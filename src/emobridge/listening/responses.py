@@ -17,13 +17,13 @@ from emobridge.data.manifest import read_manifest
 from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError, nearest
 from emobridge.languages import language_tag
-from emobridge.listening.answer_tables import TableAnswer, is_audio, table_answers
+from emobridge.listening.answer_tables import TableAnswer, names_audio, table_answers
 from emobridge.listening.dialect import DIALECT_EMOTIONS, emotion_of_word
 from emobridge.listening.records import Listener, ListeningItem, Response
 from emobridge.types import Utterance, short_repr
 
 STUDY_FILE, ANSWERS_FILE = "study.json", "answers.sqlite"
-FILE_SUFFIXES = TABLE_SUFFIXES | {".jsonl"}
+ANSWER_SUFFIXES = TABLE_SUFFIXES | {".jsonl"}
 _UNUSABLE = 3  # examples of a kind that are named
 
 
@@ -89,7 +89,7 @@ def _tables_at(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise UserError(f"{place}: no such file or folder; expected the folder of a study, or a table of answers")
-    files = sorted(path for path in place.iterdir() if path.suffix.lower() in FILE_SUFFIXES and path.is_file())
+    files = sorted(path for path in place.iterdir() if path.suffix.lower() in ANSWER_SUFFIXES and path.is_file())
     if not files:
         raise UserError(f"{place}: holds neither {STUDY_FILE} nor a table of answers (.csv, .json ...)")
     return files
@@ -212,7 +212,7 @@ class _TableReader:
             item = next((self.names[name] for name in _spellings(text) if self.names.get(name)), None)
             if item is not None:
                 return item
-        shown = next((text for text in stimuli if is_audio(text)), "" if answer.is_trial else "".join(stimuli[:1]))
+        shown = next((text for text in stimuli if names_audio(text)), "" if answer.is_trial else "".join(stimuli[:1]))
         if shown:
             guess = nearest(shown, self.names, cutoff=0.75)
             hint = f", perhaps {guess!r}" if guess else ""
@@ -311,7 +311,7 @@ def _spellings(text: str) -> tuple[str, ...]:
     ('audio/a1.wav', 'a1.wav', 'a1')
     """
     name = PurePosixPath(text.replace("\\", "/")).name
-    return tuple(dict.fromkeys((text, name, name.rsplit(".", 1)[0] if is_audio(name) else name)))
+    return tuple(dict.fromkeys((text, name, name.rsplit(".", 1)[0] if names_audio(name) else name)))
 
 
 def _finite(text: str) -> float | None:

@@ -60,7 +60,7 @@ class TimelineEvaluation(BaseEvaluation):
 
     @property
     def emotions(self) -> tuple[str, ...]:
-        """(N,): the emotion of each reference; neutral where it has none, SEVERAL_EMOTIONS where it has more than one."""
+        """(N,): the emotion of each reference; neutral where it has none, SEVERAL_EMOTIONS of several."""
         sets = [
             {emotion for active in active_emotions(segments, duration).emotions for emotion in active}
             for segments, duration in zip(self.references, self.durations)
