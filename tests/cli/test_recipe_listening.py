@@ -16,7 +16,6 @@ from emobridge.recipes.replication import find_corpora
 from emobridge.recipes.toy import fabricate, narrow_settings
 from emobridge.recipes.toy_listeners import write_answers
 
-pytest.importorskip("emobridge.scores.diarization", reason="EDER is not merged")
 HUMANS = "han2024-humans"
 
 
