@@ -19,6 +19,7 @@ from emobridge.listening.scoring import ScoringRules, cell_language, name_of_gro
 from emobridge.scores.files import read_scores
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+NAMES = {"de": "German", "zh": "Chinese"}
 RIGHT = {("de", "de"): 11, ("de", "zh"): 9, ("zh", "zh"): 10, ("zh", "de"): 6}  # of 12, give or take one a listener
 
 
@@ -72,10 +73,15 @@ def values_of(native: str, language: str) -> list[float]:
 def test_groups_of_simulated_listeners(answered, tmp_path):
     findings = results_record(request_of(answered, tmp_path)).listening
     cells = {cell.name: cell for cell in findings.cells}
-    assert list(cells) == ["native de on de", "native zh on de", "native zh on zh", "native de on zh"]
+    assert list(cells) == [
+        "native German on German",
+        "native Chinese on German",
+        "native Chinese on Chinese",
+        "native German on Chinese",
+    ]
     assert [cell.setting for cell in cells.values()] == ["mono", "cross", "mono", "cross"]
     for (native, language), right in RIGHT.items():
-        cell = cells[f"native {native} on {language}"]
+        cell = cells[f"native {NAMES[native]} on {NAMES[language]}"]
         assert cell.values == pytest.approx(values_of(native, language))
         margin = 2.5706 * np.std(cell.values, ddof=1) / math.sqrt(6)  # t(0.975, 5)
         assert (cell.mean.value, cell.mean.low) == pytest.approx((right / 12, right / 12 - margin), abs=1e-4)
@@ -88,7 +94,7 @@ def test_tests_between_and_within_groups(answered, tmp_path):
         (test.test, test.first, test.second): test
         for test in results_record(request_of(answered, tmp_path)).listening.tests
     }
-    between = tests["Welch", "native de on de", "native zh on de"]
+    between = tests["Welch", "native German on German", "native Chinese on German"]
     expected = ttest_ind(values_of("de", "de"), values_of("zh", "de"), equal_var=False)
     assert (between.t, between.freedom, between.p) == pytest.approx((expected.statistic, expected.df, expected.pvalue))
     ends = expected.confidence_interval()
@@ -96,9 +102,9 @@ def test_tests_between_and_within_groups(answered, tmp_path):
     family = [test for test in tests.values() if test.is_in_family]
     assert between.corrected >= between.p and len(family) == 6
     # both languages of a listener go up and down together: the differences do not vary, and no test can judge them
-    within = tests["paired", "native de on de", "native de on zh"]
+    within = tests["paired", "native German on German", "native German on Chinese"]
     assert within.difference == pytest.approx(2 / 12) and math.isnan(within.p) and math.isnan(within.corrected)
-    beside = tests["Welch", "native de on de", "native de on zh"]
+    beside = tests["Welch", "native German on German", "native German on Chinese"]
     assert not beside.is_in_family and beside.p == pytest.approx(
         ttest_ind(values_of("de", "de"), values_of("de", "zh"), equal_var=False).pvalue
     )
@@ -111,7 +117,7 @@ def test_a_paired_test_is_of_the_same_listeners(answered, tmp_path):
             row["emotion"] = row["item"].split("-")[1]
     write_table(answered[0], rows)
     tests = results_record(request_of(answered, tmp_path)).listening.tests
-    within = next(test for test in tests if (test.test, test.first) == ("paired", "native de on de"))
+    within = next(test for test in tests if (test.test, test.first) == ("paired", "native German on German"))
     x, y = values_of("de", "de"), [1.0, *values_of("de", "zh")[1:]]
     expected = ttest_rel(x, y)
     assert (within.t, within.freedom, within.p) == pytest.approx((expected.statistic, 5, expected.pvalue))
@@ -136,7 +142,7 @@ def test_the_folder_and_the_terminal(answered, tmp_path):
     for name in ("results.html", "results.md", "results.json", "scores.json"):
         assert "mail.org" not in (out / name).read_text(encoding="utf-8")
     page = (out / "results.md").read_text(encoding="utf-8")
-    assert "native de (natives) on German" in page and "Guessing reaches 25.0 %; 12 listeners scored." in page
+    assert "native German (natives) on German" in page and "Guessing reaches 25.0 %; 12 listeners scored." in page
     tables = list((out / "tables").glob("results-*"))
     assert {path.suffix for path in tables} == {".csv", ".tex"}
     settings = (out / "settings.toml").read_text(encoding="utf-8")
@@ -159,7 +165,9 @@ def test_fold_models_are_summed_and_stand_beside_their_listeners(answered, tmp_p
     assert (model.folds, model.n, model.missing, model.language) == (5, 48, 0, "de")
     assert model.counts[0] == (40, 20, 0, 0)  # 6 + 7 + 8 + 9 + 10 of five times twelve
     assert model.ua == pytest.approx(40 / 60) and model.low < model.ua < model.high
-    assert "w2v2-de reaches 66.7 % on German, 25.0 points below the mean of native de (natives)." in results.lines[0]
+    assert (
+        "w2v2-de reaches 66.7 % on German, 25.0 points below the mean of native German (natives)." in results.lines[0]
+    )
     rows = [row for row in read_scores(tmp_path / "out" / "scores.json") if row.method == "w2v2-de"]
     assert {row.seed for row in rows} == {"0", "1", "2", "3", "4", "all"} and {row.setting for row in rows} == {"mono"}
 
