@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from scipy.stats import ttest_ind, ttest_rel
 
 from emobridge.errors import UserError
+from emobridge.listening.marks import marks_of, mean_overlap
 from emobridge.listening.records import Listener, ListeningItem, Response
 from emobridge.listening.responses import AnswerSet
 from emobridge.listening.results import ResultsRequest, listening_results, results_record
@@ -308,3 +310,83 @@ def test_no_listener_counts(tmp_path):
 def test_an_unknown_word_for_include_is_one_line():
     with pytest.raises(UserError, match="did you mean 'unfinished'"):
         ResultsRequest(study="x", include=("unfinishd",))
+
+
+def answered_study(folder: Path):
+    """A study in a folder with two listeners: a native who is right and marks well, and somebody who stops early."""
+    from listening_studies import tiny_study, write_tiny_study
+
+    from emobridge.listening.steps import draw_steps
+    from emobridge.listening.store import Store
+
+    plain = tiny_study(languages=("de",))
+    items = tuple(replace(item, segment=(0.1, 0.3)) if item.kind == "item" else item for item in plain.items)
+    study = write_tiny_study(folder, replace(plain, items=items))
+    by_id = {item.id: item for item in study.items}
+    with Store(folder / "answers.sqlite") as store:
+        for secret, stops in (("one", False), ("two", True)):
+            store.add_listener(secret, "en", lambda number: draw_steps(study, number))
+            while (standing := store.find(secret)).listener.state == "active":
+                listener, step = standing.listener.id, standing.step
+                if step.kind == "questions":
+                    facts = {"native": "de", "group": "de", "answers": {"english": "C1"}}
+                    store.answer(Listener(listener, **facts), standing.reached)
+                elif step.item:
+                    marked = Response(listener, step.item, by_id[step.item].emotion, (0.1, 0.25), None, 1, 1.0, step.number)
+                    store.record(standing.reached, marked)
+                    if stops and by_id[step.item].kind == "item":
+                        break
+                else:
+                    store.advance(listener, standing.reached)
+    return study
+
+
+def test_a_study_folder_with_stretches_of_truth(tmp_path):
+    answered_study(tmp_path / "study")
+    results = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"))
+    assert results.findings.excluded == {"unfinished": 1}
+    cell, = results.findings.cells
+    assert (cell.name, cell.setting, cell.values) == ("native German on German", "mono", (1.0,))
+    marks = cell.marks
+    # 0.05 of 0.5 s is missed in each item but the neutral ones
+    assert marks.eder.value == pytest.approx(0.1) and marks.pooled == pytest.approx(0.1)
+    assert dict(marks.parts) == pytest.approx({"missed": 0.1, "false alarm": 0, "overlap": 0, "confusion": 0})
+    assert [emotion for emotion, _ in marks.by_emotion] == ["anger", "happiness", "sadness"]
+    assert any(row.measure == "EDER" for row in results.record.scores)
+    assert "EDER by emotion" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    both = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"), include=("unfinished",))
+    assert len(both.findings.cells[0].listeners) == 1 and any("--include says so" in rule for rule in both.findings.rules)
+
+
+def test_a_study_that_nobody_answered(tmp_path):
+    from listening_studies import write_tiny_study
+
+    write_tiny_study(tmp_path)
+    with pytest.raises(UserError, match="nobody has answered yet; `emobridge listening serve"):
+        results_record(ResultsRequest(study=str(tmp_path)))
+
+
+def test_the_items_of_a_study_are_the_truth_of_a_table(tmp_path):
+    from listening_studies import write_tiny_study
+
+    study = write_tiny_study(tmp_path / "study")
+    rows = [{"listener": "a", "item": f"audio/{item.audio}", "emotion": "anger"} for item in study.items]
+    table = write_table(tmp_path / "a.csv", rows)
+    record = results_record(ResultsRequest(study=str(table), items=str(tmp_path / "study"), most_failed=1))
+    assert [cell.values for cell in record.listening.cells] == [(0.25,), (0.25,)]
+
+
+def test_marks_without_stretches_of_truth():
+    items = items_of(("anger", "sadness"))
+    answers = [{"ang": Response("a", "ang", "anger", (0.0, 2.0)), "sad": Response("a", "sad", "sadness")}]
+    assert math.isnan(marks_of(answers, items).overlap.value) and marks_of(answers, items).unmarked == 1
+    answers.append({"ang": Response("b", "ang", "neutral", (1.0, 3.0)), "sad": Response("b", "sad", "neutral")})
+    marks = marks_of(answers, items)
+    assert marks.overlap.value == pytest.approx(1 / 3) and marks.marked == 2 and marks.unmarked == 1
+    assert math.isnan(marks.eder.value) and marks.parts == () and marks.by_emotion == ()
+    assert marks_of([{"sad": Response("a", "sad", "sadness")}], items) is None
+
+
+def test_overlap_of_three_by_hand():
+    assert mean_overlap([(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)]) == pytest.approx((1 / 3 + 0 + 0) / 3)
+    assert mean_overlap([(0.0, 2.0)] * 3) == 1 and math.isnan(mean_overlap([(0.0, 1.0)]))

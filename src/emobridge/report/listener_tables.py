@@ -15,6 +15,7 @@ from emobridge.report.listeners import (
     ListenerTest,
     ListeningFindings,
     ModelCell,
+    group_name,
     heard_name,
 )
 from emobridge.report.record import StudyRecord
@@ -37,10 +38,13 @@ AGREEMENT_TEXT = (
 )
 MARK_TEXT = (
     "Each listener marks the one stretch that carries the emotion most. Overlap: shared time of two listeners' "
-    "stretches by the time of either, over all pairs of listeners of an item, then over items. EDER: emotion "
-    "diarization error rate, the share of an item's time that is missed, falsely marked or given another emotion, "
-    "against the item's own stretch; neutral items are left out. Means of listeners, with 95 % intervals over them; "
-    "pooled is of all their time together."
+    "stretches by the time of either, over all pairs of listeners of an item, then over items, with a 95 % interval "
+    "over these."
+)
+EDER_TEXT = (
+    "EDER: emotion diarization error rate, the share of an item's time that is missed, falsely marked or given another "
+    "emotion, against the item's own stretch; neutral items are left out, and answers without a stretch. Means of "
+    "listeners, each over utterances, with 95 % intervals over listeners; pooled is of all their time together."
 )
 
 
@@ -160,7 +164,8 @@ def mark_section(record: StudyRecord) -> Section | None:
     blocks = [Table("Marked stretches", columns, tuple(rows))]
     if by_emotion:
         blocks.append(Table("EDER by emotion, per cent", ("language", "who", *emotions), tuple(by_emotion)))
-    return Section("Marked stretches", (MARK_TEXT,), blocks=tuple(blocks))
+    texts = (MARK_TEXT, EDER_TEXT) if by_emotion else (MARK_TEXT,)
+    return Section("Marked stretches", texts, blocks=tuple(blocks))
 
 
 def listener_section(record: StudyRecord) -> Section:
@@ -172,8 +177,7 @@ def listener_section(record: StudyRecord) -> Section:
         values = dict(row.values)
         shown = (_share(values.get(language, math.nan)) for language in languages)
         checks = f"{row.failed} of {row.checks}" if row.checks else ""
-        who = row.who.removeprefix("listeners").removeprefix(", ")
-        rows.append((row.number, who, row.state, *shown, str(row.answers), checks, row.excluded))
+        rows.append((row.number, group_name(row.who), row.state, *shown, str(row.answers), checks, row.excluded))
     columns = ("listener", "group", "state", *(f"UA on {language}, %" for language in languages), "answers",
                "checks failed", "left out because")  # fmt: skip
     excluded = findings.excluded

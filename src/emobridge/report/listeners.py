@@ -27,6 +27,16 @@ def heard_name(language: str) -> str:
     return f"{language_name(language)} ({language})" if "-" in language else language_name(language)
 
 
+def group_name(who: str) -> str:
+    """A group as people say it.
+
+    >>> group_name("listeners, native de"), group_name("listeners, musicians"), group_name("listeners")
+    ('native German', 'musicians', 'listeners')
+    """
+    name = who.removeprefix("listeners, ")
+    return f"native {language_name(name.removeprefix('native '))}" if name.startswith("native ") else name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
     """The stretches that listeners of one cell marked as carrying the emotion most."""
@@ -59,9 +69,8 @@ class ListenerCell:
 
     @property
     def group(self) -> str:
-        """Who they are: "native German", "musicians", or "listeners"."""
-        name = self.who.removeprefix("listeners, ")
-        return f"native {language_name(name.removeprefix('native '))}" if name.startswith("native ") else name
+        """Who they are, as `group_name` has it."""
+        return group_name(self.who)
 
     @property
     def name(self) -> str:
