@@ -332,7 +332,8 @@ def answered_study(folder: Path):
                     facts = {"native": "de", "group": "de", "answers": {"english": "C1"}}
                     store.answer(Listener(listener, **facts), standing.reached)
                 elif step.item:
-                    marked = Response(listener, step.item, by_id[step.item].emotion, (0.1, 0.25), None, 1, 1.0, step.number)
+                    emotion = by_id[step.item].emotion
+                    marked = Response(listener, step.item, emotion, (0.1, 0.25), None, 1, 1.0, step.number)
                     store.record(standing.reached, marked)
                     if stops and by_id[step.item].kind == "item":
                         break
@@ -345,7 +346,7 @@ def test_a_study_folder_with_stretches_of_truth(tmp_path):
     answered_study(tmp_path / "study")
     results = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"))
     assert results.findings.excluded == {"unfinished": 1}
-    cell, = results.findings.cells
+    (cell,) = results.findings.cells
     assert (cell.name, cell.setting, cell.values) == ("native German on German", "mono", (1.0,))
     marks = cell.marks
     # 0.05 of 0.5 s is missed in each item but the neutral ones
@@ -355,7 +356,8 @@ def test_a_study_folder_with_stretches_of_truth(tmp_path):
     assert any(row.measure == "EDER" for row in results.record.scores)
     assert "EDER by emotion" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
     both = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"), include=("unfinished",))
-    assert len(both.findings.cells[0].listeners) == 1 and any("--include says so" in rule for rule in both.findings.rules)
+    assert len(both.findings.cells[0].listeners) == 1
+    assert any("--include says so" in rule for rule in both.findings.rules)
 
 
 def test_a_study_that_nobody_answered(tmp_path):
