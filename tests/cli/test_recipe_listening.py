@@ -145,7 +145,8 @@ def test_show_names_listeners_rules_and_items(cli):
 
 def test_scores_of_marks_are_by_emotion(toys, tmp_path):
     """A perfect listener has no error: every published EDER stands beside 0."""
-    from emobridge.listening.results import ResultsRequest, listening_results
+    from emobridge.listening.results import listening_results
+    from emobridge.listening.settings import ResultsRequest
 
     recipe = read_recipe(toys.recipe)
     corpora = find_corpora(recipe, toys.paths, tmp_path / "manifests")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from emobridge.corpora.demo import is_synthetic
 from emobridge.errors import UserError
-from emobridge.listening.results import ResultsRequest, listening_results, results_record
+from emobridge.listening.results import listening_results, results_record
+from emobridge.listening.settings import ResultsRequest
 from emobridge.listening.study import STUDY_FILE, read_study, study_digest
 from emobridge.literature.record import Published, PublishedConfusion
 from emobridge.recipes.accounting import numbers_at

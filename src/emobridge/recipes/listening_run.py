@@ -15,7 +15,7 @@ from emobridge.recipes.listening_tests import ListeningTest
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Available
 
-Skip = Callable[[str, str], None]
+_Skip = Callable[[str, str], None]
 ITEMS_FOLDER = "items"  # of manifests of what is played, a corpus each
 
 
@@ -37,7 +37,7 @@ class PreparedTest:
 
 
 def prepare_tests(
-    recipe: Recipe, corpora: Available, out: Path, *, on_skip: Skip | None = None
+    recipe: Recipe, corpora: Available, out: Path, *, on_skip: _Skip | None = None
 ) -> tuple[list[PreparedTest], list[str]]:
     """Write the study of each test whose corpora are here into `out`/NAME; and a line for each thing that is missing.
 
@@ -62,7 +62,7 @@ def prepare_tests(
 
 
 def _prepare(
-    recipe: Recipe, test: ListeningTest, manifests: Mapping[str, str], out: Path, on_skip: Skip | None
+    recipe: Recipe, test: ListeningTest, manifests: Mapping[str, str], out: Path, on_skip: _Skip | None
 ) -> PreparedTest:
     folder = out / test.name
     request = replace(
