@@ -57,6 +57,7 @@ def pages_in(lang: str) -> dict[str, tuple[str, dict]]:
     check = {"step": "check", "audio": "/audio/check", "choices": ("2", "3", "4", "5")}
     listener = {"id": "k3f9x2aa", "state": "active", "group": "de", "interface": "de", "done": 3, "count": 48}
     admin = {"listeners": [listener] * 3, "counts": {"active": 3, "screened out": 0}, "form_token": "f0"}
+    long = "Wahrnehmungsuntersuchung" * 5
     values = {"emotion": "anger", "start": "0.2", "end": "0.6", "confidence": "0.5"}
     return {
         "consent": ("consent.html", {"consent": "", "languages": INTERFACES, "count": 48, "error": "consent"}),
@@ -67,15 +68,18 @@ def pages_in(lang: str) -> dict[str, tuple[str, dict]]:
         "rate": ("rate.html", rate),
         "rate-plain": ("rate.html", rate | {"wants_segment": False, "wants_confidence": False, "kind": "practice"}),
         "rate-wrong": ("rate.html", rate | {"error": "segment", "values": values}),
+        "rate-long": ("rate.html", rate | {"title": long, "emotions": [*emotions, (long, long)], "asked": long}),
         "rate-asked": ("rate.html", rate | {"asked": emotions[0][1], "wants_segment": False}),
         "break": ("break.html", {"step": "break-0", "done": 16, "count": 48}),
         "end": ("end.html", {"listener": "k3f9x2aa"}),
         "screened": ("screened.html", {}),
         "withdrawn": ("withdrawn.html", {}),
         "error": ("error.html", {"status": 409, "reason": "not-current"}),
+        "error-admin": ("error.html", {"status": 403, "reason": "forbidden"}),
         "error-first": ("error.html", {"status": 403, "reason": "no-listener"}),
         "admin_login": ("admin_login.html", {"wrong": True}),
         "admin": ("admin.html", admin | {"unknown": True}),
+        "admin-long": ("admin.html", admin | {"listeners": [dict.fromkeys(listener, long)], "title": long}),
         "admin-empty": ("admin.html", admin | {"listeners": []}),
     }
 
