@@ -115,6 +115,8 @@ def test_by_keyboard(opened, server):
     assert page.is_checked("input[value=happiness]")
     page.locator("#mark").press("Enter")
     start, end = page.locator(START), page.locator(END)
+    scrolled = page.locator("#waveform [part=scroll]").evaluate("part => [part.scrollWidth, part.clientWidth]")
+    assert scrolled[0] == scrolled[1]
     assert start.evaluate("handle => handle.getRootNode().activeElement === handle")
     assert start.get_attribute("aria-label") == "Start of the marked part"
     for key in ("ArrowRight", "ArrowUp", "ArrowRight", "ArrowLeft"):
