@@ -17,7 +17,7 @@ import soundfile
 
 from emobridge.listening.catalogue import INTERFACES, text
 from emobridge.listening.records import Question
-from emobridge.listening.templates import STYLE_HASH
+from emobridge.listening.templates import STYLE_HASH, render
 
 POLICY = (
     f"default-src 'none'; script-src 'self'; style-src 'self' '{STYLE_HASH}'; media-src 'self'; connect-src 'self'; "
@@ -86,17 +86,20 @@ def pages_in(lang: str) -> dict[str, tuple[str, dict]]:
 
 @dataclass
 class PageServer:
-    """Pages by path, and the forms that were posted: the path and the values of each field."""
+    """Each page at /LANGUAGE/NAME, and the forms that were posted: the path and the values of each field."""
 
-    pages: dict[str, str] = field(default_factory=dict)
-    audio: bytes = b""
+    audio: bytes
     posts: list[tuple[str, Mapping[str, list[str]]]] = field(default_factory=list)
     address: str = ""
 
     def body(self, path: str) -> tuple[bytes, str] | None:
         """What is served at a path, and what kind of file that is."""
-        if path in self.pages:
-            return self.pages[path].encode(), "html"
+        lang, _, name = path.removeprefix("/").partition("/")
+        if lang in INTERFACES and name in (pages := pages_in(lang)):
+            template, context = pages[name]
+            return render(template, lang, **context).encode(), "html"
+        if path == "/posted":
+            return b'<link rel="icon" href="data:,">', "html"
         if path.startswith("/audio/"):
             return self.audio, "wav"
         if path.startswith("/static/") and (file := STATIC / path.removeprefix("/static/")).is_file():
