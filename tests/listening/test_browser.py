@@ -29,13 +29,13 @@ def server() -> Iterator[PageServer]:
 
 
 @pytest.fixture
-def opened(browser, server):
+def opened(real_browser, server):
     """A function that opens a page by its name; what the browser complains of fails the test."""
     complaints = []
     contexts = []
 
     def open_page(name: str, lang: str = "en", **options):
-        context = browser.new_context(**options)
+        context = real_browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -185,9 +185,9 @@ def test_without_script_the_form_is_sent_all_the_same(opened, server):
     }  # fmt: skip
 
 
-def open_with_broken_audio(browser, server, kind: str):
+def open_with_broken_audio(real_browser, server, kind: str):
     """The page of a recording where what a kind of request gets is no audio. kind: "media" plays, "fetch" draws."""
-    page = browser.new_page()
+    page = real_browser.new_page()
 
     def answer(route) -> None:
         if route.request.resource_type == kind:
@@ -200,17 +200,17 @@ def open_with_broken_audio(browser, server, kind: str):
     return page
 
 
-def test_a_recording_that_cannot_be_played(browser, server):
-    page = open_with_broken_audio(browser, server, "media")
+def test_a_recording_that_cannot_be_played(real_browser, server):
+    page = open_with_broken_audio(real_browser, server, "media")
     sync_api.expect(page.locator("#todo")).to_have_text("The recording cannot be played. Please load this page again.")
     assert page.is_disabled("#send")
     page.close()
 
 
 @pytest.mark.slow
-def test_of_a_recording_that_cannot_be_drawn_the_ends_of_a_part_are_typed(browser, server):
+def test_of_a_recording_that_cannot_be_drawn_the_ends_of_a_part_are_typed(real_browser, server):
     server.posts.clear()
-    page = open_with_broken_audio(browser, server, "fetch")
+    page = open_with_broken_audio(real_browser, server, "fetch")
     page.wait_for_selector("input[name=start]")
     play(page)
     page.keyboard.press("1")

@@ -5,87 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sqlite3
 
 import pytest
 from fastapi.testclient import TestClient
-from listening_studies import tiny_study, write_tiny_study
+from listening_browser import Browser, form_token, log_in
 
 from emobridge.listening import changes, tones
-from emobridge.listening.server import make_app
-from emobridge.listening.store import Store
-
-TOKEN = "a token of the administration"
-ANSWERS = {
-    "native": "de",
-    "languages": "en",
-    "languages.level": "C1",
-    "english": "C1",
-    "age": "25-34",
-    "headphones": "yes",
-}
-
-
-class Browser(TestClient):
-    """A browser of somebody who takes part; `step` is where they stand, by the page."""
-
-    def page(self, path="/step"):
-        response = self.get(path)
-        assert response.status_code == 200, response.text
-        return response.text
-
-    @property
-    def step(self):
-        match = re.search(r'name="step" value="([^"]+)"', self.page())
-        return match and match[1]
-
-    @property
-    def audio(self):
-        return re.search(r'<audio[^>]* src="([^"]+)"', self.page())[1]
-
-    def begin(self, until="item-0"):
-        response = self.post("/start", data={"consent": "yes", "lang": "en"})
-        assert response.status_code == 200, response.text
-        while (step := self.step) != until:
-            assert self.answer(step).status_code == 200
-        return self
-
-    def answer(self, step=None, **fields):
-        step = step or self.step
-        kind = step.partition("-")[0]
-        given = {"questions": ANSWERS, "check": {"heard": self.heard() if kind == "check" else ""}}
-        rating = {"emotion": "anger", "start": "0.1", "end": "0.25", "plays": "1"}
-        return self.post("/step", data={"step": step, **given.get(kind, rating if kind != "break" else {}), **fields})
-
-    def heard(self):
-        sound = self.get(self.audio).content
-        return next(str(count) for count in tones.COUNTS if tones.tones(count) == sound)
-
-
-@pytest.fixture
-def site(study_folder):
-    """A function that makes a browser of the tiny study, or of a study that differs from it."""
-    opened = []
-
-    def browser(**changes):
-        study = tiny_study(**changes)
-        if changes:
-            write_tiny_study(study_folder, study)
-        store = Store(study_folder / "answers.sqlite")
-        opened.append(store)
-        browser = Browser(make_app(study_folder, study, store, TOKEN))
-        browser.store, browser.study = store, study
-        return browser
-
-    yield browser
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
-def browser(site):
-    return site()
 
 
 def test_a_listener_goes_from_consent_to_the_end(browser):
@@ -119,27 +45,27 @@ def test_a_new_server_goes_on_where_the_listener_was(site):
     assert second.answer("item-3").status_code == 200 and second.step == "item-4"
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"emotion": ""}, "choose the emotion"),
-        ({"emotion": "joy"}, "choose the emotion"),
-        ({"plays": "0"}, "listen to the recording"),
-        ({"plays": "-1"}, "listen to the recording"),
-        ({"plays": "9" * 400}, "listen to the recording"),
-        ({"start": "", "end": ""}, "mark one part"),
-        ({"start": "0.3", "end": "0.2"}, "mark one part"),
-        ({"start": "0.1", "end": "0.7"}, "mark one part"),
-        ({"start": "-0.1"}, "mark one part"),
-        ({"start": "nan"}, "mark one part"),
-        ({"end": "1e999"}, "mark one part"),
-        ({"emotion": "neutral", "end": ""}, "mark one part"),
-    ],
+NOT_WHOLE = (
+    ({"emotion": ""}, "choose the emotion"),
+    ({"emotion": "joy"}, "choose the emotion"),
+    ({"plays": "0"}, "listen to the recording"),
+    ({"plays": "-1"}, "listen to the recording"),
+    ({"plays": "9" * 400}, "listen to the recording"),
+    ({"start": "", "end": ""}, "mark one part"),
+    ({"start": "0.3", "end": "0.2"}, "mark one part"),
+    ({"start": "0.1", "end": "0.7"}, "mark one part"),
+    ({"start": "-0.1"}, "mark one part"),
+    ({"start": "nan"}, "mark one part"),
+    ({"end": "1e999"}, "mark one part"),
+    ({"emotion": "neutral", "end": ""}, "mark one part"),
 )
-def test_an_answer_that_is_not_whole_is_asked_for_again(browser, fields, message):
+
+
+def test_an_answer_that_is_not_whole_is_asked_for_again(browser):
     browser.begin()
-    response = browser.answer("item-0", **fields)
-    assert response.status_code == 422 and message in response.text
+    for fields, message in NOT_WHOLE:
+        response = browser.answer("item-0", **fields)
+        assert response.status_code == 422 and message in response.text, fields
     assert browser.step == "item-0" and len(browser.store.responses()) == 4
 
 
@@ -311,14 +237,6 @@ def test_an_error_of_the_program_is_a_page_that_tells_nothing(browser, monkeypat
     assert response.status_code == 500 and "Something went wrong" in response.text and "inside" not in response.text
     assert response.headers["content-security-policy"] and "the inside" in caplog.text
     assert "testclient" not in caplog.text and browser.cookies["listener"] not in caplog.text
-
-
-def log_in(browser, token=TOKEN):
-    return browser.post("/admin", data={"token": token})
-
-
-def form_token(browser):
-    return re.search(r'name="form_token" value="([^"]+)"', browser.page("/admin"))[1]
 
 
 def test_the_administration_shows_exports_and_deletes(browser):

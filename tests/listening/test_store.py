@@ -189,8 +189,9 @@ import sys
 from emobridge.listening.store import Store
 from emobridge.listening.steps import ListeningStep
 store = Store({str(tmp_path / "answers.sqlite")!r})
+plan = [ListeningStep("check"), ListeningStep("end")]
 for number in range(10000):
-    print(store.add_listener(f"s{{number}}", "en", lambda n: [ListeningStep("check"), ListeningStep("end")]).id, flush=True)
+    print(store.add_listener(f"s{{number}}", "en", lambda number: plan).id, flush=True)
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     acknowledged = [process.stdout.readline().strip() for _ in range(20)]

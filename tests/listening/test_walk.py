@@ -111,9 +111,9 @@ def assert_usable(page) -> None:
 
 
 @pytest.mark.parametrize("look", [lambda page: None, pytest.param(assert_usable, marks=pytest.mark.slow)])
-def test_a_whole_study(browser, command, look):
+def test_a_whole_study(real_browser, command, look):
     """Each item is answered once, whatever happens to the page and to the server. look: is called at each page."""
-    page = browser.new_context(locale="en-GB").new_page()
+    page = real_browser.new_context(locale="en-GB").new_page()
     page.goto(command.address)
     assert page.text_content(".study") == "Voices"
     look(page)

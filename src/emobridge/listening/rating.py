@@ -11,7 +11,7 @@ from emobridge.listening.security import field_of
 
 NO_SEGMENT = ("neutral",)  # emotions that no stretch carries; the published study leaves them out (Han et al. 2025)
 MOST_PLAYS = 10_000
-END_TOLERANCE = 0.05  # s by which a browser may think a recording longer than it is
+BROWSER_TOLERANCE = 0.05  # s by which a browser may think a recording longer than it is
 
 
 def read_rating(
@@ -50,7 +50,7 @@ def read_rating(
 def _segment(ends: Sequence[str], seconds: float) -> tuple[float, float] | None:
     """Start and end in s, within the recording; None for what is no segment."""
     start, end = map(_number, ends)
-    return (start, min(end, seconds)) if 0 <= start < min(end, seconds) and end <= seconds + END_TOLERANCE else None
+    return (start, min(end, seconds)) if 0 <= start < min(end, seconds) and end <= seconds + BROWSER_TOLERANCE else None
 
 
 def _number(text: str) -> float:

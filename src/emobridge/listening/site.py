@@ -30,12 +30,15 @@ class Site:
     REFUSALS: ClassVar[tuple[type[Exception], ...]] = (Refusal, HTTPException, NotWrittenError)
 
     def __init__(self, study: ListeningStudy, store: Store, render: Callable[..., str]) -> None:
-        self.study, self.store, self._render = study, store, render
+        self.study, self.store, self.render = study, store, render
+
+    def title(self, lang: str) -> str:
+        """The title of the study in a language, "" where it has none."""
+        return self.study.title.get(lang, "")
 
     def page(self, name: str, lang: str, code: int = 200, **context: Any) -> HTMLResponse:
         """A page in a language of the study. code: the status of HTTP."""
-        title = self.study.title.get(lang, "")
-        return HTMLResponse(self._render(name, lang, title=title, **context), code)
+        return HTMLResponse(self.render(name, lang, title=self.title(lang), **context), code)
 
     def standing(self, request: Request) -> Standing | None:
         """Where the listener stands whose browser asks; None for somebody who has not begun."""

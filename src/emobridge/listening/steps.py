@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emobridge.listening.records import ListeningItem, ListeningStudy
+from emobridge.listening.records import ListeningStudy
 
 QUESTIONS, AUDIO_CHECK, PRACTICE, ITEM, BREAK, END = "questions", "check", "practice", "item", "break", "end"
 _TRIES = 4000  # exchanges of two cells between two blocks: far more than a study of 1,000 items needs
@@ -149,8 +149,3 @@ def _with_attention(blocks: Sequence[list[str]], checks: list[str], draw: random
         mixed.append(items)
     mixed[-1] += [check for _, check in waiting]
     return mixed
-
-
-def item_of(study: ListeningStudy, name: str) -> ListeningItem | None:
-    """The item with this id; None where the study has none."""
-    return next((item for item in study.items if item.id == name), None)

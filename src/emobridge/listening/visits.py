@@ -6,15 +6,16 @@ played. The browser holds a secret cookie, and no address has anything in it tha
 
 from __future__ import annotations
 
+import functools
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 from starlette.responses import Response as HTTPResponse
 
 from emobridge.languages import primary_language
@@ -90,6 +91,9 @@ class Visits:
         if listener.state != "active":
             facts: dict[str, Any] = {"listener": listener.id} if listener.state == "finished" else {}
             return self.site.page(END_PAGES[listener.state], lang, **facts)
+        if step.kind == steps.QUESTIONS and not wrong:
+            questions = _questionnaire(self.site.render, lang, self.site.title(lang), tuple(self.study.questions))
+            return HTMLResponse(questions)
         name, context = self._context(standing, lang)
         return self.site.page(name, lang, code=422 if wrong else 200, step=step.name, **(context | wrong))
 
@@ -200,6 +204,12 @@ class Visits:
             raise Refusal(422, "sure")
         await run_in_threadpool(self.site.store.withdraw, standing.listener.id)
         return RedirectResponse("/step", 303)
+
+
+@functools.lru_cache(maxsize=32)
+def _questionnaire(render: Callable[..., str], lang: str, title: str, questions: tuple[Question, ...]) -> str:
+    """The page of a questionnaire that is not answered yet, the same for all: its lists of languages take 20 ms."""
+    return render("questions.html", lang, title=title, step=steps.QUESTIONS, questions=questions)
 
 
 def _answer_error(question: Question, form: Form) -> str:
