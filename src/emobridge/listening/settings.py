@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emobridge.errors import UserError, unknown
-from emobridge.listening.study import INTERFACES, MOST_ITEMS
+from emobridge.listening.catalogue import INTERFACES
+from emobridge.listening.study import MOST_ITEMS
 from emobridge.settings import LARGEST, check_part, option
 
 LEVELLINGS = ("corpus", "item", "none")
