@@ -922,8 +922,8 @@ def refuse_useless(request: Any, unmet: Mapping[str, str], reasons: Mapping[str,
 
 
 def command_of(request: Any, name: str) -> str:
-    """The command line that asks for a request: every option that differs from its default."""
-    return shlex.join(["emobridge", name, *_words(request)])
+    """The command line that asks for a request: every option that differs from its default. name: may be of a group."""
+    return shlex.join(["emobridge", *name.split(), *_words(request)])
 
 
 def _words(request: Any) -> Iterator[str]:

@@ -125,6 +125,8 @@ def test_js_psych_files_without_ids_are_a_listener_each(tmp_path, items):
     answers = read_answers(folder, items)
     assert [listener for listener, _, _ in triples(answers)] == ["L1", "L2"]
     assert answers.notes == (f"files left out: 1 ({folder / 'empty.csv'}: is empty; expected a table of answers)",)
+    with pytest.raises(UserError, match=r"empty\.csv: is empty"):
+        read_answers(folder, items, strict=True)
 
 
 def test_runs_in_one_js_psych_file_are_told_apart_by_their_index(tmp_path, items):

@@ -41,12 +41,15 @@ class AnswerSet:
     notes: tuple[str, ...] = ()  # what was left out, a line a kind
 
 
-def read_answers(place: str | Path, items: str | Path = "", *, buttons: Sequence[str] = ()) -> AnswerSet:
+def read_answers(
+    place: str | Path, items: str | Path = "", *, buttons: Sequence[str] = (), strict: bool = False
+) -> AnswerSet:
     """The answers of a study.
 
     place: the folder of a study, a table of answers, or a folder of tables (one participant a file, as jsPsych has it).
     items: of tables, where the truth stands: a manifest, or the folder of a study; without it the tables have a column
-    `truth`. buttons: the answers that numbered buttons stand for, in their order.
+    `truth`. buttons: the answers that numbered buttons stand for, in their order. strict: a table of a folder that cannot
+    be read raises, and is not left out.
     Errors: UserError where nothing can be read, no answer is about an item, or the truth is not known.
     """
     place = Path(place)
@@ -54,7 +57,9 @@ def read_answers(place: str | Path, items: str | Path = "", *, buttons: Sequence
         return _answers_of_study(place)
     files = _tables_at(place)
     truth = _items_at(Path(items)) if str(items) else None
-    return _TableReader(place.stem or place.name, truth, tuple(buttons)).read(files, is_folder=place.is_dir())
+    return _TableReader(place.stem or place.name, truth, tuple(buttons)).read(
+        files, may_skip=place.is_dir() and not strict
+    )
 
 
 def _answers_of_study(folder: Path) -> AnswerSet:
@@ -160,8 +165,8 @@ class _TableReader:
         self.names = names_of_items(self.items.values())
         self.unusable, self.drafts = _Unusable(), dict[str, _Draft]()
 
-    def read(self, files: Sequence[Path], *, is_folder: bool) -> AnswerSet:
-        """The answers in some files; in a folder a file that cannot be read is left out and named."""
+    def read(self, files: Sequence[Path], *, may_skip: bool) -> AnswerSet:
+        """The answers in some files. may_skip: one that cannot be read is left out and named."""
         for path in files:
             try:
                 rows = 0
@@ -170,7 +175,7 @@ class _TableReader:
                 if not rows:
                     raise UserError(f"{path}: holds no answer under its header")
             except UserError as error:
-                if not is_folder:
+                if not may_skip:
                     raise
                 self.unusable.add("files left out", str(error))
         drafts = [draft for draft in self.drafts.values() if draft.responses]

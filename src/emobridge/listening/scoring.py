@@ -19,7 +19,6 @@ from emobridge.scores.confusion import Counts, confusion
 from emobridge.scores.measures.ua import Ua
 from emobridge.scores.paired import mean_of
 
-INCLUDABLE = ("unfinished", "failed", "screened")  # reasons that `include` may overrule
 FINISHED = "finished"
 LISTENED_ITEMS = "items of the listening test"  # what scores are of
 
@@ -28,7 +27,7 @@ LISTENED_ITEMS = "items of the listening test"  # what scores are of
 class ScoringRules:
     """Which listeners and items count."""
 
-    include: tuple[str, ...] = ()  # of INCLUDABLE
+    include: tuple[str, ...] = ()  # of settings.INCLUDABLE
     most_failed: int = 0  # attention checks that a listener may fail
     question: str = "neutral"  # of dialect.QUESTION_RULES
     second_languages: tuple[str, ...] = ()  # that all who are no natives know as a second language

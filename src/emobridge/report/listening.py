@@ -10,8 +10,6 @@ from emobridge.report.listener_plot import ScaleRow, scale_plot
 from emobridge.report.listener_tables import (
     difference_text,
     effect_text,
-    group_name,
-    heard_name,
     listening_of,
     mean_text,
     model_name,
@@ -25,17 +23,20 @@ from emobridge.report.listeners import (
     ListenerTest,
     ListeningFindings,
     ModelCell,
+    heard_name,
 )
 from emobridge.report.published import published_section
 from emobridge.report.record import StudyRecord
 from emobridge.scores.paired import Mean
 from emobridge.scores.welch import SIGNIFICANCE
 
+PICTURE_TEXT = "Each dot is a listener, a diamond the mean of a group, a square a model; lines are 95 % intervals."
 INTERVAL_TEXT = (
     "Intervals of listeners are of 95 %, by Student's t over listeners: where the mean of other listeners of the same "
     "kind, who hear THESE items, would lie. They do not cover other items, speakers or recordings. Those of models are "
     "over the speakers of the items."
 )
+MOST_MODELS = 3  # in the headline
 TERMS = (
     "UA: unweighted accuracy, the mean of the recalls of the emotions that the items have.",
     "Natives hear their own language, second language is another that they know, non-natives do not know it.",
@@ -54,15 +55,14 @@ def size_of_test(record: StudyRecord) -> tuple[str, ...]:
 
 
 def headline(record: StudyRecord) -> str:
-    """A sentence a language, the surest difference between groups first, then the models beside."""
+    """Natives against non-natives, or what each language's listeners reach; then models beside, and chance."""
     findings = listening_of(record)
-    sentences = [_language_sentence(findings, language) for language in findings.languages]
     own = _own_language(findings)
-    models = [_model_sentence(findings, model) for model in findings.models[:4]]
+    sentences = [own] if own else [_language_sentence(findings, language) for language in findings.languages]
+    models = [_model_sentence(findings, model) for model in findings.models[:MOST_MODELS]]
     people = len({number for cell in findings.cells for number in cell.listeners})
-    first = [own] if own else []
     chance = f"Guessing reaches {percent(findings.chance)} %; {count(people, 'listener')} scored."
-    return " ".join([*first, *filter(None, sentences), *models, chance])
+    return " ".join([*filter(None, sentences), *models, chance])
 
 
 def _own_language(findings: ListeningFindings) -> str:
@@ -149,7 +149,9 @@ def scale_section(record: StudyRecord) -> Section:
     svg = scale_plot(groups, chance=findings.chance, title="UA of listeners and models")
     settings = {model.setting for model in findings.models if model.setting}
     words = tuple(f"{name}: {MODEL_SETTINGS[name]}." for name in MODEL_SETTINGS if name in settings)
-    return Section("Listeners and models on one scale", (INTERVAL_TEXT,), words, (figure(svg, table, "listeners"),))
+    return Section(
+        "Listeners and models on one scale", (PICTURE_TEXT, INTERVAL_TEXT), words, (figure(svg, table, "listeners"),)
+    )
 
 
 def _cell_row(record: StudyRecord, cell: ListenerCell) -> tuple[str, ...]:
@@ -158,7 +160,7 @@ def _cell_row(record: StudyRecord, cell: ListenerCell) -> tuple[str, ...]:
     ]
     spread = f"{percent(min(cell.values))} to {percent(max(cell.values))}" if cell.values else ""
     return (
-        cell.language, group_name(cell), LISTENER_SETTINGS.get(cell.setting, ""), mean_text(cell.mean),
+        cell.language, cell.group, LISTENER_SETTINGS.get(cell.setting, ""), mean_text(cell.mean),
         str(len(cell.values)), str(cell.items), spread, ", ".join(published), "",
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from emobridge.report.table_files import with_file_names, write_table_files
 from emobridge.scores.files import write_scores
 
 # Of the pages, by the kind of study.
-NAMES = {"adapt": "report", "budget": "budget", "audit": "audit", "listening": "results"}
+PAGE_NAMES = {"adapt": "report", "budget": "budget", "audit": "audit", "listening": "results"}
 LONG_WORD = 20  # characters: a longer one, such as a path, may break
 _HERE = Path(__file__).parent
 
@@ -40,7 +40,7 @@ def write_study(folder: str | Path, record: StudyRecord) -> Path:
         write_scores(folder / "scores.json", (*record.scores, *record.label_free_scores))
     if record.kind == "budget":
         write_tables(folder, record)
-    return write_page(folder, NAMES[record.kind], page_of(record), {"record": asdict(record.without_media())})
+    return write_page(folder, PAGE_NAMES[record.kind], page_of(record), {"record": asdict(record.without_media())})
 
 
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
