@@ -18,9 +18,6 @@ from emobridge.types import Prediction, Score, Segment
 ChannelOfFile = tuple[str, int | None]  # its path and the channel
 
 
-GAP = 0.001  # s between rows that is more than rounding
-
-
 @dataclass(frozen=True, slots=True)
 class ScoredTimelines:
     """Timelines beside their references."""
@@ -66,20 +63,22 @@ def score_timelines(
     neutral_as: str = "absence",
     speakers: Mapping[str, str | None] | None = None,
 ) -> ScoredTimelines:
-    """The rows of `diarize`, which tile what it was given, beside their references.
+    """The rows of `diarize`, which tile each utterance that it was given, beside their references.
 
     A row with a label is a segment; one without is time without emotion. Each channel of a recording that was answered
-    by itself is scored as a recording, and so is each stretch of it where a manifest names stretches: what lies between
-    them is not scored. speakers: by path, where the reference names none. collar, neutral_as: see
+    by itself is scored as a recording, and so is each utterance where a manifest names stretches of recordings: what
+    lies between them is not scored. speakers: by path, where the reference names none. collar, neutral_as: see
     `scores.diarization.error_times`.
     Errors: UserError where no recording has a reference, and as `References.find` and `error_times`.
     """
-    rows: dict[ChannelOfFile, list[Prediction]] = {}
-    for prediction in predictions:
-        rows.setdefault((prediction.path or prediction.id, prediction.channel), []).append(prediction)
-    matches = references.find(list(rows))
-    parts = [(file, part) for file in rows if file in matches for part in _tiled(rows[file])]
-    spans = [(part[0].start, max(row.end for row in part)) for _, part in parts]
+    rows: dict[tuple[ChannelOfFile, str], list[Prediction]] = {}
+    for row in predictions:
+        if row.start < row.end:
+            rows.setdefault(((row.path or row.id, row.channel), row.id), []).append(row)
+    files = list(dict.fromkeys(file for file, _ in rows))
+    matches = references.find(files)
+    parts = [(file, part) for (file, _), part in rows.items() if file in matches]
+    spans = [(min(row.start for row in part), max(row.end for row in part)) for _, part in parts]
     known = speakers or {}
     evaluation = TimelineEvaluation(
         tuple(_within(matches[file].segments, span) for (file, _), span in zip(parts, spans)),
@@ -89,8 +88,10 @@ def score_timelines(
         collar,
         neutral_as,
     )
-    ends = {file: end for (file, _), (_, end) in zip(parts, spans)}
-    notes = (*references.notes, *_notes(len(rows) - len(matches), references, matches, ends))
+    ends: dict[ChannelOfFile, float] = {}
+    for (file, _), (_, end) in zip(parts, spans):
+        ends[file] = max(end, ends.get(file, 0.0))
+    notes = (*references.notes, *_notes(len(files) - len(matches), references, matches, ends))
     return ScoredTimelines(tuple(file for file, _ in parts), evaluation, notes)
 
 
@@ -102,20 +103,6 @@ def segments_of(predictions: Sequence[Prediction]) -> tuple[Segment, ...]:
         if row.label is not None and row.start < row.end
     ]
     return tuple(sorted(rows, key=lambda segment: (segment.start, segment.end)))
-
-
-def _tiled(rows: Sequence[Prediction]) -> Iterator[list[Prediction]]:
-    """The rows of one channel, apart where something between them was not answered; each in order of time."""
-    part: list[Prediction] = []
-    end = 0.0
-    for row in sorted((row for row in rows if row.start < row.end), key=lambda row: (row.start, row.end)):
-        if part and row.start > end + GAP:
-            yield part
-            part = []
-        end = max(end, row.end) if part else row.end
-        part.append(row)
-    if part:
-        yield part
 
 
 def _within(segments: Iterable[Segment], span: tuple[float, float]) -> tuple[Segment, ...]:
