@@ -86,7 +86,7 @@ def test_mistakes_are_one_line(cli, finished, call, tmp_path):
         ((bundle, call, "--channels", "left"), "choice of channels"),
         ((bundle, call, "--shortest", "-1"), "shortest: expected 0 or more"),
         ((tmp_path, call), "is no diarizer"),
-        ((bundle, tmp_path / "missing.wav"), "missing.wav"),
+        ((bundle, tmp_path / "missing.wav", "--strict"), "missing.wav: no such file"),
     ):
         done = cli("diarize", *words)
         assert done.code == 2 and message in done.err, done.err

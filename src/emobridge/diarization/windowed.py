@@ -32,7 +32,7 @@ from emobridge.errors import UserError
 from emobridge.features.extraction import add_prosody
 from emobridge.features.normalisation import Domain
 from emobridge.features.pooling import frame_counts, frames_per_stretch, join_windows, pool, window_statistics
-from emobridge.settings import WINDOW, layer_names
+from emobridge.settings import HEARD_WINDOW, layer_names
 from emobridge.types import SAMPLE_RATE, Layers
 
 ANSWER_HOP = 0.1  # s from one answer to the next
@@ -50,7 +50,7 @@ class WindowedRecognizer:
         *,
         branch: Branch | None = None,
         domain: Domain | None = None,
-        window: float = WINDOW,
+        window: float = HEARD_WINDOW,
     ) -> None:
         """branch: of the recogniser's, by default the last one. domain: of the branch's, by default its target's.
 
