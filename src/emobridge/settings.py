@@ -43,7 +43,7 @@ DEVICE_HELP = (
     "their last digits alone."
 )
 # Of `diarize`, in seconds: see diarization.smoothing and diarization.windowed.
-SHORTEST_SEGMENT, BRIDGED_PAUSE, CHANGE_COST, WINDOW = 1.0, 0.5, 0.05, 2.0
+SHORTEST_SEGMENT, BRIDGED_PAUSE, CHANGE_COST, HEARD_WINDOW = 1.0, 0.5, 0.05, 2.0
 DETECTOR_HELP = "What finds speech. auto is silero where the package silero-vad is installed, else energy."
 CHANNELS_HELP = (
     "Channels of a recording: mix (their mean), each (each by itself), or numbers from 0 with commas. Rows of "
@@ -694,7 +694,7 @@ class Diarizing:
         "changes.", least=0,
     )  # fmt: skip
     window: float = option(
-        WINDOW, help="Of a bundle of `adapt`: seconds of sound that its encoder hears at once.", above=0
+        HEARD_WINDOW, help="Of a bundle of `adapt`: seconds of sound that its encoder hears at once.", above=0
     )
     detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)
     channels: str = option("mix", help=CHANNELS_HELP)

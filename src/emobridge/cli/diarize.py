@@ -38,7 +38,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Tell which emotion is heard when, in recordings of any length, and in each channel."""
     from emobridge.cache import key_of
     from emobridge.diarization.files import load_frame_model
-    from emobridge.diarization.timeline import diarize as timelines
+    from emobridge.diarization.timeline import diarize
     from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
     from emobridge.progress import progress, report_note, report_skipped
 
@@ -58,7 +58,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         ):
             if journal.path is not None:
                 keep_work()
-            rows = timelines(
+            rows = diarize(
                 model,
                 utterances,
                 request.diarizing,
@@ -82,4 +82,4 @@ def _versions(folder: Path) -> list[Any]:
     return [file_version(path) for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-diarize = command_from(DiarizeRequest, "diarize", run_diarize)
+diarization_command = command_from(DiarizeRequest, "diarize", run_diarize)

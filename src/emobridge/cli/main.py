@@ -264,7 +264,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
 
 app.command(rich_help_panel=USING)(command_from(PredictRequest, "predict", run_predict))
-app.command(rich_help_panel=USING)(cli_diarize.diarize)
+app.command(rich_help_panel=USING)(cli_diarize.diarization_command)
 app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run_evaluate))
 app.command(rich_help_panel=USING)(cli_live.live)
 app.command(rich_help_panel=USING)(cli_join.join)
