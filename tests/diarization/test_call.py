@@ -83,3 +83,12 @@ def test_files_that_are_gone_or_cannot_be_written(stereo, tmp_path, monkeypatch)
     (tmp_path / "p-audio").write_text("a file", encoding="utf-8")
     with pytest.raises(UserError, match=r"p-audio.*cannot be written"):
         list(call_records([row(stereo, 0, 1)], tmp_path / "p.html"))
+
+
+def test_a_page_of_very_many_recordings_shows_the_first(stereo, tmp_path, monkeypatch):
+    monkeypatch.setattr(call, "MOST_RECORDINGS", 1)
+    other, notes = tmp_path / "other.wav", []
+    other.write_bytes(stereo.read_bytes())
+    rows = [row(stereo, 0, 1), row(other, 0, 1)]
+    (record,) = call_records(rows, tmp_path / "p.html", on_note=notes.append)
+    assert record.name == "call.wav" and notes == ["the page shows the first 1 of 2 recordings"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from emobridge.types import SAMPLE_RATE, Prediction, short_repr
 
 EMBEDDED = 300.0  # s of a recording that is put into the page itself; of a longer one a copy lies beside the page
 MOST_EMBEDDED = 900.0  # s of all recordings in a page, about 5 MB of it
+MOST_RECORDINGS = 100  # in a page; a browser has to hold them all
 COPY_FORMAT = ("MP3", "MPEG_LAYER_III") if "MP3" in soundfile.available_formats() else ("FLAC", "PCM_16")
 
 
@@ -62,15 +64,19 @@ def call_records(
     synthetic: bool = False,
     with_audio: bool = True,
     on_skip: Callable[[str, str], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Iterator[CallRecord]:
     """The record of each recording that the rows are of, in the order of their first rows.
 
     page: the file that will show them. Long recordings are copied into a folder beside it, PAGE-audio; its names are
     those of the recordings. with_audio: whether they can be played at all: voices are personal data. on_skip: is called
-    with a path and a reason where a file cannot be read any more; without it the AudioError is raised.
+    with a path and a reason where a file cannot be read any more; without it the AudioError is raised. on_note: gets a
+    line where there are more than MOST_RECORDINGS, of which the first are shown.
     """
-    page, names, room = Path(page), Names(), MOST_EMBEDDED
-    for path, answers in by_recording(rows).items():
+    page, names, room, recordings = Path(page), Names(), MOST_EMBEDDED, by_recording(rows)
+    if len(recordings) > MOST_RECORDINGS and on_note is not None:
+        on_note(f"the page shows the first {MOST_RECORDINGS} of {len(recordings):,} recordings")
+    for path, answers in itertools.islice(recordings.items(), MOST_RECORDINGS):
         try:
             seconds = duration(path)
             embed = with_audio and seconds <= min(EMBEDDED, room)
