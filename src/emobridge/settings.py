@@ -52,6 +52,7 @@ CHANNELS_HELP = (
     "manifests that name a channel keep it."
 )
 CHOSEN_LABELS_HELP = "Answer with these labels of the bundle only, separated by commas. By default with all."
+LONGEST_LIVE = 60.0  # s of sound that an answer of `live` is about; it bounds the memory
 ABSTAIN_HELP = "Give no label where the probability of the best one is below this, from 0 to 1."
 UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
 CLUSTER = (
@@ -833,7 +834,7 @@ class Diarizing:
 class Live:
     """How `live` answers sound as it comes."""
 
-    every: float = option(1.0, help="Seconds of sound that an answer is about: from 0.1 up.", least=0.1)
+    every: float = option(1.0, help="Seconds of sound that an answer is about, from 0.1 to 60.", least=0.1)
     context: float = option(
         0.0, help="Seconds of sound before them that are encoded again with each answer. 0 is what the model's frames "
         "depend on; less is faster.", least=0,
@@ -844,6 +845,8 @@ class Live:
     def __post_init__(self) -> None:
         check_part(self)
         check_probability("abstain_below", self.abstain_below)
+        if self.every > LONGEST_LIVE:
+            raise UserError(f"every: expected at most {LONGEST_LIVE:g} s, got {self.every:g}")
 
 
 def check_together(request: Adapt | Budget) -> None:

@@ -48,8 +48,8 @@ def read_answers(
 
     place: the folder of a study, a table of answers, or a folder of tables (one participant a file, as jsPsych has it).
     items: of tables, where the truth stands: a manifest, or the folder of a study; without it the tables have a column
-    `truth`. buttons: the answers that numbered buttons stand for, in their order. strict: a table of a folder that cannot
-    be read raises, and is not left out.
+    `truth`. buttons: the answers that numbered buttons stand for, in their order. strict: a table of a folder that
+    cannot be read raises, and is not left out.
     Errors: UserError where nothing can be read, no answer is about an item, or the truth is not known.
     """
     place = Path(place)

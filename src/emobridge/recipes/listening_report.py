@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from emobridge.corpora.demo import is_synthetic
-from emobridge.listening.results import ResultsRequest, listening_results
+from emobridge.listening.results import listening_results
+from emobridge.listening.settings import ResultsRequest
 from emobridge.literature.record import PublishedConfusion
 from emobridge.recipes.accounting import numbers_at
 from emobridge.recipes.comparison import (
