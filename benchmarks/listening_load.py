@@ -3,14 +3,15 @@
     python benchmarks/listening_load.py [--listeners 200] [--items 48] [--think 2.0] [--no-kill]
 
 It makes a study of tones in a temporary folder, serves it by the command on loopback, and lets listeners, each with a
-connection and a cookie, answer it from another process, all beginning within one thinking time. A listener loads the
-page of a step, plays the recording, thinks (a random time with mean --think, which may be 0: then all of them press at
-once, all of the time), and sends the answer. In the middle the server is killed (SIGKILL) and started again; who loses a
-connection looks where the server has them and goes on, as a browser does.
+connection and a cookie, answer it from another process; they come within one thinking time. A listener loads the page
+of a step, plays the recording, thinks (a random time with mean --think; with 0 all of them press at once, all of the
+time), and sends the answer. In the middle the server is killed (SIGKILL) and started again; who loses a connection
+looks where the server has them and goes on, as a browser does.
 
 Then the file is read: each listener has each item once, and what was acknowledged is what is there. The time of an
-answer is that from sending the form to the whole answer of the server, which has written it to the disk by then.
-Exit code 1 where an answer is lost or doubled, or the 95th percentile is above --limit.
+answer is that from sending the form to the whole answer of the server, which has written it to the disk by then;
+answers whose connection the kill broke have none. Exit code 1 where an answer is lost or doubled, or the 95th
+percentile is above --limit.
 """
 
 from __future__ import annotations
@@ -191,7 +192,16 @@ def run(listeners: int, items: int, think: float, kill: bool) -> dict[str, float
         folder = Path(temporary) / "study"
         make_study(folder, items)
         server, port = start_server(folder, 0)
-        visitors = [sys.executable, __file__, "--visit", str(port), "--listeners", str(listeners), "--think", str(think)]
+        visitors = [
+            sys.executable,
+            __file__,
+            "--visit",
+            str(port),
+            "--listeners",
+            str(listeners),
+            "--think",
+            str(think),
+        ]
         began = time.perf_counter()
         client = subprocess.Popen(visitors, stdout=subprocess.PIPE, text=True)
         try:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; the same names as in _P
     from emobridge.study.arrays import ArrayRecognizer as ArrayRecognizer
     from emobridge.study.arrays import fit_arrays as fit_arrays
     from emobridge.study.budget import budget as budget
+    from emobridge.study.diarizer import train_diarizer as train_diarizer
     from emobridge.study.similarity import similarity as similarity
     from emobridge.types import Prediction as Prediction
     from emobridge.types import Score as Score
@@ -55,6 +56,7 @@ _PUBLIC = {
     "FeatureStore": "emobridge.features.store",
     "adapt": "emobridge.study.adapt",
     "budget": "emobridge.study.budget",
+    "train_diarizer": "emobridge.study.diarizer",
     "similarity": "emobridge.study.similarity",
     "listening_results": "emobridge.listening.results",
     "ArrayRecognizer": "emobridge.study.arrays",

@@ -173,6 +173,10 @@ def test_studies_are_written_with_their_items(fabricated):
     assert marked.wants_segment and all(item.segment for item in marked.items if item.kind == "item")
     assert utterances.languages == {"esd": "zh", "pavoque": "de", "iemocap": "en", "tjd": "zh-x-tianjin"}
     assert segments.languages == {"zed": "en"}
+    whole, stretches = (list(read_manifest(out / f"items/zed-{name}.jsonl")) for name in ("items", "reference"))
+    assert {row.id for row in whole} == {item.utterance for item in marked.items if item.kind == "item"}
+    assert all((row.start, row.end) == (0, None) for row in whole) and all(row.end for row in stretches)
+    assert [row.path for row in whole] == [row.path for row in stretches]
     lines = "\n".join(request_lines([utterances, segments]))
     assert "Nobody has answered yet, and no number stands beside" in lines
     assert f"next: emobridge listening serve {out / 'utterances'}" in lines

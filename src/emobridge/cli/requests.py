@@ -124,6 +124,7 @@ class LiveRequest:
     )
     channel: str = option("mix", help="The channel that is answered, from 0, or mix (the mean of all).")
     encoding: str = option("s16le", help="Samples of standard input.", choices=("s16le", "f32le"))
+    language: str = option("", help="Language of the speech, for a bundle of several. By default not known.")
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     live: Live = field(default_factory=Live)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
+from emobridge.listening.catalogue import INTERFACES
 from emobridge.listening.dialect import QUESTION_RULES
-from emobridge.listening.study import INTERFACES, MOST_ITEMS
+from emobridge.listening.study import MOST_ITEMS
 from emobridge.settings import LARGEST, check_part, option
 
 INCLUDABLE = ("unfinished", "failed", "screened")  # reasons to leave a listener out that may be overruled

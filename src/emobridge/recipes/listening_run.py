@@ -73,11 +73,22 @@ def _prepare(
         dialect=corpus_names(test.request.dialect, tuple(manifests), manifests),
     )
     study = make_study(request, recipe.rules, on_skip=on_skip)
-    for name, path in manifests.items():
-        played = {(item.corpus, item.utterance) for item in study.items if item.kind == "item"}
-        rows = [row for row in read_manifest(path) if (row.corpus, row.id) in played]
-        write_manifest(out / ITEMS_FOLDER / f"{name}-items.jsonl", rows)
+    _write_manifests(study, manifests, out / ITEMS_FOLDER)
     return PreparedTest(test, folder, study, manifests)
+
+
+def _write_manifests(study: ListeningStudy, manifests: Mapping[str, str], folder: Path) -> None:
+    """Write what is played of each corpus as NAME-items.jsonl, for models; with segments also NAME-reference.jsonl.
+
+    Items of a test of segments are whole recordings, and the reference has the stretches in which emotions are heard.
+    """
+    played = {(item.corpus, item.utterance) for item in study.items if item.kind == "item"}
+    for name, path in manifests.items():
+        rows = [row for row in read_manifest(path) if (row.corpus, row.id) in played]
+        if study.wants_segment:
+            write_manifest(folder / f"{name}-reference.jsonl", rows)
+            rows = [replace(row, start=0.0, end=None) for row in rows]
+        write_manifest(folder / f"{name}-items.jsonl", rows)
 
 
 def request_lines(prepared: Sequence[PreparedTest]) -> Iterator[str]:
