@@ -9,6 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from emobridge.listening.dialect import DIALECT_EMOTIONS
+from emobridge.listening.records import Listener, Response
+from emobridge.listening.steps import draw_steps
+from emobridge.listening.store import Store
+from emobridge.listening.study import read_study
 from emobridge.recipes.listening_report import measured_scores
 from emobridge.recipes.listening_run import prepare_tests
 from emobridge.recipes.recipe import read_recipe
@@ -97,6 +102,35 @@ def test_answers_to_one_test_are_scored_and_the_other_waits(run, tmp_path, toys)
     assert ran.code == 2 and "holds other items than" in ran.err
     page = (tmp_path / "out/recipe.md").read_text(encoding="utf-8")
     assert "study segments: nobody has answered yet" in page
+
+
+def listen(folder, native):
+    """Answer the study of a folder as its server stores it: a listener who is always right."""
+    study = read_study(folder)
+    truth = {item.id: DIALECT_EMOTIONS.get(item.emotion, item.emotion) for item in study.items}
+    with Store(folder / "answers.sqlite") as store:
+        store.add_listener(native, "en", lambda number: draw_steps(study, number))
+        while (standing := store.find(native)).listener.state == "active":
+            listener, step = standing.listener.id, standing.step
+            if step.kind == "questions":
+                facts = {"native": native, "group": native, "answers": {"native": native, "english": "C1"}}
+                store.answer(Listener(listener, **facts), standing.reached)
+            elif step.item:
+                store.record(standing.reached, Response(listener, step.item, truth[step.item], position=step.number))
+            else:
+                store.advance(listener, standing.reached)
+
+
+def test_what_the_server_stored_is_scored_by_the_same_command(run, tmp_path):
+    assert run().code == 0
+    for native in ("zh", "de"):
+        listen(tmp_path / "out/utterances", native)
+    ran = run()
+    assert ran.code == 0, ran.err
+    published = rows(tmp_path / "out/published.csv")
+    assert len(published) == 8
+    assert {row["measured"] for row in published.values()} == {"1.000000"}, "they were always right"
+    assert {row["verdict"] for row in published.values()} == {"no interval"}, "one listener of a group"
 
 
 @pytest.mark.parametrize(

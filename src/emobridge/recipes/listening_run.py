@@ -41,7 +41,7 @@ def prepare_tests(
 ) -> tuple[list[PreparedTest], list[str]]:
     """Write the study of each test whose corpora are here into `out`/NAME; and a line for each thing that is missing.
 
-    A test goes on without some of its corpora. on_skip: as of `make_study`.
+    A test goes on without some of its corpora. on_skip: as of `make_study`; without it what cannot be made is an error.
     """
     missing = dict(corpora.missing)
     paths = dict(corpora.paths) | dict(corpora.items)
@@ -57,6 +57,8 @@ def prepare_tests(
         try:
             prepared.append(_prepare(recipe, test, manifests, out, on_skip))
         except UserError as error:
+            if on_skip is None:
+                raise
             lines.append(f"study {test.name}: {error}")
     return prepared, lines
 
