@@ -142,13 +142,31 @@ def test_loud_emotions_stay_loud_but_where_each_recording_is_levelled(corpus, ne
     assert np.mean(rms["anger"]) / np.mean(rms["sadness"]) == pytest.approx(ratio, rel=0.05)
 
 
-def test_a_loud_corpus_is_not_clipped(corpus, new, tmp_path):
-    rows = corpus(speakers=1, each=1, emotions=("anger", "sadness"))
-    soundfile.write(rows[0].path, np.eye(1, 4000)[0], RATE)  # a click: its peak is far above its level
-    for level in ("corpus", "item"):
-        study = new("emodb", per_emotion=1, practice=0, level=level, out=str(tmp_path / level))
-        peaks = [np.abs(soundfile.read(tmp_path / level / "audio" / i.audio)[0]).max() for i in study.items]
-        assert max(peaks) == pytest.approx(0.99, abs=1e-3)
+def test_corpora_are_equally_loud_and_none_clips(corpus, tmp_path):
+    rows, _ = corpus(speakers=1, each=1, emotions=("anger", "sadness")), corpus("esd", "zh", speakers=1, each=1)
+    click = np.zeros(4000)
+    click[2000] = 0.9  # a peak far above the level
+    for row, peak in zip(rows, (1, 0)):
+        soundfile.write(row.path, peak * click + 0.01 * np.sin(np.arange(4000)), RATE)
+    notes = []
+
+    def loudness(level):
+        manifests = (str(tmp_path / "emodb.jsonl"), str(tmp_path / "esd.jsonl"))
+        request = NewStudy(manifests=manifests, out=str(tmp_path / level), per_emotion=1, practice=0, level=level,
+                           attention=0, emotions=("anger", "sadness"))  # fmt: skip
+        study = make_study(request, on_note=notes.append)
+        heard = {}
+        for item in study.items:
+            samples, _ = soundfile.read(tmp_path / level / "audio" / item.audio)
+            assert np.abs(samples).max() < 0.9901
+            heard.setdefault(item.corpus, []).append(samples)
+        return {name: np.sqrt(np.mean(np.concatenate(parts) ** 2)) for name, parts in heard.items()}
+
+    powers = loudness("corpus")
+    assert powers["emodb"] == pytest.approx(powers["esd"], rel=0.02)
+    assert len(notes) == 1 and re.search(r"all recordings are \d+ dB quieter than usual", notes[0])
+    loudness("item"), loudness("none")
+    assert len(notes) == 1
 
 
 def test_segments_are_kept_and_whole_recordings_played(corpus, new, tmp_path):

@@ -22,7 +22,7 @@ from emobridge.listening.items import (
     without_excluded,
 )
 from emobridge.listening.questions import QUESTIONS, RULES
-from emobridge.listening.recordings import gains, read_recording, tone, write_recording
+from emobridge.listening.recordings import gains, lowered, read_recording, tone, write_recording
 from emobridge.listening.records import ListeningItem, ListeningStudy, Question, Rule
 from emobridge.listening.settings import NewStudy
 from emobridge.listening.study import (
@@ -45,6 +45,7 @@ from emobridge.types import SAMPLE_RATE, Utterance
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ID_LENGTH = 10
 _RULES_KEYS = ("rules", "questions", "title", "consent")
+_MUCH_QUIETER = 6.0  # dB that a note tells of
 _PLAYS = 1.5  # how often an item is played, on average: an estimate
 _ANSWER, _MARK, _SURE, _FORMS = (
     4.0,
@@ -125,6 +126,12 @@ def make_study(
     )
     check_listening_study(study, str(folder / STUDY_FILE))  # before anything is written
     if not _is_there(folder, study):
+        quieter = lowered([entry.loudness for entry in drawn], [entry.utterance.corpus for entry in drawn])
+        if request.level == "corpus" and quieter > _MUCH_QUIETER and on_note is not None:
+            on_note(
+                f"all recordings are {quieter:.0f} dB quieter than usual, for the loudest peak would clip; so that "
+                "corpora stay equally loud (--level item makes each recording equally loud)"
+            )
         _write_recordings(folder / AUDIO_FOLDER, request, drawn, names)
         write_study_file(folder, study)
     return study

@@ -7,7 +7,7 @@ and its length tell what it is.
 from __future__ import annotations
 
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,18 +54,41 @@ def measure_recording(utterance: Utterance, *, whole: bool) -> Loudness:
 
 
 def gains(levels: Sequence[Loudness], corpora: Sequence[str], how: str) -> list[float]:
-    """The factor of each recording: of its corpus by the median level, of its own level, or 1; never so that it clips.
+    """The factor of each recording, with which none clips: of its corpus, of its own level, or 1.
 
-    how: "corpus", "item" or "none".
+    how: "corpus": all recordings of a corpus together are as loud as those of another; where a peak would clip at the
+    usual loudness, ALL are quieter by as much, see `lowered`. "item": each is as loud as another, but for those that
+    would clip. "none": as they are; a corpus that clips is lowered by itself.
     """
     if how == "item":
         return [min(_LOUDNESS / level.rms, _MOST_PEAK / level.peak) for level in levels]
-    factors: Mapping[str, float] = {}
-    for corpus in dict.fromkeys(corpora):
-        own = [level for level, name in zip(levels, corpora) if name == corpus]
-        loudness = _LOUDNESS / float(np.median([level.rms for level in own])) if how == "corpus" else 1.0
-        factors = {**factors, corpus: min(loudness, _MOST_PEAK / max(level.peak for level in own))}
-    return [factors[corpus] for corpus in corpora]
+    groups = _by_corpus(levels, corpora)
+    if how == "none":
+        return [min(1.0, _MOST_PEAK / max(level.peak for level in groups[corpus])) for corpus in corpora]
+    loudness = {corpus: _loudness_of(own) for corpus, own in groups.items()}
+    reached = _LOUDNESS * 10 ** (-lowered(levels, corpora) / 20)
+    return [reached / loudness[corpus] for corpus in corpora]
+
+
+def lowered(levels: Sequence[Loudness], corpora: Sequence[str]) -> float:
+    """How many dB below the usual loudness corpora are as loud as each other without a peak that clips; 0 or more."""
+    groups = _by_corpus(levels, corpora).values()
+    reached = [_MOST_PEAK * _loudness_of(own) / max(level.peak for level in own) for own in groups]
+    return max(0.0, 20 * float(np.log10(_LOUDNESS / min(reached))))
+
+
+def _by_corpus(levels: Sequence[Loudness], corpora: Sequence[str]) -> dict[str, list[Loudness]]:
+    groups: dict[str, list[Loudness]] = {}
+    for corpus, level in zip(corpora, levels):
+        groups.setdefault(corpus, []).append(level)
+    return groups
+
+
+def _loudness_of(levels: Sequence[Loudness]) -> float:
+    """The RMS of some recordings, one after the other."""
+    seconds = np.array([level.seconds for level in levels])
+    power = np.array([level.rms for level in levels]) ** 2
+    return float(np.sqrt((seconds * power).sum() / seconds.sum()))
 
 
 def tone() -> NDArray[np.float32]:
