@@ -296,6 +296,10 @@ def test_speech_that_cannot_be(corpus, new, tmp_path):
     corpus(), corpus("letters", "und")
     with pytest.raises(UserError, match="corpus letters: its language is not known; give the column 'language'"):
         new("emodb", "letters")
+    rows = corpus("calls", "en", speakers=1, each=1)
+    write_manifest(tmp_path / "calls.jsonl", [replace(row, emotion=None) for row in rows])
+    with pytest.raises(UserError, match=r"calls\.jsonl: no utterance has an emotion; expected labelled speech"):
+        new("calls", emotions=("anger", "sadness"))
     with pytest.raises(UserError, match=r"'emodb-anger-0-0' of emodb stands in .*emodb\.jsonl too"):
         new("emodb", "emodb")
 

@@ -92,8 +92,8 @@ def item_language(tag: str) -> str:
 def rows_to_hear(request: NewStudy, on_note: Callable[[str], None] | None = None) -> dict[str, list[Utterance]]:
     """The labelled utterances of the manifests that may be played, by language.
 
-    Errors: UserError for an utterance that stands in two manifests, a corpus of --dialect that is in none, and rows
-    without a language beside rows with one.
+    Errors: UserError for an utterance that stands in two manifests, a corpus of --dialect that is in none, rows without
+    a language beside rows with one, and where no row has an emotion.
     """
     where: dict[_RowKey, str] = {}
     stretches: dict[tuple[str, float, float | None, int | None], Utterance] = {}
@@ -111,6 +111,8 @@ def rows_to_hear(request: NewStudy, on_note: Callable[[str], None] | None = None
     rows = list(stretches.values())
     if again and on_note is not None:
         on_note(f"{count_noun(again, 'row')} left out: the same stretch of the same recording stands there twice")
+    if not rows:
+        raise UserError(f"{', '.join(request.manifests)}: no utterance has an emotion; expected labelled speech")
     corpora = dict.fromkeys(corpus for corpus, _ in where)
     for name in request.dialect:
         if name not in corpora:
