@@ -132,6 +132,15 @@ class RecipeRequest:
         (), help="What is kept apart of a corpus for listeners and models, as NAME=FILE: a manifest, or an id a line. "
         "Repeat for more. By default the recipe draws them, where it has any.", repeat=True, metavar="NAME=FILE",
     )  # fmt: skip
+    answers: tuple[str, ...] = option(
+        (), help="Answers to a listening test of the recipe, as STUDY=PLACE: the folder of its study, or a table that "
+        "`listening results` reads. By default those that its server stored. Repeat for more.", repeat=True,
+        metavar="STUDY=PLACE",
+    )  # fmt: skip
+    models: tuple[str, ...] = option(
+        (), help="Answers of a model to the items of a listening test, as `listening results --model` takes them. "
+        "Repeat for more.", repeat=True, metavar="[SETTING:]NAME=FILE",
+    )  # fmt: skip
     seeds: int = option(0, help="Number of seeds. 0 is the recipe's number.", least=0)
     epochs: int = option(
         0, help="Number of epochs of every study; methods label in proportion. 0 is the recipe's number.", least=0

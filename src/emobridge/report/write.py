@@ -22,7 +22,8 @@ from emobridge.report.record import StudyRecord
 from emobridge.report.table_files import with_file_names, write_table_files
 from emobridge.scores.files import write_scores
 
-NAMES = {"adapt": "report", "budget": "budget", "audit": "audit"}  # of the pages, by the kind of study
+# Of the pages, by the kind of study.
+NAMES = {"adapt": "report", "budget": "budget", "audit": "audit", "listening": "results"}
 LONG_WORD = 20  # characters: a longer one, such as a path, may break
 _HERE = Path(__file__).parent
 
@@ -30,8 +31,8 @@ _HERE = Path(__file__).parent
 def write_study(folder: str | Path, record: StudyRecord) -> Path:
     """Write the page of a study and its tables into `folder`, each file whole or as it was; returns the page's path.
 
-    The page is report.html, budget.html or audit.html by the kind, with .md and .json beside it. Every study but an
-    audit leaves scores.json; a budget leaves cells.csv, confusions.csv and welch.csv too.
+    The page is report.html, budget.html, audit.html or results.html by the kind, with .md and .json beside it. Every
+    study but an audit leaves scores.json; a budget leaves cells.csv, confusions.csv and welch.csv too.
     Errors: UserError where the folder cannot be written.
     """
     folder = Path(folder)

@@ -1,0 +1,74 @@
+"""Student's two-sided t test of paired values, and the interval of a mean that belongs to it (Student 1908)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from emobridge.errors import UserError
+from emobridge.scores.jackknife import ROUNDING, Floats
+
+OUTSIDE = 0.05  # of intervals do not hold the truth
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean of independent values with its 95 % interval; NaN where a single value leaves none."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """The result of the test that the mean of x - y is 0."""
+
+    difference: Mean
+    t: float
+    freedom: int
+    p: float  # two-sided, in [0, 1]; NaN where the differences do not vary
+
+
+def is_spread(values: Floats) -> bool:
+    """Whether some values differ by more than rounding does: means of counts may differ in their last digits.
+
+    >>> is_spread(np.array([0.1 + 0.2, 0.3])), is_spread(np.array([0.3, 0.31]))
+    (False, True)
+    """
+    return values.size > 1 and bool(np.ptp(values) > ROUNDING * max(1.0, float(np.abs(values).max())))
+
+
+def mean_of(values: Sequence[float]) -> Mean:
+    """m +- t(0.975, n - 1) s / sqrt(n), with the standard deviation s that divides by n - 1. NaN of no value.
+
+    >>> mean_of([0.5])
+    Mean(value=0.5, low=nan, high=nan, count=1)
+    """
+    array = np.asarray(values, dtype=float)
+    if array.size < 2:
+        return Mean(float(array.mean()) if array.size else np.nan, np.nan, np.nan, array.size)
+    margin = stdtrit(array.size - 1, 1 - OUTSIDE / 2) * array.std(ddof=1) / np.sqrt(array.size)
+    middle = float(array.mean())
+    return Mean(middle, float(middle - margin), float(middle + margin), array.size)
+
+
+def paired_t(x: Sequence[float], y: Sequence[float]) -> Paired:
+    """The test of N pairs: t = m / (s / sqrt(N)) of the differences x - y, with N - 1 degrees of freedom.
+
+    Errors: UserError for unequal lengths and for fewer than two pairs.
+    """
+    if len(x) != len(y):
+        raise UserError(f"a paired test of {len(x)} and {len(y)} values: expected as many of each")
+    if len(x) < 2:
+        raise UserError(f"a paired test of {len(x)} pairs: expected two or more")
+    differences = np.asarray(x, dtype=float) - np.asarray(y, dtype=float)
+    mean, degrees = mean_of(list(differences)), differences.size - 1
+    if not is_spread(differences):
+        return Paired(mean, np.nan, degrees, np.nan)
+    t = float(mean.value / (differences.std(ddof=1) / np.sqrt(differences.size)))
+    return Paired(mean, t, degrees, float(2 * stdtr(degrees, -abs(t))))
