@@ -42,12 +42,22 @@ DEVICE_HELP = (
     "Where encoders are computed: auto (a GPU, where there is one), cpu, cuda, cuda:1 or mps. Features depend on it in "
     "their last digits alone."
 )
+# Of `diarize`, in seconds: see diarization.smoothing and diarization.windowed.
+SHORTEST_SEGMENT, BRIDGED_PAUSE, CHANGE_COST, WINDOW = 1.0, 0.5, 0.05, 2.0
+DETECTOR_HELP = "What finds speech. auto is silero where the package silero-vad is installed, else energy."
+CHANNELS_HELP = (
+    "Channels of a recording: mix (their mean), each (each by itself), or numbers from 0 with commas. Rows of "
+    "manifests that name a channel keep it."
+)
+CHOSEN_LABELS_HELP = "Answer with these labels of the bundle only, separated by commas. By default with all."
+ABSTAIN_HELP = "Give no label where the probability of the best one is below this, from 0 to 1."
 UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
 CLUSTER = (
     "Ray cluster whose machines do the work: auto, local, HOST:PORT or ray://HOST:PORT. All of them must see the same "
     "folders. By default this machine works."
 )
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
+FRAME_NORMALISATIONS = ("source", "recording")  # of a diarizer: by the training speech, or each recording itself
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
 LARGEST = 1 << 53  # of whole numbers: every float up to here has its neighbours
@@ -105,6 +115,12 @@ def check_part(part: Any) -> None:
             raise UserError(f"{item.name}: expected {least:g} or more, got {value}")
         if above is not None and not above < value < math.inf:
             raise UserError(f"{item.name}: expected a number above {above:g}, got {value}")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Errors: UserError for a number above 1; `check_part` has seen that it is 0 or more."""
+    if value > 1:
+        raise UserError(f"{name}: expected a probability from 0 to 1, got {value:g}")
 
 
 def _fold(name: str, word: str, choices: tuple[str, ...]) -> str:
@@ -624,25 +640,15 @@ class Answering:
     hop: float = option(
         0.0, help="Seconds from one window to the next. 0 is a window's length; less makes windows overlap.", least=0
     )
-    detector: str = option(
-        "auto", help="What finds speech. auto is silero where the package silero-vad is installed, else energy.",
-        choices=DETECTORS,
-    )  # fmt: skip
-    channels: str = option(
-        "mix", help="Channels of a recording: mix (their mean), each (each by itself), or numbers from 0 with commas. "
-        "Rows of manifests that name a channel keep it.",
-    )  # fmt: skip
+    detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)
+    channels: str = option("mix", help=CHANNELS_HELP)
     statistics: str = option(
         "these", help="What a bundle with speaker normalisation standardises the features of a known speaker by. "
         "these: all utterances of the speaker that are given now. stored: the moments in the bundle alone, so that no "
         "answer depends on what stands beside it.", choices=("these", "stored"),
     )  # fmt: skip
-    labels: tuple[str, ...] = option(
-        (), help="Answer with these labels of the bundle only, separated by commas. By default with all."
-    )
-    abstain_below: float = option(
-        0.0, help="Give no label where the probability of the best one is below this, from 0 to 1.", least=0
-    )
+    labels: tuple[str, ...] = option((), help=CHOSEN_LABELS_HELP)
+    abstain_below: float = option(0.0, help=ABSTAIN_HELP, least=0)
     untold: str = option("", help=UNTOLD_HELP)
     adapt_online: bool = option(
         False, help="Adapt the class means to the recordings as they come: an answer depends on those before it."
@@ -650,8 +656,7 @@ class Answering:
 
     def __post_init__(self) -> None:
         check_part(self)
-        if self.abstain_below > 1:
-            raise UserError(f"abstain_below: expected a probability from 0 to 1, got {self.abstain_below:g}")
+        check_probability("abstain_below", self.abstain_below)
         if self.hop > self.window:
             raise UserError(f"hop: expected at most the window's {self.window:g} s, got {self.hop:g}")
         parts = [part.strip() for part in self.channels.split(",")]
@@ -670,6 +675,63 @@ class Answering:
         if self.channels == "each":
             return tuple(range(count))
         return tuple(dict.fromkeys(int(part) for part in self.channels.split(",")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diarizing:
+    """How `diarize` tells emotions over time: how frames become segments, in which channels, and when not at all."""
+
+    shortest: float = option(
+        SHORTEST_SEGMENT, help="No segment of an emotion is shorter than this, in seconds, but where the speech around "
+        "it is.", least=0,
+    )  # fmt: skip
+    pause: float = option(
+        BRIDGED_PAUSE, help="A shorter pause belongs to the speech around it, in seconds; a longer one has no emotion.",
+        least=0,
+    )  # fmt: skip
+    cost: float = option(
+        CHANGE_COST, help="Seconds of time expected right that a change of the emotion must win. More gives fewer "
+        "changes.", least=0,
+    )  # fmt: skip
+    window: float = option(
+        WINDOW, help="Of a bundle of `adapt`: seconds of sound that its encoder hears at once.", above=0
+    )
+    detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)
+    channels: str = option("mix", help=CHANNELS_HELP)
+    labels: tuple[str, ...] = option((), help=CHOSEN_LABELS_HELP)
+    abstain_below: float = option(0.0, help=ABSTAIN_HELP, least=0)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        _ = self.answering
+
+    @classmethod
+    def of(cls, **options: Any) -> Diarizing:
+        """From options by name, as `Adapt.of`; those that are None keep their default."""
+        return from_mapping({name: value for name, value in options.items() if value is not None}, "diarize", cls)
+
+    @property
+    def answering(self) -> Answering:
+        """What it has in common with `predict`. Errors: UserError, as there."""
+        shared = ("detector", "channels", "labels", "abstain_below")
+        return Answering(**{name: getattr(self, name) for name in shared})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How `live` answers sound as it comes."""
+
+    every: float = option(1.0, help="Seconds of sound that an answer is about: from 0.1 up.", least=0.1)
+    context: float = option(
+        0.0, help="Seconds of sound before them that are encoded again with each answer. 0 is what the model's frames "
+        "depend on; less is faster.", least=0,
+    )  # fmt: skip
+    abstain_below: float = option(0.0, help=ABSTAIN_HELP, least=0)
+    detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        check_probability("abstain_below", self.abstain_below)
 
 
 def check_together(request: Adapt | Budget) -> None:

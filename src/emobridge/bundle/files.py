@@ -17,11 +17,10 @@ from emobridge.adapters import Adapters, switch_adapters
 from emobridge.adapters.base import read_weights
 from emobridge.bundle.branch import Branch, Spec, columns, features_width, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
-from emobridge.bundle.places import find_encoder, lasting_place, written_place
+from emobridge.bundle.places import check_digest, open_encoder, written_place
 from emobridge.bundle.router import Router
 from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.data.prosody import prosody_width
-from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder, state_digest
 from emobridge.errors import UserError, unknown
 from emobridge.features.familiarity import Familiarity
@@ -29,7 +28,6 @@ from emobridge.features.normalisation import Domain
 from emobridge.features.source_moments import SourceMoments
 from emobridge.files import file_digest, is_readable, unreadable, whole_file
 from emobridge.heads.base import LinearMap, Regressor
-from emobridge.options import read_options
 from emobridge.settings import layer_names
 
 TENSORS, ADAPTERS, MODEL_CARD = "model.safetensors", "adapters", "README.md"
@@ -82,7 +80,7 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
     """
     path = folder / DESCRIPTION
     description = read_description(path, "bundle")
-    model, location = _encoder_of(path, description.spec, encoder)
+    model, location = open_encoder(path, description.spec, encoder)
     description = replace(description, spec=replace(description.spec, encoder=location))
     spec = description.spec
     tensors = _read_tensors(path, description.tensors)
@@ -92,11 +90,8 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
         except UNFITTING as error:
             raise _unfitting(path, error) from error
         model.digest, model.weights_digest = state_digest(model), ""
-    elif not model.has_digest(spec.digest):
-        remedy = "train it again" if registry.is_name("encoders", location) else "give the right one (--encoder)"
-        raise UserError(
-            f"{folder}: was made with an encoder of other weights than {location} has, or another config.json: {remedy}"
-        )
+    else:
+        check_digest(model, spec, location, folder)
     branches = [_read_language(folder, name, digest, model, location) for name, digest in description.languages.items()]
     branches.append(_read_branch(path, description, tensors, model))
     return Contents(model, tuple(branches), _read_router(path, description.router, tensors))
@@ -153,20 +148,6 @@ def read_cards(folder: Path) -> tuple[str, dict[str, str]]:
     card = folder / MODEL_CARD
     text = card.read_text(encoding="utf-8", errors="replace") if is_readable(card) else ""
     return text, {path.parent.name: path.read_text(encoding="utf-8", errors="replace") for path in languages}
-
-
-def _encoder_of(path: Path, spec: Spec, moved: str | None) -> tuple[Encoder, str]:
-    """The encoder before any training, and where it is. moved: where it is now.
-
-    Errors: UserError, also for an encoder that is code of somebody else: reading a bundle runs none.
-    """
-    location = lasting_place(moved) if moved else find_encoder(spec, path)
-    if moved is None and registry.is_name("encoders", location):
-        registry.load_listed("encoders", location, f"{path}: give the encoder (--encoder)")
-    try:
-        return load_encoder(location, **read_options(spec.encoder_options)), location
-    except (UserError, OSError, TypeError, ValueError, RuntimeError) as error:  # paths that the system refuses, too
-        raise UserError(f"{path}: the encoder {location!r} cannot be loaded ({error})") from error
 
 
 def _read_language(folder: Path, name: str, digest: str, encoder: Encoder, location: str) -> Branch:

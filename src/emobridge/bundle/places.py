@@ -17,16 +17,34 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from emobridge import registry
-from emobridge.bundle.branch import Spec
-from emobridge.encoders import folder_has_digest, hub_folders, is_here
+from emobridge.encoders import folder_has_digest, hub_folders, is_here, load_encoder
+from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.files import cache_folder, whole_file
+from emobridge.options import read_options
 
 STEPS_UP = 3  # folders above the bundle, at most, that it shares with its encoder: run/bundle and models lie two below
 AROUND = 2  # folders above the bundle in which encoders of another name are looked for
 HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class EncoderFacts(Protocol):
+    """What a description says of its encoder, whatever it describes: a branch of a recogniser, a diarizer."""
+
+    @property
+    def encoder(self) -> str:
+        """Its place: a folder, a hub id, or the name of one without weights."""
+
+    @property
+    def encoder_options(self) -> tuple[str, ...]:
+        """Such as "weights=random"."""
+
+    @property
+    def digest(self) -> str:
+        """Of its weights before any training."""
 
 
 def is_place(encoder: str) -> bool:
@@ -59,7 +77,7 @@ def written_place(encoder: str, digest: str, bundle: Path) -> str:
     return f"../{Path(path).name}{suffix}"
 
 
-def find_encoder(spec: Spec, path: Path) -> str:
+def find_encoder(spec: EncoderFacts, path: Path) -> str:
     """What `load_encoder` takes for the encoder of the bundle that the file `path` describes.
 
     Where a digest fits nowhere, it is the first folder of the encoder's name. Errors: UserError where there is none.
@@ -88,7 +106,33 @@ def find_encoder(spec: Spec, path: Path) -> str:
     )
 
 
-def _find_by_name(spec: Spec, bundle: Path) -> str:
+def open_encoder(path: Path, spec: EncoderFacts, moved: str | None = None) -> tuple[Encoder, str]:
+    """The encoder that the file `path` describes, before any training, and where it is. moved: where it is now.
+
+    Errors: UserError, also for an encoder that is code of somebody else: reading a bundle runs none.
+    """
+    location = lasting_place(moved) if moved else find_encoder(spec, path)
+    if moved is None and registry.is_name("encoders", location):
+        registry.load_listed("encoders", location, f"{path}: give the encoder (--encoder)")
+    try:
+        return load_encoder(location, **read_options(spec.encoder_options)), location
+    except (UserError, OSError, TypeError, ValueError, RuntimeError) as error:  # paths that the system refuses, too
+        raise UserError(f"{path}: the encoder {location!r} cannot be loaded ({error})") from error
+
+
+def check_digest(encoder: Encoder, spec: EncoderFacts, location: str, folder: Path) -> None:
+    """Refuse an encoder, opened at a location, that has other weights than the bundle in a folder names.
+
+    Errors: UserError.
+    """
+    if not encoder.has_digest(spec.digest):
+        remedy = "train it again" if registry.is_name("encoders", location) else "give the right one (--encoder)"
+        raise UserError(
+            f"{folder}: was made with an encoder of other weights than {location} has, or another config.json: {remedy}"
+        )
+
+
+def _find_by_name(spec: EncoderFacts, bundle: Path) -> str:
     """The encoder's name, or a folder with its weights where the name cannot be had on this machine."""
     is_plugin = registry.is_name("encoders", spec.encoder)
     if is_plugin or _is_random(spec) or _is_folder(spec.encoder) or is_here(spec.encoder):
@@ -97,7 +141,7 @@ def _find_by_name(spec: Spec, bundle: Path) -> str:
     return next(fitting, spec.encoder)
 
 
-def _candidates(spec: Spec, bundle: Path) -> Iterator[str]:
+def _candidates(spec: EncoderFacts, bundle: Path) -> Iterator[str]:
     """Folders that may hold the weights, the likeliest first."""
     name, bundle = Path(spec.encoder.partition("@")[0]).name, bundle.resolve()
     around = (bundle, *list(bundle.parents)[: AROUND + 1])
@@ -110,7 +154,7 @@ def _candidates(spec: Spec, bundle: Path) -> Iterator[str]:
     yield from map(str, hub_folders())
 
 
-def _is_random(spec: Spec) -> bool:
+def _is_random(spec: EncoderFacts) -> bool:
     """Whether the encoder has random weights, which are in no file."""
     return "weights=random" in spec.encoder_options
 

@@ -16,9 +16,11 @@ import emobridge
 from emobridge.cli import adapt as cli_adapt
 from emobridge.cli import align as cli_align
 from emobridge.cli import corpora as cli_corpora
+from emobridge.cli import diarize as cli_diarize
 from emobridge.cli import extract as cli_extract
 from emobridge.cli import join as cli_join
 from emobridge.cli import listening as cli_listening
+from emobridge.cli import live as cli_live
 from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import similarity as cli_similarity
@@ -262,7 +264,9 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
 
 app.command(rich_help_panel=USING)(command_from(PredictRequest, "predict", run_predict))
+app.command(rich_help_panel=USING)(cli_diarize.diarize)
 app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run_evaluate))
+app.command(rich_help_panel=USING)(cli_live.live)
 app.command(rich_help_panel=USING)(cli_join.join)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.command(rich_help_panel=STUDIES)(cli_similarity.similarity_command)

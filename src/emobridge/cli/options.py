@@ -26,16 +26,18 @@ def command_from(
     *,
     without: tuple[str, ...] = (),
     file_flag: str = "",
+    reads_files: bool = True,
 ) -> Any:
     """A function that typer takes for a command: its options make a request of `kind`, which `run` gets.
 
     run: is called with the request, whether to stop at the first file that cannot be read, and the names of the
     options on the command line. without: fields that the command does not offer. file_flag: the option that names a
-    TOML file of options; "" is none. The options that a newcomer needs come first, the rest in named panels.
+    TOML file of options; "" is none. reads_files: whether the command has --strict. The options that a newcomer needs
+    come first, the rest in named panels.
     """
 
     def command(**values: Any) -> None:
-        strict = values.pop("strict")
+        strict = values.pop("strict", False)
         names = tuple(key for key, value in values.items() if value is not None and key != FILE)
         run(request_from(kind, name, values), strict, names)
 
@@ -46,9 +48,10 @@ def command_from(
         file_help = "TOML file of options. Options on the command line win."
         option = typer.Option(file_flag, help=file_help, rich_help_panel="Output")
         parameters.append(_keyword(FILE, Annotated[Path | None, option], None))
-    strict_help = "Stop at the first file that cannot be read, instead of leaving it out."
-    strict = typer.Option("--strict", help=strict_help, rich_help_panel="Data" if file_flag else None)
-    parameters.append(_keyword("strict", Annotated[bool, strict], False))
+    if reads_files:
+        strict_help = "Stop at the first file that cannot be read, instead of leaving it out."
+        strict = typer.Option("--strict", help=strict_help, rich_help_panel="Data" if file_flag else None)
+        parameters.append(_keyword("strict", Annotated[bool, strict], False))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__doc__ = run.__doc__
     command.__name__ = name

@@ -7,10 +7,20 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 from emobridge.files import check_suffix
-from emobridge.settings import CLUSTER, DEVICE_HELP, JOBS_HELP, UNTOLD_HELP, Answering, check_part, option
+from emobridge.settings import CLUSTER, DEVICE_HELP, JOBS_HELP, UNTOLD_HELP, Answering, Live, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
+AUDIO_HELP = "Audio files, folders of them, or manifests (.jsonl)."
+FORMAT_HELP = (
+    "Format of the predictions: jsonl, json, csv, tsv, textgrid (Praat), rttm, srt, audacity or label-studio. By "
+    "default that of the suffix of --out; printed, jsonl."
+)
+OUT_HELP = (
+    "File for the predictions; a folder, for a format that holds one recording a file (textgrid, srt, audacity). By "
+    "default they are printed. An interrupted command goes on where it was."
+)
+LANGUAGE_HELP = "Language of recordings whose row tells none, such as de or German. By default not known."
 STORE = "Folder for computed features. By default in the user's cache."
 
 
@@ -34,24 +44,14 @@ class PredictRequest:
     """Options of `predict`."""
 
     bundle: str = option(help="Folder of the bundle, such as run/bundle.", argument=True)
-    audio: tuple[str, ...] = option(
-        help="Audio files, folders of them, or manifests (.jsonl).", argument=True, repeat=True
-    )
-    format: str = option(
-        "", help="Format of the predictions: jsonl, json, csv, tsv, textgrid (Praat), rttm, srt, audacity or "
-        "label-studio. By default that of the suffix of --out; printed, jsonl.",
-    )  # fmt: skip
-    out: str = option(
-        "", help="File for the predictions; a folder, for a format that holds one recording a file (textgrid, srt, "
-        "audacity). By default they are printed. An interrupted command goes on where it was.",
-    )  # fmt: skip
+    audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)
+    format: str = option("", help=FORMAT_HELP)
+    out: str = option("", help=OUT_HELP)
     speakers: str = option(
         "unknown", help="Who speaks in files and folders: unknown, file (one speaker in each), one (the same in all), "
         "folder (one in each folder), channel (one in each channel), or a pattern such as '{speaker}_{}'.",
     )  # fmt: skip
-    language: str = option(
-        "", help="Language of recordings whose row tells none, such as de or German. By default not known."
-    )
+    language: str = option("", help=LANGUAGE_HELP)
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
@@ -104,6 +104,43 @@ class SuggestRequest:
 
     def __post_init__(self) -> None:
         check_file("--out", self.out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRequest:
+    """Options of `live`."""
+
+    bundle: str = option("", help="Folder of a diarizer or of a recogniser, such as run/bundle.", argument=True)
+    source: str = option("", help="-: raw PCM from standard input. By default a microphone.", argument=True)
+    format: str = option("text", help="Format of the answers.", choices=("text", "jsonl"))
+    input_device: str = option("", help="The microphone: its number, or a part of its name.")
+    list_devices: bool = option(False, help="List the microphones and stop.")
+    rate: int = option(
+        0, help="Samples a second of the source, in Hz. 0 is 16000 of standard input, and of a microphone what it has.",
+        least=0,
+    )  # fmt: skip
+    input_channels: int = option(
+        0, help="Channels of the source. 0 is 1 of standard input, and of a microphone what it has, 2 at most.", least=0
+    )
+    channel: str = option("mix", help="The channel that is answered, from 0, or mix (the mean of all).")
+    encoding: str = option("s16le", help="Samples of standard input.", choices=("s16le", "f32le"))
+    encoder: str = option("", help=MOVED)
+    device: str = option("auto", help=DEVICE_HELP)
+    live: Live = field(default_factory=Live)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        if self.source not in ("", "-"):
+            raise UserError(f"live: {self.source}: expected - (standard input) or nothing (a microphone)")
+        if not self.bundle and not self.list_devices:
+            raise UserError("live: expected BUNDLE, the folder of a diarizer or of a recogniser")
+        if self.channel != "mix" and not (self.channel.isascii() and self.channel.isdecimal()):
+            raise UserError(f"channel: expected mix, or a number from 0, got {self.channel!r}")
+
+    @property
+    def chosen_channel(self) -> int | None:
+        """The number of the channel that is answered; None is the mean of all."""
+        return None if self.channel == "mix" else int(self.channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -44,33 +45,63 @@ def scan(root: Path, *, segments: bool = False) -> Iterator[Utterance]:
     return unique_utterances(root, _utterances(root, segments), layout="ZED.json with its recordings", obtain=OBTAIN)
 
 
+def marked_recordings(table: Path) -> Iterator[tuple[str, str | None, list[ZedStretch]]]:
+    """What ZED.json says of each recording, which need not be there: its path in the distribution, speaker, stretches.
+
+    Labels are those of LABELS. Errors: UserError naming file and recording, as `scan`.
+    """
+    for recording in _recordings(table):
+        yield recording.inside.as_posix(), recording.speaker, recording.stretches
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """An entry of ZED.json."""
+
+    name: str
+    inside: PurePosixPath  # the audio file, relative to the folder of ZED.json
+    stretches: list[ZedStretch]
+    text: str | None
+
+    @property
+    def speaker(self) -> str | None:
+        return self.inside.parts[-2] if len(self.inside.parts) > 1 else None
+
+
+def _recordings(table: Path) -> Iterator[_Recording]:
+    for name, entry in _entries(table).items():
+        where = f"{table}: {name}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("wav"), str):
+            raise UserError(f"{where}: expected an object with 'wav' and 'emotion'")
+        inside = PurePosixPath(entry["wav"])
+        if inside.parts[:1] == (DATA_FOLDER,):
+            inside = PurePosixPath(*inside.parts[1:])
+        yield _Recording(name, inside, _segments(entry.get("emotion"), where), _text(entry.get("transcription"), where))
+
+
 def _utterances(root: Path, segments: bool) -> Iterator[Utterance]:
     for table in files_like(root, "ZED.json", "*/ZED.json")[:1]:
-        for name, entry in _entries(table).items():
-            where = f"{table}: {name}"
-            if not isinstance(entry, dict) or not isinstance(entry.get("wav"), str):
-                raise UserError(f"{where}: expected an object with 'wav' and 'emotion'")
-            inside = PurePosixPath(entry["wav"])
-            folders = inside.parts[1:-1] if inside.parts[:1] == (DATA_FOLDER,) else inside.parts[:-1]
-            path = table.parent.joinpath(*folders, inside.name)
+        for recording in _recordings(table):
+            path = table.parent / recording.inside
             if not path.is_file():
                 continue
-            stretches = _segments(entry.get("emotion"), where)
+            stretches = recording.stretches
             emotions = {emotion for emotion, _, _ in stretches}
             if not segments and len(emotions) > 1:
-                raise UserError(f"{where}: several emotions ({', '.join(sorted(emotions))}); use segments=True")
+                names = ", ".join(sorted(emotions))
+                raise UserError(f"{table}: {recording.name}: several emotions ({names}); use segments=True")
             whole = [(stretches[0][0], 0.0, None)]
             for emotion, start, end in stretches if segments else whole:
                 yield Utterance(
-                    id=f"{name}@{start:g}" if segments else name,
+                    id=f"{recording.name}@{start:g}" if segments else recording.name,
                     corpus="zed",
                     path=str(path),
                     start=start,
                     end=end,
                     language="en",
-                    speaker=folders[-1] if folders else None,
+                    speaker=recording.speaker,
                     emotion=LABELS[emotion],
-                    text=_text(entry.get("transcription"), where),
+                    text=recording.text,
                     naturalness="natural",
                 )
 

@@ -51,9 +51,9 @@ def extract(
 
 
 def add_prosody(pooled: Tensor, wave: np.ndarray) -> Tensor:
-    """(V, S * D) of a wave (T,) -> (V, S * D + 18), as `extract` has them."""
-    numbers = torch.from_numpy(prosody(wave)).expand(len(pooled), -1)
-    return torch.cat([pooled, numbers.to(pooled)], 1)
+    """(..., V, S * D) of a wave (T,) -> (..., V, S * D + 18), as `extract` has them."""
+    numbers = torch.from_numpy(prosody(wave)).expand(*pooled.shape[:-1], -1)
+    return torch.cat([pooled, numbers.to(pooled)], -1)
 
 
 def _rows_of(ids: Sequence[str], of_all: Sequence[str]) -> list[int]:

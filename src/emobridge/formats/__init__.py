@@ -17,7 +17,9 @@ from types import ModuleType
 from emobridge import registry
 from emobridge.data.intake import Reading, open_reading
 from emobridge.data.manifest import COLUMNS, to_utterance
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
+from emobridge.formats._segments import LabelledStretch
 from emobridge.formats._shared import filled
 from emobridge.options import parameters_of, typed_options
 from emobridge.types import Utterance
@@ -60,6 +62,22 @@ def export(name: str, path: str | Path, utterances: Iterable[Utterance], **optio
         raise UserError(f"{path}: no utterances to write")
     lost = tuple(field for field in filled(rows) if field in module.LOSES)
     return Exported(module.write(Path(path), rows, **options), len(rows), lost)
+
+
+def read_stretches(file: Path, tally: Tally, tier: str | None = None) -> tuple[str, list[LabelledStretch]]:
+    """The recording that a file of an annotation tool is of, by its path or bare name, and its stretches as they stand.
+
+    file: a TextGrid, an .eaf of ELAN or a label track of Audacity (.txt); the recording need not be there. tally:
+    counts what is left out. tier: those with the emotions, joined by commas, by default those with "emo" in their name.
+    Errors: UserError naming the file for what is none of these, and as the formats.
+    """
+    suffix = file.suffix.lower()
+    if suffix == ".textgrid":
+        return file.stem, registry.load("formats", "textgrid").stretches(file, tier, tally)
+    if suffix == ".eaf":
+        recording, stretches = registry.load("formats", "elan").stretches(file, tier, tally)
+        return recording or file.stem, stretches
+    return file.stem, list(registry.load("formats", "audacity").stretches(file, tally))
 
 
 def is_written(module: ModuleType) -> bool:

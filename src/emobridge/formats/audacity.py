@@ -37,7 +37,7 @@ def read(path: Path, *, intake: Intake, audio: str | None = None) -> Iterator[Ut
         if path.is_dir() and not find_audio(folder, file.stem):
             annotations.tally.add("text files without a recording of their name, left out", str(file))
             continue
-        yield from annotations.utterances(file, list(_segments(file, annotations.tally)))
+        yield from annotations.utterances(file, list(stretches(file, annotations.tally)))
     annotations.finish()
 
 
@@ -46,7 +46,8 @@ def label_line(start: float, end: float, label: str) -> str:
     return f"{start:.6f}\t{end:.6f}\t{label}\n"
 
 
-def _segments(file: Path, tally: Tally) -> Iterator[LabelledStretch]:
+def stretches(file: Path, tally: Tally) -> Iterator[LabelledStretch]:
+    """The labelled stretches of a label track. Errors: UserError naming `file:line` for what is no label."""
     for number, line in enumerate(read_text(file).split("\n"), 1):
         where = f"{file}:{number}"
         if not line.strip() or line.startswith("\\"):

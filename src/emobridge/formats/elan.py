@@ -62,21 +62,32 @@ def read(
     """
     annotations = Annotations(path, intake, audio, speaker)
     for file in annotation_files(path, ".eaf"):
-        recording = None
-        if file.suffix.lower() == ".eaf":
-            document = _parse(file)
-            recording, origin = _media(document, intake.root or str(file.parent), str(file))
-            segments = list(_eaf_segments(document, origin, file, annotations.tally))
-            tiers = [element.get("TIER_ID", "") for element in document.iter("TIER")]
-        else:
-            segments = list(_text_segments(file))
-            tiers = list(dict.fromkeys(segment.tier for segment in segments))
-        chosen = choose_tiers(tiers, tier, str(file))
-        for name in tiers:
-            if name not in chosen:
-                annotations.tally.add(f"tier {name!r}, not read", str(file))
-        yield from annotations.utterances(file, [part for part in segments if part.tier in chosen], recording)
+        recording, segments = stretches(file, tier, annotations.tally, intake.root)
+        yield from annotations.utterances(file, segments, recording)
     annotations.finish()
+
+
+def stretches(
+    file: Path, tier: str | None, tally: Tally, root: str | None = None
+) -> tuple[str | None, list[LabelledStretch]]:
+    """The recording that a file names, relative to it or to `root`, and its labelled stretches.
+
+    The recording is None where the file names none. tier: as of `read`. Errors: UserError, as there.
+    """
+    recording = None
+    if file.suffix.lower() == ".eaf":
+        document = _parse(file)
+        recording, origin = _media(document, root or str(file.parent), str(file))
+        segments = list(_eaf_segments(document, origin, file, tally))
+        tiers = [element.get("TIER_ID", "") for element in document.iter("TIER")]
+    else:
+        segments = list(_text_segments(file))
+        tiers = list(dict.fromkeys(segment.tier for segment in segments))
+    chosen = choose_tiers(tiers, tier, str(file))
+    for name in tiers:
+        if name not in chosen:
+            tally.add(f"tier {name!r}, not read", str(file))
+    return recording, [part for part in segments if part.tier in chosen]
 
 
 class _NoDoctype(ElementTree.TreeBuilder):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emobridge.data.intake import Intake
+from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._segments import Annotations, LabelledStretch, annotation_files, choose_tiers, speaker_of_tier
 from emobridge.phones.textgrid import POINTS, Tier, read_tiers
@@ -31,14 +32,18 @@ def read(
     """
     annotations = Annotations(path, intake, audio, speaker)
     for file in annotation_files(path, ".textgrid"):
-        tiers = read_tiers(file)
-        chosen = choose_tiers([part.name for part in tiers], tier, str(file))
-        segments = [segment for part in tiers if part.name in chosen for segment in _segments(part, file)]
-        for part in tiers:
-            if part.name not in chosen:
-                annotations.tally.add(f"tier {part.name!r}, not read", str(file))
-        yield from annotations.utterances(file, segments)
+        yield from annotations.utterances(file, stretches(file, tier, annotations.tally))
     annotations.finish()
+
+
+def stretches(file: Path, tier: str | None, tally: Tally) -> list[LabelledStretch]:
+    """The labelled intervals of a TextGrid. tier: as of `read`. Errors: UserError, as there."""
+    tiers = read_tiers(file)
+    chosen = choose_tiers([part.name for part in tiers], tier, str(file))
+    for part in tiers:
+        if part.name not in chosen:
+            tally.add(f"tier {part.name!r}, not read", str(file))
+    return [segment for part in tiers if part.name in chosen for segment in _segments(part, file)]
 
 
 def _segments(tier: Tier, file: Path) -> Iterator[LabelledStretch]:

@@ -66,13 +66,13 @@ def predict(
         recognizer = recognizer.recognizer
     if processes is not None and settings.adapt_online:
         raise UserError("jobs: --adapt-online learns from one recording after the other: give --jobs 1")
-    labels = chosen_labels(recognizer, settings)
+    labels = chosen_labels(recognizer.labels, settings)
     units = [unit for utterance in as_utterances(audio) for unit in by_channel(utterance, settings)]
     modes = modes_of(recognizer, units, settings.untold or None)
     if on_note is not None and not settings.untold:
         _note_languages(recognizer, units, modes, on_note)
     online = Online(recognizer) if settings.adapt_online else None
-    request = AnswerRequest(recognizer, settings, labels, units, modes, _in_seconds(units, on_progress), online)
+    request = AnswerRequest(recognizer, settings, labels, units, modes, in_seconds(units, on_progress), online)
     if journal is None or online is not None:  # an answer that was only read would not be learnt from
         journal = Journal(None, "")
     settled_by = [resolve_detector(settings.detector), unit_key(units) if request.is_together else ""]
@@ -103,7 +103,7 @@ def predict(
             answering = InProcesses(request, journal, settled_by, keys, pool)
         yield from answered(range(len(units)), keys.__getitem__, answer, journal, on_skip)
     if differing and on_note is not None:
-        on_note(_mixed_note(list(differing)))
+        on_note(mixed_note(list(differing)))
 
 
 def predictions_from(recognizer: Recognizer, utterances: Sequence[Utterance], pooled: Tensor) -> list[Prediction]:
@@ -139,7 +139,8 @@ def _note_languages(
     )
 
 
-def _mixed_note(paths: Sequence[str]) -> str:
+def mixed_note(paths: Sequence[str]) -> str:
+    """What the user should know of files whose channels differ and were mixed."""
     names = ", ".join(map(printable, paths[:FILES_NAMED]))
     more = f" and {len(paths) - FILES_NAMED:,} more" if len(paths) > FILES_NAMED else ""
     return (
@@ -148,7 +149,7 @@ def _mixed_note(paths: Sequence[str]) -> str:
     )
 
 
-def _in_seconds(units: Sequence[Utterance], on_progress: Progress | None) -> Callable[[int, float], None]:
+def in_seconds(units: Sequence[Utterance], on_progress: Progress | None) -> Callable[[int, float], None]:
     """A function of a unit and the share of it that is done, which reports seconds of all."""
     if on_progress is None:
         return lambda row, share: None

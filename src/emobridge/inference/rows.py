@@ -18,13 +18,12 @@ from emobridge.types import Prediction
 NO_PROBABILITY = "none of the labels is probable"
 
 
-def chosen_labels(recognizer: Recognizer, settings: Answering) -> list[int]:
-    """The indices of the labels that may be answered, in the recogniser's order.
+def chosen_labels(names: Sequence[str], settings: Answering) -> list[int]:
+    """The indices of the labels that may be answered, in the order of a recogniser's `names`.
 
     Errors: UserError for a label that it does not have, for a single one of several, and for a choice of labels or a
     least probability where it tells attributes alone.
     """
-    names = recognizer.labels
     if not names and (settings.labels or settings.abstain_below):
         option = "labels" if settings.labels else "abstain_below"
         raise UserError(f"{option}: goes by emotions, and this recogniser tells attributes alone")
@@ -71,8 +70,7 @@ def answered_rows(
     rows = []
     for index, (part, probabilities) in enumerate(zip(parts, values[:, :count].tolist())):
         shares, reason = _shares([probabilities[label] for label in labels], len(labels) < count)
-        if shares and not reason and max(shares) < abstain_below:
-            reason = f"unsure: {math.floor(max(shares) * 1000) / 1000:g} is below {abstain_below:g}"
+        reason = reason or unsure_reason(shares, abstain_below)
         utterance = part.utterance
         rows.append(
             Prediction(
@@ -92,6 +90,13 @@ def answered_rows(
             )
         )
     return rows
+
+
+def unsure_reason(shares: Sequence[float], abstain_below: float) -> str:
+    """Why probabilities give no label where the best one is too low; "" where it is not."""
+    if not shares or max(shares) >= abstain_below:
+        return ""
+    return f"unsure: {math.floor(max(shares) * 1000) / 1000:g} is below {abstain_below:g}"
 
 
 def branch_words(recognizer: Recognizer, modes: Sequence[Mode], answered_by: Sequence[int]) -> list[str]:

@@ -36,8 +36,7 @@ def parts_of(utterance: Utterance, settings: Answering) -> list[AnswerPart]:
     Errors: AudioError where it cannot be read.
     """
     start, seconds = utterance.start, utterance_seconds(utterance)
-    detected = speech_segments(utterance_pieces(utterance), detector=settings.detector)
-    speech = [(start + begin, start + end) for begin, end in _unpadded(detected, seconds)]
+    speech = [(start + begin, start + end) for begin, end in speech_of(utterance, settings.detector)]
     whole = (start, start + seconds)
     spans = list(_spans(whole, speech, settings, has_times=start > 0 or utterance.end is not None))
     return [
@@ -48,6 +47,15 @@ def parts_of(utterance: Utterance, settings: Answering) -> list[AnswerPart]:
         )
         for span in spans or [whole]
     ]
+
+
+def speech_of(utterance: Utterance, detector: str) -> list[Span]:
+    """The stretches of an utterance in which somebody speaks, in s from its start, without the detector's padding.
+
+    The audio is read once, in pieces. Errors: AudioError where it cannot be read.
+    """
+    detected = speech_segments(utterance_pieces(utterance), detector=detector)
+    return list(_unpadded(detected, utterance_seconds(utterance)))
 
 
 def has_speech(utterance: Utterance) -> bool:

@@ -23,7 +23,7 @@ def messages(lang: str) -> Mapping[str, str]:
     """All texts of a language of INTERFACES, by key. Errors: KeyError for another language."""
     if lang not in INTERFACES:
         raise KeyError(f"the pages have no language {lang!r}, only {', '.join(INTERFACES)}")
-    file = resources.files("emobridge").joinpath("listening", "messages", f"{lang}.json")
+    file = resources.files("emobridge") / "listening" / "messages" / f"{lang}.json"
     return MappingProxyType(json.loads(file.read_text(encoding="utf-8")))
 
 

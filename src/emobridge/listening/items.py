@@ -21,9 +21,9 @@ from emobridge.listening.dialect import DIALECT_EMOTIONS
 from emobridge.listening.recordings import Loudness, measure_recording
 from emobridge.listening.settings import NewStudy
 from emobridge.progress import Progress
+from emobridge.scores.diarization import NEUTRAL
 from emobridge.types import Utterance, person
 
-NEUTRAL = "neutral"
 _RowKey = tuple[str, str]  # corpus and id of an utterance
 _Stretch = tuple[float, float]  # s
 

@@ -66,13 +66,13 @@ class BaseEvaluation(ABC):
     """What a system predicted for N utterances, S times (once for each seed), beside the truth."""
 
     __slots__ = ()
-    of: ClassVar[str]  # what the measures are of: "classes" or "attributes"
+    of: ClassVar[str]  # what the measures are of: one of measures.base.KINDS
     speakers: tuple[str | None, ...]  # N
 
     @property
     @abstractmethod
     def label_set(self) -> tuple[str, ...]:
-        """The classes or the attributes that are scored."""
+        """The classes, the attributes or the emotions that are scored."""
 
     @property
     @abstractmethod

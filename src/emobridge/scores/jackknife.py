@@ -35,7 +35,7 @@ class Clusters:
     """The clusters of an evaluation; alike ones stand in one row."""
 
     counts: Floats  # (S, J, ...): counts or sums of one cluster of each of J kinds, for each of S seeds
-    sizes: Floats  # (J, G): its utterances in each of G groups: true classes, or attributes
+    sizes: Floats  # (J, G): its utterances in each of G groups: true classes, attributes ...
     copies: Floats  # (J,): how many clusters are of the kind; K together
 
     @property

@@ -58,13 +58,14 @@ def plugged(monkeypatch):
 def test_the_order_is_that_of_tables():
     assert [measure.name for measure in all_measures("classes")] == ["UA", "WA", "F1 macro", "F1 weighted"]
     assert [measure.name for measure in all_measures("attributes")] == ["CCC"]
+    assert [measure.name for measure in all_measures("timelines")] == ["EDER", "EDER pooled"]
     assert len(all_measures()) == len(registry.names("measures"))
 
 
 @pytest.mark.parametrize("name", registry.names("measures"))
 def test_a_measure_is_complete(name):
     measure = registry.load("measures", name)()
-    assert measure.name and measure.long_name and measure.of in ("classes", "attributes")
+    assert measure.name and measure.long_name and measure.of in base.KINDS
     low, high = measure.range
     assert low < high and measure.unit in ("", "per cent")
     assert type(measure).__doc__
@@ -83,6 +84,7 @@ def test_rows_are_traced_to_their_measure():
         "UA",
         "CCC",
     ]
+    assert [measure_of(name).name for name in ("EDER missed", "EDER pooled anger")] == ["EDER", "EDER pooled"]
     for name in ("recall anger", "recall speaker CCC", "UAR", "unheard of"):
         assert (measure_of(name).unit, measure_of(name).digits) == ("per cent", 1)
 

@@ -1,7 +1,7 @@
 """A measure: a number that says how well a system does, its range and chance level, and how it is printed.
 
-A measure is one file of this folder, or a class that a plug-in names. It derives from `ClassMeasure` or
-`AttributeMeasure` and holds its name and its formula; tables, pages and scores.json then show it.
+A measure is one file of this folder, or a class that a plug-in names. It derives from `ClassMeasure`,
+`AttributeMeasure` or `TimelineMeasure` and holds its name and its formula; tables, pages and scores.json then show it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from emobridge.scores.confusion import confusion
 
 Floats = NDArray[np.float64]
 PER_CENT = "per cent"
-KINDS = ("classes", "attributes")  # what measures are of
+KINDS = ("classes", "attributes", "timelines")  # what measures are of
 RECALL = "recall"  # a detail of every evaluation of classes, by class and by speaker: no measure of its own
 
 
 class Measure:
-    """One measure of classes or of attributes."""
+    """One measure of classes, of attributes or of timelines."""
 
     name: str  # as rows of scores.json and columns of tables name it
     long_name: str = ""
-    of: str  # "classes" or "attributes"
+    of: str  # of KINDS
     unit: str = ""  # "per cent", or "" for a number that is printed as it is
     range: tuple[float, float] = (0.0, 1.0)  # of `value`, before it is brought to its unit
     digits: int = 3  # after the decimal point, in its unit
@@ -93,6 +93,31 @@ class AttributeMeasure(Measure):
         return float(self.value(power_sums(x, y).sum(0)))
 
 
+class TimelineMeasure(Measure):
+    """A measure of emotions over time, from sums (..., 2, 5) over utterances -> (...). Lower is better.
+
+    The first row are seconds: missed, false alarm, overlap, confusion, and those that were scored. The second row are
+    the same as shares of each utterance's scored seconds, and then the number of utterances.
+    """
+
+    of = "timelines"
+    unit = PER_CENT
+    digits = 1
+    over_time = False  # whether a second weighs the same in every utterance, or an utterance the same as another
+
+    def parts(self, sums: Floats) -> Floats:
+        """(..., 2, 5) -> (..., 4): missed, false alarm, overlap and confusion; NaN where nothing is scored."""
+        row = sums[..., 0 if self.over_time else 1, :]
+        whole = row[..., 4:]
+        parts: Floats = np.divide(row[..., :4], whole, out=np.full(row[..., :4].shape, np.nan), where=whole > 0)
+        return parts
+
+    def value(self, counts: Floats) -> Floats:
+        """(..., 2, 5) -> (...): the sum of the parts."""
+        total: Floats = self.parts(counts).sum(-1)
+        return total
+
+
 def power_sums(truth: Floats, prediction: Floats) -> Floats:
     """(N, ...) and (..., N, ...) -> (..., N, ..., 6): of each value 1, x, y, x^2, y^2 and xy; zeros where truth is NaN.
 
@@ -107,12 +132,12 @@ def power_sums(truth: Floats, prediction: Floats) -> Floats:
 
 
 def all_measures(of: str = "") -> tuple[Measure, ...]:
-    """All measures, or those of "classes" or of "attributes", in the order in which tables show them."""
+    """All measures, or those of one of KINDS, in the order in which tables show them."""
     return tuple(measure for measure in _loaded(registry.names("measures")) if of in ("", measure.of))
 
 
 def leading_measure(of: str) -> Measure:
-    """The measure of "classes" or "attributes" that headlines and differences are in: the first."""
+    """The measure of one of KINDS that headlines and differences are in: the first."""
     return all_measures(of)[0]
 
 

@@ -1,0 +1,85 @@
+"""The command that tells which emotion is heard when; `cli.main` registers it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import emobridge
+from emobridge.cli.options import command_from
+from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP
+from emobridge.cli.stopping import keep_work
+from emobridge.errors import count_noun
+from emobridge.settings import DEVICE_HELP, Diarizing, check_part, option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiarizeRequest:
+    """Options of `diarize`."""
+
+    model: str = option(
+        help="Folder of a trained diarizer, of SpeechBrain's emotion diarization, or the bundle of a recogniser.",
+        argument=True,
+    )
+    audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)
+    format: str = option("", help=FORMAT_HELP)
+    out: str = option("", help=OUT_HELP)
+    language: str = option("", help=LANGUAGE_HELP)
+    encoder: str = option("", help=MOVED)
+    device: str = option("auto", help=DEVICE_HELP)
+    diarizing: Diarizing = field(default_factory=Diarizing)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+
+
+def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
+    """Tell which emotion is heard when, in recordings of any length, and in each channel."""
+    from emobridge.cache import key_of
+    from emobridge.diarization.files import load_frame_model
+    from emobridge.diarization.timeline import diarize as timelines
+    from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
+    from emobridge.progress import progress, report_note, report_skipped
+
+    skipped: list[tuple[str, str]] = []
+    destination = choose_output(request.out or None, request.format)
+    model = load_frame_model(request.model, encoder=request.encoder or None, device=request.device)
+    options = {"language": request.language or None, "channels": request.diarizing.channels}
+    utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
+    files = len({utterance.path for utterance in utterances})
+    destination.check(files)
+    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out")}
+    key = key_of(emobridge.__version__, facts, _versions(Path(request.model)))
+    try:
+        with (
+            Journal.for_output(destination.path, key, report_note) as journal,
+            progress(f"seconds of {count_noun(files, 'file')}") as report,
+        ):
+            if journal.path is not None:
+                keep_work()
+            rows = timelines(
+                model,
+                utterances,
+                request.diarizing,
+                journal=journal,
+                on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
+                on_note=report_note,
+                on_progress=report,
+            )
+            count = write_predictions(rows, destination.path, form=request.format, synthetic=model.synthetic)
+            journal.remove()
+    finally:
+        report_skipped(skipped)
+    if destination.path is not None:
+        print(f"{destination.path}: {count_noun(count, 'segment')}")
+
+
+def _versions(folder: Path) -> list[Any]:
+    """What changes when a file of a model does. A model of the hub tells its version by its name."""
+    from emobridge.files import file_version
+
+    return [file_version(path) for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+diarize = command_from(DiarizeRequest, "diarize", run_diarize)

@@ -1,0 +1,335 @@
+"""Reference timelines: what people marked in recordings, from the files that tools and corpora keep them in.
+
+    RTTM          the emotion in the field of the speaker's name, as `diarize` writes it
+    TextGrid, ELAN (.eaf), label tracks of Audacity (.txt)     of the recording that has the file's name
+    ZED.json      of the Zaion Emotion Dataset
+    Label Studio  an export, *.label-studio.json
+    tables        CSV, TSV, Excel, JSON, JSON lines: rows of `diarize`, a manifest, or any with recording, start and end
+
+A folder is all such files in it and below. The recordings need not be where the files name them: `find` matches them by
+path, by as much of a path as the reference has, or by the bare name, and by channel.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from emobridge.corpora import AUDIO_SUFFIXES, scan
+from emobridge.corpora.zed import marked_recordings
+from emobridge.data.encodings import read_text
+from emobridge.data.intake import Reading
+from emobridge.data.labels import UnknownLabel, to_emotion
+from emobridge.data.tables import JSON_SUFFIXES, TABLE_SUFFIXES
+from emobridge.data.tally import Tally
+from emobridge.errors import UserError, nearest
+from emobridge.formats import import_, read_stretches
+from emobridge.scores.diarization import NEUTRAL
+from emobridge.types import Segment
+
+WITHOUT_END = 1e9  # s: the end of a segment that lasts to the end of its recording, whichever that is
+ANNOTATIONS = (".textgrid", ".eaf", ".txt")
+FOLDER_SUFFIXES = (".rttm", *ANNOTATIONS)
+CHANNEL_MARK = re.compile(r"(?:^|\s|\()channel (\d+)\)?$")  # as `diarize` writes it into tiers and labels
+OVERLAP_ROUNDING = 0.001  # s; what overlaps by less is rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a reference says of one channel of a recording, or of a recording of unknown channels."""
+
+    recording: str  # a path, a part of one or a bare name, as the file has it
+    segments: tuple[Segment, ...]  # in order of time; none where nothing is marked
+    channel: int | None = None  # from 0; None where the file names none
+    speaker: str | None = None
+    where: str = ""  # the file that it is from
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """The references of a file or folder; `notes` says what was left out and what is odd about them."""
+
+    path: str
+    references: tuple[Reference, ...]
+    notes: tuple[str, ...] = ()
+
+    def find(self, recordings: Sequence[tuple[str, int | None]]) -> dict[tuple[str, int | None], Reference]:
+        """The reference of each recording (path, channel) that has one.
+
+        A reference without a channel is that of the only channel of its recording, and that of a channel is one of the
+        recording's mix where the file marks no other channel of it.
+        Errors: UserError where none has one, naming the nearest; where a reference may be of several recordings; and
+        where a recording has several channels and its reference names none, or the other way round.
+        """
+        channels: defaultdict[str, list[int | None]] = defaultdict(list)
+        for path, channel in dict.fromkeys(recordings):
+            channels[path].append(channel)
+        groups = self._by_recording()
+        pairs: dict[tuple[str, int | None], Reference] = {}
+        for path, name in self._names_of(list(channels), list(groups)).items():
+            for reference, channel in _by_channel(groups[name], channels[path], self.path):
+                pairs[path, channel] = reference
+        if not pairs:
+            raise self._no_match(list(channels))
+        return pairs
+
+    def _by_recording(self) -> dict[str, list[Reference]]:
+        groups: dict[str, list[Reference]] = {}
+        for reference in self.references:
+            groups.setdefault(reference.recording, []).append(reference)
+        return groups
+
+    def _names_of(self, paths: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+        """The reference's name of each recording that has one: that with which it has the most folders in common."""
+        by_stem: defaultdict[str, list[str]] = defaultdict(list)
+        for name in names:
+            by_stem[_stem(name)].append(name)
+        claims: defaultdict[str, dict[str, int]] = defaultdict(dict)  # name -> path -> what they have in common
+        for path in paths:
+            depths = {name: _common(_parts(name), _parts(path)) for name in by_stem[_stem(path)]}
+            deepest = [name for name, depth in depths.items() if depth == max(depths.values())]
+            if len(deepest) > 1:
+                raise UserError(f"{self.path}: {path} may be {deepest[0]} or {deepest[1]} of the reference")
+            for name in deepest:
+                claims[name][path] = depths[name]
+        pairs: dict[str, str] = {}
+        for name, claimed in claims.items():
+            first, *others = [path for path, depth in claimed.items() if depth == max(claimed.values())]
+            if others:
+                hint = "a reference that names folders tells them apart"
+                raise UserError(f"{self.path}: {name} may be {first} or {others[0]}; {hint}")
+            pairs[first] = name
+        return pairs
+
+    def _no_match(self, paths: Sequence[str]) -> UserError:
+        names = sorted({_stem(reference.recording) for reference in self.references})
+        stems = [_stem(path) for path in paths]
+        guess = next((match for stem in stems if (match := nearest(stem, names, cutoff=0.6))), None)
+        hint = f"; did you mean {guess}?" if guess else ""
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        given = ", ".join(stems[:3]) + (" ..." if len(stems) > 3 else "")
+        return UserError(f"{self.path}: no reference for {given or 'any recording'}{hint} (it has {shown})")
+
+
+@dataclass(slots=True)
+class _Collected:
+    """Marks on their way into references."""
+
+    segments: dict[tuple[str, int | None], list[Segment]] = field(default_factory=dict)
+    speakers: defaultdict[tuple[str, int | None], set[str | None]] = field(default_factory=lambda: defaultdict(set))
+    unknown: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
+    where: dict[tuple[str, int | None], str] = field(default_factory=dict)
+
+    def recording(self, name: str, channel: int | None, where: str, speaker: str | None = None) -> list[Segment]:
+        """The segments of a recording so far, which begins to exist."""
+        self.speakers[name, channel].add(speaker)
+        self.where.setdefault((name, channel), where)
+        return self.segments.setdefault((name, channel), [])
+
+    def mark(self, name: str, channel: int | None, mark: tuple[float, float, str], where: str) -> None:
+        """A stretch with a label, which is left out where no emotion is known for it. Errors: UserError for times."""
+        start, end, label = mark
+        segments = self.recording(name, channel, where)
+        try:
+            emotion = to_emotion(label)
+        except UnknownLabel:
+            self.unknown[label.strip()] += 1
+            return
+        if emotion is not None:
+            segments.append(_segment(start, end, emotion, where))
+
+
+def read_reference(path: str | Path, *, tier: str | None = None) -> References:
+    """The references of a file, or of the files in a folder and below.
+
+    tier: of TextGrids and .eaf files, those with the emotions, joined by commas; see `formats.read_stretches`.
+    A row without an end lasts to the end of its recording. Labels that mean no emotion are left out, counted and named.
+    Errors: UserError naming file and line for what cannot be read, and where there is no reference at all.
+    """
+    path = Path(path)
+    collected = _Collected()
+    for file in _files(path):
+        _read(file, file.relative_to(path).parent if path.is_dir() else Path(), collected, tier)
+    if not collected.segments:
+        raise UserError(f"{path}: no references; expected stretches of recordings with an emotion each")
+    references = []
+    for (name, channel), segments in collected.segments.items():
+        speakers = collected.speakers[name, channel] - {None}
+        ordered = tuple(sorted(segments, key=lambda segment: (segment.start, segment.end, segment.emotion)))
+        speaker = speakers.pop() if len(speakers) == 1 else None
+        references.append(Reference(name, ordered, channel, speaker, collected.where[name, channel]))
+    return References(str(path), tuple(references), tuple(_notes(collected, references)))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        if not path.exists():
+            raise UserError(f"{path}: no such file; expected a reference: RTTM, TextGrid, ZED.json, a table ...")
+        return [path]
+    if (path / "ZED.json").is_file():
+        return [path / "ZED.json"]
+    files = [file for file in path.rglob("*") if file.suffix.lower() in FOLDER_SUFFIXES and file.name[0] != "."]
+    if not files:
+        raise UserError(f"{path}: no references; expected files that end in {', '.join(FOLDER_SUFFIXES)}, or ZED.json")
+    return sorted(files)
+
+
+def _read(file: Path, folder: Path, collected: _Collected, tier: str | None) -> None:
+    """Collect the marks of a file. folder: where it lies in what the user named, as its recording may elsewhere."""
+    suffix = file.suffix.lower()
+    if suffix == ".rttm":
+        _read_rttm(file, collected)
+    elif suffix in ANNOTATIONS:
+        _read_annotations(file, folder, collected, tier)
+    elif file.name.lower().endswith(".label-studio.json"):
+        _read_rows(file, import_("label-studio", file, others="drop"), collected)
+    elif suffix == ".json" and _holds_object(file):
+        for name, speaker, stretches in marked_recordings(file):
+            collected.recording(name, None, str(file), speaker)
+            for label, start, end in stretches:
+                collected.mark(name, None, (start, end, label), f"{file}: {name}")
+    elif suffix in TABLE_SUFFIXES | JSON_SUFFIXES:
+        _read_rows(file, scan("table", file, others="drop"), collected)
+    else:
+        known = sorted({*FOLDER_SUFFIXES, *TABLE_SUFFIXES, *JSON_SUFFIXES})
+        guess = nearest(suffix, known)
+        raise UserError(f"{file}: {suffix or 'no suffix'}: expected a reference that ends in {guess or '.rttm'}, or "
+                        f"{', '.join(known)}")  # fmt: skip
+
+
+def _read_rttm(file: Path, collected: _Collected) -> None:
+    """Lines SPEAKER file channel start duration <NA> <NA> emotion ...; channels count from 1, others are left out."""
+    lines = []
+    for number, line in enumerate(read_text(file).split("\n"), 1):
+        where, fields = f"{file}:{number}", line.split()
+        if not fields or line.startswith(";;"):
+            continue
+        if fields[0] != "SPEAKER":
+            collected.tally.add(f"lines of the type {fields[0][:40]}, left out", where)
+            continue
+        if len(fields) < 8:
+            raise UserError(f"{where}: {len(fields)} fields; expected ten: SPEAKER file channel start duration ...")
+        start, seconds = (_seconds(text, where) for text in fields[3:5])
+        if not fields[2].isdecimal() or int(fields[2]) < 1:
+            raise UserError(f"{where}: the channel is {fields[2][:40]!r}; expected a number from 1")
+        lines.append((fields[1], int(fields[2]), (start, start + seconds, fields[7].replace("_", " ")), where))
+    several = {name for name, channel, _, _ in lines if channel > 1}
+    for name, channel, mark, where in lines:
+        collected.mark(name, channel - 1 if name in several else None, mark, where)
+
+
+def _read_annotations(file: Path, folder: Path, collected: _Collected, tier: str | None) -> None:
+    recording, stretches = read_stretches(file, collected.tally, tier)
+    recording = (folder / recording).as_posix()
+    if not stretches:
+        collected.recording(recording, None, str(file))
+    for stretch in stretches:
+        match = CHANNEL_MARK.search(stretch.tier.partition("@")[2]) or CHANNEL_MARK.search(stretch.label)
+        channel = int(match[1]) if match else None
+        label = CHANNEL_MARK.sub("", stretch.label).strip()
+        collected.mark(recording, channel, (stretch.start, stretch.end, label), stretch.where)
+        if stretch.speaker and not match:
+            collected.speakers[recording, channel].add(stretch.speaker)
+
+
+def _read_rows(file: Path, reading: Reading, collected: _Collected) -> None:
+    for row in reading:
+        segments = collected.recording(row.path, row.channel, str(file), row.speaker)
+        if row.emotion is not None:
+            end = WITHOUT_END if row.end is None else row.end
+            segments.append(_segment(row.start, end, row.emotion, f"{file}: {row.id}"))
+    for label, count in reading.intake.unknown_labels.items():
+        collected.unknown[label] += count
+
+
+def _holds_object(file: Path) -> bool:
+    """Whether a JSON file holds an object, as ZED.json, and not a list of rows."""
+    return read_text(file).lstrip("\ufeff \t\r\n").startswith("{")
+
+
+def _seconds(text: str, where: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise UserError(f"{where}: {text[:40]!r} is no time; expected seconds")
+    return seconds
+
+
+def _segment(start: float, end: float, emotion: str, where: str) -> Segment:
+    try:
+        return Segment(start, end, emotion)
+    except ValueError:
+        raise UserError(f"{where}: {emotion} from {start:g} to {end:g} s; expected a start before its end") from None
+
+
+def _notes(collected: _Collected, references: Sequence[Reference]) -> Iterator[str]:
+    yield from collected.tally.lines()
+    if collected.unknown:
+        names = ", ".join(f"{label!r} ({count:,})" for label, count in collected.unknown.most_common(10))
+        more = f" and {len(collected.unknown) - 10:,} more" if len(collected.unknown) > 10 else ""
+        yield f"segments of the reference with labels that mean no emotion, left out: {names}{more}"
+    overlapping = [reference for reference in references if _overlaps(reference.segments)]
+    if overlapping:
+        yield (
+            f"the reference overlaps in {len(overlapping):,} of {len(references):,} recordings (the first: "
+            f"{overlapping[0].recording}): several emotions at once"
+        )
+
+
+def _overlaps(segments: Sequence[Segment]) -> bool:
+    """Whether two emotions, of which neutral is none, are marked at once; segments are in order of their start."""
+    ends: dict[str, float] = {}
+    for segment in segments:
+        if segment.emotion == NEUTRAL:
+            continue
+        if any(end > segment.start + OVERLAP_ROUNDING for emotion, end in ends.items() if emotion != segment.emotion):
+            return True
+        ends[segment.emotion] = max(segment.end, ends.get(segment.emotion, 0.0))
+    return False
+
+
+def _by_channel(
+    group: Sequence[Reference], channels: Sequence[int | None], path: str
+) -> Iterator[tuple[Reference, int | None]]:
+    """The references of a recording with the channels that they are of."""
+    by_channel = {reference.channel: reference for reference in group}
+    for channel in channels:
+        if channel in by_channel:
+            yield by_channel[channel], channel
+        elif len(channels) == 1 and len(group) == 1 and (channel is None or group[0].channel is None):
+            yield group[0], channel
+    if len(channels) > 1 and None in by_channel and None not in channels:
+        names = ", ".join(map(str, sorted(channel for channel in channels if channel is not None)))
+        raise UserError(
+            f"{path}: {group[0].recording} has the channels {names}, and its reference names none: which is it of?"
+        )
+    if list(channels) == [None] and len(group) > 1:
+        raise UserError(f"{path}: {group[0].recording} is marked by channel; answer each channel by itself")
+
+
+def _stem(path: str) -> str:
+    """The name of a recording without folders and the suffix of audio; other suffixes are part of the name."""
+    name = PurePath(path.replace("\\", "/"))
+    return name.stem if name.suffix.lower() in AUDIO_SUFFIXES else name.name
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """The bare name and the folders of a path, the last first."""
+    return (_stem(path), *reversed(PurePath(path.replace("\\", "/")).parts[:-1]))
+
+
+def _common(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many of the last parts of two paths are the same."""
+    count = 0
+    for part, other in zip(first, second):
+        if part != other:
+            break
+        count += 1
+    return count

@@ -1,0 +1,215 @@
+"""From a recording of any length to a timeline: windows of frames without seams, speech, segments, rows.
+
+    recording -> windows that overlap by the model's context -> frames -> segments of one emotion -> `Prediction` rows
+
+The audio is read in pieces, and no more than a window, a stretch of speech (`smoothing.LONGEST_STRETCH`) of frames and
+a few numbers for each 20 ms are in memory. In shapes T is samples at 16 kHz, F frames and C labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from emobridge.data.activity import resolve_detector
+from emobridge.data.audio import AudioError, channels_agree, printable, utterance_pieces, utterance_seconds
+from emobridge.diarization.base import FrameModel, Waveform
+from emobridge.diarization.smoothing import Mask, Smoother, Smoothing, TimelineSegment
+from emobridge.diarization.windowed import WindowedRecognizer
+from emobridge.inference.features import Skip
+from emobridge.inference.inputs import AudioInput, as_utterances
+from emobridge.inference.journal import Journal, answered, unit_key
+from emobridge.inference.predict import in_seconds, mixed_note
+from emobridge.inference.rows import chosen_labels, unsure_reason
+from emobridge.inference.segments import LEAST_SPEECH, NO_SPEECH, NOT_FINITE, TIME_ROUNDING, TOO_SHORT, Span, speech_of
+from emobridge.inference.sources import by_channel
+from emobridge.progress import Progress
+from emobridge.settings import Diarizing
+from emobridge.types import SAMPLE_RATE, Prediction, Utterance
+
+
+def diarize(
+    model: FrameModel,
+    audio: AudioInput,
+    settings: Diarizing | None = None,
+    *,
+    journal: Journal | None = None,
+    on_skip: Skip | None = None,
+    on_note: Callable[[str], None] | None = None,
+    on_progress: Progress | None = None,
+) -> Iterator[Prediction]:
+    """A Prediction for each stretch of one emotion, in order, and for each pause one without label: "no speech".
+
+    audio: utterances, and paths for what `utterances_of` makes of them; each channel that `settings` ask for is
+    answered by itself. The rows of a channel tile it. Their probabilities are means over the frames of the stretch; a
+    stretch that is too short, or of which the model makes numbers that are not finite, has none but a reason.
+    What cannot be read goes to `on_skip`, or raises without one. journal: holds what an earlier run of the same request
+    has answered, by recording and channel. on_note: gets what the user should know. on_progress: gets seconds of audio.
+    Errors: UserError for settings that the model cannot serve; AudioError for a bad file without `on_skip`.
+    """
+    settings = settings or Diarizing()
+    units = [unit for utterance in as_utterances(audio) for unit in by_channel(utterance, settings.answering)]
+    models = {key: _model_of(model, *key, settings) for key in dict.fromkeys((u.language, u.corpus) for u in units)}
+    labels = chosen_labels(model.labels, settings.answering)
+    report = in_seconds(units, on_progress)
+    detector = resolve_detector(settings.detector)
+    differing: dict[str, None] = {}
+
+    def answer(row: int, on_skip: Skip | None) -> list[Prediction]:
+        unit = units[row]
+        timeline = Timeline(models[unit.language, unit.corpus], settings, labels, lambda share: report(row, share))
+        try:
+            rows = list(timeline.rows(unit))
+            if on_note is not None and unit.channel is None and not channels_agree(unit):
+                differing[unit.path] = None
+        except AudioError as error:
+            if on_skip is None:
+                raise
+            on_skip(printable(unit.id), str(error))
+            return []
+        return rows
+
+    yield from answered(range(len(units)), lambda row: unit_key([units[row]], detector), answer, journal, on_skip)
+    if differing and on_note is not None:
+        on_note(mixed_note(list(differing)))
+
+
+def frame_windows(
+    model: FrameModel, utterance: Utterance, speech: Sequence[Span] | None = None
+) -> Iterator[tuple[float, Waveform]]:
+    """The probabilities of all frames of an utterance, window by window: (start in s of the file, (F, C)).
+
+    They are joined without seams: see `joined_frames`, also for `speech`. Errors: AudioError where it cannot be read.
+    """
+    for first, values in joined_frames(model, utterance_pieces(utterance), speech):
+        yield utterance.start + first / model.frame_rate, values
+
+
+def joined_frames(
+    model: FrameModel, pieces: Iterable[Waveform], speech: Sequence[Span] | None = None
+) -> Iterator[tuple[int, Waveform]]:
+    """The probabilities of all frames of a sound that comes in pieces (T_i,): (number of the first frame, (F, C)).
+
+    Windows of at most `model.longest` s overlap by twice `model.context`, and of each those frames count whose context
+    is inside: so no frame depends on where windows begin. speech: (start, end) in s of the sound; where it is given,
+    windows without any are not computed, and their frames have equal probabilities.
+    Errors: ValueError for a model whose context leaves nothing of its longest sound.
+    """
+    rate, margin = model.frame_rate, math.ceil(model.context * model.frame_rate)
+    step = math.floor(model.longest * rate) - 2 * margin  # frames
+    if step < 1:
+        raise ValueError(f"a context of {model.context:g} s leaves nothing of the longest sound, {model.longest:g} s")
+    windows = _overlapping(pieces, step * SAMPLE_RATE / rate, math.floor(model.longest * SAMPLE_RATE))
+    for number, (wave, is_last) in enumerate(windows):
+        count = max(1, round(len(wave) / SAMPLE_RATE * rate))
+        begin, end = margin if number else 0, count if is_last else step + margin
+        first = number * step + begin
+        if speech is None or _overlaps(speech, first / rate, (first + end - begin) / rate):
+            values = model.frame_probabilities(wave)[begin:end]
+        else:
+            values = np.full((end - begin, len(model.labels)), 1 / len(model.labels), dtype=np.float32)
+        yield first, values
+
+
+class Timeline:
+    """The rows of one utterance and channel."""
+
+    def __init__(
+        self, model: FrameModel, settings: Diarizing, labels: Sequence[int], report: Callable[[float], None]
+    ) -> None:
+        """labels: the indices of those that may be answered. report: gets the share of the utterance that is done."""
+        self.model, self.settings, self.labels, self.report = model, settings, list(labels), report
+        self._not_finite: list[tuple[int, int]] = []  # frames
+
+    def rows(self, utterance: Utterance) -> Iterator[Prediction]:
+        """The rows, as the audio is read. Errors: AudioError where it cannot be read."""
+        seconds, rate, settings = utterance_seconds(utterance), self.model.frame_rate, self.settings
+        speech = speech_of(utterance, settings.detector)
+        if seconds < LEAST_SPEECH - TIME_ROUNDING:
+            yield self._row(utterance, (0.0, seconds), (), TOO_SHORT)
+            return
+        count = max(1, round(seconds * rate))
+        smoother = Smoother(rate, Smoothing(settings.shortest, settings.pause, settings.cost))
+        for first, values in joined_frames(self.model, utterance_pieces(utterance), speech):
+            values = values[: count - first]  # the length that a row says may be a trifle below the file's
+            spoken = _in_speech(speech, first, len(values), rate)
+            yield from self._rows_of(utterance, smoother.add(*self._checked(first, values, spoken)), (count, seconds))
+            self.report(min(1.0, (first + len(values)) / count))
+        yield from self._rows_of(utterance, smoother.finish(), (count, seconds))
+
+    def _checked(self, first: int, values: Waveform, spoken: Mask) -> tuple[Waveform, Mask]:
+        """Frames (F, C) of the chosen labels, each row of which sums to 1; those that are not finite hold no speech."""
+        values = values[:, self.labels]
+        finite = np.asarray(np.isfinite(values).all(1))
+        for frame in np.flatnonzero(~finite).tolist():
+            if self._not_finite and self._not_finite[-1][1] == first + frame:
+                self._not_finite[-1] = self._not_finite[-1][0], first + frame + 1
+            else:
+                self._not_finite.append((first + frame, first + frame + 1))
+        values = np.where(finite[:, None], values, 0.0)
+        total = values.sum(1, keepdims=True)
+        return np.where(total > 0, values / np.where(total > 0, total, 1.0), 1 / len(self.labels)), spoken & finite
+
+    def _rows_of(
+        self, utterance: Utterance, segments: Iterable[TimelineSegment], length: tuple[int, float]
+    ) -> Iterator[Prediction]:
+        """The rows of segments; length: of the utterance, in frames and in s."""
+        count, seconds = length
+        for segment in segments:
+            span = segment.first / self.model.frame_rate, segment.last / self.model.frame_rate
+            if segment.last == count:
+                span = span[0], seconds
+            yield self._row(utterance, span, *self._answer(segment, span[1] - span[0]))
+
+    def _answer(self, segment: TimelineSegment, seconds: float) -> tuple[tuple[float, ...], str]:
+        """The probabilities of a segment, and why it has no label."""
+        if segment.label is None:
+            damaged = [part for part in self._not_finite if part[0] < segment.last]
+            self._not_finite = [part for part in self._not_finite if part[1] > segment.last]
+            return (), NOT_FINITE if damaged else NO_SPEECH
+        if seconds < LEAST_SPEECH - TIME_ROUNDING:
+            return (), TOO_SHORT
+        return segment.probabilities, unsure_reason(segment.probabilities, self.settings.abstain_below)
+
+    def _row(self, utterance: Utterance, span: Span, probabilities: tuple[float, ...], reason: str) -> Prediction:
+        return Prediction(
+            utterance.id,
+            utterance.start + span[0],
+            utterance.start + span[1],
+            tuple(self.model.labels[label] for label in self.labels),
+            probabilities,
+            path=utterance.path,
+            channel=utterance.channel,
+            language=utterance.language,
+            answered_by=self.model.language if isinstance(self.model, WindowedRecognizer) and probabilities else "",
+            reason=reason,
+        )
+
+
+def _model_of(model: FrameModel, language: str, corpus: str, settings: Diarizing) -> FrameModel:
+    """What answers a language: of a recogniser the branch that `predict` takes. Errors: UserError."""
+    return model.speaking(language, corpus, settings.window) if isinstance(model, WindowedRecognizer) else model
+
+
+def _overlapping(pieces: Iterable[Waveform], step: float, size: int) -> Iterator[tuple[Waveform, bool]]:
+    """Windows of `size` samples, `step` samples apart, and whether each is the last, which ends with the sound."""
+    buffer, offset, number = np.empty(0, dtype=np.float32), 0, 0  # the buffer begins at the sample `offset`
+    for piece in pieces:
+        buffer = np.concatenate([buffer, piece])
+        while offset + len(buffer) > (begin := round(number * step)) + size:
+            buffer, offset, number = buffer[begin - offset :], begin, number + 1
+            yield buffer[:size], False
+    yield buffer[round(number * step) - offset :], True
+
+
+def _overlaps(speech: Sequence[Span], start: float, end: float) -> bool:
+    return any(begin < end and start < stop for begin, stop in speech)
+
+
+def _in_speech(speech: Sequence[Span], first: int, count: int, frame_rate: float) -> Mask:
+    """Whether the middle of each of `count` frames lies in speech."""
+    middles = (first + np.arange(count) + 0.5) / frame_rate
+    begins, ends = (np.array([span[side] for span in speech]) for side in (0, 1))
+    return np.searchsorted(begins, middles, side="right") > np.searchsorted(ends, middles, side="right")

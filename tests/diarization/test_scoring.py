@@ -1,0 +1,84 @@
+"""Timelines beside their references: what is scored, and what a reader is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+
+from emobridge.diarization.references import WITHOUT_END, Reference, References
+from emobridge.diarization.scoring import score_timelines
+from emobridge.errors import UserError
+from emobridge.scores.base import Condition
+from emobridge.types import Prediction, Segment
+
+LABELS = ("anger", "neutral")
+CONDITION = Condition("r", "diarizer", "wavlm", "3", "none", "ravdess", "zed", "0", "test", "target")
+
+
+def row(start, end, label, path="call.wav"):
+    shares = tuple(0.9 if name == label else 0.1 for name in LABELS)
+    return Prediction(path, start, end, LABELS, shares if label else (), path=path, reason="" if label else "no speech")
+
+
+def reference(*segments, recording="call", speaker=None):
+    return Reference(recording, tuple(Segment(*segment) for segment in segments), speaker=speaker)
+
+
+def test_rows_are_scored_over_the_length_of_the_file(tmp_path):
+    path = str(tmp_path / "call.wav")
+    soundfile.write(path, np.zeros(16000 * 8), 16000)
+    scored = score_timelines([row(1, 3, "anger", path), row(3, 5, "", path)],
+                             References("r", (reference((2, 4, "anger")),)))  # fmt: skip
+    assert scored.evaluation.durations == (8.0,)  # rows end at 5 s
+    assert scored.evaluation.values()["EDER"] == pytest.approx(2 / 8)
+    assert scored.boundaries.median == 1.0
+
+
+def test_a_file_that_has_gone_ends_with_its_rows():
+    scored = score_timelines([row(0, 4, "anger")], References("r", (reference((0, WITHOUT_END, "anger")),)))
+    assert scored.evaluation.durations == (4.0,) and scored.evaluation.values()["EDER"] == 0
+    assert scored.notes == ()
+
+
+def test_what_is_not_scored_is_counted():
+    references = References("r", (reference((0, 9, "anger")), reference(recording="unheard")), ("a note",))
+    scored = score_timelines([row(0, 4, "anger"), row(0, 4, "anger", "other.wav")], references)
+    assert scored.recordings == (("call.wav", None),)
+    assert scored.notes == (
+        "a note",
+        "not scored, since the reference has nothing of them: 1 recording",
+        "references that no recording here has: 1",
+        "the reference goes on after the end of 1 recording (the first: call); what lies after it is cut off",
+    )
+
+
+def test_lines_and_rows_for_a_table():
+    rows = [row(*part, f"{name}.wav") for name in "abc" for part in ((0, 2, "anger"), (2, 4, "neutral"))]
+    marks = [reference((0, 1 + index, "anger"), recording=name, speaker=name) for index, name in enumerate("ab")]
+    marks.append(reference(recording="c", speaker="c"))
+    scored = score_timelines(rows, References("r", tuple(marks)))
+    lines = scored.lines()
+    assert " ".join(lines[0].split()) == "EDER, % over speakers missed false alarm overlap confusion n"
+    assert lines[1].startswith("all, mean over utterances") and " 25.0 [" in lines[1] and lines[1].endswith("3")
+    assert [line.split("  ")[0] for line in lines[1:7]] == [
+        "all, mean over utterances", "all, pooled over time", "anger, mean over utterances",
+        "neutral, mean over utterances", "anger, pooled over time", "neutral, pooled over time",
+    ]  # fmt: skip
+    assert lines[7].startswith("boundaries: 2 matched, median 0.50 s apart; 0 of the reference")
+    names = {score.measure for score in scored.scores(CONDITION)}
+    assert {"EDER", "EDER missed", "EDER pooled", "EDER pooled anger", "EDER neutral false alarm"} <= names
+
+
+def test_a_timeline_that_tells_nothing_apart_says_so():
+    scored = score_timelines([row(0, 4, "neutral")], References("r", (reference((1, 2, "anger")),)))
+    lines = scored.lines()
+    assert lines[0] == "warning: nothing is told apart: no emotion in any of 1 recordings"
+    assert lines[-1] == "boundaries: 0 matched; 2 of the reference without a match, 0 of the timeline"
+
+
+def test_collar_and_neutral_are_passed_on():
+    data = score_timelines([row(0, 4, "anger")], References("r", (reference((1, 4, "anger")),)), collar=0.5)
+    assert data.evaluation.values()["EDER"] == pytest.approx(0.5 / 3)
+    with pytest.raises(UserError, match="unknown use of neutral"):
+        score_timelines([row(0, 4, "anger")], References("r", (reference(),)), neutral_as="clas")
