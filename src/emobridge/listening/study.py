@@ -29,7 +29,7 @@ from emobridge.listening.questions import CEFR_LEVELS, QUESTIONS, known_tag, ope
 from emobridge.listening.records import ITEM_KINDS, ListeningItem, ListeningStudy, Question, Rule
 from emobridge.settings import CONTROL, from_mapping
 
-STUDY_FILE, AUDIO_FOLDER = "study.json", "audio"
+STUDY_FILE, AUDIO_FOLDER, ANSWERS_FILE = "study.json", "audio", "answers.sqlite"
 STUDY_FORMAT = 1
 _LARGEST_FILE = 16 << 20  # bytes of a study file
 MOST_ITEMS = 10_000

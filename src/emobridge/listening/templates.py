@@ -54,6 +54,7 @@ def _environment() -> Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.globals["language_rows"] = LANGUAGE_ROWS
     environment.globals["own_name"] = lambda lang: catalogue.text(lang, "page.language")
