@@ -151,6 +151,16 @@ def test_the_folder_and_the_terminal(answered, tmp_path):
     assert "answers.csv" in settings
 
 
+def test_a_difference_that_chance_could_make_is_no_finding(answered, tmp_path):
+    rows = list(csv.DictReader(answered[0].open(encoding="utf-8")))
+    natives = {f"{native}{number}@mail.org": ("de", "zh")[number % 2] for native in ("de", "zh") for number in range(6)}
+    write_table(answered[0], [row | {"native": natives[row["listener"]]} for row in rows])
+    first = listening_results(request_of(answered, tmp_path)).lines[0]
+    assert (
+        first.startswith("Natives are not shown to recognise the emotions of ") and "after Holm's correction)" in first
+    )
+
+
 def predictions(path: Path, right: int, language: str, column: str = "label") -> Path:
     rows = []
     for index, emotion in enumerate(EMOTIONS):
