@@ -202,6 +202,7 @@ def test_the_counts_that_a_budget_left(answered, tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
+        ("mono@fr:w2v2=x.csv", r"model w2v2: no items of fr \(there are de, zh\)"),
         ("w2v2", "expected NAME=FILE"),
         ("mona:w2v2=x.csv", "did you mean 'mono'"),
         ("mono@xx9:w2v2=x.csv", "language 'xx9'"),
@@ -268,6 +269,10 @@ def test_relations_to_a_language():
     assert relation_of(listener, "zh", ("zh",)) == "trans" and relation_of(Listener("b"), "de") == ""
     assert relation_of(Listener("c", native="zh", answers={"english": "none"}), "en") == "cross"
     assert relation_of(Listener("c", native="zh"), "zh-x-tianjin") == "mono"
+    assert (
+        relation_of(Listener("c", native="und"), "de") == ""
+        and name_of_group(Listener("c", native="und", group="und")) == "listeners"
+    )
     assert name_of_group(listener) == "listeners, native de"
     assert name_of_group(Listener("d", native="de", group="musicians")) == "listeners, musicians"
     assert name_of_group(Listener("e")) == "listeners"

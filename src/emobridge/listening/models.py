@@ -76,6 +76,11 @@ def cells_of_model(
     emotions: that listeners chose from. Errors: UserError for files that cannot be read, that answer no item, or an
     item twice.
     """
+    if model.language:
+        languages = dict.fromkeys(cell_language(item.language) for item in items)
+        if cell_language(model.language) not in languages:
+            raise UserError(f"model {model.name}: no items of {model.language} (there are {', '.join(languages)})")
+        items = [item for item in items if cell_language(item.language) == cell_language(model.language)]
     if any(_holds_counts(path) for path in model.files):
         return tuple((cell, ()) for path in model.files for cell in _cells_of_counts(path, model, items))
     folds = [_predictions(path, items, on_note) for path in model.files]
@@ -85,14 +90,11 @@ def cells_of_model(
             by_language.setdefault(cell_language(item.language), []).append(item)
     scored = []
     for language, heard in by_language.items():
-        if not model.language or language == cell_language(model.language):
-            everything = [item for item in items if cell_language(item.language) == language]
-            answered = [item for item in heard if all(item.id in fold for fold in folds)]
-            if not answered:
-                raise UserError(f"model {model.name}: its {len(folds)} files answer no item of {language} in common")
-            scored.append(_scored_cell(model, folds, answered, len(everything), emotions))
-    if not scored:
-        raise UserError(f"model {model.name}: answers no item of {model.language}")
+        everything = [item for item in items if cell_language(item.language) == language]
+        answered = [item for item in heard if all(item.id in fold for fold in folds)]
+        if not answered:
+            raise UserError(f"model {model.name}: its {len(folds)} files answer no item of {language} in common")
+        scored.append(_scored_cell(model, folds, answered, len(everything), emotions))
     return tuple(scored)
 
 
@@ -170,7 +172,7 @@ def _cells_of_counts(path: Path, model: ModelFiles, items: Sequence[ListeningIte
     """The cells of a budget's items.csv that are of its target; of several each is named by its method."""
     languages = tuple(dict.fromkeys(cell_language(item.language) for item in items))
     language = cell_language(model.language) if model.language else languages[0]
-    if language not in languages or (not model.language and len(languages) > 1):
+    if not model.language and len(languages) > 1:
         form = f"{model.setting or 'mono'}@LANGUAGE:{model.name}={path}"
         raise UserError(
             f"{path}: holds counts, which do not tell their language: {form} (one of {', '.join(languages)})"
