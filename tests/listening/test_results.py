@@ -197,6 +197,16 @@ def test_the_counts_that_a_budget_left(answered, tmp_path):
     (model,) = record.listening.models
     assert model.ua == pytest.approx(0.75) and math.isnan(model.low) and model.folds == 5
     assert any(row.method == "w2v2" and row.measure == "F1 macro" for row in record.scores)
+    assert not any("other items" in line for line in record.warnings)
+    twice = (f"mono@de:w2v2={path}", f"mono@de:w2v2={path}")
+    (model,) = results_record(request_of(answered, tmp_path, model=twice)).listening.models
+    assert model.counts[0] == (90, 10, 10, 10) and model.folds == 10
+    mixed = (f"mono@de:w2v2={path}", f"mono@de:w2v2={predictions(tmp_path / 'p.csv', 6, 'de')}")
+    with pytest.raises(UserError, match="holds counts and another file predictions"):
+        results_record(request_of(answered, tmp_path, model=mixed))
+    write_table(path, [row | {"count": 11} for row in rows])
+    record = results_record(request_of(answered, tmp_path, model=(f"mono@de:w2v2={path}",)))
+    assert any("are of other items than listeners heard" in line for line in record.warnings)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +241,7 @@ def test_a_model_that_lacks_items_says_so(answered, tmp_path):
     record = results_record(request_of(answered, tmp_path, model=(f"m={path}",)))
     assert (record.listening.models[0].n, record.listening.models[0].missing) == (3, 45)
     assert any("m answers 3 of 48 items of de" in line for line in record.warnings)
-    assert any("1 items without a label" in line for line in record.listening.notes)
+    assert any("1 item without a label" in line for line in record.warnings)
 
 
 def items_of(emotions=EMOTIONS, language="de") -> tuple[ListeningItem, ...]:
