@@ -36,6 +36,9 @@ def cell_scores(
             yield _score(cell, name, Mean(agreement.value, agreement.low, agreement.high, agreement.items))
     if cell.marks is not None and not math.isnan(cell.marks.eder.value):
         yield _score(cell, "EDER", cell.marks.eder)
+        yield _score(cell, "EDER pooled", mean_of([cell.marks.pooled]))
+        for emotion, mean in cell.marks.by_emotion:
+            yield _score(cell, f"EDER {emotion}", mean)
     for number, value in zip(cell.listeners, cell.values):
         yield _score(cell, Ua.name, mean_of([value]), who=f"{cell.who}, {number}")
 

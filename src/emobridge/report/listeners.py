@@ -22,10 +22,10 @@ def heard_name(language: str) -> str:
     """The English name of a language that items are in; a dialect has its tag beside.
 
     >>> heard_name("de"), heard_name("zh-x-tianjin"), heard_name("und")
-    ('German', 'Chinese (zh-x-tianjin)', 'items of no known language')
+    ('German', 'Chinese (zh-x-tianjin)', 'the items')
     """
     if language == "und":
-        return "items of no known language"
+        return "the items"
     return f"{language_name(language)} ({language})" if "-" in language else language_name(language)
 
 

@@ -100,11 +100,11 @@ def _judged(test: ListenerTest) -> str:
 
 def _language_sentence(findings: ListeningFindings, language: str) -> str:
     parts = [
-        f"{short_name(cell)} {percent(cell.mean.value)} % ({_bounds(cell.mean)}, {count(len(cell.values), 'listener')})"
-        for cell in findings.cells
-        if cell.language == language and cell.values
+        f"{short_name(cell)}{' recognise' if not number else ''} {percent(cell.mean.value)} % "
+        f"({_bounds(cell.mean)}, {count(len(cell.values), 'listener')})"
+        for number, cell in enumerate(cell for cell in findings.cells if cell.language == language and cell.values)
     ]
-    return f"{heard_name(language)}: {'; '.join(parts)}." if parts else ""
+    return f"Of the emotions of {heard_name(language)}, {'; '.join(parts)}." if parts else ""
 
 
 def _model_sentence(findings: ListeningFindings, model: ModelCell) -> str:
@@ -187,7 +187,8 @@ def listening_lines(record: StudyRecord) -> list[str]:
     lines = []
     for cell in findings.cells:
         who = f"{cell.language:8} {short_name(cell):34}"
-        lines.append(f"{who} UA {mean_text(cell.mean)}  listeners={len(cell.values)} alpha={cell.alpha.value:.2f}")
+        alpha = "" if math.isnan(cell.alpha.value) else f" alpha={cell.alpha.value:.2f}"
+        lines.append(f"{who} UA {mean_text(cell.mean)}  listeners={len(cell.values)}{alpha}")
     for model in findings.models:
         value = interval("UA", model.ua, model.low, model.high)
         lines.append(f"{model.language:8} {model_name(model):34} UA {value}  items={model.n} folds={model.folds}")
