@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from torch.nn.functional import avg_pool1d, layer_norm
 from transformers import WavLMConfig, WavLMModel
@@ -317,3 +318,16 @@ def test_large_files_of_text_are_not_read(folder):
     (folder / "hyperparams.yaml").write_text("#" * (1 << 20) + "\n")
     with pytest.raises(UserError, match="larger than 1,048,576 bytes"):
         load(folder)
+
+
+def test_the_command_runs_it(folder, cli, tmp_path, all_speech):
+    soundfile.write(tmp_path / "call.wav", sound(4.0), SECOND)
+    (tmp_path / "ref.rttm").write_text("SPEAKER call 1 1.0 2.0 <NA> <NA> anger <NA> <NA>\n")
+    words = ("--encoder", tmp_path / "encoder", "--out", tmp_path / "o.jsonl", "--reference", tmp_path / "ref.rttm")
+    done = cli("diarize", folder, tmp_path / "call.wav", *words)
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert rows[-1]["end"] == 4.0 and set(rows[0]["probabilities"]) == {"anger", "neutral", "happiness", "sadness"}
+    assert "all, mean over utterances" in done.out
+    done = cli("diarize", folder, tmp_path / "call.wav")
+    assert done.code == 2 and "someone/wavlm-tiny is not here" in done.err
