@@ -69,7 +69,9 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     answers: list[Prediction] = []  # that are to be scored
     if references is not None:
         units = [unit for utterance in utterances for unit in by_channel(utterance, request.diarizing.answering)]
-        references.find([(unit.path, unit.channel) for unit in units])  # before hours of work
+        is_mixed = request.diarizing.channels == "mix"  # otherwise what has no channel could not be read
+        recordings = [(unit.path, unit.channel) for unit in units if is_mixed or unit.channel is not None]
+        references.find(recordings or [(unit.path, None) for unit in units])  # before hours of work
     unused = ("format", "out", "reference", "collar", "scores")  # by the answers
     facts = {key: value for key, value in asdict(request).items() if key not in unused}
     key = key_of(emobridge.__version__, facts, _versions(Path(request.model)))
