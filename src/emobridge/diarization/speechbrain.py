@@ -13,8 +13,9 @@ an attention mask, layer_norm over all frames and features together (`output_nor
 frames every `stride`, the linear layer, softmax. Frames are 20 ms apart; the last one is repeated up to the end of the
 sound, as the recipe does with its last prediction.
 
-Verified on public pages: the files, their sizes (model.ckpt of 17 kB holds 4 x 1024 numbers and no bias), the order of
-the labels, hyperparams.yaml, the code of these steps, WavLM-large's config.json. Not verified, since the weights were
+Verified on public pages: the files and their sizes (model.ckpt of 17 kB holds 4 x 1024 numbers and no bias, and
+wav2vec2.ckpt of 1.26 GB the 315,453,120 of WavLM-large), the order of the labels, hyperparams.yaml, the code of these
+steps, WavLM-large's config.json. Not verified, since the weights were
 not at hand: the keys of wav2vec2.ckpt (from the classes that write it), both spellings of weight norm among them; that
 WavLM-large's preprocessor normalises (so its authors trained it; where a preprocessor_config.json is at hand, it says).
 Ours: a long recording goes through in windows, each of which is normalised by itself. SpeechBrain would take it whole.
