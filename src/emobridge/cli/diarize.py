@@ -6,15 +6,23 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import emobridge
 from emobridge.cli.options import command_from
-from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP
+from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP, check_file
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, count_noun
+from emobridge.files import check_suffix
 from emobridge.settings import DEVICE_HELP, Diarizing, check_part, option
-from emobridge.types import Prediction
+from emobridge.types import Prediction, Utterance, person_labels
+
+if TYPE_CHECKING:
+    from emobridge.diarization.references import References
+
+
+# Options that no answer depends on, so that an interrupted command goes on with others.
+BESIDE_ANSWERS = ("format", "out", "page", "page_audio", "reference", "collar", "scores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +36,14 @@ class DiarizeRequest:
     audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)
     format: str = option("", help=FORMAT_HELP)
     out: str = option("", help=OUT_HELP)
+    page: str = option(
+        "", help="File for a page (.html) that shows each recording and plays it from any point: waveform, spectrogram "
+        "and emotions over time.", metavar="FILE",
+    )  # fmt: skip
+    page_audio: bool = option(
+        True, help="The page can play the recordings: those of up to 5 minutes are in it, copies of longer ones lie "
+        "beside it. Voices are personal data: --no-page-audio leaves them out.",
+    )  # fmt: skip
     language: str = option("", help=LANGUAGE_HELP)
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
@@ -43,6 +59,11 @@ class DiarizeRequest:
 
     def __post_init__(self) -> None:
         check_part(self)
+        if self.page:
+            check_file("--page", self.page)
+            check_suffix("--page", self.page, ".html")
+        if self.scores:
+            check_file("--scores", self.scores)
         for name in ("collar", "scores"):
             if getattr(self, name) and not self.reference:
                 raise UserError(f"--{name}: needs --reference, which the timeline is scored against")
@@ -53,9 +74,8 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.cache import key_of
     from emobridge.diarization.files import load_frame_model
     from emobridge.diarization.references import read_reference
-    from emobridge.diarization.timeline import diarize as timelines
+    from emobridge.diarization.timeline import diarize
     from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
-    from emobridge.inference.sources import by_channel
     from emobridge.progress import progress, report_note, report_skipped
 
     skipped: list[tuple[str, str]] = []
@@ -66,14 +86,9 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
     destination.check(files)
-    answers: list[Prediction] = []  # that are to be scored
     if references is not None:
-        units = [unit for utterance in utterances for unit in by_channel(utterance, request.diarizing.answering)]
-        is_mixed = request.diarizing.channels == "mix"  # otherwise what has no channel could not be read
-        recordings = [(unit.path, unit.channel) for unit in units if is_mixed or unit.channel is not None]
-        references.find(recordings or [(unit.path, None) for unit in units])  # before hours of work
-    unused = ("format", "out", "reference", "collar", "scores")  # by the answers
-    facts = {key: value for key, value in asdict(request).items() if key not in unused}
+        _check_matches(references, utterances, request.diarizing)  # before hours of work
+    facts = {key: value for key, value in asdict(request).items() if key not in BESIDE_ANSWERS}
     key = key_of(emobridge.__version__, facts, _versions(Path(request.model)))
     try:
         with (
@@ -82,7 +97,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         ):
             if journal.path is not None:
                 keep_work()
-            rows = timelines(
+            rows = diarize(
                 model,
                 utterances,
                 request.diarizing,
@@ -91,26 +106,33 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
                 on_note=report_note,
                 on_progress=report,
             )
-            rows = rows if references is None else _noted(rows, answers)
+            shown: list[Prediction] = []
+            rows = _collected(rows, shown) if request.page or references is not None else rows
             count = write_predictions(rows, destination.path, form=request.format, synthetic=model.synthetic)
             journal.remove()
+        if request.page:
+            _write_page(request, shown, model.synthetic)
     finally:
         report_skipped(skipped)
     if destination.path is not None:
         print(f"{destination.path}: {count_noun(count, 'segment')}")
     if references is not None:
-        _score(request, model, answers, references, {unit.path: unit.speaker for unit in utterances})
+        speakers = {row.id: name for row, name in zip(utterances, person_labels(utterances))}
+        _score(request, model, shown, references, speakers)
 
 
-def _noted(rows: Iterable[Prediction], answers: list[Prediction]) -> Iterator[Prediction]:
-    """The rows, which `answers` get too."""
-    for row in rows:
-        answers.append(row)
-        yield row
+def _check_matches(references: References, utterances: Sequence[Utterance], settings: Diarizing) -> None:
+    """Errors: UserError where the references fit nothing of what is to be answered; see `References.find`."""
+    from emobridge.inference.sources import by_channel
+
+    units = [unit for utterance in utterances for unit in by_channel(utterance, settings.answering)]
+    is_mixed = settings.channels == "mix"  # otherwise what has no channel could not be read
+    recordings = [(unit.path, unit.channel) for unit in units if is_mixed or unit.channel is not None]
+    references.find(recordings or [(unit.path, None) for unit in units])
 
 
 def _score(
-    request: Any, model: Any, answers: Sequence[Prediction], references: Any, speakers: Mapping[str, str | None]
+    request: Any, model: Any, answers: Sequence[Prediction], references: References, speakers: Mapping[str, str | None]
 ) -> None:
     """Print the scores beside the reference, after rows that are printed to the other stream, and write them."""
     from emobridge.diarization.scoring import score_timelines, timeline_condition
@@ -125,6 +147,32 @@ def _score(
         print(f"scores: {request.scores}", file=stream)
 
 
+def _collected(rows: Iterable[Prediction], shown: list[Prediction]) -> Iterator[Prediction]:
+    """The same rows; they are added to `shown` too."""
+    for row in rows:
+        shown.append(row)
+        yield row
+
+
+def _write_page(request: Any, rows: list[Prediction], synthetic: bool) -> None:
+    """Write the page of --page, and say where it is, on standard error where rows are printed."""
+    from emobridge.diarization.call import call_records
+    from emobridge.progress import report_note, report_skipped
+    from emobridge.report.timeline import write_timeline_page
+
+    skipped: list[tuple[str, str]] = []
+    records = call_records(
+        rows,
+        request.page,
+        synthetic=synthetic,
+        with_audio=request.page_audio,
+        on_skip=lambda name, reason: skipped.append((name, reason)),
+        on_note=report_note,
+    )
+    report_note(f"page: {write_timeline_page(request.page, records, source=Path(request.model).name)}")
+    report_skipped(skipped)
+
+
 def _versions(folder: Path) -> list[Any]:
     """What changes when a file of a model does. A model of the hub tells its version by its name."""
     from emobridge.files import file_version
@@ -132,4 +180,4 @@ def _versions(folder: Path) -> list[Any]:
     return [file_version(path) for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-diarize = command_from(DiarizeRequest, "diarize", run_diarize)
+diarization_command = command_from(DiarizeRequest, "diarize", run_diarize)

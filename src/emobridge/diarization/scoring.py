@@ -69,8 +69,8 @@ def score_timelines(
 
     A row with a label is a segment; one without is time without emotion. Each channel of a recording that was answered
     by itself is scored as a recording, and so is each utterance where a manifest names stretches of recordings: what
-    lies between them is not scored. speakers: by path, where the reference names none. collar, neutral_as: see
-    `scores.diarization.error_times`.
+    lies between them is not scored. speakers: by the ids of utterances; by default those of the reference.
+    collar, neutral_as: see `scores.diarization.error_times`.
     Errors: UserError where no recording has a reference, and as `References.find` and `error_times`.
     """
     rows: dict[tuple[ChannelOfFile, str], list[Prediction]] = {}
@@ -86,7 +86,7 @@ def score_timelines(
         tuple(_within(matches[file].segments, span) for (file, _), span in zip(parts, spans)),
         (tuple(_within(segments_of(part), span) for (_, part), span in zip(parts, spans)),),
         tuple(end - start for start, end in spans),
-        tuple(matches[file].speaker or known.get(file[0]) for file, _ in parts),
+        tuple(known.get(part[0].id) or matches[file].speaker for file, part in parts),
         collar,
         neutral_as,
     )
