@@ -12,7 +12,7 @@ import soundfile
 from emobridge.phones.textgrid import INTERVALS, read_tiers
 from emobridge.types import SAMPLE_RATE
 
-pytest.importorskip("emobridge.diarization.files")
+pytest.importorskip("emobridge.diarization.speechbrain")
 
 
 @pytest.fixture
