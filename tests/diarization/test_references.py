@@ -19,7 +19,7 @@ LABELS = ("anger", "neutral", "sadness")
 def row(start, end, label, path="calls/call.wav", channel=None):
     shares = tuple(0.8 if name == label else 0.1 for name in LABELS)
     reason = "" if label else "no speech"
-    return Prediction(f"{path}@{start}#{channel}", start, end, LABELS, shares if label else (), path=path,
+    return Prediction(path, start, end, LABELS, shares if label else (), path=path,
                       channel=channel, reason=reason)  # fmt: skip
 
 

@@ -13,23 +13,25 @@ path, by as much of a path as the reference has, or by the bare name, and by cha
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from emobridge.corpora import AUDIO_SUFFIXES, scan
+from emobridge.corpora import AUDIO_SUFFIXES
 from emobridge.corpora.zed import marked_recordings
+from emobridge.data.columns import TableOptions, table_values
 from emobridge.data.encodings import read_text
-from emobridge.data.intake import Reading
+from emobridge.data.intake import Intake
 from emobridge.data.labels import UnknownLabel, to_emotion
 from emobridge.data.tables import JSON_SUFFIXES, TABLE_SUFFIXES
 from emobridge.data.tally import Tally
 from emobridge.errors import UserError, nearest
 from emobridge.formats import import_, read_stretches
 from emobridge.scores.diarization import NEUTRAL
-from emobridge.types import Segment
+from emobridge.types import Segment, Utterance
 
 WITHOUT_END = 1e9  # s: the end of a segment that lasts to the end of its recording, whichever that is
 ANNOTATIONS = (".textgrid", ".eaf", ".txt")
@@ -187,14 +189,16 @@ def _read(file: Path, folder: Path, collected: _Collected, tier: str | None) -> 
     elif suffix in ANNOTATIONS:
         _read_annotations(file, folder, collected, tier)
     elif file.name.lower().endswith(".label-studio.json"):
-        _read_rows(file, import_("label-studio", file, others="drop"), collected)
+        reading = import_("label-studio", file, others="drop")
+        _read_rows(file, reading, reading.intake, collected)
     elif suffix == ".json" and _holds_object(file):
         for name, speaker, stretches in marked_recordings(file):
             collected.recording(name, None, str(file), speaker)
             for label, start, end in stretches:
                 collected.mark(name, None, (start, end, label), f"{file}: {name}")
     elif suffix in TABLE_SUFFIXES | JSON_SUFFIXES:
-        _read_rows(file, scan("table", file, others="drop"), collected)
+        intake = Intake(others="drop")
+        _read_rows(file, _table_rows(file, intake), intake, collected)
     else:
         known = sorted({*FOLDER_SUFFIXES, *TABLE_SUFFIXES, *JSON_SUFFIXES})
         guess = nearest(suffix, known)
@@ -237,13 +241,19 @@ def _read_annotations(file: Path, folder: Path, collected: _Collected, tier: str
             collected.speakers[recording, channel].add(stretch.speaker)
 
 
-def _read_rows(file: Path, reading: Reading, collected: _Collected) -> None:
-    for row in reading:
+def _table_rows(file: Path, intake: Intake) -> Iterator[Utterance]:
+    """The rows of a table; their ids may repeat, as those of `diarize` do, which are of the recording."""
+    for where, values in table_values(file, TableOptions(), intake):
+        yield from intake.utterances({**values, "id": where, "corpus": file.stem}, where, os.path.abspath(file.parent))
+
+
+def _read_rows(file: Path, rows: Iterable[Utterance], intake: Intake, collected: _Collected) -> None:
+    for row in rows:
         segments = collected.recording(row.path, row.channel, str(file), row.speaker)
         if row.emotion is not None:
             end = WITHOUT_END if row.end is None else row.end
-            segments.append(_segment(row.start, end, row.emotion, f"{file}: {row.id}"))
-    for label, count in reading.intake.unknown_labels.items():
+            segments.append(_segment(row.start, end, row.emotion, row.id))
+    for label, count in intake.unknown_labels.items():
         collected.unknown[label] += count
 
 
