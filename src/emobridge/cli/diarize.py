@@ -36,6 +36,7 @@ class DiarizeRequest:
 
 def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Tell which emotion is heard when, in recordings of any length, and in each channel."""
+    from emobridge.bundle.hub import bundle_folder
     from emobridge.cache import key_of
     from emobridge.diarization.files import load_frame_model
     from emobridge.diarization.timeline import diarize
@@ -44,13 +45,14 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
     skipped: list[tuple[str, str]] = []
     destination = choose_output(request.out or None, request.format)
-    model = load_frame_model(request.model, encoder=request.encoder or None, device=request.device)
+    folder = bundle_folder(request.model)  # of a model of the hub its local copy
+    model = load_frame_model(folder, encoder=request.encoder or None, device=request.device)
     options = {"language": request.language or None, "channels": request.diarizing.channels}
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
     destination.check(files)
     facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out")}
-    key = key_of(emobridge.__version__, facts, _versions(Path(request.model)))
+    key = key_of(emobridge.__version__, facts, _versions(folder))
     try:
         with (
             Journal.for_output(destination.path, key, report_note) as journal,
@@ -76,7 +78,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
 
 def _versions(folder: Path) -> list[Any]:
-    """What changes when a file of a model does. A model of the hub tells its version by its name."""
+    """What changes when a file of a model does."""
     from emobridge.files import file_version
 
     return [file_version(path) for path in sorted(folder.rglob("*")) if path.is_file()]
