@@ -40,6 +40,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.cache import key_of
     from emobridge.diarization.files import load_frame_model
     from emobridge.diarization.timeline import diarize
+    from emobridge.diarization.windowed import WindowedRecognizer
     from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
     from emobridge.progress import progress, report_note, report_skipped
 
@@ -47,6 +48,8 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     destination = choose_output(request.out or None, request.format)
     folder = bundle_folder(request.model)  # of a model of the hub its local copy
     model = load_frame_model(folder, encoder=request.encoder or None, device=request.device)
+    if request.language and isinstance(model, WindowedRecognizer):
+        model.recognizer.branch_of(request.language)
     options = {"language": request.language or None, "channels": request.diarizing.channels}
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
