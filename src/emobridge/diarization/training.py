@@ -8,7 +8,6 @@ they tell how well it does, the temperature of its confidence and, of a head tra
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,9 +19,11 @@ from emobridge.corpora.demo import is_synthetic
 from emobridge.data.activity import FRAME_RATE
 from emobridge.data.audio import AudioError
 from emobridge.data.splits import by_ratio
+from emobridge.diarization.base import Waveform
 from emobridge.diarization.frame_model import (
     Diarizer,
     DiarizerSpec,
+    context_of,
     longest_of,
     make_head,
     speech_steps,
@@ -40,6 +41,7 @@ from emobridge.diarization.made import (
     mark_recordings,
     read_marked,
 )
+from emobridge.diarization.timeline import joined_frames
 from emobridge.encoders.base import Encoder, seeded
 from emobridge.errors import UserError, count_noun
 from emobridge.heads.base import ClosedFormHead
@@ -49,7 +51,7 @@ from emobridge.scores.calibration import fit_temperature
 from emobridge.settings import Composing, FrameTraining
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Plan, fit
-from emobridge.types import SAMPLE_RATE, Segment, Utterance, person, short_repr
+from emobridge.types import Segment, Utterance, person, short_repr
 
 LabelledRecording = Composition | MarkedRecording
 MOST_LEARNT = 60_000  # that are learnt from: neighbours are much alike, and more would fill the memory
@@ -192,13 +194,39 @@ class _Reader:
 def labelled_steps(
     recording: LabelledRecording, sound: LabelledSound, encoder: Encoder, spec: DiarizerSpec
 ) -> LabelledSteps:
-    """The steps of a sound with known boundaries; a longer one than a model takes at once goes in pieces."""
-    size = round(max(1, math.floor(longest_of(encoder) * spec.frame_rate)) / spec.frame_rate * SAMPLE_RATE)
-    pieces = [sound.wave[first : first + size] for first in range(0, len(sound.wave), size)]
-    features = torch.cat([step_features(encoder, spec, piece) for piece in pieces])
-    speech = np.concatenate([speech_steps(piece, spec.frame_rate) for piece in pieces])
+    """The steps of a sound with known boundaries, window by window, as a diarizer hears it."""
+    parts = [torch.from_numpy(part) for _, part in joined_frames(_Features(encoder, spec), [sound.wave])]
+    speech = speech_steps(sound.wave, spec.frame_rate)
+    features = torch.cat(parts)[: len(speech)]  # rounded window by window, they may be one more, or one less
     label = labels_of_steps(sound.segments, len(features), spec.frame_rate, spec.labels)
-    return LabelledSteps(recording, sound.segments, features, speech, label)
+    return LabelledSteps(recording, sound.segments, features, speech[: len(features)], label)
+
+
+@dataclass(frozen=True, slots=True)
+class _Features:
+    """A frame model whose answers are the features themselves, so that they are joined as answers are."""
+
+    encoder: Encoder
+    spec: DiarizerSpec
+    labels: tuple[str, ...] = ()
+    synthetic: bool = False
+
+    @property
+    def frame_rate(self) -> float:
+        return self.spec.frame_rate
+
+    @property
+    def context(self) -> float:
+        return context_of(self.encoder, self.spec)
+
+    @property
+    def longest(self) -> float:
+        return longest_of(self.encoder, self.spec)
+
+    def frame_probabilities(self, wave: Waveform) -> Waveform:
+        """(T,) -> (F, D)."""
+        features: Waveform = step_features(self.encoder, self.spec, wave).numpy()
+        return features
 
 
 def thinned(steps: LabelledSteps, most: int, rng: np.random.Generator) -> LabelledSteps:

@@ -27,7 +27,7 @@ def diarizer_card(fit: FrameFit, command: str) -> str:
         f"Encoder: {Path(spec.encoder).name}, layer {spec.layer}; not trained, not in the folder",
         f"Head: {' '.join((spec.head, *spec.head_options))}, {spec.frame_rate:g} answers a second, each on means over "
         f"{' and '.join(f'{radius:g}' for radius in spec.radii)} s on either side",
-        f"Normalisation: {spec.normalise}",
+        f"Window: {spec.window:g} s of sound, heard at once",
         f"Temperature of the confidence: {spec.temperature:.2f}",
     ]
     parts = [
