@@ -28,9 +28,9 @@ from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.options import read_options
 from emobridge.progress import progress, report_note
-from emobridge.study.diarizer_card import diarizer_card, trained_on, validation_lines
 from emobridge.scores.diarization import NEUTRAL
 from emobridge.settings import TrainDiarizer, command_of, write_settings
+from emobridge.study.diarizer_card import diarizer_card, trained_on, validation_lines
 from emobridge.study.reading import spell_emotions
 from emobridge.types import Utterance, short_repr
 
