@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.diarization.live import Gap, SoundBlock
+from emobridge.diarization.pcm import Gap, SoundBlock
 from emobridge.errors import UserError
 
 BLOCK_SECONDS = 0.1  # s of sound in a block
