@@ -90,7 +90,9 @@ def _source(request: Any) -> Source:
 
 
 def _standard_input() -> Iterator[bytes]:
-    """The bytes of standard input as they come. Errors: UserError where it is a terminal."""
+    """The bytes of standard input as they come. Errors: UserError where it is closed or a terminal."""
+    if sys.stdin is None:
+        raise UserError("standard input: is closed; expected raw PCM")
     if sys.stdin.isatty():
         raise UserError("standard input: is a terminal; expected raw PCM, such as from: ffmpeg -i FILE -f s16le ... -")
     file: Any = sys.stdin.buffer

@@ -133,7 +133,9 @@ class LiveRequest:
     def __post_init__(self) -> None:
         check_part(self)
         if self.source not in ("", "-"):
-            raise UserError(f"live: {self.source}: expected - (standard input) or nothing (a microphone)")
+            raise UserError(
+                f"live: {self.source}: expected - (standard input) or nothing (a microphone); `diarize` has files"
+            )
         if not self.bundle and not self.list_devices:
             raise UserError("live: expected BUNDLE, the folder of a diarizer or of a recogniser")
         if self.input_channels > MOST_INPUT_CHANNELS:
