@@ -34,8 +34,8 @@ class NewStudy:
     )  # fmt: skip
     segments: bool = option(
         False, help="Ask for the ONE stretch that carries the emotion most. Whole recordings are played, of which a "
-        "row's start and end are the reference (`scan zed DIR --option segments=yes` writes such rows); neutral ones are "
-        "left out.",
+        "row's start and end are the reference (`scan zed DIR --option segments=yes` writes such rows); neutral ones "
+        "are left out.",
         first=True,
     )  # fmt: skip
     confidence: bool = option(False, help="Ask how sure a listener is of each answer.")
