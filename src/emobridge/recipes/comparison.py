@@ -176,7 +176,14 @@ def comparison_sections(comparison: Comparison, over: str = "speakers") -> list[
     sections = []
     if comparison.rows:
         points = [
-            ComparedPoint(f"{row.table}, {row.encoder}", row.measure, row.published, row.measured, row.low, row.high)
+            ComparedPoint(
+                ", ".join(filter(None, (row.table, row.encoder))),
+                row.measure,
+                row.published,
+                row.measured,
+                row.low,
+                row.high,
+            )
             for row in comparison.rows
         ]
         svg = agreement_plot(points, title="Published values against measured ones")
