@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import soundfile
 
 from emobridge.diarization.references import WITHOUT_END, Reference, References
 from emobridge.diarization.scoring import score_timelines
@@ -16,29 +14,47 @@ LABELS = ("anger", "neutral")
 CONDITION = Condition("r", "diarizer", "wavlm", "3", "none", "ravdess", "zed", "0", "test", "target")
 
 
-def row(start, end, label, path="call.wav"):
+def row(start, end, label, path="call.wav", id=""):
     shares = tuple(0.9 if name == label else 0.1 for name in LABELS)
-    return Prediction(path, start, end, LABELS, shares if label else (), path=path, reason="" if label else "no speech")
+    return Prediction(
+        id or path, start, end, LABELS, shares if label else (), path=path, reason="" if label else "no speech"
+    )
 
 
 def reference(*segments, recording="call", speaker=None):
     return Reference(recording, tuple(Segment(*segment) for segment in segments), speaker=speaker)
 
 
-def test_rows_are_scored_over_the_length_of_the_file(tmp_path):
-    path = str(tmp_path / "call.wav")
-    soundfile.write(path, np.zeros(16000 * 8), 16000)
-    scored = score_timelines([row(1, 3, "anger", path), row(3, 5, "", path)],
-                             References("r", (reference((2, 4, "anger")),)))  # fmt: skip
-    assert scored.evaluation.durations == (8.0,)  # rows end at 5 s
-    assert scored.evaluation.values()["EDER"] == pytest.approx(2 / 8)
+def test_rows_are_scored_over_what_they_tile():
+    rows = [row(3, 8, ""), row(0, 1, "neutral"), row(1, 3, "anger")]
+    scored = score_timelines(rows, References("r", (reference((2, 4, "anger")),)))
+    assert scored.evaluation.durations == (8.0,) and scored.evaluation.values()["EDER"] == pytest.approx(2 / 8)
     assert scored.boundaries.median == 1.0
 
 
-def test_a_file_that_has_gone_ends_with_its_rows():
+def test_stretches_of_a_manifest_are_scored_by_themselves():
+    rows = [row(10, 12, "anger", id="1"), row(12, 14, "neutral", id="1"), row(14, 15, "neutral", id="2")]
+    scored = score_timelines(rows, References("r", (reference((0, 11, "anger"), (14.5, 30, "anger")),)))
+    assert scored.recordings == (("call.wav", None),) * 2 and scored.evaluation.durations == (4.0, 1.0)
+    assert scored.evaluation.values()["EDER"] == pytest.approx((1 / 4 + 1 / 2) / 2)
+    assert scored.evaluation.values()["EDER pooled"] == pytest.approx(1.5 / 5)
+
+
+def test_a_reference_without_an_end_ends_with_its_recording():
     scored = score_timelines([row(0, 4, "anger")], References("r", (reference((0, WITHOUT_END, "anger")),)))
     assert scored.evaluation.durations == (4.0,) and scored.evaluation.values()["EDER"] == 0
     assert scored.notes == ()
+
+
+def test_speakers_are_the_references_or_those_of_the_manifest():
+    marks = (reference((0, 1, "anger"), speaker="anna"), reference((0, 1, "anger"), recording="b"))
+    rows = [row(0, 4, "anger"), row(0, 4, "anger", "b.wav")]
+    assert score_timelines(rows, References("r", marks)).evaluation.speakers == ("anna", None)
+    named = score_timelines(rows, References("r", marks), speakers={"call.wav": None, "b.wav": "ben"})
+    assert named.evaluation.speakers == ("anna", "ben")
+    parts = [row(0, 2, "anger", id="1"), row(2, 4, "anger", id="2")]  # two who speak in one recording
+    named = score_timelines(parts, References("r", marks), speakers={"1": "x", "2": "y"})
+    assert named.evaluation.speakers == ("x", "y")
 
 
 def test_what_is_not_scored_is_counted():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from scipy.stats import ttest_ind, ttest_rel
 
 from emobridge.errors import UserError
+from emobridge.listening.marks import marks_of, mean_overlap
 from emobridge.listening.records import Listener, ListeningItem, Response
 from emobridge.listening.responses import AnswerSet
 from emobridge.listening.results import ResultsRequest, listening_results, results_record
@@ -19,6 +21,7 @@ from emobridge.listening.scoring import ScoringRules, cell_language, name_of_gro
 from emobridge.scores.files import read_scores
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+NAMES = {"de": "German", "zh": "Chinese"}
 RIGHT = {("de", "de"): 11, ("de", "zh"): 9, ("zh", "zh"): 10, ("zh", "de"): 6}  # of 12, give or take one a listener
 
 
@@ -72,10 +75,15 @@ def values_of(native: str, language: str) -> list[float]:
 def test_groups_of_simulated_listeners(answered, tmp_path):
     findings = results_record(request_of(answered, tmp_path)).listening
     cells = {cell.name: cell for cell in findings.cells}
-    assert list(cells) == ["native de on de", "native zh on de", "native zh on zh", "native de on zh"]
+    assert list(cells) == [
+        "native German on German",
+        "native Chinese on German",
+        "native Chinese on Chinese",
+        "native German on Chinese",
+    ]
     assert [cell.setting for cell in cells.values()] == ["mono", "cross", "mono", "cross"]
     for (native, language), right in RIGHT.items():
-        cell = cells[f"native {native} on {language}"]
+        cell = cells[f"native {NAMES[native]} on {NAMES[language]}"]
         assert cell.values == pytest.approx(values_of(native, language))
         margin = 2.5706 * np.std(cell.values, ddof=1) / math.sqrt(6)  # t(0.975, 5)
         assert (cell.mean.value, cell.mean.low) == pytest.approx((right / 12, right / 12 - margin), abs=1e-4)
@@ -88,7 +96,7 @@ def test_tests_between_and_within_groups(answered, tmp_path):
         (test.test, test.first, test.second): test
         for test in results_record(request_of(answered, tmp_path)).listening.tests
     }
-    between = tests["Welch", "native de on de", "native zh on de"]
+    between = tests["Welch", "native German on German", "native Chinese on German"]
     expected = ttest_ind(values_of("de", "de"), values_of("zh", "de"), equal_var=False)
     assert (between.t, between.freedom, between.p) == pytest.approx((expected.statistic, expected.df, expected.pvalue))
     ends = expected.confidence_interval()
@@ -96,9 +104,9 @@ def test_tests_between_and_within_groups(answered, tmp_path):
     family = [test for test in tests.values() if test.is_in_family]
     assert between.corrected >= between.p and len(family) == 6
     # both languages of a listener go up and down together: the differences do not vary, and no test can judge them
-    within = tests["paired", "native de on de", "native de on zh"]
+    within = tests["paired", "native German on German", "native German on Chinese"]
     assert within.difference == pytest.approx(2 / 12) and math.isnan(within.p) and math.isnan(within.corrected)
-    beside = tests["Welch", "native de on de", "native de on zh"]
+    beside = tests["Welch", "native German on German", "native German on Chinese"]
     assert not beside.is_in_family and beside.p == pytest.approx(
         ttest_ind(values_of("de", "de"), values_of("de", "zh"), equal_var=False).pvalue
     )
@@ -111,7 +119,7 @@ def test_a_paired_test_is_of_the_same_listeners(answered, tmp_path):
             row["emotion"] = row["item"].split("-")[1]
     write_table(answered[0], rows)
     tests = results_record(request_of(answered, tmp_path)).listening.tests
-    within = next(test for test in tests if (test.test, test.first) == ("paired", "native de on de"))
+    within = next(test for test in tests if (test.test, test.first) == ("paired", "native German on German"))
     x, y = values_of("de", "de"), [1.0, *values_of("de", "zh")[1:]]
     expected = ttest_rel(x, y)
     assert (within.t, within.freedom, within.p) == pytest.approx((expected.statistic, 5, expected.pvalue))
@@ -136,11 +144,21 @@ def test_the_folder_and_the_terminal(answered, tmp_path):
     for name in ("results.html", "results.md", "results.json", "scores.json"):
         assert "mail.org" not in (out / name).read_text(encoding="utf-8")
     page = (out / "results.md").read_text(encoding="utf-8")
-    assert "native de (natives) on German" in page and "Guessing reaches 25.0 %; 12 listeners scored." in page
+    assert "native German (natives) on German" in page and "Guessing reaches 25.0 %; 12 listeners scored." in page
     tables = list((out / "tables").glob("results-*"))
     assert {path.suffix for path in tables} == {".csv", ".tex"}
     settings = (out / "settings.toml").read_text(encoding="utf-8")
     assert "answers.csv" in settings
+
+
+def test_a_difference_that_chance_could_make_is_no_finding(answered, tmp_path):
+    rows = list(csv.DictReader(answered[0].open(encoding="utf-8")))
+    natives = {f"{native}{number}@mail.org": ("de", "zh")[number % 2] for native in ("de", "zh") for number in range(6)}
+    write_table(answered[0], [row | {"native": natives[row["listener"]]} for row in rows])
+    first = listening_results(request_of(answered, tmp_path)).lines[0]
+    assert (
+        first.startswith("Natives are not shown to recognise the emotions of ") and "after Holm's correction)" in first
+    )
 
 
 def predictions(path: Path, right: int, language: str, column: str = "label") -> Path:
@@ -159,7 +177,9 @@ def test_fold_models_are_summed_and_stand_beside_their_listeners(answered, tmp_p
     assert (model.folds, model.n, model.missing, model.language) == (5, 48, 0, "de")
     assert model.counts[0] == (40, 20, 0, 0)  # 6 + 7 + 8 + 9 + 10 of five times twelve
     assert model.ua == pytest.approx(40 / 60) and model.low < model.ua < model.high
-    assert "w2v2-de reaches 66.7 % on German, 25.0 points below the mean of native de (natives)." in results.lines[0]
+    assert (
+        "w2v2-de reaches 66.7 % on German, 25.0 points below the mean of native German (natives)." in results.lines[0]
+    )
     rows = [row for row in read_scores(tmp_path / "out" / "scores.json") if row.method == "w2v2-de"]
     assert {row.seed for row in rows} == {"0", "1", "2", "3", "4", "all"} and {row.setting for row in rows} == {"mono"}
 
@@ -177,11 +197,22 @@ def test_the_counts_that_a_budget_left(answered, tmp_path):
     (model,) = record.listening.models
     assert model.ua == pytest.approx(0.75) and math.isnan(model.low) and model.folds == 5
     assert any(row.method == "w2v2" and row.measure == "F1 macro" for row in record.scores)
+    assert not any("other items" in line for line in record.warnings)
+    twice = (f"mono@de:w2v2={path}", f"mono@de:w2v2={path}")
+    (model,) = results_record(request_of(answered, tmp_path, model=twice)).listening.models
+    assert model.counts[0] == (90, 10, 10, 10) and model.folds == 10
+    mixed = (f"mono@de:w2v2={path}", f"mono@de:w2v2={predictions(tmp_path / 'p.csv', 6, 'de')}")
+    with pytest.raises(UserError, match="holds counts and another file predictions"):
+        results_record(request_of(answered, tmp_path, model=mixed))
+    write_table(path, [row | {"count": 11} for row in rows])
+    record = results_record(request_of(answered, tmp_path, model=(f"mono@de:w2v2={path}",)))
+    assert any("are of other items than listeners heard" in line for line in record.warnings)
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
+        ("mono@fr:w2v2=x.csv", r"model w2v2: no items of fr \(there are de, zh\)"),
         ("w2v2", "expected NAME=FILE"),
         ("mona:w2v2=x.csv", "did you mean 'mono'"),
         ("mono@xx9:w2v2=x.csv", "language 'xx9'"),
@@ -210,7 +241,7 @@ def test_a_model_that_lacks_items_says_so(answered, tmp_path):
     record = results_record(request_of(answered, tmp_path, model=(f"m={path}",)))
     assert (record.listening.models[0].n, record.listening.models[0].missing) == (3, 45)
     assert any("m answers 3 of 48 items of de" in line for line in record.warnings)
-    assert any("1 items without a label" in line for line in record.listening.notes)
+    assert any("1 item without a label" in line for line in record.warnings)
 
 
 def items_of(emotions=EMOTIONS, language="de") -> tuple[ListeningItem, ...]:
@@ -248,6 +279,10 @@ def test_relations_to_a_language():
     assert relation_of(listener, "zh", ("zh",)) == "trans" and relation_of(Listener("b"), "de") == ""
     assert relation_of(Listener("c", native="zh", answers={"english": "none"}), "en") == "cross"
     assert relation_of(Listener("c", native="zh"), "zh-x-tianjin") == "mono"
+    assert (
+        relation_of(Listener("c", native="und"), "de") == ""
+        and name_of_group(Listener("c", native="und", group="und")) == "listeners"
+    )
     assert name_of_group(listener) == "listeners, native de"
     assert name_of_group(Listener("d", native="de", group="musicians")) == "listeners, musicians"
     assert name_of_group(Listener("e")) == "listeners"
@@ -286,7 +321,7 @@ def test_one_group_of_listeners_who_heard_one_language(answered, tmp_path):
     results = listening_results(request_of(answered, tmp_path))
     (cell,) = results.findings.cells
     assert (cell.who, cell.setting, len(cell.values)) == ("listeners", "", 12) and not results.findings.tests
-    assert results.lines[0].startswith("German: listeners 70.8 %")
+    assert results.lines[0].startswith("Of the emotions of German, listeners recognise 70.8 %")
 
 
 def test_no_listener_counts(tmp_path):
@@ -300,3 +335,85 @@ def test_no_listener_counts(tmp_path):
 def test_an_unknown_word_for_include_is_one_line():
     with pytest.raises(UserError, match="did you mean 'unfinished'"):
         ResultsRequest(study="x", include=("unfinishd",))
+
+
+def answered_study(folder: Path):
+    """A study in a folder with two listeners: a native who is right and marks well, and somebody who stops early."""
+    from listening_studies import tiny_study, write_tiny_study
+
+    from emobridge.listening.steps import draw_steps
+    from emobridge.listening.store import Store
+
+    plain = tiny_study(languages=("de",))
+    items = tuple(replace(item, segment=(0.1, 0.3)) if item.kind == "item" else item for item in plain.items)
+    study = write_tiny_study(folder, replace(plain, items=items))
+    by_id = {item.id: item for item in study.items}
+    with Store(folder / "answers.sqlite") as store:
+        for secret, stops in (("one", False), ("two", True)):
+            store.add_listener(secret, "en", lambda number: draw_steps(study, number))
+            while (standing := store.find(secret)).listener.state == "active":
+                listener, step = standing.listener.id, standing.step
+                if step.kind == "questions":
+                    facts = {"native": "de", "group": "de", "answers": {"english": "C1"}}
+                    store.answer(Listener(listener, **facts), standing.reached)
+                elif step.item:
+                    emotion = by_id[step.item].emotion
+                    marked = Response(listener, step.item, emotion, (0.1, 0.25), None, 1, 1.0, step.number)
+                    store.record(standing.reached, marked)
+                    if stops and by_id[step.item].kind == "item":
+                        break
+                else:
+                    store.advance(listener, standing.reached)
+    return study
+
+
+def test_a_study_folder_with_stretches_of_truth(tmp_path):
+    answered_study(tmp_path / "study")
+    results = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"))
+    assert results.findings.excluded == {"unfinished": 1}
+    (cell,) = results.findings.cells
+    assert (cell.name, cell.setting, cell.values) == ("native German on German", "mono", (1.0,))
+    marks = cell.marks
+    # 0.05 of 0.5 s is missed in each item but the neutral ones
+    assert marks.eder.value == pytest.approx(0.1) and marks.pooled == pytest.approx(0.1)
+    assert dict(marks.parts) == pytest.approx({"missed": 0.1, "false alarm": 0, "overlap": 0, "confusion": 0})
+    assert [emotion for emotion, _ in marks.by_emotion] == ["anger", "happiness", "sadness"]
+    assert {"EDER", "EDER pooled", "EDER anger"} <= {row.measure for row in results.record.scores}
+    assert "EDER by emotion" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    both = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"), include=("unfinished",))
+    assert len(both.findings.cells[0].listeners) == 1
+    assert any("--include says so" in rule for rule in both.findings.rules)
+
+
+def test_a_study_that_nobody_answered(tmp_path):
+    from listening_studies import write_tiny_study
+
+    write_tiny_study(tmp_path)
+    with pytest.raises(UserError, match="nobody has answered yet; `emobridge listening serve"):
+        results_record(ResultsRequest(study=str(tmp_path)))
+
+
+def test_the_items_of_a_study_are_the_truth_of_a_table(tmp_path):
+    from listening_studies import write_tiny_study
+
+    study = write_tiny_study(tmp_path / "study")
+    rows = [{"listener": "a", "item": f"audio/{item.audio}", "emotion": "anger"} for item in study.items]
+    table = write_table(tmp_path / "a.csv", rows)
+    record = results_record(ResultsRequest(study=str(table), items=str(tmp_path / "study"), most_failed=1))
+    assert [cell.values for cell in record.listening.cells] == [(0.25,), (0.25,)]
+
+
+def test_marks_without_stretches_of_truth():
+    items = items_of(("anger", "sadness"))
+    answers = [{"ang": Response("a", "ang", "anger", (0.0, 2.0)), "sad": Response("a", "sad", "sadness")}]
+    assert math.isnan(marks_of(answers, items).overlap.value) and marks_of(answers, items).unmarked == 1
+    answers.append({"ang": Response("b", "ang", "neutral", (1.0, 3.0)), "sad": Response("b", "sad", "neutral")})
+    marks = marks_of(answers, items)
+    assert marks.overlap.value == pytest.approx(1 / 3) and marks.marked == 2 and marks.unmarked == 1
+    assert math.isnan(marks.eder.value) and marks.parts == () and marks.by_emotion == ()
+    assert marks_of([{"sad": Response("a", "sad", "sadness")}], items) is None
+
+
+def test_overlap_of_three_by_hand():
+    assert mean_overlap([(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)]) == pytest.approx((1 / 3 + 0 + 0) / 3)
+    assert mean_overlap([(0.0, 2.0)] * 3) == 1 and math.isnan(mean_overlap([(0.0, 1.0)]))

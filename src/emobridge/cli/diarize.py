@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import emobridge
 from emobridge.cli.options import command_from
-from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP
+from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP, check_file
 from emobridge.cli.stopping import keep_work
-from emobridge.errors import count_noun
+from emobridge.errors import UserError, count_noun
+from emobridge.files import check_suffix
 from emobridge.settings import DEVICE_HELP, Diarizing, check_part, option
+from emobridge.types import Prediction, Utterance, person_labels
+
+if TYPE_CHECKING:
+    from emobridge.diarization.references import References
+
+
+# Options that no answer depends on, so that an interrupted command goes on with others.
+BESIDE_ANSWERS = ("format", "out", "page", "page_audio", "reference", "collar", "scores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,32 +36,65 @@ class DiarizeRequest:
     audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)
     format: str = option("", help=FORMAT_HELP)
     out: str = option("", help=OUT_HELP)
+    page: str = option(
+        "", help="File for a page (.html) that shows each recording and plays it from any point: waveform, spectrogram "
+        "and emotions over time.", metavar="FILE",
+    )  # fmt: skip
+    page_audio: bool = option(
+        True, help="The page can play the recordings: those of up to 5 minutes are in it, copies of longer ones lie "
+        "beside it. Voices are personal data: --no-page-audio leaves them out.",
+    )  # fmt: skip
     language: str = option("", help=LANGUAGE_HELP)
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
+    reference: str = option(
+        "", help="What people marked: RTTM, TextGrids, ZED.json, a table with start and end ... The timeline is scored "
+        "against it (EDER, see docs/diarization.md).",
+    )  # fmt: skip
+    collar: float = option(
+        0.0, help="Seconds on either side of each change of the reference that are not scored.", least=0
+    )
+    scores: str = option("", help="File for the scores against the reference, such as scores.json, or a table (.csv).")
     diarizing: Diarizing = field(default_factory=Diarizing)
 
     def __post_init__(self) -> None:
         check_part(self)
+        if self.page:
+            check_file("--page", self.page)
+            check_suffix("--page", self.page, ".html")
+        if self.scores:
+            check_file("--scores", self.scores)
+        for name in ("collar", "scores"):
+            if getattr(self, name) and not self.reference:
+                raise UserError(f"--{name}: needs --reference, which the timeline is scored against")
 
 
 def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Tell which emotion is heard when, in recordings of any length, and in each channel."""
+    from emobridge.bundle.hub import bundle_folder
     from emobridge.cache import key_of
     from emobridge.diarization.files import load_frame_model
-    from emobridge.diarization.timeline import diarize as timelines
+    from emobridge.diarization.references import read_reference
+    from emobridge.diarization.timeline import diarize
+    from emobridge.diarization.windowed import WindowedRecognizer
     from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
     from emobridge.progress import progress, report_note, report_skipped
 
     skipped: list[tuple[str, str]] = []
     destination = choose_output(request.out or None, request.format)
-    model = load_frame_model(request.model, encoder=request.encoder or None, device=request.device)
+    references = read_reference(request.reference) if request.reference else None
+    folder = bundle_folder(request.model)  # of a model of the hub its local copy
+    model = load_frame_model(folder, encoder=request.encoder or None, device=request.device)
+    if request.language and isinstance(model, WindowedRecognizer):
+        model.recognizer.branch_of(request.language)
     options = {"language": request.language or None, "channels": request.diarizing.channels}
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
     destination.check(files)
-    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out")}
-    key = key_of(emobridge.__version__, facts, _versions(Path(request.model)))
+    if references is not None:
+        _check_matches(references, utterances, request.diarizing)  # before hours of work
+    facts = {key: value for key, value in asdict(request).items() if key not in BESIDE_ANSWERS}
+    key = key_of(emobridge.__version__, facts, _versions(folder))
     try:
         with (
             Journal.for_output(destination.path, key, report_note) as journal,
@@ -58,7 +102,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         ):
             if journal.path is not None:
                 keep_work()
-            rows = timelines(
+            rows = diarize(
                 model,
                 utterances,
                 request.diarizing,
@@ -67,19 +111,78 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
                 on_note=report_note,
                 on_progress=report,
             )
+            shown: list[Prediction] = []
+            rows = _collected(rows, shown) if request.page or references is not None else rows
             count = write_predictions(rows, destination.path, form=request.format, synthetic=model.synthetic)
             journal.remove()
+        if request.page:
+            _write_page(request, shown, model.synthetic)
     finally:
         report_skipped(skipped)
     if destination.path is not None:
         print(f"{destination.path}: {count_noun(count, 'segment')}")
+    if references is not None:
+        speakers = {row.id: name for row, name in zip(utterances, person_labels(utterances))}
+        _score(request, model, shown, references, speakers)
+
+
+def _check_matches(references: References, utterances: Sequence[Utterance], settings: Diarizing) -> None:
+    """Errors: UserError where the references fit nothing of what is to be answered; see `References.find`."""
+    from emobridge.inference.sources import by_channel
+
+    units = [unit for utterance in utterances for unit in by_channel(utterance, settings.answering)]
+    is_mixed = settings.channels == "mix"  # otherwise what has no channel could not be read
+    recordings = [(unit.path, unit.channel) for unit in units if is_mixed or unit.channel is not None]
+    references.find(recordings or [(unit.path, None) for unit in units])
+
+
+def _score(
+    request: Any, model: Any, answers: Sequence[Prediction], references: References, speakers: Mapping[str, str | None]
+) -> None:
+    """Print the scores beside the reference, after rows that are printed to the other stream, and write them."""
+    from emobridge.diarization.scoring import score_timelines, timeline_condition
+    from emobridge.scores.files import write_scores
+
+    scored = score_timelines(answers, references, collar=request.collar, speakers=speakers)
+    stream = sys.stdout if request.out else sys.stderr
+    for line in scored.lines():
+        print(line, file=stream)
+    if request.scores:
+        write_scores(request.scores, scored.scores(timeline_condition(model, request.model, request.reference)))
+        print(f"scores: {request.scores}", file=stream)
+
+
+def _collected(rows: Iterable[Prediction], shown: list[Prediction]) -> Iterator[Prediction]:
+    """The same rows; they are added to `shown` too."""
+    for row in rows:
+        shown.append(row)
+        yield row
+
+
+def _write_page(request: Any, rows: list[Prediction], synthetic: bool) -> None:
+    """Write the page of --page, and say where it is, on standard error where rows are printed."""
+    from emobridge.diarization.call import call_records
+    from emobridge.progress import report_note, report_skipped
+    from emobridge.report.timeline import write_timeline_page
+
+    skipped: list[tuple[str, str]] = []
+    records = call_records(
+        rows,
+        request.page,
+        synthetic=synthetic,
+        with_audio=request.page_audio,
+        on_skip=lambda name, reason: skipped.append((name, reason)),
+        on_note=report_note,
+    )
+    report_note(f"page: {write_timeline_page(request.page, records, source=Path(request.model).name)}")
+    report_skipped(skipped)
 
 
 def _versions(folder: Path) -> list[Any]:
-    """What changes when a file of a model does. A model of the hub tells its version by its name."""
+    """What changes when a file of a model does."""
     from emobridge.files import file_version
 
     return [file_version(path) for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-diarize = command_from(DiarizeRequest, "diarize", run_diarize)
+diarization_command = command_from(DiarizeRequest, "diarize", run_diarize)

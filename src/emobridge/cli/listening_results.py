@@ -6,7 +6,7 @@ from typing import Any
 
 from emobridge.cli.options import command_from
 from emobridge.cli.requests import check_folder
-from emobridge.listening.results import ResultsRequest
+from emobridge.listening.settings import ResultsRequest
 
 
 def run_results(request: Any, strict: bool, names: tuple[str, ...]) -> None:
@@ -14,7 +14,7 @@ def run_results(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.listening.results import listening_results
 
     check_folder("--out", request.out)
-    print("\n".join(listening_results(request).lines))
+    print("\n".join(listening_results(request, strict=strict).lines))
 
 
 results = command_from(ResultsRequest, "results", run_results)

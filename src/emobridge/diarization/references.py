@@ -13,23 +13,26 @@ path, by as much of a path as the reference has, or by the bare name, and by cha
 from __future__ import annotations
 
 import math
+import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from emobridge.corpora import AUDIO_SUFFIXES, scan
+from emobridge.corpora import AUDIO_SUFFIXES
 from emobridge.corpora.zed import marked_recordings
+from emobridge.data.columns import TableOptions, table_values
 from emobridge.data.encodings import read_text
-from emobridge.data.intake import Reading
+from emobridge.data.intake import Intake
 from emobridge.data.labels import UnknownLabel, to_emotion
 from emobridge.data.tables import JSON_SUFFIXES, TABLE_SUFFIXES
 from emobridge.data.tally import Tally
 from emobridge.errors import UserError, nearest
 from emobridge.formats import import_, read_stretches
 from emobridge.scores.diarization import NEUTRAL
-from emobridge.types import Segment
+from emobridge.types import Segment, Utterance
 
 WITHOUT_END = 1e9  # s: the end of a segment that lasts to the end of its recording, whichever that is
 ANNOTATIONS = (".textgrid", ".eaf", ".txt")
@@ -85,17 +88,20 @@ class References:
 
     def _names_of(self, paths: Sequence[str], names: Sequence[str]) -> dict[str, str]:
         """The reference's name of each recording that has one: that with which it has the most folders in common."""
-        by_stem: defaultdict[str, list[str]] = defaultdict(list)
+        by_parts: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)  # the last parts -> names that end so
         for name in names:
-            by_stem[_stem(name)].append(name)
+            parts = _parts(name)
+            for depth in range(1, len(parts) + 1):
+                by_parts[parts[:depth]].append(name)
         claims: defaultdict[str, dict[str, int]] = defaultdict(dict)  # name -> path -> what they have in common
         for path in paths:
-            depths = {name: _common(_parts(name), _parts(path)) for name in by_stem[_stem(path)]}
-            deepest = [name for name, depth in depths.items() if depth == max(depths.values())]
+            parts = _parts(path)
+            depth = next((depth for depth in range(len(parts), 0, -1) if parts[:depth] in by_parts), 0)
+            deepest = by_parts[parts[:depth]] if depth else []
             if len(deepest) > 1:
                 raise UserError(f"{self.path}: {path} may be {deepest[0]} or {deepest[1]} of the reference")
             for name in deepest:
-                claims[name][path] = depths[name]
+                claims[name][path] = depth
         pairs: dict[str, str] = {}
         for name, claimed in claims.items():
             first, *others = [path for path, depth in claimed.items() if depth == max(claimed.values())]
@@ -187,14 +193,16 @@ def _read(file: Path, folder: Path, collected: _Collected, tier: str | None) -> 
     elif suffix in ANNOTATIONS:
         _read_annotations(file, folder, collected, tier)
     elif file.name.lower().endswith(".label-studio.json"):
-        _read_rows(file, import_("label-studio", file, others="drop"), collected)
+        reading = import_("label-studio", file, others="drop")
+        _read_rows(file, reading, reading.intake, collected)
     elif suffix == ".json" and _holds_object(file):
         for name, speaker, stretches in marked_recordings(file):
             collected.recording(name, None, str(file), speaker)
             for label, start, end in stretches:
                 collected.mark(name, None, (start, end, label), f"{file}: {name}")
     elif suffix in TABLE_SUFFIXES | JSON_SUFFIXES:
-        _read_rows(file, scan("table", file, others="drop"), collected)
+        intake = Intake(others="drop")
+        _read_rows(file, _table_rows(file, intake), intake, collected)
     else:
         known = sorted({*FOLDER_SUFFIXES, *TABLE_SUFFIXES, *JSON_SUFFIXES})
         guess = nearest(suffix, known)
@@ -237,13 +245,19 @@ def _read_annotations(file: Path, folder: Path, collected: _Collected, tier: str
             collected.speakers[recording, channel].add(stretch.speaker)
 
 
-def _read_rows(file: Path, reading: Reading, collected: _Collected) -> None:
-    for row in reading:
+def _table_rows(file: Path, intake: Intake) -> Iterator[Utterance]:
+    """The rows of a table; their ids may repeat, as those of `diarize` do, which are of the recording."""
+    for where, values in table_values(file, TableOptions(), intake):
+        yield from intake.utterances({**values, "id": where, "corpus": file.stem}, where, os.path.abspath(file.parent))
+
+
+def _read_rows(file: Path, rows: Iterable[Utterance], intake: Intake, collected: _Collected) -> None:
+    for row in rows:
         segments = collected.recording(row.path, row.channel, str(file), row.speaker)
         if row.emotion is not None:
             end = WITHOUT_END if row.end is None else row.end
-            segments.append(_segment(row.start, end, row.emotion, f"{file}: {row.id}"))
-    for label, count in reading.intake.unknown_labels.items():
+            segments.append(_segment(row.start, end, row.emotion, row.id))
+    for label, count in intake.unknown_labels.items():
         collected.unknown[label] += count
 
 
@@ -317,19 +331,14 @@ def _by_channel(
 def _stem(path: str) -> str:
     """The name of a recording without folders and the suffix of audio; other suffixes are part of the name."""
     name = PurePath(path.replace("\\", "/"))
-    return name.stem if name.suffix.lower() in AUDIO_SUFFIXES else name.name
+    return _plain(name.stem if name.suffix.lower() in AUDIO_SUFFIXES else name.name)
 
 
 def _parts(path: str) -> tuple[str, ...]:
     """The bare name and the folders of a path, the last first."""
-    return (_stem(path), *reversed(PurePath(path.replace("\\", "/")).parts[:-1]))
+    return (_stem(path), *map(_plain, reversed(PurePath(path.replace("\\", "/")).parts[:-1])))
 
 
-def _common(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many of the last parts of two paths are the same."""
-    count = 0
-    for part, other in zip(first, second):
-        if part != other:
-            break
-        count += 1
-    return count
+def _plain(name: str) -> str:
+    """A name as it is compared: RTTM has _ for spaces, and systems differ in how they write an accent."""
+    return re.sub(r"\s+", "_", unicodedata.normalize("NFC", name))

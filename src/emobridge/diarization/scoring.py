@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from emobridge.data.audio import END_TOLERANCE, AudioError, duration
+from emobridge.data.audio import END_TOLERANCE
+from emobridge.diarization.base import FrameModel
 from emobridge.diarization.references import WITHOUT_END, Reference, References
 from emobridge.errors import count_noun
 from emobridge.scores.base import Condition, Estimate
@@ -57,32 +58,63 @@ class ScoredTimelines:
 
 
 def score_timelines(
-    predictions: Iterable[Prediction], references: References, *, collar: float = 0.0, neutral_as: str = "absence"
+    predictions: Iterable[Prediction],
+    references: References,
+    *,
+    collar: float = 0.0,
+    neutral_as: str = "absence",
+    speakers: Mapping[str, str | None] | None = None,
 ) -> ScoredTimelines:
-    """The rows of `diarize` beside their references.
+    """The rows of `diarize`, which tile each utterance that it was given, beside their references.
 
-    A row with a label is a segment; time without one is time without emotion. Each channel of a recording that was
-    answered by itself is scored as a recording. collar, neutral_as: see `scores.diarization.error_times`.
+    A row with a label is a segment; one without is time without emotion. Each channel of a recording that was answered
+    by itself is scored as a recording, and so is each utterance where a manifest names stretches of recordings: what
+    lies between them is not scored. speakers: by the ids of utterances; by default those of the reference.
+    collar, neutral_as: see `scores.diarization.error_times`.
     Errors: UserError where no recording has a reference, and as `References.find` and `error_times`.
     """
-    rows: dict[ChannelOfFile, list[Prediction]] = {}
-    for prediction in predictions:
-        rows.setdefault((prediction.path or prediction.id, prediction.channel), []).append(prediction)
-    matches = references.find(list(rows))
-    scored = [recording for recording in rows if recording in matches]
-    chosen = [matches[recording] for recording in scored]
-    seconds = [_length(path, rows[path, channel]) for path, channel in scored]
+    rows: dict[tuple[ChannelOfFile, str], list[Prediction]] = {}
+    for row in predictions:
+        if row.start < row.end:
+            rows.setdefault(((row.path or row.id, row.channel), row.id), []).append(row)
+    files = list(dict.fromkeys(file for file, _ in rows))
+    matches = references.find(files)
+    parts = [(file, part) for (file, _), part in rows.items() if file in matches]
+    spans = [(min(row.start for row in part), max(row.end for row in part)) for _, part in parts]
+    known = speakers or {}
     evaluation = TimelineEvaluation(
-        tuple(reference.segments for reference in chosen),
-        (tuple(segments_of(rows[recording]) for recording in scored),),
-        tuple(seconds),
-        tuple(reference.speaker for reference in chosen),
+        tuple(_within(matches[file].segments, span) for (file, _), span in zip(parts, spans)),
+        (tuple(_within(segments_of(part), span) for (_, part), span in zip(parts, spans)),),
+        tuple(end - start for start, end in spans),
+        tuple(known.get(part[0].id) or matches[file].speaker for file, part in parts),
         collar,
         neutral_as,
     )
-    unused = len(references.references) - len({id(reference) for reference in chosen})
-    notes = [*references.notes, *_notes(len(rows) - len(scored), unused, chosen, seconds)]
-    return ScoredTimelines(tuple(scored), evaluation, tuple(notes))
+    ends: dict[ChannelOfFile, float] = {}
+    for (file, _), (_, end) in zip(parts, spans):
+        ends[file] = max(end, ends.get(file, 0.0))
+    notes = (*references.notes, *_notes(len(files) - len(matches), references, matches, ends))
+    return ScoredTimelines(tuple(file for file, _ in parts), evaluation, notes)
+
+
+def timeline_condition(model: FrameModel, folder: str, reference: str) -> Condition:
+    """What rows of scores.json say of a frame model from a folder, and of the reference, as far as they tell."""
+    from emobridge.diarization.frame_model import Diarizer
+    from emobridge.diarization.windowed import WindowedRecognizer
+
+    facts = {"method": "diarizer", "encoder": "", "layer": "", "normalisation": "", "source": "", "target_labels": ""}
+    if isinstance(model, Diarizer):
+        spec = model.spec
+        facts |= {"encoder": Path(spec.encoder).name, "layer": spec.layer, "normalisation": "none"}
+        facts |= {"source": "+".join(spec.corpora), "head": spec.head}
+    elif isinstance(model, WindowedRecognizer):
+        bundle = model.branch.spec
+        facts |= {"method": bundle.method, "encoder": Path(bundle.encoder).name, "layer": bundle.layer}
+        facts |= {"normalisation": bundle.normalisation, "target_labels": bundle.target_labels, "head": bundle.head}
+        facts |= {"source": "+".join(dict.fromkeys(corpus for corpus, _ in bundle.domains[:-1]))}
+    place = Path(folder).resolve()
+    facts |= {"run": place.parent.name if place.name == "bundle" else place.name, "target": Path(reference).stem}
+    return Condition(**facts, split="all of the reference", side="target")
 
 
 def segments_of(predictions: Sequence[Prediction]) -> tuple[Segment, ...]:
@@ -95,29 +127,33 @@ def segments_of(predictions: Sequence[Prediction]) -> tuple[Segment, ...]:
     return tuple(sorted(rows, key=lambda segment: (segment.start, segment.end)))
 
 
-def _length(path: str, rows: Sequence[Prediction]) -> float:
-    """Seconds of a recording, whose rows need not reach its end; where it is not there any more, to their end."""
-    end = max(row.end for row in rows)
-    try:
-        return duration(path) if os.path.isfile(path) else end
-    except AudioError:
-        return end
+def _within(segments: Iterable[Segment], span: tuple[float, float]) -> tuple[Segment, ...]:
+    """The segments in a span, counted from its start."""
+    start, end = span
+    times = ((segment, max(segment.start - start, 0.0), min(segment.end, end) - start) for segment in segments)
+    return tuple(replace(segment, start=first, end=last) for segment, first, last in times if first < last)
 
 
-def _notes(unmatched: int, unused: int, chosen: Sequence[Reference], seconds: Sequence[float]) -> Iterator[str]:
+def _notes(
+    unmatched: int,
+    references: References,
+    matches: Mapping[ChannelOfFile, Reference],
+    ends: Mapping[ChannelOfFile, float],
+) -> Iterator[str]:
     if unmatched:
         yield f"not scored, since the reference has nothing of them: {count_noun(unmatched, 'recording')}"
+    unused = len(references.references) - len({id(reference) for reference in matches.values()})
     if unused:
         yield f"references that no recording here has: {unused:,}"
     late = [
-        reference
-        for reference, length in zip(chosen, seconds)
-        if any(length + END_TOLERANCE < segment.end < WITHOUT_END for segment in reference.segments)
+        matches[file].recording
+        for file, end in ends.items()
+        if any(end + END_TOLERANCE < segment.end < WITHOUT_END for segment in matches[file].segments)
     ]
     if late:
         yield (
-            f"the reference goes on after the end of {count_noun(len(late), 'recording')} (the first: "
-            f"{late[0].recording}); what lies after it is cut off"
+            f"the reference goes on after the end of {count_noun(len(late), 'recording')} (the first: {late[0]}); what "
+            "lies after it is cut off"
         )
 
 

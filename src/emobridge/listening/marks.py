@@ -13,10 +13,10 @@ import numpy as np
 
 from emobridge.listening.records import ListeningItem, Response
 from emobridge.report.listeners import Marks
+from emobridge.scores.diarization import NEUTRAL, PARTS, error_times
 from emobridge.scores.paired import mean_of
 from emobridge.types import Segment
 
-NEUTRAL = "neutral"  # has no stretch: Han et al. leave it out
 MarkedTime = tuple[float, float]  # s
 
 
@@ -41,11 +41,13 @@ def marks_of(answers: Sequence[Mapping[str, Response]], items: Sequence[Listenin
     sums = [math.fsum(error[1][part] for error in times) for part in range(4)] if times else []
     return Marks(
         marked=len(marked), unmarked=len(unmarked),
-        overlap=mean_of([value for value in overlaps if value == value]),
-        eder=mean_of(_listener_means(errors, emotions)),
+        overlap=mean_of([value for value in overlaps if value == value], within=(0, 1)),
+        eder=mean_of(_listener_means(errors, emotions), within=(0, 1)),
         pooled=math.fsum(sums) / seconds if seconds else math.nan,
-        parts=tuple((name, total / seconds) for name, total in zip(_part_names(), sums)) if sums else (),
-        by_emotion=tuple((emotion, mean_of(_listener_means(errors, (emotion,)))) for emotion in emotions),
+        parts=tuple((name, total / seconds) for name, total in zip(PARTS, sums)),
+        by_emotion=tuple(
+            (emotion, mean_of(_listener_means(errors, (emotion,)), within=(0, 1))) for emotion in emotions
+        ),
     )  # fmt: skip
 
 
@@ -54,11 +56,7 @@ _Error = tuple[float, tuple[float, ...]]  # seconds that are scored, and those o
 
 def _errors(answers: Mapping[str, Response], items: Sequence[ListeningItem]) -> list[tuple[str, _Error]]:
     """The errors of a listener in each item that was answered and marked, with the item's emotion."""
-    if not items:
-        return []
-    from emobridge.scores.diarization import error_times
-
-    errors = []
+    errors: list[tuple[str, _Error]] = []
     for item in items:
         answer = answers.get(item.id)
         if answer is None or (answer.segment is None and answer.emotion != NEUTRAL):
@@ -78,12 +76,6 @@ def _listener_means(errors: Sequence[Sequence[tuple[str, _Error]]], emotions: Se
         if rates:
             means.append(math.fsum(rates) / len(rates))
     return means
-
-
-def _part_names() -> tuple[str, ...]:
-    from emobridge.scores.diarization import PARTS
-
-    return tuple(PARTS)
 
 
 def mean_overlap(stretches: Sequence[MarkedTime]) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emobridge.corpora import is_audio
+from emobridge.data.audio import printable
 from emobridge.data.labels import UnknownLabel
 from emobridge.data.manifest import read_manifest
 from emobridge.data.tables import TABLE_SUFFIXES
@@ -20,11 +21,12 @@ from emobridge.errors import UserError, nearest
 from emobridge.languages import language_tag
 from emobridge.listening.answer_tables import TableAnswer, table_answers
 from emobridge.listening.dialect import DIALECT_EMOTIONS, emotion_of_word
-from emobridge.listening.records import Listener, ListeningItem, Response
+from emobridge.listening.records import ITEM_KINDS, Listener, ListeningItem, Response
 from emobridge.types import Utterance, short_repr
 
 STUDY_FILE, ANSWERS_FILE = "study.json", "answers.sqlite"
 ANSWER_SUFFIXES = TABLE_SUFFIXES | {".jsonl"}
+LONGEST_GROUP = 80  # characters of the name of a group
 _UNUSABLE = 3  # examples of a kind that are named
 
 
@@ -41,12 +43,15 @@ class AnswerSet:
     notes: tuple[str, ...] = ()  # what was left out, a line a kind
 
 
-def read_answers(place: str | Path, items: str | Path = "", *, buttons: Sequence[str] = ()) -> AnswerSet:
+def read_answers(
+    place: str | Path, items: str | Path = "", *, buttons: Sequence[str] = (), strict: bool = False
+) -> AnswerSet:
     """The answers of a study.
 
     place: the folder of a study, a table of answers, or a folder of tables (one participant a file, as jsPsych has it).
     items: of tables, where the truth stands: a manifest, or the folder of a study; without it the tables have a column
-    `truth`. buttons: the answers that numbered buttons stand for, in their order.
+    `truth`. buttons: the answers that numbered buttons stand for, in their order. strict: a table of a folder that
+    cannot be read raises, and is not left out.
     Errors: UserError where nothing can be read, no answer is about an item, or the truth is not known.
     """
     place = Path(place)
@@ -54,7 +59,9 @@ def read_answers(place: str | Path, items: str | Path = "", *, buttons: Sequence
         return _answers_of_study(place)
     files = _tables_at(place)
     truth = _items_at(Path(items)) if str(items) else None
-    return _TableReader(place.stem or place.name, truth, tuple(buttons)).read(files, is_folder=place.is_dir())
+    return _TableReader(place.stem or place.name, truth, tuple(buttons)).read(
+        files, may_skip=place.is_dir() and not strict
+    )
 
 
 def _answers_of_study(folder: Path) -> AnswerSet:
@@ -160,8 +167,8 @@ class _TableReader:
         self.names = names_of_items(self.items.values())
         self.unusable, self.drafts = _Unusable(), dict[str, _Draft]()
 
-    def read(self, files: Sequence[Path], *, is_folder: bool) -> AnswerSet:
-        """The answers in some files; in a folder a file that cannot be read is left out and named."""
+    def read(self, files: Sequence[Path], *, may_skip: bool) -> AnswerSet:
+        """The answers in some files. may_skip: one that cannot be read is left out and named."""
         for path in files:
             try:
                 rows = 0
@@ -170,7 +177,7 @@ class _TableReader:
                 if not rows:
                     raise UserError(f"{path}: holds no answer under its header")
             except UserError as error:
-                if not is_folder:
+                if not may_skip:
                     raise
                 self.unusable.add("files left out", str(error))
         drafts = [draft for draft in self.drafts.values() if draft.responses]
@@ -241,7 +248,12 @@ class _TableReader:
         if truth is None:
             self.unusable.add("rows without a truth", answer.where)
             return None
-        item = self.items.setdefault(name, ListeningItem(name, name, 0.0, truth, language=language, utterance=name))
+        kind = values.get("kind") or "item"
+        if kind not in ITEM_KINDS:
+            self.unusable.add(f"rows of an unknown kind (of {', '.join(ITEM_KINDS)})", f"{answer.where}: {kind[:40]!r}")
+            return None
+        own = ListeningItem(name, name, 0.0, truth, kind, language, utterance=name)
+        item = self.items.setdefault(name, own)
         if item.emotion != truth:
             self.unusable.add("rows whose truth is not that of the item's first row", answer.where)
         return item
@@ -293,8 +305,10 @@ class _TableReader:
                 languages.append(f"{language_tag(tag)}:{level}".rstrip(":"))
         except UserError as error:
             self.unusable.add("languages of listeners that cannot be read", str(error))
-        answers = {"languages": tuple(languages)} if languages else {}
-        group, state = values.get("group") or native, values.get("state") or "finished"
+        answers: dict[str, str | tuple[str, ...]] = {"languages": tuple(languages)} if languages else {}
+        if values.get("english"):
+            answers["english"] = values["english"]
+        group, state = printable(values.get("group", ""))[:LONGEST_GROUP] or native, values.get("state") or "finished"
         return Listener(draft.id, native=native, group=group, answers=answers, state=state)
 
 

@@ -10,15 +10,13 @@ from typing import Any
 
 from emobridge.corpora.demo import is_synthetic
 from emobridge.errors import UserError, count_noun
-from emobridge.languages import language_tag
 from emobridge.listening.comparing import tests_of
-from emobridge.listening.dialect import DIALECT_EMOTIONS, QUESTION_RULES, RULE_TEXTS
+from emobridge.listening.dialect import DIALECT_EMOTIONS, RULE_TEXTS
 from emobridge.listening.models import cells_of_model, model_files
 from emobridge.listening.records import ListeningItem
 from emobridge.listening.responses import AnswerSet, read_answers
 from emobridge.listening.score_rows import cell_scores, count_scores
 from emobridge.listening.scoring import (
-    INCLUDABLE,
     ScoringRules,
     cell_language,
     cells_of,
@@ -26,6 +24,7 @@ from emobridge.listening.scoring import (
     scored_items,
     scored_listeners,
 )
+from emobridge.listening.settings import INCLUDABLE, ResultsRequest
 from emobridge.literature.record import Published
 from emobridge.report.listeners import ListeningFindings
 from emobridge.report.listening import listening_lines
@@ -33,51 +32,9 @@ from emobridge.report.page import headline
 from emobridge.report.record import CorpusRow, StudyRecord
 from emobridge.report.verdict import warnings_of
 from emobridge.report.write import write_study
-from emobridge.settings import check_part, command_of, option, write_settings
+from emobridge.settings import command_of, write_settings
 from emobridge.study.versions import versions
 from emobridge.types import short_repr
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsRequest:
-    """Options of `listening results`."""
-
-    study: str = option(
-        help="Folder of a study; or answers in a table (plain CSV, webMUSHRA's lss.csv, jsPsych's CSV or JSON), or a "
-        "folder of such tables.", argument=True,
-    )  # fmt: skip
-    out: str = option("results", help="Folder for results.html, .md and .json, scores.json and the tables.")
-    items: str = option(
-        "", help="Of tables: what each item was meant as. A manifest, or the folder of a study. By default a column "
-        "'truth' tells it.", metavar="MANIFEST",
-    )  # fmt: skip
-    buttons: tuple[str, ...] = option(
-        (), help="Emotions that numbered buttons of jsPsych stand for, in their order, separated by commas."
-    )
-    model: tuple[str, ...] = option(
-        (), help="Predictions of a model for the same items, as `predict` writes them, or a budget's items.csv: "
-        "NAME=FILE, or mono:NAME=FILE to set it beside natives (cross: non-natives, trans: second language). "
-        "mono@de:NAME=FILE takes the items of one language. Repeat for more; files of one NAME are fold models, whose "
-        "predictions are summed.",
-        repeat=True, metavar="[SETTING:]NAME=FILE",
-    )  # fmt: skip
-    include: tuple[str, ...] = option(
-        (), help="Listeners who count although they are unfinished, failed an attention check, or were screened out; "
-        "separated by commas.", choices=INCLUDABLE,
-    )  # fmt: skip
-    most_failed: int = option(0, help="Attention checks that a listener may fail and still count.", least=0)
-    question_rule: str = option(
-        "neutral", help="What is right for a question of a dialect, which has no emotion: the answer neutral, or "
-        "nothing, so that such items are left out.", choices=QUESTION_RULES,
-    )  # fmt: skip
-    second_languages: tuple[str, ...] = option(
-        (), help="Languages that all but its natives know as a second one, separated by commas, where no questionnaire "
-        "tells it."
-    )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        check_part(self)
-        object.__setattr__(self, "second_languages", tuple(map(language_tag, self.second_languages)))
 
 
 @short_repr
@@ -96,25 +53,26 @@ class ListeningResults:
 
 
 def listening_results(
-    request: ResultsRequest | None = None, *, published: Sequence[Published] = (), **options: Any
+    request: ResultsRequest | None = None, *, published: Sequence[Published] = (), strict: bool = False, **options: Any
 ) -> ListeningResults:
     """Score a listening test, and write the folder `out`: results.html, .md and .json, scores.json, tables/.
 
     request: a record, or its options by name: listening_results(study="answers.csv", items="items.jsonl").
     published: printed numbers, which stand beside those of listeners of the same name ("listeners, native de") on the
-    same language. Errors: UserError for whatever is wrong with the request or the answers.
+    same language. Of a folder of tables those that cannot be read are left out and named; with `strict` the first one
+    raises. Errors: UserError for whatever is wrong with the request or the answers.
     """
     request = request or ResultsRequest(**options)
-    record = replace(results_record(request), published=tuple(published))
+    record = replace(results_record(request, strict=strict), published=tuple(published))
     page = write_study(request.out, record)
     write_settings(Path(request.out) / "settings.toml", request)
     lines = [headline(record), *listening_lines(record), *(f"warning: {line}" for line in warnings_of(record))]
     return ListeningResults(record, (*lines, f"report: {page}"))
 
 
-def results_record(request: ResultsRequest) -> StudyRecord:
+def results_record(request: ResultsRequest, *, strict: bool = False) -> StudyRecord:
     """The record of a request; nothing is written. Errors: as `listening_results`."""
-    answers = read_answers(request.study, request.items, buttons=request.buttons)
+    answers = read_answers(request.study, request.items, buttons=request.buttons, strict=strict)
     rules = ScoringRules(
         include=request.include, most_failed=request.most_failed, question=request.question_rule,
         second_languages=request.second_languages,
@@ -125,14 +83,14 @@ def results_record(request: ResultsRequest) -> StudyRecord:
     labels = labels_of_answers(answers, items)
     listeners = scored_listeners(answers, items, rules)
     cells = cells_of(listeners, items, labels, rules)
-    notes = list(answers.notes)
+    model_notes: list[str] = []
     offered = labels[: len(answers.emotions)] or labels
     models = [
-        pair for model in model_files(request.model) for pair in cells_of_model(model, items, labels, notes)
+        pair for model in model_files(request.model) for pair in cells_of_model(model, items, labels, model_notes)
     ]  # fmt: skip
     findings = ListeningFindings(
         emotions=offered, cells=cells, models=tuple(cell for cell, _ in models), tests=tests_of(cells),
-        rows=tuple(scored.row for scored in listeners), rules=tuple(_rules(answers, rules)), notes=tuple(notes),
+        rows=tuple(scored.row for scored in listeners), rules=tuple(_rules(answers, rules)), notes=answers.notes,
     )  # fmt: skip
     if not cells:
         reasons = ", ".join(f"{reason} {n}" for reason, n in findings.excluded.items())
@@ -143,7 +101,7 @@ def results_record(request: ResultsRequest) -> StudyRecord:
     return StudyRecord(
         kind="listening", name=f"Listening test: {answers.name}", command=command_of(request, "listening results"),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), labels=labels, scores=tuple(scores),
-        intervals_over="listeners", listening=findings, warnings=tuple(_warnings(findings)),
+        intervals_over="listeners", listening=findings, warnings=(*_warnings(findings), *model_notes),
         corpora=corpora, synthetic=any(is_synthetic(row.corpus) for row in corpora), versions=versions(),
     )  # fmt: skip
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from emobridge.report.plots import COLOURS, INK, _figure, _style, _svg
 
-_HEIGHT = 0.34  # inches of a row
+_HEIGHT = 0.36  # inches of a row
+_BELOW = 0.32  # of a row: where dots lie under the interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def scale_plot(groups: Sequence[tuple[str, Sequence[ScaleRow]]], *, chance: floa
     count = sum(len(rows) for _, rows in groups)
     if not count:
         return ""
-    figure, axes = _figure(0.9 + _HEIGHT * (count + len(groups)))
+    figure, axes = _figure(0.9 + _HEIGHT * (count + len(groups)), width=6.4)
     ticks: list[tuple[float, str]] = []
     y = 0.0
     for heading, rows in groups:
@@ -41,7 +42,7 @@ def scale_plot(groups: Sequence[tuple[str, Sequence[ScaleRow]]], *, chance: floa
             y += 1
             colour = COLOURS[2] if row.is_model else COLOURS[1]
             for value, shift in _spread(row.dots):
-                axes.plot([100 * value], [y + shift], "o", color=colour, ms=4, alpha=0.45, mew=0)
+                axes.plot([100 * value], [y + _BELOW + shift], "o", color=colour, ms=4, alpha=0.45, mew=0)
             if math.isfinite(row.low):
                 axes.plot([100 * row.low, 100 * row.high], [y, y], color=colour, lw=2)
             axes.plot([100 * row.value], [y], "s" if row.is_model else "D", color=colour, ms=6)
@@ -53,7 +54,7 @@ def scale_plot(groups: Sequence[tuple[str, Sequence[ScaleRow]]], *, chance: floa
     axes.set_yticks([place for place, _ in ticks], [name for _, name in ticks])
     axes.set_ylim(y - 0.6, -0.6)
     axes.set_xlim(0, 101)
-    axes.set_xlabel("UA (per cent); diamonds: means of listeners, squares: models, with 95 % intervals")
+    axes.set_xlabel("UA (per cent)")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=INK, alpha=0.12)
     return _svg(figure, title)
@@ -67,5 +68,5 @@ def _spread(dots: Sequence[float]) -> list[tuple[float, float]]:
         place = round(100 * value)
         number = seen.get(place, 0)
         seen[place] = number + 1
-        spread.append((value, 0.09 * ((number + 1) // 2) * (-1) ** number if number < 9 else 0.0))
+        spread.append((value, 0.07 * number if number < 4 else 0.0))
     return spread

@@ -7,10 +7,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from emobridge.languages import language_name
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, PageBlock, Section, Table, count, figure, interval, percent
-from emobridge.report.listeners import LISTENER_SETTINGS, ListenerCell, ListenerTest, ListeningFindings, ModelCell
+from emobridge.report.listeners import (
+    LISTENER_SETTINGS,
+    ListenerCell,
+    ListenerTest,
+    ListeningFindings,
+    ModelCell,
+    group_name,
+    heard_name,
+)
 from emobridge.report.record import StudyRecord
 from emobridge.scores.agreement import Agreement
 from emobridge.scores.confusion import f1_by_class, precision_by_class, recall_by_class
@@ -31,10 +38,13 @@ AGREEMENT_TEXT = (
 )
 MARK_TEXT = (
     "Each listener marks the one stretch that carries the emotion most. Overlap: shared time of two listeners' "
-    "stretches by the time of either, over all pairs of listeners of an item, then over items. EDER: emotion "
-    "diarization error rate, the share of an item's time that is missed, falsely marked or given another emotion, "
-    "against the item's own stretch; neutral items are left out. Means of listeners, with 95 % intervals over them; "
-    "pooled is of all their time together."
+    "stretches by the time of either, over all pairs of listeners of an item, then over items, with a 95 % interval "
+    "over these."
+)
+EDER_TEXT = (
+    "EDER: emotion diarization error rate, the share of an item's time that is missed, falsely marked or given another "
+    "emotion, against the item's own stretch; neutral items are left out, and answers without a stretch. Means of "
+    "listeners, each over utterances, with 95 % intervals over listeners; pooled is of all their time together."
 )
 
 
@@ -93,7 +103,7 @@ def _matrix(name: str, cell: ListenerCell | ModelCell) -> Figure | Table:
 def class_section(record: StudyRecord) -> Section:
     """Precision, recall and F1 of each emotion."""
     findings = listening_of(record)
-    rows = [row for cell in findings.cells for row in _class_rows(cell.language, group_name(cell), cell)]
+    rows = [row for cell in findings.cells for row in _class_rows(cell.language, cell.group, cell)]
     rows += [row for model in findings.models for row in _class_rows(model.language, model.name, model)]
     table = Table(
         "By emotion, per cent, of all answers of a cell together",
@@ -120,7 +130,7 @@ def agreement_section(record: StudyRecord) -> Section | None:
     if not cells:
         return None
     rows = tuple(
-        (cell.language, group_name(cell), _agreement(cell.kappa), _agreement(cell.alpha), str(cell.alpha.items),
+        (cell.language, cell.group, _agreement(cell.kappa), _agreement(cell.alpha), str(cell.alpha.items),
          str(cell.alpha.answers))
         for cell in cells
     )  # fmt: skip
@@ -144,17 +154,18 @@ def mark_section(record: StudyRecord) -> Section | None:
         parts = "; ".join(f"{name} {percent(share)}" for name, share in marks.parts)
         overlap = "" if math.isnan(marks.overlap.value) else mean_text(marks.overlap)
         rows.append(
-            (cell.language, group_name(cell), str(marks.marked), str(marks.unmarked), overlap, eder, pooled, parts)
+            (cell.language, cell.group, str(marks.marked), str(marks.unmarked), overlap, eder, pooled, parts)
         )  # fmt: skip
         values = dict(marks.by_emotion)
         if values:
             shown = (mean_text(values[emotion]) if emotion in values else "" for emotion in emotions)
-            by_emotion.append((cell.language, group_name(cell), *shown))
+            by_emotion.append((cell.language, cell.group, *shown))
     columns = ("language", "who", "marked", "not marked", "overlap, %", "EDER, %", "pooled, %", "parts of pooled, %")
     blocks = [Table("Marked stretches", columns, tuple(rows))]
     if by_emotion:
         blocks.append(Table("EDER by emotion, per cent", ("language", "who", *emotions), tuple(by_emotion)))
-    return Section("Marked stretches", (MARK_TEXT,), blocks=tuple(blocks))
+    texts = (MARK_TEXT, EDER_TEXT) if by_emotion else (MARK_TEXT,)
+    return Section("Marked stretches", texts, blocks=tuple(blocks))
 
 
 def listener_section(record: StudyRecord) -> Section:
@@ -166,8 +177,7 @@ def listener_section(record: StudyRecord) -> Section:
         values = dict(row.values)
         shown = (_share(values.get(language, math.nan)) for language in languages)
         checks = f"{row.failed} of {row.checks}" if row.checks else ""
-        who = row.who.removeprefix("listeners").removeprefix(", ")
-        rows.append((row.number, who, row.state, *shown, str(row.answers), checks, row.excluded))
+        rows.append((row.number, group_name(row.who), row.state, *shown, str(row.answers), checks, row.excluded))
     columns = ("listener", "group", "state", *(f"UA on {language}, %" for language in languages), "answers",
                "checks failed", "left out because")  # fmt: skip
     excluded = findings.excluded
@@ -197,20 +207,10 @@ def p_text(p: float) -> str:
     return "not defined" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def heard_name(language: str) -> str:
-    """A language by its name; a dialect with its tag."""
-    return f"{language_name(language)} ({language})" if "-" in language else language_name(language)
-
-
-def group_name(cell: ListenerCell) -> str:
-    """The group of a cell: "native de"."""
-    return cell.who.removeprefix("listeners, ")
-
-
 def short_name(cell: ListenerCell) -> str:
-    """The group with its relation to the language: "native de (natives)"."""
+    """The group with its relation to the language: "native German (natives)"."""
     setting = LISTENER_SETTINGS.get(cell.setting, "")
-    return f"{group_name(cell)}{f' ({setting})' if setting else ''}"
+    return f"{cell.group}{f' ({setting})' if setting else ''}"
 
 
 def model_name(model: ModelCell) -> str:

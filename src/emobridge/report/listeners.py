@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emobridge.languages import language_name
 from emobridge.scores.agreement import Agreement
 from emobridge.scores.effect import Effect
 from emobridge.scores.paired import Mean
@@ -15,6 +16,27 @@ MODEL_SETTINGS = {  # Han et al. 2025, of a model of one language; listeners of 
     "trans": "trained and tested on another language than the encoder's",
 }
 IntegerMatrix = tuple[tuple[int, ...], ...]  # (C, C), rows truth, columns answers
+
+
+def heard_name(language: str) -> str:
+    """The English name of a language that items are in; a dialect has its tag beside.
+
+    >>> heard_name("de"), heard_name("zh-x-tianjin"), heard_name("und")
+    ('German', 'Chinese (zh-x-tianjin)', 'the items')
+    """
+    if language == "und":
+        return "the items"
+    return f"{language_name(language)} ({language})" if "-" in language else language_name(language)
+
+
+def group_name(who: str) -> str:
+    """A group as people say it.
+
+    >>> group_name("listeners, native de"), group_name("listeners, musicians"), group_name("listeners")
+    ('native German', 'musicians', 'listeners')
+    """
+    name = who.removeprefix("listeners, ")
+    return f"native {language_name(name.removeprefix('native '))}" if name.startswith("native ") else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +70,14 @@ class ListenerCell:
     marks: Marks | None = None
 
     @property
+    def group(self) -> str:
+        """Who they are, as `group_name` has it."""
+        return group_name(self.who)
+
+    @property
     def name(self) -> str:
-        """In a few words: "native de on zh"."""
-        return f"{self.who.removeprefix('listeners, ')} on {self.language}"
+        """In a few words: "native German on Chinese"."""
+        return f"{self.group} on {heard_name(self.language)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

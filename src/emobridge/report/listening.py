@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 
-from emobridge.languages import language_name
 from emobridge.report.blocks import Section, Table, count, figure, interval, percent
 from emobridge.report.listener_plot import ScaleRow, scale_plot
 from emobridge.report.listener_tables import (
     difference_text,
     effect_text,
-    group_name,
-    heard_name,
     listening_of,
     mean_text,
     model_name,
@@ -25,17 +22,20 @@ from emobridge.report.listeners import (
     ListenerTest,
     ListeningFindings,
     ModelCell,
+    heard_name,
 )
 from emobridge.report.published import published_section
 from emobridge.report.record import StudyRecord
 from emobridge.scores.paired import Mean
 from emobridge.scores.welch import SIGNIFICANCE
 
+PICTURE_TEXT = "Each dot is a listener, a diamond the mean of a group, a square a model; lines are 95 % intervals."
 INTERVAL_TEXT = (
     "Intervals of listeners are of 95 %, by Student's t over listeners: where the mean of other listeners of the same "
     "kind, who hear THESE items, would lie. They do not cover other items, speakers or recordings. Those of models are "
     "over the speakers of the items."
 )
+MOST_MODELS = 3  # in the headline
 TERMS = (
     "UA: unweighted accuracy, the mean of the recalls of the emotions that the items have.",
     "Natives hear their own language, second language is another that they know, non-natives do not know it.",
@@ -54,15 +54,14 @@ def size_of_test(record: StudyRecord) -> tuple[str, ...]:
 
 
 def headline(record: StudyRecord) -> str:
-    """A sentence a language, the surest difference between groups first, then the models beside."""
+    """Natives against non-natives, or what each language's listeners reach; then models beside, and chance."""
     findings = listening_of(record)
-    sentences = [_language_sentence(findings, language) for language in findings.languages]
     own = _own_language(findings)
-    models = [_model_sentence(findings, model) for model in findings.models[:4]]
+    sentences = [own] if own else [_language_sentence(findings, language) for language in findings.languages]
+    models = [_model_sentence(findings, model) for model in findings.models[:MOST_MODELS]]
     people = len({number for cell in findings.cells for number in cell.listeners})
-    first = [own] if own else []
     chance = f"Guessing reaches {percent(findings.chance)} %; {count(people, 'listener')} scored."
-    return " ".join([*first, *filter(None, sentences), *models, chance])
+    return " ".join([*filter(None, sentences), *models, chance])
 
 
 def _own_language(findings: ListeningFindings) -> str:
@@ -77,35 +76,35 @@ def _own_language(findings: ListeningFindings) -> str:
     ]  # fmt: skip
     if not pairs:
         return ""
-    test, first, second = max(pairs, key=lambda pair: abs(pair[0].difference))
-    word = "better" if test.difference > 0 else "worse" if test.difference < 0 else "as well"
-    name = language_name(first.language)
-    if not test.difference:
-        return f"Natives recognise the emotions of {name} as well as those who do not know it ({_cell_text(first)})."
+    test, first, second = max(pairs, key=lambda pair: (pair[0].corrected <= SIGNIFICANCE, abs(pair[0].difference)))
+    name, values = heard_name(first.language), f"{percent(first.mean.value)} against {percent(second.mean.value)} %"
+    if test.corrected <= SIGNIFICANCE:
+        word = "better" if test.difference > 0 else "worse"
+        return (
+            f"Natives recognise the emotions of {name} {word} than those who do not know it: {values}, {_judged(test)}."
+        )
     return (
-        f"Natives recognise the emotions of {name} {word} than those who do not know it: {percent(first.mean.value)} "
-        f"against {percent(second.mean.value)} %, {_judged(test)}."
+        f"Natives are not shown to recognise the emotions of {name} better or worse than those who do not know it: "
+        f"{values}, {_judged(test)}."
     )
 
 
 def _judged(test: ListenerTest) -> str:
-    """A difference, and whether it outlasts the correction."""
+    """A difference, and its corrected p."""
     size = f"a difference of {percent(abs(test.difference))} points"
     if math.isnan(test.corrected):
         return f"{size} that no test can judge"
     p = p_text(test.corrected)
-    return f"{size} ({'p' if p.startswith('<') else 'p ='} {p} after Holm's correction" + (
-        ")" if test.corrected <= SIGNIFICANCE else "), which chance alone could make"
-    )
+    return f"{size} ({'p' if p.startswith('<') else 'p ='} {p} after Holm's correction)"
 
 
 def _language_sentence(findings: ListeningFindings, language: str) -> str:
     parts = [
-        f"{short_name(cell)} {percent(cell.mean.value)} % ({_bounds(cell.mean)}, {count(len(cell.values), 'listener')})"
-        for cell in findings.cells
-        if cell.language == language and cell.values
+        f"{short_name(cell)}{' recognise' if not number else ''} {percent(cell.mean.value)} % "
+        f"({_bounds(cell.mean)}, {count(len(cell.values), 'listener')})"
+        for number, cell in enumerate(cell for cell in findings.cells if cell.language == language and cell.values)
     ]
-    return f"{heard_name(language)}: {'; '.join(parts)}." if parts else ""
+    return f"Of the emotions of {heard_name(language)}, {'; '.join(parts)}." if parts else ""
 
 
 def _model_sentence(findings: ListeningFindings, model: ModelCell) -> str:
@@ -149,7 +148,9 @@ def scale_section(record: StudyRecord) -> Section:
     svg = scale_plot(groups, chance=findings.chance, title="UA of listeners and models")
     settings = {model.setting for model in findings.models if model.setting}
     words = tuple(f"{name}: {MODEL_SETTINGS[name]}." for name in MODEL_SETTINGS if name in settings)
-    return Section("Listeners and models on one scale", (INTERVAL_TEXT,), words, (figure(svg, table, "listeners"),))
+    return Section(
+        "Listeners and models on one scale", (PICTURE_TEXT, INTERVAL_TEXT), words, (figure(svg, table, "listeners"),)
+    )
 
 
 def _cell_row(record: StudyRecord, cell: ListenerCell) -> tuple[str, ...]:
@@ -158,7 +159,7 @@ def _cell_row(record: StudyRecord, cell: ListenerCell) -> tuple[str, ...]:
     ]
     spread = f"{percent(min(cell.values))} to {percent(max(cell.values))}" if cell.values else ""
     return (
-        cell.language, group_name(cell), LISTENER_SETTINGS.get(cell.setting, ""), mean_text(cell.mean),
+        cell.language, cell.group, LISTENER_SETTINGS.get(cell.setting, ""), mean_text(cell.mean),
         str(len(cell.values)), str(cell.items), spread, ", ".join(published), "",
     )  # fmt: skip
 
@@ -186,7 +187,8 @@ def listening_lines(record: StudyRecord) -> list[str]:
     lines = []
     for cell in findings.cells:
         who = f"{cell.language:8} {short_name(cell):34}"
-        lines.append(f"{who} UA {mean_text(cell.mean)}  listeners={len(cell.values)} alpha={cell.alpha.value:.2f}")
+        alpha = "" if math.isnan(cell.alpha.value) else f" alpha={cell.alpha.value:.2f}"
+        lines.append(f"{who} UA {mean_text(cell.mean)}  listeners={len(cell.values)}{alpha}")
     for model in findings.models:
         value = interval("UA", model.ua, model.low, model.high)
         lines.append(f"{model.language:8} {model_name(model):34} UA {value}  items={model.n} folds={model.folds}")

@@ -7,7 +7,7 @@ same as shares of the utterance. The jackknife over speakers is arithmetic on th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -40,6 +40,7 @@ class TimelineEvaluation(BaseEvaluation):
     speakers: tuple[str | None, ...]  # N
     collar: float = 0.0  # s, on either side of a change of a reference
     neutral_as: str = "absence"  # or "class"
+    sums: Floats = field(init=False, repr=False, compare=False)  # (S, N, 2, 5): what `TimelineMeasure` needs of each
 
     def __post_init__(self) -> None:
         count = len(self.references)
@@ -49,8 +50,7 @@ class TimelineEvaluation(BaseEvaluation):
         for what, values in (*sides, *(("hypotheses", row) for row in self.hypotheses)):
             if len(values) != count:
                 raise UserError(f"{len(values)} {what} for {count} recordings: each needs its own")
-        for duration in self.durations:
-            error_times((), (), duration, collar=self.collar, neutral_as=self.neutral_as)
+        object.__setattr__(self, "sums", _sums(self.error_times()))
 
     @property
     def label_set(self) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ class TimelineEvaluation(BaseEvaluation):
         Groups are all recordings and those of each emotion, weighed by number and then by scored seconds: what the mean
         over utterances and what the pooled rate depends on.
         """
-        sums = self._sums()
+        sums = self.sums
         owner, index = clusters_of(self.speakers)[1], self._emotion_index()
         counts = _summed(sums, owner, index, int(owner.max()) + 1)
         numbers, seconds = counts[0, :, :, 1, 4], counts[0, :, :, 0, 4]  # (J, E)
@@ -121,11 +121,11 @@ class TimelineEvaluation(BaseEvaluation):
         """(S, P, E, 2, 5): sums of each of P subsets of the recordings."""
         rows = np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
         owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        return _summed(self._sums()[:, rows], owner, self._emotion_index()[rows], len(parts))
+        return _summed(self.sums[:, rows], owner, self._emotion_index()[rows], len(parts))
 
     def columns(self, measure: Measure) -> tuple[Column, ...]:
         """EDER ("EDER"), and its parts ("EDER missed")."""
-        count = int(self._sums()[0, :, 1, 4].sum())
+        count = int(self.sums[0, :, 1, 4].sum())
         return tuple(Column(name, count) for name in _names(measure.name))
 
     def column_values(self, measure: Measure, counts: Floats) -> Floats:
@@ -162,7 +162,7 @@ class TimelineEvaluation(BaseEvaluation):
         emotions = total.shape[1]
         weights = np.zeros((2 * (1 + emotions), columns))
         weights[measure.over_time * (1 + emotions) + group] = 1
-        sums, index = self._sums()[0], self._emotion_index()
+        sums, index = self.sums[0], self._emotion_index()
         sizes = sums[index == group - 1] if group else sums
         sizes = sizes[:, 0 if measure.over_time else 1, 4]
         step = sizes.max() / sizes.sum() if sizes.sum() > 0 else 1.0
@@ -174,12 +174,13 @@ class TimelineEvaluation(BaseEvaluation):
         names = sorted(set(emotions))
         return np.array([names.index(emotion) for emotion in emotions], dtype=np.int64)
 
-    def _sums(self) -> Floats:
-        """(S, N, 2, 5): what `TimelineMeasure` needs of each recording; zeros where nothing of it is scored."""
-        seconds = np.array([[(*times.parts, times.scored) for times in row] for row in self.error_times()])
-        scored = seconds[..., 4:]
-        shares = np.divide(seconds, scored, out=np.zeros_like(seconds), where=scored > 0)
-        return np.stack([seconds, shares], -2)
+
+def _sums(times: Sequence[Sequence[ErrorTimes]]) -> Floats:
+    """Errors of S seeds and N recordings -> (S, N, 2, 5); zeros where nothing of a recording is scored."""
+    seconds = np.array([[(*recording.parts, recording.scored) for recording in row] for row in times])
+    scored = seconds[..., 4:]
+    shares = np.divide(seconds, scored, out=np.zeros_like(seconds), where=scored > 0)
+    return np.stack([seconds, shares], -2)
 
 
 def _summed(sums: Floats, owner: NDArray[np.int64], emotion: NDArray[np.int64], owners: int) -> Floats:
