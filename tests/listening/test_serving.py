@@ -17,6 +17,7 @@ from listening_browser import TOKEN
 from listening_studies import tiny_study, write_tiny_study
 
 from emobridge.cli.listening_serve import TOKEN_VARIABLE, _token
+from emobridge.cli.listening_serve import serve as serve_command
 from emobridge.errors import UserError
 from emobridge.listening import serving
 from emobridge.listening.serving import listening_socket, locked, notes_on, serve
@@ -126,6 +127,15 @@ def test_the_token_comes_from_file_option_or_environment(tmp_path, monkeypatch):
         _token("", tmp_path / "none")
     with pytest.raises(UserError, match="give one of them"):
         _token("a token", file)
+
+
+def test_a_missing_library_is_one_line(study_folder, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(("emobridge.listening.serv", "uvicorn"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(importlib.import_module("emobridge.listening"), "serving", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UserError, match=r"uvicorn is missing: pip install 'emobridge\[listening\]'"):
+        serve_command(study_folder, token=TOKEN)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills by signals")

@@ -13,6 +13,7 @@ import pytest
 from listening_studies import tiny_study
 
 from emobridge.errors import UserError
+from emobridge.listening import changes
 from emobridge.listening.records import Listener, Response
 from emobridge.listening.steps import draw_steps
 from emobridge.listening.store import Store
@@ -75,6 +76,14 @@ def test_a_step_is_answered_once_and_in_order(store, listener):
     assert not store.record(standing.reached, again)
     assert not store.advance(listener.id, standing.reached)
     assert store.responses() == before
+
+
+def test_of_two_answers_at_once_the_first_counts(store, listener):
+    standing = answer_all(store, until="item-0")
+    answers = [Response(listener.id, standing.step.item, emotion) for emotion in ("anger", "sadness", "anger")]
+    futures = [store.submit(changes.record_response(standing.reached, response)) for response in answers]
+    assert [future.result() for future in futures] == [True, False, False]
+    assert [row.emotion for row in store.responses() if row.item == standing.step.item] == ["anger"]
 
 
 def test_an_item_of_another_step_is_refused_and_nothing_written(store, listener):

@@ -102,11 +102,11 @@ class Store:
 
     def withdraw(self, listener: str) -> bool:
         """Delete all that a listener answered, but not that there was one."""
-        return self.submit(changes.withdraw_listener(listener)).result() and self._empty_journal()
+        return self._forget(changes.withdraw_listener(listener))
 
     def delete(self, listener: str) -> bool:
         """Delete a listener and all that there is of them, from the journal of the file too."""
-        return self.submit(changes.delete_listener(listener)).result() and self._empty_journal()
+        return self._forget(changes.delete_listener(listener))
 
     def find(self, secret: str) -> Standing | None:
         """Where the listener stands whose browser holds this secret; None where there is none."""
@@ -185,11 +185,15 @@ class Store:
             raise
         return connection
 
-    def _empty_journal(self) -> bool:
-        """Move all changes into the file itself and empty the journal, which holds what was deleted too."""
+    def _forget(self, change: Callable[[sqlite3.Connection], bool]) -> bool:
+        """Delete something, then move all changes into the file itself and empty the journal, which holds it too.
+
+        Where another process reads meanwhile, the journal is emptied by the next deletion, or when the store is closed.
+        """
+        done = bool(self.submit(change).result())
         query = "PRAGMA wal_checkpoint(TRUNCATE)"
         self._writer.submit(lambda connection: connection.execute(query).fetchall(), alone=True).result()
-        return True
+        return done
 
 
 @contextlib.contextmanager
