@@ -835,8 +835,8 @@ class Live:
 
     every: float = option(1.0, help="Seconds of sound that an answer is about, from 0.1 to 60.", least=0.1)
     context: float = option(
-        0.0, help="Seconds of sound before them that are encoded again with each answer. 0 is what the model's frames "
-        "depend on; less is faster.", least=0,
+        0.0, help="Seconds of sound before them that are encoded again with each answer. 0 is twice what the model's "
+        "frames depend on; less is faster.", least=0,
     )  # fmt: skip
     abstain_below: float = option(0.0, help=ABSTAIN_HELP, least=0)
     detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)

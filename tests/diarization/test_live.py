@@ -84,7 +84,7 @@ def test_a_stretch_that_is_longer_than_the_model_takes_has_several_windows():
 def test_only_the_sound_that_frames_depend_on_is_encoded_again():
     model = LoudModel(context=0.5)
     answered(syllables(4), model=model)
-    assert model.lengths == [1.0, 1.5, 1.5, 1.5]
+    assert model.lengths == [1.0, 2.0, 2.0, 2.0]
     model = LoudModel(context=20, longest=3)
     answered(syllables(5), model=model)
     assert model.lengths == [1, 2, 3, 3, 3]
