@@ -133,13 +133,13 @@ class TimelineEvaluation(BaseEvaluation):
         return _values(measure, counts.sum(-3))
 
     def details(self, clusters: Clusters) -> list[Estimate]:
-        """The same over the recordings of each emotion: "EDER anger", "EDER anger missed" ..., where there are several.
+        """The same over the recordings of each emotion: "EDER anger", "EDER anger missed" ...
 
         A recording whose reference has more than one emotion is one of SEVERAL_EMOTIONS.
         """
         names, total = sorted(set(self.emotions)), clusters.total
         estimates: list[Estimate] = []
-        for measure in all_measures(self.of) if len(names) > 1 else ():
+        for measure in all_measures(self.of):
             for index, emotion in enumerate(names):
                 count = int(total[0, index, 1, 4])
                 scored = jackknife(
