@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emobridge.corpora import licence_of
-from emobridge.diarization.training import FrameFit
 from emobridge.errors import count_noun
 from emobridge.report.blocks import percent, stamp_of
 from emobridge.report.data import LIMITS
 from emobridge.report.model_card import USE, card_head, portable
 from emobridge.report.write import escaped
 from emobridge.types import person
+
+if TYPE_CHECKING:
+    from emobridge.diarization.training import FrameFit
 
 
 def diarizer_card(fit: FrameFit, command: str) -> str:
