@@ -35,15 +35,16 @@ def after_the_demo(recorded, finished, monkeypatch):
 
 
 def test_the_page_runs_from_top_to_bottom(after_the_demo, capsys):
-    assert len(PYTHON) == 5
+    assert len(PYTHON) == 6
     printed, names = [], {}
     for index, code in enumerate(PYTHON):
         code = code.replace(', language="it"', "")  # the toy bundle has no Italian
         exec(compile(code, f"python.md, block {index}", "exec"), names)
         printed.append(capsys.readouterr().out.splitlines())
-    first, answers, array, own, scores = printed
+    first, answers, timelines, array, own, scores = printed
     assert first[0].startswith("<Recognizer ") and first[1].split()[2] in ("anger", "sadness")
     assert answers[0].startswith("<Predictions: 2 (") and "nowhere.wav: no such file" in answers[0]
+    assert [line.split()[:3] for line in timelines] == [["0", "0.0", "0.3"], ["1", "0.0", "0.3"]]
     assert [line.split()[0] for line in array] == ["0", "1"]
     assert "'sad'" in own[0] and own[-1].endswith("(40, 2)")
     assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\] n=\d+", scores[0]) and scores[-1].isdigit()

@@ -2,8 +2,9 @@
 
 `scan` and `write_manifest` make the manifest of a corpus, `audit` checks manifests, `adapt` trains a recogniser and
 writes its report, `budget` compares methods and numbers of labels, `similarity` the layers of two corpora, `load` opens
-a recogniser, which is called with recordings or arrays, `evaluate` scores it, `listening_results` scores listeners, and
-`fit_arrays` trains a method on plain arrays. Mistakes raise `UserError`. docs/python.md shows all of it.
+a recogniser, which is called with recordings or arrays, `evaluate` scores it, `load_frame_model` opens what `diarize`
+tells by which emotion is heard when, `listening_results` scores listeners, and `fit_arrays` trains a method on plain
+arrays. Mistakes raise `UserError`. docs/python.md shows all of it.
 
 A public name is imported when it is first used, so that `import emobridge` is quick.
 """
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; the same names as in _P
     from emobridge.corpora import scan as scan
     from emobridge.data.manifest import read_manifest as read_manifest
     from emobridge.data.manifest import write_manifest as write_manifest
+    from emobridge.diarization.files import load_frame_model as load_frame_model
+    from emobridge.diarization.timeline import diarize as diarize
     from emobridge.encoders import load_encoder as load_encoder
     from emobridge.errors import UserError as UserError
     from emobridge.features.store import FeatureStore as FeatureStore
@@ -66,6 +69,8 @@ _PUBLIC = {
     "predict": "emobridge.inference",
     "Predictions": "emobridge.inference",
     "evaluate": "emobridge.inference",
+    "load_frame_model": "emobridge.diarization.files",
+    "diarize": "emobridge.diarization.timeline",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -12,7 +12,7 @@ import soundfile
 from emobridge.phones.textgrid import INTERVALS, read_tiers
 from emobridge.types import SAMPLE_RATE
 
-pytest.importorskip("emobridge.diarization.files")
+pytest.importorskip("emobridge.diarization.speechbrain")
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ def test_mistakes_are_one_line(cli, finished, call, tmp_path):
         ((bundle, call, "--out", tmp_path / "x.rtm"), "unknown suffix '.rtm'"),
         ((bundle, call, "--channels", "left"), "choice of channels"),
         ((bundle, call, "--shortest", "-1"), "shortest: expected 0 or more"),
+        ((bundle, call, "--language", "fr"), "language 'fr': not one of this recogniser's"),
         ((tmp_path, call), "is no diarizer"),
         ((bundle, tmp_path / "missing.wav", "--strict"), "missing.wav: no such file"),
     ):

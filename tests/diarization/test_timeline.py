@@ -104,9 +104,15 @@ def test_windows_without_speech_are_not_computed():
     assert np.allclose(parts[:200], 1 / 3) and np.allclose(parts[300:310], [0.8, 0.2, 0.0])
 
 
-def test_a_context_that_leaves_nothing_is_refused():
-    with pytest.raises(ValueError, match="leaves nothing"):
-        list(joined_frames(LevelModel(context=1.5), [steps((LOUD, 1.0))]))
+def test_a_context_beyond_the_longest_sound_is_cut():
+    wave, model = steps((LOUD, 7.0), (QUIET, 7.0)), LevelModel(context=2.0)
+    joined = np.concatenate([values for _, values in joined_frames(model, [wave])])
+    assert joined.shape == (140, 3) and max(model.waves) <= 3 * SAMPLE_RATE
+    assert np.allclose(joined[:45], [0.8, 0.2, 0.0], atol=1e-3) and joined[-45:, 2].min() > 0.7
+
+
+def test_no_sound_has_no_frames():
+    assert list(joined_frames(LevelModel(), [])) == [] == list(joined_frames(LevelModel(), [np.empty(0, np.float32)]))
 
 
 def test_frame_windows_tell_times_of_the_file(call):
@@ -227,6 +233,11 @@ def test_a_recogniser_is_a_model_of_timelines(made, call, sounding):
     assert {row.answered_by for row in rows if row.label} == {"de"} and rows[-1].answered_by == ""
     with pytest.raises(UserError, match="language 'fr'"):
         list(diarize(WindowedRecognizer(recognizer), Utterance("u", "files", str(call), language="fr")))
+    notes = []
+    list(
+        diarize(WindowedRecognizer(made("de")), Utterance("u", "files", str(call), language="fr"), on_note=notes.append)
+    )
+    assert any("1 recording of 1 in a language that this bundle has no head for (fr)" in note for note in notes)
     with pytest.raises(UserError, match="window: expected"):
         list(diarize(WindowedRecognizer(recognizer), call, Diarizing(window=0.1)))
 

@@ -80,17 +80,22 @@ class DiarizeRequest:
 
 def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     """Tell which emotion is heard when, in recordings of any length, and in each channel."""
+    from emobridge.bundle.hub import bundle_folder
     from emobridge.cache import key_of
     from emobridge.diarization.files import load_frame_model
     from emobridge.diarization.references import read_reference
     from emobridge.diarization.timeline import diarize
+    from emobridge.diarization.windowed import WindowedRecognizer
     from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
     from emobridge.progress import progress, report_note, report_skipped
 
     skipped: list[tuple[str, str]] = []
     destination = choose_output(request.out or None, request.format)
     references = read_reference(request.reference, tier=request.tier or None) if request.reference else None
-    model = load_frame_model(request.model, encoder=request.encoder or None, device=request.device)
+    folder = bundle_folder(request.model)  # of a model of the hub its local copy
+    model = load_frame_model(folder, encoder=request.encoder or None, device=request.device)
+    if request.language and isinstance(model, WindowedRecognizer):
+        model.recognizer.branch_of(request.language)
     options = {"language": request.language or None, "channels": request.diarizing.channels}
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
@@ -98,7 +103,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     if references is not None:
         _check_matches(references, utterances, request.diarizing)  # before hours of work
     facts = {key: value for key, value in asdict(request).items() if key not in BESIDE_ANSWERS}
-    key = key_of(emobridge.__version__, facts, _versions(Path(request.model)))
+    key = key_of(emobridge.__version__, facts, _versions(folder))
     try:
         with (
             Journal.for_output(destination.path, key, report_note) as journal,
@@ -183,7 +188,7 @@ def _write_page(request: Any, rows: list[Prediction], synthetic: bool) -> None:
 
 
 def _versions(folder: Path) -> list[Any]:
-    """What changes when a file of a model does. A model of the hub tells its version by its name."""
+    """What changes when a file of a model does."""
     from emobridge.files import file_version
 
     return [file_version(path) for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -105,7 +105,7 @@ def timeline_condition(model: FrameModel, folder: str, reference: str) -> Condit
     facts = {"method": "diarizer", "encoder": "", "layer": "", "normalisation": "", "source": "", "target_labels": ""}
     if isinstance(model, Diarizer):
         spec = model.spec
-        facts |= {"encoder": Path(spec.encoder).name, "layer": spec.layer, "normalisation": spec.normalise}
+        facts |= {"encoder": Path(spec.encoder).name, "layer": spec.layer, "normalisation": "none"}
         facts |= {"source": "+".join(spec.corpora), "head": spec.head}
     elif isinstance(model, WindowedRecognizer):
         bundle = model.branch.spec

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emobridge.data.activity import resolve_detector
 from emobridge.data.audio import AudioError, channels_agree, printable, utterance_pieces, utterance_seconds
@@ -21,13 +22,16 @@ from emobridge.diarization.windowed import WindowedRecognizer
 from emobridge.inference.features import Skip
 from emobridge.inference.inputs import AudioInput, as_utterances
 from emobridge.inference.journal import Journal, answered, unit_key
-from emobridge.inference.predict import in_seconds, mixed_note
+from emobridge.inference.predict import in_seconds, mixed_note, note_languages
+from emobridge.inference.routing import modes_of
 from emobridge.inference.rows import chosen_labels, unsure_reason
 from emobridge.inference.segments import LEAST_SPEECH, NO_SPEECH, NOT_FINITE, TIME_ROUNDING, TOO_SHORT, Span, speech_of
 from emobridge.inference.sources import by_channel
 from emobridge.progress import Progress
 from emobridge.settings import Diarizing
 from emobridge.types import SAMPLE_RATE, Prediction, Utterance
+
+Edges = tuple[NDArray[np.float64], NDArray[np.float64]]  # starts and ends of stretches, in s
 
 
 def diarize(
@@ -51,7 +55,7 @@ def diarize(
     """
     settings = settings or Diarizing()
     units = [unit for utterance in as_utterances(audio) for unit in by_channel(utterance, settings.answering)]
-    models = {key: _model_of(model, *key, settings) for key in dict.fromkeys((u.language, u.corpus) for u in units)}
+    models = _models_of(model, units, settings, on_note)
     labels = chosen_labels(model.labels, settings.answering)
     report = in_seconds(units, on_progress)
     detector = resolve_detector(settings.detector)
@@ -93,20 +97,21 @@ def joined_frames(
     """The probabilities of all frames of a sound that comes in pieces (T_i,): (number of the first frame, (F, C)).
 
     Windows of at most `model.longest` s overlap by twice `model.context`, and of each those frames count whose context
-    is inside: so no frame depends on where windows begin. speech: (start, end) in s of the sound; where it is given,
-    windows without any are not computed, and their frames have equal probabilities.
-    Errors: ValueError for a model whose context leaves nothing of its longest sound.
+    is inside: so no frame depends on where windows begin. The context of a model that takes less than four times that
+    at once is cut to a quarter. speech: (start, end) in s of the sound; where it is given, windows without any are not
+    computed, and their frames have equal probabilities.
     """
-    rate, margin = model.frame_rate, math.ceil(model.context * model.frame_rate)
-    step = math.floor(model.longest * rate) - 2 * margin  # frames
-    if step < 1:
-        raise ValueError(f"a context of {model.context:g} s leaves nothing of the longest sound, {model.longest:g} s")
+    rate = model.frame_rate
+    most = max(1, math.floor(model.longest * rate))  # frames of a window
+    margin = min(math.ceil(model.context * rate), most // 4)
+    step = most - 2 * margin
+    edges = None if speech is None else _edges(speech)
     windows = _overlapping(pieces, step * SAMPLE_RATE / rate, math.floor(model.longest * SAMPLE_RATE))
     for number, (wave, is_last) in enumerate(windows):
         count = max(1, round(len(wave) / SAMPLE_RATE * rate))
         begin, end = margin if number else 0, count if is_last else step + margin
         first = number * step + begin
-        if speech is None or _overlaps(speech, first / rate, (first + end - begin) / rate):
+        if edges is None or _overlaps(edges, first / rate, (first + end - begin) / rate):
             values = model.frame_probabilities(wave)[begin:end]
         else:
             values = np.full((end - begin, len(model.labels)), 1 / len(model.labels), dtype=np.float32)
@@ -130,11 +135,11 @@ class Timeline:
         if seconds < LEAST_SPEECH - TIME_ROUNDING:
             yield self._row(utterance, (0.0, seconds), (), TOO_SHORT)
             return
-        count = max(1, round(seconds * rate))
+        count, edges = max(1, round(seconds * rate)), _edges(speech)
         smoother = Smoother(rate, Smoothing(settings.shortest, settings.pause, settings.cost))
         for first, values in joined_frames(self.model, utterance_pieces(utterance), speech):
             values = values[: count - first]  # the length that a row says may be a trifle below the file's
-            spoken = _in_speech(speech, first, len(values), rate)
+            spoken = _in_speech(edges, first, len(values), rate)
             yield from self._rows_of(utterance, smoother.add(*self._checked(first, values, spoken)), (count, seconds))
             self.report(min(1.0, (first + len(values)) / count))
         yield from self._rows_of(utterance, smoother.finish(), (count, seconds))
@@ -188,9 +193,21 @@ class Timeline:
         )
 
 
-def _model_of(model: FrameModel, language: str, corpus: str, settings: Diarizing) -> FrameModel:
-    """What answers a language: of a recogniser the branch that `predict` takes. Errors: UserError."""
-    return model.speaking(language, corpus, settings.window) if isinstance(model, WindowedRecognizer) else model
+def _models_of(
+    model: FrameModel, units: Sequence[Utterance], settings: Diarizing, on_note: Callable[[str], None] | None
+) -> dict[tuple[str, str], FrameModel]:
+    """What answers each language and corpus: of a recogniser the branch and domain that `predict` takes.
+
+    Errors: UserError for a language that none of several branches knows.
+    """
+    if isinstance(model, WindowedRecognizer) and on_note is not None:
+        note_languages(model.recognizer, units, modes_of(model.recognizer, units, None), on_note)
+    models: dict[tuple[str, str], FrameModel] = {}
+    for unit in units:
+        key = unit.language, unit.corpus
+        if key not in models:
+            models[key] = model.answering(unit, settings.window) if isinstance(model, WindowedRecognizer) else model
+    return models
 
 
 def _overlapping(pieces: Iterable[Waveform], step: float, size: int) -> Iterator[tuple[Waveform, bool]]:
@@ -201,15 +218,25 @@ def _overlapping(pieces: Iterable[Waveform], step: float, size: int) -> Iterator
         while offset + len(buffer) > (begin := round(number * step)) + size:
             buffer, offset, number = buffer[begin - offset :], begin, number + 1
             yield buffer[:size], False
-    yield buffer[round(number * step) - offset :], True
+    if len(buffer):
+        yield buffer[round(number * step) - offset :], True
 
 
-def _overlaps(speech: Sequence[Span], start: float, end: float) -> bool:
-    return any(begin < end and start < stop for begin, stop in speech)
+def _edges(speech: Sequence[Span]) -> Edges:
+    """The starts and the ends of stretches in order."""
+    table = np.array(speech, dtype=np.float64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
 
 
-def _in_speech(speech: Sequence[Span], first: int, count: int, frame_rate: float) -> Mask:
+def _overlaps(edges: Edges, start: float, end: float) -> bool:
+    """Whether any stretch has a part between two times, in s."""
+    begins, ends = edges
+    following = int(np.searchsorted(ends, start, side="right"))  # the first stretch that ends after the start
+    return following < len(begins) and bool(begins[following] < end)
+
+
+def _in_speech(edges: Edges, first: int, count: int, frame_rate: float) -> Mask:
     """Whether the middle of each of `count` frames lies in speech."""
     middles = (first + np.arange(count) + 0.5) / frame_rate
-    begins, ends = (np.array([span[side] for span in speech]) for side in (0, 1))
+    begins, ends = edges
     return np.searchsorted(begins, middles, side="right") > np.searchsorted(ends, middles, side="right")

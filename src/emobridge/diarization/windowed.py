@@ -22,7 +22,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from emobridge.bundle import UNKNOWN, Branch, Recognizer
+from emobridge.bundle import Branch, Recognizer
 from emobridge.bundle.sets import encode_by_set
 from emobridge.data.batching import pad
 from emobridge.data.devices import device_of, single_precision
@@ -32,8 +32,9 @@ from emobridge.errors import UserError
 from emobridge.features.extraction import add_prosody
 from emobridge.features.normalisation import Domain
 from emobridge.features.pooling import frame_counts, frames_per_stretch, join_windows, pool, window_statistics
+from emobridge.inference.routing import modes_of
 from emobridge.settings import HEARD_WINDOW, layer_names
-from emobridge.types import SAMPLE_RATE, Layers
+from emobridge.types import SAMPLE_RATE, Layers, Utterance
 
 ANSWER_HOP = 0.1  # s from one answer to the next
 POOLED_SHARE = 0.35  # of a window, that each answer is taken over
@@ -76,17 +77,15 @@ class WindowedRecognizer:
         self.longest = min(window, encoder.window or window)
         self.context = CONTEXT_SHARE * self.longest
 
-    def speaking(self, language: str, corpus: str, window: float) -> WindowedRecognizer:
-        """The same recogniser for a language, with a window in s; branch and domain are those that `predict` takes.
+    def answering(self, utterance: Utterance, window: float) -> WindowedRecognizer:
+        """The same recogniser with the branch and the domain that `predict` takes for an utterance, and a window in s.
 
         Errors: UserError for a language that none of several branches knows, and a window out of range.
         """
-        recognizer = self.recognizer
-        branch = recognizer.branch(language, corpus)
-        if branch is None and len(recognizer.branches) > 1 and language != UNKNOWN:
-            branch = recognizer.branch_of(language)
-        branch = branch or recognizer.last
-        return WindowedRecognizer(recognizer, branch=branch, domain=branch.domain(corpus, language), window=window)
+        (mode,) = modes_of(self.recognizer, [utterance], None)
+        branch = mode if isinstance(mode, Branch) else self.recognizer.last
+        domain = branch.domain(utterance.corpus, utterance.language)
+        return WindowedRecognizer(self.recognizer, branch=branch, domain=domain, window=window)
 
     @property
     def language(self) -> str:

@@ -70,7 +70,7 @@ def predict(
     units = [unit for utterance in as_utterances(audio) for unit in by_channel(utterance, settings)]
     modes = modes_of(recognizer, units, settings.untold or None)
     if on_note is not None and not settings.untold:
-        _note_languages(recognizer, units, modes, on_note)
+        note_languages(recognizer, units, modes, on_note)
     online = Online(recognizer) if settings.adapt_online else None
     request = AnswerRequest(recognizer, settings, labels, units, modes, in_seconds(units, on_progress), online)
     if journal is None or online is not None:  # an answer that was only read would not be learnt from
@@ -122,7 +122,7 @@ def predictions_from(recognizer: Recognizer, utterances: Sequence[Utterance], po
     )
 
 
-def _note_languages(
+def note_languages(
     recognizer: Recognizer, units: Sequence[Utterance], modes: Sequence[Mode], on_note: Callable[[str], None]
 ) -> None:
     """Say once that the language of some recordings is none of the recogniser's, and who answers them."""
