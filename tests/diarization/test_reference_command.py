@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from emobridge.phones.textgrid import INTERVALS, Tier, textgrid_text
 from emobridge.scores.files import read_scores
 from emobridge.types import SAMPLE_RATE
 
@@ -75,11 +76,29 @@ def test_what_was_written_is_its_own_reference(cli, folder):
         assert (row.measure, row.value, row.n) == ("EDER", pytest.approx(0, abs=1e-3), 2 if channels == "mix" else 4)
 
 
+def test_neutral_may_be_a_class_and_the_tier_is_named(cli, folder):
+    tiers = [Tier(INTERVALS, name, [(0.0, 4.0, label)]) for name, label in (("words", "hello"), ("mood", "neutral"))]
+    for number in range(2):
+        (folder / f"call-{number}.TextGrid").write_text(textgrid_text(tiers, 4.0))
+    words = ("--out", folder / "o.jsonl", "--reference", folder / "call-0.TextGrid", "--scores", folder / "s.json")
+    done = run(cli, folder, *words)
+    assert done.code == 2 and "which tier holds the emotions" in done.err
+    values = {}
+    for neutral in ("absence", "class"):
+        assert run(cli, folder, *words, "--tier", "mood", "--neutral", neutral).code == 0
+        values[neutral] = {row.measure: row.value for row in read_scores(folder / "s.json") if row.seed == "all"}
+    assert values["absence"]["EDER"] == values["absence"]["EDER false alarm"] == 1.0
+    assert values["class"]["EDER"] == values["class"]["EDER confusion"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--scores", "s.json"), "--scores: needs --reference"),
         (("--collar", "0.1"), "--collar: needs --reference"),
+        (("--neutral", "class"), "--neutral: needs --reference"),
+        (("--tier", "mood"), "--tier: needs --reference"),
+        (("--reference", "REF", "--neutral", "clas"), "did you mean 'class'"),
         (("--reference", "absent.rttm"), r"absent.rttm: no such file"),
         (("--reference", "REF", "--collar", "-1"), "collar"),
         (("--reference", "REF", "--channels", "each"), "call-0 has the channels 0, 1, and its reference names none"),

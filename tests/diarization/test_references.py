@@ -103,6 +103,18 @@ def test_textgrids_of_a_folder_have_its_folders_in_their_names(tmp_path):
     }  # fmt: skip
 
 
+def test_a_folder_may_hold_other_text(tmp_path):
+    (tmp_path / "README.txt").write_text("Marked by three of us.\n")
+    (tmp_path / "call.txt").write_text("0.5\t2.0\tanger\n")
+    references = read_reference(tmp_path)
+    assert [marks(part) for part in references.references] == [[(0.5, 2, "anger")]]
+    assert references.notes == (
+        f"text files that are no label tracks, left out: 1 (the first: {tmp_path / 'README.txt'})",
+    )
+    with pytest.raises(UserError, match="is no time"):
+        read_reference(tmp_path / "README.txt")
+
+
 def test_the_tier_is_chosen(tmp_path):
     tiers = [Tier(INTERVALS, name, [(0.0, 2.0, label)]) for name, label in (("a", "anger"), ("b", "sad"))]
     (tmp_path / "call.TextGrid").write_text(textgrid_text(tiers, 2.0))

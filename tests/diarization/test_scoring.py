@@ -89,7 +89,7 @@ def test_lines_and_rows_for_a_table():
 def test_a_timeline_that_tells_nothing_apart_says_so():
     scored = score_timelines([row(0, 4, "neutral")], References("r", (reference((1, 2, "anger")),)))
     lines = scored.lines()
-    assert lines[0] == "warning: nothing is told apart: no emotion in any of 1 recordings"
+    assert lines[0] == "warning: nothing is told apart: no emotion in any of 1 recording"
     assert lines[-1] == "boundaries: 0 matched; 2 of the reference without a match, 0 of the timeline"
 
 

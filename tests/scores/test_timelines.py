@@ -117,7 +117,7 @@ def test_a_single_recording_has_a_value_and_no_interval(speakers):
     data = TimelineEvaluation((stretch(1, 3),), ((stretch(2, 3),),), (4.0,), speakers)
     rows = by_name(data.estimates())
     assert rows["EDER"].value == rows["EDER pooled"].value == 0.25 and math.isnan(rows["EDER"].low)
-    assert "EDER anger" not in rows  # the same as EDER
+    assert rows["EDER anger"].value == rows["EDER pooled anger missed"].value == 0.25
     assert by_name(data.difference(data))["EDER difference"].p is None
 
 

@@ -14,6 +14,7 @@ from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, count_noun
 from emobridge.files import check_suffix
+from emobridge.scores.diarization import NEUTRAL_AS
 from emobridge.settings import DEVICE_HELP, Diarizing, check_part, option
 from emobridge.types import Prediction, Utterance, person_labels
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # Options that no answer depends on, so that an interrupted command goes on with others.
-BESIDE_ANSWERS = ("format", "out", "page", "page_audio", "reference", "collar", "scores")
+BESIDE_ANSWERS = ("format", "out", "page", "page_audio", "reference", "collar", "neutral", "tier", "scores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,14 @@ class DiarizeRequest:
     collar: float = option(
         0.0, help="Seconds on either side of each change of the reference that are not scored.", least=0
     )
+    neutral: str = option(
+        "absence", help="What neutral is to the scores: the absence of emotion, as in the paper, or a class as others.",
+        choices=NEUTRAL_AS,
+    )  # fmt: skip
+    tier: str = option(
+        "", help="Tiers of a reference of TextGrids or ELAN that hold the emotions. By default those with emo in their "
+        "names.",
+    )  # fmt: skip
     scores: str = option("", help="File for the scores against the reference, such as scores.json, or a table (.csv).")
     diarizing: Diarizing = field(default_factory=Diarizing)
 
@@ -64,8 +73,8 @@ class DiarizeRequest:
             check_suffix("--page", self.page, ".html")
         if self.scores:
             check_file("--scores", self.scores)
-        for name in ("collar", "scores"):
-            if getattr(self, name) and not self.reference:
+        for name, default in (("collar", 0.0), ("neutral", NEUTRAL_AS[0]), ("tier", ""), ("scores", "")):
+            if getattr(self, name) != default and not self.reference:
                 raise UserError(f"--{name}: needs --reference, which the timeline is scored against")
 
 
@@ -82,7 +91,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
     skipped: list[tuple[str, str]] = []
     destination = choose_output(request.out or None, request.format)
-    references = read_reference(request.reference) if request.reference else None
+    references = read_reference(request.reference, tier=request.tier or None) if request.reference else None
     folder = bundle_folder(request.model)  # of a model of the hub its local copy
     model = load_frame_model(folder, encoder=request.encoder or None, device=request.device)
     if request.language and isinstance(model, WindowedRecognizer):
@@ -143,7 +152,7 @@ def _score(
     from emobridge.diarization.scoring import score_timelines, timeline_condition
     from emobridge.scores.files import write_scores
 
-    scored = score_timelines(answers, references, collar=request.collar, speakers=speakers)
+    scored = score_timelines(answers, references, collar=request.collar, neutral_as=request.neutral, speakers=speakers)
     stream = sys.stdout if request.out else sys.stderr
     for line in scored.lines():
         print(line, file=stream)

@@ -160,7 +160,12 @@ def read_reference(path: str | Path, *, tier: str | None = None) -> References:
     path = Path(path)
     collected = _Collected()
     for file in _files(path):
-        _read(file, file.relative_to(path).parent if path.is_dir() else Path(), collected, tier)
+        try:
+            _read(file, file.relative_to(path).parent if path.is_dir() else Path(), collected, tier)
+        except UserError:
+            if not path.is_dir() or file.suffix.lower() != ".txt":  # of which a folder may hold any
+                raise
+            collected.tally.add("text files that are no label tracks, left out", str(file))
     if not collected.segments:
         raise UserError(f"{path}: no references; expected stretches of recordings with an emotion each")
     references = []

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.errors import UserError
+from emobridge.errors import UserError, count_noun
 from emobridge.scores.base import BaseEvaluation, Column, Estimate, clusters_of
 from emobridge.scores.diarization import NEUTRAL, PARTS, ErrorTimes, active_emotions, error_times
 from emobridge.scores.jackknife import Clusters, Influence, jackknife
@@ -74,9 +74,9 @@ class TimelineEvaluation(BaseEvaluation):
         for row in self.hypotheses:
             names = {segment.emotion for segments in row for segment in segments} - {NEUTRAL}
             if not names and truth != {NEUTRAL}:
-                return f"no emotion in any of {len(self.references)} recordings"
+                return f"no emotion in any of {count_noun(len(self.references), 'recording')}"
             if len(names) == 1 and truth - names - {NEUTRAL}:
-                return f"no emotion but {min(names)} in {len(self.references)} recordings"
+                return f"no emotion but {min(names)} in {count_noun(len(self.references), 'recording')}"
         return None
 
     def error_times(self) -> tuple[tuple[ErrorTimes, ...], ...]:
@@ -133,13 +133,13 @@ class TimelineEvaluation(BaseEvaluation):
         return _values(measure, counts.sum(-3))
 
     def details(self, clusters: Clusters) -> list[Estimate]:
-        """The same over the recordings of each emotion: "EDER anger", "EDER anger missed" ..., where there are several.
+        """The same over the recordings of each emotion: "EDER anger", "EDER anger missed" ...
 
         A recording whose reference has more than one emotion is one of SEVERAL_EMOTIONS.
         """
         names, total = sorted(set(self.emotions)), clusters.total
         estimates: list[Estimate] = []
-        for measure in all_measures(self.of) if len(names) > 1 else ():
+        for measure in all_measures(self.of):
             for index, emotion in enumerate(names):
                 count = int(total[0, index, 1, 4])
                 scored = jackknife(
