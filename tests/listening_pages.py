@@ -17,7 +17,7 @@ import soundfile
 
 from emobridge.listening.catalogue import INTERFACES, text
 from emobridge.listening.records import Question
-from emobridge.listening.templates import STYLE_HASH
+from emobridge.listening.templates import STYLE_HASH, render
 
 POLICY = (
     f"default-src 'none'; script-src 'self'; style-src 'self' '{STYLE_HASH}'; media-src 'self'; connect-src 'self'; "
@@ -57,6 +57,7 @@ def pages_in(lang: str) -> dict[str, tuple[str, dict]]:
     check = {"step": "check", "audio": "/audio/check", "choices": ("2", "3", "4", "5")}
     listener = {"id": "k3f9x2aa", "state": "active", "group": "de", "interface": "de", "done": 3, "count": 48}
     admin = {"listeners": [listener] * 3, "counts": {"active": 3, "screened out": 0}, "form_token": "f0"}
+    long = "Wahrnehmungsuntersuchung" * 5
     values = {"emotion": "anger", "start": "0.2", "end": "0.6", "confidence": "0.5"}
     return {
         "consent": ("consent.html", {"consent": "", "languages": INTERFACES, "count": 48, "error": "consent"}),
@@ -67,32 +68,38 @@ def pages_in(lang: str) -> dict[str, tuple[str, dict]]:
         "rate": ("rate.html", rate),
         "rate-plain": ("rate.html", rate | {"wants_segment": False, "wants_confidence": False, "kind": "practice"}),
         "rate-wrong": ("rate.html", rate | {"error": "segment", "values": values}),
+        "rate-long": ("rate.html", rate | {"title": long, "emotions": [*emotions, (long, long)], "asked": long}),
         "rate-asked": ("rate.html", rate | {"asked": emotions[0][1], "wants_segment": False}),
         "break": ("break.html", {"step": "break-0", "done": 16, "count": 48}),
         "end": ("end.html", {"listener": "k3f9x2aa"}),
         "screened": ("screened.html", {}),
         "withdrawn": ("withdrawn.html", {}),
         "error": ("error.html", {"status": 409, "reason": "not-current"}),
+        "error-admin": ("error.html", {"status": 403, "reason": "forbidden"}),
         "error-first": ("error.html", {"status": 403, "reason": "no-listener"}),
         "admin_login": ("admin_login.html", {"wrong": True}),
         "admin": ("admin.html", admin | {"unknown": True}),
+        "admin-long": ("admin.html", admin | {"listeners": [dict.fromkeys(listener, long)], "title": long}),
         "admin-empty": ("admin.html", admin | {"listeners": []}),
     }
 
 
 @dataclass
 class PageServer:
-    """Pages by path, and the forms that were posted: the path and the values of each field."""
+    """Each page at /LANGUAGE/NAME, and the forms that were posted: the path and the values of each field."""
 
-    pages: dict[str, str] = field(default_factory=dict)
-    audio: bytes = b""
+    audio: bytes
     posts: list[tuple[str, Mapping[str, list[str]]]] = field(default_factory=list)
     address: str = ""
 
     def body(self, path: str) -> tuple[bytes, str] | None:
         """What is served at a path, and what kind of file that is."""
-        if path in self.pages:
-            return self.pages[path].encode(), "html"
+        lang, _, name = path.removeprefix("/").partition("/")
+        if lang in INTERFACES and name in (pages := pages_in(lang)):
+            template, context = pages[name]
+            return render(template, lang, **context).encode(), "html"
+        if path == "/posted":
+            return b'<link rel="icon" href="data:,">', "html"
         if path.startswith("/audio/"):
             return self.audio, "wav"
         if path.startswith("/static/") and (file := STATIC / path.removeprefix("/static/")).is_file():

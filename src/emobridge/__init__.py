@@ -2,9 +2,9 @@
 
 `scan` and `write_manifest` make the manifest of a corpus, `audit` checks manifests, `adapt` trains a recogniser and
 writes its report, `budget` compares methods and numbers of labels, `similarity` the layers of two corpora, `load` opens
-a recogniser, which is called with recordings or arrays, `evaluate` scores it, `diarize` tells which
-emotion is heard when, by what `load_frame_model` opens, and `fit_arrays` trains a method on plain arrays. Mistakes
-raise `UserError`. docs/python.md shows all of it.
+a recogniser, which is called with recordings or arrays, `evaluate` scores it, `diarize` tells which emotion is heard
+when, by what `load_frame_model` opens, `listening_results` scores listeners, and `fit_arrays` trains a method on plain
+arrays. Mistakes raise `UserError`. docs/python.md shows all of it.
 
 A public name is imported when it is first used, so that `import emobridge` is quick.
 """
@@ -29,12 +29,14 @@ if TYPE_CHECKING:  # what type checkers and editors see; the same names as in _P
     from emobridge.inference import Predictions as Predictions
     from emobridge.inference.evaluate import evaluate as evaluate
     from emobridge.inference.predict import predict as predict
+    from emobridge.listening.results import listening_results as listening_results
     from emobridge.settings import Adapt as Adapt
     from emobridge.settings import Budget as Budget
     from emobridge.study.adapt import adapt as adapt
     from emobridge.study.arrays import ArrayRecognizer as ArrayRecognizer
     from emobridge.study.arrays import fit_arrays as fit_arrays
     from emobridge.study.budget import budget as budget
+    from emobridge.study.diarizer import train_diarizer as train_diarizer
     from emobridge.study.similarity import similarity as similarity
     from emobridge.types import Prediction as Prediction
     from emobridge.types import Score as Score
@@ -57,7 +59,9 @@ _PUBLIC = {
     "FeatureStore": "emobridge.features.store",
     "adapt": "emobridge.study.adapt",
     "budget": "emobridge.study.budget",
+    "train_diarizer": "emobridge.study.diarizer",
     "similarity": "emobridge.study.similarity",
+    "listening_results": "emobridge.listening.results",
     "ArrayRecognizer": "emobridge.study.arrays",
     "fit_arrays": "emobridge.study.arrays",
     "load": "emobridge.bundle",

@@ -36,6 +36,8 @@ BUNDLES = ("auto", "adapted", "baseline")
 HARM_SIGNS = ("auto", "always", "never")  # when recognisers adapted to halves of the target are compared
 ENGINES = ("auto", "torch", "onnx", "openvino", "torch-bf16", "onnx-int8")  # that run encoders
 POOLED_FRAMES = ("auto", "all", "speech")  # that features are pooled over: as the family does, all, or with speech
+# What follows what in a recording that is put together to learn boundaries.
+PART_ORDERS = ("neutral-emotional-neutral", "neutral-emotional", "emotional-neutral", "emotional")
 DETECTORS = ("auto", "silero", "energy")  # of speech: see data.activity
 JOBS_HELP = "Processes that work at once, each with one thread. Results do not depend on it."
 DEVICE_HELP = (
@@ -50,6 +52,7 @@ CHANNELS_HELP = (
     "manifests that name a channel keep it."
 )
 CHOSEN_LABELS_HELP = "Answer with these labels of the bundle only, separated by commas. By default with all."
+LONGEST_LIVE = 60.0  # s of sound that an answer of `live` is about; it bounds the memory
 ABSTAIN_HELP = "Give no label where the probability of the best one is below this, from 0 to 1."
 UNTOLD_HELP = "What answers where the language is not known: target (the default), averaged, confident or routed."
 CLUSTER = (
@@ -626,6 +629,116 @@ class Similarity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Composing:
+    """How recordings with known boundaries are put together from utterances: see diarization.made."""
+
+    orders: tuple[str, ...] = option(
+        PART_ORDERS, help="What follows what in a recording, separated by commas; each is drawn as often as any other. "
+        "All of them is what Wang et al. 2023 have.", panel=DATA, choices=PART_ORDERS,
+    )  # fmt: skip
+    draws: int = option(
+        1, help="In how many recordings each emotional utterance stands, each time in another order and with other "
+        "neighbours.", panel=DATA, least=1,
+    )  # fmt: skip
+    levels: str = option(
+        "matched", help="matched: all parts of a recording have the level of the first, the mean power of their loud "
+        "frames, so that loudness does not give the boundary away. kept: as they were recorded.", panel=DATA,
+        choices=("matched", "kept"),
+    )  # fmt: skip
+    fade: float = option(0.05, help="Seconds of the cross-fade between parts.", panel=DATA, least=0)
+    trim: bool = option(True, help="Cut the silence at the ends of utterances.", panel=DATA)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        if not self.orders:
+            raise UserError("orders: expected at least one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameTraining:
+    """The head of a diarizer, and how it is trained."""
+
+    head: str = option("single", help="Name of a head that sees a step of time.", panel=METHOD)
+    head_options: tuple[str, ...] = option(
+        (), help="An option of the head. Repeat for more.", panel=METHOD, flag="head-option", repeat=True,
+        metavar="NAME=VALUE",
+    )  # fmt: skip
+    validation: float = option(
+        0.2, help="Share of the speakers that are held out. They tell how well it does, how sure it is and, of a head "
+        "that is trained by gradients, the best epoch. 0 holds none out.", panel=TRAINING, least=0,
+    )  # fmt: skip
+    epochs: int = option(
+        30, help="Passes over the training data of a head that is trained by gradients.", panel=TRAINING, least=1
+    )
+    batch_size: int = option(256, help="Steps of time in a training step of such a head.", panel=TRAINING, least=1)
+    learning_rate: float = option(1e-3, help="Learning rate of Adam.", panel=TRAINING, above=0)
+    patience: int = option(
+        5, help="Stop after this many epochs without a better loss of held-out speakers. 0 never stops early.",
+        panel=TRAINING, least=0,
+    )  # fmt: skip
+    seed: int = option(
+        0, help="Seed of the recordings, of who is held out and of first weights.", panel=TRAINING, least=0
+    )
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        if self.validation >= 1:
+            raise UserError(f"validation: expected a share below 1, got {self.validation:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainDiarizer:
+    """A request of `emobridge train-diarizer`."""
+
+    source: tuple[str, ...] = option(
+        (), help="Manifests, or folders, of labelled speech, neutral speech among it.", argument=True, repeat=True
+    )
+    segments: tuple[str, ...] = option(
+        (), help="Manifest whose rows are the emotional stretches of longer recordings (such as that of ZED): all else "
+        "of these files is neutral. Repeat for more.", panel=DATA, first=True, repeat=True, metavar="MANIFEST",
+    )  # fmt: skip
+    labels: tuple[str, ...] | None = option(
+        None, help="Emotions to tell apart, separated by commas, neutral among them. By default those that all sources "
+        "have.", panel=DATA, first=True,
+    )  # fmt: skip
+    encoder: str = option(
+        "logmel", help="A folder with weights, a model id of the Hugging Face hub, an encoder that needs no weights, "
+        "or a file of your own. It stays as it is.", panel=ENCODER, first=True,
+    )  # fmt: skip
+    encoder_options: tuple[str, ...] = option(
+        (), help="An option of the encoder. Repeat for more.", panel=ENCODER, flag="encoder-option", repeat=True,
+        metavar="NAME=VALUE",
+    )  # fmt: skip
+    layer: str = option(
+        "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, or middle (the "
+        "middle layer and its neighbours).", panel=ENCODER, first=True,
+    )  # fmt: skip
+    normalise: str = option(
+        "source", help="Whether features are standardised by the moments of the training speech (source), or less the "
+        "mean of each recording itself, over its speech (recording).", panel=ENCODER, choices=FRAME_NORMALISATIONS,
+    )  # fmt: skip
+    radii: tuple[float, ...] = option(
+        (0.2, 0.6), help="Seconds on either side of a moment over which frames are averaged, separated by commas; the "
+        "means of all lie side by side.", panel=ENCODER,
+    )  # fmt: skip
+    frame_rate: float = option(10.0, help="Answers a second, in Hz.", panel=ENCODER, above=0)
+    composing: Composing = field(default_factory=Composing)
+    training: FrameTraining = field(default_factory=FrameTraining)
+    out: str = option("diarizer", help="Folder for the diarizer.", panel=OUTPUT, first=True)
+    device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        if not self.source and not self.segments:
+            raise UserError("source: expected a manifest, or a folder, of labelled speech (or --segments)")
+
+    @classmethod
+    def of(cls, **options: Any) -> TrainDiarizer:
+        """From options by name, as `Adapt.of`."""
+        return from_mapping(options, "train-diarizer", cls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answering:
     """How `predict` answers recordings: in which parts, which channels, by which statistics, and when not at all."""
 
@@ -721,7 +834,7 @@ class Diarizing:
 class Live:
     """How `live` answers sound as it comes."""
 
-    every: float = option(1.0, help="Seconds of sound that an answer is about: from 0.1 up.", least=0.1)
+    every: float = option(1.0, help="Seconds of sound that an answer is about, from 0.1 to 60.", least=0.1)
     context: float = option(
         0.0, help="Seconds of sound before them that are encoded again with each answer. 0 is what the model's frames "
         "depend on; less is faster.", least=0,
@@ -732,6 +845,8 @@ class Live:
     def __post_init__(self) -> None:
         check_part(self)
         check_probability("abstain_below", self.abstain_below)
+        if self.every > LONGEST_LIVE:
+            raise UserError(f"every: expected at most {LONGEST_LIVE:g} s, got {self.every:g}")
 
 
 def check_together(request: Adapt | Budget) -> None:
@@ -922,8 +1037,8 @@ def refuse_useless(request: Any, unmet: Mapping[str, str], reasons: Mapping[str,
 
 
 def command_of(request: Any, name: str) -> str:
-    """The command line that asks for a request: every option that differs from its default."""
-    return shlex.join(["emobridge", name, *_words(request)])
+    """The command line that asks for a request: every option that differs from its default. name: may be of a group."""
+    return shlex.join(["emobridge", *name.split(), *_words(request)])
 
 
 def _words(request: Any) -> Iterator[str]:
@@ -938,6 +1053,6 @@ def _words(request: Any) -> Iterator[str]:
             for item in value:
                 yield from (flag, item)
         elif isinstance(value, tuple):
-            yield from (flag, ",".join(value) or "none")
+            yield from (flag, ",".join(map(str, value)) or "none")
         else:
             yield from (flag, str(value))

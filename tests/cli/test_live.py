@@ -75,7 +75,7 @@ def test_rows_are_those_of_predict_and_the_format_of_the_input_does_not_matter(l
         (b"\0\0", ("--encoding", "s16"), "did you mean 's16le'"),
         (b"\0\0", ("--rate", "10"), "rate: expected 1000 to 384000 Hz"),
         (b"\0\0", ("--every", "0.01"), "every: expected 0.1 or more"),
-        (b"\0\0", ("--every", "60"), "every: expected at most 30 s"),
+        (b"\0\0", ("--every", "61"), "every: expected at most 60 s"),
     ],
 )
 def test_mistakes_are_one_line(live, data, words, message):

@@ -24,6 +24,8 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
+ZERO = torch.zeros(())
+
 
 def spec_of(**options):
     return DiarizerSpec(**({"labels": ("anger", "neutral"), "encoder": "logmel"} | options))
@@ -74,14 +76,16 @@ def test_fewer_frames_than_steps(frames):
     assert (x[1:] >= x[:-1]).all()
 
 
-def test_a_recordings_own_mean_takes_its_colour_out(tiny_diarizer):
-    features, speech = torch.randn(6, 4), np.array([True, True, False, True, True, False])
-    zeros, ones = torch.zeros(4), torch.ones(4)
-    first = standardised(features, speech, "recording", zeros, ones)
-    assert torch.allclose(standardised(features + 3.0, speech, "recording", zeros, ones), first, atol=1e-5)
-    assert torch.allclose(first[speech].mean(0), zeros, atol=1e-6)
-    assert torch.equal(standardised(features, speech, "source", zeros, ones), features)
-    assert torch.allclose(own_mean(features, np.zeros(6, dtype=bool)), features.mean(0))
+def test_a_recordings_own_mean_takes_its_colour_out(tiny_diarizer, tone):
+    wave = np.concatenate([tone(0.5), np.zeros(SAMPLE_RATE // 2, dtype=np.float32)])
+    of_source, of_recording = tiny_diarizer(), tiny_diarizer(normalise="recording")
+    features = step_features(of_source.encoder, of_source.spec, wave)
+    centred = step_features(of_source.encoder, of_recording.spec, wave)
+    assert torch.allclose(centred, features - features[:5].mean(0), atol=1e-5)  # half a second has speech
+    assert torch.allclose(own_mean(features, np.zeros(10, dtype=bool)), features.mean(0))
+    assert torch.allclose(
+        standardised(features, features.mean(0), features.std(0, correction=0)).mean(0), ZERO, atol=1e-5
+    )
 
 
 def test_steps_with_speech(tone):

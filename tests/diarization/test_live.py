@@ -69,8 +69,16 @@ def test_the_last_piece_may_be_too_short():
 def test_stretches_of_other_lengths():
     answers = answered(syllables(2), Live(every=0.25, detector="energy"))
     assert [a.end for a in answers] == [0.25 * k for k in range(1, 9)]
-    with pytest.raises(UserError, match="every: expected at most 30 s"):
-        answered(syllables(2), Live(every=31))
+    with pytest.raises(UserError, match="every: expected at most 60 s"):
+        Live(every=61)
+
+
+def test_a_stretch_that_is_longer_than_the_model_takes_has_several_windows():
+    wave = np.concatenate([2 * syllables(5), 0.1 * syllables(5, seed=1)])
+    model = LoudModel(longest=2.0)
+    answers = answered(wave, Live(every=5, detector="energy"), model=model)
+    assert [(a.end, a.label) for a in answers] == [(5, "anger"), (10, "sadness")]
+    assert max(model.lengths) <= 2 and answers == answered(wave, Live(every=5, detector="energy"))
 
 
 def test_only_the_sound_that_frames_depend_on_is_encoded_again():

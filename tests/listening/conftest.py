@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from listening_browser import TOKEN, Browser
+from listening_chromium import chromium
 from listening_studies import tiny_study, write_tiny_study
 
 from emobridge.listening.server import make_app
@@ -25,6 +26,13 @@ def study_folder(tmp_path) -> Path:
 def good_answers() -> dict[str, str | tuple[str, ...]]:
     """Answers of a German listener whom no rule of the tiny study screens out."""
     return {"native": "de", "languages": ("en:C1",), "english": "C1", "age": "25-34", "headphones": "yes"}
+
+
+@pytest.fixture(scope="module")  # its event loop would be in the way of other modules
+def real_browser():
+    """A chromium; the test is skipped where there is none."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

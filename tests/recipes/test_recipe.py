@@ -307,7 +307,8 @@ def test_every_name_in_a_recipe_exists(name, tmp_path):
             import_(material.format, tmp_path, **dict(material.options))
         else:
             scan(material.plugin or material.corpus, tmp_path, **dict(material.options))  # it looks at options at once
-        assert any(material.corpus in part.settings.corpora for part in recipe.studies)
+        used = [part.settings.corpora for part in recipe.studies] + [test.corpora for test in recipe.listening]
+        assert any(material.corpus in corpora for corpora in used)
     for part in recipe.studies:
         assert set(part.encoders) <= {*presets(), *registry.names("encoders")}
         if not recipe.adapts:
@@ -317,7 +318,7 @@ def test_every_name_in_a_recipe_exists(name, tmp_path):
 
 def test_the_recipes_are_of_these_studies():
     expected = {"agarla2024": AGARLA, "dasaro2024": DASARO, "goncalves2024": GONCALVES}
-    expected |= {"han2024-layers": HAN, "han2024-adaptation": HAN}
+    expected |= {"han2024-layers": HAN, "han2024-adaptation": HAN, "han2024-humans": HAN}
     expected |= {
         "agarla2024-frozen": AGARLA,
         "cameo": CAMEO,
@@ -512,7 +513,7 @@ def test_a_recipe_of_grids(written):
         ('targets = ["emovo"]', 'targets = ["savee"]', "study two: savee is among the targets and in the source"),
         ('targets = ["emovo"]', 'targets = ["emo"]', "study two: unknown corpus 'emo'"),
         ("anger = 60", "utterance = 60", "counts of savee: unknown emotion 'utterance'"),
-        ("[adapt]", "[probe]\n[adapt]", "expected one of [probe] and [adapt], got probe and adapt"),
+        ("[adapt]", "[probe]\n[adapt]", "expected one of [probe], [adapt] and [listening], got probe and adapt"),
         ("anger = 60", 'anger = "60"', "counts of savee: anger: expected a number, got '60'"),
         ("anger = 60", "angre = 60", "counts of savee: unknown emotion 'angre': did you mean 'anger'"),
         ('corpora = ["savee"]', 'corpora = ["save"]', "counts: unknown corpus 'save': did you mean 'savee'"),

@@ -10,7 +10,7 @@ from emobridge.report.blocks import Figure
 from emobridge.report.glossary import spelt_out
 from emobridge.report.page import HEADLINES, SECTIONS, page_of
 from emobridge.report.record import STUDY_KINDS
-from emobridge.report.write import NAMES
+from emobridge.report.write import PAGE_NAMES
 
 FULL = "UA (unweighted accuracy: the mean of the recalls of the labels"
 
@@ -27,7 +27,7 @@ def texts(page):
 
 
 def test_every_kind_has_a_headline_sections_and_a_file():
-    assert set(STUDY_KINDS) == set(HEADLINES) == set(SECTIONS) == set(NAMES)
+    assert set(STUDY_KINDS) == set(HEADLINES) == set(SECTIONS) == set(PAGE_NAMES)
 
 
 def test_ua_is_spelt_out_where_a_page_first_names_it(record):

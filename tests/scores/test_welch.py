@@ -46,6 +46,11 @@ def test_equal_systems_differ_as_often_as_the_level_says():
     assert np.mean(significant) == pytest.approx(0.05, abs=0.015)
 
 
+def test_values_that_differ_by_rounding_alone_do_not_vary():
+    test = welch([0.1 + 0.2, 0.3], [0.7 + 0.1, 0.8])
+    assert len({0.1 + 0.2, 0.3}) == 2 and np.isnan([test.t, test.p]).all()
+
+
 def test_where_nothing_varies_nothing_is_claimed():
     test = welch([0.5, 0.5], [0.4, 0.4])
     assert np.isnan(test.p) and not test.significant

@@ -17,7 +17,7 @@ from emobridge.adapters import Adapters, switch_adapters
 from emobridge.adapters.base import read_weights
 from emobridge.bundle.branch import Branch, Spec, columns, features_width, made_head
 from emobridge.bundle.description import Description, RouterFacts, read_description, write_description
-from emobridge.bundle.places import check_digest, open_encoder, written_place
+from emobridge.bundle.places import check_digest, encoder_at, written_place
 from emobridge.bundle.router import Router
 from emobridge.bundle.training_speech import TrainingSpeech
 from emobridge.data.prosody import prosody_width
@@ -80,7 +80,7 @@ def read_bundle(folder: Path, encoder: str | None = None) -> Contents:
     """
     path = folder / DESCRIPTION
     description = read_description(path, "bundle")
-    model, location = open_encoder(path, description.spec, encoder)
+    model, location = encoder_at(path, description.spec, encoder)
     description = replace(description, spec=replace(description.spec, encoder=location))
     spec = description.spec
     tensors = _read_tensors(path, description.tensors)

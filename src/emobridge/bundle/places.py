@@ -106,7 +106,7 @@ def find_encoder(spec: EncoderFacts, path: Path) -> str:
     )
 
 
-def open_encoder(path: Path, spec: EncoderFacts, moved: str | None = None) -> tuple[Encoder, str]:
+def encoder_at(path: Path, spec: EncoderFacts, moved: str | None = None) -> tuple[Encoder, str]:
     """The encoder that the file `path` describes, before any training, and where it is. moved: where it is now.
 
     Errors: UserError, also for an encoder that is code of somebody else: reading a bundle runs none.

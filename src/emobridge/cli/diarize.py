@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import emobridge
 from emobridge.cli.options import command_from
-from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP
+from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP, check_file
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import count_noun
+from emobridge.files import check_suffix
 from emobridge.settings import DEVICE_HELP, Diarizing, check_part, option
+from emobridge.types import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,14 @@ class DiarizeRequest:
     audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)
     format: str = option("", help=FORMAT_HELP)
     out: str = option("", help=OUT_HELP)
+    page: str = option(
+        "", help="File for a page (.html) that shows each recording and plays it from any point: waveform, spectrogram "
+        "and emotions over time.", metavar="FILE",
+    )  # fmt: skip
+    page_audio: bool = option(
+        True, help="The page can play the recordings: those of up to 5 minutes are in it, copies of longer ones lie "
+        "beside it. Voices are personal data: --no-page-audio leaves them out.",
+    )  # fmt: skip
     language: str = option("", help=LANGUAGE_HELP)
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
@@ -32,6 +43,9 @@ class DiarizeRequest:
 
     def __post_init__(self) -> None:
         check_part(self)
+        if self.page:
+            check_file("--page", self.page)
+            check_suffix("--page", self.page, ".html")
 
 
 def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
@@ -54,7 +68,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
     destination.check(files)
-    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out")}
+    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "page", "page_audio")}
     key = key_of(emobridge.__version__, facts, _versions(folder))
     try:
         with (
@@ -72,12 +86,42 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
                 on_note=report_note,
                 on_progress=report,
             )
+            shown: list[Prediction] = []
+            rows = _collected(rows, shown) if request.page else rows
             count = write_predictions(rows, destination.path, form=request.format, synthetic=model.synthetic)
             journal.remove()
+        if request.page:
+            _write_page(request, shown, model.synthetic)
     finally:
         report_skipped(skipped)
     if destination.path is not None:
         print(f"{destination.path}: {count_noun(count, 'segment')}")
+
+
+def _collected(rows: Iterable[Prediction], shown: list[Prediction]) -> Iterator[Prediction]:
+    """The same rows; they are added to `shown` too."""
+    for row in rows:
+        shown.append(row)
+        yield row
+
+
+def _write_page(request: Any, rows: list[Prediction], synthetic: bool) -> None:
+    """Write the page of --page, and say where it is, on standard error where rows are printed."""
+    from emobridge.diarization.call import call_records
+    from emobridge.progress import report_note, report_skipped
+    from emobridge.report.timeline import write_timeline_page
+
+    skipped: list[tuple[str, str]] = []
+    records = call_records(
+        rows,
+        request.page,
+        synthetic=synthetic,
+        with_audio=request.page_audio,
+        on_skip=lambda name, reason: skipped.append((name, reason)),
+        on_note=report_note,
+    )
+    report_note(f"page: {write_timeline_page(request.page, records, source=Path(request.model).name)}")
+    report_skipped(skipped)
 
 
 def _versions(folder: Path) -> list[Any]:

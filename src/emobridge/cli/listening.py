@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from emobridge.cli.listening_results import results
+from emobridge.cli.listening_serve import serve
 from emobridge.cli.options import command_from
 from emobridge.cli.requests import check_folder
 from emobridge.cli.stopping import keep_work
@@ -36,3 +38,5 @@ def run_new(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
 
 app.command("new")(command_from(NewStudy, "listening new", run_new))
+app.command("serve")(serve)
+app.command("results")(results)

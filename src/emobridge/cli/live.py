@@ -44,6 +44,8 @@ def run_live(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         return
     from emobridge.diarization.files import load_frame_model
     from emobridge.diarization.live import live_answers, mono_pieces
+    from emobridge.diarization.windowed import WindowedRecognizer
+    from emobridge.languages import language_tag
     from emobridge.progress import report_note
 
     source = _source(request)
@@ -51,6 +53,8 @@ def run_live(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     if channel is not None and channel >= source.channels:
         raise UserError(f"channel {channel}: expected 0 to {source.channels - 1}, the channels of the {source.name}")
     model = load_frame_model(request.bundle, encoder=request.encoder or None, device=request.device)
+    if request.language and isinstance(model, WindowedRecognizer):
+        model = model.speaking(language_tag(request.language), "", model.longest)
     if model.synthetic:
         report_note("this model was trained on SYNTHETIC speech")
     with source.recording, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the usual way to end it

@@ -25,6 +25,7 @@ from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import similarity as cli_similarity
 from emobridge.cli import suggest as cli_suggest
+from emobridge.cli import train_diarizer as cli_train_diarizer
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
 from emobridge.cli.stopping import as_interrupts, keep_work, stopped_message
@@ -173,6 +174,7 @@ app.command(rich_help_panel=TRAINING)(cli_extract.extraction)
 app.command(rich_help_panel=TRAINING)(cli_adapt.adapt)
 app.command(rich_help_panel=TRAINING)(cli_adapt.budget)
 app.command(rich_help_panel=TRAINING)(cli_suggest.suggest)
+app.command(rich_help_panel=TRAINING)(cli_train_diarizer.diarizer_training)
 
 
 def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:

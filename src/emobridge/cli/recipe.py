@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emobridge.cli.options import command_from, split_words
+from emobridge.cli.recipe_listening import refuse_flags_of_models, run_listening_recipe
 from emobridge.cli.requests import RecipeRequest, check_folder
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from emobridge.recipes.listening_tests import ListeningTest
     from emobridge.recipes.recipe import Recipe, RecipeStudy
     from emobridge.recipes.replication import Run
 
@@ -34,7 +36,7 @@ def list_() -> None:
         recipe = read_recipe(name)
         corpora = ", ".join(material.corpus for material in recipe.corpora)
         print(f"{name}  {recipe.paper}: {', '.join(recipe.tables) or 'no table'} ({recipe.measure})")
-        print(f"    {corpora}\n    {', '.join(recipe.encoders)}")
+        print(f"    {corpora}\n    {', '.join(recipe.encoders) or 'listeners'}")
 
 
 @app.command()
@@ -61,7 +63,12 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.recipes.replication import find_corpora, find_encoders, narrow_recipe, runs_of
     from emobridge.recipes.shorter import with_epochs
 
-    recipe = narrow_recipe(read_recipe(request.recipe), _parse_only(request.only))
+    recipe = read_recipe(request.recipe)
+    refuse_flags_of_models(recipe, request)
+    if recipe.listening:
+        _run_listening(recipe, request, strict)
+        return
+    recipe = narrow_recipe(recipe, _parse_only(request.only))
     recipe = with_defaults(with_epochs(recipe, request.epochs) if request.epochs else recipe)
     out = Path(request.out or (f"{recipe.name}-toy" if request.toy else recipe.name))
     check_folder("--out", out)
@@ -97,6 +104,17 @@ def run_recipe(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             _estimate(recipe, runs)
         else:
             _run(recipe, runs, missing, manifests.notes, out, strict)
+
+
+def _run_listening(recipe: Recipe, request: Any, strict: bool) -> None:
+    """Run a recipe of listening tests on the corpora of the user, or on fabricated ones."""
+    out = Path(request.out or (f"{recipe.name}-toy" if request.toy else recipe.name))
+    if request.toy:
+        with tempfile.TemporaryDirectory() as scratch:
+            recipe, paths, _ = _fabricated(recipe, request, Path(scratch) if request.dry_run else out)
+            run_listening_recipe(recipe, request, paths, out, strict)
+    else:
+        run_listening_recipe(recipe, request, _corpus_paths(recipe, request), out, strict)
 
 
 def _from_user(recipe: Recipe, request: Any) -> tuple[Recipe, dict[str, Path], dict[str, Path]]:
@@ -236,6 +254,7 @@ def _parse_folders(pairs: list[str], names: tuple[str, ...], flag: str = "encode
 def _describe(recipe: Recipe) -> list[str]:
     """A recipe in lines; settings that its studies share stand at the top."""
     from emobridge.encoders import presets
+    from emobridge.listening.questions import rule_lines
     from emobridge.recipes.recipe import TOTALS
 
     lines = [
@@ -250,11 +269,13 @@ def _describe(recipe: Recipe) -> list[str]:
         how = "as the one above" if material.obtain == before else material.obtain
         lines.append(f"  {material.corpus}{f' ({options})' if options else ''}: {how}")
         before = material.obtain
-    lines.append("encoders")
+    lines += ["encoders"] if recipe.encoders else []
     for name in recipe.encoders:
         where = f": {presets()[name].where} ({presets()[name].licence})" if name in presets() else ""
         from_scratch = any(name in study.encoders and name not in study.settings.encoders for study in recipe.studies)
         lines.append(f"  {name}{where}{', trained from scratch' if from_scratch else ''}")
+    if recipe.rules is not None:
+        lines += ["listeners", *(f"  {line}" for line in rule_lines(recipe.rules.rules))]
     for counts in recipe.counts:
         totals = [(name, count) for name in TOTALS if (count := getattr(counts, name))]
         numbers = ", ".join(f"{name} {count}" for name, count in (*counts.emotions, *totals))
@@ -263,11 +284,11 @@ def _describe(recipe: Recipe) -> list[str]:
         lines.append(f"kept apart of each corpus: {recipe.items} utterances of each emotion, which every model labels")
     if recipe.sample:
         lines.append(f"sample of each corpus: {recipe.sample} utterances of each emotion, drawn once")
-    settings = [_settings(study) for study in recipe.studies]
+    settings = [_settings(study) for study in recipe.accounted]
     shared = set.intersection(*map(set, settings))
     lines += ["settings", *(f"  {line}" for line in settings[0] if line in shared)]
-    if len(recipe.studies) > 1:
-        for study, values in zip(recipe.studies, settings):
+    if len(settings) > 1:
+        for study, values in zip(recipe.accounted, settings):
             lines += [f"study {study.name}", *(f"  {line}" for line in values if line not in shared)]
     lines.append("ours, where the paper leaves a choice open or a corpus requires one")
     return lines + [f"  {key}: {text}" for key, text in recipe.ours]
@@ -278,10 +299,13 @@ def _published_lines(lines: list[str]) -> list[str]:
     return ["published numbers, over all recipes of the paper", *(f"  {line}" for line in lines)] if lines else []
 
 
-def _settings(study: RecipeStudy) -> list[str]:
+def _settings(study: RecipeStudy | ListeningTest) -> list[str]:
     """The settings that define the experiment, as TOML."""
     from emobridge.recipes.adapt_study import AdaptStudy, study_values
+    from emobridge.recipes.listening_tests import ListeningTest, values_of_test
 
+    if isinstance(study, ListeningTest):
+        return [f"{key} = {json.dumps(value)}" for key, value in values_of_test(study).items()]
     settings = study.settings
     values = (study_values(settings) if isinstance(settings, AdaptStudy) else asdict(settings)).items()
     return [f"{key} = {json.dumps(value)}" for key, value in values if key not in ("out", "store") and value != ()]

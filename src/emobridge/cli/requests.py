@@ -124,6 +124,7 @@ class LiveRequest:
     )
     channel: str = option("mix", help="The channel that is answered, from 0, or mix (the mean of all).")
     encoding: str = option("s16le", help="Samples of standard input.", choices=("s16le", "f32le"))
+    language: str = option("", help="Language of the speech, for a bundle of several. By default not known.")
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     live: Live = field(default_factory=Live)
@@ -168,6 +169,15 @@ class RecipeRequest:
     items: tuple[str, ...] = option(
         (), help="What is kept apart of a corpus for listeners and models, as NAME=FILE: a manifest, or an id a line. "
         "Repeat for more. By default the recipe draws them, where it has any.", repeat=True, metavar="NAME=FILE",
+    )  # fmt: skip
+    answers: tuple[str, ...] = option(
+        (), help="Answers to a listening test of the recipe, as STUDY=PLACE: the folder of its study, or a table that "
+        "`listening results` reads. By default those that its server stored. Repeat for more.", repeat=True,
+        metavar="STUDY=PLACE",
+    )  # fmt: skip
+    models: tuple[str, ...] = option(
+        (), help="Answers of a model to the items of a listening test, as `listening results --model` takes them. "
+        "Repeat for more.", repeat=True, metavar="[SETTING:]NAME=FILE",
     )  # fmt: skip
     seeds: int = option(0, help="Number of seeds. 0 is the recipe's number.", least=0)
     epochs: int = option(

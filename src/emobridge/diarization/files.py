@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 import emobridge
 from emobridge.adapters.base import read_weights
 from emobridge.bundle import DESCRIPTION, MODEL_CARD, Recognizer
-from emobridge.bundle.places import check_digest, open_encoder, written_place
+from emobridge.bundle.places import check_digest, encoder_at, written_place
 from emobridge.data.devices import choose_device, move
 from emobridge.diarization.base import FrameModel
 from emobridge.diarization.frame_model import (
@@ -109,7 +109,7 @@ def read_diarizer(folder: str | Path, *, encoder: str | None = None, device: str
         raise UserError(f"{folder}: is no diarizer (there is no {DIARIZER})")
     spec, digest = _read_spec(path)
     tensors = _read_parts(folder / DIARIZER_TENSORS, digest)
-    model, location = open_encoder(path, spec, encoder)
+    model, location = encoder_at(path, spec, encoder)
     check_digest(model, spec, location, folder)
     spec = dataclasses.replace(spec, encoder=location)
     try:

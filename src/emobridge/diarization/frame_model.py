@@ -52,7 +52,7 @@ class DiarizerSpec:
     frame_rate: float = 10.0  # Hz, of the answers
     radii: tuple[float, ...] = (0.2, 0.6)  # s on either side of a step's middle
     normalise: str = "source"  # of settings.FRAME_NORMALISATIONS
-    head: str = "discriminant"
+    head: str = "single"
     head_options: tuple[str, ...] = ()
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax
     corpora: tuple[str, ...] = ()  # that it was trained on
@@ -88,7 +88,7 @@ class Diarizer:
     spec: DiarizerSpec
     encoder: Encoder
     head: Head
-    mean: Tensor  # (D,) of the training speech; 0 where each recording's own mean is taken
+    mean: Tensor  # (D,) of the training speech's steps
     deviation: Tensor  # (D,)
     card: str = ""
 
@@ -106,7 +106,7 @@ class Diarizer:
 
     @property
     def longest(self) -> float:
-        return min(self.encoder.window or MOST_SECONDS, MOST_SECONDS)
+        return longest_of(self.encoder)
 
     @property
     def synthetic(self) -> bool:
@@ -117,13 +117,12 @@ class Diarizer:
 
         Errors: UserError where the encoder gives numbers that are not finite.
         """
-        features = step_features(self.encoder, self.spec, wave)
-        speech = speech_steps(wave, self.frame_rate)
-        return self.answers(standardised(features, speech, self.spec.normalise, self.mean, self.deviation))
+        return self.answers(step_features(self.encoder, self.spec, wave))
 
-    def answers(self, x: Tensor) -> Waveform:
-        """(F, D) standardised features -> (F, C) probabilities."""
+    def answers(self, features: Tensor) -> Waveform:
+        """(F, D) features, as `step_features` gives them -> (F, C) probabilities."""
         with torch.no_grad():
+            x = standardised(features, self.mean, self.deviation)
             logits = self.head(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))
         probabilities: Waveform = (logits.double() / self.spec.temperature).softmax(1).float().numpy()
         return probabilities
@@ -132,6 +131,11 @@ class Diarizer:
 def count_steps(samples: int, frame_rate: float) -> int:
     """F of T samples: round(T / 16000 * frame_rate), at least 1."""
     return max(1, round(samples / SAMPLE_RATE * frame_rate))
+
+
+def longest_of(encoder: Encoder) -> float:
+    """Seconds of sound that go through an encoder at once, at most."""
+    return min(encoder.window or MOST_SECONDS, MOST_SECONDS)
 
 
 def check_frames(encoder: Encoder, name: str) -> None:
@@ -161,7 +165,10 @@ def make_head(spec: DiarizerSpec, width: int) -> Head:
 
 
 def step_features(encoder: Encoder, spec: DiarizerSpec, wave: Waveform) -> Tensor:
-    """(T,) -> (F, D), not standardised. Errors: UserError where numbers are not finite."""
+    """(T,) -> (F, D), less the sound's own mean where the spec normalises so.
+
+    Errors: UserError where numbers are not finite.
+    """
     device, layers = device_of(encoder), list(spec.layers)
     waves, mask = pad([wave])
     with torch.inference_mode(), single_precision(device), stopped_after(encoder, max(layers)):
@@ -169,7 +176,10 @@ def step_features(encoder: Encoder, spec: DiarizerSpec, wave: Waveform) -> Tenso
         hidden = output.hidden[layers, 0][:, output.mask[0]].float().cpu()
     if not bool(hidden.isfinite().all()):
         raise UserError(f"encoder {encoder.name} {NO_FINITE_NUMBERS}")
-    return means_around(hidden, output.frame_rate, count_steps(len(wave), spec.frame_rate), spec)
+    features = means_around(hidden, output.frame_rate, count_steps(len(wave), spec.frame_rate), spec)
+    if spec.normalise == "recording":
+        features = features - own_mean(features, speech_steps(wave, spec.frame_rate))
+    return features
 
 
 def means_around(hidden: Tensor, frame_rate: float, count: int, spec: DiarizerSpec) -> Tensor:
@@ -206,12 +216,9 @@ def own_mean(features: Tensor, speech: NDArray[np.bool_]) -> Tensor:
     return features[chosen].mean(0)
 
 
-def standardised(
-    features: Tensor, speech: NDArray[np.bool_], normalise: str, mean: Tensor, deviation: Tensor
-) -> Tensor:
-    """(F, D) features of one sound as the head sees them. speech: (F,) steps with speech."""
-    middle = own_mean(features, speech) if normalise == "recording" else mean
-    return (features - middle) / torch.maximum(deviation, least_deviation(deviation))
+def standardised(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """(F, D) features as the head sees them."""
+    return (features - mean) / torch.maximum(deviation, least_deviation(deviation))
 
 
 def resolve_layer(layer: str, encoder: Encoder) -> str:

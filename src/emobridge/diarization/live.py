@@ -9,7 +9,6 @@ and not on the blocks in which they come. Ours.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -20,7 +19,9 @@ from numpy.typing import NDArray
 from emobridge.data.activity import speech_segments
 from emobridge.data.audio import LARGEST_SAMPLE
 from emobridge.diarization.base import FrameModel, Waveform
+from emobridge.diarization.timeline import joined_frames
 from emobridge.errors import UserError
+from emobridge.inference.rows import unsure_reason
 from emobridge.inference.segments import LEAST_SPEECH, NO_SPEECH, TOO_SHORT
 from emobridge.settings import Live
 from emobridge.types import SAMPLE_RATE, Prediction
@@ -99,10 +100,8 @@ def live_answers(
     """The answer to each stretch of `settings.every` s, as soon as its sound is there; the last one may be shorter.
 
     name, channel: the id and the channel of the answers. After a gap a new stretch begins, and the one that it broke
-    off is not answered. Errors: UserError for stretches longer than the model takes.
+    off is not answered.
     """
-    if settings.every > model.longest:
-        raise UserError(f"every: expected at most {model.longest:g} s, which the model takes at once")
     recent = _Recent(model, settings)
 
     def answer(stretch: Waveform, first: int) -> Prediction:
@@ -133,7 +132,10 @@ class _Recent:
     def __init__(self, model: FrameModel, settings: Live) -> None:
         self.model, self.settings = model, settings
         context = settings.context or model.context
-        self.encoded = round(min(settings.every + context, model.longest) * SAMPLE_RATE)  # samples, with the stretch
+        seconds = settings.every + context
+        if settings.every <= model.longest:  # at once; a longer stretch takes several windows
+            seconds = min(seconds, model.longest)
+        self.encoded = round(seconds * SAMPLE_RATE)  # samples, with the stretch
         self.held = max(self.encoded, round(DETECTED * SAMPLE_RATE))
         self.sound = np.empty(0, np.float32)
 
@@ -144,16 +146,14 @@ class _Recent:
     def answer(self, stretch: Waveform) -> tuple[tuple[float, ...], str]:
         """The probabilities of the next stretch (T,), () where there are none, and why there is no label."""
         self.sound = np.concatenate([self.sound, stretch])[-self.held :]
-        seconds, limit = len(stretch) / SAMPLE_RATE, self.settings.abstain_below
+        seconds = len(stretch) / SAMPLE_RATE
         if seconds < min(LEAST_SPEECH, self.settings.every):
             return (), TOO_SHORT
         speech = self._speech(seconds)
         if sum(end - start for start, end in speech) < SPOKEN_SHARE * seconds:
             return (), NO_SPEECH
         shares = self._shares(seconds, speech)
-        if max(shares) < limit:
-            return shares, f"unsure: {math.floor(max(shares) * 1000) / 1000:g} is below {limit:g}"
-        return shares, ""
+        return shares, unsure_reason(shares, self.settings.abstain_below)
 
     def _speech(self, seconds: float) -> list[tuple[float, float]]:
         """Where somebody speaks in the last `seconds`, in seconds from their begin."""
@@ -163,7 +163,11 @@ class _Recent:
 
     def _shares(self, seconds: float, speech: list[tuple[float, float]]) -> tuple[float, ...]:
         """The mean probabilities of the frames with speech in the last `seconds`."""
-        frames = self.model.frame_probabilities(self.sound[-self.encoded :])
+        encoded = self.sound[-self.encoded :]
+        if len(encoded) <= self.model.longest * SAMPLE_RATE:
+            frames = self.model.frame_probabilities(encoded)
+        else:
+            frames = np.concatenate([values for _, values in joined_frames(self.model, [encoded])])
         count = min(len(frames), max(1, round(seconds * self.model.frame_rate)))
         middles = (np.arange(count) + 0.5) * seconds / count
         spoken = np.array([any(start <= time < end for start, end in speech) for time in middles])

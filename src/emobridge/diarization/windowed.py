@@ -77,15 +77,14 @@ class WindowedRecognizer:
         self.longest = min(window, encoder.window or window)
         self.context = CONTEXT_SHARE * self.longest
 
-    def answering(self, utterance: Utterance, window: float) -> WindowedRecognizer:
-        """The same recogniser with the branch and the domain that `predict` takes for an utterance, and a window in s.
+    def speaking(self, language: str, corpus: str, window: float) -> WindowedRecognizer:
+        """The same recogniser with the branch and the domain that `predict` takes for a language and corpus.
 
-        Errors: UserError for a language that none of several branches knows, and a window out of range.
+        window: in s. Errors: UserError for a language that none of several branches knows, and a window out of range.
         """
-        (mode,) = modes_of(self.recognizer, [utterance], None)
+        (mode,) = modes_of(self.recognizer, [Utterance("", corpus, "", language=language)], None)
         branch = mode if isinstance(mode, Branch) else self.recognizer.last
-        domain = branch.domain(utterance.corpus, utterance.language)
-        return WindowedRecognizer(self.recognizer, branch=branch, domain=domain, window=window)
+        return WindowedRecognizer(self.recognizer, branch=branch, domain=branch.domain(corpus, language), window=window)
 
     @property
     def language(self) -> str:

@@ -23,7 +23,7 @@ from emobridge.data.column_names import fold_name
 from emobridge.data.tables import OpenedTable, open_table
 from emobridge.errors import UserError, nearest
 
-COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {  # folded names of columns, by what they hold
+ANSWER_COLUMNS: Mapping[str, tuple[str, ...]] = {  # folded names of columns, by what they hold
     "listener": (
         "listener", "listenerid", "participant", "participantid", "subject", "subjectid", "rater", "raterid",
         "annotator", "annotatorid", "worker", "workerid", "prolificpid", "respondent", "user", "userid", "sessionuuid",
@@ -44,8 +44,8 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {  # folded names of columns, by w
     "language": ("language", "itemlanguage", "lang"),
 }  # fmt: skip
 NEEDED = ("listener", "item", "emotion")
-ALL_NAMES = frozenset(name for names in COLUMN_NAMES.values() for name in names)
-WEB_MUSHRA, JS_PSYCH, PLAIN = "webMUSHRA", "jsPsych", "plain"
+ALL_ANSWER_COLUMNS = frozenset(name for names in ANSWER_COLUMNS.values() for name in names)
+WEB_MUSHRA, JS_PSYCH, PLAIN_TABLE = "webMUSHRA", "jsPsych", "plain"
 _RATING = re.compile(r"stimuli_rating\d*")
 _MUSHRA_OWN = frozenset({"session_test_id", "session_uuid", "trial_id", "stimuli", "rating_time"})
 _PEOPLE = (
@@ -58,7 +58,6 @@ _PEOPLE = (
     "participantname",
 )  # folded columns that tell who it is
 _OF_LISTENERS = ("native", "group", "languages")
-_AUDIO = re.compile(r"\.(wav|mp3|flac|ogg|oga|opus|m4a|aac|webm)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class TableAnswer:
     stimuli: tuple[str, ...]  # what may name the item, the likeliest first
     word: str  # the answer; "" is none
     button: int | None = None  # the number of the button, from 0, where the answer is no word
-    values: Mapping[str, str] | None = None  # further columns, by the keys of COLUMN_NAMES
+    values: Mapping[str, str] | None = None  # further columns, by the keys of ANSWER_COLUMNS
     is_trial: bool = False  # of an experiment, which has trials without a recording too
 
 
@@ -81,22 +80,13 @@ def table_answers(path: Path) -> Iterator[TableAnswer]:
     """
     if not path.stat().st_size:
         raise UserError(f"{path}: is empty; expected a table of answers")
-    table = open_table(path, is_name=lambda name: fold_name(name) in ALL_NAMES)
+    table = open_table(path, is_name=lambda name: fold_name(name) in ALL_ANSWER_COLUMNS)
     readers: dict[str, Callable[[OpenedTable], Iterator[TableAnswer]]] = {
         WEB_MUSHRA: _web_mushra,
         JS_PSYCH: _js_psych,
-        PLAIN: _plain,
+        PLAIN_TABLE: _plain,
     }
     return readers[_layout(table)](table)
-
-
-def names_audio(text: str) -> bool:
-    """Whether a text is the name of a recording.
-
-    >>> names_audio("audio/a1.wav"), names_audio("<p>Which emotion?</p>")
-    (True, False)
-    """
-    return _AUDIO.search(text) is not None
 
 
 def _layout(table: OpenedTable) -> str:
@@ -120,14 +110,14 @@ def _layout(table: OpenedTable) -> str:
                 f"{table.path}: no column {field!r}{hint}; expected {', '.join(NEEDED)}, or a table of webMUSHRA or "
                 f"jsPsych (there are {', '.join(table.columns[:12]) or 'no columns'})"
             )
-    return PLAIN
+    return PLAIN_TABLE
 
 
 def _columns(names: tuple[str, ...]) -> dict[str, str]:
-    """The column of each key of COLUMN_NAMES: of several the one whose name stands first there."""
+    """The column of each key of ANSWER_COLUMNS: of several the one whose name stands first there."""
     folded = {fold_name(name): name for name in reversed(names)}
     columns = {}
-    for field, spellings in COLUMN_NAMES.items():
+    for field, spellings in ANSWER_COLUMNS.items():
         column = next((folded[spelling] for spelling in spellings if spelling in folded), None)
         if column is not None:
             columns[field] = column
@@ -153,7 +143,7 @@ def _web_mushra(table: OpenedTable) -> Iterator[TableAnswer]:
     """
     ratings = [name for name in table.columns if _RATING.fullmatch(name)]
     asked = [name for name in table.columns if name not in _MUSHRA_OWN and name not in ratings]
-    names_people = any(fold_name(name) in (*COLUMN_NAMES["listener"], *_PEOPLE) for name in (*asked, *table.columns))
+    names_people = any(fold_name(name) in (*ANSWER_COLUMNS["listener"], *_PEOPLE) for name in (*asked, *table.columns))
     further = {field: name for field, name in _columns(tuple(asked)).items() if field in _OF_LISTENERS}
     session, last, items = 0, "", set[tuple[str, str]]()
     for line, row in table.rows():
@@ -193,7 +183,7 @@ def _answer(answer: Any, choices: Any) -> tuple[str, int | None]:
         answer = _parsed(answer)
     if isinstance(answer, Mapping):
         values = {fold_name(str(key)): value for key, value in answer.items()}
-        named = [values[name] for name in COLUMN_NAMES["emotion"] if name in values]
+        named = [values[name] for name in ANSWER_COLUMNS["emotion"] if name in values]
         answer = (named or (list(values.values()) if len(values) == 1 else [""]))[0]
     number = _number(answer)
     if number is None or number != int(number):

@@ -216,6 +216,7 @@ def _draw(
     rows: Sequence[Utterance], emotions: Sequence[str], count: int, seed: int, sounds: Sounds, what: str
 ) -> list[Utterance]:
     """`count` rows of each emotion that can be played; rows that cannot are drawn anew. what: begins the error."""
+    rows = [row for row in rows if row.emotion in emotions]
     while True:
         rows = sounds.left(rows)
         present = Counter(row.emotion for row in rows)

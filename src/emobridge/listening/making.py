@@ -81,6 +81,7 @@ def read_rules(path: str | Path) -> RulesFile:
 
 def make_study(
     request: NewStudy,
+    texts: RulesFile | None = None,
     *,
     on_skip: Callable[[str, str], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -88,12 +89,12 @@ def make_study(
 ) -> ListeningStudy:
     """Draw the items, write the recordings and the study file into `request.out`, and return the study.
 
-    The same study that is there already is left as it is. on_skip: gets the id of each recording that cannot be played
-    and why; others take its place. Without it the first one is an error.
+    The same study that is there already is left as it is. texts: in place of those of `request.rules`. on_skip: gets
+    the id of each recording that cannot be played, and why; others take its place. Without it the first is an error.
     Errors: UserError for a folder that holds another study, and as the parts have them.
     """
     folder = Path(request.out)
-    texts = read_rules(request.rules) if request.rules else RulesFile()
+    texts = texts or (read_rules(request.rules) if request.rules else RulesFile())
     languages = without_excluded(rows_to_hear(request, on_note), request, on_note)
     emotions = emotions_to_hear(request, languages)
     sounds = Sounds(request.segments, on_skip)

@@ -75,6 +75,19 @@ def screened_out(study: ListeningStudy, answers: Mapping[str, str | tuple[str, .
     return None
 
 
+def rule_lines(rules: Sequence[Rule]) -> list[str]:
+    """Rules for people to read, a line each.
+
+    >>> rule_lines([Rule("languages", "excludes", ("zh",), "de"), Rule("english", "at least", 6.5)])
+    ['languages excludes zh, of native de', 'english at least 6.5']
+    """
+    lines = []
+    for rule in rules:
+        value = ", ".join(rule.value) if isinstance(rule.value, tuple) else f"{rule.value:g}"
+        lines.append(f"{rule.question} {rule.operator} {value}{f', of native {rule.group}' if rule.group else ''}")
+    return lines
+
+
 def _keeps(rule: Rule, question: Question, answer: str | tuple[str, ...]) -> bool:
     values = rule.value if isinstance(rule.value, tuple) else ()
     if rule.operator in ("includes", "excludes"):

@@ -10,14 +10,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from emobridge.corpora import is_audio
 from emobridge.data.labels import UnknownLabel
 from emobridge.data.manifest import read_manifest
 from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError, nearest
 from emobridge.languages import language_tag
-from emobridge.listening.answer_tables import TableAnswer, names_audio, table_answers
+from emobridge.listening.answer_tables import TableAnswer, table_answers
 from emobridge.listening.dialect import DIALECT_EMOTIONS, emotion_of_word
 from emobridge.listening.records import Listener, ListeningItem, Response
 from emobridge.types import Utterance, short_repr
@@ -40,12 +41,15 @@ class AnswerSet:
     notes: tuple[str, ...] = ()  # what was left out, a line a kind
 
 
-def read_answers(place: str | Path, items: str | Path = "", *, buttons: Sequence[str] = ()) -> AnswerSet:
+def read_answers(
+    place: str | Path, items: str | Path = "", *, buttons: Sequence[str] = (), strict: bool = False
+) -> AnswerSet:
     """The answers of a study.
 
     place: the folder of a study, a table of answers, or a folder of tables (one participant a file, as jsPsych has it).
     items: of tables, where the truth stands: a manifest, or the folder of a study; without it the tables have a column
-    `truth`. buttons: the answers that numbered buttons stand for, in their order.
+    `truth`. buttons: the answers that numbered buttons stand for, in their order. strict: a table of a folder that
+    cannot be read raises, and is not left out.
     Errors: UserError where nothing can be read, no answer is about an item, or the truth is not known.
     """
     place = Path(place)
@@ -53,7 +57,9 @@ def read_answers(place: str | Path, items: str | Path = "", *, buttons: Sequence
         return _answers_of_study(place)
     files = _tables_at(place)
     truth = _items_at(Path(items)) if str(items) else None
-    return _TableReader(place.stem or place.name, truth, tuple(buttons)).read(files, is_folder=place.is_dir())
+    return _TableReader(place.stem or place.name, truth, tuple(buttons)).read(
+        files, may_skip=place.is_dir() and not strict
+    )
 
 
 def _answers_of_study(folder: Path) -> AnswerSet:
@@ -63,12 +69,13 @@ def _answers_of_study(folder: Path) -> AnswerSet:
     study = read_study(folder)
     if not (folder / ANSWERS_FILE).is_file():
         raise UserError(f"{folder}: nobody has answered yet; `emobridge listening serve {folder}` asks listeners")
-    store = Store(folder / ANSWERS_FILE)
-    listeners, known, unusable = store.listeners(), {item.id for item in study.items}, _Unusable()
+    with Store(folder / ANSWERS_FILE) as store:
+        listeners, answered = store.listeners(), store.responses()
+    known, unusable = {item.id for item in study.items}, _Unusable()
     if not listeners:
         raise UserError(f"{folder}: nobody has answered yet; `emobridge listening serve {folder}` asks listeners")
     responses, seen = [], set[tuple[str, str]]()
-    for response in store.responses():
+    for response in answered:
         key = response.listener, response.item
         if response.item not in known:
             unusable.add("answers to items that the study does not have", response.item)
@@ -155,11 +162,11 @@ class _TableReader:
         self.name, self.buttons, self.tells_truth = name, buttons, truth is None
         self.emotions = truth[0] if truth else ()
         self.items: dict[str, ListeningItem] = {item.id: item for item in truth[1]} if truth else {}
-        self.names = _names_of_items(self.items.values())
+        self.names = names_of_items(self.items.values())
         self.unusable, self.drafts = _Unusable(), dict[str, _Draft]()
 
-    def read(self, files: Sequence[Path], *, is_folder: bool) -> AnswerSet:
-        """The answers in some files; in a folder a file that cannot be read is left out and named."""
+    def read(self, files: Sequence[Path], *, may_skip: bool) -> AnswerSet:
+        """The answers in some files. may_skip: one that cannot be read is left out and named."""
         for path in files:
             try:
                 rows = 0
@@ -168,7 +175,7 @@ class _TableReader:
                 if not rows:
                     raise UserError(f"{path}: holds no answer under its header")
             except UserError as error:
-                if not is_folder:
+                if not may_skip:
                     raise
                 self.unusable.add("files left out", str(error))
         drafts = [draft for draft in self.drafts.values() if draft.responses]
@@ -209,10 +216,12 @@ class _TableReader:
         if self.tells_truth:
             return self._told_item(answer, stimuli[0]) if stimuli else None
         for text in stimuli:
-            item = next((self.names[name] for name in _spellings(text) if self.names.get(name)), None)
+            item = next((self.names[name] for name in spellings_of(text) if self.names.get(name)), None)
             if item is not None:
                 return item
-        shown = next((text for text in stimuli if names_audio(text)), "" if answer.is_trial else "".join(stimuli[:1]))
+        shown = next(
+            (text for text in stimuli if is_audio(Path(text))), "" if answer.is_trial else "".join(stimuli[:1])
+        )
         if shown:
             guess = nearest(shown, self.names, cutoff=0.75)
             hint = f", perhaps {guess!r}" if guess else ""
@@ -294,24 +303,24 @@ class _TableReader:
         return Listener(draft.id, native=native, group=group, answers=answers, state=state)
 
 
-def _names_of_items(items: Iterable[ListeningItem]) -> dict[str, ListeningItem | None]:
+def names_of_items(items: Iterable[ListeningItem]) -> dict[str, ListeningItem | None]:
     """Each item by all that a table may call it; None where two items share a name."""
     names: dict[str, ListeningItem | None] = {}
     for item in items:
-        for name in dict.fromkeys((item.id, item.utterance, *_spellings(item.audio), *_spellings(item.utterance))):
+        for name in dict.fromkeys((item.id, item.utterance, *spellings_of(item.audio), *spellings_of(item.utterance))):
             if name:
                 names[name] = item if names.get(name, item) is item else None
     return names
 
 
-def _spellings(text: str) -> tuple[str, ...]:
+def spellings_of(text: str) -> tuple[str, ...]:
     """A name as it stands, without its folders, and without its suffix.
 
-    >>> _spellings("audio/a1.wav")
+    >>> spellings_of("audio/a1.wav")
     ('audio/a1.wav', 'a1.wav', 'a1')
     """
-    name = PurePosixPath(text.replace("\\", "/")).name
-    return tuple(dict.fromkeys((text, name, name.rsplit(".", 1)[0] if names_audio(name) else name)))
+    path = Path(text.replace("\\", "/"))
+    return tuple(dict.fromkeys((text, path.name, path.stem if is_audio(path) else path.name)))
 
 
 def _finite(text: str) -> float | None:

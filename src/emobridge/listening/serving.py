@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import socket
@@ -71,6 +72,8 @@ def serve(
             timeout_graceful_shutdown=END_SECONDS,
             h11_max_incomplete_event_size=32 << 10,
         )
+        gc.collect()
+        gc.freeze()  # what is here stays: no collection looks through it again
         address = f"[{host}]" if ":" in host else host
         on_ready(f"http://{address}:{bound.getsockname()[1]}/")
         uvicorn.Server(config).run(sockets=[bound])
@@ -133,10 +136,11 @@ def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
     if not 0 <= port <= 65535:
         raise UserError(f"--port: expected 0 to 65535, got {port}")
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise UserError(f"--host {host}: no such host ({getattr(error, 'strerror', None) or error})") from error
-    with socket.socket(family, socket.SOCK_STREAM) as bound:
+    family, kind, protocol, _, address = addresses[0]
+    with socket.socket(family, kind, protocol) as bound:  # without its protocol asyncio lets small packets wait 40 ms
         if os.name == "posix":  # elsewhere it lets two servers have one port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -167,13 +171,38 @@ def _log_handler() -> logging.Handler:
     return handler
 
 
+class _JoinedWrites:
+    """A transport that sends what is written in one turn of the loop at once: head and body in one packet."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def _flush(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts and not self._transport.is_closing():
+            self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class _PatientProtocol(H11Protocol):
     """HTTP that closes a connection whose request does not come: uvicorn waits for ever for the rest of a head."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         self._watch()
 
     def data_received(self, data: bytes) -> None:

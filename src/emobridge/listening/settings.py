@@ -1,13 +1,17 @@
-"""What `listening new` is asked for: the record whose fields make its options."""
+"""What `listening new` and `listening results` are asked for: records whose fields make their options."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from emobridge.errors import UserError, unknown
-from emobridge.listening.study import INTERFACES, MOST_ITEMS
+from emobridge.languages import language_tag
+from emobridge.listening.catalogue import INTERFACES
+from emobridge.listening.dialect import QUESTION_RULES
+from emobridge.listening.study import MOST_ITEMS
 from emobridge.settings import LARGEST, check_part, option
 
+INCLUDABLE = ("unfinished", "failed", "screened")  # reasons to leave a listener out that may be overruled
 LEVELLINGS = ("corpus", "item", "none")
 PER_EMOTION, PER_EMOTION_WITH_SEGMENTS = 12, 8  # items, as many as Han et al. 2025 played
 
@@ -77,3 +81,45 @@ class NewStudy:
     def count(self) -> int:
         """Items of each emotion and language."""
         return self.per_emotion or (PER_EMOTION_WITH_SEGMENTS if self.segments else PER_EMOTION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsRequest:
+    """Options of `listening results`."""
+
+    study: str = option(
+        help="Folder of a study; or answers in a table (plain CSV, webMUSHRA's lss.csv, jsPsych's CSV or JSON), or a "
+        "folder of such tables.", argument=True,
+    )  # fmt: skip
+    out: str = option("results", help="Folder for results.html, .md and .json, scores.json and the tables.")
+    items: str = option(
+        "", help="Of tables: what each item was meant as. A manifest, or the folder of a study. By default a column "
+        "'truth' tells it.", metavar="MANIFEST",
+    )  # fmt: skip
+    buttons: tuple[str, ...] = option(
+        (), help="Emotions that numbered buttons of jsPsych stand for, in their order, separated by commas."
+    )
+    model: tuple[str, ...] = option(
+        (), help="Predictions of a model for the same items, as `predict` writes them, or a budget's items.csv: "
+        "NAME=FILE, or mono:NAME=FILE to set it beside natives (cross: non-natives, trans: second language). "
+        "mono@de:NAME=FILE takes the items of one language. Repeat for more; files of one NAME are fold models, whose "
+        "predictions are summed.",
+        repeat=True, metavar="[SETTING:]NAME=FILE",
+    )  # fmt: skip
+    include: tuple[str, ...] = option(
+        (), help="Listeners who count although they are unfinished, failed an attention check, or were screened out; "
+        "separated by commas.", choices=INCLUDABLE,
+    )  # fmt: skip
+    most_failed: int = option(0, help="Attention checks that a listener may fail and still count.", least=0)
+    question_rule: str = option(
+        "neutral", help="What is right for a question of a dialect, which has no emotion: the answer neutral, or "
+        "nothing, so that such items are left out.", choices=QUESTION_RULES,
+    )  # fmt: skip
+    second_languages: tuple[str, ...] = option(
+        (), help="Languages that all but its natives know as a second one, separated by commas, where no questionnaire "
+        "tells it."
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        object.__setattr__(self, "second_languages", tuple(map(language_tag, self.second_languages)))

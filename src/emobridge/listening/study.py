@@ -23,18 +23,18 @@ from typing import Any
 from emobridge.data.labels import EMOTIONS
 from emobridge.errors import UserError, unknown
 from emobridge.files import read_json, unreadable, whole_file
+from emobridge.listening.catalogue import INTERFACES
 from emobridge.listening.dialect import DIALECT_EMOTIONS, DIALECT_WORDS
 from emobridge.listening.questions import CEFR_LEVELS, QUESTIONS, known_tag, operators_of
 from emobridge.listening.records import ITEM_KINDS, ListeningItem, ListeningStudy, Question, Rule
 from emobridge.settings import CONTROL, from_mapping
 
-STUDY_FILE, AUDIO_FOLDER = "study.json", "audio"
+STUDY_FILE, AUDIO_FOLDER, ANSWERS_FILE = "study.json", "audio", "answers.sqlite"
 STUDY_FORMAT = 1
 _LARGEST_FILE = 16 << 20  # bytes of a study file
 MOST_ITEMS = 10_000
 _LONGEST_TEXT = 20_000  # characters of a consent
 _LONGEST_ITEM = 600.0  # s
-INTERFACES = ("en", "de", "it", "zh")  # languages of the pages
 _TOLERANCE = 0.05  # s by which a file's length may differ from its item's
 _ITEM_ID = re.compile(r"[a-z0-9]{1,40}")
 _AUDIO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}\.wav")

@@ -10,12 +10,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from emobridge.listening import catalogue
+from emobridge.listening.questions import CEFR_LEVELS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 CONFIDENCES = ("0", "0.25", "0.5", "0.75", "1")  # that a listener chooses from, not sure at all to entirely sure
-_LEVELS = ("A1", "A2", "B1", "B2", "C1", "C2")  # of another language, by the CEFR
 LANGUAGE_ROWS = 5  # other languages that the questionnaire has room for
 # Of the <style> that wavesurfer.js puts into the shadow root of a waveform: the one style that a content security
 # policy must allow beside the files of the server. It holds for the height of the waveform that rate.js asks for.
@@ -33,7 +33,7 @@ def render(name: str, lang: str, **context: Any) -> str:
         "text_or": partial(catalogue.text_or, lang),
         "language_choices": lambda: catalogue.language_choices(lang),
         "choice_texts": lambda question: _choices(lang, f"choice.{question.name}", question.choices),
-        "level_texts": lambda: _choices(lang, "level", _LEVELS),
+        "level_texts": lambda: _choices(lang, "level", CEFR_LEVELS),
         "confidence_texts": lambda: _choices(lang, "confidence", CONFIDENCES),
     }
     return _environment().get_template(name).render(**texts, lang=lang, **context)
@@ -54,6 +54,7 @@ def _environment() -> Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.globals["language_rows"] = LANGUAGE_ROWS
     environment.globals["own_name"] = lambda lang: catalogue.text(lang, "page.language")

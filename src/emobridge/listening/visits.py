@@ -28,6 +28,7 @@ from emobridge.listening.site import Site
 from emobridge.listening.store import Standing
 from emobridge.listening.study import AUDIO_FOLDER
 
+LARGEST_SOUND, MOST_SOUNDS = 1 << 20, 128  # bytes of a recording that is held in memory, and how many are
 SOUND_SECONDS = 600  # that a browser may keep a recording, to play it again
 END_PAGES = {"finished": "end.html", "screened out": "screened.html", "withdrawn": "withdrawn.html"}
 COUNTED = {steps.PRACTICE: ("practice",), steps.ITEM: ("item", "attention")}  # kinds of items, by kind of step
@@ -186,13 +187,17 @@ class Visits:
             raise Refusal(404, "not-found")
         if name == standing.step.kind == steps.AUDIO_CHECK:
             count = tones.tone_count(standing.listener.id, self.attempts.get(standing.listener.id, 0))
-            status, part, headers = tones.part_of(tones.tones(count), request.headers.get("range", ""))
-            return HTTPResponse(part, status, headers, media_type="audio/wav")
+            return _sound(request, tones.tones(count))
         item = self.items.get(name)
-        if item is None or name != standing.step.item or not (self.audio / item.audio).is_file():
+        if item is None or name != standing.step.item:
             raise Refusal(404, "not-found")
-        headers = {"cache-control": f"private, max-age={SOUND_SECONDS}"}
-        return FileResponse(self.audio / item.audio, headers=headers, media_type="audio/wav")
+        path, headers = self.audio / item.audio, {"cache-control": f"private, max-age={SOUND_SECONDS}"}
+        try:
+            if path.stat().st_size <= LARGEST_SOUND:
+                return _sound(request, _content(path), headers)
+        except OSError as error:
+            raise Refusal(404, "not-found") from error
+        return FileResponse(path, headers=headers, media_type="audio/wav")
 
     async def withdraw(self, request: Request) -> HTTPResponse:
         """Delete all answers of a listener who says so."""
@@ -210,6 +215,18 @@ class Visits:
 def _questionnaire(render: Callable[..., str], lang: str, title: str, questions: tuple[Question, ...]) -> str:
     """The page of a questionnaire that is not answered yet, the same for all: its lists of languages take 20 ms."""
     return render("questions.html", lang, title=title, step=steps.QUESTIONS, questions=questions)
+
+
+@functools.lru_cache(maxsize=MOST_SOUNDS)
+def _content(path: Path) -> bytes:
+    """A short recording, which many listeners hear and no server writes."""
+    return path.read_bytes()
+
+
+def _sound(request: Request, content: bytes, headers: Mapping[str, str] | None = None) -> HTTPResponse:
+    """A WAV file, or the part of it that is asked for: some browsers play nothing of which they get no part."""
+    status, part, facts = tones.part_of(content, request.headers.get("range", ""))
+    return HTTPResponse(part, status, {**facts, **(headers or {})}, media_type="audio/wav")
 
 
 def _answer_error(question: Question, form: Form) -> str:

@@ -27,7 +27,7 @@ _DIALECT = ("question", "negation", "expectation")
 
 
 def read_han() -> Iterator[Published]:
-    """Table I (strategies), UA of listeners and error rates of diarization, whose numbers as tables are not here."""
+    """Tables I (strategies), II (UA of listeners) and IV (error rates of diarization)."""
     yield from _strategies()
     yield from _listeners()
     yield from _diarization()
@@ -59,7 +59,7 @@ def _listeners() -> Iterator[Published]:
         native = _language(row["listeners"])
         for tested in ("cn", "de", "en", "tj"):
             yield Published(
-                id=row_id("han2024", "listeners", native, _language(tested)), study=HAN, table="listeners",
+                id=row_id("han2024", "listeners", native, _language(tested)), study=HAN, table="Table II",
                 measure="UA", source_language="", target_language=_language(tested), source="",
                 target=_CORPORA[tested], side="target", method=f"listeners, native {native}", encoder="",
                 labels=_DIALECT if tested == "tj" else FOUR, target_labels=NOT_STATED,
@@ -75,10 +75,11 @@ def _diarization() -> Iterator[Published]:
             who = f"listeners, native {_language(column[:2])}" if listens else "diarization"
             yield Published(
                 id=row_id("han2024", "diarization", row["emotion"], who if listens else column), study=HAN,
-                table="diarization", measure="EDER", source_language="en", target_language="en", source="",
+                table="Table IV", measure="EDER", source_language="en", target_language="en", source="",
                 target="zed", side="target", method=f"{who}, {row['emotion']}", encoder="" if listens else column,
                 labels=("anger", "happiness", "sadness"), target_labels=NOT_STATED,
                 printed=f"{float(row[column]):.1f}", note="24 utterances; lower is better",
+                meaning=f"EDER {_EMOTIONS[row['emotion']]}" if row["emotion"] in _EMOTIONS else "EDER",
             )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def places(recipe: Recipe) -> dict[str, tuple[ScoreKey, ...]]:
     """The scores of a recipe by the id of the published number that stands beside them, in the recipe's order."""
     cells: dict[str, list[ScoreKey]] = {}
     taken: set[tuple[int, RowsEntry, str, str]] = set()
-    for study in recipe.studies:
+    for study in recipe.accounted:
         for entry in study.rows:
             for row, cell in stand_beside([entry], recipe.scope(study), recipe.paper):
                 if row.source == row.target and cell.source != cell.target:
@@ -87,8 +87,8 @@ def open_points(recipes: Sequence[Recipe]) -> list[str]:
         if len(stands) + len(reasons) != 1:
             lines.append(f"{row.id}: {'; '.join(stands + reasons) or 'at no score, and not listed as not run'}")
     for recipe in recipes:
-        for study in recipe.studies:
-            scopes = [recipe.scope(other) for other in recipe.studies if other.number == study.number]
+        for study in recipe.accounted:
+            scopes = [recipe.scope(other) for other in recipe.accounted if other.number == study.number]
             idle = idle_entries(study.rows, scopes, recipe.paper)
             lines += [f"{recipe.name}: study {study.name}: {line}" for line in idle]
         made, claimed = tables_made(recipe), list(recipe.tables)

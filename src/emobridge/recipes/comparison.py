@@ -31,7 +31,7 @@ NO_SCORE = "no score in this run: a corpus, an encoder or a grid is missing, or 
 _EXPLANATION = (
     "Each published number beside the score of ours that it stands beside: same corpora, encoder, labels, scored side, "
     "measure and number of target labels, as far as the paper states them. Reproduced: the published value lies within "
-    "the 95 % interval of ours (over speakers; wide where they are few). Stars are the paper's."
+    "the 95 % interval of ours (over {over}; wide where they are few). Stars are the paper's."
 )
 
 
@@ -168,8 +168,11 @@ def published_finding(comparison: Comparison) -> str:
     return ". ".join(parts) + "."
 
 
-def comparison_sections(comparison: Comparison) -> list[Section]:
-    """The picture over its table, then what was not run; each where there is something to show."""
+def comparison_sections(comparison: Comparison, over: str = "speakers") -> list[Section]:
+    """The picture over its table, then what was not run; each where there is something to show.
+
+    over: whom intervals are over.
+    """
     sections = []
     if comparison.rows:
         points = [
@@ -178,7 +181,7 @@ def comparison_sections(comparison: Comparison) -> list[Section]:
         ]
         svg = agreement_plot(points, title="Published values against measured ones")
         marked = any(row.our_stars for row in comparison.rows)
-        words = (_EXPLANATION, *star_words(comparison.stars, marked=marked))
+        words = (_EXPLANATION.format(over=over), *star_words(comparison.stars, marked=marked))
         words += setting_words(row.note for row in comparison.rows)
         drawn = figure(svg, _table(comparison.rows), "published")
         sections.append(Section("Published against measured", words, blocks=(drawn,)))
@@ -204,7 +207,7 @@ def _table(rows: Sequence[ComparedRow]) -> Table:
     lines = tuple(
         (
             row.table, row.method, ", ".join(filter(None, (row.study, row.system, row.encoder))),
-            row.target if row.source == row.target else f"{row.source} > {row.target}",
+            " > ".join(dict.fromkeys(filter(None, (row.source, row.target)))),
             row.target_labels, row.side, row.measure, row.printed,
             f"{number(row.measure, row.measured)} ({bounds(row.measure, row.low, row.high)})",
             row.our_stars, "" if row.ua != row.ua else number(UNWEIGHTED, row.ua), row.verdict, row.note,

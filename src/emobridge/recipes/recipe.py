@@ -6,7 +6,8 @@
                                        where `plugin` says what scans it or `format` what reads it (`import_`);
                                        `spoken`: only what is in this language; `folder`: where in that of --data it is
     obtain                             optional: how to get what `format` reads
-    [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share
+    [probe] or [adapt]                 settings of `probe`, or of `recipes.adapt_study`, that its studies share; or
+    [listening]                        those of listening tests, see `recipes.listening_tests`, and their [[rules]]
     [[study]]                          its studies: settings of its own, and a name where there are several studies
     [[figures]]                        optional, for [adapt]: figures that are drawn from the scores: see
                                        `recipes.figures`
@@ -38,9 +39,11 @@ from emobridge.data.labels import EMOTIONS
 from emobridge.data.manifest import SPLITS
 from emobridge.errors import UserError, unknown
 from emobridge.languages import language_tag
+from emobridge.listening.making import RulesFile
 from emobridge.probe.settings import ProbeSettings
 from emobridge.recipes.adapt_study import AdaptStudy, expand_pairs, read_adapt_study
 from emobridge.recipes.figures import DrawnFigure, read_figures
+from emobridge.recipes.listening_tests import ListeningTest, read_listening_test, read_recipe_rules
 from emobridge.recipes.rows import (
     FROM_SCRATCH,
     NotRun,
@@ -67,11 +70,12 @@ OPTIONAL_KEYS = (
     "figures",
     "stars",
     "variant_of",
+    "rules",
 )
 CORPUS_KEYS = ("plugin", "format", "spoken", "folder")  # of a corpus, beside the options of its reader
 TOTALS = ("utterances", "classes")  # that counts may have beside emotions
 _BASELINE = "source-only"  # as `methods.base` has it, which is not imported because it imports torch
-RECIPE_KINDS = ("probe", "adapt")  # a recipe has exactly one of these tables
+RECIPE_KINDS = ("probe", "adapt", "listening")  # a recipe has exactly one of these tables
 STUDY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # it becomes a folder
 
 
@@ -154,6 +158,13 @@ class Recipe:
     variant_of: str = ""  # a recipe of the same paper
     figures: tuple[DrawnFigure, ...] = ()  # of the paper, that are drawn from the scores of its studies
     stars: StarRule | None = None
+    listening: tuple[ListeningTest, ...] = ()  # of people, in place of studies of models
+    rules: RulesFile | None = None  # who takes part in them
+
+    @property
+    def accounted(self) -> tuple[RecipeStudy | ListeningTest, ...]:
+        """All that published numbers stand beside."""
+        return (*self.studies, *self.listening)
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -163,7 +174,7 @@ class Recipe:
     @property
     def adapts(self) -> bool:
         """Whether its studies are grids of label budgets; otherwise they are layer-wise."""
-        return isinstance(self.studies[0].settings, AdaptStudy)
+        return any(isinstance(study.settings, AdaptStudy) for study in self.studies)
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -175,8 +186,10 @@ class Recipe:
         """The methods, or heads, of all studies."""
         return tuple(dict.fromkeys(system for study in self.studies for system in study.systems))
 
-    def scope(self, study: RecipeStudy) -> Scope:
+    def scope(self, study: RecipeStudy | ListeningTest) -> Scope:
         """What a study scores, by what published numbers are compared by."""
+        if isinstance(study, ListeningTest):
+            return study.scope(self.measures)
         settings = study.settings
         if isinstance(settings, AdaptStudy):
             return Scope(
@@ -234,21 +247,27 @@ def read_recipe(name: str | Path) -> Recipe:
             raise UserError(f"{path}: the key {key!r} is missing")
     kinds = [kind for kind in RECIPE_KINDS if kind in values]
     if len(kinds) != 1:
-        raise UserError(f"{path}: expected one of [probe] and [adapt], got {' and '.join(kinds) or 'neither'}")
+        raise UserError(
+            f"{path}: expected one of [probe], [adapt] and [listening], got {' and '.join(kinds) or 'none of them'}"
+        )
     sizes = {key: values.get(key, 0) for key in ("sample", "items")}
     for key, size in sizes.items():
-        if type(size) is not int or size < 0 or (size and kinds == ["probe"]):
+        if type(size) is not int or size < 0 or (size and kinds != ["adapt"]):
             why = "with [adapt] ([probe] has its own)" if key == "sample" else "with [adapt]"
             raise UserError(f"{path}: {key}: expected a number, {why}, got {size!r}")
     layer_sets = values.get("layer_sets", False)
-    if type(layer_sets) is not bool or (layer_sets and kinds == ["probe"]):
+    if type(layer_sets) is not bool or (layer_sets and kinds != ["adapt"]):
         raise UserError(f"{path}: layer_sets: expected true or false, with [adapt], got {layer_sets!r}")
     obtain = _read_text(path, "obtain", values.get("obtain", ""))
     tables = _read_table(path, "corpora", values["corpora"])
     corpora = tuple(_read_corpus(path, name, table, obtain) for name, table in tables.items())
     names = tuple(item.corpus for item in corpora)
     paper = _read_text(path, "paper", values["paper"])
-    studies = _read_studies(path, kinds[0], values, names, paper)
+    hears = kinds == ["listening"]
+    if "rules" in values and not hears:
+        raise UserError(f"{path}: rules: goes with [listening]")
+    studies = () if hears else _read_studies(path, kinds[0], values, names, paper)
+    tests = _read_listening(path, values, names, paper) if hears else ()
     ours = _read_table(path, "ours", values["ours"])
     return Recipe(
         name=path.stem,
@@ -258,6 +277,8 @@ def read_recipe(name: str | Path) -> Recipe:
         measure=_read_text(path, "measure", values["measure"]),
         corpora=corpora,
         studies=studies,
+        listening=tests,
+        rules=read_recipe_rules(values.get("rules"), str(path)) if hears else None,
         ours=tuple((key, _read_text(path, f"ours.{key}", text)) for key, text in ours.items()),
         counts=_read_counts(path, values.get("counts", []), studies, names),
         **sizes,
@@ -266,7 +287,7 @@ def read_recipe(name: str | Path) -> Recipe:
         figures=read_figures(
             str(path),
             values.get("figures", []),
-            [study.name for study in studies],
+            [*(study.name for study in studies), *(test.name for test in tests)],
             measures_of(_read_text(path, "measure", values["measure"])),
         ),
         outputs=read_outputs(str(path), values.get("outputs", {})),
@@ -348,6 +369,30 @@ def _read_studies(
             if corpus not in corpora:
                 raise UserError(f"{path}: study {study.name}: {unknown('corpus', corpus, corpora)}")
     return tuple(studies)
+
+
+def _read_listening(
+    path: Path, values: dict[str, Any], corpora: tuple[str, ...], paper: str
+) -> tuple[ListeningTest, ...]:
+    """The listening tests, each with its own and the shared settings."""
+    tables = values["study"]
+    if not isinstance(tables, list) or not tables:
+        raise UserError(f"{path}: study: expected at least one [[study]]")
+    shared = _read_table(path, "listening", values["listening"])
+    tests: list[ListeningTest] = []
+    for number, table in enumerate(tables):
+        merged = shared | _read_table(path, "study", table)
+        name = _read_text(path, "study: name", merged.get("name", ""))
+        if not STUDY_NAME.fullmatch(name) or name in [test.name for test in tests]:
+            raise UserError(
+                f"{path}: study: expected a name of its own in small letters, such as 'words', got {name!r}"
+            )
+        test = read_listening_test(merged, f"{path}: study {name}", number, paper)
+        for corpus in test.corpora:
+            if corpus not in corpora:
+                raise UserError(f"{path}: study {name}: {unknown('corpus', corpus, corpora)}")
+        tests.append(test)
+    return tuple(tests)
 
 
 def _read_recipe_study(path: Path, kind: str, values: dict[str, Any], number: int, paper: str) -> RecipeStudy:

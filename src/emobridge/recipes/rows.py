@@ -108,6 +108,7 @@ class Scope:
     labels: tuple[str, ...]  # () is all that the corpora have
     budgets: tuple[str, ...]
     measures: tuple[str, ...]
+    is_heard: bool = False  # of a listening test, where nothing is trained on
 
 
 def printed_method(row: PublishedRow) -> str:
@@ -233,9 +234,18 @@ def _cells_of(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[Sco
         return
     for encoder in scope.encoders.get(entry.system, ()):
         if row.encoder in (encoder, NOT_STATED):
-            places = _probe_places(row, scope) if not scope.source else _grid_places(entry, row, scope)
-            for source, target, budget, side in places:
+            for source, target, budget, side in _places(entry, row, scope):
                 yield ScoreKey(scope.study, entry.system, encoder, source, target, budget, side, measure)
+
+
+def _places(entry: RowsEntry, row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
+    """Source, target, budget and side of the scores that a number belongs to."""
+    if scope.is_heard:
+        yield from (
+            ("", corpus, "", "target") for corpus in scope.targets if corpus_key(corpus) == corpus_key(row.target)
+        )
+    else:
+        yield from _grid_places(entry, row, scope) if scope.source else _probe_places(row, scope)
 
 
 def _probe_places(row: PublishedRow, scope: Scope) -> Iterator[tuple[str, str, str, str]]:
@@ -276,5 +286,6 @@ def _measure_of(row: PublishedRow, measures: Sequence[str]) -> str:
     """The measure of a recipe that a number is compared by; "" where the recipe does not have it."""
     if isinstance(row, PublishedConfusion):
         return CONFUSION
-    name = "CCC" if row.compared.startswith("CCC ") else row.compared  # CCC of an attribute
+    first = row.compared.partition(" ")[0]
+    name = first if first in ("CCC", "EDER") else row.compared  # of an attribute, of an emotion
     return row.compared if name in measures else ""

@@ -39,10 +39,20 @@ TOY_NOTE = (
     "budgets are scaled down). Published numbers stand beside to show where they would"
 )
 
+LISTENERS_NOTE = (
+    "TOY run, NO NUMBER IS A RESULT: fabricated corpora, simulated listeners who answer by a rule, fewer items. "
+    "Published numbers stand beside to show where they would"
+)
+_ITEMS = 4  # of each emotion and language, in a listening test
+
 
 def narrow_settings(recipe: Recipe) -> Recipe:
     """The recipe with everything cut that makes its studies long; what they compare stays whole."""
-    return replace(recipe, studies=tuple(map(_narrow_study, recipe.studies)))
+    tests = tuple(
+        replace(test, request=replace(test.request, per_emotion=min(test.request.count, _ITEMS), attention=0))
+        for test in recipe.listening
+    )
+    return replace(recipe, studies=tuple(map(_narrow_study, recipe.studies)), listening=tests)
 
 
 def fabricate(recipe: Recipe, folder: Path) -> tuple[Recipe, dict[str, Path], dict[str, Path]]:

@@ -47,6 +47,7 @@ class ToyCorpus:
     speakers: int
     repetitions: int  # utterances of each speaker and emotion
     folds: int  # 0 where the split stands in its column alone
+    in_stretches: bool = False  # whether an utterance is the middle of its recording
 
 
 def fabricate_corpora(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -61,12 +62,14 @@ def plan_corpus(recipe: Recipe, material: RecipeCorpus) -> ToyCorpus:
     trained = _LEAST_SHARE * speakers * len(emotions)  # utterances that train, for each repetition
     repetitions = max(_SPEAKERS // speakers, math.ceil(_largest_budget(recipe, material.corpus) / trained))
     folds = _FOLDS if material.format else 0
-    return ToyCorpus(material.corpus, _language_of(material), emotions, speakers, repetitions, folds)
+    in_stretches = any(test.request.segments and material.corpus in test.corpora for test in recipe.listening)
+    return ToyCorpus(material.corpus, _language_of(material), emotions, speakers, repetitions, folds, in_stretches)
 
 
 def _emotions_for(recipe: Recipe, material: RecipeCorpus) -> tuple[str, ...]:
     """Those of its studies that the corpus has; where a study names none, all of the corpus."""
     label_sets = [study.settings.labels for study in recipe.studies if material.corpus in study.settings.corpora]
+    label_sets += [test.request.emotions for test in recipe.listening if material.corpus in test.corpora]
     labels = set() if () in label_sets else {label for labels in label_sets for label in labels}
     own = [counts for counts in recipe.counts if counts.corpora == (material.corpus,)]
     absent = {emotion for counts in own for emotion, count in counts.emotions if not count}
@@ -152,6 +155,8 @@ def _utterances(corpus: ToyCorpus, folder: Path) -> Iterator[Utterance]:
             f"{corpus.name}-{name}",
             TOY_PREFIX + corpus.name,
             str(audio),
+            start=seconds / 4 if corpus.in_stretches else 0.0,
+            end=seconds * 3 / 4 if corpus.in_stretches else None,
             language=corpus.language,
             speaker=f"{speaker:02}",
             emotion=emotion,

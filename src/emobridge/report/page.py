@@ -13,6 +13,8 @@ from emobridge.report import (
     data,
     fits,
     harm,
+    listener_tables,
+    listening,
     scores,
     target_section,
 )  # fmt: skip
@@ -30,6 +32,7 @@ HEADLINES: dict[str, Callable[[StudyRecord], str]] = {
     "adapt": verdict,
     "budget": budget.headline,
     "audit": audit.headline,
+    "listening": listening.headline,
 }
 
 SECTIONS: dict[str, tuple[SectionOf, ...]] = {
@@ -84,6 +87,21 @@ SECTIONS: dict[str, tuple[SectionOf, ...]] = {
         data.how_section,
         glossary_section,
     ),
+    "listening": (
+        listening.scale_section,
+        listener_tables.test_section,
+        listener_tables.confusion_section,
+        listener_tables.class_section,
+        listener_tables.agreement_section,
+        listener_tables.mark_section,
+        listener_tables.listener_section,
+        listener_tables.rule_section,
+        listening.published_listeners,
+        data.choice_of_ours_section,
+        data.limit_section,
+        data.how_section,
+        listening.term_section,
+    ),
 }
 
 
@@ -111,7 +129,9 @@ def made_up(record: StudyRecord) -> str:
 
 
 def _subtitle(record: StudyRecord) -> str:
-    """The systems, the number of seeds and the date."""
+    """The systems, the number of seeds and the date; of a listening test its listeners and items."""
+    if record.listening is not None:
+        return "; ".join((*listening.size_of_test(record), record.created))
     parts = [", ".join(scored_methods(record))]
     seeds = {row.seed for row in record.scores} - {"all"}
     parts.append(count(len(seeds), "seed") if seeds else "")

@@ -12,6 +12,7 @@ from emobridge.audit.confound import Confound
 from emobridge.audit.findings import Audit
 from emobridge.literature.record import Published
 from emobridge.report.embedding import Embedding
+from emobridge.report.listeners import ListeningFindings
 from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate
 from emobridge.scores.calibration import ReliabilityBin
@@ -19,7 +20,7 @@ from emobridge.scores.harm import HarmSign
 from emobridge.types import Score, short_repr
 
 SIDES = ("target", "source")  # in the order of tables
-STUDY_KINDS = ("adapt", "budget", "audit")  # of studies; a page for each is in page.SECTIONS
+STUDY_KINDS = ("adapt", "budget", "audit", "listening")  # of studies; a page for each is in page.SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +240,7 @@ class StudyRecord:
     space: Embedding | None = None
     target: TargetFindings | None = None  # of the final recogniser of "adapt"
 
+    listening: ListeningFindings | None = None
     audit: Audit | None = None
     floors: tuple[Floor, ...] = ()
     published: tuple[Published, ...] = ()

@@ -120,6 +120,8 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
     lines += record.warnings
     if record.audit is not None and record.scores:
         lines += _confounds(record)
+    if record.listening is not None:
+        return tuple(dict.fromkeys(lines))
     if record.scores and record.intervals_over != "speakers":
         lines.append("Utterances without a known speaker count as speakers of their own: intervals are too narrow.")
     lines += _without_interval(record)

@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -22,7 +22,11 @@ from emobridge.report.record import StudyRecord
 from emobridge.report.table_files import with_file_names, write_table_files
 from emobridge.scores.files import write_scores
 
-NAMES = {"adapt": "report", "budget": "budget", "audit": "audit"}  # of the pages, by the kind of study
+if TYPE_CHECKING:
+    import jinja2
+
+# Of the pages, by the kind of study.
+PAGE_NAMES = {"adapt": "report", "budget": "budget", "audit": "audit", "listening": "results"}
 LONG_WORD = 20  # characters: a longer one, such as a path, may break
 _HERE = Path(__file__).parent
 
@@ -30,8 +34,8 @@ _HERE = Path(__file__).parent
 def write_study(folder: str | Path, record: StudyRecord) -> Path:
     """Write the page of a study and its tables into `folder`, each file whole or as it was; returns the page's path.
 
-    The page is report.html, budget.html or audit.html by the kind, with .md and .json beside it. Every study but an
-    audit leaves scores.json; a budget leaves cells.csv, confusions.csv and welch.csv too.
+    The page is report.html, budget.html, audit.html or results.html by the kind, with .md and .json beside it. Every
+    study but an audit leaves scores.json; a budget leaves cells.csv, confusions.csv and welch.csv too.
     Errors: UserError where the folder cannot be written.
     """
     folder = Path(folder)
@@ -39,7 +43,7 @@ def write_study(folder: str | Path, record: StudyRecord) -> Path:
         write_scores(folder / "scores.json", (*record.scores, *record.label_free_scores))
     if record.kind == "budget":
         write_tables(folder, record)
-    return write_page(folder, NAMES[record.kind], page_of(record), {"record": asdict(record.without_media())})
+    return write_page(folder, PAGE_NAMES[record.kind], page_of(record), {"record": asdict(record.without_media())})
 
 
 def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Path:
@@ -63,6 +67,11 @@ def write_page(folder: Path, name: str, page: Page, extra: dict[str, Any]) -> Pa
 
 def html(page: Page) -> str:
     """The page as one file that loads nothing; all text of the record is escaped."""
+    return page_environment().get_template("page.html").render(page=page, style=style_sheet("style.css"))
+
+
+def page_environment() -> jinja2.Environment:
+    """What renders templates of this folder to HTML; texts are escaped."""
     import jinja2
 
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True)
@@ -71,8 +80,12 @@ def html(page: Page) -> str:
     environment.filters["interval"] = _interval
     environment.filters["audio"] = _audio
     environment.filters["numeric"] = lambda cell: bool(re.fullmatch(r"[-+\d][\d.,%() to+-]*(no interval\))?", cell))
-    style = Markup((_HERE / "style.css").read_text(encoding="utf-8").rstrip())
-    return environment.get_template("page.html").render(page=page, style=style)
+    return environment
+
+
+def style_sheet(*names: str) -> Markup:
+    """The style sheets of this folder by name, one after the other."""
+    return Markup("\n".join((_HERE / name).read_text(encoding="utf-8").rstrip() for name in names))
 
 
 def _interval(cell: str) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 from emobridge.errors import UserError
 from emobridge.scores.jackknife import Clusters, Floats, Formula, Influence, jackknife
 
-LIMITS = (-1.0, 1.0)
+AGREEMENT_RANGE = (-1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +142,5 @@ def _agreement(counts: Floats, parts: Floats, formula: Formula) -> Agreement:
     clusters = Clusters(kinds[None], np.ones((len(kinds), 1)), copies.astype(float))
     step = np.array([1 / items])  # the most that one item can change the observed agreement
     scored = jackknife(clusters, formula, Influence(np.ones((1, 1)), step))
-    low, high = scored.interval(0, LIMITS, None)
+    low, high = scored.interval(0, AGREEMENT_RANGE, None)
     return Agreement(float(scored.values[0]), low, high, items, answers)

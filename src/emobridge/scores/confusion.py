@@ -77,6 +77,14 @@ def ua_against_rest(counts: Counts) -> Counts:
     return value
 
 
+def precision_by_class(counts: Counts) -> Counts:
+    """(..., C, C) -> (..., C) in [0, 1]; NaN of a label that was never predicted."""
+    columns = counts.sum(-2)
+    hits = np.diagonal(counts, 0, -2, -1)
+    precisions: Counts = np.divide(hits, columns, out=np.full(columns.shape, np.nan), where=columns > 0)
+    return precisions
+
+
 def f1_by_class(counts: Counts) -> Counts:
     """(..., C, C) -> (..., C) in [0, 1]; NaN where the truth lacks the label."""
     rows, both = counts.sum(-1), counts.sum(-1) + counts.sum(-2)

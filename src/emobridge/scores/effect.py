@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln, nctdtrinc
 
+from emobridge.scores.paired import is_spread
+
 TAIL = 0.025  # on either side of a 95 % interval
 
 
@@ -38,9 +40,9 @@ def hedges_g(x: Sequence[float], y: Sequence[float]) -> Effect:
     degrees = first.size + second.size - 2
     if min(first.size, second.size) < 1 or degrees < 2:
         return NO_EFFECT
-    squares = ((first - first.mean()) ** 2).sum() + ((second - second.mean()) ** 2).sum()
-    if squares <= 0:
+    if not is_spread(first) and not is_spread(second):
         return NO_EFFECT
+    squares = ((first - first.mean()) ** 2).sum() + ((second - second.mean()) ** 2).sum()
     d = float((first.mean() - second.mean()) / np.sqrt(squares / degrees))
     correction = np.exp(gammaln(degrees / 2) - gammaln((degrees - 1) / 2)) / np.sqrt(degrees / 2)
     return Effect(float(correction * d), *_interval(d, degrees, np.sqrt(1 / first.size + 1 / second.size)))
@@ -49,7 +51,7 @@ def hedges_g(x: Sequence[float], y: Sequence[float]) -> Effect:
 def cohens_dz(differences: Sequence[float]) -> Effect:
     """d_z = m / s of N paired differences, with the standard deviation s that divides by N - 1 (Cohen 1988, ch. 2)."""
     values = np.asarray(differences, dtype=float)
-    if values.size < 2 or np.ptp(values) <= 0:
+    if not is_spread(values):
         return NO_EFFECT
     d = float(values.mean() / values.std(ddof=1))
     return Effect(d, *_interval(d, values.size - 1, np.sqrt(1 / values.size)))

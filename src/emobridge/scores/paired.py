@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from emobridge.errors import UserError
+from emobridge.scores.jackknife import ROUNDING, Floats
 
 OUTSIDE = 0.05  # of intervals do not hold the truth
 
@@ -31,6 +32,15 @@ class Paired:
     t: float
     freedom: int
     p: float  # two-sided, in [0, 1]; NaN where the differences do not vary
+
+
+def is_spread(values: Floats) -> bool:
+    """Whether some values differ by more than rounding does: means of counts may differ in their last digits.
+
+    >>> is_spread(np.array([0.1 + 0.2, 0.3])), is_spread(np.array([0.3, 0.31]))
+    (False, True)
+    """
+    return values.size > 1 and bool(np.ptp(values) > ROUNDING * max(1.0, float(np.abs(values).max())))
 
 
 def mean_of(values: Sequence[float]) -> Mean:
@@ -58,7 +68,7 @@ def paired_t(x: Sequence[float], y: Sequence[float]) -> Paired:
         raise UserError(f"a paired test of {len(x)} pairs: expected two or more")
     differences = np.asarray(x, dtype=float) - np.asarray(y, dtype=float)
     mean, degrees = mean_of(list(differences)), differences.size - 1
-    if np.ptp(differences) <= 0:
+    if not is_spread(differences):
         return Paired(mean, np.nan, degrees, np.nan)
     t = float(mean.value / (differences.std(ddof=1) / np.sqrt(differences.size)))
     return Paired(mean, t, degrees, float(2 * stdtr(degrees, -abs(t))))

@@ -20,6 +20,7 @@ from scipy.special import stdtr
 
 from emobridge.data.splits import Part, by_fold, by_ratio
 from emobridge.errors import UserError, unknown
+from emobridge.scores.paired import is_spread
 from emobridge.types import Utterance, person
 
 TAILS = ("greater", "less", "two-sided")
@@ -34,7 +35,7 @@ class Welch:
     difference: float  # mean of x minus mean of y
     t: float
     freedom: float  # degrees, Welch-Satterthwaite
-    p: float  # in [0, 1]; NaN where neither varies, and there is nothing to judge a difference by
+    p: float  # in [0, 1]; NaN where neither is_spread, and there is nothing to judge a difference by
     counts: tuple[int, int]  # values of x and of y
 
     @property
@@ -66,7 +67,7 @@ def welch(x: Sequence[float], y: Sequence[float], *, tail: str = "greater") -> W
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise UserError("a t-test of values that are not all finite: choose fewer subsets, so that each can be scored")
     difference, counts = float(first.mean() - second.mean()), (first.size, second.size)
-    if np.ptp(first) == 0 and np.ptp(second) == 0:
+    if not is_spread(first) and not is_spread(second):
         return Welch(tail, difference, np.nan, np.nan, np.nan, counts)
     a, b = first.var(ddof=1) / first.size, second.var(ddof=1) / second.size
     t = difference / np.sqrt(a + b)

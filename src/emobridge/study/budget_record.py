@@ -34,9 +34,9 @@ from emobridge.study.record import (
     study_warnings,
     system_row,
     traced_curves,
-    versions,
 )
 from emobridge.study.space import test_space
+from emobridge.study.versions import versions
 from emobridge.types import ATTRIBUTES, Utterance
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
-import emobridge
 from emobridge.audit.findings import Audit
 from emobridge.corpora.demo import is_synthetic
 from emobridge.data.attributes import is_constructed
@@ -48,13 +45,13 @@ from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings
 from emobridge.study.run import Answers, method_name
 from emobridge.study.space import embedding, test_space
 from emobridge.study.train import Adapted
+from emobridge.study.versions import versions
 from emobridge.training.case import Case
 from emobridge.training.checkpoints import LogPoint
 from emobridge.training.cost import StageCost
 from emobridge.training.trace import TRACED
 from emobridge.types import Score, person
 
-PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "soundfile", "soxr", "av")
 # Options whose decided value a report shows in place of what was asked for.
 DECIDED = ("layer", "statistics", "prosody", "by_corpus", "align", "target_labels")
 
@@ -256,17 +253,6 @@ def setting_text(value: object) -> str:
 def now() -> str:
     """The time in UTC, ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def versions() -> tuple[tuple[str, str], ...]:
-    """The versions of emobridge, Python and the packages that numbers depend on."""
-    pairs = [("emobridge", emobridge.__version__), ("Python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            pairs.append((package, version(package)))
-        except PackageNotFoundError:
-            continue
-    return tuple(pairs)
 
 
 def study_warnings(study: Adapted | Grid) -> list[str]:

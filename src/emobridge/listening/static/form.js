@@ -1,8 +1,11 @@
 // What every page does: a form is sent once, a mistake gets the focus, languages get the names that the browser knows.
 
+const PATIENCE = 10000; // ms after which a form may be sent again, for a page that did not come
+
 for (const form of document.querySelectorAll("form:not([data-download])")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
+    else setTimeout(() => delete form.dataset.sent, PATIENCE);
     form.dataset.sent = "yes";
   });
 }

@@ -19,7 +19,7 @@ const wantsSegment = Boolean(texts.segment);
 const wantsConfidence = Boolean(form.elements.confidence);
 const state = { isHeard: false, isBroken: false, plays: 0, region: null, duration: Number(texts.seconds) };
 
-const chosen = (name) => form.elements[name]?.value || "";
+const chosen = (name) => new FormData(form).get(name) || "";
 const shown = (seconds) => seconds.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 });
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const clamped = (value, least, most) => Math.min(Math.max(value, least), most);

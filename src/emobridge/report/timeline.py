@@ -1,0 +1,235 @@
+"""The page of `diarize`: for each recording its sound, the emotions over time in each channel, and where to listen.
+
+It is one HTML file that loads nothing but copies of long recordings beside it. Colours are told apart by a pattern and
+by text too.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emobridge.data.labels import EMOTIONS
+from emobridge.files import whole_file
+from emobridge.report.blocks import count, percent, stamp_of
+from emobridge.report.plots import COLOURS
+from emobridge.report.sound_images import spectrogram_jpeg, waveform_png
+from emobridge.report.write import page_environment, style_sheet
+from emobridge.types import Prediction
+
+if TYPE_CHECKING:
+    from emobridge.diarization.call import CallRecord, ChannelTimeline
+
+EMOTION_COLOURS = dict(zip(EMOTIONS, (5, 2, 0, 1, 4, 3, 6, 7, 3, 4, 6)))  # of COLOURS; neutral is grey
+PATTERNS = 8  # of timeline.css
+SUREST = 2  # moments of each emotion that are listed
+LEAST_SURE = 8  # moments that are listed
+LEAST_MOMENT = 0.3  # s; what is shorter is hardly heard
+SPANS = (1800, 600, 300, 120, 60, 20)  # s that the page can show at a time, beside all
+
+
+@dataclass(frozen=True, slots=True)
+class Swatch:
+    """How an emotion is drawn."""
+
+    emotion: str
+    colour: str
+    pattern: int  # of timeline.css, below PATTERNS
+    share: str  # of the time with an emotion, in per cent
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStretch:
+    """A row as the page shows it."""
+
+    start: float  # s
+    end: float
+    channel: str
+    emotion: int  # the index of the most probable label; -1 where nothing was answered
+    name: str  # of the emotion, or the reason why there is none
+    confidence: float  # 0 where nothing was answered
+    reason: str
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.start
+
+
+def write_timeline_page(path: str | Path, records: Iterable[CallRecord], *, source: str = "") -> Path:
+    """Write the page of some recordings, whole or not at all; returns its path.
+
+    source: what answered, such as the folder of the model. Errors: UserError where the page cannot be written.
+    """
+    path = Path(path)
+    text = timeline_html(list(records), source=source)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def timeline_html(records: Sequence[CallRecord], *, source: str = "") -> str:
+    """The page as text; all names in it are escaped."""
+    synthetic = any(record.synthetic for record in records)
+    names = (row.labels for record in records for channel in record.channels for row in channel.rows)
+    labels = tuple(dict.fromkeys(itertools.chain.from_iterable(dict.fromkeys(names))))
+    calls = [_call(record, labels) for record in records]
+    stretches = [stretch for call in calls for stretch in call["stretches"]]
+    environment = page_environment()
+    environment.filters["clock"] = clock
+    return environment.get_template("timeline.html").render(
+        title="Emotions over time",
+        subtitle="; ".join(part for part in (_amount(records), source) if part),
+        stamp=stamp_of(synthetic),
+        lead=_lead(stretches, labels),
+        swatches=_swatches(labels, stretches),
+        calls=calls,
+        style=style_sheet("style.css", "timeline.css"),
+        has_sound=any(record.audio or record.audio_file for record in records),
+    )
+
+
+def clock(seconds: float) -> str:
+    """A time as people read it.
+
+    >>> clock(62.34), clock(3723.0), clock(59.96)
+    ('1:02.3', '1:02:03.0', '1:00.0')
+    """
+    tenths = round(seconds * 10)
+    minutes, hours = tenths // 600, tenths // 36_000
+    head = f"{hours}:{minutes % 60:02}" if hours else f"{minutes}"
+    return f"{head}:{tenths % 600 // 10:02}.{tenths % 10}"
+
+
+def _amount(records: Sequence[CallRecord]) -> str:
+    return f"{count(len(records), 'recording')} of {clock(sum(record.seconds for record in records))} in all"
+
+
+def _lead(stretches: Sequence[ShownStretch], labels: Sequence[str]) -> str:
+    """How much of the time has which emotion."""
+    shares = _shares(stretches)
+    seconds = sum(shares.values())
+    if not seconds:
+        return "No emotion was recognised: nobody speaks, or no answer was sure enough."
+    ranked = sorted(shares.items(), key=lambda pair: -pair[1])
+    parts = [f"{labels[emotion]} {percent(share / seconds)}\u00a0%" for emotion, share in ranked]
+    return f"{clock(seconds)} of speech with an emotion, over all channels: {', '.join(parts)}."
+
+
+def _shares(stretches: Iterable[ShownStretch]) -> dict[int, float]:
+    """The seconds of each emotion, by its index."""
+    seconds: dict[int, float] = {}
+    for stretch in stretches:
+        if not stretch.reason:
+            seconds[stretch.emotion] = seconds.get(stretch.emotion, 0.0) + stretch.seconds
+    return seconds
+
+
+def _swatches(labels: Sequence[str], stretches: Sequence[ShownStretch]) -> list[Swatch]:
+    """A colour and a pattern for each label: an emotion looks the same on every page."""
+    shares = _shares(stretches)
+    total = sum(shares.values()) or 1.0
+    numbers = {
+        label: EMOTIONS.index(label) if label in EMOTIONS else len(EMOTIONS) + at for at, label in enumerate(labels)
+    }
+    return [
+        Swatch(
+            label,
+            COLOURS[EMOTION_COLOURS.get(label, numbers[label] % len(COLOURS))],
+            (numbers[label] - EMOTIONS.index("neutral")) % PATTERNS,
+            percent(shares.get(index, 0.0) / total),
+        )
+        for index, label in enumerate(labels)
+    ]
+
+
+def _call(record: CallRecord, labels: Sequence[str]) -> dict[str, Any]:
+    """What the template shows of a recording."""
+    channels = [(_channel_name(channel), channel) for channel in record.channels]
+    stretches = [
+        [_stretch(row, name, labels) for row in channel.rows if row.probabilities] for name, channel in channels
+    ]
+    everything = sorted(itertools.chain.from_iterable(stretches), key=lambda stretch: (stretch.start, stretch.channel))
+    source = record.audio_file or (_data_address(record.audio) if record.audio else "")
+    return {
+        "name": record.name,
+        "seconds": record.seconds,
+        "source": source,
+        "is_beside": bool(record.audio_file),
+        "channels": [
+            {
+                "name": name,
+                "wave": _data_address(waveform_png(channel.picture)),
+                "spectrogram": _data_address(spectrogram_jpeg(channel.picture)),
+                "stretches": parts,
+            }
+            for (name, channel), parts in zip(channels, stretches)
+        ],
+        "stretches": everything,
+        "surest": _surest(everything),
+        "least_sure": _least_sure(everything),
+        "spans": [span for span in SPANS if span < record.seconds],
+        "data": _data(record, [name for name, _ in channels], labels),
+    }
+
+
+def _channel_name(channel: ChannelTimeline) -> str:
+    return "all channels" if channel.channel is None else f"channel {channel.channel}"
+
+
+def _stretch(row: Prediction, channel: str, labels: Sequence[str]) -> ShownStretch:
+    best = row.labels[row.probabilities.index(max(row.probabilities))]
+    name = f"{best}?" if row.reason else best
+    return ShownStretch(row.start, row.end, channel, labels.index(best), name, row.confidence or 0.0, row.reason)
+
+
+def _surest(stretches: Sequence[ShownStretch]) -> list[ShownStretch]:
+    """The surest moments of each emotion, in the order of their confidence."""
+    ranked = sorted(_moments(stretches), key=lambda stretch: -stretch.confidence)
+    number: Counter[int] = Counter()
+    surest = []
+    for stretch in ranked:
+        if not stretch.reason and number[stretch.emotion] < SUREST:
+            number[stretch.emotion] += 1
+            surest.append(stretch)
+    return surest
+
+
+def _least_sure(stretches: Sequence[ShownStretch]) -> list[ShownStretch]:
+    """The least sure moments that are not among the surest."""
+    surest = set(_surest(stretches))
+    ranked = sorted(_moments(stretches), key=lambda stretch: stretch.confidence)
+    return [stretch for stretch in ranked if stretch not in surest][:LEAST_SURE]
+
+
+def _moments(stretches: Iterable[ShownStretch]) -> list[ShownStretch]:
+    return [stretch for stretch in stretches if stretch.seconds >= LEAST_MOMENT]
+
+
+def _data_address(content: bytes) -> str:
+    """A file as the address of itself."""
+    kinds = {b"\x89PNG": "image/png", b"\xff\xd8\xff\xe0": "image/jpeg", b"fLaC": "audio/flac"}
+    kind = kinds.get(content[:4], "audio/mpeg")
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _data(record: CallRecord, names: Sequence[str], labels: Sequence[str]) -> str:
+    """What the script needs: for each channel its stretches as [start, end, emotion, probabilities in per cent]."""
+    channels = []
+    for name, channel in zip(names, record.channels):
+        rows = []
+        for row in channel.rows:
+            if row.probabilities:
+                shares = dict(zip(row.labels, row.probabilities))
+                values = [round(100 * shares.get(label, 0.0)) for label in labels]
+                rows.append([round(row.start, 2), round(row.end, 2), int(bool(row.reason)), values])
+        channels.append({"name": name, "rows": rows})
+    return json.dumps(
+        {"seconds": round(record.seconds, 3), "labels": labels, "channels": channels}, separators=(",", ":")
+    )
