@@ -6,9 +6,8 @@ length of an utterance, and windows overlap by half. Within it, statistics of fr
 normalised by the stored moments of the domain, through the head, calibrated. At an end of the sound a stretch is
 shorter. Prosody, where a bundle has it, is that of the window.
 
-These lengths are ours. Of conversations that were joined from EMO-DB, EMOVO and RAVDESS, whisper-base told 82, 56 and
-62 % of the time right with windows of 2 s, 75, 54 and 48 % with 4 s, and 55, 51 and 60 % where 30 s were encoded at
-once: its frames then know of the emotions around them (benchmarks/README.md).
+These lengths are ours. Where longer windows are encoded at once, frames know of the emotions around them: EDER grows
+(docs/diarization.md).
 
 In shapes T is samples at 16 kHz, V the recogniser's layers, F frames of the encoder, N blocks, D the encoder's width,
 S statistics and C labels.
