@@ -6,9 +6,8 @@ length of an utterance, and windows overlap by half. Within it, statistics of fr
 normalised by the stored moments of the domain, through the head, calibrated. At an end of the sound a stretch is
 shorter. Prosody, where a bundle has it, is that of the window.
 
-These lengths are ours. Of conversations that were joined from EMO-DB, EMOVO and RAVDESS, whisper-base told 82, 56 and
-62 % of the time right with windows of 2 s, 75, 54 and 48 % with 4 s, and 55, 51 and 60 % where 30 s were encoded at
-once: its frames then know of the emotions around them (benchmarks/README.md).
+These lengths are ours. Where longer windows are encoded at once, frames know of the emotions around them: EDER grows
+(docs/diarization.md).
 
 In shapes T is samples at 16 kHz, V the recogniser's layers, F frames of the encoder, N blocks, D the encoder's width,
 S statistics and C labels.
@@ -77,15 +76,14 @@ class WindowedRecognizer:
         self.longest = min(window, encoder.window or window)
         self.context = CONTEXT_SHARE * self.longest
 
-    def answering(self, utterance: Utterance, window: float) -> WindowedRecognizer:
-        """The same recogniser with the branch and the domain that `predict` takes for an utterance, and a window in s.
+    def speaking(self, language: str, corpus: str, window: float) -> WindowedRecognizer:
+        """The same recogniser with the branch and the domain that `predict` takes for a language and corpus.
 
-        Errors: UserError for a language that none of several branches knows, and a window out of range.
+        window: in s. Errors: UserError for a language that none of several branches knows, and a window out of range.
         """
-        (mode,) = modes_of(self.recognizer, [utterance], None)
+        (mode,) = modes_of(self.recognizer, [Utterance("", corpus, "", language=language)], None)
         branch = mode if isinstance(mode, Branch) else self.recognizer.last
-        domain = branch.domain(utterance.corpus, utterance.language)
-        return WindowedRecognizer(self.recognizer, branch=branch, domain=domain, window=window)
+        return WindowedRecognizer(self.recognizer, branch=branch, domain=branch.domain(corpus, language), window=window)
 
     @property
     def language(self) -> str:
