@@ -18,8 +18,8 @@ def manifest(recorded):
     return path
 
 
-def rename(manifest, corpus):
-    manifest.write_text(manifest.read_text().replace('"corpus": "en"', f'"corpus": "{corpus}"'))
+def rename(manifest, corpus, before="en"):
+    manifest.write_text(manifest.read_text().replace(f'"corpus": "{before}"', f'"corpus": "{corpus}"'))
 
 
 def test_a_diarizer_is_trained_and_written(cli, manifest, tmp_path):
@@ -63,6 +63,18 @@ def test_marked_stretches_beside_utterances(manifest, tmp_path, recorded):
     alone = emobridge.train_diarizer(segments=[str(recorded / "zed.jsonl")], out=str(tmp_path / "e"), epochs=1)
     assert alone.fit.accuracy is None
     assert "held out: Not measured: nobody is held out." in alone.lines
+
+
+def test_the_moments_of_a_target(cli, manifest, recorded, tmp_path):
+    ran = cli("train-diarizer", manifest, "--target", recorded / "xx.jsonl", "--out", tmp_path / "d", "--epochs", 1)
+    assert ran.code == 0, ran.err
+    assert "trained on: standardised by the moments of xx, without labels" in ran.out
+    assert load_frame_model(tmp_path / "d").spec.target == ("xx",)
+    (recorded / "xx.jsonl").write_text(
+        (recorded / "xx.jsonl").read_text().replace('"corpus": "xx"', '"corpus": "demo-de"')
+    )
+    cli("train-diarizer", manifest, "--target", recorded / "xx.jsonl", "--out", tmp_path / "e", "--epochs", 1)
+    assert load_frame_model(tmp_path / "e").synthetic
 
 
 @pytest.mark.parametrize(

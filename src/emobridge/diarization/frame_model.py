@@ -2,8 +2,8 @@
 
 A step is 1 / frame_rate s. What the head sees of step i is, for each radius r, the mean of the encoder's frames whose
 middles lie within r s of the middle of the step, as far as the sound goes; the layers and the radii lie side by side,
-standardised by the moments of the training speech. Radii, layers, window and head are ours, chosen on held-out speakers
-of RAVDESS (docs/results/diarization.md).
+standardised by the moments of the training speech, or of unlabelled speech as it will be answered. Radii, layers,
+window and head are ours, chosen on held-out speakers of RAVDESS (docs/results/diarization.md).
 
 In shapes T is samples at 16 kHz, V layers, E the encoder's frames of width W, F steps, D = radii x V x W, C labels.
 """
@@ -58,6 +58,7 @@ class DiarizerSpec:
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax
     corpora: tuple[str, ...] = ()  # that it was trained on
     languages: tuple[str, ...] = ()  # of these, BCP 47
+    target: tuple[str, ...] = ()  # corpora whose unlabelled speech gave the moments; () is the training speech
     synthetic: bool = False  # whether synthetic speech was among them
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class Diarizer:
     spec: DiarizerSpec
     encoder: Encoder
     head: Head
-    mean: Tensor  # (D,) of the training speech
+    mean: Tensor  # (D,) of the training speech, or of unlabelled speech of the target
     deviation: Tensor  # (D,)
     card: str = ""
 

@@ -67,7 +67,9 @@ def train_diarizer(request: TrainDiarizer | None = None, *, strict: bool = False
     spec = _spec(request, encoder, labels)
     out.mkdir(parents=True, exist_ok=True)  # before the work, which would have nowhere to go
     source = DiarizerSource(
-        tuple(row for path in rows.values() for row in path), tuple(row for path in marked.values() for row in path)
+        tuple(row for path in rows.values() for row in path),
+        tuple(row for path in marked.values() for row in path),
+        tuple(utterances_at(request.target, report_note)) if request.target else (),
     )
     with placed(encoder, request.device), progress("recordings") as report:
         fit = fit_diarizer(
