@@ -113,6 +113,10 @@ def test_what_cannot_be_trained_on(cli, recorded, tmp_path):
     ran = cli("train-diarizer", recorded / "xx.jsonl", "--out", tmp_path / "d")
     assert ran.code == 2
     assert "xx.jsonl have none in common" in ran.err
+    (recorded / "copy.jsonl").write_text((recorded / "en.jsonl").read_text())
+    ran = cli("train-diarizer", recorded / "en.jsonl", recorded / "copy.jsonl", "--out", tmp_path / "d")
+    assert ran.code == 2
+    assert "'en-a-anger-0' stands in two manifests" in ran.err
     ran = cli("train-diarizer", "--out", tmp_path / "d")
     assert ran.code == 2
     assert "expected a manifest" in ran.err

@@ -121,6 +121,21 @@ def test_a_file_that_cannot_be_read_is_left_out_or_stops_it(rows):
         fit([replace(row, path="nowhere.wav") for row in rows])
 
 
+def test_a_recording_of_which_the_encoder_makes_no_numbers_is_left_out(rows, monkeypatch):
+    from emobridge.diarization import steps as features
+
+    real, broken = features.step_features, iter([True])
+
+    def some(encoder, spec, wave):
+        x = real(encoder, spec, wave)
+        return x * float("nan") if next(broken, False) else x
+
+    monkeypatch.setattr(features, "step_features", some)
+    trained = fit(rows, epochs=1)
+    assert len(trained.skipped) == 1
+    assert "not finite" in trained.skipped[0][1]
+
+
 def test_a_label_that_is_heard_nowhere_is_told(rows):
     with pytest.raises(UserError, match="labels: 'fear' is heard in no speech"):
         fit(rows, spec={"labels": ("anger", "fear", "neutral")})

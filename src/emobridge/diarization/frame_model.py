@@ -26,7 +26,6 @@ from emobridge.data.devices import device_of, single_precision
 from emobridge.diarization.base import Waveform
 from emobridge.encoders.base import Encoder, stopped_after
 from emobridge.errors import UserError, unknown
-from emobridge.features.finite import NO_FINITE_NUMBERS
 from emobridge.features.normalisation import least_deviation
 from emobridge.heads.base import Head
 from emobridge.settings import layer_names
@@ -117,7 +116,7 @@ class Diarizer:
     def frame_probabilities(self, wave: Waveform) -> Waveform:
         """(T,) of at most `longest` s -> (F, C), each row sums to 1; F = round(T / 16000 * frame_rate), at least 1.
 
-        Errors: UserError where the encoder gives numbers that are not finite.
+        NaN where the encoder gives numbers that are not finite.
         """
         return self.answers(step_features(self.encoder, self.spec, wave))
 
@@ -182,14 +181,12 @@ def make_head(spec: DiarizerSpec, width: int) -> Head:
 
 
 def step_features(encoder: Encoder, spec: DiarizerSpec, wave: Waveform) -> Tensor:
-    """(T,) -> (F, D), not standardised. Errors: UserError where numbers are not finite."""
+    """(T,) -> (F, D), not standardised; not finite where the encoder gives such numbers."""
     device, layers = device_of(encoder), list(spec.layers)
     waves, mask = pad([wave])
     with torch.inference_mode(), single_precision(device), stopped_after(encoder, max(layers)):
         output = encoder(waves.to(device), mask.to(device))
         hidden = output.hidden[layers, 0][:, output.mask[0]].float().cpu()
-    if not bool(hidden.isfinite().all()):
-        raise UserError(f"encoder {encoder.name} {NO_FINITE_NUMBERS}")
     return means_around(hidden, output.frame_rate, count_steps(len(wave), spec.frame_rate), spec)
 
 

@@ -23,6 +23,7 @@ from emobridge.diarization.made import Composition, LabelledSound, MarkedRecordi
 from emobridge.diarization.smoothing import Smoothing, smooth
 from emobridge.diarization.timeline import joined_frames
 from emobridge.encoders.base import Encoder
+from emobridge.features.finite import check_finite
 from emobridge.scores.diarization import NEUTRAL
 from emobridge.settings import BRIDGED_PAUSE, CHANGE_COST, SHORTEST_SEGMENT
 from emobridge.types import Segment, short_repr
@@ -52,10 +53,14 @@ class LabelledSteps:
 def labelled_steps(
     recording: LabelledRecording, sound: LabelledSound, encoder: Encoder, spec: DiarizerSpec
 ) -> LabelledSteps:
-    """The steps of a sound with known boundaries, window by window, as a diarizer hears it."""
+    """The steps of a sound with known boundaries, window by window, as a diarizer hears it.
+
+    Errors: AudioError where the encoder gives numbers that are not finite.
+    """
     parts = [torch.from_numpy(part) for _, part in joined_frames(_Features(encoder, spec), [sound.wave])]
     speech = speech_steps(sound.wave, spec.frame_rate)
     features = torch.cat(parts)[: len(speech)]  # rounded window by window, they may be one more, or one less
+    check_finite(features, recording.first, encoder.name)
     speech, rate = speech[: len(features)], spec.frame_rate
     label = labels_of_steps(sound.segments, len(features), rate, spec.labels)
     stretches = speech_segments([sound.wave], detector="energy")

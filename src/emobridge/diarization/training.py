@@ -148,12 +148,13 @@ class _Reader:
                 sound = (
                     compose(recording, self.composing) if isinstance(recording, Composition) else read_marked(recording)
                 )
+                steps = labelled_steps(recording, sound, self.encoder, self.spec)
             except AudioError as error:
                 if self.strict:
                     raise
                 self.skipped[recording.id] = str(error)
             else:
-                yield labelled_steps(recording, sound, self.encoder, self.spec)
+                yield steps
             on_done(done)
 
 
