@@ -696,6 +696,11 @@ class TrainDiarizer:
         (), help="Manifest whose rows are the emotional stretches of longer recordings (such as that of ZED): all else "
         "of these files is neutral. Repeat for more.", panel=DATA, first=True, repeat=True, metavar="MANIFEST",
     )  # fmt: skip
+    target: str = option(
+        "", help="Manifest, or folder, of speech as it will be answered: another language, another line. By its "
+        "moments features are standardised then, and not by those of the source. Its labels are not looked at.",
+        panel=DATA, first=True, metavar="MANIFEST",
+    )  # fmt: skip
     labels: tuple[str, ...] | None = option(
         None, help="Emotions to tell apart, separated by commas, neutral among them. By default those that all sources "
         "have.", panel=DATA, first=True,

@@ -18,8 +18,8 @@ def manifest(recorded):
     return path
 
 
-def rename(manifest, corpus):
-    manifest.write_text(manifest.read_text().replace('"corpus": "en"', f'"corpus": "{corpus}"'))
+def rename(manifest, corpus, before="en"):
+    manifest.write_text(manifest.read_text().replace(f'"corpus": "{before}"', f'"corpus": "{corpus}"'))
 
 
 def test_a_diarizer_is_trained_and_written(cli, manifest, tmp_path):
@@ -65,6 +65,18 @@ def test_marked_stretches_beside_utterances(manifest, tmp_path, recorded):
     assert "held out: Not measured: nobody is held out." in alone.lines
 
 
+def test_the_moments_of_a_target(cli, manifest, recorded, tmp_path):
+    ran = cli("train-diarizer", manifest, "--target", recorded / "xx.jsonl", "--out", tmp_path / "d", "--epochs", 1)
+    assert ran.code == 0, ran.err
+    assert "trained on: standardised by the moments of xx, without labels" in ran.out
+    assert load_frame_model(tmp_path / "d").spec.target == ("xx",)
+    (recorded / "xx.jsonl").write_text(
+        (recorded / "xx.jsonl").read_text().replace('"corpus": "xx"', '"corpus": "demo-de"')
+    )
+    cli("train-diarizer", manifest, "--target", recorded / "xx.jsonl", "--out", tmp_path / "e", "--epochs", 1)
+    assert load_frame_model(tmp_path / "e").synthetic
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -101,6 +113,10 @@ def test_what_cannot_be_trained_on(cli, recorded, tmp_path):
     ran = cli("train-diarizer", recorded / "xx.jsonl", "--out", tmp_path / "d")
     assert ran.code == 2
     assert "xx.jsonl have none in common" in ran.err
+    (recorded / "copy.jsonl").write_text((recorded / "en.jsonl").read_text())
+    ran = cli("train-diarizer", recorded / "en.jsonl", recorded / "copy.jsonl", "--out", tmp_path / "d")
+    assert ran.code == 2
+    assert "'en-a-anger-0' stands in two manifests" in ran.err
     ran = cli("train-diarizer", "--out", tmp_path / "d")
     assert ran.code == 2
     assert "expected a manifest" in ran.err

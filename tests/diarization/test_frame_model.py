@@ -130,12 +130,8 @@ def test_what_cannot_be_a_diarizer_is_refused(tiny_encoder):
     assert resolve_layer("2", encoder) == "2"
 
 
-def test_numbers_that_are_not_finite_are_told(tiny_diarizer, tone, monkeypatch):
+def test_numbers_that_are_not_finite_come_out_as_such(tiny_diarizer, tone, monkeypatch):
     model = tiny_diarizer()
-    monkeypatch.setattr(
-        type(model.encoder),
-        "encode",
-        lambda self, wave, lengths: (torch.full((3, 1, 5, 16), torch.nan), torch.tensor([5])),
-    )
-    with pytest.raises(UserError, match="not finite"):
-        model.frame_probabilities(tone(0.1))
+    hidden = torch.full((3, 1, 5, 16), torch.nan), torch.tensor([5])
+    monkeypatch.setattr(type(model.encoder), "encode", lambda self, wave, lengths: hidden)
+    assert np.isnan(model.frame_probabilities(tone(0.1))).all()  # `diarize` gives such a stretch a reason

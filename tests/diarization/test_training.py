@@ -28,11 +28,11 @@ def rows(recorded):
     return [replace(row, emotion="neutral") if row.emotion == "sadness" else row for row in rows]
 
 
-def fit(rows, marked=(), encoder=None, spec=(), composing=None, strict=False, **options):
+def fit(rows, marked=(), encoder=None, spec=(), composing=None, strict=False, target=(), **options):
     composing = composing or Composing()
     encoder = encoder or load_encoder("logmel")
     whole = DiarizerSpec(**({"labels": LABELS, "encoder": "logmel", "digest": encoder.digest} | dict(spec)))
-    source = DiarizerSource(tuple(rows), tuple(marked))
+    source = DiarizerSource(tuple(rows), tuple(marked), tuple(target))
     return fit_diarizer(source, encoder, whole, composing=composing, training=FrameTraining(**options), strict=strict)
 
 
@@ -121,6 +121,21 @@ def test_a_file_that_cannot_be_read_is_left_out_or_stops_it(rows):
         fit([replace(row, path="nowhere.wav") for row in rows])
 
 
+def test_a_recording_of_which_the_encoder_makes_no_numbers_is_left_out(rows, monkeypatch):
+    from emobridge.diarization import steps as features
+
+    real, broken = features.step_features, iter([True])
+
+    def some(encoder, spec, wave):
+        x = real(encoder, spec, wave)
+        return x * float("nan") if next(broken, False) else x
+
+    monkeypatch.setattr(features, "step_features", some)
+    trained = fit(rows, epochs=1)
+    assert len(trained.skipped) == 1
+    assert "not finite" in trained.skipped[0][1]
+
+
 def test_a_label_that_is_heard_nowhere_is_told(rows):
     with pytest.raises(UserError, match="labels: 'fear' is heard in no speech"):
         fit(rows, spec={"labels": ("anger", "fear", "neutral")})
@@ -149,6 +164,22 @@ def test_nobody_held_out_tells_nothing(tiny_diarizer):
     assert diarization_error(tiny_diarizer(), ()) is None
 
 
+def test_the_moments_of_a_target(rows, recorded):
+    target = [replace(row, emotion=None) for row in read_manifest(recorded / "xx.jsonl")]
+    plain, moved = fit(rows, epochs=1), fit(rows, epochs=1, target=target)
+    assert moved.diarizer.spec.target == ("xx",)
+    assert moved.diarizer.spec.corpora == ("en",)
+    assert plain.diarizer.spec.target == ()
+    for name, weight in plain.diarizer.head.state_dict().items():
+        assert torch.equal(weight, moved.diarizer.head.state_dict()[name])  # it was learnt from the source alone
+    assert moved.accuracy == plain.accuracy  # of the source, by its own moments
+    assert not torch.allclose(plain.diarizer.mean, moved.diarizer.mean)
+    again = fit(rows, epochs=1, target=[replace(row, emotion="fear") for row in target])
+    assert torch.equal(again.diarizer.mean, moved.diarizer.mean)  # no label is looked at
+    with pytest.raises(UserError, match=r"target: no recording could be read: .*nowhere.wav"):
+        fit(rows, epochs=1, target=[replace(target[0], path="nowhere.wav")])
+
+
 def test_a_recording_of_unknown_emotions_is_not_scored(rows):
     trained = fit(rows, epochs=1)
     (steps, *_) = trained.validation
@@ -160,8 +191,8 @@ def test_a_recording_of_unknown_emotions_is_not_scored(rows):
 def test_the_timeline_of_a_recording(rows):
     trained = fit(rows, epochs=1)
     (steps, *_) = trained.validation
-    segments = timeline_of(trained.diarizer, steps)
+    segments = timeline_of(trained.diarizer, replace(steps, spoken=np.ones_like(steps.spoken)))
     assert all(segment.emotion in LABELS for segment in segments)
     assert 0 < sum(segment.seconds for segment in segments) <= len(steps.label) / 10 + 1e-9
-    silent = replace(steps, speech=np.zeros_like(steps.speech))
+    silent = replace(steps, spoken=np.zeros_like(steps.spoken))
     assert timeline_of(trained.diarizer, silent) == ()

@@ -2,8 +2,8 @@
 
 A step is 1 / frame_rate s. What the head sees of step i is, for each radius r, the mean of the encoder's frames whose
 middles lie within r s of the middle of the step, as far as the sound goes; the layers and the radii lie side by side,
-standardised by the moments of the training speech. Radii, layers, window and head are ours, chosen on held-out speakers
-of RAVDESS (docs/results/diarization.md).
+standardised by the moments of the training speech, or of unlabelled speech as it will be answered. Radii, layers,
+window and head are ours, chosen on held-out speakers of RAVDESS (docs/results/diarization.md).
 
 In shapes T is samples at 16 kHz, V layers, E the encoder's frames of width W, F steps, D = radii x V x W, C labels.
 """
@@ -26,7 +26,6 @@ from emobridge.data.devices import device_of, single_precision
 from emobridge.diarization.base import Waveform
 from emobridge.encoders.base import Encoder, stopped_after
 from emobridge.errors import UserError, unknown
-from emobridge.features.finite import NO_FINITE_NUMBERS
 from emobridge.features.normalisation import least_deviation
 from emobridge.heads.base import Head
 from emobridge.settings import layer_names
@@ -58,6 +57,7 @@ class DiarizerSpec:
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax
     corpora: tuple[str, ...] = ()  # that it was trained on
     languages: tuple[str, ...] = ()  # of these, BCP 47
+    target: tuple[str, ...] = ()  # corpora whose unlabelled speech gave the moments; () is the training speech
     synthetic: bool = False  # whether synthetic speech was among them
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class Diarizer:
     spec: DiarizerSpec
     encoder: Encoder
     head: Head
-    mean: Tensor  # (D,) of the training speech
+    mean: Tensor  # (D,) of the training speech, or of unlabelled speech of the target
     deviation: Tensor  # (D,)
     card: str = ""
 
@@ -116,7 +116,7 @@ class Diarizer:
     def frame_probabilities(self, wave: Waveform) -> Waveform:
         """(T,) of at most `longest` s -> (F, C), each row sums to 1; F = round(T / 16000 * frame_rate), at least 1.
 
-        Errors: UserError where the encoder gives numbers that are not finite.
+        NaN where the encoder gives numbers that are not finite.
         """
         return self.answers(step_features(self.encoder, self.spec, wave))
 
@@ -181,14 +181,12 @@ def make_head(spec: DiarizerSpec, width: int) -> Head:
 
 
 def step_features(encoder: Encoder, spec: DiarizerSpec, wave: Waveform) -> Tensor:
-    """(T,) -> (F, D), not standardised. Errors: UserError where numbers are not finite."""
+    """(T,) -> (F, D), not standardised; not finite where the encoder gives such numbers."""
     device, layers = device_of(encoder), list(spec.layers)
     waves, mask = pad([wave])
     with torch.inference_mode(), single_precision(device), stopped_after(encoder, max(layers)):
         output = encoder(waves.to(device), mask.to(device))
         hidden = output.hidden[layers, 0][:, output.mask[0]].float().cpu()
-    if not bool(hidden.isfinite().all()):
-        raise UserError(f"encoder {encoder.name} {NO_FINITE_NUMBERS}")
     return means_around(hidden, output.frame_rate, count_steps(len(wave), spec.frame_rate), spec)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emobridge.data.activity import speech_segments
 from emobridge.diarization.base import Waveform
 from emobridge.diarization.frame_model import (
     Diarizer,
@@ -22,6 +23,8 @@ from emobridge.diarization.made import Composition, LabelledSound, MarkedRecordi
 from emobridge.diarization.smoothing import Smoothing, smooth
 from emobridge.diarization.timeline import joined_frames
 from emobridge.encoders.base import Encoder
+from emobridge.features.finite import check_finite
+from emobridge.scores.diarization import NEUTRAL
 from emobridge.settings import BRIDGED_PAUSE, CHANGE_COST, SHORTEST_SEGMENT
 from emobridge.types import Segment, short_repr
 
@@ -36,7 +39,8 @@ class LabelledSteps:
     recording: LabelledRecording
     segments: tuple[Segment, ...]
     features: Tensor  # (F, D), as `step_features` gives them
-    speech: np.ndarray  # (F,) bool
+    speech: np.ndarray  # (F,) bool, loud ones
+    spoken: np.ndarray  # (F,) bool, those in a stretch of speech, pauses between words among them
     label: np.ndarray  # (F,) int64, -1 where it is not known
 
     @property
@@ -49,12 +53,19 @@ class LabelledSteps:
 def labelled_steps(
     recording: LabelledRecording, sound: LabelledSound, encoder: Encoder, spec: DiarizerSpec
 ) -> LabelledSteps:
-    """The steps of a sound with known boundaries, window by window, as a diarizer hears it."""
+    """The steps of a sound with known boundaries, window by window, as a diarizer hears it.
+
+    Errors: AudioError where the encoder gives numbers that are not finite.
+    """
     parts = [torch.from_numpy(part) for _, part in joined_frames(_Features(encoder, spec), [sound.wave])]
     speech = speech_steps(sound.wave, spec.frame_rate)
     features = torch.cat(parts)[: len(speech)]  # rounded window by window, they may be one more, or one less
-    label = labels_of_steps(sound.segments, len(features), spec.frame_rate, spec.labels)
-    return LabelledSteps(recording, sound.segments, features, speech[: len(features)], label)
+    check_finite(features, recording.first, encoder.name)
+    speech, rate = speech[: len(features)], spec.frame_rate
+    label = labels_of_steps(sound.segments, len(features), rate, spec.labels)
+    stretches = speech_segments([sound.wave], detector="energy")
+    spoken = labels_of_steps([Segment(*span, NEUTRAL) for span in stretches], len(features), rate, (NEUTRAL,)) == 0
+    return LabelledSteps(recording, sound.segments, features, speech, spoken, label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +102,18 @@ def thinned(steps: LabelledSteps, most: int, rng: np.random.Generator) -> Labell
         chosen = np.sort(rng.choice(chosen, most, replace=False))
     rows = torch.from_numpy(chosen)
     return dataclasses.replace(
-        steps, features=steps.features[rows], speech=steps.speech[chosen], label=steps.label[chosen]
+        steps,
+        features=steps.features[rows],
+        speech=steps.speech[chosen],
+        spoken=steps.spoken[chosen],
+        label=steps.label[chosen],
     )
 
 
 def timeline_of(diarizer: Diarizer, steps: LabelledSteps) -> tuple[Segment, ...]:
-    """The segments that `diarize` makes by its defaults, but for where speech is, which the steps tell."""
+    """The segments that `diarize` makes by its defaults, with the detector "energy"."""
     rate, smoothing = diarizer.frame_rate, Smoothing(SHORTEST_SEGMENT, BRIDGED_PAUSE, CHANGE_COST)
-    segments = smooth(diarizer.answers(steps.features), steps.speech, rate, smoothing)
+    segments = smooth(diarizer.answers(steps.features), steps.spoken, rate, smoothing)
     return tuple(
         Segment(part.first / rate, part.last / rate, diarizer.labels[part.label])
         for part in segments

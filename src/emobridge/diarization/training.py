@@ -60,6 +60,7 @@ class DiarizerSource:
 
     utterances: tuple[Utterance, ...]  # with a label each, of which recordings are made
     marked: tuple[Utterance, ...] = ()  # emotional stretches of files that are neutral elsewhere
+    target: tuple[Utterance, ...] = ()  # whose audio tells the moments of what will be answered; no label is looked at
 
 
 def fit_diarizer(
@@ -98,7 +99,7 @@ def fit_diarizer(
     accuracy, temperature = validated(diarizer, apart)
     diarizer = dataclasses.replace(diarizer, spec=dataclasses.replace(spec, temperature=temperature))
     return FrameFit(
-        diarizer,
+        _moved(diarizer, source.target, reader) if source.target else diarizer,
         tuple(steps.recording for steps in learnt),
         sum(len(steps.label) for steps in learnt),
         tuple(apart),
@@ -147,12 +148,13 @@ class _Reader:
                 sound = (
                     compose(recording, self.composing) if isinstance(recording, Composition) else read_marked(recording)
                 )
+                steps = labelled_steps(recording, sound, self.encoder, self.spec)
             except AudioError as error:
                 if self.strict:
                     raise
                 self.skipped[recording.id] = str(error)
             else:
-                yield labelled_steps(recording, sound, self.encoder, self.spec)
+                yield steps
             on_done(done)
 
 
@@ -211,6 +213,28 @@ def _task(
     task = Task(inputs, len(spec.labels), labelled, None, None)
     has_validation = any(steps.learnt.any() for steps in validation)
     return task, rows_of(validation) if has_validation else None
+
+
+def _moved(diarizer: Diarizer, target: Sequence[Utterance], reader: _Reader) -> Diarizer:
+    """The diarizer with the moments of the speech of other recordings. Errors: UserError where none can be read.
+
+    What it learnt it learnt by the moments of the source: so either side is 0 on average and varies by 1.
+    """
+    recordings = [Composition(row.id, (dataclasses.replace(row, emotion=None),)) for row in target]
+    most, rng = max(1, MOST_LEARNT // len(recordings)), np.random.default_rng(0)
+    before = set(reader.skipped)
+    parts = []
+    for steps in reader.read(recordings, lambda done: None):
+        chosen = np.flatnonzero(steps.speech)
+        parts.append(steps.features[torch.from_numpy(rng.permutation(chosen)[:most])])
+    if not sum(map(len, parts)):
+        reason = next((reason for name, reason in reader.skipped.items() if name not in before), "it has no speech")
+        raise UserError(f"target: no recording could be read: {reason}")
+    features = torch.cat(parts)
+    corpora = tuple(sorted({row.corpus for row in target}))
+    spec = diarizer.spec
+    spec = dataclasses.replace(spec, target=corpora, synthetic=spec.synthetic or any(map(is_synthetic, corpora)))
+    return dataclasses.replace(diarizer, spec=spec, mean=features.mean(0), deviation=features.std(0, correction=0))
 
 
 def validated(diarizer: Diarizer, validation: Sequence[LabelledSteps]) -> tuple[float | None, float]:

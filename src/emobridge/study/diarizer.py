@@ -31,7 +31,7 @@ from emobridge.progress import progress, report_note
 from emobridge.scores.diarization import NEUTRAL
 from emobridge.settings import TrainDiarizer, command_of, write_settings
 from emobridge.study.diarizer_card import diarizer_card, trained_on, validation_lines
-from emobridge.study.reading import spell_emotions
+from emobridge.study.reading import check_ids, spell_emotions
 from emobridge.types import Utterance, short_repr
 
 
@@ -60,14 +60,19 @@ def train_diarizer(request: TrainDiarizer | None = None, *, strict: bool = False
     """
     request = request or TrainDiarizer.of(**options)
     out = Path(request.out)
-    rows = {path: list(utterances_at(path, report_note)) for path in request.source}
-    marked = {path: list(utterances_at(path, report_note)) for path in request.segments}
+    rows, marked = (
+        {path: list(utterances_at(path, report_note)) for path in dict.fromkeys(paths)}
+        for paths in (request.source, request.segments)
+    )
+    check_ids([row for path in (*rows.values(), *marked.values()) for row in path])
     labels = _labels(request, rows, marked)
     encoder = load_encoder(request.encoder, **read_options(request.encoder_options))
     spec = _spec(request, encoder, labels)
     out.mkdir(parents=True, exist_ok=True)  # before the work, which would have nowhere to go
     source = DiarizerSource(
-        tuple(row for path in rows.values() for row in path), tuple(row for path in marked.values() for row in path)
+        tuple(row for path in rows.values() for row in path),
+        tuple(row for path in marked.values() for row in path),
+        tuple(utterances_at(request.target, report_note)) if request.target else (),
     )
     with placed(encoder, request.device), progress("recordings") as report:
         fit = fit_diarizer(

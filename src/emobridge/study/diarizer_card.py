@@ -46,7 +46,7 @@ def diarizer_card(fit: FrameFit, command: str) -> str:
         *LIMITS,
         "## Licences of the corpora",
         "Weights trained on a corpus may fall under its terms.",
-        _lines([f"{name}: {licence_of(name)}" for name in spec.corpora]),
+        _lines([f"{name}: {licence_of(name)}" for name in dict.fromkeys((*spec.corpora, *spec.target))]),
         "## How it was made",
         f"    {command}",
     ]
@@ -65,6 +65,8 @@ def trained_on(fit: FrameFit) -> list[str]:
         people = {person(recording.first) for recording in fit.recordings if recording.first.corpus == corpus}
         speakers = "speakers unknown" if people == {None} else count_noun(len(people - {None}), "speaker")
         lines.append(f"{corpus}: {count_noun(counts[corpus], 'recording')}, {speakers}")
+    if spec.target:
+        lines.append(f"standardised by the moments of {', '.join(spec.target)}, without labels")
     return lines
 
 

@@ -56,7 +56,7 @@ def read_speech(
     if source_moments is not None:
         names = dict.fromkeys(corpus for corpus, _ in source_moments.corpora)
     domains = {corpus: index for index, corpus in enumerate(names)}
-    _check_ids(utterances)
+    check_ids(utterances)
     items = _items(utterances, labels, data.items)
     _check_sides(source, adapted, data.target, share_speakers)
     if source_moments is None:
@@ -163,7 +163,8 @@ def _target_rows(path: str, on_note: Callable[[str], None] | None) -> list[Utter
     return rows
 
 
-def _check_ids(utterances: Sequence[Utterance]) -> None:
+def check_ids(utterances: Sequence[Utterance]) -> None:
+    """Errors: UserError for an id that stands twice."""
     for name, count in Counter(row.id for row in utterances).items():
         if count > 1:
             raise UserError(
