@@ -128,7 +128,7 @@ async def _step(connection: Connection, draw: random.Random, think: float, tally
         form["heard"] = draw.choice("2345")
     elif audio:
         form |= {"emotion": draw.choice(EMOTIONS), "start": "0.1", "end": "0.3", "plays": "1"}
-        await asyncio.sleep(draw.expovariate(1 / think) if think else 0)
+    await asyncio.sleep(draw.expovariate(1 / think) if think else 0)
     began = time.perf_counter()
     status, to, body = await connection.request("POST", "/step", form)
     tally.answer_seconds.append(time.perf_counter() - began)

@@ -60,7 +60,6 @@ CLUSTER = (
     "folders. By default this machine works."
 )
 NORMALISATIONS = ("none", "corpus", "speaker", "speaker+text")
-FRAME_NORMALISATIONS = ("source", "recording")  # of a diarizer: by the training speech, or each recording itself
 DATA, ENCODER, METHOD, TRAINING, EVALUATION, OUTPUT = "Data", "Encoder", "Method", "Training", "Evaluation", "Output"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path, name or number has such characters
 LARGEST = 1 << 53  # of whole numbers: every float up to here has its neighbours
@@ -713,9 +712,9 @@ class TrainDiarizer:
         "middle", help="Layer of the encoder: a number such as 3, several side by side such as 2+3+4, or middle (the "
         "middle layer and its neighbours).", panel=ENCODER, first=True,
     )  # fmt: skip
-    normalise: str = option(
-        "source", help="Whether features are standardised by the moments of the training speech (source), or less the "
-        "mean of each recording itself, over its speech (recording).", panel=ENCODER, choices=FRAME_NORMALISATIONS,
+    window: float = option(
+        6.0, help="Seconds of sound that the encoder hears at once, in training and when it answers.", panel=ENCODER,
+        above=0,
     )  # fmt: skip
     radii: tuple[float, ...] = option(
         (0.2, 0.6), help="Seconds on either side of a moment over which frames are averaged, separated by commas; the "

@@ -84,9 +84,12 @@ def test_mistakes_are_one_line(live, data, words, message):
     assert len([line for line in done.complaints if not line.startswith("note")]) == 1
 
 
-def test_what_is_missing_or_no_source(live, cli):
+def test_what_is_missing_or_no_source(live, cli, monkeypatch):
     assert "is a terminal" in live(b"", terminal=True).err
     assert "expected BUNDLE" in cli("live").err
+    monkeypatch.setattr(sys, "stdin", None)
+    done = cli("live", "bundle", "-")
+    assert done.code == 2 and done.err == "emobridge: standard input: is closed; expected raw PCM\n"
     done = cli("live", "bundle", "call.wav")
     assert done.code == 2 and "call.wav: expected - (standard input)" in done.err
 

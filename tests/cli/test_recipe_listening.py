@@ -9,6 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from emobridge.listening.dialect import DIALECT_EMOTIONS
+from emobridge.listening.records import Listener, Response
+from emobridge.listening.steps import draw_steps
+from emobridge.listening.store import Store
+from emobridge.listening.study import read_study
 from emobridge.recipes.listening_report import measured_scores
 from emobridge.recipes.listening_run import prepare_tests
 from emobridge.recipes.recipe import read_recipe
@@ -16,7 +21,6 @@ from emobridge.recipes.replication import find_corpora
 from emobridge.recipes.toy import fabricate, narrow_settings
 from emobridge.recipes.toy_listeners import write_answers
 
-pytest.importorskip("emobridge.scores.diarization", reason="EDER is not merged")
 HUMANS = "han2024-humans"
 
 
@@ -61,6 +65,8 @@ def test_a_toy_run_shows_all_of_it(cli, tmp_path):
     page = (tmp_path / "toy/recipe.md").read_text(encoding="utf-8")
     assert page.count("[published: listeners") == 6 or page.count("published: listeners") == 6
     assert "SYNTHETIC run." in page and "negation counts as anger" in page
+    rows_of_dialect = [line for line in page.splitlines() if line.startswith(("| neutral | list", "| left out | list"))]
+    assert len(rows_of_dialect) == 4 and "67.5" in rows_of_dialect[0] and all("tjd" in line for line in rows_of_dialect)
     assert (tmp_path / "toy/utterances/results/results.html").exists()
     assert (tmp_path / "toy/segments/results/results.html").exists()
 
@@ -92,8 +98,39 @@ def test_answers_to_one_test_are_scored_and_the_other_waits(run, tmp_path, toys)
         s["value"] for s in scores if (s["method"], s["target"], s["measure"]) == ("listeners, native de", "de", "UA")
     )
     assert float(row["measured"]) == pytest.approx(ua, abs=1e-6)
+    ran = run("--answers", f"utterances={tmp_path / 'out/segments'}")
+    assert ran.code == 2 and "holds other items than" in ran.err
     page = (tmp_path / "out/recipe.md").read_text(encoding="utf-8")
     assert "study segments: nobody has answered yet" in page
+
+
+def listen(folder, native):
+    """Answer the study of a folder as its server stores it: a listener who is always right."""
+    study = read_study(folder)
+    truth = {item.id: DIALECT_EMOTIONS.get(item.emotion, item.emotion) for item in study.items}
+    with Store(folder / "answers.sqlite") as store:
+        store.add_listener(native, "en", lambda number: draw_steps(study, number))
+        while (standing := store.find(native)).listener.state == "active":
+            listener, step = standing.listener.id, standing.step
+            if step.kind == "questions":
+                facts = {"native": native, "group": native, "answers": {"native": native, "english": "C1"}}
+                store.answer(Listener(listener, **facts), standing.reached)
+            elif step.item:
+                store.record(standing.reached, Response(listener, step.item, truth[step.item], position=step.number))
+            else:
+                store.advance(listener, standing.reached)
+
+
+def test_what_the_server_stored_is_scored_by_the_same_command(run, tmp_path):
+    assert run().code == 0
+    for native in ("zh", "de"):
+        listen(tmp_path / "out/utterances", native)
+    ran = run()
+    assert ran.code == 0, ran.err
+    published = rows(tmp_path / "out/published.csv")
+    assert len(published) == 8
+    assert {row["measured"] for row in published.values()} == {"1.000000"}, "they were always right"
+    assert {row["verdict"] for row in published.values()} == {"no interval"}, "one listener of a group"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +179,8 @@ def test_show_names_listeners_rules_and_items(cli):
 
 def test_scores_of_marks_are_by_emotion(toys, tmp_path):
     """A perfect listener has no error: every published EDER stands beside 0."""
-    from emobridge.listening.results import ResultsRequest, listening_results
+    from emobridge.listening.results import listening_results
+    from emobridge.listening.settings import ResultsRequest
 
     recipe = read_recipe(toys.recipe)
     corpora = find_corpora(recipe, toys.paths, tmp_path / "manifests")

@@ -83,7 +83,8 @@ def test_marked_stretches_beside_utterances(manifest, tmp_path, recorded):
         (["--radii", "0.2,x"], "expected numbers with commas"),
         (["--radii", "0"], "radii: expected seconds above 0"),
         (["--frame-rate", "1000"], "frame_rate: expected above 0 and at most 100"),
-        (["--normalise", "corpus"], "unknown normalise 'corpus'"),
+        (["--window", "40"], "window: expected seconds above 0 and at most 30"),
+        (["--frame-rate", "0.2"], "frame_rate: 0.2 Hz leaves no answer in a window of 6 s"),
         (["--out", "d.json"], "is the name of a file"),
     ],
 )

@@ -14,7 +14,6 @@ from emobridge.diarization.frame_model import (
     count_steps,
     make_head,
     means_around,
-    own_mean,
     resolve_layer,
     speech_steps,
     standardised,
@@ -24,21 +23,19 @@ from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.types import SAMPLE_RATE
 
-ZERO = torch.zeros(())
-
 
 def spec_of(**options):
     return DiarizerSpec(**({"labels": ("anger", "neutral"), "encoder": "logmel"} | options))
 
 
 @pytest.mark.parametrize("samples", [1, 160, 799, 801, 16000, 24001])
-@pytest.mark.parametrize("normalise", ["source", "recording"])
-def test_it_keeps_the_protocol(tiny_diarizer, tone, samples, normalise):
-    model = tiny_diarizer(normalise=normalise)
+def test_it_keeps_the_protocol(tiny_diarizer, tone, samples):
+    model = tiny_diarizer()
     assert isinstance(model, FrameModel)
     assert model.labels == ("neutral", "anger", "sadness")
     assert model.longest == 2.0  # the window of the tiny encoder
-    assert model.context > max(model.spec.radii)
+    assert model.context == 0.5
+    assert tiny_diarizer(window=1.0).longest == 1.0
     probabilities = model.frame_probabilities(tone(2.0)[:samples])
     assert probabilities.dtype == np.float32
     assert probabilities.shape == (max(1, round(samples / SAMPLE_RATE * model.frame_rate)), 3)
@@ -46,9 +43,7 @@ def test_it_keeps_the_protocol(tiny_diarizer, tone, samples, normalise):
 
 
 def test_silence_has_an_answer_too(tiny_diarizer):
-    for normalise in ("source", "recording"):
-        answer = tiny_diarizer(normalise=normalise).frame_probabilities(np.zeros(SAMPLE_RATE, dtype=np.float32))
-        assert np.isfinite(answer).all()
+    assert np.isfinite(tiny_diarizer().frame_probabilities(np.zeros(SAMPLE_RATE, dtype=np.float32))).all()
 
 
 def test_what_lies_beyond_the_radius_is_not_in_a_mean():
@@ -76,16 +71,12 @@ def test_fewer_frames_than_steps(frames):
     assert (x[1:] >= x[:-1]).all()
 
 
-def test_a_recordings_own_mean_takes_its_colour_out(tiny_diarizer, tone):
-    wave = np.concatenate([tone(0.5), np.zeros(SAMPLE_RATE // 2, dtype=np.float32)])
-    of_source, of_recording = tiny_diarizer(), tiny_diarizer(normalise="recording")
-    features = step_features(of_source.encoder, of_source.spec, wave)
-    centred = step_features(of_source.encoder, of_recording.spec, wave)
-    assert torch.allclose(centred, features - features[:5].mean(0), atol=1e-5)  # half a second has speech
-    assert torch.allclose(own_mean(features, np.zeros(10, dtype=bool)), features.mean(0))
-    assert torch.allclose(
-        standardised(features, features.mean(0), features.std(0, correction=0)).mean(0), ZERO, atol=1e-5
-    )
+def test_features_are_standardised():
+    features = 3.0 + 5.0 * torch.randn(50, 4)
+    x = standardised(features, features.mean(0), features.std(0, correction=0))
+    assert torch.allclose(x.mean(0), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(x.square().mean(0), torch.ones(4), atol=1e-5)
+    assert torch.isfinite(standardised(features[:1], features[0], torch.zeros(4))).all()  # of a single step
 
 
 def test_steps_with_speech(tone):
@@ -114,7 +105,7 @@ def test_an_answer_does_not_depend_on_the_mode_that_the_encoder_was_left_in(tiny
         ({"temperature": -1.0}, "temperature"),
         ({"radii": ()}, "radii"),
         ({"radii": (0.2, 0.0)}, "radii"),
-        ({"normalise": "recodring"}, "did you mean 'recording'"),
+        ({"window": 31.0}, "window: expected seconds above 0 and at most 30"),
     ],
 )
 def test_a_spec_that_makes_no_sense_is_refused(words, message):
@@ -124,8 +115,11 @@ def test_a_spec_that_makes_no_sense_is_refused(words, message):
 
 def test_what_cannot_be_a_diarizer_is_refused(tiny_encoder):
     with pytest.raises(UserError, match="one frame a clip"):
-        check_frames(load_encoder("prosody"), "prosody")
+        check_frames(load_encoder("prosody"), spec_of(encoder="prosody"))
     encoder = load_encoder(tiny_encoder)
+    check_frames(encoder, spec_of(window=0.5))
+    with pytest.raises(UserError, match="frame_rate: 1 Hz leaves no answer in a window of 2 s"):
+        check_frames(encoder, spec_of(frame_rate=1.0))
     with pytest.raises(UserError, match=r"unknown layer .*'9'.*one of 0, 1, 2"):
         check_layers(encoder, spec_of(layer="1+9"))
     with pytest.raises(UserError, match="one by one"):

@@ -149,4 +149,4 @@ def test_memory_does_not_grow():
         return size
 
     peak(20)
-    assert peak(600) < 1.1 * peak(40)
+    assert peak(200) < 1.1 * peak(40)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sounds import RATE, syllables
 
-from emobridge.diarization.pictures import MELS, PICTURE_COLUMNS, SoundPainter
+from emobridge.diarization import pictures
+from emobridge.diarization.pictures import MELS, SoundPainter
 
 
 def painted(wave, size=16_000, expected=None):
@@ -52,7 +53,8 @@ def test_a_size_of_1_and_a_wrong_size():
     assert longer.seconds == 3 and len(longer.high) == 40, "what comes beyond is in the last column"
 
 
-def test_columns_and_memory_are_bounded():
+def test_columns_and_memory_are_bounded(monkeypatch):
+    monkeypatch.setattr(pictures, "PICTURE_COLUMNS", 1000)
     second = syllables(30)
 
     def paint(seconds):
@@ -65,5 +67,5 @@ def test_columns_and_memory_are_bounded():
         return len(painter.picture().high), peak
 
     paint(60)
-    short, long = paint(600), paint(1200)
-    assert short[0] == long[0] == PICTURE_COLUMNS and long[1] < 1.1 * short[1]
+    short, long = paint(60), paint(360)
+    assert short[0] == long[0] == 1000 and long[1] < 1.1 * short[1]

@@ -195,6 +195,19 @@ def test_recordings_match_by_as_much_of_the_path_as_there_is():
     assert len(references_of(("x/001", None), ("y/001", None)).find([("/d/y/001.wav", None)])) == 1
 
 
+def test_names_with_spaces_and_accents_match_as_rttm_has_them(tmp_path):
+    rows = [row(0, 2, "anger", path="/d/my  caf\u00e9 call.wav")]
+    write_predictions(rows, tmp_path / "out.rttm")
+    assert score_timelines(rows, read_reference(tmp_path / "out.rttm")).evaluation.values()["EDER"] == 0
+    assert references_of(("cafe\u0301", None)).find([("/d/caf\u00e9.wav", None)])
+
+
+def test_many_recordings_of_one_name_are_matched_in_no_time():
+    references = references_of(*((f"{number}/audio", None) for number in range(5000)))
+    pairs = references.find([(f"/d/{number}/audio.wav", None) for number in range(5000)])
+    assert all(path == f"/d/{part.recording}.wav" for (path, _), part in pairs.items()) and len(pairs) == 5000
+
+
 def test_what_may_be_another_recording_is_not_guessed():
     with pytest.raises(UserError, match=r"r\.rttm: call may be /a/call\.wav or /b/call\.wav; .* folders"):
         references_of(("call", None)).find([("/a/call.wav", None), ("/b/call.wav", None)])

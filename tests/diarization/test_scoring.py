@@ -50,8 +50,11 @@ def test_speakers_are_the_references_or_those_of_the_manifest():
     marks = (reference((0, 1, "anger"), speaker="anna"), reference((0, 1, "anger"), recording="b"))
     rows = [row(0, 4, "anger"), row(0, 4, "anger", "b.wav")]
     assert score_timelines(rows, References("r", marks)).evaluation.speakers == ("anna", None)
-    named = score_timelines(rows, References("r", marks), speakers={"call.wav": "x", "b.wav": "ben"})
+    named = score_timelines(rows, References("r", marks), speakers={"call.wav": None, "b.wav": "ben"})
     assert named.evaluation.speakers == ("anna", "ben")
+    parts = [row(0, 2, "anger", id="1"), row(2, 4, "anger", id="2")]  # two who speak in one recording
+    named = score_timelines(parts, References("r", marks), speakers={"1": "x", "2": "y"})
+    assert named.evaluation.speakers == ("x", "y")
 
 
 def test_what_is_not_scored_is_counted():

@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from torch.nn.functional import avg_pool1d, layer_norm
 from transformers import WavLMConfig, WavLMModel
@@ -49,6 +50,11 @@ model: !new:torch.nn.ModuleList
 compute_cost: !name:speechbrain.nnet.losses.nll_loss
 evil: !!python/object/apply:os.system ["touch /tmp/should-not-be-there"]
 """
+BOMB = (
+    "a0: &a0 [0, 0]\n"
+    + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(30))
+    + "stride: *a30"
+)
 LABELS = "'a' => 0\n'n' => 1\n'h' => 2\n's' => 3\n================\n'starting_index' => 0\n"
 SECOND = 16_000
 
@@ -129,6 +135,12 @@ def test_answers_are_those_of_its_steps_by_hand(folder, wavlm):
 def test_any_length_has_its_number_of_frames(folder, samples):
     frames = load(folder).frame_probabilities(sound(samples / SECOND))
     assert frames.shape == (max(1, round(samples / SECOND * 50)), 4) and np.isfinite(frames).all()
+
+
+def test_sound_that_is_no_number_makes_no_answer(folder):
+    wave = sound()
+    wave[5] = np.nan
+    assert np.isnan(load(folder).frame_probabilities(wave)).all()
 
 
 def test_silence_has_an_answer(folder):
@@ -273,11 +285,12 @@ def test_a_missing_file_is_named(folder, name):
             "encoder_dims: 16",
             "did you mean it by 'encoder_dims'",
         ),
-        ("hyperparams.yaml", "stride: 1", "stride: 0", "stride: expected a whole number from 1, got '0'"),
+        ("hyperparams.yaml", "stride: 1", "stride: 0", "stride: expected a whole number from 1, got 0"),
         ("hyperparams.yaml", "norm_type: sentence", "norm_type: global", "input_norm: expected norm_type: sentence"),
         ("hyperparams.yaml", "bias: False", "bias: True", "output_mlp: expected bias: False"),
         ("hyperparams.yaml", 'wav2vec2_hub: "someone/wavlm-tiny"', "wav2vec2_hub:", "wav2vec2_hub: expected the name"),
         ("hyperparams.yaml", "stride: 1", "stride: [", "not valid YAML"),
+        ("hyperparams.yaml", "stride: 1", BOMB, "stride: expected a whole number from 1"),
         ("hyperparams.yaml", "stride: 1", "stride: 2026-99-99", "not valid YAML"),
         ("label_encoder.txt", "'s' => 3\n", "", r"label_encoder\.txt: 3 labels; hyperparams\.yaml has 4"),
         ("label_encoder.txt", "'s' => 3", "'s' => 4", r"indices from 0, got 0, 1, 2, 4"),
@@ -304,6 +317,10 @@ def test_values_that_do_not_fit_are_named(folder, name, before, after, message):
         ({**TINY, "hidden_size": 0}, "makes no WavLM|has the shape"),
         ({**TINY, "num_attention_heads": 3}, "makes no WavLM"),
         ({**TINY, "conv_dim": 5}, "conv_dim"),
+        ({**TINY, "conv_stride": [10**6] * 7}, "conv_stride .* expected frames of 20 ms"),
+        ({**TINY, "conv_stride": [0] * 7}, "conv_stride .* expected a list of sizes"),
+        ({**TINY, "hidden_act": "gelo"}, "makes no WavLM"),
+        ({**TINY, "layer_norm_eps": "small"}, "makes no WavLM"),
         ([], "expected the configuration of a WavLM"),
     ],
 )
@@ -317,3 +334,16 @@ def test_large_files_of_text_are_not_read(folder):
     (folder / "hyperparams.yaml").write_text("#" * (1 << 20) + "\n")
     with pytest.raises(UserError, match="larger than 1,048,576 bytes"):
         load(folder)
+
+
+def test_the_command_runs_it(folder, cli, tmp_path, all_speech):
+    soundfile.write(tmp_path / "call.wav", sound(4.0), SECOND)
+    (tmp_path / "ref.rttm").write_text("SPEAKER call 1 1.0 2.0 <NA> <NA> anger <NA> <NA>\n")
+    words = ("--encoder", tmp_path / "encoder", "--out", tmp_path / "o.jsonl", "--reference", tmp_path / "ref.rttm")
+    done = cli("diarize", folder, tmp_path / "call.wav", *words)
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert rows[-1]["end"] == 4.0 and set(rows[0]["probabilities"]) == {"anger", "neutral", "happiness", "sadness"}
+    assert "all, mean over utterances" in done.out
+    done = cli("diarize", folder, tmp_path / "call.wav")
+    assert done.code == 2 and "someone/wavlm-tiny is not here" in done.err

@@ -12,7 +12,8 @@ from emobridge.data.audio import AudioError
 from emobridge.data.manifest import read_manifest
 from emobridge.diarization import training as room
 from emobridge.diarization.frame_model import DiarizerSpec
-from emobridge.diarization.training import DiarizerSource, fit_diarizer, held_out_speakers, thinned, validated
+from emobridge.diarization.steps import thinned, timeline_of
+from emobridge.diarization.training import DiarizerSource, diarization_error, fit_diarizer, held_out_speakers, validated
 from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.settings import Composing, FrameTraining
@@ -45,6 +46,9 @@ def test_it_learns_what_is_to_be_learnt(rows, head):
     assert people.isdisjoint(steps.recording.first.speaker for steps in trained.validation)
     spec = trained.diarizer.spec
     assert (spec.corpora, spec.languages, spec.synthetic) == (("en",), ("en",), False)
+    assert trained.error.measure == "EDER"
+    assert 0 <= trained.error.value <= 1
+    assert trained.error.n == 2
 
 
 def test_the_same_seed_gives_the_same_weights(rows):
@@ -142,3 +146,22 @@ def test_who_is_held_out(rows):
 
 def test_nobody_held_out_tells_nothing(tiny_diarizer):
     assert validated(tiny_diarizer(), ()) == (None, 1.0)
+    assert diarization_error(tiny_diarizer(), ()) is None
+
+
+def test_a_recording_of_unknown_emotions_is_not_scored(rows):
+    trained = fit(rows, epochs=1)
+    (steps, *_) = trained.validation
+    unknown = replace(steps, segments=(replace(steps.segments[0], emotion=""), *steps.segments[1:]))
+    assert diarization_error(trained.diarizer, [unknown]) is None
+    assert diarization_error(trained.diarizer, [steps, unknown]).n == 1
+
+
+def test_the_timeline_of_a_recording(rows):
+    trained = fit(rows, epochs=1)
+    (steps, *_) = trained.validation
+    segments = timeline_of(trained.diarizer, steps)
+    assert all(segment.emotion in LABELS for segment in segments)
+    assert 0 < sum(segment.seconds for segment in segments) <= len(steps.label) / 10 + 1e-9
+    silent = replace(steps, speech=np.zeros_like(steps.speech))
+    assert timeline_of(trained.diarizer, silent) == ()

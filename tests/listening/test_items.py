@@ -262,6 +262,9 @@ def test_emotions_are_those_that_all_corpora_have(corpus, new, tmp_path):
         ({"level": "items"}, "unknown level 'items': did you mean 'item'"),
         ({"interface": ("fr",)}, "unknown language of the pages 'fr'"),
         ({"block": 0}, "block: expected 1 or more"),
+        ({"interface": (), "per_emotion": 1}, "interface: expected different languages, got none"),
+        ({"interface": ("en", "en"), "per_emotion": 1}, "interface: expected different languages, got en, en"),
+        ({"name": "x" * 201, "per_emotion": 1}, "name: expected a line of 200 characters"),
     ],
 )
 def test_a_request_that_cannot_be(corpus, new, tmp_path, options, message):
@@ -279,6 +282,17 @@ def test_speech_that_cannot_be(corpus, new, tmp_path):
         new("emodb", "emodb")
 
 
+def test_a_stretch_that_stands_twice_is_played_once(corpus, tmp_path):
+    rows = corpus(speakers=1, each=2, emotions=("anger", "sadness"))
+    write_manifest(tmp_path / "copy.jsonl", [replace(row, id=f"copy-{row.id}", corpus="copy") for row in rows])
+    notes = []
+    manifests = (str(tmp_path / "emodb.jsonl"), str(tmp_path / "copy.jsonl"))
+    request = NewStudy(manifests=manifests, out=str(tmp_path / "s"), per_emotion=2, practice=0)
+    study = make_study(request, on_note=notes.append)
+    assert sorted(item.utterance for item in items_of(study)) == sorted(row.id for row in rows)
+    assert notes == ["4 rows left out: the same stretch of the same recording stands there twice"]
+
+
 def test_a_study_is_not_written_over(corpus, new, tmp_path):
     corpus()
     study = new("emodb", per_emotion=4)
@@ -288,6 +302,10 @@ def test_a_study_is_not_written_over(corpus, new, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file; expected a folder for the study"):
         new("emodb", per_emotion=4, out=str(tmp_path / "file"))
+    (tmp_path / "answered").mkdir()
+    (tmp_path / "answered/answers.sqlite").write_bytes(b"")
+    with pytest.raises(UserError, match=r"holds answers\.sqlite of another study"):
+        new("emodb", per_emotion=4, out=str(tmp_path / "answered"))
 
 
 def test_a_file_of_rules(corpus, new, tmp_path):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from listening_studies import tiny_study
 
 from emobridge.errors import UserError
 from emobridge.listening.answer_tables import table_answers
+from emobridge.listening.export import as_csv
+from emobridge.listening.records import Listener, Response
 from emobridge.listening.responses import read_answers
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
@@ -113,6 +116,23 @@ def test_js_psych_6_and_a_survey_in_a_cell(tmp_path, items):
     text = head + '"a0.wav","2","","audio-button-response","0",""\r\n'
     text += '"","","{""Q0"":""sad""}","survey-multi-choice","1","a1"\r\n'
     assert triples(read(tmp_path, items, text, buttons=EMOTIONS)) == [("L1", "a0", "neutral"), ("L1", "a1", "sadness")]
+
+
+def test_js_psych_plays_what_stands_in_html(tmp_path, items):
+    rows = [{"trial_type": "html-button-response", "trial_index": 0, "response": "sad",
+             "stimulus": "<audio controls src='stimuli/a1.wav'></audio><p>What do you hear?</p>"}]  # fmt: skip
+    assert triples(read(tmp_path, items, json.dumps(rows), "p.json")) == [("L1", "a1", "sadness")]
+
+
+def test_the_export_of_our_own_server(tmp_path):
+    study = tiny_study(1, languages=("de",))
+    listeners = [Listener("x1", "de", "de", "de", {"languages": ("it:B2",), "english": "C1"}, "finished")]
+    responses = [Response("x1", item.id, item.emotion, (0.1, 0.2), None, 1, 2.0, 0) for item in study.items]
+    answers = read(tmp_path, "", as_csv(study, listeners, responses))
+    assert [(item.kind, item.emotion) for item in answers.items] == [(item.kind, item.emotion) for item in study.items]
+    (listener,) = answers.listeners
+    assert (listener.native, listener.state, listener.answers) == ("de", "finished", listeners[0].answers)
+    assert len(answers.responses) == len(responses) and not answers.notes
 
 
 def test_js_psych_files_without_ids_are_a_listener_each(tmp_path, items):

@@ -151,6 +151,16 @@ def test_the_folder_and_the_terminal(answered, tmp_path):
     assert "answers.csv" in settings
 
 
+def test_a_difference_that_chance_could_make_is_no_finding(answered, tmp_path):
+    rows = list(csv.DictReader(answered[0].open(encoding="utf-8")))
+    natives = {f"{native}{number}@mail.org": ("de", "zh")[number % 2] for native in ("de", "zh") for number in range(6)}
+    write_table(answered[0], [row | {"native": natives[row["listener"]]} for row in rows])
+    first = listening_results(request_of(answered, tmp_path)).lines[0]
+    assert (
+        first.startswith("Natives are not shown to recognise the emotions of ") and "after Holm's correction)" in first
+    )
+
+
 def predictions(path: Path, right: int, language: str, column: str = "label") -> Path:
     rows = []
     for index, emotion in enumerate(EMOTIONS):
@@ -187,11 +197,22 @@ def test_the_counts_that_a_budget_left(answered, tmp_path):
     (model,) = record.listening.models
     assert model.ua == pytest.approx(0.75) and math.isnan(model.low) and model.folds == 5
     assert any(row.method == "w2v2" and row.measure == "F1 macro" for row in record.scores)
+    assert not any("other items" in line for line in record.warnings)
+    twice = (f"mono@de:w2v2={path}", f"mono@de:w2v2={path}")
+    (model,) = results_record(request_of(answered, tmp_path, model=twice)).listening.models
+    assert model.counts[0] == (90, 10, 10, 10) and model.folds == 10
+    mixed = (f"mono@de:w2v2={path}", f"mono@de:w2v2={predictions(tmp_path / 'p.csv', 6, 'de')}")
+    with pytest.raises(UserError, match="holds counts and another file predictions"):
+        results_record(request_of(answered, tmp_path, model=mixed))
+    write_table(path, [row | {"count": 11} for row in rows])
+    record = results_record(request_of(answered, tmp_path, model=(f"mono@de:w2v2={path}",)))
+    assert any("are of other items than listeners heard" in line for line in record.warnings)
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
+        ("mono@fr:w2v2=x.csv", r"model w2v2: no items of fr \(there are de, zh\)"),
         ("w2v2", "expected NAME=FILE"),
         ("mona:w2v2=x.csv", "did you mean 'mono'"),
         ("mono@xx9:w2v2=x.csv", "language 'xx9'"),
@@ -220,7 +241,7 @@ def test_a_model_that_lacks_items_says_so(answered, tmp_path):
     record = results_record(request_of(answered, tmp_path, model=(f"m={path}",)))
     assert (record.listening.models[0].n, record.listening.models[0].missing) == (3, 45)
     assert any("m answers 3 of 48 items of de" in line for line in record.warnings)
-    assert any("1 items without a label" in line for line in record.listening.notes)
+    assert any("1 item without a label" in line for line in record.warnings)
 
 
 def items_of(emotions=EMOTIONS, language="de") -> tuple[ListeningItem, ...]:
@@ -258,6 +279,10 @@ def test_relations_to_a_language():
     assert relation_of(listener, "zh", ("zh",)) == "trans" and relation_of(Listener("b"), "de") == ""
     assert relation_of(Listener("c", native="zh", answers={"english": "none"}), "en") == "cross"
     assert relation_of(Listener("c", native="zh"), "zh-x-tianjin") == "mono"
+    assert (
+        relation_of(Listener("c", native="und"), "de") == ""
+        and name_of_group(Listener("c", native="und", group="und")) == "listeners"
+    )
     assert name_of_group(listener) == "listeners, native de"
     assert name_of_group(Listener("d", native="de", group="musicians")) == "listeners, musicians"
     assert name_of_group(Listener("e")) == "listeners"
@@ -296,7 +321,7 @@ def test_one_group_of_listeners_who_heard_one_language(answered, tmp_path):
     results = listening_results(request_of(answered, tmp_path))
     (cell,) = results.findings.cells
     assert (cell.who, cell.setting, len(cell.values)) == ("listeners", "", 12) and not results.findings.tests
-    assert results.lines[0].startswith("German: listeners 70.8 %")
+    assert results.lines[0].startswith("Of the emotions of German, listeners recognise 70.8 %")
 
 
 def test_no_listener_counts(tmp_path):
@@ -353,7 +378,7 @@ def test_a_study_folder_with_stretches_of_truth(tmp_path):
     assert marks.eder.value == pytest.approx(0.1) and marks.pooled == pytest.approx(0.1)
     assert dict(marks.parts) == pytest.approx({"missed": 0.1, "false alarm": 0, "overlap": 0, "confusion": 0})
     assert [emotion for emotion, _ in marks.by_emotion] == ["anger", "happiness", "sadness"]
-    assert any(row.measure == "EDER" for row in results.record.scores)
+    assert {"EDER", "EDER pooled", "EDER anger"} <= {row.measure for row in results.record.scores}
     assert "EDER by emotion" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
     both = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"), include=("unfinished",))
     assert len(both.findings.cells[0].listeners) == 1

@@ -13,7 +13,7 @@ from emobridge.listening.study import STUDY_FILE, check_recordings, read_study, 
 
 
 def test_what_is_written_comes_back(tmp_path):
-    study = tiny_study(title={"en": "Voices"}, consent={"de": "Ja\n\nbitte"}, wants_confidence=True, seed=7)
+    study = tiny_study(title={"en": "Voices"}, consent={"de": "Ja\r\n\n\tbitte"}, wants_confidence=True, seed=7)
     write_tiny_study(tmp_path, study)
     assert read_study(tmp_path) == study
     check_recordings(tmp_path, study)
@@ -61,6 +61,10 @@ def put(**changes):
         (put(emotions="anger"), "emotions: expected a list of words, got 'anger'"),
         (put(seed="0"), "seed: expected int, got '0'"),
         (put(seed=True), "seed: expected int, got True"),
+        (put(seed=-1), "seed: expected 0 or more, got -1"),
+        (item(audio="c0.wav"), "two items play 'c0.wav'"),
+        (put(title={"en": "x" * 201}), "title: en: expected 200 characters"),
+        (put(consent={"en": "a\x1b[31m"}), "consent: en: expected 20,000 characters of text"),
         (put(block=0), "block: expected 1 item or more"),
         (put(name="\u202e"), "name: expected a line"),
         (put(interface=["fr"]), "interface: unknown language of the pages 'fr'"),

@@ -109,6 +109,17 @@ def test_every_text_is_used():
     assert sorted(set(unused) - set(parts)) == []
 
 
+def test_every_reason_of_a_refusal_has_a_text_and_every_text_of_an_error_is_used():
+    folder = resources.files("emobridge") / "listening"
+    source = "".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".py"))
+    reasons = set(re.findall(r'Refusal\(\d+, "([\w-]+)"', source))
+    assert {"not-current", "no-listener", "not-found"} <= reasons
+    assert not [reason for reason in reasons if not catalogue.has(f"error.{reason}")]
+    errors = {key.removeprefix("error.") for key in catalogue.messages("en") if key.startswith("error.")}
+    templates = "".join(TEMPLATES.values())
+    assert not [key for key in errors if f'"{key}"' not in source and f"'error.{key}'" not in templates]
+
+
 @pytest.mark.parametrize(("name", "action"), FIELDS)
 def test_every_form_has_its_fields(name, action):
     assert Elements(page(name)).forms[action] == FIELDS[name, action]

@@ -13,6 +13,7 @@ from listening_chromium import assert_accessible, assert_fits, drag, mark_by_key
 from listening_studies import SECONDS, tiny_study, write_tiny_study
 
 from emobridge.listening import tones
+from emobridge.listening.results import listening_results
 from emobridge.listening.store import ANSWERS_FILE, Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")
@@ -52,6 +53,7 @@ def command(tmp_path):
     """The server of a study of four items, one of practice and one of attention, with a break in the middle."""
     study = tiny_study(1, ("de",), wants_confidence=True, block=2, title={"en": "Voices"})
     items = [item for item in study.items if item.kind != "practice" or item.id == "pa"]
+    items = [replace(item, segment=(0.1, 0.4)) if item.kind == "item" else item for item in items]
     write_tiny_study(tmp_path, replace(study, items=tuple(items)))
     command = Command(tmp_path)
     command.start()
@@ -145,6 +147,7 @@ def test_a_whole_study(real_browser, command, look):
     page.context.close()
     command.kill()
     assert_answers(command.folder)
+    assert_scores(command.folder)
 
 
 def look_at_the_administration(page, address: str) -> None:
@@ -170,3 +173,14 @@ def assert_answers(folder: Path) -> None:
             assert response.confidence == 0.75
             start, end = response.segment
             assert (start, end) == (0.1, SECONDS - 0.1) or (0.1 < start < 0.2 and 0.3 < end < 0.4)  # keyboard or mouse
+
+
+def assert_scores(folder: Path) -> None:
+    """All was answered as sad: one emotion of four is right."""
+    results = listening_results(study=str(folder), out=str(folder / "results"))
+    [cell] = results.findings.cells
+    [row] = results.findings.rows
+    assert (cell.who, cell.language, cell.values) == ("listeners, native de", "de", (0.25,))
+    assert (row.answers, row.failed, row.checks, row.excluded) == (4, 0, 1, "")
+    assert cell.marks is not None
+    assert (folder / "results" / "results.html").is_file()

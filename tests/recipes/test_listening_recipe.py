@@ -52,6 +52,10 @@ seed = "0"
 """
 
 
+def refuse(name, reason):
+    raise AssertionError(f"{name}: {reason}")
+
+
 @pytest.fixture
 def written(tmp_path):
     """A function that writes the recipe above, with other text in a place, and returns its path."""
@@ -77,7 +81,7 @@ def fabricated(humans, tmp_path_factory):
     recipe, paths, encoders = fabricate(narrow_settings(humans), folder / "toy")
     assert not encoders
     corpora = find_corpora(recipe, paths, folder / "manifests")
-    prepared, missing = prepare_tests(recipe, corpora, folder / "run")
+    prepared, missing = prepare_tests(recipe, corpora, folder / "run", on_skip=refuse)
     assert not missing
     return recipe, corpora, prepared, folder / "run"
 
@@ -173,6 +177,10 @@ def test_studies_are_written_with_their_items(fabricated):
     assert marked.wants_segment and all(item.segment for item in marked.items if item.kind == "item")
     assert utterances.languages == {"esd": "zh", "pavoque": "de", "iemocap": "en", "tjd": "zh-x-tianjin"}
     assert segments.languages == {"zed": "en"}
+    whole, stretches = (list(read_manifest(out / f"items/zed-{name}.jsonl")) for name in ("items", "reference"))
+    assert {row.id for row in whole} == {item.utterance for item in marked.items if item.kind == "item"}
+    assert all((row.start, row.end) == (0, None) for row in whole) and all(row.end for row in stretches)
+    assert [row.path for row in whole] == [row.path for row in stretches]
     lines = "\n".join(request_lines([utterances, segments]))
     assert "Nobody has answered yet, and no number stands beside" in lines
     assert f"next: emobridge listening serve {out / 'utterances'}" in lines
@@ -192,7 +200,7 @@ def test_a_test_goes_on_without_a_corpus_and_not_without_all(fabricated, tmp_pat
     recipe, corpora, _, _ = fabricated
     paths = tuple(pair for pair in corpora.paths if pair[0] in ("esd", "pavoque"))
     few = Available(paths, (("tjd", "corpus tjd: not here"),))
-    prepared, missing = prepare_tests(recipe, few, tmp_path)
+    prepared, missing = prepare_tests(recipe, few, tmp_path, on_skip=refuse)
     assert [part.test.name for part in prepared] == ["utterances"]
     assert {item.language for item in prepared[0].study.items if item.kind == "item"} == {"zh", "de"}
     assert missing == [
@@ -203,8 +211,10 @@ def test_a_test_goes_on_without_a_corpus_and_not_without_all(fabricated, tmp_pat
     large = replace(
         recipe, listening=tuple(replace(t, request=replace(t.request, per_emotion=999)) for t in recipe.listening)
     )
-    prepared, missing = prepare_tests(large, corpora, tmp_path / "large")
+    prepared, missing = prepare_tests(large, corpora, tmp_path / "large", on_skip=refuse)
     assert not prepared and "expected 999 utterances of each emotion" in missing[0]
+    with pytest.raises(UserError, match="expected 999 utterances of each emotion"):
+        prepare_tests(large, corpora, tmp_path / "strict")
 
 
 def test_simulated_listeners_answer_every_item(fabricated, tmp_path):

@@ -87,7 +87,7 @@ def test_the_surest_of_each_emotion_and_the_least_sure_are_listed():
 def test_a_recording_without_an_answer_has_a_page():
     page = timeline_html([record(row(0, 4, (), reason="no speech", channel=None))])
     assert "No emotion was recognised" in page and "all channels" in page
-    assert page.count("<li>none</li>") == 2 and "All 0 stretches" in page
+    assert page.count("<p>none</p>") == 2 and "All 0 stretches" in page
     assert "<audio" not in page and "The sound is not part of this page" in page
 
 

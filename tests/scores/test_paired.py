@@ -25,6 +25,10 @@ def test_the_interval_of_a_mean():
     assert (mean.value, mean.low, mean.high, mean.count) == pytest.approx((np.mean(X), ends.low, ends.high, 6))
 
 
+def test_an_interval_ends_at_what_is_possible():
+    assert mean_of([1.0, 0.9], within=(0, 1)).high == 1 and mean_of([0.0, 0.1], within=(0, 1)).low == 0
+
+
 def test_sizes_of_one_and_none():
     assert mean_of([0.4]).value == 0.4 and np.isnan([mean_of([0.4]).low, mean_of([0.4]).high]).all()
     assert np.isnan(mean_of([]).value) and mean_of([]).count == 0

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import emobridge
 from emobridge.cli.options import command_from
 from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP, check_file
 from emobridge.cli.stopping import keep_work
-from emobridge.errors import count_noun
+from emobridge.errors import UserError, count_noun
 from emobridge.files import check_suffix
 from emobridge.settings import DEVICE_HELP, Diarizing, check_part, option
-from emobridge.types import Prediction
+from emobridge.types import Prediction, Utterance, person_labels
+
+if TYPE_CHECKING:
+    from emobridge.diarization.references import References
+
+
+# Options that no answer depends on, so that an interrupted command goes on with others.
+BESIDE_ANSWERS = ("format", "out", "page", "page_audio", "reference", "collar", "scores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +47,14 @@ class DiarizeRequest:
     language: str = option("", help=LANGUAGE_HELP)
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
+    reference: str = option(
+        "", help="What people marked: RTTM, TextGrids, ZED.json, a table with start and end ... The timeline is scored "
+        "against it (EDER, see docs/diarization.md).",
+    )  # fmt: skip
+    collar: float = option(
+        0.0, help="Seconds on either side of each change of the reference that are not scored.", least=0
+    )
+    scores: str = option("", help="File for the scores against the reference, such as scores.json, or a table (.csv).")
     diarizing: Diarizing = field(default_factory=Diarizing)
 
     def __post_init__(self) -> None:
@@ -46,6 +62,11 @@ class DiarizeRequest:
         if self.page:
             check_file("--page", self.page)
             check_suffix("--page", self.page, ".html")
+        if self.scores:
+            check_file("--scores", self.scores)
+        for name in ("collar", "scores"):
+            if getattr(self, name) and not self.reference:
+                raise UserError(f"--{name}: needs --reference, which the timeline is scored against")
 
 
 def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
@@ -53,6 +74,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.bundle.hub import bundle_folder
     from emobridge.cache import key_of
     from emobridge.diarization.files import load_frame_model
+    from emobridge.diarization.references import read_reference
     from emobridge.diarization.timeline import diarize
     from emobridge.diarization.windowed import WindowedRecognizer
     from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
@@ -60,6 +82,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
     skipped: list[tuple[str, str]] = []
     destination = choose_output(request.out or None, request.format)
+    references = read_reference(request.reference) if request.reference else None
     folder = bundle_folder(request.model)  # of a model of the hub its local copy
     model = load_frame_model(folder, encoder=request.encoder or None, device=request.device)
     if request.language and isinstance(model, WindowedRecognizer):
@@ -68,7 +91,9 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
     destination.check(files)
-    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "page", "page_audio")}
+    if references is not None:
+        _check_matches(references, utterances, request.diarizing)  # before hours of work
+    facts = {key: value for key, value in asdict(request).items() if key not in BESIDE_ANSWERS}
     key = key_of(emobridge.__version__, facts, _versions(folder))
     try:
         with (
@@ -87,7 +112,7 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
                 on_progress=report,
             )
             shown: list[Prediction] = []
-            rows = _collected(rows, shown) if request.page else rows
+            rows = _collected(rows, shown) if request.page or references is not None else rows
             count = write_predictions(rows, destination.path, form=request.format, synthetic=model.synthetic)
             journal.remove()
         if request.page:
@@ -96,6 +121,35 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         report_skipped(skipped)
     if destination.path is not None:
         print(f"{destination.path}: {count_noun(count, 'segment')}")
+    if references is not None:
+        speakers = {row.id: name for row, name in zip(utterances, person_labels(utterances))}
+        _score(request, model, shown, references, speakers)
+
+
+def _check_matches(references: References, utterances: Sequence[Utterance], settings: Diarizing) -> None:
+    """Errors: UserError where the references fit nothing of what is to be answered; see `References.find`."""
+    from emobridge.inference.sources import by_channel
+
+    units = [unit for utterance in utterances for unit in by_channel(utterance, settings.answering)]
+    is_mixed = settings.channels == "mix"  # otherwise what has no channel could not be read
+    recordings = [(unit.path, unit.channel) for unit in units if is_mixed or unit.channel is not None]
+    references.find(recordings or [(unit.path, None) for unit in units])
+
+
+def _score(
+    request: Any, model: Any, answers: Sequence[Prediction], references: References, speakers: Mapping[str, str | None]
+) -> None:
+    """Print the scores beside the reference, after rows that are printed to the other stream, and write them."""
+    from emobridge.diarization.scoring import score_timelines, timeline_condition
+    from emobridge.scores.files import write_scores
+
+    scored = score_timelines(answers, references, collar=request.collar, speakers=speakers)
+    stream = sys.stdout if request.out else sys.stderr
+    for line in scored.lines():
+        print(line, file=stream)
+    if request.scores:
+        write_scores(request.scores, scored.scores(timeline_condition(model, request.model, request.reference)))
+        print(f"scores: {request.scores}", file=stream)
 
 
 def _collected(rows: Iterable[Prediction], shown: list[Prediction]) -> Iterator[Prediction]:

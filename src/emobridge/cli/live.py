@@ -14,12 +14,12 @@ from emobridge.cli.requests import LiveRequest
 from emobridge.errors import UserError, count_noun
 
 if TYPE_CHECKING:
-    from emobridge.diarization.live import SoundBlock
+    from emobridge.diarization.pcm import SoundBlock
     from emobridge.types import Prediction
 
 READ = 1 << 16  # bytes at a time, at most
 PCM_RATE = 16_000  # Hz, of standard input where nobody states it
-PATIENCE = 2.0  # stretches of sound from a microphone that may wait to be answered
+PATIENCE = 2.0  # stretches of sound from a microphone that may wait to be answered; and seconds, if that is more
 OnNote = Callable[[str], None]
 Waited = TypeVar("Waited")
 
@@ -42,11 +42,14 @@ def run_live(request: Any, strict: bool, names: tuple[str, ...]) -> None:
 
         print("\n".join(device_lines()))
         return
+    import numpy as np
+
     from emobridge.diarization.files import load_frame_model
     from emobridge.diarization.live import live_answers, mono_pieces
     from emobridge.diarization.windowed import WindowedRecognizer
     from emobridge.languages import language_tag
     from emobridge.progress import report_note
+    from emobridge.types import SAMPLE_RATE, Utterance
 
     source = _source(request)
     channel, pace = request.chosen_channel, _Pace()
@@ -54,9 +57,11 @@ def run_live(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         raise UserError(f"channel {channel}: expected 0 to {source.channels - 1}, the channels of the {source.name}")
     model = load_frame_model(request.bundle, encoder=request.encoder or None, device=request.device)
     if request.language and isinstance(model, WindowedRecognizer):
-        model = model.speaking(language_tag(request.language), "", model.longest)
+        spoken = Utterance("live", "", "", language=language_tag(request.language))
+        model = model.answering(spoken, model.longest)
     if model.synthetic:
         report_note("this model was trained on SYNTHETIC speech")
+    model.frame_probabilities(np.zeros(SAMPLE_RATE // 2, np.float32))  # the first answer of an encoder takes longer
     with source.recording, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the usual way to end it
         pieces = mono_pieces(pace.waiting(source.blocks(report_note)), source.rate, channel, report_note)
         answers = live_answers(model, pieces, request.live, name=source.name, channel=channel)
@@ -80,13 +85,15 @@ def _source(request: Any) -> Source:
         return Source("standard input", request.rate or PCM_RATE, channels, blocks, contextlib.nullcontext())
     from emobridge.cli.microphone import Microphone
 
-    patience = PATIENCE * request.live.every
+    patience = PATIENCE * max(1.0, request.live.every)
     microphone = Microphone(request.input_device, request.rate, request.input_channels, patience)
     return Source("microphone", microphone.rate, microphone.channels, microphone.blocks, microphone)
 
 
 def _standard_input() -> Iterator[bytes]:
-    """The bytes of standard input as they come. Errors: UserError where it is a terminal."""
+    """The bytes of standard input as they come. Errors: UserError where it is closed or a terminal."""
+    if sys.stdin is None:
+        raise UserError("standard input: is closed; expected raw PCM")
     if sys.stdin.isatty():
         raise UserError("standard input: is a terminal; expected raw PCM, such as from: ffmpeg -i FILE -f s16le ... -")
     file: Any = sys.stdin.buffer

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.diarization.live import Gap, SoundBlock
+from emobridge.diarization.pcm import Gap, SoundBlock
 from emobridge.errors import UserError
 
 BLOCK_SECONDS = 0.1  # s of sound in a block
@@ -75,7 +75,7 @@ class Microphone:
         self.rate = rate or int(facts["default_samplerate"])
         self.channels = channels or min(facts["max_input_channels"], RECORDED_CHANNELS)
         self._blocks: queue.SimpleQueue[NDArray[np.float32] | None] = queue.SimpleQueue()
-        self._most = max(2, round(patience / BLOCK_SECONDS))  # blocks
+        self._most = min(max(2, round(patience / BLOCK_SECONDS)), MOST_WAITING // 2)  # blocks
         self._dropped = 0  # frames that came while MOST_WAITING blocks waited
         try:
             self._stream = sounddevice.InputStream(

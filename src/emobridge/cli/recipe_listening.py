@@ -69,9 +69,9 @@ def _report(
         print(LISTENERS_NOTE, flush=True)
         missing = [LISTENERS_NOTE, *missing]
     scored = []
-    for part, findings, lines in score_tests(prepared, answers, request.models):
-        print("\n".join(lines), flush=True)
-        scored.append((part, findings))
+    for test in score_tests(prepared, answers, request.models):
+        print("\n".join(test.lines), flush=True)
+        scored.append(test)
     page = write_listening_page(recipe, scored, missing, out, shlex.join(["emobridge", *sys.argv[1:]]))
     print(f"table: {out / 'published.csv'}\nsummary: {page}")
 

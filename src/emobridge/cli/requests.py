@@ -21,6 +21,7 @@ OUT_HELP = (
     "default they are printed. An interrupted command goes on where it was."
 )
 LANGUAGE_HELP = "Language of recordings whose row tells none, such as de or German. By default not known."
+MOST_INPUT_CHANNELS = 256  # of what `live` reads
 STORE = "Folder for computed features. By default in the user's cache."
 
 
@@ -132,9 +133,13 @@ class LiveRequest:
     def __post_init__(self) -> None:
         check_part(self)
         if self.source not in ("", "-"):
-            raise UserError(f"live: {self.source}: expected - (standard input) or nothing (a microphone)")
+            raise UserError(
+                f"live: {self.source}: expected - (standard input) or nothing (a microphone); `diarize` has files"
+            )
         if not self.bundle and not self.list_devices:
             raise UserError("live: expected BUNDLE, the folder of a diarizer or of a recogniser")
+        if self.input_channels > MOST_INPUT_CHANNELS:
+            raise UserError(f"input_channels: expected at most {MOST_INPUT_CHANNELS}, got {self.input_channels}")
         if self.channel != "mix" and not (self.channel.isascii() and self.channel.isdecimal()):
             raise UserError(f"channel: expected mix, or a number from 0, got {self.channel!r}")
 

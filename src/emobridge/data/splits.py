@@ -183,8 +183,8 @@ def label_budgets(utterances: Sequence[Utterance], sizes: Sequence[int], *, seed
 def equal_sample(utterances: Sequence[Utterance], emotions: Sequence[str], count: int, *, seed: int = 0) -> Part:
     """`count` utterances of each emotion, or as many as the rarest emotion has.
 
-    Of an emotion the speakers have equally many, until the utterances of some are used up.
-    Errors: UserError for an emotion without utterances.
+    Of an emotion the speakers have equally many, until the utterances of some are used up. A smaller count draws
+    some of what a larger one does. Errors: UserError for an emotion without utterances.
     """
     counts = Counter(emotion for utterance in utterances if (emotion := utterance.emotion) and emotion in emotions)
     for emotion in emotions:

@@ -113,7 +113,7 @@ def read_diarizer(folder: str | Path, *, encoder: str | None = None, device: str
     check_digest(model, spec, location, folder)
     spec = dataclasses.replace(spec, encoder=location)
     try:
-        check_frames(model, location)
+        check_frames(model, spec)
         check_layers(model, spec)
         load_listed("heads", spec.head, str(path))
         width = features_of_steps(spec, model)

@@ -1,15 +1,16 @@
 """The trained frame model: a frozen encoder, and a head on the means of what stands around each moment.
 
 A step is 1 / frame_rate s. What the head sees of step i is, for each radius r, the mean of the encoder's frames whose
-middles lie within r s of the middle of the step, as far as the sound goes; the layers and the radii lie side by side.
-It is standardised by the moments of the training speech ("source"), or less the mean over the sound's own steps with
-speech ("recording"): then a speaker's voice and the line fall out, and so does an emotion that never changes.
+middles lie within r s of the middle of the step, as far as the sound goes; the layers and the radii lie side by side,
+standardised by the moments of the training speech. Radii, layers, window and head are ours, chosen on held-out speakers
+of RAVDESS (docs/results/diarization.md).
 
 In shapes T is samples at 16 kHz, V layers, E the encoder's frames of width W, F steps, D = radii x V x W, C labels.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +29,13 @@ from emobridge.errors import UserError, unknown
 from emobridge.features.finite import NO_FINITE_NUMBERS
 from emobridge.features.normalisation import least_deviation
 from emobridge.heads.base import Head
-from emobridge.settings import FRAME_NORMALISATIONS, layer_names
+from emobridge.settings import layer_names
 from emobridge.types import SAMPLE_RATE, short_repr
 
 MOST_SECONDS = 30.0  # s at once, at most: attention takes memory with the square of the length
-# s around a frame that tell most of what an encoder makes of it. Ours: attention reaches over all of the sound, but
-# what lies further away changes an answer little (docs/results/diarization.md).
-ENCODER_CONTEXT = 2.0
+# Of a window, on either side of what it answers. Attention reaches over all of it, so that a frame knows of the
+# emotions around it: in longer windows too much, in shorter ones the encoder hears too little.
+CONTEXT_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class DiarizerSpec:
     layer: str = "0"  # "3", or "2+3+4": side by side
     frame_rate: float = 10.0  # Hz, of the answers
     radii: tuple[float, ...] = (0.2, 0.6)  # s on either side of a step's middle
-    normalise: str = "source"  # of settings.FRAME_NORMALISATIONS
+    window: float = 6.0  # s of sound that the encoder hears at once, in training too; less where it cannot
     head: str = "single"
     head_options: tuple[str, ...] = ()
     temperature: float = 1.0  # by which the head's outputs are divided before the softmax
@@ -71,8 +72,8 @@ class DiarizerSpec:
                 raise UserError(f"{name}: expected above 0 and at most {FRAME_RATE:g}, got {getattr(self, name)}")
         if not self.radii or not all(0 < radius <= MOST_SECONDS for radius in self.radii):
             raise UserError(f"radii: expected seconds above 0 and at most {MOST_SECONDS:g}, got {self.radii}")
-        if self.normalise not in FRAME_NORMALISATIONS:
-            raise unknown("normalise", self.normalise, FRAME_NORMALISATIONS)
+        if not 0 < self.window <= MOST_SECONDS:
+            raise UserError(f"window: expected seconds above 0 and at most {MOST_SECONDS:g}, got {self.window}")
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -88,7 +89,7 @@ class Diarizer:
     spec: DiarizerSpec
     encoder: Encoder
     head: Head
-    mean: Tensor  # (D,) of the training speech's steps
+    mean: Tensor  # (D,) of the training speech
     deviation: Tensor  # (D,)
     card: str = ""
 
@@ -102,11 +103,11 @@ class Diarizer:
 
     @property
     def context(self) -> float:
-        return max(self.spec.radii) + ENCODER_CONTEXT
+        return context_of(self.encoder, self.spec)
 
     @property
     def longest(self) -> float:
-        return longest_of(self.encoder)
+        return longest_of(self.encoder, self.spec)
 
     @property
     def synthetic(self) -> bool:
@@ -133,15 +134,30 @@ def count_steps(samples: int, frame_rate: float) -> int:
     return max(1, round(samples / SAMPLE_RATE * frame_rate))
 
 
-def longest_of(encoder: Encoder) -> float:
-    """Seconds of sound that go through an encoder at once, at most."""
-    return min(encoder.window or MOST_SECONDS, MOST_SECONDS)
+def longest_of(encoder: Encoder, spec: DiarizerSpec) -> float:
+    """Seconds of sound that a diarizer takes at once, at most."""
+    return min(encoder.window or spec.window, spec.window)
 
 
-def check_frames(encoder: Encoder, name: str) -> None:
-    """Refuse an encoder that yields one frame a clip. Errors: UserError."""
+def context_of(encoder: Encoder, spec: DiarizerSpec) -> float:
+    """Seconds on either side that an answer depends on."""
+    return CONTEXT_SHARE * longest_of(encoder, spec)
+
+
+def check_frames(encoder: Encoder, spec: DiarizerSpec) -> None:
+    """Refuse an encoder that yields one frame a clip, and windows without any step between their contexts.
+
+    Errors: UserError.
+    """
+    name = Path(spec.encoder).name
     if not encoder.frame_rate:
         raise UserError(f"encoder {name}: yields one frame a clip, and when an emotion begins is told by many")
+    longest, rate = longest_of(encoder, spec), spec.frame_rate
+    if math.floor(longest * rate) <= 2 * math.ceil(context_of(encoder, spec) * rate):
+        raise UserError(
+            f"frame_rate: {rate:g} Hz leaves no answer in a window of {longest:g} s between its contexts of "
+            f"{CONTEXT_SHARE * longest:g} s; give a higher one, or a longer window"
+        )
 
 
 def check_layers(encoder: Encoder, spec: DiarizerSpec) -> None:
@@ -165,10 +181,7 @@ def make_head(spec: DiarizerSpec, width: int) -> Head:
 
 
 def step_features(encoder: Encoder, spec: DiarizerSpec, wave: Waveform) -> Tensor:
-    """(T,) -> (F, D), less the sound's own mean where the spec normalises so.
-
-    Errors: UserError where numbers are not finite.
-    """
+    """(T,) -> (F, D), not standardised. Errors: UserError where numbers are not finite."""
     device, layers = device_of(encoder), list(spec.layers)
     waves, mask = pad([wave])
     with torch.inference_mode(), single_precision(device), stopped_after(encoder, max(layers)):
@@ -176,10 +189,7 @@ def step_features(encoder: Encoder, spec: DiarizerSpec, wave: Waveform) -> Tenso
         hidden = output.hidden[layers, 0][:, output.mask[0]].float().cpu()
     if not bool(hidden.isfinite().all()):
         raise UserError(f"encoder {encoder.name} {NO_FINITE_NUMBERS}")
-    features = means_around(hidden, output.frame_rate, count_steps(len(wave), spec.frame_rate), spec)
-    if spec.normalise == "recording":
-        features = features - own_mean(features, speech_steps(wave, spec.frame_rate))
-    return features
+    return means_around(hidden, output.frame_rate, count_steps(len(wave), spec.frame_rate), spec)
 
 
 def means_around(hidden: Tensor, frame_rate: float, count: int, spec: DiarizerSpec) -> Tensor:
@@ -208,12 +218,6 @@ def speech_steps(wave: Waveform, frame_rate: float) -> NDArray[np.bool_]:
     total = np.concatenate([[0], np.cumsum(loud)])
     speech: NDArray[np.bool_] = 2 * (total[last] - total[first]) >= last - first
     return speech
-
-
-def own_mean(features: Tensor, speech: NDArray[np.bool_]) -> Tensor:
-    """(F, D) -> (D,): the mean over steps with speech; over all of a sound without any."""
-    chosen = torch.from_numpy(speech) if speech.any() else torch.ones(len(features), dtype=torch.bool)
-    return features[chosen].mean(0)
 
 
 def standardised(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ and not on the blocks in which they come. Ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import soxr
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from emobridge.data.activity import speech_segments
 from emobridge.data.audio import LARGEST_SAMPLE
 from emobridge.diarization.base import FrameModel, Waveform
+from emobridge.diarization.pcm import Gap, SoundBlock
 from emobridge.diarization.timeline import joined_frames
 from emobridge.errors import UserError
 from emobridge.inference.rows import unsure_reason
@@ -31,14 +31,6 @@ DETECTED = 3.0  # s up to the end of a stretch in which speech is looked for: th
 LARGEST_RATE = 384_000  # Hz, of what sound cards record
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Sound that was skipped: what follows does not continue what came before."""
-
-    seconds: float
-
-
-SoundBlock = NDArray[np.float32] | Gap  # (T, channels) at the rate of the source
 SoundPiece = NDArray[np.float32] | Gap  # (T,) at SAMPLE_RATE
 
 

@@ -25,10 +25,10 @@ from emobridge.data.activity import FRAME_RATE, PADDING, are_loud, frame_levels
 from emobridge.data.audio import AudioError, Read, duration, read_audio, read_utterance
 from emobridge.diarization.base import Waveform
 from emobridge.errors import UserError
+from emobridge.scores.diarization import NEUTRAL
 from emobridge.settings import PART_ORDERS, Composing
 from emobridge.types import SAMPLE_RATE, Segment, Utterance, person, short_repr
 
-NEUTRAL = "neutral"
 # Of each order, whether a part is the emotional utterance.
 _PARTS = {order: [word == "emotional" for word in order.split("-")] for order in PART_ORDERS}
 

@@ -1,9 +1,13 @@
-"""Raw PCM as it comes from a pipe: little-endian samples, the channels of a frame side by side, no header."""
+"""Samples as they come: raw PCM from a pipe in blocks, and the gaps that a microphone may have between blocks.
+
+Raw PCM is little-endian samples, the channels of a frame side by side, without a header.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +21,16 @@ WAVE_HEADERS = {
     b"\x1aE\xdf\xa3": "WebM",
 }  # fmt: skip
 LONGEST_HEADER = max(map(len, WAVE_HEADERS))
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Sound that was skipped: what follows does not continue what came before."""
+
+    seconds: float
+
+
+SoundBlock = NDArray[np.float32] | Gap  # (T, channels) at the rate of the source
 
 
 def pcm_blocks(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -87,17 +88,20 @@ class References:
 
     def _names_of(self, paths: Sequence[str], names: Sequence[str]) -> dict[str, str]:
         """The reference's name of each recording that has one: that with which it has the most folders in common."""
-        by_stem: defaultdict[str, list[str]] = defaultdict(list)
+        by_parts: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)  # the last parts -> names that end so
         for name in names:
-            by_stem[_stem(name)].append(name)
+            parts = _parts(name)
+            for depth in range(1, len(parts) + 1):
+                by_parts[parts[:depth]].append(name)
         claims: defaultdict[str, dict[str, int]] = defaultdict(dict)  # name -> path -> what they have in common
         for path in paths:
-            depths = {name: _common(_parts(name), _parts(path)) for name in by_stem[_stem(path)]}
-            deepest = [name for name, depth in depths.items() if depth == max(depths.values())]
+            parts = _parts(path)
+            depth = next((depth for depth in range(len(parts), 0, -1) if parts[:depth] in by_parts), 0)
+            deepest = by_parts[parts[:depth]] if depth else []
             if len(deepest) > 1:
                 raise UserError(f"{self.path}: {path} may be {deepest[0]} or {deepest[1]} of the reference")
             for name in deepest:
-                claims[name][path] = depths[name]
+                claims[name][path] = depth
         pairs: dict[str, str] = {}
         for name, claimed in claims.items():
             first, *others = [path for path, depth in claimed.items() if depth == max(claimed.values())]
@@ -327,19 +331,14 @@ def _by_channel(
 def _stem(path: str) -> str:
     """The name of a recording without folders and the suffix of audio; other suffixes are part of the name."""
     name = PurePath(path.replace("\\", "/"))
-    return name.stem if name.suffix.lower() in AUDIO_SUFFIXES else name.name
+    return _plain(name.stem if name.suffix.lower() in AUDIO_SUFFIXES else name.name)
 
 
 def _parts(path: str) -> tuple[str, ...]:
     """The bare name and the folders of a path, the last first."""
-    return (_stem(path), *reversed(PurePath(path.replace("\\", "/")).parts[:-1]))
+    return (_stem(path), *map(_plain, reversed(PurePath(path.replace("\\", "/")).parts[:-1])))
 
 
-def _common(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many of the last parts of two paths are the same."""
-    count = 0
-    for part, other in zip(first, second):
-        if part != other:
-            break
-        count += 1
-    return count
+def _plain(name: str) -> str:
+    """A name as it is compared: RTTM has _ for spaces, and systems differ in how they write an accent."""
+    return re.sub(r"\s+", "_", unicodedata.normalize("NFC", name))

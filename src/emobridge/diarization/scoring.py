@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from emobridge.data.audio import END_TOLERANCE
+from emobridge.diarization.base import FrameModel
 from emobridge.diarization.references import WITHOUT_END, Reference, References
 from emobridge.errors import count_noun
 from emobridge.scores.base import Condition, Estimate
@@ -67,8 +69,8 @@ def score_timelines(
 
     A row with a label is a segment; one without is time without emotion. Each channel of a recording that was answered
     by itself is scored as a recording, and so is each utterance where a manifest names stretches of recordings: what
-    lies between them is not scored. speakers: by path, where the reference names none. collar, neutral_as: see
-    `scores.diarization.error_times`.
+    lies between them is not scored. speakers: by the ids of utterances; by default those of the reference.
+    collar, neutral_as: see `scores.diarization.error_times`.
     Errors: UserError where no recording has a reference, and as `References.find` and `error_times`.
     """
     rows: dict[tuple[ChannelOfFile, str], list[Prediction]] = {}
@@ -84,7 +86,7 @@ def score_timelines(
         tuple(_within(matches[file].segments, span) for (file, _), span in zip(parts, spans)),
         (tuple(_within(segments_of(part), span) for (_, part), span in zip(parts, spans)),),
         tuple(end - start for start, end in spans),
-        tuple(matches[file].speaker or known.get(file[0]) for file, _ in parts),
+        tuple(known.get(part[0].id) or matches[file].speaker for file, part in parts),
         collar,
         neutral_as,
     )
@@ -93,6 +95,26 @@ def score_timelines(
         ends[file] = max(end, ends.get(file, 0.0))
     notes = (*references.notes, *_notes(len(files) - len(matches), references, matches, ends))
     return ScoredTimelines(tuple(file for file, _ in parts), evaluation, notes)
+
+
+def timeline_condition(model: FrameModel, folder: str, reference: str) -> Condition:
+    """What rows of scores.json say of a frame model from a folder, and of the reference, as far as they tell."""
+    from emobridge.diarization.frame_model import Diarizer
+    from emobridge.diarization.windowed import WindowedRecognizer
+
+    facts = {"method": "diarizer", "encoder": "", "layer": "", "normalisation": "", "source": "", "target_labels": ""}
+    if isinstance(model, Diarizer):
+        spec = model.spec
+        facts |= {"encoder": Path(spec.encoder).name, "layer": spec.layer, "normalisation": "none"}
+        facts |= {"source": "+".join(spec.corpora), "head": spec.head}
+    elif isinstance(model, WindowedRecognizer):
+        bundle = model.branch.spec
+        facts |= {"method": bundle.method, "encoder": Path(bundle.encoder).name, "layer": bundle.layer}
+        facts |= {"normalisation": bundle.normalisation, "target_labels": bundle.target_labels, "head": bundle.head}
+        facts |= {"source": "+".join(dict.fromkeys(corpus for corpus, _ in bundle.domains[:-1]))}
+    place = Path(folder).resolve()
+    facts |= {"run": place.parent.name if place.name == "bundle" else place.name, "target": Path(reference).stem}
+    return Condition(**facts, split="all of the reference", side="target")
 
 
 def segments_of(predictions: Sequence[Prediction]) -> tuple[Segment, ...]:

@@ -13,8 +13,9 @@ an attention mask, layer_norm over all frames and features together (`output_nor
 frames every `stride`, the linear layer, softmax. Frames are 20 ms apart; the last one is repeated up to the end of the
 sound, as the recipe does with its last prediction.
 
-Verified on public pages: the files, their sizes (model.ckpt of 17 kB holds 4 x 1024 numbers and no bias), the order of
-the labels, hyperparams.yaml, the code of these steps, WavLM-large's config.json. Not verified, since the weights were
+Verified on public pages: the files and their sizes (model.ckpt of 17 kB holds 4 x 1024 numbers and no bias, and
+wav2vec2.ckpt of 1.26 GB the 315,453,120 of WavLM-large), the order of the labels, hyperparams.yaml, the code of these
+steps, WavLM-large's config.json. Not verified, since the weights were
 not at hand: the keys of wav2vec2.ckpt (from the classes that write it), both spellings of weight norm among them; that
 WavLM-large's preprocessor normalises (so its authors trained it; where a preprocessor_config.json is at hand, it says).
 Ours: a long recording goes through in windows, each of which is normalised by itself. SpeechBrain would take it whole.
@@ -22,6 +23,7 @@ Ours: a long recording goes through in windows, each of which is normalised by i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,6 +45,7 @@ from emobridge.types import SAMPLE_RATE, short_repr
 HYPERPARAMETERS, ENCODER_STATE, HEAD_STATE = "hyperparams.yaml", "wav2vec2.ckpt", "model.ckpt"
 LABEL_ENCODER, HEAD_WEIGHT, PREFIX = "label_encoder.txt", "0.w.weight", "model."
 FRAME_SECONDS = 0.02
+STRIDES = (5, 2, 2, 2, 2, 2, 2)  # of the convolutions, where a configuration does not say
 MOST_BLOCKS = 200
 # s of a window, and around a frame. Ours: attention reaches over all of a window; of a recording of ZED (up to 15 s),
 # all goes through at once, as it does in SpeechBrain.
@@ -88,6 +91,8 @@ class SpeechBrainDiarizer:
             raise UserError(
                 f"{folder / HEAD_STATE}: holds {shapes[:200] or 'nothing'}; expected {HEAD_WEIGHT} {expected}"
             )
+        if not bool(head[HEAD_WEIGHT].isfinite().all()):
+            raise UserError(f"{folder / HEAD_STATE}: holds numbers that are not finite")
         if len(labels) != settings.labels:
             raise UserError(f"{folder / LABEL_ENCODER}: {len(labels)} labels; {HYPERPARAMETERS} has {settings.labels}")
         config, normalises = _configuration(settings, encoder, folder)
@@ -107,14 +112,12 @@ class SpeechBrainDiarizer:
     def frame_probabilities(self, wave: Waveform) -> Waveform:
         """(T,) of at most `longest` s -> (F, C), each row sums to 1; F = round(T / 16000 * frame_rate), at least 1.
 
-        Errors: UserError where the encoder gives numbers that are not finite.
+        Rows are NaN where the encoder gives numbers that are not finite.
         """
         device = device_of(self.encoder)
         with torch.inference_mode(), single_precision(device):
             frames = self._frames(torch.from_numpy(wave).to(device, torch.float32)[None])[0]
             logits = (frames @ self.weight.to(device).T).double().cpu()
-        if not bool(logits.isfinite().all()):
-            raise UserError(f"{ENCODER_STATE}: gives numbers that are not finite")
         count = max(1, round(len(wave) / SAMPLE_RATE * self.frame_rate))
         rows = torch.arange(count).clamp(max=len(logits) - 1)
         probabilities: Waveform = logits.softmax(1).float()[rows].numpy()
@@ -194,9 +197,8 @@ def _open_wavlm(config: Mapping[str, Any], state: Mapping[str, Tensor], path: Pa
         with torch.device("meta"):
             model = WavLMModel(WavLMConfig.from_dict({**config, "layerdrop": 0.0, "add_adapter": False,
                                                       "apply_spec_augment": False}))  # fmt: skip
-    except (ValueError, TypeError, LookupError, RuntimeError, AttributeError, ZeroDivisionError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        raise UserError(f"{path.parent}: its encoder's configuration makes no WavLM ({reason})") from error
+    except Exception as error:  # the library's own kinds, of a configuration that somebody else wrote
+        raise _no_wavlm(path, error) from error
     own = model.state_dict()
     tensors = {_present_name(name, own): tensor for name, tensor in tensors.items()}
     missing = [name for name in own if name not in tensors and name not in PRETRAINING_ONLY]
@@ -213,7 +215,17 @@ def _open_wavlm(config: Mapping[str, Any], state: Mapping[str, Tensor], path: Pa
     used = {name: nn.Parameter(tensors[name].float(), requires_grad=False) for name in own}
     model.load_state_dict(used, assign=True)
     model.train(False)
+    try:
+        with torch.inference_mode():
+            model(torch.zeros(1, _receptive_field(model.config)))
+    except Exception as error:
+        raise _no_wavlm(path, error) from error
     return model
+
+
+def _no_wavlm(path: Path, error: Exception) -> UserError:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    return UserError(f"{path.parent}: its encoder's configuration makes no WavLM ({reason})")
 
 
 def _check_size(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -222,9 +234,11 @@ def _check_size(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: 
     deep = config.get("num_hidden_layers", 12)
     if deep != len(layers) or len(layers) > MOST_BLOCKS:
         raise UserError(f"{path}: has {len(layers)} layers, and the configuration of its encoder {str(deep)[:20]}")
-    steps = config.get("conv_dim", ())
-    if not isinstance(steps, (list, tuple)) or len(steps) > MOST_BLOCKS:
-        raise UserError(f"{path.parent}: conv_dim of its encoder's configuration: expected a list of sizes")
+    strides = config.get("conv_stride", STRIDES)
+    if not isinstance(strides, (list, tuple)) or not all(type(stride) is int and stride > 0 for stride in strides):
+        raise UserError(f"{path.parent}: conv_stride of its encoder's configuration: expected a list of sizes")
+    if len(strides) > MOST_BLOCKS or math.prod(strides) != FRAME_SECONDS * SAMPLE_RATE:
+        raise UserError(f"{path.parent}: conv_stride of its encoder's configuration: expected frames of 20 ms")
 
 
 def _present_name(name: str, own: Mapping[str, Tensor]) -> str:

@@ -6,6 +6,8 @@ import ast
 import errno
 import pickle
 import re
+import reprlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +108,7 @@ def _whole(values: Mapping[str, Any], key: str, path: Path) -> int:
         raise UserError(f"{path}: lacks {key!r}" + (f"; did you mean it by {guess!r}?" if guess else ""))
     value = values[key]
     if type(value) is not int or not 1 <= value <= 100_000:
-        raise UserError(f"{path}: {key}: expected a whole number from 1, got {str(value)[:60]!r}")
+        raise UserError(f"{path}: {key}: expected a whole number from 1, got {reprlib.repr(value)}")
     return value
 
 
@@ -157,7 +159,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not is_readable(path):
         raise UserError(f"{path}: is missing")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of torch, about pickles that it then refuses
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError, *_UNREADABLE) as error:
         if lacks_memory(error) or (isinstance(error, OSError) and error.errno != errno.EINVAL):  # of a file cut short
             raise unreadable(path, error) from error

@@ -8,7 +8,6 @@ they tell how well it does, the temperature of its confidence and, of a head tra
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,58 +19,24 @@ from emobridge.corpora.demo import is_synthetic
 from emobridge.data.activity import FRAME_RATE
 from emobridge.data.audio import AudioError
 from emobridge.data.splits import by_ratio
-from emobridge.diarization.frame_model import (
-    Diarizer,
-    DiarizerSpec,
-    longest_of,
-    make_head,
-    speech_steps,
-    standardised,
-    step_features,
-)
-from emobridge.diarization.made import (
-    Composition,
-    Drawn,
-    LabelledSound,
-    MarkedRecording,
-    compose,
-    draw_compositions,
-    labels_of_steps,
-    mark_recordings,
-    read_marked,
-)
+from emobridge.diarization.frame_model import Diarizer, DiarizerSpec, make_head, standardised
+from emobridge.diarization.made import Composition, Drawn, compose, draw_compositions, mark_recordings, read_marked
+from emobridge.diarization.steps import LabelledRecording, LabelledSteps, labelled_steps, thinned, timeline_of
 from emobridge.encoders.base import Encoder, seeded
 from emobridge.errors import UserError, count_noun
 from emobridge.heads.base import ClosedFormHead
 from emobridge.methods.base import Labelled, Task
 from emobridge.methods.source_only import SourceOnly
+from emobridge.scores.base import Estimate
 from emobridge.scores.calibration import fit_temperature
+from emobridge.scores.timelines import TimelineEvaluation
 from emobridge.settings import Composing, FrameTraining
 from emobridge.training.inputs import Frozen
 from emobridge.training.loop import Plan, fit
-from emobridge.types import SAMPLE_RATE, Segment, Utterance, person, short_repr
+from emobridge.types import Utterance, person, short_repr
 
-LabelledRecording = Composition | MarkedRecording
 MOST_LEARNT = 60_000  # that are learnt from: neighbours are much alike, and more would fill the memory
 MOST_HELD_OUT = 400  # recordings of held-out speakers that validate
-
-
-@short_repr
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelledSteps:
-    """The steps of a recording, or of some of it."""
-
-    recording: LabelledRecording
-    segments: tuple[Segment, ...]
-    features: Tensor  # (F, D), as `step_features` gives them
-    speech: np.ndarray  # (F,) bool
-    label: np.ndarray  # (F,) int64, -1 where it is not known
-
-    @property
-    def learnt(self) -> np.ndarray:
-        """(F,) bool: the steps with speech whose label is known."""
-        known: np.ndarray = self.speech & (self.label >= 0)
-        return known
 
 
 @short_repr
@@ -84,6 +49,7 @@ class FrameFit:
     steps: int  # of them
     validation: tuple[LabelledSteps, ...]  # recordings of held-out speakers; () where nobody is held out
     accuracy: float | None  # UA of their steps with speech
+    error: Estimate | None  # EDER of them
     skipped: tuple[tuple[str, str], ...]  # recordings, and why they could not be read
     notes: tuple[str, ...]
 
@@ -130,13 +96,14 @@ def fit_diarizer(
     spec = _about(spec, [row for recording in train for row in recording.rows])
     diarizer = _fit_head(encoder, spec, learnt, apart, training)
     accuracy, temperature = validated(diarizer, apart)
-    spec = dataclasses.replace(spec, temperature=temperature)
+    diarizer = dataclasses.replace(diarizer, spec=dataclasses.replace(spec, temperature=temperature))
     return FrameFit(
-        dataclasses.replace(diarizer, spec=spec),
+        diarizer,
         tuple(steps.recording for steps in learnt),
         sum(len(steps.label) for steps in learnt),
         tuple(apart),
         accuracy,
+        diarization_error(diarizer, apart),
         tuple(reader.skipped.items()),
         (*notes, *_notes_on(draws)),
     )
@@ -187,29 +154,6 @@ class _Reader:
             else:
                 yield labelled_steps(recording, sound, self.encoder, self.spec)
             on_done(done)
-
-
-def labelled_steps(
-    recording: LabelledRecording, sound: LabelledSound, encoder: Encoder, spec: DiarizerSpec
-) -> LabelledSteps:
-    """The steps of a sound with known boundaries; a longer one than a model takes at once goes in pieces."""
-    size = round(max(1, math.floor(longest_of(encoder) * spec.frame_rate)) / spec.frame_rate * SAMPLE_RATE)
-    pieces = [sound.wave[first : first + size] for first in range(0, len(sound.wave), size)]
-    features = torch.cat([step_features(encoder, spec, piece) for piece in pieces])
-    speech = np.concatenate([speech_steps(piece, spec.frame_rate) for piece in pieces])
-    label = labels_of_steps(sound.segments, len(features), spec.frame_rate, spec.labels)
-    return LabelledSteps(recording, sound.segments, features, speech, label)
-
-
-def thinned(steps: LabelledSteps, most: int, rng: np.random.Generator) -> LabelledSteps:
-    """Only the steps that are learnt from; of more than `most` as many by chance."""
-    chosen = np.flatnonzero(steps.learnt)
-    if len(chosen) > most:
-        chosen = np.sort(rng.choice(chosen, most, replace=False))
-    rows = torch.from_numpy(chosen)
-    return dataclasses.replace(
-        steps, features=steps.features[rows], speech=steps.speech[chosen], label=steps.label[chosen]
-    )
 
 
 def _about(spec: DiarizerSpec, rows: Sequence[Utterance]) -> DiarizerSpec:
@@ -281,6 +225,20 @@ def validated(diarizer: Diarizer, validation: Sequence[LabelledSteps]) -> tuple[
     truth = np.concatenate([part.label[part.learnt] for part in steps])
     recalls = [float((p[truth == label].argmax(1) == label).mean()) for label in np.unique(truth)]
     return float(np.mean(recalls)), min(fit_temperature(p, truth), FRAME_RATE)
+
+
+def diarization_error(diarizer: Diarizer, validation: Sequence[LabelledSteps]) -> Estimate | None:
+    """EDER of recordings of which every label is known, with its interval over speakers; None without any."""
+    known = [steps for steps in validation if {part.emotion for part in steps.segments} <= set(diarizer.labels)]
+    if not known:
+        return None
+    evaluation = TimelineEvaluation(
+        tuple(steps.segments for steps in known),
+        (tuple(timeline_of(diarizer, steps) for steps in known),),
+        tuple(steps.segments[-1].end for steps in known),
+        tuple(person(steps.recording.first) for steps in known),
+    )
+    return evaluation.estimates(details=False)[0]
 
 
 def _notes_on(draws: Sequence[Drawn]) -> list[str]:

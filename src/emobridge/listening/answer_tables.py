@@ -7,7 +7,7 @@
   time_elapsed, the trial's stimulus and response: the number of a button, a word, or an object of a survey;
   in version 6 button_pressed and responses. A file holds one participant, or a column tells which.
 - a plain table has listener, item and emotion, and may have start, end (s), confidence (0 to 1), native, group,
-  languages, and the truth with the item's language.
+  languages, and the truth with the item's language; the export of emobridge's own server is such a table.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ ANSWER_COLUMNS: Mapping[str, tuple[str, ...]] = {  # folded names of columns, by
     "end": ("end", "segmentend", "ends"),
     "confidence": ("confidence", "certainty"),
     "native": ("native", "nativelanguage", "mothertongue", "firstlanguage", "l1"),
-    "languages": ("languages", "otherlanguages", "secondlanguages", "l2"),
+    "languages": ("languages", "otherlanguages", "secondlanguages", "l2", "questionlanguages"),
+    "english": ("english", "questionenglish"),
     "group": ("group", "listenergroup"),
     "state": ("state",),
+    "kind": ("kind", "itemkind"),
     "truth": ("truth", "trueemotion", "intended", "intendedemotion", "target"),
     "language": ("language", "itemlanguage", "lang"),
 }  # fmt: skip
@@ -57,7 +59,8 @@ _PEOPLE = (
     "code",
     "participantname",
 )  # folded columns that tell who it is
-_OF_LISTENERS = ("native", "group", "languages")
+_OF_LISTENERS = ("native", "group", "languages", "english")
+_SOURCE = re.compile(r"""\bsrc\s*=\s*["']([^"'<>]+)["']""", re.IGNORECASE)  # of a recording in HTML
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ def _js_psych(table: OpenedTable) -> Iterator[TableAnswer]:
         if index is not None:
             run, last = run + (index <= last), index
         listener = _text(row.get(columns["listener"])) if "listener" in columns else ""
-        stimuli = tuple(text for name in (*names, "stimulus") if (text := _lone(row.get(name))))
+        stimuli = tuple(text for name in (*names, "stimulus") for text in _sources(_lone(row.get(name))))
         answers = [row[key] for key in ("response", "button_pressed", "responses") if row.get(key) not in (None, "")]
         word, button = _answer(answers[0] if answers else "", row.get("choices"))
         who = listener or f"{table.path}: run {run}"
@@ -198,6 +201,13 @@ def _lone(value: Any) -> str:
     """A stimulus, also in a list of its own."""
     value = _parsed(value) if isinstance(value, str) and value[:1] == "[" else value
     return _text(value[0] if isinstance(value, list) and len(value) == 1 else value)
+
+
+def _sources(stimulus: str) -> tuple[str, ...]:
+    """What a stimulus plays: itself, or the sources in its HTML."""
+    if not stimulus:
+        return ()
+    return (*(_SOURCE.findall(stimulus) if "<" in stimulus else ()), stimulus)
 
 
 def _parsed(text: str) -> Any:

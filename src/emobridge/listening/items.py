@@ -96,7 +96,8 @@ def rows_to_hear(request: NewStudy, on_note: Callable[[str], None] | None = None
     without a language beside rows with one.
     """
     where: dict[_RowKey, str] = {}
-    rows = []
+    stretches: dict[tuple[str, float, float | None, int | None], Utterance] = {}
+    again = 0
     for path in request.manifests:
         for row in utterances_at(path, on_note):
             key = key_of_row(row)
@@ -104,7 +105,12 @@ def rows_to_hear(request: NewStudy, on_note: Callable[[str], None] | None = None
                 raise UserError(f"{path}: {row.id!r} of {row.corpus} stands in {where[key]} too")
             where[key] = path
             if row.emotion is not None:
-                rows.append(row)
+                sound = row.path, row.start, row.end, row.channel
+                again += sound in stretches
+                stretches.setdefault(sound, row)
+    rows = list(stretches.values())
+    if again and on_note is not None:
+        on_note(f"{count_noun(again, 'row')} left out: the same stretch of the same recording stands there twice")
     corpora = dict.fromkeys(corpus for corpus, _ in where)
     for name in request.dialect:
         if name not in corpora:
@@ -123,6 +129,8 @@ def without_excluded(
 ) -> dict[str, list[Utterance]]:
     """The rows that are not in --exclude: neither the same utterance, nor a stretch that overlaps, nor, if that is
     asked for, the same speaker."""
+    if not request.exclude:
+        return {language: list(rows) for language, rows in languages.items()}
     same, people = set(), set()
     stretches: dict[str, list[_Stretch]] = {}
     for path in request.exclude:

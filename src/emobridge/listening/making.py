@@ -26,8 +26,10 @@ from emobridge.listening.recordings import gains, read_recording, tone, write_re
 from emobridge.listening.records import ListeningItem, ListeningStudy, Question, Rule
 from emobridge.listening.settings import NewStudy
 from emobridge.listening.study import (
+    ANSWERS_FILE,
     AUDIO_FOLDER,
     STUDY_FILE,
+    check_listening_study,
     check_questions,
     check_recordings,
     questions_of,
@@ -121,6 +123,7 @@ def make_study(
         title=dict(texts.title),
         consent=dict(texts.consent),
     )
+    check_listening_study(study, str(folder / STUDY_FILE))  # before anything is written
     if not _is_there(folder, study):
         _write_recordings(folder / AUDIO_FOLDER, request, drawn, names)
         write_study_file(folder, study)
@@ -202,6 +205,8 @@ def _is_there(folder: Path, study: ListeningStudy) -> bool:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; expected a folder for the study")
     if not (folder / STUDY_FILE).exists():
+        if (folder / ANSWERS_FILE).exists():
+            raise UserError(f"{folder}: holds {ANSWERS_FILE} of another study; choose another --out")
         return False
     there = read_study(folder)
     if there != study:

@@ -41,11 +41,13 @@ def marks_of(answers: Sequence[Mapping[str, Response]], items: Sequence[Listenin
     sums = [math.fsum(error[1][part] for error in times) for part in range(4)] if times else []
     return Marks(
         marked=len(marked), unmarked=len(unmarked),
-        overlap=mean_of([value for value in overlaps if value == value]),
-        eder=mean_of(_listener_means(errors, emotions)),
+        overlap=mean_of([value for value in overlaps if value == value], within=(0, 1)),
+        eder=mean_of(_listener_means(errors, emotions), within=(0, 1)),
         pooled=math.fsum(sums) / seconds if seconds else math.nan,
         parts=tuple((name, total / seconds) for name, total in zip(PARTS, sums)),
-        by_emotion=tuple((emotion, mean_of(_listener_means(errors, (emotion,)))) for emotion in emotions),
+        by_emotion=tuple(
+            (emotion, mean_of(_listener_means(errors, (emotion,)), within=(0, 1))) for emotion in emotions
+        ),
     )  # fmt: skip
 
 

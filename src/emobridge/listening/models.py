@@ -7,6 +7,7 @@ of one name are such fold models.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from emobridge.data.column_names import fold_name
 from emobridge.data.labels import EMOTIONS
 from emobridge.data.tables import open_table
-from emobridge.errors import UserError, nearest, unknown
+from emobridge.errors import UserError, count_noun, nearest, unknown
 from emobridge.languages import language_tag
 from emobridge.listening.dialect import emotion_of_word
 from emobridge.listening.records import ListeningItem
@@ -76,8 +77,16 @@ def cells_of_model(
     emotions: that listeners chose from. Errors: UserError for files that cannot be read, that answer no item, or an
     item twice.
     """
-    if any(_holds_counts(path) for path in model.files):
-        return tuple((cell, ()) for path in model.files for cell in _cells_of_counts(path, model, items))
+    if model.language:
+        languages = dict.fromkeys(cell_language(item.language) for item in items)
+        if cell_language(model.language) not in languages:
+            raise UserError(f"model {model.name}: no items of {model.language} (there are {', '.join(languages)})")
+        items = [item for item in items if cell_language(item.language) == cell_language(model.language)]
+    counted = [path for path in model.files if _holds_counts(path)]
+    if counted:
+        if len(counted) < len(model.files):
+            raise UserError(f"model {model.name}: {counted[0]} holds counts and another file predictions; expected one")
+        return tuple((cell, ()) for cell in _cells_of_counts(model, items, on_note))
     folds = [_predictions(path, items, on_note) for path in model.files]
     by_language: dict[str, list[ListeningItem]] = {}
     for item in items:
@@ -85,14 +94,11 @@ def cells_of_model(
             by_language.setdefault(cell_language(item.language), []).append(item)
     scored = []
     for language, heard in by_language.items():
-        if not model.language or language == cell_language(model.language):
-            everything = [item for item in items if cell_language(item.language) == language]
-            answered = [item for item in heard if all(item.id in fold for fold in folds)]
-            if not answered:
-                raise UserError(f"model {model.name}: its {len(folds)} files answer no item of {language} in common")
-            scored.append(_scored_cell(model, folds, answered, len(everything), emotions))
-    if not scored:
-        raise UserError(f"model {model.name}: answers no item of {model.language}")
+        everything = [item for item in items if cell_language(item.language) == language]
+        answered = [item for item in heard if all(item.id in fold for fold in folds)]
+        if not answered:
+            raise UserError(f"model {model.name}: its {len(folds)} files answer no item of {language} in common")
+        scored.append(_scored_cell(model, folds, answered, len(everything), emotions))
     return tuple(scored)
 
 
@@ -158,7 +164,9 @@ def _predictions(path: Path, items: Sequence[ListeningItem], on_note: list[str])
         hint = f"; it has {first!r}, items are such as {guess or next(iter(names), '')!r}" if first else ""
         raise UserError(f"{path}: answers none of the {len(items)} items{hint}")
     if unlabelled:
-        on_note.append(f"{path.name}: {unlabelled} items without a label, which are left out of the model's scores")
+        on_note.append(
+            f"{path.name}: {count_noun(unlabelled, 'item')} without a label, left out of the model's scores."
+        )
     return predictions
 
 
@@ -166,23 +174,25 @@ def _holds_counts(path: Path) -> bool:
     return path.suffix.lower() == ".csv" and set(open_table(path).columns) >= COUNT_COLUMNS
 
 
-def _cells_of_counts(path: Path, model: ModelFiles, items: Sequence[ListeningItem]) -> list[ModelCell]:
-    """The cells of a budget's items.csv that are of its target; of several each is named by its method."""
+def _cells_of_counts(model: ModelFiles, items: Sequence[ListeningItem], on_note: list[str]) -> list[ModelCell]:
+    """The target's cells of a budget's items.csv, summed over files; of several each is named by its method."""
     languages = tuple(dict.fromkeys(cell_language(item.language) for item in items))
-    language = cell_language(model.language) if model.language else languages[0]
-    if language not in languages or (not model.language and len(languages) > 1):
-        form = f"{model.setting or 'mono'}@LANGUAGE:{model.name}={path}"
+    if len(languages) > 1:
+        form = f"{model.setting or 'mono'}@LANGUAGE:{model.name}={model.files[0]}"
         raise UserError(
-            f"{path}: holds counts, which do not tell their language: {form} (one of {', '.join(languages)})"
+            f"{model.files[0]}: holds counts, which do not tell their language: {form} (one of {', '.join(languages)})"
         )
-    heard = [item for item in items if cell_language(item.language) == language]
-    try:
-        cells = {key: counts for key, counts in read_counts(path).items() if key[3] == "target"}
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: is no table of counts as a budget leaves it ({error})") from error
-    if not cells:
-        raise UserError(f"{path}: holds no counts of a target")
-    return [_cell_of_counts(key, counts, model, heard, len(cells) > 1) for key, counts in cells.items()]
+    cells: dict[CellKey, Counter[tuple[str, str]]] = {}
+    for path in model.files:
+        try:
+            targets = {key: counts for key, counts in read_counts(path).items() if key[3] == "target"}
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{path}: is no table of counts as a budget leaves it ({error})") from error
+        if not targets:
+            raise UserError(f"{path}: holds no counts of a target")
+        for key, counts in targets.items():
+            cells.setdefault(key, Counter()).update(counts)
+    return [_cell_of_counts(key, counts, model, items, len(cells) > 1, on_note) for key, counts in cells.items()]
 
 
 def _cell_of_counts(
@@ -191,13 +201,18 @@ def _cell_of_counts(
     model: ModelFiles,
     items: Sequence[ListeningItem],
     is_named: bool,
+    on_note: list[str],
 ) -> ModelCell:
     labels = tuple(dict.fromkeys(true for true, _ in counts))
-    matrix = np.array([[counts.get((true, predicted), 0) for predicted in labels] for true in labels], dtype=float)
+    matrix = np.array([[counts[true, predicted] for predicted in labels] for true in labels], dtype=float)
     name = f"{model.name}, {key[0]}, {key[1]} target labels" if is_named else model.name
-    folds = round(matrix.sum() / len(items))
+    heard = Counter(item.emotion for item in items)
+    folds = {n / heard[label] if heard[label] else 0.0 for label, n in zip(labels, matrix.sum(1)) if n}
+    if len(folds) != 1 or not min(folds).is_integer():
+        answers = ", ".join(f"{label} {int(n)}" for label, n in zip(labels, matrix.sum(1)))
+        on_note.append(f"Counts of {name} are of other items than listeners heard, or not of all ({answers}).")
     return ModelCell(
         name=name, language=cell_language(items[0].language), setting=model.setting, labels=labels,
         counts=integer_rows(matrix), ua=float(Ua().value(matrix)), low=np.nan, high=np.nan, n=len(items),
-        folds=max(1, folds), missing=0,
+        folds=max(1, round(matrix.sum() / len(items))), missing=0,
     )  # fmt: skip

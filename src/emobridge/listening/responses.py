@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emobridge.corpora import is_audio
+from emobridge.data.audio import printable
 from emobridge.data.labels import UnknownLabel
 from emobridge.data.manifest import read_manifest
 from emobridge.data.tables import TABLE_SUFFIXES
@@ -20,11 +21,12 @@ from emobridge.errors import UserError, nearest
 from emobridge.languages import language_tag
 from emobridge.listening.answer_tables import TableAnswer, table_answers
 from emobridge.listening.dialect import DIALECT_EMOTIONS, emotion_of_word
-from emobridge.listening.records import Listener, ListeningItem, Response
+from emobridge.listening.records import ITEM_KINDS, Listener, ListeningItem, Response
 from emobridge.types import Utterance, short_repr
 
 STUDY_FILE, ANSWERS_FILE = "study.json", "answers.sqlite"
 ANSWER_SUFFIXES = TABLE_SUFFIXES | {".jsonl"}
+LONGEST_GROUP = 80  # characters of the name of a group
 _UNUSABLE = 3  # examples of a kind that are named
 
 
@@ -246,7 +248,12 @@ class _TableReader:
         if truth is None:
             self.unusable.add("rows without a truth", answer.where)
             return None
-        item = self.items.setdefault(name, ListeningItem(name, name, 0.0, truth, language=language, utterance=name))
+        kind = values.get("kind") or "item"
+        if kind not in ITEM_KINDS:
+            self.unusable.add(f"rows of an unknown kind (of {', '.join(ITEM_KINDS)})", f"{answer.where}: {kind[:40]!r}")
+            return None
+        own = ListeningItem(name, name, 0.0, truth, kind, language, utterance=name)
+        item = self.items.setdefault(name, own)
         if item.emotion != truth:
             self.unusable.add("rows whose truth is not that of the item's first row", answer.where)
         return item
@@ -298,8 +305,10 @@ class _TableReader:
                 languages.append(f"{language_tag(tag)}:{level}".rstrip(":"))
         except UserError as error:
             self.unusable.add("languages of listeners that cannot be read", str(error))
-        answers = {"languages": tuple(languages)} if languages else {}
-        group, state = values.get("group") or native, values.get("state") or "finished"
+        answers: dict[str, str | tuple[str, ...]] = {"languages": tuple(languages)} if languages else {}
+        if values.get("english"):
+            answers["english"] = values["english"]
+        group, state = printable(values.get("group", ""))[:LONGEST_GROUP] or native, values.get("state") or "finished"
         return Listener(draft.id, native=native, group=group, answers=answers, state=state)
 
 

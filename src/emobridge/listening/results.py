@@ -83,14 +83,14 @@ def results_record(request: ResultsRequest, *, strict: bool = False) -> StudyRec
     labels = labels_of_answers(answers, items)
     listeners = scored_listeners(answers, items, rules)
     cells = cells_of(listeners, items, labels, rules)
-    notes = list(answers.notes)
+    model_notes: list[str] = []
     offered = labels[: len(answers.emotions)] or labels
     models = [
-        pair for model in model_files(request.model) for pair in cells_of_model(model, items, labels, notes)
+        pair for model in model_files(request.model) for pair in cells_of_model(model, items, labels, model_notes)
     ]  # fmt: skip
     findings = ListeningFindings(
         emotions=offered, cells=cells, models=tuple(cell for cell, _ in models), tests=tests_of(cells),
-        rows=tuple(scored.row for scored in listeners), rules=tuple(_rules(answers, rules)), notes=tuple(notes),
+        rows=tuple(scored.row for scored in listeners), rules=tuple(_rules(answers, rules)), notes=answers.notes,
     )  # fmt: skip
     if not cells:
         reasons = ", ".join(f"{reason} {n}" for reason, n in findings.excluded.items())
@@ -101,7 +101,7 @@ def results_record(request: ResultsRequest, *, strict: bool = False) -> StudyRec
     return StudyRecord(
         kind="listening", name=f"Listening test: {answers.name}", command=command_of(request, "listening results"),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), labels=labels, scores=tuple(scores),
-        intervals_over="listeners", listening=findings, warnings=tuple(_warnings(findings)),
+        intervals_over="listeners", listening=findings, warnings=(*_warnings(findings), *model_notes),
         corpora=corpora, synthetic=any(is_synthetic(row.corpus) for row in corpora), versions=versions(),
     )  # fmt: skip
 

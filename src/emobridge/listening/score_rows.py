@@ -26,16 +26,19 @@ def cell_scores(
     counts = np.array([listener_counts(by_number[number], heard, cell.labels) for number in cell.listeners])
     if len(counts):
         for measure in all_measures("classes"):
-            yield _score(cell, measure.name, mean_of(measure.value(counts).tolist()))
+            yield _score(cell, measure.name, mean_of(measure.value(counts).tolist(), within=measure.range))
         recalls = recall_by_class(counts)
         for index, label in enumerate(cell.labels):
             if any(item.emotion == label for item in heard):
-                yield _score(cell, f"{RECALL} {label}", mean_of(recalls[:, index].tolist()))
+                yield _score(cell, f"{RECALL} {label}", mean_of(recalls[:, index].tolist(), within=(0, 1)))
     for name, agreement in (("Fleiss' kappa", cell.kappa), ("Krippendorff's alpha", cell.alpha)):
         if agreement.items:
             yield _score(cell, name, Mean(agreement.value, agreement.low, agreement.high, agreement.items))
     if cell.marks is not None and not math.isnan(cell.marks.eder.value):
         yield _score(cell, "EDER", cell.marks.eder)
+        yield _score(cell, "EDER pooled", mean_of([cell.marks.pooled]))
+        for emotion, mean in cell.marks.by_emotion:
+            yield _score(cell, f"EDER {emotion}", mean)
     for number, value in zip(cell.listeners, cell.values):
         yield _score(cell, Ua.name, mean_of([value]), who=f"{cell.who}, {number}")
 

@@ -19,7 +19,7 @@ from emobridge.scores.confusion import Counts, confusion
 from emobridge.scores.measures.ua import Ua
 from emobridge.scores.paired import mean_of
 
-FINISHED = "finished"
+FINISHED, NO_LANGUAGE = "finished", "und"
 LISTENED_ITEMS = "items of the listening test"  # what scores are of
 
 
@@ -69,8 +69,8 @@ def relation_of(listener: Listener, language: str, second_languages: Sequence[st
 
     A second language is one that the listener lists among the others, English too by its own question.
     """
-    heard, native = primary_language(language), primary_language(listener.native) if listener.native else ""
-    if not native or heard == "und":
+    heard, native = primary_language(language), _native(listener)
+    if not native or heard == NO_LANGUAGE:
         return ""
     if native == heard:
         return "mono"
@@ -84,10 +84,15 @@ def relation_of(listener: Listener, language: str, second_languages: Sequence[st
 
 def name_of_group(listener: Listener) -> str:
     """ "listeners, native de" of a group by native language, "listeners, NAME" of another, "listeners" of none."""
-    native = primary_language(listener.native) if listener.native else ""
+    native = _native(listener)
     if listener.group in ("", listener.native, native):
         return f"listeners, native {native}" if native else "listeners"
     return f"listeners, {listener.group}"
+
+
+def _native(listener: Listener) -> str:
+    """The native language; "" where it is not known."""
+    return primary_language(listener.native) if listener.native not in ("", NO_LANGUAGE) else ""
 
 
 def scored_listeners(
@@ -147,7 +152,7 @@ def _cell(
     complete = {number: value for number, value in values.items() if value == value}
     return ListenerCell(
         who=who, language=language, setting=setting, listeners=tuple(complete), values=tuple(complete.values()),
-        mean=mean_of(list(complete.values())), labels=labels, counts=integer_rows(total),
+        mean=mean_of(list(complete.values()), within=(0, 1)), labels=labels, counts=integer_rows(total),
         items=int((counts.sum(1) > 0).sum()), kappa=fleiss_kappa(counts), alpha=krippendorff_alpha(counts),
         marks=marks_of([scored.responses for scored in members], items),
     )  # fmt: skip

@@ -34,7 +34,8 @@ class NewStudy:
     )  # fmt: skip
     segments: bool = option(
         False, help="Ask for the ONE stretch that carries the emotion most. Whole recordings are played, of which a "
-        "row's start and end are the reference (scan zed --segments writes such rows); neutral ones are left out.",
+        "row's start and end are the reference (`scan zed DIR --option segments=yes` writes such rows); neutral ones "
+        "are left out.",
         first=True,
     )  # fmt: skip
     confidence: bool = option(False, help="Ask how sure a listener is of each answer.")
@@ -52,8 +53,8 @@ class NewStudy:
     )  # fmt: skip
     exclude_speakers: bool = option(False, help="Leave out everybody who speaks in --exclude.")
     rules: str = option(
-        "", help="TOML file of [[rules]] of screening, and of [[questions]], [title] and [consent] where they differ "
-        "from the usual ones.", metavar="FILE",
+        "", help="TOML file of the rules of screening; and of questions, title and consent, where they differ from the "
+        "usual ones.", metavar="FILE",
     )  # fmt: skip
     interface: tuple[str, ...] = option(INTERFACES, help="Languages of the pages, separated by commas.")
     level: str = option(

@@ -33,7 +33,7 @@ STUDY_FILE, AUDIO_FOLDER, ANSWERS_FILE = "study.json", "audio", "answers.sqlite"
 STUDY_FORMAT = 1
 _LARGEST_FILE = 16 << 20  # bytes of a study file
 MOST_ITEMS = 10_000
-_LONGEST_TEXT = 20_000  # characters of a consent
+_LONGEST_TITLE, _LONGEST_TEXT = 200, 20_000  # characters of a name or title, and of a consent
 _LONGEST_ITEM = 600.0  # s
 _TOLERANCE = 0.05  # s by which a file's length may differ from its item's
 _ITEM_ID = re.compile(r"[a-z0-9]{1,40}")
@@ -114,6 +114,8 @@ def check_listening_study(study: ListeningStudy, where: str) -> None:
             raise UserError(f"{where}: emotions: {unknown('emotion', emotion, EMOTIONS)}")
     if len(study.emotions) < 2 or len(set(study.emotions)) < len(study.emotions):
         raise UserError(f"{where}: emotions: expected two or more different ones, got {', '.join(study.emotions)}")
+    if study.seed < 0:
+        raise UserError(f"{where}: seed: expected 0 or more, got {study.seed}")
     if not 1 <= study.block <= MOST_ITEMS:
         raise UserError(f"{where}: block: expected 1 item or more between two breaks, got {study.block}")
     if not any(item.kind == "item" for item in study.items):
@@ -121,11 +123,15 @@ def check_listening_study(study: ListeningStudy, where: str) -> None:
     if len(study.items) > MOST_ITEMS:
         raise UserError(f"{where}: items: expected {MOST_ITEMS:,} at most, got {len(study.items):,}")
     ids: set[str] = set()
+    files: set[str] = set()
     for item in study.items:
         _check_item(item, study.emotions, f"{where}: item {item.id!r}")
         if item.id in ids:
             raise UserError(f"{where}: two items have the id {item.id!r}")
+        if item.audio in files:
+            raise UserError(f"{where}: two items play {item.audio!r}")
         ids.add(item.id)
+        files.add(item.audio)
     check_questions(study.questions, study.rules, where)
 
 
@@ -204,19 +210,19 @@ def _check_item(item: ListeningItem, emotions: Sequence[str], where: str) -> Non
 
 
 def _check_texts(study: ListeningStudy, where: str) -> None:
-    if not study.name.strip() or len(study.name) > 200 or not study.name.isprintable():
-        raise UserError(f"{where}: name: expected a line of 200 characters at most")
+    if not study.name.strip() or len(study.name) > _LONGEST_TITLE or not study.name.isprintable():
+        raise UserError(f"{where}: name: expected a line of {_LONGEST_TITLE} characters at most")
     for language in study.interface:
         if language not in INTERFACES:
             raise UserError(f"{where}: interface: {unknown('language of the pages', language, INTERFACES)}")
     if not study.interface or len(set(study.interface)) < len(study.interface):
         raise UserError(f"{where}: interface: expected different languages, got {', '.join(study.interface) or 'none'}")
-    for key, texts in (("title", study.title), ("consent", study.consent)):
+    for key, texts, longest in (("title", study.title, _LONGEST_TITLE), ("consent", study.consent, _LONGEST_TEXT)):
         for language, text in texts.items():
             if language not in study.interface:
                 raise UserError(f"{where}: {key}: {unknown('language of the pages', language, study.interface)}")
-            if len(text) > _LONGEST_TEXT or CONTROL.search(text.replace("\n", "")):
-                raise UserError(f"{where}: {key}: {language}: expected {_LONGEST_TEXT:,} characters of text at most")
+            if len(text) > longest or CONTROL.search(re.sub(r"[\n\r\t]", "", text)):
+                raise UserError(f"{where}: {key}: {language}: expected {longest:,} characters of text at most")
 
 
 def _tag(text: str, where: str) -> None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emobridge.corpora.demo import is_synthetic
-from emobridge.listening.results import listening_results
+from emobridge.errors import UserError
+from emobridge.listening.results import listening_results, results_record
 from emobridge.listening.settings import ResultsRequest
-from emobridge.literature.record import PublishedConfusion
+from emobridge.listening.study import STUDY_FILE, read_study, study_digest
+from emobridge.literature.record import Published, PublishedConfusion
 from emobridge.recipes.accounting import numbers_at
 from emobridge.recipes.comparison import (
     compare_numbers,
@@ -23,7 +26,7 @@ from emobridge.recipes.comparison import (
 from emobridge.recipes.listening_run import PreparedTest
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.rows import CONFUSION, ScoreKey
-from emobridge.report.blocks import Page, Section, Table, count, stamp_of, stamped
+from emobridge.report.blocks import Page, Section, Table, bounds, count, number, stamp_of, stamped
 from emobridge.report.listeners import ListenerCell, ListeningFindings
 from emobridge.report.write import write_page
 from emobridge.scores.paired import Mean
@@ -34,21 +37,37 @@ _MATRICES = (
     "Per cent of each true emotion's answers, of all listeners of a group together; in brackets the published matrix, "
     "of other items. mono are natives, trans listeners of a second language, cross who does not know the language."
 )
+_QUESTIONS = (
+    "Negation counts as anger and expectation as happiness, as in the paper; a question has no emotion, and the paper "
+    "does not say which answer is right. Both rules are ours: neutral is right (as above), or questions are left out."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTest:
+    """A test that has answers, and what they show."""
+
+    part: PreparedTest
+    findings: ListeningFindings
+    without_questions: ListeningFindings | None  # where a dialect has questions: with these left out
+    lines: tuple[str, ...]  # what a terminal shows
 
 
 def score_tests(
     prepared: Sequence[PreparedTest], answers: Mapping[str, Path], models: Sequence[str]
-) -> Iterator[tuple[PreparedTest, ListeningFindings, tuple[str, ...]]]:
-    """Each test that has answers, with its findings and the lines that say them; its page is in STUDY/results.
+) -> Iterator[ScoredTest]:
+    """Each test that has answers; its own page is in STUDY/results.
 
     answers: by the name of a test, the folder of its study or a table. models: as `listening results --model` has them;
-    for the tests of utterances.
+    for the tests of utterances. Errors: UserError for the folder of another study.
     """
     for part in prepared:
         if part.test.name not in answers:
             continue
         place = answers[part.test.name]
-        is_study = place == part.folder
+        is_study = (place / STUDY_FILE).is_file()
+        if is_study and study_digest(read_study(place)) != study_digest(part.study):
+            raise UserError(f"{place}: holds other items than {part.folder}; expected answers to these")
         request = ResultsRequest(
             study=str(place),
             items="" if is_study else str(part.folder),
@@ -56,7 +75,11 @@ def score_tests(
             model=() if part.study.wants_segment else tuple(models),
         )
         results = listening_results(request)
-        yield part, results.findings, results.lines
+        has_questions = any(item.emotion == "question" for item in part.study.items)
+        other = (
+            results_record(replace(request, question_rule="left-out", model=())).listening if has_questions else None
+        )
+        yield ScoredTest(part, results.findings, other, results.lines)
 
 
 def measured_scores(part: PreparedTest, findings: ListeningFindings) -> dict[ScoreKey, Score]:
@@ -90,25 +113,27 @@ def _score(cell: ListenerCell, measure: str, mean: Mean) -> Score:
 
 def write_listening_page(
     recipe: Recipe,
-    scored: Sequence[tuple[PreparedTest, ListeningFindings]],
+    scored: Sequence[ScoredTest],
     missing: Sequence[str],
     folder: Path,
     command: str,
 ) -> Path:
     """Write published.csv and the page of the recipe; returns the path of recipe.html."""
-    measured = {key: score for part, findings in scored for key, score in measured_scores(part, findings).items()}
+    measured = {key: score for test in scored for key, score in measured_scores(test.part, test.findings).items()}
     comparison = compare_numbers(recipe, measured)
     write_comparison(folder, comparison)
     sections = comparison_sections(comparison, over="listeners")
     sections += [Section("What is missing", items=tuple(missing))] if missing else []
-    matrices = [table for part, findings in scored for table in _matrices(recipe, part, findings)]
+    matrices = [table for test in scored for table in _matrices(recipe, test.part, test.findings)]
     sections += [Section("Confusion matrices", (_MATRICES,), blocks=tuple(matrices))] if matrices else []
+    dialects = [table for test in scored for table in _dialect(recipe, test)]
+    sections += [Section("Questions of the dialect", (_QUESTIONS,), blocks=tuple(dialects))] if dialects else []
     sections.append(Section("Tests between groups", items=tuple(_pages(scored, folder))))
     ours = tuple(f"{choice}: {text}" for choice, text in recipe.ours)
     sections.append(Section("What the paper leaves open, and was chosen here", items=ours))
     how = (recipe.citation, "Each test has a page of its own in the folder `results` of its study.")
     sections.append(Section("How to run it again", how, code=command))
-    synthetic = any(is_synthetic(item.corpus) for part, _ in scored for item in part.study.items)
+    synthetic = any(is_synthetic(item.corpus) for test in scored for item in test.part.study.items)
     stamp = stamp_of(synthetic, False)
     lead = f"{count(len(scored), 'listening test')}, {count(_listeners(scored), 'listener')}."
     words = ("SYNTHETIC speech, simulated listeners." if synthetic else "", published_finding(comparison), lead)
@@ -122,17 +147,37 @@ def write_listening_page(
     return write_page(folder, "recipe", page, {"command": command})
 
 
-def _listeners(scored: Sequence[tuple[PreparedTest, ListeningFindings]]) -> int:
+def _listeners(scored: Sequence[ScoredTest]) -> int:
     """The most listeners that any test has: they may be the same people."""
-    return max((sum(not row.excluded for row in findings.rows) for _, findings in scored), default=0)
+    return max((sum(not row.excluded for row in test.findings.rows) for test in scored), default=0)
 
 
-def _pages(scored: Sequence[tuple[PreparedTest, ListeningFindings]], folder: Path) -> Iterator[str]:
-    for part, findings in scored:
-        page = (part.folder / "results" / "results.html").relative_to(folder).as_posix()
-        kinds = Counter(test.test for test in findings.tests)
-        tests = ", ".join(count(number, f"{kind} test") for kind, number in kinds.items())
-        yield f"{part.test.name}: {tests or 'no test'}, in {page}"
+def _pages(scored: Sequence[ScoredTest], folder: Path) -> Iterator[str]:
+    for test in scored:
+        page = (test.part.folder / "results" / "results.html").relative_to(folder).as_posix()
+        kinds = Counter(pair.test for pair in test.findings.tests)
+        counts = ", ".join(count(total, f"{kind} test") for kind, total in kinds.items())
+        yield f"{test.part.test.name}: {counts or 'no test'}, in {page}"
+
+
+def _dialect(recipe: Recipe, test: ScoredTest) -> Iterator[Table]:
+    """UA of the dialect by what is right for a question, beside what is published."""
+    if test.without_questions is None:
+        return
+    printed = {key: numbers for key, numbers in numbers_at(recipe).items() if key.study == test.part.test.name}
+    rows = []
+    for name, language in test.part.languages.items():
+        if name not in test.part.test.request.dialect:
+            continue
+        for rule, findings in (("neutral", test.findings), ("left out", test.without_questions)):
+            for cell in (cell for cell in findings.cells if cell.language == language):
+                key = ScoreKey(test.part.test.name, cell.who, "", "", name, "", "target", "UA")
+                values = ", ".join(row.printed for row in printed.get(key, ()) if isinstance(row, Published))
+                mean = cell.mean
+                ours = f"{number('UA', mean.value)} ({bounds('UA', mean.low, mean.high)})"
+                rows.append((rule, cell.who, name, ours, values or "-"))
+    yield Table("UA in per cent, with 95 % intervals over listeners.",
+                ("right for a question", "who", "corpus", "measured", "published"), tuple(rows))  # fmt: skip
 
 
 def _matrices(recipe: Recipe, part: PreparedTest, findings: ListeningFindings) -> Iterator[Table]:

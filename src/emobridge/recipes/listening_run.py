@@ -15,7 +15,7 @@ from emobridge.recipes.listening_tests import ListeningTest
 from emobridge.recipes.recipe import Recipe
 from emobridge.recipes.replication import Available
 
-Skip = Callable[[str, str], None]
+_Skip = Callable[[str, str], None]
 ITEMS_FOLDER = "items"  # of manifests of what is played, a corpus each
 
 
@@ -37,11 +37,11 @@ class PreparedTest:
 
 
 def prepare_tests(
-    recipe: Recipe, corpora: Available, out: Path, *, on_skip: Skip | None = None
+    recipe: Recipe, corpora: Available, out: Path, *, on_skip: _Skip | None = None
 ) -> tuple[list[PreparedTest], list[str]]:
     """Write the study of each test whose corpora are here into `out`/NAME; and a line for each thing that is missing.
 
-    A test goes on without some of its corpora. on_skip: as of `make_study`.
+    A test goes on without some of its corpora. on_skip: as of `make_study`; without it what cannot be made is an error.
     """
     missing = dict(corpora.missing)
     paths = dict(corpora.paths) | dict(corpora.items)
@@ -57,12 +57,14 @@ def prepare_tests(
         try:
             prepared.append(_prepare(recipe, test, manifests, out, on_skip))
         except UserError as error:
+            if on_skip is None:
+                raise
             lines.append(f"study {test.name}: {error}")
     return prepared, lines
 
 
 def _prepare(
-    recipe: Recipe, test: ListeningTest, manifests: Mapping[str, str], out: Path, on_skip: Skip | None
+    recipe: Recipe, test: ListeningTest, manifests: Mapping[str, str], out: Path, on_skip: _Skip | None
 ) -> PreparedTest:
     folder = out / test.name
     request = replace(
@@ -73,11 +75,22 @@ def _prepare(
         dialect=corpus_names(test.request.dialect, tuple(manifests), manifests),
     )
     study = make_study(request, recipe.rules, on_skip=on_skip)
-    for name, path in manifests.items():
-        played = {(item.corpus, item.utterance) for item in study.items if item.kind == "item"}
-        rows = [row for row in read_manifest(path) if (row.corpus, row.id) in played]
-        write_manifest(out / ITEMS_FOLDER / f"{name}-items.jsonl", rows)
+    _write_manifests(study, manifests, out / ITEMS_FOLDER)
     return PreparedTest(test, folder, study, manifests)
+
+
+def _write_manifests(study: ListeningStudy, manifests: Mapping[str, str], folder: Path) -> None:
+    """Write what is played of each corpus as NAME-items.jsonl, for models; with segments also NAME-reference.jsonl.
+
+    Items of a test of segments are whole recordings, and the reference has the stretches in which emotions are heard.
+    """
+    played = {(item.corpus, item.utterance) for item in study.items if item.kind == "item"}
+    for name, path in manifests.items():
+        rows = [row for row in read_manifest(path) if (row.corpus, row.id) in played]
+        if study.wants_segment:
+            write_manifest(folder / f"{name}-reference.jsonl", rows)
+            rows = [replace(row, start=0.0, end=None) for row in rows]
+        write_manifest(folder / f"{name}-items.jsonl", rows)
 
 
 def request_lines(prepared: Sequence[PreparedTest]) -> Iterator[str]:

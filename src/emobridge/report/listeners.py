@@ -21,9 +21,11 @@ IntegerMatrix = tuple[tuple[int, ...], ...]  # (C, C), rows truth, columns answe
 def heard_name(language: str) -> str:
     """The English name of a language that items are in; a dialect has its tag beside.
 
-    >>> heard_name("de"), heard_name("zh-x-tianjin")
-    ('German', 'Chinese (zh-x-tianjin)')
+    >>> heard_name("de"), heard_name("zh-x-tianjin"), heard_name("und")
+    ('German', 'Chinese (zh-x-tianjin)', 'the items')
     """
+    if language == "und":
+        return "the items"
     return f"{language_name(language)} ({language})" if "-" in language else language_name(language)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from emobridge.languages import language_name
 from emobridge.report.blocks import Section, Table, count, figure, interval, percent
 from emobridge.report.listener_plot import ScaleRow, scale_plot
 from emobridge.report.listener_tables import (
@@ -77,35 +76,35 @@ def _own_language(findings: ListeningFindings) -> str:
     ]  # fmt: skip
     if not pairs:
         return ""
-    test, first, second = max(pairs, key=lambda pair: abs(pair[0].difference))
-    word = "better" if test.difference > 0 else "worse" if test.difference < 0 else "as well"
-    name = language_name(first.language)
-    if not test.difference:
-        return f"Natives recognise the emotions of {name} as well as those who do not know it ({_cell_text(first)})."
+    test, first, second = max(pairs, key=lambda pair: (pair[0].corrected <= SIGNIFICANCE, abs(pair[0].difference)))
+    name, values = heard_name(first.language), f"{percent(first.mean.value)} against {percent(second.mean.value)} %"
+    if test.corrected <= SIGNIFICANCE:
+        word = "better" if test.difference > 0 else "worse"
+        return (
+            f"Natives recognise the emotions of {name} {word} than those who do not know it: {values}, {_judged(test)}."
+        )
     return (
-        f"Natives recognise the emotions of {name} {word} than those who do not know it: {percent(first.mean.value)} "
-        f"against {percent(second.mean.value)} %, {_judged(test)}."
+        f"Natives are not shown to recognise the emotions of {name} better or worse than those who do not know it: "
+        f"{values}, {_judged(test)}."
     )
 
 
 def _judged(test: ListenerTest) -> str:
-    """A difference, and whether it outlasts the correction."""
+    """A difference, and its corrected p."""
     size = f"a difference of {percent(abs(test.difference))} points"
     if math.isnan(test.corrected):
         return f"{size} that no test can judge"
     p = p_text(test.corrected)
-    return f"{size} ({'p' if p.startswith('<') else 'p ='} {p} after Holm's correction" + (
-        ")" if test.corrected <= SIGNIFICANCE else "), which chance alone could make"
-    )
+    return f"{size} ({'p' if p.startswith('<') else 'p ='} {p} after Holm's correction)"
 
 
 def _language_sentence(findings: ListeningFindings, language: str) -> str:
     parts = [
-        f"{short_name(cell)} {percent(cell.mean.value)} % ({_bounds(cell.mean)}, {count(len(cell.values), 'listener')})"
-        for cell in findings.cells
-        if cell.language == language and cell.values
+        f"{short_name(cell)}{' recognise' if not number else ''} {percent(cell.mean.value)} % "
+        f"({_bounds(cell.mean)}, {count(len(cell.values), 'listener')})"
+        for number, cell in enumerate(cell for cell in findings.cells if cell.language == language and cell.values)
     ]
-    return f"{heard_name(language)}: {'; '.join(parts)}." if parts else ""
+    return f"Of the emotions of {heard_name(language)}, {'; '.join(parts)}." if parts else ""
 
 
 def _model_sentence(findings: ListeningFindings, model: ModelCell) -> str:
@@ -188,7 +187,8 @@ def listening_lines(record: StudyRecord) -> list[str]:
     lines = []
     for cell in findings.cells:
         who = f"{cell.language:8} {short_name(cell):34}"
-        lines.append(f"{who} UA {mean_text(cell.mean)}  listeners={len(cell.values)} alpha={cell.alpha.value:.2f}")
+        alpha = "" if math.isnan(cell.alpha.value) else f" alpha={cell.alpha.value:.2f}"
+        lines.append(f"{who} UA {mean_text(cell.mean)}  listeners={len(cell.values)}{alpha}")
     for model in findings.models:
         value = interval("UA", model.ua, model.low, model.high)
         lines.append(f"{model.language:8} {model_name(model):34} UA {value}  items={model.n} folds={model.folds}")

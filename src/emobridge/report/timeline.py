@@ -24,7 +24,7 @@ from emobridge.report.write import page_environment, style_sheet
 from emobridge.types import Prediction
 
 if TYPE_CHECKING:
-    from emobridge.diarization.call import CallRecord, ChannelTimeline
+    from emobridge.diarization.call import CallRecord
 
 EMOTION_COLOURS = dict(zip(EMOTIONS, (5, 2, 0, 1, 4, 3, 6, 7, 3, 4, 6)))  # of COLOURS; neutral is grey
 PATTERNS = 8  # of timeline.css
@@ -62,37 +62,74 @@ class ShownStretch:
         return self.end - self.start
 
 
+@dataclass(frozen=True, slots=True)
+class DrawnChannel:
+    """A channel whose pictures are drawn, which takes less memory than their numbers."""
+
+    name: str
+    rows: tuple[Prediction, ...]
+    wave: str  # addresses of images
+    spectrogram: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnCall:
+    """A recording as the page has it."""
+
+    name: str
+    seconds: float
+    source: str  # the address of its sound; "" where there is none
+    is_beside: bool  # whether the sound is a file beside the page
+    synthetic: bool
+    channels: tuple[DrawnChannel, ...]
+
+
 def write_timeline_page(path: str | Path, records: Iterable[CallRecord], *, source: str = "") -> Path:
     """Write the page of some recordings, whole or not at all; returns its path.
 
     source: what answered, such as the folder of the model. Errors: UserError where the page cannot be written.
     """
     path = Path(path)
-    text = timeline_html(list(records), source=source)
+    text = timeline_html(records, source=source)
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 
 
-def timeline_html(records: Sequence[CallRecord], *, source: str = "") -> str:
-    """The page as text; all names in it are escaped."""
-    synthetic = any(record.synthetic for record in records)
-    names = (row.labels for record in records for channel in record.channels for row in channel.rows)
-    labels = tuple(dict.fromkeys(itertools.chain.from_iterable(dict.fromkeys(names))))
-    calls = [_call(record, labels) for record in records]
+def timeline_html(records: Iterable[CallRecord], *, source: str = "") -> str:
+    """The page as text; all names in it are escaped. The pictures of a single record are in memory at a time."""
+    drawn = [_drawn(record) for record in records]
+    names = dict.fromkeys(row.labels for call in drawn for channel in call.channels for row in channel.rows)
+    labels = tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
+    calls = [_call(call, labels) for call in drawn]
     stretches = [stretch for call in calls for stretch in call["stretches"]]
     environment = page_environment()
     environment.filters["clock"] = clock
+    amount = f"{count(len(drawn), 'recording')} of {clock(sum(call.seconds for call in drawn))} in all"
     return environment.get_template("timeline.html").render(
         title="Emotions over time",
-        subtitle="; ".join(part for part in (_amount(records), source) if part),
-        stamp=stamp_of(synthetic),
+        subtitle="; ".join(part for part in (amount, source) if part),
+        stamp=stamp_of(any(call.synthetic for call in drawn)),
         lead=_lead(stretches, labels),
         swatches=_swatches(labels, stretches),
         calls=calls,
         style=style_sheet("style.css", "timeline.css"),
-        has_sound=any(record.audio or record.audio_file for record in records),
+        has_sound=any(call.source for call in drawn),
     )
+
+
+def _drawn(record: CallRecord) -> DrawnCall:
+    source = record.audio_file or (_data_address(record.audio) if record.audio else "")
+    channels = tuple(
+        DrawnChannel(
+            "all channels" if channel.channel is None else f"channel {channel.channel}",
+            channel.rows,
+            _data_address(waveform_png(channel.picture)),
+            _data_address(spectrogram_jpeg(channel.picture)),
+        )
+        for channel in record.channels
+    )
+    return DrawnCall(record.name, record.seconds, source, bool(record.audio_file), record.synthetic, channels)
 
 
 def clock(seconds: float) -> str:
@@ -105,10 +142,6 @@ def clock(seconds: float) -> str:
     minutes, hours = tenths // 600, tenths // 36_000
     head = f"{hours}:{minutes % 60:02}" if hours else f"{minutes}"
     return f"{head}:{tenths % 600 // 10:02}.{tenths % 10}"
-
-
-def _amount(records: Sequence[CallRecord]) -> str:
-    return f"{count(len(records), 'recording')} of {clock(sum(record.seconds for record in records))} in all"
 
 
 def _lead(stretches: Sequence[ShownStretch], labels: Sequence[str]) -> str:
@@ -149,38 +182,21 @@ def _swatches(labels: Sequence[str], stretches: Sequence[ShownStretch]) -> list[
     ]
 
 
-def _call(record: CallRecord, labels: Sequence[str]) -> dict[str, Any]:
+def _call(call: DrawnCall, labels: Sequence[str]) -> dict[str, Any]:
     """What the template shows of a recording."""
-    channels = [(_channel_name(channel), channel) for channel in record.channels]
     stretches = [
-        [_stretch(row, name, labels) for row in channel.rows if row.probabilities] for name, channel in channels
+        [_stretch(row, channel.name, labels) for row in channel.rows if row.probabilities] for channel in call.channels
     ]
     everything = sorted(itertools.chain.from_iterable(stretches), key=lambda stretch: (stretch.start, stretch.channel))
-    source = record.audio_file or (_data_address(record.audio) if record.audio else "")
     return {
-        "name": record.name,
-        "seconds": record.seconds,
-        "source": source,
-        "is_beside": bool(record.audio_file),
-        "channels": [
-            {
-                "name": name,
-                "wave": _data_address(waveform_png(channel.picture)),
-                "spectrogram": _data_address(spectrogram_jpeg(channel.picture)),
-                "stretches": parts,
-            }
-            for (name, channel), parts in zip(channels, stretches)
-        ],
+        "record": call,
+        "channels": list(zip(call.channels, stretches)),
         "stretches": everything,
         "surest": _surest(everything),
         "least_sure": _least_sure(everything),
-        "spans": [span for span in SPANS if span < record.seconds],
-        "data": _data(record, [name for name, _ in channels], labels),
+        "spans": [span for span in SPANS if span < call.seconds],
+        "data": _data(call, labels),
     }
-
-
-def _channel_name(channel: ChannelTimeline) -> str:
-    return "all channels" if channel.channel is None else f"channel {channel.channel}"
 
 
 def _stretch(row: Prediction, channel: str, labels: Sequence[str]) -> ShownStretch:
@@ -219,17 +235,16 @@ def _data_address(content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _data(record: CallRecord, names: Sequence[str], labels: Sequence[str]) -> str:
-    """What the script needs: for each channel its stretches as [start, end, emotion, probabilities in per cent]."""
+def _data(call: DrawnCall, labels: Sequence[str]) -> str:
+    """What the script needs: for each channel its stretches as [start, end, whether unsure, probabilities in %]."""
     channels = []
-    for name, channel in zip(names, record.channels):
+    for channel in call.channels:
         rows = []
         for row in channel.rows:
             if row.probabilities:
                 shares = dict(zip(row.labels, row.probabilities))
                 values = [round(100 * shares.get(label, 0.0)) for label in labels]
                 rows.append([round(row.start, 2), round(row.end, 2), int(bool(row.reason)), values])
-        channels.append({"name": name, "rows": rows})
-    return json.dumps(
-        {"seconds": round(record.seconds, 3), "labels": labels, "channels": channels}, separators=(",", ":")
-    )
+        channels.append({"name": channel.name, "rows": rows})
+    facts = {"seconds": round(call.seconds, 3), "labels": labels, "channels": channels}
+    return json.dumps(facts, separators=(",", ":"))

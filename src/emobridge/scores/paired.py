@@ -43,8 +43,10 @@ def is_spread(values: Floats) -> bool:
     return values.size > 1 and bool(np.ptp(values) > ROUNDING * max(1.0, float(np.abs(values).max())))
 
 
-def mean_of(values: Sequence[float]) -> Mean:
+def mean_of(values: Sequence[float], *, within: tuple[float, float] = (-np.inf, np.inf)) -> Mean:
     """m +- t(0.975, n - 1) s / sqrt(n), with the standard deviation s that divides by n - 1. NaN of no value.
+
+    within: the least and the highest possible value, at which the interval is cut off.
 
     >>> mean_of([0.5])
     Mean(value=0.5, low=nan, high=nan, count=1)
@@ -54,7 +56,7 @@ def mean_of(values: Sequence[float]) -> Mean:
         return Mean(float(array.mean()) if array.size else np.nan, np.nan, np.nan, array.size)
     margin = stdtrit(array.size - 1, 1 - OUTSIDE / 2) * array.std(ddof=1) / np.sqrt(array.size)
     middle = float(array.mean())
-    return Mean(middle, float(middle - margin), float(middle + margin), array.size)
+    return Mean(middle, float(max(middle - margin, within[0])), float(min(middle + margin, within[1])), array.size)
 
 
 def paired_t(x: Sequence[float], y: Sequence[float]) -> Paired:

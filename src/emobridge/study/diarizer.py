@@ -22,15 +22,15 @@ from emobridge.diarization.frame_model import (
     make_head,
     resolve_layer,
 )
-from emobridge.diarization.made import NEUTRAL
 from emobridge.diarization.training import DiarizerSource, FrameFit, fit_diarizer
 from emobridge.encoders import load_encoder
 from emobridge.encoders.base import Encoder
 from emobridge.errors import UserError
 from emobridge.options import read_options
 from emobridge.progress import progress, report_note
-from emobridge.report.diarizer_card import diarizer_card, trained_on, validation_lines
+from emobridge.scores.diarization import NEUTRAL
 from emobridge.settings import TrainDiarizer, command_of, write_settings
+from emobridge.study.diarizer_card import diarizer_card, trained_on, validation_lines
 from emobridge.study.reading import spell_emotions
 from emobridge.types import Utterance, short_repr
 
@@ -117,7 +117,6 @@ def _labels(
 
 def _spec(request: TrainDiarizer, encoder: Encoder, labels: tuple[str, ...]) -> DiarizerSpec:
     """What the diarizer shall be. Errors: UserError for an encoder or a layer that does not do."""
-    check_frames(encoder, request.encoder)
     spec = DiarizerSpec(
         labels=labels,
         encoder=lasting_place(request.encoder),
@@ -126,10 +125,11 @@ def _spec(request: TrainDiarizer, encoder: Encoder, labels: tuple[str, ...]) -> 
         layer=resolve_layer(request.layer, encoder),
         frame_rate=request.frame_rate,
         radii=request.radii,
-        normalise=request.normalise,
+        window=request.window,
         head=request.training.head,
         head_options=request.training.head_options,
     )
+    check_frames(encoder, spec)
     check_layers(encoder, spec)
     make_head(spec, features_of_steps(spec, encoder))  # a mistake in it shows before the work
     return spec

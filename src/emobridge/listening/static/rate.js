@@ -10,6 +10,7 @@ const HEIGHT = 96; // px of the waveform: the content security policy has the ha
 const SHORTEST = 0.1; // s of a marked part
 const STEP = 0.1; // s that an arrow key moves an end
 const LARGE_STEP = 1; // s, with Shift or by Page Up and Page Down
+const HEARD = 0.9; // share of a recording that must have been played, in whatever pieces
 
 const byId = (id) => document.getElementById(id);
 const form = byId("rate");
@@ -116,6 +117,7 @@ function prepareRegions(wave, regions) {
   });
   regions.on("region-update", (region) => region === state.region && mark(region));
   regions.on("region-updated", (region) => mark(region));
+  byId("mark").disabled = false;
   const add = (start, end) => regions.addRegion({ ...look, start, end });
   byId("mark").addEventListener("click", () => {
     const region = regions.getRegions()[0] || add(0, state.duration);
@@ -162,15 +164,19 @@ function preparePlayer() {
     form.elements.plays.value = String(state.plays);
   });
   audio.addEventListener("pause", () => (byId("play").textContent = texts.play));
-  audio.addEventListener("ended", () => {
-    state.isHeard = true;
-    update();
-  });
+  for (const event of ["pause", "ended"]) audio.addEventListener(event, listen);
   audio.addEventListener("error", () => {
     state.isBroken = true;
     update();
   });
   state.isBroken = Boolean(audio.error); // before this script
+}
+
+function listen() {
+  const pieces = [...Array(audio.played.length).keys()];
+  const seconds = pieces.reduce((sum, piece) => sum + audio.played.end(piece) - audio.played.start(piece), 0);
+  state.isHeard ||= seconds >= HEARD * audio.duration;
+  update();
 }
 
 function showFields() {

@@ -8,7 +8,7 @@ from pathlib import Path
 from emobridge.corpora import licence_of
 from emobridge.diarization.training import FrameFit
 from emobridge.errors import count_noun
-from emobridge.report.blocks import percent, stamp_of
+from emobridge.report.blocks import bounds, percent, stamp_of
 from emobridge.report.data import LIMITS
 from emobridge.report.model_card import USE, card_head, portable
 from emobridge.report.write import escaped
@@ -27,7 +27,7 @@ def diarizer_card(fit: FrameFit, command: str) -> str:
         f"Encoder: {Path(spec.encoder).name}, layer {spec.layer}; not trained, not in the folder",
         f"Head: {' '.join((spec.head, *spec.head_options))}, {spec.frame_rate:g} answers a second, each on means over "
         f"{' and '.join(f'{radius:g}' for radius in spec.radii)} s on either side",
-        f"Normalisation: {spec.normalise}",
+        f"Window: {spec.window:g} s of sound, heard at once",
         f"Temperature of the confidence: {spec.temperature:.2f}",
     ]
     parts = [
@@ -73,10 +73,11 @@ def validation_lines(fit: FrameFit) -> list[str]:
     if fit.accuracy is None:
         return ["Not measured: nobody is held out."]
     stamp = stamp_of(fit.diarizer.synthetic)
-    people = {person(steps.recording.first) for steps in fit.validation}
+    people, error = {person(steps.recording.first) for steps in fit.validation}, fit.error
+    eder = "" if error is None else f", EDER {percent(error.value)} % ({bounds(error.measure, error.low, error.high)})"
     return [
         f"{stamp}{count_noun(len(fit.validation), 'recording')} of {count_noun(len(people), 'held-out speaker')}, of "
-        f"the same corpora: UA of steps with speech {percent(fit.accuracy)} %"
+        f"the same corpora: UA of steps with speech {percent(fit.accuracy)} %{eder}"
     ]
 
 
