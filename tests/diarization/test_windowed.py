@@ -24,6 +24,10 @@ def sound(seconds: float, seed: int = 0) -> np.ndarray:
     return 0.1 * np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE)).astype(np.float32)
 
 
+def spoken(language: str) -> Utterance:
+    return Utterance("u", "files", "u.wav", language=language)
+
+
 @pytest.mark.parametrize("frames", [1, 7, 40])
 @pytest.mark.parametrize(("block", "half"), [(1, 0), (1, 3), (5, 0), (5, 2), (8, 40)])
 @pytest.mark.parametrize("over_speech", [False, True])
@@ -65,9 +69,9 @@ def test_a_clip_within_one_stretch_is_answered_as_predict_answers_it(made, chang
     for about in ({}, {"language": "en"}, {"corpus": "ravdess"}, {"language": "de"}):
         utterance = dataclasses.replace(Utterance("a", "files", str(tmp_path / "a.wav")), **about)
         (expected,) = predict(recognizer, [utterance])
-        values = model.speaking(utterance.language, utterance.corpus, 2.0).frame_probabilities(wave)
+        values = model.answering(utterance, 2.0).frame_probabilities(wave)
         assert values[1] == pytest.approx(expected.probabilities, abs=1e-5)
-    languages = {tuple(model.speaking(tag, "files", 2.0).frame_probabilities(wave)[0]) for tag in ("en", "de")}
+    languages = {tuple(model.answering(spoken(tag), 2.0).frame_probabilities(wave)[0]) for tag in ("en", "de")}
     assert len(languages) == 2, "each language has moments of its own"
 
 
@@ -101,12 +105,12 @@ def test_each_language_has_its_branch_with_its_adapters(made):
     assert model.language == "it"
     for single, language in ((first, "de"), (second, "it")):
         expected = WindowedRecognizer(single).frame_probabilities(wave)
-        chosen = model.speaking(language, "files", 2.0)
+        chosen = model.answering(spoken(language), 2.0)
         assert chosen.language == language
         assert np.allclose(chosen.frame_probabilities(wave), expected, atol=1e-5)
-    assert model.speaking("und", "files", 2.0).language == "it"
+    assert model.answering(spoken("und"), 2.0).language == "it"
     with pytest.raises(UserError, match="language 'fr': not one of this recogniser's"):
-        model.speaking("fr", "files", 2.0)
+        model.answering(spoken("fr"), 2.0)
 
 
 class Lone(Encoder):

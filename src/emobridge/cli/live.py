@@ -49,7 +49,7 @@ def run_live(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.diarization.windowed import WindowedRecognizer
     from emobridge.languages import language_tag
     from emobridge.progress import report_note
-    from emobridge.types import SAMPLE_RATE
+    from emobridge.types import SAMPLE_RATE, Utterance
 
     source = _source(request)
     channel, pace = request.chosen_channel, _Pace()
@@ -57,7 +57,8 @@ def run_live(request: Any, strict: bool, names: tuple[str, ...]) -> None:
         raise UserError(f"channel {channel}: expected 0 to {source.channels - 1}, the channels of the {source.name}")
     model = load_frame_model(request.bundle, encoder=request.encoder or None, device=request.device)
     if request.language and isinstance(model, WindowedRecognizer):
-        model = model.speaking(language_tag(request.language), "", model.longest)
+        spoken = Utterance("live", "", "", language=language_tag(request.language))
+        model = model.answering(spoken, model.longest)
     if model.synthetic:
         report_note("this model was trained on SYNTHETIC speech")
     model.frame_probabilities(np.zeros(SAMPLE_RATE // 2, np.float32))  # the first answer of an encoder takes longer

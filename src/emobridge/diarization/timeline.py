@@ -206,7 +206,7 @@ def _models_of(
     for unit in units:
         key = unit.language, unit.corpus
         if key not in models:
-            models[key] = model.speaking(*key, settings.window) if isinstance(model, WindowedRecognizer) else model
+            models[key] = model.answering(unit, settings.window) if isinstance(model, WindowedRecognizer) else model
     return models
 
 

@@ -76,14 +76,15 @@ class WindowedRecognizer:
         self.longest = min(window, encoder.window or window)
         self.context = CONTEXT_SHARE * self.longest
 
-    def speaking(self, language: str, corpus: str, window: float) -> WindowedRecognizer:
-        """The same recogniser with the branch and the domain that `predict` takes for a language and corpus.
+    def answering(self, utterance: Utterance, window: float) -> WindowedRecognizer:
+        """The same recogniser with the branch and the domain that `predict` takes for an utterance, and a window in s.
 
-        window: in s. Errors: UserError for a language that none of several branches knows, and a window out of range.
+        Errors: UserError for a language that none of several branches knows, and a window out of range.
         """
-        (mode,) = modes_of(self.recognizer, [Utterance("", corpus, "", language=language)], None)
+        (mode,) = modes_of(self.recognizer, [utterance], None)
         branch = mode if isinstance(mode, Branch) else self.recognizer.last
-        return WindowedRecognizer(self.recognizer, branch=branch, domain=branch.domain(corpus, language), window=window)
+        domain = branch.domain(utterance.corpus, utterance.language)
+        return WindowedRecognizer(self.recognizer, branch=branch, domain=domain, window=window)
 
     @property
     def language(self) -> str:
