@@ -136,6 +136,34 @@ def test_scripts_of_results_can_be_imported(benchmarks, name):
     assert callable(benchmarks(name).main)
 
 
+def test_the_oracles_of_timelines(benchmarks):
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from emobridge.types import Segment
+
+    script = benchmarks("diarization")
+    truth = (Segment(0.0, 1.0, "neutral"), Segment(1.0, 2.0, "sadness"))
+    told = (Segment(0.0, 0.5, "neutral"), Segment(0.5, 1.0, "anger"), Segment(1.0, 2.0, "happiness"))
+    steps = SimpleNamespace(features=None, speech=np.ones(4, dtype=bool))
+    test = script.TestSound(SimpleNamespace(segments=truth, wave=np.zeros(32000, dtype=np.float32)), "a", steps)
+    assert [item.emotion for item in script.oracle_emotion(told, test)] == ["neutral", "sadness", "sadness"]
+    assert [(item.start, item.end) for item in script.oracle_emotion(told, test)] == [
+        (item.start, item.end) for item in told
+    ]
+    p = np.array([[0.9, 0.0, 0.1, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.6, 0.0, 0.4], [0.0, 0.1, 0.0, 0.9]])
+    model = SimpleNamespace(answers=lambda features: p, frame_rate=2.0)
+    assert [item.emotion for item in script.oracle_boundaries(model, test)] == ["neutral", "sadness"]
+    both = script.joined([test.sound, test.sound])
+    assert [(item.start, item.emotion) for item in both.segments] == [
+        (0.0, "neutral"), (1.0, "sadness"), (2.0, "neutral"), (3.0, "sadness"),
+    ]  # fmt: skip
+    row = script.scored([test], [[truth], [told]])
+    assert row["seeds"] == 2
+    assert row["estimates"]["EDER"][0] == pytest.approx((0.0 + 0.75) / 2)
+
+
 def test_the_grid_of_budgets_in_small(benchmarks, monkeypatch, capsys):
     script = benchmarks("bench_budget")
     arguments = ["--utterances", "100", "--budgets", "0,25", "--seeds", "1", "--epochs", "1"]
