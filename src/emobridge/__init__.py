@@ -2,9 +2,9 @@
 
 `scan` and `write_manifest` make the manifest of a corpus, `audit` checks manifests, `adapt` trains a recogniser and
 writes its report, `budget` compares methods and numbers of labels, `similarity` the layers of two corpora, `load` opens
-a recogniser, which is called with recordings or arrays, `evaluate` scores it, `load_frame_model` opens what `diarize`
-tells by which emotion is heard when, `listening_results` scores listeners, and `fit_arrays` trains a method on plain
-arrays. Mistakes raise `UserError`. docs/python.md shows all of it.
+a recogniser, which is called with recordings or arrays, `evaluate` scores it, `train_diarizer` trains and
+`load_frame_model` opens what `diarize` tells by which emotion is heard when, `listening_results` scores listeners, and
+`fit_arrays` trains a method on plain arrays. Mistakes raise `UserError`. docs/python.md shows all of it.
 
 A public name is imported when it is first used, so that `import emobridge` is quick.
 """
