@@ -500,6 +500,7 @@ def test_rows_of_two_sizes(benchmarks, monkeypatch, capsys):
     assert script.main([*arguments[:3], "manifest, write"]) == 1 and "OVER" in capsys.readouterr().out
 
 
+@pytest.mark.slow  # a process for each of many jobs
 def test_growth_in_small(benchmarks):
     growth = benchmarks("bench_growth")
     rows = growth.growth(list(growth.JOBS), (400, 800))

@@ -89,8 +89,7 @@ def test_stopped_again_and_again(recorded, tmp_path):
     for signum, come in (
         (signal.SIGKILL, runs.stored(3)),
         (signal.SIGINT, runs.fitted(1)),
-        (signal.SIGTERM, runs.fitted(2)),
-        (signal.SIGHUP, runs.fitted(3)),
+        (signal.SIGTERM, runs.fitted(3)),
         (signal.SIGKILL, runs.training),
     ):
         code, said = runs.stop(signum, come)
