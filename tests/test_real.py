@@ -117,6 +117,7 @@ def test_the_audit_finds_the_recording_that_ravdess_holds_twice(shared, cli, tmp
     assert "03-01-03-01-02-01-07 = 03-01-03-01-02-02-07" in done.out
 
 
+@pytest.mark.slow
 def test_f0_of_new_speakers_is_regressed_from_frozen_features(shared, cli, tmp_path):
     """CONSTRUCTED targets, no ratings: "valence" is F0, which an encoder of speech keeps. Women and men are on both
     sides, so that it varies, and speakers are not normalised, which would take that away.

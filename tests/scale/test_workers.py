@@ -89,6 +89,7 @@ def test_no_cluster_there(tmp_path):  # before the others connect
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_features_are_the_same_bytes_though_a_machine_is_lost(machines, killing, clips, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # of a store that the command names by a relative path
     torch.set_num_threads(1)
