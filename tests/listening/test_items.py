@@ -91,6 +91,8 @@ def test_the_same_seed_draws_the_same_and_another_seed_others(corpus, new, tmp_p
     names = [{item.id for item in study.items} for study in (first, other)]
     drawn = [{item.utterance for item in items_of(study)} for study in (first, other)]
     assert not names[0] & names[1] and drawn[0] != drawn[1]
+    fewer = new("emodb", per_emotion=3, out=str(tmp_path / "4"), name="x")
+    assert not names[0] & {item.id for item in fewer.items}, "a seed that is known does not tell the names"
     for item in first.items:
         assert (tmp_path / "1/audio" / item.audio).read_bytes() == (tmp_path / "2/audio" / item.audio).read_bytes()
 

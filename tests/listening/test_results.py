@@ -306,6 +306,26 @@ def test_the_rule_of_questions_is_named_and_can_be_changed(tmp_path, rule, expec
     assert ("the answer neutral counts as right" if rule == "neutral" else "are left out of all scores") in page
 
 
+def test_no_two_cells_have_the_same_name(tmp_path):
+    """Of one group some know the language as a second one, others do not: names tell them apart everywhere."""
+    rows = [
+        {"listener": f"{group}{native}{number}", "item": f"x-{emotion}", "emotion": emotion if number else "anger",
+         "truth": emotion, "language": "de", "native": native, "languages": "de:B1" if number % 2 else "",
+         "group": group}
+        for group in ("", "musicians") for native in ("de", "it") for number in range(4)
+        for emotion in ("anger", "sadness")
+    ]  # fmt: skip
+    results = listening_results(study=str(write_table(tmp_path / "a.csv", rows)), out=str(tmp_path / "out"))
+    names = [cell.name for cell in results.findings.cells]
+    assert sorted(names) == [
+        "musicians (natives) on German", "musicians (non-natives) on German", "musicians (second language) on German",
+        "native German on German", "native Italian (second language) on German", "native Italian on German",
+    ]  # fmt: skip
+    assert all(test.first != test.second for test in results.findings.tests)
+    page = (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    assert "| de | native Italian (second language) | anger |" in page
+
+
 def test_one_listener_one_item_one_emotion(tmp_path):
     table = write_table(tmp_path / "a.csv", [{"listener": "a", "item": "x", "emotion": "anger", "truth": "anger"}])
     results = listening_results(study=str(table), out=str(tmp_path / "out"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -102,7 +104,7 @@ def make_study(
     emotions = emotions_to_hear(request, languages)
     sounds = Sounds(request.segments, on_skip)
     drawn = draw_heard_items(request, languages, emotions, sounds, on_progress)
-    names = _names(request.seed, len(drawn) + request.attention)
+    names = _names(request.seed, drawn, len(drawn) + request.attention)
     items = [_item(entry, name, request) for entry, name in zip(drawn, names)]
     seconds = len(tone()) / SAMPLE_RATE
     checks = np.random.default_rng([request.seed, 1]).integers(0, len(emotions), request.attention)
@@ -174,9 +176,14 @@ def _order(study: ListeningStudy) -> Callable[[str], int]:
     return lambda word: study.emotions.index(DIALECT_EMOTIONS.get(word, word))
 
 
-def _names(seed: int, count: int) -> list[str]:
-    """Different names drawn at random: nothing in them tells what an item is."""
-    rng = np.random.default_rng([seed, 0])
+def _names(seed: int, drawn: Sequence[DrawnItem], count: int) -> list[str]:
+    """Different names drawn at random: nothing in them tells what an item is.
+
+    What was drawn is part of the seed: who knows the number alone cannot tell which name came first, of which item.
+    """
+    facts = [[entry.kind, entry.utterance.corpus, entry.utterance.id, entry.utterance.emotion] for entry in drawn]
+    digest = hashlib.sha256(json.dumps(facts).encode()).digest()
+    rng = np.random.default_rng([seed, *digest])
     names: dict[str, None] = {}
     while len(names) < count:
         names["".join(_ALPHABET[letter] for letter in rng.integers(0, len(_ALPHABET), _ID_LENGTH))] = None
