@@ -120,7 +120,7 @@ def _rules(answers: AnswerSet, rules: ScoringRules) -> Iterator[str]:
     if rules.include:
         yield f"Listeners who are {', '.join(rules.include)} count too, since --include says so."
     yield (
-        "Natives by native language; a second language is one that the listener lists, at any level, and English by the "
+        "Natives by native language; a second language is one that the listener lists, at any level; English by the "
         "question about it"
         + (f", and for all others {', '.join(rules.second_languages)}" if rules.second_languages else "")
         + "."
