@@ -31,8 +31,8 @@ from emobridge.scores.welch import SIGNIFICANCE
 PICTURE_TEXT = "Each dot is a listener, a diamond the mean of a group, a square a model; lines are 95 % intervals."
 INTERVAL_TEXT = (
     "Intervals of listeners are of 95 %, by Student's t over listeners: where the mean of other listeners of the same "
-    "kind, who hear THESE items, would lie. They do not cover other items, speakers or recordings. Those of models are "
-    "over the speakers of the items."
+    "kind, who hear THESE items, would lie. They do not cover other items, speakers or recordings. A single listener "
+    "has none, nor have listeners who all score the same. Those of models are over the speakers of the items."
 )
 MOST_MODELS = 3  # in the headline
 TERMS = (
