@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -344,6 +346,18 @@ def test_one_group_of_listeners_who_heard_one_language(answered, tmp_path):
     assert results.lines[0].startswith("Of the emotions of German, listeners recognise 70.8 %")
 
 
+def test_a_manifest_of_a_whole_corpus_tells_the_truth_of_some_of_it(answered, tmp_path):
+    """Its other rows and emotions are no items: a listener need not have heard them to have a UA."""
+    rows = [row for row in csv.DictReader(answered[0].open(encoding="utf-8")) if row["item"].startswith("de-a")]
+    write_table(answered[0], rows)
+    results = listening_results(request_of(answered, tmp_path))
+    assert [cell.values for cell in results.findings.cells] == [
+        tuple((RIGHT[native, "de"] + (number % 3 - 1)) / 12 for number in range(6)) for native in ("de", "zh")
+    ]
+    page = (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    assert "somebody answered: 84 of its rows are none" in page
+
+
 def test_no_listener_counts(tmp_path):
     rows = [{"listener": "a", "item": "x", "emotion": "anger", "truth": "anger", "state": "active"}]
     table = write_table(tmp_path / "a.csv", rows)
@@ -403,6 +417,14 @@ def test_a_study_folder_with_stretches_of_truth(tmp_path):
     both = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"), include=("unfinished",))
     assert len(both.findings.cells[0].listeners) == 1
     assert any("--include says so" in rule for rule in both.findings.rules)
+
+
+def test_an_answer_that_the_study_does_not_offer_is_left_out_and_named(tmp_path):
+    answered_study(tmp_path / "study")
+    with contextlib.closing(sqlite3.connect(tmp_path / "study" / "answers.sqlite")) as file, file:
+        file.execute("UPDATE responses SET emotion = 'rage' WHERE rowid = 5")
+    results = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"))
+    assert results.findings.notes == ("answers that the study does not offer: 1 ('rage')",)
 
 
 def test_a_study_that_nobody_answered(tmp_path):
