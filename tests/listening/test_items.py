@@ -346,11 +346,14 @@ def test_a_file_of_rules(corpus, new, tmp_path):
     assert study.title == {"en": "Voices"} and study.questions == QUESTIONS
     path.write_text("")
     assert read_rules(path).rules == RULES
+    path.write_text('rules = []\n[[questions]]\nname = "native"\nkind = "language"')
+    assert read_rules(path).rules == () and [question.name for question in read_rules(path).questions] == ["native"]
     for text, message in (
         ("rule = 3", "unknown key 'rule': did you mean 'rules'?"),
         ("rules = 3", "rules: expected a list, got int"),
         ('[[rules]]\nquestion = "job"\noperator = "in"\nvalue = ["x"]', "rule 1: unknown question 'job'"),
         ('[[questions]]\nname = "age"\nkind = "choice"', "question 'age': expected two or more different choices"),
+        ('[[questions]]\nname = "native"\nkind = "language"', "questions: expected 'age' too, for the usual rule (age"),
         ("[title]\nen = 3", "title: en: expected text, got int"),
     ):
         path.write_text(text)

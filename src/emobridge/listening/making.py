@@ -23,7 +23,7 @@ from emobridge.listening.items import (
     rows_to_hear,
     without_excluded,
 )
-from emobridge.listening.questions import QUESTIONS, RULES
+from emobridge.listening.questions import QUESTIONS, RULES, rule_lines
 from emobridge.listening.recordings import gains, lowered, read_recording, tone, write_recording
 from emobridge.listening.records import ListeningItem, ListeningStudy, Question, Rule
 from emobridge.listening.settings import NewStudy
@@ -79,6 +79,13 @@ def read_rules(path: str | Path) -> RulesFile:
             raise UserError(f"{where}: {unknown('key', key, _RULES_KEYS)}")
     questions = questions_of(values["questions"], where) if "questions" in values else QUESTIONS
     rules = rules_of(values["rules"], where) if "rules" in values else RULES
+    unasked = [rule.question for rule in rules if all(rule.question != question.name for question in questions)]
+    if unasked and "rules" not in values:
+        usual = "; ".join(rule_lines(rules))
+        raise UserError(
+            f"{where}: questions: expected {unasked[0]!r} too, for the usual rule ({usual}); ask it, or give [[rules]] "
+            "(none: `rules = []` before any table)"
+        )
     check_questions(questions, rules, where)
     title, consent = (read_texts(values.get(key, {}), f"{where}: {key}") for key in ("title", "consent"))
     return RulesFile(questions, rules, tuple(title.items()), tuple(consent.items()))
