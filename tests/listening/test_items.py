@@ -362,6 +362,18 @@ def test_a_file_of_rules(corpus, new, tmp_path):
         assert str(path) in str(caught.value)
 
 
+def test_a_consent_that_some_pages_lack_is_told(corpus, tmp_path):
+    corpus()
+    path = tmp_path / "rules.toml"
+    path.write_text('[consent]\nen = "Our text"\nde = "Unser Text"')
+    options = {"manifests": (str(tmp_path / "emodb.jsonl"),), "per_emotion": 1, "rules": str(path)}
+    for interface, notes in ((("en", "de", "zh"), 1), (("de", "en"), 0)):
+        lines: list[str] = []
+        request = NewStudy(out=str(tmp_path / f"out{notes}"), interface=interface, **options)
+        make_study(request, on_note=lines.append)
+        assert [line.startswith("consent: there is no text in zh:") for line in lines] == [True] * notes
+
+
 def test_what_was_drawn_is_told(corpus, new):
     corpus(), corpus("demo-it", "it")
     study = new("emodb", "demo-it", per_emotion=4)

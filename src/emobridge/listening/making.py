@@ -134,6 +134,12 @@ def make_study(
         consent=dict(texts.consent),
     )
     check_listening_study(study, str(folder / STUDY_FILE))  # before anything is written
+    lacking = [language for language in study.interface if not study.consent.get(language)]
+    if study.consent and lacking and on_note is not None:
+        on_note(
+            f"consent: there is no text in {', '.join(lacking)}: listeners who choose these pages agree to the usual "
+            "text, not to yours (--interface offers fewer languages)"
+        )
     if not _is_there(folder, study):
         quieter = lowered([entry.loudness for entry in drawn], [entry.utterance.corpus for entry in drawn])
         if request.level == "corpus" and quieter > _MUCH_QUIETER and on_note is not None:
