@@ -16,6 +16,7 @@ from scipy.stats import ttest_ind, ttest_rel
 
 from emobridge.errors import UserError
 from emobridge.listening.marks import marks_of, mean_overlap
+from emobridge.listening.models import model_files
 from emobridge.listening.records import Listener, ListeningItem, Response
 from emobridge.listening.responses import AnswerSet
 from emobridge.listening.results import ResultsRequest, listening_results, results_record
@@ -200,7 +201,9 @@ def test_the_counts_that_a_budget_left(answered, tmp_path):
     assert model.ua == pytest.approx(0.75) and math.isnan(model.low) and model.folds == 5
     assert any(row.method == "w2v2" and row.measure == "F1 macro" for row in record.scores)
     assert not any("other items" in line for line in record.warnings)
-    twice = (f"mono@de:w2v2={path}", f"mono@de:w2v2={path}")
+    other = tmp_path / "other-seed.csv"
+    other.write_bytes(path.read_bytes())
+    twice = (f"mono@de:w2v2={path}", f"mono@de:w2v2={other}")
     (model,) = results_record(request_of(answered, tmp_path, model=twice)).listening.models
     assert model.counts[0] == (90, 10, 10, 10) and model.folds == 10
     mixed = (f"mono@de:w2v2={path}", f"mono@de:w2v2={predictions(tmp_path / 'p.csv', 6, 'de')}")
@@ -224,6 +227,11 @@ def test_the_counts_that_a_budget_left(answered, tmp_path):
 def test_a_bad_model_is_one_line(answered, tmp_path, option, message):
     with pytest.raises(UserError, match=message):
         results_record(request_of(answered, tmp_path, model=(option,)))
+
+
+def test_a_fold_model_that_is_there_twice_is_one_line():
+    with pytest.raises(UserError, match=r"'mono:w=1\.csv': is there twice"):
+        model_files(["mono:w=1.csv", "mono:w=2.csv", "mono:w=1.csv"])
 
 
 def test_predictions_that_answer_no_item_or_one_twice(answered, tmp_path):
