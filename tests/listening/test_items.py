@@ -91,6 +91,8 @@ def test_the_same_seed_draws_the_same_and_another_seed_others(corpus, new, tmp_p
     names = [{item.id for item in study.items} for study in (first, other)]
     drawn = [{item.utterance for item in items_of(study)} for study in (first, other)]
     assert not names[0] & names[1] and drawn[0] != drawn[1]
+    fewer = new("emodb", per_emotion=3, out=str(tmp_path / "4"), name="x")
+    assert not names[0] & {item.id for item in fewer.items}, "a seed that is known does not tell the names"
     for item in first.items:
         assert (tmp_path / "1/audio" / item.audio).read_bytes() == (tmp_path / "2/audio" / item.audio).read_bytes()
 
@@ -344,17 +346,32 @@ def test_a_file_of_rules(corpus, new, tmp_path):
     assert study.title == {"en": "Voices"} and study.questions == QUESTIONS
     path.write_text("")
     assert read_rules(path).rules == RULES
+    path.write_text('rules = []\n[[questions]]\nname = "native"\nkind = "language"')
+    assert read_rules(path).rules == () and [question.name for question in read_rules(path).questions] == ["native"]
     for text, message in (
         ("rule = 3", "unknown key 'rule': did you mean 'rules'?"),
         ("rules = 3", "rules: expected a list, got int"),
         ('[[rules]]\nquestion = "job"\noperator = "in"\nvalue = ["x"]', "rule 1: unknown question 'job'"),
         ('[[questions]]\nname = "age"\nkind = "choice"', "question 'age': expected two or more different choices"),
+        ('[[questions]]\nname = "native"\nkind = "language"', "questions: expected 'age' too, for the usual rule (age"),
         ("[title]\nen = 3", "title: en: expected text, got int"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=re.escape(message)) as caught:
             read_rules(path)
         assert str(path) in str(caught.value)
+
+
+def test_a_consent_that_some_pages_lack_is_told(corpus, tmp_path):
+    corpus()
+    path = tmp_path / "rules.toml"
+    path.write_text('[consent]\nen = "Our text"\nde = "Unser Text"')
+    options = {"manifests": (str(tmp_path / "emodb.jsonl"),), "per_emotion": 1, "rules": str(path)}
+    for interface, notes in ((("en", "de", "zh"), 1), (("de", "en"), 0)):
+        lines: list[str] = []
+        request = NewStudy(out=str(tmp_path / f"out{notes}"), interface=interface, **options)
+        make_study(request, on_note=lines.append)
+        assert [line.startswith("consent: there is no text in zh:") for line in lines] == [True] * notes
 
 
 def test_what_was_drawn_is_told(corpus, new):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from scipy.stats import ttest_ind, ttest_rel
 
 from emobridge.errors import UserError
 from emobridge.listening.marks import marks_of, mean_overlap
+from emobridge.listening.models import model_files
 from emobridge.listening.records import Listener, ListeningItem, Response
 from emobridge.listening.responses import AnswerSet
 from emobridge.listening.results import ResultsRequest, listening_results, results_record
@@ -198,7 +201,9 @@ def test_the_counts_that_a_budget_left(answered, tmp_path):
     assert model.ua == pytest.approx(0.75) and math.isnan(model.low) and model.folds == 5
     assert any(row.method == "w2v2" and row.measure == "F1 macro" for row in record.scores)
     assert not any("other items" in line for line in record.warnings)
-    twice = (f"mono@de:w2v2={path}", f"mono@de:w2v2={path}")
+    other = tmp_path / "other-seed.csv"
+    other.write_bytes(path.read_bytes())
+    twice = (f"mono@de:w2v2={path}", f"mono@de:w2v2={other}")
     (model,) = results_record(request_of(answered, tmp_path, model=twice)).listening.models
     assert model.counts[0] == (90, 10, 10, 10) and model.folds == 10
     mixed = (f"mono@de:w2v2={path}", f"mono@de:w2v2={predictions(tmp_path / 'p.csv', 6, 'de')}")
@@ -222,6 +227,11 @@ def test_the_counts_that_a_budget_left(answered, tmp_path):
 def test_a_bad_model_is_one_line(answered, tmp_path, option, message):
     with pytest.raises(UserError, match=message):
         results_record(request_of(answered, tmp_path, model=(option,)))
+
+
+def test_a_fold_model_that_is_there_twice_is_one_line():
+    with pytest.raises(UserError, match=r"'mono:w=1\.csv': is there twice"):
+        model_files(["mono:w=1.csv", "mono:w=2.csv", "mono:w=1.csv"])
 
 
 def test_predictions_that_answer_no_item_or_one_twice(answered, tmp_path):
@@ -306,6 +316,26 @@ def test_the_rule_of_questions_is_named_and_can_be_changed(tmp_path, rule, expec
     assert ("the answer neutral counts as right" if rule == "neutral" else "are left out of all scores") in page
 
 
+def test_no_two_cells_have_the_same_name(tmp_path):
+    """Of one group some know the language as a second one, others do not: names tell them apart everywhere."""
+    rows = [
+        {"listener": f"{group}{native}{number}", "item": f"x-{emotion}", "emotion": emotion if number else "anger",
+         "truth": emotion, "language": "de", "native": native, "languages": "de:B1" if number % 2 else "",
+         "group": group}
+        for group in ("", "musicians") for native in ("de", "it") for number in range(4)
+        for emotion in ("anger", "sadness")
+    ]  # fmt: skip
+    results = listening_results(study=str(write_table(tmp_path / "a.csv", rows)), out=str(tmp_path / "out"))
+    names = [cell.name for cell in results.findings.cells]
+    assert sorted(names) == [
+        "musicians (natives) on German", "musicians (non-natives) on German", "musicians (second language) on German",
+        "native German on German", "native Italian (second language) on German", "native Italian on German",
+    ]  # fmt: skip
+    assert all(test.first != test.second for test in results.findings.tests)
+    page = (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    assert "| de | native Italian (second language) | anger |" in page
+
+
 def test_one_listener_one_item_one_emotion(tmp_path):
     table = write_table(tmp_path / "a.csv", [{"listener": "a", "item": "x", "emotion": "anger", "truth": "anger"}])
     results = listening_results(study=str(table), out=str(tmp_path / "out"))
@@ -322,6 +352,18 @@ def test_one_group_of_listeners_who_heard_one_language(answered, tmp_path):
     (cell,) = results.findings.cells
     assert (cell.who, cell.setting, len(cell.values)) == ("listeners", "", 12) and not results.findings.tests
     assert results.lines[0].startswith("Of the emotions of German, listeners recognise 70.8 %")
+
+
+def test_a_manifest_of_a_whole_corpus_tells_the_truth_of_some_of_it(answered, tmp_path):
+    """Its other rows and emotions are no items: a listener need not have heard them to have a UA."""
+    rows = [row for row in csv.DictReader(answered[0].open(encoding="utf-8")) if row["item"].startswith("de-a")]
+    write_table(answered[0], rows)
+    results = listening_results(request_of(answered, tmp_path))
+    assert [cell.values for cell in results.findings.cells] == [
+        tuple((RIGHT[native, "de"] + (number % 3 - 1)) / 12 for number in range(6)) for native in ("de", "zh")
+    ]
+    page = (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    assert "somebody answered: 84 of its rows are none" in page
 
 
 def test_no_listener_counts(tmp_path):
@@ -383,6 +425,14 @@ def test_a_study_folder_with_stretches_of_truth(tmp_path):
     both = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"), include=("unfinished",))
     assert len(both.findings.cells[0].listeners) == 1
     assert any("--include says so" in rule for rule in both.findings.rules)
+
+
+def test_an_answer_that_the_study_does_not_offer_is_left_out_and_named(tmp_path):
+    answered_study(tmp_path / "study")
+    with contextlib.closing(sqlite3.connect(tmp_path / "study" / "answers.sqlite")) as file, file:
+        file.execute("UPDATE responses SET emotion = 'rage' WHERE rowid = 5")
+    results = listening_results(study=str(tmp_path / "study"), out=str(tmp_path / "out"))
+    assert results.findings.notes == ("answers that the study does not offer: 1 ('rage')",)
 
 
 def test_a_study_that_nobody_answered(tmp_path):

@@ -59,6 +59,18 @@ def test_the_order_is_drawn_by_seed_and_number():
     assert draw_steps(replace(study, seed=4), 5) not in orders
 
 
+def test_seed_and_number_do_not_tell_which_places_hold_the_same_emotion():
+    study = study_of(("de",), 4)
+    after = dict(zip(study.emotions, (*study.emotions[1:], study.emotions[0])))
+    other = replace(study, items=tuple(replace(item, emotion=after[item.emotion]) for item in study.items))
+    patterns = []
+    for each in (study, other):
+        emotions = {item.id: item.emotion for item in each.items}
+        heard = [emotions[step.item] for step in draw_steps(each, 1) if step.item]
+        patterns.append([heard.index(emotion) for emotion in heard])
+    assert patterns[0] != patterns[1]
+
+
 @pytest.mark.parametrize(
     ("languages", "each", "block"),
     [

@@ -163,6 +163,7 @@ def test_recordings_are_there_and_as_long_as_the_file_says(study_folder):
         (path.unlink, "no such recording; the study plays it as item idea0"),
         (lambda: path.write_bytes(b""), "is no WAV file"),
         (lambda: path.write_bytes(b"RIFFxxxx"), "is no WAV file"),
+        (lambda: path.write_bytes(content[:-100]), "is cut short"),
         (lambda: path.write_bytes((study_folder / STUDY_FILE).read_bytes()), "is no WAV file"),
         (lambda: (path.unlink(), path.symlink_to("/etc/passwd")), "no such recording"),
     ):

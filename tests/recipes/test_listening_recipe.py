@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from listening_studies import tiny_study
@@ -17,12 +18,14 @@ from emobridge.listening.settings import NewStudy
 from emobridge.listening.study import check_recordings, read_study
 from emobridge.recipes.accounting import places
 from emobridge.recipes.items import draw_items
+from emobridge.recipes.listening_report import measured_scores
 from emobridge.recipes.listening_run import prepare_tests, request_lines
 from emobridge.recipes.recipe import read_recipe
 from emobridge.recipes.replication import Available, find_corpora
 from emobridge.recipes.rows import CONFUSION
 from emobridge.recipes.toy import fabricate, narrow_settings
 from emobridge.recipes.toy_listeners import write_answers
+from emobridge.scores.paired import mean_of
 from emobridge.settings import options_of_record
 
 TINY = """
@@ -224,3 +227,17 @@ def test_simulated_listeners_answer_every_item(fabricated, tmp_path):
     assert len(text.splitlines()) == 1 + 6 * len(items)
     assert text == write_answers(tmp_path / "b.csv", segments.study, ("zh", "de")).read_text()
     assert "negation" not in write_answers(tmp_path / "c.csv", utterances.study, ("zh",)).read_text()
+
+
+def test_of_a_group_that_is_mixed_the_larger_part_stands_beside():
+    """Of six Chinese listeners one knows no English: the five stand beside the published number, in any order."""
+    cells = [
+        SimpleNamespace(language="en", who="listeners, native zh", setting=setting, values=values, mean=mean_of(values),
+                        labels=("anger", "sadness"), items=4, marks=None)
+        for setting, values in (("trans", [0.5, 0.6, 0.7, 0.6, 0.6]), ("cross", [0.25]))
+    ]  # fmt: skip
+    part = SimpleNamespace(test=SimpleNamespace(name="utterances"), languages={"iemocap": "en"},
+                           study=SimpleNamespace(wants_segment=False))  # fmt: skip
+    for order in (cells, cells[::-1]):
+        (score,) = measured_scores(part, SimpleNamespace(cells=order)).values()
+        assert score.value == pytest.approx(0.6) and score.setting == "trans"

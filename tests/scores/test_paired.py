@@ -41,3 +41,6 @@ def test_sizes_of_one_and_none():
 def test_where_differences_do_not_vary_nothing_is_claimed():
     test = paired_t([0.5, 0.6], [0.25, 0.35])
     assert test.difference.value == pytest.approx(0.25) and np.isnan([test.t, test.p]).all()
+    assert np.isnan([test.difference.low, test.difference.high]).all()
+    alike = mean_of([1.0, 1.0, 1.0], within=(0, 1))
+    assert alike.value == 1 and alike.count == 3 and np.isnan([alike.low, alike.high]).all()

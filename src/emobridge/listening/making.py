@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from emobridge.listening.items import (
     rows_to_hear,
     without_excluded,
 )
-from emobridge.listening.questions import QUESTIONS, RULES
+from emobridge.listening.questions import QUESTIONS, RULES, rule_lines
 from emobridge.listening.recordings import gains, lowered, read_recording, tone, write_recording
 from emobridge.listening.records import ListeningItem, ListeningStudy, Question, Rule
 from emobridge.listening.settings import NewStudy
@@ -77,6 +79,13 @@ def read_rules(path: str | Path) -> RulesFile:
             raise UserError(f"{where}: {unknown('key', key, _RULES_KEYS)}")
     questions = questions_of(values["questions"], where) if "questions" in values else QUESTIONS
     rules = rules_of(values["rules"], where) if "rules" in values else RULES
+    unasked = [rule.question for rule in rules if all(rule.question != question.name for question in questions)]
+    if unasked and "rules" not in values:
+        usual = "; ".join(rule_lines(rules))
+        raise UserError(
+            f"{where}: questions: expected {unasked[0]!r} too, for the usual rule ({usual}); ask it, or give [[rules]] "
+            "(none: `rules = []` before any table)"
+        )
     check_questions(questions, rules, where)
     title, consent = (read_texts(values.get(key, {}), f"{where}: {key}") for key in ("title", "consent"))
     return RulesFile(questions, rules, tuple(title.items()), tuple(consent.items()))
@@ -102,7 +111,7 @@ def make_study(
     emotions = emotions_to_hear(request, languages)
     sounds = Sounds(request.segments, on_skip)
     drawn = draw_heard_items(request, languages, emotions, sounds, on_progress)
-    names = _names(request.seed, len(drawn) + request.attention)
+    names = _names(request.seed, drawn, len(drawn) + request.attention)
     items = [_item(entry, name, request) for entry, name in zip(drawn, names)]
     seconds = len(tone()) / SAMPLE_RATE
     checks = np.random.default_rng([request.seed, 1]).integers(0, len(emotions), request.attention)
@@ -125,6 +134,12 @@ def make_study(
         consent=dict(texts.consent),
     )
     check_listening_study(study, str(folder / STUDY_FILE))  # before anything is written
+    lacking = [language for language in study.interface if not study.consent.get(language)]
+    if study.consent and lacking and on_note is not None:
+        on_note(
+            f"consent: there is no text in {', '.join(lacking)}: listeners who choose these pages agree to the usual "
+            "text, not to yours (--interface offers fewer languages)"
+        )
     if not _is_there(folder, study):
         quieter = lowered([entry.loudness for entry in drawn], [entry.utterance.corpus for entry in drawn])
         if request.level == "corpus" and quieter > _MUCH_QUIETER and on_note is not None:
@@ -174,9 +189,14 @@ def _order(study: ListeningStudy) -> Callable[[str], int]:
     return lambda word: study.emotions.index(DIALECT_EMOTIONS.get(word, word))
 
 
-def _names(seed: int, count: int) -> list[str]:
-    """Different names drawn at random: nothing in them tells what an item is."""
-    rng = np.random.default_rng([seed, 0])
+def _names(seed: int, drawn: Sequence[DrawnItem], count: int) -> list[str]:
+    """Different names drawn at random: nothing in them tells what an item is.
+
+    What was drawn is part of the seed: who knows the number alone cannot tell which name came first, of which item.
+    """
+    facts = [[entry.kind, entry.utterance.corpus, entry.utterance.id, entry.utterance.emotion] for entry in drawn]
+    digest = hashlib.sha256(json.dumps(facts).encode()).digest()
+    rng = np.random.default_rng([seed, *digest])
     names: dict[str, None] = {}
     while len(names) < count:
         names["".join(_ALPHABET[letter] for letter in rng.integers(0, len(_ALPHABET), _ID_LENGTH))] = None

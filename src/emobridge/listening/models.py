@@ -49,7 +49,7 @@ class ModelFiles:
 def model_files(options: Iterable[str]) -> tuple[ModelFiles, ...]:
     """What options "[SETTING[@LANGUAGE]:]NAME=FILE" name; those alike but for the file are fold models of one name.
 
-    Errors: UserError for what has another form, an unknown setting and an unknown language.
+    Errors: UserError for what has another form, an unknown setting or language, and a file that is there twice.
 
     >>> model_files(["mono:w2v2-de=1.csv", "mono:w2v2-de=2.csv"])[0].files
     (PosixPath('1.csv'), PosixPath('2.csv'))
@@ -63,7 +63,10 @@ def model_files(options: Iterable[str]) -> tuple[ModelFiles, ...]:
         if setting and setting not in MODEL_SETTINGS:
             raise unknown(f"setting of the model {option!r}:", setting, MODEL_SETTINGS)
         language = language_tag(match["language"]) if match["language"] else ""
-        models.setdefault((match["name"].strip(), setting, language), []).append(Path(match["file"]))
+        files = models.setdefault((match["name"].strip(), setting, language), [])
+        if Path(match["file"]) in files:
+            raise UserError(f"model {option!r}: is there twice; expected a file for each fold model")
+        files.append(Path(match["file"]))
     return tuple(
         ModelFiles(name, tuple(files), setting, language) for (name, setting, language), files in models.items()
     )

@@ -41,6 +41,7 @@ class AnswerSet:
     listeners: tuple[Listener, ...]
     responses: tuple[Response, ...]
     notes: tuple[str, ...] = ()  # what was left out, a line a kind
+    unheard: int = 0  # rows of a manifest that nobody answered, which are no items
 
 
 def read_answers(
@@ -81,6 +82,8 @@ def _answers_of_study(folder: Path) -> AnswerSet:
         key = response.listener, response.item
         if response.item not in known:
             unusable.add("answers to items that the study does not have", response.item)
+        elif response.emotion not in study.emotions:
+            unusable.add("answers that the study does not offer", repr(response.emotion[:40]))
         elif key in seen:
             unusable.add("second answers of a listener to an item, of which the first counts", response.item)
         else:
@@ -185,11 +188,20 @@ class _TableReader:
         if not drafts:
             reason = notes[0] if notes else "no row names a recording"
             raise UserError(f"{files[0]}: no answer can be used: {reason}")
+        items = self._items_of_the_test(drafts)
         return AnswerSet(
-            name=self.name, emotions=self.emotions, items=tuple(self.items.values()),
+            name=self.name, emotions=self.emotions, items=items, unheard=len(self.items) - len(items),
             listeners=tuple(self._listener(draft) for draft in drafts),
             responses=tuple(response for draft in drafts for response in draft.responses.values()), notes=notes,
         )  # fmt: skip
+
+    def _items_of_the_test(self, drafts: Iterable[_Draft]) -> tuple[ListeningItem, ...]:
+        """All of a study; of a manifest, which may be that of a whole corpus, those that were answered."""
+        items = tuple(self.items.values())
+        if self.tells_truth or self.emotions:
+            return items
+        answered = {item for draft in drafts for item in draft.responses}
+        return tuple(item for item in items if item.id in answered)
 
     def _take(self, answer: TableAnswer) -> None:
         item = self._item(answer)

@@ -113,6 +113,8 @@ def _rules(answers: AnswerSet, rules: ScoringRules) -> Iterator[str]:
         if any(item.emotion == "question" for item in answers.items):
             yield RULE_TEXTS[rules.question]
     yield "UA of a listener is over the emotions that the items of a language have; any other answer is wrong."
+    if answers.unheard:
+        yield f"Items are the recordings of --items that somebody answered: {answers.unheard:,} of its rows are none."
     checks = sum(item.kind == "attention" for item in answers.items)
     if checks:
         most = count_noun(rules.most_failed, "check") if rules.most_failed else "none"
@@ -120,7 +122,8 @@ def _rules(answers: AnswerSet, rules: ScoringRules) -> Iterator[str]:
     if rules.include:
         yield f"Listeners who are {', '.join(rules.include)} count too, since --include says so."
     yield (
-        "Natives by native language; a second language is one that the listener lists"
+        "Natives by native language; a second language is one that the listener lists, at any level; English by the "
+        "question about it"
         + (f", and for all others {', '.join(rules.second_languages)}" if rules.second_languages else "")
         + "."
     )

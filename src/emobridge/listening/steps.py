@@ -44,8 +44,13 @@ class ListeningStep:
 
 
 def draw_steps(study: ListeningStudy, number: int) -> tuple[ListeningStep, ...]:
-    """All steps of the listener with this number, from 1, in their order; the same for the same seed and number."""
-    draw = random.Random(f"{study.seed} {number}")
+    """All steps of the listener with this number, from 1, in their order; the same for the same study and number.
+
+    What the items are is part of the seed: from seed and number alone a listener could find out by this function which
+    places in a block hold the same emotion.
+    """
+    items = " ".join(f"{item.id} {item.emotion} {item.utterance}" for item in study.items)
+    draw = random.Random(f"{study.seed} {number} {items}")
     practice = [item.id for item in study.items if item.kind == "practice"]
     steps = [ListeningStep(QUESTIONS)] if study.questions else []
     steps += [

@@ -100,8 +100,11 @@ def check_recordings(folder: str | Path, study: ListeningStudy) -> None:
         try:
             with wave.open(str(path), "rb") as file:
                 seconds = file.getnframes() / file.getframerate()
+                size = file.getnframes() * file.getnchannels() * file.getsampwidth()
         except (wave.Error, EOFError, OSError, ZeroDivisionError) as error:
             raise UserError(f"{path}: is no WAV file ({' '.join(str(error).split()) or 'cut short'})") from error
+        if path.stat().st_size < size:
+            raise UserError(f"{path}: is cut short: {path.stat().st_size:,} bytes; its head says {size:,} of sound")
         if abs(seconds - item.seconds) > _TOLERANCE:
             raise UserError(f"{path}: is {seconds:.2f} s long; the study file says {item.seconds:.2f} s")
 

@@ -83,10 +83,13 @@ def score_tests(
 
 
 def measured_scores(part: PreparedTest, findings: ListeningFindings) -> dict[ScoreKey, Score]:
-    """The scores of a test that published numbers stand beside: UA of each group and corpus; with segments EDER."""
+    """The scores of a test that published numbers stand beside: UA of each group and corpus; with segments EDER.
+
+    Of a group of which some know the language and others do not, those who are more: the paper has no such group.
+    """
     scores = {}
     for name, language in part.languages.items():
-        for cell in findings.cells:
+        for cell in sorted(findings.cells, key=lambda cell: len(cell.values)):
             if cell.language == language:
                 for measure, mean in _means(part, cell):
                     key = ScoreKey(part.test.name, cell.who, "", "", name, "", "target", measure)

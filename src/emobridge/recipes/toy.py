@@ -36,12 +36,12 @@ _SCRATCH_TRAINING = (f"epochs={_EPOCHS}", "batch_size=32", "accumulate=1")
 TOY_NOTE = (
     "TOY run, NO NUMBER IS A RESULT: fabricated corpora, tiny encoders with random weights, "
     f"{_EPOCHS} epochs, one seed unless --seeds says otherwise, at most {_LARGEST_BUDGET} target labels (larger "
-    "budgets are scaled down). Published numbers stand beside to show where they would"
+    "budgets are scaled down). Published numbers stand beside to show where they would be"
 )
 
 LISTENERS_NOTE = (
     "TOY run, NO NUMBER IS A RESULT: fabricated corpora, simulated listeners who answer by a rule, fewer items. "
-    "Published numbers stand beside to show where they would"
+    "Published numbers stand beside to show where they would be"
 )
 _ITEMS = 4  # of each emotion and language, in a listening test
 

@@ -10,7 +10,6 @@ import numpy as np
 from emobridge.report import plots
 from emobridge.report.blocks import Figure, PageBlock, Section, Table, count, figure, interval, percent
 from emobridge.report.listeners import (
-    LISTENER_SETTINGS,
     ListenerCell,
     ListenerTest,
     ListeningFindings,
@@ -78,7 +77,7 @@ def confusion_section(record: StudyRecord) -> Section:
     """A matrix for each cell and model: shares of each row and counts."""
     findings = listening_of(record)
     blocks: list[PageBlock] = [
-        _matrix(f"{short_name(cell)} on {heard_name(cell.language)}", cell) for cell in findings.cells
+        _matrix(f"{cell.full_group} on {heard_name(cell.language)}", cell) for cell in findings.cells
     ]
     blocks += [
         _matrix(f"{model.name}{f', {model.setting},' if model.setting else ''} on {heard_name(model.language)}", model)
@@ -103,7 +102,7 @@ def _matrix(name: str, cell: ListenerCell | ModelCell) -> Figure | Table:
 def class_section(record: StudyRecord) -> Section:
     """Precision, recall and F1 of each emotion."""
     findings = listening_of(record)
-    rows = [row for cell in findings.cells for row in _class_rows(cell.language, cell.group, cell)]
+    rows = [row for cell in findings.cells for row in _class_rows(cell.language, cell.full_group, cell)]
     rows += [row for model in findings.models for row in _class_rows(model.language, model.name, model)]
     table = Table(
         "By emotion, per cent, of all answers of a cell together",
@@ -130,7 +129,7 @@ def agreement_section(record: StudyRecord) -> Section | None:
     if not cells:
         return None
     rows = tuple(
-        (cell.language, cell.group, _agreement(cell.kappa), _agreement(cell.alpha), str(cell.alpha.items),
+        (cell.language, cell.full_group, _agreement(cell.kappa), _agreement(cell.alpha), str(cell.alpha.items),
          str(cell.alpha.answers))
         for cell in cells
     )  # fmt: skip
@@ -154,12 +153,12 @@ def mark_section(record: StudyRecord) -> Section | None:
         parts = "; ".join(f"{name} {percent(share)}" for name, share in marks.parts)
         overlap = "" if math.isnan(marks.overlap.value) else mean_text(marks.overlap)
         rows.append(
-            (cell.language, cell.group, str(marks.marked), str(marks.unmarked), overlap, eder, pooled, parts)
+            (cell.language, cell.full_group, str(marks.marked), str(marks.unmarked), overlap, eder, pooled, parts)
         )  # fmt: skip
         values = dict(marks.by_emotion)
         if values:
             shown = (mean_text(values[emotion]) if emotion in values else "" for emotion in emotions)
-            by_emotion.append((cell.language, cell.group, *shown))
+            by_emotion.append((cell.language, cell.full_group, *shown))
     columns = ("language", "who", "marked", "not marked", "overlap, %", "EDER, %", "pooled, %", "parts of pooled, %")
     blocks = [Table("Marked stretches", columns, tuple(rows))]
     if by_emotion:
@@ -205,12 +204,6 @@ def p_text(p: float) -> str:
     ('0.030', '<0.001', 'not defined')
     """
     return "not defined" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def short_name(cell: ListenerCell) -> str:
-    """The group with its relation to the language: "native German (natives)"."""
-    setting = LISTENER_SETTINGS.get(cell.setting, "")
-    return f"{cell.group}{f' ({setting})' if setting else ''}"
 
 
 def model_name(model: ModelCell) -> str:

@@ -76,8 +76,14 @@ class ListenerCell:
 
     @property
     def name(self) -> str:
-        """In a few words: "native German on Chinese"."""
-        return f"{self.group} on {heard_name(self.language)}"
+        """In a few words, with the relation where group and language do not tell it; no two cells have the same."""
+        is_told = not self.setting or (self.who.startswith("listeners, native ") and self.setting != "trans")
+        return f"{self.group if is_told else self.full_group} on {heard_name(self.language)}"
+
+    @property
+    def full_group(self) -> str:
+        """The group with its relation to the language: "native German (natives)"."""
+        return f"{self.group} ({LISTENER_SETTINGS[self.setting]})" if self.setting else self.group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

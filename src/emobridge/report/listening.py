@@ -13,7 +13,6 @@ from emobridge.report.listener_tables import (
     mean_text,
     model_name,
     p_text,
-    short_name,
 )
 from emobridge.report.listeners import (
     LISTENER_SETTINGS,
@@ -32,8 +31,8 @@ from emobridge.scores.welch import SIGNIFICANCE
 PICTURE_TEXT = "Each dot is a listener, a diamond the mean of a group, a square a model; lines are 95 % intervals."
 INTERVAL_TEXT = (
     "Intervals of listeners are of 95 %, by Student's t over listeners: where the mean of other listeners of the same "
-    "kind, who hear THESE items, would lie. They do not cover other items, speakers or recordings. Those of models are "
-    "over the speakers of the items."
+    "kind, who hear THESE items, would lie. They do not cover other items, speakers or recordings. A single listener "
+    "has none, nor have listeners who all score the same. Those of models are over the speakers of the items."
 )
 MOST_MODELS = 3  # in the headline
 TERMS = (
@@ -100,7 +99,7 @@ def _judged(test: ListenerTest) -> str:
 
 def _language_sentence(findings: ListeningFindings, language: str) -> str:
     parts = [
-        f"{short_name(cell)}{' recognise' if not number else ''} {percent(cell.mean.value)} % "
+        f"{cell.full_group}{' recognise' if not number else ''} {percent(cell.mean.value)} % "
         f"({_bounds(cell.mean)}, {count(len(cell.values), 'listener')})"
         for number, cell in enumerate(cell for cell in findings.cells if cell.language == language and cell.values)
     ]
@@ -117,7 +116,7 @@ def _model_sentence(findings: ListeningFindings, model: ModelCell) -> str:
     gap = model.ua - cell.mean.value
     word = "above" if gap > 0 else "below" if gap < 0 else "as high as"
     points = f"{percent(abs(gap))} points {word}" if gap else word
-    return f"{text}, {points} the mean of {short_name(cell)}."
+    return f"{text}, {points} the mean of {cell.full_group}."
 
 
 def counterparts(findings: ListeningFindings, model: ModelCell) -> tuple[ListenerCell, ...]:
@@ -136,7 +135,7 @@ def scale_section(record: StudyRecord) -> Section:
     for language in dict.fromkeys((*findings.languages, *(model.language for model in findings.models))):
         drawn = []
         for cell in (cell for cell in findings.cells if cell.language == language):
-            drawn.append(ScaleRow(short_name(cell), cell.mean.value, cell.mean.low, cell.mean.high, cell.values))
+            drawn.append(ScaleRow(cell.full_group, cell.mean.value, cell.mean.low, cell.mean.high, cell.values))
             rows.append(_cell_row(record, cell))
         for model in (model for model in findings.models if model.language == language):
             drawn.append(ScaleRow(model_name(model), model.ua, model.low, model.high, is_model=True))
@@ -186,7 +185,7 @@ def listening_lines(record: StudyRecord) -> list[str]:
     findings = listening_of(record)
     lines = []
     for cell in findings.cells:
-        who = f"{cell.language:8} {short_name(cell):34}"
+        who = f"{cell.language:8} {cell.full_group:34}"
         alpha = "" if math.isnan(cell.alpha.value) else f" alpha={cell.alpha.value:.2f}"
         lines.append(f"{who} UA {mean_text(cell.mean)}  listeners={len(cell.values)}{alpha}")
     for model in findings.models:
@@ -203,7 +202,7 @@ def listening_lines(record: StudyRecord) -> list[str]:
 
 
 def _cell_text(cell: ListenerCell) -> str:
-    return f"{short_name(cell)} {mean_text(cell.mean)}"
+    return f"{cell.full_group} {mean_text(cell.mean)}"
 
 
 def _bounds(mean: Mean) -> str:

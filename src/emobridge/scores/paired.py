@@ -16,7 +16,7 @@ OUTSIDE = 0.05  # of intervals do not hold the truth
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean of independent values with its 95 % interval; NaN where a single value leaves none."""
+    """A mean of independent values with its 95 % interval; NaN where there is none."""
 
     value: float
     low: float
@@ -46,13 +46,14 @@ def is_spread(values: Floats) -> bool:
 def mean_of(values: Sequence[float], *, within: tuple[float, float] = (-np.inf, np.inf)) -> Mean:
     """m +- t(0.975, n - 1) s / sqrt(n), with the standard deviation s that divides by n - 1. NaN of no value.
 
-    within: the least and the highest possible value, at which the interval is cut off.
+    within: the least and the highest possible value, at which the interval is cut off. A single value has no interval,
+    nor have values that are all alike: one of no width would say that every other value will be the same.
 
-    >>> mean_of([0.5])
-    Mean(value=0.5, low=nan, high=nan, count=1)
+    >>> mean_of([0.5]), mean_of([1.0, 1.0])
+    (Mean(value=0.5, low=nan, high=nan, count=1), Mean(value=1.0, low=nan, high=nan, count=2))
     """
     array = np.asarray(values, dtype=float)
-    if array.size < 2:
+    if not is_spread(array):
         return Mean(float(array.mean()) if array.size else np.nan, np.nan, np.nan, array.size)
     margin = stdtrit(array.size - 1, 1 - OUTSIDE / 2) * array.std(ddof=1) / np.sqrt(array.size)
     middle = float(array.mean())
