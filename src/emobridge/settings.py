@@ -811,7 +811,7 @@ class Diarizing:
         "changes.", least=0,
     )  # fmt: skip
     window: float = option(
-        HEARD_WINDOW, help="Of a bundle of `adapt`: seconds of sound that its encoder hears at once.", above=0
+        HEARD_WINDOW, help="Of the bundle of a recogniser: seconds of sound that its encoder hears at once.", above=0
     )
     detector: str = option("auto", help=DETECTOR_HELP, choices=DETECTORS)
     channels: str = option("mix", help=CHANNELS_HELP)

@@ -87,6 +87,7 @@ def test_mistakes_are_one_line(cli, finished, call, tmp_path):
         ((bundle, call, "--shortest", "-1"), "shortest: expected 0 or more"),
         ((bundle, call, "--language", "fr"), "language 'fr': not one of this recogniser's"),
         ((tmp_path, call), "is no diarizer"),
+        ((tmp_path / "absent", call), "absent: no such folder; expected a diarizer"),
         ((bundle, tmp_path / "missing.wav", "--strict"), "missing.wav: no such file"),
     ):
         done = cli("diarize", *words)

@@ -53,6 +53,7 @@ def test_a_long_recording_is_copied_beside_the_page(stereo, tmp_path, monkeypatc
     soundfile.write(other, syllables(0.8)[::2], 8000)
     records = list(call_records([row(stereo, 0, 1), row(other, 0, 0.4)], tmp_path / "out" / "my calls.html"))
     assert [bool(record.audio) for record in records] == [False, True]
+    assert [record.name for record in records] == [str(stereo), str(other)], "call.wav would be either"
     suffix = call.COPY_FORMAT[0].lower()
     assert records[0].audio_file == f"my%20calls-audio/call.{suffix}"
     copy = tmp_path / "out" / "my calls-audio" / f"call.{suffix}"

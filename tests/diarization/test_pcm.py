@@ -25,7 +25,7 @@ def test_samples_do_not_depend_on_the_pieces(size):
 def test_bytes_after_the_last_frame_are_left_out_and_told():
     notes = []
     assert samples(b"\0\1" * 3 + b"\7", 4, notes=notes).shape == (3, 1)
-    assert notes == ["standard input: 1 bytes after the last whole frame are left out"]
+    assert notes == ["standard input: 1 byte after the last whole frame left out"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\1", b"\1\2\3"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -74,6 +75,22 @@ def test_what_was_written_is_its_own_reference(cli, folder):
         assert done.code == 0, done.err
         row = next(row for row in read_scores(folder / "scores.json") if row.seed == "all")
         assert (row.measure, row.value, row.n) == ("EDER", pytest.approx(0, abs=1e-3), 2 if channels == "mix" else 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--out", "ref.rttm"), "--out: .* is what is read, which it would replace"),
+        (("--out", "o.csv", "--scores", "o.csv"), "--scores: .* is the file of --out"),
+        (("--scores", "s.txt"), "unknown suffix '.txt'"),
+    ],
+)
+def test_no_file_is_written_over_another(cli, folder, words, message):
+    before = (folder / "ref.rttm").read_text()
+    paths = (folder / word if "." in word else word for word in words)
+    done = run(cli, folder, "--reference", folder / "ref.rttm", *paths)
+    assert done.code == 2 and re.search(message, done.err), done.err
+    assert (folder / "ref.rttm").read_text() == before and not (folder / "o.csv").exists()
 
 
 def test_neutral_may_be_a_class_and_the_tier_is_named(cli, folder):

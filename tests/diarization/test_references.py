@@ -170,6 +170,12 @@ def test_a_reference_that_overlaps_says_so(tmp_path):
     [
         ("a.rtm", "", r"expected a reference that ends in \.rttm"),
         ("a.rttm", "", "no references"),
+        (
+            "a.rttm",
+            "SPEAKER call 1 0 2 <NA> <NA> speaker_01 <NA> <NA>\n",
+            r"no label means an emotion \('speaker 01' \(1\)\)",
+        ),
+        ("a.csv", "file,start,end,emotion\na.wav,0,1,spk2\n", r"no label means an emotion \('spk2' \(1\)\)"),
         ("ZED.json", "{", "not valid JSON"),
         ("a.json", "[]", "."),
         ("a.csv", "file,start,end,emotion\na.wav,2,1,anger\n", "'end' is 1 s"),

@@ -81,6 +81,8 @@ def test_lines_and_rows_for_a_table():
         "all, mean over utterances", "all, pooled over time", "anger, mean over utterances",
         "neutral, mean over utterances", "anger, pooled over time", "neutral, pooled over time",
     ]  # fmt: skip
+    assert {line[lines[0].index("missed") - 1 :][:1] for line in lines[:7]} == {" "}, "columns stand below each other"
+    assert all(line[lines[0].index("missed")] != " " for line in lines[:7])
     assert lines[7].startswith("boundaries: 2 matched, median 0.50 s apart; 0 of the reference")
     names = {score.measure for score in scored.scores(CONDITION)}
     assert {"EDER", "EDER missed", "EDER pooled", "EDER pooled anger", "EDER neutral false alarm"} <= names

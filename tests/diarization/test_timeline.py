@@ -240,6 +240,8 @@ def test_a_recogniser_is_a_model_of_timelines(made, call, sounding):
     assert any("1 recording of 1 in a language that this bundle has no head for (fr)" in note for note in notes)
     with pytest.raises(UserError, match="window: expected"):
         list(diarize(WindowedRecognizer(recognizer), call, Diarizing(window=0.1)))
+    with pytest.raises(UserError, match="window: this model hears 2 s at once"):
+        list(diarize(LevelModel(longest=2.0), call, Diarizing(window=3.0)))
 
 
 def test_progress_is_told_in_seconds(call, sounding):

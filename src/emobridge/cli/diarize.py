@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import emobridge
 from emobridge.cli.options import command_from
-from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP, check_file
+from emobridge.cli.requests import AUDIO_HELP, FORMAT_HELP, LANGUAGE_HELP, MOVED, OUT_HELP, check_file, check_separate
 from emobridge.cli.stopping import keep_work
 from emobridge.errors import UserError, count_noun
 from emobridge.files import check_suffix
@@ -73,6 +73,9 @@ class DiarizeRequest:
             check_suffix("--page", self.page, ".html")
         if self.scores:
             check_file("--scores", self.scores)
+            check_suffix("--scores", self.scores, ".json", ".csv")
+        written = {f"--{name}": getattr(self, name) for name in ("out", "page", "scores")}
+        check_separate(written, (*self.audio, self.reference))
         for name, default in (("collar", 0.0), ("neutral", NEUTRAL_AS[0]), ("tier", ""), ("scores", "")):
             if getattr(self, name) != default and not self.reference:
                 raise UserError(f"--{name}: needs --reference, which the timeline is scored against")

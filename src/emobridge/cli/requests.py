@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,20 @@ def check_file(flag: str, path: str) -> None:
     """Refuse a folder where a file will be written, before the work and not after it. Errors: UserError."""
     if path and Path(path).is_dir():
         raise UserError(f"{flag}: {path} is a directory; expected a file")
+
+
+def check_separate(written: Mapping[str, str], read: Iterable[str]) -> None:
+    """Refuse to write a file over what is read, or two into a single file. Errors: UserError.
+
+    written: the files by their flags; "" is none.
+    """
+    taken = {Path(path).resolve(): "what is read" for path in read if path and not Path(path).is_dir()}
+    for flag, path in written.items():
+        if not path:
+            continue
+        if other := taken.get(Path(path).resolve()):
+            raise UserError(f"{flag}: {path} is {other}, which it would replace; expected another file")
+        taken[Path(path).resolve()] = f"the file of {flag}"
 
 
 def check_folder(flag: str, path: str | Path) -> None:
@@ -63,6 +78,7 @@ class PredictRequest:
 
     def __post_init__(self) -> None:
         check_part(self)
+        check_separate({"--out": self.out}, self.audio)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +150,7 @@ class LiveRequest:
         check_part(self)
         if self.source not in ("", "-"):
             raise UserError(
-                f"live: {self.source}: expected - (standard input) or nothing (a microphone); `diarize` has files"
+                f"live: {self.source}: expected - (standard input) or nothing (a microphone); `diarize` takes files"
             )
         if not self.bundle and not self.list_devices:
             raise UserError("live: expected BUNDLE, the folder of a diarizer or of a recogniser")

@@ -11,6 +11,7 @@ import inspect
 import io
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class ChannelTimeline:
 class CallRecord:
     """A recording, its timelines, and where it can be played."""
 
-    name: str
+    name: str  # of its file; with folders where several recordings have the name
     seconds: float
     channels: tuple[ChannelTimeline, ...]
     audio: bytes = b""  # the recording as a file, to be put into a page; b"" where there is none
@@ -74,6 +75,7 @@ def call_records(
     line where there are more than MOST_RECORDINGS, of which the first are shown.
     """
     page, names, room, recordings = Path(page), Names(), MOST_EMBEDDED, by_recording(rows)
+    count_of = Counter(map(os.path.basename, recordings))
     if len(recordings) > MOST_RECORDINGS and on_note is not None:
         on_note(f"the page shows the first {MOST_RECORDINGS} of {len(recordings):,} recordings")
     for path, answers in itertools.islice(recordings.items(), MOST_RECORDINGS):
@@ -97,7 +99,10 @@ def call_records(
             for number in channels
         )
         address = quote(f"{copy.parent.name}/{copy.name}") if with_audio and not embed else ""
-        yield CallRecord(os.path.basename(path), seconds, timelines, file.getvalue(), address, synthetic)
+        title = os.path.basename(path)
+        yield CallRecord(
+            title if count_of[title] == 1 else path, seconds, timelines, file.getvalue(), address, synthetic
+        )
 
 
 def _read(path: str, seconds: float, channels: Sequence[int | None], target: Any) -> dict[int | None, SoundPicture]:

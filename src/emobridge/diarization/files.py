@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 import emobridge
 from emobridge.adapters.base import read_weights
 from emobridge.bundle import DESCRIPTION, MODEL_CARD, Recognizer
+from emobridge.bundle.hub import HUB_ID
 from emobridge.bundle.places import check_digest, encoder_at, written_place
 from emobridge.data.devices import choose_device, move
 from emobridge.diarization.base import FrameModel
@@ -68,6 +69,10 @@ def load_frame_model(folder: str | Path, *, encoder: str | None = None, device: 
         model: FrameModel = SpeechBrainDiarizer.load(path, encoder=encoder)
         move(model.encoder, chosen)  # type: ignore[attr-defined]
         return model
+    if not path.exists() and not HUB_ID.fullmatch(str(folder)):
+        raise UserError(
+            f"{path}: no such folder; expected a diarizer, the bundle of a recogniser, or SpeechBrain's model"
+        )
     if path.is_dir() and not is_readable(path / DESCRIPTION):
         raise UserError(
             f"{path}: is no diarizer (there is no {DIARIZER}, nor a {DESCRIPTION} of a recogniser); train one: "

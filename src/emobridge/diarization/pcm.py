@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emobridge.errors import UserError
+from emobridge.errors import UserError, count_noun
 
 SCALES = {"s16le": ("<i2", 1 / 32768), "f32le": ("<f4", 1.0)}  # the type of a sample, and what makes full scale 1
 # How files begin that are no raw PCM.
@@ -57,7 +57,7 @@ def pcm_blocks(
             yield block.reshape(-1, channels)
             waiting = waiting[len(waiting) // size * size :]
     if waiting and on_note is not None:
-        on_note(f"standard input: {len(waiting)} bytes after the last whole frame are left out")
+        on_note(f"standard input: {count_noun(len(waiting), 'byte')} after the last whole frame left out")
 
 
 def _check_header(start: bytes) -> None:

@@ -155,7 +155,8 @@ def read_reference(path: str | Path, *, tier: str | None = None) -> References:
 
     tier: of TextGrids and .eaf files, those with the emotions, joined by commas; see `formats.read_stretches`.
     A row without an end lasts to the end of its recording. Labels that mean no emotion are left out, counted and named.
-    Errors: UserError naming file and line for what cannot be read, and where there is no reference at all.
+    Errors: UserError naming file and line for what cannot be read, and where there is no reference at all, or none of
+    whose labels means an emotion, such as an RTTM of speakers.
     """
     path = Path(path)
     collected = _Collected()
@@ -166,6 +167,9 @@ def read_reference(path: str | Path, *, tier: str | None = None) -> References:
             if not path.is_dir() or file.suffix.lower() != ".txt":  # of which a folder may hold any
                 raise
             collected.tally.add("text files that are no label tracks, left out", str(file))
+    if collected.unknown and not any(collected.segments.values()):  # otherwise all would be scored as neutral
+        raise UserError(f"{path}: no label means an emotion ({_counted(collected.unknown)}); expected labels such as "
+                        "anger, sadness or neutral")  # fmt: skip
     if not collected.segments:
         raise UserError(f"{path}: no references; expected stretches of recordings with an emotion each")
     references = []
@@ -285,21 +289,28 @@ def _segment(start: float, end: float, emotion: str, where: str) -> Segment:
     try:
         return Segment(start, end, emotion)
     except ValueError:
-        raise UserError(f"{where}: {emotion} from {start:g} to {end:g} s; expected a start before its end") from None
+        raise UserError(
+            f"{where}: {emotion} from {start:g} to {end:g} s; expected a start before its end, from 0"
+        ) from None
 
 
 def _notes(collected: _Collected, references: Sequence[Reference]) -> Iterator[str]:
     yield from collected.tally.lines()
     if collected.unknown:
-        names = ", ".join(f"{label!r} ({count:,})" for label, count in collected.unknown.most_common(10))
-        more = f" and {len(collected.unknown) - 10:,} more" if len(collected.unknown) > 10 else ""
-        yield f"segments of the reference with labels that mean no emotion, left out: {names}{more}"
+        names = _counted(collected.unknown)
+        yield f"segments of the reference with labels that mean no emotion, left out: {names}"
     overlapping = [reference for reference in references if _overlaps(reference.segments)]
     if overlapping:
         yield (
             f"the reference overlaps in {len(overlapping):,} of {len(references):,} recordings (the first: "
             f"{overlapping[0].recording}): several emotions at once"
         )
+
+
+def _counted(labels: Counter[str]) -> str:
+    """The most frequent labels with their counts."""
+    names = ", ".join(f"{label!r} ({count:,})" for label, count in labels.most_common(10))
+    return names + (f" and {len(labels) - 10:,} more" if len(labels) > 10 else "")
 
 
 def _overlaps(segments: Sequence[Segment]) -> bool:
@@ -327,7 +338,8 @@ def _by_channel(
     if len(channels) > 1 and None in by_channel and None not in channels:
         names = ", ".join(map(str, sorted(channel for channel in channels if channel is not None)))
         raise UserError(
-            f"{path}: {group[0].recording} has the channels {names}, and its reference names none: which is it of?"
+            f"{path}: {group[0].recording} has the channels {names}, and its reference names none: answer the one that "
+            f"it is of alone (such as --channels {channels[0]}), or their mean (--channels mix)"
         )
     if list(channels) == [None] and len(group) > 1:
         raise UserError(f"{path}: {group[0].recording} is marked by channel; answer each channel by itself")

@@ -46,9 +46,9 @@ class ScoredTimelines:
     def lines(self) -> list[str]:
         """For a terminal: EDER by emotion with its interval and parts, boundaries, and what a reader must know."""
         data, errors = self.evaluation, self.boundaries
-        widths = (26, 24, *(max(len(part), 6) for part in PARTS))
         rows = [("EDER, %", f"over {data.intervals_over}", *PARTS, "n"), *_table(data.estimates())]
-        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, (*widths, 4))).rstrip() for row in rows]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
         unmatched = f"{errors.missed:,} of the reference without a match, {errors.inserted:,} of the timeline"
         matched = f"{len(errors.distances):,} matched"
         if errors.distances:

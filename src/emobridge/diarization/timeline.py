@@ -19,6 +19,7 @@ from emobridge.data.audio import AudioError, channels_agree, printable, utteranc
 from emobridge.diarization.base import FrameModel, Waveform
 from emobridge.diarization.smoothing import Mask, Smoother, Smoothing, TimelineSegment
 from emobridge.diarization.windowed import WindowedRecognizer
+from emobridge.errors import UserError
 from emobridge.inference.features import Skip
 from emobridge.inference.inputs import AudioInput, as_utterances
 from emobridge.inference.journal import Journal, answered, unit_key
@@ -28,7 +29,7 @@ from emobridge.inference.rows import chosen_labels, unsure_reason
 from emobridge.inference.segments import LEAST_SPEECH, NO_SPEECH, NOT_FINITE, TIME_ROUNDING, TOO_SHORT, Span, speech_of
 from emobridge.inference.sources import by_channel
 from emobridge.progress import Progress
-from emobridge.settings import Diarizing
+from emobridge.settings import HEARD_WINDOW, Diarizing
 from emobridge.types import SAMPLE_RATE, Prediction, Utterance
 
 Edges = tuple[NDArray[np.float64], NDArray[np.float64]]  # starts and ends of stretches, in s
@@ -198,8 +199,13 @@ def _models_of(
 ) -> dict[tuple[str, str], FrameModel]:
     """What answers each language and corpus: of a recogniser the branch and domain that `predict` takes.
 
-    Errors: UserError for a language that none of several branches knows.
+    Errors: UserError for a language that none of several branches knows, and a window where the model has its own.
     """
+    if settings.window != HEARD_WINDOW and not isinstance(model, WindowedRecognizer):
+        raise UserError(
+            f"window: this model hears {model.longest:g} s at once, as in its training; the bundle of a recogniser has "
+            "a window"
+        )
     if isinstance(model, WindowedRecognizer) and on_note is not None:
         note_languages(model.recognizer, units, modes_of(model.recognizer, units, None), on_note)
     models: dict[tuple[str, str], FrameModel] = {}

@@ -131,7 +131,8 @@ def _fastest(fixed: str) -> str:
     choice = fixed or remember("engine", versions, _measure, EXACT_ENGINES)
     if choice == "onnx" and multiprocessing.parent_process() is None:
         report_note(
-            "engine onnx: the fastest on this machine that gives the features of torch; --engine torch turns it off"
+            "engine onnx: the fastest on this machine that gives the features of torch; EMOBRIDGE_ENGINE=torch turns "
+            "it off"
         )
     return choice
 
