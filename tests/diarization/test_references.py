@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,19 @@ def test_a_bad_line_of_rttm_is_named(tmp_path, line, message):
     path.write_text(f";; x\n{line}\n")
     with pytest.raises(UserError, match=rf"a\.rttm:2: .*{message}"):
         read_reference(path)
+
+
+@pytest.mark.parametrize("form", ["rttm", "csv"])
+def test_a_recording_none_of_whose_labels_means_an_emotion_is_no_reference(tmp_path, form):
+    """It would be scored as if nobody had marked anything in it: the same in every kind of file."""
+    texts = {
+        "rttm": "SPEAKER a 1 0 1 <NA> <NA> anger <NA> <NA>\nSPEAKER b 1 0 1 <NA> <NA> speaker_01 <NA> <NA>\n",
+        "csv": "path,start,end,emotion\na,0,1,anger\nb,0,1,speaker 01\n",
+    }
+    (tmp_path / f"marked.{form}").write_text(texts[form])
+    references = read_reference(tmp_path / f"marked.{form}")
+    assert [Path(reference.recording).name for reference in references.references] == ["a"]
+    assert any("'speaker 01' (1)" in note for note in references.notes)
 
 
 def test_textgrids_of_a_folder_have_its_folders_in_their_names(tmp_path):

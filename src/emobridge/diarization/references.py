@@ -128,6 +128,7 @@ class _Collected:
     segments: dict[tuple[str, int | None], list[Segment]] = field(default_factory=dict)
     speakers: defaultdict[tuple[str, int | None], set[str | None]] = field(default_factory=lambda: defaultdict(set))
     unknown: Counter[str] = field(default_factory=Counter)
+    unread: set[tuple[str, int | None]] = field(default_factory=set)  # those with a label that means no emotion
     tally: Tally = field(default_factory=Tally)
     where: dict[tuple[str, int | None], str] = field(default_factory=dict)
 
@@ -145,6 +146,7 @@ class _Collected:
             emotion = to_emotion(label)
         except UnknownLabel:
             self.unknown[label.strip()] += 1
+            self.unread.add((name, channel))
             return
         if emotion is not None:
             segments.append(_segment(start, end, emotion, where))
@@ -174,6 +176,9 @@ def read_reference(path: str | Path, *, tier: str | None = None) -> References:
         raise UserError(f"{path}: no references; expected stretches of recordings with an emotion each")
     references = []
     for (name, channel), segments in collected.segments.items():
+        if not segments and (name, channel) in collected.unread:  # a table has no such recording either
+            collected.tally.add("recordings of which no label means an emotion, left out", name)
+            continue
         speakers = collected.speakers[name, channel] - {None}
         ordered = tuple(sorted(segments, key=lambda segment: (segment.start, segment.end, segment.emotion)))
         speaker = speakers.pop() if len(speakers) == 1 else None
