@@ -452,6 +452,7 @@ def run_processes(options: Adapt, folder: Path, count: int, stop: int = 0) -> su
     )
 
 
+@pytest.mark.slow  # four starts of two processes
 def test_two_processes_interrupted_and_resumed_are_one_with_twice_the_batch(settings, tmp_path, monkeypatch):
     options = settings(batch_size=4, accumulate=4)  # of a last batch of four one process has nothing
     cut = run_processes(options, tmp_path / "two", 2, stop=4)
