@@ -294,6 +294,11 @@ def _float(value: float, where: str) -> float:
 
 
 def read_texts(values: Any, where: str) -> dict[str, str]:
+    """Texts by their key, such as the language of a page. Errors: UserError that begins with `where`, for another type.
+
+    >>> read_texts({"en": "Welcome"}, "study.json: title")
+    {'en': 'Welcome'}
+    """
     for key, text in _mapping(values, where).items():
         if not isinstance(text, str):
             raise UserError(f"{where}: {key}: expected text, got {type(text).__name__}")
