@@ -81,21 +81,12 @@ class DiarizerSpec:
         return tuple(map(int, layer_names(self.layer)))
 
 
-@short_repr
-@dataclass(frozen=True, slots=True, eq=False)
-class Diarizer:
-    """A trained frame model. It keeps the protocol `diarization.base.FrameModel`."""
+class StepTimes:
+    """The times of a frame model whose encoder hears windows as a spec says: steps a second, and windows in s."""
 
+    __slots__ = ()
     spec: DiarizerSpec
     encoder: Encoder
-    head: Head
-    mean: Tensor  # (D,) of the training speech, or of unlabelled speech of the target
-    deviation: Tensor  # (D,)
-    card: str = ""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.spec.labels
 
     @property
     def frame_rate(self) -> float:
@@ -108,6 +99,23 @@ class Diarizer:
     @property
     def longest(self) -> float:
         return longest_of(self.encoder, self.spec)
+
+
+@short_repr
+@dataclass(frozen=True, slots=True, eq=False)
+class Diarizer(StepTimes):
+    """A trained frame model. It keeps the protocol `diarization.base.FrameModel`."""
+
+    spec: DiarizerSpec
+    encoder: Encoder
+    head: Head
+    mean: Tensor  # (D,) of the training speech, or of unlabelled speech of the target
+    deviation: Tensor  # (D,)
+    card: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.spec.labels
 
     @property
     def synthetic(self) -> bool:

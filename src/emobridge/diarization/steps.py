@@ -14,8 +14,7 @@ from emobridge.diarization.base import Waveform
 from emobridge.diarization.frame_model import (
     Diarizer,
     DiarizerSpec,
-    context_of,
-    longest_of,
+    StepTimes,
     speech_steps,
     step_features,
 )
@@ -69,25 +68,13 @@ def labelled_steps(
 
 
 @dataclass(frozen=True, slots=True)
-class _Features:
+class _Features(StepTimes):
     """A frame model whose answers are the features themselves, so that they are joined as answers are."""
 
     encoder: Encoder
     spec: DiarizerSpec
     labels: tuple[str, ...] = ()
     synthetic: bool = False
-
-    @property
-    def frame_rate(self) -> float:
-        return self.spec.frame_rate
-
-    @property
-    def context(self) -> float:
-        return context_of(self.encoder, self.spec)
-
-    @property
-    def longest(self) -> float:
-        return longest_of(self.encoder, self.spec)
 
     def frame_probabilities(self, wave: Waveform) -> Waveform:
         """(T,) -> (F, D)."""
