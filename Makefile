@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-budget test toy bench style clean
+.PHONY: demo demo-budget test toy bench style package clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -45,5 +45,11 @@ style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+package: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
 clean:
-	rm -rf $(VENV) demo toy-runs
+	rm -rf $(VENV) demo dist site toy-runs

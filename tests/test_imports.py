@@ -19,7 +19,7 @@ ROOT = Path(emobridge.__file__).parent
 GROUND = "ground"
 LEVELS = (
     (GROUND,),
-    ("settings", "cache"),
+    ("settings", "cache", "web"),
     ("data",),
     ("heads", "encoders", "literature"),
     ("methods",),
@@ -31,8 +31,8 @@ LEVELS = (
     ("report",),
     ("study",),
     ("probe", "listening"),
-    ("recipes",),
-    ("cli", "serve"),
+    ("recipes", "serve"),
+    ("cli",),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
