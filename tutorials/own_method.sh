@@ -4,12 +4,11 @@ set -euo pipefail
 cp "$TUTORIALS"/parts/{sharpened,on_arrays,peeking}.py .
 
 # --8<-- [start:arrays]
-python on_arrays.py
+python on_arrays.py source-only ./sharpened.py
 # --8<-- [end:arrays]
 
 # --8<-- [start:needs]
-sed -i 's/"source-only", "\.\/sharpened\.py"/".\/peeking.py",/' on_arrays.py
-python on_arrays.py
+python on_arrays.py ./peeking.py
 # --8<-- [end:needs]
 
 # --8<-- [start:adapt]

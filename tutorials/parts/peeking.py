@@ -1,4 +1,4 @@
-"""A method that asks for less than it uses. It shows what `needs` does."""
+"""A method that asks for less than it looks at. It shows what `needs` does."""
 
 from emobridge.methods.source_only import SourceOnly
 
@@ -8,6 +8,6 @@ class Peeking(SourceOnly):
 
     needs = frozenset({"source_labels"})
 
-    def examples(self, epoch, predict, generator):
-        print("the target that this method sees:", self.task.target)
-        return super().examples(epoch, predict, generator)
+    def prepare(self, task, model):
+        print("the target that this method sees:", task.target)
+        return super().prepare(task, model)
