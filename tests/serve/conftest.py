@@ -1,12 +1,16 @@
-"""Tiny models with random weights, and recordings, for tests of the service."""
+"""Tiny models with random weights, recordings, and a service with an engine that holds no model."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import soundfile
+from serving_fakes import FakeEngine, sound
+from sounds import RATE, syllables
+from starlette.testclient import TestClient
 
-from tests.sounds import RATE, syllables
+from emobridge.serve.app import make_app
+from emobridge.serve.service import Service
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +45,34 @@ def recordings(tmp_path_factory):
     (folder / "text.wav").write_text("no audio")
     (folder / "empty.wav").write_bytes(b"")
     return {path.stem: str(path) for path in folder.iterdir()}
+
+
+@pytest.fixture
+def wav():
+    """The bytes of one second of sound."""
+    return sound(1.0)
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A function that makes a client of a service, whose options differ from the defaults."""
+    clients = []
+
+    def client(limits=None, engine=None, **options):
+        engine = engine or FakeEngine(limits)
+        folder = tmp_path / "uploads"
+        folder.mkdir(exist_ok=True)
+        service = Service(engine, engine.limits, folder)
+        client = TestClient(make_app(service, **options), base_url="http://127.0.0.1:8000")
+        client.engine, client.service, client.folder = engine, service, folder
+        clients.append(client.__enter__())
+        return client
+
+    yield client
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(site):
+    return site()

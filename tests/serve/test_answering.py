@@ -7,17 +7,16 @@ import dataclasses
 import pytest
 
 from emobridge.bundle import Recognizer
-from emobridge.data import _decoders
+from emobridge.data import _decoders, devices
 from emobridge.diarization.files import load_frame_model
 from emobridge.diarization.timeline import diarize
-from emobridge.inference import predict
+from emobridge.inference import ahead, predict
 from emobridge.serve import answering
 from emobridge.serve.answering import GivenUp, answers_to
 from emobridge.serve.models import load_models
 from emobridge.serve.records import Answer, EngineError, Job, Limits, Lost, Refused, TooLong
 from emobridge.serve.sources import ModelSource
 from emobridge.settings import Answering, Diarizing
-from tests.inference.test_ahead import take_for_accelerator
 
 LIMITS = Limits(duration=60.0)
 
@@ -92,7 +91,8 @@ def test_no_answer_depends_on_what_stands_beside_it(loaded, recordings, monkeypa
     limits = Limits(duration=5.0)
     alone = [answered(loaded, one, limits=limits)[0] for one in jobs]
     if accelerated:
-        take_for_accelerator(monkeypatch)
+        for module in (devices, ahead):  # the CPU, taken for an accelerator: recordings are encoded together
+            monkeypatch.setattr(module, "is_accelerator", lambda device: True)
     together = answered(loaded, *jobs, limits=limits)
     kinds = [Answer, Refused, Refused, TooLong, Answer, Answer]
     assert [type(answer) for answer in together] == [type(answer) for answer in alone] == kinds

@@ -7,6 +7,8 @@ import threading
 
 import numpy as np
 import pytest
+from frame_models import LoudModel
+from sounds import syllables
 
 from emobridge.diarization.live import live_answers
 from emobridge.serve.messages import (
@@ -26,8 +28,6 @@ from emobridge.serve.sources import ModelSource
 from emobridge.serve.streaming import LiveStream
 from emobridge.serve.turns import Turns
 from emobridge.settings import Live
-from tests.frame_models import LoudModel
-from tests.sounds import syllables
 
 LIVE = Live(detector="energy")
 ABOUT = ServedModel("m", "diarizer", LoudModel.labels, (), (), "none", True)
