@@ -10,7 +10,8 @@ from emobridge.bundle import Recognizer
 from emobridge.data import _decoders, devices
 from emobridge.diarization.files import load_frame_model
 from emobridge.diarization.timeline import diarize
-from emobridge.inference import ahead, predict
+from emobridge.inference import ahead
+from emobridge.inference.predict import predict
 from emobridge.serve import answering
 from emobridge.serve.answering import GivenUp, answers_to
 from emobridge.serve.models import load_models

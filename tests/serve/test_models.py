@@ -7,7 +7,7 @@ import torch
 
 from emobridge.bundle import Recognizer
 from emobridge.errors import UserError
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.serve import models
 from emobridge.serve.models import jobs_at_once, load_models, try_models
 from emobridge.serve.records import Refused

@@ -17,7 +17,7 @@ from emobridge.bundle import Recognizer
 from emobridge.diarization.files import load_frame_model
 from emobridge.diarization.live import live_answers
 from emobridge.errors import UserError
-from emobridge.inference import predict
+from emobridge.inference.predict import predict
 from emobridge.serve.engine import WorkerEngine
 from emobridge.serve.records import Job, Limits, Lost, Refused, StreamJob, TooLong
 from emobridge.serve.sources import ModelSource
