@@ -118,7 +118,6 @@ def test_clients_that_mean_it_ill_do_not_stop_it():
         heads = [
             b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100_000,
             b"\x00\x01\x02\r\n\r\n",
-            b"GET /healthz HTTP/9.9\r\n\r\n",
             b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
             b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
         ]
