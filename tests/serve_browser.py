@@ -10,10 +10,10 @@ from pathlib import Path
 from threading import Thread
 
 import uvicorn
-from emobridge.serve.app import make_app
-from emobridge.serve.service import Service
 
+from emobridge.serve.app import make_app
 from emobridge.serve.records import Engine, Limits
+from emobridge.serve.service import Service
 from emobridge.serve.site import page_routes
 from emobridge.web.process import address_of, listening_socket, server_config
 

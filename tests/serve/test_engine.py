@@ -21,8 +21,8 @@ from emobridge.serve.messages import (
     NotLoaded,
     OpenStream,
     Ready,
+    StreamOpened,
 )
-from emobridge.serve.messages import StreamOpened
 from emobridge.serve.records import (
     Answer,
     Busy,
