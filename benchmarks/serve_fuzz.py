@@ -3,9 +3,10 @@
     python benchmarks/serve_fuzz.py run/bundle [--requests 5000] [--seed 0]
 
 It serves a model by the command on loopback. Half of the requests are made by schemathesis from the document, valid and
-invalid ones; the other half are a good upload with damage in its bytes: cut, flipped, repeated, or put in by chance. At
-the end a good upload must be answered as at the start. Exit code 1 for a status that the document does not have, for
-any 500, and for a service that is not well at the end.
+invalid ones; the other half are a good upload with damage in its bytes: cut, flipped, repeated, or put in by chance.
+Then come recordings that mean it ill, such as hours of silence in a small file, and headers that lie. At the end a good
+upload must be answered as at the start. Exit code 1 for a status that the document does not have, for any 500, and for
+a service that is not well at the end.
 """
 
 from __future__ import annotations
@@ -43,7 +44,42 @@ def recording(seconds: float = 0.2) -> bytes:
     return file.getvalue()
 
 
-def good_request(host: str) -> bytes:
+def malicious_recordings() -> dict[str, bytes]:
+    """Recordings whose headers or samples are not what a decoder expects, by what is wrong with them."""
+    import numpy as np
+    import soundfile
+
+    def written(samples, rate: int, **kind: str) -> bytes:
+        file = io.BytesIO()
+        soundfile.write(file, samples, rate, **kind)
+        return file.getvalue()
+
+    good, tone = recording(), np.sin(np.arange(8000) * 0.1).astype(np.float32)
+    flac = bytearray(written(tone, 8000, format="FLAC"))
+    flac[21:26] = bytes([flac[21] | 0x0F]) + b"\xff" * 4  # the 36 bits of the number of samples
+    wide = bytearray(good)
+    wide[22:24] = b"\xff\xff"  # channels
+    rate = bytearray(good)
+    rate[24:28] = b"\x00\x00\x00\x00"
+    return {
+        "two hours of silence in a small FLAC": written(np.zeros(2 * 3600 * 8000, np.int16), 8000, format="FLAC"),
+        "a FLAC that states 99 days": bytes(flac),
+        "a WAV that states 4 GB": good[:40] + b"\xff\xff\xff\xff" + good[44:],
+        "a WAV that states nothing": good[:40] + b"\x00\x00\x00\x00" + good[44:],
+        "a WAV of 65,535 channels": bytes(wide),
+        "a WAV of 0 Hz": bytes(rate),
+        "samples that are no numbers": written(np.full(8000, np.nan, np.float32), 8000, format="WAV", subtype="FLOAT"),
+        "samples of 1e30": written(tone * np.float32(1e30), 8000, format="WAV", subtype="FLOAT"),
+        "one sample": written(np.zeros(1, np.int16), 8000, format="WAV"),
+        "no samples": written(np.zeros(0, np.int16), 8000, format="WAV"),
+        "a zip": b"PK\x03\x04" + bytes(1000),
+        "a page": b"<html><script>alert(1)</script></html>",
+        "a list of addresses": b"#EXTM3U\nhttp://127.0.0.1/\nfile:///etc/passwd\n",
+        "an SDP file": b"v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=audio 9 RTP/AVP 0\n",
+    }
+
+
+def good_request(host: str, content: bytes | None = None) -> bytes:
     """An upload as a client should send it."""
     parts = [
         b'Content-Disposition: form-data; name="channels"\r\n\r\nmix',
@@ -166,12 +202,16 @@ def fuzz(
     wrong = [] if is_well(address) else ["a good upload is not answered at the start"]
     statuses, undocumented = schema_statuses(address, count // 2, seed)
     statuses += damaged_statuses(address, count - statuses.total(), seed, patience)
+    host = urlsplit(address).netloc
+    for name, content in malicious_recordings().items():
+        statuses[name, send_bytes(address, good_request(host, content))] += 1
     for (kind, status), number in sorted(statuses.items()):
-        report(f"{kind:30} {status or 'no answer'!s:>9} {number:6,}")
+        report(f"{kind:36} {status or 'no answer'!s:>9} {number:6,}")
         if kind == "damaged bytes" and status and status not in DAMAGED_STATUSES:
             undocumented.append(f"{kind}: {status}")
-    report(f"{'requests':30} {'':9} {statuses.total():6,}")
+    report(f"{'requests':36} {'':9} {statuses.total():6,}")
     wrong += [f"{kind}: status {status}" for kind, status in statuses if status >= 500 and status != 503]
+    wrong += [f"{name}: no answer" for name in malicious_recordings() if (name, UNANSWERED) in statuses]
     wrong += [f"not in the document: {line}" for line in sorted(set(undocumented))]
     return wrong if is_well(address) else [*wrong, "a good upload is not answered at the end"]
 

@@ -21,13 +21,15 @@ def test_no_request_is_answered_as_the_document_does_not_say(serve_fuzz):
     lines = []
     with running() as (_, port):
         assert serve_fuzz.fuzz(f"http://127.0.0.1:{port}/", 200, 0, lines.append, patience=1.0) == []
-    assert int(lines[-1].split()[-1]) == 200
+    assert int(lines[-1].split()[-1]) == 200 + len(serve_fuzz.malicious_recordings())
     seen = {int(line.split()[-2]) for line in lines if line.startswith("damaged") and "answer" not in line}
     assert {200, 400, 422} <= seen
 
 
 def test_what_is_wrong_is_found(serve_fuzz, monkeypatch):
     monkeypatch.setattr(serve_fuzz, "is_well", lambda address: False)
+    monkeypatch.setattr(serve_fuzz, "malicious_recordings", lambda: {"a zip": b"PK"})
+    monkeypatch.setattr(serve_fuzz, "send_bytes", lambda *a: serve_fuzz.UNANSWERED)
     monkeypatch.setattr(
         serve_fuzz, "schema_statuses", lambda *a: (serve_fuzz.Counter({("GET /x", 500): 1}), ["GET /x: 500"])
     )
@@ -36,6 +38,7 @@ def test_what_is_wrong_is_found(serve_fuzz, monkeypatch):
         "a good upload is not answered at the start",
         "GET /x: status 500",
         "damaged bytes: status 504",
+        "a zip: no answer",
         "not in the document: GET /x: 500",
         "not in the document: damaged bytes: 504",
         "a good upload is not answered at the end",
