@@ -23,6 +23,7 @@ from emobridge.cli import listening as cli_listening
 from emobridge.cli import live as cli_live
 from emobridge.cli import probe as cli_probe
 from emobridge.cli import recipe as cli_recipe
+from emobridge.cli import serve as cli_serve
 from emobridge.cli import similarity as cli_similarity
 from emobridge.cli import suggest as cli_suggest
 from emobridge.cli import train_diarizer as cli_train_diarizer
@@ -273,6 +274,7 @@ app.command(rich_help_panel=USING)(command_from(PredictRequest, "predict", run_p
 app.command(rich_help_panel=USING)(cli_diarize.diarization_command)
 app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run_evaluate))
 app.command(rich_help_panel=USING)(cli_live.live)
+app.command(rich_help_panel=USING)(cli_serve.serve)
 app.command(rich_help_panel=USING)(cli_join.join)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.command(rich_help_panel=STUDIES)(cli_similarity.similarity_command)
