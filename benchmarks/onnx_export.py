@@ -12,15 +12,12 @@ by more than 1e-4.
 from __future__ import annotations
 
 import argparse
-import functools
-import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,20 +34,6 @@ ROOT = Path(__file__).resolve().parents[1]
 BROWSER = ROOT / "examples" / "onnx" / "browser"
 CORPORA = ("emodb", "emovo", "ravdess")
 TOLERANCE = 1e-4
-ASK = """async (count) => {
-  const { load, answer } = await import("./main.js");
-  const model = await load("model/");
-  const clips = [];
-  for (let index = 0; index < count; index++) {
-    const name = `clips/${String(index).padStart(3, "0")}.f32`;
-    clips.push(new Float32Array(await (await fetch(name)).arrayBuffer()));
-  }
-  await answer(model, clips[0]);
-  const begin = performance.now();
-  const rows = [];
-  for (const clip of clips) rows.push((await answer(model, clip)).probabilities);
-  return { rows, seconds: (performance.now() - begin) / 1000 };
-}"""
 PAGE = """\
 # ONNX files beside their bundles
 
@@ -64,15 +47,15 @@ a probability from that of `predict`:
 {differences}
 
 Sizes, and the time for a second of sound. The bundle's time is that of its encoder, pooling and head, with torch and
-with the onnx engine, which runs the encoder's blocks alone. One thread; CPU seconds, in the browser those on the clock.
+with the onnx engine, which runs the encoder's blocks alone. One thread; CPU seconds.
 
 | recogniser | file | bundle and its encoder | bundle, torch | bundle, onnx engine | file, Python | file, browser |
 |---|---|---|---|---|---|---|
 {costs}
 
-The encoder's folder also holds Whisper's decoder, which no recogniser needs; the file holds the layers that are read.
-The file computes the spectra by products in double precision, which takes longer than the FFT of the bundle: of Whisper
-that is a small part, of `logmel` nearly all.
+The folders of these encoders hold weights in half precision; the file has those up to the last layer that is read, in
+single precision. The file computes spectra by products in double precision, which take longer than the FFT of the
+bundle: of Whisper that is a small part, of `logmel` nearly all.
 
 Made by `python benchmarks/onnx_export.py BUNDLE ... --packages node_modules --out docs/results/onnx.md`. The bundles
 are those of `emobridge adapt --source ravdess.jsonl --target emodb.jsonl --labels anger,happiness,neutral,sadness` with
@@ -139,7 +122,8 @@ def measured(bundle: Path, waves: list[np.ndarray], folder: Path, packages: Path
     python = asked([*run, str(folder / "clips")], folder, {"PYTHONPATH": ""})
     again = [sys.executable, __file__, "--timed", str(bundle), str(folder / "clips")]
     bundles = {engine: asked(again, folder, {"EMOBRIDGE_ENGINE": engine}) for engine in ("torch", "onnx")}
-    browser = asked_in_browser(graph, folder, packages, len(waves))
+    page_worker = [sys.executable, str(ROOT / "benchmarks" / "_onnx_browser.py")]
+    browser = asked([*page_worker, str(site_of(graph, folder, packages))], folder, {})
     seconds = sum(map(len, waves)) / SAMPLE_RATE
     apart = [float(np.abs(answers.probabilities[answered] - truth).max()) for answers in (python, browser)]
     labels = [(answers.probabilities[answered].argmax(1) != truth.argmax(1)).sum() for answers in (python, browser)]
@@ -182,48 +166,15 @@ def time_bundle(bundle: Path, clips: Path, out: Path) -> None:
     np.savez(out, probabilities=np.stack(rows), seconds=time.process_time() - begin)
 
 
-def asked_in_browser(graph: Path, folder: Path, packages: Path, count: int) -> Answers:
-    """The answers of onnxruntime-web in Chromium to the clips in a folder, from raw samples."""
-    from playwright import sync_api
-
+def site_of(graph: Path, folder: Path, packages: Path) -> Path:
+    """A folder with the example's page, the graph, the packages and the clips."""
     site = folder / f"site-{graph.name}"
     site.mkdir()
     for path in BROWSER.glob("*.[hj]*"):
         shutil.copy(path, site)
     for name, target in {"node_modules": packages.resolve(), "model": graph, "clips": folder / "clips"}.items():
         (site / name).symlink_to(target)
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    with served(site) as address, sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.set_default_timeout(0)
-        page.goto(address)
-        answers = page.evaluate(ASK, count)
-        browser.close()
-    return Answers(np.array(answers["rows"], np.float32), answers["seconds"])
-
-
-class served:
-    """The address of a folder, which a server on loopback gives out within the block."""
-
-    def __init__(self, folder: Path) -> None:
-        handler = functools.partial(Quiet, directory=str(folder))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-
-    def __enter__(self) -> str:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self.server.server_port}/index.html"
-
-    def __exit__(self, *error: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Without a line a request."""
-
-    def log_message(self, *words: object) -> None:
-        pass
+    return site
 
 
 def size_of(folder: Path) -> int:
