@@ -16,7 +16,7 @@ import emobridge
 from emobridge.adapters import Adapters, switch_adapters, use_adapters
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
 from emobridge.bundle.description import TAG
-from emobridge.bundle.files import Contents, read_bundle, read_cards, write_bundle
+from emobridge.bundle.files import Contents, bundle_digest, read_bundle, read_cards, write_bundle
 from emobridge.bundle.hub import bundle_folder, upload_bundle
 from emobridge.bundle.places import is_place
 from emobridge.bundle.router import Router
@@ -35,6 +35,7 @@ from emobridge.progress import report_note
 from emobridge.types import SCALE, Range, Utterance, person_labels
 
 if TYPE_CHECKING:
+    from emobridge.bundle.onnx_export import OnnxExport
     from emobridge.inference.inputs import AudioInput
     from emobridge.inference.predictions import Predictions
 
@@ -75,6 +76,7 @@ class Recognizer:
         self.branches = (*earlier, last)
         self.encoder, self.router = encoder.eval(), router
         self.card, self.cards = "", dict[str, str]()  # of the model, and of languages by their name
+        self.digest = ""  # of the bundle that it was loaded from, or last saved to
         with use_adapters(encoder, None):
             if "end-to-end" in spec.trained_parts:
                 encoder.digest = state_digest(base_state(encoder))
@@ -334,8 +336,20 @@ class Recognizer:
         trained = "end-to-end" in self.spec.trained_parts
         contents = Contents(self.encoder, self.branches, self.router)
         write_bundle(Path(folder), contents, base_state(self.encoder) if trained else {}, card, cards or {})
-        self.card, self.cards = card, dict(cards or {})
+        self.card, self.cards, self.digest = card, dict(cards or {}), bundle_digest(folder)
         return Path(folder)
+
+    def to_onnx(self, folder: str | Path, *, language: str | None = None) -> OnnxExport:
+        """Write one file of ONNX, from waveforms to calibrated probabilities, with labels.json and a README.md.
+
+        language: of the branch that answers, by default the last one. Other runtimes run it without emobridge; before
+        it stays it is compared with this recogniser on made sounds. See docs/onnx.md for what is in it and what not.
+        Errors: UserError for an unknown language, what a graph cannot hold, missing packages (the extra `onnx`), and a
+        graph that does not answer alike; nothing is written then.
+        """
+        from emobridge.bundle.onnx_export import write_onnx
+
+        return write_onnx(self, folder, language)
 
     @classmethod
     def load(
@@ -360,6 +374,7 @@ class Recognizer:
         recognizer = cls._of(read_bundle(folder, None if encoder is None else str(encoder)))
         move(recognizer.encoder, chosen)
         recognizer.card, recognizer.cards = read_cards(folder)
+        recognizer.digest = bundle_digest(folder)
         return recognizer
 
     from_pretrained = load  # the name that models of the hub go by

@@ -26,6 +26,7 @@ from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import serve as cli_serve
 from emobridge.cli import similarity as cli_similarity
 from emobridge.cli import suggest as cli_suggest
+from emobridge.cli import to_onnx as cli_to_onnx
 from emobridge.cli import train_diarizer as cli_train_diarizer
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
@@ -276,6 +277,7 @@ app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run
 app.command(rich_help_panel=USING)(cli_live.live)
 app.command(rich_help_panel=USING)(cli_serve.serve)
 app.command(rich_help_panel=USING)(cli_join.join)
+app.command("to-onnx", rich_help_panel=USING)(cli_to_onnx.to_onnx)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.command(rich_help_panel=STUDIES)(cli_similarity.similarity_command)
 app.add_typer(cli_listening.app, name="listening", rich_help_panel=STUDIES)
