@@ -4,6 +4,7 @@ direction.
 
 from __future__ import annotations
 
+import fnmatch
 import html
 import re
 from collections.abc import Iterable
