@@ -5,8 +5,8 @@
 
 Ray spreads requests over the replicas, and starts and ends replicas by how many requests are under way. The addresses,
 limits and tokens are those of `emobridge serve`. The models lie at the same path on each machine, or are models of the
-hub. Variables: EMOBRIDGE_MODELS (what `emobridge serve` takes, separated by commas), EMOBRIDGE_SERVE_TOKEN (a token that
-callers must give; by default none), EMOBRIDGE_REPLICAS (most replicas; 8).
+hub. The variable EMOBRIDGE_MODELS has what `emobridge serve` takes, separated by commas; EMOBRIDGE_SERVE_TOKEN a token
+that callers must give, by default none; EMOBRIDGE_REPLICAS how many replicas there may be, by default 8.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI
-from ray import serve
-
-from emobridge.errors import UserError
 from emobridge.serve.app import make_app
 from emobridge.serve.engine import WorkerEngine
-from emobridge.serve.records import Limits
 from emobridge.serve.service import Service
 from emobridge.serve.site import page_routes
 from emobridge.serve.sources import model_sources
 from emobridge.serve.uploads import upload_folder
+from fastapi import FastAPI
+from ray import serve
+
+from emobridge.errors import UserError
+from emobridge.serve.records import Limits
 from emobridge.web.tokens import check_token
 
 LIMITS = Limits(workers=1)

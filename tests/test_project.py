@@ -1,4 +1,4 @@
-"""What stands beside the package agrees with it: versions, licences, issue forms, the workflow, and what is deployed."""
+"""What stands beside the package agrees with it: versions, licences, issue forms, the workflow, deployments."""
 
 from __future__ import annotations
 

@@ -71,11 +71,9 @@ def bundle_folder(source: str | Path, revision: str | None = None) -> Path:
 
 def files_to_upload(folder: Path) -> tuple[tuple[str, int], ...]:
     """The files of a bundle or a diarizer that an upload takes, by name, each with its size in bytes."""
-    from huggingface_hub.utils import filter_repo_objects
-
-    paths = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*"))}
     return tuple(
-        (name, (folder / name).stat().st_size) for name in filter_repo_objects(paths, allow_patterns=[*MODEL_FILES])
+        (name, size) for name, size in sizes.items() if any(fnmatch.fnmatch(name, rule) for rule in MODEL_FILES)
     )
 
 
