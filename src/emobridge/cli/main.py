@@ -22,6 +22,7 @@ from emobridge.cli import join as cli_join
 from emobridge.cli import listening as cli_listening
 from emobridge.cli import live as cli_live
 from emobridge.cli import probe as cli_probe
+from emobridge.cli import push as cli_push
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import serve as cli_serve
 from emobridge.cli import similarity as cli_similarity
@@ -278,6 +279,7 @@ app.command(rich_help_panel=USING)(cli_live.live)
 app.command(rich_help_panel=USING)(cli_serve.serve)
 app.command(rich_help_panel=USING)(cli_join.join)
 app.command("to-onnx", rich_help_panel=USING)(cli_to_onnx.to_onnx)
+app.command(rich_help_panel=USING)(cli_push.push)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.command(rich_help_panel=STUDIES)(cli_similarity.similarity_command)
 app.add_typer(cli_listening.app, name="listening", rich_help_panel=STUDIES)
