@@ -1,7 +1,7 @@
 """How docstrings, which are plain text, become Markdown for the site.
 
 Doctests become blocks of code; the parameters that a paragraph explains ("path: a file ...") and the words "Errors:"
-and "Returns:" that begin a sentence are set apart.
+and "Returns:" that begin a sentence are set apart. The comment behind a field is its docstring.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from griffe import Extension, Object
+from griffe import Attribute, Docstring, Extension, Object
 
 _DOCTEST = re.compile(r"^>>> .*(?:\n(?!\n|>>> ).*|\n>>> .*)*", re.MULTILINE)
+_COMMENT = re.compile(r"\s#\s(?!fmt:|type:|noqa)(?P<text>\S[^#]*?)(?:\s+#\s(?:type:|noqa).*)?$")
 _WORDS = re.compile(r"(?:(?<=^)|(?<=\n)|(?<=\. ))(Errors|Returns|Yields|Source):(?=\s)")
 
 
@@ -23,6 +24,21 @@ class PlainText(Extension):
         if obj.docstring is not None:
             names = [parameter.name.lstrip("*") for parameter in getattr(obj, "parameters", ())]
             obj.docstring.value = markdown_of(obj.docstring.value, names)
+
+    def on_attribute_instance(self, *, attr: Attribute, **kwargs: Any) -> None:
+        """Take the comment behind a field for its docstring."""
+        if attr.docstring is None and attr.lines and (text := comment_behind(attr.lines[-1])):
+            attr.docstring = Docstring(text, parent=attr)
+
+
+def comment_behind(line: str) -> str:
+    """The comment at the end of a line of code; "" where there is none.
+
+    >>> comment_behind("    start: float = 0.0  # s"), comment_behind("x = f()  # type: ignore[attr-defined]")
+    ('s', '')
+    """
+    found = _COMMENT.search(line)
+    return found["text"] if found else ""
 
 
 def markdown_of(text: str, parameters: list[str] | tuple[str, ...] = ()) -> str:
