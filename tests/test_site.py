@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
@@ -56,6 +57,29 @@ def test_plain_text_is_no_markup(site_hooks):
     assert site_hooks._sentence("of a <folder> and *.py, `<kept_as_it_is>`") == (
         r"of a \<folder\> and \*.py, `<kept_as_it_is>`"
     )
+
+
+def test_docstrings_become_markdown(page_module):
+    docstrings = page_module("docstrings")
+    assert doctest.testmod(docstrings) == (0, 2)
+    text = "Read it.\n\npath: a file. half: see path: no. Errors: UserError.\n\n    >>> 1\n"
+    assert "**path**: a file. **half**: see path: no. **Errors**: UserError." in docstrings.markdown_of(
+        text, ["path", "half"]
+    )
+
+
+def test_the_picture_holds_what_was_answered(page_module):
+    rows = [
+        {"channel": 0, "start": 1.0, "end": 3.0, "label": "anger"},
+        {"channel": 1, "start": 4.0, "end": 6.0, "label": None},
+        {"channel": 1, "start": 47.0, "end": 60.0, "label": "sadness"},
+        {"channel": 0, "start": 90.0, "end": 95.0, "label": "neutral"},
+    ]
+    drawn = page_module("picture").picture(rows)
+    segments = re.findall(r'width="([\d.]+)"[^>]*><title>(\w+) (\S+) to (\S+) s<', drawn)
+    assert [names for _, *names in segments] == [["anger", "1", "3"], ["sadness", "47", "60"]]
+    assert float(segments[0][0]) == pytest.approx(2 * float(segments[1][0]), abs=0.2), "cut at the end of the picture"
+    assert "SYNTHETIC" in drawn and "SYNTHETIC" in (DOCS / "images" / "overview.svg").read_text(encoding="utf-8")
 
 
 def linked_texts(part, folder):
