@@ -111,6 +111,22 @@ def test_python_of_the_pages_is_python(path):
             compile(text, name_of(path), "exec")
 
 
+IMPORTS = sorted(
+    {
+        line
+        for path in GUIDES
+        for language, text in blocks(path)
+        if language == "python"
+        for line in re.findall(r"^(?:from|import) emobridge.*$", text, re.MULTILINE)
+    }
+)
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_imports_of_the_pages_work(line):
+    exec(line, {})
+
+
 def test_readme_is_a_screen_and_a_half():
     text = re.sub(r"^```.*?^```$", "", TEXTS[ROOT / "README.md"], flags=re.MULTILINE | re.DOTALL)
     assert len(text.split()) <= MOST_WORDS
