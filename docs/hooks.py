@@ -32,11 +32,20 @@ _CHOICES = re.compile(r" One of (?P<choices>[\w+, -]+)\.$")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put a page for each command below "Commands" in the navigation."""
+    """Put a page for each command below "Commands" in the navigation, by the panels of `emobridge --help`."""
     for entry in config.nav or []:
         if "Commands" in entry:
-            entry["Commands"] += [{f"emobridge {name}": page_of(name)} for name, _ in commands()]
+            panels: dict[str, list[dict[str, str]]] = {}
+            for name, _ in commands():
+                panels.setdefault(_panel_of(name), []).append({name: page_of(name)})
+            entry["Commands"] += [{panel: items} for panel, items in panels.items()]
     return config
+
+
+def _panel_of(name: str) -> str:
+    """The panel of the help that shows a command, or its group."""
+    first = typer.main.get_command(app).commands[name.split()[0]]  # type: ignore[attr-defined]
+    return str(getattr(first, "rich_help_panel", "") or "Other")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -51,6 +52,14 @@ def test_every_command_and_plugin_has_a_place(site_hooks):
     assert tuple(corpora) == registry.names("corpora")
     public = re.findall(r"^::: (\S+)$", pages["reference.md"], re.MULTILINE)
     assert {name.rpartition(".")[2] for name in public} == set(emobridge.__all__) - {"__version__"}
+
+
+def test_commands_are_in_the_navigation_by_the_panels_of_the_help(site_hooks):
+    config = SimpleNamespace(nav=[{"Start": "index.md"}, {"Commands": []}])
+    panels = {name: items for part in site_hooks.on_config(config).nav[1]["Commands"] for name, items in part.items()}
+    assert list(panels)[:2] == ["Speech", "Train a recogniser"]
+    assert {"listening new": "commands/listening-new.md"} in panels["Studies"]
+    assert sum(map(len, panels.values())) == len(list(site_hooks.commands()))
 
 
 def test_plain_text_is_no_markup(site_hooks):
