@@ -89,7 +89,9 @@ def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def command_page(name: str, command: Any) -> str:
     """What a command does, and a table of its options for each panel of its help."""
-    parts = [f"# emobridge {name}\n\n{_sentence(command.help)}\n"]
+    arguments = [_argument(parameter) for parameter in command.params if parameter.param_type_name == "argument"]
+    usage = " ".join(("emobridge", name, *arguments, "[OPTIONS]"))
+    parts = [f"# emobridge {name}\n\n{_sentence(command.help)}\n\n```\n{usage}\n```\n"]
     panels: dict[str, list[Any]] = {}
     for parameter in command.params:
         panels.setdefault(getattr(parameter, "rich_help_panel", None) or "", []).append(parameter)
@@ -110,11 +112,16 @@ def _option_row(parameter: Any) -> tuple[str, str, str, str]:
         text, choices = text[: found.start()], found["choices"]
     names = [*parameter.opts, *parameter.secondary_opts]
     if parameter.param_type_name == "argument":
-        names = [(parameter.metavar or parameter.name).upper()]
+        names = [_argument(parameter)]
     metavar = f" {parameter.metavar}" if parameter.metavar and parameter.param_type_name == "option" else ""
     shown = ", ".join(f"`{option}{metavar}`" for option in names)
     listed = ", ".join(f"`{choice}`" for choice in choices.split(", ") if choice)
     return shown, _sentence(text), default if default == "required" else _code(default), listed
+
+
+def _argument(parameter: Any) -> str:
+    """What stands for an argument in the usage of its command."""
+    return str(parameter.metavar or parameter.name).upper()
 
 
 def _plain_default(parameter: Any) -> str:
