@@ -120,8 +120,8 @@ def _option_row(parameter: Any) -> tuple[str, str, str, str]:
 
 
 def _argument(parameter: Any) -> str:
-    """What stands for an argument in the usage of its command."""
-    return str(parameter.metavar or parameter.name).upper()
+    """What stands for an argument in the usage of its command; dots say that it may be several."""
+    return str(parameter.metavar or parameter.name).upper() + "..." * (parameter.nargs == -1)
 
 
 def _plain_default(parameter: Any) -> str:
