@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-budget test toy bench style docs package clean
+.PHONY: demo demo-budget test toy bench style docs tutorials path package clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,12 @@ test: $(READY)
 
 toy: $(READY)
 	$(BIN)/python benchmarks/toy_recipes.py $(TOYS)
+
+tutorials: $(READY)
+	$(BIN)/python tutorials/run.py
+
+path: $(READY)
+	$(BIN)/python benchmarks/strangers_path.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
