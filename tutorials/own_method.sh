@@ -15,7 +15,7 @@ python on_arrays.py ./peeking.py
 emobridge demo demo --languages en,it --speakers 4
 emobridge adapt --source demo/en.jsonl --target demo/it.jsonl --method ./sharpened.py --out run
 # --8<-- [end:adapt]
-python "$TUTORIALS/parts/check_score.py" run/scores.json 50 measure=UA side=target method=sharpened
+python "$TUTORIALS/parts/check_score.py" run/scores.json 50 measure=UA side=target method=./sharpened.py
 
 # --8<-- [start:option]
 emobridge adapt --source demo/en.jsonl --target demo/it.jsonl --method ./sharpened.py --method-option power=4 --seeds 1 --out run4
