@@ -208,7 +208,8 @@ except SystemExit as end:
         ("emobridge.audit.findings, emobridge.report.audit, emobridge.report.write", set()),
         ("emobridge.study.adapt, emobridge.study.budget, emobridge.study.suggest", {"torch"}),
         ("emobridge.probe.run, emobridge.recipes.replication", {"torch"}),
-        ("emobridge.bundle, emobridge.inference, emobridge.inference.evaluate", {"torch"}),
+        ("emobridge.bundle, emobridge.inference.predictions, emobridge.inference.evaluate", {"torch"}),
+        ("emobridge.inference.output, emobridge.report.timeline", set()),
         ("emobridge.encoders.whisper, emobridge.encoders.ast, emobridge.encoders.hf_ssl", {"torch"}),
     ],
 )

@@ -89,7 +89,9 @@ def run_diarize(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.diarization.references import read_reference
     from emobridge.diarization.timeline import diarize
     from emobridge.diarization.windowed import WindowedRecognizer
-    from emobridge.inference import Journal, choose_output, utterances_of, write_predictions
+    from emobridge.inference.journal import Journal
+    from emobridge.inference.output import choose_output, write_predictions
+    from emobridge.inference.sources import utterances_of
     from emobridge.progress import progress, report_note, report_skipped
 
     skipped: list[tuple[str, str]] = []

@@ -182,7 +182,11 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.bundle import Recognizer, bundle_digest
     from emobridge.bundle.hub import bundle_folder
     from emobridge.cache import key_of
-    from emobridge.inference import BundleProcesses, Journal, choose_output, predict, utterances_of, write_predictions
+    from emobridge.inference.journal import Journal
+    from emobridge.inference.output import choose_output, write_predictions
+    from emobridge.inference.predict import predict
+    from emobridge.inference.processes import BundleProcesses
+    from emobridge.inference.sources import utterances_of
     from emobridge.progress import progress, report_note
 
     skipped: list[tuple[str, str]] = []

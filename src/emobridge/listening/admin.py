@@ -12,14 +12,14 @@ from emobridge.listening.export import as_csv, as_json
 from emobridge.listening.security import (
     ADMIN_COOKIE,
     Administration,
-    Refusal,
     field_of,
-    is_same_token,
     read_form,
     secret_of,
     set_secret,
 )
 from emobridge.listening.site import Site
+from emobridge.web.requests import Refusal
+from emobridge.web.tokens import is_same_token
 
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
