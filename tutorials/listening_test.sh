@@ -28,6 +28,7 @@ python listeners.py http://127.0.0.1:8765 study/study.json --natives 4 --others 
 # --8<-- [start:stop]
 cat server.log
 kill $server
+wait $server || true
 # --8<-- [end:stop]
 
 # --8<-- [start:results]
