@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -31,6 +32,16 @@ def shared() -> Path:
     if not (folder / "corpora").is_dir() or not (folder / "weights").is_dir():
         pytest.skip(f"no real corpora and weights at {folder.name}/ (set EMOBRIDGE_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def site_hooks():
+    """docs/hooks.py, which makes pages of the documentation site from the package."""
+    pytest.importorskip("mkdocs", reason="needs emobridge[docs]")
+    spec = importlib.util.spec_from_file_location("site_hooks", Path(__file__).parents[1] / "docs" / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -89,6 +89,8 @@ class Utterance:
     gender: str | None = None  # of the speaker: "female", "male" ...
     naturalness: str | None = None  # of the emotion: "acted", "elicited" or "natural"
     channel: int | None = None  # of the file's channels, from 0; None is the mean of all
+    age: float | None = None  # of the speaker, in years
+    extra: tuple[tuple[str, str], ...] = ()  # further columns by name, sorted: ("site", "Berlin") ...
 
 
 TOY_PREFIX = "toy-"  # how the name of a corpus begins that `recipe run --toy` fabricated in the place of a real one

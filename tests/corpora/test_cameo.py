@@ -24,6 +24,7 @@ def root(tmp_path):
 
 def test_a_fabricated_copy(root):
     rows = list(scan("cameo", root))
+    assert {row.speaker: row.age for row in rows} == {"cafe_12": 37, "cafe_01": 46, "resd_32": None}
     assert [(row.id, row.corpus, row.language, row.speaker, row.gender, row.emotion) for row in rows] == [
         ("CaFE/e80234c7", "cameo-cafe", "fr", "cafe_12", "female", "neutral"),
         ("CaFE/a1b2c3d4", "cameo-cafe", "fr", "cafe_01", "male", "surprise"),

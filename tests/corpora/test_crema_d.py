@@ -33,11 +33,13 @@ def test_a_fabricated_clone(root):
 
 
 def test_genders_are_those_of_the_table_of_actors(root):
-    table = '"ActorID","Age","Sex"\n1001,51,"Male"\n1040,42,"Unknown"\n1091,29,"Female"\n'
+    table = '"ActorID","Age","Sex","Race"\n1001,51,"Male","Asian"\n1040,42,"Unknown",\n1091,29,"Female","Asian"\n'
     (root / "VideoDemographics.csv").write_text(table)
     for folder in (root, root / "AudioWAV"):
         genders = {row.speaker: row.gender for row in scan("crema-d", folder)}
         assert genders == {"1001": "male", "1040": None, "1091": "female"}
+        people = {row.speaker: (row.age, row.extra) for row in scan("crema-d", folder)}
+        assert people["1001"] == (51.0, (("race", "Asian"),)) and people["1040"] == (42.0, ())
 
 
 def test_the_other_audio(root):

@@ -37,6 +37,7 @@ def test_the_real_corpus(shared):
     complete = ("anger", "neutral", "happiness", "sadness")  # the others are there in part
     assert [counts[emotion] for emotion in complete] == [127, 79, 71, 62]
     assert len(rows) == 362
+    assert {row.speaker: row.age for row in rows}["08"] == 34
     assert {row.speaker for row in rows if row.gender == "female"} == {"08", "09", "13", "14", "16"}
     assert {row.speaker for row in rows} == {"03", "08", "09", "10", "11", "12", "13", "14", "15", "16"}
     assert {row.text for row in rows} == set(emodb.TEXTS.values()) and len(emodb.TEXTS) == 10

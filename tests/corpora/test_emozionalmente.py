@@ -34,6 +34,7 @@ def test_a_fabricated_tree(root):
         ("1613063132088", "user2", "male", "anger", None),
     ]
     assert (rows[0].text, rows[0].path) == ("Un cavallo fenomenale, gigante", str(root / "audio/1613655062436.wav"))
+    assert [row.age for row in rows] == [31, 31, 44]
     assert {(row.corpus, row.language, row.naturalness) for row in rows} == {("emozionalmente", "it", "acted")}
     assert "left out rows of samples.csv without a recording: 1 file (9999999999999.wav)" in reading.lines()
     assert list(scan("emozionalmente", root.parent)) == rows, "the folder above does too"

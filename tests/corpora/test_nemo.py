@@ -29,6 +29,7 @@ def test_a_fabricated_clone(root):
         ("WR0_surprised_64", "WR0", "male", "surprise", "Ucho wykrywa dźwięki."),
         ("EB0_neutral_13", "EB0", "female", "neutral", "„Ród smoka” to serial."),
     ]
+    assert [row.age for row in rows] == [23, 27]
     assert {(row.corpus, row.language, row.naturalness) for row in rows} == {("nemo", "pl", "acted")}
     assert reading.lines()[1] == "left out rows of data.tsv without a recording: 1 file (MP0_sadness_79.wav)"
     assert list(scan("nemo", root.parent)) == rows, "the folder above does too"

@@ -130,5 +130,5 @@ def test_all_that_was_read_is_told_in_a_few_lines(tmp_path, cli):
         f"{tmp_path / 'm.jsonl'}: 12 utterances; 6 labelled, 3 speakers, 1 language",
         "read as cp1252 text, semicolons between columns, header in line 2",
         "read path from 'Datei', speaker from 'Sprecher', emotion from 'Emotion'",
-        "ignored columns: Notiz",
+        "ignored columns: Notiz (--option keep=NAME,NAME keeps them)",
     ]

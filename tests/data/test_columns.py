@@ -30,7 +30,7 @@ def test_other_names_are_applied_and_told(tmp_path):
     assert notes == [
         "read as utf-8 text, commas between columns",
         "read path from 'Path', speaker from 'SpkrID', emotion from 'Emotions', gender from 'sex'",
-        "ignored columns: notes",
+        "ignored columns: notes (--option keep=NAME,NAME keeps them)",
         "no column for language (columns: Path, Emotions, SpkrID, sex, notes)",
     ]
     assert not any("language" in note for note in read(tmp_path, "path,emotion,speaker\na,joy,s\n", language="de")[1])
@@ -99,7 +99,7 @@ def test_what_is_not_clear_is_one_line(tmp_path, text, message):
 def test_of_two_columns_the_closer_one_is_taken_and_the_other_told(tmp_path):
     rows, notes = read(tmp_path, "path,label,emotion,client_id,speaker\na,3,joy,f00,s1\n")
     assert (rows[0].emotion, rows[0].speaker) == ("happiness", "s1")
-    assert "ignored columns: label, client_id" in notes
+    assert "ignored columns: label, client_id (--option keep=NAME,NAME keeps them)" in notes
     rows, _ = read(tmp_path, "path,Emotion,emotion\na,sad,joy\n")
     assert rows[0].emotion == "happiness", "the field's own name"
 
@@ -108,7 +108,7 @@ def test_the_user_says_which_column(tmp_path):
     text = "path,label,class,start,duration\na,joy,x,0,5\n"
     rows, notes = read(tmp_path, text, columns="emotion=LABEL,duration=none")
     assert (rows[0].emotion, rows[0].end) == ("happiness", None)
-    assert "ignored columns: class, duration" in notes
+    assert "ignored columns: class, duration (--option keep=NAME,NAME keeps them)" in notes
     rows, notes = read(tmp_path, text, columns={"emotion": "none"})
     assert rows[0].emotion is None and any(note.startswith("no column for emotion") for note in notes)
 
@@ -212,3 +212,32 @@ def test_values_of_a_wrong_type_are_one_line(tmp_path, row, message):
 def test_a_missing_number_of_pandas_is_no_speaker(tmp_path):
     rows, _ = rows_of(tmp_path, {"path": "a.wav", "speaker": 3.0}, {"path": "b.wav", "speaker": float("nan")})
     assert [row.speaker for row in rows] == ["3", None]
+
+
+def test_ages_are_read_and_what_is_none_is_told(tmp_path):
+    rows, notes = read(tmp_path, "path,speaker,age\na.wav,1,thirties\nb.wav,2,\nc.wav,3,old\n")
+    assert [row.age for row in rows] == [35.0, None, None]
+    assert "an age that is none was read as not known (1 row)" in notes
+
+
+def test_columns_that_are_no_field_are_kept_by_name(tmp_path):
+    text = 'path,Site,extra.mic,notes\na.wav,Berlin,headset,x\nb.wav,,"two\nlines",y\n'
+    rows, notes = read(tmp_path, text, keep="site")
+    assert [row.extra for row in rows] == [(("Site", "Berlin"), ("mic", "headset")), (("mic", "two lines"),)]
+    assert "kept columns: Site, extra.mic" in notes
+    assert "ignored columns: notes (--option keep=NAME,NAME keeps them)" in notes
+    rows, _ = rows_of(tmp_path, {"path": "a.wav", "snr": 12.5, "clean": False}, keep="snr,clean")
+    assert rows[0].extra == (("clean", "no"), ("snr", "12.5"))
+
+
+@pytest.mark.parametrize(
+    ("text", "keep", "message"),
+    [
+        ("path,site\na.wav,x\n", "sit", "unknown column 'sit': did you mean 'site'"),
+        ("path,sex\na.wav,f\n", "sex", "keep: the column 'sex' is read as a field already"),
+        ("path,site,site\na.wav,x,y\n", "site", "keep: two columns are named 'site': rename one"),
+    ],
+)
+def test_columns_that_cannot_be_kept(tmp_path, text, keep, message):
+    with pytest.raises(UserError, match=message):
+        read(tmp_path, text, keep=keep)

@@ -42,6 +42,8 @@ def utterances(draw):
         gender=draw(st.none() | word),
         naturalness=draw(st.none() | word),
         channel=draw(st.none() | st.integers(0, 63)),
+        age=draw(st.none() | st.floats(0, 130, exclude_min=True)),
+        extra=draw(st.dictionaries(name, word, max_size=3).map(lambda extra: tuple(sorted(extra.items())))),
     )
 
 
@@ -214,3 +216,30 @@ def test_values_that_repeat_are_in_memory_once(tmp_path):
     first, second = read_manifest(tmp_path / "m.jsonl")
     for column in ("corpus", "language", "speaker", "emotion"):
         assert getattr(first, column) is getattr(second, column)
+
+
+def test_further_columns_that_repeat_are_in_memory_once(tmp_path):
+    rows = [Utterance(str(n), "c", f"/{n}.wav", age=31, extra=(("mic", "a"), ("site", "Berlin"))) for n in range(2)]
+    write_manifest(tmp_path / "m.jsonl", rows)
+    assert json.loads((tmp_path / "m.jsonl").read_text().splitlines()[0])["extra.site"] == "Berlin"
+    first, second = read_manifest(tmp_path / "m.jsonl")
+    assert first.extra == rows[0].extra and first.extra is second.extra
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"age": 0}, "'age' is 0; expected years, above 0 and up to 130"),
+        ({"age": "31"}, "'age' is \"31\"; expected a number"),
+        ({"site": "x"}, "unknown column 'site'.*a column of your own begins with 'extra.'"),
+        ({"extra.": "x"}, "unknown column 'extra.'"),
+        ({"extra.gender": "f"}, "'gender' is a field of every manifest: write it without 'extra.'"),
+        ({"extra.site": 3}, "'extra.site' is 3; expected text in quotes"),
+        ({"extra.site": "a\nb"}, "holds a line break"),
+    ],
+)
+def test_ages_and_further_columns_that_are_refused(tmp_path, values, message):
+    row = {"id": "a", "path": "a.wav", "corpus": "c"} | values
+    (tmp_path / "m.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(UserError, match=message):
+        list(read_manifest(tmp_path / "m.jsonl"))

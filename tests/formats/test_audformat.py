@@ -55,6 +55,7 @@ def test_a_filewise_database(emodb, tmp_path):
             speaker="3",
             emotion="happiness",
             text="Der Lappen liegt auf dem Eisschrank.",
+            age=31.0,
         ),
         Utterance(
             "wav/08a01Na",
@@ -64,6 +65,7 @@ def test_a_filewise_database(emodb, tmp_path):
             speaker="8",
             emotion="neutral",
             split="test",
+            age=34.0,
         ),
     ]
     (row,) = import_("audformat", tmp_path, tables="emotion.categories.test")

@@ -86,6 +86,8 @@ def utterances(draw, name, clips):
                 gender=draw(st.sampled_from((None, "female", "male", "other"))),
                 naturalness=draw(st.sampled_from((None, "acted", "elicited", "natural"))),
                 channel=draw(st.none() if name in ("s3prl", "lhotse") else st.none() | st.integers(0, 7)),
+                age=draw(st.none() | st.floats(1, 99)),
+                extra=draw(st.dictionaries(plain, text, max_size=2).map(lambda extra: tuple(sorted(extra.items())))),
             )
         )
     rows = [
@@ -101,7 +103,7 @@ def utterances(draw, name, clips):
 
 def comparable(row, loses):
     """The fields that must come back, with the audio by what it is wherever it lies."""
-    held = {field: getattr(row, field) for field in COLUMNS if field not in loses}
+    held = {field: getattr(row, field) for field in (*COLUMNS, "extra") if field not in loses}
     return held | {"path": os.path.realpath(row.path)}
 
 
@@ -145,7 +147,7 @@ def test_a_format_keeps_its_protocol(name):
     assert module.__doc__.strip()
     functions = [(module.read, ["path"])]
     if name in WRITTEN:
-        assert set(module.LOSES) <= set(COLUMNS)
+        assert set(module.LOSES) <= {*COLUMNS, "extra"}
         functions.append((module.write, ["path", "utterances"]))
     for function, given_first in functions:
         parameters = list(inspect.signature(function).parameters.values())

@@ -94,4 +94,4 @@ def test_columns_of_other_names_and_another_folder(tmp_path):
     reading = import_("nkululeko", file, root="/audio")
     (row,) = reading
     assert (row.path, row.speaker, row.emotion, row.start, row.end) == ("/audio/a.wav", "7", "happiness", 0.5, 1.5)
-    assert "ignored columns: note" in reading.lines()
+    assert "ignored columns: note (--option keep=NAME,NAME keeps them)" in reading.lines()

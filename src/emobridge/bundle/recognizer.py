@@ -296,8 +296,23 @@ class Recognizer:
             if branch.language in taken and not replace:
                 raise UserError(f"language {branch.language!r}: is in both; leave one out, or --replace the earlier")
         branches = [branch for branch in self.branches if branch.language not in taken]
-        branches += [self._moved_here(branch, other.encoder) for branch in other.branches]
+        branches += [other._moved_to(branch, self.encoder) for branch in other.branches]
         return self._of(Contents(self.encoder, tuple(branches)))
+
+    def moved_to(self, encoder: Encoder) -> Recognizer:
+        """The same recogniser on another encoder of the same base, where other recognisers may be too.
+
+        Its adapters are copied there. Errors: ValueError for another base.
+        """
+        here = (self.encoder.name, self.base, self.encoder.options)
+        with use_adapters(encoder, None):
+            there = (encoder.name, encoder.digest, encoder.options)
+        if here != there:
+            raise ValueError(f"{there} is another encoder than {here}")
+        branches = tuple(self._moved_to(branch, encoder) for branch in self.branches)
+        moved = self._of(Contents(encoder, branches, self.router))
+        moved.card, moved.cards = self.card, self.cards
+        return moved
 
     @classmethod
     def joined(cls, folders: Sequence[str | Path], *, encoder: str | None = None, replace: bool = False) -> Recognizer:
@@ -394,12 +409,12 @@ class Recognizer:
                 theirs, ours = (", ".join(value) if isinstance(value, tuple) else str(value) for value in values)
                 raise UserError(f"{names}: other {key} ({theirs}, not {ours})")
 
-    def _moved_here(self, branch: Branch, encoder: Encoder) -> Branch:
-        """A branch on another encoder, with its adapters in this one's, at work there."""
+    def _moved_to(self, branch: Branch, encoder: Encoder) -> Branch:
+        """A branch of this recogniser on another encoder, with its adapters there, at work."""
         if branch.adapters is None or encoder is self.encoder:
             return branch
-        switch_adapters(self.encoder, None)
-        return dataclasses.replace(branch, adapters=branch.adapters.copy_to(self.encoder))
+        switch_adapters(encoder, None)
+        return dataclasses.replace(branch, adapters=branch.adapters.copy_to(encoder))
 
 
 def load(

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from emobridge.corpora import GENDERS, files_like, no_corpus
 from emobridge.corpora._rows import label_rows, recorded_rows
+from emobridge.data.ages import years_of
 from emobridge.data.columns import SPLIT_WORDS
 from emobridge.data.intake import Intake
 from emobridge.types import Utterance
@@ -90,5 +91,6 @@ def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
                 "split": SPLIT_WORDS.get(split, split),
                 "text": row.get("transcription"),
                 "gender": GENDERS.get(row.get("gender", "").casefold()),
+                "age": years_of(row.get("age")),
             }
             yield from intake.utterances(values, where, "", LABELS)

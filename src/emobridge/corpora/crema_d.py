@@ -2,7 +2,8 @@
 
 They say twelve English sentences in six emotions: 7,442 clips, of them neutral 1,087 and each other emotion
 1,271. The label is the emotion that was acted; what the crowd heard or saw is in tables that are not read here;
-`gender` is from VideoDemographics.csv (ActorID, Sex ...), where that lies beside the folder of the audio.
+`gender`, `age`, race and ethnicity (further columns) are from VideoDemographics.csv (ActorID, Age, Sex, Race,
+Ethnicity), where that lies beside the folder of the audio.
 A name is `AAAA_SSS_EEE_LL`: actor AAAA (1001 to 1091), sentence SSS, emotion EEE and level LL (LO, MD, HI, or XX where
 none was asked for; only one of the sentences has the three). One is irregular: 1040_ITH_SAD_X.
 
@@ -16,9 +17,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from emobridge.corpora import GENDERS, corpus_files, emotion_of, unique_utterances
-from emobridge.corpora._rows import label_rows
+from emobridge.corpora._rows import Row, label_rows
+from emobridge.data.ages import years_of
 from emobridge.errors import unknown
 from emobridge.types import Utterance
 
@@ -71,15 +74,15 @@ def scan(root: Path, audio: str = "wav") -> Iterator[Utterance]:
 
 
 def _clips(root: Path, suffix: str) -> Iterator[Utterance]:
-    genders: dict[Path, dict[str, str]] = {}
+    people: dict[Path, dict[str, dict[str, Any]]] = {}
     for path in corpus_files(root):
         match = NAME.fullmatch(path.stem)
         if match is None or path.suffix.lower() != suffix:
             continue
         actor, sentence, emotion = match.groups()
         folder = path.absolute().parent.parent
-        if folder not in genders:
-            genders[folder] = _genders(folder / "VideoDemographics.csv")
+        if folder not in people:
+            people[folder] = _people(folder / "VideoDemographics.csv")
         yield Utterance(
             id=path.stem,
             corpus="crema-d",
@@ -88,14 +91,25 @@ def _clips(root: Path, suffix: str) -> Iterator[Utterance]:
             speaker=actor,
             emotion=emotion_of(emotion, LABELS, path),
             text=TEXTS.get(sentence, sentence),
-            gender=genders[folder].get(actor),
             naturalness="acted",
+            **people[folder].get(actor, {}),
         )
 
 
-def _genders(table: Path) -> dict[str, str]:
-    """Actor -> gender; empty where the file is missing. Errors: UserError for a file that is no such table."""
+def _people(table: Path) -> dict[str, dict[str, Any]]:
+    """Actor -> gender, age and further columns; empty where the file is missing.
+
+    Errors: UserError for a file that is no such table.
+    """
     if not table.is_file():
         return {}
-    genders = {row["ActorID"]: GENDERS.get(row["Sex"].casefold()) for _, row in label_rows(table, "ActorID", "Sex")}
-    return {actor: gender for actor, gender in genders.items() if gender}
+    return {row["ActorID"]: _traits(row) for _, row in label_rows(table, "ActorID", "Sex")}
+
+
+def _traits(row: Row) -> dict[str, Any]:
+    extra = ((name.casefold(), row.get(name, "")) for name in ("Ethnicity", "Race"))
+    return {
+        "gender": GENDERS.get(row["Sex"].casefold()),
+        "age": years_of(row.get("Age")),
+        "extra": tuple((name, value) for name, value in extra if value),
+    }

@@ -3,7 +3,8 @@
 They say ten everyday sentences in seven emotions, in an anechoic chamber; of some 800 takes the 535 stayed that
 listeners recognised (80 %) and found natural (60 %), so that speakers and sentences are not balanced over emotions.
 A name is `SSTTTEv`: speaker SS (women 08 09 13 14 16, men 03 10 11 12 15), sentence TTT (a01 to b10), emotion E (the
-initial of its German word: Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral) and take v.
+initial of its German word: Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral) and take v. The speakers' ages, 21 to
+35 years, are those of the distribution's table of speakers.
 
 Where the distribution's folder `lablaut` stands beside `wav`, `phones` is the hand-made phone alignment of the clip.
 """
@@ -48,6 +49,7 @@ TEXTS = {
 }
 WOMEN, MEN = ("08", "09", "13", "14", "16"), ("03", "10", "11", "12", "15")
 GENDER = dict.fromkeys(WOMEN, "female") | dict.fromkeys(MEN, "male")
+AGES = {"03": 31, "08": 34, "09": 21, "10": 32, "11": 26, "12": 30, "13": 32, "14": 35, "15": 25, "16": 31}
 NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])")
 
 
@@ -78,4 +80,5 @@ def _clips(root: Path) -> Iterator[Utterance]:
             phones=str(phones) if phones.is_file() else None,
             gender=GENDER.get(speaker),
             naturalness="acted",
+            age=AGES.get(speaker),
         )

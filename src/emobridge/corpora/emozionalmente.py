@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from emobridge.corpora import GENDERS, files_like, no_corpus
 from emobridge.corpora._rows import label_rows, recorded_rows
+from emobridge.data.ages import years_of
 from emobridge.data.intake import Intake
 from emobridge.types import Utterance
 
@@ -54,7 +56,7 @@ def scan(root: Path, *, intake: Intake) -> Iterator[Utterance]:
 def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
     for table in files_like(root, *METADATA)[:1]:
         folder = table.parent.parent
-        genders = _genders(table.parent / "users.csv")
+        actors = _actors(table.parent / "users.csv")
         splits = _splits(table.parent / "split")
         rows = label_rows(table, "file_name", "actor", "emotion_expressed")
         paths = ((where, row, folder / "audio" / row["file_name"]) for where, row in rows)
@@ -68,16 +70,19 @@ def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
                 "emotion": row["emotion_expressed"],
                 "split": splits.get(row["file_name"]),
                 "text": row.get("sentence"),
-                "gender": genders.get(row["actor"]),
                 "naturalness": "acted",
+                **actors.get(row["actor"], {}),
             }
             yield from intake.utterances(values, where, "", LABELS)
 
 
-def _genders(table: Path) -> dict[str, str | None]:
-    """Actor -> gender; empty where the table is missing."""
+def _actors(table: Path) -> dict[str, dict[str, Any]]:
+    """Actor -> gender and age; empty where the table is missing."""
     rows = label_rows(table, "username", "gender") if table.is_file() else iter(())
-    return {row["username"]: GENDERS.get(row["gender"].casefold()) for _, row in rows}
+    return {
+        row["username"]: {"gender": GENDERS.get(row["gender"].casefold()), "age": years_of(row.get("age"))}
+        for _, row in rows
+    }
 
 
 def _splits(folder: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from emobridge.corpora import GENDERS, files_like, no_corpus
 from emobridge.corpora._rows import label_rows, recorded_rows
+from emobridge.data.ages import years_of
 from emobridge.data.intake import Intake
 from emobridge.types import Utterance
 
@@ -54,6 +55,7 @@ def _clips(root: Path, intake: Intake) -> Iterator[Utterance]:
                 "emotion": row["emotion"],
                 "text": row.get("raw_text"),
                 "gender": GENDERS.get(row.get("gender", "").casefold()),
+                "age": years_of(row.get("age")),
                 "naturalness": "acted",
             }
             yield from intake.utterances(values, where, "", LABELS)

@@ -40,6 +40,7 @@ _CLOSE = {
     "duration": "dur durationtime dauer",
     "text": "sentence transcript transcription utterance utterancetext words orthography satz",
     "gender": "sex geschlecht genre género genero sesso cinsiyet",
+    "age": "speakerage ageyears agegroup agerange alter âge edad età idade yaş",
     "split": "splitset datasplit partition",
     "corpus": "dataset database corpusname datasetname korpus",
     "arousal": "activation emoact",
@@ -148,7 +149,7 @@ def find_columns(table: OpenedTable, user: Mapping[str, str], defaults: Mapping[
     for name, column in mapping.items():
         if column in names or column != "none":
             columns[name] = replace(
-                understand_name(_exact_name(column, names, table.path)), field=name, closeness=EXACT_NAME
+                understand_name(exact_name(column, names, table.path)), field=name, closeness=EXACT_NAME
             )
     used = {column.name for column in columns.values()}
     free = [column for column in understand_names(names) if column.name not in used]
@@ -201,7 +202,7 @@ def _on_one_line(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _exact_name(column: str, names: list[str], path: Path) -> str:
+def exact_name(column: str, names: list[str], path: Path) -> str:
     """The column that a user names, spaces and case aside. Errors: UserError."""
     if column in names:
         return column

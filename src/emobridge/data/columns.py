@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emobridge.data.ages import years_of
 from emobridge.data.cells import UNITS, number_of, text_of, time_of
 from emobridge.data.column_names import (
     EXACT_NAME,
@@ -21,13 +23,14 @@ from emobridge.data.column_names import (
     TABLE_FIELDS,
     TIMES,
     ColumnName,
+    exact_name,
     find_columns,
     is_column_name,
     no_column,
     shown_names,
     soft_columns,
 )
-from emobridge.data.manifest import NUMBERS, SPLITS
+from emobridge.data.manifest import COLUMNS, EXTRA, NUMBERS, SPLITS
 from emobridge.data.tables import OpenedTable, open_table
 from emobridge.errors import UserError, count_noun, nearest, unknown
 from emobridge.options import Pairs, pairs
@@ -59,7 +62,8 @@ class TableOptions:
     a field too. encoding: such as cp1252. delimiter: comma, semicolon, tab, pipe, or the character. quoting: "standard"
     ('"' encloses text) or "none". unit: "s" or "ms", of times whose column names none. splits: word -> train,
     validation, test or none. soft: what columns do that are named as emotions and hold numbers, where no column has the
-    label: "best" takes the most probable, "ignore" none.
+    label: "best" takes the most probable, "ignore" none. keep: columns that are no field and are kept all the same, as
+    "site,microphone"; a column that is named "extra.site" is kept without being named.
     Errors: UserError for an unknown field, unit, split or choice.
     """
 
@@ -70,6 +74,7 @@ class TableOptions:
     unit: str = "s"
     splits: Pairs = None
     soft: str = "ignore"
+    keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.column_of:
@@ -106,6 +111,7 @@ class Columns:
 
     columns: dict[str, ColumnName]  # field -> column
     ignored: tuple[str, ...]  # columns that no field is read from
+    kept: Mapping[str, str]  # "extra.NAME" -> column
     soft: Mapping[str, str]  # column -> emotion, where columns are named as emotions and none holds the label
     options: TableOptions
     decimal_comma: bool = False
@@ -122,6 +128,8 @@ class Columns:
         values: dict[str, Any] = dict.fromkeys(TABLE_FIELDS)
         for name, column in self.columns.items():
             values[name] = self._value(name, column, row.get(column.name), where)
+        for name, kept in self.kept.items():
+            values[name] = _plain_text(row.get(kept), kept, where)
         self._set_end(values, where)
         if self.soft and self.options.soft == "best":
             values["emotion"] = self._most_probable(row, where)
@@ -150,8 +158,10 @@ class Columns:
             what = "the most probable is the label" if read else "soft=best takes the most probable as the label"
             notes.append(f"columns named as emotions: {shown_names(self.soft)}: {what}")
         ignored = [name for name in self.ignored if name not in self.soft]
+        if self.kept:
+            notes.append(f"kept columns: {shown_names(list(self.kept.values()))}")
         if ignored:
-            notes.append(f"ignored columns: {shown_names(ignored)}")
+            notes.append(f"ignored columns: {shown_names(ignored)} (--option keep=NAME,NAME keeps them)")
         return notes
 
     def last_notes(self) -> list[str]:
@@ -178,6 +188,8 @@ class Columns:
             return time_of(cell, column.name, where, per_second=per_second, decimal_comma=self.decimal_comma)
         if name == "channel" and str(cell).casefold() in CHANNEL_WORDS:
             return CHANNEL_WORDS[str(cell).casefold()]
+        if name == "age":
+            return self._age(cell)
         if name in NUMBERS:
             return number_of(cell, column.name, where, decimal_comma=self.decimal_comma)
         text = text_of(cell, column.name, where)
@@ -185,6 +197,12 @@ class Columns:
             self.counts["'\\' in paths was read as '/'"] += 1
             return text.replace("\\", "/")
         return text
+
+    def _age(self, cell: Any) -> float | None:
+        years = years_of(cell)
+        if years is None and str(cell or "").strip():
+            self.counts["an age that is none was read as not known"] += 1
+        return years
 
     def _per_second(self, column: ColumnName) -> int:
         return column.per_second or UNITS[self.options.unit.casefold()]
@@ -252,9 +270,12 @@ def table_values(
     if "path" not in column_of:
         raise UserError(f'{no_column("path", table)}; name it with columns="path=..."')
     used = {column.name for column in column_of.values()}
-    ignored = tuple(name for name in (*table.columns, *sorted(table.repeated)) if name not in used)
+    kept = _kept_columns(table, options.keep, used)
+    ignored = tuple(
+        name for name in (*table.columns, *sorted(table.repeated)) if name not in used and name not in kept.values()
+    )
     soft = {} if "emotion" in column_of or "emotion" in user else soft_columns(ignored, intake.labels)
-    columns = Columns(column_of, ignored, soft, options, table.dialect.decimal_comma)
+    columns = Columns(column_of, ignored, kept, soft, options, table.dialect.decimal_comma)
     if table.dialect.delimiter or table.dialect.encoding not in ("utf-8", "utf-8-sig"):
         intake.notes.append(f"read as {table.dialect}")
     intake.notes += columns.notes()
@@ -266,6 +287,35 @@ def table_values(
         where = f"{path}:{number}"
         yield where, columns.values(row, where)
     intake.notes += table.notes + columns.last_notes()
+
+
+def _kept_columns(table: OpenedTable, keep: tuple[str, ...], used: set[str]) -> dict[str, str]:
+    """The name of each further column, after "extra.", and its column.
+
+    Errors: UserError for a column that is not there, that a field is read from, or that is there twice.
+    """
+    names = [*table.columns, *sorted(table.repeated)]
+    columns = [exact_name(name, names, table.path) for name in keep if name]
+    columns += [name for name in names if name.startswith(EXTRA) and name not in columns]
+    kept = {}
+    for column in columns:
+        name = column.removeprefix(EXTRA).strip()
+        if column in used or name in COLUMNS:
+            raise UserError(f"{table.path}: keep: the column {column!r} is read as a field already")
+        if column in table.repeated:
+            raise UserError(f"{table.path}: keep: two columns are named {column!r}: rename one")
+        kept[EXTRA + name] = column
+    return kept
+
+
+def _plain_text(cell: Any, column: str, where: str) -> str | None:
+    """What a cell of any type says, on one line."""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float) and math.isfinite(cell):
+        return f"{cell:.12g}"
+    text = text_of(cell, column, where)
+    return re.sub(r"\s*[\r\n\t\u2028\u2029]\s*", " ", text) if text else None
 
 
 def default_id(values: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
     {"id": "f1-rab-b1", "path": "audio/rab-f1-b1.wav", "corpus": "emovo", "speaker": "f1", "emotion": "anger"}
 
 The columns are the fields of `emobridge.types.Utterance`. Only id, path and corpus are required; an empty or null value
-of another column counts as missing. `channel` (from 0) picks one channel of a file; without it all are averaged.
+of another column counts as missing. A column of one's own is named "extra." and its name, as "extra.site", and holds
+text. `channel` (from 0) picks one channel of a file; without it all are averaged.
 Languages are read as tags or names and written as tags (`languages.language_tag`). Relative paths are relative to the
 manifest's folder, so that the two can move together.
 """
@@ -11,6 +12,7 @@ manifest's folder, so that the two can move together.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -21,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from emobridge.data.ages import OLDEST, is_age
 from emobridge.data.labels import to_emotion
 from emobridge.data.tables import TABLE_SUFFIXES
 from emobridge.errors import UserError, unknown
@@ -29,8 +32,9 @@ from emobridge.languages import language_tag
 from emobridge.types import Utterance
 
 REQUIRED = ("id", "path", "corpus")
-COLUMNS = tuple(field.name for field in dataclasses.fields(Utterance))
-NUMBERS = frozenset({"start", "end", "arousal", "valence", "dominance", "channel"})
+EXTRA = "extra."  # how the names of further columns begin, which `Utterance.extra` holds
+COLUMNS = tuple(field.name for field in dataclasses.fields(Utterance) if field.name != "extra")
+NUMBERS = frozenset({"start", "end", "arousal", "valence", "dominance", "channel", "age"})
 PATHS = ("path", "phones")
 SPLITS = ("train", "validation", "test")
 # Columns whose few values are the same in many rows: each is in memory once.
@@ -82,8 +86,8 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for number, utterance in enumerate(utterances, 1):
             where = f"{path}:{number}"
-            utterance = to_utterance({key: getattr(utterance, key) for key in COLUMNS}, where, here, seen)
-            row = {key: value for key in COLUMNS if (value := getattr(utterance, key)) is not None}
+            utterance = to_utterance(raw_values(utterance), where, here, seen)
+            row = {key: value for key, value in raw_values(utterance).items() if value is not None}
             row |= {key: within(row[key], folder) for key in PATHS if key in row}
             try:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -101,16 +105,21 @@ def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -
     Errors: UserError that begins with `where`, which is `file:row`.
     """
     values: dict[str, Any] = {}
+    extra: list[tuple[str, str]] = []
     for key, value in row.items():
         if key not in COLUMNS:
-            raise UserError(f"{where}: {unknown('column', key, COLUMNS)}")
-        if value is not None and value != "":
+            name = _extra_name(key, where)
+            if value is not None and value != "":
+                extra.append((name, _text(value, key, where)))
+        elif value is not None and value != "":
             values[key] = _number(value, key, where) if key in NUMBERS else _text(value, key, where)
     for key in REQUIRED:
         if key not in values:
             raise UserError(f"{where}: the required column {key!r} is {'empty' if key in row else 'missing'}")
     if "channel" in values:
         values["channel"] = _channel(values["channel"], where)
+    if "age" in values and not is_age(values["age"]):
+        raise UserError(f"{where}: 'age' is {values['age']:g}; expected years, above 0 and up to {OLDEST:g}")
     try:
         if "language" in values:
             values["language"] = language_tag(values["language"])
@@ -125,12 +134,18 @@ def to_utterance(row: dict[str, Any], where: str, folder: str, seen: set[str]) -
     for key in REPEATED & values.keys():
         if values[key] is not None:
             values[key] = sys.intern(values[key])
-    utterance = Utterance(**values)
+    utterance = Utterance(**values, extra=_shared(tuple(sorted(extra)))) if extra else Utterance(**values)
     _check_times(utterance, where)
     if utterance.id in seen:
         raise UserError(f"{where}: the id {utterance.id!r} is already taken; ids are unique within a manifest")
     seen.add(utterance.id)
     return utterance
+
+
+def raw_values(utterance: Utterance) -> dict[str, Any]:
+    """The columns of an utterance as `to_utterance` takes them: its fields, then further ones by "extra.NAME"."""
+    row = {key: getattr(utterance, key) for key in COLUMNS}
+    return row | {EXTRA + name: value for name, value in utterance.extra}
 
 
 def within(path: str, folder: str) -> str:
@@ -149,6 +164,22 @@ def _parse(line: str, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise UserError(f"{where}: expected a JSON object with {', '.join(REQUIRED)}, not {type(row).__name__}")
     return row
+
+
+def _extra_name(key: str, where: str) -> str:
+    """The name of a further column. Errors: UserError for a key that is neither one nor a field."""
+    name = key.removeprefix(EXTRA)
+    if not isinstance(key, str) or name == key or name != name.strip() or not name or _NO_NAME.search(name):
+        raise UserError(f"{where}: {unknown('column', key, COLUMNS)}; a column of your own begins with {EXTRA!r}")
+    if name in COLUMNS:
+        raise UserError(f"{where}: {key!r}: {name!r} is a field of every manifest: write it without {EXTRA!r}")
+    return name
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _shared(extra: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The same object for equal values, which are the same in many rows."""
+    return extra
 
 
 def _check_times(utterance: Utterance, where: str) -> None:

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from emobridge import registry
 from emobridge.data.intake import Reading, open_reading
-from emobridge.data.manifest import COLUMNS, to_utterance
+from emobridge.data.manifest import EXTRA, raw_values, to_utterance
 from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.formats._segments import LabelledStretch
@@ -55,12 +55,13 @@ def export(name: str, path: str | Path, utterances: Iterable[Utterance], **optio
     options = typed_options(f"write of the format {name!r}", options, parameters_of(module.write))
     here, seen = os.getcwd(), set[str]()
     rows = [
-        to_utterance({key: getattr(utterance, key) for key in COLUMNS}, f"{path}:{number}", here, seen)
+        to_utterance(raw_values(utterance), f"{path}:{number}", here, seen)
         for number, utterance in enumerate(utterances, 1)
     ]
     if not rows:
         raise UserError(f"{path}: no utterances to write")
-    lost = tuple(field for field in filled(rows) if field in module.LOSES)
+    fields = dict.fromkeys(EXTRA[:-1] if field.startswith(EXTRA) else field for field in filled(rows))
+    lost = tuple(field for field in fields if field in module.LOSES)
     return Exported(module.write(Path(path), rows, **options), len(rows), lost)
 
 

@@ -15,25 +15,37 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from emobridge import registry
+from emobridge.data.ages import years_of
 from emobridge.data.column_names import CLOSE_NAME, EXACT_NAME, TIMES, understand_name
 from emobridge.data.columns import SPLIT_WORDS
 from emobridge.data.encodings import LONGEST_TEXT_LINE, find_encoding, read_text
 from emobridge.data.json_rows import json_line_rows
-from emobridge.data.manifest import COLUMNS, NUMBERS, SPLITS
+from emobridge.data.manifest import COLUMNS, EXTRA, NUMBERS, SPLITS
 from emobridge.data.tally import Tally
 from emobridge.errors import UserError
 from emobridge.files import whole_file
 from emobridge.options import Pairs, pairs
 from emobridge.types import Utterance
 
-DEFAULTS = {field.name: field.default for field in dataclasses.fields(Utterance)}
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(Utterance) if field.name in COLUMNS}
 T = TypeVar("T")
 IEMOCAP_NAME = re.compile(r"(Ses0[1-5])[FM]_(?:impro|script)\w*_([FM])\d{3}")
 
 
 def filled(utterances: Sequence[Utterance]) -> tuple[str, ...]:
-    """The fields in which at least one utterance has a value, in the order of `Utterance`."""
-    return tuple(field for field, empty in DEFAULTS.items() if any(getattr(row, field) != empty for row in utterances))
+    """The fields in which at least one utterance has a value, in the order of `Utterance`, then "extra.NAME" of all
+    further columns; `value_of` has their values.
+    """
+    fields = [field for field, empty in DEFAULTS.items() if any(getattr(row, field) != empty for row in utterances)]
+    extra = {EXTRA + name for row in utterances for name, _ in row.extra}
+    return (*fields, *sorted(extra))
+
+
+def value_of(utterance: Utterance, field: str) -> Any:
+    """The value of a field, or of the further column "extra.NAME"; None where there is none."""
+    if field.startswith(EXTRA):
+        return dict(utterance.extra).get(field.removeprefix(EXTRA))
+    return getattr(utterance, field)
 
 
 @functools.cache
@@ -193,7 +205,10 @@ def further_fields(item: Mapping[str, Any], tool_keys: Container[str], where: st
         if not field or field in values:
             tally.add(f"key {key[:40]!r}, ignored", where)
             continue
-        values[field] = number_in(item, key, where) if field in NUMBERS else label_in(item, key, where)
+        if field == "age":
+            values[field] = years_of(item[key])
+        else:
+            values[field] = number_in(item, key, where) if field in NUMBERS else label_in(item, key, where)
         if closeness != EXACT_NAME:
             tally.add(f"{field} read from {key[:40]!r}", where)
     return values
@@ -202,6 +217,8 @@ def further_fields(item: Mapping[str, Any], tool_keys: Container[str], where: st
 @functools.lru_cache(maxsize=4096)
 def _field_named(key: str) -> tuple[int, str]:
     """How close the name of a key is to that of a field, and the field; "" where it means none."""
+    if key.startswith(EXTRA):
+        return EXACT_NAME, key
     if key in COLUMNS:
         return EXACT_NAME, key if key != "path" else ""
     column = understand_name(key[:100])

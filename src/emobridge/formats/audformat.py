@@ -4,9 +4,9 @@ A database has schemes (what a column means), tables whose index is a file (file
 (segmented; an end that is NaT is the end of the file), tables of other things such as speakers, and splits.
 
 `read` takes the rows of all tables with the scheme "emotion", or of the chosen tables. The values of speaker, language,
-transcription (or text), arousal, valence, dominance and gender may stand in any table, for the same stretch or its
-file; gender and language may also be those of the speaker, and language that of the database (ISO 639-3 there, BCP 47
-here). A table's split counts where its type is train, dev or test.
+transcription (or text), arousal, valence, dominance, gender and age may stand in any table, for the same stretch or its
+file; gender, age and language may also be those of the speaker, and language that of the database (ISO 639-3 there,
+BCP 47 here). A table's split counts where its type is train, dev or test.
 
 `write` makes a table "emotion" of the utterances without a split, and "emotion.train", "emotion.dev", "emotion.test",
 which are segmented where one holds a stretch; the other fields have schemes of their name. The layout is that of
@@ -25,6 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from emobridge.data.ages import years_of
 from emobridge.data.cells import NANOSECONDS
 from emobridge.data.columns import default_id
 from emobridge.data.encodings import read_text
@@ -36,7 +37,7 @@ from emobridge.formats._shared import filled, split_named
 from emobridge.options import joined_pairs
 from emobridge.types import ATTRIBUTES, Range, Utterance
 
-LOSES: tuple[str, ...] = ()
+LOSES: tuple[str, ...] = ("extra",)
 SCHEMES = {field: field for field in COLUMNS if field not in ("path", "start", "end", "split")} | {
     "text": "transcription"
 }
@@ -205,8 +206,9 @@ def _column(db: Any, field: str, tables: Sequence[str], path: Path) -> dict[Stre
         if len(frame) and scheme in frame:
             values = frame[scheme].dropna()
             kind = float if field in NUMBERS else str
+            read = years_of if field == "age" else kind
             try:
-                return {_stretch(key): kind(value) for key, value in values.items()}
+                return {_stretch(key): read(value) for key, value in values.items()}
             except (TypeError, ValueError, AttributeError, OverflowError) as error:
                 reason = " ".join(str(error).split())[:200]
                 raise UserError(f"{path}: {scheme}: a value that is no {NOUNS[kind]} ({reason})") from error

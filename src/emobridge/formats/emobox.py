@@ -49,7 +49,10 @@ from emobridge.formats._shared import (
 from emobridge.languages import language_tag
 from emobridge.types import Utterance
 
-LOSES = ("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness", "channel")
+LOSES = (
+    *("language", "arousal", "valence", "dominance", "text", "phones", "gender", "naturalness", "channel"),
+    *("age", "extra"),
+)
 SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 SPEAKERS = "data.seg.wrd.stm"
 CONFIG = "corpus.cfg"

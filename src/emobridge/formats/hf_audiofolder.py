@@ -28,7 +28,7 @@ from emobridge.data.columns import TableOptions, default_id, table_values
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import NUMBERS
 from emobridge.errors import UserError, unknown
-from emobridge.formats._shared import by_split, filled, split_named, write_lines
+from emobridge.formats._shared import by_split, filled, split_named, value_of, write_lines
 from emobridge.options import Pairs
 from emobridge.types import Utterance
 
@@ -134,5 +134,5 @@ def _link_or_copy(audio: str, target: Path, copy: str) -> None:
 
 
 def _value(utterance: Utterance, field: str) -> Any:
-    value = getattr(utterance, field)
+    value = value_of(utterance, field)
     return "" if value is None and field not in NUMBERS else value

@@ -28,7 +28,10 @@ from emobridge.formats._segments import check_end, length
 from emobridge.formats._shared import split_named, write_text
 from emobridge.types import Utterance
 
-LOSES = ("corpus", "arousal", "valence", "dominance", "split", "phones", "gender", "naturalness", "channel")
+LOSES = (
+    *("corpus", "arousal", "valence", "dominance", "split", "phones", "gender", "naturalness", "channel"),
+    *("age", "extra"),
+)
 EMOTION_FILES = ("utt2emo", "utt2emotion")
 COLUMN_FILES = {"speaker": "utt2spk", "emotion": "utt2emo", "text": "text", "language": "utt2lang"}
 DATA_FILES = frozenset({"wav.scp", "segments", "spk2gender", *EMOTION_FILES, *COLUMN_FILES.values()})

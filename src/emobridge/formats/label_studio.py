@@ -37,6 +37,7 @@ from emobridge.formats._shared import (
     json_list,
     split_named,
     text_in,
+    value_of,
     write_texts,
 )
 from emobridge.types import Utterance
@@ -256,7 +257,7 @@ def _written_task(
             f"{utterance.id!r}: {utterance.path} is outside {root}; name the folder that Label Studio serves with "
             "document_root=..."
         )
-    values = {field: value for field in fields if (value := getattr(utterance, field)) is not None}
+    values = {field: value for field in fields if (value := value_of(utterance, field)) is not None}
     values |= {field: within(values[field], folder) for field in PATHS if field in values}
     data = {"audio": SERVED + quote(inside), "path": within(utterance.path, folder)} | values
     if utterance.emotion is None:

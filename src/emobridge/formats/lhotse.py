@@ -39,6 +39,7 @@ from emobridge.formats._shared import (
     shown,
     split_named,
     text_in,
+    value_of,
 )
 from emobridge.types import Utterance
 
@@ -217,7 +218,7 @@ def _cut(utterance: Utterance, fields: Sequence[str], folder: str) -> dict[str, 
     if channels == [0]:
         channel = 0
     stretch = {"duration": round(end - utterance.start, DIGITS), "channel": channel}
-    values = {field: value for field in fields if (value := getattr(utterance, field)) is not None}
+    values = {field: value for field in fields if (value := value_of(utterance, field)) is not None}
     values |= {field: within(values[field], folder) for field in PATHS if field in values}
     path = within(utterance.path, folder)
     supervision = {"id": utterance.id, "recording_id": path, "start": 0.0} | stretch

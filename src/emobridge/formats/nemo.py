@@ -30,6 +30,7 @@ from emobridge.formats._shared import (
     number_in,
     split_named,
     text_in,
+    value_of,
     write_lines,
 )
 from emobridge.types import Utterance
@@ -106,6 +107,6 @@ def _row(utterance: Utterance, fields: Sequence[str], folder: str) -> dict[str, 
     row["duration"] = round(end - utterance.start, DIGITS)
     if utterance.emotion is not None:
         row["label"] = utterance.emotion
-    values = {field: value for field in fields if (value := getattr(utterance, field)) is not None}
+    values = {field: value for field in fields if (value := value_of(utterance, field)) is not None}
     values |= {field: within(values[field], folder) for field in PATHS if field in values}
     return row | {"lang" if field == "language" else field: value for field, value in values.items()}

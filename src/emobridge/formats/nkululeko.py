@@ -4,8 +4,8 @@
     wav/03a01Fa.wav,0 days,0 days 00:00:01.500000,3,happiness
 
 `file` is a path; `start` and `end` (both or neither) are seconds or time deltas as pandas prints them; an empty `end`
-is the end of the file. Further columns are understood as those of any table (nkululeko has `gender` too), others (age
-...) are ignored and named; a field without a column of nkululeko's own is written under its name. In the column
+is the end of the file. Further columns are understood as those of any table (nkululeko has `gender` and `age` too),
+others are ignored and named; a field without a column of nkululeko's own is written under its name. In the column
 `split`, which nkululeko reads with `split_strategy = column`, validation is "dev". Its own corpora name languages in
 English ("polish"); names that emobridge knows become BCP 47 tags. Without a column `id` the file's name makes the id.
 
@@ -25,7 +25,7 @@ from emobridge.data.columns import TableOptions, table_values
 from emobridge.data.intake import Intake
 from emobridge.errors import UserError
 from emobridge.files import write_csv
-from emobridge.formats._shared import filled
+from emobridge.formats._shared import filled, value_of
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
 
 
 def _row(utterance: Utterance, fields: Sequence[str], folder: str) -> dict[str, Any]:
-    row = {COLUMN_NAMES.get(field, field): getattr(utterance, field) for field in fields}
+    row = {COLUMN_NAMES.get(field, field): value_of(utterance, field) for field in fields}
     row["file"] = os.path.relpath(utterance.path, folder).replace(os.sep, "/")
     if "start" in fields:
         end = None if utterance.end is None else _delta(utterance.end)

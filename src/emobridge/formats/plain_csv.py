@@ -18,7 +18,7 @@ from emobridge.data.columns import TableOptions
 from emobridge.data.intake import Intake
 from emobridge.data.manifest import PATHS, within
 from emobridge.files import write_csv
-from emobridge.formats._shared import filled
+from emobridge.formats._shared import filled, value_of
 from emobridge.types import Utterance
 
 LOSES: tuple[str, ...] = ()
@@ -38,5 +38,5 @@ def write(path: Path, utterances: Sequence[Utterance]) -> Path:
 
 
 def _row(utterance: Utterance, fields: Sequence[str], folder: str) -> dict[str, Any]:
-    row = {field: getattr(utterance, field) for field in fields}
+    row = {field: value_of(utterance, field) for field in fields}
     return row | {key: within(row[key], folder) for key in PATHS if row.get(key)}

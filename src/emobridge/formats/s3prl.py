@@ -51,6 +51,8 @@ LOSES = (
     "text",
     "phones",
     "gender",
+    "age",
+    "extra",
     "naturalness",
     "channel",
 )

@@ -40,6 +40,7 @@ from emobridge.formats._shared import (
     number_in,
     split_named,
     text_in,
+    value_of,
     write_texts,
 )
 from emobridge.options import Pairs
@@ -125,7 +126,7 @@ def _entry(utterance: Utterance, fields: Sequence[str], root: str) -> dict[str, 
     wav: str | dict[str, Any] = _text(utterance.path, root)
     if start or utterance.end is not None:
         wav = {"file": wav, "start": round(start * rate), "stop": round(end * rate)}
-    more = {field: getattr(utterance, field) for field in fields}
+    more = {field: value_of(utterance, field) for field in fields}
     for key, value in more.items():
         if isinstance(value, str):
             more[key] = _text(value, root if key in PATHS else "")

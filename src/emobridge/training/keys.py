@@ -27,7 +27,7 @@ def row_digests(speech: Speech) -> list[bytes]:
     digests = []
     for row, utterance in enumerate(speech.utterances):
         facts = asdict(utterance)
-        for name in ("path", "phones", "emotion", "arousal", "valence", "dominance"):
+        for name in ("path", "phones", "emotion", "arousal", "valence", "dominance", "age", "extra"):
             del facts[name]
         if utterance.channel is None:  # so the keys of versions without channels still hold
             del facts["channel"]

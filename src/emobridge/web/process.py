@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from emobridge.errors import UserError
 
 HEAD_SECONDS = 20.0  # for the head of a request to arrive
+REST_SECONDS = 20.0  # for the rest of a body whose request is answered already
 IDLE_SECONDS = 30  # after which a connection without a request is closed
 MOST_CONNECTIONS = 2000
 LARGEST_HEAD = 32 << 10  # bytes of a request's line and headers
@@ -110,7 +111,7 @@ class JoinedWrites:
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP that closes a connection whose request does not come: uvicorn waits for ever for the rest of a head."""
+    """HTTP that closes a connection whose request does not come: uvicorn waits for ever for it."""
 
     _deadline: asyncio.TimerHandle | None = None
 
@@ -126,12 +127,21 @@ class PatientProtocol(H11Protocol):
         self._stop_watching()
         super().connection_lost(exc)
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
     def _watch(self) -> None:
-        """Give the head of a request some time from its first byte, or from the start of the connection."""
-        if self.conn.their_state is not h11.IDLE:
+        """Give the head of a request some time from its first byte, or from the start of the connection.
+
+        So too the rest of a body whose request is answered: who sends it would not see the answer if it were not read.
+        """
+        is_rest = self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
+        if self.conn.their_state is not h11.IDLE and not is_rest:
             self._stop_watching()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+            seconds = REST_SECONDS if is_rest else HEAD_SECONDS
+            self._deadline = self.loop.call_later(seconds, self.transport.close)
 
     def _stop_watching(self) -> None:
         if self._deadline is not None:

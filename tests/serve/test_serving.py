@@ -1,0 +1,185 @@
+"""The process that speaks HTTP: it starts, bears slow clients, and ends in order."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from serving_fakes import sound
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from emobridge.errors import UserError
+from emobridge.serve.records import Limits
+from emobridge.serve.serving import serve
+
+TESTS = Path(__file__).parents[1]
+TOKEN = "a token for the tests"
+CODE = """
+import asyncio, sys
+sys.path.insert(0, {tests!r})
+from serving_fakes import FakeEngine
+from emobridge.cli.stopping import as_interrupts
+from emobridge.serve import serving
+from emobridge.serve.records import Limits
+from emobridge.web import process
+process.REST_SECONDS = {rest}
+
+class SlowEngine(FakeEngine):
+    async def answer(self, job):
+        if job.language == "slow":
+            await asyncio.sleep(1.0)
+        return await super().answer(job)
+
+    async def stop(self):
+        self.is_ready = False
+        await asyncio.sleep(1.5 if self.jobs else 0.0)
+        print("stopped", flush=True)
+
+limits = Limits(body=200_000)
+with as_interrupts():
+    options = {{"token": {token!r}, "port": 0}}
+    serving.serve(SlowEngine(limits), limits, **options, on_ready=lambda address: print(address, flush=True))
+"""
+
+
+@contextlib.contextmanager
+def running(token="", rest=20.0):
+    """A service in a process of its own, and its port."""
+    code = CODE.format(tests=str(TESTS), token=token, rest=rest)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        match = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\n", process.stdout.readline())
+        if not match:
+            raise AssertionError(process.communicate()[1])
+        yield process, int(match[1])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def stop(process):
+    """End a service by SIGTERM: its exit code, and what it wrote."""
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=30)
+    return process.returncode, output, errors
+
+
+def form(wav, **fields):
+    parts = [
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
+    ]
+    head = '--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    return "".join(parts).encode() + head.encode() + wav + b"\r\n--b--\r\n"
+
+
+def post(port, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/predict", body, {"content-type": "multipart/form-data; boundary=b"})
+    return connection
+
+
+def answer(connection):
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+def get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", path)
+    return answer(connection)[0]
+
+
+def test_an_answer_under_way_ends_and_new_ones_are_refused():
+    with running() as (process, port):
+        assert get(port, "/healthz") == 200
+        slow = post(port, form(sound(1.0), language="slow"))
+        time.sleep(0.4)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert get(port, "/healthz") == 503
+        assert answer(post(port, form(sound(1.0)))) == (503, {"error": "the service is stopping"})
+        assert answer(slow)[0] == 200
+        output, errors = process.communicate(timeout=30)
+        assert (process.returncode, output.splitlines()[0], errors) == (0, "stopped", "")
+
+
+def test_clients_that_mean_it_ill_do_not_stop_it():
+    with running(rest=0.3) as (process, port):
+        heads = [
+            b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100_000,
+            b"\x00\x01\x02\r\n\r\n",
+            b"GET /healthz HTTP/9.9\r\n\r\n",
+            b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+            b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        ]
+        for head in heads:
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+                connection.sendall(head)
+                assert connection.recv(4096).startswith(b"HTTP/1.1 4")
+        head = b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 999999\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(head)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 415")
+            assert connection.recv(4096) == b"", "the rest of a refused body is not waited for"
+        cut = post(port, form(sound(1.0))[:-5])
+        cut.sock.shutdown(socket.SHUT_WR)
+        cut.close()
+        assert answer(post(port, form(sound(1.0))))[0] == 200
+        assert stop(process)[0] == 0
+
+
+def test_a_body_that_is_refused_early_gets_its_answer():
+    """The client sends more than fits into any buffer before it reads."""
+    with running() as (process, port):
+        assert answer(post(port, form(bytes(30_000_000))))[0] == 413
+        assert stop(process)[0] == 0
+
+
+def test_a_stream_over_a_real_socket():
+    with running(TOKEN) as (process, port):
+        address = f"ws://127.0.0.1:{port}/stream"
+        with connect(address) as stream:
+            stream.send(json.dumps({"token": TOKEN, "every": 0.5}))
+            assert json.loads(stream.recv()) == {"ready": True, "model": "de"}
+            stream.send(bytes(16_000))
+            assert json.loads(stream.recv())["end"] == 0.5
+            stream.send(json.dumps({"end": True}))
+            assert json.loads(stream.recv()) == {"ended": True, "seconds": 0.5}
+            with pytest.raises(ConnectionClosed) as closed:
+                stream.recv()
+            assert closed.value.rcvd.code == 1000
+        with connect(address) as stream:
+            stream.send(json.dumps({"token": TOKEN}))
+            stream.recv()
+            stream.send(bytes(300_000))
+            with pytest.raises(ConnectionClosed) as closed:
+                stream.recv()
+            assert closed.value.rcvd.code == 1009
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(address, origin="https://evil.example")
+        with connect(address) as stream:
+            stream.send(json.dumps({"token": TOKEN}))
+            stream.recv()
+            process.send_signal(signal.SIGTERM)
+            assert json.loads(stream.recv()) == {"error": "the service is stopping"}
+            with pytest.raises(ConnectionClosed) as closed:
+                stream.recv()
+            assert closed.value.rcvd.code == 1001
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (0, "")
+
+
+def test_what_is_refused_before_it_starts():
+    for options, line in (({"token": "short"}, "token: expected 16"), ({"port": 65536}, "--port: expected 0 to 65535")):
+        with pytest.raises(UserError, match=line):
+            serve(None, Limits(), on_ready=print, **options)
