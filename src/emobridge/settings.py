@@ -44,6 +44,10 @@ DEVICE_HELP = (
     "Where encoders are computed: auto (a GPU, where there is one), cpu, cuda, cuda:1 or mps. Features depend on it in "
     "their last digits alone."
 )
+REDACT_HELP = (
+    "Leave out of all that is shared who spoke and where it lay: pseudonyms stand for ids, speakers, file names and "
+    "folders, and no text and no excerpt of a recording is written."
+)
 # Of `diarize`, in seconds: see diarization.smoothing and diarization.windowed.
 SHORTEST_SEGMENT, BRIDGED_PAUSE, CHANGE_COST, HEARD_WINDOW = 1.0, 0.5, 0.05, 2.0
 DETECTOR_HELP = "What finds speech. auto is silero where the package silero-vad is installed, else energy."
@@ -478,6 +482,7 @@ class Output:
     )  # fmt: skip
     device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
     cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS")
+    redact: bool = option(False, help=REDACT_HELP, panel=OUTPUT)
     clips: bool = option(
         True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
         "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",
@@ -485,6 +490,27 @@ class Output:
 
     def __post_init__(self) -> None:
         check_part(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """Whose scores are compared with each other's."""
+
+    groups: tuple[str, ...] | None = option(
+        None, help="Columns of the manifest, with commas, by which scores are told apart: gender, age, corpus, "
+        "language, naturalness, channel, or a column of your own. By default gender and age, where two or more "
+        "speakers of two groups are known. none: by no column.", panel=EVALUATION,
+    )  # fmt: skip
+    age_groups: tuple[float, ...] = option(
+        (30.0, 60.0), help="Ages in years at which the next age group begins, with commas.", panel=EVALUATION
+    )
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        ages = self.age_groups
+        if not ages or ages[0] <= 0 or list(ages) != sorted(set(ages)):
+            shown = ",".join(f"{age:g}" for age in ages) or "none"
+            raise UserError(f"age_groups: expected ascending years above 0, such as 30,60, got {shown}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -496,6 +522,7 @@ class Adapt:
     system: System = field(default_factory=System)
     split: Split = field(default_factory=Split)
     training: Training = field(default_factory=Training)
+    by_group: Groups = field(default_factory=Groups)
     output: Output = field(default_factory=Output)
 
     def __post_init__(self) -> None:
@@ -547,6 +574,7 @@ class Budget:
     system: System = field(default_factory=System)
     split: Split = field(default_factory=Split)
     training: Training = field(default_factory=Training)
+    by_group: Groups = field(default_factory=Groups)
     output: Output = field(default_factory=lambda: Output(out="budget"))
 
     def __post_init__(self) -> None:

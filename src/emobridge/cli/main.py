@@ -243,13 +243,14 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
             list(utterances_at(request.on, report_note)),
             untold=request.untold or None,
             attribute_range=request.attribute_range,
+            groups=request.by_group,
             store=request.store or None,
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
         )
     scores = evaluation.scores(Path(request.bundle).resolve().parent.name)
     write_scores(request.out, scores)
-    shown = [row for row in scores if row.seed == "all" and detail_of(row.measure) in ("", "class")]
+    shown = [row for row in scores if row.seed == "all" and detail_of(row.measure) in ("", "class", "gap")]
     first = evaluation.first_warnings
     for warning in first:
         print(f"warning: {warning}")

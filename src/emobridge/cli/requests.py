@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 from emobridge.files import check_suffix
-from emobridge.settings import CLUSTER, DEVICE_HELP, JOBS_HELP, UNTOLD_HELP, Answering, Live, check_part, option
+from emobridge.settings import CLUSTER, DEVICE_HELP, JOBS_HELP, UNTOLD_HELP, Answering, Groups, Live, check_part, option
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
@@ -96,6 +96,7 @@ class EvaluateRequest:
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
+    by_group: Groups = field(default_factory=Groups)
 
     def __post_init__(self) -> None:
         check_file("--out", self.out)
