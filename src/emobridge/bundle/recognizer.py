@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from emobridge.bundle.description import TAG
 from emobridge.bundle.files import Contents, bundle_digest, read_bundle, read_cards, write_bundle
 from emobridge.bundle.hub import HubPlace, bundle_folder, upload_bundle
 from emobridge.bundle.places import is_place
+from emobridge.bundle.redacted import redacted_branch
 from emobridge.bundle.router import Router
 from emobridge.bundle.sets import averaged, base_state
 from emobridge.bundle.training_speech import SAME_FILE, SAME_SPEAKER, UNSEEN, Exposure, TrainingSpeech, gravest_of
@@ -331,14 +332,25 @@ class Recognizer:
                 raise UserError(f"{folder}: {error}" if str(folder) not in str(error) else str(error)) from error
         return recognizer
 
-    def save(self, folder: str | Path, card: str, cards: Mapping[str, str] | None = None) -> Path:
+    def save(
+        self,
+        folder: str | Path,
+        card: str,
+        cards: Mapping[str, str] | None = None,
+        *,
+        redacted_by: Callable[[str], str] | None = None,
+    ) -> Path:
         """Write the bundle with its model card; the description comes last, so that a part is not taken for a bundle.
 
-        cards: further cards, of languages by their name.
+        cards: further cards, of languages by their name. redacted_by: gives corpora other names; the bundle then names
+        nobody (see bundle.redacted).
         """
         trained = "end-to-end" in self.spec.trained_parts
-        contents = Contents(self.encoder, self.branches, self.router)
-        write_bundle(Path(folder), contents, base_state(self.encoder) if trained else {}, card, cards or {})
+        branches = self.branches
+        if redacted_by is not None:
+            branches = tuple(redacted_branch(branch, redacted_by) for branch in branches)
+        contents, state = Contents(self.encoder, branches, self.router), base_state(self.encoder) if trained else {}
+        write_bundle(Path(folder), contents, state, card, cards or {}, beside=redacted_by is not None)
         self.card, self.cards, self.digest = card, dict(cards or {}), bundle_digest(folder)
         return Path(folder)
 
