@@ -8,8 +8,9 @@ import json
 
 import pytest
 
+from emobridge.errors import UserError
 from emobridge.inference.output.base import Origin, row_of
-from emobridge.serve.conversion import MEDIA_TYPES, convert, read_answer
+from emobridge.serve.conversion import CONVERTED_TYPES, convert, read_answer
 from emobridge.types import Prediction
 from emobridge.web.requests import Refusal
 
@@ -21,8 +22,9 @@ PREDICTIONS = (
 )
 
 
-def given(rows=PREDICTIONS, **changes):
-    facts = {"name": "call.wav", "seconds": 2.0, "rows": [row_of(row, Origin()) for row in rows]} | changes
+def given(rows=PREDICTIONS, trained_on="", **changes):
+    rows = [row_of(row, Origin(trained_on)) for row in rows]
+    facts = {"name": "call.wav", "seconds": 2.0, "rows": rows} | changes
     return json.dumps(facts).encode()
 
 
@@ -36,11 +38,13 @@ def test_the_rows_come_back_as_they_were_answered():
     assert alone.labels == LABELS and alone.answered_by == "de"
 
 
-@pytest.mark.parametrize("form", [form for form in MEDIA_TYPES if form != "html"])
+@pytest.mark.parametrize("form", [form for form in CONVERTED_TYPES if form != "html"])
 def test_a_file_has_the_rows_and_says_what_is_synthetic(form):
-    answer = read_answer(given(synthetic=True))
+    answer = read_answer(given(trained_on="SYNTHETIC, CONSTRUCTED"))
     text = convert(answer, form)
-    assert "anger" in text and "SYNTHETIC" in text
+    assert "anger" in text and "SYNTHETIC, CONSTRUCTED" in text
+    if form == "textgrid":
+        assert "xmax = 2" in text
     if form == "csv":
         [first, unsure, silent] = csv.DictReader(io.StringIO(text))
         assert (first["label"], first["p_anger"], unsure["label"], silent["reason"]) == (
@@ -58,7 +62,7 @@ def test_the_timeline_escapes_what_a_caller_names():
     bad = "</script><img src=x onerror=alert(1)>"
     rows = [Prediction("a", 0, 1, (bad, "neutral"), (0.9, 0.1), reason=bad)]
     page = convert(read_answer(given(rows, name=bad)), "html")
-    assert bad not in page and "&lt;img" in page and 'class="stretch' in page
+    assert "SYNTHETIC" not in page and bad not in page and "&lt;img" in page and 'class="stretch' in page
 
 
 @pytest.mark.parametrize(
@@ -86,11 +90,11 @@ def test_what_is_no_answer_is_refused_in_one_line(body, line):
 
 
 def test_a_format_that_is_not_there_or_cannot_hold_the_answer_is_refused():
-    with pytest.raises(Refusal, match="did you mean 'csv'"):
+    with pytest.raises(UserError, match="did you mean 'csv'"):
         convert(read_answer(given()), "cvs")
     attributes = [Prediction("a", 0, 1, (), (), (0.5,), ("arousal",))]
     answer = read_answer(given(attributes))
-    with pytest.raises(Refusal, match="arousal"):
+    with pytest.raises(UserError, match="arousal"):
         convert(answer, "rttm")
     assert "0.5" in convert(answer, "csv") and "No emotion was recognised" in convert(answer, "html")
 

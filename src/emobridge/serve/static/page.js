@@ -91,14 +91,13 @@ async function answerFile(file, name) {
     say(`${name} has ${(file.size / 1e6).toFixed(1)} MB; expected at most ${limits.bytes / 1e6}`, true);
     return;
   }
-  const { name: model, synthetic } = chosen();
   cancelling = new AbortController();
   enable();
   try {
-    const fields = { model, language: at("language").value, channels: at("channels").value };
+    const fields = { model: chosen().name, language: at("language").value, channels: at("channels").value };
     const options = { token, progress: showProgress, signal: cancelling.signal };
     const { rows, seconds, notes } = await diarize(file, name, fields, options);
-    await show({ name, seconds, synthetic, rows }, file, { notes });
+    await show({ name, seconds, rows }, file, { notes });
   } catch (error) {
     if (error.name === "AbortError") say("Cancelled");
     else sayError("Not answered", error);
@@ -115,7 +114,9 @@ async function show(answer, file, { notes = [], live = false }) {
   const html = await (await convert(answer, "html", token)).text();
   if (shown) URL.revokeObjectURL(shown.address);
   shown = { answer, file, address: URL.createObjectURL(file) };
-  at("timeline").replaceChildren(document.createRange().createContextualFragment(html));
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  at("timeline").replaceChildren(template.content);
   const section = at("timeline").querySelector("section.call");
   at("result").hidden = false;
   section.querySelector("audio").src = shown.address;
@@ -159,7 +160,7 @@ async function startMicrophone() {
     say(microphoneLine(error), true);
     return;
   }
-  Object.assign(recording, { model, rows });
+  recording.rows = rows;
   for (const id of ["now", "live"]) at(id).hidden = false;
   enable();
   if (!silent) say("Recording");
@@ -177,14 +178,13 @@ function showLive(row) {
   const what = row.label ? `${row.label} ${row.confidence.toFixed(2)}` : row.reason || "no answer";
   at("now").textContent = what;
   const item = document.createElement("li");
-  item.value = Math.round(row.start) + 1;
   item.textContent = `${row.start.toFixed(1)} to ${row.end.toFixed(1)} s: ${what}`;
   at("live").prepend(item);
   while (at("live").childElementCount > SHOWN_ANSWERS) at("live").lastElementChild.remove();
 }
 
 async function stopMicrophone() {
-  const { stop, model, rows } = recording || {};
+  const { stop, rows } = recording || {};
   if (!stop) return;
   recording.stop = null; // a second press does nothing
   say("Waiting for the last answers");
@@ -199,7 +199,7 @@ async function stopMicrophone() {
   at("speak").focus();
   const name = "microphone.wav";
   try {
-    if (rows.length) await show({ name, seconds, synthetic: model.synthetic, rows }, file, { live: true });
+    if (rows.length) await show({ name, seconds, rows }, file, { live: true });
     else await answerFile(file, name);
   } catch (error) {
     sayError("No timeline", error);
