@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from emobridge.errors import UserError
 from emobridge.serve.records import Limits
-from emobridge.serve.serving import serve
+from emobridge.serve.serving import run_service
 
 TOKEN = "a token for the tests"
 
@@ -129,4 +129,4 @@ def test_a_stream_over_a_real_socket():
 def test_what_is_refused_before_it_starts():
     for options, line in (({"token": "short"}, "token: expected 16"), ({"port": 65536}, "--port: expected 0 to 65535")):
         with pytest.raises(UserError, match=line):
-            serve(None, Limits(), on_ready=print, **options)
+            run_service(None, Limits(), on_ready=print, **options)
