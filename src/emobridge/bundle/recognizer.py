@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ from emobridge.adapters import Adapters, switch_adapters, use_adapters
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
 from emobridge.bundle.description import TAG
 from emobridge.bundle.files import Contents, bundle_digest, read_bundle, read_cards, write_bundle
-from emobridge.bundle.hub import bundle_folder, upload_bundle
+from emobridge.bundle.hub import HubPlace, bundle_folder, upload_bundle
 from emobridge.bundle.places import is_place
+from emobridge.bundle.redacted import redacted_branch
 from emobridge.bundle.router import Router
 from emobridge.bundle.sets import averaged, base_state
 from emobridge.bundle.training_speech import SAME_FILE, SAME_SPEAKER, UNSEEN, Exposure, TrainingSpeech, gravest_of
@@ -171,8 +172,12 @@ class Recognizer:
     @property
     def constructed(self) -> bool:
         """Whether attributes that were computed from audio went into any branch: see data.constructed."""
-        corpora = [corpus for branch in self.branches for corpus, _ in branch.spec.domains]
-        return bool(self.attributes) and any(map(is_constructed, corpora))
+        return bool(self.attributes) and any(map(is_constructed, self.corpora))
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora that it was trained on or adapted to, by the names in their manifests."""
+        return tuple(dict.fromkeys(corpus for branch in self.branches for corpus, _ in branch.spec.domains))
 
     def exposure(self, utterances: Sequence[Utterance]) -> Exposure:
         """How much of some utterances, which can be read, its branches were trained on or adapted to."""
@@ -185,9 +190,8 @@ class Recognizer:
         pairs = list(zip(exposures, utterances, person_labels(utterances)))
         related = (SAME_FILE, SAME_SPEAKER)
         speakers = {name for exposure, _, name in pairs if exposure in related and name is not None}
-        corpora = {corpus for branch in self.branches for corpus, _ in branch.spec.domains}
         nameless = sum(
-            exposure == UNSEEN and row.speaker is None and row.corpus in corpora for exposure, row, _ in pairs
+            exposure == UNSEEN and row.speaker is None and row.corpus in self.corpora for exposure, row, _ in pairs
         )
         return Exposure(exposures, tuple(sorted(speakers)), nameless, unrecorded)
 
@@ -328,14 +332,25 @@ class Recognizer:
                 raise UserError(f"{folder}: {error}" if str(folder) not in str(error) else str(error)) from error
         return recognizer
 
-    def save(self, folder: str | Path, card: str, cards: Mapping[str, str] | None = None) -> Path:
+    def save(
+        self,
+        folder: str | Path,
+        card: str,
+        cards: Mapping[str, str] | None = None,
+        *,
+        redacted_by: Callable[[str], str] | None = None,
+    ) -> Path:
         """Write the bundle with its model card; the description comes last, so that a part is not taken for a bundle.
 
-        cards: further cards, of languages by their name.
+        cards: further cards, of languages by their name. redacted_by: gives corpora other names; the bundle then names
+        nobody (see bundle.redacted).
         """
         trained = "end-to-end" in self.spec.trained_parts
-        contents = Contents(self.encoder, self.branches, self.router)
-        write_bundle(Path(folder), contents, base_state(self.encoder) if trained else {}, card, cards or {})
+        branches = self.branches
+        if redacted_by is not None:
+            branches = tuple(redacted_branch(branch, redacted_by) for branch in branches)
+        contents, state = Contents(self.encoder, branches, self.router), base_state(self.encoder) if trained else {}
+        write_bundle(Path(folder), contents, state, card, cards or {}, beside=redacted_by is not None)
         self.card, self.cards, self.digest = card, dict(cards or {}), bundle_digest(folder)
         return Path(folder)
 
@@ -379,14 +394,15 @@ class Recognizer:
 
     from_pretrained = load  # the name that models of the hub go by
 
-    def push_to_hub(self, model: str, *, card: str = "", token: str | None = None, private: bool | None = None) -> str:
+    def push_to_hub(self, model: str, *, card: str = "", **place: Any) -> str:
         """Put the bundle on the hub as the model "user/name", and return its address.
 
         Its safetensors, JSON and model cards are uploaded, and nothing else; an encoder that was not trained stays
-        where it is. card: by default that with which the bundle was saved or loaded. token: by default that of
-        `hf auth login`. private: of a new model; by default as the hub has it.
-        Errors: UserError where there is no card, for an id that is none, and for whatever the hub refuses.
+        where it is. card: by default that with which the bundle was saved or loaded; it must name the corpora.
+        place: the other fields of `bundle.hub.HubPlace`: token (by default that of `hf auth login`), private (by
+        default true) and branch. Errors: UserError where there is no card, and as `bundle.hub.upload_bundle`.
         """
+        where = HubPlace(model=model, **place)
         card = card or self.card
         if not card:
             raise UserError(f"{model}: the recogniser has no model card; save it with one first, or give card=")
@@ -394,7 +410,7 @@ class Recognizer:
             report_note(f"the encoder {Path(self.spec.encoder).name} is not on the hub: others give theirs (--encoder)")
         with tempfile.TemporaryDirectory(prefix="emobridge-") as folder:
             self.save(folder, card, self.cards)
-            return upload_bundle(Path(folder), model, token=token, private=private)
+            return upload_bundle(Path(folder), where, self.corpora)
 
     @classmethod
     def _of(cls, contents: Contents) -> Recognizer:
