@@ -57,9 +57,8 @@ The folders of these encoders hold weights in half precision; the file has those
 single precision. The file computes spectra by products in double precision, which take longer than the FFT of the
 bundle: of Whisper that is a small part, of `logmel` nearly all.
 
-Made by `python benchmarks/onnx_export.py BUNDLE ... --packages node_modules --out docs/results/onnx.md`. The bundles
-are those of `emobridge adapt --source ravdess.jsonl --target emodb.jsonl --labels anger,happiness,neutral,sadness` with
-`--encoder` as named.
+Made by `python benchmarks/onnx_export.py BUNDLE ... --packages node_modules --out docs/results/onnx.md`; the bundles
+are of `emobridge adapt --source ravdess.jsonl --target emodb.jsonl --labels anger,happiness,neutral,sadness`.
 """
 
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from emobridge import registry
-from emobridge.bundle import onnx_graph, onnx_parity
+from emobridge.bundle import bundle_digest, onnx_graph, onnx_parity
 from emobridge.bundle.onnx_parity import bundle_answer
+from emobridge.data.audio import read_audio
+from emobridge.encoders import load_encoder
 from emobridge.errors import UserError
 from emobridge.heads.base import Head
 from emobridge.types import SAMPLE_RATE
@@ -66,12 +68,22 @@ def options_of(encoder: str) -> dict:
     return {"name": encoder, "adapters": None, "layer": layer, "statistics": statistics}
 
 
+@pytest.fixture(scope="module")
+def plain(made, tmp_path_factory):
+    """A recogniser of whisper without adapters, and the folder of its graph."""
+    folder = tmp_path_factory.mktemp("plain")
+    recognizer = made("xx", adapters=None)
+    recognizer.to_onnx(folder)
+    return recognizer, folder
+
+
 @pytest.fixture
 def exported(made, tmp_path, all_speech):
     """A function that makes a recogniser and its graph, and compares it with `predict`."""
 
     def export(**options):
         recognizer = made("xx", **options)
+        recognizer.encoder.window = min(recognizer.encoder.window, 2.0)  # so that made sounds are short
         result = recognizer.to_onnx(tmp_path / "out")
         assert result.parity.difference <= 1e-4
         check_like_predict(recognizer, tmp_path / "out")
@@ -145,32 +157,39 @@ def test_two_views_of_two_layers_whose_logits_are_averaged(made, tmp_path, all_s
     check_like_predict(recognizer, tmp_path)
 
 
-def test_clips_of_one_length_are_answered_together(made, tmp_path):
-    made("xx").to_onnx(tmp_path)
-    session = session_of(tmp_path)
-    clips = np.stack([clip(1.2, 0.5, seed) for seed in range(3)])
+def test_clips_of_one_length_are_answered_together(plain):
+    session = session_of(plain[1])
+    clips = np.stack([clip(1.2, peak) for peak in (0.5, 0.0, 1e-3)])
     alone = np.concatenate([answer(session, wave)[0] for wave in clips])
     np.testing.assert_allclose(answer(session, clips)[0], alone, atol=1e-6)
     assert np.ptp(alone, axis=0).max() > 1e-3, "the clips differ"
 
 
 @pytest.mark.parametrize("samples", [1, 159, 400, 2 * SAMPLE_RATE])
-def test_the_shortest_and_the_longest_clip(made, tmp_path, samples):
-    recognizer = made("xx", adapters=None)
-    recognizer.to_onnx(tmp_path)
+def test_the_shortest_and_the_longest_clip(plain, samples):
+    recognizer, folder = plain
     wave = clip(2.0, 0.5)[None, :samples]
     graph = onnx_graph.AnswerGraph(recognizer.encoder, recognizer.last, recognizer.domain(), recognizer.scale)
     expected = bundle_answer(graph, wave)["probabilities"]
-    np.testing.assert_allclose(answer(session_of(tmp_path), wave)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(answer(session_of(folder), wave)[0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("encoder", ["whisper", "ast", "hubert-base"])
-def test_a_longer_clip_than_the_encoder_takes_is_refused_by_the_runtime(made, tmp_path, source, encoder):
-    recognizer = made("xx", name=encoder, adapters=None)
-    recognizer.encoder.window = window = min(recognizer.encoder.window, 2.0)
+def test_a_longer_clip_than_the_encoder_takes_is_refused_by_the_runtime(plain):
+    session = session_of(plain[1])
+    answer(session, clip(2.0, 0.5))
+    with pytest.raises(Exception, match="at_most_32000_samples"):
+        answer(session, clip(2.001, 0.5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["ast", "hubert-base", "logmel"])
+def test_every_family_has_a_longest_clip(made, tmp_path, encoder):
+    recognizer = made("xx", **options_of(encoder))
+    recognizer.encoder.window = 1.5
     recognizer.to_onnx(tmp_path)
-    with pytest.raises(Exception, match=f"at_most_{round(window * SAMPLE_RATE)}_samples"):
-        answer(session_of(tmp_path), clip(window + 0.001, 0.5))
+    answer(session_of(tmp_path), clip(1.5, 0.5))
+    with pytest.raises(Exception, match="at_most_24000_samples"):
+        answer(session_of(tmp_path), clip(1.501, 0.5))
 
 
 def test_the_facts_are_in_the_file_and_beside_it(made, tmp_path):
@@ -191,6 +210,7 @@ def test_the_facts_are_in_the_file_and_beside_it(made, tmp_path):
     assert "SYNTHETIC" in page and "anger, sadness, neutral" in page and "at most" not in page
 
 
+@pytest.mark.slow
 def test_the_language_picks_the_branch_and_its_moments(made, tmp_path, all_speech):
     first = made("nl", adapters=None)
     joined = first.join(made("fr", seed=1, adapters=None, encoder=first.encoder))
@@ -251,17 +271,43 @@ def test_blocks_behind_the_last_layer_do_not_count(made):
     assert unused is recognizer.encoder.blocks[1]
 
 
-def test_a_graph_that_answers_otherwise_is_not_written(made, tmp_path, monkeypatch):
-    recognizer = made("xx", adapters=None)
-    recognizer.to_onnx(tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_a_graph_that_answers_otherwise_is_not_written(plain, monkeypatch):
+    recognizer, folder = plain
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     answers = onnx_parity.bundle_answer
     monkeypatch.setattr(
         onnx_parity, "bundle_answer", lambda *given: {key: value + 2e-4 for key, value in answers(*given).items()}
     )
     with pytest.raises(UserError, match=r"differs from the bundle by 2.0e-04 on made sounds.*nothing is written"):
-        recognizer.to_onnx(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+        recognizer.to_onnx(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_command_says_how_near_and_how_large_the_file_is(plain, cli, tmp_path):
+    bundle = plain[0].save(tmp_path / "bundle", "---\nlicense: other\n---\n\n# The card\n")
+    done = cli("to-onnx", bundle, tmp_path / "out")
+    assert done.code == 0, done.err
+    first, second, third = done.out.splitlines()
+    assert first.startswith(f"{tmp_path / 'out' / 'model.onnx'}: xx, ") and first.endswith(" MB")
+    assert second.startswith("largest difference from the bundle: ") and "made sounds" in second
+    assert third.startswith("CPU seconds a second of sound: ")
+    assert json.loads((tmp_path / "out" / "labels.json").read_text())["bundle"] == bundle_digest(bundle)
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert page.startswith("---\nlicense: other\n---\n\n# Emotions in speech (xx)") and page.endswith("# The card\n")
+    refused = cli("to-onnx", bundle, bundle / "bundle.json")
+    assert refused.code == 2 and "is a file; expected a folder" in refused.err
+
+
+def test_real_clips_are_answered_as_by_predict(shared, made, tmp_path):
+    encoder = load_encoder(shared / "weights" / "whisper-tiny.en")
+    statistics = ("mean", "std", "speech_mean")
+    recognizer = made("xx", adapters=None, encoder=encoder, layer="1+3", statistics=statistics, head="discriminant")
+    assert recognizer.to_onnx(tmp_path).parity.difference <= 1e-4
+    session = session_of(tmp_path)
+    for path in sorted((shared / "corpora" / "emodb").rglob("*.flac"))[::120]:
+        wave = read_audio(str(path))
+        (row,) = recognizer.predict(path, segments="whole", detector="energy")
+        assert np.abs(answer(session, wave)[0][0] - row.probabilities).max() <= 1e-4, path.name
 
 
 class Choosing(Head):
