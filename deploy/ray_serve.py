@@ -15,17 +15,17 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 
-from emobridge.serve.app import make_app
-from emobridge.serve.engine import WorkerEngine
-from emobridge.serve.service import Service
-from emobridge.serve.site import page_routes
-from emobridge.serve.sources import model_sources
-from emobridge.serve.uploads import upload_folder
 from fastapi import FastAPI
 from ray import serve
 
 from emobridge.errors import UserError
+from emobridge.serve.app import make_app
+from emobridge.serve.engine import WorkerEngine
 from emobridge.serve.records import Limits
+from emobridge.serve.service import Service
+from emobridge.serve.site import page_routes
+from emobridge.serve.sources import model_sources
+from emobridge.serve.uploads import upload_folder
 from emobridge.web.tokens import check_token
 
 LIMITS = Limits(workers=1)

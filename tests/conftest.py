@@ -35,13 +35,24 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def site_hooks():
+def page_module():
+    """A function that imports a module of docs/ by its name."""
+    pytest.importorskip("mkdocstrings", reason="needs emobridge[docs]")
+
+    def load(name):
+        path = Path(__file__).parents[1] / "docs" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"docs_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def site_hooks(page_module):
     """docs/hooks.py, which makes pages of the documentation site from the package."""
-    pytest.importorskip("mkdocs", reason="needs emobridge[docs]")
-    spec = importlib.util.spec_from_file_location("site_hooks", Path(__file__).parents[1] / "docs" / "hooks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return page_module("hooks")
 
 
 @pytest.fixture

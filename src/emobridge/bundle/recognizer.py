@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,10 @@ import emobridge
 from emobridge.adapters import Adapters, switch_adapters, use_adapters
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
 from emobridge.bundle.description import TAG
-from emobridge.bundle.files import Contents, read_bundle, read_cards, write_bundle
+from emobridge.bundle.files import Contents, bundle_digest, read_bundle, read_cards, write_bundle
 from emobridge.bundle.hub import HubPlace, bundle_folder, upload_bundle
 from emobridge.bundle.places import is_place
+from emobridge.bundle.redacted import redacted_branch
 from emobridge.bundle.router import Router
 from emobridge.bundle.sets import averaged, base_state
 from emobridge.bundle.training_speech import SAME_FILE, SAME_SPEAKER, UNSEEN, Exposure, TrainingSpeech, gravest_of
@@ -35,6 +36,7 @@ from emobridge.progress import report_note
 from emobridge.types import SCALE, Range, Utterance, person_labels
 
 if TYPE_CHECKING:
+    from emobridge.bundle.onnx_export import OnnxExport
     from emobridge.inference.inputs import AudioInput
     from emobridge.inference.predictions import Predictions
 
@@ -75,6 +77,7 @@ class Recognizer:
         self.branches = (*earlier, last)
         self.encoder, self.router = encoder.eval(), router
         self.card, self.cards = "", dict[str, str]()  # of the model, and of languages by their name
+        self.digest = ""  # of the bundle that it was loaded from, or last saved to
         with use_adapters(encoder, None):
             if "end-to-end" in spec.trained_parts:
                 encoder.digest = state_digest(base_state(encoder))
@@ -329,16 +332,39 @@ class Recognizer:
                 raise UserError(f"{folder}: {error}" if str(folder) not in str(error) else str(error)) from error
         return recognizer
 
-    def save(self, folder: str | Path, card: str, cards: Mapping[str, str] | None = None) -> Path:
+    def save(
+        self,
+        folder: str | Path,
+        card: str,
+        cards: Mapping[str, str] | None = None,
+        *,
+        redacted_by: Callable[[str], str] | None = None,
+    ) -> Path:
         """Write the bundle with its model card; the description comes last, so that a part is not taken for a bundle.
 
-        cards: further cards, of languages by their name.
+        cards: further cards, of languages by their name. redacted_by: gives corpora other names; the bundle then names
+        nobody (see bundle.redacted).
         """
         trained = "end-to-end" in self.spec.trained_parts
-        contents = Contents(self.encoder, self.branches, self.router)
-        write_bundle(Path(folder), contents, base_state(self.encoder) if trained else {}, card, cards or {})
-        self.card, self.cards = card, dict(cards or {})
+        branches = self.branches
+        if redacted_by is not None:
+            branches = tuple(redacted_branch(branch, redacted_by) for branch in branches)
+        contents, state = Contents(self.encoder, branches, self.router), base_state(self.encoder) if trained else {}
+        write_bundle(Path(folder), contents, state, card, cards or {}, beside=redacted_by is not None)
+        self.card, self.cards, self.digest = card, dict(cards or {}), bundle_digest(folder)
         return Path(folder)
+
+    def to_onnx(self, folder: str | Path, *, language: str | None = None) -> OnnxExport:
+        """Write one file of ONNX, from waveforms to calibrated probabilities, with labels.json and a README.md.
+
+        language: of the branch that answers, by default the last one. Other runtimes run it without emobridge; before
+        it stays it is compared with this recogniser on made sounds. See docs/onnx.md for what is in it and what not.
+        Errors: UserError for an unknown language, what a graph cannot hold, missing packages (the extra `onnx`), and a
+        graph that does not answer alike; nothing is written then.
+        """
+        from emobridge.bundle.onnx_export import write_onnx
+
+        return write_onnx(self, folder, language)
 
     @classmethod
     def load(
@@ -363,6 +389,7 @@ class Recognizer:
         recognizer = cls._of(read_bundle(folder, None if encoder is None else str(encoder)))
         move(recognizer.encoder, chosen)
         recognizer.card, recognizer.cards = read_cards(folder)
+        recognizer.digest = bundle_digest(folder)
         return recognizer
 
     from_pretrained = load  # the name that models of the hub go by

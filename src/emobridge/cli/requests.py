@@ -8,7 +8,18 @@ from pathlib import Path
 
 from emobridge.errors import UserError
 from emobridge.files import check_suffix
-from emobridge.settings import CLUSTER, DEVICE_HELP, JOBS_HELP, UNTOLD_HELP, Answering, Live, check_part, option
+from emobridge.settings import (
+    CLUSTER,
+    DEVICE_HELP,
+    JOBS_HELP,
+    REDACT_HELP,
+    UNTOLD_HELP,
+    Answering,
+    Groups,
+    Live,
+    check_part,
+    option,
+)
 
 MOVED = "Where the encoder is now, if it has moved."
 FILE_SUFFIXES = frozenset({".html", ".md", ".json", ".jsonl", ".csv", ".toml", ".pdf"})  # of what reports consist of
@@ -72,6 +83,7 @@ class PredictRequest:
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
+    redact: bool = option(False, help=REDACT_HELP)
     jobs: int = option(
         1, help="Processes that answer at once, each with one thread. Rows do not depend on it.", least=1
     )
@@ -97,6 +109,8 @@ class EvaluateRequest:
     encoder: str = option("", help=MOVED)
     device: str = option("auto", help=DEVICE_HELP)
     store: str = option("", help=STORE)
+    redact: bool = option(False, help=REDACT_HELP)
+    by_group: Groups = field(default_factory=Groups)
 
     def __post_init__(self) -> None:
         check_file("--out", self.out)

@@ -10,6 +10,7 @@ from emobridge.corpora import licence_of
 from emobridge.report.blocks import count, score_text, stamp_of
 from emobridge.report.card_head import card_head, index_results, indexed_scores
 from emobridge.report.data import LIMITS, what_was_seen
+from emobridge.report.groups import largest_gap_line
 from emobridge.report.record import StudyRecord
 from emobridge.report.systems import ScoredSystem, scored_systems
 from emobridge.report.verdict import headline_measure, verdict, warnings_of
@@ -42,6 +43,7 @@ def model_card(record: StudyRecord) -> str:
         "## How well it does",
         _scores(record),
         escaped(record.held_out),
+        escaped(largest_gap_line(record, method)),
         "## Intended use",
         USE,
         "## Limits and responsible use",
