@@ -8,8 +8,9 @@ import json
 
 import pytest
 
+from emobridge.errors import UserError
 from emobridge.inference.output.base import Origin, row_of
-from emobridge.serve.conversion import MEDIA_TYPES, convert, read_answer
+from emobridge.serve.conversion import CONVERTED_TYPES, convert, read_answer
 from emobridge.types import Prediction
 from emobridge.web.requests import Refusal
 
@@ -36,11 +37,13 @@ def test_the_rows_come_back_as_they_were_answered():
     assert alone.labels == LABELS and alone.answered_by == "de"
 
 
-@pytest.mark.parametrize("form", [form for form in MEDIA_TYPES if form != "html"])
+@pytest.mark.parametrize("form", [form for form in CONVERTED_TYPES if form != "html"])
 def test_a_file_has_the_rows_and_says_what_is_synthetic(form):
     answer = read_answer(given(synthetic=True))
     text = convert(answer, form)
     assert "anger" in text and "SYNTHETIC" in text
+    if form == "textgrid":
+        assert "xmax = 2" in text
     if form == "csv":
         [first, unsure, silent] = csv.DictReader(io.StringIO(text))
         assert (first["label"], first["p_anger"], unsure["label"], silent["reason"]) == (
@@ -86,11 +89,11 @@ def test_what_is_no_answer_is_refused_in_one_line(body, line):
 
 
 def test_a_format_that_is_not_there_or_cannot_hold_the_answer_is_refused():
-    with pytest.raises(Refusal, match="did you mean 'csv'"):
+    with pytest.raises(UserError, match="did you mean 'csv'"):
         convert(read_answer(given()), "cvs")
     attributes = [Prediction("a", 0, 1, (), (), (0.5,), ("arousal",))]
     answer = read_answer(given(attributes))
-    with pytest.raises(Refusal, match="arousal"):
+    with pytest.raises(UserError, match="arousal"):
         convert(answer, "rttm")
     assert "0.5" in convert(answer, "csv") and "No emotion was recognised" in convert(answer, "html")
 

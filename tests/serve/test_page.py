@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,12 +18,18 @@ from serve_browser import serving
 from serve_loud import LoudEngine
 from sounds import RATE, syllables
 
+from emobridge.diarization.pictures import SoundPainter
 from emobridge.serve.records import Busy, Limits, Lost
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")
 expect = sync_api.expect
 TOKEN = "a token of the service"
 WIDTHS = (320, 390, 1280)  # px
+SHAPE = "canvas => [canvas.width, canvas.height]"
+PAINTED = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((value, k) => k % 4 === 3 && value).length / data.length * 4;
+}"""
 FORMATS = {"CSV": "csv", "JSON": "json", "TextGrid": "TextGrid", "RTTM": "rttm", "Subtitles": "srt"}
 
 
@@ -86,8 +94,8 @@ def upload(page, path) -> None:
     page.set_input_files("#file", path)
 
 
-def wait_for_timeline(page, name="call.wav") -> None:
-    expect(page.locator("section.call h2")).to_have_text(name)
+def wait_for_timeline(page, name="call.wav", timeout=5000) -> None:
+    expect(page.locator("section.call h2")).to_have_text(name, timeout=timeout)
 
 
 def downloaded(page, button: str) -> tuple[str, bytes]:
@@ -109,12 +117,19 @@ def assert_looks_right(page) -> None:
     assert_accessible(page)
 
 
-def drawn(page) -> list[int]:
-    """How many colours each picture has."""
-    return page.evaluate(
-        """[...document.querySelectorAll("canvas")].map(canvas => new Set(new Uint32Array(
-        canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size)"""
-    )
+def likeness(canvas, wave) -> float:
+    """The correlation of a spectrogram that the browser drew with that of `diarize --page`, -1 to 1."""
+    pixels = canvas.evaluate("""canvas => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return [...data].map((value, k) => k % 4 < 3 ? value : 0);
+    }""")
+    columns, bands = canvas.evaluate(SHAPE)
+    bright = np.reshape(pixels, (bands, columns, 4)).sum(2)[::-1].T
+    painter = SoundPainter(len(wave))
+    painter.add(wave)
+    levels = painter.picture().levels
+    assert levels.shape == (columns, bands)
+    return float(np.corrcoef(bright.ravel(), np.maximum(levels, levels.max() - 60).ravel())[0, 1])
 
 
 def test_a_call_is_answered_played_and_downloaded(opened, address, engine, sounds):
@@ -139,8 +154,10 @@ def test_a_call_is_answered_played_and_downloaded(opened, address, engine, sound
                 for band in stretches]  # fmt: skip
     assert len(set(colours)) == len(set(patterns)) == 2
     expect(page.locator("canvas").last).to_have_attribute("width", "60")  # 20 columns a second
-    waves, spectrograms = drawn(page)[::2], drawn(page)[1::2]
-    assert min(waves) >= 2 and min(spectrograms) > 20
+    for number, canvas in enumerate(page.locator("canvas.spectrogram").all()):
+        assert likeness(canvas, soundfile.read(sounds / "call.wav", dtype="float32")[0][:, number]) > 0.97
+    for canvas in page.locator("canvas.wave").all():
+        assert canvas.evaluate(SHAPE) == [60, 64] and 0.02 < canvas.evaluate(PAINTED) < 0.9
 
     head = page.locator(".playhead")
     page.locator(".moments button").first.click()
@@ -193,7 +210,7 @@ def test_a_busy_service_is_tried_again_and_an_answer_can_be_cancelled(opened, ad
     page = opened(address, reduced_motion="reduce")
     engine.refusals.append(Busy(2.0))
     upload(page, sounds / "call.wav")
-    expect(page.locator("#status")).to_have_text(re.compile("The service is busy: next try in [12] s"))
+    expect(page.locator("#status")).to_have_text("The service is busy: next try in 2 s")
     wait_for_timeline(page)
     engine.wait = 60.0
     upload(page, sounds / "spoken.wav")
@@ -260,3 +277,27 @@ def test_a_token_is_asked_for_and_stays_out_of_addresses(opened, engine, sounds)
         page.reload()
         expect(page.locator("#file")).to_be_enabled()
         assert not [url for url in addresses if "token" in url.lower()]
+
+
+@pytest.mark.slow
+def test_the_command_answers_with_a_model_in_processes_of_its_own(opened, finished, sounds):
+    command = [sys.executable, "-m", "emobridge", "serve", str(finished / "bundle"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            page = opened(server.stdout.readline().split()[-1])
+            upload(page, sounds / "call.wav")
+            wait_for_timeline(page, timeout=60_000)
+            rows = json.loads(downloaded(page, "JSON")[1])
+            assert {row["label"] for row in rows} <= {"anger", "sadness", None} and rows[-1]["end"] == pytest.approx(
+                3.0
+            )
+            page.click("#speak")
+            expect(page.locator("#live li").nth(1)).to_be_visible(timeout=60_000)
+            page.click("#stop")
+            wait_for_timeline(page, "microphone.wav", timeout=60_000)
+            page.click("#whole")
+            expect(page.locator("#again")).to_be_hidden(timeout=60_000)
+            assert page.text_content("#status") == "Answered. The timeline is below"
+        finally:
+            server.terminate()
+    assert server.returncode in (0, 130, 143)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from serving_fakes import sound
+from serving_process import running
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -22,49 +18,7 @@ from emobridge.errors import UserError
 from emobridge.serve.records import Limits
 from emobridge.serve.serving import serve
 
-TESTS = Path(__file__).parents[1]
 TOKEN = "a token for the tests"
-CODE = """
-import asyncio, sys
-sys.path.insert(0, {tests!r})
-from serving_fakes import FakeEngine
-from emobridge.cli.stopping import as_interrupts
-from emobridge.serve import serving
-from emobridge.serve.records import Limits
-from emobridge.web import process
-process.REST_SECONDS = {rest}
-
-class SlowEngine(FakeEngine):
-    async def answer(self, job):
-        if job.language == "slow":
-            await asyncio.sleep(1.0)
-        return await super().answer(job)
-
-    async def stop(self):
-        self.is_ready = False
-        await asyncio.sleep(1.5 if self.jobs else 0.0)
-        print("stopped", flush=True)
-
-limits = Limits(body=200_000)
-with as_interrupts():
-    options = {{"token": {token!r}, "port": 0}}
-    serving.serve(SlowEngine(limits), limits, **options, on_ready=lambda address: print(address, flush=True))
-"""
-
-
-@contextlib.contextmanager
-def running(token="", rest=20.0):
-    """A service in a process of its own, and its port."""
-    code = CODE.format(tests=str(TESTS), token=token, rest=rest)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        match = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\n", process.stdout.readline())
-        if not match:
-            raise AssertionError(process.communicate()[1])
-        yield process, int(match[1])
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def stop(process):
@@ -118,7 +72,6 @@ def test_clients_that_mean_it_ill_do_not_stop_it():
         heads = [
             b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100_000,
             b"\x00\x01\x02\r\n\r\n",
-            b"GET /healthz HTTP/9.9\r\n\r\n",
             b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
             b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
         ]

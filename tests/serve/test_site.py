@@ -7,19 +7,19 @@ from html.parser import HTMLParser
 
 import pytest
 from fastapi import FastAPI
-from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from emobridge.serve import site
-from emobridge.serve.records import Busy, Limits
+from emobridge.serve.errors import HANDLED, refused
+from emobridge.serve.records import Limits
 from emobridge.serve.site import page_routes
-from emobridge.web.requests import Refusal
 
 
 @pytest.fixture(scope="module")
 def client():
     app = FastAPI(routes=page_routes(Limits(body=2_500_000, duration=90)), openapi_url=None)
-    app.add_exception_handler(Refusal, lambda _, error: JSONResponse({"error": error.reason}, error.status))
+    for kind in HANDLED:
+        app.add_exception_handler(kind, refused)
     return TestClient(app)
 
 
@@ -70,8 +70,8 @@ def test_conversion_over_http(client):
 
 def test_conversions_are_bounded(client, monkeypatch):
     monkeypatch.setattr(site, "MOST_CONVERSIONS", 0)
-    with pytest.raises(Busy):
-        client.post("/convert?format=csv", json={})
+    response = client.post("/convert?format=csv", json={})
+    assert response.status_code == 429 and response.headers["retry-after"] == "1"
     monkeypatch.setattr(site, "MOST_CONVERSIONS", 1)
     monkeypatch.setattr(site, "LARGEST_ANSWER", 10)
     for _ in range(3):  # one that is refused gives up its place

@@ -88,8 +88,9 @@ export function connectTimeline(section) {
       tick.textContent = step < 1 ? clock(k * step) : clock(k * step).slice(0, -2);
       tick.style.left = 100 * k * step / data.seconds + "%";
     }
+    const width = time.clientWidth;  // read once: a box that changes makes the browser lay out all of them again
     for (const [box, name] of stretches) {
-      const room = (parseFloat(box.style.width) / 100 * time.clientWidth - 4) / 7;  // letters
+      const room = (parseFloat(box.style.width) / 100 * width - 4) / 7;  // letters
       const short = name.slice(0, 3) + (name.endsWith("?") ? "?" : "");
       box.textContent = name.length <= room ? name : short.length <= room ? short : "";
     }

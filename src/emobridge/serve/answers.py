@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -54,12 +53,16 @@ def answer_response(answer: Answer, model: ServedModel, form: str) -> Response:
             "rows": [row(prediction, model) for prediction in answer.rows],
         }
         return JSONResponse(body)
-    origin = Origin("SYNTHETIC" if model.synthetic else "", seconds=answer.seconds)
-    rows = [replace(prediction, path="") for prediction in answer.rows]  # a name of the caller's, which no writer opens
-    text = "".join(FORMATS[form].texts(rows, origin)) if rows else ""
+    # The path of a row is a name of the caller's: no file of that name is looked at, since the length is known.
+    origin = Origin(_trained_on(model), seconds=max(answer.seconds, 0.001))
+    text = "".join(FORMATS[form].texts(answer.rows, origin)) if answer.rows else ""
     return Response(text, media_type=MEDIA_TYPES[form])
 
 
 def row(prediction: Prediction, model: ServedModel) -> dict[str, Any]:
     """A row as `emobridge predict --format json` writes it."""
-    return row_of(prediction, Origin("SYNTHETIC" if model.synthetic else ""))
+    return row_of(prediction, Origin(_trained_on(model)))
+
+
+def _trained_on(model: ServedModel) -> str:
+    return "SYNTHETIC" if model.synthetic else ""

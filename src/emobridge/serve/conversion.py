@@ -10,24 +10,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from emobridge.errors import UserError, unknown
+from emobridge.errors import unknown
 from emobridge.inference.output import FORMATS
 from emobridge.inference.output.base import Origin
 from emobridge.report.timeline import timeline_part
+from emobridge.serve.answers import MEDIA_TYPES
 from emobridge.types import Prediction
 from emobridge.web.requests import Refusal
 
 MOST_ROWS = 25_000
 MOST_NAMES = 200  # labels or attributes
-# What a converted file is, by the name of its format.
-MEDIA_TYPES = {
-    "html": "text/html",
-    "csv": "text/csv",
-    "json": "application/json",
-    "textgrid": "text/plain",
-    "rttm": "text/plain",
-    "srt": "application/x-subrip",
-}
+CONVERTED_TYPES = {"html": "text/html", **MEDIA_TYPES}  # what a converted file is, by the name of its format
 
 Name = Annotated[str, Field(max_length=200)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -104,16 +97,13 @@ def read_answer(body: bytes) -> GivenAnswer:
 
 
 def convert(answer: GivenAnswer, form: str) -> str:
-    """An answer as the text of a format of MEDIA_TYPES; "html" is a part of a page, see `report.timeline`.
+    """An answer as the text of a format of CONVERTED_TYPES; "html" is a part of a page, see `report.timeline`.
 
-    Errors: Refusal (422) for an unknown format, and for one that cannot hold the answer.
+    Errors: UserError for an unknown format, and for one that cannot hold the answer.
     """
-    if form not in MEDIA_TYPES:
-        raise Refusal(422, str(unknown("format", form, MEDIA_TYPES)))
+    if form not in CONVERTED_TYPES:
+        raise unknown("format", form, CONVERTED_TYPES)
     if form == "html":
         return timeline_part(answer.name, answer.seconds, answer.predictions, synthetic=answer.synthetic)
-    origin = Origin("SYNTHETIC" if answer.synthetic else "")
-    try:
-        return "".join(FORMATS[form].texts(answer.predictions, origin))
-    except UserError as error:
-        raise Refusal(422, str(error)) from error
+    origin = Origin("SYNTHETIC" if answer.synthetic else "", seconds=answer.seconds)
+    return "".join(FORMATS[form].texts(answer.predictions, origin))

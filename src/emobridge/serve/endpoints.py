@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 
 from starlette.requests import Request
@@ -30,7 +31,7 @@ class Endpoints:
     async def _answer(self, request: Request, group: FieldGroup) -> Response:
         form = chosen_format(request)
         answer, model = await self._service.answer_upload(request, group)
-        return answer_response(answer, model, form)
+        return await asyncio.to_thread(answer_response, answer, model, form)  # an hour may have thousands of rows
 
     async def models(self, request: Request) -> Response:
         """The models that answer; the first is the default."""

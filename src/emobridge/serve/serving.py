@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
+import websockets  # noqa: F401  # which uvicorn looks for only when it starts
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
@@ -47,6 +48,7 @@ def serve(
         allow_connections()
         logging.getLogger("emobridge.serve").addHandler(_log_handler())
         logging.getLogger("uvicorn.error").addFilter(_is_news)
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each damaged form
 
         async def run() -> None:
             service = Service(engine, limits, folder)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from emobridge.serve.conversion import MEDIA_TYPES, convert, read_answer
+from emobridge.serve.conversion import CONVERTED_TYPES, convert, read_answer
 from emobridge.serve.records import Busy, Limits
 from emobridge.web.requests import read_body
 
@@ -58,7 +58,7 @@ class Converter:
         self._running = 0
 
     async def answer(self, request: Request) -> Response:
-        """The rows of an answer in the format that `?format=` names. Errors: Refusal; Busy."""
+        """The rows of an answer in the format that `?format=` names. Errors: Refusal, UserError, Busy."""
         form = request.query_params.get("format", "")
         if self._running >= MOST_CONVERSIONS:
             raise Busy(CONVERSION_RETRY)
@@ -68,7 +68,7 @@ class Converter:
             text = await asyncio.to_thread(lambda: convert(read_answer(body), form))
         finally:
             self._running -= 1
-        return Response(text, media_type=MEDIA_TYPES[form])
+        return Response(text, media_type=CONVERTED_TYPES[form])
 
 
 def _page(limits: Limits) -> str:

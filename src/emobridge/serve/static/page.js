@@ -115,7 +115,9 @@ async function show(answer, file, { notes = [], live = false }) {
   const html = await (await convert(answer, "html", token)).text();
   if (shown) URL.revokeObjectURL(shown.address);
   shown = { answer, file, address: URL.createObjectURL(file) };
-  at("timeline").replaceChildren(document.createRange().createContextualFragment(html));
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  at("timeline").replaceChildren(template.content);
   const section = at("timeline").querySelector("section.call");
   at("result").hidden = false;
   section.querySelector("audio").src = shown.address;
@@ -177,7 +179,6 @@ function showLive(row) {
   const what = row.label ? `${row.label} ${row.confidence.toFixed(2)}` : row.reason || "no answer";
   at("now").textContent = what;
   const item = document.createElement("li");
-  item.value = Math.round(row.start) + 1;
   item.textContent = `${row.start.toFixed(1)} to ${row.end.toFixed(1)} s: ${what}`;
   at("live").prepend(item);
   while (at("live").childElementCount > SHOWN_ANSWERS) at("live").lastElementChild.remove();

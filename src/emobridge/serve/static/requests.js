@@ -62,10 +62,8 @@ export async function diarize(file, name, fields, { token, progress, signal }) {
     const { status, text, wait } = await post(file, name, fields, token, progress, signal);
     if (status === 200) return JSON.parse(text);
     if (status !== 429 || tries === MOST_TRIES) throw errorOf(status, text);
-    for (let left = wait; left > 0; left--) {
-      progress(null, left);
-      await pause(1000, signal);
-    }
+    progress(null, wait);
+    await pause(1000 * wait, signal);
   }
 }
 
