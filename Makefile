@@ -59,6 +59,7 @@ package: $(READY)
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python benchmarks/wheel_check.py dist/*.whl
 
 clean:
 	rm -rf $(VENV) demo dist site toy-runs

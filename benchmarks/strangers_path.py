@@ -3,7 +3,7 @@
     python benchmarks/strangers_path.py [--minutes 10] [--keep DIR]
 
 It clones HEAD of this repository into an empty folder and puts a folder `calls` there as a stranger has one: recordings
-of SYNTHETIC Italian speakers as WAV and MP3, mono and stereo, at several rates, in folders by speaker and day, with
+of SYNTHETIC Italian speakers as WAV and MP3, mono and stereo, at several rates, in a folder for each speaker, with
 files among them that are no recordings. Then it runs what README.md says, each command as it stands there: the block
 "Install", the one that makes labelled speech, and "On your own data". No file is written by hand.
 
@@ -169,7 +169,7 @@ def make_calls(folder: Path) -> int:
         for speaker, name, (rate, channels, suffix) in zip(speakers, names, RECORDERS):
             for number, row in enumerate([row for row in rows if row.speaker == speaker][:EACH]):
                 wave = soxr.resample(read_audio(row.path), SAMPLE_RATE, rate)
-                path = folder / name / f"2026-11-{number // 10 + 1:02}" / f"Call {number + 1}.{suffix}"
+                path = folder / name / f"2026-11-{number + 1:02} Call.{suffix}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 soundfile.write(path, wave if channels == 1 else wave[:, None].repeat(channels, 1), rate)
                 count += 1

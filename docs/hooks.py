@@ -32,11 +32,20 @@ _CHOICES = re.compile(r" One of (?P<choices>[\w+, -]+)\.$")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put a page for each command below "Commands" in the navigation."""
+    """Put a page for each command below "Commands" in the navigation, by the panels of `emobridge --help`."""
     for entry in config.nav or []:
         if "Commands" in entry:
-            entry["Commands"] += [{f"emobridge {name}": page_of(name)} for name, _ in commands()]
+            panels: dict[str, list[dict[str, str]]] = {}
+            for name, _ in commands():
+                panels.setdefault(_panel_of(name), []).append({name: page_of(name)})
+            entry["Commands"] += [{panel: items} for panel, items in panels.items()]
     return config
+
+
+def _panel_of(name: str) -> str:
+    """The panel of the help that shows a command, or its group."""
+    first = typer.main.get_command(app).commands[name.split()[0]]  # type: ignore[attr-defined]
+    return str(getattr(first, "rich_help_panel", "") or "Other")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -80,7 +89,9 @@ def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def command_page(name: str, command: Any) -> str:
     """What a command does, and a table of its options for each panel of its help."""
-    parts = [f"# emobridge {name}\n\n{_sentence(command.help)}\n"]
+    arguments = [_argument(parameter) for parameter in command.params if parameter.param_type_name == "argument"]
+    usage = " ".join(("emobridge", name, *arguments, "[OPTIONS]"))
+    parts = [f"# emobridge {name}\n\n{_sentence(command.help)}\n\n```\n{usage}\n```\n"]
     panels: dict[str, list[Any]] = {}
     for parameter in command.params:
         panels.setdefault(getattr(parameter, "rich_help_panel", None) or "", []).append(parameter)
@@ -101,11 +112,16 @@ def _option_row(parameter: Any) -> tuple[str, str, str, str]:
         text, choices = text[: found.start()], found["choices"]
     names = [*parameter.opts, *parameter.secondary_opts]
     if parameter.param_type_name == "argument":
-        names = [(parameter.metavar or parameter.name).upper()]
+        names = [_argument(parameter)]
     metavar = f" {parameter.metavar}" if parameter.metavar and parameter.param_type_name == "option" else ""
     shown = ", ".join(f"`{option}{metavar}`" for option in names)
     listed = ", ".join(f"`{choice}`" for choice in choices.split(", ") if choice)
     return shown, _sentence(text), default if default == "required" else _code(default), listed
+
+
+def _argument(parameter: Any) -> str:
+    """What stands for an argument in the usage of its command; dots say that it may be several."""
+    return str(parameter.metavar or parameter.name).upper() + "..." * (parameter.nargs == -1)
 
 
 def _plain_default(parameter: Any) -> str:
@@ -126,10 +142,9 @@ def plugins_page() -> str:
         "options of each (`--method-option NAME=VALUE` and so on). Your own plug-in is one file: "
         "[extending](../extending.md).\n",
     ]
-    for kind in registry.KINDS:
-        if kind != "corpora":
-            rows = (_plugin_row(kind, name) for name in registry.names(kind))
-            parts.append(f"## {kind.capitalize()}\n\n" + _table(("name", "options and defaults", "what it is"), rows))
+    for kind in ("methods", "heads", "encoders", "adapters", "measures", "formats"):
+        rows = (_plugin_row(kind, name) for name in registry.names(kind))
+        parts.append(f"## {kind.capitalize()}\n\n" + _table(("name", "what it is", "options and defaults"), rows))
     return "\n".join(parts)
 
 
@@ -138,7 +153,7 @@ def _plugin_row(kind: str, name: str) -> tuple[str, str, str]:
     module = loaded if inspect.ismodule(loaded) else sys.modules[loaded.__module__]
     options = _module_options(loaded) if inspect.ismodule(loaded) else options_of(loaded)
     shown = ", ".join(f"`{key}={_text(value)}`" for key, value in options.items())
-    return f"`{name}`", shown, _summary(module)
+    return f"`{name}`", _summary(module), shown
 
 
 def _module_options(module: ModuleType) -> dict[str, Any]:
@@ -159,23 +174,32 @@ def _text(value: Any) -> str:
 
 
 def corpora_page() -> str:
-    """What `emobridge corpora` lists."""
+    """What `emobridge corpora` lists, and the options of each corpus."""
     parts = [
         "# Corpora that scan knows\n",
         "`emobridge scan NAME FOLDER -o corpus.jsonl` writes the manifest of a copy that you have. The terms are those "
         "of the corpora's owners as they were when this was written: read the current ones. A corpus that is not here "
         "is read as a `folder` or a `table` ([your speech](../guide/speech.md)).\n",
     ]
-    rows = []
-    for name in registry.names("corpora"):
-        corpus = describe(name)
-        languages = ", ".join(corpus.languages) or "any"
-        options = ", ".join(f"`{key}`" for key in _module_options(registry.load("corpora", name)))
-        where = f"{corpus.obtain} `emobridge download {name}` fetches it." if corpus.downloadable else corpus.obtain
-        cells = (languages, ", ".join(corpus.emotions), corpus.licence, where, corpus.citation)
-        rows.append((f"`{name}`", options, *map(_sentence, cells)))
-    head = ("name", "options", "languages", "emotions", "licence", "where to get it", "cite")
-    return "\n".join((*parts, _table(head, rows)))
+    parts += [_corpus(name) for name in registry.names("corpora")]
+    return "\n".join(parts)
+
+
+def _corpus(name: str) -> str:
+    about, module = describe(name), registry.load("corpora", name)
+    options = ", ".join(f"`{key}`" for key in _module_options(module))
+    facts = {
+        "languages": _sentence(", ".join(about.languages) or "any"),
+        "emotions": _sentence(", ".join(about.emotions)),
+        "attributes": _sentence(f"rated from {about.attributes}" if about.attributes else ""),
+        "licence": _sentence(about.licence),
+        "where to get it": _sentence(about.obtain)
+        + (f" `emobridge download {name}` too." if about.downloadable else ""),
+        "cite": _sentence(about.citation),
+        "options": options,
+    }
+    lines = [f"- **{key}**: {value}" for key, value in facts.items() if value]
+    return "\n".join((f"## {name}\n", _summary(module), "", *lines, ""))
 
 
 def public_page() -> str:
@@ -189,7 +213,7 @@ def public_page() -> str:
     for name, module in sorted(emobridge._PUBLIC.items(), key=lambda item: item[0].casefold()):
         loaded = getattr(importlib.import_module(module), name)
         home = module if inspect.ismodule(loaded) else loaded.__module__
-        parts.append(f"::: {home}.{name}\n")
+        parts.append(f"::: {home}.{name}\n    options:\n      heading_level: 2\n")
     return "\n".join(parts)
 
 

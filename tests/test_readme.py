@@ -14,7 +14,7 @@ import typer
 
 import emobridge
 from emobridge.cli.main import app
-from emobridge.data.manifest import COLUMNS
+from emobridge.data.manifest import COLUMNS, EXTRA
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -111,6 +111,22 @@ def test_python_of_the_pages_is_python(path):
             compile(text, name_of(path), "exec")
 
 
+IMPORTS = sorted(
+    {
+        line
+        for path in GUIDES
+        for language, text in blocks(path)
+        if language == "python"
+        for line in re.findall(r"^(?:from|import) emobridge.*$", text, re.MULTILINE)
+    }
+)
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_imports_of_the_pages_work(line):
+    exec(line, {})
+
+
 def test_readme_is_a_screen_and_a_half():
     text = re.sub(r"^```.*?^```$", "", TEXTS[ROOT / "README.md"], flags=re.MULTILINE | re.DOTALL)
     assert len(text.split()) <= MOST_WORDS
@@ -130,7 +146,7 @@ def test_the_columns_of_a_manifest_are_these():
     text = TEXTS[ROOT / "docs" / "formats.md"]
     table = re.search(r"^\| column \|.*?(?=\n\n)", text, re.MULTILINE | re.DOTALL)[0]
     cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
-    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == set(COLUMNS)
+    assert {name for cell in cells for name in re.findall(r"`([\w.]+)`", cell)} == {*COLUMNS, f"{EXTRA}NAME"}
 
 
 def three_commands(name):

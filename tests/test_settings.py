@@ -60,6 +60,8 @@ def value_of(name: str, item, word) -> st.SearchStrategy:
         "methods": st.lists(word, min_size=1, max_size=3, unique=True).map(tuple),
         "budgets": st.lists(amounts, min_size=1, max_size=3, unique=True).map(tuple),
         "normalisations": st.lists(st.sampled_from(NORMALISATIONS), min_size=1, unique=True).map(tuple),
+        "groups": st.none() | st.lists(word, max_size=3).map(tuple),
+        "age_groups": st.lists(st.floats(1, 100), min_size=1, max_size=3, unique=True).map(sorted).map(tuple),
         "subsets": st.integers(0, 20).filter(lambda subsets: subsets != 1),
     }
     if name in special:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -46,15 +48,47 @@ def test_every_command_and_plugin_has_a_place(site_hooks):
     for kind in set(registry.KINDS) - {"corpora"}:
         section = plugins[plugins.index(f"## {kind.capitalize()}\n") :].split("\n## ")[0]
         assert set(rows_of(section)) == set(registry.names(kind)), kind
-    assert set(rows_of(pages["commands/corpora-list.md"])) == set(registry.names("corpora"))
+    corpora = re.findall(r"^## (.+)$", pages["commands/corpora-list.md"], re.MULTILINE)
+    assert tuple(corpora) == registry.names("corpora")
     public = re.findall(r"^::: (\S+)$", pages["reference.md"], re.MULTILINE)
     assert {name.rpartition(".")[2] for name in public} == set(emobridge.__all__) - {"__version__"}
+
+
+def test_commands_are_in_the_navigation_by_the_panels_of_the_help(site_hooks):
+    config = SimpleNamespace(nav=[{"Start": "index.md"}, {"Commands": []}])
+    panels = {name: items for part in site_hooks.on_config(config).nav[1]["Commands"] for name, items in part.items()}
+    assert list(panels)[:2] == ["Speech", "Train a recogniser"]
+    assert {"listening new": "commands/listening-new.md"} in panels["Studies"]
+    assert sum(map(len, panels.values())) == len(list(site_hooks.commands()))
 
 
 def test_plain_text_is_no_markup(site_hooks):
     assert site_hooks._sentence("of a <folder> and *.py, `<kept_as_it_is>`") == (
         r"of a \<folder\> and \*.py, `<kept_as_it_is>`"
     )
+
+
+def test_docstrings_become_markdown(page_module):
+    docstrings = page_module("docstrings")
+    assert doctest.testmod(docstrings) == (0, 2)
+    text = "Read it.\n\npath: a file. half: see path: no. Errors: UserError.\n\n    >>> 1\n"
+    assert "**path**: a file. **half**: see path: no. **Errors**: UserError." in docstrings.markdown_of(
+        text, ["path", "half"]
+    )
+
+
+def test_the_picture_holds_what_was_answered(page_module):
+    rows = [
+        {"channel": 0, "start": 1.0, "end": 3.0, "label": "anger"},
+        {"channel": 1, "start": 4.0, "end": 6.0, "label": None},
+        {"channel": 1, "start": 47.0, "end": 60.0, "label": "sadness"},
+        {"channel": 0, "start": 90.0, "end": 95.0, "label": "neutral"},
+    ]
+    drawn = page_module("picture").picture(rows)
+    segments = re.findall(r'width="([\d.]+)"[^>]*><title>(\w+) (\S+) to (\S+) s<', drawn)
+    assert [names for _, *names in segments] == [["anger", "1", "3"], ["sadness", "47", "60"]]
+    assert float(segments[0][0]) == pytest.approx(2 * float(segments[1][0]), abs=0.2), "cut at the end of the picture"
+    assert "SYNTHETIC" in drawn and "SYNTHETIC" in (DOCS / "images" / "overview.svg").read_text(encoding="utf-8")
 
 
 def linked_texts(part, folder):
@@ -111,7 +145,9 @@ def test_the_site_asks_for_nothing_elsewhere():
         "search",
         "mkdocstrings",
     }
-    assert not {"extra_javascript", "repo_url", "site_url"} & settings.keys() and "analytics" not in text
+    assert not re.search(r"https?:", text) and "analytics" not in text
+    files = (*settings["extra_css"], *settings["extra_javascript"])
+    assert all("//" not in (DOCS / name).read_text(encoding="utf-8").replace("// ", "") for name in files)
 
 
 @pytest.mark.slow

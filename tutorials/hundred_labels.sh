@@ -4,7 +4,8 @@ set -euo pipefail
 
 # --8<-- [start:before]
 emobridge demo demo --languages en,it --speakers 4 --recordings it
-emobridge scan folder demo/recordings -o calls.jsonl --speaker folder --option language=it
+emobridge scan folder demo/recordings -o calls.jsonl \
+    --speaker folder --option language=it
 emobridge adapt --source demo/en.jsonl --target calls.jsonl --seeds 1 --out before
 # --8<-- [end:before]
 
@@ -21,7 +22,8 @@ head -4 to-label.csv | cut -d, -f1,5-9
 # --8<-- [end:fill]
 
 # --8<-- [start:adapt]
-emobridge adapt --source demo/en.jsonl --target calls.jsonl --labelled to-label.csv --seeds 1 --out after
+emobridge adapt --source demo/en.jsonl --target calls.jsonl \
+    --labelled to-label.csv --seeds 1 --out after
 # --8<-- [end:adapt]
 python "$TUTORIALS/parts/check_score.py" after/scores.json 50 measure=UA side=target method=blend
 

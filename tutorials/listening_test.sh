@@ -4,7 +4,8 @@ set -euo pipefail
 
 # --8<-- [start:model]
 emobridge demo demo --languages en,it --speakers 4 --recordings it
-emobridge scan folder demo/recordings -o calls.jsonl --speaker folder --option language=it
+emobridge scan folder demo/recordings -o calls.jsonl \
+    --speaker folder --option language=it
 emobridge adapt --source demo/en.jsonl --target calls.jsonl --seeds 1 --out run
 # --8<-- [end:model]
 
@@ -28,6 +29,7 @@ python listeners.py http://127.0.0.1:8765 study/study.json --natives 4 --others 
 # --8<-- [start:stop]
 cat server.log
 kill $server
+wait $server || true
 # --8<-- [end:stop]
 
 # --8<-- [start:results]

@@ -8,7 +8,8 @@ ls demo/recordings
 # --8<-- [end:speech]
 
 # --8<-- [start:scan]
-emobridge scan folder demo/recordings -o calls.jsonl --speaker folder --option language=it
+emobridge scan folder demo/recordings -o calls.jsonl \
+    --speaker folder --option language=it
 # --8<-- [end:scan]
 test "$(wc -l < calls.jsonl)" -eq 160
 
@@ -24,13 +25,15 @@ test -s run/report.html
 python "$TUTORIALS/parts/check_score.py" run/scores.json 50 measure=UA side=source method=blend
 
 # --8<-- [start:predict]
-emobridge predict run/bundle demo/recordings/caller-1 --language it --out answers.csv
+emobridge predict run/bundle demo/recordings/caller-1 --language it \
+    --out answers.csv
 head -4 answers.csv | cut -d, -f1,7,8
 # --8<-- [end:predict]
 test "$(wc -l < answers.csv)" -eq 41
 
 # --8<-- [start:timeline]
-emobridge diarize run/bundle demo/call.wav --channels each --language it --out call.csv --page call.html
+emobridge diarize run/bundle demo/call.wav --channels each --language it \
+    --out call.csv --page call.html
 head -6 call.csv | cut -d, -f3-5,7,8
 # --8<-- [end:timeline]
 grep -q SYNTHETIC call.html

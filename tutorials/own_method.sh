@@ -13,15 +13,18 @@ python on_arrays.py ./peeking.py
 
 # --8<-- [start:adapt]
 emobridge demo demo --languages en,it --speakers 4
-emobridge adapt --source demo/en.jsonl --target demo/it.jsonl --method ./sharpened.py --out run
+emobridge adapt --source demo/en.jsonl --target demo/it.jsonl \
+    --method ./sharpened.py --out run
 # --8<-- [end:adapt]
-python "$TUTORIALS/parts/check_score.py" run/scores.json 50 measure=UA side=target method=sharpened
+python "$TUTORIALS/parts/check_score.py" run/scores.json 50 measure=UA side=target method=./sharpened.py
 
 # --8<-- [start:option]
-emobridge adapt --source demo/en.jsonl --target demo/it.jsonl --method ./sharpened.py --method-option power=4 --seeds 1 --out run4
+emobridge adapt --source demo/en.jsonl --target demo/it.jsonl \
+    --method ./sharpened.py --method-option power=4 --seeds 1 --out run4
 # --8<-- [end:option]
 
 # --8<-- [start:mistake]
-emobridge adapt --source demo/en.jsonl --target demo/it.jsonl --method ./sharpened.py --method-option pover=4 --out run5 || echo "exit code $?"
+emobridge adapt --source demo/en.jsonl --target demo/it.jsonl \
+    --method ./sharpened.py --method-option pover=4 --out run5 || echo "exit code $?"
 # --8<-- [end:mistake]
 test ! -e run5/bundle

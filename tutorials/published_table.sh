@@ -3,11 +3,12 @@
 set -euo pipefail
 
 # --8<-- [start:list]
-emobridge recipe list | head -9
+emobridge recipe list
 # --8<-- [end:list]
 
 # --8<-- [start:show]
-emobridge recipe show cameo | head -14
+emobridge recipe show cameo > cameo.txt
+head -14 cameo.txt
 # --8<-- [end:show]
 
 # --8<-- [start:dry]
@@ -21,7 +22,8 @@ emobridge recipe run cameo --toy --only studies=six-others-to-cameo-pl --out toy
 test -s toy/recipe.html
 python "$TUTORIALS/parts/check_score.py" toy/scores.json 25 measure=UA side=target method=blend
 
+cp "$TUTORIALS/parts/beside.py" .
 # --8<-- [start:page]
-cut -d, -f1-6 toy/published.csv
+python beside.py toy/published.csv
 # --8<-- [end:page]
 grep -q SYNTHETIC toy/recipe.md

@@ -44,6 +44,10 @@ DEVICE_HELP = (
     "Where encoders are computed: auto (a GPU, where there is one), cpu, cuda, cuda:1 or mps. Features depend on it in "
     "their last digits alone."
 )
+REDACT_HELP = (
+    "Leave out of all that is shared who spoke and where it lay: pseudonyms stand for ids, speakers, file names and "
+    "folders, and no text and no excerpt of a recording is written."
+)
 # Of `diarize`, in seconds: see diarization.smoothing and diarization.windowed.
 SHORTEST_SEGMENT, BRIDGED_PAUSE, CHANGE_COST, HEARD_WINDOW = 1.0, 0.5, 0.05, 2.0
 DETECTOR_HELP = "What finds speech. auto is silero where the package silero-vad is installed, else energy."
@@ -78,6 +82,7 @@ FACTS: dict[str, Any] = {
     "required": False,
     "unless": "",
     "metavar": "",
+    "place": False,
 }
 
 
@@ -90,7 +95,8 @@ def option(default: Any = MISSING, *, help: str, panel: str = "", **facts: Any) 
     name on the command line, but a place. least, above: the range of a number. needs: what the run must have for this
     option to do anything, a key of the REASONS of the command's room. required: it must be given, on the command line
     or in a file, though the field has a default. unless: the option, by its field, in whose presence it need not be.
-    metavar: what stands for the value in the help, if not its type.
+    metavar: what stands for the value in the help, if not its type. place: its value names a file, a folder or a
+    machine, which --redact leaves out.
     """
     assert facts.keys() <= FACTS.keys(), f"no facts of an option: {facts.keys() - FACTS.keys()}"
     metadata = {**FACTS, "help": help, "panel": panel, **facts}
@@ -139,16 +145,16 @@ class Data:
 
     source: tuple[str, ...] = option(
         (), help="Manifest, or folder, of labelled speech. Repeat the option for more corpora.", panel=DATA, first=True,
-        repeat=True, required=True, unless="from_bundle", metavar="MANIFEST",
+        repeat=True, required=True, unless="from_bundle", metavar="MANIFEST", place=True,
     )  # fmt: skip
     from_bundle: str = option(
         "", help="Bundle that is adapted to the target WITHOUT its source speech: a folder, or a model of the hub. The "
         "moments of its source features take the place of --source; encoder, layer and labels are the bundle's.",
-        panel=DATA, flag="from", needs="adapting a bundle", metavar="BUNDLE",
+        panel=DATA, flag="from", needs="adapting a bundle", metavar="BUNDLE", place=True,
     )  # fmt: skip
     target: str = option(
         "", help="Manifest, or folder, of speech in the new language. Its labels, if any, are used for scores; a "
-        "method sees only as many as you allow.", panel=DATA, first=True, required=True, metavar="MANIFEST",
+        "method sees only as many as you allow.", panel=DATA, first=True, required=True, metavar="MANIFEST", place=True,
     )  # fmt: skip
     labels: tuple[str, ...] | None = option(
         None, help="Emotions to tell apart, separated by commas. By default those that all sources have; none learns "
@@ -159,7 +165,7 @@ class Data:
     )
     labelled: str = option(
         "", help="List of `emobridge suggest`, filled in. The method sees these target labels and no others.",
-        panel=DATA,
+        panel=DATA, place=True,
     )  # fmt: skip
     pool: str = option(
         "open", help="Unlabelled target speech that the method may use. open is all of it; closed leaves out "
@@ -172,7 +178,7 @@ class Data:
     items: tuple[str, ...] = option(
         (), help="Manifest of utterances of this run, such as those of a listening test, that are kept apart: no model "
         "is trained on any, and the models of all folds label each. Repeat for more.", panel=DATA, repeat=True,
-        metavar="MANIFEST", needs="folds of a budget",
+        metavar="MANIFEST", needs="folds of a budget", place=True,
     )  # fmt: skip
     attribute_range: str = option(
         "", help="Scale of the attributes, such as 1..7, for corpora that declare none; or scales by corpus, such as "
@@ -182,6 +188,7 @@ class Data:
     alignments: str = option(
         "", help="Folder of phone alignments (TextGrid, lablaut, CTM), named as utterances or their audio files. By "
         "default the column phones of the manifests says where they are.", panel=DATA, needs="phones", metavar="FOLDER",
+        place=True,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -470,14 +477,17 @@ class Training:
 class Output:
     """Where results and features go, and how many processes work."""
 
-    out: str = option("run", help="Folder for the results.", panel=OUTPUT, first=True)
-    store: str = option("", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT)
+    out: str = option("run", help="Folder for the results.", panel=OUTPUT, first=True, place=True)
+    store: str = option(
+        "", help="Folder for computed features. By default in the user's cache.", panel=OUTPUT, place=True
+    )
     jobs: int = option(
         1, help=JOBS_HELP, panel=OUTPUT,
         least=1,
     )  # fmt: skip
     device: str = option("auto", help=DEVICE_HELP, panel=OUTPUT)
-    cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS")
+    cluster: str = option("", help=CLUSTER, panel=OUTPUT, metavar="ADDRESS", place=True)
+    redact: bool = option(False, help=REDACT_HELP, panel=OUTPUT)
     clips: bool = option(
         True, help="Put excerpts of a few target recordings into report.html, to be played. Voices are personal data: "
         "leave them out before you pass the page on.", panel=OUTPUT, needs="report of the target",
@@ -485,6 +495,27 @@ class Output:
 
     def __post_init__(self) -> None:
         check_part(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """Whose scores are compared with each other's."""
+
+    groups: tuple[str, ...] | None = option(
+        None, help="Columns of the manifest, with commas, by which scores are told apart: gender, age, corpus, "
+        "language, naturalness, channel, or a column of your own. By default gender and age, where two or more "
+        "speakers of two groups are known. none: by no column.", panel=EVALUATION,
+    )  # fmt: skip
+    age_groups: tuple[float, ...] = option(
+        (30.0, 60.0), help="Ages in years at which the next age group begins, with commas.", panel=EVALUATION
+    )
+
+    def __post_init__(self) -> None:
+        check_part(self)
+        ages = self.age_groups
+        if not ages or ages[0] <= 0 or list(ages) != sorted(set(ages)):
+            shown = ",".join(f"{age:g}" for age in ages) or "none"
+            raise UserError(f"age_groups: expected ascending years above 0, such as 30,60, got {shown}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -496,6 +527,7 @@ class Adapt:
     system: System = field(default_factory=System)
     split: Split = field(default_factory=Split)
     training: Training = field(default_factory=Training)
+    by_group: Groups = field(default_factory=Groups)
     output: Output = field(default_factory=Output)
 
     def __post_init__(self) -> None:
@@ -540,13 +572,14 @@ class Budget:
         "each method against each other. 0 makes no test.", panel=EVALUATION, least=0,
     )  # fmt: skip
     stages: str = option(
-        "", help="Folder where grids share the training stages that their methods begin with.", panel=OUTPUT
+        "", help="Folder where grids share the training stages that their methods begin with.", panel=OUTPUT, place=True
     )
     data: Data = field(default_factory=Data)
     features: Features = field(default_factory=Features)
     system: System = field(default_factory=System)
     split: Split = field(default_factory=Split)
     training: Training = field(default_factory=Training)
+    by_group: Groups = field(default_factory=Groups)
     output: Output = field(default_factory=lambda: Output(out="budget"))
 
     def __post_init__(self) -> None:

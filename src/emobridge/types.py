@@ -203,9 +203,9 @@ class Score:
     seed: str  # a number, or "all" for the mean over seeds
     split: str
     side: str  # "source" or "target"
-    measure: str  # "UA", "WA", "F1 macro", "F1 weighted", "recall anger", "recall speaker f1", "CCC arousal" ...
+    measure: str  # "UA", "WA", "F1 macro", "recall anger", "recall speaker f1", "group UA gender=male" ...
     labels: str  # the label set (of CCC the attributes) it was computed over, joined by ","
-    value: float  # in [0, 1]; CCC in [-1, 1]
+    value: float  # in [0, 1]; CCC and gaps of shares in [-1, 1]
     low: float  # of the 95 % interval
     high: float
     n: int  # utterances

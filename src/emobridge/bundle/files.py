@@ -49,13 +49,21 @@ class Contents:
 
 
 def write_bundle(
-    folder: Path, contents: Contents, encoder_state: Mapping[str, Tensor], card: str, cards: Mapping[str, str]
+    folder: Path,
+    contents: Contents,
+    encoder_state: Mapping[str, Tensor],
+    card: str,
+    cards: Mapping[str, str],
+    *,
+    beside: bool = False,
 ) -> None:
     """Write a bundle; its description comes last, so that one cut short is not taken for a bundle.
 
-    encoder_state: of a trained encoder; {} of any other. cards: further cards, of languages by their name.
+    encoder_state: of a trained encoder; {} of any other. cards: further cards, of languages by their name. beside: the
+    encoder is named as if it lay beside the bundle.
     """
-    location = written_place(contents.branches[-1].spec.encoder, contents.branches[-1].spec.digest, folder)
+    last_spec = contents.branches[-1].spec
+    location = written_place(last_spec.encoder, last_spec.digest, folder, beside=beside)
     *earlier, last = (replace(branch, spec=replace(branch.spec, encoder=location)) for branch in contents.branches)
     languages = {}
     for branch in earlier:

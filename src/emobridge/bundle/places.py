@@ -63,8 +63,11 @@ def lasting_place(encoder: str) -> str:
     )
 
 
-def written_place(encoder: str, digest: str, bundle: Path) -> str:
-    """How a bundle names its encoder; where a path is only known to this machine, its cache keeps it by the digest."""
+def written_place(encoder: str, digest: str, bundle: Path, *, beside: bool = False) -> str:
+    """How a bundle names its encoder; where a path is only known to this machine, its cache keeps it by the digest.
+
+    beside: as if it lay beside the bundle, so that no folder is named.
+    """
     if not is_place(encoder):
         return encoder
     path, suffix = _file_and_class(encoder)
@@ -72,7 +75,7 @@ def written_place(encoder: str, digest: str, bundle: Path) -> str:
     with contextlib.suppress(ValueError):  # on another drive
         relative = Path(os.path.relpath(path, bundle.resolve()))
         shared = bundle.resolve().parents[max(relative.parts.count("..") - 1, 0)]
-        if relative.parts.count("..") <= STEPS_UP and shared != Path(shared.anchor):
+        if not beside and relative.parts.count("..") <= STEPS_UP and shared != Path(shared.anchor):
             return f"{'' if relative.parts[0] == '..' else './'}{relative.as_posix()}{suffix}"
     return f"../{Path(path).name}{suffix}"
 

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,10 @@ import emobridge
 from emobridge.adapters import Adapters, switch_adapters, use_adapters
 from emobridge.bundle.branch import UNKNOWN, Branch, Spec, columns
 from emobridge.bundle.description import TAG
-from emobridge.bundle.files import Contents, read_bundle, read_cards, write_bundle
-from emobridge.bundle.hub import bundle_folder, upload_bundle
+from emobridge.bundle.files import Contents, bundle_digest, read_bundle, read_cards, write_bundle
+from emobridge.bundle.hub import HubPlace, bundle_folder, upload_bundle
 from emobridge.bundle.places import is_place
+from emobridge.bundle.redacted import redacted_branch
 from emobridge.bundle.router import Router
 from emobridge.bundle.sets import averaged, base_state
 from emobridge.bundle.training_speech import SAME_FILE, SAME_SPEAKER, UNSEEN, Exposure, TrainingSpeech, gravest_of
@@ -35,6 +36,7 @@ from emobridge.progress import report_note
 from emobridge.types import SCALE, Range, Utterance, person_labels
 
 if TYPE_CHECKING:
+    from emobridge.bundle.onnx_export import OnnxExport
     from emobridge.inference.inputs import AudioInput
     from emobridge.inference.predictions import Predictions
 
@@ -75,6 +77,7 @@ class Recognizer:
         self.branches = (*earlier, last)
         self.encoder, self.router = encoder.eval(), router
         self.card, self.cards = "", dict[str, str]()  # of the model, and of languages by their name
+        self.digest = ""  # of the bundle that it was loaded from, or last saved to
         with use_adapters(encoder, None):
             if "end-to-end" in spec.trained_parts:
                 encoder.digest = state_digest(base_state(encoder))
@@ -169,8 +172,12 @@ class Recognizer:
     @property
     def constructed(self) -> bool:
         """Whether attributes that were computed from audio went into any branch: see data.constructed."""
-        corpora = [corpus for branch in self.branches for corpus, _ in branch.spec.domains]
-        return bool(self.attributes) and any(map(is_constructed, corpora))
+        return bool(self.attributes) and any(map(is_constructed, self.corpora))
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora that it was trained on or adapted to, by the names in their manifests."""
+        return tuple(dict.fromkeys(corpus for branch in self.branches for corpus, _ in branch.spec.domains))
 
     def exposure(self, utterances: Sequence[Utterance]) -> Exposure:
         """How much of some utterances, which can be read, its branches were trained on or adapted to."""
@@ -183,9 +190,8 @@ class Recognizer:
         pairs = list(zip(exposures, utterances, person_labels(utterances)))
         related = (SAME_FILE, SAME_SPEAKER)
         speakers = {name for exposure, _, name in pairs if exposure in related and name is not None}
-        corpora = {corpus for branch in self.branches for corpus, _ in branch.spec.domains}
         nameless = sum(
-            exposure == UNSEEN and row.speaker is None and row.corpus in corpora for exposure, row, _ in pairs
+            exposure == UNSEEN and row.speaker is None and row.corpus in self.corpora for exposure, row, _ in pairs
         )
         return Exposure(exposures, tuple(sorted(speakers)), nameless, unrecorded)
 
@@ -326,16 +332,39 @@ class Recognizer:
                 raise UserError(f"{folder}: {error}" if str(folder) not in str(error) else str(error)) from error
         return recognizer
 
-    def save(self, folder: str | Path, card: str, cards: Mapping[str, str] | None = None) -> Path:
+    def save(
+        self,
+        folder: str | Path,
+        card: str,
+        cards: Mapping[str, str] | None = None,
+        *,
+        redacted_by: Callable[[str], str] | None = None,
+    ) -> Path:
         """Write the bundle with its model card; the description comes last, so that a part is not taken for a bundle.
 
-        cards: further cards, of languages by their name.
+        cards: further cards, of languages by their name. redacted_by: gives corpora other names; the bundle then names
+        nobody (see bundle.redacted).
         """
         trained = "end-to-end" in self.spec.trained_parts
-        contents = Contents(self.encoder, self.branches, self.router)
-        write_bundle(Path(folder), contents, base_state(self.encoder) if trained else {}, card, cards or {})
-        self.card, self.cards = card, dict(cards or {})
+        branches = self.branches
+        if redacted_by is not None:
+            branches = tuple(redacted_branch(branch, redacted_by) for branch in branches)
+        contents, state = Contents(self.encoder, branches, self.router), base_state(self.encoder) if trained else {}
+        write_bundle(Path(folder), contents, state, card, cards or {}, beside=redacted_by is not None)
+        self.card, self.cards, self.digest = card, dict(cards or {}), bundle_digest(folder)
         return Path(folder)
+
+    def to_onnx(self, folder: str | Path, *, language: str | None = None) -> OnnxExport:
+        """Write one file of ONNX, from waveforms to calibrated probabilities, with labels.json and a README.md.
+
+        language: of the branch that answers, by default the last one. Other runtimes run it without emobridge; before
+        it stays it is compared with this recogniser on made sounds. See docs/onnx.md for what is in it and what not.
+        Errors: UserError for an unknown language, what a graph cannot hold, missing packages (the extra `onnx`), and a
+        graph that does not answer alike; nothing is written then.
+        """
+        from emobridge.bundle.onnx_export import write_onnx
+
+        return write_onnx(self, folder, language)
 
     @classmethod
     def load(
@@ -360,18 +389,20 @@ class Recognizer:
         recognizer = cls._of(read_bundle(folder, None if encoder is None else str(encoder)))
         move(recognizer.encoder, chosen)
         recognizer.card, recognizer.cards = read_cards(folder)
+        recognizer.digest = bundle_digest(folder)
         return recognizer
 
     from_pretrained = load  # the name that models of the hub go by
 
-    def push_to_hub(self, model: str, *, card: str = "", token: str | None = None, private: bool | None = None) -> str:
+    def push_to_hub(self, model: str, *, card: str = "", **place: Any) -> str:
         """Put the bundle on the hub as the model "user/name", and return its address.
 
         Its safetensors, JSON and model cards are uploaded, and nothing else; an encoder that was not trained stays
-        where it is. card: by default that with which the bundle was saved or loaded. token: by default that of
-        `hf auth login`. private: of a new model; by default as the hub has it.
-        Errors: UserError where there is no card, for an id that is none, and for whatever the hub refuses.
+        where it is. card: by default that with which the bundle was saved or loaded; it must name the corpora.
+        place: the other fields of `bundle.hub.HubPlace`: token (by default that of `hf auth login`), private (by
+        default true) and branch. Errors: UserError where there is no card, and as `bundle.hub.upload_bundle`.
         """
+        where = HubPlace(model=model, **place)
         card = card or self.card
         if not card:
             raise UserError(f"{model}: the recogniser has no model card; save it with one first, or give card=")
@@ -379,7 +410,7 @@ class Recognizer:
             report_note(f"the encoder {Path(self.spec.encoder).name} is not on the hub: others give theirs (--encoder)")
         with tempfile.TemporaryDirectory(prefix="emobridge-") as folder:
             self.save(folder, card, self.cards)
-            return upload_bundle(Path(folder), model, token=token, private=private)
+            return upload_bundle(Path(folder), where, self.corpora)
 
     @classmethod
     def _of(cls, contents: Contents) -> Recognizer:

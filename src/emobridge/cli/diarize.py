@@ -31,7 +31,8 @@ class DiarizeRequest:
     """Options of `diarize`."""
 
     model: str = option(
-        help="Folder of a trained diarizer, of SpeechBrain's emotion diarization, or the bundle of a recogniser.",
+        help="Folder of a trained diarizer, of SpeechBrain's emotion diarization, or the bundle of a recogniser; or a "
+        "model of the hub, user/name.",
         argument=True,
     )
     audio: tuple[str, ...] = option(help=AUDIO_HELP, argument=True, repeat=True)

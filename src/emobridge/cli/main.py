@@ -22,10 +22,12 @@ from emobridge.cli import join as cli_join
 from emobridge.cli import listening as cli_listening
 from emobridge.cli import live as cli_live
 from emobridge.cli import probe as cli_probe
+from emobridge.cli import push as cli_push
 from emobridge.cli import recipe as cli_recipe
 from emobridge.cli import serve as cli_serve
 from emobridge.cli import similarity as cli_similarity
 from emobridge.cli import suggest as cli_suggest
+from emobridge.cli import to_onnx as cli_to_onnx
 from emobridge.cli import train_diarizer as cli_train_diarizer
 from emobridge.cli.options import command_from, split_words
 from emobridge.cli.requests import EvaluateRequest, PredictRequest, check_folder
@@ -33,6 +35,7 @@ from emobridge.cli.stopping import as_interrupts, keep_work, stopped_message
 from emobridge.data.threads import limit_threads
 from emobridge.errors import UserError, count_noun
 from emobridge.progress import report_skipped
+from emobridge.settings import REDACT_HELP
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -150,6 +153,7 @@ app.command(rich_help_panel=SPEECH)(cli_align.align)
 def audit(
     manifests: Annotated[list[Path], typer.Argument(help="Manifests, or folders of recordings.")],
     out: Annotated[Path, typer.Option(help="Folder for audit.html, .md and .json.")] = Path("audit"),
+    redact: Annotated[bool, typer.Option("--redact", help=REDACT_HELP)] = False,
 ) -> None:
     """Find what would make scores meaningless: duplicates, shared speakers, emotions that loudness gives away ..."""
     from emobridge.audit.findings import audit as find
@@ -158,16 +162,21 @@ def audit(
     from emobridge.corpora.demo import is_synthetic
     from emobridge.progress import progress, report_note
     from emobridge.report.audit import record_of_audit
+    from emobridge.report.redact import Pseudonyms
     from emobridge.report.write import write_study
 
     check_folder("--out", out)
     rows = {str(path): list(utterances_at(path, report_note)) for path in manifests}
+    names = Pseudonyms.of([row for part in rows.values() for row in part], places=list(rows)) if redact else None
+    if names is not None:
+        rows = {path: list(map(names.utterance, part)) for path, part in rows.items()}
     with progress("audit") as report:
         findings = find(rows, on_progress=report)
     synthetic = any(is_synthetic(row.corpus) for utterances in rows.values() for row in utterances)
     print("\n".join(lines(findings)))
     command = shlex.join(["emobridge", "audit", *map(str, manifests), "--out", str(out)])
     record = record_of_audit(findings, command=command, synthetic=synthetic)
+    record = record if names is None else names.clean(record)
     print(f"report: {write_study(out, record)}")
 
 
@@ -189,6 +198,7 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.inference.processes import BundleProcesses
     from emobridge.inference.sources import utterances_of
     from emobridge.progress import progress, report_note
+    from emobridge.report.redact import redacted_predictions
 
     skipped: list[tuple[str, str]] = []
     on_skip = None if strict else lambda name, reason: skipped.append((name, reason))
@@ -202,7 +212,9 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     utterances = list(utterances_of(map(Path, request.audio), on_note=report_note, **options))
     files = len({utterance.path for utterance in utterances})
     destination.check(files)
-    facts = {key: value for key, value in asdict(request).items() if key not in ("format", "out", "store", "jobs")}
+    facts = {
+        key: value for key, value in asdict(request).items() if key not in ("format", "out", "store", "jobs", "redact")
+    }
     label = f"seconds of {count_noun(files, 'file')}"
     key = key_of(emobridge.__version__, bundle_digest(bundle), facts)
     try:
@@ -219,6 +231,8 @@ def run_predict(request: Any, strict: bool, names: tuple[str, ...]) -> None:
                 on_note=report_note,
                 on_progress=report,
             )
+            if request.redact:
+                predictions = redacted_predictions(predictions)
             kinds = {"synthetic": recognizer.synthetic, "constructed": recognizer.constructed}
             count = write_predictions(predictions, out, form=request.format, **kinds)
             journal.remove()
@@ -235,6 +249,7 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     from emobridge.inference.evaluate import UNSEEN_SPLIT, evaluated
     from emobridge.progress import progress, report_note
     from emobridge.report.blocks import bracketed
+    from emobridge.report.redact import redacted_scores
     from emobridge.scores.files import write_scores
     from emobridge.scores.measures.base import detail_of
 
@@ -242,19 +257,23 @@ def run_evaluate(request: Any, strict: bool, names: tuple[str, ...]) -> None:
     recognizer = Recognizer.load(request.bundle, encoder=request.encoder or None, device=request.device)
     if not recognizer.spec.frames:  # frames are not stored
         keep_work()
+    utterances = list(utterances_at(request.on, report_note))
     with progress("features") as report:
         evaluation = evaluated(
             recognizer,
-            list(utterances_at(request.on, report_note)),
+            utterances,
             untold=request.untold or None,
             attribute_range=request.attribute_range,
+            groups=request.by_group,
             store=request.store or None,
             on_skip=None if strict else lambda name, reason: skipped.append((name, reason)),
             on_progress=report,
         )
     scores = evaluation.scores(Path(request.bundle).resolve().parent.name)
+    if request.redact:
+        scores = redacted_scores(scores, utterances)
     write_scores(request.out, scores)
-    shown = [row for row in scores if row.seed == "all" and detail_of(row.measure) in ("", "class")]
+    shown = [row for row in scores if row.seed == "all" and detail_of(row.measure) in ("", "class", "gap")]
     first = evaluation.first_warnings
     for warning in first:
         print(f"warning: {warning}")
@@ -276,6 +295,8 @@ app.command(rich_help_panel=USING)(command_from(EvaluateRequest, "evaluate", run
 app.command(rich_help_panel=USING)(cli_live.live)
 app.command(rich_help_panel=USING)(cli_serve.serve)
 app.command(rich_help_panel=USING)(cli_join.join)
+app.command("to-onnx", rich_help_panel=USING)(cli_to_onnx.to_onnx)
+app.command(rich_help_panel=USING)(cli_push.push)
 app.command(rich_help_panel=STUDIES)(cli_probe.probe)
 app.command(rich_help_panel=STUDIES)(cli_similarity.similarity_command)
 app.add_typer(cli_listening.app, name="listening", rich_help_panel=STUDIES)

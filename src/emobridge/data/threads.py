@@ -43,9 +43,12 @@ def cores_of(environment: Mapping[str, str]) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share_of_cores(processes: int) -> int:
-    """The threads of a large encoder in each of several processes that share the cores, at least one."""
-    return max(1, (_cores or cores_of(os.environ)) // processes)
+def share_of_cores(processes: int, *, spared: int = 0) -> int:
+    """The threads of a large encoder in each of several processes that share the cores, at least one.
+
+    spared: cores that are left to others.
+    """
+    return max(1, ((_cores or cores_of(os.environ)) - spared) // processes)
 
 
 def take_cores(threads: int) -> None:

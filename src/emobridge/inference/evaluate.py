@@ -12,6 +12,7 @@ import torch
 from emobridge.bundle import Exposure, Recognizer
 from emobridge.corpora import attribute_ranges, rows_of
 from emobridge.data.attributes import OTHERS, attributes_of, check_corpora, parse_ranges
+from emobridge.data.groups import check_columns
 from emobridge.data.threads import one_thread
 from emobridge.errors import UserError
 from emobridge.inference.features import Skip, stored_features
@@ -19,8 +20,11 @@ from emobridge.inference.routing import answers, modes_of, sets_of, unfamiliarit
 from emobridge.progress import Progress
 from emobridge.scores.attributes import AttributeEvaluation
 from emobridge.scores.base import BaseEvaluation, Condition
+from emobridge.scores.by_group import gap_warnings, results_by_group
 from emobridge.scores.classes import Evaluation
+from emobridge.scores.groups import GroupResult, Scorable
 from emobridge.scores.measures.base import PER_CENT, measure_of
+from emobridge.settings import Groups
 from emobridge.types import ATTRIBUTES, Score, Utterance, person_labels, short_repr
 
 UNFAMILIAR = 0.25  # share of unfamiliar utterances that is worth a line: of ordinary ones about 0.05 are
@@ -33,21 +37,19 @@ class Evaluated:
     """A recogniser's answers beside the truth: an evaluation of emotions, of attributes, or both."""
 
     condition: Condition
-    evaluations: tuple[BaseEvaluation, ...]
+    evaluations: tuple[Scorable, ...]
     exposure: Exposure
-    unseen: tuple[BaseEvaluation, ...] = ()  # of utterances of new speakers alone, where others were scored too
+    unseen: tuple[Scorable, ...] = ()  # of utterances of new speakers alone, where others were scored too
+    by_group: tuple[tuple[GroupResult, ...], ...] = ()  # of each of `evaluations`
     unfamiliar: float = 0.0  # share of the scored utterances whose unfamiliarity is above 1: see features.familiarity
 
     def scores(self, run: str = "evaluate") -> list[Score]:
         """Rows for `scores.json`: of all utterances, then of those of new speakers alone. run: the name they bear."""
         whole = replace(self.condition, run=run, seen=self.exposure.gravest)
         unseen = replace(whole, split=UNSEEN_SPLIT, seen=self.exposure.of_the_unseen)
-        return [
-            row
-            for condition, evaluations in ((whole, self.evaluations), (unseen, self.unseen))
-            for evaluation in evaluations
-            for row in evaluation.scores(condition)
-        ]
+        rows = [row for evaluation in self.evaluations for row in evaluation.scores(whole)]
+        rows += [row for results in self.by_group for result in results for row in result.rows(whole)]
+        return [*rows, *(row for evaluation in self.unseen for row in evaluation.scores(unseen))]
 
     @property
     def first_warnings(self) -> tuple[str, ...]:
@@ -71,6 +73,7 @@ class Evaluated:
             lines.append("utterances without a known speaker count as speakers of their own: intervals are too narrow")
         if any(None not in (names := set(evaluation.speakers)) and len(names) == 1 for evaluation in self.evaluations):
             lines.append("a single speaker was scored: there is no interval over speakers")
+        lines += [line for results in self.by_group for line in gap_warnings(results)]
         if self.unfamiliar > UNFAMILIAR:
             lines.append(
                 f"{100 * self.unfamiliar:.0f} % of the utterances are unlike the speech that the recogniser was "
@@ -86,6 +89,7 @@ def evaluate(
     run: str = "evaluate",
     untold: str | None = None,
     attribute_range: str = "",
+    groups: Groups | None = None,
     store: str | Path | None = None,
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
@@ -100,6 +104,7 @@ def evaluate(
         utterances,
         untold=untold,
         attribute_range=attribute_range,
+        groups=groups,
         store=store,
         on_skip=on_skip,
         on_progress=on_progress,
@@ -114,6 +119,7 @@ def evaluated(
     *,
     untold: str | None = None,
     attribute_range: str = "",
+    groups: Groups | None = None,
     store: str | Path | None = None,
     on_skip: Skip | None = None,
     on_progress: Progress | None = None,
@@ -124,11 +130,14 @@ def evaluated(
     With speaker normalisation all utterances of a speaker count for the speaker's moments, labelled or not. A speaker
     is one of a corpus: where several corpora are scored together, the speakers' names begin with the corpus.
     untold: what answers where the language is not known (see `routing`). attribute_range: the scale of corpora that
-    declare none, such as "1..7", or scales by corpus, "calls=1..5"; they go before the recogniser's own.
-    Errors: UserError where no utterance has one of the labels or attributes, and for attributes outside their range;
+    declare none, such as "1..7", or scales by corpus, "calls=1..5"; they go before the recogniser's own. groups: the
+    columns by which scores are told apart, by default gender and age.
+    Errors: UserError where no utterance has one of the labels or attributes, for attributes outside their range, and
+    for a column of groups that no labelled utterance has;
     bad files go to `on_skip`, or raise where there is none.
     """
-    utterances = rows_of(utterances)
+    utterances, groups = rows_of(utterances), groups or Groups()
+    _check_groups(recognizer, utterances, groups)
     truth = _attributes(recognizer, utterances, attribute_range)
     modes = modes_of(recognizer, utterances, untold)
     sets = [sets_of(recognizer, mode) for mode in modes]
@@ -153,27 +162,43 @@ def evaluated(
     new = [scored[index] for index in exposure.unseen]
     unseen = _evaluations(recognizer, read, truth, values, new) if len(new) < len(scored) else ()
     unfamiliar = sum((measured[row] or 0.0) > 1 for row in scored) / len(scored)
-    return Evaluated(condition, _evaluations(recognizer, read, truth, values, scored), exposure, unseen, unfamiliar)
+    evaluations = _evaluations(recognizer, read, truth, values, scored)
+    by_group = tuple(results_by_group(evaluation, read, groups) for evaluation in evaluations)
+    return Evaluated(condition, evaluations, exposure, unseen, by_group, unfamiliar)
+
+
+def _check_groups(recognizer: Recognizer, utterances: Sequence[Utterance], asked: Groups) -> None:
+    """Errors: UserError for a column that no utterance has that may be scored."""
+    if asked.groups:
+        names = recognizer.attributes
+        scored = [
+            row
+            for row in utterances
+            if row.emotion in recognizer.labels or any(getattr(row, name) is not None for name in names)
+        ]
+        check_columns(asked.groups, scored)
 
 
 def _evaluations(
     recognizer: Recognizer, read: Sequence[Utterance], truth: np.ndarray, values: torch.Tensor, rows: Sequence[int]
-) -> tuple[BaseEvaluation, ...]:
+) -> tuple[Scorable, ...]:
     """Of emotions and of attributes, as far as some rows have them. truth: (N, K). values: (N, C + K)."""
     labels = recognizer.labels
     count = len(labels)
     labelled = [row for row in rows if read[row].emotion in labels]
     rated = [rows[index] for index in _rated(truth[rows])]
-    evaluations: list[BaseEvaluation] = []
+    evaluations: list[Scorable] = []
     if labelled:
         emotions = tuple(str(read[row].emotion) for row in labelled)
         predicted = tuple(labels[best] for best in values[labelled, :count].argmax(1).tolist())
         people = person_labels([read[row] for row in labelled])
-        evaluations.append(Evaluation(labels, emotions, (predicted,), people))
+        evaluations.append(Evaluation(labels, emotions, (predicted,), people, utterances=tuple(labelled)))
     if rated:
         regressed = values[rated, count:].double().numpy()[None]
         people = person_labels([read[row] for row in rated])
-        evaluations.append(AttributeEvaluation(recognizer.attributes, truth[rated], regressed, people))
+        evaluations.append(
+            AttributeEvaluation(recognizer.attributes, truth[rated], regressed, people, utterances=tuple(rated))
+        )
     return tuple(evaluations)
 
 

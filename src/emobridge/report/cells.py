@@ -9,7 +9,7 @@ from pathlib import Path
 from emobridge.files import write_cells
 from emobridge.report.record import Confusion, Contest, StudyRecord
 from emobridge.report.scores import class_measures
-from emobridge.scores.measures.base import measure_of
+from emobridge.scores.measures.base import detail_of, measure_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def score_cells(record: StudyRecord) -> list[Cell]:
     systems = {(system.method, system.target_labels, system.normalisation): system for system in record.systems}
     classes, cells = class_measures(record), []
     for row in record.scores:
-        if row.measure in classes or measure_of(row.measure).of == "attributes":
+        if row.measure in classes or (measure_of(row.measure).of == "attributes" and not detail_of(row.measure)):
             system = systems[row.method, row.target_labels, row.normalisation]
             cell = Cell(
                 row.method, row.target_labels, system.normalise, system.align, row.source, row.target, row.side,

@@ -16,6 +16,7 @@ from emobridge.report.listeners import ListeningFindings
 from emobridge.report.target import TargetFindings
 from emobridge.scores.base import DIFFERENCE, Estimate
 from emobridge.scores.calibration import ReliabilityBin
+from emobridge.scores.groups import GroupResult
 from emobridge.scores.harm import HarmSign
 from emobridge.types import Score, short_repr
 
@@ -79,6 +80,17 @@ class Change(Difference):
     """
 
     values: tuple[float, float]  # before, after; means over seeds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFact:
+    """One system on one side by the groups of one column."""
+
+    method: str
+    side: str
+    result: GroupResult
+    target_labels: str = ""
+    normalisation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +236,7 @@ class StudyRecord:
     differences: tuple[Difference, ...] = ()
     changes: tuple[Change, ...] = ()
     contests: tuple[Contest, ...] = ()
+    by_group: tuple[GroupFact, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     item_confusions: tuple[Confusion, ...] = ()  # of what is kept apart, summed over the models of all folds
     collapsed: tuple[CollapsedSystem, ...] = ()

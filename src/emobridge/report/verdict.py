@@ -12,6 +12,7 @@ from emobridge.report.harm import harm_remark, harm_warning
 from emobridge.report.record import CollapsedSystem, Difference, Floor, StudyRecord
 from emobridge.report.systems import ScoredSystem, name_in, scored_systems
 from emobridge.report.target_section import target_finding
+from emobridge.scores.by_group import gap_warnings
 from emobridge.scores.measures.base import leading_measure, measure_of
 from emobridge.types import Score
 
@@ -118,6 +119,7 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
         )
     lines += [_collapse(record, collapse) for collapse in record.collapsed]
     lines += record.warnings
+    lines += _gap_warnings(record)
     if record.audit is not None and record.scores:
         lines += _confounds(record)
     if record.listening is not None:
@@ -129,6 +131,12 @@ def warnings_of(record: StudyRecord) -> tuple[str, ...]:
         findings = record.audit.findings
         lines += [f.message for f in findings if f.severity == "error" or f.kind == SPEECHLESS]
     return tuple(dict.fromkeys(lines))
+
+
+def _gap_warnings(record: StudyRecord) -> list[str]:
+    """Of the one system that the record is about, on the target."""
+    facts = [fact for fact in record.by_group if (fact.method, fact.side) == (record.method, "target")]
+    return list(dict.fromkeys(gap_warnings([fact.result for fact in facts])))
 
 
 def _first(record: StudyRecord, measure: str) -> Iterator[str]:

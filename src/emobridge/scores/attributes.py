@@ -106,6 +106,11 @@ class AttributeEvaluation(BaseEvaluation):
         sums = self._sums()
         return np.stack([sums[:, list(part)].sum(1) for part in parts], 1)
 
+    def sizes_of(self, counts: Floats) -> Floats:
+        """(S, P, K, 6) -> (P, K): the utterances with each attribute in each of P sums."""
+        sizes: Floats = counts[0, ..., 0]
+        return sizes
+
     def columns(self, measure: Measure) -> tuple[Column, ...]:
         """A row for each attribute that can be scored ("CCC arousal"), and one for their mean ("CCC mean")."""
         rated = ~np.isnan(self.truth[:, list(self.scored)])

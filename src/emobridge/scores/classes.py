@@ -114,6 +114,11 @@ class Evaluation(BaseEvaluation):
             ]
         )
 
+    def sizes_of(self, counts: Floats) -> Floats:
+        """(S, P, C, C) -> (P, C): the utterances of each true class in each of P counts."""
+        sizes: Floats = counts[0].sum(-1)
+        return sizes
+
     def columns(self, measure: Measure) -> tuple[Column, ...]:
         """One row a measure, over all utterances."""
         return (Column(measure.name, len(self.truth)),)

@@ -49,7 +49,8 @@ class WorkerEngine:
     def __init__(self, sources: Sequence[ModelSource], limits: Limits | None = None, *, device: str = "auto") -> None:
         """device: where encoders compute, as `emobridge predict` has it."""
         self.limits = limits or Limits()
-        setup = WorkerSetup(tuple(sources), self.limits, device, share_of_cores(self.limits.workers))
+        threads = share_of_cores(self.limits.workers, spared=1)  # for this process
+        setup = WorkerSetup(tuple(sources), self.limits, device, threads)
         self._pool = Pool(setup, self._take, self._hand_out, self._ended)
         self._numbers = itertools.count(1)
         self._queue: deque[Request] = deque()

@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from emobridge.serve.messages import SIZE, ToWorker, packed, unpacked
 from emobridge.serve.worker import PRELOADED, WorkerSetup, run_worker
 
 END_SECONDS = 2.0  # that a worker has to end when nothing is under way
-START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+START = "forkserver" if sys.platform == "linux" else "spawn"  # libraries of macOS do not bear to be forked
 
 
 class WorkerProcess:

@@ -32,7 +32,7 @@ class Limits:
     """What a request may cost, and how much may wait. Sizes are bytes, times are seconds."""
 
     workers: int = 1  # processes that answer
-    waiting: int = 2  # requests that may wait for each worker; more are answered 429
+    waiting: int = 1  # requests that may wait for each worker; more are answered 429
     body: int = 50_000_000  # bytes of an upload
     duration: float = 3600.0  # s of sound in one request
     request: float = 600.0  # s that one answer may take, before its worker is ended

@@ -11,11 +11,13 @@ from emobridge.corpora import utterances_at
 from emobridge.data.threads import one_thread
 from emobridge.progress import progress
 from emobridge.report.model_card import model_card
+from emobridge.report.redact import Pseudonyms
 from emobridge.report.terminal import lines_of
 from emobridge.report.write import write_study
 from emobridge.settings import Adapt, Data, command_of, write_settings
 from emobridge.study.cases import check_useful
 from emobridge.study.record import record_of
+from emobridge.study.redact import pseudonyms_of, redacted_study
 from emobridge.study.target import findings_of
 from emobridge.study.train import Adapted, train
 from emobridge.training.stages import hardware_of
@@ -38,24 +40,38 @@ def adapt(request: Adapt | None = None, *, strict: bool = False, **options: Any)
     adapted = train(request, strict=strict)
     if any(hardware_of(answers.case, adapted.request.output.device).rank for answers in adapted.answers):
         return adapted
-    manifests = audit_manifests(adapted.request.data)
+    names = pseudonyms_of(request, data_paths(adapted.request.data)) if request.output.redact else None
+    shown = adapted if names is None else redacted_study(adapted, names)
+    manifests = audit_manifests(adapted.request.data, names)
     with progress("answers on the target") as report:
-        findings = findings_of(adapted, manifests, report)
-    record = replace(record_of(adapted, manifests, command_of(request, "adapt")), target=findings)
-    write_settings(out / "settings.toml", request)
+        findings = findings_of(shown, manifests, report)
+    record = replace(record_of(shown, manifests, command_of(request, "adapt")), target=findings)
     origin = adapted.prepared.origin
-    card = model_card(record) + ("" if origin is None else origin.earlier_scores)
-    adapted.recognizer.save(out / "bundle", card)
+    earlier = "" if origin is None else origin.earlier_scores
+    if names is not None:
+        record, request, earlier = names.clean((record, request, earlier))
+    write_settings(out / "settings.toml", request)
+    clean = None if names is None else names.clean
+    adapted.recognizer.save(out / "bundle", model_card(record) + earlier, redacted_by=clean)
     page = write_study(out, record)
     return replace(adapted, lines=(*lines_of(record), f"report: {page}"))
 
 
-def audit_manifests(data: Data) -> Audit:
-    """The audit of a run's manifests, of the emotions that it learns: those of others are not its concern."""
+def data_paths(data: Data) -> tuple[str, ...]:
+    """The manifests of both sides."""
+    return (*data.source, data.target)
+
+
+def audit_manifests(data: Data, names: Pseudonyms | None = None) -> Audit:
+    """The audit of a run's manifests, of the emotions that it learns: those of others are not its concern.
+
+    names: of utterances and speakers in the findings, in place of their own.
+    """
     labels = {None, *(data.labels or ())}
     manifests = {}
-    for path in (*data.source, data.target):
+    for path in data_paths(data):
         rows = list(utterances_at(path))
+        rows = rows if names is None else list(map(names.utterance, rows))
         if data.attributes_only:  # no emotion is learnt
             manifests[path] = [replace(row, emotion=None) for row in rows]
         elif path == data.target and data.pool == "open":  # all of it takes part; other emotions are as unlabelled

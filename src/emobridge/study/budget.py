@@ -14,6 +14,7 @@ from emobridge.settings import Budget, command_of, write_settings
 from emobridge.study.budget_record import record_of_grid
 from emobridge.study.cases import check_useful
 from emobridge.study.grid import Grid, run_grid
+from emobridge.study.redact import pseudonyms_of, redacted_study
 
 
 @one_thread()
@@ -42,7 +43,13 @@ def write_grid(
     folder = Path(request.output.out)
     folder.mkdir(parents=True, exist_ok=True)  # before hours of work that have nowhere to go
     grid = run_grid(request, strict=strict)
-    record = record_of_grid(grid, command, missing=missing, choices=choices, title=title)
+    shown = grid
+    if request.output.redact:
+        names = pseudonyms_of(request, (*request.data.source, request.data.target))
+        shown = redacted_study(grid, names)
+    record = record_of_grid(shown, command, missing=missing, choices=choices, title=title)
+    if request.output.redact:
+        record, request = names.clean((record, request))
     write_settings(folder / "settings.toml", request)
     page = write_study(folder, record)
     return replace(grid, lines=(*lines_of(record), f"table: {folder / 'cells.csv'}", f"report: {page}"))

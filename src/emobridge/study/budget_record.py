@@ -21,6 +21,7 @@ from emobridge.study.facts import (
     scores_of,
 )
 from emobridge.study.grid import Grid
+from emobridge.study.groups import group_facts, group_results, group_scores
 from emobridge.study.protocol import count_folds, held_out
 from emobridge.study.record import (
     both_sides,
@@ -53,6 +54,7 @@ def record_of_grid(
     *sources, target = speech.corpora
     names = "+".join(corpus for corpus, _ in sources)
     scored = scored_in(grid)
+    by_group = group_results(speech, scored, request.by_group)
     return StudyRecord(
         kind="budget",
         name=title or f"Label budgets: {names} to {target[0]}",
@@ -64,12 +66,13 @@ def record_of_grid(
         constructed=bool(attributes) and any(is_constructed(corpus) for corpus, _ in speech.corpora),
         corpora=corpora_of(speech, None),
         held_out=held_out(request.split, count_folds(speech, request.split), True, bundle=False),
-        scores=scores_of(scored),
+        scores=(*scores_of(scored), *group_scores(by_group)),
         intervals_over=intervals_over(scored),
         systems=tuple(system_row(grid, answers.case) for answers in grid.answers),
         baseline=BASELINE,
         differences=differences_of(scored),
         changes=changes_of(scored),
+        by_group=group_facts(by_group),
         contests=contests_of(scored, _subset_rows(grid), request.subsets),
         confusions=confusions_of(scored),
         item_confusions=item_confusions(grid.speech, grid.answers, labels),

@@ -12,6 +12,7 @@ from emobridge.data.speech import Speech
 from emobridge.methods.base import BASELINE
 from emobridge.report.record import SIDES, Change, CollapsedSystem, Confusion, Difference
 from emobridge.scores.base import DIFFERENCE, BaseEvaluation, Condition
+from emobridge.scores.groups import Scorable
 from emobridge.study.run import Answers
 from emobridge.types import Score
 
@@ -21,7 +22,7 @@ class Scored:
     """One system on one side of a study: its condition and its evaluation over all seeds."""
 
     condition: Condition
-    evaluation: BaseEvaluation
+    evaluation: Scorable
     normalise: str  # without the alignment, which a method that trains an encoder does without
 
     @property

@@ -15,6 +15,7 @@ from emobridge.scale import fitting
 from emobridge.scores.harm import HarmSign
 from emobridge.settings import Budget
 from emobridge.study.cases import Decision
+from emobridge.study.groups import check_groups
 from emobridge.study.harm import compares_halves, measure_harm
 from emobridge.study.prepare import Prepared, resolve, start
 from emobridge.study.run import Answers, Runner, run
@@ -69,9 +70,9 @@ def _sign_of(runner: Runner, case: Case) -> HarmSign | None:
 
 
 def check_budgets(request: Budget, speech: Speech) -> None:
-    """Check that the target has labels, and every fold of every seed as many as the largest budget.
+    """Check that the target has labels, every fold of every seed as many as the largest budget, and the groups.
 
-    Errors: UserError naming the largest that is possible.
+    Errors: UserError naming the largest that is possible, or the column.
     """
     if (speech.label[speech.is_target] == UNLABELLED).all():
         names = ", ".join(request.data.labels or request.data.attributes)
@@ -79,6 +80,7 @@ def check_budgets(request: Budget, speech: Speech) -> None:
             f"{request.data.target}: no utterance is labelled {names}, so there is no score of the "
             "target to draw over label budgets; emobridge adapt works without target labels"
         )
+    check_groups(request.by_group, speech)
     largest = largest_budget(speech, request.split, request.training.validation)
     for amount in request.amounts:
         if amount != "all" and int(amount) > largest:

@@ -39,6 +39,7 @@ from emobridge.study.facts import (
     scores_of,
 )
 from emobridge.study.grid import Grid
+from emobridge.study.groups import group_facts, group_results, group_scores
 from emobridge.study.harm import harm_scores
 from emobridge.study.origin import SourceBundle
 from emobridge.study.protocol import count_folds, held_out, saw, speech_warnings, split_text
@@ -60,7 +61,8 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
     """The record of a run. audit: of its manifests. command: the line that makes the run again."""
     request, case, speech = adapted.request, adapted.system, adapted.speech
     scored = scored_in(adapted)
-    scores = scores_of(scored)
+    by_group = group_results(speech, scored, request.by_group)
+    scores = (*scores_of(scored), *group_scores(by_group))
     corpora = (*_absent_rows(adapted.prepared.origin, case), *corpora_of(speech, audit))
     has_target = any(row.side == "target" for row in scores)
     return StudyRecord(
@@ -83,6 +85,7 @@ def record_of(adapted: Adapted, audit: Audit | None, command: str) -> StudyRecor
         baseline=BASELINE,
         differences=differences_of(scored),
         changes=changes_of(scored),
+        by_group=group_facts(by_group),
         confusions=confusions_of(scored),
         collapsed=collapsed_of(scored),
         calibrations=calibrations_of(speech, request.split, adapted.answers, adapted.agreed),

@@ -16,6 +16,7 @@ from emobridge.study.calibration import temperatures_of
 from emobridge.study.cases import Decision
 from emobridge.study.choice import choose_system
 from emobridge.study.final import train_recognizer
+from emobridge.study.groups import check_groups
 from emobridge.study.harm import compares_halves, measure_harm
 from emobridge.study.origin import read_origin
 from emobridge.study.prepare import Prepared, resolve, start
@@ -80,6 +81,7 @@ def train(request: Adapt, *, strict: bool = False) -> Adapted:
 
 
 def _check_budget(request: Adapt, speech: Speech) -> None:
-    """Refuse too few speakers or labels before anything long begins."""
+    """Refuse too few speakers or labels, and columns that nobody has, before anything long begins."""
+    check_groups(request.by_group, speech)
     for fold in folds_of(speech, request.split, 0, request.training.validation):
         budget(speech, fold, request.data.target_labels, 0)

@@ -20,6 +20,7 @@ from emobridge.scores.confusion import confusion
 Floats = NDArray[np.float64]
 PER_CENT = "per cent"
 KINDS = ("classes", "attributes", "timelines")  # what measures are of
+GROUP, GAP = "group ", "gap "  # how rows begin that are of one group, and of the gap of two: see scores.groups
 RECALL = "recall"  # a detail of every evaluation of classes, by class and by speaker: no measure of its own
 
 
@@ -53,7 +54,8 @@ class Measure:
 
     def signed(self, difference: float) -> str:
         """A difference of two values as it is printed, with its sign."""
-        return "undefined" if difference != difference else f"{self.scale * difference:+.{self.digits}f}"
+        value = round(self.scale * difference, self.digits) + 0.0  # no "-0.0"
+        return "undefined" if difference != difference else f"{value:+.{self.digits}f}"
 
 
 class ClassMeasure(Measure):
@@ -155,16 +157,20 @@ def measure_of(row: str) -> Measure:
     >>> measure_of("CCC arousal").name, measure_of("F1 macro difference").name, measure_of("recall anger").unit
     ('CCC', 'F1 macro', 'per cent')
     """
+    row = row.removeprefix(GROUP).removeprefix(GAP)
     starts = [measure for measure in all_measures() if f"{row} ".startswith(f"{measure.name} ")]
     return max(starts, key=lambda measure: len(measure.name), default=_SHARE)
 
 
 def detail_of(row: str) -> str:
-    """What a row of scores.json details: "class", "class against the rest" or "speaker"; "" of a measure itself.
+    """What a row of scores.json details: "class", "class against the rest", "speaker", "group" or "gap" (of
+    two groups); "" of a measure itself.
 
-    >>> [detail_of(row) for row in ("UA", "recall anger", "UA anger", "recall speaker f1")]
-    ['', 'class', 'class against the rest', 'speaker']
+    >>> [detail_of(row) for row in ("UA", "recall anger", "UA anger", "recall speaker f1", "group UA gender=male")]
+    ['', 'class', 'class against the rest', 'speaker', 'group']
     """
+    if row.startswith((GROUP, GAP)):
+        return GROUP.strip() if row.startswith(GROUP) else GAP.strip()
     if row.startswith(f"{RECALL} speaker "):
         return "speaker"
     if row.startswith(f"{RECALL} "):
