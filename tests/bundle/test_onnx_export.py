@@ -106,7 +106,10 @@ def test_every_encoder_and_head_is_exported_or_refused():
         {"adapters": "lora+bottleneck+gating", "words": ("lora.r=2",), "statistics": ("speech_mean",)},
         {**options_of("logmel"), "head": "discriminant", "attributes": ("arousal", "valence")},
         {**options_of("wavlm-base"), "frames": True, "head": "attentive", "temperature": 1.7},
-        {**options_of("ast"), "head": "nonlinear", "normalise": "speaker", "statistics": ("std", "mean")},
+        pytest.param(
+            {**options_of("ast"), "head": "nonlinear", "normalise": "speaker", "statistics": ("std", "mean")},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["whisper-adapters", "logmel-attributes", "wavlm-frames", "ast"],
 )
